@@ -1,0 +1,64 @@
+# The commands of this project. `make demo` and `make test` need nothing but git, make and curl on a
+# Debian or Ubuntu machine: `setup` installs the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# Debian's OpenSSL instead of compiling one.
+export OPENSSL_NO_VENDOR := 1
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+RELEASE := $(CARGO_TARGET_DIR)/release
+PALLETS := hospitals profiles role-policies lite-blocks approvals index-links
+
+.PHONY: help setup build demo test test-rust test-benchmarks test-polkadot-js lint chain-specs clean
+
+help: ## Shows this list.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+
+setup: ## Installs the toolchain and packages that are missing.
+	@scripts/setup
+
+build: setup ## Builds node, worker and client.
+	cargo build --release --workspace --locked
+
+demo: build ## Four hospitals, two visits, and what can go wrong: about a minute once built.
+	@scripts/fetch-samples target/samples
+	@$(RELEASE)/epione-demo --samples target/samples --dir target/demo
+
+test: setup test-rust test-chain-specs test-benchmarks test-polkadot-js ## Every test.
+	@echo "All tests passed."
+
+# Nodes, workers and whole networks are started by these tests; two at a time is what two cores bear.
+test-rust: build
+	cargo test --release --workspace --locked -- --test-threads=2
+
+# In their own folder: the benchmarks' features would otherwise reach the node and its runtime.
+test-benchmarks:
+	cargo test --release --locked --target-dir $(CARGO_TARGET_DIR)/benchmarks \
+		$(foreach pallet,$(PALLETS),-p pallet-$(pallet)) \
+		$(foreach pallet,$(PALLETS),--features pallet-$(pallet)/runtime-benchmarks) \
+		-- bench
+
+# What chain-specs/ holds is what the runtime's presets say.
+test-chain-specs: build
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+		$(RELEASE)/epione-node export-presets "$$fresh" >/dev/null && \
+		diff -ru chain-specs "$$fresh" || \
+		{ echo "chain-specs/ is not what the presets say; run make chain-specs" >&2; exit 1; }
+
+chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
+	$(RELEASE)/epione-node export-presets chain-specs
+
+test-polkadot-js: build
+	cd polkadot-js && EPIONE_BIN_DIR=$(RELEASE) npm test --silent
+
+lint: setup ## Format, clippy with warnings denied, and that RocksDB is not among the dependencies.
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	@if cargo tree --locked -i librocksdb-sys 2>/dev/null | grep -q .; then \
+		echo "librocksdb-sys is in the dependency tree; use default-features = false for sc-cli and sc-service" >&2; exit 1; fi
+
+clean: ## Removes what the demo and the samples left; `cargo clean` removes the build.
+	rm -rf target/demo target/samples

@@ -1,0 +1,11 @@
+//! The program `epione-demo`: what `make demo` runs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use epione_cli::demo;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    demo::run(&demo::Args::parse()).await
+}

@@ -1,0 +1,273 @@
+//! `epione devnet`: a whole network on this machine.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use epione_primitives::Hash;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    context::{Context, Output},
+    devnet::{self, Binaries, Devnet, HospitalStatus, MAX_HOSPITALS, Options, Phase, State},
+    failure::Failure,
+    progress, show,
+};
+
+/// Where a network goes if nothing is said.
+const DEFAULT_DIRECTORY: &str = "epione-devnet";
+/// How often a network in the foreground is looked after.
+const WATCH: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts nodes and workers, and stays until Ctrl-C
+    Up(UpArgs),
+    /// Ends a network and removes its data; its logs stay
+    Down(DirectoryArgs),
+    /// Shows how every node and worker is doing
+    Status(DirectoryArgs),
+}
+
+impl Command {
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::Up(args) => up(args, context).await,
+            Self::Down(args) => show(&down(args, context).await?, json),
+            Self::Status(args) => show(&status(args, context).await?, json),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DirectoryArgs {
+    /// The network's directory [default: --devnet, or epione-devnet]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl DirectoryArgs {
+    fn resolve(&self, context: &Context) -> PathBuf {
+        let named = self.dir.as_ref().or(context.common().devnet.as_ref());
+        named.map_or_else(|| Path::new(DEFAULT_DIRECTORY).to_path_buf(), Clone::clone)
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// How many
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HOSPITALS)))]
+    pub hospitals: u16,
+    #[command(flatten)]
+    pub directory: DirectoryArgs,
+    /// Start, then return: the network runs on until `epione devnet down`
+    #[arg(long)]
+    pub detach: bool,
+    /// First of a row of ports, three for each hospital [default: any free ports]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    pub base_port: Option<u16>,
+    /// Folder of epione-node and epione-worker [default: beside this program, then PATH]
+    #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
+    pub bin_dir: Option<PathBuf>,
+    /// How long a worker collects visits for one block, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1_000)]
+    pub pack_ms: u64,
+}
+
+/// A network that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    pub directory: PathBuf,
+    pub genesis: Option<Hash>,
+    pub hospitals: Vec<Address>,
+}
+
+/// Where a hospital listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Address {
+    pub name: String,
+    pub node_url: String,
+    pub worker_url: String,
+}
+
+impl Started {
+    fn new(directory: &Path, state: &State) -> Self {
+        let hospitals = state.hospitals.iter().map(|hospital| Address {
+            name: hospital.name.clone(),
+            node_url: hospital.node_url.clone(),
+            worker_url: hospital.worker_url.clone(),
+        });
+        Self {
+            directory: directory.to_path_buf(),
+            genesis: state.genesis,
+            hospitals: hospitals.collect(),
+        }
+    }
+}
+
+impl Output for Started {}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, hospital) in self.hospitals.iter().enumerate() {
+            writeln!(
+                f,
+                "hospital {id} {:<8} node {}  worker {}",
+                hospital.name, hospital.node_url, hospital.worker_url
+            )?;
+        }
+        writeln!(f, "its keys are development keys, which everybody knows: no real patients here")?;
+        write!(f, "use it: epione --devnet {} ...", self.directory.display())
+    }
+}
+
+/// Starts a network; in the foreground, watches it until it is told to end.
+async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
+    let json = context.common().json;
+    let options = Options {
+        directory: args.directory.resolve(context),
+        hospitals: args.hospitals,
+        base_port: args.base_port,
+        binaries: Binaries::find(args.bin_dir.as_deref())?,
+        pack_millis: args.pack_ms,
+    };
+    let spinner = progress::waiting(context, "starting");
+    let say = |step: &str| {
+        if context.shows_progress() {
+            spinner.set_message(step.to_owned());
+        } else if !json {
+            eprintln!("{step}");
+        }
+    };
+    // One for all, so that no signal falls in between.
+    let mut stop = pin!(interrupted());
+    let mut network = tokio::select! {
+        network = Devnet::up(&options, &say) => network?,
+        () = &mut stop => return Err(stopped()),
+    };
+    spinner.finish_and_clear();
+    show(&Started::new(network.directory(), network.state()), json)?;
+    if args.detach {
+        network.detach()?;
+        return Ok(true);
+    }
+    if !json {
+        eprintln!("Ctrl-C takes it down");
+    }
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            () = tokio::time::sleep(WATCH) => {}
+        }
+        for process in network.ended() {
+            eprintln!(
+                "warning: {process} ended; its log is in {}/logs",
+                network.directory().display()
+            );
+        }
+        if !network.is_alive() {
+            break;
+        }
+    }
+    network.down()?;
+    Ok(true)
+}
+
+fn stopped() -> Failure {
+    Failure::new("interrupted while starting", "what was started has been taken down")
+}
+
+/// Resolves when the user or the system wants this process to end.
+pub async fn interrupted() {
+    let arrival = async |kind| match signal(kind) {
+        Ok(mut signals) => signals.recv().await,
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        _ = arrival(SignalKind::interrupt()) => {}
+        _ = arrival(SignalKind::terminate()) => {}
+        _ = arrival(SignalKind::hangup()) => {}
+    }
+}
+
+/// A network that was taken down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    pub directory: PathBuf,
+}
+
+impl Output for Ended {}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "taken down; logs are in {}/logs", self.directory.display())
+    }
+}
+
+async fn down(args: &DirectoryArgs, context: &Context) -> Result<Ended, Failure> {
+    let directory = args.resolve(context);
+    let spinner = progress::waiting(context, "ending nodes and workers");
+    let work = directory.clone();
+    let outcome = tokio::task::spawn_blocking(move || devnet::down(&work)).await;
+    spinner.finish_and_clear();
+    outcome.map_err(|error| {
+        Failure::new(error.to_string(), "this is a defect: report it, then run it again")
+    })??;
+    Ok(Ended { directory })
+}
+
+/// How a network is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub phase: Phase,
+    pub hospitals: Vec<HospitalStatus>,
+}
+
+impl Output for Health {
+    fn passed(&self) -> bool {
+        self.phase == Phase::Running
+            && self.hospitals.iter().all(|hospital| {
+                hospital.node_runs
+                    && hospital.worker_runs
+                    && hospital.worker_ready
+                    && hospital.finalised.is_some()
+            })
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for hospital in &self.hospitals {
+            let number = |value: Option<u32>| value.map_or("-".into(), |value| value.to_string());
+            writeln!(
+                f,
+                "hospital {} {:<8} node {} (best {}, final {}, peers {})  worker {}",
+                hospital.id,
+                hospital.name,
+                if hospital.node_runs { "runs" } else { "GONE" },
+                number(hospital.best),
+                number(hospital.finalised),
+                number(hospital.peers),
+                match (hospital.worker_runs, hospital.worker_ready) {
+                    (true, true) => "ready",
+                    (true, false) => "NOT READY",
+                    (false, _) => "GONE",
+                }
+            )?;
+        }
+        Ok(())
+    }
+}
+
+async fn status(args: &DirectoryArgs, context: &Context) -> Result<Health, Failure> {
+    let (phase, hospitals) = devnet::status(&args.resolve(context)).await?;
+    Ok(Health { phase, hospitals })
+}

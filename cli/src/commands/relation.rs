@@ -1,0 +1,190 @@
+//! `epione relate` and `unrelate`: who may treat whom.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use clap::{Args, ValueEnum};
+use epione_client::{api::Relation, chain::calls::role_policies};
+use epione_primitives::{HospitalId, Moment, UserId, access::RelationshipKind};
+use serde::Serialize;
+
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::{Failure, word},
+    identity::{self, KeySource},
+    progress,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    FamilyDoctor,
+    Treating,
+    Referral,
+    CareTeam,
+}
+
+impl From<Kind> for RelationshipKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::FamilyDoctor => Self::FamilyDoctor,
+            Kind::Treating => Self::Treating,
+            Kind::Referral => Self::Referral,
+            Kind::CareTeam => Self::CareTeam,
+        }
+    }
+}
+
+/// Which relationship, and who says so.
+#[derive(Clone, Debug, Args)]
+pub struct UnrelateArgs {
+    #[arg(long, value_name = "USER")]
+    pub patient: UserId,
+    /// Doctor or nurse
+    #[arg(long, value_name = "USER")]
+    pub professional: UserId,
+    #[arg(long, value_enum, default_value_t = Kind::Treating)]
+    pub kind: Kind,
+    /// Number or name of the hospital whose records it is about [default: the signer's]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: Option<HospitalRef>,
+    /// The hospital's governance keystore [default: the devnet's]
+    #[arg(long = "as", value_name = "FILE", conflicts_with = "as_patient")]
+    pub signer: Option<KeySource>,
+    /// The patient's own keystore: written to the chain directly, without the hospital
+    #[arg(long, value_name = "FILE", requires = "hospital")]
+    pub as_patient: Option<KeySource>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RelateArgs {
+    #[command(flatten)]
+    pub relation: UnrelateArgs,
+    /// When it ends by itself: a time from now, such as 30d, 12h, 45m or 90s
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub expires: Option<Duration>,
+}
+
+/// A relationship that the chain now holds, or has closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    pub patient: UserId,
+    pub professional: UserId,
+    pub hospital: HospitalId,
+    pub kind: RelationshipKind,
+    pub in_force: bool,
+    /// Unix time in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
+}
+
+impl Output for Changed {}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.in_force { "related" } else { "no longer related" };
+        write!(
+            f,
+            "{} is {verb} ({}) to patient {} at hospital {}",
+            self.professional,
+            word(&self.kind),
+            self.patient,
+            self.hospital
+        )?;
+        self.expires.map_or(Ok(()), |expires| write!(f, ", until {expires} ms"))
+    }
+}
+
+/// Begins a relationship.
+pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Failure> {
+    let expires = args.expires.map(from_now).transpose()?;
+    change(&args.relation, expires, true, context).await
+}
+
+/// Ends a relationship.
+pub async fn unrelate(args: &UnrelateArgs, context: &Context) -> Result<Changed, Failure> {
+    change(args, None, false, context).await
+}
+
+async fn change(
+    args: &UnrelateArgs,
+    expires: Option<Moment>,
+    begins: bool,
+    context: &Context,
+) -> Result<Changed, Failure> {
+    let kind = args.kind.into();
+    let spinner = progress::waiting(context, "waiting until it is final");
+    let hospital = match (&args.as_patient, &args.hospital) {
+        (Some(source), Some(hospital)) => {
+            let hospital = context.hospital(hospital).await?;
+            let patient = identity::account(&context.keys(source)?);
+            let (subject, professional) = (args.patient, args.professional);
+            let call = if begins {
+                role_policies::relate(subject, professional, hospital, kind, expires)
+            } else {
+                role_policies::unrelate(subject, professional, hospital, kind)
+            };
+            context.chain().await?.submit(&call, &patient).await?;
+            hospital
+        }
+        _ => {
+            let (hospital, governance) =
+                context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
+            let worker = context.worker(hospital, governance).await?;
+            let relation =
+                Relation { patient: args.patient, professional: args.professional, kind, expires };
+            if begins {
+                worker.relate(&relation).await?;
+            } else {
+                worker.unrelate(&relation).await?;
+            }
+            hospital
+        }
+    };
+    spinner.finish_and_clear();
+    let (patient, professional) = (args.patient, args.professional);
+    Ok(Changed { patient, professional, hospital, kind, in_force: begins, expires })
+}
+
+fn from_now(span: Duration) -> Result<Moment, Failure> {
+    let too_far = || Failure::usage("--expires lies too far ahead", "choose a shorter time");
+    let at = SystemTime::now().checked_add(span).ok_or_else(too_far)?;
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| too_far())?;
+    since.as_millis().try_into().map_err(|_| too_far())
+}
+
+/// A number and its unit.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is not a time: write a whole number and d, h, m or s, as in 30d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_a_number_and_a_unit() {
+        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        for wrong in ["", "d", "30", "-1d", "0s", "1.5h", "99999999999999999999d", "3é"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `epione user`: who is registered where.
+
+use std::fmt;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use codec::Encode;
+use epione_client::api::RegisterUser;
+use epione_envelope::sealing::SealingPublicKey;
+use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile};
+use serde::Serialize;
+
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::Failure,
+    identity::{self, KeySource},
+    progress, show,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Registers somebody at a hospital; prints their user id
+    Register(RegisterArgs),
+    /// Signs that a further hospital may register oneself
+    Consent(ConsentArgs),
+}
+
+impl Command {
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::Register(args) => show(&register(args, context).await?, json),
+            Self::Consent(args) => show(&consent(args, context).await?, json),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    Doctor,
+    Nurse,
+    Patient,
+    Researcher,
+    Auditor,
+}
+
+impl From<Role> for profile::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Doctor => Self::Doctor,
+            Role::Nurse => Self::Nurse,
+            Role::Patient => Self::Patient,
+            Role::Researcher => Self::Researcher,
+            Role::Auditor => Self::Auditor,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("who").required(true).args(["keys", "account"])))]
+pub struct RegisterArgs {
+    /// The hospital's governance keystore [default: the devnet's]
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: Option<KeySource>,
+    /// Number or name of the hospital [default: the signer's]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: Option<HospitalRef>,
+    #[arg(long, value_enum)]
+    pub role: Role,
+    /// The person's name; sealed before it leaves the hospital
+    #[arg(long)]
+    pub name: String,
+    /// The person's key file; only its public half is read
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<KeySource>,
+    /// Instead of --keys: the person's account (SS58)
+    #[arg(long, value_name = "ADDRESS", requires = "sealing_key")]
+    pub account: Option<AccountId>,
+    /// Beside --account: the public sealing key in hexadecimal, as `epione keys show --json` prints it
+    #[arg(long, value_name = "HEX", requires = "account")]
+    pub sealing_key: Option<String>,
+    /// User id of somebody whom another hospital registered already
+    #[arg(long, value_name = "USER", requires = "consent")]
+    pub user: Option<UserId>,
+    /// Beside --user: what `epione user consent` printed for them
+    #[arg(long, value_name = "HEX", requires = "user")]
+    pub consent: Option<String>,
+}
+
+/// A registration that is final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    pub user: UserId,
+    pub hospital: HospitalId,
+    pub role: profile::Role,
+    pub account: AccountId,
+    pub body_hash: Hash,
+}
+
+impl Output for Registered {}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.user)
+    }
+}
+
+/// Registers a user through the hospital's worker.
+pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Registered, Failure> {
+    let (account, sealing_key) = match (&args.keys, &args.account, &args.sealing_key) {
+        (Some(keys), _, _) => {
+            let public = keys.public()?;
+            (public.account, hex::encode(public.sealing.as_bytes()))
+        }
+        (None, Some(account), Some(key)) => (account.clone(), checked_sealing_key(key)?),
+        _ => return Err(Failure::usage("it is not said whom to register", "pass --keys FILE")),
+    };
+    let (hospital, governance) =
+        context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
+    let worker = context.worker(hospital, governance).await?;
+    let spinner = progress::waiting(context, "registering");
+    let registered = worker
+        .register(&RegisterUser {
+            user: args.user,
+            consent: args.consent.clone(),
+            role: args.role.into(),
+            account: account.clone(),
+            sealing_key,
+            name: args.name.clone(),
+        })
+        .await;
+    spinner.finish_and_clear();
+    let registered = registered?;
+    Ok(Registered {
+        user: registered.user,
+        hospital: registered.hospital,
+        role: args.role.into(),
+        account,
+        body_hash: registered.body_hash,
+    })
+}
+
+fn checked_sealing_key(text: &str) -> Result<String, Failure> {
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let wrong = |reason: String| {
+        Failure::usage(
+            format!("--sealing-key is not a public sealing key: {reason}"),
+            "copy sealingKey from `epione keys show --json`",
+        )
+    };
+    let bytes = hex::decode(text).map_err(|error| wrong(error.to_string()))?;
+    SealingPublicKey::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
+    Ok(text.into())
+}
+
+#[derive(Debug, Args)]
+pub struct ConsentArgs {
+    /// One's own key file
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// Number or name of the hospital that may register oneself
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: HospitalRef,
+}
+
+/// A signature that lets one hospital register one user on one chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consented {
+    pub user: UserId,
+    pub hospital: HospitalId,
+    pub consent: String,
+}
+
+impl Output for Consented {}
+
+impl fmt::Display for Consented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--user {} --consent {}", self.user, self.consent)
+    }
+}
+
+/// Signs a consent.
+pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented, Failure> {
+    let account = identity::account(&context.keys(&args.signer)?);
+    let hospital = context.hospital(&args.hospital).await?;
+    let user = context.user_of(&account).await?;
+    let genesis = context.chain().await?.genesis_hash();
+    let replaced = context.chain().await?.finalized().await?.registration(hospital, user).await?;
+    let version = replaced.map_or(0, |registration| registration.version);
+    let signature = account.sign(&profile::Consent::new(genesis, hospital, user, version).encode());
+    Ok(Consented { user, hospital, consent: hex::encode(signature.encode()) })
+}

@@ -1,0 +1,372 @@
+//! `epione visit`: records on their way in.
+
+use std::{
+    fmt, fs,
+    io::{self, Read},
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand};
+use epione_client::{
+    api::{ContentUpload, VisitStage, VisitStatus},
+    submit::{Visit, VisitBuilder},
+    worker::WorkerClient,
+};
+use epione_envelope::record::{MAX_TEXT_BYTES, SectionKind};
+use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::{Failure, word},
+    identity::{self, KeySource},
+    progress, show,
+};
+
+/// How often a worker is asked how far a visit has come.
+const POLL: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Signs a visit and hands it to the hospital's worker
+    Submit(SubmitArgs),
+    /// Shows how far a visit has come
+    Status(StatusArgs),
+}
+
+impl Command {
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::Submit(args) => show(&submit(args, context).await?, json),
+            Self::Status(args) => show(&status(args, context).await?, json),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The author's key file
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    #[arg(long, value_name = "USER")]
+    pub patient: UserId,
+    /// Number or name of the hospital of the visit
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: HospitalRef,
+    /// A text section, such as diagnosis=FILE or report:shared=FILE; - reads standard input. Kinds:
+    /// summary, diagnosis, prescription, report, history, observation
+    #[arg(long = "text", value_name = "KIND[:CLASS]=FILE")]
+    pub texts: Vec<TextSection>,
+    /// A media section: DICOM, video or any other file; shared=FILE lets it be shared further
+    #[arg(long = "media", value_name = "[CLASS=]FILE")]
+    pub media: Vec<MediaSection>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct WaitArgs {
+    /// Wait until the visit is committed in a final block
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up waiting after so many seconds; the visit moves on by itself
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Record id that `visit submit` printed
+    pub id: RecordId,
+    /// Key file of the author or the patient
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// Number or name of the hospital of the visit
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: HospitalRef,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// A text and where to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextSection {
+    pub kind: SectionKind,
+    pub class: SectionClass,
+    /// Absent: standard input.
+    pub file: Option<PathBuf>,
+}
+
+impl FromStr for TextSection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (label, file) = text
+            .split_once('=')
+            .ok_or_else(|| format!("{text:?} lacks a file: write it as diagnosis=FILE"))?;
+        let (kind, class) = match label.split_once(':') {
+            Some((kind, class)) => (kind, parse_class(class)?),
+            None => (label, SectionClass::Private),
+        };
+        let kind: SectionKind = kind.parse().map_err(|_| {
+            format!("{kind:?} is no kind of section: choose summary, diagnosis, prescription, report, history or observation")
+        })?;
+        if kind == SectionKind::Media {
+            return Err("media sections are files: pass them with --media".into());
+        }
+        if file.is_empty() {
+            return Err(format!("{text:?} lacks a file: write it as {label}=FILE"));
+        }
+        Ok(Self { kind, class, file: (file != "-").then(|| file.into()) })
+    }
+}
+
+/// A file and how far it may travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaSection {
+    pub class: SectionClass,
+    pub file: PathBuf,
+}
+
+impl FromStr for MediaSection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let classed = text.split_once('=').and_then(|(class, file)| {
+            let class = parse_class(class).ok()?;
+            (!file.is_empty()).then(|| Self { class, file: file.into() })
+        });
+        if text.is_empty() {
+            return Err("--media needs a file".into());
+        }
+        Ok(classed.unwrap_or_else(|| Self { class: SectionClass::Private, file: text.into() }))
+    }
+}
+
+fn parse_class(text: &str) -> Result<SectionClass, String> {
+    match text {
+        "private" => Ok(SectionClass::Private),
+        "shared" => Ok(SectionClass::Shared),
+        other => Err(format!("{other:?} is no class of section: choose private or shared")),
+    }
+}
+
+/// A visit that the worker has acknowledged: it is not lost any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submitted {
+    pub hospital: HospitalId,
+    pub author: UserId,
+    pub sections: Vec<SectionLine>,
+    #[serde(flatten)]
+    pub status: VisitStatus,
+}
+
+/// A section as it was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SectionLine {
+    pub kind: String,
+    pub class: SectionClass,
+    pub media_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub bytes: u64,
+}
+
+impl Output for Submitted {}
+
+impl fmt::Display for Submitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for section in &self.sections {
+            let name = section.name.as_deref().unwrap_or("");
+            write!(
+                f,
+                "  {:<13} {:>10} bytes  {}",
+                section.kind, section.bytes, section.media_type
+            )?;
+            writeln!(f, "{}{name}", if name.is_empty() { "" } else { "  " })?;
+            if name.to_ascii_lowercase().ends_with(".dcm") && section.media_type != DICOM {
+                writeln!(
+                    f,
+                    "    not DICOM, whatever its name says: kept as it is, as opaque media"
+                )?;
+            }
+        }
+        Followed(self.status.clone()).fmt(f)
+    }
+}
+
+const DICOM: &str = "application/dicom";
+
+/// How far a visit has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Followed(pub VisitStatus);
+
+impl Output for Followed {}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.0.record_id, stage(self.0.stage))?;
+        match &self.0.last_failure {
+            Some(failure) => {
+                write!(f, "\n  an earlier announcement did not get through: {failure}")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn stage(stage: VisitStage) -> String {
+    match stage {
+        VisitStage::Queued => "queued: safe at the hospital, waiting to be packed".into(),
+        VisitStage::Packed => "packed: on its way to the chain".into(),
+        VisitStage::Announced { announcement } => {
+            format!("announced ({announcement}): the other hospitals verify it")
+        }
+        VisitStage::Committed { pointer } => format!("committed as record {pointer}"),
+    }
+}
+
+/// Reads, signs and uploads a visit.
+pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
+    let account = identity::account(&context.keys(&args.signer)?);
+    let hospital = context.hospital(&args.hospital).await?;
+    let author = context.user_of(&account).await?;
+    let genesis = context.chain().await?.genesis_hash();
+    let mut builder = VisitBuilder::new(genesis, args.patient, hospital, author);
+    for section in &args.texts {
+        builder = builder.text(section.kind, section.class, read_text(section)?);
+    }
+    for section in &args.media {
+        builder = builder.file(SectionKind::Media, section.class, section.file.clone());
+    }
+    let visit = builder.build(&account).await?;
+    let worker = context.worker(hospital, account).await?;
+    let bar = progress::bytes(context, "uploading");
+    let status = worker.submit_visit(&visit, progress::follow(&bar)).await;
+    bar.finish_and_clear();
+    let status = follow(&worker, status?, &args.wait, context).await?;
+    Ok(Submitted { hospital, author, sections: lines(&visit), status })
+}
+
+fn lines(visit: &Visit) -> Vec<SectionLine> {
+    let sections = visit.request.sections.iter().map(|section| SectionLine {
+        kind: section.kind.clone(),
+        class: section.class,
+        media_type: section.media_type.clone(),
+        name: section.name.clone(),
+        bytes: match &section.content {
+            ContentUpload::Text(text) => text.len() as u64,
+            ContentUpload::Media { bytes, .. } => *bytes,
+        },
+    });
+    sections.collect()
+}
+
+fn read_text(section: &TextSection) -> Result<String, Failure> {
+    let name = section.file.clone().unwrap_or_else(|| "standard input".into());
+    let source: Box<dyn Read> = match &section.file {
+        Some(path) => Box::new(fs::File::open(path).map_err(|error| Failure::file(path, &error))?),
+        None => Box::new(io::stdin()),
+    };
+    let mut bytes = Vec::new();
+    source
+        .take(u64::from(MAX_TEXT_BYTES) + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::file(&name, &error))?;
+    if bytes.len() > MAX_TEXT_BYTES as usize {
+        return Err(Failure::new(
+            format!("{} has more than {MAX_TEXT_BYTES} bytes of text", name.display()),
+            "pass it as a file with --media, or cut it into several sections",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(
+            format!("{} is not UTF-8 text", name.display()),
+            "convert it, or pass it as a file with --media",
+        )
+    })
+}
+
+/// Asks how far a visit has come.
+pub async fn status(args: &StatusArgs, context: &Context) -> Result<Followed, Failure> {
+    let account = identity::account(&context.keys(&args.signer)?);
+    let hospital = context.hospital(&args.hospital).await?;
+    let worker = context.worker(hospital, account).await?;
+    let status = worker.visit_status(args.id).await?;
+    Ok(Followed(follow(&worker, status, &args.wait, context).await?))
+}
+
+/// Waits, if asked to, until a visit is committed.
+async fn follow(
+    worker: &WorkerClient,
+    mut status: VisitStatus,
+    args: &WaitArgs,
+    context: &Context,
+) -> Result<VisitStatus, Failure> {
+    if !args.wait {
+        return Ok(status);
+    }
+    let spinner = progress::waiting(context, stage(status.stage));
+    let until = Instant::now() + Duration::from_secs(args.timeout);
+    while !matches!(status.stage, VisitStage::Committed { .. }) {
+        if Instant::now() > until {
+            return Err(gave_up(&spinner, &status, args.timeout));
+        }
+        tokio::time::sleep(POLL).await;
+        match worker.visit_status(status.record_id).await {
+            Ok(next) => status = next,
+            // The visit is safe; the worker may just be starting again.
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(error.into()),
+        }
+        spinner.set_message(stage(status.stage));
+    }
+    spinner.finish_and_clear();
+    Ok(status)
+}
+
+fn gave_up(spinner: &ProgressBar, status: &VisitStatus, seconds: u64) -> Failure {
+    spinner.finish_and_clear();
+    let failed = status.last_failure.as_deref().unwrap_or("nothing is known to be wrong");
+    Failure::new(
+        format!(
+            "visit {} is not committed after {seconds} s but {}; {failed}",
+            status.record_id,
+            word(&status.stage)
+        ),
+        format!("nothing is lost: look again with epione visit status {}", status.record_id),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_section_names_its_kind_and_perhaps_its_class() {
+        let section: TextSection = "report:shared=a=b.json".parse().unwrap();
+        assert_eq!(section.kind, SectionKind::Report);
+        assert_eq!(section.class, SectionClass::Shared);
+        assert_eq!(section.file, Some("a=b.json".into()));
+        let section: TextSection = "diagnosis=-".parse().unwrap();
+        assert_eq!((section.class, section.file), (SectionClass::Private, None));
+        for wrong in ["report", "report=", "poem=x", "report:secret=x", "media=x"] {
+            assert!(wrong.parse::<TextSection>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_media_section_is_a_file_and_perhaps_its_class() {
+        let section: MediaSection = "shared=ct.dcm".parse().unwrap();
+        assert_eq!(section, MediaSection { class: SectionClass::Shared, file: "ct.dcm".into() });
+        let section: MediaSection = "a=b.dcm".parse().unwrap();
+        assert_eq!(section, MediaSection { class: SectionClass::Private, file: "a=b.dcm".into() });
+    }
+}

@@ -1,0 +1,276 @@
+//! What every command needs: which node, which worker, whose keys, and how to speak to the user.
+
+use std::{
+    fmt, fs,
+    io::{self, IsTerminal},
+    path::PathBuf,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
+
+use clap::Args;
+use epione_client::{chain::Chain, signer::Account, worker::WorkerClient};
+use epione_envelope::keystore::ActorKeys;
+use epione_primitives::{HospitalId, UserId};
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::{
+    devnet::State,
+    failure::Failure,
+    identity::{self, KeySource},
+};
+
+/// Where a node listens if nothing else is said.
+const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
+/// Bytes of a root certificate file, at most.
+const MAX_CERTIFICATE_BYTES: u64 = 1024 * 1024;
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Node to ask [default: the devnet's, or ws://127.0.0.1:9944]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
+    pub node: Option<String>,
+
+    /// Worker to ask [default: the hospital's, as the chain names it]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
+    pub worker: Option<Url>,
+
+    /// The only root certificate (PEM) to trust for workers [default: the usual authorities]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub root_certificate: Option<PathBuf>,
+
+    /// Directory of a local network: its node, workers and development keys are used
+    #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
+    pub devnet: Option<PathBuf>,
+
+    /// File whose first line is the password of the keystore
+    #[arg(long, global = true, value_name = "FILE", env = "EPIONE_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// A hospital as users name it: by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HospitalRef {
+    Id(HospitalId),
+    Name(String),
+}
+
+impl FromStr for HospitalRef {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.parse() {
+            Ok(number) => Self::Id(HospitalId(number)),
+            Err(_) => Self::Name(text.into()),
+        })
+    }
+}
+
+impl fmt::Display for HospitalRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// What a command prints: for people by `Display`, for programs as JSON.
+pub trait Output: Serialize + fmt::Display {
+    /// Whether what was looked at is as it should be; the exit status says so too.
+    fn passed(&self) -> bool {
+        true
+    }
+}
+
+/// The common options, resolved as far as a command needs them.
+pub struct Context {
+    common: Common,
+    devnet: Option<State>,
+    chain: OnceCell<Chain>,
+    /// So that each password is asked for once.
+    opened: Mutex<Vec<(KeySource, ActorKeys)>>,
+}
+
+impl Context {
+    pub fn new(common: Common) -> Self {
+        Self { common, devnet: None, chain: OnceCell::new(), opened: Mutex::default() }
+    }
+
+    /// Reads the devnet's own file, if one is named.
+    pub fn with_devnet(mut self) -> Result<Self, Failure> {
+        let Some(directory) = &self.common.devnet else { return Ok(self) };
+        let state = State::read(directory)?.ok_or_else(|| {
+            Failure::from(crate::devnet::DevnetError::Absent { directory: directory.clone() })
+        })?;
+        self.devnet = Some(state);
+        Ok(self)
+    }
+
+    pub fn common(&self) -> &Common {
+        &self.common
+    }
+
+    pub fn devnet(&self) -> Option<&State> {
+        self.devnet.as_ref()
+    }
+
+    /// Whether progress is shown: to people, on a terminal.
+    pub fn shows_progress(&self) -> bool {
+        !self.common.json && io::stderr().is_terminal()
+    }
+
+    /// The node, connected at the first call.
+    pub async fn chain(&self) -> Result<&Chain, Failure> {
+        let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
+        let url = self
+            .common
+            .node
+            .as_deref()
+            .or(in_devnet.map(|hospital| hospital.node_url.as_str()))
+            .unwrap_or(DEFAULT_NODE);
+        let chain = self.chain.get_or_try_init(|| Chain::connect(url)).await?;
+        let expected = self.devnet.as_ref().and_then(|state| state.genesis);
+        if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
+            return Err(Failure::new(
+                format!("the node at {url} is not of the devnet that --devnet names"),
+                "leave out --node, or name a node of that devnet",
+            ));
+        }
+        Ok(chain)
+    }
+
+    /// The id of a hospital that the chain knows.
+    pub async fn hospital(&self, hospital: &HospitalRef) -> Result<HospitalId, Failure> {
+        let known = self.chain().await?.finalized().await?.hospitals().await?;
+        let found = known.iter().find(|(id, known)| match hospital {
+            HospitalRef::Id(wanted) => id == wanted,
+            HospitalRef::Name(wanted) => known.name.eq_ignore_ascii_case(wanted.as_bytes()),
+        });
+        found.map(|(id, _)| *id).ok_or_else(|| {
+            let names: Vec<_> = known
+                .iter()
+                .map(|(id, hospital)| format!("{id} ({})", String::from_utf8_lossy(&hospital.name)))
+                .collect();
+            Failure::new(
+                format!("the chain knows no hospital {hospital}"),
+                format!("choose one of {}", names.join(", ")),
+            )
+        })
+    }
+
+    /// A hospital's worker, asked as `account`.
+    pub async fn worker(
+        &self,
+        hospital: HospitalId,
+        account: Account,
+    ) -> Result<WorkerClient, Failure> {
+        let chain = self.chain().await?;
+        let url = match &self.common.worker {
+            Some(url) => url.clone(),
+            None => self.worker_url(hospital).await?,
+        };
+        let genesis = chain.genesis_hash();
+        let Some(path) = &self.common.root_certificate else {
+            return Ok(WorkerClient::new(&url, hospital, genesis, account)?);
+        };
+        let length = fs::metadata(path).map_err(|error| Failure::file(path, &error))?.len();
+        if length > MAX_CERTIFICATE_BYTES {
+            return Err(Failure::usage(
+                format!("{} is too long for a certificate", path.display()),
+                "name a PEM file",
+            ));
+        }
+        let pem = fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        Ok(WorkerClient::with_root_certificate(&url, hospital, genesis, account, &pem)?)
+    }
+
+    async fn worker_url(&self, hospital: HospitalId) -> Result<Url, Failure> {
+        let known = self.chain().await?.finalized().await?.hospital(hospital).await?;
+        let known = known.ok_or_else(|| {
+            Failure::new(format!("the chain knows no hospital {hospital}"), "choose another")
+        })?;
+        let text = String::from_utf8_lossy(&known.worker_url).into_owned();
+        text.parse().map_err(|error| {
+            Failure::new(
+                format!(
+                    "the chain names {text:?} as the hospital's worker, which is no URL ({error})"
+                ),
+                "name its worker with --worker URL, and tell the hospital",
+            )
+        })
+    }
+
+    /// Opens an actor's keys, once.
+    pub fn keys(&self, source: &KeySource) -> Result<ActorKeys, Failure> {
+        if let (KeySource::Development(uri), None) = (source, &self.devnet) {
+            return Err(Failure::usage(
+                format!("{uri} is a development key, which everybody knows"),
+                "name a keystore file, or the devnet with --devnet DIR",
+            ));
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, keys)) = opened.iter().find(|(known, _)| known == source) {
+            return Ok(keys.clone());
+        }
+        let keys = source.open(self.common.password_file.as_deref())?;
+        opened.push((source.clone(), keys.clone()));
+        Ok(keys)
+    }
+
+    /// The governance account of a hospital: `source` if given, or the devnet's.
+    pub async fn governance(
+        &self,
+        source: Option<&KeySource>,
+        hospital: Option<&HospitalRef>,
+    ) -> Result<(HospitalId, Account), Failure> {
+        let snapshot = self.chain().await?.finalized().await?;
+        if let Some(source) = source {
+            let account = identity::account(&self.keys(source)?);
+            let (own, _) = snapshot.hospital_of(&account.id()).await?.ok_or_else(|| {
+                Failure::new(
+                    "the chain knows this account as no hospital's",
+                    "sign with the hospital's governance keystore: --as FILE",
+                )
+            })?;
+            let wanted = match hospital {
+                Some(hospital) => self.hospital(hospital).await?,
+                None => own,
+            };
+            return Ok((wanted, account));
+        }
+        let Some(state) = &self.devnet else {
+            return Err(Failure::usage(
+                "it is not said who asks",
+                "name the hospital's governance keystore with --as FILE",
+            ));
+        };
+        let id = match hospital {
+            Some(hospital) => self.hospital(hospital).await?,
+            None => HospitalId(0),
+        };
+        let hospital = state.hospital(id).ok_or_else(|| {
+            Failure::new(format!("the devnet has no hospital {id}"), "choose another --hospital")
+        })?;
+        let keys = identity::development_keys(&hospital.governance)?;
+        Ok((id, identity::account(&keys)))
+    }
+
+    /// The user whose account this is.
+    pub async fn user_of(&self, account: &Account) -> Result<UserId, Failure> {
+        let snapshot = self.chain().await?.finalized().await?;
+        snapshot.user_of(&account.id()).await?.ok_or_else(|| {
+            Failure::new(
+                "the chain knows this account as no user's",
+                "have the hospital register it (epione user register), or use another --as",
+            )
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! Where the programs of a network are.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use super::DevnetError;
+
+/// The programs of one hospital.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    pub node: PathBuf,
+    pub worker: PathBuf,
+}
+
+impl Binaries {
+    /// In `directory` if given; otherwise beside this program, then along PATH.
+    pub fn find(directory: Option<&Path>) -> Result<Self, DevnetError> {
+        let folders = match directory {
+            Some(directory) => vec![directory.to_path_buf()],
+            None => beside_us().into_iter().chain(along_path()).collect(),
+        };
+        Ok(Self { node: find("epione-node", &folders)?, worker: find("epione-worker", &folders)? })
+    }
+}
+
+fn find(name: &'static str, folders: &[PathBuf]) -> Result<PathBuf, DevnetError> {
+    folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or(DevnetError::NoProgram { name })
+}
+
+/// A test's programs lie one folder above the test itself.
+fn beside_us() -> Vec<PathBuf> {
+    let Ok(program) = env::current_exe() else { return Vec::new() };
+    program.ancestors().skip(1).take(2).map(Path::to_path_buf).collect()
+}
+
+fn along_path() -> Vec<PathBuf> {
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
+}

@@ -1,0 +1,164 @@
+//! The chain of a network: the node's `local` preset, with the workers where they really listen.
+
+use std::{path::Path, process::Stdio};
+
+use epione_envelope::development;
+use epione_primitives::{HospitalId, hospital};
+use serde_json::{Value, json};
+use sp_core::{Pair, crypto::Ss58Codec, ed25519, sr25519};
+use tokio::process::Command;
+
+use super::{DevnetError, MAX_HOSPITALS};
+
+/// Seeds of the development keys of founders, in order. The preset has the first four.
+const SEEDS: [&str; MAX_HOSPITALS as usize] =
+    ["Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "One", "Two"];
+
+/// A founder of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founder {
+    pub name: String,
+    seed: &'static str,
+}
+
+impl Founder {
+    /// Key URI of the governance account.
+    pub fn governance(&self) -> String {
+        format!("//{}", self.seed)
+    }
+
+    /// Key URI of the worker's account.
+    pub fn agent(&self) -> String {
+        format!("//{}//agent", self.seed)
+    }
+}
+
+/// The preset of four founders, as the node writes it.
+pub async fn preset(node: &Path) -> Result<Value, DevnetError> {
+    let output = Command::new(node)
+        .args(["export-chain-spec", "--chain", "local"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| DevnetError::Start { program: node.to_path_buf(), source })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(DevnetError::ChainSpec(format!("epione-node says: {said}")));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| DevnetError::ChainSpec(format!("epione-node wrote no JSON: {error}")))
+}
+
+/// Gives the preset as many founders as there are URLs, and puts the URLs in.
+pub fn settle(spec: &mut Value, worker_urls: &[String]) -> Result<Vec<Founder>, DevnetError> {
+    let wanted = worker_urls.len();
+    let founders = entry(spec, "hospitals", "founders")?;
+    let mut listed: Vec<hospital::Founder> = serde_json::from_value(founders.take())
+        .map_err(|error| DevnetError::ChainSpec(format!("its founders cannot be read: {error}")))?;
+    listed.truncate(wanted);
+    let further = listed.len()..wanted;
+    for seed in &SEEDS[further.clone()] {
+        listed.push(founder(seed)?);
+    }
+    for (founder, url) in listed.iter_mut().zip(worker_urls) {
+        founder.worker_url = url.clone().into_bytes();
+    }
+    *founders = json!(listed);
+    let keys = entry(spec, "session", "keys")?
+        .as_array_mut()
+        .ok_or_else(|| DevnetError::ChainSpec("its session keys are no list".into()))?;
+    keys.truncate(wanted);
+    for index in further {
+        keys.push(session_keys(index, SEEDS[index])?);
+    }
+    let settled = listed.into_iter().zip(SEEDS).map(|(founder, seed)| {
+        let name = String::from_utf8_lossy(&founder.name).into_owned();
+        Founder { name, seed }
+    });
+    Ok(settled.collect())
+}
+
+/// A founder like those of the preset.
+fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
+    let keys = development::keys(&format!("//{seed}")).map_err(underivable)?;
+    let account = |uri: String| {
+        sr25519::Pair::from_string(&uri, None)
+            .map(|pair| pair.public().into())
+            .map_err(|error| underivable(format!("{error:?}")))
+    };
+    Ok(hospital::Founder {
+        name: seed.into(),
+        governance: account(format!("//{seed}"))?,
+        agent: account(format!("//{seed}//agent"))?,
+        worker_url: Vec::new(),
+        sealing_key: keys.sealing.public().as_bytes().to_vec(),
+        tls_key: [0; 32],
+    })
+}
+
+/// Governance account, hospital, and the validator's keys.
+fn session_keys(index: usize, seed: &str) -> Result<Value, DevnetError> {
+    let uri = format!("//{seed}");
+    let aura = sr25519::Pair::from_string(&uri, None)
+        .map_err(|error| underivable(format!("{error:?}")))?
+        .public()
+        .to_ss58check();
+    let grandpa = ed25519::Pair::from_string(&uri, None)
+        .map_err(|error| underivable(format!("{error:?}")))?
+        .public()
+        .to_ss58check();
+    // An account is its public key: they are written alike.
+    Ok(json!([aura, HospitalId(index as u16), { "aura": aura, "grandpa": grandpa }]))
+}
+
+fn underivable(reason: impl std::fmt::Display) -> DevnetError {
+    DevnetError::ChainSpec(format!("a development key cannot be derived: {reason}"))
+}
+
+fn entry<'a>(spec: &'a mut Value, pallet: &str, field: &str) -> Result<&'a mut Value, DevnetError> {
+    spec.pointer_mut(&format!("/genesis/runtimeGenesis/patch/{pallet}/{field}"))
+        .ok_or_else(|| DevnetError::ChainSpec(format!("its genesis has no {pallet}.{field}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Value {
+        let founders = [founder("Alice").unwrap(), founder("Bob").unwrap()];
+        json!({ "genesis": { "runtimeGenesis": { "patch": {
+            "hospitals": { "founders": founders },
+            "session": { "keys": [["a", 0, {}], ["b", 1, {}]] },
+        } } } })
+    }
+
+    #[test]
+    fn the_first_founders_stay_with_their_keys_and_real_urls() {
+        let mut spec = spec();
+        let founders = settle(&mut spec, &["http://x".into()]).unwrap();
+        assert_eq!(founders, [Founder { name: "Alice".into(), seed: "Alice" }]);
+        let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
+        assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 1);
+        assert_eq!(patch["hospitals"]["founders"][0]["workerUrl"], json!("http://x"));
+        assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn further_founders_are_made_like_the_presets() {
+        let mut spec = spec();
+        let founders = settle(&mut spec, &vec!["http://x".to_owned(); 5]).unwrap();
+        assert_eq!(founders[4].governance(), "//Eve");
+        let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
+        let eve: hospital::Founder =
+            serde_json::from_value(patch["hospitals"]["founders"][4].clone()).unwrap();
+        assert_eq!(eve.worker_url, b"http://x");
+        assert_eq!(patch["session"]["keys"][4][1], json!(4));
+        assert_eq!(patch["session"]["keys"][4][0], json!(eve.governance));
+    }
+
+    #[test]
+    fn a_preset_of_another_form_is_refused() {
+        assert!(matches!(settle(&mut json!({}), &[]), Err(DevnetError::ChainSpec(_))));
+    }
+}

@@ -1,0 +1,98 @@
+//! One directory, one network.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use super::{DevnetError, State};
+
+const LOCK: &str = "devnet.lock";
+
+/// A directory that no other `epione devnet` touches while this value lives. The kernel gives the lock
+/// back even if the process is killed.
+#[derive(Debug)]
+pub struct Claim {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Claim {
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Claims the directory of a devnet, or one that is empty or does not exist yet.
+    pub fn take(directory: &Path) -> Result<Self, DevnetError> {
+        let failed = |source| DevnetError::File { path: directory.to_path_buf(), source };
+        fs::create_dir_all(directory).map_err(failed)?;
+        let directory = directory.canonicalize().map_err(failed)?;
+        let lock = directory.join(LOCK);
+        let mut entries = fs::read_dir(&directory).map_err(failed)?;
+        if !lock.exists() && entries.next().is_some() {
+            return Err(DevnetError::Foreign { path: directory });
+        }
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock)
+            .map_err(|source| DevnetError::File { path: lock.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { directory, _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(DevnetError::Busy { directory }),
+            Err(TryLockError::Error(source)) => Err(DevnetError::File { path: lock, source }),
+        }
+    }
+
+    /// Claims a directory for a new network: none may run there, nor have been left behind.
+    pub fn fresh(directory: &Path) -> Result<Self, DevnetError> {
+        let claim = match Self::take(directory) {
+            Err(DevnetError::Busy { directory })
+                if matches!(State::read(&directory), Ok(Some(_))) =>
+            {
+                return Err(DevnetError::Running { directory });
+            }
+            claim => claim?,
+        };
+        match State::read(&claim.directory)? {
+            None => Ok(claim),
+            Some(state) if state.is_alive() => {
+                Err(DevnetError::Running { directory: claim.directory })
+            }
+            Some(_) => Err(DevnetError::Stale { directory: claim.directory }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_claimed_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let claim = Claim::take(directory.path()).unwrap();
+        assert!(matches!(Claim::take(directory.path()), Err(DevnetError::Busy { .. })));
+        drop(claim);
+        Claim::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn the_files_of_others_are_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
+        assert!(matches!(Claim::take(directory.path()), Err(DevnetError::Foreign { .. })));
+    }
+
+    #[test]
+    fn what_a_killed_network_left_must_be_taken_down_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let claim = Claim::fresh(directory.path()).unwrap();
+        State::new(Vec::new(), None).write(directory.path()).unwrap();
+        drop(claim);
+        assert!(matches!(Claim::fresh(directory.path()), Err(DevnetError::Stale { .. })));
+        super::super::down(directory.path()).unwrap();
+        Claim::fresh(directory.path()).unwrap();
+    }
+}

@@ -1,0 +1,68 @@
+//! Asks the processes of a network how they are.
+
+use std::time::Duration;
+
+use epione_primitives::Hash;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// A process on the same machine answers at once or is not there yet.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks over loopback.
+#[derive(Clone)]
+pub struct Probe(reqwest::Client);
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    pub best: u32,
+    pub finalised: u32,
+    pub peers: u32,
+}
+
+impl Probe {
+    pub fn new() -> Result<Self, reqwest::Error> {
+        reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().map(Self)
+    }
+
+    /// The JSON-RPC answer of a node; `None` while it has none to give.
+    async fn ask<T: DeserializeOwned>(&self, node: &str, method: &str, params: Value) -> Option<T> {
+        // The node serves HTTP and WebSocket on one port.
+        let url = node.replacen("ws://", "http://", 1);
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let mut answer: Value =
+            self.0.post(url).json(&request).send().await.ok()?.json().await.ok()?;
+        serde_json::from_value(answer.get_mut("result")?.take()).ok()
+    }
+
+    pub async fn genesis(&self, node: &str) -> Option<Hash> {
+        self.ask(node, "chain_getBlockHash", json!([0])).await
+    }
+
+    /// Hash of the best block.
+    pub async fn best(&self, node: &str) -> Option<Hash> {
+        self.ask(node, "chain_getBlockHash", json!([])).await
+    }
+
+    pub async fn node(&self, node: &str) -> Option<NodeView> {
+        let health: Value = self.ask(node, "system_health", json!([])).await?;
+        let finalised: Hash = self.ask(node, "chain_getFinalizedHead", json!([])).await?;
+        Some(NodeView {
+            best: self.number(node, json!([])).await?,
+            finalised: self.number(node, json!([finalised])).await?,
+            peers: health.get("peers")?.as_u64()?.try_into().ok()?,
+        })
+    }
+
+    async fn number(&self, node: &str, block: Value) -> Option<u32> {
+        let header: Value = self.ask(node, "chain_getHeader", block).await?;
+        u32::from_str_radix(header.get("number")?.as_str()?.strip_prefix("0x")?, 16).ok()
+    }
+
+    /// Whether a worker says that it can do its work.
+    pub async fn worker_is_ready(&self, worker: &str) -> bool {
+        let url = format!("{}/readyz", worker.trim_end_matches('/'));
+        self.0.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+}

@@ -1,0 +1,146 @@
+//! `devnet.json`: what runs where. Written before and after every step, so that a network whose
+//! `epione devnet up` was killed can still be taken down.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use epione_primitives::{Hash, HospitalId};
+use serde::{Deserialize, Serialize};
+
+use super::{DevnetError, process::ProcessRecord};
+
+/// The layout of this file.
+const VERSION: u32 = 1;
+/// `devnet.json` of eight hospitals has a few KiB.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// How far a network has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Starting,
+    /// Blocks are final and every worker is ready.
+    Running,
+}
+
+/// A network on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct State {
+    pub version: u32,
+    pub phase: Phase,
+    /// Hash of the chain's first block, once the first node has told it.
+    pub genesis: Option<Hash>,
+    pub hospitals: Vec<HospitalState>,
+    /// The `epione devnet up` that stays in the foreground.
+    pub supervisor: Option<ProcessRecord>,
+}
+
+/// A hospital of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HospitalState {
+    pub id: HospitalId,
+    pub name: String,
+    /// WebSocket and HTTP share the port.
+    pub node_url: String,
+    pub worker_url: String,
+    /// Development key URIs. Not secret: everybody can derive these keys.
+    pub governance: String,
+    pub agent: String,
+    /// The worker's object storage.
+    pub store: PathBuf,
+    pub node: Option<ProcessRecord>,
+    pub worker: Option<ProcessRecord>,
+}
+
+impl State {
+    pub fn new(hospitals: Vec<HospitalState>, supervisor: Option<ProcessRecord>) -> Self {
+        Self { version: VERSION, phase: Phase::Starting, genesis: None, hospitals, supervisor }
+    }
+
+    /// Reads the state of the network in `directory`.
+    pub fn read(directory: &Path) -> Result<Option<Self>, DevnetError> {
+        let path = path(directory);
+        let unreadable = |reason: String| DevnetError::State { path: path.clone(), reason };
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unreadable(error.to_string())),
+            Ok(metadata) if metadata.len() > MAX_BYTES => {
+                return Err(unreadable(format!("it is longer than {MAX_BYTES} bytes")));
+            }
+            Ok(_) => {}
+        }
+        let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+        let state: Self =
+            serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        if state.version != VERSION {
+            return Err(unreadable(format!("its version is {}, not {VERSION}", state.version)));
+        }
+        Ok(Some(state))
+    }
+
+    /// Replaces the file at once or not at all.
+    pub fn write(&self, directory: &Path) -> Result<(), DevnetError> {
+        let json = serde_json::to_vec_pretty(self).expect("strings and numbers are JSON; qed");
+        write_atomically(&path(directory), &json)
+            .map_err(|source| DevnetError::File { path: path(directory), source })
+    }
+
+    /// The processes of all workers, or of all nodes.
+    pub fn workers(&self) -> Vec<ProcessRecord> {
+        self.hospitals.iter().filter_map(|hospital| hospital.worker.clone()).collect()
+    }
+
+    pub fn nodes(&self) -> Vec<ProcessRecord> {
+        self.hospitals.iter().filter_map(|hospital| hospital.node.clone()).collect()
+    }
+
+    /// Whether any of its processes runs.
+    pub fn is_alive(&self) -> bool {
+        self.workers().iter().chain(&self.nodes()).chain(&self.supervisor).any(|p| p.is_running())
+    }
+
+    /// By id or name.
+    pub fn hospital(&self, id: HospitalId) -> Option<&HospitalState> {
+        self.hospitals.iter().find(|hospital| hospital.id == id)
+    }
+}
+
+pub fn path(directory: &Path) -> PathBuf {
+    directory.join("devnet.json")
+}
+
+/// Writes a file beside its place, flushes it to the disk, and moves it there.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(State::read(directory.path()).unwrap(), None);
+        let state = State::new(Vec::new(), None);
+        state.write(directory.path()).unwrap();
+        assert_eq!(State::read(directory.path()).unwrap(), Some(state));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(path(directory.path()), "{").unwrap();
+        let error = State::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("devnet.json"), "{error}");
+    }
+}

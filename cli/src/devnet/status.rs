@@ -1,0 +1,54 @@
+//! How a network on this machine is doing.
+
+use std::path::Path;
+
+use epione_primitives::HospitalId;
+use serde::Serialize;
+
+use super::{DevnetError, Phase, Probe, ProcessRecord, State};
+
+/// How one hospital of it is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HospitalStatus {
+    pub id: HospitalId,
+    pub name: String,
+    pub node_url: String,
+    pub worker_url: String,
+    pub node_runs: bool,
+    pub worker_runs: bool,
+    pub worker_ready: bool,
+    /// Chain blocks, and other nodes that it is connected to; absent if the node does not answer.
+    pub best: Option<u32>,
+    pub finalised: Option<u32>,
+    pub peers: Option<u32>,
+}
+
+/// Asks every process of the network in `directory`.
+pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), DevnetError> {
+    let Some(state) = State::read(directory)? else {
+        return Err(DevnetError::Absent { directory: directory.to_path_buf() });
+    };
+    let probe = Probe::new()?;
+    let mut hospitals = Vec::with_capacity(state.hospitals.len());
+    for hospital in state.hospitals {
+        let view = probe.node(&hospital.node_url).await;
+        hospitals.push(HospitalStatus {
+            id: hospital.id,
+            node_runs: runs(&hospital.node),
+            worker_runs: runs(&hospital.worker),
+            worker_ready: probe.worker_is_ready(&hospital.worker_url).await,
+            best: view.map(|view| view.best),
+            finalised: view.map(|view| view.finalised),
+            peers: view.map(|view| view.peers),
+            name: hospital.name,
+            node_url: hospital.node_url,
+            worker_url: hospital.worker_url,
+        });
+    }
+    Ok((state.phase, hospitals))
+}
+
+fn runs(process: &Option<ProcessRecord>) -> bool {
+    process.as_ref().is_some_and(ProcessRecord::is_running)
+}

@@ -1,0 +1,270 @@
+//! What a command tells its user when it fails: what happened, and what to do.
+
+use std::{fmt, io, path::Path};
+
+use epione_client::{
+    api::Problem,
+    chain::{ChainError, SubmitError},
+    reader::ReadError,
+    submit::VisitError,
+    verify::VerifyError,
+    worker::WorkerError,
+};
+use epione_envelope::keystore::KeystoreError;
+use epione_primitives::access::{Condition, Denial};
+use serde::Serialize;
+
+use crate::devnet::DevnetError;
+
+/// Exit status of a command whose arguments make no sense, as clap uses it.
+pub const USAGE: u8 = 2;
+/// Exit status of a command that failed.
+pub const FAILED: u8 = 1;
+
+/// A command did not do what it was asked.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// What happened.
+    pub error: String,
+    /// What to do.
+    pub help: String,
+    /// Why a hospital's policies refuse, if that is what happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denial: Option<Denial>,
+    #[serde(skip)]
+    status: u8,
+}
+
+impl Failure {
+    pub fn new(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { error: error.into(), help: help.into(), denial: None, status: FAILED }
+    }
+
+    /// Arguments that contradict each other, or lack something.
+    pub fn usage(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { status: USAGE, ..Self::new(error, help) }
+    }
+
+    pub fn file(path: &Path, error: &io::Error) -> Self {
+        Self::new(
+            format!("{}: {error}", path.display()),
+            "check the path, its permissions and the free space",
+        )
+    }
+
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// As it goes to standard error.
+    pub fn render(&self, json: bool) -> String {
+        if json {
+            return serde_json::to_string(self).expect("strings and plain enums are JSON; qed");
+        }
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.error)?;
+        for reason in self.denial.iter().flat_map(reasons) {
+            write!(f, "\n  {reason}")?;
+        }
+        write!(f, "\nhelp: {}", self.help)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A denial in words, one line for each policy that might have allowed.
+pub fn reasons(denial: &Denial) -> Vec<String> {
+    match denial {
+        Denial::UnknownHospital => vec!["the chain knows no such hospital".into()],
+        Denial::UnknownRequester => vec!["the chain knows no such requester".into()],
+        Denial::UnknownPatient => vec!["the chain knows no such patient".into()],
+        Denial::NoPolicy { role, action } => {
+            vec![format!("no policy lets a {} {}", word(role), word(action))]
+        }
+        Denial::Failed(policies) => policies
+            .iter()
+            .map(|failed| {
+                let conditions: Vec<_> = failed.conditions.iter().map(condition).collect();
+                let name = String::from_utf8_lossy(&failed.policy);
+                format!("policy \"{name}\" does not hold: {}", conditions.join("; "))
+            })
+            .collect(),
+    }
+}
+
+fn condition(condition: &Condition) -> String {
+    match condition {
+        Condition::RequesterIsPatient => "the requester is not the patient".into(),
+        Condition::RequesterRegistered => "the requester is not registered at the hospital".into(),
+        Condition::PatientRegistered => "the patient is not registered at the hospital".into(),
+        Condition::Related(kinds) => {
+            let kinds: Vec<_> = kinds.iter().map(word).collect();
+            format!("no relationship with the patient is in force ({})", kinds.join(", "))
+        }
+        Condition::Before(moment) => format!("it ended at {moment} ms"),
+        Condition::SectionShared => "a section is not of class shared".into(),
+        Condition::Purpose(purposes) => {
+            let purposes: Vec<_> = purposes.iter().map(word).collect();
+            format!("the purpose is none of {}", purposes.join(", "))
+        }
+    }
+}
+
+/// A plain enum's value as its JSON spells it, with spaces.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text.replace('-', " "),
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+impl From<DevnetError> for Failure {
+    fn from(error: DevnetError) -> Self {
+        Self::new(error.to_string(), error.help())
+    }
+}
+
+impl From<ChainError> for Failure {
+    fn from(error: ChainError) -> Self {
+        let help = match &error {
+            ChainError::Unreachable { .. } | ChainError::Url { .. } => {
+                "start the node, or name another with --node URL or --devnet DIR"
+            }
+            ChainError::Syncing => "try again when the node has caught up",
+            ChainError::OtherChain { .. } => "name a node of the right chain with --node URL",
+            _ => {
+                "check that epione and the node are of the same version, then look at the node's log"
+            }
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        let help = match error {
+            SubmitError::Chain(error) => return error.into(),
+            SubmitError::Dispatch(_) => "correct the arguments; nothing was changed",
+            SubmitError::Refused(_) => "sign with an account that the chain knows and allows this",
+            SubmitError::TimedOut { .. } => "look at the chain's state before you repeat it",
+            SubmitError::Invalid(_) => "try again; if it stays so, look at the node's log",
+            SubmitError::UnknownCall { .. } => "use an epione of the node's version",
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+impl From<KeystoreError> for Failure {
+    fn from(error: KeystoreError) -> Self {
+        Self::new(
+            error.to_string(),
+            "check the file and the password (--password-file, EPIONE_PASSWORD_FILE or the prompt)",
+        )
+    }
+}
+
+impl From<VisitError> for Failure {
+    fn from(error: VisitError) -> Self {
+        Self::new(error.to_string(), "correct the visit's --text and --media; nothing was sent")
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        let help = match error {
+            VerifyError::Chain(error) => return error.into(),
+            VerifyError::UnknownHeight { newest: 0, .. } => "no block is committed yet".into(),
+            VerifyError::UnknownHeight { newest, .. } => {
+                format!("choose a height between 1 and {newest}")
+            }
+            VerifyError::NoBody => "name another node with --node URL".into(),
+            VerifyError::Body(_) => "do not trust the block, and tell its hospital".into(),
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        let help = match error {
+            WorkerError::Chain(error) => return error.into(),
+            WorkerError::Problem(problem) => return refused(*problem),
+            WorkerError::WrongBytes { .. } | WorkerError::ForeignLink { .. } => WRONG_BYTES,
+            WorkerError::File { .. } | WorkerError::FileChanged { .. } => {
+                "check the file; nothing was acknowledged"
+            }
+            _ => "check that the worker runs, or name its address with --worker URL",
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+const WRONG_BYTES: &str =
+    "nothing unverified was written: ask again later, or tell the hospital's operator";
+
+fn refused(problem: Problem) -> Failure {
+    let error = match problem.detail {
+        Some(detail) => format!("{}: {detail}", problem.title),
+        None => problem.title,
+    };
+    let help = match problem.denial {
+        Some(_) => {
+            "ask the hospital's governance, or the patient, for a relationship or registration"
+        }
+        None if problem.status >= 500 => {
+            "try again later; if it stays so, ask the hospital's operator"
+        }
+        None => "correct what the worker names, then ask again",
+    };
+    Failure { denial: problem.denial, ..Failure::new(error, help) }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Worker(error) => error.into(),
+            ReadError::Chain(error) => error.into(),
+            ReadError::Exists(_) | ReadError::File { .. } => Self::new(
+                error.to_string(),
+                "check the folder that --out names, and its free space",
+            ),
+            other => Self::new(other.to_string(), WRONG_BYTES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use epione_primitives::access::{FailedPolicy, RelationshipKind};
+
+    #[test]
+    fn a_denial_names_the_condition_that_failed() {
+        let failure = Failure {
+            denial: Some(Denial::Failed(vec![FailedPolicy {
+                policy: b"care team reads".to_vec(),
+                conditions: vec![Condition::Related(
+                    vec![RelationshipKind::FamilyDoctor, RelationshipKind::Treating]
+                        .try_into()
+                        .unwrap(),
+                )],
+            }])),
+            ..Failure::new("access refused", "ask")
+        };
+        let text = failure.to_string();
+        assert!(text.contains("care team reads"), "{text}");
+        assert!(text.contains("family doctor, treating"), "{text}");
+    }
+
+    #[test]
+    fn the_json_form_has_error_and_help() {
+        let json = Failure::new("it broke", "mend it").render(true);
+        assert_eq!(json, r#"{"error":"it broke","help":"mend it"}"#);
+    }
+}

@@ -1,0 +1,156 @@
+//! Whose keys a command uses.
+
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use epione_client::signer::Account;
+use epione_envelope::{
+    Zeroizing,
+    account::Signer,
+    development,
+    keystore::{self, ActorKeys, PublicKeys},
+};
+
+use crate::failure::Failure;
+
+/// Where keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A keystore file.
+    File(PathBuf),
+    /// A development key, such as `//Alice`: everybody knows it.
+    Development(String),
+}
+
+impl FromStr for KeySource {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.strip_prefix("//") {
+            Some(_) => Self::Development(text.into()),
+            None => Self::File(text.into()),
+        })
+    }
+}
+
+impl KeySource {
+    /// Both private keys. Asks for the password of a file.
+    pub fn open(&self, password_file: Option<&Path>) -> Result<ActorKeys, Failure> {
+        match self {
+            Self::Development(uri) => development_keys(uri),
+            Self::File(path) => {
+                // Read first, so that nobody types a password for a file that is not there.
+                keystore::read_public(path)?;
+                let prompt = format!("Password of {}: ", path.display());
+                let password = password(password_file, &prompt)?;
+                Ok(keystore::load(path, &password)?)
+            }
+        }
+    }
+
+    /// Account and public sealing key; needs no password.
+    pub fn public(&self) -> Result<PublicKeys, Failure> {
+        match self {
+            Self::Development(uri) => {
+                let keys = development_keys(uri)?;
+                Ok(PublicKeys {
+                    scheme: keys.account.scheme(),
+                    account: keys.account.account(),
+                    sealing: keys.sealing.public().clone(),
+                })
+            }
+            Self::File(path) => Ok(keystore::read_public(path)?),
+        }
+    }
+}
+
+/// The signing half of an actor's keys.
+pub fn account(keys: &ActorKeys) -> Account {
+    Account::from(keys)
+}
+
+/// The development keys of a URI.
+pub fn development_keys(uri: &str) -> Result<ActorKeys, Failure> {
+    development::keys(uri).map_err(|error| {
+        Failure::usage(
+            format!("{uri} names no development key: {error}"),
+            "write it as //Name or //Name//part",
+        )
+    })
+}
+
+/// Longest password that is read from a file, in bytes.
+const MAX_PASSWORD_BYTES: u64 = 4096;
+
+/// The first line of the file, or what the user types.
+pub fn password(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    if let Some(path) = file {
+        return password_from(path);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "a password is needed and there is no terminal to ask at",
+            "put it into a file and name that with --password-file or EPIONE_PASSWORD_FILE",
+        ));
+    }
+    let password = rpassword::prompt_password(prompt)
+        .map_err(|error| Failure::new(error.to_string(), "use --password-file"))?;
+    Ok(Zeroizing::new(password))
+}
+
+fn password_from(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let length = fs::metadata(path).map_err(|error| Failure::file(path, &error))?.len();
+    if length > MAX_PASSWORD_BYTES {
+        return Err(Failure::usage(
+            format!("{} is too long for a password file ({length} bytes)", path.display()),
+            "the first line of the file is the password",
+        ));
+    }
+    let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    let text = Zeroizing::new(text);
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Failure::usage(
+            format!("the first line of {} is empty", path.display()),
+            "write the password there",
+        ));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// A new password, typed twice.
+pub fn new_password(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+    let first = password(file, "New password: ")?;
+    if file.is_none() && *first != *password(None, "Once more: ")? {
+        return Err(Failure::new("the two passwords differ", "try again"));
+    }
+    if first.is_empty() {
+        return Err(Failure::usage("the password is empty", "choose one of several words"));
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_slashes_mean_a_development_key() {
+        assert_eq!("//Alice".parse(), Ok(KeySource::Development("//Alice".into())));
+        assert_eq!("/home/x.json".parse(), Ok(KeySource::File("/home/x.json".into())));
+    }
+
+    #[test]
+    fn a_password_is_the_first_line_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        fs::write(&path, "four words of mine\n\n").unwrap();
+        assert_eq!(*password(Some(&path), "").unwrap(), "four words of mine");
+        fs::write(&path, "\n").unwrap();
+        assert!(password(Some(&path), "").is_err());
+    }
+}

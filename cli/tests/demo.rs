@@ -1,0 +1,88 @@
+//! The demo: its story holds, its report has the promised form, and nothing stays behind.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use epione_cli::devnet::{ProcessRecord, State};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+fn demo(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epione-demo"));
+    command.arg("--out").arg(directory).arg("--samples").arg(directory.join("no-samples"));
+    command
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn processes(directory: &Path) -> Vec<ProcessRecord> {
+    let state = State::read(&directory.join("devnet")).ok().flatten();
+    state.map(|state| [state.nodes(), state.workers()].concat()).unwrap_or_default()
+}
+
+#[test]
+fn the_story_holds_and_is_reported() {
+    let _turn = network::turn();
+    let directory = tempfile::tempdir().unwrap();
+    let output = demo(directory.path()).output().unwrap();
+    let story = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{story}\n{}", String::from_utf8_lossy(&output.stderr));
+
+    let report: Value =
+        serde_json::from_slice(&fs::read(directory.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(
+        keys(&report),
+        ["committed_blocks", "hospitals", "refused_requests", "retrieved_files", "timings_ms"]
+    );
+    assert_eq!(report["hospitals"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        keys(&report["committed_blocks"][0]),
+        ["approvals", "cloud_hash", "height", "lite_hash"]
+    );
+    assert_eq!(keys(&report["refused_requests"][0]), ["reason", "who"]);
+    assert_eq!(
+        keys(&report["timings_ms"]),
+        [
+            "announced_to_committed",
+            "committed_to_finalised",
+            "grant",
+            "retrieval",
+            "submit_to_announced"
+        ]
+    );
+    for file in report["retrieved_files"].as_array().unwrap() {
+        assert_eq!(keys(file), ["name", "sha256_in", "sha256_out"]);
+        assert_eq!(file["sha256_in"], file["sha256_out"]);
+    }
+    assert!(!directory.path().join("devnet/devnet.json").exists());
+}
+
+#[test]
+fn an_interrupted_demo_takes_its_network_down() {
+    let _turn = network::turn();
+    let directory = tempfile::tempdir().unwrap();
+    let mut demo =
+        demo(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(120);
+    while processes(directory.path()).is_empty() {
+        assert!(Instant::now() < until, "the demo did not start");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let started = processes(directory.path());
+    kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(1));
+    assert!(started.iter().all(|process| !process.is_running()));
+    assert!(!directory.path().join("report.json").exists());
+}

@@ -1,0 +1,152 @@
+//! A network of real processes for one test, gone when the test ends, however it ends.
+
+#![allow(dead_code)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use epione_cli::devnet::{self, ProcessRecord, State};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Networks take both cores of a small machine: one at a time in each test program.
+static TURN: Mutex<()> = Mutex::new(());
+
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The program under test. Nothing of the tester's own settings reaches it.
+pub fn epione() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epione"));
+    for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
+        command.env_remove(setting);
+    }
+    command
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A directory for a network, and whatever runs in it.
+pub struct Network {
+    directory: TempDir,
+    /// Takes turns with the networks of other tests.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Network {
+    /// A place, with nothing running yet.
+    pub fn place() -> Self {
+        let turn = turn();
+        Self { directory: tempfile::tempdir().unwrap(), _turn: turn }
+    }
+
+    /// A network that runs.
+    pub fn of(hospitals: u16) -> Self {
+        let network = Self::place();
+        let output = network.up(hospitals).arg("--detach").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        network
+    }
+
+    pub fn up(&self, hospitals: u16) -> Command {
+        let mut command = epione();
+        command.args(["devnet", "up", "--pack-ms", "200", "--hospitals", &hospitals.to_string()]);
+        command.arg("--dir").arg(self.path());
+        command
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("net")
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn state(&self) -> Option<State> {
+        State::read(&self.path()).unwrap()
+    }
+
+    /// Every process of the network as it is recorded now.
+    pub fn processes(&self) -> Vec<ProcessRecord> {
+        let Some(state) = self.state() else { return Vec::new() };
+        let mut processes = state.nodes();
+        processes.extend(state.workers());
+        processes.extend(state.supervisor);
+        processes
+    }
+
+    /// Runs `epione --json` in this network.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<Value, Value> {
+        let output = epione()
+            .arg("--json")
+            .arg("--devnet")
+            .arg(self.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        if output.status.success() {
+            return Ok(serde_json::from_slice(&output.stdout).unwrap());
+        }
+        let said = stderr(&output);
+        Err(serde_json::from_str(&said).unwrap_or_else(|error| {
+            let shown = String::from_utf8_lossy(&output.stdout);
+            panic!("{arguments:?}: {error}: {said}{shown}")
+        }))
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Value {
+        self.try_run(arguments).unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"))
+    }
+
+    /// Registers somebody with the development keys of a seed; returns the user id.
+    pub fn register(&self, role: &str, seed: &str) -> String {
+        let name = format!("Synthetic {seed}");
+        let registered =
+            self.run(&["user", "register", "--role", role, "--name", &name, "--keys", seed]);
+        registered["user"].as_str().unwrap().to_owned()
+    }
+
+    pub fn relate(&self, patient: &str, professional: &str) {
+        self.run(&["relate", "--patient", patient, "--professional", professional]);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if failed {
+            show_logs(&self.path());
+        }
+        if self.state().is_some()
+            && let Err(error) = devnet::down(&self.path())
+        {
+            eprintln!("the network of a test was not taken down: {error}");
+        }
+    }
+}
+
+/// What the processes said last, for whoever looks at the failed test.
+fn show_logs(directory: &Path) {
+    let Ok(logs) = std::fs::read_dir(directory.join("logs")) else { return };
+    for log in logs.flatten() {
+        let text = std::fs::read_to_string(log.path()).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        eprintln!("== {}", log.path().display());
+        for line in &lines[lines.len().saturating_sub(15)..] {
+            eprintln!("{line}");
+        }
+    }
+}

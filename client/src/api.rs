@@ -1,0 +1,246 @@
+//! JSON shapes of a worker's HTTP API, version 1. The worker answers with them, clients and other
+//! workers ask with them.
+//!
+//! | route | who may ask | request | success |
+//! | --- | --- | --- | --- |
+//! | `POST /v1/visits` | the record's author | multipart: `visit` ([`VisitRequest`] as JSON) first, then `media-<section index>` for every media section, in order | 202 [`VisitStatus`] |
+//! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
+//! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
+//! | `GET /v1/segments/{hash}` | an active hospital's agent, or whoever holds a temporary link | `Range` honoured | 200 or 206, the bytes |
+//! | `POST /v1/users` | the hospital's governance | [`RegisterUser`] | 200 [`RegisteredUser`] |
+//! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
+//! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
+//! | `GET /v1/info` | anybody | | 200 [`WorkerInfo`] |
+//! | `GET /healthz`, `/readyz`, `/metrics` | anybody who reaches the port | | |
+//!
+//! Every request but those marked "anybody" and temporary links is signed ([`crate::request`]). Every
+//! error is a [`Problem`] (RFC 9457).
+
+use epione_primitives::{
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
+    access::{Denial, Purpose, RelationshipKind, SectionClass},
+    profile::Role,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Bytes of the `visit` part of an upload, at most.
+pub const MAX_VISIT_JSON_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of any other JSON request, at most.
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
+/// Records that one grant may cover.
+pub const MAX_GRANT_RECORDS: usize = 64;
+
+/// A visit as its author signed it. The worker seals it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VisitRequest {
+    #[schema(value_type = String)]
+    pub record_id: RecordId,
+    #[schema(value_type = String)]
+    pub patient: UserId,
+    #[schema(value_type = u16)]
+    pub hospital: HospitalId,
+    #[schema(value_type = String)]
+    pub author: UserId,
+    pub sections: Vec<SectionUpload>,
+    /// The author's section signature: SCALE of a `MultiSignature`, in hexadecimal.
+    pub author_signature: String,
+}
+
+/// One section of a visit, in the clear, on its way to the author's own hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SectionUpload {
+    /// Name of the `SectionKind` as `epione-envelope` writes it.
+    pub kind: String,
+    /// `private` or `shared`.
+    #[schema(value_type = String)]
+    pub class: SectionClass,
+    /// 32 random bytes in hexadecimal, which keep the section's leaf from being guessed.
+    pub salt: String,
+    /// IANA media type, such as `application/fhir+json` or `application/dicom`.
+    pub media_type: String,
+    /// File name to restore on retrieval; for media only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub content: ContentUpload,
+}
+
+/// What a section holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase", rename_all_fields = "camelCase")]
+pub enum ContentUpload {
+    /// The text itself.
+    Text(String),
+    /// Announces the part `media-<section index>`.
+    Media {
+        /// Its length in bytes.
+        bytes: u64,
+        /// Its BLAKE3, in hexadecimal; the content root that the author signed.
+        blake3: String,
+    },
+}
+
+/// How far a visit has come. Acknowledged visits move on to committed by themselves: after a
+/// rejection or an expiry they are queued again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VisitStatus {
+    #[schema(value_type = String)]
+    pub record_id: RecordId,
+    pub stage: VisitStage,
+    /// When the worker acknowledged it (Unix time in milliseconds).
+    #[schema(value_type = u64)]
+    pub queued_at: Moment,
+    /// When the stage was reached.
+    #[schema(value_type = u64)]
+    pub since: Moment,
+    /// Why the last announcement of this visit did not get through, if one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VisitStage {
+    /// Durable at the hospital, waiting to be packed.
+    Queued,
+    /// Part of a lite block that is being sent to the chain.
+    Packed,
+    /// On chain, in a block that is final; the other hospitals verify it.
+    Announced {
+        #[schema(value_type = u64)]
+        announcement: AnnouncementId,
+    },
+    /// On chain for good, in a block that is final.
+    Committed {
+        #[schema(value_type = Pointer)]
+        pointer: RecordPointer,
+    },
+}
+
+/// Asks for the keys and links to read records of one patient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantRequest {
+    #[schema(value_type = String)]
+    pub patient: UserId,
+    /// At most 64 ([`MAX_GRANT_RECORDS`]).
+    #[schema(value_type = Vec<Pointer>)]
+    pub records: Vec<RecordPointer>,
+    /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
+    #[schema(value_type = String)]
+    pub purpose: Purpose,
+}
+
+/// Keys and links to read what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantReply {
+    /// SCALE of the sealed access grant (`epione-envelope`), in Base64.
+    pub grant: String,
+    /// One for each segment of the granted records.
+    pub links: Vec<SegmentLink>,
+}
+
+/// A temporary link to a segment: whoever holds it may fetch these bytes until it expires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentLink {
+    /// BLAKE3 of the segment, in hexadecimal.
+    pub segment: String,
+    pub url: String,
+    #[schema(value_type = u64)]
+    pub expires: Moment,
+}
+
+/// Registers a user at the worker's hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterUser {
+    /// Of a user whom another hospital registered already; absent, the hospital draws a new id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub user: Option<UserId>,
+    /// The existing user's signature over `epione_primitives::profile::Consent`: SCALE of a
+    /// `MultiSignature`, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
+    /// `doctor`, `nurse`, `patient`, `researcher` or `auditor`.
+    #[schema(value_type = String)]
+    pub role: Role,
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// Public sealing key, suite byte first, in hexadecimal.
+    pub sealing_key: String,
+    /// The person's name; sealed before it goes anywhere.
+    pub name: String,
+}
+
+/// Answer to [`RegisterUser`], sent when the registration is final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredUser {
+    #[schema(value_type = String)]
+    pub user: UserId,
+    #[schema(value_type = u16)]
+    pub hospital: HospitalId,
+    #[schema(value_type = String)]
+    pub body_hash: Hash,
+}
+
+/// Relates a professional to a patient at the worker's hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Relation {
+    #[schema(value_type = String)]
+    pub patient: UserId,
+    #[schema(value_type = String)]
+    pub professional: UserId,
+    /// `family-doctor`, `treating`, `referral` or `care-team`.
+    #[schema(value_type = String)]
+    pub kind: RelationshipKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub expires: Option<Moment>,
+}
+
+/// Who answers at this address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerInfo {
+    #[schema(value_type = u16)]
+    pub hospital: HospitalId,
+    /// Hash of the chain's first block.
+    #[schema(value_type = String)]
+    pub genesis: Hash,
+    pub version: String,
+}
+
+/// An error, as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `urn:epione:problem:<kind>`, for programs.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    /// What happened and what to do, for people. Never internals, keys or health data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// For refusals by policy: told to registered users only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub denial: Option<Denial>,
+}
+
+/// How [`RecordPointer`] is described: where a committed record is.
+#[derive(ToSchema)]
+#[schema(as = RecordPointer)]
+pub struct Pointer {
+    /// Height of the lite block, from 1.
+    pub height: u32,
+    /// Position of the record's entry in that block, from 0.
+    pub index: u16,
+}

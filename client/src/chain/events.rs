@@ -1,0 +1,370 @@
+//! What the pallets said in a block.
+//!
+//! An event is found by the names of its pallet and variant in the block's own metadata; its fields
+//! are then read by position as the types of `epione_primitives`.
+
+use codec::{Decode, DecodeAll};
+use epione_primitives::{
+    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, UserId,
+    access::RelationshipKind,
+    approval::{BallotOutcome, RejectReason},
+};
+use sp_runtime::{DispatchError, ModuleError};
+use subxt::{
+    Metadata, OnlineClientAtBlock, SubstrateConfig,
+    events::{Event, Phase},
+};
+
+use super::{Chain, ChainError, DispatchFailure, SubxtHash, error::unknown_block};
+
+/// An event, and the extrinsic that caused it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockEvent {
+    /// Index of the extrinsic in its block; none for what the block did by itself.
+    pub extrinsic: Option<u32>,
+    pub event: ChainEvent,
+}
+
+/// The events that workers and clients act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainEvent {
+    /// A hospital asks the others to verify and approve a lite block.
+    Announced {
+        id: AnnouncementId,
+        announcer: HospitalId,
+        body_hash: Hash,
+    },
+    /// A lite block was approved and chained.
+    Committed {
+        id: AnnouncementId,
+        height: u32,
+        lite_hash: Hash,
+        cloud_hash: Hash,
+    },
+    /// Enough approvals could no longer be reached.
+    Rejected {
+        id: AnnouncementId,
+    },
+    /// The ballot was undecided at its deadline.
+    Expired {
+        id: AnnouncementId,
+    },
+    /// The announcer took the announcement back.
+    Withdrawn {
+        id: AnnouncementId,
+    },
+    BallotOpened {
+        id: AnnouncementId,
+        opener: HospitalId,
+        needed: u32,
+        deadline: BlockNumber,
+    },
+    /// One hospital's vote.
+    Approved {
+        id: AnnouncementId,
+        hospital: HospitalId,
+    },
+    /// One hospital's vote.
+    RejectionCast {
+        id: AnnouncementId,
+        hospital: HospitalId,
+        reason: RejectReason,
+    },
+    BallotClosed {
+        id: AnnouncementId,
+        outcome: BallotOutcome,
+    },
+    /// A hospital registered a user.
+    Registered {
+        hospital: HospitalId,
+        user: UserId,
+        version: u32,
+        body_hash: Hash,
+    },
+    /// A registration has a new body.
+    ProfileUpdated {
+        hospital: HospitalId,
+        user: UserId,
+        version: u32,
+        body_hash: Hash,
+    },
+    /// A user's account, sealing key or both are other ones from now on.
+    KeysRotated {
+        user: UserId,
+        version: u32,
+    },
+    Related {
+        patient: UserId,
+        professional: UserId,
+        hospital: HospitalId,
+        kind: RelationshipKind,
+        expires: Option<Moment>,
+    },
+    Unrelated {
+        patient: UserId,
+        professional: UserId,
+        hospital: HospitalId,
+        kind: RelationshipKind,
+    },
+    PoliciesSet {
+        hospital: HospitalId,
+        version: u32,
+    },
+    /// Any other, with the SCALE of its fields.
+    Other {
+        pallet: String,
+        name: String,
+        fields: Vec<u8>,
+    },
+}
+
+impl ChainEvent {
+    fn read(pallet: &str, name: &str, fields: &[u8]) -> Result<Self, ChainError> {
+        let known = match pallet {
+            "LiteBlocks" => lite_block_event(name, fields),
+            "Approvals" => approval_event(name, fields),
+            "Profiles" => profile_event(name, fields),
+            "RolePolicies" => policy_event(name, fields),
+            _ => None,
+        };
+        match known {
+            Some(event) => {
+                event.map_err(|error| ChainError::malformed(format!("{pallet}.{name}"), error))
+            }
+            None => Ok(Self::Other {
+                pallet: pallet.into(),
+                name: name.into(),
+                fields: fields.to_vec(),
+            }),
+        }
+    }
+}
+
+type Known = Option<Result<ChainEvent, codec::Error>>;
+
+fn read<T: Decode>(fields: &[u8], make: impl FnOnce(T) -> ChainEvent) -> Known {
+    Some(T::decode_all(&mut &*fields).map(make))
+}
+
+fn lite_block_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Announced" => read(fields, |(id, announcer, body_hash)| ChainEvent::Announced {
+            id,
+            announcer,
+            body_hash,
+        }),
+        "Committed" => read(fields, |(id, height, lite_hash, cloud_hash)| ChainEvent::Committed {
+            id,
+            height,
+            lite_hash,
+            cloud_hash,
+        }),
+        "Rejected" => read(fields, |id| ChainEvent::Rejected { id }),
+        "Expired" => read(fields, |id| ChainEvent::Expired { id }),
+        "Withdrawn" => read(fields, |id| ChainEvent::Withdrawn { id }),
+        _ => None,
+    }
+}
+
+fn approval_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Opened" => read(fields, |(id, opener, needed, deadline)| ChainEvent::BallotOpened {
+            id,
+            opener,
+            needed,
+            deadline,
+        }),
+        "Approved" => read(fields, |(id, hospital)| ChainEvent::Approved { id, hospital }),
+        "Rejected" => read(fields, |(id, hospital, reason)| ChainEvent::RejectionCast {
+            id,
+            hospital,
+            reason,
+        }),
+        "Closed" => read(fields, |(id, outcome)| ChainEvent::BallotClosed { id, outcome }),
+        _ => None,
+    }
+}
+
+fn profile_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Registered" => read(fields, |(hospital, user, version, body_hash)| {
+            ChainEvent::Registered { hospital, user, version, body_hash }
+        }),
+        "Updated" => read(fields, |(hospital, user, version, body_hash)| {
+            ChainEvent::ProfileUpdated { hospital, user, version, body_hash }
+        }),
+        "KeysRotated" => read(fields, |(user, version)| ChainEvent::KeysRotated { user, version }),
+        _ => None,
+    }
+}
+
+fn policy_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Related" => read(fields, |(patient, professional, hospital, kind, expires)| {
+            ChainEvent::Related { patient, professional, hospital, kind, expires }
+        }),
+        "Unrelated" => read(fields, |(patient, professional, hospital, kind)| {
+            ChainEvent::Unrelated { patient, professional, hospital, kind }
+        }),
+        "PoliciesSet" => {
+            read(fields, |(hospital, version)| ChainEvent::PoliciesSet { hospital, version })
+        }
+        _ => None,
+    }
+}
+
+type At = OnlineClientAtBlock<SubstrateConfig>;
+
+impl Chain {
+    /// The events of a block, in their order.
+    pub async fn events(&self, block: Hash) -> Result<Vec<BlockEvent>, ChainError> {
+        self.within_limit(async {
+            let at = self.client_at(block).await?;
+            let mut events = Vec::new();
+            self.each_event(&at, |event| {
+                let extrinsic = match event.phase() {
+                    Phase::ApplyExtrinsic(index) => Some(index),
+                    Phase::Initialization | Phase::Finalization => None,
+                };
+                events.push(BlockEvent { extrinsic, event: chain_event(event)? });
+                Ok(())
+            })
+            .await?;
+            Ok(events)
+        })
+        .await
+    }
+
+    /// The events of one extrinsic, and why it failed if it did.
+    pub(super) async fn extrinsic_events(
+        &self,
+        block: Hash,
+        extrinsic: u32,
+    ) -> Result<(Vec<ChainEvent>, Option<DispatchFailure>), ChainError> {
+        self.within_limit(async {
+            let at = self.client_at(block).await?;
+            let (mut events, mut failure) = (Vec::new(), None);
+            self.each_event(&at, |event| {
+                if event.phase() != Phase::ApplyExtrinsic(extrinsic) {
+                    return Ok(());
+                }
+                if (event.pallet_name(), event.event_name()) == ("System", "ExtrinsicFailed") {
+                    failure = Some(dispatch_failure(event.field_bytes(), at.metadata_ref())?);
+                }
+                events.push(chain_event(event)?);
+                Ok(())
+            })
+            .await?;
+            Ok((events, failure))
+        })
+        .await
+    }
+
+    async fn each_event(
+        &self,
+        at: &At,
+        mut look: impl FnMut(&Event<'_, SubstrateConfig>) -> Result<(), ChainError>,
+    ) -> Result<(), ChainError> {
+        const WHAT: &str = "a block's events";
+        let events =
+            at.events().fetch().await.map_err(|error| ChainError::malformed(WHAT, error))?;
+        for event in events.iter() {
+            look(&event.map_err(|error| ChainError::malformed(WHAT, error))?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn client_at(&self, block: Hash) -> Result<At, ChainError> {
+        use subxt::error::OnlineClientAtBlockError as AtError;
+        self.inner.client.at_block(SubxtHash::from(block.0)).await.map_err(|error| match error {
+            AtError::BlockHeaderNotFound { .. } | AtError::BlockNotFound { .. } => {
+                unknown_block(block)
+            }
+            other => ChainError::malformed("a block's metadata", other),
+        })
+    }
+}
+
+fn chain_event(event: &Event<'_, SubstrateConfig>) -> Result<ChainEvent, ChainError> {
+    ChainEvent::read(event.pallet_name(), event.event_name(), event.field_bytes())
+}
+
+/// Reads the error at the beginning of `System.ExtrinsicFailed` in the words of the metadata.
+fn dispatch_failure(mut fields: &[u8], metadata: &Metadata) -> Result<DispatchFailure, ChainError> {
+    let error = DispatchError::decode(&mut fields)
+        .map_err(|error| ChainError::malformed("a dispatch error", error))?;
+    let DispatchError::Module(ModuleError { index, error: [variant, ..], .. }) = error else {
+        let told: &'static str = error.into();
+        return Ok(DispatchFailure {
+            pallet: "Runtime".into(),
+            error: error_name(&error),
+            docs: told.into(),
+        });
+    };
+    let pallet = metadata.pallet_by_error_index(index);
+    let found = pallet.as_ref().and_then(|pallet| pallet.error_variant_by_index(variant));
+    Ok(DispatchFailure {
+        pallet: pallet.as_ref().map_or_else(|| format!("pallet {index}"), |it| it.name().into()),
+        error: found.map_or_else(|| format!("error {variant}"), |it| it.name.clone()),
+        docs: found.map(|it| it.docs.join(" ").trim().to_owned()).unwrap_or_default(),
+    })
+}
+
+/// The variant's name alone.
+fn error_name(error: &DispatchError) -> String {
+    let debug = format!("{error:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use codec::Encode;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_read_by_position() {
+        let (id, height) = (AnnouncementId(9), 4_u32);
+        let hashes = (Hash::repeat_byte(1), Hash::repeat_byte(2));
+        let fields = (id, height, hashes.0, hashes.1).encode();
+        assert_eq!(
+            ChainEvent::read("LiteBlocks", "Committed", &fields).unwrap(),
+            ChainEvent::Committed { id, height, lite_hash: hashes.0, cloud_hash: hashes.1 }
+        );
+    }
+
+    #[test]
+    fn votes_and_outcomes_of_the_same_name_are_told_apart_by_their_pallet() {
+        let id = AnnouncementId(1);
+        let vote = (id, HospitalId(2), RejectReason::SegmentMissing).encode();
+        assert!(matches!(
+            ChainEvent::read("Approvals", "Rejected", &vote).unwrap(),
+            ChainEvent::RejectionCast { .. }
+        ));
+        assert_eq!(
+            ChainEvent::read("LiteBlocks", "Rejected", &id.encode()).unwrap(),
+            ChainEvent::Rejected { id }
+        );
+    }
+
+    #[test]
+    fn an_event_of_another_shape_is_an_error_and_not_a_guess() {
+        let fields = (AnnouncementId(1), 7_u8).encode();
+        let error = ChainEvent::read("LiteBlocks", "Expired", &fields).unwrap_err();
+        assert!(error.to_string().contains("LiteBlocks.Expired"), "{error}");
+    }
+
+    #[test]
+    fn an_event_that_nobody_acts_on_keeps_its_bytes() {
+        let event = ChainEvent::read("System", "ExtrinsicSuccess", &[1, 2]).unwrap();
+        assert!(matches!(event, ChainEvent::Other { fields, .. } if fields == [1, 2]));
+    }
+
+    #[test]
+    fn errors_of_the_runtime_itself_have_a_name() {
+        assert_eq!(error_name(&DispatchError::BadOrigin), "BadOrigin");
+        assert_eq!(error_name(&DispatchError::Other("body")), "Other");
+    }
+}

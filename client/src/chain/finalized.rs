@@ -1,0 +1,119 @@
+//! Every finalised block, in order, whatever happens to the connection.
+//!
+//! A node announces finalised heads only: several blocks may become final at once, and what was
+//! announced while the connection was down is never repeated. So an announcement is only a hint of
+//! how far to read; the blocks themselves are asked for by number.
+
+use std::time::Duration;
+
+use epione_primitives::{BlockNumber, Hash};
+use futures::{StreamExt, stream::BoxStream};
+use subxt::rpcs::client::{RpcSubscription, rpc_params};
+
+use super::{BlockRef, Chain, ChainError, HeaderReply, error::unknown_number};
+
+/// Finalised blocks in order. See [`Chain::finalized_stream`].
+pub type FinalizedStream = BoxStream<'static, Result<BlockRef, ChainError>>;
+
+/// Without an announcement for so long, the node is asked.
+const ASK_AFTER: Duration = Duration::from_secs(15);
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+struct Follower {
+    chain: Chain,
+    next: BlockNumber,
+    /// The newest finalised block known of.
+    head: Option<BlockNumber>,
+    heads: Option<RpcSubscription<HeaderReply>>,
+    pause: Duration,
+}
+
+impl Chain {
+    /// Every finalised block from `from` on, each once, in order, without gaps, across lost
+    /// connections and restarts of the node. Never ends. An error says that the node cannot be read
+    /// just now; the stream then pauses and goes on by itself when it is polled again.
+    pub fn finalized_stream(&self, from: BlockNumber) -> FinalizedStream {
+        let follower =
+            Follower { chain: self.clone(), next: from, head: None, heads: None, pause: MIN_PAUSE };
+        futures::stream::unfold(follower, |mut follower| async move {
+            let item = follower.next_block().await;
+            Some((item, follower))
+        })
+        .boxed()
+    }
+}
+
+impl Follower {
+    async fn next_block(&mut self) -> Result<BlockRef, ChainError> {
+        match self.advance().await {
+            Ok(block) => {
+                self.pause = MIN_PAUSE;
+                Ok(block)
+            }
+            Err(error) => {
+                self.heads = None;
+                tokio::time::sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(MAX_PAUSE);
+                Err(error)
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<BlockRef, ChainError> {
+        loop {
+            if self.head.is_some_and(|head| self.next <= head) {
+                let number = self.next;
+                let hash = self.chain.canonical_hash(number).await?;
+                let hash = hash.ok_or_else(|| unknown_number(number))?;
+                self.next += 1;
+                return Ok(BlockRef { hash, number });
+            }
+            self.wait_for_head().await?;
+        }
+    }
+
+    async fn wait_for_head(&mut self) -> Result<(), ChainError> {
+        let Some(heads) = &mut self.heads else {
+            return self.subscribe().await;
+        };
+        match tokio::time::timeout(ASK_AFTER, heads.next()).await {
+            Ok(Some(Ok(header))) => self.head = Some(header.number()?),
+            Ok(_) => self.heads = None,
+            Err(_) => self.head = Some(self.chain.finalized_head().await?.number),
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self) -> Result<(), ChainError> {
+        let heads = self.chain.subscribe_heads().await?;
+        self.chain.check_genesis().await?;
+        self.head = Some(self.chain.finalized_head().await?.number);
+        self.heads = Some(heads);
+        Ok(())
+    }
+}
+
+impl Chain {
+    async fn subscribe_heads(&self) -> Result<RpcSubscription<HeaderReply>, ChainError> {
+        const METHOD: &str = "chain_subscribeFinalizedHeads";
+        self.within_limit(async {
+            self.inner
+                .rpc
+                .subscribe(METHOD, rpc_params![], "chain_unsubscribeFinalizedHeads")
+                .await
+                .map_err(|error| self.rpc_error(METHOD, error))
+        })
+        .await
+    }
+
+    /// The address may have been given to a node of another chain meanwhile.
+    async fn check_genesis(&self) -> Result<(), ChainError> {
+        let found: Hash = self.canonical_hash(0).await?.ok_or_else(|| unknown_number(0))?;
+        let expected = self.genesis_hash();
+        if found == expected {
+            return Ok(());
+        }
+        Err(ChainError::OtherChain { url: self.url().into(), expected, found })
+    }
+}

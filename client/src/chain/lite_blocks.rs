@@ -1,0 +1,45 @@
+//! The node's own `liteBlocks_*` methods: pointers, headers and the records' own slices of the
+//! bodies in one round trip.
+
+use epione_primitives::{
+    RecordPointer, UserId,
+    rpc::{HeaderReply, RecordReply, UNKNOWN_HEIGHT, UNKNOWN_RECORD},
+};
+use subxt::rpcs::client::rpc_params;
+
+use super::{Chain, ChainError};
+
+impl Chain {
+    /// Header and hashes of a committed lite block.
+    pub async fn lite_header(&self, height: u32) -> Result<Option<HeaderReply>, ChainError> {
+        unless(UNKNOWN_HEIGHT, self.request("liteBlocks_header", rpc_params![height]).await)
+    }
+
+    /// A committed record with its slice of the body.
+    pub async fn lite_record(
+        &self,
+        pointer: RecordPointer,
+    ) -> Result<Option<RecordReply>, ChainError> {
+        unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
+    }
+
+    /// A patient's records, newest first, from the latest or from before `before`. The node cuts
+    /// long answers: go on before the last pointer until an answer is empty.
+    pub async fn lite_history(
+        &self,
+        patient: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> Result<Vec<RecordReply>, ChainError> {
+        self.request("liteBlocks_history", rpc_params![patient, before, limit]).await
+    }
+}
+
+/// That there is no such thing is an answer.
+fn unless<T>(unknown: i32, reply: Result<T, ChainError>) -> Result<Option<T>, ChainError> {
+    match reply {
+        Ok(found) => Ok(Some(found)),
+        Err(ChainError::Refused { code, .. }) if code == unknown => Ok(None),
+        Err(error) => Err(error),
+    }
+}

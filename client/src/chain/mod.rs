@@ -1,0 +1,286 @@
+//! The chain as its members see it: finalised blocks, runtime API reads, bodies by their hash, and
+//! calls that are submitted and watched until they are final.
+//!
+//! Only this module knows subxt. Reads go to the runtime APIs of `epione_primitives::api` as SCALE,
+//! so that what the pallets store and what a client reads are the same Rust types.
+
+mod accounts;
+mod bodies;
+pub mod calls;
+mod error;
+mod events;
+mod finalized;
+mod lite_blocks;
+mod snapshot;
+mod submit;
+
+pub use calls::Call;
+pub use error::{ChainError, DispatchFailure, SubmitError};
+pub use events::{BlockEvent, ChainEvent};
+pub use finalized::FinalizedStream;
+pub use snapshot::Snapshot;
+pub use submit::Included;
+
+use std::{sync::Arc, time::Duration};
+
+use codec::Decode;
+use epione_primitives::{BlockNumber, Hash, Moment};
+use serde::{Deserialize, de::DeserializeOwned};
+use sp_core::Bytes;
+use subxt::{
+    OnlineClient, SubstrateConfig,
+    backend::LegacyBackend,
+    rpcs::{
+        Error as RpcError, RpcClient,
+        client::{
+            RpcParams,
+            reconnecting_rpc_client::{ExponentialBackoff, RpcClient as ReconnectingClient},
+            rpc_params,
+        },
+    },
+};
+use url::Url;
+
+/// How long a node may take to answer, reconnecting included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// How long [`Chain::connect`] waits for a node.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Longest pause between two attempts to reconnect.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of a JSON message: a block of 8 MiB in hexadecimal, and some more.
+const MAX_MESSAGE_BYTES: u32 = 32 * 1024 * 1024;
+/// Storage key of `Timestamp::Now`.
+const TIMESTAMP_NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
+
+type Client = OnlineClient<SubstrateConfig>;
+type SubxtHash = subxt::config::substrate::H256;
+
+/// A connection to a node. Reconnects by itself; clones share it.
+#[derive(Clone)]
+pub struct Chain {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: String,
+    rpc: RpcClient,
+    client: Client,
+    genesis: Hash,
+    queues: submit::Queues,
+}
+
+/// A block of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    pub hash: Hash,
+    pub number: BlockNumber,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeHealth {
+    pub peers: u64,
+    pub is_syncing: bool,
+}
+
+#[derive(Deserialize)]
+struct HeaderReply {
+    /// Hexadecimal, after `0x`.
+    number: String,
+}
+
+impl HeaderReply {
+    fn number(&self) -> Result<BlockNumber, ChainError> {
+        BlockNumber::from_str_radix(self.number.trim_start_matches("0x"), 16)
+            .map_err(|error| ChainError::malformed("a block's header", error))
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("url", &self.inner.url).finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// Connects to a node's JSON-RPC endpoint, `ws://host:port` or `wss://host:port`; waits at most
+    /// ten seconds for it.
+    pub async fn connect(url: &str) -> Result<Self, ChainError> {
+        Self::connect_within(url, CONNECT_LIMIT).await
+    }
+
+    /// As [`Chain::connect`], with a time limit of one's own.
+    pub async fn connect_within(url: &str, limit: Duration) -> Result<Self, ChainError> {
+        check_url(url)?;
+        tokio::time::timeout(limit, Self::connect_unbounded(url)).await.unwrap_or_else(|_| {
+            Err(unreachable(url, format!("no answer within {} s", limit.as_secs())))
+        })
+    }
+
+    async fn connect_unbounded(url: &str) -> Result<Self, ChainError> {
+        let rpc = ReconnectingClient::builder()
+            .max_request_size(MAX_MESSAGE_BYTES)
+            .max_response_size(MAX_MESSAGE_BYTES)
+            .request_timeout(REQUEST_LIMIT)
+            .retry_policy(ExponentialBackoff::from_millis(10).max_delay(RECONNECT_PAUSE))
+            .build(url)
+            .await
+            .map_err(|error| unreachable(url, error))?;
+        let rpc = RpcClient::new(rpc);
+        let backend = LegacyBackend::<SubstrateConfig>::builder().build(rpc.clone());
+        let client = Client::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
+            .await
+            .map_err(|error| unreachable(url, error))?;
+        let genesis = Hash::from(client.genesis_hash().0);
+        let queues = submit::Queues::default();
+        Ok(Self { inner: Arc::new(Inner { url: url.into(), rpc, client, genesis, queues }) })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Hash of the chain's first block.
+    pub fn genesis_hash(&self) -> Hash {
+        self.inner.genesis
+    }
+
+    /// The newest finalised block.
+    pub async fn finalized_head(&self) -> Result<BlockRef, ChainError> {
+        let hash: Hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
+        Ok(BlockRef { hash, number: self.number_of(hash).await? })
+    }
+
+    /// Hash of the finalised block of a number; none beyond the newest one.
+    pub async fn block_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
+        if number > self.finalized_head().await?.number {
+            return Ok(None);
+        }
+        self.canonical_hash(number).await
+    }
+
+    /// When a block was made.
+    pub async fn time(&self, block: Hash) -> Result<Moment, ChainError> {
+        let stored: Option<Bytes> =
+            self.request("state_getStorage", rpc_params![TIMESTAMP_NOW, block]).await?;
+        decode("a block's time", &stored.unwrap_or(Bytes(vec![0; 8])).0)
+    }
+
+    /// Reads the runtime at a block.
+    pub fn at(&self, block: Hash) -> Snapshot {
+        Snapshot::new(self.clone(), block)
+    }
+
+    /// Reads the runtime at the newest finalised block.
+    pub async fn finalized(&self) -> Result<Snapshot, ChainError> {
+        let hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
+        Ok(self.at(hash))
+    }
+
+    pub async fn health(&self) -> Result<NodeHealth, ChainError> {
+        self.request("system_health", rpc_params![]).await
+    }
+
+    /// Hash of the block of a number on the branch that the node holds for the best.
+    async fn canonical_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
+        self.request("chain_getBlockHash", rpc_params![number]).await
+    }
+
+    async fn number_of(&self, block: Hash) -> Result<BlockNumber, ChainError> {
+        let header: Option<HeaderReply> =
+            self.request("chain_getHeader", rpc_params![block]).await?;
+        header.ok_or_else(|| error::unknown_block(block))?.number()
+    }
+
+    /// Asks until the node answers or the time is up. Only for requests that may be repeated.
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: RpcParams,
+    ) -> Result<T, ChainError> {
+        let ask = async {
+            loop {
+                match self.inner.rpc.request(method, params.clone()).await {
+                    Err(error) if error.is_disconnected_will_reconnect() => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    answer => return answer.map_err(|error| self.rpc_error(method, error)),
+                }
+            }
+        };
+        self.within_limit(ask).await
+    }
+
+    async fn within_limit<T>(
+        &self,
+        ask: impl Future<Output = Result<T, ChainError>>,
+    ) -> Result<T, ChainError> {
+        tokio::time::timeout(REQUEST_LIMIT, ask).await.unwrap_or_else(|_| {
+            Err(unreachable(self.url(), format!("no answer within {} s", REQUEST_LIMIT.as_secs())))
+        })
+    }
+
+    fn rpc_error(&self, method: &str, error: RpcError) -> ChainError {
+        match error {
+            RpcError::User(refusal) => ChainError::Refused {
+                method: method.into(),
+                code: refusal.code,
+                message: match refusal.data {
+                    Some(data) => format!("{} ({})", refusal.message, data.get()),
+                    None => refusal.message,
+                },
+            },
+            RpcError::Deserialization(error) => ChainError::malformed(method, error),
+            other => unreachable(self.url(), other),
+        }
+    }
+}
+
+fn check_url(url: &str) -> Result<(), ChainError> {
+    let refuse = |reason: String| ChainError::Url { url: url.into(), reason };
+    let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
+    match parsed.scheme() {
+        "ws" | "wss" if parsed.has_host() => Ok(()),
+        scheme => Err(refuse(format!("{scheme} is not the scheme of a web socket"))),
+    }
+}
+
+fn unreachable(url: &str, reason: impl ToString) -> ChainError {
+    ChainError::Unreachable { url: url.into(), reason: reason.to_string() }
+}
+
+fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
+    codec::DecodeAll::decode_all(&mut bytes).map_err(|error| ChainError::malformed(what, error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_no_web_socket_is_refused() {
+        for url in ["http://127.0.0.1:9944", "127.0.0.1:9944", "", "ws://"] {
+            let error = Chain::connect(url).await.unwrap_err();
+            assert!(matches!(error, ChainError::Url { .. }), "{url}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_not_there_is_reported_within_the_limit() {
+        for url in ["ws://127.0.0.1:1", "wss://127.0.0.1:1"] {
+            let error = Chain::connect_within(url, Duration::from_millis(300)).await.unwrap_err();
+            assert!(error.is_transient(), "{error}");
+            assert!(error.to_string().contains(url), "{error}");
+        }
+    }
+
+    #[test]
+    fn block_numbers_are_read_as_nodes_write_them() {
+        let header: HeaderReply =
+            serde_json::from_str(r#"{"number":"0x1f4","digest":{}}"#).unwrap();
+        assert_eq!(header.number().unwrap(), 500);
+    }
+}

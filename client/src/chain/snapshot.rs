@@ -1,0 +1,165 @@
+//! The runtime APIs of `epione_primitives::api`, asked at one block.
+
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    access::{AccessRequest, Decision, PolicySet, Relationship},
+    approval::Ballot,
+    block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
+    hospital::{Duty, Hospital},
+    profile::{Profile, Registration},
+};
+use sp_core::Bytes;
+use subxt::rpcs::client::rpc_params;
+
+use super::{Chain, ChainError, decode};
+
+/// The chain's state after one block. Reads answer for that block, however far the chain has moved
+/// on.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    chain: Chain,
+    block: Hash,
+}
+
+impl Snapshot {
+    pub(super) fn new(chain: Chain, block: Hash) -> Self {
+        Self { chain, block }
+    }
+
+    pub fn block(&self) -> Hash {
+        self.block
+    }
+
+    /// When the block was made.
+    pub async fn time(&self) -> Result<Moment, ChainError> {
+        self.chain.time(self.block).await
+    }
+
+    pub async fn hospitals(&self) -> Result<Vec<(HospitalId, Hospital)>, ChainError> {
+        self.read("HospitalsApi_hospitals", ()).await
+    }
+
+    pub async fn hospital(&self, id: HospitalId) -> Result<Option<Hospital>, ChainError> {
+        self.read("HospitalsApi_hospital", id).await
+    }
+
+    pub async fn hospital_of(
+        &self,
+        account: &AccountId,
+    ) -> Result<Option<(HospitalId, Duty)>, ChainError> {
+        self.read("HospitalsApi_hospital_of", account).await
+    }
+
+    pub async fn user_of(&self, account: &AccountId) -> Result<Option<UserId>, ChainError> {
+        self.read("ProfilesApi_user_of", account).await
+    }
+
+    pub async fn profile(&self, user: UserId) -> Result<Option<Profile>, ChainError> {
+        self.read("ProfilesApi_profile", user).await
+    }
+
+    pub async fn registration(
+        &self,
+        hospital: HospitalId,
+        user: UserId,
+    ) -> Result<Option<Registration>, ChainError> {
+        self.read("ProfilesApi_registration", (hospital, user)).await
+    }
+
+    pub async fn registrations(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(HospitalId, Registration)>, ChainError> {
+        self.read("ProfilesApi_registrations", user).await
+    }
+
+    pub async fn decide(
+        &self,
+        request: &AccessRequest,
+        at: Option<Moment>,
+    ) -> Result<Decision, ChainError> {
+        self.read("RolePoliciesApi_decide", (request, at)).await
+    }
+
+    pub async fn relationships(
+        &self,
+        patient: UserId,
+    ) -> Result<Vec<(UserId, Relationship)>, ChainError> {
+        self.read("RolePoliciesApi_relationships", patient).await
+    }
+
+    pub async fn policies(&self, hospital: HospitalId) -> Result<(u32, PolicySet), ChainError> {
+        self.read("RolePoliciesApi_policies", hospital).await
+    }
+
+    /// Height of the newest committed lite block; 0 before the first.
+    pub async fn height(&self) -> Result<u32, ChainError> {
+        self.read("LiteBlocksApi_height", ()).await
+    }
+
+    pub async fn header(&self, height: u32) -> Result<Option<(Header, BlockHashes)>, ChainError> {
+        self.read("LiteBlocksApi_header", height).await
+    }
+
+    pub async fn entries(&self, height: u32) -> Result<Vec<Entry>, ChainError> {
+        self.read("LiteBlocksApi_entries", height).await
+    }
+
+    pub async fn announcement(
+        &self,
+        id: AnnouncementId,
+    ) -> Result<Option<(Announcement, Vec<AnnouncedEntry>)>, ChainError> {
+        self.read("LiteBlocksApi_announcement", id).await
+    }
+
+    pub async fn open_announcements(&self) -> Result<Vec<AnnouncementId>, ChainError> {
+        self.read("LiteBlocksApi_open_announcements", ()).await
+    }
+
+    pub async fn announcement_of(
+        &self,
+        body_hash: Hash,
+    ) -> Result<Option<AnnouncementId>, ChainError> {
+        self.read("LiteBlocksApi_announcement_of", body_hash).await
+    }
+
+    /// A patient's records, newest first: pointer, entry, and the hash of the body that holds it.
+    pub async fn history(
+        &self,
+        patient: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> Result<Vec<(RecordPointer, Entry, Hash)>, ChainError> {
+        self.read("LiteBlocksApi_history", (patient, before, limit)).await
+    }
+
+    pub async fn record(
+        &self,
+        pointer: RecordPointer,
+    ) -> Result<Option<(Entry, Hash)>, ChainError> {
+        self.read("LiteBlocksApi_record", pointer).await
+    }
+
+    pub async fn ballot(&self, id: AnnouncementId) -> Result<Option<Ballot>, ChainError> {
+        self.read("ApprovalsApi_ballot", id).await
+    }
+
+    /// Number of transactions that an account has sent by this block.
+    pub(super) async fn nonce(&self, account: &AccountId) -> Result<u32, ChainError> {
+        self.read("AccountNonceApi_account_nonce", account).await
+    }
+
+    pub(super) async fn read<T: Decode>(
+        &self,
+        method: &str,
+        arguments: impl Encode,
+    ) -> Result<T, ChainError> {
+        let Bytes(answer) = self.call(method, Bytes(arguments.encode())).await?;
+        decode(method, &answer)
+    }
+
+    async fn call(&self, method: &str, arguments: Bytes) -> Result<Bytes, ChainError> {
+        self.chain.request("state_call", rpc_params![method, arguments, self.block]).await
+    }
+}

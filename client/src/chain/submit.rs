@@ -1,0 +1,469 @@
+//! Submits calls, and says what became of them.
+//!
+//! A submission resolves when the call is in a final block. Transactions are mortal, so one whose
+//! fate the node lost sight of is either found in a finalised block or can no longer get into one;
+//! only then is the call sent again. A call therefore takes effect at most once per submission.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+
+use epione_primitives::{AccountId, BlockNumber, Hash, refusal::Refusal};
+use serde::Deserialize;
+use sp_core::{Bytes, crypto::Ss58Codec};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
+use subxt::{
+    SubstrateConfig,
+    config::DefaultExtrinsicParamsBuilder,
+    error::ExtrinsicError,
+    ext::{scale_encode, scale_type_resolver::TypeResolver},
+    rpcs::client::{RpcSubscription, rpc_params},
+    transactions::{Payload, TransactionInvalid, ValidationResult},
+};
+use tokio::sync::Mutex;
+
+use super::{
+    BlockRef, Call, Chain, ChainError, ChainEvent, DispatchFailure, SubmitError, SubxtHash,
+    error::unknown_number,
+};
+use crate::signer::Account;
+
+/// How long a submission may take, until it is final.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Chain blocks after the newest finalised one in which a transaction may be included.
+const MORTALITY: u32 = 32;
+/// Transactions that one submission may try.
+const MAX_ATTEMPTS: u32 = 4;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serialises the drawing of nonces: one queue for each account that submits through this
+/// connection.
+#[derive(Default)]
+pub(super) struct Queues(StdMutex<HashMap<AccountId, Arc<Mutex<()>>>>);
+
+impl Queues {
+    fn of(&self, account: &AccountId) -> Arc<Mutex<()>> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.entry(account.clone()).or_default().clone()
+    }
+}
+
+/// A call that took effect, in a final block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Included {
+    pub block: BlockRef,
+    /// Its index in the block.
+    pub extrinsic: u32,
+    /// What the chain said about it.
+    pub events: Vec<ChainEvent>,
+}
+
+/// A transaction on its way.
+struct Sent {
+    account: AccountId,
+    nonce: u32,
+    bytes: Vec<u8>,
+    /// The last block that may include it.
+    last: BlockNumber,
+    /// None once the connection was lost.
+    watch: Option<RpcSubscription<WatchEvent>>,
+}
+
+/// What became of a transaction.
+enum Fate {
+    Final {
+        block: Hash,
+        extrinsic: u32,
+    },
+    /// It is in no block and cannot get into one any more.
+    Lost,
+}
+
+/// Whether it is worthwhile to send the call again.
+enum Refused {
+    Now(String),
+    ForGood(SubmitError),
+}
+
+/// `transactionWatch_v1_watchEvent`, as far as it matters.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "camelCase")]
+enum WatchEvent {
+    Finalized {
+        block: IncludedAt,
+    },
+    Invalid {
+        error: String,
+    },
+    Error {
+        error: String,
+    },
+    Dropped {
+        error: String,
+    },
+    #[serde(other)]
+    Underway,
+}
+
+#[derive(Debug, Deserialize)]
+struct IncludedAt {
+    hash: Hash,
+    index: u32,
+}
+
+impl Chain {
+    /// Signs a call, submits it and waits until it is final.
+    ///
+    /// Several submissions may be under way, for the same account too. A nonce that another process
+    /// took, and a transaction that the node dropped, are retried, a few times.
+    pub async fn submit(&self, call: &Call, signer: &Account) -> Result<Included, SubmitError> {
+        tokio::time::timeout(LIMIT, self.submit_unbounded(call, signer))
+            .await
+            .unwrap_or(Err(SubmitError::TimedOut { after: LIMIT }))
+    }
+
+    async fn submit_unbounded(
+        &self,
+        call: &Call,
+        signer: &Account,
+    ) -> Result<Included, SubmitError> {
+        let mut reason = String::from("the node lost it");
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                tracing::debug!(?call, attempt, reason, "submitting again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            let sent = match self.send(call, signer).await? {
+                Ok(sent) => sent,
+                Err(Refused::Now(why)) => {
+                    reason = why;
+                    continue;
+                }
+                Err(Refused::ForGood(error)) => return Err(error),
+            };
+            match self.follow(sent).await? {
+                Fate::Final { block, extrinsic } => return self.outcome(block, extrinsic).await,
+                Fate::Lost => reason = "no block took it in time".into(),
+            }
+        }
+        Err(SubmitError::Invalid(format!("{reason}; {MAX_ATTEMPTS} attempts")))
+    }
+
+    /// Draws a nonce, signs and sends; waits until the node has taken the transaction or refused
+    /// it.
+    async fn send(
+        &self,
+        call: &Call,
+        signer: &Account,
+    ) -> Result<Result<Sent, Refused>, SubmitError> {
+        let account = signer.id();
+        let queue = self.inner.queues.of(&account);
+        let _turn = queue.lock().await;
+
+        let birth = self.finalized_head().await?;
+        let nonce: u32 =
+            self.request("system_accountNextIndex", rpc_params![account.to_ss58check()]).await?;
+        let transaction = self.sign(call, signer, birth, nonce).await?;
+        let bytes = transaction.encoded().to_vec();
+        let mut watch = self.watch(&bytes).await?;
+        let last = birth.number.saturating_add(MORTALITY);
+
+        match watch.next().await {
+            Some(Ok(WatchEvent::Invalid { error } | WatchEvent::Error { error })) => {
+                Ok(Err(refusal(&error, transaction.validate().await.ok())))
+            }
+            Some(Ok(WatchEvent::Dropped { error })) => Ok(Err(Refused::Now(error))),
+            event => {
+                let watch = event.is_some().then_some(watch);
+                Ok(Ok(Sent { account, nonce, bytes, last, watch }))
+            }
+        }
+    }
+
+    async fn watch(&self, transaction: &[u8]) -> Result<RpcSubscription<WatchEvent>, ChainError> {
+        const METHOD: &str = "transactionWatch_v1_submitAndWatch";
+        let params = rpc_params![Bytes(transaction.to_vec())];
+        self.within_limit(async {
+            self.inner
+                .rpc
+                .subscribe(METHOD, params, "transactionWatch_v1_unwatch")
+                .await
+                .map_err(|error| self.rpc_error(METHOD, error))
+        })
+        .await
+    }
+
+    async fn sign(
+        &self,
+        call: &Call,
+        signer: &Account,
+        birth: BlockRef,
+        nonce: u32,
+    ) -> Result<Submittable, SubmitError> {
+        let at = self.within_limit(async { self.client_at(birth.hash).await }).await?;
+        let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
+            .mortal_from_unchecked(
+                MORTALITY.into(),
+                birth.number.into(),
+                SubxtHash::from(birth.hash.0),
+            )
+            .nonce(nonce.into())
+            .build();
+        let unknown = |error: ExtrinsicError| SubmitError::UnknownCall {
+            call: format!("{}.{}", call.pallet, call.name),
+            reason: error.to_string(),
+        };
+        let mut signable =
+            at.transactions().create_signable_offline(call, params).map_err(unknown)?;
+        signable.sign(signer).map_err(unknown)
+    }
+
+    /// Waits until a transaction is final or lost. One that was sent is sent again, as it is, after
+    /// the connection was lost: the node may have lost its pool with it.
+    async fn follow(&self, mut sent: Sent) -> Result<Fate, SubmitError> {
+        loop {
+            let Some(watch) = &mut sent.watch else {
+                sent.watch = Some(patiently(|| self.watch(&sent.bytes)).await?);
+                continue;
+            };
+            match watch.next().await {
+                Some(Ok(WatchEvent::Finalized { block })) => {
+                    return Ok(Fate::Final { block: block.hash, extrinsic: block.index });
+                }
+                Some(Ok(WatchEvent::Underway)) => {}
+                Some(Ok(
+                    WatchEvent::Invalid { error }
+                    | WatchEvent::Error { error }
+                    | WatchEvent::Dropped { error },
+                )) => {
+                    tracing::debug!(error, "the node stopped watching a transaction");
+                    return self.search(sent).await;
+                }
+                Some(Err(_)) | None => {
+                    sent.watch = None;
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Looks for a transaction in the finalised blocks that may include it, as they come.
+    async fn search(&self, sent: Sent) -> Result<Fate, SubmitError> {
+        let mut next = sent.last.saturating_sub(MORTALITY).saturating_add(1);
+        loop {
+            let head = patiently(|| self.finalized_head()).await?.number;
+            while next <= head.min(sent.last) {
+                let block = patiently(|| self.canonical_hash(next)).await?;
+                let block = block.ok_or_else(|| unknown_number(next))?;
+                let state = self.at(block);
+                if patiently(|| state.nonce(&sent.account)).await? > sent.nonce {
+                    return self.find_in(block, BlakeTwo256::hash(&sent.bytes)).await;
+                }
+                next += 1;
+            }
+            if head >= sent.last {
+                return Ok(Fate::Lost);
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// The nonce was used in this block: by the transaction, or by another of the same account.
+    async fn find_in(&self, block: Hash, transaction: Hash) -> Result<Fate, SubmitError> {
+        #[derive(Deserialize)]
+        struct Reply {
+            block: Body,
+        }
+        #[derive(Deserialize)]
+        struct Body {
+            extrinsics: Vec<Extrinsic>,
+        }
+        /// Nodes whose block type is opaque write hexadecimal, others a list of numbers.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Extrinsic {
+            Hexadecimal(Bytes),
+            List(Vec<u8>),
+        }
+        let ask = || self.request::<Option<Reply>>("chain_getBlock", rpc_params![block]);
+        let reply = patiently(ask).await?;
+        let extrinsics = reply.map(|reply| reply.block.extrinsics).unwrap_or_default();
+        let index = extrinsics.iter().position(|extrinsic| {
+            let (Extrinsic::Hexadecimal(Bytes(bytes)) | Extrinsic::List(bytes)) = extrinsic;
+            BlakeTwo256::hash(bytes) == transaction
+        });
+        Ok(match index.and_then(|index| u32::try_from(index).ok()) {
+            Some(extrinsic) => Fate::Final { block, extrinsic },
+            None => Fate::Lost,
+        })
+    }
+
+    async fn outcome(&self, block: Hash, extrinsic: u32) -> Result<Included, SubmitError> {
+        let number = patiently(|| self.number_of(block)).await?;
+        let (events, failure) = patiently(|| self.extrinsic_events(block, extrinsic)).await?;
+        match failure {
+            Some(failure) => Err(SubmitError::Dispatch(failure)),
+            None => Ok(Included { block: BlockRef { hash: block, number }, extrinsic, events }),
+        }
+    }
+}
+
+/// Asks until the node answers. Whoever sent something wants to know what became of it; the
+/// submission's own limit ends it.
+async fn patiently<T, Reply>(mut ask: impl FnMut() -> Reply) -> Result<T, ChainError>
+where
+    Reply: Future<Output = Result<T, ChainError>>,
+{
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() => tokio::time::sleep(RETRY_PAUSE).await,
+            answer => return answer,
+        }
+    }
+}
+
+type Submittable = subxt::transactions::SubmittableTransaction<
+    SubstrateConfig,
+    subxt::client::OnlineClientAtBlockImpl<SubstrateConfig>,
+>;
+
+/// Judges a transaction that the node did not take: `error` is what it said, `checked` what the
+/// runtime says about it now.
+fn refusal(error: &str, checked: Option<ValidationResult>) -> Refused {
+    let custom = error.strip_prefix("Invalid transaction with custom error: ");
+    let code = match checked {
+        Some(ValidationResult::Invalid(TransactionInvalid::Custom(code))) => Some(code),
+        _ => custom.and_then(|code| code.trim().parse().ok()),
+    };
+    if let Some(code) = code {
+        return Refused::ForGood(match Refusal::from_code(code) {
+            Some(refusal) => SubmitError::Refused(refusal),
+            None => SubmitError::Invalid(format!("{error} (code {code})")),
+        });
+    }
+    match checked {
+        // Accounts without a reference to them are said to be unable to pay.
+        Some(ValidationResult::Invalid(TransactionInvalid::Payment)) => {
+            Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))
+        }
+        Some(ValidationResult::Invalid(
+            TransactionInvalid::Call
+            | TransactionInvalid::ExhaustsResources
+            | TransactionInvalid::BadSigner
+            | TransactionInvalid::MandatoryValidation
+            | TransactionInvalid::BadMandatory,
+        )) => Refused::ForGood(SubmitError::Invalid(error.into())),
+        _ => Refused::Now(error.into()),
+    }
+}
+
+impl Payload for Call {
+    type CallData = Self;
+
+    fn pallet_name(&self) -> &str {
+        self.pallet
+    }
+
+    fn call_name(&self) -> &str {
+        self.name
+    }
+
+    fn call_data(&self) -> &Self {
+        self
+    }
+}
+
+/// The arguments are SCALE already: 2 MiB of body as a tree of values would take a hundred.
+impl scale_encode::EncodeAsFields for Call {
+    fn encode_as_fields_to<R: TypeResolver>(
+        &self,
+        _: &mut dyn scale_encode::FieldIter<'_, R::TypeId>,
+        _: &R,
+        out: &mut Vec<u8>,
+    ) -> Result<(), scale_encode::Error> {
+        out.extend_from_slice(&self.arguments);
+        Ok(())
+    }
+}
+
+impl subxt::transactions::Signer<SubstrateConfig> for Account {
+    fn account_id(&self) -> subxt::utils::AccountId32 {
+        subxt::utils::AccountId32(self.id().into())
+    }
+
+    fn sign(&self, payload: &[u8]) -> subxt::utils::MultiSignature {
+        use epione_primitives::Signature;
+        match Account::sign(self, payload) {
+            Signature::Ed25519(signature) => subxt::utils::MultiSignature::Ed25519(signature.0),
+            Signature::Sr25519(signature) => subxt::utils::MultiSignature::Sr25519(signature.0),
+            Signature::Ecdsa(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
+            Signature::Eth(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
+        }
+    }
+}
+
+impl From<DispatchFailure> for SubmitError {
+    fn from(failure: DispatchFailure) -> Self {
+        Self::Dispatch(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Compiles or not: workers submit from spawned tasks.
+    #[test]
+    fn a_submission_may_move_between_threads() {
+        fn moves<T: Send>(_: fn(&'static Chain, &'static Call, &'static Account) -> T) {}
+        moves(|chain, call, account| chain.submit(call, account));
+    }
+
+    #[test]
+    fn a_refusal_of_the_runtime_is_told_by_its_name() {
+        for known in Refusal::ALL {
+            let said = format!("Invalid transaction with custom error: {}", known.code());
+            let Refused::ForGood(SubmitError::Refused(told)) = refusal(&said, None) else {
+                panic!("{said}");
+            };
+            assert_eq!(told, known);
+        }
+    }
+
+    #[test]
+    fn an_account_without_references_is_an_unknown_account() {
+        let checked = Some(ValidationResult::Invalid(TransactionInvalid::Payment));
+        let told = refusal("Invalid transaction: Inability to pay some fees", checked);
+        assert!(matches!(told, Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))));
+    }
+
+    #[test]
+    fn a_nonce_that_another_process_took_is_tried_again() {
+        for invalid in [TransactionInvalid::Stale, TransactionInvalid::Future] {
+            let told = refusal("whatever", Some(ValidationResult::Invalid(invalid)));
+            assert!(matches!(told, Refused::Now(_)));
+        }
+    }
+
+    #[test]
+    fn watch_events_are_read_as_nodes_write_them() {
+        let event = |json| serde_json::from_str::<WatchEvent>(json).unwrap();
+        assert!(matches!(event(r#"{"event":"validated"}"#), WatchEvent::Underway));
+        assert!(matches!(
+            event(r#"{"event":"bestChainBlockIncluded","block":null}"#),
+            WatchEvent::Underway
+        ));
+        let hash = Hash::repeat_byte(7);
+        let json = format!(r#"{{"event":"finalized","block":{{"hash":"{hash:?}","index":3}}}}"#);
+        let WatchEvent::Finalized { block } = event(&json) else { panic!("{json}") };
+        assert_eq!((block.hash, block.index), (hash, 3));
+        assert!(matches!(
+            event(r#"{"event":"invalid","error":"Invalid transaction: Transaction is outdated"}"#),
+            WatchEvent::Invalid { .. }
+        ));
+    }
+}

@@ -1,0 +1,209 @@
+//! Media, from segments on a server to a file. What needs a chain is tested against a node.
+
+use std::path::PathBuf;
+
+use epione_envelope::{
+    account::Signer,
+    development,
+    keys::PatientKey,
+    record::{Description, Draft, DraftSection},
+    sealer::RecordSealer,
+    segment::object_key,
+};
+use url::Url;
+
+use super::*;
+use crate::{
+    signer::Account,
+    worker::{WorkerError, loopback},
+};
+
+const GENESIS: Hash = Hash::repeat_byte(6);
+const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
+const MIB: usize = 1024 * 1024;
+
+/// Sealed media and where their segments are kept.
+struct Sealed {
+    record: Record,
+    key: PatientKey,
+    segments: HashMap<[u8; 32], Vec<u8>>,
+    content: Vec<u8>,
+}
+
+fn sealed(length: usize) -> Sealed {
+    let content: Vec<u8> = (0..length).map(|i| ((i / 3) ^ (i >> 11)) as u8).collect();
+    let doctor = development::keys("//Doctor").unwrap();
+    let section = |kind, name, content: &[u8]| DraftSection {
+        kind,
+        class: SectionClass::Private,
+        description: Description::of("application/dicom", name, content).unwrap(),
+    };
+    let sections = vec![
+        section(SectionKind::Report, "", b"all well"),
+        section(SectionKind::Media, "scan.dcm", &content),
+    ];
+    let draft = Draft::new(UserId([1; 32]), HospitalId(0), UserId([2; 32]), sections).unwrap();
+    let key = PatientKey::generate();
+    let signed = draft.sign(GENESIS, &doctor);
+    let mut sealer = RecordSealer::new(GENESIS, signed, &doctor.account(), &key).unwrap();
+    sealer.seal_text(0, b"all well").unwrap();
+    let mut sealing = sealer.start_media(1).unwrap();
+    let mut parts = sealing.push(&content).unwrap();
+    parts.extend(sealer.end_media(sealing).unwrap());
+    let (mut segments, mut current) = (HashMap::new(), Vec::new());
+    for part in parts {
+        current.extend(part.bytes);
+        if let Some(segment) = part.ends {
+            segments.insert(segment.hash, std::mem::take(&mut current));
+        }
+    }
+    Sealed { record: sealer.finish().unwrap(), key, segments, content }
+}
+
+impl Sealed {
+    async fn serve(&self) -> Url {
+        let path = |hash| format!("/{}", object_key(hash));
+        let files = self.segments.iter().map(|(hash, bytes)| (path(hash), bytes.clone()));
+        loopback::files(files.collect()).await
+    }
+
+    fn open(&self, server: &Url, granted: &[u16]) -> OpenRecord {
+        let keys = granted.iter().map(|section| {
+            (*section, self.record.content_key(GENESIS, *section, &self.key).unwrap())
+        });
+        let links = self.record.segments().into_iter().map(|segment| {
+            let url = server.join(&object_key(&segment.hash)).unwrap().into();
+            let link =
+                SegmentLink { segment: hex::encode(segment.hash), url, expires: Moment::MAX };
+            (segment.hash, link)
+        });
+        let summary = RecordSummary {
+            pointer: POINTER,
+            record_id: self.record.id(),
+            patient: self.record.patient(),
+            hospital: self.record.hospital(),
+            author: self.record.author(),
+            time: 1,
+            previous: None,
+            sections: Vec::new(),
+        };
+        let access = Access {
+            genesis: GENESIS,
+            purpose: Purpose::Treatment,
+            keys: keys.collect(),
+            links: links.collect(),
+        };
+        OpenRecord::new(summary, self.record.clone(), access).unwrap()
+    }
+}
+
+async fn save(
+    server: &Url,
+    record: &OpenRecord,
+    section: usize,
+    folder: &tempfile::TempDir,
+) -> (Result<SavedMedia, ReadError>, PathBuf) {
+    let account = Account::development("//Patient").unwrap();
+    let worker = WorkerClient::new(server, HospitalId(0), GENESIS, account).unwrap();
+    let to = folder.path().join("saved.dcm");
+    let saved = media::Fetcher { worker: &worker }.save(record, section, &to, |_| {}).await;
+    (saved, to)
+}
+
+fn names(folder: &tempfile::TempDir) -> usize {
+    std::fs::read_dir(folder.path()).unwrap().count()
+}
+
+#[tokio::test]
+async fn media_come_back_byte_for_byte() {
+    // One segment; content that ends with a segment, its tags in the next; three segments.
+    for length in [1, 3 * MIB + 7, 16 * MIB, 33 * MIB + 1] {
+        let sealed = sealed(length);
+        let server = sealed.serve().await;
+        let folder = tempfile::tempdir().unwrap();
+        let record = sealed.open(&server, &[0, 1]);
+        let (saved, to) = save(&server, &record, 1, &folder).await;
+        let saved = saved.unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), sealed.content, "{length}");
+        assert_eq!(saved.bytes, length as u64);
+        assert_eq!(saved.blake3, *blake3::hash(&sealed.content).as_bytes());
+        assert_eq!(names(&folder), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_segment_leaves_no_file() {
+    let whole = sealed(17 * MIB);
+    for (index, segment) in whole.record.segments().iter().enumerate() {
+        for damage in [true, false] {
+            let mut sealed = Sealed { segments: whole.segments.clone(), ..sealed_like(&whole) };
+            if damage {
+                sealed.segments.get_mut(&segment.hash).unwrap()[9] ^= 1;
+            } else {
+                sealed.segments.remove(&segment.hash);
+            }
+            let server = sealed.serve().await;
+            let folder = tempfile::tempdir().unwrap();
+            let (saved, _) = save(&server, &sealed.open(&server, &[1]), 1, &folder).await;
+            let error = saved.unwrap_err();
+            let ReadError::Segment { segment: told, source } = error else { panic!("{error}") };
+            assert_eq!(told, segment.hash, "{index}");
+            assert_eq!(damage, matches!(source, WorkerError::WrongBytes { .. }), "{source}");
+            assert_eq!(names(&folder), 0);
+        }
+    }
+}
+
+fn sealed_like(whole: &Sealed) -> Sealed {
+    Sealed {
+        record: whole.record.clone(),
+        key: whole.key.clone(),
+        segments: HashMap::new(),
+        content: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_exists_is_never_replaced() {
+    let sealed = sealed(10);
+    let server = sealed.serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("saved.dcm"), b"older").unwrap();
+    let (saved, to) = save(&server, &sealed.open(&server, &[1]), 1, &folder).await;
+    assert!(matches!(saved, Err(ReadError::Exists(_))));
+    assert_eq!(std::fs::read(to).unwrap(), b"older");
+}
+
+#[tokio::test]
+async fn only_what_was_granted_opens() {
+    let sealed = sealed(10);
+    let server = sealed.serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let record = sealed.open(&server, &[0]);
+    let OpenContent::Text { text, .. } = &record.sections[0].content else { panic!() };
+    assert_eq!(text.as_str(), "all well");
+    assert!(matches!(record.sections[1].content, OpenContent::NotGranted));
+
+    let refused = save(&server, &record, 1, &folder).await.0.unwrap_err();
+    assert!(matches!(refused, ReadError::NotGranted { section: 1, .. }), "{refused}");
+    for section in [0, 2] {
+        let refused = save(&server, &record, section, &folder).await.0.unwrap_err();
+        assert!(matches!(refused, ReadError::NotMedia { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_content_key_of_another_section_opens_nothing() {
+    let sealed = sealed(10);
+    let other = sealed.record.content_key(GENESIS, 1, &sealed.key).unwrap();
+    let server = Url::parse("http://127.0.0.1:1").unwrap();
+    let good = sealed.open(&server, &[]);
+    let access = Access {
+        genesis: GENESIS,
+        purpose: Purpose::Treatment,
+        keys: HashMap::from([(0, other)]),
+        links: Links::new(),
+    };
+    let refused = OpenRecord::new(good.summary, sealed.record.clone(), access).unwrap_err();
+    assert!(matches!(refused, ReadError::Open { section: 0, .. }), "{refused}");
+}

@@ -1,0 +1,349 @@
+//! Files and texts become a visit that its author signed.
+//!
+//! The author's own hospital gets the visit in the clear, and seals it. What the author signs are
+//! the salted leaves of the sections ([`epione_envelope::record::Draft`]), so that the signature
+//! holds for the sealed record and for any section shown alone.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+    path::{Path, PathBuf},
+};
+
+use codec::{DecodeAll, Encode};
+use epione_envelope::{
+    FormatError,
+    record::{
+        DescribeError, Description, Draft, DraftSection, MAX_MEDIA_BYTES, MAX_SECTIONS,
+        MAX_TEXT_BYTES, Salt, SectionKind, SignedDraft,
+    },
+};
+use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
+
+use crate::{
+    api::{ContentUpload, MAX_VISIT_JSON_BYTES, SectionUpload, VisitRequest},
+    signer::Account,
+};
+
+/// Where a DICOM file says that it is one (PS3.10, section 7.1).
+const DICOM_PREAMBLE_BYTES: usize = 128;
+const DICOM_PREFIX: &[u8; 4] = b"DICM";
+
+const DICOM: &str = "application/dicom";
+const OPAQUE: &str = "application/octet-stream";
+const FHIR_JSON: &str = "application/fhir+json";
+const JSON: &str = "application/json";
+const PLAIN_TEXT: &str = "text/plain";
+
+/// Why a visit is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum VisitError {
+    #[error("a visit needs at least one section: give a text or a file")]
+    NoSections,
+    #[error("a visit has at most {MAX_SECTIONS} sections, not {0}: submit two visits")]
+    TooManySections(usize),
+    #[error("section {section} is empty: leave it out, or give its text")]
+    EmptyText { section: usize },
+    #[error(
+        "section {section} has {bytes} bytes of text; at most {MAX_TEXT_BYTES} are taken: attach it as a file"
+    )]
+    LongText { section: usize, bytes: usize },
+    #[error(
+        "the visit's texts have {bytes} bytes together; at most {MAX_VISIT_JSON_BYTES} are taken: attach some as files"
+    )]
+    LongTexts { bytes: usize },
+    #[error("{} is empty: there is nothing in it to keep", .0.display())]
+    EmptyFile(PathBuf),
+    #[error("{} is no file: give the files of a folder one by one", .0.display())]
+    NotFile(PathBuf),
+    #[error("{} has {bytes} bytes; at most {MAX_MEDIA_BYTES} are taken", .path.display())]
+    LargeFile { path: PathBuf, bytes: u64 },
+    #[error("{} cannot be read: {source}", .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("section {section}: its {what} is not what the API says")]
+    Field { section: usize, what: &'static str },
+    #[error("the author's signature is not the hexadecimal SCALE of a signature")]
+    Signature,
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// Gathers the sections of a visit, in their order.
+#[derive(Clone, Debug)]
+pub struct VisitBuilder {
+    genesis: Hash,
+    patient: UserId,
+    hospital: HospitalId,
+    author: UserId,
+    sections: Vec<Planned>,
+}
+
+#[derive(Clone, Debug)]
+struct Planned {
+    kind: SectionKind,
+    class: SectionClass,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Text(String),
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::File(_) => f.write_str("File"),
+        }
+    }
+}
+
+/// A signed visit, ready to be sent, and the files that go with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    pub request: VisitRequest,
+    /// In the order of their sections.
+    pub media: Vec<MediaFile>,
+}
+
+/// The file of a media section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaFile {
+    /// Index of its section.
+    pub section: usize,
+    pub path: PathBuf,
+    pub bytes: u64,
+    pub blake3: [u8; 32],
+    pub media_type: String,
+}
+
+impl Visit {
+    pub fn record_id(&self) -> RecordId {
+        self.request.record_id
+    }
+}
+
+impl VisitBuilder {
+    /// A visit of `patient` at `hospital`, written by `author`, on the chain with this first block.
+    pub fn new(genesis: Hash, patient: UserId, hospital: HospitalId, author: UserId) -> Self {
+        Self { genesis, patient, hospital, author, sections: Vec::new() }
+    }
+
+    /// Adds a text: a FHIR resource or other JSON, or plain text.
+    #[must_use]
+    pub fn text(mut self, kind: SectionKind, class: SectionClass, text: impl Into<String>) -> Self {
+        self.sections.push(Planned { kind, class, source: Source::Text(text.into()) });
+        self
+    }
+
+    /// Adds a file as media: DICOM, or whatever it is. Its name is kept, its folder is not.
+    #[must_use]
+    pub fn file(
+        mut self,
+        kind: SectionKind,
+        class: SectionClass,
+        path: impl Into<PathBuf>,
+    ) -> Self {
+        self.sections.push(Planned { kind, class, source: Source::File(path.into()) });
+        self
+    }
+
+    /// Reads the files once, and signs.
+    pub async fn build(self, author: &Account) -> Result<Visit, VisitError> {
+        let author = author.clone();
+        tokio::task::spawn_blocking(move || self.sign(&author))
+            .await
+            .expect("describing a visit does not panic")
+    }
+
+    fn sign(self, author: &Account) -> Result<Visit, VisitError> {
+        match self.sections.len() {
+            0 => return Err(VisitError::NoSections),
+            count if count > usize::from(MAX_SECTIONS) => {
+                return Err(VisitError::TooManySections(count));
+            }
+            _ => {}
+        }
+        let described = self
+            .sections
+            .iter()
+            .enumerate()
+            .map(|(section, planned)| planned.describe(section))
+            .collect::<Result<Vec<_>, _>>()?;
+        let drafts = self.sections.iter().zip(&described).map(|(planned, description)| {
+            let Planned { kind, class, .. } = *planned;
+            DraftSection { kind, class, description: description.clone() }
+        });
+        let draft = Draft::new(self.patient, self.hospital, self.author, drafts.collect())?;
+        let signed = draft.sign(self.genesis, author);
+        visit(&signed, self.sections)
+    }
+}
+
+impl Planned {
+    fn describe(&self, section: usize) -> Result<Description, VisitError> {
+        match &self.source {
+            Source::Text(text) => {
+                check_text(section, text)?;
+                Ok(Description::of(text_type(text), "", text.as_bytes())?)
+            }
+            Source::File(path) => describe_file(path),
+        }
+    }
+}
+
+fn check_text(section: usize, text: &str) -> Result<(), VisitError> {
+    let bytes = text.len();
+    if text.trim().is_empty() {
+        return Err(VisitError::EmptyText { section });
+    }
+    if bytes as u64 > u64::from(MAX_TEXT_BYTES) {
+        return Err(VisitError::LongText { section, bytes });
+    }
+    Ok(())
+}
+
+/// FHIR resources name their type; other JSON objects and lists are JSON, and the rest is plain
+/// text.
+fn text_type(text: &str) -> &'static str {
+    #[derive(serde::Deserialize)]
+    struct Resource {
+        #[serde(rename = "resourceType")]
+        _resource_type: String,
+    }
+    let text = text.trim();
+    if serde_json::from_str::<Resource>(text).is_ok() {
+        FHIR_JSON
+    } else if text.starts_with(['{', '['])
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    {
+        JSON
+    } else {
+        PLAIN_TEXT
+    }
+}
+
+fn describe_file(path: &Path) -> Result<Description, VisitError> {
+    let fail = |source| VisitError::File { path: path.into(), source };
+    let mut file = File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if !metadata.is_file() {
+        return Err(VisitError::NotFile(path.into()));
+    }
+    let bytes = metadata.len();
+    if bytes == 0 {
+        return Err(VisitError::EmptyFile(path.into()));
+    }
+    if bytes > MAX_MEDIA_BYTES {
+        return Err(VisitError::LargeFile { path: path.into(), bytes });
+    }
+    let media_type = if is_dicom(&mut file).map_err(fail)? { DICOM } else { OPAQUE };
+    file.rewind().map_err(fail)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Description::of_reader(media_type, &name, &mut file).map_err(|error| match error {
+        DescribeError::Read(source) => fail(source),
+        DescribeError::Format(error) => VisitError::Format(error),
+    })
+}
+
+fn is_dicom(file: &mut impl Read) -> io::Result<bool> {
+    let mut head = [0; DICOM_PREAMBLE_BYTES + DICOM_PREFIX.len()];
+    match file.read_exact(&mut head) {
+        Ok(()) => Ok(head.ends_with(DICOM_PREFIX)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitError> {
+    let Draft { record, patient, hospital, author, sections } = &signed.draft;
+    let (mut uploads, mut media) = (Vec::new(), Vec::new());
+    for (section, (draft, planned)) in sections.iter().zip(sources).enumerate() {
+        let description = &draft.description;
+        let content = match planned.source {
+            Source::Text(text) => ContentUpload::Text(text),
+            Source::File(path) => {
+                let (bytes, blake3) = (description.content_length, description.content_root);
+                let media_type = description.media_type.clone();
+                media.push(MediaFile { section, path, bytes, blake3, media_type });
+                ContentUpload::Media { bytes, blake3: hex::encode(blake3) }
+            }
+        };
+        let name = Some(description.file_name.clone()).filter(|name| !name.is_empty());
+        uploads.push(SectionUpload {
+            kind: draft.kind.to_string(),
+            class: draft.class,
+            salt: hex::encode(description.salt.as_bytes()),
+            media_type: description.media_type.clone(),
+            name,
+            content,
+        });
+    }
+    let request = VisitRequest {
+        record_id: *record,
+        patient: *patient,
+        hospital: *hospital,
+        author: *author,
+        sections: uploads,
+        author_signature: hex::encode(signed.signature.encode()),
+    };
+    let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
+    if bytes > MAX_VISIT_JSON_BYTES {
+        return Err(VisitError::LongTexts { bytes });
+    }
+    Ok(Visit { request, media })
+}
+
+/// What the author of a visit signed, rebuilt from the request that a worker got. Limits are
+/// checked; the signature is not: [`SignedDraft::verify`] does that against the author's account.
+pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
+    let sections =
+        visit.sections.iter().enumerate().map(|(section, upload)| draft_section(section, upload));
+    let draft = Draft {
+        record: visit.record_id,
+        patient: visit.patient,
+        hospital: visit.hospital,
+        author: visit.author,
+        sections: sections.collect::<Result<_, _>>()?,
+    };
+    if draft.sections.is_empty() {
+        return Err(VisitError::NoSections);
+    }
+    draft.validate()?;
+    let signature = hex::decode(&visit.author_signature).map_err(|_| VisitError::Signature)?;
+    let signature =
+        Signature::decode_all(&mut signature.as_slice()).map_err(|_| VisitError::Signature)?;
+    Ok(SignedDraft { draft, signature })
+}
+
+fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection, VisitError> {
+    let field = |what| VisitError::Field { section, what };
+    let kind = upload.kind.parse().map_err(|_| field("kind"))?;
+    let (content_length, content_root) = match &upload.content {
+        ContentUpload::Text(text) => {
+            check_text(section, text)?;
+            (text.len() as u64, blake3::hash(text.as_bytes()).into())
+        }
+        ContentUpload::Media { bytes: 0, .. } => return Err(field("length")),
+        ContentUpload::Media { bytes, blake3 } => (*bytes, digest(blake3).ok_or(field("digest"))?),
+    };
+    let description = Description {
+        salt: Salt::from_bytes(digest(&upload.salt).ok_or(field("salt"))?),
+        media_type: upload.media_type.clone(),
+        file_name: upload.name.clone().unwrap_or_default(),
+        content_length,
+        content_root,
+    };
+    Ok(DraftSection { kind, class: upload.class, description })
+}
+
+fn digest(digits: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

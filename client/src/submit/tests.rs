@@ -1,0 +1,164 @@
+use epione_envelope::record::SectionKind::{Media, Report, Summary};
+
+use super::*;
+
+const GENESIS: Hash = Hash::repeat_byte(9);
+
+fn builder() -> VisitBuilder {
+    VisitBuilder::new(GENESIS, UserId([1; 32]), HospitalId(2), UserId([3; 32]))
+}
+
+fn author() -> Account {
+    Account::development("//Doctor").unwrap()
+}
+
+fn written(folder: &tempfile::TempDir, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn dicom() -> Vec<u8> {
+    [[0; 128].as_slice(), b"DICM", b"and more"].concat()
+}
+
+#[tokio::test]
+async fn what_the_worker_rebuilds_is_what_the_author_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let scan = written(&folder, "CT_small.dcm", &dicom());
+    let visit = builder()
+        .text(Summary, SectionClass::Private, r#"{"resourceType":"Condition"}"#)
+        .file(Media, SectionClass::Shared, &scan)
+        .build(&author())
+        .await
+        .unwrap();
+
+    let json = serde_json::to_vec(&visit.request).unwrap();
+    let request: VisitRequest = serde_json::from_slice(&json).unwrap();
+    let signed = signed_draft(&request).unwrap();
+
+    signed.verify(GENESIS, &author().id()).unwrap();
+    assert_eq!(visit.media[0].section, 1);
+    assert_eq!(visit.media[0].bytes, dicom().len() as u64);
+    assert_eq!(request.sections[0].media_type, "application/fhir+json");
+    assert_eq!(request.sections[1].media_type, "application/dicom");
+    assert_eq!(request.sections[1].name.as_deref(), Some("CT_small.dcm"));
+}
+
+#[tokio::test]
+async fn a_visit_that_was_altered_after_signing_does_not_verify() {
+    let visit =
+        builder().text(Report, SectionClass::Private, "all well").build(&author()).await.unwrap();
+    let holds = |request: &VisitRequest| {
+        signed_draft(request).unwrap().verify(GENESIS, &author().id()).is_ok()
+    };
+    assert!(holds(&visit.request));
+
+    let alterations: [fn(&mut VisitRequest); 6] = [
+        |request| request.patient = UserId([8; 32]),
+        |request| request.hospital = HospitalId(8),
+        |request| request.record_id = RecordId([8; 16]),
+        |request| request.sections[0].content = ContentUpload::Text("not well".into()),
+        |request| request.sections[0].class = SectionClass::Shared,
+        |request| request.sections[0].kind = "summary".into(),
+    ];
+    for alter in alterations {
+        let mut request = visit.request.clone();
+        alter(&mut request);
+        assert!(!holds(&request));
+    }
+}
+
+#[tokio::test]
+async fn a_visit_without_sections_is_refused() {
+    let error = builder().build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::NoSections));
+}
+
+#[tokio::test]
+async fn empty_texts_and_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = written(&folder, "empty.dcm", b"");
+    let error =
+        builder().file(Media, SectionClass::Private, &empty).build(&author()).await.unwrap_err();
+    assert!(error.to_string().contains("empty.dcm"), "{error}");
+
+    let error =
+        builder().text(Report, SectionClass::Private, "  \n").build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::EmptyText { section: 0 }));
+}
+
+#[tokio::test]
+async fn folders_and_missing_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |path: PathBuf| builder().file(Media, SectionClass::Private, path);
+    let error = build(folder.path().into()).build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::NotFile(_)), "{error}");
+    let error = build(folder.path().join("missing.dcm")).build(&author()).await.unwrap_err();
+    assert!(error.to_string().contains("missing.dcm"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_dicom_is_kept_as_opaque_media() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("short.dcm", b"DICM".to_vec()), ("named-so.dcm", vec![b'x'; 500])] {
+        let path = written(&folder, name, &content);
+        let visit =
+            builder().file(Media, SectionClass::Private, path).build(&author()).await.unwrap();
+        assert_eq!(visit.media[0].media_type, "application/octet-stream", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn texts_over_the_limits_are_refused() {
+    let long = "x".repeat(MAX_TEXT_BYTES as usize + 1);
+    let error =
+        builder().text(Report, SectionClass::Private, long).build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::LongText { section: 0, .. }), "{error}");
+
+    let full = "x".repeat(MAX_TEXT_BYTES as usize);
+    let two = builder().text(Report, SectionClass::Private, full.clone()).text(
+        Report,
+        SectionClass::Private,
+        full,
+    );
+    let error = two.build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::LongTexts { .. }), "{error}");
+
+    let many = (0..=MAX_SECTIONS)
+        .fold(builder(), |builder, _| builder.text(Report, SectionClass::Private, "x"));
+    assert!(matches!(many.build(&author()).await, Err(VisitError::TooManySections(65))));
+}
+
+#[test]
+fn texts_are_typed_by_what_they_are() {
+    for (text, media_type) in [
+        (r#" {"resourceType": "Observation", "status": "final"}"#, FHIR_JSON),
+        (r#"{"status": "final"}"#, JSON),
+        ("[1, 2]", JSON),
+        ("{not json", PLAIN_TEXT),
+        ("42", PLAIN_TEXT),
+        ("blood pressure 120/80", PLAIN_TEXT),
+    ] {
+        assert_eq!(text_type(text), media_type, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_by_what_is_wrong() {
+    let visit =
+        builder().text(Report, SectionClass::Private, "all well").build(&author()).await.unwrap();
+    let refused = |alter: fn(&mut VisitRequest)| {
+        let mut request = visit.request.clone();
+        alter(&mut request);
+        signed_draft(&request).unwrap_err().to_string()
+    };
+    assert!(refused(|request| request.sections[0].salt = "00".into()).contains("salt"));
+    assert!(refused(|request| request.sections[0].kind = "rumour".into()).contains("kind"));
+    assert!(refused(|request| request.sections.clear()).contains("at least one"));
+    assert!(refused(|request| request.author_signature = "zz".into()).contains("signature"));
+    let empty = |request: &mut VisitRequest| {
+        request.sections[0].content = ContentUpload::Media { bytes: 0, blake3: "00".repeat(32) };
+    };
+    assert!(refused(empty).contains("length"));
+}

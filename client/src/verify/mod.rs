@@ -1,0 +1,306 @@
+//! Recomputes what a committed lite block claims: its hashes, its links to the blocks and records
+//! before it, and that its body and segments are those that were approved.
+//!
+//! Deciding is pure: [`gather`] reads the chain, [`check`] judges. Whoever distrusts the node can
+//! gather from several.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use bytes::Bytes;
+use epione_envelope::{
+    body::{self, BodyError, CheckedBody},
+    segment,
+};
+use epione_primitives::{
+    RecordPointer,
+    approval::{Ballot, BallotOutcome, approvals_needed},
+    block::{
+        AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Segment, Stage,
+        cloud_hash,
+    },
+};
+use serde::Serialize;
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
+
+use crate::chain::{Chain, ChainError};
+
+/// Why a block could not be verified at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("there is no committed block of height {height}: the newest has height {newest}")]
+    UnknownHeight { height: u32, newest: u32 },
+    #[error(
+        "the node does not have the block's body: it was not synchronised in full; use another node"
+    )]
+    NoBody,
+    #[error("the block's body is not what was announced: {0}")]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// Everything that the chain keeps of a committed block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    pub height: u32,
+    pub header: Header,
+    pub hashes: BlockHashes,
+    pub entries: Vec<Entry>,
+    /// Hashes of the block before; none before the first.
+    pub previous: Option<BlockHashes>,
+    /// The entries of earlier blocks to which this block's entries point.
+    pub earlier: BTreeMap<RecordPointer, Entry>,
+    pub body: Option<Vec<u8>>,
+    pub announcement: Option<Announcement>,
+    pub ballot: Option<Ballot>,
+}
+
+/// What was checked, and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub height: u32,
+    pub checks: Vec<Check>,
+}
+
+/// One claim of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub passed: bool,
+    /// What follows from the evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What the chain says instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+}
+
+impl Report {
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|check| check.passed)
+    }
+
+    /// The check of a name.
+    pub fn check(&self, name: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+
+    fn same<T: PartialEq + std::fmt::Debug>(&mut self, name: &str, expected: &T, found: &T) {
+        self.record(name, expected == found, format!("{expected:?}"), format!("{found:?}"));
+    }
+
+    fn holds(&mut self, name: &str, claim: &str, outcome: Result<(), String>) {
+        let passed = outcome.is_ok();
+        self.record(name, passed, claim.into(), outcome.err().unwrap_or_default());
+    }
+
+    fn record(&mut self, name: &str, passed: bool, expected: String, found: String) {
+        let (expected, found) = if passed { (None, None) } else { (Some(expected), Some(found)) };
+        self.checks.push(Check { name: name.into(), passed, expected, found });
+    }
+}
+
+/// Reads a committed block, and what it refers to, from finalised state.
+pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError> {
+    let state = chain.finalized().await?;
+    let Some((header, hashes)) = state.header(height).await? else {
+        return Err(VerifyError::UnknownHeight { height, newest: state.height().await? });
+    };
+    let entries = state.entries(height).await?;
+    let previous = match height.checked_sub(1) {
+        Some(before) if before > 0 => state.header(before).await?.map(|(_, hashes)| hashes),
+        _ => None,
+    };
+    let mut earlier = BTreeMap::new();
+    for pointer in entries.iter().filter_map(|entry| entry.previous) {
+        if pointer.height < height
+            && !earlier.contains_key(&pointer)
+            && let Some((entry, _)) = state.record(pointer).await?
+        {
+            earlier.insert(pointer, entry);
+        }
+    }
+    let body = chain.body(header.body_hash).await?;
+    let announcement = state.announcement(header.announcement).await?.map(|(it, _)| it);
+    let ballot = state.ballot(header.announcement).await?;
+    Ok(Evidence { height, header, hashes, entries, previous, earlier, body, announcement, ballot })
+}
+
+/// Judges the evidence.
+pub fn check(evidence: &Evidence) -> Report {
+    let Evidence { height, header, hashes, entries, .. } = evidence;
+    let mut report = Report { height: *height, checks: Vec::new() };
+    report.same("height", height, &header.height);
+    report.same("record count", &entries.len(), &usize::from(header.records));
+    let lite = header.lite_hash(entries);
+    report.same("lite hash", &lite, &hashes.lite);
+    report.same("cloud hash", &cloud_hash(lite, header.segments.root), &hashes.cloud);
+    check_chain_links(evidence, &mut report);
+    report.holds("previous records", "links in order", check_record_links(evidence));
+    check_body(evidence, &mut report);
+    check_announcement(evidence, &mut report);
+    report.holds("approvals", "enough hospitals approved", check_ballot(evidence));
+    report
+}
+
+fn check_chain_links(evidence: &Evidence, report: &mut Report) {
+    let Evidence { height, header, previous, .. } = evidence;
+    let first = *height <= 1;
+    match previous {
+        None if !first => {
+            let missing = Err("the block before is not on the chain".into());
+            report.holds("previous block", "the block before", missing);
+        }
+        previous => {
+            let previous = previous.unwrap_or_default();
+            report.same("previous lite hash", &previous.lite, &header.previous_lite);
+            report.same("previous cloud hash", &previous.cloud, &header.previous_cloud);
+        }
+    }
+}
+
+/// Every entry points at the same patient's record before it: in this block if there is one, in an
+/// earlier block otherwise.
+fn check_record_links(evidence: &Evidence) -> Result<(), String> {
+    let mut latest = BTreeMap::new();
+    for (index, entry) in (0..).zip(&evidence.entries) {
+        let here = RecordPointer { height: evidence.height, index };
+        let within = latest.insert(entry.patient, here);
+        match (within, entry.previous) {
+            (Some(expected), found) if found != Some(expected) => {
+                return Err(format!("record {here} points at {found:?}, not at {expected}"));
+            }
+            (None, Some(pointer)) => check_earlier(evidence, entry, here, pointer)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_earlier(
+    evidence: &Evidence,
+    entry: &Entry,
+    here: RecordPointer,
+    pointer: RecordPointer,
+) -> Result<(), String> {
+    if pointer.height >= evidence.height {
+        return Err(format!("record {here} points at {pointer}, which is not before it"));
+    }
+    match evidence.earlier.get(&pointer) {
+        None => Err(format!("record {here} points at {pointer}, which does not exist")),
+        Some(earlier) if earlier.patient != entry.patient => {
+            Err(format!("record {here} points at {pointer}, which is of another patient"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_body(evidence: &Evidence, report: &mut Report) {
+    let header = &evidence.header;
+    let Some(body) = &evidence.body else {
+        let missing = Err("the node does not have it".into());
+        return report.holds("body hash", "a body of this hash", missing);
+    };
+    report.same("body hash", &BlakeTwo256::hash(body), &header.body_hash);
+    report.same("body length", &(body.len() as u64), &u64::from(header.body_bytes));
+    match checked(evidence, body) {
+        Ok(found) => {
+            report.same("segments", &body::summary(&found.segments), &header.segments);
+            report.holds("records", "one record for each entry", Ok(()));
+        }
+        Err(BodyError::Segments) => {
+            let wrong = Err(BodyError::Segments.to_string());
+            report.holds("segments", "the segments of the records", wrong);
+        }
+        Err(error) => report.holds("records", "one record for each entry", Err(error.to_string())),
+    }
+}
+
+fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
+    let Header { announcer, segments, .. } = evidence.header;
+    let announced: Vec<AnnouncedEntry> = evidence
+        .entries
+        .iter()
+        .map(|entry| AnnouncedEntry {
+            patient: entry.patient,
+            text: entry.text,
+            media: entry.media,
+        })
+        .collect();
+    body::check(&AnnouncedHeader { announcer, segments }, &announced, body)
+}
+
+fn check_announcement(evidence: &Evidence, report: &mut Report) {
+    let header = &evidence.header;
+    let Some(announcement) = &evidence.announcement else {
+        let missing = Err("the announcement is not on the chain".into());
+        return report.holds("announcement", "an announcement", missing);
+    };
+    let height = evidence.height;
+    report.same("announcement's stage", &Stage::Committed { height }, &announcement.stage);
+    let announced = (
+        announcement.announcer,
+        announcement.body_hash,
+        announcement.body_bytes,
+        announcement.segments,
+    );
+    let committed = (header.announcer, header.body_hash, header.body_bytes, header.segments);
+    report.same("announcement", &announced, &committed);
+}
+
+fn check_ballot(evidence: &Evidence) -> Result<(), String> {
+    let ballot = evidence.ballot.as_ref().ok_or("the ballot is not on the chain")?;
+    if ballot.outcome != Some(BallotOutcome::Approved) {
+        return Err(format!("the ballot ended with {:?}", ballot.outcome));
+    }
+    if ballot.opener != evidence.header.announcer {
+        return Err(format!("the ballot was opened by hospital {}", ballot.opener));
+    }
+    let mut voters = ballot.approvals.to_vec();
+    voters.sort();
+    voters.dedup();
+    let entitled = |voter| ballot.electorate.contains(voter) && *voter != ballot.opener;
+    if voters.len() != ballot.approvals.len() || !voters.iter().all(entitled) {
+        return Err("a hospital approved that may not, or twice".into());
+    }
+    let electorate = u32::try_from(ballot.electorate.len()).unwrap_or(u32::MAX);
+    let (needed, cast) = (approvals_needed(electorate), voters.len());
+    if (cast as u64) < u64::from(needed) {
+        return Err(format!("{cast} approvals; {needed} are needed"));
+    }
+    Ok(())
+}
+
+/// The block's ordered list of segments, as its body names them.
+pub fn segments(evidence: &Evidence) -> Result<Vec<Segment>, VerifyError> {
+    let body = evidence.body.as_ref().ok_or(VerifyError::NoBody)?;
+    Ok(checked(evidence, body)?.segments)
+}
+
+/// Fetches every segment, one after the other, and adds a check of its bytes for each.
+pub async fn check_segments<F, Reply, Failure>(
+    report: &mut Report,
+    segments: &[Segment],
+    mut fetch: F,
+) where
+    F: FnMut(Segment) -> Reply,
+    Reply: Future<Output = Result<Bytes, Failure>>,
+    Failure: Display,
+{
+    for wanted in segments {
+        let name = format!("segment {}", hex::encode(wanted.hash));
+        let claim = format!("{} bytes with this BLAKE3", wanted.length);
+        let outcome = match fetch(*wanted).await {
+            Ok(bytes) => segment::verify(wanted, &bytes).map_err(|_| found(&bytes)),
+            Err(error) => Err(error.to_string()),
+        };
+        report.holds(&name, &claim, outcome);
+    }
+}
+
+fn found(bytes: &Bytes) -> String {
+    format!("{} bytes with BLAKE3 {}", bytes.len(), blake3::hash(bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+use epione_envelope::{
+    account::Signer,
+    body::{BodyBuilder, Packed},
+    development,
+    keys::PatientKey,
+    record::{Description, Draft, DraftSection, Record, SectionKind},
+    sealer::RecordSealer,
+};
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, UserId, access::SectionClass, approval::RejectReason,
+};
+
+use super::*;
+
+const GENESIS: Hash = Hash::repeat_byte(1);
+const HOSPITAL: HospitalId = HospitalId(0);
+
+fn patient(byte: u8) -> UserId {
+    UserId([byte; 32])
+}
+
+/// A sealed record of one text and three KiB of media, and the segments of the media.
+fn record(of: UserId) -> (Record, Vec<Bytes>) {
+    let doctor = development::keys("//Doctor").unwrap();
+    let media = vec![7; 3_000];
+    let section = |kind, media_type, content: &[u8]| DraftSection {
+        kind,
+        class: SectionClass::Private,
+        description: Description::of(media_type, "", content).unwrap(),
+    };
+    let sections = vec![
+        section(SectionKind::Summary, "text/plain", b"all well"),
+        section(SectionKind::Media, "application/dicom", &media),
+    ];
+    let draft = Draft::new(of, HOSPITAL, patient(99), sections).unwrap().sign(GENESIS, &doctor);
+    let key = PatientKey::generate();
+    let mut sealer = RecordSealer::new(GENESIS, draft, &doctor.account(), &key).unwrap();
+    sealer.seal_text(0, b"all well").unwrap();
+    let mut sealing = sealer.start_media(1).unwrap();
+    let mut parts = sealing.push(&media).unwrap();
+    parts.extend(sealer.end_media(sealing).unwrap());
+    let segment: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
+    (sealer.finish().unwrap(), vec![segment.into()])
+}
+
+/// A committed block of height 2: two records of one patient, who has one in block 1, and one of
+/// another.
+fn block() -> (Evidence, Vec<Bytes>) {
+    let mut builder = BodyBuilder::new(HOSPITAL);
+    let mut media = Vec::new();
+    for of in [patient(1), patient(2), patient(1)] {
+        let (record, segments) = record(of);
+        builder.push(&record).unwrap();
+        media.extend(segments);
+    }
+    let Packed { header: announced, entries, body } = builder.finish().unwrap();
+    let earlier = RecordPointer { height: 1, index: 0 };
+    let within = RecordPointer { height: 2, index: 0 };
+    let entries: Vec<Entry> = entries
+        .iter()
+        .zip([Some(earlier), None, Some(within)])
+        .map(|(entry, previous)| Entry {
+            patient: entry.patient,
+            text: entry.text,
+            media: entry.media,
+            previous,
+        })
+        .collect();
+    let before = BlockHashes { lite: Hash::repeat_byte(2), cloud: Hash::repeat_byte(3) };
+    let header = Header {
+        height: 2,
+        previous_lite: before.lite,
+        previous_cloud: before.cloud,
+        announcer: HOSPITAL,
+        announcement: AnnouncementId(5),
+        time: 1,
+        records: 3,
+        body_hash: BlakeTwo256::hash(&body),
+        body_bytes: body.len() as u32,
+        segments: announced.segments,
+    };
+    let lite = header.lite_hash(&entries);
+    let evidence = Evidence {
+        height: 2,
+        hashes: BlockHashes { lite, cloud: cloud_hash(lite, header.segments.root) },
+        previous: Some(before),
+        earlier: BTreeMap::from([(earlier, Entry { previous: None, ..entries[0].clone() })]),
+        announcement: Some(Announcement {
+            announcer: HOSPITAL,
+            body_hash: header.body_hash,
+            body_bytes: header.body_bytes,
+            records: 3,
+            segments: header.segments,
+            announced_at: 7,
+            stage: Stage::Committed { height: 2 },
+        }),
+        ballot: Some(Ballot {
+            opener: HOSPITAL,
+            electorate: (0..4).map(HospitalId).collect::<Vec<_>>().try_into().unwrap(),
+            approvals: vec![HospitalId(3), HospitalId(1)].try_into().unwrap(),
+            rejections: vec![(HospitalId(2), RejectReason::SegmentMissing)].try_into().unwrap(),
+            deadline: 207,
+            outcome: Some(BallotOutcome::Approved),
+        }),
+        body: Some(body),
+        header,
+        entries,
+    };
+    (evidence, media)
+}
+
+fn failures(evidence: &Evidence) -> Vec<String> {
+    let report = check(evidence);
+    report.checks.into_iter().filter(|check| !check.passed).map(|check| check.name).collect()
+}
+
+#[test]
+fn a_committed_block_passes_every_check() {
+    let (evidence, _) = block();
+    let report = check(&evidence);
+    assert!(report.passed(), "{report:#?}");
+    assert!(report.checks.len() >= 12);
+}
+
+#[test]
+fn a_first_block_follows_nothing() {
+    let (mut evidence, _) = block();
+    evidence.height = 1;
+    evidence.header.height = 1;
+    evidence.previous = None;
+    let failed = failures(&evidence);
+    assert!(failed.contains(&"previous lite hash".into()), "{failed:?}");
+
+    evidence.header.previous_lite = Hash::zero();
+    evidence.header.previous_cloud = Hash::zero();
+    let failed = failures(&evidence);
+    assert!(!failed.contains(&"previous lite hash".into()), "{failed:?}");
+}
+
+#[test]
+fn tampering_fails_the_check_that_it_concerns() {
+    type Tamper = fn(&mut Evidence);
+    let cases: [(&str, Tamper); 16] = [
+        ("height", |it| it.header.height = 3),
+        ("record count", |it| it.header.records = 2),
+        ("lite hash", |it| it.header.time += 1),
+        ("lite hash", |it| it.entries[1].patient = patient(3)),
+        ("cloud hash", |it| it.hashes.cloud = Hash::zero()),
+        ("previous lite hash", |it| it.header.previous_lite = Hash::zero()),
+        ("previous cloud hash", |it| it.header.previous_cloud = Hash::zero()),
+        ("previous block", |it| it.previous = None),
+        ("previous records", |it| it.entries[2].previous = None),
+        ("previous records", |it| it.earlier.clear()),
+        ("previous records", |it| {
+            it.entries[1].previous = Some(RecordPointer { height: 1, index: 0 });
+        }),
+        ("body hash", |it| it.body.as_mut().unwrap()[10] ^= 1),
+        ("body hash", |it| it.body = None),
+        ("segments", |it| it.header.segments.root = Hash::zero()),
+        ("announcement", |it| it.announcement.as_mut().unwrap().body_hash = Hash::zero()),
+        ("announcement's stage", |it| it.announcement.as_mut().unwrap().stage = Stage::Rejected),
+    ];
+    for (expected, tamper) in cases {
+        let (mut evidence, _) = block();
+        tamper(&mut evidence);
+        let failed = failures(&evidence);
+        assert!(failed.contains(&expected.into()), "{expected}: {failed:?}");
+    }
+}
+
+#[test]
+fn a_ballot_that_should_not_have_passed_is_told() {
+    type Tamper = fn(&mut Ballot);
+    let cases: [Tamper; 5] = [
+        |ballot| ballot.approvals.truncate(1),
+        |ballot| ballot.approvals[1] = ballot.approvals[0],
+        |ballot| ballot.approvals[1] = ballot.opener,
+        |ballot| ballot.approvals[1] = HospitalId(9),
+        |ballot| ballot.outcome = Some(BallotOutcome::Expired),
+    ];
+    for tamper in cases {
+        let (mut evidence, _) = block();
+        tamper(evidence.ballot.as_mut().unwrap());
+        assert_eq!(failures(&evidence), ["approvals"]);
+    }
+}
+
+#[test]
+fn a_failed_check_says_what_it_expected_and_what_it_found() {
+    let (mut evidence, _) = block();
+    evidence.header.records = 9;
+    let report = check(&evidence);
+    let failed = report.check("record count").unwrap();
+    assert_eq!((failed.expected.as_deref(), failed.found.as_deref()), (Some("3"), Some("9")));
+    let json = serde_json::to_string(report.check("previous records").unwrap()).unwrap();
+    assert_eq!(json, r#"{"name":"previous records","passed":true}"#);
+}
+
+#[tokio::test]
+async fn every_segment_is_fetched_and_its_bytes_checked() {
+    let (evidence, mut media) = block();
+    let wanted = segments(&evidence).unwrap();
+    assert_eq!(wanted.len(), 3);
+    media[1] = Bytes::from_static(b"something else");
+
+    let mut report = Report { height: 2, checks: Vec::new() };
+    let mut at = media.into_iter();
+    check_segments(&mut report, &wanted, |_| {
+        let next = at.next();
+        async move { next.ok_or("gone") }
+    })
+    .await;
+
+    let passed: Vec<bool> = report.checks.iter().map(|check| check.passed).collect();
+    assert_eq!(passed, [true, false, true]);
+}
+
+#[test]
+fn without_a_body_there_is_no_list_of_segments() {
+    let (mut evidence, _) = block();
+    evidence.body = None;
+    assert!(matches!(segments(&evidence), Err(VerifyError::NoBody)));
+}

@@ -1,0 +1,188 @@
+//! A hospital's worker over HTTP. Requests are signed by the account; answers are bounded in size
+//! and time; bytes are checked before they are handed on.
+
+mod error;
+mod multipart;
+mod segments;
+mod transport;
+mod upload;
+
+pub use error::WorkerError;
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use epione_envelope::grant::AccessGrant;
+use epione_primitives::{Hash, HospitalId, RecordId};
+use reqwest::{Certificate, ClientBuilder, redirect};
+use url::Url;
+
+use crate::{
+    api::{
+        GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, VisitStatus, WorkerInfo,
+    },
+    chain::Chain,
+    signer::Account,
+};
+use transport::{ANSWER_LIMIT, FINAL_LIMIT, Outgoing, nonce};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks one hospital's worker in the name of one account. Clones share their connections.
+#[derive(Clone)]
+pub struct WorkerClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    hospital: HospitalId,
+    genesis: Hash,
+    account: Account,
+}
+
+/// An access grant as it came. Its nonce must be the request's: an old grant does not answer a new
+/// request.
+#[derive(Clone)]
+pub struct Granted {
+    pub grant: AccessGrant,
+    pub reply: GrantReply,
+    /// The nonce of the request's signature, which the worker repeats in the grant's terms.
+    pub nonce: [u8; 16],
+}
+
+impl std::fmt::Debug for WorkerClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerClient")
+            .field("base", &self.inner.base.as_str())
+            .field("hospital", &self.inner.hospital)
+            .field("account", &self.inner.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkerClient {
+    /// A client of the worker at `base`, such as `https://worker.hospital.example:8443`, on the
+    /// chain with this first block.
+    pub fn new(
+        base: &Url,
+        hospital: HospitalId,
+        genesis: Hash,
+        account: Account,
+    ) -> Result<Self, WorkerError> {
+        Self::build(reqwest::Client::builder(), base, hospital, genesis, account)
+    }
+
+    /// As [`WorkerClient::new`], trusting no certificate authority but those of a PEM bundle.
+    pub fn with_root_certificate(
+        base: &Url,
+        hospital: HospitalId,
+        genesis: Hash,
+        account: Account,
+        pem: &[u8],
+    ) -> Result<Self, WorkerError> {
+        let roots = Certificate::from_pem_bundle(pem)
+            .map_err(|error| WorkerError::Certificate(error.to_string()))?;
+        if roots.is_empty() {
+            return Err(WorkerError::Certificate("there is none in it".into()));
+        }
+        let builder = reqwest::Client::builder().tls_certs_only(roots);
+        Self::build(builder, base, hospital, genesis, account)
+    }
+
+    /// A client of a hospital's worker at the address that the chain gives.
+    pub async fn for_hospital(
+        chain: &Chain,
+        hospital: HospitalId,
+        account: Account,
+    ) -> Result<Self, WorkerError> {
+        let entry = chain.finalized().await?.hospital(hospital).await?;
+        let entry = entry.ok_or(WorkerError::UnknownHospital(hospital))?;
+        let url = String::from_utf8_lossy(&entry.worker_url).into_owned();
+        let base = Url::parse(&url)
+            .map_err(|error| WorkerError::Url { url, reason: error.to_string() })?;
+        Self::new(&base, hospital, chain.genesis_hash(), account)
+    }
+
+    fn build(
+        builder: ClientBuilder,
+        base: &Url,
+        hospital: HospitalId,
+        genesis: Hash,
+        account: Account,
+    ) -> Result<Self, WorkerError> {
+        let url = || base.to_string();
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            let reason = format!("{} is not a scheme of HTTP", base.scheme());
+            return Err(WorkerError::Url { url: url(), reason });
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            let reason = "it has a query or a fragment".into();
+            return Err(WorkerError::Url { url: url(), reason });
+        }
+        let http = builder
+            .connect_timeout(CONNECT_LIMIT)
+            // A signature is for one address.
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| WorkerError::Certificate(error.to_string()))?;
+        let base = base.clone();
+        Ok(Self { inner: Arc::new(Inner { http, base, hospital, genesis, account }) })
+    }
+
+    pub fn hospital(&self) -> HospitalId {
+        self.inner.hospital
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.inner.base
+    }
+
+    pub fn account(&self) -> &Account {
+        &self.inner.account
+    }
+
+    /// Who answers at this address.
+    pub async fn info(&self) -> Result<WorkerInfo, WorkerError> {
+        let outgoing = Outgoing::get(self.route("/v1/info")?);
+        let response = self.send(outgoing, ANSWER_LIMIT).await?;
+        self.json(response).await
+    }
+
+    pub async fn visit_status(&self, record: RecordId) -> Result<VisitStatus, WorkerError> {
+        self.get_json(&format!("/v1/visits/{record}")).await
+    }
+
+    /// Asks for the keys and links to read records. The grant is still sealed, and not yet
+    /// verified.
+    pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, WorkerError> {
+        let nonce = nonce();
+        let response = self.post("/v1/grants", request, nonce, FINAL_LIMIT).await?;
+        let reply: GrantReply = self.json(response).await?;
+        let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
+        let grant = AccessGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
+        Ok(Granted { grant, reply, nonce })
+    }
+
+    /// Registers a user; resolves when the registration is final on the chain.
+    pub async fn register(&self, user: &RegisterUser) -> Result<RegisteredUser, WorkerError> {
+        let response = self.post("/v1/users", user, nonce(), FINAL_LIMIT).await?;
+        self.json(response).await
+    }
+
+    /// Relates a professional to a patient; resolves when that is final on the chain.
+    pub async fn relate(&self, relation: &Relation) -> Result<(), WorkerError> {
+        self.post("/v1/relations", relation, nonce(), FINAL_LIMIT).await.map(drop)
+    }
+
+    /// Ends such a relationship before it expires.
+    pub async fn unrelate(&self, relation: &Relation) -> Result<(), WorkerError> {
+        self.post("/v1/relations/close", relation, nonce(), FINAL_LIMIT).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod loopback;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Against a server on loopback that says what a test tells it to.
+
+use std::sync::Mutex;
+
+use epione_envelope::record::SectionKind;
+use epione_primitives::{
+    UserId,
+    access::{Denial, Purpose, SectionClass},
+    block::Segment,
+};
+
+use super::{
+    loopback::{header, reply, server},
+    *,
+};
+use crate::{
+    api::{Problem, SegmentLink},
+    request,
+    submit::VisitBuilder,
+};
+
+const GENESIS: Hash = Hash::repeat_byte(4);
+const HOSPITAL: HospitalId = HospitalId(1);
+
+fn account() -> Account {
+    Account::development("//Doctor").unwrap()
+}
+
+fn client(url: &Url) -> WorkerClient {
+    WorkerClient::new(url, HOSPITAL, GENESIS, account()).unwrap()
+}
+
+fn segment(bytes: &[u8]) -> Segment {
+    Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
+}
+
+fn authenticated(head: &str) -> Result<request::Authenticated, request::RequestError> {
+    let line: Vec<&str> = head.lines().next().unwrap().split(' ').collect();
+    let method = line[0].parse().unwrap();
+    let target = request::Target {
+        genesis: GENESIS,
+        hospital: HOSPITAL,
+        method: &method,
+        path_and_query: line[1],
+    };
+    let headers = head.lines().skip(1).filter_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.parse().unwrap(), value.parse().unwrap()))
+    });
+    request::authenticate(&target, &headers.collect())
+}
+
+#[tokio::test]
+async fn requests_are_signed_for_the_worker_that_gets_them() {
+    let problem = reply("404 Not Found", "", b"");
+    let (url, log) = server(vec![problem.clone(), problem]).await;
+    let client = client(&url);
+    let request =
+        GrantRequest { patient: UserId([1; 32]), records: vec![], purpose: Purpose::Treatment };
+    client.grant(&request).await.err().unwrap();
+    client.visit_status(RecordId([2; 16])).await.unwrap_err();
+
+    for (head, body) in log.lock().unwrap().iter() {
+        let told = authenticated(head).unwrap();
+        assert_eq!(told.account, account().id());
+        assert_eq!(told.digest, *blake3::hash(body).as_bytes());
+        assert!(crate::now().abs_diff(told.time) < request::MAX_SKEW_MILLIS);
+    }
+}
+
+#[tokio::test]
+async fn a_problem_is_told_in_the_workers_words() {
+    let problem = Problem {
+        kind: "urn:epione:problem:access-denied".into(),
+        title: "Access denied".into(),
+        status: 403,
+        detail: Some("no relationship with the patient".into()),
+        denial: Some(Denial::UnknownPatient),
+    };
+    let json = serde_json::to_vec(&problem).unwrap();
+    let (url, _) = server(vec![reply("403 Forbidden", "", &json)]).await;
+    let error = client(&url).info().await.unwrap_err();
+    assert_eq!(error.problem(), Some(&problem));
+    assert!(error.denial().is_some());
+    assert!(!error.is_transient());
+    assert!(error.to_string().contains("no relationship with the patient"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_workers_is_told() {
+    let (url, _) = server(vec![
+        reply("502 Bad Gateway", "", b"<html>"),
+        reply("200 OK", "", b"<html>"),
+        reply("302 Found", "location: http://127.0.0.1:1/\r\n", b""),
+    ])
+    .await;
+    let client = client(&url);
+    let error = client.info().await.unwrap_err();
+    assert!(error.is_transient() && matches!(error, WorkerError::Status { status: 502, .. }));
+    assert!(matches!(client.info().await, Err(WorkerError::Malformed { .. })));
+    assert!(matches!(client.info().await, Err(WorkerError::Status { status: 302, .. })));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let body = vec![b' '; 17 * 1024 * 1024];
+    let (url, _) = server(vec![reply("200 OK", "", &body)]).await;
+    assert!(matches!(client(&url).info().await, Err(WorkerError::TooLong { .. })));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_there_is_named() {
+    let url = Url::parse("http://127.0.0.1:1").unwrap();
+    let error = client(&url).info().await.unwrap_err();
+    assert!(error.is_transient());
+    assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+}
+
+#[test]
+fn addresses_that_are_no_workers_are_refused() {
+    for url in ["ftp://host", "file:///etc", "http://host/?a=b", "http://host/#a", "mailto:a@b"] {
+        let url = Url::parse(url).unwrap();
+        let error = WorkerClient::new(&url, HOSPITAL, GENESIS, account()).unwrap_err();
+        assert!(matches!(error, WorkerError::Url { .. }), "{url}");
+    }
+}
+
+#[test]
+fn a_certificate_that_is_none_is_refused() {
+    let url = Url::parse("https://host").unwrap();
+    for pem in [&b""[..], b"not a certificate"] {
+        let client = WorkerClient::with_root_certificate(&url, HOSPITAL, GENESIS, account(), pem);
+        assert!(matches!(client, Err(WorkerError::Certificate(_))));
+    }
+}
+
+#[tokio::test]
+async fn routes_keep_the_path_of_the_base() {
+    let (url, log) = server(vec![reply("404 Not Found", "", b"")]).await;
+    let base = url.join("epione/").unwrap();
+    client(&base).info().await.unwrap_err();
+    assert!(log.lock().unwrap()[0].0.starts_with("GET /epione/v1/info HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn a_segment_is_handed_on_only_when_its_bytes_are_right() {
+    let bytes = vec![3; 100_000];
+    let wrong = vec![4; 100_000];
+    let long = vec![3; 100_001];
+    let (url, log) = server(vec![
+        reply("200 OK", "", &bytes),
+        reply("200 OK", "", &wrong),
+        reply("200 OK", "", &long),
+    ])
+    .await;
+    let (client, wanted) = (client(&url), segment(&bytes));
+    assert_eq!(client.segment(&wanted).await.unwrap(), bytes);
+    assert!(matches!(client.segment(&wanted).await, Err(WorkerError::WrongBytes { .. })));
+    assert!(matches!(client.segment(&wanted).await, Err(WorkerError::WrongBytes { .. })));
+    authenticated(&log.lock().unwrap()[0].0).unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_transfer_goes_on_where_it_broke() {
+    let bytes: Vec<u8> = (0..200_000_u32).map(|i| (i / 7) as u8).collect();
+    let mut broken = reply("200 OK", "", &bytes);
+    broken.truncate(broken.len() - 120_000);
+    let rest = &bytes[80_000..];
+    let range = "content-range: bytes 80000-199999/200000\r\n";
+    let (url, log) = server(vec![broken, reply("206 Partial Content", range, rest)]).await;
+    let fetched = client(&url).segment(&segment(&bytes)).await.unwrap();
+    assert_eq!(fetched, bytes);
+    let second = log.lock().unwrap()[1].0.clone();
+    assert_eq!(header(&second, "range").as_deref(), Some("bytes=80000-"));
+    authenticated(&second).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_ranges_is_read_from_the_start() {
+    let bytes = vec![9; 50_000];
+    let mut broken = reply("200 OK", "", &bytes);
+    broken.truncate(broken.len() - 10_000);
+    let (url, _) = server(vec![broken, reply("200 OK", "", &bytes)]).await;
+    assert_eq!(client(&url).segment(&segment(&bytes)).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_link_is_followed_without_a_signature_and_for_its_segment_only() {
+    let bytes = vec![1; 10];
+    let (url, log) = server(vec![reply("200 OK", "", &bytes)]).await;
+    let wanted = segment(&bytes);
+    let link = SegmentLink {
+        segment: hex::encode(wanted.hash),
+        url: url.join("/v1/segments/x?signature=y").unwrap().into(),
+        expires: 0,
+    };
+    let client = client(&url);
+    assert_eq!(client.segment_by_link(&wanted, &link).await.unwrap(), bytes);
+    assert!(header(&log.lock().unwrap()[0].0, "epione-signature").is_none());
+
+    let other = segment(b"other");
+    let foreign = client.segment_by_link(&other, &link).await;
+    assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));
+    let local = SegmentLink { url: "file:///etc/passwd".into(), ..link };
+    let foreign = client.segment_by_link(&wanted, &local).await;
+    assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));
+}
+
+#[tokio::test]
+async fn a_visit_is_sent_as_it_was_digested_and_its_progress_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scan.dcm");
+    std::fs::write(&path, vec![5; 3_000_000]).unwrap();
+    let visit = VisitBuilder::new(GENESIS, UserId([1; 32]), HOSPITAL, UserId([2; 32]))
+        .file(SectionKind::Media, SectionClass::Private, path)
+        .build(&account())
+        .await
+        .unwrap();
+    let status = VisitStatus {
+        record_id: visit.record_id(),
+        stage: crate::api::VisitStage::Queued,
+        queued_at: 1,
+        since: 1,
+        last_failure: None,
+    };
+    let json = serde_json::to_vec(&status).unwrap();
+    let (url, log) = server(vec![reply("202 Accepted", "", &json)]).await;
+    let last = Arc::new(Mutex::new(None));
+    let seen = last.clone();
+    let answer = client(&url)
+        .submit_visit(&visit, move |progress| *seen.lock().unwrap() = Some(progress))
+        .await
+        .unwrap();
+
+    assert_eq!(answer, status);
+    let (head, body) = log.lock().unwrap()[0].clone();
+    let told = authenticated(&head).unwrap();
+    assert_eq!(told.digest, *blake3::hash(&body).as_bytes());
+    let progress = last.lock().unwrap().unwrap();
+    assert_eq!((progress.done, progress.total), (body.len() as u64, body.len() as u64));
+}
+
+#[tokio::test]
+async fn a_file_that_vanishes_before_it_is_sent_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scan.dcm");
+    std::fs::write(&path, b"content").unwrap();
+    let visit = VisitBuilder::new(GENESIS, UserId([1; 32]), HOSPITAL, UserId([2; 32]))
+        .file(SectionKind::Media, SectionClass::Private, &path)
+        .build(&account())
+        .await
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let url = Url::parse("http://127.0.0.1:1").unwrap();
+    let error = client(&url).submit_visit(&visit, |_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("scan.dcm"), "{error}");
+}

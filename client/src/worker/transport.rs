@@ -1,0 +1,178 @@
+//! Signed requests and bounded answers.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, header};
+use reqwest::{Body, Response};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use super::{WorkerClient, WorkerError};
+use crate::{api::Problem, now, request};
+
+/// For answers that the worker has at hand.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// For answers that wait until a call is final on the chain, or a visit is durable.
+pub(super) const FINAL_LIMIT: Duration = Duration::from_secs(180);
+/// Without a byte for so long, a transfer has stalled.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of a JSON answer: links to the segments of 64 records are the most.
+const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of an error.
+const MAX_PROBLEM_BYTES: u64 = 64 * 1024;
+
+/// A request on its way to being sent.
+pub(super) struct Outgoing {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Body>,
+}
+
+impl Outgoing {
+    pub(super) fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+    }
+}
+
+/// Sixteen random bytes.
+pub(super) fn nonce() -> [u8; 16] {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).expect("the operating system has randomness");
+    nonce
+}
+
+impl WorkerClient {
+    pub(super) fn route(&self, path: &str) -> Result<Url, WorkerError> {
+        let base = self.inner.base.as_str().trim_end_matches('/');
+        let url = format!("{base}{path}");
+        Url::parse(&url).map_err(|error| WorkerError::Url { url, reason: error.to_string() })
+    }
+
+    /// Adds the headers that sign a request whose body has this digest.
+    pub(super) fn sign(&self, outgoing: &mut Outgoing, digest: [u8; 32], nonce: [u8; 16]) {
+        let path_and_query = match outgoing.url.query() {
+            Some(query) => format!("{}?{query}", outgoing.url.path()),
+            None => outgoing.url.path().to_owned(),
+        };
+        let target = request::Target {
+            genesis: self.inner.genesis,
+            hospital: self.inner.hospital,
+            method: &outgoing.method,
+            path_and_query: &path_and_query,
+        };
+        let account = &self.inner.account;
+        let headers = request::sign(&target, &account.id(), digest, now(), nonce, |statement| {
+            account.sign(statement)
+        });
+        outgoing.headers.extend(headers);
+    }
+
+    /// Asks for JSON.
+    pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, WorkerError> {
+        let mut outgoing = Outgoing::get(self.route(path)?);
+        self.sign(&mut outgoing, blake3::hash(&[]).into(), nonce());
+        let response = self.send(outgoing, ANSWER_LIMIT).await?;
+        self.json(response).await
+    }
+
+    /// Sends JSON under a nonce.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        content: &impl Serialize,
+        nonce: [u8; 16],
+        limit: Duration,
+    ) -> Result<Response, WorkerError> {
+        let url = self.route(path)?;
+        let body = serde_json::to_vec(content).map_err(|error| self.malformed(error))?;
+        let digest = blake3::hash(&body).into();
+        let json = header::HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+        let mut outgoing = Outgoing { method: Method::POST, url, headers, body: Some(body.into()) };
+        self.sign(&mut outgoing, digest, nonce);
+        self.send(outgoing, limit).await
+    }
+
+    /// Sends a request; the answer is a success.
+    pub(super) async fn send(
+        &self,
+        outgoing: Outgoing,
+        limit: Duration,
+    ) -> Result<Response, WorkerError> {
+        let Outgoing { method, url, headers, body } = outgoing;
+        let mut request = self.inner.http.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = tokio::time::timeout(limit, request.send())
+            .await
+            .map_err(|_| self.stalled(limit))?
+            .map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.problem(response).await)
+    }
+
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        response: Response,
+    ) -> Result<T, WorkerError> {
+        let body = self.read(response, MAX_ANSWER_BYTES).await?;
+        serde_json::from_slice(&body).map_err(|error| self.malformed(error))
+    }
+
+    /// Reads an answer of at most so many bytes.
+    async fn read(&self, mut response: Response, limit: u64) -> Result<Bytes, WorkerError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.chunk(&mut response).await? {
+            if (body.len() + chunk.len()) as u64 > limit {
+                return Err(WorkerError::TooLong { url: self.url(), limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    pub(super) async fn chunk(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>, WorkerError> {
+        tokio::time::timeout(STALL_LIMIT, response.chunk())
+            .await
+            .map_err(|_| self.stalled(STALL_LIMIT))?
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    async fn problem(&self, response: Response) -> WorkerError {
+        let status = response.status().as_u16();
+        let body = self.read(response, MAX_PROBLEM_BYTES).await.unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => WorkerError::Problem(Box::new(problem)),
+            Err(_) => WorkerError::Status { url: self.url(), status },
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.inner.base.to_string()
+    }
+
+    pub(super) fn malformed(&self, reason: impl ToString) -> WorkerError {
+        WorkerError::Malformed { url: self.url(), reason: reason.to_string() }
+    }
+
+    pub(super) fn stalled(&self, after: Duration) -> WorkerError {
+        WorkerError::Stalled { url: self.url(), after }
+    }
+
+    /// The innermost cause says the most: "connection refused" rather than "error sending request".
+    pub(super) fn unreachable(&self, error: &reqwest::Error) -> WorkerError {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        WorkerError::Unreachable { url: self.url(), reason: cause.to_string() }
+    }
+}

@@ -1,0 +1,118 @@
+//! Submission: what takes effect, what fails in a block, and what never gets into one.
+
+use std::time::Duration;
+
+use epione_client::chain::{
+    Call, ChainEvent, SubmitError,
+    calls::{approvals, lite_blocks, profiles},
+};
+use epione_primitives::{
+    AnnouncementId, HospitalId, UserId,
+    block::{AnnouncedEntries, AnnouncedHeader, Segments},
+    profile::Role,
+    refusal::Refusal,
+};
+
+use crate::{account, agent, body_of, hash, node::Node, register};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_is_told_with_its_events_when_it_is_final() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let user = UserId([1; 32]);
+    let included = register(&chain, user, Role::Patient, &account("//Patient")).await;
+
+    assert!(chain.finalized_head().await.unwrap().number >= included.block.number);
+    let expected = ChainEvent::Registered {
+        hospital: HospitalId(0),
+        user,
+        version: 1,
+        body_hash: hash(&body_of(user)),
+    };
+    assert!(included.events.contains(&expected), "{:?}", included.events);
+    let all = chain.events(included.block.hash).await.unwrap();
+    assert!(all.iter().any(|it| it.event == expected && it.extrinsic == Some(included.extrinsic)));
+    let kept = chain.body(hash(&body_of(user))).await.unwrap();
+    assert_eq!(kept, Some(body_of(user)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_in_the_pallets_words() {
+    let node = Node::start();
+    let chain = node.connect().await;
+
+    let error = chain.submit(&approvals::approve(AnnouncementId(7)), &agent()).await.unwrap_err();
+    let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
+    assert_eq!(failure.pallet, "Approvals");
+    assert!(!failure.error.is_empty() && !failure.docs.is_empty(), "{failure:?}");
+
+    let header = AnnouncedHeader { announcer: HospitalId(3), segments: Segments::default() };
+    let call = lite_blocks::announce(&header, &AnnouncedEntries::default(), b"body");
+    let error = chain.submit(&call, &agent()).await.unwrap_err();
+    let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
+    assert!(failure.is("LiteBlocks", "NotAnnouncer"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_may_not_are_turned_away_before_a_block() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let suspend = profiles::suspend(UserId([1; 32]));
+
+    let stranger = chain.submit(&suspend, &account("//Stranger")).await.unwrap_err();
+    assert!(matches!(stranger, SubmitError::Refused(Refusal::UnknownAccount)), "{stranger}");
+
+    let governance = chain.submit(&suspend, &account("//Alice")).await.unwrap_err();
+    assert!(matches!(governance, SubmitError::Refused(Refusal::CallNotForRole)), "{governance}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_the_runtime_does_not_have_is_named() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let call = Call::new("LiteBlocks", "forget", ());
+    let error = chain.submit(&call, &agent()).await.unwrap_err();
+    assert!(error.to_string().contains("LiteBlocks.forget"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_submits_many_calls_at_a_time() {
+    let node = Node::start();
+    let (one, other) = (node.connect().await, node.connect().await);
+    let users: Vec<UserId> = (1..=8).map(|byte| UserId([byte; 32])).collect();
+    // Through two connections, which know nothing of each other's nonces.
+    let submissions =
+        users.iter().enumerate().map(|(index, user)| {
+            let chain = if index % 2 == 0 { one.clone() } else { other.clone() };
+            async move {
+                register(&chain, *user, Role::Doctor, &account(&format!("//Doctor{index}"))).await
+            }
+        });
+    futures::future::join_all(submissions).await;
+    let state = one.finalized().await.unwrap();
+    for user in users {
+        assert!(state.profile(user).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlives_a_restart_of_the_node() {
+    let mut node = Node::start();
+    let chain = node.connect().await;
+    let user = UserId([1; 32]);
+    register(&chain, user, Role::Patient, &account("//Patient")).await;
+    let submission = tokio::spawn({
+        let chain = chain.clone();
+        async move { register(&chain, UserId([2; 32]), Role::Nurse, &account("//Nurse")).await }
+    });
+    // Just after a block: the transaction waits for the next one in the node's pool, and is lost
+    // with it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    node.stop();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    node.restart();
+
+    submission.await.unwrap();
+    let state = chain.finalized().await.unwrap();
+    assert!(state.profile(UserId([2; 32])).await.unwrap().is_some());
+}

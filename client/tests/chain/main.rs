@@ -1,0 +1,49 @@
+//! The chain module against a real node.
+
+#![allow(clippy::unwrap_used)]
+
+mod blocks;
+mod calls;
+mod grants;
+mod node;
+mod records;
+mod users;
+
+use epione_client::{
+    Account,
+    chain::{
+        Chain, Included,
+        calls::profiles::{self, Registrant},
+    },
+};
+use epione_primitives::{Hash, UserId, profile::Role};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
+
+fn agent() -> Account {
+    Account::development("//Alice//agent").unwrap()
+}
+
+fn account(uri: &str) -> Account {
+    Account::development(uri).unwrap()
+}
+
+/// Registers a user at Alice's hospital under a body that is not checked here.
+async fn register(chain: &Chain, user: UserId, role: Role, account: &Account) -> Included {
+    let registrant = Registrant {
+        user,
+        role,
+        account: &account.id(),
+        sealing_key_hash: Hash::repeat_byte(user.0[0]),
+        consent: None,
+    };
+    let call = profiles::register(&registrant, &body_of(user));
+    chain.submit(&call, &agent()).await.unwrap()
+}
+
+fn body_of(user: UserId) -> Vec<u8> {
+    [b"profile of ".as_slice(), &user.0].concat()
+}
+
+fn hash(bytes: &[u8]) -> Hash {
+    BlakeTwo256::hash(bytes)
+}

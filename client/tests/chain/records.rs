@@ -1,0 +1,139 @@
+//! Lite blocks: announced, committed (one hospital alone needs nobody's approval), read back and
+//! verified.
+
+use epione_client::{
+    chain::{Chain, ChainEvent, Included, calls::lite_blocks},
+    reader::{self, ReadError, RecordSummary},
+    verify,
+};
+use epione_envelope::{
+    account::Signer,
+    body::{BodyBuilder, Packed},
+    development,
+    keys::PatientKey,
+    record::{Description, Draft, DraftSection, Record, SectionKind},
+    sealer::RecordSealer,
+};
+use epione_primitives::{
+    Hash, HospitalId, RecordPointer, UserId,
+    access::SectionClass,
+    block::{AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    limits::MAX_BODY_BYTES,
+    profile::Role,
+};
+
+use crate::{account, agent, hash, node::Node, register};
+
+pub const PATIENT: UserId = UserId([1; 32]);
+pub const DOCTOR: UserId = UserId([2; 32]);
+
+fn record(genesis: Hash, text: &str, signer: &str) -> Record {
+    sealed(genesis, text, signer).0
+}
+
+/// A record of one text, and the patient key over it.
+pub fn sealed(genesis: Hash, text: &str, signer: &str) -> (Record, PatientKey) {
+    let doctor = development::keys(signer).unwrap();
+    let section = DraftSection {
+        kind: SectionKind::Report,
+        class: SectionClass::Private,
+        description: Description::of("text/plain", "", text.as_bytes()).unwrap(),
+    };
+    let draft = Draft::new(PATIENT, HospitalId(0), DOCTOR, vec![section]).unwrap();
+    let signed = draft.sign(genesis, &doctor);
+    let key = PatientKey::generate();
+    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &key).unwrap();
+    sealer.seal_text(0, text.as_bytes()).unwrap();
+    (sealer.finish().unwrap(), key)
+}
+
+pub async fn commit(chain: &Chain, records: &[Record]) -> (u32, Included) {
+    let mut builder = BodyBuilder::new(HospitalId(0));
+    for record in records {
+        builder.push(record).unwrap();
+    }
+    let Packed { header, entries, body } = builder.finish().unwrap();
+    announce(chain, &lite_blocks::announce(&header, &entries, &body)).await
+}
+
+async fn announce(chain: &Chain, call: &epione_client::chain::Call) -> (u32, Included) {
+    let included = chain.submit(call, &agent()).await.unwrap();
+    let height = included.events.iter().find_map(|event| match event {
+        ChainEvent::Committed { height, .. } => Some(*height),
+        _ => None,
+    });
+    (height.unwrap(), included)
+}
+
+pub async fn ready(node: &Node) -> Chain {
+    let chain = node.connect().await;
+    register(&chain, PATIENT, Role::Patient, &account("//Patient")).await;
+    register(&chain, DOCTOR, Role::Doctor, &account("//Doctor")).await;
+    chain
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn committed_records_are_read_back_and_verified() {
+    let node = Node::start();
+    let chain = ready(&node).await;
+    let genesis = chain.genesis_hash();
+    let record = |text| record(genesis, text, "//Doctor");
+    let (first, _) = commit(&chain, &[record("one"), record("two")]).await;
+    let (second, included) = commit(&chain, &[record("three")]).await;
+    assert_eq!((first, second), (1, 2));
+    let announced = matches!(&included.events[..], events if events.iter().any(|event| {
+        matches!(event, ChainEvent::Announced { announcer: HospitalId(0), .. })
+    }));
+    assert!(announced);
+
+    let listed = reader::list(&chain, PATIENT, None, 10).await.unwrap();
+    let pointers: Vec<RecordPointer> = listed.iter().map(|it: &RecordSummary| it.pointer).collect();
+    let at = |height, index| RecordPointer { height, index };
+    assert_eq!(pointers, [at(2, 0), at(1, 1), at(1, 0)]);
+    assert_eq!(listed[0].previous, Some(at(1, 1)));
+    assert_eq!(listed[0].author, DOCTOR);
+    assert_eq!(reader::list(&chain, PATIENT, Some(at(1, 1)), 10).await.unwrap().len(), 1);
+    assert_eq!(reader::list(&chain, PATIENT, None, 2).await.unwrap().len(), 2);
+
+    for height in [1, 2] {
+        let evidence = verify::gather(&chain, height).await.unwrap();
+        let report = verify::check(&evidence);
+        assert!(report.passed(), "{report:#?}");
+    }
+    let missing = verify::gather(&chain, 3).await.unwrap_err();
+    assert!(missing.to_string().contains("the newest has height 2"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_its_author_did_not_sign_is_told_from_one_that_they_did() {
+    let node = Node::start();
+    let chain = ready(&node).await;
+    let genesis = chain.genesis_hash();
+    commit(&chain, &[record(genesis, "true", "//Doctor"), record(genesis, "forged", "//Forger")])
+        .await;
+
+    let pointer = |index| RecordPointer { height: 1, index };
+    let (summary, _) = reader::verified(&chain, pointer(0)).await.unwrap();
+    assert_eq!(summary.author, DOCTOR);
+    let forged = reader::verified(&chain, pointer(1)).await.unwrap_err();
+    assert!(matches!(forged, ReadError::Author { author: DOCTOR, .. }), "{forged}");
+    let missing = reader::verified(&chain, pointer(2)).await.unwrap_err();
+    assert!(matches!(missing, ReadError::UnknownRecord(_)), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_body_goes_to_the_chain_and_back() {
+    let node = Node::start();
+    let chain = ready(&node).await;
+    let body: Vec<u8> = (0..MAX_BODY_BYTES).map(|i| ((i * 7) >> 3) as u8).collect();
+    let whole = Range { offset: 0, length: MAX_BODY_BYTES };
+    let entry = AnnouncedEntry { patient: PATIENT, text: whole, media: Range::default() };
+    let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
+    let header = AnnouncedHeader { announcer: HospitalId(0), segments };
+    let call = lite_blocks::announce(&header, &vec![entry].try_into().unwrap(), &body);
+    let (height, _) = announce(&chain, &call).await;
+
+    assert_eq!(chain.body(hash(&body)).await.unwrap(), Some(body.clone()));
+    let reply = chain.lite_record(RecordPointer { height, index: 0 }).await.unwrap().unwrap();
+    assert_eq!(reply.text.0, body);
+}

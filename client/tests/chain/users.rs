@@ -1,0 +1,32 @@
+//! Users, and the accounts that they had.
+
+use codec::Encode;
+use epione_client::chain::calls::profiles;
+use epione_primitives::{
+    UserId,
+    profile::{Possession, Role},
+};
+
+use crate::{account, node::Node, register};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_before_a_rotation_is_checked_against_the_account_of_that_time() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let user = UserId([5; 32]);
+    let (first, second) = (account("//Doctor"), account("//Doctor//2"));
+    let registered = register(&chain, user, Role::Doctor, &first).await.block;
+
+    let possession = Possession::new(chain.genesis_hash(), user).encode();
+    let proof = second.sign(&possession);
+    let rotate = profiles::rotate_keys(Some((&second.id(), &proof)), None);
+    let rotated = chain.submit(&rotate, &first).await.unwrap().block;
+
+    let at = |block: u32| chain.accounts_at(user, block);
+    assert!(at(registered.number - 1).await.unwrap().is_empty());
+    assert_eq!(at(registered.number).await.unwrap(), [first.id()]);
+    assert_eq!(at(rotated.number).await.unwrap(), [second.id(), first.id()]);
+    let state = chain.finalized().await.unwrap();
+    assert_eq!(state.user_of(&second.id()).await.unwrap(), Some(user));
+    assert_eq!(state.user_of(&first.id()).await.unwrap(), None);
+}

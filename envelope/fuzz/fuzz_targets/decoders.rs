@@ -1,0 +1,44 @@
+//! Every decoder of the sealed formats, picked by the first byte. Whatever decodes must encode to the
+//! same bytes again.
+
+#![no_main]
+
+use codec::{Decode, Encode};
+use epione_envelope::{
+    FormatError, body,
+    grant::AccessGrant,
+    object::SealedObject,
+    profile::ProfileBody,
+    record::{Disclosure, Record, SignedDraft},
+    sealing::{SealingPublicKey, Wrap},
+};
+use epione_primitives::block::{AnnouncedEntries, AnnouncedHeader};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((format, bytes)) = input.split_first() else { return };
+    match format % 9 {
+        0 => canonical(bytes, Record::decode_exactly(bytes)),
+        1 => canonical(bytes, SealedObject::decode_exactly(bytes)),
+        2 => canonical(bytes, Disclosure::decode_exactly(bytes)),
+        3 => canonical(bytes, ProfileBody::decode_exactly(bytes)),
+        4 => canonical(bytes, AccessGrant::decode_exactly(bytes)),
+        5 => canonical(bytes, SealingPublicKey::from_bytes(bytes)),
+        6 => drop(Wrap::decode(&mut &bytes[..])),
+        7 => drop(SignedDraft::from_json(bytes)),
+        _ => announced_body(bytes),
+    }
+});
+
+fn canonical(bytes: &[u8], decoded: Result<impl Encode, FormatError>) {
+    if let Ok(decoded) = decoded {
+        assert_eq!(decoded.encode(), bytes);
+    }
+}
+
+fn announced_body(mut bytes: &[u8]) {
+    let announced = <(AnnouncedHeader, AnnouncedEntries)>::decode(&mut bytes);
+    if let Ok((header, entries)) = announced {
+        drop(body::check(&header, &entries, bytes));
+    }
+}

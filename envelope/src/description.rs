@@ -1,0 +1,151 @@
+//! What a section's content is: sealed beside it, and signed by the record's author.
+
+use std::{
+    fmt,
+    io::{self, Read},
+};
+
+use codec::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{FormatError, OpenError, hex_array, random};
+
+/// Bytes of a media type.
+pub const MAX_MEDIA_TYPE_BYTES: u64 = 127;
+/// Bytes of a file name.
+pub const MAX_FILE_NAME_BYTES: u64 = 255;
+/// Bytes of media: the longest sealed object, less the tags of its 1 MiB chunks.
+pub const MAX_MEDIA_BYTES: u64 = (1 << 38) - (1 << 18) * 16;
+
+/// Keeps a leaf from being guessed: who knows the leaf of a section, but not its salt, cannot test what it says.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct Salt(#[serde(with = "hex_array")] [u8; 32]);
+
+impl Salt {
+    /// A fresh salt, for one section only.
+    pub fn generate() -> Self {
+        Self(random::bytes())
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The description of a section's content. All of it is secret: it is never on chain but sealed, and
+/// its `Debug` shows only what says nothing about a patient.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    pub salt: Salt,
+    /// As registered with IANA, e.g. `application/fhir+json` or `application/dicom`.
+    pub media_type: String,
+    /// Name of the file it came from, without folders; may be empty.
+    pub file_name: String,
+    /// Bytes of the content.
+    #[codec(compact)]
+    pub content_length: u64,
+    /// BLAKE3 of the content.
+    #[serde(with = "hex_array")]
+    pub content_root: [u8; 32],
+}
+
+/// A file could not be described.
+#[derive(Debug, Error)]
+pub enum DescribeError {
+    #[error("the content cannot be read: {0}")]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+impl Description {
+    /// Describes content that is held in memory. Draws a salt.
+    pub fn of(media_type: &str, file_name: &str, content: &[u8]) -> Result<Self, FormatError> {
+        let root = blake3::hash(content).into();
+        Self::new(media_type, file_name, content.len() as u64, root)
+    }
+
+    /// Describes content by reading it once. Draws a salt.
+    pub fn of_reader(
+        media_type: &str,
+        file_name: &str,
+        content: &mut impl Read,
+    ) -> Result<Self, DescribeError> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(content)?;
+        let root = hasher.finalize().into();
+        Ok(Self::new(media_type, file_name, hasher.count(), root)?)
+    }
+
+    fn new(
+        media_type: &str,
+        file_name: &str,
+        content_length: u64,
+        content_root: [u8; 32],
+    ) -> Result<Self, FormatError> {
+        let (media_type, file_name) = (media_type.to_owned(), file_name.to_owned());
+        let salt = Salt::generate();
+        let described = Self { salt, media_type, file_name, content_length, content_root };
+        described.validate()?;
+        Ok(described)
+    }
+
+    /// Checks the limits.
+    pub fn validate(&self) -> Result<(), FormatError> {
+        let limits = [
+            ("a media type's length", self.media_type.len() as u64, MAX_MEDIA_TYPE_BYTES),
+            ("a file name's length", self.file_name.len() as u64, MAX_FILE_NAME_BYTES),
+            ("a section's length", self.content_length, MAX_MEDIA_BYTES),
+        ];
+        for (what, actual, limit) in limits {
+            if actual > limit {
+                return Err(FormatError::TooLarge { what, actual, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// A check of content against this description.
+    pub fn check(&self) -> ContentCheck {
+        ContentCheck {
+            length: self.content_length,
+            root: self.content_root,
+            hasher: blake3::Hasher::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Description")
+            .field("media_type", &self.media_type)
+            .field("content_length", &self.content_length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether content that streams by is what was described.
+pub struct ContentCheck {
+    length: u64,
+    root: [u8; 32],
+    hasher: blake3::Hasher,
+}
+
+impl ContentCheck {
+    pub fn update(&mut self, content: &[u8]) {
+        self.hasher.update(content);
+    }
+
+    pub fn finish(self) -> Result<(), OpenError> {
+        let right = self.hasher.count() == self.length && self.hasher.finalize() == self.root;
+        if right { Ok(()) } else { Err(OpenError) }
+    }
+}

@@ -1,0 +1,36 @@
+//! Keys for development, **known to everybody**: derived from the phrase that every Substrate tool
+//! ships with. Local networks and tests use them, and nothing else may.
+
+use sp_core::{Blake2Hasher, Hasher as _, Pair as _, sr25519};
+use thiserror::Error;
+
+use crate::{
+    account::{AccountKey, Scheme},
+    keystore::ActorKeys,
+    sealing::{SealingKeyPair, SealingSuite},
+};
+
+/// A text is not the URI of a development key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a development key is named by hard derivations only, such as //Alice or //Alice//agent")]
+pub struct UnknownUri;
+
+/// The keys of a development actor: the sr25519 account that Substrate's tools derive for the URI, and [`sealing_key`].
+pub fn keys(uri: &str) -> Result<ActorKeys, UnknownUri> {
+    if !uri.starts_with("//") || uri.contains("///") {
+        return Err(UnknownUri);
+    }
+    let (_, seed) = sr25519::Pair::from_string_with_seed(uri, None).map_err(|_| UnknownUri)?;
+    let account = AccountKey::from_seed(Scheme::Sr25519, &seed.ok_or(UnknownUri)?);
+    Ok(ActorKeys { account, sealing: sealing_key(uri) })
+}
+
+/// The sealing key of a development actor. A hospital has one, whichever of its accounts acts: those
+/// ending in `//agent` or `//governance` use that of the URI before it.
+pub fn sealing_key(uri: &str) -> SealingKeyPair {
+    let actor = ["//agent", "//governance"].iter().find_map(|role| uri.strip_suffix(role));
+    let actor = actor.filter(|actor| !actor.is_empty()).unwrap_or(uri);
+    let source = format!("epione development sealing key, not secret: {actor}");
+    let seed = Blake2Hasher::hash(source.as_bytes());
+    SealingKeyPair::from_seed(SealingSuite::XWing, &seed.0)
+}

@@ -1,0 +1,203 @@
+//! Access grants: how a hospital hands content keys to somebody whom its policies allow to read.
+//!
+//! A grant names its audience, purpose, expiry and sections in the clear, carries exactly the content
+//! keys of those sections, sealed to the requester's sealing key, and is signed by the hospital's agent. The
+//! signature is the wrap's: it covers the terms and sections by their hash.
+
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId, access::Purpose,
+};
+use sp_core::{Blake2Hasher, ConstU32, Hasher as _, bounded::BoundedVec};
+use std::collections::HashSet;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    FormatError, OpenError, SealError,
+    account::Signer,
+    keys::ContentKey,
+    sealing::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
+    suite::{self, Suite},
+};
+
+/// Sections that one grant may open.
+pub const MAX_GRANTED_SECTIONS: u32 = 4_096;
+/// Bytes of an encoded grant.
+pub const MAX_GRANT_BYTES: usize = 512 * 1024;
+
+/// One section that a grant opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct GrantedSection {
+    /// Where the record is on chain.
+    pub pointer: RecordPointer,
+    pub record: RecordId,
+    pub section: u16,
+}
+
+/// To whom, for what and until when a grant is given.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct GrantTerms {
+    /// Hash of the chain's first block.
+    pub genesis: Hash,
+    /// Whose records they are, and whose agent signs.
+    pub hospital: HospitalId,
+    pub patient: UserId,
+    pub requester: UserId,
+    /// The requester's account; the grant is of no use to any other.
+    pub audience: AccountId,
+    pub purpose: Purpose,
+    pub issued: Moment,
+    /// From this moment on the grant does not open.
+    pub expires: Moment,
+    /// Drawn by the requester for each request, so that an old grant cannot answer a new one.
+    pub nonce: [u8; 16],
+}
+
+/// What a requester expects of the grant that answers its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    pub genesis: Hash,
+    pub hospital: HospitalId,
+    /// The hospital's agent, as the chain knows it.
+    pub agent: &'a AccountId,
+    /// The requester's own account.
+    pub audience: &'a AccountId,
+    pub patient: UserId,
+    /// As sent with the request.
+    pub nonce: [u8; 16],
+    pub now: Moment,
+}
+
+/// A grant does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GrantError {
+    #[error("the grant expired at {expired} (Unix time in milliseconds); ask for a new one")]
+    Expired { expired: Moment },
+    #[error("the grant is for another {what}")]
+    Mismatch { what: &'static str },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+type Sections = BoundedVec<GrantedSection, ConstU32<MAX_GRANTED_SECTIONS>>;
+
+/// Content keys of certain sections, for one requester.
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+pub struct AccessGrant {
+    suite: Suite,
+    terms: GrantTerms,
+    sections: Sections,
+    keys: Wrap,
+}
+
+impl AccessGrant {
+    pub fn seal(
+        terms: GrantTerms,
+        keys: &[(GrantedSection, ContentKey)],
+        recipient: &SealingPublicKey,
+        agent: &impl Signer,
+    ) -> Result<Self, SealError> {
+        let (actual, limit) = (keys.len() as u64, u64::from(MAX_GRANTED_SECTIONS));
+        let what = "the number of granted sections";
+        let granted: Vec<_> = keys.iter().map(|(section, _)| *section).collect();
+        let sections = Sections::try_from(granted).map_err(|_| FormatError::TooLarge {
+            what,
+            actual,
+            limit,
+        })?;
+        check(&terms, &sections).map_err(SealError::Refused)?;
+        // Grows no further than this, so that no copy of a key is left behind.
+        let mut content_keys = Zeroizing::new(Vec::with_capacity(keys.len() * 32));
+        keys.iter().for_each(|(_, key)| content_keys.extend_from_slice(key.as_bytes()));
+        let context = context(&terms, &sections);
+        let keys = Wrap::seal(recipient, &context, &content_keys, agent)?;
+        Ok(Self { suite: Suite, terms, sections, keys })
+    }
+
+    /// The granted content keys, if the grant is what was asked for, holds now, and was signed by the agent.
+    pub fn open(
+        &self,
+        expected: &Expected<'_>,
+        keys: &SealingKeyPair,
+    ) -> Result<Vec<(GrantedSection, ContentKey)>, GrantError> {
+        self.check_expected(expected)?;
+        let context = context(&self.terms, &self.sections);
+        let opened = self.keys.open(keys, &context, expected.agent)?;
+        if opened.len() != self.sections.len() * 32 {
+            return Err(OpenError.into());
+        }
+        let keys = opened.chunks_exact(32).map(ContentKey::from_slice);
+        let granted = self.sections.iter().zip(keys).map(|(section, key)| Ok((*section, key?)));
+        Ok(granted.collect::<Result<_, OpenError>>()?)
+    }
+
+    pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
+        suite::decode_exactly("the access grant", bytes, MAX_GRANT_BYTES)
+    }
+
+    pub fn terms(&self) -> &GrantTerms {
+        &self.terms
+    }
+
+    /// At least one, none twice.
+    pub fn sections(&self) -> &[GrantedSection] {
+        &self.sections
+    }
+
+    /// Blake2-256 of the encoded grant: what a receipt names it by.
+    pub fn hash(&self) -> Hash {
+        Blake2Hasher::hash(&self.encode())
+    }
+
+    fn check_expected(&self, expected: &Expected<'_>) -> Result<(), GrantError> {
+        let terms = &self.terms;
+        let agreements = [
+            ("chain", terms.genesis == expected.genesis),
+            ("hospital", terms.hospital == expected.hospital),
+            ("account", terms.audience == *expected.audience),
+            ("patient", terms.patient == expected.patient),
+            ("request", terms.nonce == expected.nonce),
+        ];
+        if let Some((what, _)) = agreements.into_iter().find(|(_, agrees)| !agrees) {
+            return Err(GrantError::Mismatch { what });
+        }
+        if expected.now >= terms.expires {
+            return Err(GrantError::Expired { expired: terms.expires });
+        }
+        Ok(())
+    }
+}
+
+impl Decode for AccessGrant {
+    fn decode<I: codec::Input>(input: &mut I) -> Result<Self, codec::Error> {
+        let (suite, terms, sections, keys) = Decode::decode(input)?;
+        check(&terms, &sections)?;
+        Ok(Self { suite, terms, sections, keys })
+    }
+}
+
+fn check(terms: &GrantTerms, sections: &Sections) -> Result<(), &'static str> {
+    if sections.is_empty() {
+        return Err("a grant needs at least one section");
+    }
+    if terms.expires <= terms.issued {
+        return Err("a grant expires after it is issued");
+    }
+    let mut seen = HashSet::new();
+    if !sections.iter().all(|granted| seen.insert((granted.record, granted.section))) {
+        return Err("a section is granted twice");
+    }
+    Ok(())
+}
+
+fn context(terms: &GrantTerms, sections: &Sections) -> WrapContext {
+    let hash = Blake2Hasher::hash(&(b"epione/grant", Suite, terms, sections).encode());
+    WrapContext {
+        genesis: terms.genesis,
+        hospital: terms.hospital,
+        user: terms.patient,
+        subject: WrapSubject::Grant { terms: hash },
+        recipient: terms.audience.clone(),
+    }
+}

@@ -1,0 +1,300 @@
+//! Keystore files: one actor's private keys, encrypted under a password by scrypt and AES-256-GCM.
+//!
+//! A file is JSON. The public half is readable without the password, and is authenticated with it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit,
+    aead::{Aead, Payload},
+};
+use codec::{Decode, Encode};
+use epione_primitives::{AccountId, Signature};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    account::{AccountKey, Scheme, Signer},
+    random,
+    sealing::{SealingKeyPair, SealingPublicKey, SealingSuite},
+    suite::Suite,
+};
+
+/// Bytes of a keystore file.
+const MAX_FILE_BYTES: u64 = 16 * 1024;
+/// Memory that opening a file may take.
+const MAX_SCRYPT_BYTES: u64 = 1 << 30;
+const FORMAT: &str = "epione-keystore";
+
+/// One actor's keys: the account key signs, the sealing key seals.
+#[derive(Clone)]
+pub struct ActorKeys {
+    pub account: AccountKey,
+    pub sealing: SealingKeyPair,
+}
+
+impl ActorKeys {
+    pub fn generate(scheme: Scheme, suite: SealingSuite) -> Self {
+        Self { account: AccountKey::generate(scheme), sealing: SealingKeyPair::generate(suite) }
+    }
+
+    pub fn public(&self) -> PublicKeys {
+        PublicKeys {
+            scheme: self.account.scheme(),
+            account: self.account.account(),
+            sealing: self.sealing.public().clone(),
+        }
+    }
+}
+
+impl Signer for ActorKeys {
+    fn account(&self) -> AccountId {
+        self.account.account()
+    }
+
+    fn sign(&self, message: &[u8]) -> Signature {
+        self.account.sign(message)
+    }
+}
+
+/// What others may know of an actor's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKeys {
+    pub scheme: Scheme,
+    pub account: AccountId,
+    pub sealing: SealingPublicKey,
+}
+
+/// How hard a password is to guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// 128 MiB and under a second for each guess: for people's passwords.
+    Interactive,
+    /// 4 MiB and some milliseconds: for tests, and for passwords that a machine drew.
+    Fast,
+}
+
+/// A keystore file cannot be used.
+#[derive(Debug, Error)]
+pub enum KeystoreError {
+    #[error("{}: {error}", .path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error("{} exists already; keys are not overwritten, choose another name", .path.display())]
+    Exists { path: PathBuf },
+    #[error("{} is not a keystore file that this version can read: {reason}", .path.display())]
+    Format { path: PathBuf, reason: String },
+    #[error("{} does not open: the password is wrong or the file is damaged", .path.display())]
+    Refused { path: PathBuf },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scrypt {
+    log_n: u8,
+    r: u32,
+    p: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeystoreFile {
+    format: String,
+    suite: u8,
+    scheme: Scheme,
+    account: AccountId,
+    /// Suite byte and key, in hexadecimal digits.
+    sealing_key: String,
+    scrypt: Scrypt,
+    salt: String,
+    nonce: String,
+    sealed: String,
+}
+
+/// The encrypted half.
+#[derive(Encode, Decode)]
+struct Seeds {
+    account: [u8; 32],
+    sealing: [u8; 32],
+}
+
+impl Drop for Seeds {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.account);
+        zeroize::Zeroize::zeroize(&mut self.sealing);
+    }
+}
+
+/// Writes a new file that only its owner may read. Complete or not there at all.
+pub fn save(
+    keys: &ActorKeys,
+    path: &Path,
+    password: &str,
+    cost: Cost,
+) -> Result<(), KeystoreError> {
+    let json = to_json(keys, password, cost)
+        .map_err(|reason| KeystoreError::Format { path: path.into(), reason })?;
+    write_new(path, &json).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => KeystoreError::Exists { path: path.into() },
+        _ => KeystoreError::Io { path: path.into(), error },
+    })
+}
+
+/// Opens a file.
+pub fn load(path: &Path, password: &str) -> Result<ActorKeys, KeystoreError> {
+    let (file, public) = read(path)?;
+    open(&file, &public, password).ok_or_else(|| KeystoreError::Refused { path: path.into() })
+}
+
+/// Reads the public half of a file. Only [`load`] shows whether it was tampered with.
+pub fn read_public(path: &Path) -> Result<PublicKeys, KeystoreError> {
+    Ok(read(path)?.1)
+}
+
+impl Cost {
+    fn parameters(self) -> Scrypt {
+        let log_n = match self {
+            Self::Interactive => 17,
+            Self::Fast => 12,
+        };
+        Scrypt { log_n, r: 8, p: 1 }
+    }
+}
+
+impl Scrypt {
+    /// Refuses parameters that no keystore has, before they cost memory or time.
+    fn parameters(self) -> Result<scrypt::Params, String> {
+        let Self { log_n, r, p } = self;
+        let accepted = (10..=20).contains(&log_n)
+            && (1..=16).contains(&r)
+            && (1..=4).contains(&p)
+            && (128 * u64::from(r)) << log_n <= MAX_SCRYPT_BYTES;
+        if !accepted {
+            return Err("its scrypt parameters are out of bounds".into());
+        }
+        scrypt::Params::new(log_n, r, p).map_err(|error| error.to_string())
+    }
+
+    fn cipher(self, password: &str, salt: &[u8; 32]) -> Result<Aes256Gcm, String> {
+        let mut key = Zeroizing::new([0; 32]);
+        scrypt::scrypt(password.as_bytes(), salt, &self.parameters()?, key.as_mut_slice())
+            .map_err(|error| error.to_string())?;
+        Ok(Aes256Gcm::new((&*key).into()))
+    }
+
+    fn bound(self, public: &PublicKeys, salt: &[u8; 32]) -> Vec<u8> {
+        let Self { log_n, r, p } = self;
+        let PublicKeys { scheme, account, sealing } = public;
+        (b"epione/keystore", Suite, scheme, account, sealing, (log_n, r, p), salt).encode()
+    }
+}
+
+fn to_json(keys: &ActorKeys, password: &str, cost: Cost) -> Result<Vec<u8>, String> {
+    let public = keys.public();
+    let scrypt = cost.parameters();
+    let (salt, nonce): ([u8; 32], [u8; 12]) = (random::bytes(), random::bytes());
+    let seeds = Seeds { account: *keys.account.seed(), sealing: *keys.sealing.seed() };
+    let msg = Zeroizing::new(seeds.encode());
+    let aad = scrypt.bound(&public, &salt);
+    let sealed = scrypt
+        .cipher(password, &salt)?
+        .encrypt(&nonce.into(), Payload { msg: &msg, aad: &aad })
+        .map_err(|_| "the keys cannot be encrypted".to_owned())?;
+    let file = KeystoreFile {
+        format: FORMAT.into(),
+        suite: Suite::BYTE,
+        scheme: public.scheme,
+        account: public.account,
+        sealing_key: hex::encode(public.sealing.as_bytes()),
+        scrypt,
+        salt: hex::encode(salt),
+        nonce: hex::encode(nonce),
+        sealed: hex::encode(sealed),
+    };
+    let mut json = serde_json::to_vec_pretty(&file).map_err(|error| error.to_string())?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+fn read(path: &Path) -> Result<(KeystoreFile, PublicKeys), KeystoreError> {
+    let bytes =
+        read_bounded(path).map_err(|error| KeystoreError::Io { path: path.into(), error })?;
+    parse(&bytes).map_err(|reason| KeystoreError::Format { path: path.into(), reason })
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<(KeystoreFile, PublicKeys), String> {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it is longer than {MAX_FILE_BYTES} bytes"));
+    }
+    let file: KeystoreFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if file.format != FORMAT {
+        return Err("it is of another format".into());
+    }
+    if file.suite != Suite::BYTE {
+        return Err(format!("its suite {} is not known; update the software", file.suite));
+    }
+    file.scrypt.parameters()?;
+    let key = hex::decode(&file.sealing_key).map_err(|_| "its sealing key is not hexadecimal")?;
+    let sealing = SealingPublicKey::from_bytes(&key).map_err(|error| error.to_string())?;
+    let public = PublicKeys { scheme: file.scheme, account: file.account.clone(), sealing };
+    Ok((file, public))
+}
+
+fn open(file: &KeystoreFile, public: &PublicKeys, password: &str) -> Option<ActorKeys> {
+    let (mut salt, mut nonce) = ([0; 32], [0; 12]);
+    hex::decode_to_slice(&file.salt, &mut salt).ok()?;
+    hex::decode_to_slice(&file.nonce, &mut nonce).ok()?;
+    let sealed = hex::decode(&file.sealed).ok()?;
+    let aad = file.scrypt.bound(public, &salt);
+    let opened = file
+        .scrypt
+        .cipher(password, &salt)
+        .ok()?
+        .decrypt(&nonce.into(), Payload { msg: &sealed, aad: &aad })
+        .map(Zeroizing::new)
+        .ok()?;
+    let mut rest = opened.as_slice();
+    let seeds = Seeds::decode(&mut rest).ok()?;
+    let keys = ActorKeys {
+        account: AccountKey::from_seed(public.scheme, &seeds.account),
+        sealing: SealingKeyPair::from_seed(public.sealing.suite(), &seeds.sealing),
+    };
+    (rest.is_empty() && keys.public() == *public).then_some(keys)
+}
+
+/// Writes beside the path, then moves there unless something is there already.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{}.new", hex::encode(random::bytes::<4>())));
+    let staged = path.with_file_name(name);
+    let written = write_private(&staged, bytes).and_then(|()| fs::hard_link(&staged, path));
+    let removed = fs::remove_file(&staged);
+    written.and(removed)?;
+    sync_folder(path)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the new name survive a power cut.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,116 @@
+//! Sealed objects: AES-256-GCM in the STREAM construction, in chunks that open one by one.
+//!
+//! ```text
+//! PRK        = HKDF-SHA256-Extract(salt, content key)
+//! key        = Expand(PRK, "epione/object/key"        ‖ header without commitment)   32 bytes
+//! prefix     = Expand(PRK, "epione/object/nonce"      ‖ header without commitment)    7 bytes
+//! commitment = Expand(PRK, "epione/object/commitment" ‖ header without commitment)   32 bytes
+//! nonce of chunk i = prefix ‖ be32(i) ‖ (1 for the last chunk, else 0)
+//! AAD of each chunk = SHA-256(header)
+//! sealed object = ciphertext of all chunks ‖ 16-byte tags of all chunks
+//! ```
+//!
+//! The header is SCALE: `"epione/object"`, suite, object id, genesis, hospital, patient, record, section,
+//! part, version (u32), chunk size (u32), plaintext length (u64), salt, commitment. Stored are only its [`Parameters`];
+//! the [`ObjectContext`] is known from where the object is found, is bound, and is **not repeated**: an
+//! object that is found elsewhere does not open.
+//!
+//! GCM does not commit to its key, so the commitment is compared before anything is decrypted. The
+//! tags come last, so that byte ranges of ciphertext and plaintext are the same. An object is written once: a change means
+//! a new salt and a new object id.
+
+mod cipher;
+mod layout;
+mod open;
+mod parameters;
+mod seal;
+
+pub use cipher::{ChunkCipher, DefaultCipher, PortableCipher};
+pub use layout::Layout;
+pub use open::Opener;
+pub use parameters::{ObjectContext, Parameters, Part};
+pub use seal::Sealer;
+
+use codec::{Decode, Encode, Error, Input, Output};
+use epione_primitives::limits::{MAX_BODY_BYTES, MAX_SEGMENTS, SEGMENT_BYTES};
+use zeroize::Zeroizing;
+
+use crate::{FormatError, OpenError, SealError, keys::ContentKey, suite};
+
+/// Plaintext bytes of a chunk; only the last chunk of an object is shorter.
+pub const CHUNK_BYTES: u32 = 1 << 20;
+/// Bytes of a chunk's tag.
+pub const TAG_BYTES: u32 = 16;
+/// The longest sealed object: all the segments that one lite block may name.
+pub const MAX_SEALED_BYTES: u64 = MAX_SEGMENTS as u64 * SEGMENT_BYTES as u64;
+
+/// A small sealed object with its bytes: a text section, the description of media, a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedObject {
+    parameters: Parameters,
+    /// As many as the parameters say, so their number is not stored.
+    bytes: Vec<u8>,
+}
+
+impl SealedObject {
+    pub fn seal(
+        key: &ContentKey,
+        context: &ObjectContext,
+        plaintext: &[u8],
+    ) -> Result<Self, SealError> {
+        let mut sealer = Sealer::new(key, context, plaintext.len() as u64)?;
+        let limit = u64::from(MAX_BODY_BYTES);
+        let actual = sealer.layout().sealed_length();
+        if actual > limit {
+            let what = "a sealed text";
+            return Err(FormatError::TooLarge { what, actual, limit }.into());
+        }
+        let mut bytes = sealer.push(plaintext)?;
+        let (parameters, rest) = sealer.finish()?;
+        bytes.extend(rest);
+        Ok(Self { parameters, bytes })
+    }
+
+    pub fn open(
+        &self,
+        key: &ContentKey,
+        context: &ObjectContext,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        Opener::new(key, context, &self.parameters)?.open_whole(&self.bytes)
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The sealed bytes: ciphertext, then tags.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
+        suite::decode_exactly("the sealed object", bytes, MAX_BODY_BYTES as usize)
+    }
+}
+
+impl Encode for SealedObject {
+    fn size_hint(&self) -> usize {
+        self.parameters.size_hint() + self.bytes.len()
+    }
+
+    fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
+        self.parameters.encode_to(output);
+        output.write(&self.bytes);
+    }
+}
+
+impl Decode for SealedObject {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let parameters = Parameters::decode(input)?;
+        let length = parameters.layout().sealed_length();
+        if length > u64::from(MAX_BODY_BYTES) {
+            return Err("the sealed object is longer than a body".into());
+        }
+        Ok(Self { bytes: suite::read_bytes(input, length as usize)?, parameters })
+    }
+}

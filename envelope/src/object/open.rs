@@ -1,0 +1,80 @@
+//! Opening, any chunk at a time.
+
+use zeroize::Zeroizing;
+
+use super::{ChunkCipher, DefaultCipher, Layout, ObjectContext, Parameters, TAG_BYTES};
+use crate::{OpenError, keys::ContentKey};
+
+/// Opens the chunks of one object, in any order. Exists only where key and context are the object's own.
+pub struct Opener<C = DefaultCipher> {
+    layout: Layout,
+    cipher: C,
+    aad: [u8; 32],
+}
+
+impl Opener {
+    /// Checks the commitment; decrypts nothing yet.
+    pub fn new(
+        key: &ContentKey,
+        context: &ObjectContext,
+        parameters: &Parameters,
+    ) -> Result<Self, OpenError> {
+        Self::with_cipher(key, context, parameters)
+    }
+}
+
+impl<C: ChunkCipher> Opener<C> {
+    /// [`Opener::new`] with a named cipher.
+    pub fn with_cipher(
+        key: &ContentKey,
+        context: &ObjectContext,
+        parameters: &Parameters,
+    ) -> Result<Self, OpenError> {
+        let derived = parameters.derive(key, context)?;
+        Ok(Self { layout: parameters.layout(), cipher: derived.cipher, aad: derived.aad })
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Opens a chunk, given its whole ciphertext and its tag.
+    pub fn open_chunk(
+        &self,
+        index: u32,
+        ciphertext: &[u8],
+        tag: &[u8; TAG_BYTES as usize],
+    ) -> Result<Vec<u8>, OpenError> {
+        let mut chunk = ciphertext.to_vec();
+        self.open_chunk_in_place(index, &mut chunk, tag)?;
+        Ok(chunk)
+    }
+
+    /// [`Opener::open_chunk`] without a copy. After an error, `chunk` holds nothing of use.
+    pub fn open_chunk_in_place(
+        &self,
+        index: u32,
+        chunk: &mut [u8],
+        tag: &[u8; TAG_BYTES as usize],
+    ) -> Result<(), OpenError> {
+        if self.layout.chunk_length(index) != Some(chunk.len()) {
+            return Err(OpenError);
+        }
+        self.cipher.open(index, self.layout.is_last(index), &self.aad, chunk, tag)
+    }
+
+    /// Opens a whole object that is held in memory.
+    pub fn open_whole(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        if sealed.len() as u64 != self.layout.sealed_length() {
+            return Err(OpenError);
+        }
+        let (ciphertext, tags) = sealed.split_at(self.layout.plaintext_length() as usize);
+        let mut content = Zeroizing::new(ciphertext.to_vec());
+        for (index, tag) in (0..self.layout.chunks()).zip(tags.chunks_exact(TAG_BYTES as usize)) {
+            let range = self.layout.chunk(index).ok_or(OpenError)?;
+            let chunk = &mut content[range.start as usize..range.end as usize];
+            self.open_chunk_in_place(index, chunk, tag.try_into().map_err(|_| OpenError)?)?;
+        }
+        Ok(content)
+    }
+}

@@ -1,0 +1,377 @@
+//! A record (R_MER): one visit of a patient, its sections sealed each with a key of its own.
+
+use std::{fmt, str::FromStr};
+
+use codec::{Decode, Encode, Error, Input};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, RecordId, Signature, UserId,
+    access::SectionClass,
+    block::Segment,
+    limits::{MAX_BODY_BYTES, MAX_SEGMENTS, SEGMENT_BYTES},
+};
+use serde::{Deserialize, Serialize};
+use sp_core::{ConstU32, bounded::BoundedVec};
+use thiserror::Error as ThisError;
+use zeroize::Zeroizing;
+
+use crate::{
+    FormatError, OpenError, SignatureError,
+    keys::{ContentKey, PatientKey, SectionContext, WrappedKey},
+    object::{Layout, ObjectContext, Opener, Parameters, Part, SealedObject},
+    suite::{self, Suite},
+    text,
+};
+pub use crate::{
+    description::{ContentCheck, DescribeError, Description, MAX_MEDIA_BYTES, Salt},
+    signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
+};
+
+/// Sections of one record.
+pub const MAX_SECTIONS: u16 = 64;
+/// Bytes of a text section before compression.
+pub const MAX_TEXT_BYTES: u32 = 1 << 20;
+
+/// What a section is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SectionKind {
+    #[codec(index = 0)]
+    Summary,
+    #[codec(index = 1)]
+    Diagnosis,
+    #[codec(index = 2)]
+    Prescription,
+    #[codec(index = 3)]
+    Report,
+    #[codec(index = 4)]
+    History,
+    #[codec(index = 5)]
+    Observation,
+    #[codec(index = 6)]
+    Media,
+}
+
+impl SectionKind {
+    pub const ALL: [Self; 7] = [
+        Self::Summary,
+        Self::Diagnosis,
+        Self::Prescription,
+        Self::Report,
+        Self::History,
+        Self::Observation,
+        Self::Media,
+    ];
+}
+
+impl fmt::Display for SectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Summary => "summary",
+            Self::Diagnosis => "diagnosis",
+            Self::Prescription => "prescription",
+            Self::Report => "report",
+            Self::History => "history",
+            Self::Observation => "observation",
+            Self::Media => "media",
+        })
+    }
+}
+
+/// A text names no kind of section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+#[error(
+    "a section is one of summary, diagnosis, prescription, report, history, observation and media"
+)]
+pub struct UnknownSectionKind;
+
+impl FromStr for SectionKind {
+    type Err = UnknownSectionKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSectionKind> {
+        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or(UnknownSectionKind)
+    }
+}
+
+/// Where a section's media are: how they are sealed, and in which segments.
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+pub struct Manifest {
+    parameters: Parameters,
+    segments: BoundedVec<Segment, ConstU32<MAX_SEGMENTS>>,
+}
+
+impl Manifest {
+    /// None unless the segments are, by their lengths, those of such an object.
+    pub(crate) fn new(parameters: Parameters, segments: Vec<Segment>) -> Option<Self> {
+        let length = parameters.layout().sealed_length();
+        let count = length.div_ceil(u64::from(SEGMENT_BYTES));
+        let expected =
+            |index: u64| (length - index * u64::from(SEGMENT_BYTES)).min(SEGMENT_BYTES.into());
+        let fit = segments.len() as u64 == count
+            && (0..count)
+                .zip(&segments)
+                .all(|(i, segment)| u64::from(segment.length) == expected(i));
+        let segments = segments.try_into().ok()?;
+        fit.then_some(Self { parameters, segments })
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.parameters.layout()
+    }
+
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+}
+
+impl Decode for Manifest {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let parameters = Parameters::decode(input)?;
+        let segments = BoundedVec::<Segment, ConstU32<MAX_SEGMENTS>>::decode(input)?;
+        Self::new(parameters, segments.into_inner())
+            .ok_or_else(|| "the segments do not make up the sealed object".into())
+    }
+}
+
+/// The sealed content of a section, or where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Payload {
+    #[codec(index = 0)]
+    Text(SealedObject),
+    #[codec(index = 1)]
+    Media { description: SealedObject, manifest: Manifest },
+}
+
+/// One section of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Section {
+    pub kind: SectionKind,
+    pub class: SectionClass,
+    /// What the author signed of this section.
+    pub leaf: Hash,
+    /// The section's content key under the patient key.
+    pub wrap: WrappedKey,
+    pub payload: Payload,
+}
+
+impl Section {
+    /// The segments that hold its media, in order; none for text.
+    pub fn segments(&self) -> &[Segment] {
+        match &self.payload {
+            Payload::Text(_) => &[],
+            Payload::Media { manifest, .. } => manifest.segments(),
+        }
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &Parameters> {
+        let (first, second) = match &self.payload {
+            Payload::Text(object) => (object.parameters(), None),
+            Payload::Media { description, manifest } => {
+                (description.parameters(), Some(manifest.parameters()))
+            }
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+type Sections = BoundedVec<Section, ConstU32<{ MAX_SECTIONS as u32 }>>;
+
+/// A sealed record, as it lies in the body of a lite block.
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+pub struct Record {
+    suite: Suite,
+    authorship: Authorship,
+    sections: Sections,
+    signature: Signature,
+}
+
+impl Record {
+    pub(crate) fn new(
+        authorship: Authorship,
+        sections: Vec<Section>,
+        signature: Signature,
+    ) -> Result<Self, FormatError> {
+        let (actual, limit) = (sections.len() as u64, u64::from(MAX_SECTIONS));
+        let what = "the number of sections";
+        let sections =
+            sections.try_into().map_err(|_| FormatError::TooLarge { what, actual, limit })?;
+        let record = Self { suite: Suite, authorship, sections, signature };
+        record.check_sections().map_err(|reason| FormatError::Malformed {
+            what: "the record",
+            reason: reason.into(),
+        })?;
+        let (actual, limit) = (record.encoded_size() as u64, u64::from(MAX_BODY_BYTES));
+        if actual > limit {
+            return Err(FormatError::TooLarge { what: "the sealed record", actual, limit });
+        }
+        Ok(record)
+    }
+
+    pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
+        suite::decode_exactly("the record", bytes, MAX_BODY_BYTES as usize)
+    }
+
+    pub fn id(&self) -> RecordId {
+        self.authorship.record
+    }
+
+    pub fn patient(&self) -> UserId {
+        self.authorship.patient
+    }
+
+    pub fn hospital(&self) -> HospitalId {
+        self.authorship.hospital
+    }
+
+    pub fn author(&self) -> UserId {
+        self.authorship.author
+    }
+
+    pub fn authorship(&self) -> &Authorship {
+        &self.authorship
+    }
+
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// At least one.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    pub fn leaves(&self) -> Vec<Hash> {
+        self.sections.iter().map(|section| section.leaf).collect()
+    }
+
+    /// The segments of all its media, in the order of the sections.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.sections.iter().flat_map(Section::segments).copied().collect()
+    }
+
+    /// Where a section belongs.
+    pub fn context(&self, genesis: Hash, section: u16) -> SectionContext {
+        let Authorship { record, patient, hospital, .. } = self.authorship;
+        SectionContext { genesis, hospital, patient, record, section }
+    }
+
+    /// Whether the author signed this record, with the account that was theirs at that time.
+    pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
+        self.authorship.verify(genesis, &self.leaves(), &self.signature, account)
+    }
+
+    /// The content key of a section, for those who hold the patient key.
+    pub fn content_key(
+        &self,
+        genesis: Hash,
+        section: u16,
+        patient_key: &PatientKey,
+    ) -> Result<ContentKey, OpenError> {
+        patient_key.unwrap_key(&self.section(section)?.wrap, &self.context(genesis, section))
+    }
+
+    /// What a section holds, checked against the leaf that the author signed.
+    pub fn describe(
+        &self,
+        genesis: Hash,
+        section: u16,
+        key: &ContentKey,
+    ) -> Result<Description, OpenError> {
+        let description = match &self.section(section)?.payload {
+            Payload::Text(object) => {
+                let packed =
+                    object.open(key, &self.object_context(genesis, section, Part::Text))?;
+                text::describe(&mut packed.as_slice())?
+            }
+            Payload::Media { description: object, manifest } => {
+                let context = self.object_context(genesis, section, Part::Description);
+                let opened = object.open(key, &context)?;
+                let mut rest = opened.as_slice();
+                let description = Description::decode(&mut rest).map_err(|_| OpenError)?;
+                let right = rest.is_empty()
+                    && description.validate().is_ok()
+                    && description.content_length == manifest.layout().plaintext_length();
+                if right { description } else { return Err(OpenError) }
+            }
+        };
+        self.check_leaf(section, &description)?;
+        Ok(description)
+    }
+
+    /// A text section's content, checked against what the author signed.
+    pub fn open_text(
+        &self,
+        genesis: Hash,
+        section: u16,
+        key: &ContentKey,
+    ) -> Result<(Description, Zeroizing<Vec<u8>>), OpenError> {
+        let Payload::Text(object) = &self.section(section)?.payload else {
+            return Err(OpenError);
+        };
+        let packed = object.open(key, &self.object_context(genesis, section, Part::Text))?;
+        let (description, content) = text::unpack(&packed)?;
+        self.check_leaf(section, &description)?;
+        Ok((description, content))
+    }
+
+    /// Opens the media of a section, chunk by chunk. Each chunk is checked as it opens; that all of them together are
+    /// what the author signed, [`Description::check`] tells.
+    pub fn open_media(
+        &self,
+        genesis: Hash,
+        section: u16,
+        key: &ContentKey,
+    ) -> Result<Opener, OpenError> {
+        let Payload::Media { manifest, .. } = &self.section(section)?.payload else {
+            return Err(OpenError);
+        };
+        let context = self.object_context(genesis, section, Part::Media);
+        Opener::new(key, &context, manifest.parameters())
+    }
+
+    fn section(&self, section: u16) -> Result<&Section, OpenError> {
+        self.sections.get(usize::from(section)).ok_or(OpenError)
+    }
+
+    fn object_context(&self, genesis: Hash, section: u16, part: Part) -> ObjectContext {
+        ObjectContext::new(self.context(genesis, section), part)
+    }
+
+    fn check_leaf(&self, index: u16, description: &Description) -> Result<(), OpenError> {
+        let section = self.section(index)?;
+        let (kind, class) = (section.kind, section.class);
+        let stated = DraftSection { kind, class, description: description.clone() };
+        let leaf = stated.leaf(&self.id(), index, self.sections.len() as u16);
+        if leaf == section.leaf { Ok(()) } else { Err(OpenError) }
+    }
+
+    /// No record without sections; nothing in it twice.
+    fn check_sections(&self) -> Result<(), &'static str> {
+        if self.sections.is_empty() {
+            return Err("it has no sections");
+        }
+        let mut leaves = std::collections::HashSet::new();
+        let mut objects = std::collections::HashSet::new();
+        for section in &self.sections {
+            if !leaves.insert(section.leaf) {
+                return Err("a section is in it twice");
+            }
+            if !section.objects().all(|parameters| objects.insert(*parameters.object_id())) {
+                return Err("a sealed object is in it twice");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Decode for Record {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let (suite, authorship, sections, signature) = Decode::decode(input)?;
+        let record = Self { suite, authorship, sections, signature };
+        record.check_sections()?;
+        Ok(record)
+    }
+}

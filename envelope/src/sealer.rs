@@ -1,0 +1,155 @@
+//! How a signed draft and its contents become a sealed record, at the author's hospital.
+
+use codec::Encode;
+use epione_primitives::{AccountId, Hash, block::Segment};
+use zeroize::Zeroizing;
+
+use crate::{
+    FormatError, SealError,
+    description::ContentCheck,
+    keys::{ContentKey, PatientKey, SectionContext},
+    object::{ObjectContext, Part, SealedObject, Sealer},
+    record::{DraftSection, MAX_TEXT_BYTES, Manifest, Payload, Record, Section, SignedDraft},
+    segment::{SegmentCutter, SegmentPart},
+    text,
+};
+
+/// Seals the sections of one record, in any order, each with a fresh content key under the patient key.
+pub struct RecordSealer {
+    genesis: Hash,
+    signed: SignedDraft,
+    leaves: Vec<Hash>,
+    patient_key: PatientKey,
+    sealed: Vec<Option<Section>>,
+}
+
+impl RecordSealer {
+    /// Begins with a draft, once its signature by the author's account holds.
+    pub fn new(
+        genesis: Hash,
+        draft: SignedDraft,
+        author_account: &AccountId,
+        patient_key: &PatientKey,
+    ) -> Result<Self, SealError> {
+        draft.draft.validate()?;
+        draft.verify(genesis, author_account)?;
+        let leaves = draft.draft.leaves();
+        let sealed = leaves.iter().map(|_| None).collect();
+        Ok(Self { genesis, signed: draft, leaves, patient_key: patient_key.clone(), sealed })
+    }
+
+    pub fn draft(&self) -> &crate::record::Draft {
+        &self.signed.draft
+    }
+
+    /// Seals a text section, which is to be what its author described.
+    pub fn seal_text(&mut self, section: u16, content: &[u8]) -> Result<(), SealError> {
+        let draft = self.unsealed(section)?;
+        let (actual, limit) = (content.len() as u64, u64::from(MAX_TEXT_BYTES));
+        if actual > limit {
+            return Err(FormatError::TooLarge { what: "a text section", actual, limit }.into());
+        }
+        let mut check = draft.description.check();
+        check.update(content);
+        check.finish().map_err(|_| SealError::ContentDiffers { section })?;
+
+        let key = ContentKey::generate();
+        let packed = text::pack(&draft.description, content)?;
+        let context = ObjectContext::new(self.context(section), Part::Text);
+        let object = SealedObject::seal(&key, &context, &packed)?;
+        self.put(section, &key, Payload::Text(object));
+        Ok(())
+    }
+
+    /// Begins a media section. Several may be sealed at once.
+    pub fn start_media(&self, section: u16) -> Result<MediaSealer, SealError> {
+        let draft = self.unsealed(section)?;
+        let key = ContentKey::generate();
+        let context = ObjectContext::new(self.context(section), Part::Media);
+        let sealer = Sealer::new(&key, &context, draft.description.content_length)?;
+        let check = draft.description.check();
+        let (cutter, segments) = (SegmentCutter::new(), Vec::new());
+        Ok(MediaSealer { section, key, check, sealer, cutter, segments })
+    }
+
+    /// Ends a media section, whose content is to be what its author described. Returns its last sealed bytes.
+    pub fn end_media(&mut self, media: MediaSealer) -> Result<Vec<SegmentPart>, SealError> {
+        let MediaSealer { section, key, check, sealer, mut cutter, mut segments } = media;
+        let (parameters, rest) = sealer.finish()?;
+        check.finish().map_err(|_| SealError::ContentDiffers { section })?;
+        let mut parts = cutter.push(rest);
+        parts.extend(cutter.finish());
+        segments.extend(parts.iter().filter_map(|part| part.ends));
+        let manifest = Manifest::new(parameters, segments)
+            .ok_or(SealError::Refused("the segments do not make up the sealed object"))?;
+
+        let draft = self.unsealed(section)?;
+        let context = ObjectContext::new(self.context(section), Part::Description);
+        let described = Zeroizing::new(draft.description.encode());
+        let description = SealedObject::seal(&key, &context, &described)?;
+        self.put(section, &key, Payload::Media { description, manifest });
+        Ok(parts)
+    }
+
+    /// The record, once every section is sealed.
+    pub fn finish(self) -> Result<Record, SealError> {
+        let authorship = self.signed.draft.authorship();
+        let sections = (0..).zip(self.sealed);
+        let sections = sections
+            .map(|(section, sealed)| sealed.ok_or(SealError::NotSealed { section }))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Record::new(authorship, sections, self.signed.signature)?)
+    }
+
+    fn unsealed(&self, section: u16) -> Result<&DraftSection, SealError> {
+        match self.sealed.get(usize::from(section)) {
+            None => Err(SealError::NoSuchSection { section }),
+            Some(Some(_)) => Err(SealError::AlreadySealed { section }),
+            Some(None) => Ok(&self.signed.draft.sections[usize::from(section)]),
+        }
+    }
+
+    fn context(&self, section: u16) -> SectionContext {
+        let draft = &self.signed.draft;
+        let (hospital, patient, record) = (draft.hospital, draft.patient, draft.record);
+        SectionContext { genesis: self.genesis, hospital, patient, record, section }
+    }
+
+    fn put(&mut self, section: u16, key: &ContentKey, payload: Payload) {
+        let index = usize::from(section);
+        let DraftSection { kind, class, .. } = self.signed.draft.sections[index];
+        let wrap = self.patient_key.wrap(key, &self.context(section));
+        let leaf = self.leaves[index];
+        self.sealed[index] = Some(Section { kind, class, leaf, wrap, payload });
+    }
+}
+
+/// Seals the media of one section as they stream by. What it returns are the sealed bytes in order; at any time it
+/// holds at most one chunk of 1 MiB, and 16 bytes for each chunk before.
+pub struct MediaSealer {
+    section: u16,
+    key: ContentKey,
+    check: ContentCheck,
+    sealer: Sealer,
+    cutter: SegmentCutter,
+    segments: Vec<Segment>,
+}
+
+impl MediaSealer {
+    pub fn section(&self) -> u16 {
+        self.section
+    }
+
+    /// Bytes that the object will have when it is complete.
+    pub fn sealed_length(&self) -> u64 {
+        self.sealer.layout().sealed_length()
+    }
+
+    pub fn push(&mut self, content: &[u8]) -> Result<Vec<SegmentPart>, SealError> {
+        let sealed = self.sealer.push(content)?;
+        self.check.update(content);
+        let parts = self.cutter.push(sealed);
+        self.segments.extend(parts.iter().filter_map(|part| part.ends));
+        Ok(parts)
+    }
+}

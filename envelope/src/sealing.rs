@@ -1,0 +1,342 @@
+//! Sealing keys, and what is sealed to them: HPKE (RFC 9180) with HKDF-SHA256 and AES-256-GCM, over
+//! X-Wing (X25519 with ML-KEM-768, since ledgers outlive key exchanges) or over X25519 alone.
+//!
+//! Neither tells the recipient who sealed, so the sealer signs every [`Wrap`] with its account key.
+//! Sealing keys never sign.
+
+use std::fmt;
+
+use codec::{Compact, Decode, Encode, Error, Input, Output};
+use epione_primitives::{AccountId, Hash, HospitalId, RecordId, Signature, UserId};
+use hpke::{
+    Deserializable, Kem, OpModeR, OpModeS, Serializable,
+    aead::AesGcm256,
+    kdf::HkdfSha256,
+    kem::{X25519HkdfSha256, XWing},
+};
+use serde::{Deserialize, Serialize};
+use sp_core::{Blake2Hasher, Hasher as _};
+use zeroize::Zeroizing;
+
+use crate::{
+    FormatError, OpenError, SealError,
+    account::{self, Signer},
+    random, suite,
+};
+
+/// Bytes of what one wrap may carry.
+pub const MAX_WRAPPED_BYTES: usize = 256 * 1024;
+/// What AES-256-GCM adds.
+const TAG_BYTES: usize = 16;
+
+/// How something is sealed to a key. Its byte is the first of a key and of a wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SealingSuite {
+    /// Byte 1.
+    #[default]
+    XWing,
+    /// Byte 2.
+    X25519,
+}
+
+impl SealingSuite {
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::XWing => 1,
+            Self::X25519 => 2,
+        }
+    }
+
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::XWing, Self::X25519].into_iter().find(|suite| suite.byte() == byte)
+    }
+
+    fn public_key_bytes(self) -> usize {
+        match self {
+            Self::XWing => 1216,
+            Self::X25519 => 32,
+        }
+    }
+
+    fn encapsulated_bytes(self) -> usize {
+        match self {
+            Self::XWing => 1120,
+            Self::X25519 => 32,
+        }
+    }
+}
+
+/// A public sealing key: suite byte, then the key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealingPublicKey {
+    suite: SealingSuite,
+    /// Starts with the suite byte; the rest was parsed once.
+    bytes: Vec<u8>,
+}
+
+impl SealingPublicKey {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        let what = "the sealing key";
+        let malformed = |reason: &str| FormatError::Malformed { what, reason: reason.into() };
+        let (&first, key) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+        let suite = SealingSuite::from_byte(first)
+            .ok_or(FormatError::UnknownSuite { what, suite: first })?;
+        let expected = suite.public_key_bytes();
+        if key.len() != expected {
+            return Err(malformed(&format!("it is {} bytes long, not {expected}", key.len())));
+        }
+        let parsed = match suite {
+            SealingSuite::XWing => <XWing as Kem>::PublicKey::from_bytes(key).map(|_| ()),
+            SealingSuite::X25519 => {
+                <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(key).map(|_| ())
+            }
+        };
+        parsed.map_err(|_| malformed("it is not a valid key of its suite"))?;
+        Ok(Self { suite, bytes: bytes.to_vec() })
+    }
+
+    pub fn suite(&self) -> SealingSuite {
+        self.suite
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Blake2-256 of the key's bytes: what the chain holds of it.
+    pub fn hash(&self) -> Hash {
+        Blake2Hasher::hash(&self.bytes)
+    }
+
+    fn key(&self) -> &[u8] {
+        &self.bytes[1..]
+    }
+}
+
+impl fmt::Debug for SealingPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingPublicKey({:?}, {:?})", self.suite, self.hash())
+    }
+}
+
+impl Encode for SealingPublicKey {
+    fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
+        output.write(&self.bytes);
+    }
+}
+
+impl Decode for SealingPublicKey {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let first = input.read_byte()?;
+        let suite = SealingSuite::from_byte(first)
+            .ok_or("the sealing suite is not known to this version")?;
+        let key = suite::read_bytes(input, suite.public_key_bytes())?;
+        Self::from_bytes(&[&[first], key.as_slice()].concat())
+            .map_err(|_| "not a valid sealing key".into())
+    }
+}
+
+/// A sealing key pair, from a seed.
+#[derive(Clone)]
+pub struct SealingKeyPair {
+    seed: Zeroizing<[u8; 32]>,
+    public: SealingPublicKey,
+}
+
+impl SealingKeyPair {
+    pub fn generate(suite: SealingSuite) -> Self {
+        Self::from_seed(suite, &Zeroizing::new(random::bytes()))
+    }
+
+    /// The pair that HPKE's DeriveKeyPair makes of the seed.
+    pub fn from_seed(suite: SealingSuite, seed: &[u8; 32]) -> Self {
+        let key = match suite {
+            SealingSuite::XWing => XWing::derive_keypair(seed).1.to_bytes().to_vec(),
+            SealingSuite::X25519 => X25519HkdfSha256::derive_keypair(seed).1.to_bytes().to_vec(),
+        };
+        let bytes = [&[suite.byte()], key.as_slice()].concat();
+        Self { seed: Zeroizing::new(*seed), public: SealingPublicKey { suite, bytes } }
+    }
+
+    pub fn public(&self) -> &SealingPublicKey {
+        &self.public
+    }
+
+    pub fn suite(&self) -> SealingSuite {
+        self.public.suite
+    }
+
+    /// The secret seed.
+    pub fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+}
+
+impl fmt::Debug for SealingKeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingKeyPair(secret, {:?})", self.public)
+    }
+}
+
+/// What a wrap carries, so that none passes for another.
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+pub enum WrapSubject {
+    /// The patient key of the user.
+    #[codec(index = 0)]
+    PatientKey,
+    /// The user's name.
+    #[codec(index = 1)]
+    Name,
+    /// The content key of one section of the user's record.
+    #[codec(index = 2)]
+    ContentKey { record: RecordId, section: u16 },
+    /// The content keys of an access grant, given the hash of its terms and sections.
+    #[codec(index = 3)]
+    Grant { terms: Hash },
+}
+
+/// The one place where a wrap belongs. It is bound, but not stored with the wrap.
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+pub struct WrapContext {
+    /// Hash of the chain's first block.
+    pub genesis: Hash,
+    pub hospital: HospitalId,
+    /// Whom it is about.
+    pub user: UserId,
+    pub subject: WrapSubject,
+    /// The account to whose holder it is sealed.
+    pub recipient: AccountId,
+}
+
+/// Something sealed to one recipient, and signed by who sealed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrap {
+    suite: SealingSuite,
+    encapsulated: Vec<u8>,
+    ciphertext: Vec<u8>,
+    signature: Signature,
+}
+
+impl Wrap {
+    pub fn seal(
+        recipient: &SealingPublicKey,
+        context: &WrapContext,
+        plaintext: &[u8],
+        sealer: &impl Signer,
+    ) -> Result<Self, SealError> {
+        let (actual, limit) = (plaintext.len() as u64, MAX_WRAPPED_BYTES as u64);
+        if actual > limit {
+            return Err(
+                FormatError::TooLarge { what: "the content of a wrap", actual, limit }.into()
+            );
+        }
+        let suite = recipient.suite;
+        let info = info(recipient, context, &sealer.account());
+        let (encapsulated, ciphertext) = match suite {
+            SealingSuite::XWing => seal_with::<XWing>(recipient.key(), &info, plaintext),
+            SealingSuite::X25519 => {
+                seal_with::<X25519HkdfSha256>(recipient.key(), &info, plaintext)
+            }
+        }?;
+        let signature = sealer.sign(&signed_bytes(suite, &info, &encapsulated, &ciphertext));
+        Ok(Self { suite, encapsulated, ciphertext, signature })
+    }
+
+    /// Opens it if `sealer` signed it, for this key and this context.
+    pub fn open(
+        &self,
+        keys: &SealingKeyPair,
+        context: &WrapContext,
+        sealer: &AccountId,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let info = info(&keys.public, context, sealer);
+        let Self { suite, encapsulated, ciphertext, signature } = self;
+        let signed = signed_bytes(*suite, &info, encapsulated, ciphertext);
+        if *suite != keys.suite() || !account::verify(signature, &signed, sealer) {
+            return Err(OpenError);
+        }
+        match suite {
+            SealingSuite::XWing => open_with::<XWing>(&keys.seed, encapsulated, &info, ciphertext),
+            SealingSuite::X25519 => {
+                open_with::<X25519HkdfSha256>(&keys.seed, encapsulated, &info, ciphertext)
+            }
+        }
+    }
+
+    pub fn suite(&self) -> SealingSuite {
+        self.suite
+    }
+}
+
+impl Encode for Wrap {
+    fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
+        output.push_byte(self.suite.byte());
+        output.write(&self.encapsulated);
+        self.ciphertext.encode_to(output);
+        self.signature.encode_to(output);
+    }
+}
+
+impl Decode for Wrap {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        let suite = SealingSuite::from_byte(input.read_byte()?)
+            .ok_or("the sealing suite is not known to this version")?;
+        let encapsulated = suite::read_bytes(input, suite.encapsulated_bytes())?;
+        let Compact(length) = Compact::<u32>::decode(input)?;
+        if length as usize > MAX_WRAPPED_BYTES + TAG_BYTES {
+            return Err("a wrap carries more than is allowed".into());
+        }
+        let ciphertext = suite::read_bytes(input, length as usize)?;
+        Ok(Self { suite, encapsulated, ciphertext, signature: Signature::decode(input)? })
+    }
+}
+
+/// HPKE's `info`: everything that must be the same for sealer and recipient.
+fn info(recipient: &SealingPublicKey, context: &WrapContext, sealer: &AccountId) -> Vec<u8> {
+    (b"epione/wrap", recipient.suite.byte(), context, recipient.hash(), sealer).encode()
+}
+
+fn signed_bytes(
+    suite: SealingSuite,
+    info: &[u8],
+    encapsulated: &[u8],
+    ciphertext: &[u8],
+) -> Vec<u8> {
+    let hashes = [info, encapsulated, ciphertext].map(Blake2Hasher::hash);
+    (b"epione/wrap-signature", suite.byte(), hashes).encode()
+}
+
+fn seal_with<K: Kem>(
+    key: &[u8],
+    info: &[u8],
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, Vec<u8>), SealError> {
+    let key = K::PublicKey::from_bytes(key).map_err(|_| SealError::Cipher)?;
+    let mode = OpModeS::<K>::Base;
+    let (encapsulated, ciphertext) =
+        hpke::single_shot_seal::<AesGcm256, HkdfSha256, K>(&mode, &key, info, plaintext, &[])
+            .map_err(|_| SealError::Cipher)?;
+    Ok((encapsulated.to_bytes().to_vec(), ciphertext))
+}
+
+fn open_with<K: Kem>(
+    seed: &[u8; 32],
+    encapsulated: &[u8],
+    info: &[u8],
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let (key, _) = K::derive_keypair(seed);
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| OpenError)?;
+    let mode = OpModeR::<K>::Base;
+    hpke::single_shot_open::<AesGcm256, HkdfSha256, K>(
+        &mode,
+        &key,
+        &encapsulated,
+        info,
+        ciphertext,
+        &[],
+    )
+    .map(Zeroizing::new)
+    .map_err(|_| OpenError)
+}

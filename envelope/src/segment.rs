@@ -1,0 +1,105 @@
+//! Segments: the pieces of a sealed object in which media travel and are stored, each named by the
+//! BLAKE3 of its (sealed) bytes.
+
+use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
+use thiserror::Error;
+
+/// Where object stores keep a segment.
+pub fn object_key(hash: &[u8; 32]) -> String {
+    format!("segments/{}", hex::encode(hash))
+}
+
+/// Bytes are not the segment of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the bytes are not those of segment {}", hex::encode(.name))]
+pub struct WrongSegment {
+    pub name: [u8; 32],
+}
+
+/// Checks bytes against a segment's name and length before they are stored, served or opened.
+pub fn verify(segment: &Segment, bytes: &[u8]) -> Result<(), WrongSegment> {
+    let mut check = SegmentCheck::new(segment);
+    check.update(bytes);
+    check.finish()
+}
+
+/// [`verify`] for bytes that stream by.
+pub struct SegmentCheck {
+    segment: Segment,
+    hasher: blake3::Hasher,
+}
+
+impl SegmentCheck {
+    pub fn new(segment: &Segment) -> Self {
+        Self { segment: *segment, hasher: blake3::Hasher::new() }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// Bytes seen so far.
+    pub fn seen(&self) -> u64 {
+        self.hasher.count()
+    }
+
+    pub fn finish(self) -> Result<(), WrongSegment> {
+        let right = self.hasher.count() == u64::from(self.segment.length)
+            && self.hasher.finalize() == self.segment.hash;
+        if right { Ok(()) } else { Err(WrongSegment { name: self.segment.hash }) }
+    }
+}
+
+/// Consecutive bytes of a sealed object, all of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPart {
+    pub bytes: Vec<u8>,
+    /// Present on a segment's last part: what the segment is called.
+    pub ends: Option<Segment>,
+}
+
+/// Cuts the stream of a sealed object into segments.
+pub struct SegmentCutter {
+    hasher: blake3::Hasher,
+    /// Bytes of the current segment so far, less than a whole one.
+    length: u32,
+}
+
+impl Default for SegmentCutter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SegmentCutter {
+    pub fn new() -> Self {
+        Self { hasher: blake3::Hasher::new(), length: 0 }
+    }
+
+    /// Takes the next bytes and gives them back, divided where segments end.
+    pub fn push(&mut self, mut bytes: Vec<u8>) -> Vec<SegmentPart> {
+        let mut parts = Vec::new();
+        while !bytes.is_empty() {
+            let room = (SEGMENT_BYTES - self.length) as usize;
+            let rest = if bytes.len() > room { bytes.split_off(room) } else { Vec::new() };
+            self.hasher.update(&bytes);
+            self.length += u32::try_from(bytes.len()).expect("at most the room in a segment");
+            let ends = (self.length == SEGMENT_BYTES).then(|| self.end());
+            parts.push(SegmentPart { bytes, ends });
+            bytes = rest;
+        }
+        parts
+    }
+
+    /// Ends the last segment, unless it ended with the bytes pushed last.
+    pub fn finish(mut self) -> Option<SegmentPart> {
+        (self.length > 0).then(|| SegmentPart { bytes: Vec::new(), ends: Some(self.end()) })
+    }
+
+    fn end(&mut self) -> Segment {
+        let segment = Segment { hash: self.hasher.finalize().into(), length: self.length };
+        self.hasher.reset();
+        self.length = 0;
+        segment
+    }
+}

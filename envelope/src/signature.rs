@@ -1,0 +1,246 @@
+//! The section signature: one signature by the author over a whole record, of which any subset of
+//! sections can later be shown and verified while the others stay hidden (a content extraction
+//! signature in its commitment-vector form).
+//!
+//! ```text
+//! leaf i  = Blake2-256("epione/leaf" ‖ record ‖ i ‖ n ‖ kind ‖ class ‖ description)
+//! root    = Blake2-256("epione/root" ‖ record ‖ n ‖ leaf 0 ‖ … ‖ leaf n-1)
+//! signed  = "epione/record" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ n ‖ root
+//! ```
+//!
+//! All of it SCALE. The description holds the section's salt and the BLAKE3 of its content, and with
+//! them its media type, file name and length, so that these are the author's words too. The signed bytes bind where
+//! the record belongs: a signature given at one hospital, or on one chain, says nothing at another.
+
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass,
+};
+use serde::{Deserialize, Serialize};
+use sp_core::{Blake2Hasher, ConstU32, Hasher as _, bounded::BoundedVec};
+
+use crate::{
+    FormatError, SignatureError,
+    account::{self, Signer},
+    description::Description,
+    random,
+    record::{MAX_SECTIONS, SectionKind},
+    suite::{self, Suite},
+};
+
+/// Bytes of a signed draft in JSON.
+pub const MAX_DRAFT_JSON_BYTES: usize = 128 * 1024;
+/// Bytes of an encoded disclosure.
+pub const MAX_DISCLOSURE_BYTES: usize = 64 * 1024;
+
+/// Whose record it is, where, and by whom: what a signature is about, beside the sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Authorship {
+    pub record: RecordId,
+    pub patient: UserId,
+    pub hospital: HospitalId,
+    pub author: UserId,
+}
+
+impl Authorship {
+    /// The bytes that the author signs, given the leaves of all sections in order.
+    pub fn signed_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
+        let Self { record, patient, hospital, author } = self;
+        let count = leaves.len() as u16;
+        let root = root(record, leaves);
+        (b"epione/record", genesis, record, patient, hospital, author, count, root).encode()
+    }
+
+    pub(crate) fn verify(
+        &self,
+        genesis: Hash,
+        leaves: &[Hash],
+        signature: &Signature,
+        account: &AccountId,
+    ) -> Result<(), SignatureError> {
+        if account::verify(signature, &self.signed_bytes(genesis, leaves), account) {
+            Ok(())
+        } else {
+            Err(SignatureError::Invalid)
+        }
+    }
+}
+
+fn root(record: &RecordId, leaves: &[Hash]) -> Hash {
+    let mut bytes = (b"epione/root", record, leaves.len() as u16).encode();
+    leaves.iter().for_each(|leaf| leaf.encode_to(&mut bytes));
+    Blake2Hasher::hash(&bytes)
+}
+
+/// A section as its author states it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftSection {
+    pub kind: SectionKind,
+    pub class: SectionClass,
+    pub description: Description,
+}
+
+impl DraftSection {
+    /// The section's leaf at position `index` of the `count` sections of a record.
+    pub fn leaf(&self, record: &RecordId, index: u16, count: u16) -> Hash {
+        let Self { kind, class, description } = self;
+        let bytes = (b"epione/leaf", record, index, count, kind, class, description).encode();
+        Blake2Hasher::hash(&bytes)
+    }
+}
+
+/// A record before it is sealed: what its author signs, and sends with the contents to the hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    pub record: RecordId,
+    pub patient: UserId,
+    pub hospital: HospitalId,
+    pub author: UserId,
+    pub sections: Vec<DraftSection>,
+}
+
+impl Draft {
+    /// Draws the record's id.
+    pub fn new(
+        patient: UserId,
+        hospital: HospitalId,
+        author: UserId,
+        sections: Vec<DraftSection>,
+    ) -> Result<Self, FormatError> {
+        let record = RecordId(random::bytes());
+        let draft = Self { record, patient, hospital, author, sections };
+        draft.validate()?;
+        Ok(draft)
+    }
+
+    pub fn authorship(&self) -> Authorship {
+        let Self { record, patient, hospital, author, .. } = *self;
+        Authorship { record, patient, hospital, author }
+    }
+
+    pub fn leaves(&self) -> Vec<Hash> {
+        let count = self.sections.len() as u16;
+        let leaf = |(index, section): (usize, &DraftSection)| {
+            section.leaf(&self.record, index as u16, count)
+        };
+        self.sections.iter().enumerate().map(leaf).collect()
+    }
+
+    pub fn sign(self, genesis: Hash, author: &impl Signer) -> SignedDraft {
+        let signature = author.sign(&self.authorship().signed_bytes(genesis, &self.leaves()));
+        SignedDraft { draft: self, signature }
+    }
+
+    /// Checks the limits, and that no salt serves twice.
+    pub fn validate(&self) -> Result<(), FormatError> {
+        let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
+        if actual == 0 {
+            return Err(FormatError::NoSections);
+        }
+        if actual > limit {
+            return Err(FormatError::TooLarge { what: "the number of sections", actual, limit });
+        }
+        for (second, section) in self.sections.iter().enumerate() {
+            section.description.validate()?;
+            let salt = &section.description.salt;
+            let earlier = &self.sections[..second];
+            if let Some(first) = earlier.iter().position(|other| other.description.salt == *salt) {
+                let (first, second) = (first as u16, second as u16);
+                return Err(FormatError::RepeatedSalt { first, second });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A draft with its author's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedDraft {
+    pub draft: Draft,
+    pub signature: Signature,
+}
+
+impl SignedDraft {
+    /// Reads JSON from outside, and checks its limits. Its errors name a place, never what is there.
+    pub fn from_json(json: &[u8]) -> Result<Self, FormatError> {
+        let what = "the signed draft";
+        let (actual, limit) = (json.len() as u64, MAX_DRAFT_JSON_BYTES as u64);
+        if actual > limit {
+            return Err(FormatError::TooLarge { what, actual, limit });
+        }
+        let signed: Self = serde_json::from_slice(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let reason = format!("not the expected JSON at line {line}, column {column}");
+            FormatError::Malformed { what, reason }
+        })?;
+        signed.draft.validate()?;
+        Ok(signed)
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts, numbers and lists are all of it")
+    }
+
+    pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
+        let leaves = self.draft.leaves();
+        self.draft.authorship().verify(genesis, &leaves, &self.signature, account)
+    }
+}
+
+/// Some sections of a record, shown to somebody who is to believe that its author signed them, with
+/// the bare leaves of the rest. Whoever holds it also needs the contents, to check against the descriptions.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Disclosure {
+    suite: Suite,
+    authorship: Authorship,
+    leaves: BoundedVec<Hash, ConstU32<{ MAX_SECTIONS as u32 }>>,
+    /// Positions ascend.
+    shown: BoundedVec<(u16, DraftSection), ConstU32<{ MAX_SECTIONS as u32 }>>,
+    signature: Signature,
+}
+
+impl Disclosure {
+    /// Shows some sections of a record. `leaves` are those of all its sections.
+    pub fn new(
+        authorship: Authorship,
+        leaves: Vec<Hash>,
+        shown: Vec<(u16, DraftSection)>,
+        signature: Signature,
+    ) -> Result<Self, FormatError> {
+        let (actual, limit) = (leaves.len().max(shown.len()) as u64, u64::from(MAX_SECTIONS));
+        let error = |_| FormatError::TooLarge { what: "the number of sections", actual, limit };
+        let leaves = leaves.try_into().map_err(error)?;
+        let shown = shown.try_into().map_err(|_| error(Vec::new()))?;
+        Ok(Self { suite: Suite, authorship, leaves, shown, signature })
+    }
+
+    pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
+        suite::decode_exactly("the disclosure", bytes, MAX_DISCLOSURE_BYTES)
+    }
+
+    pub fn authorship(&self) -> &Authorship {
+        &self.authorship
+    }
+
+    /// The shown sections with their positions, once the author's signature over them holds.
+    pub fn verify(
+        &self,
+        genesis: Hash,
+        account: &AccountId,
+    ) -> Result<&[(u16, DraftSection)], SignatureError> {
+        self.authorship.verify(genesis, &self.leaves, &self.signature, account)?;
+        let count = self.leaves.len() as u16;
+        let mut from = 0;
+        for (index, section) in &self.shown {
+            let leaf = section.leaf(&self.authorship.record, *index, count);
+            if *index < from || self.leaves.get(usize::from(*index)) != Some(&leaf) {
+                return Err(SignatureError::Leaf { section: *index });
+            }
+            from = *index + 1;
+        }
+        Ok(&self.shown)
+    }
+}

@@ -1,0 +1,66 @@
+//! The suite byte that every format begins with, and the one way in which formats are decoded.
+
+use codec::{Decode, Encode, Error, Input, Output};
+
+use crate::FormatError;
+
+/// The suite byte of a format that has only one suite so far: 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suite;
+
+impl Suite {
+    pub(crate) const BYTE: u8 = 1;
+}
+
+impl Encode for Suite {
+    fn size_hint(&self) -> usize {
+        1
+    }
+
+    fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
+        output.push_byte(Self::BYTE);
+    }
+}
+
+impl Decode for Suite {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+        match input.read_byte()? {
+            Self::BYTE => Ok(Self),
+            _ => Err("the suite is not known to this version".into()),
+        }
+    }
+}
+
+/// Decodes the whole of `bytes`, whose first byte is the suite.
+pub(crate) fn decode_exactly<T: Decode>(
+    what: &'static str,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, FormatError> {
+    match bytes.first() {
+        Some(&Suite::BYTE) => {}
+        Some(&suite) => return Err(FormatError::UnknownSuite { what, suite }),
+        None => return Err(FormatError::Malformed { what, reason: "it is empty".into() }),
+    }
+    if bytes.len() > limit {
+        let (actual, limit) = (bytes.len() as u64, limit as u64);
+        return Err(FormatError::TooLarge { what, actual, limit });
+    }
+    let mut rest = bytes;
+    let decoded = T::decode(&mut rest)
+        .map_err(|error| FormatError::Malformed { what, reason: error.to_string() })?;
+    match rest.len() {
+        0 => Ok(decoded),
+        extra => Err(FormatError::TrailingBytes { what, extra }),
+    }
+}
+
+/// Reads `length` bytes, but allocates only when the input has them.
+pub(crate) fn read_bytes<I: Input>(input: &mut I, length: usize) -> Result<Vec<u8>, Error> {
+    if input.remaining_len()?.is_some_and(|left| left < length) {
+        return Err("the input ends too early".into());
+    }
+    let mut bytes = vec![0; length];
+    input.read(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,94 @@
+//! The plaintext of a text section: its description, then its content compressed by zstd.
+
+use codec::{Decode, Encode};
+use zeroize::Zeroizing;
+
+use crate::{OpenError, SealError, description::Description, record::MAX_TEXT_BYTES};
+
+/// Records are written once and read often, and are small.
+const COMPRESSION_LEVEL: i32 = 15;
+
+pub(crate) fn pack(
+    description: &Description,
+    content: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let compressed = zstd::bulk::compress(content, COMPRESSION_LEVEL)
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::Refused("the text cannot be compressed"))?;
+    let described = Zeroizing::new(description.encode());
+    Ok(Zeroizing::new([described.as_slice(), &compressed].concat()))
+}
+
+/// Never makes more than the described length, which is bounded, whatever the compressed bytes say.
+pub(crate) fn unpack(packed: &[u8]) -> Result<(Description, Zeroizing<Vec<u8>>), OpenError> {
+    let mut rest = packed;
+    let description = describe(&mut rest)?;
+    let content = zstd::bulk::decompress(rest, description.content_length as usize)
+        .map(Zeroizing::new)
+        .map_err(|_| OpenError)?;
+    let mut check = description.check();
+    check.update(&content);
+    check.finish()?;
+    Ok((description, content))
+}
+
+/// Only the description.
+pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
+    let description = Description::decode(packed).map_err(|_| OpenError)?;
+    description.validate().map_err(|_| OpenError)?;
+    if description.content_length > u64::from(MAX_TEXT_BYTES) {
+        return Err(OpenError);
+    }
+    Ok(description)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(claimed: u64, content: &[u8]) -> Vec<u8> {
+        let mut description = Description::of("text/plain", "", content).unwrap();
+        description.content_length = claimed;
+        let compressed = zstd::bulk::compress(content, 19).unwrap();
+        [description.encode(), compressed].concat()
+    }
+
+    #[test]
+    fn a_text_comes_back() {
+        let description = Description::of("text/plain", "", b"text").unwrap();
+        let packed = pack(&description, b"text").unwrap();
+        let (described, content) = unpack(&packed).unwrap();
+        assert_eq!((described, content.as_slice()), (description, b"text".as_slice()));
+    }
+
+    #[test]
+    fn a_decompression_bomb_is_refused() {
+        let bomb = vec![0; 64 << 20];
+        for claimed in [0, 1, u64::from(MAX_TEXT_BYTES), 64 << 20, 1 << 37, u64::MAX] {
+            let packed = packed(claimed, &bomb);
+            assert!(packed.len() < 10_000);
+            assert_eq!(unpack(&packed).err(), Some(OpenError));
+        }
+    }
+
+    #[test]
+    fn a_text_of_another_length_than_described_is_refused() {
+        for claimed in [3, 5] {
+            assert_eq!(unpack(&packed(claimed, b"text")).err(), Some(OpenError));
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_compressed_text_are_refused() {
+        let packed = [packed(4, b"text"), b"x".to_vec()].concat();
+        assert_eq!(unpack(&packed).err(), Some(OpenError));
+    }
+
+    #[test]
+    fn what_is_no_packed_text_is_refused() {
+        let whole = packed(4, b"text");
+        for length in 0..whole.len() {
+            assert_eq!(unpack(&whole[..length]).err(), Some(OpenError));
+        }
+    }
+}

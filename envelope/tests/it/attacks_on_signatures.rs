@@ -1,0 +1,218 @@
+//! The author's signature holds for the record as it was signed, and for nothing made of its pieces.
+
+use codec::{Decode, Encode};
+use epione_envelope::{
+    OpenError, SealError, SignatureError,
+    keys::PatientKey,
+    record::{Description, Disclosure, Draft, Record, Salt, SectionKind},
+    sealer::RecordSealer,
+};
+use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+
+use crate::fixture::{
+    FHIR, PATIENT, account_id, draft, genesis, seal_draft, signed, stated, visit,
+};
+
+const INVALID: Result<(), SignatureError> = Err(SignatureError::Invalid);
+
+#[test]
+fn a_signed_draft_verifies_for_its_author_only() {
+    let signed = signed(&visit());
+    assert_eq!(signed.verify(genesis(), &account_id("doctor")), Ok(()));
+    assert_eq!(signed.verify(genesis(), &account_id("other")), INVALID);
+    assert_eq!(signed.verify(Hash::zero(), &account_id("doctor")), INVALID);
+}
+
+#[test]
+fn any_edit_of_a_signed_draft_is_refused() {
+    let original = signed(&visit());
+    let edits: [fn(&mut Draft); 9] = [
+        |draft| draft.patient = UserId([0; 32]),
+        |draft| draft.hospital = HospitalId(0),
+        |draft| draft.author = PATIENT,
+        |draft| draft.record.0[0] ^= 1,
+        |draft| draft.sections[0].kind = SectionKind::History,
+        |draft| draft.sections[0].class = SectionClass::Shared,
+        |draft| draft.sections[0].description.media_type.push('x'),
+        |draft| draft.sections[2].description.file_name.push('x'),
+        |draft| draft.sections[0].description.content_root[31] ^= 1,
+    ];
+    for edit in edits {
+        let mut signed = original.clone();
+        edit(&mut signed.draft);
+        assert_eq!(signed.verify(genesis(), &account_id("doctor")), INVALID);
+        let sealer =
+            RecordSealer::new(genesis(), signed, &account_id("doctor"), &PatientKey::generate());
+        assert_eq!(sealer.err(), Some(SealError::Signature(SignatureError::Invalid)));
+    }
+}
+
+#[test]
+fn reordered_sections_are_refused() {
+    let mut signed = signed(&visit());
+    signed.draft.sections.swap(0, 1);
+    assert_eq!(signed.verify(genesis(), &account_id("doctor")), INVALID);
+}
+
+#[test]
+fn another_number_of_sections_is_refused() {
+    let original = signed(&visit());
+    let mut fewer = original.clone();
+    fewer.draft.sections.pop();
+    assert_eq!(fewer.verify(genesis(), &account_id("doctor")), INVALID);
+    let mut more = original;
+    more.draft.sections.push(stated(SectionKind::Report, SectionClass::Private, b"x").section);
+    assert_eq!(more.verify(genesis(), &account_id("doctor")), INVALID);
+}
+
+#[test]
+fn a_leaf_depends_on_the_number_of_sections_and_its_position() {
+    let section = &draft(&visit()).sections[0];
+    let record = draft(&visit()).record;
+    let leaf = section.leaf(&record, 0, 3);
+    assert_ne!(leaf, section.leaf(&record, 1, 3));
+    assert_ne!(leaf, section.leaf(&record, 0, 2));
+}
+
+#[test]
+fn a_leaf_does_not_pass_for_a_root_nor_a_signature_for_another_record_of_the_same_leaves() {
+    let one = draft(&visit()[..1]);
+    let leaf = one.leaves()[0];
+    let signed_bytes = one.authorship().signed_bytes(genesis(), &one.leaves());
+    assert_ne!(&signed_bytes[signed_bytes.len() - 32..], leaf.as_bytes());
+
+    // A record whose only leaf is another record's root, or two leaves in one.
+    let doctor = account_id("doctor");
+    let root = Hash::from_slice(&signed_bytes[signed_bytes.len() - 32..]);
+    let forged = Disclosure::new(
+        one.authorship(),
+        vec![root],
+        Vec::new(),
+        one.clone().sign(genesis(), &crate::fixture::account("doctor")).signature,
+    );
+    assert_eq!(forged.unwrap().verify(genesis(), &doctor), Err(SignatureError::Invalid));
+}
+
+#[test]
+fn any_subset_of_sections_can_be_shown_and_verified() {
+    let signed = signed(&visit());
+    let (draft, doctor) = (&signed.draft, account_id("doctor"));
+    for subset in 0_u16..8 {
+        let shown: Vec<_> = (0_u16..3)
+            .filter(|index| subset >> index & 1 == 1)
+            .map(|index| (index, draft.sections[usize::from(index)].clone()))
+            .collect();
+        let leaves = draft.leaves();
+        let disclosure =
+            Disclosure::new(draft.authorship(), leaves, shown.clone(), signed.signature.clone());
+        let bytes = disclosure.unwrap().encode();
+        let disclosure = Disclosure::decode_exactly(&bytes).unwrap();
+        assert_eq!(disclosure.verify(genesis(), &doctor), Ok(&shown[..]));
+    }
+}
+
+#[test]
+fn a_disclosure_of_a_changed_moved_or_repeated_section_is_refused() {
+    let signed = signed(&visit());
+    let (draft, doctor) = (&signed.draft, account_id("doctor"));
+    let section = |index: usize| draft.sections[index].clone();
+    let disclose = |shown| {
+        Disclosure::new(draft.authorship(), draft.leaves(), shown, signed.signature.clone())
+            .unwrap()
+    };
+    let mut changed = section(1);
+    changed.description.content_root[0] ^= 1;
+    for shown in [
+        vec![(1, changed)],
+        vec![(0, section(1))],
+        vec![(3, section(1))],
+        vec![(u16::MAX, section(1))],
+        vec![(1, section(1)), (1, section(1))],
+        vec![(2, section(2)), (1, section(1))],
+    ] {
+        let refused = disclose(shown).verify(genesis(), &doctor).map(<[_]>::len);
+        assert!(matches!(refused, Err(SignatureError::Leaf { .. })));
+    }
+    let mut leaves = draft.leaves();
+    leaves.swap(0, 1);
+    let reordered =
+        Disclosure::new(draft.authorship(), leaves, Vec::new(), signed.signature.clone());
+    assert_eq!(reordered.unwrap().verify(genesis(), &doctor), Err(SignatureError::Invalid));
+}
+
+#[test]
+fn a_section_is_not_guessed_from_its_leaf() {
+    let visit = visit();
+    let signed = signed(&visit);
+    let section = &signed.draft.sections[1];
+    let leaf = signed.draft.leaves()[1];
+    // Everything but the salt is guessed right.
+    for salt in [Salt::from_bytes([0; 32]), Salt::generate()] {
+        let mut guess = section.clone();
+        guess.description.salt = salt;
+        assert_ne!(guess.leaf(&signed.draft.record, 1, 3), leaf);
+    }
+    // And nothing that would help is in the record outside what is sealed.
+    let salt = *section.description.salt.as_bytes();
+    let root = section.description.content_root;
+    let (record, media) = seal_draft(signed, &visit, &PatientKey::generate());
+    for public in [record.encode(), media] {
+        for secret in [&salt[..], &root[..], FHIR.as_bytes(), b"scan.dcm", b"Condition"] {
+            assert!(!public.windows(secret.len()).any(|window| window == secret));
+        }
+    }
+}
+
+#[test]
+fn a_record_verifies_for_its_author_and_no_edit_of_it_does() {
+    let visit = visit();
+    let (record, _) = seal_draft(signed(&visit), &visit, &PatientKey::generate());
+    let doctor = account_id("doctor");
+    assert_eq!(record.verify(genesis(), &doctor), Ok(()));
+    assert_eq!(record.verify(genesis(), &account_id("other")), INVALID);
+
+    let encoded = record.encode();
+    // Suite, record, patient, hospital, author: all before the sections.
+    for position in 1..1 + 16 + 32 + 2 + 32 {
+        let mut edited = encoded.clone();
+        edited[position] ^= 1;
+        let edited = Record::decode_exactly(&edited).unwrap();
+        assert_eq!(edited.verify(genesis(), &doctor), INVALID);
+    }
+}
+
+#[test]
+fn a_section_whose_kind_or_class_was_changed_in_the_record_does_not_open() {
+    let (visit, patient_key) = (visit(), PatientKey::generate());
+    let (record, _) = seal_draft(signed(&visit), &visit, &patient_key);
+    let key = record.content_key(genesis(), 1, &patient_key).unwrap();
+    let encoded = record.encode();
+    let leaf = record.sections()[1].leaf;
+    let at = encoded.windows(32).position(|window| window == leaf.as_bytes()).unwrap();
+    for (position, value) in [(at - 2, 0), (at - 1, 0)] {
+        let mut edited = encoded.clone();
+        assert_ne!(edited[position], value);
+        edited[position] = value;
+        let edited = Record::decode(&mut edited.as_slice()).unwrap();
+        // The signature is over the leaf, which is the same; the description shows the difference.
+        assert_eq!(edited.verify(genesis(), &account_id("doctor")), Ok(()));
+        assert_eq!(edited.describe(genesis(), 1, &key), Err(OpenError));
+        assert_eq!(edited.open_text(genesis(), 1, &key).err(), Some(OpenError));
+    }
+}
+
+#[test]
+fn two_sections_with_one_salt_are_refused() {
+    let mut visit = visit();
+    visit[1].section.description.salt = visit[0].section.description.salt.clone();
+    let sections = visit.into_iter().map(|stated| stated.section).collect();
+    let draft = Draft::new(PATIENT, HospitalId(3), PATIENT, sections);
+    assert!(draft.is_err());
+}
+
+#[test]
+fn equal_contents_have_different_leaves() {
+    let one = Description::of(FHIR, "", b"same").unwrap();
+    let two = Description::of(FHIR, "", b"same").unwrap();
+    assert_ne!(one, two);
+}

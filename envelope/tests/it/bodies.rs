@@ -1,0 +1,141 @@
+//! Bodies of lite blocks: packed by one hospital, checked by the others.
+
+use codec::Encode;
+use epione_envelope::{
+    body::{self, BodyBuilder, BodyError, Packed},
+    keys::PatientKey,
+    record::{Record, SectionKind},
+};
+use epione_primitives::{
+    HospitalId, UserId,
+    access::SectionClass,
+    block::{AnnouncedEntry, segments_root},
+    limits::{MAX_BODY_BYTES, MAX_ENTRIES},
+};
+
+use crate::fixture::{HOSPITAL, content, seal_visit, stated, visit};
+
+fn record() -> Record {
+    seal_visit(&visit(), &PatientKey::generate()).0
+}
+
+fn packed(records: &[Record]) -> Packed {
+    let mut builder = BodyBuilder::new(HOSPITAL);
+    records.iter().for_each(|record| builder.push(record).unwrap());
+    builder.finish().unwrap()
+}
+
+#[test]
+fn what_one_hospital_packs_another_checks() {
+    let text = stated(SectionKind::Report, SectionClass::Private, b"text");
+    let records = [record(), seal_visit(&[text], &PatientKey::generate()).0, record()];
+    let Packed { header, entries, body } = packed(&records);
+    let checked = body::check(&header, &entries, &body).unwrap();
+    assert_eq!(checked.records, records);
+    assert_eq!(header.segments.root, segments_root(&checked.segments));
+    assert_eq!(header.segments.count, 2);
+    assert_eq!(entries[1].media.length, 0);
+    assert_eq!(body::record_at(entries[2].text, &body).unwrap(), records[2]);
+    assert_eq!(body, records.iter().flat_map(Encode::encode).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_body_that_differs_from_its_announcement_is_refused() {
+    type Edit = fn(&mut Packed);
+    let edits: [(Edit, &str); 10] = [
+        (|packed| packed.entries[0].text.length -= 1, "record 0"),
+        (|packed| packed.entries[1].text.offset += 1, "does not begin"),
+        (|packed| packed.entries[1].text.length = u32::MAX, "does not begin"),
+        (|packed| packed.entries[1].patient = UserId([0; 32]), "another patient"),
+        (|packed| packed.entries[1].media.offset = 0, "segments"),
+        (|packed| packed.entries[1].media.length = 2, "segments"),
+        (|packed| packed.header.announcer = HospitalId(9), "of hospital 3"),
+        (|packed| packed.header.segments.bytes += 1, "segments"),
+        (|packed| packed.header.segments.root.0[0] ^= 1, "segments"),
+        (|packed| packed.body.push(0), "belong to no record"),
+    ];
+    let original = packed(&[record(), record()]);
+    for (edit, expected) in edits {
+        let mut packed = original.clone();
+        edit(&mut packed);
+        let error = body::check(&packed.header, &packed.entries, &packed.body).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_body_is_refused_or_differs_only_in_sealed_bytes() {
+    let original = packed(&[record()]);
+    for position in 0..1000.min(original.body.len()) {
+        let mut packed = original.clone();
+        packed.body[position] ^= 0xff;
+        if let Ok(checked) = body::check(&packed.header, &packed.entries, &packed.body) {
+            assert_eq!(checked.records[0].encode(), packed.body);
+        }
+    }
+}
+
+#[test]
+fn a_record_twice_in_a_block_is_refused() {
+    let record = record();
+    let mut builder = BodyBuilder::new(HOSPITAL);
+    builder.push(&record).unwrap();
+    assert_eq!(builder.push(&record), Err(BodyError::Repeated { index: 1 }));
+
+    let Packed { mut header, entries, body } = packed(std::slice::from_ref(&record));
+    let mut second = entries[0].clone();
+    second.text.offset = body.len() as u32;
+    second.media.offset = 1;
+    let entries: Vec<AnnouncedEntry> = vec![entries[0].clone(), second];
+    header.segments = body::summary(&[record.segments(), record.segments()].concat());
+    let twice = [body.clone(), body].concat();
+    assert_eq!(body::check(&header, &entries, &twice), Err(BodyError::Repeated { index: 1 }));
+}
+
+#[test]
+fn an_empty_block_is_refused() {
+    assert_eq!(BodyBuilder::new(HOSPITAL).finish().err(), Some(BodyError::Empty));
+    let Packed { header, body, .. } = packed(&[record()]);
+    assert_eq!(body::check(&header, &[], &body), Err(BodyError::Empty));
+}
+
+#[test]
+fn a_record_of_another_hospital_is_refused() {
+    let mut builder = BodyBuilder::new(HospitalId(9));
+    let error = builder.push(&record());
+    assert_eq!(error, Err(BodyError::Hospital { index: 0, hospital: HOSPITAL }));
+}
+
+#[test]
+fn a_block_takes_records_until_its_body_is_full() {
+    let mut builder = BodyBuilder::new(HOSPITAL);
+    let large = stated(SectionKind::Report, SectionClass::Private, &content(400_000));
+    let large = [large];
+    let error = loop {
+        let record = seal_visit(&large, &PatientKey::generate()).0;
+        let fits = builder.fits(&record);
+        let pushed = builder.push(&record);
+        assert_eq!(fits, pushed.is_ok());
+        if let Err(error) = pushed {
+            break error;
+        }
+    };
+    assert_eq!(error, BodyError::Full);
+    assert_eq!(builder.records(), 5);
+    let Packed { header, entries, body } = builder.finish().unwrap();
+    assert!(body.len() <= MAX_BODY_BYTES as usize);
+    assert!(body::check(&header, &entries, &body).is_ok());
+}
+
+#[test]
+fn a_block_takes_as_many_records_as_the_chain_allows() {
+    let visit = [stated(SectionKind::Report, SectionClass::Private, b"x")];
+    let patient_key = PatientKey::generate();
+    let mut builder = BodyBuilder::new(HOSPITAL);
+    for _ in 0..MAX_ENTRIES {
+        builder.push(&seal_visit(&visit, &patient_key).0).unwrap();
+    }
+    assert_eq!(builder.push(&seal_visit(&visit, &patient_key).0), Err(BodyError::Full));
+    let Packed { header, entries, body } = builder.finish().unwrap();
+    assert_eq!(body::check(&header, &entries, &body).unwrap().records.len(), MAX_ENTRIES as usize);
+}

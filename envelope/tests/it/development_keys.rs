@@ -1,0 +1,52 @@
+//! The keys of local networks, which the runtime's genesis presets name too.
+
+use std::{fs, path::Path};
+
+use epione_envelope::{account::Signer, development, sealing::SealingPublicKey};
+use epione_primitives::AccountId;
+use sp_core::Pair;
+
+#[test]
+fn accounts_are_those_that_substrate_derives() {
+    for uri in ["//Alice", "//Alice//agent", "//Dave//governance", "//anybody"] {
+        let pair = sp_core::sr25519::Pair::from_string(uri, None).unwrap();
+        let keys = development::keys(uri).unwrap();
+        assert_eq!(keys.account(), AccountId::from(pair.public()));
+    }
+}
+
+#[test]
+fn a_hospital_has_one_sealing_key_and_everybody_else_their_own() {
+    let public = |uri| development::keys(uri).unwrap().sealing.public().clone();
+    assert_eq!(public("//Alice//agent"), public("//Alice"));
+    assert_eq!(public("//Alice//governance"), public("//Alice"));
+    assert_ne!(public("//Alice//doctor"), public("//Alice"));
+    assert_ne!(public("//Bob"), public("//Alice"));
+}
+
+#[test]
+fn what_is_no_development_uri_is_refused() {
+    for uri in ["", "//", "Alice", "/Alice", "//Alice/soft", "//Alice///password", "bottom drive"] {
+        assert!(development::keys(uri).is_err(), "{uri}");
+    }
+}
+
+/// To write the files anew: `EPIONE_WRITE_DEVELOPMENT_KEYS=1 cargo test -p epione-envelope --release`.
+#[test]
+fn the_runtimes_files_hold_the_development_sealing_keys() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/dev-sealing-keys");
+    for (name, uri) in
+        [("alice", "//Alice"), ("bob", "//Bob"), ("charlie", "//Charlie"), ("dave", "//Dave")]
+    {
+        let key = development::sealing_key(uri);
+        let text = format!("{}\n", hex::encode(key.public().as_bytes()));
+        let path = folder.join(name).with_extension("hex");
+        if std::env::var_os("EPIONE_WRITE_DEVELOPMENT_KEYS").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{}", path.display());
+        let parsed = SealingPublicKey::from_bytes(&hex::decode(text.trim()).unwrap());
+        assert_eq!(&parsed.unwrap(), key.public());
+    }
+}

@@ -1,0 +1,132 @@
+//! A hospital, a patient, a doctor, and their visit.
+
+use epione_envelope::{
+    account::{AccountKey, Scheme, Signer},
+    keys::{ContentKey, PatientKey, SectionContext},
+    object::{ChunkCipher, ObjectContext, Parameters, Part, Sealer},
+    record::{Description, Draft, DraftSection, Record, SectionKind, SignedDraft},
+    sealer::RecordSealer,
+    sealing::{SealingKeyPair, SealingSuite},
+};
+use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, access::SectionClass};
+
+pub const HOSPITAL: HospitalId = HospitalId(3);
+pub const PATIENT: UserId = UserId([0x11; 32]);
+pub const DOCTOR: UserId = UserId([0x22; 32]);
+pub const FHIR: &str = "application/fhir+json";
+pub const VISIT: &str = include_str!("visit.fhir.json");
+
+pub fn genesis() -> Hash {
+    Hash::repeat_byte(0x99)
+}
+
+pub fn account(name: &str) -> AccountKey {
+    AccountKey::from_seed(Scheme::Sr25519, blake3::hash(name.as_bytes()).as_bytes())
+}
+
+pub fn account_id(name: &str) -> AccountId {
+    account(name).account()
+}
+
+pub fn sealing_keys(name: &str) -> SealingKeyPair {
+    SealingKeyPair::from_seed(SealingSuite::XWing, blake3::hash(name.as_bytes()).as_bytes())
+}
+
+pub fn section_context() -> SectionContext {
+    let record = RecordId([0x33; 16]);
+    SectionContext { genesis: genesis(), hospital: HOSPITAL, patient: PATIENT, record, section: 1 }
+}
+
+pub fn media_context() -> ObjectContext {
+    ObjectContext { section: section_context(), part: Part::Media, version: 1 }
+}
+
+/// Every context that differs from `section_context` in one thing.
+pub fn other_contexts() -> Vec<(&'static str, SectionContext)> {
+    let here = section_context();
+    vec![
+        ("chain", SectionContext { genesis: Hash::repeat_byte(0x98), ..here }),
+        ("hospital", SectionContext { hospital: HospitalId(4), ..here }),
+        ("patient", SectionContext { patient: UserId([0x12; 32]), ..here }),
+        ("record", SectionContext { record: RecordId([0x34; 16]), ..here }),
+        ("section", SectionContext { section: 2, ..here }),
+    ]
+}
+
+/// Content that compresses badly and whose chunks all differ.
+pub fn content(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(b"content").finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// Seals with chunks of 4 KiB.
+pub fn seal<C: ChunkCipher>(
+    key: &ContentKey,
+    context: &ObjectContext,
+    plaintext: &[u8],
+) -> (Parameters, Vec<u8>) {
+    let length = plaintext.len() as u64;
+    let mut sealer = Sealer::<C>::with_cipher(key, context, length, 4096).unwrap();
+    let mut sealed = sealer.push(plaintext).unwrap();
+    let (parameters, rest) = sealer.finish().unwrap();
+    sealed.extend(rest);
+    (parameters, sealed)
+}
+
+/// A section with the content that it describes.
+pub struct Stated {
+    pub section: DraftSection,
+    pub content: Vec<u8>,
+}
+
+pub fn stated(kind: SectionKind, class: SectionClass, content: &[u8]) -> Stated {
+    let (media_type, name) =
+        if kind == SectionKind::Media { ("application/dicom", "scan.dcm") } else { (FHIR, "") };
+    let description = Description::of(media_type, name, content).unwrap();
+    Stated { section: DraftSection { kind, class, description }, content: content.to_vec() }
+}
+
+/// Two texts and one media section.
+pub fn visit() -> Vec<Stated> {
+    vec![
+        stated(SectionKind::Summary, SectionClass::Private, VISIT.as_bytes()),
+        stated(SectionKind::Diagnosis, SectionClass::Shared, b"{\"resourceType\":\"Condition\"}"),
+        stated(SectionKind::Media, SectionClass::Private, &content(100_000)),
+    ]
+}
+
+pub fn draft(visit: &[Stated]) -> Draft {
+    let sections = visit.iter().map(|stated| stated.section.clone()).collect();
+    Draft::new(PATIENT, HOSPITAL, DOCTOR, sections).unwrap()
+}
+
+pub fn signed(visit: &[Stated]) -> SignedDraft {
+    draft(visit).sign(genesis(), &account("doctor"))
+}
+
+/// Seals a visit; gives the record and the sealed bytes of all its media.
+pub fn seal_visit(visit: &[Stated], patient_key: &PatientKey) -> (Record, Vec<u8>) {
+    seal_draft(signed(visit), visit, patient_key)
+}
+
+pub fn seal_draft(
+    signed: SignedDraft,
+    visit: &[Stated],
+    patient_key: &PatientKey,
+) -> (Record, Vec<u8>) {
+    let doctor = account_id("doctor");
+    let mut sealer = RecordSealer::new(genesis(), signed, &doctor, patient_key).unwrap();
+    let mut stored = Vec::new();
+    for (section, stated) in (0..).zip(visit) {
+        if stated.section.kind == SectionKind::Media {
+            let mut media = sealer.start_media(section).unwrap();
+            let mut parts = media.push(&stated.content).unwrap();
+            parts.extend(sealer.end_media(media).unwrap());
+            stored.extend(parts.into_iter().flat_map(|part| part.bytes));
+        } else {
+            sealer.seal_text(section, &stated.content).unwrap();
+        }
+    }
+    (sealer.finish().unwrap(), stored)
+}

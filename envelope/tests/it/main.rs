@@ -1,0 +1,21 @@
+//! The sealed formats from outside: what other parts of Epione, and attackers, can do with them.
+
+#![allow(clippy::unwrap_used)]
+
+mod attacks_on_grants;
+mod attacks_on_objects;
+mod attacks_on_signatures;
+mod attacks_on_wraps;
+mod bodies;
+mod development_keys;
+mod disk_keystore;
+mod fixture;
+mod malformed_input;
+mod oracle;
+mod profiles;
+mod records;
+mod second_implementation;
+mod segments;
+mod sizes;
+mod two_keys;
+mod vectors;

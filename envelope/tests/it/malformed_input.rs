@@ -1,0 +1,228 @@
+//! Decoders meet bytes from anywhere: they answer, without panic and without memory that the input does not justify.
+
+use codec::Encode;
+use epione_envelope::{
+    FormatError, body,
+    grant::AccessGrant,
+    keys::{ContentKey, PatientKey},
+    object::SealedObject,
+    profile::{ProfileBody, ProfileContext, Recipient},
+    record::{Disclosure, Record, SectionKind, SignedDraft},
+    sealing::SealingPublicKey,
+};
+use epione_primitives::{
+    RecordId, RecordPointer,
+    access::{Purpose, SectionClass},
+    block::{AnnouncedEntry, AnnouncedHeader, Range},
+};
+use proptest::prelude::*;
+
+use crate::fixture::{
+    DOCTOR, HOSPITAL, PATIENT, account, account_id, genesis, media_context, seal_visit,
+    sealing_keys, signed, stated, visit,
+};
+
+type Decode = fn(&[u8]) -> Result<Vec<u8>, FormatError>;
+
+/// Every decoder, with something that it accepts.
+fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
+    let signed = signed(&visit());
+    let shown = vec![(1, signed.draft.sections[1].clone())];
+    let authorship = signed.draft.authorship();
+    let disclosure =
+        Disclosure::new(authorship, signed.draft.leaves(), shown, signed.signature.clone());
+    let object = SealedObject::seal(&ContentKey::generate(), &media_context(), b"text").unwrap();
+    let record = seal_visit(&visit(), &PatientKey::generate()).0;
+    vec![
+        ("record", record.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
+        ("object", object.encode(), |b| Ok(SealedObject::decode_exactly(b)?.encode())),
+        ("disclosure", disclosure.unwrap().encode(), |b| {
+            Ok(Disclosure::decode_exactly(b)?.encode())
+        }),
+        ("profile", profile().encode(), |b| Ok(ProfileBody::decode_exactly(b)?.encode())),
+        ("grant", grant().encode(), |b| Ok(AccessGrant::decode_exactly(b)?.encode())),
+        ("sealing key", sealing_keys("patient").public().encode(), |b| {
+            Ok(SealingPublicKey::from_bytes(b)?.encode())
+        }),
+    ]
+}
+
+fn profile() -> ProfileBody {
+    let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: PATIENT };
+    let (user, hospital) = (sealing_keys("patient"), sealing_keys("hospital"));
+    let user = Recipient { account: &account_id("patient"), key: user.public() };
+    let (key, agent) = (PatientKey::generate(), account("agent"));
+    ProfileBody::for_patient(&context, "name", &key, user, hospital.public(), &agent).unwrap()
+}
+
+fn grant() -> AccessGrant {
+    use epione_envelope::grant::{GrantTerms, GrantedSection};
+    let terms = GrantTerms {
+        genesis: genesis(),
+        hospital: HOSPITAL,
+        patient: PATIENT,
+        requester: DOCTOR,
+        audience: account_id("doctor"),
+        purpose: Purpose::Treatment,
+        issued: 1,
+        expires: 2,
+        nonce: [0; 16],
+    };
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let section = GrantedSection { pointer, record: RecordId([0; 16]), section: 0 };
+    let keys = [(section, ContentKey::generate())];
+    AccessGrant::seal(terms, &keys, sealing_keys("doctor").public(), &account("agent")).unwrap()
+}
+
+#[test]
+fn every_format_comes_back_from_its_own_bytes() {
+    for (name, bytes, decode) in formats() {
+        assert_eq!(decode(&bytes), Ok(bytes), "{name}");
+    }
+}
+
+#[test]
+fn unknown_suites_are_named() {
+    for (name, mut bytes, decode) in formats() {
+        bytes[0] = 77;
+        let error = decode(&bytes).unwrap_err();
+        assert!(matches!(error, FormatError::UnknownSuite { suite: 77, .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn trailing_bytes_and_truncation_are_refused() {
+    for (name, bytes, decode) in formats() {
+        assert!(decode(&[&bytes[..], &[0]].concat()).is_err(), "{name}");
+        for length in (0..bytes.len()).filter(|at| at % 7 == 0 || *at < 300) {
+            assert!(decode(&bytes[..length]).is_err(), "{name} cut to {length}");
+        }
+    }
+}
+
+#[test]
+fn no_two_encodings_of_one_thing() {
+    for (name, bytes, decode) in formats() {
+        for position in 0..bytes.len().min(3000) {
+            for edit in [1, 2, 4, 0x80, 0xff] {
+                let mut edited = bytes.clone();
+                edited[position] ^= edit;
+                if let Ok(again) = decode(&edited) {
+                    assert_eq!(again, edited, "{name}, byte {position}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn claims_of_great_length_are_refused_without_memory_for_them() {
+    let mut object =
+        SealedObject::seal(&ContentKey::generate(), &media_context(), b"").unwrap().encode();
+    // Compact lengths at the object's length: 1 GiB, and 2^62.
+    for length in [codec::Compact(1_u64 << 30).encode(), codec::Compact(1_u64 << 62).encode()] {
+        let claimed = [&object[..18], &length, &object[19..]].concat();
+        assert!(SealedObject::decode_exactly(&claimed).is_err());
+    }
+    object.resize(3 << 20, 0);
+    assert!(matches!(SealedObject::decode_exactly(&object), Err(FormatError::TooLarge { .. })));
+}
+
+#[test]
+fn a_record_with_no_sections_or_one_twice_is_refused() {
+    let one = [stated(SectionKind::Report, SectionClass::Private, b"x")];
+    let record = seal_visit(&one, &PatientKey::generate()).0;
+    let section = record.sections()[0].encode();
+    let encoded = record.encode();
+    let start = 1 + 16 + 32 + 2 + 32;
+    let (head, tail) = (&encoded[..start], &encoded[start + 1 + section.len()..]);
+    let with = |sections: &[&[u8]]| {
+        let count = codec::Compact(sections.len() as u32).encode();
+        Record::decode_exactly(&[head, &count, &sections.concat(), tail].concat())
+    };
+    assert_eq!(with(&[&section]), Ok(record));
+    assert!(with(&[]).unwrap_err().to_string().contains("no sections"));
+    assert!(with(&[&section, &section]).unwrap_err().to_string().contains("twice"));
+    // The same sealed object under another leaf.
+    let mut other = section.clone();
+    other[2] ^= 1;
+    assert!(with(&[&section, &other]).unwrap_err().to_string().contains("twice"));
+    assert!(with(&[section.as_slice(); 65]).is_err());
+}
+
+#[test]
+fn a_manifest_whose_segments_do_not_make_up_its_object_is_refused() {
+    let record = seal_visit(&visit(), &PatientKey::generate()).0;
+    let encoded = record.encode();
+    let segment = record.segments()[0].encode();
+    let at = encoded.windows(36).position(|window| window == segment).unwrap();
+    for edit in [1_u32, 0, u32::MAX, record.segments()[0].length - 1] {
+        let mut edited = encoded.clone();
+        edited[at + 32..at + 36].copy_from_slice(&edit.to_le_bytes());
+        assert!(Record::decode_exactly(&edited).is_err());
+    }
+    let mut none = encoded.clone();
+    none[at - 1] = 0;
+    none.drain(at..at + 36);
+    assert!(Record::decode_exactly(&none).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..4000), suite in 1_u8..=2) {
+        let tagged = [&[suite], bytes.as_slice()].concat();
+        for bytes in [&bytes, &tagged] {
+            let _ = Record::decode_exactly(bytes);
+            let _ = SealedObject::decode_exactly(bytes);
+            let _ = Disclosure::decode_exactly(bytes);
+            let _ = ProfileBody::decode_exactly(bytes);
+            let _ = AccessGrant::decode_exactly(bytes);
+            let _ = SealingPublicKey::from_bytes(bytes);
+            let _ = SignedDraft::from_json(bytes);
+        }
+    }
+
+    #[test]
+    fn any_ranges_of_a_body_are_answered(
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        ranges in prop::collection::vec(any::<(u32, u32, u32, u32)>(), 0..5),
+    ) {
+        let entries: Vec<_> = ranges
+            .into_iter()
+            .map(|(offset, length, first, count)| AnnouncedEntry {
+                patient: PATIENT,
+                text: Range { offset, length },
+                media: Range { offset: first, length: count },
+            })
+            .collect();
+        let header = AnnouncedHeader { announcer: HOSPITAL, segments: Default::default() };
+        prop_assert!(body::check(&header, &entries, &body).is_err());
+        for entry in entries {
+            let _ = body::record_at(entry.text, &body);
+        }
+    }
+}
+
+#[test]
+fn mutated_formats_are_answered() {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
+    let formats = formats();
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8);
+    let strategy = (0..formats.len(), edits, any::<prop::sample::Index>());
+    runner
+        .run(&strategy, |(format, edits, cut)| {
+            let (_, bytes, decode) = &formats[format];
+            let mut bytes = bytes.clone();
+            for (position, value) in edits {
+                let position = position.index(bytes.len());
+                bytes[position] = value;
+            }
+            if let Ok(again) = decode(&bytes) {
+                prop_assert_eq!(&again, &bytes);
+            }
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = decode(&bytes);
+            Ok(())
+        })
+        .unwrap();
+}

@@ -1,0 +1,259 @@
+//! A second implementation of the sealed formats, written from their description: RustCrypto's STREAM
+//! for objects, aws-lc's key wrap for wrapped keys, bytes laid out by hand. Shares no code with the library.
+
+use aead_stream::{DecryptorBE32, EncryptorBE32};
+use aes_gcm::Aes256Gcm;
+use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
+use codec::{Compact, Decode, Encode};
+use epione_envelope::{
+    grant::GrantTerms,
+    keys::SectionContext,
+    object::ObjectContext,
+    record::{Draft, DraftSection},
+    sealing::SealingKeyPair,
+};
+use epione_primitives::{AccountId, Hash};
+use hkdf::Hkdf;
+use hpke::{
+    Deserializable, Kem,
+    aead::AesGcm256,
+    kdf::HkdfSha256,
+    kem::{X25519HkdfSha256, XWing},
+};
+use sha2::{Digest, Sha256};
+use sp_core::{Blake2Hasher, Hasher};
+use sp_runtime::{MultiSignature, traits::Verify};
+
+pub struct Header {
+    pub object_id: [u8; 16],
+    pub chunk_bits: u8,
+    pub length: u64,
+    pub salt: [u8; 32],
+}
+
+pub struct Secrets {
+    pub key: [u8; 32],
+    pub prefix: [u8; 7],
+    pub commitment: [u8; 32],
+    pub aad: [u8; 32],
+}
+
+fn section_bytes(context: &SectionContext) -> Vec<u8> {
+    let mut bytes = context.genesis.0.to_vec();
+    bytes.extend(context.hospital.0.to_le_bytes());
+    bytes.extend(context.patient.0);
+    bytes.extend(context.record.0);
+    bytes.extend(context.section.to_le_bytes());
+    bytes
+}
+
+pub fn secrets(content_key: &[u8; 32], context: &ObjectContext, header: &Header) -> Secrets {
+    let mut core = b"epione/object\x01".to_vec();
+    core.extend(header.object_id);
+    core.extend(section_bytes(&context.section));
+    core.push(context.part as u8);
+    core.extend(context.version.to_le_bytes());
+    core.extend((1_u32 << header.chunk_bits).to_le_bytes());
+    core.extend(header.length.to_le_bytes());
+    core.extend(header.salt);
+
+    let (_, kdf) = Hkdf::<Sha256>::extract(Some(&header.salt), content_key);
+    let (mut key, mut prefix, mut commitment) = ([0; 32], [0; 7], [0; 32]);
+    kdf.expand(&[b"epione/object/key", &core[..]].concat(), &mut key).unwrap();
+    kdf.expand(&[b"epione/object/nonce", &core[..]].concat(), &mut prefix).unwrap();
+    kdf.expand(&[b"epione/object/commitment", &core[..]].concat(), &mut commitment).unwrap();
+    let aad = Sha256::digest([&core[..], &commitment].concat()).into();
+    Secrets { key, prefix, commitment, aad }
+}
+
+/// Serialized parameters and sealed bytes.
+pub fn seal(
+    content_key: &[u8; 32],
+    context: &ObjectContext,
+    header: &Header,
+    plaintext: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
+    let secrets = secrets(content_key, context, header);
+    let mut stream = EncryptorBE32::<Aes256Gcm>::new(&secrets.key.into(), &secrets.prefix.into());
+    let mut sealed: Vec<Vec<u8>> =
+        plaintext.chunks(1 << header.chunk_bits).map(<[u8]>::to_vec).collect();
+    let mut last = sealed.pop().unwrap_or_default();
+    for piece in &mut sealed {
+        stream.encrypt_next_in_place(&secrets.aad, piece).unwrap();
+    }
+    stream.encrypt_last_in_place(&secrets.aad, &mut last).unwrap();
+    sealed.push(last);
+
+    let mut bytes = Vec::new();
+    let mut tags = Vec::new();
+    for mut piece in sealed {
+        tags.extend(piece.split_off(piece.len() - 16));
+        bytes.extend(piece);
+    }
+    bytes.extend(tags);
+    let mut parameters = vec![1];
+    parameters.extend(header.object_id);
+    parameters.push(header.chunk_bits);
+    Compact(header.length).encode_to(&mut parameters);
+    parameters.extend(header.salt);
+    parameters.extend(secrets.commitment);
+    (parameters, bytes)
+}
+
+pub fn parse(parameters: &[u8]) -> (Header, [u8; 32]) {
+    assert_eq!(parameters[0], 1);
+    let object_id = parameters[1..17].try_into().unwrap();
+    let chunk_bits = parameters[17];
+    let mut rest = &parameters[18..];
+    let length = Compact::<u64>::decode(&mut rest).unwrap().0;
+    let salt = rest[..32].try_into().unwrap();
+    let commitment = rest[32..].try_into().unwrap();
+    (Header { object_id, chunk_bits, length, salt }, commitment)
+}
+
+pub fn open(
+    content_key: &[u8; 32],
+    context: &ObjectContext,
+    parameters: &[u8],
+    sealed: &[u8],
+) -> Option<Vec<u8>> {
+    let (header, commitment) = parse(parameters);
+    let secrets = secrets(content_key, context, &header);
+    if secrets.commitment != commitment {
+        return None;
+    }
+    let (ciphertext, tags) = sealed.split_at(header.length as usize);
+    let mut tags = tags.chunks(16);
+    let mut stream = DecryptorBE32::<Aes256Gcm>::new(&secrets.key.into(), &secrets.prefix.into());
+    let mut pieces: Vec<&[u8]> = ciphertext.chunks(1 << header.chunk_bits).collect();
+    let last = pieces.pop().unwrap_or_default();
+    let mut plaintext = Vec::new();
+    for piece in pieces {
+        let mut piece = [piece, tags.next()?].concat();
+        stream.decrypt_next_in_place(&secrets.aad, &mut piece).ok()?;
+        plaintext.extend(piece);
+    }
+    let mut last = [last, tags.next()?].concat();
+    stream.decrypt_last_in_place(&secrets.aad, &mut last).ok()?;
+    plaintext.extend(last);
+    tags.next().is_none().then_some(plaintext)
+}
+
+fn wrapping_key(patient_key: &[u8; 32], context: &SectionContext) -> AesKek {
+    let mut key = [0; 32];
+    let info = [b"epione/wrapping-key", &section_bytes(context)[..]].concat();
+    Hkdf::<Sha256>::new(Some(&[0; 32]), patient_key).expand(&info, &mut key).unwrap();
+    AesKek::new(&AES_256, &key).unwrap()
+}
+
+pub fn wrap(patient_key: &[u8; 32], key: &[u8; 32], context: &SectionContext) -> Vec<u8> {
+    let mut output = [0; 40];
+    wrapping_key(patient_key, context).wrap(key, &mut output).unwrap().to_vec()
+}
+
+pub fn unwrap(patient_key: &[u8; 32], wrapped: &[u8], context: &SectionContext) -> Option<Vec<u8>> {
+    let mut output = [0; 40];
+    let key = wrapping_key(patient_key, context).unwrap(wrapped, &mut output).ok()?;
+    Some(key.to_vec())
+}
+
+/// Opens an encoded wrap with HPKE directly, given the encoded context. Checks the signature first.
+pub fn open_wrap(
+    keys: &SealingKeyPair,
+    context: &[u8],
+    sealer: &AccountId,
+    wrap: &[u8],
+) -> Option<Vec<u8>> {
+    let suite = wrap[0];
+    let (encapsulated, rest) = wrap[1..].split_at(if suite == 1 { 1120 } else { 32 });
+    let mut rest = rest;
+    let ciphertext = Vec::<u8>::decode(&mut rest).ok()?;
+    let signature = MultiSignature::decode(&mut rest).ok()?;
+
+    let key_hash = blake2_256(keys.public().as_bytes());
+    let info = [&b"epione/wrap"[..], &[suite], context, &key_hash, sealer.as_ref()].concat();
+    let mut signed = b"epione/wrap-signature".to_vec();
+    signed.push(suite);
+    for part in [&info[..], encapsulated, &ciphertext] {
+        signed.extend(blake2_256(part));
+    }
+    if !signature.verify(&signed[..], sealer) {
+        return None;
+    }
+    match suite {
+        1 => open_hpke::<XWing>(keys.seed(), encapsulated, &info, &ciphertext),
+        _ => open_hpke::<X25519HkdfSha256>(keys.seed(), encapsulated, &info, &ciphertext),
+    }
+}
+
+fn open_hpke<K: Kem>(
+    seed: &[u8; 32],
+    encapsulated: &[u8],
+    info: &[u8],
+    ciphertext: &[u8],
+) -> Option<Vec<u8>> {
+    let key = K::derive_keypair(seed).0;
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).ok()?;
+    let mut receiver = hpke::setup_receiver::<AesGcm256, HkdfSha256, K>(
+        &hpke::OpModeR::Base,
+        &key,
+        &encapsulated,
+        info,
+    )
+    .ok()?;
+    receiver.open(ciphertext, &[]).ok()
+}
+
+/// The context of a grant's wrap, given all of the grant before its wrap.
+pub fn grant_context(terms: &GrantTerms, clear: &[u8]) -> Vec<u8> {
+    let mut context = terms.genesis.0.to_vec();
+    context.extend(terms.hospital.0.to_le_bytes());
+    context.extend(terms.patient.0);
+    context.push(3);
+    context.extend(blake2_256(&[b"epione/grant", clear].concat()));
+    context.extend::<&[u8]>(terms.audience.as_ref());
+    context
+}
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    Compact(text.len() as u32).encode_to(bytes);
+    bytes.extend(text.as_bytes());
+}
+
+pub fn leaves(draft: &Draft) -> Vec<Hash> {
+    let count = draft.sections.len() as u16;
+    let leaf = |(index, section): (u16, &DraftSection)| {
+        let mut bytes = b"epione/leaf".to_vec();
+        bytes.extend(draft.record.0);
+        bytes.extend(index.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.push(section.kind as u8);
+        bytes.push(section.class as u8);
+        bytes.extend(section.description.salt.as_bytes());
+        text(&mut bytes, &section.description.media_type);
+        text(&mut bytes, &section.description.file_name);
+        Compact(section.description.content_length).encode_to(&mut bytes);
+        bytes.extend(section.description.content_root);
+        Hash::from(blake2_256(&bytes))
+    };
+    (0..).zip(&draft.sections).map(leaf).collect()
+}
+
+pub fn signed_bytes(genesis: Hash, draft: &Draft, leaves: &[Hash]) -> Vec<u8> {
+    let count = (leaves.len() as u16).to_le_bytes();
+    let mut root = [&b"epione/root"[..], &draft.record.0, &count].concat();
+    leaves.iter().for_each(|leaf| root.extend(leaf.0));
+    let mut signed = b"epione/record".to_vec();
+    signed.extend(genesis.0);
+    signed.extend(draft.record.0);
+    signed.extend(draft.patient.0);
+    signed.extend(draft.hospital.0.to_le_bytes());
+    signed.extend(draft.author.0);
+    signed.extend(count);
+    signed.extend(blake2_256(&root));
+    signed
+}
+
+fn blake2_256(bytes: &[u8]) -> [u8; 32] {
+    Blake2Hasher::hash(bytes).0
+}

@@ -1,0 +1,100 @@
+//! Profile bodies open for hospital and patient, and for nobody else.
+
+use codec::Encode;
+use epione_envelope::{
+    OpenError, SealError,
+    keys::PatientKey,
+    profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
+};
+use epione_primitives::{HospitalId, UserId, limits::MAX_PROFILE_BODY_BYTES};
+
+use crate::fixture::{HOSPITAL, PATIENT, account, account_id, genesis, sealing_keys};
+
+const NAME: &str = "Amélie Łukasz-Nguyễn";
+
+fn context() -> ProfileContext {
+    ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: PATIENT }
+}
+
+fn patient(name: &str, patient_key: &PatientKey) -> Result<ProfileBody, SealError> {
+    let (user, hospital) = (sealing_keys("patient"), sealing_keys("hospital"));
+    let account_id = account_id("patient");
+    let user = Recipient { account: &account_id, key: user.public() };
+    let agent = account("agent");
+    ProfileBody::for_patient(&context(), name, patient_key, user, hospital.public(), &agent)
+}
+
+fn professional() -> ProfileBody {
+    let (user, hospital) = (sealing_keys("doctor"), sealing_keys("hospital"));
+    let account_id = account_id("doctor");
+    let user = Recipient { account: &account_id, key: user.public() };
+    let agent = account("agent");
+    ProfileBody::for_professional(&context(), NAME, user, hospital.public(), &agent).unwrap()
+}
+
+#[test]
+fn hospital_and_patient_both_get_the_patient_key_and_the_name() {
+    let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
+    let encoded = patient(NAME, &patient_key).unwrap().encode();
+    assert!(encoded.len() <= MAX_PROFILE_BODY_BYTES as usize);
+    let body = ProfileBody::decode_exactly(&encoded).unwrap();
+    let hospital = sealing_keys("hospital");
+    let by_hospital = body.patient_key_for_hospital(&context(), &hospital, &agent).unwrap();
+    let own = sealing_keys("patient");
+    let by_patient = body.patient_key_for_patient(&context(), &own, &agent).unwrap();
+    assert_eq!(by_hospital.as_bytes(), patient_key.as_bytes());
+    assert_eq!(by_patient.as_bytes(), patient_key.as_bytes());
+    assert_eq!(body.name_with_patient_key(&context(), &by_patient).unwrap(), NAME);
+    assert_eq!(body.name_for_hospital(&context(), &hospital, &agent).unwrap(), NAME);
+    assert!(body.is_patient());
+    assert_eq!((body.sealer(), body.account()), (&agent, &account_id("patient")));
+}
+
+#[test]
+fn the_hospital_reads_a_professionals_name_and_there_is_no_patient_key() {
+    let body = ProfileBody::decode_exactly(&professional().encode()).unwrap();
+    let (hospital, agent) = (sealing_keys("hospital"), account_id("agent"));
+    assert_eq!(body.name_for_hospital(&context(), &hospital, &agent).unwrap(), NAME);
+    assert!(body.patient_key_for_hospital(&context(), &hospital, &agent).is_err());
+    assert!(!body.is_patient());
+}
+
+#[test]
+fn a_profile_does_not_open_elsewhere_or_for_others() {
+    let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
+    let body = patient(NAME, &patient_key).unwrap();
+    let (hospital, own) = (sealing_keys("hospital"), sealing_keys("patient"));
+    let elsewhere = [
+        ProfileContext { genesis: Default::default(), ..context() },
+        ProfileContext { hospital: HospitalId(9), ..context() },
+        ProfileContext { user: UserId([9; 32]), ..context() },
+    ];
+    for context in elsewhere {
+        assert!(body.patient_key_for_hospital(&context, &hospital, &agent).is_err());
+        assert!(body.patient_key_for_patient(&context, &own, &agent).is_err());
+        assert_eq!(body.name_with_patient_key(&context, &patient_key), Err(OpenError));
+        assert!(professional().name_for_hospital(&context, &hospital, &agent).is_err());
+    }
+    assert!(body.patient_key_for_hospital(&context(), &own, &agent).is_err());
+    assert!(body.patient_key_for_patient(&context(), &hospital, &agent).is_err());
+    let other = account_id("other");
+    assert!(body.patient_key_for_hospital(&context(), &hospital, &other).is_err());
+}
+
+#[test]
+fn a_sealing_key_swapped_in_the_registry_is_refused() {
+    let body = patient(NAME, &PatientKey::generate()).unwrap();
+    let own = sealing_keys("patient");
+    assert_eq!(body.sealing_key(&own.public().hash()), Ok(own.public()));
+    let swapped = sealing_keys("swapped").public().hash();
+    assert_eq!(body.sealing_key(&swapped), Err(SwappedKey));
+}
+
+#[test]
+fn names_are_bounded_and_not_visible() {
+    let patient_key = PatientKey::generate();
+    assert!(patient(&"x".repeat(256), &patient_key).is_err());
+    for encoded in [patient(NAME, &patient_key).unwrap().encode(), professional().encode()] {
+        assert!(!encoded.windows(6).any(|window| window == &NAME.as_bytes()[..6]));
+    }
+}

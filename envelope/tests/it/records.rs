@@ -1,0 +1,259 @@
+//! A visit is sealed, and read back.
+
+use codec::Encode;
+use epione_envelope::{
+    FormatError, OpenError, SealError,
+    keys::{ContentKey, PatientKey},
+    record::{
+        Description, Draft, MAX_SECTIONS, MAX_TEXT_BYTES, Payload, Record, SectionKind, SignedDraft,
+    },
+    sealer::RecordSealer,
+};
+use epione_primitives::{access::SectionClass, limits::SEGMENT_BYTES};
+
+use crate::fixture::{
+    DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, account_id, content, genesis, seal_visit, signed,
+    stated, visit,
+};
+
+fn read_media(record: &Record, section: u16, key: &ContentKey, stored: &[u8]) -> Vec<u8> {
+    let description = record.describe(genesis(), section, key).unwrap();
+    let opener = record.open_media(genesis(), section, key).unwrap();
+    let layout = opener.layout();
+    let (mut check, mut content) = (description.check(), Vec::new());
+    let slice = |range: std::ops::Range<u64>| &stored[range.start as usize..range.end as usize];
+    for index in 0..layout.chunks() {
+        let tag = slice(layout.tag(index).unwrap()).try_into().unwrap();
+        let chunk = opener.open_chunk(index, slice(layout.chunk(index).unwrap()), tag).unwrap();
+        check.update(&chunk);
+        content.extend(chunk);
+    }
+    check.finish().unwrap();
+    content
+}
+
+#[test]
+fn a_visit_is_read_back_byte_for_byte() {
+    let (visit, patient_key) = (visit(), PatientKey::generate());
+    let (record, stored) = seal_visit(&visit, &patient_key);
+    let record = Record::decode_exactly(&record.encode()).unwrap();
+    assert_eq!((record.patient(), record.hospital(), record.author()), (PATIENT, HOSPITAL, DOCTOR));
+    assert_eq!(record.verify(genesis(), &account_id("doctor")), Ok(()));
+    for (section, stated) in (0_u16..).zip(&visit) {
+        let key = record.content_key(genesis(), section, &patient_key).unwrap();
+        let description = record.describe(genesis(), section, &key).unwrap();
+        assert_eq!(description, stated.section.description);
+        let content = match record.sections()[usize::from(section)].payload {
+            Payload::Text(_) => record.open_text(genesis(), section, &key).unwrap().1.to_vec(),
+            Payload::Media { .. } => read_media(&record, section, &key, &stored),
+        };
+        assert_eq!(content, stated.content);
+    }
+}
+
+#[test]
+fn media_longer_than_a_segment_are_cut_and_read_back() {
+    let length = 2 * SEGMENT_BYTES as usize + 12_345;
+    let visit = vec![stated(SectionKind::Media, SectionClass::Private, &content(length))];
+    let patient_key = PatientKey::generate();
+    let (record, stored) = seal_visit(&visit, &patient_key);
+    let segments = record.segments();
+    let lengths: Vec<_> = segments.iter().map(|segment| segment.length).collect();
+    assert_eq!(lengths, [SEGMENT_BYTES, SEGMENT_BYTES, 12_345 + 33 * 16]);
+    let mut rest = stored.as_slice();
+    for segment in &segments {
+        let (bytes, later) = rest.split_at(segment.length as usize);
+        epione_envelope::segment::verify(segment, bytes).unwrap();
+        rest = later;
+    }
+    let key = record.content_key(genesis(), 0, &patient_key).unwrap();
+    assert!(read_media(&record, 0, &key, &stored) == visit[0].content);
+}
+
+#[test]
+fn sealing_media_holds_no_more_than_a_chunk() {
+    let visit = [stated(SectionKind::Media, SectionClass::Private, &content(5_000_000))];
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    let mut media = sealer.start_media(0).unwrap();
+    let mut given_back = 0;
+    for (pushed, piece) in visit[0].content.chunks(70_000).enumerate() {
+        let parts = media.push(piece).unwrap();
+        given_back += parts.iter().map(|part| part.bytes.len()).sum::<usize>();
+        let taken = pushed * 70_000 + piece.len();
+        assert!(given_back <= taken && taken - given_back < 1 << 20);
+    }
+    sealer.end_media(media).unwrap();
+    sealer.finish().unwrap();
+}
+
+#[test]
+fn empty_content_is_sealed_and_read_back() {
+    let visit = vec![
+        stated(SectionKind::Report, SectionClass::Private, b""),
+        stated(SectionKind::Media, SectionClass::Private, b""),
+    ];
+    let patient_key = PatientKey::generate();
+    let (record, stored) = seal_visit(&visit, &patient_key);
+    assert_eq!(stored.len(), 16);
+    let key = record.content_key(genesis(), 0, &patient_key).unwrap();
+    assert!(record.open_text(genesis(), 0, &key).unwrap().1.is_empty());
+    let key = record.content_key(genesis(), 1, &patient_key).unwrap();
+    assert!(read_media(&record, 1, &key, &stored).is_empty());
+}
+
+#[test]
+fn a_key_of_another_section_or_patient_opens_nothing() {
+    let (visit, patient_key) = (visit(), PatientKey::generate());
+    let (record, _) = seal_visit(&visit, &patient_key);
+    let other = record.content_key(genesis(), 1, &patient_key).unwrap();
+    assert_eq!(record.open_text(genesis(), 0, &other).err(), Some(OpenError));
+    assert_eq!(record.describe(genesis(), 2, &other).err(), Some(OpenError));
+    assert!(record.open_media(genesis(), 2, &other).is_err());
+    assert!(record.content_key(genesis(), 0, &PatientKey::generate()).is_err());
+    assert!(record.content_key(genesis(), 3, &patient_key).is_err());
+    assert!(record.open_media(genesis(), 0, &other).is_err());
+}
+
+#[test]
+fn content_that_is_not_what_was_signed_is_refused() {
+    let visit = visit();
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    let error = sealer.seal_text(0, b"something else");
+    assert_eq!(error, Err(SealError::ContentDiffers { section: 0 }));
+
+    let mut media = sealer.start_media(2).unwrap();
+    media.push(&vec![0; visit[2].content.len()]).unwrap();
+    let error = sealer.end_media(media).err();
+    assert_eq!(error, Some(SealError::ContentDiffers { section: 2 }));
+}
+
+#[test]
+fn media_cut_short_or_too_long_are_refused() {
+    let visit = visit();
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    let declared = visit[2].content.len() as u64;
+    let mut media = sealer.start_media(2).unwrap();
+    media.push(&visit[2].content[1..]).unwrap();
+    let error = sealer.end_media(media).err();
+    assert_eq!(error, Some(SealError::TooShort { declared, given: declared - 1 }));
+
+    let mut media = sealer.start_media(2).unwrap();
+    media.push(&visit[2].content).unwrap();
+    assert_eq!(media.push(b"x"), Err(SealError::TooLong { declared }));
+}
+
+#[test]
+fn sections_are_sealed_once_and_all_of_them() {
+    let visit = visit();
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    sealer.seal_text(0, &visit[0].content).unwrap();
+    let again = sealer.seal_text(0, &visit[0].content);
+    assert_eq!(again, Err(SealError::AlreadySealed { section: 0 }));
+    let beyond = sealer.seal_text(3, b"");
+    assert_eq!(beyond, Err(SealError::NoSuchSection { section: 3 }));
+    assert_eq!(sealer.finish().err(), Some(SealError::NotSealed { section: 1 }));
+}
+
+#[test]
+fn a_visit_without_sections_or_with_too_many_is_refused() {
+    let draft = |sections| Draft::new(PATIENT, HOSPITAL, DOCTOR, sections);
+    assert_eq!(draft(Vec::new()).err(), Some(FormatError::NoSections));
+    let section = || stated(SectionKind::Report, SectionClass::Private, b"").section;
+    let sections: Vec<_> = (0..=MAX_SECTIONS).map(|_| section()).collect();
+    assert!(matches!(draft(sections), Err(FormatError::TooLarge { .. })));
+}
+
+#[test]
+fn a_visit_of_the_most_sections_is_sealed() {
+    let visit: Vec<_> = (0..MAX_SECTIONS)
+        .map(|_| stated(SectionKind::Report, SectionClass::Private, b"text"))
+        .collect();
+    let (record, _) = seal_visit(&visit, &PatientKey::generate());
+    assert_eq!(Record::decode_exactly(&record.encode()).unwrap(), record);
+}
+
+#[test]
+fn a_text_over_the_limit_is_refused() {
+    let long = vec![b'x'; MAX_TEXT_BYTES as usize + 1];
+    let visit = [stated(SectionKind::Report, SectionClass::Private, &long)];
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    assert!(matches!(
+        sealer.seal_text(0, &long),
+        Err(SealError::Format(FormatError::TooLarge { .. }))
+    ));
+}
+
+#[test]
+fn texts_that_together_exceed_a_body_are_refused() {
+    let visit: Vec<_> = (0..3)
+        .map(|_| stated(SectionKind::Report, SectionClass::Private, &content(1 << 20)))
+        .collect();
+    let doctor = account_id("doctor");
+    let mut sealer =
+        RecordSealer::new(genesis(), signed(&visit), &doctor, &PatientKey::generate()).unwrap();
+    for (section, stated) in (0..).zip(&visit) {
+        sealer.seal_text(section, &stated.content).unwrap();
+    }
+    assert!(matches!(
+        sealer.finish().err(),
+        Some(SealError::Format(FormatError::TooLarge { what: "the sealed record", .. }))
+    ));
+}
+
+#[test]
+fn a_draft_travels_as_json() {
+    let signed = signed(&visit());
+    assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
+}
+
+#[test]
+fn json_that_is_no_draft_is_refused_without_repeating_it() {
+    let json = String::from_utf8(signed(&visit()).to_json()).unwrap();
+    let edits = [
+        json.replace("\"patient\"", "\"Mrs Smith\""),
+        json.replacen("scan.dcm", &"x".repeat(256), 1),
+        json[..json.len() - 1].to_owned(),
+        format!("{json}x"),
+        "[]".into(),
+        String::new(),
+        " ".repeat(1 << 20),
+    ];
+    for edited in edits {
+        let error = SignedDraft::from_json(edited.as_bytes()).unwrap_err();
+        assert!(!error.to_string().contains("Smith"));
+    }
+}
+
+#[test]
+fn logs_show_neither_names_nor_keys() {
+    let Stated { section, .. } = stated(SectionKind::Media, SectionClass::Private, b"x");
+    let salt = hex::encode(section.description.salt.as_bytes());
+    let shown = format!(
+        "{section:?} {:?} {:?}",
+        PatientKey::from_bytes([0xab; 32]),
+        ContentKey::from_bytes([0xab; 32])
+    );
+    assert!(!shown.contains("scan") && !shown.contains(&salt[..8]));
+    assert!(!shown.contains("171") && !shown.contains("ab, ab") && !shown.contains("abab"));
+}
+
+#[test]
+fn a_description_by_reading_equals_one_in_memory() {
+    let bytes = content(3_000_000);
+    let mut read = Description::of_reader(FHIR, "a", &mut bytes.as_slice()).unwrap();
+    let held = Description::of(FHIR, "a", &bytes).unwrap();
+    read.salt = held.salt.clone();
+    assert_eq!(read, held);
+    assert!(Description::of(&"x".repeat(128), "", b"").is_err());
+    assert!(Description::of(FHIR, &"x".repeat(256), b"").is_err());
+}

@@ -1,0 +1,43 @@
+//! The goal: bytes on chain below bytes of plaintext.
+
+use codec::Encode;
+use epione_envelope::{keys::PatientKey, record::SectionKind};
+use epione_primitives::access::SectionClass;
+
+use crate::fixture::{VISIT, seal_visit, stated};
+
+/// Plaintext and record, in bytes.
+fn sizes(texts: &[String]) -> (usize, usize) {
+    let visit: Vec<_> = texts
+        .iter()
+        .map(|text| stated(SectionKind::Report, SectionClass::Private, text.as_bytes()))
+        .collect();
+    let record = seal_visit(&visit, &PatientKey::generate()).0;
+    (texts.iter().map(String::len).sum(), record.encoded_size())
+}
+
+#[test]
+fn a_fhir_visit_takes_less_on_chain_than_its_plaintext() {
+    let (plaintext, sealed) = sizes(&[VISIT.into()]);
+    println!("indented, one section: {plaintext} bytes of FHIR are {sealed} on chain");
+    assert!(sealed < plaintext / 2);
+
+    let bundle: serde_json::Value = serde_json::from_str(VISIT).unwrap();
+    let (plaintext, sealed) = sizes(&[bundle.to_string()]);
+    println!("minified, one section: {plaintext} bytes of FHIR are {sealed} on chain");
+    assert!(sealed < plaintext);
+}
+
+#[test]
+fn so_does_one_whose_resources_are_sections_of_their_own() {
+    let bundle: serde_json::Value = serde_json::from_str(VISIT).unwrap();
+    let resources: Vec<_> = bundle["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| serde_json::to_string_pretty(&entry["resource"]).unwrap())
+        .collect();
+    let (plaintext, sealed) = sizes(&resources);
+    println!("{} sections: {plaintext} bytes of FHIR are {sealed} on chain", resources.len());
+    assert!(sealed < plaintext);
+}

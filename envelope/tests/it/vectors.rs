@@ -1,0 +1,396 @@
+//! The committed test vectors, `vectors/*.json`: what was once sealed opens for ever, in the library and in
+//! the second implementation, and what is deterministic comes out the same.
+//!
+//! To write them anew after a change of a format (which then needs a new suite, once there are
+//! chains in use): `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`.
+
+use std::{fs, path::PathBuf, str::FromStr};
+
+use codec::{Decode, Encode};
+use epione_envelope::{
+    account::{AccountKey, Scheme, Signer, verify},
+    grant::{AccessGrant, Expected, GrantTerms, GrantedSection},
+    keys::{ContentKey, PatientKey, SectionContext},
+    keystore::{self, ActorKeys, Cost},
+    object::{ObjectContext, Part, SealedObject},
+    profile::{ProfileBody, ProfileContext, Recipient},
+    record::{Description, Draft, DraftSection, Payload, Record, Salt, SectionKind, SignedDraft},
+    sealing::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
+};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, RecordId, RecordPointer,
+    access::{Purpose, SectionClass},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{
+        DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, VISIT, account_id, content, genesis, seal_draft,
+        section_context, signed,
+    },
+    oracle,
+};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name)
+}
+
+/// The committed vector; written first when asked to.
+fn vector(name: &str, make: impl FnOnce() -> Value) -> Value {
+    if writing() {
+        fs::create_dir_all(path("")).unwrap();
+        fs::write(path(name), format!("{:#}\n", make())).unwrap();
+    }
+    serde_json::from_str(&fs::read_to_string(path(name)).unwrap()).unwrap()
+}
+
+fn writing() -> bool {
+    std::env::var_os("EPIONE_WRITE_VECTORS").is_some()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn array<const N: usize>(value: &Value) -> [u8; N] {
+    bytes(value).try_into().unwrap()
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+fn context_json(context: &SectionContext) -> Value {
+    json!({
+        "genesis": hex::encode(context.genesis),
+        "hospital": context.hospital,
+        "patient": context.patient,
+        "record": context.record,
+        "section": context.section,
+    })
+}
+
+fn context(value: &Value) -> SectionContext {
+    SectionContext {
+        genesis: Hash::from(array::<32>(&value["genesis"])),
+        hospital: HospitalId(number(&value["hospital"]) as u16),
+        patient: parsed(&value["patient"]),
+        record: parsed(&value["record"]),
+        section: number(&value["section"]) as u16,
+    }
+}
+
+#[test]
+fn sealed_objects() {
+    let make = || {
+        let one = |length: usize| {
+            let (key, part, version) = ([0x41; 32], Part::Media, 1);
+            let section = section_context();
+            let (object_id, salt) = ([0x42; 16], [0x43; 32]);
+            let header = oracle::Header { object_id, chunk_bits: 12, length: length as u64, salt };
+            let context = ObjectContext { section, part, version };
+            let plaintext = content(length);
+            let (parameters, sealed) = oracle::seal(&key, &context, &header, &plaintext);
+            json!({
+                "content_key": hex::encode(key), "context": context_json(&section),
+                "part": part as u8, "version": version,
+                "object_id": hex::encode(object_id), "salt": hex::encode(salt),
+                "chunk_size": 4096, "plaintext": hex::encode(plaintext),
+                "parameters": hex::encode(parameters), "sealed": hex::encode(sealed),
+            })
+        };
+        [0, 1, 4096, 4097, 9000].map(one).into()
+    };
+    for vector in vector("sealed-object.json", make).as_array().unwrap() {
+        let key: [u8; 32] = array(&vector["content_key"]);
+        let section = context(&vector["context"]);
+        let context = ObjectContext { section, part: Part::Media, version: 1 };
+        let plaintext = bytes(&vector["plaintext"]);
+        let (parameters, sealed) = (bytes(&vector["parameters"]), bytes(&vector["sealed"]));
+
+        let object = SealedObject::decode_exactly(&[&parameters[..], &sealed].concat()).unwrap();
+        let opened = object.open(&ContentKey::from_bytes(key), &context).unwrap();
+        assert_eq!(*opened, plaintext);
+        assert_eq!(object.parameters().object_id(), &array(&vector["object_id"]));
+
+        let header = oracle::Header {
+            object_id: array(&vector["object_id"]),
+            chunk_bits: number(&vector["chunk_size"]).trailing_zeros() as u8,
+            length: plaintext.len() as u64,
+            salt: array(&vector["salt"]),
+        };
+        assert_eq!(oracle::seal(&key, &context, &header, &plaintext), (parameters, sealed));
+    }
+}
+
+#[test]
+fn wrapped_content_keys() {
+    let make = || {
+        let (patient_key, key) = ([0x51; 32], [0x52; 32]);
+        let section = section_context();
+        let wrapped = oracle::wrap(&patient_key, &key, &section);
+        json!({
+            "patient_key": hex::encode(patient_key), "content_key": hex::encode(key),
+            "context": context_json(&section), "wrapped": hex::encode(wrapped),
+        })
+    };
+    let vector = vector("wrapped-key.json", make);
+    let (patient_key, key) = (array(&vector["patient_key"]), array(&vector["content_key"]));
+    let (context, wrapped) = (context(&vector["context"]), bytes(&vector["wrapped"]));
+    let by_library =
+        PatientKey::from_bytes(patient_key).wrap(&ContentKey::from_bytes(key), &context);
+    assert_eq!(by_library.encode(), wrapped);
+    assert_eq!(oracle::unwrap(&patient_key, &wrapped, &context).unwrap(), key);
+}
+
+fn agent() -> AccountKey {
+    AccountKey::from_seed(Scheme::Ed25519, &[0x61; 32])
+}
+
+fn suite(value: &Value) -> SealingSuite {
+    SealingSuite::from_byte(number(value) as u8).unwrap()
+}
+
+#[test]
+fn wraps() {
+    let make = || {
+        let one = |suite: SealingSuite| {
+            let keys = SealingKeyPair::from_seed(suite, &[0x62; 32]);
+            let context = wrap_context();
+            let wrap = Wrap::seal(keys.public(), &context, b"patient key", &agent()).unwrap();
+            json!({
+                "suite": suite.byte(), "context": hex::encode(context.encode()),
+                "recipient_seed": hex::encode([0x62; 32]),
+                "recipient_key": hex::encode(keys.public().as_bytes()),
+                "sealer": hex::encode(agent().public()), "plaintext": "patient key",
+                "wrap": hex::encode(wrap.encode()),
+            })
+        };
+        [SealingSuite::XWing, SealingSuite::X25519].map(one).into()
+    };
+    for vector in vector("wrap.json", make).as_array().unwrap() {
+        let suite = suite(&vector["suite"]);
+        assert_eq!(bytes(&vector["context"]), wrap_context().encode());
+        let keys = SealingKeyPair::from_seed(suite, &array(&vector["recipient_seed"]));
+        assert_eq!(keys.public().as_bytes(), bytes(&vector["recipient_key"]));
+        let sealer = AccountId::new(array(&vector["sealer"]));
+        let encoded = bytes(&vector["wrap"]);
+        let wrap = Wrap::decode(&mut encoded.as_slice()).unwrap();
+        assert_eq!(wrap.encode(), encoded);
+        let opened = wrap.open(&keys, &wrap_context(), &sealer).unwrap();
+        let plaintext = vector["plaintext"].as_str().unwrap().as_bytes();
+        assert_eq!(*opened, plaintext);
+        let by_oracle = oracle::open_wrap(&keys, &wrap_context().encode(), &sealer, &encoded);
+        assert_eq!(by_oracle.unwrap(), plaintext);
+    }
+}
+
+fn wrap_context() -> WrapContext {
+    WrapContext {
+        genesis: genesis(),
+        hospital: HOSPITAL,
+        user: PATIENT,
+        subject: WrapSubject::PatientKey,
+        recipient: AccountId::new([0x63; 32]),
+    }
+}
+
+/// The fixture's visit with fixed salts and a fixed record.
+fn visit() -> Vec<Stated> {
+    let one = |salt: u8, kind, class, media_type: &str, content: Vec<u8>| {
+        let mut description = Description::of(media_type, "", &content).unwrap();
+        description.salt = Salt::from_bytes([salt; 32]);
+        Stated { section: DraftSection { kind, class, description }, content }
+    };
+    vec![
+        one(1, SectionKind::Summary, SectionClass::Private, FHIR, VISIT.into()),
+        one(2, SectionKind::Diagnosis, SectionClass::Shared, FHIR, b"{}".to_vec()),
+        one(3, SectionKind::Media, SectionClass::Private, "application/dicom", content(5000)),
+    ]
+}
+
+fn fixed_draft() -> Draft {
+    let sections = visit().into_iter().map(|stated| stated.section).collect();
+    let record = RecordId([0x71; 16]);
+    Draft { record, patient: PATIENT, hospital: HOSPITAL, author: DOCTOR, sections }
+}
+
+#[test]
+fn section_signatures() {
+    let author = AccountKey::from_seed(Scheme::Ed25519, &[0x72; 32]);
+    let make = || {
+        let draft = fixed_draft();
+        let leaves = draft.leaves();
+        json!({
+            "genesis": hex::encode(genesis()), "author_account": hex::encode(author.public()),
+            "leaves": leaves.iter().map(hex::encode).collect::<Vec<_>>(),
+            "signed_bytes": hex::encode(draft.authorship().signed_bytes(genesis(), &leaves)),
+            "signed_draft": draft.sign(genesis(), &author),
+        })
+    };
+    let vector = vector("signature.json", make);
+    let genesis = Hash::from(array::<32>(&vector["genesis"]));
+    let account = AccountId::new(array(&vector["author_account"]));
+    let json = vector["signed_draft"].to_string();
+    let signed = SignedDraft::from_json(json.as_bytes()).unwrap();
+    let leaves: Vec<_> = vector["leaves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|leaf| Hash::from(array::<32>(leaf)))
+        .collect();
+    assert_eq!(signed.draft.leaves(), leaves);
+    assert_eq!(oracle::leaves(&signed.draft), leaves);
+    let signed_bytes = bytes(&vector["signed_bytes"]);
+    assert_eq!(oracle::signed_bytes(genesis, &signed.draft, &leaves), signed_bytes);
+    assert_eq!(signed.verify(genesis, &account), Ok(()));
+    assert!(verify(&signed.signature, &signed_bytes, &account));
+    // Ed25519 is deterministic, so the author signs the same again.
+    assert_eq!(signed.draft.clone().sign(genesis, &author).signature, signed.signature);
+}
+
+#[test]
+fn records() {
+    let make = || {
+        let visit = visit();
+        let (record, stored) =
+            seal_draft(signed(&visit), &visit, &PatientKey::from_bytes([0x81; 32]));
+        json!({
+            "genesis": hex::encode(genesis()),
+            "author_account": hex::encode(account_id("doctor")),
+            "patient_key": hex::encode([0x81; 32]), "record": hex::encode(record.encode()),
+            "contents": visit.iter().map(|stated| hex::encode(&stated.content)).collect::<Vec<_>>(),
+            "media": hex::encode(stored),
+        })
+    };
+    let vector = vector("record.json", make);
+    let genesis = Hash::from(array::<32>(&vector["genesis"]));
+    let encoded = bytes(&vector["record"]);
+    let record = Record::decode_exactly(&encoded).unwrap();
+    assert_eq!(record.encode(), encoded);
+    let author = AccountId::new(array(&vector["author_account"]));
+    assert_eq!(record.verify(genesis, &author), Ok(()));
+    let patient_key: [u8; 32] = array(&vector["patient_key"]);
+    let stored = bytes(&vector["media"]);
+    for (index, expected) in (0..).zip(vector["contents"].as_array().unwrap()) {
+        let key = record.content_key(genesis, index, &PatientKey::from_bytes(patient_key)).unwrap();
+        let section = &record.sections()[usize::from(index)];
+        let wrapped = section.wrap.encode();
+        let context = record.context(genesis, index);
+        assert_eq!(oracle::unwrap(&patient_key, &wrapped, &context).unwrap(), key.as_bytes());
+        let content = match &section.payload {
+            Payload::Text(_) => record.open_text(genesis, index, &key).unwrap().1.to_vec(),
+            Payload::Media { manifest, .. } => {
+                let opener = record.open_media(genesis, index, &key).unwrap();
+                let opened = opener.open_whole(&stored).unwrap().to_vec();
+                let context = ObjectContext { section: context, part: Part::Media, version: 1 };
+                let parameters = manifest.parameters().encode();
+                let by_oracle = oracle::open(key.as_bytes(), &context, &parameters, &stored);
+                assert_eq!(by_oracle.as_ref(), Some(&opened));
+                opened
+            }
+        };
+        assert_eq!(content, bytes(expected));
+    }
+}
+
+fn terms() -> GrantTerms {
+    GrantTerms {
+        genesis: genesis(),
+        hospital: HOSPITAL,
+        patient: PATIENT,
+        requester: DOCTOR,
+        audience: AccountId::new([0x91; 32]),
+        purpose: Purpose::Treatment,
+        issued: 1_770_000_000_000,
+        expires: 1_770_000_600_000,
+        nonce: [0x92; 16],
+    }
+}
+
+#[test]
+fn grants() {
+    let make = || {
+        let pointer = RecordPointer { height: 7, index: 3 };
+        let section = GrantedSection { pointer, record: RecordId([0x93; 16]), section: 2 };
+        let keys = [(section, ContentKey::from_bytes([0x94; 32]))];
+        let recipient = SealingKeyPair::from_seed(SealingSuite::XWing, &[0x95; 32]);
+        let grant = AccessGrant::seal(terms(), &keys, recipient.public(), &agent()).unwrap();
+        json!({
+            "agent": hex::encode(agent().public()), "recipient_seed": hex::encode([0x95; 32]),
+            "grant": hex::encode(grant.encode()), "hash": hex::encode(grant.hash()),
+            "section": [7, 3, section.record, 2], "content_key": hex::encode([0x94; 32]),
+        })
+    };
+    let vector = vector("grant.json", make);
+    let encoded = bytes(&vector["grant"]);
+    let grant = AccessGrant::decode_exactly(&encoded).unwrap();
+    assert_eq!(grant.encode(), encoded);
+    assert_eq!(grant.hash().0, array(&vector["hash"]));
+    let agent = AccountId::new(array(&vector["agent"]));
+    let GrantTerms { genesis, hospital, patient, audience, nonce, issued: now, .. } = terms();
+    let expected =
+        Expected { genesis, hospital, agent: &agent, audience: &audience, patient, nonce, now };
+    let keys = SealingKeyPair::from_seed(SealingSuite::XWing, &array(&vector["recipient_seed"]));
+    let opened = grant.open(&expected, &keys).unwrap();
+    let (section, key) = &opened[0];
+    let shown =
+        json!([section.pointer.height, section.pointer.index, section.record, section.section]);
+    assert_eq!(shown, vector["section"]);
+    assert_eq!(key.as_bytes(), &array(&vector["content_key"]));
+
+    let (clear, wrap) = encoded.split_at(1 + terms().encoded_size() + 1 + section.encoded_size());
+    let context = oracle::grant_context(&terms(), clear);
+    assert_eq!(oracle::open_wrap(&keys, &context, &agent, wrap).unwrap(), key.as_bytes());
+}
+
+#[test]
+fn profiles() {
+    let hospital = SealingKeyPair::from_seed(SealingSuite::XWing, &[0xa1; 32]);
+    let patient = SealingKeyPair::from_seed(SealingSuite::X25519, &[0xa2; 32]);
+    let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: PATIENT };
+    let make = || {
+        let account = AccountId::new([0xa3; 32]);
+        let user = Recipient { account: &account, key: patient.public() };
+        let key = PatientKey::from_bytes([0xa4; 32]);
+        let body =
+            ProfileBody::for_patient(&context, "Zoë", &key, user, hospital.public(), &agent());
+        json!({
+            "genesis": hex::encode(genesis()), "hospital": HOSPITAL, "user": PATIENT,
+            "agent": hex::encode(agent().public()), "name": "Zoë",
+            "hospital_seed": hex::encode(hospital.seed()), "hospital_suite": hospital.suite().byte(),
+            "patient_seed": hex::encode(patient.seed()), "patient_suite": patient.suite().byte(),
+            "patient_key": hex::encode([0xa4; 32]), "body": hex::encode(body.unwrap().encode()),
+        })
+    };
+    let vector = vector("profile.json", make);
+    let encoded = bytes(&vector["body"]);
+    let body = ProfileBody::decode_exactly(&encoded).unwrap();
+    assert_eq!(body.encode(), encoded);
+    let agent = AccountId::new(array(&vector["agent"]));
+    let key = body.patient_key_for_hospital(&context, &hospital, &agent).unwrap();
+    assert_eq!(key.as_bytes(), &array(&vector["patient_key"]));
+    let key = body.patient_key_for_patient(&context, &patient, &agent).unwrap();
+    assert_eq!(body.name_with_patient_key(&context, &key).unwrap(), vector["name"]);
+}
+
+#[test]
+fn keystores() {
+    let keys = ActorKeys {
+        account: AccountKey::from_seed(Scheme::Sr25519, &[0xb1; 32]),
+        sealing: SealingKeyPair::from_seed(SealingSuite::XWing, &[0xb2; 32]),
+    };
+    let path = path("keystore.json");
+    if writing() {
+        let _ = fs::remove_file(&path);
+        keystore::save(&keys, &path, "correct horse battery staple", Cost::Fast).unwrap();
+    }
+    let loaded = keystore::load(&path, "correct horse battery staple").unwrap();
+    assert_eq!(loaded.public(), keys.public());
+    assert_eq!(keystore::read_public(&path).unwrap(), keys.public());
+    assert_eq!(loaded.account(), keys.account());
+}

@@ -1,0 +1,78 @@
+//! Which chain a node joins: a preset of its runtime, or a file.
+
+use std::{fs, path::Path};
+
+use epione_runtime::{WASM_BINARY, genesis};
+use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
+use serde_json::{Value, json};
+
+pub type ChainSpec = GenericChainSpec;
+
+/// Where a plain chain specification holds the runtime, as a JSON pointer.
+const CODE: &str = "/genesis/runtimeGenesis";
+
+/// The specification named by `--chain`: `dev`, `local`, or a path to a file.
+///
+/// A plain file that carries no runtime gets this node's own.
+pub fn load(id: &str) -> Result<ChainSpec, String> {
+    match id {
+        "" => Err(
+            "no chain is named: give --chain local, --chain <path to a specification>, or --dev"
+                .into(),
+        ),
+        genesis::DEV | genesis::LOCAL => preset(id, code()?),
+        path => from_file(Path::new(path)),
+    }
+}
+
+/// A preset's specification, pretty, without its runtime: what chain-specs/ holds. The runtime is a
+/// megabyte that changes with every build, so it could be compared with nothing.
+pub fn without_code(id: &str) -> Result<String, String> {
+    let mut spec: Value = serde_json::from_str(&preset(id, &[])?.as_json(false)?)
+        .map_err(|error| error.to_string())?;
+    if let Some(Value::Object(genesis)) = spec.pointer_mut(CODE) {
+        genesis.remove("code");
+    }
+    serde_json::to_string_pretty(&spec).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+fn preset(id: &str, code: &[u8]) -> Result<ChainSpec, String> {
+    let (name, kind) = match id {
+        genesis::DEV => ("Epione development", ChainType::Development),
+        _ => ("Epione local", ChainType::Local),
+    };
+    let patch =
+        genesis::preset(&id.into()).ok_or_else(|| format!("the runtime has no preset {id}"))?;
+    let patch = serde_json::from_slice(&patch).map_err(|error| error.to_string())?;
+    let mut properties = Properties::new();
+    properties.insert("ss58Format".into(), 42.into());
+    Ok(ChainSpec::builder(code, None)
+        .with_name(name)
+        .with_id(&format!("epione_{id}"))
+        .with_protocol_id("epione")
+        .with_chain_type(kind)
+        .with_properties(properties)
+        .with_genesis_config_patch(patch)
+        .build())
+}
+
+fn from_file(path: &Path) -> Result<ChainSpec, String> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        format!("cannot read the chain specification {}: {error}", path.display())
+    })?;
+    let wrong = |error: String| format!("{} is not a chain specification: {error}", path.display());
+    let mut spec: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    match spec.pointer_mut(CODE) {
+        Some(Value::Object(genesis)) if !genesis.contains_key("code") => {
+            genesis.insert("code".into(), json!(format!("0x{}", hex::encode(code()?))));
+            ChainSpec::from_json_bytes(spec.to_string().into_bytes()).map_err(wrong)
+        }
+        _ => ChainSpec::from_json_bytes(text.into_bytes()).map_err(wrong),
+    }
+}
+
+fn code() -> Result<&'static [u8], String> {
+    WASM_BINARY.ok_or_else(|| {
+        "this node was built without its runtime (SKIP_WASM_BUILD was set): build it again without".into()
+    })
+}

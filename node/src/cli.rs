@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Command, Parser, Subcommand};
+use epione_runtime::configs::BLOCK_BYTES;
+use sc_cli::{ChainSpec, SubstrateCli};
+
+/// Kilobytes of transactions that wait for a block, by default. The tenth of it that may wait for
+/// an earlier nonce still holds a hospital's announcements at their largest.
+const POOL_KBYTES: &str = "262144";
+/// Megabytes of an RPC message, by default: the largest block as JSON, whose hexadecimal doubles it,
+/// twice.
+const RPC_MEGABYTES: &str = "32";
+
+const _: () = assert!(32 * 1024 * 1024 >= 4 * BLOCK_BYTES);
+
+#[derive(Debug, Parser)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub subcommand: Option<Action>,
+
+    #[command(flatten)]
+    pub run: sc_cli::RunCmd,
+}
+
+/// What the node does instead of running.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)]
+pub enum Action {
+    /// Makes, inspects and inserts keys.
+    #[command(subcommand)]
+    Key(sc_cli::KeySubcommand),
+
+    /// Prints a chain specification.
+    BuildSpec(sc_cli::BuildSpecCmd),
+
+    /// Writes a chain specification to a file.
+    ExportChainSpec(sc_cli::ExportChainSpecCmd),
+
+    /// Writes the presets' chain specifications, without their runtime, to a folder.
+    ExportPresets(ExportPresets),
+
+    /// Prints how far the database has come.
+    ChainInfo(sc_cli::ChainInfoCmd),
+
+    /// Executes a block again.
+    CheckBlock(sc_cli::CheckBlockCmd),
+
+    /// Writes blocks to a file.
+    ExportBlocks(sc_cli::ExportBlocksCmd),
+
+    /// Reads blocks from a file, and executes them.
+    ImportBlocks(sc_cli::ImportBlocksCmd),
+
+    /// Takes back blocks that are not final.
+    Revert(sc_cli::RevertCmd),
+
+    /// Deletes the database.
+    PurgeChain(sc_cli::PurgeChainCmd),
+}
+
+#[derive(Debug, Args)]
+pub struct ExportPresets {
+    /// The folder, which is made if need be; `dev.json` and `local.json` in it are overwritten.
+    pub folder: PathBuf,
+}
+
+impl SubstrateCli for Cli {
+    fn impl_name() -> String {
+        "Epione node".into()
+    }
+
+    fn impl_version() -> String {
+        env!("CARGO_PKG_VERSION").into()
+    }
+
+    fn description() -> String {
+        "A hospital's validator on an Epione chain".into()
+    }
+
+    fn author() -> String {
+        env!("CARGO_PKG_AUTHORS").into()
+    }
+
+    fn support_url() -> String {
+        "see README.md of this project".into()
+    }
+
+    fn copyright_start_year() -> i32 {
+        2026
+    }
+
+    fn load_spec(&self, id: &str) -> Result<Box<dyn ChainSpec>, String> {
+        Ok(Box::new(crate::chain_spec::load(id)?))
+    }
+
+    /// The SDK's arguments, with the defaults that the largest bodies need and that let a worker
+    /// read the events of any finalised block.
+    fn setup_command(command: Command) -> Command {
+        command
+            .name("epione-node")
+            .version(Self::impl_version())
+            .author(Self::author())
+            .about(Self::description())
+            .propagate_version(true)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+            .mut_arg("pool_kbytes", |argument| argument.default_value(POOL_KBYTES))
+            .mut_arg("rpc_max_request_size", |argument| argument.default_value(RPC_MEGABYTES))
+            .mut_arg("rpc_max_response_size", |argument| argument.default_value(RPC_MEGABYTES))
+            .mut_arg("state_pruning", |argument| argument.default_value("archive-canonical"))
+    }
+}

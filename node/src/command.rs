@@ -1,0 +1,71 @@
+//! Does what the command line says.
+
+use std::fs;
+
+use epione_runtime::{OpaqueBlock as Block, genesis};
+use sc_cli::{Result, SubstrateCli};
+
+use crate::{
+    chain_spec,
+    cli::{Action, Cli, ExportPresets},
+    service::{self, Parts},
+};
+
+/// Parses the arguments and runs until done, or until a signal.
+pub fn run() -> Result<()> {
+    let cli = Cli::from_args();
+    match &cli.subcommand {
+        None => cli
+            .create_runner(&cli.run)?
+            .run_node_until_exit(|config| async move { service::start(config) })
+            .map_err(sc_cli::Error::Service),
+        Some(action) => act(&cli, action),
+    }
+}
+
+fn act(cli: &Cli, action: &Action) -> Result<()> {
+    match action {
+        Action::Key(command) => command.run(cli),
+        Action::BuildSpec(command) => cli
+            .create_runner(command)?
+            .sync_run(|config| command.run(config.chain_spec, config.network)),
+        Action::ExportChainSpec(command) => command.run(cli.load_spec(&command.chain)?),
+        Action::ExportPresets(command) => export_presets(command),
+        Action::ChainInfo(command) => {
+            cli.create_runner(command)?.sync_run(|config| command.run::<Block>(&config))
+        }
+        Action::PurgeChain(command) => {
+            cli.create_runner(command)?.sync_run(|config| command.run(config.database))
+        }
+        Action::CheckBlock(command) => cli.create_runner(command)?.async_run(|config| {
+            let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+            Ok((command.run(client, import_queue), task_manager))
+        }),
+        Action::ExportBlocks(command) => cli.create_runner(command)?.async_run(|config| {
+            let Parts { client, task_manager, .. } = service::parts(&config)?;
+            Ok((command.run(client, config.database), task_manager))
+        }),
+        Action::ImportBlocks(command) => cli.create_runner(command)?.async_run(|config| {
+            let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+            Ok((command.run(client, import_queue), task_manager))
+        }),
+        Action::Revert(command) => cli.create_runner(command)?.async_run(|config| {
+            let Parts { client, backend, task_manager, .. } = service::parts(&config)?;
+            let grandpa = Box::new(|client, _, blocks| {
+                sc_consensus_grandpa::revert(client, blocks)?;
+                Ok(())
+            });
+            Ok((command.run(client, backend, Some(grandpa)), task_manager))
+        }),
+    }
+}
+
+fn export_presets(command: &ExportPresets) -> Result<()> {
+    fs::create_dir_all(&command.folder)?;
+    for id in genesis::names() {
+        let path = command.folder.join(format!("{id}.json"));
+        fs::write(&path, chain_spec::without_code(&id)?)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! `liteBlocks_*`: committed lite blocks and records, with the records' own bytes.
+//!
+//! A reader gets entry and text in one round trip and never downloads a body for one record. All
+//! answers are read at the last finalised block: what a node indexed in a block that did not become
+//! final is never served.
+
+use std::sync::Arc;
+
+use epione_primitives::{
+    RecordPointer, UserId,
+    api::LiteBlocksApi as _,
+    block::Entry,
+    limits::MAX_HISTORY,
+    rpc::{
+        BODY_MISMATCH, BODY_NOT_HELD, HeaderReply, MAX_REPLY_BYTES, RecordReply, UNKNOWN_HEIGHT,
+        UNKNOWN_RECORD,
+    },
+};
+use epione_runtime::{Hash, OpaqueBlock as Block};
+use jsonrpsee::{
+    core::RpcResult,
+    proc_macros::rpc,
+    types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE},
+};
+use sc_client_api::BlockBackend;
+use sp_api::ProvideRuntimeApi;
+use sp_blockchain::HeaderBackend;
+
+#[rpc(server)]
+pub trait LiteBlocksApi {
+    /// Header and hashes of the committed lite block of this height, from 1.
+    #[method(name = "liteBlocks_header", blocking)]
+    fn header(&self, height: u32) -> RpcResult<HeaderReply>;
+
+    /// A committed record, with its own slice of the body.
+    #[method(name = "liteBlocks_record", blocking)]
+    fn record(&self, pointer: RecordPointer) -> RpcResult<RecordReply>;
+
+    /// A patient's records, newest first, from the latest or from before `before`. May hold fewer
+    /// than `limit`: go on from the last pointer until the answer is empty.
+    #[method(name = "liteBlocks_history", blocking)]
+    fn history(
+        &self,
+        user: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> RpcResult<Vec<RecordReply>>;
+}
+
+/// Answers from a client's finalised state and indexed bodies.
+pub struct LiteBlocks<Client> {
+    client: Arc<Client>,
+}
+
+impl<Client> LiteBlocks<Client> {
+    pub fn new(client: Arc<Client>) -> Self {
+        Self { client }
+    }
+}
+
+impl<Client> LiteBlocksApiServer for LiteBlocks<Client>
+where
+    Client: ProvideRuntimeApi<Block>
+        + HeaderBackend<Block>
+        + BlockBackend<Block>
+        + Send
+        + Sync
+        + 'static,
+    Client::Api: epione_primitives::api::LiteBlocksApi<Block>,
+{
+    fn header(&self, height: u32) -> RpcResult<HeaderReply> {
+        let (header, hashes) = self
+            .client
+            .runtime_api()
+            .header(self.finalized(), height)
+            .map_err(internal)?
+            .ok_or_else(|| unknown_height(height))?;
+        Ok(HeaderReply { header, hashes })
+    }
+
+    fn record(&self, pointer: RecordPointer) -> RpcResult<RecordReply> {
+        let (entry, body_hash) = self
+            .client
+            .runtime_api()
+            .record(self.finalized(), pointer)
+            .map_err(internal)?
+            .ok_or_else(|| unknown_record(pointer))?;
+        let body = self.body(body_hash)?;
+        reply(pointer, entry, &body)
+    }
+
+    fn history(
+        &self,
+        user: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> RpcResult<Vec<RecordReply>> {
+        let records = self
+            .client
+            .runtime_api()
+            .history(self.finalized(), user, before, limit.min(MAX_HISTORY))
+            .map_err(internal)?;
+        let mut replies = Vec::with_capacity(records.len());
+        let mut bytes = 0;
+        // A patient's records of one lite block follow each other, so one body at a time is enough.
+        let mut held: Option<(Hash, Vec<u8>)> = None;
+        for (pointer, entry, body_hash) in records {
+            bytes += entry.text.length as usize;
+            if bytes > MAX_REPLY_BYTES && !replies.is_empty() {
+                break;
+            }
+            let body = match held.take() {
+                Some((hash, body)) if hash == body_hash => body,
+                _ => self.body(body_hash)?,
+            };
+            replies.push(reply(pointer, entry, &body)?);
+            held = Some((body_hash, body));
+        }
+        Ok(replies)
+    }
+}
+
+impl<Client: HeaderBackend<Block> + BlockBackend<Block>> LiteBlocks<Client> {
+    fn finalized(&self) -> Hash {
+        self.client.info().finalized_hash
+    }
+
+    fn body(&self, hash: Hash) -> RpcResult<Vec<u8>> {
+        self.client.indexed_transaction(hash).map_err(internal)?.ok_or_else(|| {
+            refuse(
+                BODY_NOT_HELD,
+                format!("this node does not hold the body {hash:?}: it did not execute the block that carries it; ask another node, or sync this one in full"),
+            )
+        })
+    }
+}
+
+fn reply(pointer: RecordPointer, entry: Entry, body: &[u8]) -> RpcResult<RecordReply> {
+    let text = entry
+        .text
+        .end()
+        .and_then(|end| body.get(entry.text.offset as usize..end as usize))
+        .ok_or_else(|| {
+            refuse(
+                BODY_MISMATCH,
+                format!("the body is shorter than the range of record {pointer} in it"),
+            )
+        })?
+        .to_vec()
+        .into();
+    Ok(RecordReply { pointer, entry, text })
+}
+
+fn unknown_height(height: u32) -> ErrorObjectOwned {
+    refuse(UNKNOWN_HEIGHT, format!("no lite block of height {height} is committed and final"))
+}
+
+fn unknown_record(pointer: RecordPointer) -> ErrorObjectOwned {
+    refuse(UNKNOWN_RECORD, format!("no record {pointer} is committed and final"))
+}
+
+fn refuse(code: i32, message: String) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(code, message, None::<()>)
+}
+
+fn internal(error: impl std::fmt::Display) -> ErrorObjectOwned {
+    refuse(INTERNAL_ERROR_CODE, format!("the chain could not be read: {error}"))
+}

@@ -1,0 +1,47 @@
+//! The node's JSON-RPC methods beside those that every node has.
+
+use std::sync::Arc;
+
+use jsonrpsee::RpcModule;
+use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
+use sc_service::error::Error as ServiceError;
+use sp_core::traits::SpawnNamed;
+use substrate_frame_rpc_system::{System, SystemApiServer};
+
+use crate::{
+    finality::RpcParts,
+    lite_blocks::{LiteBlocks, LiteBlocksApiServer},
+    service::{FullClient, Pool},
+};
+
+/// What the methods read from.
+pub struct Parts {
+    pub client: Arc<FullClient>,
+    pub pool: Arc<Pool>,
+    pub finality: RpcParts,
+}
+
+/// All methods; those that run for long are given to `executor`.
+pub fn build(parts: &Parts, executor: Arc<dyn SpawnNamed>) -> Result<RpcModule<()>, ServiceError> {
+    let mut module = RpcModule::new(());
+    let finality = &parts.finality;
+    let taken =
+        |error: jsonrpsee::core::RegisterMethodError| ServiceError::Other(error.to_string());
+    module
+        .merge(System::new(parts.client.clone(), parts.pool.clone()).into_rpc())
+        .map_err(taken)?;
+    module
+        .merge(
+            Grandpa::new(
+                executor,
+                finality.authority_set.clone(),
+                finality.state.clone(),
+                finality.justifications.clone(),
+                finality.proofs.clone(),
+            )
+            .into_rpc(),
+        )
+        .map_err(taken)?;
+    module.merge(LiteBlocks::new(parts.client.clone()).into_rpc()).map_err(taken)?;
+    Ok(module)
+}

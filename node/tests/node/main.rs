@@ -1,0 +1,10 @@
+//! A real node, started as a process and spoken to over its RPC port.
+
+#![allow(clippy::unwrap_used)]
+
+mod chain_specs;
+mod lite_blocks;
+mod process;
+mod rpc;
+mod start;
+mod transactions;

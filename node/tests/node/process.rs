@@ -1,0 +1,75 @@
+//! A node as a process that ends with its test.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// How long a node may take to offer its RPC port.
+const START: Duration = Duration::from_secs(60);
+
+pub struct Node {
+    child: Child,
+    pub rpc_url: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+pub fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_epione-node"))
+}
+
+/// A development node on free loopback ports.
+pub fn development() -> Command {
+    let mut command = command();
+    command.args([
+        "--dev",
+        "--rpc-port=0",
+        "--listen-addr=/ip4/127.0.0.1/tcp/0",
+        "--no-mdns",
+        "--no-prometheus",
+        "--no-telemetry",
+    ]);
+    command
+}
+
+impl Node {
+    /// Starts a node and waits until it answers.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (address, found) = mpsc::channel();
+        let lines = log.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("Running JSON-RPC server: addr=") {
+                    let _ = address.send(rest.split(',').next().unwrap_or(rest).to_string());
+                }
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let mut node = Self { child, rpc_url: String::new(), log };
+        let address = found
+            .recv_timeout(START)
+            .unwrap_or_else(|_| panic!("the node did not start:\n{}", node.log()));
+        node.rpc_url = format!("ws://{address}");
+        node
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the node's log:\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Starting, and not starting.
+
+use std::{process::Output, time::Duration};
+
+use crate::{
+    process::{Node, command, development},
+    rpc::Rpc,
+};
+
+/// Slots until a block must be final.
+const PATIENCE: u32 = 10;
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_node_finalises_its_blocks() {
+    let node = Node::start(development());
+    let rpc = Rpc::connect(&node.rpc_url).await;
+    for _ in 0..PATIENCE {
+        if rpc.finalized().await.0 >= 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    panic!("nothing was final after {PATIENCE} slots:\n{}", node.log());
+}
+
+#[test]
+fn a_second_node_on_the_same_data_says_that_it_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let on_folder = || {
+        let mut command = development();
+        command.arg("--base-path").arg(folder.path());
+        command
+    };
+    let _first = Node::start(on_folder());
+    let second = on_folder().output().unwrap();
+    assert!(!second.status.success());
+    let said = stderr(&second);
+    assert!(said.contains("in use by another node"), "{said}");
+    assert!(said.contains("--base-path"), "{said}");
+}
+
+#[test]
+fn a_node_without_a_chain_says_how_to_name_one() {
+    let output = command().output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("--chain"), "{}", stderr(&output));
+}
+
+#[test]
+fn warp_sync_is_refused_since_it_would_lose_bodies() {
+    let output = development().arg("--sync=warp").output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("--sync full"), "{}", stderr(&output));
+}

@@ -1,0 +1,33 @@
+//! What a node says to transactions that the chain does not take.
+
+use epione_primitives::{AnnouncementId, UserId, refusal::Refusal};
+use epione_runtime::{Runtime, RuntimeCall};
+
+use crate::{
+    process::{Node, development},
+    rpc::{AGENT, Rpc, refusal},
+};
+
+fn approve() -> RuntimeCall {
+    pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(0) }.into()
+}
+
+fn custom(refusal: Refusal) -> (i32, String) {
+    (1010, format!("Invalid Transaction: \"Custom error: {}\"", refusal.code()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_wrong_roles_and_batched_bodies_hear_why() {
+    let node = Node::start(development());
+    let rpc = Rpc::connect(&node.rpc_url).await;
+    let stranger = rpc.finalize("//Eve", approve()).await;
+    assert_eq!(refusal(stranger), custom(Refusal::UnknownAccount));
+
+    let wrong_role = rpc.finalize("//Alice", approve()).await;
+    assert_eq!(refusal(wrong_role), custom(Refusal::CallNotForRole));
+
+    let update = pallet_profiles::Call::<Runtime>::update { user: UserId([1; 32]), body: vec![1] };
+    let batch = pallet_utility::Call::<Runtime>::batch { calls: vec![approve(), update.into()] };
+    let batched = rpc.finalize(AGENT, batch).await;
+    assert_eq!(refusal(batched), custom(Refusal::CallNotForBatch));
+}

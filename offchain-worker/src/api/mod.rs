@@ -1,0 +1,113 @@
+//! The HTTP API: what clients and other workers ask of this hospital. Routes and shapes are those of
+//! `epione_client::api`. The router is a function, so that tests run it in process.
+
+mod caller;
+mod grants;
+mod ingest;
+mod intake;
+mod limits;
+mod links;
+mod observe;
+mod openapi;
+mod problem;
+mod range;
+mod segments;
+mod serve;
+mod status;
+mod users;
+mod visits;
+
+pub use openapi::description;
+pub use problem::ApiError;
+pub use serve::{ServeError, serve};
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use url::Url;
+
+use crate::{
+    chain::{ChainCalls, ChainView},
+    config::Limits,
+    journal::{Journal, Nonces},
+    metrics::Metrics,
+    repair::Repair,
+    seal::Seal,
+    store::Store,
+};
+
+/// What the API works with.
+pub struct Services {
+    /// Under which clients reach this API.
+    pub public_url: Url,
+    pub view: Arc<dyn ChainView>,
+    pub calls: Arc<dyn ChainCalls>,
+    pub store: Store,
+    pub journal: Journal,
+    pub nonces: Nonces,
+    pub seal: Seal,
+    pub repair: Arc<dyn Repair>,
+    pub metrics: Metrics,
+    pub limits: Limits,
+}
+
+/// What every handler gets. Clones share it.
+#[derive(Clone)]
+pub struct AppState {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    services: Services,
+    links: links::Links,
+    slots: limits::Slots,
+    readiness: status::Readiness,
+}
+
+impl AppState {
+    pub fn new(services: Services) -> Self {
+        let links = links::Links::new(services.seal.derived_key(links::PURPOSE));
+        let slots = limits::Slots::new(&services.limits);
+        let readiness = status::Readiness::default();
+        Self { shared: Arc::new(Shared { services, links, slots, readiness }) }
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.shared.services
+    }
+}
+
+/// All routes.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/v1/visits", post(visits::submit))
+        .route("/v1/visits/{record}", get(visits::status))
+        .route("/v1/grants", post(grants::grant))
+        .route("/v1/segments/{hash}", get(segments::serve))
+        .route("/v1/users", post(users::register))
+        .route("/v1/relations", post(users::relate))
+        .route("/v1/relations/close", post(users::unrelate))
+        .route("/v1/info", get(status::info))
+        .route("/v1/openapi.json", get(openapi::serve))
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        // Every handler bounds what it reads by itself.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

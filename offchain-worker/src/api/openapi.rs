@@ -1,0 +1,73 @@
+//! The API's description, generated from the handlers and shapes. `docs/openapi.json` is its output.
+
+use axum::Json;
+use epione_client::api::Problem;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+};
+
+use super::{grants, segments, status, users, visits};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Epione off-chain worker",
+        description = "What clients and other workers ask of a hospital's worker."
+    ),
+    paths(
+        visits::submit,
+        visits::status,
+        grants::grant,
+        segments::serve,
+        users::register,
+        users::relate,
+        users::unrelate,
+        status::info,
+        status::alive,
+        status::ready,
+        status::metrics,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Signed)
+)]
+struct Description;
+
+/// Adds how requests are signed.
+struct Signed;
+
+impl Modify for Signed {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let explained = "SCALE of a MultiSignature, in hexadecimal, over genesis hash, hospital, method, \
+                         path with query, epione-digest, epione-time and epione-nonce, which are headers \
+                         too, as is epione-account. See epione_client::request.";
+        let header = ApiKeyValue::with_description("epione-signature", explained);
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("signed", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    }
+}
+
+/// The description of the API.
+pub fn description() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// `GET /v1/openapi.json`
+pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
+    Json(description())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_current() {
+        let committed = include_str!("../../../docs/openapi.json");
+        let current = description().to_pretty_json().unwrap();
+        assert!(
+            committed.trim_end() == current,
+            "docs/openapi.json is out of date: run `epione-worker openapi > docs/openapi.json`"
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! Errors as callers see them (RFC 9457): what happened and what to do, never internals, keys or
+//! health data. What an operator needs beyond that goes to the log.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use epione_client::api::Problem;
+use epione_primitives::access::Denial;
+
+use crate::{
+    chain::{CallError, ViewError},
+    journal::JournalError,
+    seal::SealingError,
+    store::StoreError,
+};
+
+const PREFIX: &str = "urn:epione:problem:";
+
+/// Seconds after which a caller may ask again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// A problem to answer with.
+#[derive(Debug)]
+pub struct ApiError(Box<Problem>);
+
+/// The problem's kind without its prefix, kept beside the answer for the metrics.
+#[derive(Clone)]
+pub(super) struct ProblemKind(pub String);
+
+impl ApiError {
+    pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: format!("{PREFIX}{kind}"),
+            title: title.into(),
+            status: status.as_u16(),
+            detail: Some(detail.into()),
+            denial: None,
+        }))
+    }
+
+    /// The one answer to everybody who is not known, whatever it is that does not fit.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "The request is not signed by an account that the chain knows",
+            "Sign each request anew with a registered account, for this hospital and chain, within \
+             60 seconds by this machine's clock (see the Date header).",
+        )
+    }
+
+    /// A policy's refusal, for registered users.
+    pub fn denied(denial: Denial) -> Self {
+        let mut error = Self::new(
+            StatusCode::FORBIDDEN,
+            "denied",
+            "The hospital's policies do not allow this",
+            "The denial says which conditions failed.",
+        );
+        error.0.denial = Some(denial);
+        error
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "This account may not do this", detail)
+    }
+
+    pub fn bad_request(kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, title, detail)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here", detail)
+    }
+
+    pub fn conflict(kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, title, detail)
+    }
+
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "More than is taken", detail)
+    }
+
+    pub fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "The worker has enough to do",
+            "Try again in a few seconds.",
+        )
+    }
+
+    pub fn timed_out() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timed-out",
+            "It took too long",
+            "Nothing was promised; look whether it was done, then try again.",
+        )
+    }
+
+    /// Something failed that the caller can do nothing about; `error` goes to the log.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chained(error), "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The worker failed",
+            "Nothing was acknowledged. Try again later, and tell the hospital's operator.",
+        )
+    }
+
+    fn unavailable(kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
+    }
+
+    fn storage(status: StatusCode, detail: &str) -> Self {
+        Self::new(status, "storage", "The hospital's storage takes nothing", detail)
+    }
+
+    #[cfg(test)]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+/// An error with its causes, for the log.
+pub(super) struct Chained<'a>(pub &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chained<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = ProblemKind(self.0.kind.trim_start_matches(PREFIX).to_owned());
+        let mut response = (status, Json(*self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response.extensions_mut().insert(kind);
+        response
+    }
+}
+
+impl From<ViewError> for ApiError {
+    fn from(error: ViewError) -> Self {
+        tracing::warn!(error = %Chained(&error), "the chain could not be read");
+        Self::unavailable(
+            "node",
+            "The hospital's node does not answer",
+            "Access is decided by the chain, so nothing was done. Try again later.",
+        )
+    }
+}
+
+impl From<CallError> for ApiError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(reason) => {
+                Self::conflict("chain-refused", "The chain did not do it", reason)
+            }
+            CallError::TimedOut => Self::timed_out(),
+            CallError::View(error) => error.into(),
+        }
+    }
+}
+
+impl From<JournalError> for ApiError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Full | JournalError::ReadOnly => {
+                tracing::error!(error = %Chained(&error), "the journal takes nothing");
+                Self::storage(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "Nothing was acknowledged. Tell the hospital's operator, then try again.",
+                )
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if error.needs_operator() {
+            tracing::error!(error = %Chained(&error), "the store takes nothing");
+            return Self::storage(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "Nothing was acknowledged. Tell the hospital's operator, then try again.",
+            );
+        }
+        tracing::warn!(error = %Chained(&error), "the store failed");
+        Self::storage(StatusCode::SERVICE_UNAVAILABLE, "Nothing was acknowledged. Try again later.")
+    }
+}
+
+impl From<SealingError> for ApiError {
+    fn from(error: SealingError) -> Self {
+        match error {
+            SealingError::View(error) => error.into(),
+            SealingError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+pub(super) async fn no_such_route() -> ApiError {
+    ApiError::not_found("The API has no such path.")
+}
+
+pub(super) async fn no_such_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "The path has no such method",
+        "See the API's description.",
+    )
+}

@@ -1,0 +1,247 @@
+//! Serving segments, to other hospitals and to whoever holds a temporary link. Every segment is checked
+//! against its name before a byte of it leaves; a damaged or missing one comes from another hospital
+//! first, or not at all.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{Path, Query, Request, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use epione_client::api::Problem;
+use epione_primitives::hospital::{Duty, HospitalStatus};
+use futures::stream;
+use tokio::sync::mpsc;
+
+use super::{
+    ApiError, AppState,
+    caller::Caller,
+    limits::{Slot, within},
+    links::LinkQuery,
+    range::{Requested, requested},
+};
+use crate::{repair::RepairError, store::StoreError};
+
+/// Bytes handed to the network at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A segment, for active hospitals' agents and holders of a temporary link. Checked before it is served.
+#[utoipa::path(
+    get,
+    path = "/v1/segments/{hash}",
+    operation_id = "segment",
+    tag = "records",
+    params(
+        ("hash" = String, Path, description = "BLAKE3 of the segment, in hexadecimal"),
+        ("range" = Option<String>, Header, description = "One range of bytes"),
+        ("expires" = Option<u64>, Query, description = "Of a temporary link"),
+        ("mac" = Option<String>, Query, description = "Of a temporary link")
+    ),
+    security(("signed" = [])),
+    responses(
+        (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn serve(
+    State(state): State<AppState>,
+    Path(hash): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let hash = parse(&hash)?;
+    let (bytes, slot) = within(state.limits.segment_timeout_ms, async {
+        let asker = authorise(&state, &parts, body, &hash).await?;
+        let slot = state.segment_slot().await?;
+        Ok((verified(&state, hash, asker).await?, slot))
+    })
+    .await?;
+    state.metrics.segments_served.inc();
+    let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    answer(&state, &hash, bytes, range, slot)
+}
+
+fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(hash, &mut bytes).map_err(|_| {
+        ApiError::bad_request(
+            "segment",
+            "That is not the name of a segment",
+            "A segment is named by 64 hexadecimal digits.",
+        )
+    })?;
+    Ok(bytes)
+}
+
+/// Who asks for a segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Hospital,
+    LinkHolder,
+}
+
+/// Lets holders of a link and active hospitals' agents through.
+async fn authorise(
+    state: &AppState,
+    parts: &Parts,
+    body: Body,
+    hash: &[u8; 32],
+) -> Result<Asker, ApiError> {
+    if parts.uri.query().is_some() {
+        return match Query::<LinkQuery>::try_from_uri(&parts.uri) {
+            Ok(Query(link)) if state.shared.links.opens(&link, hash, crate::now()) => {
+                Ok(Asker::LinkHolder)
+            }
+            _ => Err(ApiError::forbidden(
+                "The link has expired, or is not one of this worker's: ask for a new grant.",
+            )),
+        };
+    }
+    let caller = Caller::of_parts(state, parts).await?;
+    caller.body(body, 0).await?;
+    let not_agent = || {
+        ApiError::forbidden(
+            "Segments are for agents of active hospitals. Users fetch them by the links of a grant.",
+        )
+    };
+    let Some((hospital, Duty::Agent)) = caller.duty else {
+        return Err(not_agent());
+    };
+    match caller.state.hospital(hospital).await? {
+        Some(hospital) if hospital.status == HospitalStatus::Active => Ok(Asker::Hospital),
+        _ => Err(not_agent()),
+    }
+}
+
+/// The whole segment, checked; repaired first if need be.
+///
+/// Another hospital gets what is here, or nothing: it asks the others itself, and hospitals that asked
+/// each other in turn would wait for one another.
+async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Bytes, ApiError> {
+    match read(state, &hash).await {
+        Ok(bytes) => return Ok(bytes),
+        Err(StoreError::Damaged) => {
+            state.metrics.segments_damaged.inc();
+            tracing::error!(segment = hex::encode(hash), "a stored segment is damaged");
+            state.store.quarantine(&hash).await?;
+            if asker == Asker::Hospital {
+                let state = state.clone();
+                tokio::spawn(async move {
+                    if state.repair.repair(hash).await.is_ok() {
+                        state.metrics.segments_repaired.inc();
+                    }
+                });
+            }
+        }
+        Err(StoreError::Missing) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if asker == Asker::Hospital {
+        return Err(ApiError::not_found("This hospital does not hold the segment now."));
+    }
+    match state.repair.repair(hash).await {
+        Ok(()) => {}
+        Err(RepairError::UnknownSegment) => {
+            return Err(ApiError::not_found(
+                "No lite block that this hospital knows names the segment.",
+            ));
+        }
+        Err(RepairError::Store(error)) if error.needs_operator() => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, segment = hex::encode(hash), "a segment was not repaired");
+            return Err(unavailable());
+        }
+    }
+    let bytes = read(state, &hash).await.map_err(|_| unavailable())?;
+    state.metrics.segments_repaired.inc();
+    Ok(bytes)
+}
+
+async fn read(state: &AppState, hash: &[u8; 32]) -> Result<Bytes, StoreError> {
+    let segment = state.store.find(hash).await?.ok_or(StoreError::Missing)?;
+    state.store.read(&segment).await
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "segment-unavailable",
+        "The segment is not available now",
+        "It is missing or damaged here and could not be had from another hospital yet: try again \
+         later, or ask another hospital.",
+    )
+}
+
+fn answer(
+    state: &AppState,
+    hash: &[u8; 32],
+    bytes: Bytes,
+    range: Option<&str>,
+    slot: Slot,
+) -> Result<Response, ApiError> {
+    let whole = bytes.len();
+    let (status, part, content_range) = match requested(range, whole) {
+        Requested::Whole => (StatusCode::OK, bytes, None),
+        Requested::Part(part) => {
+            let shown = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
+            (StatusCode::PARTIAL_CONTENT, bytes.slice(part), Some(shown))
+        }
+        Requested::Unsatisfiable => {
+            let mut refused = ApiError::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range",
+                "The range begins after the segment's end",
+                format!("The segment has {whole} bytes."),
+            )
+            .into_response();
+            insert(&mut refused, header::CONTENT_RANGE, &format!("bytes */{whole}"));
+            return Ok(refused);
+        }
+    };
+    state.metrics.segment_bytes_served.inc_by(part.len() as u64);
+    let length = part.len().to_string();
+    let limit = Duration::from_millis(state.limits.segment_timeout_ms);
+    let mut response = (status, streamed(part, slot, limit)).into_response();
+    insert(&mut response, header::CONTENT_LENGTH, &length);
+    insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
+    insert(&mut response, header::ACCEPT_RANGES, "bytes");
+    insert(&mut response, header::ETAG, &format!("\"{}\"", hex::encode(hash)));
+    if let Some(shown) = content_range {
+        insert(&mut response, header::CONTENT_RANGE, &shown);
+    }
+    Ok(response)
+}
+
+fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// A body that gives its place back when it was sent, or when its receiver took too long.
+fn streamed(bytes: Bytes, slot: Slot, limit: Duration) -> Body {
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    tokio::spawn(async move {
+        let _slot = slot;
+        let late = sender.clone();
+        let mut rest = bytes;
+        let sent = async {
+            while !rest.is_empty() {
+                let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
+                if sender.send(Ok(chunk)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(limit, sent).await.is_err() {
+            late.try_send(Err(std::io::ErrorKind::TimedOut.into())).ok();
+        }
+    });
+    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
+}

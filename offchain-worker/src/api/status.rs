@@ -1,0 +1,140 @@
+//! Who answers here, and how it is: for people, load balancers and Prometheus.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use epione_client::api::{Problem, WorkerInfo};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use super::{ApiError, AppState, limits::within, problem::Chained};
+
+/// How long an answer about readiness holds, so that asking often costs the disk nothing.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// What the worker needs to do its work. Each part is `ok`, or says what is wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct Report {
+    node: String,
+    store: String,
+    journal: String,
+}
+
+impl Report {
+    fn is_ready(&self) -> bool {
+        [&self.node, &self.store, &self.journal].into_iter().all(|part| part == "ok")
+    }
+}
+
+/// The last report.
+#[derive(Default)]
+pub(super) struct Readiness(Mutex<Option<(Instant, Report)>>);
+
+/// Whose worker this is.
+#[utoipa::path(
+    get,
+    path = "/v1/info",
+    operation_id = "info",
+    tag = "worker",
+    responses(
+        (status = 200, description = "Who answers here", body = WorkerInfo),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInfo>, ApiError> {
+    within(state.limits.request_timeout_ms, async {
+        let _slot = state.request_slot()?;
+        let identity = state.view.identity().await?;
+        Ok(Json(WorkerInfo {
+            hospital: identity.hospital,
+            genesis: identity.genesis,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }))
+    })
+    .await
+}
+
+/// The process runs.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "alive",
+    tag = "worker",
+    responses((status = 200, description = "It does"))
+)]
+pub(super) async fn alive() -> &'static str {
+    "ok"
+}
+
+/// Whether the worker can take visits in, or what it lacks.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "ready",
+    tag = "worker",
+    responses(
+        (status = 200, description = "It can", body = Report),
+        (status = 503, description = "What it lacks", body = Report)
+    )
+)]
+pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
+    within(state.limits.request_timeout_ms, async {
+        let mut last = state.shared.readiness.0.lock().await;
+        let report = match &*last {
+            Some((at, report)) if at.elapsed() < FRESH => report.clone(),
+            _ => examine(&state).await,
+        };
+        *last = Some((Instant::now(), report.clone()));
+        let status =
+            if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Ok((status, Json(report)).into_response())
+    })
+    .await
+}
+
+async fn examine(state: &AppState) -> Report {
+    let node = async {
+        state.view.identity().await?;
+        state.view.finalised().await.map(drop)
+    };
+    let (node, store, journal) = tokio::join!(
+        node,
+        state.store.probe(),
+        state.journal.write(|tx| tx.pragma_update(None, "user_version", user_version(tx)?)),
+    );
+    Report { node: part(node), store: part(store), journal: part(journal) }
+}
+
+/// Writing what is there already shows that the journal takes writes.
+fn user_version(tx: &rusqlite::Connection) -> rusqlite::Result<i64> {
+    tx.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
+    match examined {
+        Ok(()) => "ok".into(),
+        Err(error) => {
+            tracing::warn!(error = %Chained(&error), "not ready");
+            error.to_string()
+        }
+    }
+}
+
+/// Counters, in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "worker",
+    responses((status = 200, description = "The counters", body = String))
+)]
+pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let text = state.metrics.render().map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}

@@ -1,0 +1,272 @@
+//! A chain in memory, which knows who is who and decides by a rule of thumb; and hospitals that may or
+//! may not have a segment.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use codec::{Decode, Encode};
+use epione_client::chain::Call;
+use epione_envelope::{account::Signer, keystore::ActorKeys};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, RecordPointer, Signature, UserId,
+    access::{AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, SectionClass},
+    block::{Entry, Header, Range, Segments},
+    hospital::{Duty, Hospital, HospitalStatus},
+    ports::HashedBody,
+    profile::{Period, Profile, Registration, RegistrationStatus, Role},
+};
+use futures::{FutureExt, future::BoxFuture, stream};
+
+use crate::{
+    chain::{Answer, CallError, ChainCalls, ChainView, FinalState, Identity, ViewError},
+    repair::{Repair, RepairError},
+    store::Store,
+};
+
+pub const HOSPITAL: HospitalId = HospitalId(3);
+pub const ELSEWHERE: HospitalId = HospitalId(4);
+
+pub fn genesis() -> Hash {
+    Hash::repeat_byte(0x6e)
+}
+
+#[derive(Default)]
+pub struct Facts {
+    pub accounts: HashMap<AccountId, UserId>,
+    pub profiles: HashMap<UserId, Profile>,
+    pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
+    pub hospitals: HashMap<HospitalId, Hospital>,
+    /// Professional and patient.
+    pub related: HashSet<(UserId, UserId)>,
+    pub bodies: HashMap<Hash, Vec<u8>>,
+    pub records: HashMap<RecordPointer, (Entry, Header, Vec<u8>)>,
+    pub calls: Vec<Call>,
+    pub refusal: Option<String>,
+    pub away: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct FakeChain(Arc<Mutex<Facts>>);
+
+impl FakeChain {
+    pub fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn add_hospital(&self, id: HospitalId, agent: &ActorKeys, governance: &ActorKeys) {
+        let hospital = Hospital {
+            name: b"A hospital".to_vec().try_into().unwrap(),
+            governance: governance.account(),
+            agent: agent.account(),
+            worker_url: Default::default(),
+            sealing_key: agent.sealing.public().as_bytes().to_vec().try_into().unwrap(),
+            tls_key: [0; 32],
+            status: HospitalStatus::Active,
+        };
+        self.facts().hospitals.insert(id, hospital);
+    }
+
+    /// As the profiles pallet does it, without its checks.
+    pub fn register(&self, hospital: HospitalId, user: UserId, profile: Profile, body: Vec<u8>) {
+        let body_hash = HashedBody::new(&body).hash();
+        let registration = Registration {
+            status: RegistrationStatus::Active,
+            periods: vec![Period { since: 0, until: None }].try_into().unwrap(),
+            version: 1,
+            body_hash,
+        };
+        let mut facts = self.facts();
+        facts.accounts.insert(profile.account.clone(), user);
+        facts.profiles.insert(user, profile);
+        facts.registrations.insert((hospital, user), registration);
+        facts.bodies.insert(body_hash, body);
+    }
+
+    /// Puts a record into a lite block of its own.
+    pub fn commit(
+        &self,
+        pointer: RecordPointer,
+        patient: UserId,
+        announcer: HospitalId,
+        record: &[u8],
+    ) {
+        let text = Range { offset: 0, length: record.len() as u32 };
+        let entry = Entry { patient, text, media: Range::default(), previous: None };
+        let header = Header {
+            height: pointer.height,
+            previous_lite: Hash::zero(),
+            previous_cloud: Hash::zero(),
+            announcer,
+            announcement: Default::default(),
+            time: 0,
+            records: 1,
+            body_hash: Hash::zero(),
+            body_bytes: record.len() as u32,
+            segments: Segments::default(),
+        };
+        self.facts().records.insert(pointer, (entry, header, record.to_vec()));
+    }
+
+    fn answer<T: Send + 'static>(&self, find: impl FnOnce(&mut Facts) -> T) -> Answer<'static, T> {
+        let mut facts = self.facts();
+        let answer = if facts.away { Err(ViewError::Away) } else { Ok(find(&mut facts)) };
+        async { answer }.boxed()
+    }
+}
+
+fn failed(condition: Condition) -> Decision {
+    let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
+    Decision::Deny(Denial::Failed(vec![policy]))
+}
+
+fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
+    let AccessRequest { requester, action, patient, hospital, class, .. } = *request;
+    let registered = |user| {
+        facts
+            .registrations
+            .get(&(hospital, user))
+            .is_some_and(|registration| registration.status == RegistrationStatus::Active)
+    };
+    let Some(profile) = facts.profiles.get(&requester) else {
+        return Decision::Deny(Denial::UnknownRequester);
+    };
+    if !facts.profiles.contains_key(&patient) {
+        return Decision::Deny(Denial::UnknownPatient);
+    }
+    if !registered(patient) {
+        return failed(Condition::PatientRegistered);
+    }
+    let allowed = match profile.role {
+        Role::Patient => requester == patient && action != Action::Submit,
+        Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
+        // Stands for those who may read what is shared.
+        Role::Researcher => class == SectionClass::Shared && action == Action::ReadText,
+        Role::Auditor => return Decision::Deny(Denial::NoPolicy { role: profile.role, action }),
+    };
+    if allowed {
+        Decision::Allow { version: 0, policy: b"treatment".to_vec() }
+    } else {
+        failed(Condition::Related(Default::default()))
+    }
+}
+
+impl ChainView for FakeChain {
+    fn identity(&self) -> Answer<'_, Identity> {
+        self.answer(|_| Identity { genesis: genesis(), hospital: HOSPITAL })
+    }
+
+    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
+        let state = self.clone();
+        self.answer(|_| Box::new(state) as Box<dyn FinalState>)
+    }
+
+    fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
+        self.answer(|facts| facts.bodies.get(&hash).cloned())
+    }
+
+    fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
+        self.answer(|facts| facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone()))
+    }
+}
+
+impl FinalState for FakeChain {
+    fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
+        self.answer(|facts| facts.hospitals.get(&id).cloned())
+    }
+
+    fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>> {
+        self.answer(|facts| {
+            facts.hospitals.iter().find_map(|(id, hospital)| {
+                if hospital.agent == *account {
+                    Some((*id, Duty::Agent))
+                } else {
+                    (hospital.governance == *account).then_some((*id, Duty::Governance))
+                }
+            })
+        })
+    }
+
+    fn user_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<UserId>> {
+        self.answer(|facts| facts.accounts.get(account).copied())
+    }
+
+    fn profile(&self, user: UserId) -> Answer<'_, Option<Profile>> {
+        self.answer(|facts| facts.profiles.get(&user).cloned())
+    }
+
+    fn registration(&self, hospital: HospitalId, user: UserId) -> Answer<'_, Option<Registration>> {
+        self.answer(|facts| facts.registrations.get(&(hospital, user)).cloned())
+    }
+
+    fn registrations(&self, user: UserId) -> Answer<'_, Vec<(HospitalId, Registration)>> {
+        self.answer(|facts| {
+            let of_user =
+                facts.registrations.iter().filter(|((_, registered), _)| *registered == user);
+            of_user.map(|((hospital, _), registration)| (*hospital, registration.clone())).collect()
+        })
+    }
+
+    fn decide<'a>(&'a self, request: &'a AccessRequest) -> Answer<'a, Decision> {
+        self.answer(|facts| decide(facts, request))
+    }
+
+    fn header(&self, height: u32) -> Answer<'_, Option<Header>> {
+        self.answer(|facts| {
+            let mut records = facts.records.iter();
+            records.find_map(|(at, (_, header, _))| (at.height == height).then(|| header.clone()))
+        })
+    }
+
+    fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>> {
+        self.answer(|facts| facts.records.get(&pointer).map(|(entry, _, _)| entry.clone()))
+    }
+}
+
+type RegisterArguments = (UserId, Role, AccountId, Hash, Option<Signature>, Vec<u8>);
+
+impl ChainCalls for FakeChain {
+    fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {
+        if let Some(reason) = self.facts().refusal.clone() {
+            return async { Err(CallError::Refused(reason)) }.boxed();
+        }
+        if call.name == "register" {
+            let (user, role, account, sealing_key_hash, _, body) =
+                RegisterArguments::decode(&mut call.arguments.as_slice()).unwrap();
+            let profile = Profile { role, account, sealing_key_hash, version: 1 };
+            self.register(HOSPITAL, user, profile, body);
+        }
+        self.facts().calls.push(call);
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// Another hospital's copies of segments.
+pub struct FakePeers {
+    pub store: Store,
+    pub copies: Mutex<HashMap<[u8; 32], bytes::Bytes>>,
+}
+
+impl Repair for FakePeers {
+    fn repair(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<(), RepairError>> {
+        async move {
+            let copy = self.copies.lock().unwrap().get(&segment).cloned();
+            let bytes = match copy {
+                Some(bytes) if bytes.is_empty() => return Err(RepairError::Unavailable),
+                Some(bytes) => bytes,
+                None => return Err(RepairError::UnknownSegment),
+            };
+            let segment =
+                epione_primitives::block::Segment { hash: segment, length: bytes.len() as u32 };
+            let source = stream::iter([Ok::<_, std::io::Error>(bytes)]);
+            self.store.put(&segment, source).await.map_err(|_| RepairError::Unavailable)
+        }
+        .boxed()
+    }
+}
+
+/// What a call's arguments encode to.
+pub fn arguments(of: impl Encode) -> Vec<u8> {
+    of.encode()
+}

@@ -1,0 +1,13 @@
+//! The API over real HTTP on a free port, with a real store, journal and envelope. Only the chain and
+//! the other hospitals are fakes.
+
+mod fake;
+mod grants;
+mod requests;
+mod segments;
+mod serving;
+mod status;
+mod uploads;
+mod users;
+mod visits;
+mod world;

@@ -1,0 +1,53 @@
+//! What operators and load balancers see.
+
+use std::{sync::Arc, time::Duration};
+
+use object_store::memory::InMemory;
+
+use super::{
+    fake::{HOSPITAL, genesis},
+    world::{Raw, Reply, World},
+};
+use crate::{config::Limits, store::faulty::Faulty};
+
+async fn get(world: &World, target: &str) -> Reply {
+    Raw::get(target).send_with(world, Default::default()).await
+}
+
+#[tokio::test]
+async fn a_worker_says_whose_it_is() {
+    let world = World::new().await;
+    let info = world.client(&world.doctor).info().await.unwrap();
+    assert_eq!((info.hospital, info.genesis), (HOSPITAL, genesis()));
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_lacking() {
+    let (backend, room, objects) = Faulty::with_room(1_000);
+    let world = World::with(backend, objects, Limits::default()).await;
+    assert_eq!(get(&world, "/healthz").await.status, 200);
+    let ready = get(&world, "/readyz").await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+
+    room.set(0);
+    world.chain.facts().away = true;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let lacking = get(&world, "/readyz").await;
+    assert_eq!(lacking.status, 503);
+    let report: serde_json::Value = serde_json::from_slice(&lacking.body).unwrap();
+    assert!(report["node"].as_str().unwrap().contains("node is away"), "{report}");
+    assert!(report["store"].as_str().unwrap().contains("full"), "{report}");
+    assert_eq!(report["journal"], "ok");
+    assert_eq!(get(&world, "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_not_by_id() {
+    let objects = Arc::new(InMemory::new());
+    let world = World::with(objects.clone(), objects, Limits::default()).await;
+    get(&world, "/v1/segments/00ff").await;
+    let metrics = get(&world, "/metrics").await;
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(text.contains(r#"route="/v1/segments/{hash}",status="400""#), "{text}");
+    assert!(!text.contains("00ff"));
+}

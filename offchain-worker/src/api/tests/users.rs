@@ -1,0 +1,162 @@
+//! What the governance has the agent do on chain.
+
+use epione_client::api::{RegisterUser, Relation};
+use epione_envelope::{
+    account::Signer,
+    profile::{ProfileBody, ProfileContext},
+    record::SectionKind,
+    sealing::SealingPublicKey,
+};
+use epione_primitives::{
+    UserId,
+    access::{RelationshipKind, SectionClass},
+    profile::{RegistrationStatus, Role},
+};
+
+use super::{
+    fake::{HOSPITAL, arguments, genesis},
+    world::{Actor, Raw, World},
+};
+
+fn registration_of(actor: &Actor, role: Role) -> RegisterUser {
+    RegisterUser {
+        user: None,
+        consent: None,
+        role,
+        account: actor.keys.account(),
+        sealing_key: hex::encode(actor.keys.sealing.public().as_bytes()),
+        name: "Jane Doe".into(),
+    }
+}
+
+fn body_of(world: &World, user: UserId) -> (Vec<u8>, ProfileBody, ProfileContext) {
+    let facts = world.chain.facts();
+    let bytes = facts.bodies[&facts.registrations[&(HOSPITAL, user)].body_hash].clone();
+    let body = ProfileBody::decode_exactly(&bytes).unwrap();
+    (bytes, body, ProfileContext { genesis: genesis(), hospital: HOSPITAL, user })
+}
+
+#[tokio::test]
+async fn governance_registers_a_patient_for_whom_a_visit_can_then_be_submitted() {
+    let world = World::new().await;
+    let jane = Actor::new("Jane");
+    let registered = world
+        .client(&world.governance)
+        .register(&registration_of(&jane, Role::Patient))
+        .await
+        .unwrap();
+    assert_eq!(registered.hospital, HOSPITAL);
+    let (bytes, body, context) = body_of(&world, registered.user);
+    assert!(!bytes.windows(4).any(|window| window == b"Jane"));
+    let agent = world.agent.keys.account();
+    let name = body.name_for_hospital(&context, &world.agent.keys.sealing, &agent).unwrap();
+    assert_eq!(name, "Jane Doe");
+    body.patient_key_for_patient(&context, &jane.keys.sealing, &agent).unwrap();
+
+    world.chain.facts().related.insert((world.doctor.user, registered.user));
+    let doctor = world.doctor.user;
+    let visit =
+        epione_client::submit::VisitBuilder::new(genesis(), registered.user, HOSPITAL, doctor)
+            .text(SectionKind::Summary, SectionClass::Private, "Well.")
+            .build(&world.doctor.account())
+            .await
+            .unwrap();
+    world.submit(&visit).await;
+}
+
+#[tokio::test]
+async fn nobody_but_the_hospital_s_governance_registers_or_relates() {
+    let world = World::new().await;
+    let user = registration_of(&Actor::new("Jane"), Role::Nurse);
+    for actor in [&world.doctor, &world.patient, &world.agent, &Actor::new("Bob")] {
+        let reply = Raw::post_json("/v1/users", &user).send(&world, actor).await;
+        assert_eq!(reply.refusal(), (403, "forbidden".into()));
+        let reply = Raw::post_json("/v1/relations", &user).send(&world, actor).await;
+        assert_eq!(reply.refusal(), (403, "forbidden".into()));
+    }
+    assert!(world.chain.facts().calls.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_registered_is_refused_before_anything_is_sealed() {
+    let world = World::new().await;
+    let good = registration_of(&Actor::new("Jane"), Role::Patient);
+    let taken = |actor: &Actor| RegisterUser { account: actor.keys.account(), ..good.clone() };
+    let cases = [
+        (RegisterUser { name: " ".into(), ..good.clone() }, 400, "name"),
+        (RegisterUser { name: "x".repeat(256), ..good.clone() }, 400, "name"),
+        (RegisterUser { sealing_key: "00".into(), ..good.clone() }, 400, "sealing-key"),
+        (RegisterUser { consent: Some("zz".into()), ..good.clone() }, 400, "consent"),
+        (taken(&world.doctor), 409, "account-taken"),
+        (taken(&world.other_agent), 409, "account-taken"),
+        (
+            RegisterUser { user: Some(world.patient.user), ..taken(&world.patient) },
+            409,
+            "registered",
+        ),
+    ];
+    for (user, status, kind) in cases {
+        let reply = Raw::post_json("/v1/users", &user).send(&world, &world.governance).await;
+        assert_eq!(reply.refusal(), (status, kind.to_owned()));
+    }
+    assert!(world.chain.facts().calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_patient_who_comes_back_keeps_the_patient_key() {
+    let world = World::new().await;
+    let patient = world.patient.clone();
+    let key_of = |world: &World| {
+        let (_, body, context) = body_of(world, patient.user);
+        let agent = world.agent.keys.account();
+        body.patient_key_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
+    };
+    let before = key_of(&world);
+    let key = (HOSPITAL, patient.user);
+    world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
+    let again =
+        RegisterUser { user: Some(patient.user), ..registration_of(&patient, Role::Patient) };
+    world.client(&world.governance).register(&again).await.unwrap();
+    assert_eq!(key_of(&world).as_bytes(), before.as_bytes());
+}
+
+#[tokio::test]
+async fn the_chain_s_refusal_is_passed_on_in_its_words() {
+    let world = World::new().await;
+    world.chain.facts().refusal = Some("Profiles::ConsentMissing".into());
+    let user = registration_of(&Actor::new("Jane"), Role::Doctor);
+    let reply = Raw::post_json("/v1/users", &user).send(&world, &world.governance).await;
+    assert_eq!(reply.refusal(), (409, "chain-refused".into()));
+    assert_eq!(reply.problem().detail.as_deref(), Some("Profiles::ConsentMissing"));
+}
+
+#[tokio::test]
+async fn relationships_are_opened_and_closed_by_the_agent() {
+    let world = World::new().await;
+    let (patient, professional) = (world.patient.user, world.doctor.user);
+    let kind = RelationshipKind::Treating;
+    let expires = Some(crate::now() + 60_000);
+    let relation = Relation { patient, professional, kind, expires };
+    let governance = world.client(&world.governance);
+    governance.relate(&relation).await.unwrap();
+    let closing = Relation { expires: None, ..relation.clone() };
+    governance.unrelate(&closing).await.unwrap();
+    let calls = world.chain.facts().calls.clone();
+    assert_eq!((calls[0].name, calls[1].name), ("relate", "unrelate"));
+    assert_eq!(calls[0].arguments, arguments((patient, professional, HOSPITAL, kind, expires)));
+    assert_eq!(calls[1].arguments, arguments((patient, professional, HOSPITAL, kind)));
+
+    let past = Relation { expires: Some(1), ..relation.clone() };
+    let reply = Raw::post_json("/v1/relations", &past).send(&world, &world.governance).await;
+    assert_eq!(reply.refusal(), (400, "expiry".into()));
+    let reply =
+        Raw::post_json("/v1/relations/close", &relation).send(&world, &world.governance).await;
+    assert_eq!(reply.refusal(), (400, "expiry".into()));
+}
+
+#[test]
+fn a_public_sealing_key_survives_its_hexadecimal() {
+    let jane = Actor::new("Jane");
+    let bytes = hex::decode(registration_of(&jane, Role::Patient).sealing_key).unwrap();
+    assert_eq!(&SealingPublicKey::from_bytes(&bytes).unwrap(), jane.keys.sealing.public());
+}

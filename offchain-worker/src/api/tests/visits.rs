@@ -1,0 +1,175 @@
+//! Visits that are taken in, and who hears of them.
+
+use std::sync::Arc;
+
+use epione_client::{api::VisitStage, worker::WorkerError};
+use epione_envelope::{keys::PatientKey, profile::ProfileContext, record::Record};
+use epione_primitives::{RecordId, block::Segment, limits::SEGMENT_BYTES};
+use object_store::memory::InMemory;
+
+use super::{
+    fake::{HOSPITAL, genesis},
+    world::{Form, Raw, World, noise},
+};
+use crate::{
+    config::Limits,
+    journal::{SealedVisit, visits},
+    store::{Store, faulty::Faulty},
+};
+
+pub async fn sealed(world: &World) -> Vec<SealedVisit> {
+    world
+        .journal
+        .read(|connection| {
+            let rows: Vec<i64> =
+                visits::queued(connection, 100)?.iter().map(|visit| visit.row).collect();
+            visits::sealed(connection, &rows)
+        })
+        .await
+        .unwrap()
+}
+
+fn patient_key(world: &World) -> PatientKey {
+    let facts = world.chain.facts();
+    let body_hash = facts.registrations[&(HOSPITAL, world.patient.user)].body_hash;
+    let body =
+        epione_envelope::profile::ProfileBody::decode_exactly(&facts.bodies[&body_hash]).unwrap();
+    let context =
+        ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: world.patient.user };
+    let agent = world.agent.account().id();
+    body.patient_key_for_patient(&context, &world.patient.keys.sealing, &agent).unwrap()
+}
+
+/// The content of a record's media section, from the stored segments.
+async fn media_of(world: &World, record: &Record, section: u16, key: &PatientKey) -> Vec<u8> {
+    let key = record.content_key(genesis(), section, key).unwrap();
+    let opener = record.open_media(genesis(), section, &key).unwrap();
+    let mut object = Vec::new();
+    for segment in record.sections()[usize::from(section)].segments() {
+        object.extend_from_slice(&world.store.read(segment).await.unwrap());
+    }
+    let layout = opener.layout();
+    let mut content = Vec::new();
+    for index in 0..layout.chunks() {
+        let span = |range: std::ops::Range<u64>| range.start as usize..range.end as usize;
+        let chunk = &object[span(layout.chunk(index).unwrap())];
+        let tag = object[span(layout.tag(index).unwrap())].try_into().unwrap();
+        content.extend_from_slice(&opener.open_chunk(index, chunk, &tag).unwrap());
+    }
+    content
+}
+
+#[tokio::test]
+async fn a_visit_is_sealed_stored_and_queued_before_it_is_acknowledged() {
+    let world = World::new().await;
+    let bytes = SEGMENT_BYTES as usize + 3_000_000;
+    let visit = world.visit(bytes).await;
+    let status = world.submit(&visit).await;
+    assert_eq!((status.record_id, status.stage), (visit.record_id(), VisitStage::Queued));
+
+    let sealed = sealed(&world).await;
+    let record = Record::decode_exactly(&sealed[0].record).unwrap();
+    record.verify(genesis(), &world.doctor.account().id()).unwrap();
+    assert_eq!(record.segments(), sealed[0].segments);
+    assert_eq!(sealed[0].segments.len(), 2);
+    let key = patient_key(&world);
+    let text = record.content_key(genesis(), 0, &key).unwrap();
+    let (_, text) = record.open_text(genesis(), 0, &text).unwrap();
+    assert_eq!(text.as_slice(), b"The patient coughs.");
+    assert_eq!(media_of(&world, &record, 1, &key).await, noise(bytes));
+
+    // Nothing readable is stored anywhere.
+    let all =
+        [sealed[0].record.clone(), world.store.read(&sealed[0].segments[0]).await.unwrap().into()];
+    assert!(!all.concat().windows(7).any(|window| window == b"patient"));
+    assert_eq!(world.object_names().await.len(), 2);
+}
+
+#[tokio::test]
+async fn those_concerned_see_how_far_a_visit_is_and_nobody_else_does() {
+    let world = World::new().await;
+    let visit = world.visit(1_000).await;
+    world.submit(&visit).await;
+    for actor in [&world.doctor, &world.patient, &world.governance] {
+        let status = world.client(actor).visit_status(visit.record_id()).await.unwrap();
+        assert_eq!(status.stage, VisitStage::Queued);
+    }
+    let unknown = world.client(&world.doctor).visit_status(RecordId([0; 16])).await.unwrap_err();
+    for actor in [&world.stranger, &world.agent, &world.other_agent] {
+        let error = world.client(actor).visit_status(visit.record_id()).await.unwrap_err();
+        assert_eq!(error.to_string(), unknown.to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_same_visit_again_gets_the_same_answer_and_is_stored_once() {
+    let world = World::new().await;
+    let visit = world.visit(100_000).await;
+    let first = world.submit(&visit).await;
+    let names = world.object_names().await;
+    let again = world.submit(&visit).await;
+    assert_eq!(again, first);
+    assert_eq!(world.object_names().await, names);
+    assert_eq!(sealed(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_uploads_of_one_visit_at_once_leave_one_visit() {
+    let world = World::new().await;
+    let visit = Arc::new(world.visit(3_000_000).await);
+    let client = world.client(&world.doctor);
+    let (first, second) =
+        tokio::join!(client.submit_visit(&visit, |_| {}), client.submit_visit(&visit, |_| {}));
+    assert_eq!(first.unwrap(), second.unwrap());
+    let sealed = sealed(&world).await;
+    assert_eq!(sealed.len(), 1);
+    assert_eq!(world.object_names().await.len(), sealed[0].segments.len());
+    for segment in &sealed[0].segments {
+        world.store.read(segment).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn another_visit_under_the_same_record_id_is_a_conflict() {
+    let world = World::new().await;
+    let first = world.visit(1_000).await;
+    world.submit(&first).await;
+    let mut second = world.visit(2_000).await;
+    second.request.record_id = first.record_id();
+    let form = Form::visit(&second.request).part("media-1", &noise(2_000)).end();
+    let reply = Raw::upload(form).send(&world, &world.doctor).await;
+    assert_eq!(reply.refusal(), (409, "record-id".into()));
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_and_the_visit_is_taken_once_there_is_room() {
+    let (backend, room, objects) = Faulty::with_room(SEGMENT_BYTES.into());
+    let world = World::with(backend, objects, Limits::default()).await;
+    let visit = world.visit(SEGMENT_BYTES as usize + 8_000_000).await;
+    let refused = world.client(&world.doctor).submit_visit(&visit, |_| {}).await.unwrap_err();
+    let WorkerError::Problem(problem) = refused else { panic!("{refused:?}") };
+    assert_eq!((problem.status, problem.kind.as_str()), (507, "urn:epione:problem:storage"));
+    world.assert_untouched().await;
+    room.set(u64::MAX);
+    world.submit(&visit).await;
+    assert_eq!(world.metrics.visits_refused.with_label_values(&["storage"]).get(), 1);
+}
+
+#[tokio::test]
+async fn acknowledged_segments_outlive_the_worker_on_a_real_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    let world = World::with(
+        Arc::new(backend.with_fsync(true)),
+        Arc::new(InMemory::new()),
+        Limits::default(),
+    )
+    .await;
+    world.submit(&world.visit(2_500_000).await).await;
+    let segments: Vec<Segment> = sealed(&world).await[0].segments.clone();
+    drop(world);
+    let store = Store::local(folder.path()).unwrap();
+    for segment in segments {
+        store.read(&segment).await.unwrap();
+    }
+}

@@ -1,0 +1,349 @@
+//! A worker that is up, a hospital's people, and requests as they or others might send them.
+
+use std::{collections::HashMap, net::TcpListener, sync::Arc};
+
+use axum_server::Handle;
+use bytes::Bytes;
+use codec::Encode;
+use epione_client::{
+    api::{Problem, VisitRequest},
+    request::{self, Target},
+    signer::Account,
+    submit::{Visit, VisitBuilder},
+    worker::WorkerClient,
+};
+use epione_envelope::{
+    account::Signer,
+    development,
+    keys::PatientKey,
+    keystore::ActorKeys,
+    profile::{ProfileBody, ProfileContext, Recipient},
+    record::SectionKind,
+};
+use epione_primitives::{
+    Moment, UserId,
+    access::SectionClass,
+    profile::{Profile, Role},
+};
+use http::{HeaderMap, Method};
+use object_store::{ObjectStore, memory::InMemory};
+use tempfile::TempDir;
+use url::Url;
+
+use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
+use crate::{
+    api::{AppState, Services, router},
+    config::Limits,
+    journal::{Journal, Nonces, visits},
+    metrics::Metrics,
+    seal::Seal,
+    store::Store,
+};
+
+/// Somebody with keys, and, if registered, an id.
+#[derive(Clone)]
+pub struct Actor {
+    pub keys: ActorKeys,
+    pub user: UserId,
+}
+
+impl Actor {
+    pub fn new(name: &str) -> Self {
+        let user = UserId(blake3::hash(name.as_bytes()).into());
+        Self { keys: development::keys(&format!("//{name}")).unwrap(), user }
+    }
+
+    pub fn account(&self) -> Account {
+        Account::from(&self.keys)
+    }
+}
+
+pub struct World {
+    pub chain: FakeChain,
+    pub store: Store,
+    /// What the store holds, if it is in memory.
+    pub objects: Arc<InMemory>,
+    pub journal: Journal,
+    pub metrics: Metrics,
+    pub peers: Arc<FakePeers>,
+    pub base: Url,
+    pub agent: Actor,
+    pub governance: Actor,
+    /// Related to the patient.
+    pub doctor: Actor,
+    /// Not related to anybody.
+    pub stranger: Actor,
+    pub patient: Actor,
+    /// Of another hospital.
+    pub other_agent: Actor,
+    pub folder: TempDir,
+    pub state: AppState,
+    handle: Handle<std::net::SocketAddr>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let objects = Arc::new(InMemory::new());
+        Self::with(objects.clone(), objects, Limits::default()).await
+    }
+
+    /// A worker over some storage, which keeps its objects in `objects`.
+    pub async fn with(
+        backend: Arc<dyn ObjectStore>,
+        objects: Arc<InMemory>,
+        limits: Limits,
+    ) -> Self {
+        let chain = FakeChain::default();
+        let (agent, governance) = (Actor::new("Alice//agent"), Actor::new("Alice"));
+        let (other_agent, other) = (Actor::new("Bob//agent"), Actor::new("Bob"));
+        chain.add_hospital(HOSPITAL, &agent.keys, &governance.keys);
+        chain.add_hospital(ELSEWHERE, &other_agent.keys, &other.keys);
+        let store = Store::over(backend);
+        let journal = Journal::in_memory().await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let peers = Arc::new(FakePeers { store: store.clone(), copies: HashMap::new().into() });
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let view = Arc::new(chain.clone());
+        let state = AppState::new(Services {
+            public_url: base.clone(),
+            view: view.clone(),
+            calls: view.clone(),
+            store: store.clone(),
+            journal: journal.clone(),
+            nonces: Nonces::in_memory().await.unwrap(),
+            seal: Seal::new(agent.keys.clone(), view),
+            repair: peers.clone(),
+            metrics: metrics.clone(),
+            limits,
+        });
+        let handle = Handle::new();
+        let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
+        tokio::spawn(server.serve(router(state.clone()).into_make_service()));
+        let world = Self {
+            chain,
+            store,
+            objects,
+            journal,
+            metrics,
+            peers,
+            base,
+            agent,
+            governance,
+            doctor: Actor::new("Doctor"),
+            stranger: Actor::new("Stranger"),
+            patient: Actor::new("Patient"),
+            other_agent,
+            folder: tempfile::tempdir().unwrap(),
+            state,
+            handle,
+        };
+        world.register(&world.doctor, Role::Doctor);
+        world.register(&world.stranger, Role::Doctor);
+        world.register(&world.patient, Role::Patient);
+        world.chain.facts().related.insert((world.doctor.user, world.patient.user));
+        world
+    }
+
+    pub fn register(&self, actor: &Actor, role: Role) {
+        let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: actor.user };
+        let account = actor.keys.account();
+        let user = Recipient { account: &account, key: actor.keys.sealing.public() };
+        let (hospital, agent) = (self.agent.keys.sealing.public(), &self.agent.keys);
+        let body = if role == Role::Patient {
+            let key = PatientKey::generate();
+            ProfileBody::for_patient(&context, "A person", &key, user, hospital, agent)
+        } else {
+            ProfileBody::for_professional(&context, "A person", user, hospital, agent)
+        };
+        let sealing_key_hash = actor.keys.sealing.public().hash();
+        let profile = Profile { role, account: account.clone(), sealing_key_hash, version: 1 };
+        self.chain.register(HOSPITAL, actor.user, profile, body.unwrap().encode());
+    }
+
+    pub fn client(&self, actor: &Actor) -> WorkerClient {
+        WorkerClient::new(&self.base, HOSPITAL, genesis(), actor.account()).unwrap()
+    }
+
+    pub fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn builder(&self) -> VisitBuilder {
+        VisitBuilder::new(genesis(), self.patient.user, HOSPITAL, self.doctor.user)
+    }
+
+    /// A text and a file of so many bytes.
+    pub async fn visit(&self, bytes: usize) -> Visit {
+        let content = noise(bytes);
+        self.builder()
+            .text(SectionKind::Summary, SectionClass::Private, "The patient coughs.")
+            .file(SectionKind::Media, SectionClass::Private, self.file("scan.bin", &content))
+            .text(SectionKind::Report, SectionClass::Shared, "{\"resourceType\":\"Observation\"}")
+            .build(&self.doctor.account())
+            .await
+            .unwrap()
+    }
+
+    /// Sends a visit that is expected to be taken in.
+    pub async fn submit(&self, visit: &Visit) -> epione_client::api::VisitStatus {
+        self.client(&self.doctor).submit_visit(visit, |_| {}).await.unwrap()
+    }
+
+    /// Names of all stored objects.
+    pub async fn object_names(&self) -> Vec<String> {
+        use futures::TryStreamExt;
+        let listed: Vec<_> = self.objects.list(None).try_collect().await.unwrap();
+        listed.into_iter().map(|meta| meta.location.to_string()).collect()
+    }
+
+    /// That a refused upload left neither segments nor a visit.
+    pub async fn assert_untouched(&self) {
+        assert_eq!(self.object_names().await, Vec::<String>::new());
+        let counts = self.journal.read(visits::counts).await.unwrap();
+        assert_eq!(counts, visits::StageCounts::default());
+        assert_eq!(self.journal.all_referenced(None, 10).await.unwrap(), []);
+    }
+}
+
+/// Bytes that do not compress.
+pub fn noise(bytes: usize) -> Vec<u8> {
+    let mut content = vec![0; bytes];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    content
+}
+
+/// A request that can be bent before it is sent.
+#[derive(Clone)]
+pub struct Raw {
+    pub method: Method,
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub time: Moment,
+    pub nonce: [u8; 16],
+    /// What the signature covers; the body's, if absent.
+    pub digest: Option<[u8; 32]>,
+}
+
+impl Raw {
+    pub fn new(method: Method, target: &str, body: impl Into<Bytes>) -> Self {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        Self {
+            method,
+            target: target.into(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            time: crate::now(),
+            nonce,
+            digest: None,
+        }
+    }
+
+    pub fn get(target: &str) -> Self {
+        Self::new(Method::GET, target, Bytes::new())
+    }
+
+    pub fn post_json(target: &str, json: &impl serde::Serialize) -> Self {
+        let mut raw = Self::new(Method::POST, target, serde_json::to_vec(json).unwrap());
+        raw.headers.insert("content-type", "application/json".parse().unwrap());
+        raw
+    }
+
+    pub fn upload(form: Form) -> Self {
+        let mut raw = Self::new(Method::POST, "/v1/visits", form.bytes);
+        let form = "multipart/form-data; boundary=XepioneX";
+        raw.headers.insert("content-type", form.parse().unwrap());
+        raw
+    }
+
+    /// The headers with those that sign for this hospital's worker.
+    pub fn signed(&self, by: &Actor) -> HeaderMap {
+        let target = Target {
+            genesis: genesis(),
+            hospital: HOSPITAL,
+            method: &self.method,
+            path_and_query: &self.target,
+        };
+        let digest = self.digest.unwrap_or_else(|| blake3::hash(&self.body).into());
+        let account = by.keys.account();
+        let mut headers = self.headers.clone();
+        headers.extend(request::sign(
+            &target,
+            &account,
+            digest,
+            self.time,
+            self.nonce,
+            |message| by.keys.sign(message),
+        ));
+        headers
+    }
+
+    pub async fn send(&self, to: &World, by: &Actor) -> Reply {
+        self.send_with(to, self.signed(by)).await
+    }
+
+    pub async fn send_with(&self, to: &World, headers: HeaderMap) -> Reply {
+        let url = to.base.join(&self.target).unwrap();
+        let request = reqwest::Client::new().request(self.method.clone(), url);
+        let response = request.headers(headers).body(self.body.clone()).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Reply { status, headers, body: response.bytes().await.unwrap() }
+    }
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub fn problem(&self) -> Problem {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Status and the problem's kind without its prefix.
+    pub fn refusal(&self) -> (u16, String) {
+        let problem = self.problem();
+        assert_eq!(problem.status, self.status);
+        (self.status, problem.kind.rsplit(':').next().unwrap().to_owned())
+    }
+}
+
+/// An upload's form, part by part.
+#[derive(Clone, Default)]
+pub struct Form {
+    pub bytes: Vec<u8>,
+}
+
+impl Form {
+    pub fn visit(visit: &VisitRequest) -> Self {
+        Self::default().part("visit", &serde_json::to_vec(visit).unwrap())
+    }
+
+    pub fn part(mut self, name: &str, content: &[u8]) -> Self {
+        let head = format!("--XepioneX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        self.bytes.extend_from_slice(head.as_bytes());
+        self.bytes.extend_from_slice(content);
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    pub fn end(mut self) -> Self {
+        self.bytes.extend_from_slice(b"--XepioneX--\r\n");
+        self
+    }
+}

@@ -1,0 +1,253 @@
+//! What the hospital's governance has the agent do on chain: register users, relate professionals to
+//! patients.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
+use codec::DecodeAll;
+use epione_client::{
+    api::{MAX_JSON_BYTES, Problem, RegisterUser, RegisteredUser, Relation},
+    chain::{
+        Call,
+        calls::{
+            profiles::{self, Registrant},
+            role_policies,
+        },
+    },
+};
+use epione_envelope::{profile::MAX_NAME_BYTES, sealing::SealingPublicKey};
+use epione_primitives::{
+    AccountId, Signature, UserId,
+    ports::HashedBody,
+    profile::{Registration, RegistrationStatus, Role},
+};
+
+use super::{ApiError, AppState, caller::Caller, limits::within};
+use crate::seal::Person;
+
+/// Registers a user at the hospital, for its governance. Answers when the registration is final.
+#[utoipa::path(
+    post,
+    path = "/v1/users",
+    operation_id = "registerUser",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = RegisterUser,
+    responses(
+        (status = 200, description = "Registered", body = RegisteredUser),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn register(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Json<RegisteredUser>, ApiError> {
+    within(state.limits.transaction_timeout_ms, async {
+        let _slot = state.request_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of_parts(&state, &parts).await?;
+        caller.ensure_governance()?;
+        let request: RegisterUser = caller.json(body, MAX_JSON_BYTES).await?;
+        Ok(Json(seal_and_register(&state, &caller, request).await?))
+    })
+    .await
+}
+
+async fn seal_and_register(
+    state: &AppState,
+    caller: &Caller,
+    request: RegisterUser,
+) -> Result<RegisteredUser, ApiError> {
+    let hospital = caller.identity.hospital;
+    let RegisterUser { user, consent, role, account, sealing_key, name } = request;
+    check_name(&name)?;
+    let sealing_key = parse_sealing_key(&sealing_key)?;
+    let consent = consent.as_deref().map(parse_signature).transpose()?;
+    let earlier = check_account(caller, user, &account).await?;
+    let user = match user {
+        Some(user) => user,
+        None => draw_user()?,
+    };
+    let person = Person {
+        user,
+        account: account.clone(),
+        sealing_key: sealing_key.clone(),
+        earlier,
+        is_patient: role == Role::Patient,
+        name,
+    };
+    let body = state.seal.seal_profile(caller.identity, person).await?;
+    let registrant = Registrant {
+        user,
+        role,
+        account: &account,
+        sealing_key_hash: sealing_key.hash(),
+        consent: consent.as_ref(),
+    };
+    state.calls.submit(profiles::register(&registrant, &body)).await?;
+    tracing::info!(%user, ?role, "a user is registered");
+    Ok(RegisteredUser { user, hospital, body_hash: HashedBody::new(&body).hash() })
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.trim().is_empty() || name.len() as u64 > MAX_NAME_BYTES {
+        return Err(ApiError::bad_request(
+            "name",
+            "The name is empty or too long",
+            format!("A name has 1 to {MAX_NAME_BYTES} bytes."),
+        ));
+    }
+    Ok(())
+}
+
+fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiError> {
+    hex::decode(digits).ok().and_then(|bytes| SealingPublicKey::from_bytes(&bytes).ok()).ok_or_else(
+        || {
+            ApiError::bad_request(
+                "sealing-key",
+                "That is not a public sealing key",
+                "Send suite byte and key in hexadecimal, as `epione keys show` prints them.",
+            )
+        },
+    )
+}
+
+fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
+    hex::decode(digits)
+        .ok()
+        .and_then(|bytes| Signature::decode_all(&mut bytes.as_slice()).ok())
+        .ok_or_else(|| {
+            ApiError::bad_request(
+                "consent",
+                "The consent is not a signature",
+                "Send the SCALE of the user's signature over the consent, in hexadecimal.",
+            )
+        })
+}
+
+/// Refuses accounts that belong to somebody else, before anything is sealed. Gives the user's earlier
+/// registration here.
+async fn check_account(
+    caller: &Caller,
+    user: Option<UserId>,
+    account: &AccountId,
+) -> Result<Option<Registration>, ApiError> {
+    let taken = |by: String| {
+        ApiError::conflict(
+            "account-taken",
+            "The account belongs to somebody already",
+            format!("It is the account of {by}. Each user has an account of their own."),
+        )
+    };
+    if let Some((hospital, _)) = caller.state.hospital_of(account).await? {
+        return Err(taken(format!("hospital {hospital}")));
+    }
+    match (caller.state.user_of(account).await?, user) {
+        (Some(owner), Some(user)) if owner == user => {}
+        (Some(owner), _) => return Err(taken(format!("user {owner}"))),
+        (None, _) => {}
+    }
+    let Some(user) = user else {
+        return Ok(None);
+    };
+    let earlier = caller.state.registration(caller.identity.hospital, user).await?;
+    match &earlier {
+        Some(registration) if registration.status != RegistrationStatus::Ended => {
+            Err(ApiError::conflict(
+                "registered",
+                "The user is registered here already",
+                "A registration that is suspended is reinstated, not repeated.",
+            ))
+        }
+        _ => Ok(earlier),
+    }
+}
+
+fn draw_user() -> Result<UserId, ApiError> {
+    let mut id = [0; 32];
+    getrandom::fill(&mut id).map_err(|error| ApiError::internal(&std::io::Error::from(error)))?;
+    Ok(UserId(id))
+}
+
+/// Relates a professional to a patient, for the hospital's governance. Answers when that is final.
+#[utoipa::path(
+    post,
+    path = "/v1/relations",
+    operation_id = "relate",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = Relation,
+    responses(
+        (status = 204, description = "Related"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn relate(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    change_relation(state, request, |caller, relation| {
+        let Relation { patient, professional, kind, expires } = relation;
+        if expires.is_some_and(|expires| expires <= crate::now()) {
+            return Err(ApiError::bad_request(
+                "expiry",
+                "The relationship would have expired already",
+                "Give a moment to come, as Unix time in milliseconds, or none.",
+            ));
+        }
+        let hospital = caller.identity.hospital;
+        Ok(role_policies::relate(patient, professional, hospital, kind, expires))
+    })
+    .await
+}
+
+/// Ends a relationship before it expires, for the hospital's governance.
+#[utoipa::path(
+    post,
+    path = "/v1/relations/close",
+    operation_id = "unrelate",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = Relation,
+    responses(
+        (status = 204, description = "No longer related"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn unrelate(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    change_relation(state, request, |caller, relation| {
+        let Relation { patient, professional, kind, expires } = relation;
+        if expires.is_some() {
+            return Err(ApiError::bad_request(
+                "expiry",
+                "A relationship is closed now",
+                "Leave the expiry out.",
+            ));
+        }
+        Ok(role_policies::unrelate(patient, professional, caller.identity.hospital, kind))
+    })
+    .await
+}
+
+async fn change_relation(
+    state: AppState,
+    request: Request,
+    call: impl FnOnce(&Caller, Relation) -> Result<Call, ApiError> + Send,
+) -> Result<StatusCode, ApiError> {
+    within(state.limits.transaction_timeout_ms, async {
+        let _slot = state.request_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of_parts(&state, &parts).await?;
+        caller.ensure_governance()?;
+        let relation: Relation = caller.json(body, MAX_JSON_BYTES).await?;
+        let call = call(&caller, relation)?;
+        state.calls.submit(call).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}

@@ -1,0 +1,131 @@
+//! Who needs which segment. What nobody needs becomes garbage and is deleted later; so a rejected
+//! block never takes a segment with it that a queued visit or a committed block still names.
+
+use codec::Encode;
+use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// Somebody who needs segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An upload that is under way; none outlives the process.
+    Upload(i64),
+    /// An acknowledged visit, until it is committed.
+    Visit(RecordId),
+    /// A lite block, its own or another hospital's: while its ballot is open, and for good once it
+    /// is committed.
+    Announcement(AnnouncementId),
+}
+
+const UPLOAD: u8 = 0;
+
+impl Owner {
+    fn columns(self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Upload(id) => (UPLOAD, id.encode()),
+            Self::Visit(id) => (1, id.encode()),
+            Self::Announcement(id) => (2, id.encode()),
+        }
+    }
+}
+
+/// Makes an owner need segments. Where any of them has no owner yet, [`super::Journal::reference`]
+/// must be used, which keeps the sweep out.
+pub fn add(tx: &Connection, owner: Owner, segments: &[Segment]) -> rusqlite::Result<()> {
+    let (kind, owner) = owner.columns();
+    let mut insert = tx.prepare_cached(
+        "INSERT OR IGNORE INTO segment_references (segment, length, kind, owner) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut keep = tx.prepare_cached("DELETE FROM garbage WHERE segment = ?1")?;
+    for segment in segments {
+        insert.execute(params![segment.hash, segment.length, kind, owner])?;
+        keep.execute([segment.hash])?;
+    }
+    Ok(())
+}
+
+/// Ends all needs of an owner.
+pub fn release(tx: &Connection, owner: Owner, now: Moment) -> rusqlite::Result<()> {
+    let segments = of(tx, owner)?;
+    let (kind, owner) = owner.columns();
+    tx.prepare_cached("DELETE FROM segment_references WHERE kind = ?1 AND owner = ?2")?
+        .execute(params![kind, owner])?;
+    let mut discard = tx.prepare_cached(
+        "INSERT OR IGNORE INTO garbage (segment, since) SELECT ?1, ?2
+         WHERE NOT EXISTS (SELECT 1 FROM segment_references WHERE segment = ?1)",
+    )?;
+    for segment in segments {
+        discard.execute(params![segment.hash, now as i64])?;
+    }
+    Ok(())
+}
+
+/// Ends the needs of uploads that an earlier process did not finish.
+pub(super) fn release_uploads(tx: &Connection, now: Moment) -> rusqlite::Result<()> {
+    tx.execute(
+        "INSERT OR IGNORE INTO garbage (segment, since) SELECT segment, ?1 FROM segment_references AS r
+         WHERE kind = ?2 AND NOT EXISTS
+             (SELECT 1 FROM segment_references WHERE segment = r.segment AND kind <> ?2)",
+        params![now as i64, UPLOAD],
+    )?;
+    tx.execute("DELETE FROM segment_references WHERE kind = ?1", [UPLOAD])?;
+    Ok(())
+}
+
+fn segment(row: &Row<'_>) -> rusqlite::Result<Segment> {
+    Ok(Segment { hash: row.get(0)?, length: row.get(1)? })
+}
+
+/// The segments that an owner needs, ascending by hash.
+pub fn of(connection: &Connection, owner: Owner) -> rusqlite::Result<Vec<Segment>> {
+    let (kind, owner) = owner.columns();
+    connection
+        .prepare_cached(
+            "SELECT segment, length FROM segment_references WHERE kind = ?1 AND owner = ?2
+             ORDER BY segment",
+        )?
+        .query_map(params![kind, owner], segment)?
+        .collect()
+}
+
+/// The segment of a hash, if anybody needs it.
+pub fn find(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<Segment>> {
+    connection
+        .prepare_cached(
+            "SELECT segment, length FROM segment_references WHERE segment = ?1 LIMIT 1",
+        )?
+        .query_row([hash], segment)
+        .optional()
+}
+
+/// Segments that anybody needs, ascending by hash, from after `after` on.
+pub fn all(
+    connection: &Connection,
+    after: Option<[u8; 32]>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Segment>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT segment, length FROM segment_references
+             WHERE ?1 IS NULL OR segment > ?1 ORDER BY segment LIMIT ?2",
+        )?
+        .query_map(params![after.map(Vec::from), limit], segment)?
+        .collect()
+}
+
+/// Segments that nobody has needed since `before`, oldest first.
+pub(super) fn garbage(
+    connection: &Connection,
+    before: Moment,
+    limit: u32,
+) -> rusqlite::Result<Vec<[u8; 32]>> {
+    connection
+        .prepare_cached("SELECT segment FROM garbage WHERE since <= ?1 ORDER BY since LIMIT ?2")?
+        .query_map(params![before as i64, limit], |row| row.get(0))?
+        .collect()
+}
+
+pub(super) fn forget_garbage(tx: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM garbage WHERE segment = ?1")?.execute([hash])?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The journal's tables. Each migration is one step, never changed once released.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::JournalError;
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE visits (
+        row INTEGER PRIMARY KEY,
+        record_id BLOB NOT NULL UNIQUE,
+        patient BLOB NOT NULL,
+        author BLOB NOT NULL,
+        fingerprint BLOB NOT NULL,
+        record BLOB,
+        record_bytes INTEGER NOT NULL,
+        segments BLOB NOT NULL,
+        segment_count INTEGER NOT NULL,
+        media_bytes INTEGER NOT NULL,
+        stage INTEGER NOT NULL,
+        batch INTEGER,
+        position INTEGER,
+        announcement INTEGER,
+        height INTEGER,
+        queued_at INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        last_failure TEXT
+    ) STRICT;
+    CREATE INDEX visits_by_stage ON visits (stage, row);
+    CREATE UNIQUE INDEX visits_by_batch ON visits (batch, position) WHERE batch IS NOT NULL;
+    CREATE TABLE segment_references (
+        segment BLOB NOT NULL,
+        length INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        owner BLOB NOT NULL,
+        PRIMARY KEY (segment, kind, owner)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX references_by_owner ON segment_references (kind, owner);
+    CREATE TABLE garbage (
+        segment BLOB PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX garbage_by_age ON garbage (since);
+"];
+
+/// Sets a fresh connection up. `synchronous` is SQLite's word for when a commit is on disk.
+pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", synchronous)
+}
+
+/// Brings the tables to what this worker knows. Also takes the lock.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
+    let known = MIGRATIONS.len() as i64;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(JournalError::Newer { found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,64 @@
+//! Deletes what nobody has needed for a while.
+
+use epione_primitives::Moment;
+
+use super::{Journal, JournalError, Owner, references};
+use crate::store::{Store, StoreError};
+
+/// Segments deleted in one go.
+const BATCH: u32 = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Deletes segments that nobody has needed for `grace` milliseconds; returns how many.
+pub async fn sweep(
+    journal: &Journal,
+    store: &Store,
+    grace: u64,
+    now: Moment,
+) -> Result<u64, SweepError> {
+    let before = now.saturating_sub(grace);
+    let mut deleted = 0;
+    loop {
+        let garbage = journal.read(move |tx| references::garbage(tx, before, BATCH)).await?;
+        let last = garbage.len() < BATCH as usize;
+        for hash in garbage {
+            deleted += u64::from(discard(journal, store, hash).await?);
+        }
+        if last {
+            return Ok(deleted);
+        }
+    }
+}
+
+/// Ends all needs of an owner, and deletes at once what nobody else needs. For segments that nobody
+/// else can be about to need, as those of an upload.
+pub async fn discard_owner(
+    journal: &Journal,
+    store: &Store,
+    owner: Owner,
+    now: Moment,
+) -> Result<(), SweepError> {
+    let segments = journal.references_of(owner).await?;
+    journal.release(owner, now).await?;
+    for segment in segments {
+        discard(journal, store, segment.hash).await?;
+    }
+    Ok(())
+}
+
+async fn discard(journal: &Journal, store: &Store, hash: [u8; 32]) -> Result<bool, SweepError> {
+    let _custody = journal.shared.custody.lock().await;
+    let needed = journal.referenced(hash).await?.is_some();
+    if !needed {
+        store.delete(&hash).await?;
+    }
+    journal.write(move |tx| references::forget_garbage(tx, &hash)).await?;
+    Ok(!needed)
+}

@@ -1,0 +1,203 @@
+use epione_client::api::VisitStage;
+use epione_primitives::{
+    AccountId, AnnouncementId, RecordId, RecordPointer, UserId, block::Segment,
+};
+use futures::stream;
+
+use super::*;
+use crate::store::Store;
+
+fn segment(seed: u8) -> Segment {
+    Segment { hash: [seed; 32], length: 10 }
+}
+
+fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
+    NewVisit {
+        record_id: RecordId([seed; 16]),
+        patient: UserId([1; 32]),
+        author: UserId([2; 32]),
+        fingerprint: [seed; 32],
+        record: vec![seed; 100],
+        segments,
+        queued_at: 1_000 + u64::from(seed),
+    }
+}
+
+async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
+    let upload = journal.begin_upload();
+    journal.reference(upload, &visit.segments).await.unwrap();
+    let enqueued = journal.enqueue(visit, upload).await.unwrap();
+    journal.release(upload, 9_000).await.unwrap();
+    enqueued
+}
+
+async fn stage_of(journal: &Journal, seed: u8) -> VisitStage {
+    journal.visit(RecordId([seed; 16])).await.unwrap().unwrap().stage
+}
+
+async fn pack(journal: &Journal, batch: i64) -> usize {
+    journal
+        .write(move |tx| {
+            let rows: Vec<i64> = visits::queued(tx, 100)?.iter().map(|visit| visit.row).collect();
+            assert!(visits::set_packed(tx, &rows, batch, 2_000)?);
+            Ok(rows.len())
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_same_visit_again_is_known_and_another_is_a_conflict() {
+    let journal = Journal::in_memory().await.unwrap();
+    let first = queue(&journal, visit(1, vec![segment(1)])).await;
+    let Enqueued::New(first) = first else { panic!("{first:?}") };
+    // Sealed again, under other keys, with other segments.
+    let mut again = visit(1, vec![segment(2)]);
+    again.record = vec![9; 90];
+    again.queued_at = 5_000;
+    assert_eq!(queue(&journal, again).await, Enqueued::Known(first));
+    let mut other = visit(1, vec![]);
+    other.fingerprint = [7; 32];
+    assert_eq!(queue(&journal, other).await, Enqueued::Conflict);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [segment(1)]);
+}
+
+#[tokio::test]
+async fn a_visit_goes_from_queued_to_committed() {
+    let journal = Journal::in_memory().await.unwrap();
+    let mut arrivals = journal.arrivals();
+    queue(&journal, visit(1, vec![segment(1), segment(2)])).await;
+    queue(&journal, visit(2, vec![segment(3)])).await;
+    assert!(arrivals.has_changed().unwrap());
+    arrivals.mark_unchanged();
+    let queued = journal.read(|c| visits::queued(c, 100)).await.unwrap();
+    assert_eq!(
+        queued.iter().map(|v| (v.segments, v.media_bytes)).collect::<Vec<_>>(),
+        [(2, 20), (1, 10)]
+    );
+    assert_eq!(pack(&journal, 4).await, 2);
+    assert_eq!(stage_of(&journal, 2).await, VisitStage::Packed);
+    let sealed = journal.read(|c| visits::of_batch(c, 4)).await.unwrap();
+    assert_eq!(sealed[1].record, vec![2; 100]);
+    assert_eq!(sealed[0].segments, [segment(1), segment(2)]);
+
+    let announcement = AnnouncementId(8);
+    journal.write(move |tx| visits::set_announced(tx, 4, announcement, 3_000)).await.unwrap();
+    assert_eq!(stage_of(&journal, 1).await, VisitStage::Announced { announcement });
+    let held = [segment(1), segment(2), segment(3)];
+    let changed = journal
+        .write(move |tx| {
+            references::add(tx, Owner::Announcement(announcement), &held)?;
+            visits::set_committed(tx, 4, 5, 4_000)
+        })
+        .await
+        .unwrap();
+    assert_eq!(changed, 2);
+    assert_eq!(
+        stage_of(&journal, 2).await,
+        VisitStage::Committed { pointer: RecordPointer { height: 5, index: 1 } }
+    );
+    assert_eq!(journal.write(|tx| visits::set_committed(tx, 4, 5, 4_000)).await.unwrap(), 0);
+    assert_eq!(journal.write(|tx| visits::requeue(tx, 4, "late", 5_000)).await.unwrap(), 0);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), held);
+    assert_eq!(journal.all_referenced(Some([1; 32]), 1).await.unwrap(), [segment(2)]);
+    let counts = journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts { committed: 2, ..StageCounts::default() });
+}
+
+#[tokio::test]
+async fn a_rejected_batch_returns_to_the_queue_in_its_old_order_with_the_reason() {
+    let journal = Journal::in_memory().await.unwrap();
+    queue(&journal, visit(1, vec![segment(1)])).await;
+    pack(&journal, 1).await;
+    queue(&journal, visit(2, vec![])).await;
+    journal.write(|tx| visits::requeue(tx, 1, "rejected by 2 hospitals", 3_000)).await.unwrap();
+    let queued = journal.read(|c| visits::queued(c, 100)).await.unwrap();
+    assert_eq!(queued.iter().map(|v| v.record_id.0[0]).collect::<Vec<_>>(), [1, 2]);
+    let first = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
+    assert_eq!(first.last_failure.as_deref(), Some("rejected by 2 hospitals"));
+    assert_eq!(first.queued_at, 1_001);
+    assert_eq!(journal.referenced([1; 32]).await.unwrap(), Some(segment(1)));
+}
+
+#[tokio::test]
+async fn packing_a_visit_twice_is_refused() {
+    let journal = Journal::in_memory().await.unwrap();
+    queue(&journal, visit(1, vec![])).await;
+    pack(&journal, 1).await;
+    assert!(!journal.write(|tx| visits::set_packed(tx, &[1], 2, 0)).await.unwrap());
+}
+
+#[tokio::test]
+async fn acknowledged_visits_outlive_the_process_and_unfinished_uploads_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep/journal.sqlite");
+    let journal = Journal::open(&path).await.unwrap();
+    queue(&journal, visit(1, vec![segment(1)])).await;
+    let upload = journal.begin_upload();
+    journal.reference(upload, &[segment(1), segment(2)]).await.unwrap();
+    drop(journal);
+    let journal = Journal::open(&path).await.unwrap();
+    assert_eq!(stage_of(&journal, 1).await, VisitStage::Queued);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [segment(1)]);
+    let garbage = journal.read(|c| references::garbage(c, u64::MAX >> 1, 10)).await.unwrap();
+    assert_eq!(garbage, [[2; 32]]);
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out_and_told_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let _first = Journal::open(&path).await.unwrap();
+    assert!(matches!(Journal::open(&path).await, Err(JournalError::InUse)));
+}
+
+#[tokio::test]
+async fn a_journal_of_a_newer_worker_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let refused = Journal::open(&path).await.map(|_| ());
+    assert!(matches!(refused, Err(JournalError::Newer { found: 99, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_sweep_takes_only_what_nobody_has_needed_for_the_grace_period() {
+    let journal = Journal::in_memory().await.unwrap();
+    let store = Store::in_memory();
+    let mut segments = Vec::new();
+    for content in [&b"one"[..], b"two", b"three"] {
+        let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+        let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+        store.put(&segment, source).await.unwrap();
+        segments.push(segment);
+    }
+    let rejected = Owner::Announcement(AnnouncementId(1));
+    journal.reference(rejected, &segments).await.unwrap();
+    journal.reference(Owner::Visit(RecordId([1; 16])), &segments[..1]).await.unwrap();
+    journal.release(rejected, 1_000).await.unwrap();
+    assert_eq!(sweep(&journal, &store, 500, 1_400).await.unwrap(), 0);
+    // Needed again before its time was up.
+    journal.reference(Owner::Announcement(AnnouncementId(2)), &segments[1..2]).await.unwrap();
+    assert_eq!(sweep(&journal, &store, 500, 1_500).await.unwrap(), 1);
+    assert!(store.contains(&segments[0]).await.unwrap());
+    assert!(store.contains(&segments[1]).await.unwrap());
+    assert!(!store.contains(&segments[2]).await.unwrap());
+    assert_eq!(sweep(&journal, &store, 500, 9_999).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_nonce_counts_once_for_each_account_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("nonces.sqlite");
+    let (alice, bob) = (AccountId::new([1; 32]), AccountId::new([2; 32]));
+    let nonces = Nonces::open(&path).await.unwrap();
+    let now = 1_000_000;
+    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    assert!(nonces.first_use(&bob, [1; 16], now, now).await.unwrap());
+    drop(nonces);
+    let nonces = Nonces::open(&path).await.unwrap();
+    assert!(!nonces.first_use(&alice, [1; 16], now, now + 60_000).await.unwrap());
+    // By then the request is stale, and need not be remembered.
+    assert!(nonces.first_use(&alice, [1; 16], now, now + 60_001).await.unwrap());
+}

@@ -1,0 +1,327 @@
+//! The visits that this worker acknowledged, from queued to committed. Functions over a transaction,
+//! so that a task changes them together with its own tables.
+
+use codec::{DecodeAll, Encode};
+use epione_client::api::{VisitStage, VisitStatus};
+use epione_primitives::{AnnouncementId, Moment, RecordId, RecordPointer, UserId, block::Segment};
+use rusqlite::{
+    Connection, OptionalExtension, Row, ToSql, params,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+
+use super::references::{self, Owner};
+
+const QUEUED: u8 = 0;
+const PACKED: u8 = 1;
+const ANNOUNCED: u8 = 2;
+const COMMITTED: u8 = 3;
+
+/// A sealed visit to be queued.
+#[derive(Clone, Debug)]
+pub struct NewVisit {
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub author: UserId,
+    /// Tells a visit that is sent again from another under the same record id.
+    pub fingerprint: [u8; 32],
+    /// SCALE of the sealed record.
+    pub record: Vec<u8>,
+    pub segments: Vec<Segment>,
+    pub queued_at: Moment,
+}
+
+/// What became of a visit to be queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    New(Visit),
+    /// The same visit was acknowledged before.
+    Known(Visit),
+    /// Another visit has this record id.
+    Conflict,
+}
+
+/// What is known of a visit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub author: UserId,
+    pub fingerprint: [u8; 32],
+    pub stage: VisitStage,
+    pub queued_at: Moment,
+    /// When the stage was reached.
+    pub since: Moment,
+    pub last_failure: Option<String>,
+}
+
+impl From<Visit> for VisitStatus {
+    fn from(visit: Visit) -> Self {
+        Self {
+            record_id: visit.record_id,
+            stage: visit.stage,
+            queued_at: visit.queued_at,
+            since: visit.since,
+            last_failure: visit.last_failure,
+        }
+    }
+}
+
+/// A queued visit's sizes, from which a lite block is composed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedVisit {
+    pub row: i64,
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub record_bytes: u32,
+    pub segments: u32,
+    pub media_bytes: u64,
+    pub queued_at: Moment,
+}
+
+/// A visit as it goes into a lite block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedVisit {
+    pub row: i64,
+    pub record_id: RecordId,
+    pub patient: UserId,
+    /// SCALE of the sealed record.
+    pub record: Vec<u8>,
+    pub segments: Vec<Segment>,
+}
+
+/// How many visits there are in each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageCounts {
+    pub queued: u64,
+    pub packed: u64,
+    pub announced: u64,
+    pub committed: u64,
+}
+
+/// Segments in a column, as SCALE.
+struct SegmentList(Vec<Segment>);
+
+impl ToSql for SegmentList {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.encode().into())
+    }
+}
+
+impl FromSql for SegmentList {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Vec::decode_all(&mut value.as_blob()?).map(Self).map_err(|_| FromSqlError::InvalidType)
+    }
+}
+
+pub(super) fn enqueue(
+    tx: &Connection,
+    visit: &NewVisit,
+    upload: Owner,
+) -> rusqlite::Result<Enqueued> {
+    if let Some(known) = find(tx, visit.record_id)? {
+        return Ok(if known.fingerprint == visit.fingerprint {
+            Enqueued::Known(known)
+        } else {
+            Enqueued::Conflict
+        });
+    }
+    let media_bytes: u64 = visit.segments.iter().map(|segment| u64::from(segment.length)).sum();
+    tx.prepare_cached(
+        "INSERT INTO visits (record_id, patient, author, fingerprint, record, record_bytes, segments,
+             segment_count, media_bytes, stage, queued_at, since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+    )?
+    .execute(params![
+        visit.record_id.0,
+        visit.patient.0,
+        visit.author.0,
+        visit.fingerprint,
+        visit.record,
+        visit.record.len() as i64,
+        SegmentList(visit.segments.clone()),
+        visit.segments.len() as i64,
+        media_bytes as i64,
+        QUEUED,
+        visit.queued_at as i64,
+    ])?;
+    references::add(tx, Owner::Visit(visit.record_id), &visit.segments)?;
+    references::release(tx, upload, visit.queued_at)?;
+    find(tx, visit.record_id)?.map(Enqueued::New).ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+pub(super) fn find(connection: &Connection, id: RecordId) -> rusqlite::Result<Option<Visit>> {
+    connection
+        .prepare_cached(
+            "SELECT record_id, patient, author, fingerprint, stage, announcement, height, position,
+                 queued_at, since, last_failure
+             FROM visits WHERE record_id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Visit {
+                record_id: RecordId(row.get(0)?),
+                patient: UserId(row.get(1)?),
+                author: UserId(row.get(2)?),
+                fingerprint: row.get(3)?,
+                stage: stage(row)?,
+                queued_at: moment(row, 8)?,
+                since: moment(row, 9)?,
+                last_failure: row.get(10)?,
+            })
+        })
+        .optional()
+}
+
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Moment> {
+    Ok(row.get::<_, i64>(column)? as Moment)
+}
+
+/// The stage in columns 4 to 7 of [`find`].
+fn stage(row: &Row<'_>) -> rusqlite::Result<VisitStage> {
+    Ok(match row.get(4)? {
+        QUEUED => VisitStage::Queued,
+        PACKED => VisitStage::Packed,
+        ANNOUNCED => {
+            VisitStage::Announced { announcement: AnnouncementId(row.get::<_, i64>(5)? as u64) }
+        }
+        COMMITTED => VisitStage::Committed {
+            pointer: RecordPointer { height: row.get(6)?, index: row.get(7)? },
+        },
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other.into())),
+    })
+}
+
+/// Queued visits, oldest first.
+pub fn queued(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<QueuedVisit>> {
+    connection
+        .prepare_cached(
+            "SELECT row, record_id, patient, record_bytes, segment_count, media_bytes, queued_at
+             FROM visits WHERE stage = ?1 ORDER BY row LIMIT ?2",
+        )?
+        .query_map(params![QUEUED, limit], |row| {
+            Ok(QueuedVisit {
+                row: row.get(0)?,
+                record_id: RecordId(row.get(1)?),
+                patient: UserId(row.get(2)?),
+                record_bytes: row.get(3)?,
+                segments: row.get(4)?,
+                media_bytes: row.get::<_, i64>(5)? as u64,
+                queued_at: moment(row, 6)?,
+            })
+        })?
+        .collect()
+}
+
+fn sealed_visit(row: &Row<'_>) -> rusqlite::Result<SealedVisit> {
+    Ok(SealedVisit {
+        row: row.get(0)?,
+        record_id: RecordId(row.get(1)?),
+        patient: UserId(row.get(2)?),
+        record: row.get(3)?,
+        segments: row.get::<_, SegmentList>(4)?.0,
+    })
+}
+
+/// Visits that are not committed yet, in the order asked for.
+pub fn sealed(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Vec<SealedVisit>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT row, record_id, patient, record, segments FROM visits
+         WHERE row = ?1 AND record IS NOT NULL",
+    )?;
+    rows.iter().map(|row| statement.query_row([row], sealed_visit)).collect()
+}
+
+/// The visits of a batch that is not committed yet, in the order of its entries.
+pub fn of_batch(connection: &Connection, batch: i64) -> rusqlite::Result<Vec<SealedVisit>> {
+    connection
+        .prepare_cached(
+            "SELECT row, record_id, patient, record, segments FROM visits
+             WHERE batch = ?1 AND record IS NOT NULL ORDER BY position",
+        )?
+        .query_map([batch], sealed_visit)?
+        .collect()
+}
+
+/// Puts queued visits into a batch, in the order of its entries. False if one of them was not queued:
+/// then undo the transaction.
+pub fn set_packed(
+    tx: &Connection,
+    rows: &[i64],
+    batch: i64,
+    now: Moment,
+) -> rusqlite::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE visits SET stage = ?1, batch = ?2, position = ?3, since = ?4
+         WHERE row = ?5 AND stage = ?6",
+    )?;
+    for (position, row) in rows.iter().enumerate() {
+        let changed =
+            statement.execute(params![PACKED, batch, position as i64, now as i64, row, QUEUED])?;
+        if changed == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Notes that a batch is announced; returns how many visits this is news of.
+pub fn set_announced(
+    tx: &Connection,
+    batch: i64,
+    announcement: AnnouncementId,
+    now: Moment,
+) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "UPDATE visits SET stage = ?1, announcement = ?2, since = ?3 WHERE batch = ?4 AND stage = ?5",
+    )?
+    .execute(params![ANNOUNCED, announcement.0 as i64, now as i64, batch, PACKED])
+}
+
+/// Notes that a batch is committed; returns how many visits this is news of. The record's bytes are
+/// on chain now; its segments stay needed by the announcement, which must be their owner by then.
+pub fn set_committed(
+    tx: &Connection,
+    batch: i64,
+    height: u32,
+    now: Moment,
+) -> rusqlite::Result<usize> {
+    let records: Vec<[u8; 16]> = tx
+        .prepare_cached("SELECT record_id FROM visits WHERE batch = ?1 AND stage IN (?2, ?3)")?
+        .query_map(params![batch, PACKED, ANNOUNCED], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for record in &records {
+        references::release(tx, Owner::Visit(RecordId(*record)), now)?;
+    }
+    tx.prepare_cached(
+        "UPDATE visits SET stage = ?1, height = ?2, since = ?3, record = NULL, last_failure = NULL
+         WHERE batch = ?4 AND stage IN (?5, ?6)",
+    )?
+    .execute(params![COMMITTED, height, now as i64, batch, PACKED, ANNOUNCED])
+}
+
+/// Puts the visits of a batch that came to nothing back into the queue, at their old places.
+pub fn requeue(tx: &Connection, batch: i64, reason: &str, now: Moment) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "UPDATE visits SET stage = ?1, batch = NULL, position = NULL, announcement = NULL,
+             since = ?2, last_failure = ?3
+         WHERE batch = ?4 AND stage IN (?5, ?6)",
+    )?
+    .execute(params![QUEUED, now as i64, reason, batch, PACKED, ANNOUNCED])
+}
+
+/// How many visits there are in each stage.
+pub fn counts(connection: &Connection) -> rusqlite::Result<StageCounts> {
+    let mut counts = StageCounts::default();
+    let mut statement =
+        connection.prepare_cached("SELECT stage, count(*) FROM visits GROUP BY stage")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get::<_, i64>(1)? as u64;
+        match row.get(0)? {
+            QUEUED => counts.queued = count,
+            PACKED => counts.packed = count,
+            ANNOUNCED => counts.announced = count,
+            _ => counts.committed = count,
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,195 @@
+//! What every backend must do, run on each of them.
+
+use bytes::Bytes;
+use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+
+use super::{PutError, Store, StoreError, faulty::Faulty, segment_path};
+
+type Source = Vec<Result<Bytes, &'static str>>;
+
+fn pattern(bytes: usize, seed: u8) -> Vec<u8> {
+    (0..bytes).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed) ^ (at >> 8) as u8).collect()
+}
+
+fn segment_of(bytes: &[u8]) -> Segment {
+    Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
+}
+
+fn chunks(bytes: &[u8], size: usize) -> Source {
+    bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect()
+}
+
+async fn put(
+    store: &Store,
+    segment: &Segment,
+    source: Source,
+) -> Result<(), PutError<&'static str>> {
+    store.put(segment, stream::iter(source)).await
+}
+
+async fn objects(store: &Store) -> usize {
+    store.backend.list(None).count().await
+}
+
+async fn what_is_put_is_read(store: Store) {
+    for size in [1, 100, 70_000, SEGMENT_BYTES as usize] {
+        let bytes = pattern(size, 1);
+        let segment = segment_of(&bytes);
+        assert!(!store.contains(&segment).await.unwrap());
+        assert!(matches!(store.read(&segment).await, Err(StoreError::Missing)));
+        put(&store, &segment, chunks(&bytes, 65_536)).await.unwrap();
+        assert!(store.contains(&segment).await.unwrap());
+        assert_eq!(store.find(&segment.hash).await.unwrap(), Some(segment));
+        assert_eq!(store.read(&segment).await.unwrap(), bytes);
+    }
+    assert_eq!(store.list().try_collect::<Vec<_>>().await.unwrap().len(), 4);
+    assert_eq!(objects(&store).await, 4, "nothing stays staged");
+}
+
+async fn a_writer_takes_the_name_at_the_end(store: Store) {
+    let bytes = pattern(6 * 1024 * 1024, 2);
+    let mut writer = store.writer().await.unwrap();
+    for chunk in bytes.chunks(1_000_000) {
+        writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+    }
+    let segment = segment_of(&bytes);
+    writer.finish(&segment).await.unwrap();
+    assert_eq!(store.read(&segment).await.unwrap(), bytes);
+}
+
+async fn wrong_bytes_are_refused_and_leave_nothing(store: Store) {
+    let bytes = pattern(100_000, 3);
+    let segment = segment_of(&bytes);
+    let mut flipped = bytes.clone();
+    flipped[50_000] ^= 1;
+    let mut longer = bytes.clone();
+    longer.push(0);
+    for wrong in [flipped, longer, bytes[..99_999].to_vec()] {
+        let refused = put(&store, &segment, chunks(&wrong, 4_096)).await;
+        assert!(matches!(refused, Err(PutError::Store(StoreError::Mismatch))), "{refused:?}");
+    }
+    let refused = put(&store, &segment, Vec::new()).await;
+    assert!(matches!(refused, Err(PutError::Store(StoreError::Length))), "{refused:?}");
+    assert!(!store.contains(&segment).await.unwrap());
+    assert_eq!(objects(&store).await, 0);
+}
+
+async fn a_source_that_fails_leaves_nothing(store: Store) {
+    let bytes = pattern(100_000, 4);
+    let segment = segment_of(&bytes);
+    let mut source = chunks(&bytes, 40_000);
+    source[2] = Err("gone");
+    let failed = put(&store, &segment, source).await;
+    assert!(matches!(failed, Err(PutError::Source("gone"))));
+    assert_eq!(objects(&store).await, 0);
+}
+
+async fn damage_is_found_quarantined_and_mended(store: Store) {
+    let bytes = pattern(100_000, 5);
+    let segment = segment_of(&bytes);
+    put(&store, &segment, chunks(&bytes, 65_536)).await.unwrap();
+    let mut flipped = bytes.clone();
+    flipped[7] ^= 0x80;
+    for damaged in [flipped, bytes[..10].to_vec(), Vec::new()] {
+        let path = segment_path(&segment.hash);
+        store.backend.put(&path, Bytes::from(damaged).into()).await.unwrap();
+        assert!(matches!(store.read(&segment).await, Err(StoreError::Damaged)));
+        store.quarantine(&segment.hash).await.unwrap();
+        store.quarantine(&segment.hash).await.unwrap();
+        assert!(matches!(store.read(&segment).await, Err(StoreError::Missing)));
+        put(&store, &segment, chunks(&bytes, 65_536)).await.unwrap();
+        assert_eq!(store.read(&segment).await.unwrap(), bytes);
+    }
+}
+
+async fn putting_again_mends_in_place(store: Store) {
+    let bytes = pattern(1_000, 6);
+    let segment = segment_of(&bytes);
+    let path = segment_path(&segment.hash);
+    store.backend.put(&path, Bytes::from_static(b"damaged").into()).await.unwrap();
+    put(&store, &segment, chunks(&bytes, 100)).await.unwrap();
+    assert_eq!(store.read(&segment).await.unwrap(), bytes);
+}
+
+async fn deleting_twice_is_fine(store: Store) {
+    let bytes = pattern(1_000, 7);
+    let segment = segment_of(&bytes);
+    put(&store, &segment, chunks(&bytes, 100)).await.unwrap();
+    store.delete(&segment.hash).await.unwrap();
+    store.delete(&segment.hash).await.unwrap();
+    assert!(matches!(store.read(&segment).await, Err(StoreError::Missing)));
+}
+
+async fn nothing_longer_than_a_segment_or_empty_is_stored(store: Store) {
+    let mut writer = store.writer().await.unwrap();
+    writer.write(Bytes::from(vec![0; SEGMENT_BYTES as usize])).await.unwrap();
+    assert!(matches!(writer.write(Bytes::from_static(b"x")).await, Err(StoreError::Length)));
+    writer.abort().await;
+    let empty = store.writer().await.unwrap();
+    assert!(matches!(empty.finish(&segment_of(&[])).await, Err(StoreError::Length)));
+    assert_eq!(objects(&store).await, 0);
+}
+
+async fn a_probe_leaves_nothing(store: Store) {
+    store.probe().await.unwrap();
+    assert_eq!(objects(&store).await, 0);
+}
+
+macro_rules! conformance {
+    ($($behaviour:ident),* $(,)?) => {
+        mod local {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let directory = tempfile::tempdir().unwrap();
+                super::$behaviour(super::Store::local(directory.path()).unwrap()).await;
+            })*
+        }
+        mod memory {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(super::Store::in_memory()).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    what_is_put_is_read,
+    a_writer_takes_the_name_at_the_end,
+    wrong_bytes_are_refused_and_leave_nothing,
+    a_source_that_fails_leaves_nothing,
+    damage_is_found_quarantined_and_mended,
+    putting_again_mends_in_place,
+    deleting_twice_is_fine,
+    nothing_longer_than_a_segment_or_empty_is_stored,
+    a_probe_leaves_nothing,
+}
+
+#[tokio::test]
+async fn a_full_storage_says_so_and_keeps_nothing_half() {
+    let (backend, room, inner) = Faulty::with_room(60_000);
+    let store = Store::over(backend);
+    let bytes = pattern(100_000, 8);
+    let segment = segment_of(&bytes);
+    let refused = put(&store, &segment, chunks(&bytes, 10_000)).await;
+    assert!(matches!(refused, Err(PutError::Store(StoreError::Full))), "{refused:?}");
+    assert_eq!(inner.list(None).count().await, 0);
+    room.set(u64::MAX);
+    put(&store, &segment, chunks(&bytes, 10_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn opening_a_directory_clears_what_was_half_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::local(directory.path()).unwrap();
+    store
+        .backend
+        .put(&Path::from("staging/half"), Bytes::from_static(b"half").into())
+        .await
+        .unwrap();
+    std::fs::write(directory.path().join("staging/crashed#1"), b"half").unwrap();
+    Store::local(directory.path()).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path().join("staging")).unwrap().count(), 0);
+}

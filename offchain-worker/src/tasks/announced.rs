@@ -1,0 +1,262 @@
+//! A lite block is announced: this hospital verifies what it names, holds its segments, and votes.
+
+use std::collections::HashMap;
+
+use epione_client::chain::{Chain, Snapshot, SubmitError, calls::approvals};
+use epione_envelope::{
+    body::{self, BodyError, CheckedBody},
+    record::Record,
+};
+use epione_primitives::{
+    AccountId, AnnouncementId, BlockNumber, HospitalId, UserId,
+    approval::{Ballot, RejectReason},
+    block::{AnnouncedEntry, AnnouncedHeader, Announcement, Segment, Stage},
+    profile::Role,
+};
+
+use super::{Context, TaskError, jobs::Next, undone};
+use crate::{journal::Owner, transfer::FetchError};
+
+/// The last moment for a vote to get into a block.
+const LAST_BLOCKS: BlockNumber = 4;
+
+/// What this hospital says of a block.
+enum Verdict {
+    Approve,
+    Reject(RejectReason),
+    /// The ballot ended meanwhile.
+    Late,
+}
+
+/// See a ballot through.
+pub async fn react(context: &Context, id: AnnouncementId) -> Result<Next, TaskError> {
+    let (chain, snapshot) = context.look()?;
+    let (announcement, entries) = snapshot
+        .announcement(id)
+        .await?
+        .ok_or(TaskError::Inconsistent("an open ballot without announcement"))?;
+    match announcement.stage {
+        Stage::Announced => {}
+        // Its segments are the business of the committed block.
+        Stage::Committed { .. } => return Ok(Next::Done),
+        Stage::Rejected | Stage::Expired | Stage::Withdrawn => {
+            undone::forget(context, id).await?;
+            return Ok(Next::Done);
+        }
+    }
+    let ballot = snapshot
+        .ballot(id)
+        .await?
+        .ok_or(TaskError::Inconsistent("an announcement without ballot"))?;
+    if !may_vote(&ballot, context.hospital) {
+        return Ok(Next::Wait);
+    }
+    let verdict = judge(context, &chain, id, &announcement, &entries, &ballot).await?;
+    cast(context, &chain, id, verdict).await
+}
+
+/// Whether the hospital has a vote that it has not cast.
+fn may_vote(ballot: &Ballot, hospital: HospitalId) -> bool {
+    let voted = ballot.approvals.contains(&hospital)
+        || ballot.rejections.iter().any(|(rejecting, _)| *rejecting == hospital);
+    ballot.outcome.is_none()
+        && ballot.opener != hospital
+        && ballot.electorate.contains(&hospital)
+        && !voted
+}
+
+async fn judge(
+    context: &Context,
+    chain: &Chain,
+    id: AnnouncementId,
+    announcement: &Announcement,
+    entries: &[AnnouncedEntry],
+    ballot: &Ballot,
+) -> Result<Verdict, TaskError> {
+    let hash = announcement.body_hash;
+    let body = chain.body(hash).await?.ok_or(TaskError::NoBody(hash))?;
+    let header =
+        AnnouncedHeader { announcer: announcement.announcer, segments: announcement.segments };
+    let CheckedBody { records, segments } = match body::check(&header, entries, &body) {
+        Ok(checked) => checked,
+        Err(error) => {
+            tracing::warn!(announcement = id.0, %error, "an announced body is not as it should be");
+            return Ok(Verdict::Reject(reason(&error)));
+        }
+    };
+    if !authors_signed(chain, announcement, &records).await? {
+        return Ok(Verdict::Reject(RejectReason::InvalidAuthor));
+    }
+    context.journal.reference(Owner::Announcement(id), &segments).await?;
+    gather(context, id, announcement.announcer, &segments, ballot.deadline).await
+}
+
+fn reason(error: &BodyError) -> RejectReason {
+    match error {
+        BodyError::Segments | BodyError::Media { .. } => RejectReason::SegmentsMismatch,
+        _ => RejectReason::MalformedBody,
+    }
+}
+
+/// Whether each record's author signed it, and might: a doctor or nurse whose registration at the
+/// announcing hospital was in force when the block was announced.
+async fn authors_signed(
+    chain: &Chain,
+    announcement: &Announcement,
+    records: &[Record],
+) -> Result<bool, TaskError> {
+    let block = chain
+        .block_hash(announcement.announced_at)
+        .await?
+        .ok_or(TaskError::Inconsistent("an announcement of a block that is not final"))?;
+    let then = chain.at(block);
+    let genesis = chain.genesis_hash();
+    let mut authors: HashMap<UserId, Vec<AccountId>> = HashMap::new();
+    for record in records {
+        let author = record.author();
+        if !authors.contains_key(&author) {
+            let accounts = if may_submit(&then, announcement.announcer, author).await? {
+                chain.accounts_at(author, announcement.announced_at).await?
+            } else {
+                Vec::new()
+            };
+            authors.insert(author, accounts);
+        }
+        let accounts = authors.get(&author).map_or(&[][..], Vec::as_slice);
+        if !accounts.iter().any(|account| record.verify(genesis, account).is_ok()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn may_submit(
+    then: &Snapshot,
+    hospital: HospitalId,
+    author: UserId,
+) -> Result<bool, TaskError> {
+    let Some(profile) = then.profile(author).await? else {
+        return Ok(false);
+    };
+    if !matches!(profile.role, Role::Doctor | Role::Nurse) {
+        return Ok(false);
+    }
+    let registration = then.registration(hospital, author).await?;
+    let moment = then.time().await?;
+    Ok(registration.is_some_and(|registration| registration.in_force(moment)))
+}
+
+/// Brings the segments here. Gives up when the deadline is near.
+async fn gather(
+    context: &Context,
+    id: AnnouncementId,
+    announcer: HospitalId,
+    segments: &[Segment],
+    deadline: BlockNumber,
+) -> Result<Verdict, TaskError> {
+    if context.fetcher.missing(segments).await?.is_empty() {
+        return Ok(Verdict::Approve);
+    }
+    let limit = last_chance(context.head(), deadline, context.config.transfer.reject_margin_blocks);
+    tokio::select! {
+        biased;
+        fetched = context.fetcher.fetch(segments, Some(announcer)) => match fetched {
+            Ok(()) => Ok(Verdict::Approve),
+            Err(FetchError::Unavailable { .. }) if context.head() >= limit => {
+                Ok(Verdict::Reject(RejectReason::SegmentMissing))
+            }
+            Err(error) => Err(error.into()),
+        },
+        () = context.closed(id) => Ok(Verdict::Late),
+        () = context.reached(limit) => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
+    }
+}
+
+/// The chain block at which to give up: a margin before the deadline, or, for who comes late, as late
+/// as a vote may still count.
+fn last_chance(head: BlockNumber, deadline: BlockNumber, margin: BlockNumber) -> BlockNumber {
+    let limit = deadline.saturating_sub(margin);
+    if head < limit { limit } else { deadline.saturating_sub(LAST_BLOCKS) }
+}
+
+async fn cast(
+    context: &Context,
+    chain: &Chain,
+    id: AnnouncementId,
+    verdict: Verdict,
+) -> Result<Next, TaskError> {
+    let call = match verdict {
+        Verdict::Approve => approvals::approve(id),
+        Verdict::Reject(reason) => approvals::reject(id, reason),
+        Verdict::Late => return Ok(Next::Again),
+    };
+    match chain.submit(&call, &context.agent).await {
+        Ok(_) => {
+            count(context, id, &verdict);
+            Ok(Next::Wait)
+        }
+        Err(SubmitError::Dispatch(failure)) if failure.pallet == "Approvals" => {
+            // Voted before a restart, or the ballot ended: the next look at the chain tells.
+            tracing::info!(announcement = id.0, %failure, "the vote is not needed any more");
+            Ok(Next::Wait)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn count(context: &Context, id: AnnouncementId, verdict: &Verdict) {
+    match verdict {
+        Verdict::Reject(reason) => {
+            let label = format!("{reason:?}");
+            context.metrics.rejections.with_label_values(&[&label]).inc();
+            tracing::warn!(announcement = id.0, ?reason, "rejected a lite block");
+        }
+        Verdict::Approve | Verdict::Late => {
+            context.metrics.approvals.inc();
+            tracing::info!(announcement = id.0, "approved a lite block");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(approvals: &[u16], rejections: &[u16]) -> Ballot {
+        let ids = |ids: &[u16]| ids.iter().copied().map(HospitalId).collect::<Vec<_>>();
+        let rejections: Vec<_> =
+            ids(rejections).into_iter().map(|id| (id, RejectReason::InvalidAuthor)).collect();
+        Ballot {
+            opener: HospitalId(0),
+            electorate: ids(&[0, 1, 2]).try_into().unwrap(),
+            approvals: ids(approvals).try_into().unwrap(),
+            rejections: rejections.try_into().unwrap(),
+            deadline: 100,
+            outcome: None,
+        }
+    }
+
+    #[test]
+    fn a_hospital_votes_once_and_not_on_its_own_block() {
+        assert!(may_vote(&ballot(&[], &[]), HospitalId(1)));
+        assert!(!may_vote(&ballot(&[1], &[]), HospitalId(1)));
+        assert!(!may_vote(&ballot(&[], &[1]), HospitalId(1)));
+        assert!(!may_vote(&ballot(&[], &[]), HospitalId(0)));
+        assert!(!may_vote(&ballot(&[], &[]), HospitalId(7)));
+    }
+
+    #[test]
+    fn who_comes_late_still_gets_a_chance() {
+        assert_eq!(last_chance(10, 200, 20), 180);
+        assert_eq!(last_chance(185, 200, 20), 196);
+        assert_eq!(last_chance(0, 10, 20), 6);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_has_a_reason() {
+        assert_eq!(reason(&BodyError::Segments), RejectReason::SegmentsMismatch);
+        assert_eq!(reason(&BodyError::Media { index: 1 }), RejectReason::SegmentsMismatch);
+        assert_eq!(reason(&BodyError::Range { index: 1 }), RejectReason::MalformedBody);
+        assert_eq!(reason(&BodyError::Repeated { index: 1 }), RejectReason::MalformedBody);
+    }
+}

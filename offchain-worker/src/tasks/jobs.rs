@@ -1,0 +1,144 @@
+//! Does what is due, several jobs at once, again and again until each is done.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use epione_primitives::Moment;
+use tokio::task::JoinSet;
+
+use super::{
+    Context, TaskError, announced,
+    backoff::Backoff,
+    committed,
+    ledger::{Job, JobKind},
+};
+use crate::{journal::JournalError, now};
+
+/// What a reaction leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Done,
+    /// Nothing, until the chain says that something changed.
+    Wait,
+    /// To be looked at again at once.
+    Again,
+}
+
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
+/// How often the ledger is asked even if no block was finalised.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Jobs under way; none runs twice at once.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<HashSet<Job>>>);
+
+/// Takes the job off the list when it ends, however it ends.
+struct Turn {
+    running: Running,
+    job: Job,
+}
+
+impl Running {
+    fn begin(&self, job: Job) -> Option<Turn> {
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+        new.then(|| Turn { running: self.clone(), job })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+    }
+}
+
+/// Does jobs of one kind, at most `parallel` at once, for ever.
+pub async fn run(context: Arc<Context>, kind: JobKind, parallel: usize) {
+    let running = Running::default();
+    let mut tasks = JoinSet::new();
+    let mut seen = context.seen.clone();
+    loop {
+        if let Err(error) = begin_due(&context, kind, parallel, &running, &mut tasks).await {
+            context.metrics.task_failures.with_label_values(&["jobs"]).inc();
+            tracing::error!(%error, "the journal does not tell which jobs are due");
+        }
+        tokio::select! {
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a job failed in an unforeseen way; it will be tried again");
+                }
+            }
+            () = tokio::time::sleep(POLL) => {}
+            changed = seen.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn begin_due(
+    context: &Arc<Context>,
+    kind: JobKind,
+    parallel: usize,
+    running: &Running,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), JournalError> {
+    if context.seen.borrow().is_none() || tasks.len() >= parallel {
+        return Ok(());
+    }
+    let due = context.ledger.due(kind, now(), parallel + tasks.len()).await?;
+    for (job, attempts) in due {
+        if tasks.len() >= parallel {
+            break;
+        }
+        if let Some(turn) = running.begin(job) {
+            let context = Arc::clone(context);
+            tasks.spawn(async move {
+                if let Err(error) = attempt(&context, turn.job, attempts).await {
+                    context.metrics.task_failures.with_label_values(&["jobs"]).inc();
+                    tracing::error!(%error, "the journal does not take what became of a job; it will be done again");
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn attempt(context: &Context, job: Job, attempts: u32) -> Result<(), JournalError> {
+    let pause = RETRY.after(attempts.saturating_add(1));
+    context.ledger.start(job, later(pause)).await?;
+    match react(context, job).await {
+        Ok(Next::Done) => context.ledger.finish(job).await,
+        Ok(Next::Wait) => context.ledger.wait(job).await,
+        Ok(Next::Again) => context.ledger.postpone(job, now()).await,
+        Err(error) => {
+            report(context, job, attempts, &error);
+            context.ledger.postpone(job, later(pause)).await
+        }
+    }
+}
+
+fn later(pause: Duration) -> Moment {
+    now().saturating_add(Moment::try_from(pause.as_millis()).unwrap_or(Moment::MAX))
+}
+
+async fn react(context: &Context, job: Job) -> Result<Next, TaskError> {
+    match job {
+        Job::Ballot(id) => announced::react(context, id).await,
+        Job::Keep(height) => committed::keep(context, height).await,
+    }
+}
+
+fn report(context: &Context, job: Job, attempts: u32, error: &TaskError) {
+    let label = match job {
+        Job::Ballot(_) => "ballot",
+        Job::Keep(_) => "keep",
+    };
+    if matches!(error, TaskError::NodeAway) {
+        tracing::debug!(?job, "a job waits for the node");
+        return;
+    }
+    context.metrics.task_failures.with_label_values(&[label]).inc();
+    tracing::warn!(?job, attempts = attempts + 1, %error, "a job did not succeed; it will be tried again");
+}

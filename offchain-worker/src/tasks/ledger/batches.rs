@@ -1,0 +1,242 @@
+//! Lite blocks of this hospital on their way to the chain. A batch is written down, bytes and all,
+//! before anything is sent, so that a restarted worker sends the same bytes again, which the chain takes
+//! only once.
+
+use codec::{DecodeAll, Encode};
+use epione_envelope::body::Packed;
+use epione_primitives::{
+    AnnouncementId, BlockNumber, Hash, Moment,
+    block::{AnnouncedEntries, AnnouncedHeader},
+    ports::HashedBody,
+};
+use rusqlite::{
+    Row, Transaction, params,
+    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
+};
+
+use super::Ledger;
+use crate::journal::{JournalError, Owner, QueuedVisit, SealedVisit, references, visits};
+
+/// A batch without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub id: i64,
+    pub body_hash: Hash,
+    pub header: AnnouncedHeader,
+    pub entries: AnnouncedEntries,
+    /// Once it is known to be on chain.
+    pub announcement: Option<AnnouncementId>,
+    /// The last chain block that may include a transaction whose outcome is not known.
+    pub sent_until: Option<BlockNumber>,
+}
+
+/// SCALE in a column.
+struct Scale<T>(T);
+
+impl<T: codec::Decode> FromSql for Scale<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        T::decode_all(&mut value.as_blob()?).map(Self).map_err(|_| FromSqlError::InvalidType)
+    }
+}
+
+fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
+    Ok(Batch {
+        id: row.get(0)?,
+        body_hash: Hash::from(row.get::<_, [u8; 32]>(1)?),
+        header: row.get::<_, Scale<_>>(2)?.0,
+        entries: row.get::<_, Scale<_>>(3)?.0,
+        announcement: row.get::<_, Option<i64>>(4)?.map(|id| AnnouncementId(id as u64)),
+        sent_until: row.get(5)?,
+    })
+}
+
+fn forget(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<usize> {
+    tx.execute("DELETE FROM batches WHERE id = ?1", [batch])
+}
+
+impl Ledger {
+    /// Queued visits that are not held back, oldest first.
+    pub async fn queue(&self, limit: usize, now: Moment) -> Result<Vec<QueuedVisit>, JournalError> {
+        self.journal
+            .read(move |connection| {
+                let held: std::collections::HashSet<i64> = connection
+                    .prepare_cached("SELECT visit FROM setbacks WHERE until > ?1")?
+                    .query_map([now as i64], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                let asked = u32::try_from(limit + held.len()).unwrap_or(u32::MAX);
+                let mut queue = visits::queued(connection, asked)?;
+                queue.retain(|visit| !held.contains(&visit.row));
+                queue.truncate(limit);
+                Ok(queue)
+            })
+            .await
+    }
+
+    /// Visits with their bytes, in the order asked for.
+    pub async fn sealed(&self, rows: Vec<i64>) -> Result<Vec<SealedVisit>, JournalError> {
+        self.journal.read(move |connection| visits::sealed(connection, &rows)).await
+    }
+
+    /// Writes a batch down; its visits, in the order of the entries, are queued no longer.
+    pub async fn pack(
+        &self,
+        packed: Packed,
+        rows: Vec<i64>,
+        now: Moment,
+    ) -> Result<i64, JournalError> {
+        self.journal
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT INTO batches (body_hash, header, entries, body) VALUES (?1, ?2, ?3, ?4)",
+                    params![
+                        HashedBody::new(&packed.body).hash().0,
+                        packed.header.encode(),
+                        packed.entries.encode(),
+                        packed.body
+                    ],
+                )?;
+                let id = tx.last_insert_rowid();
+                if visits::set_packed(tx, &rows, id, now)? {
+                    Ok(id)
+                } else {
+                    Err(rusqlite::Error::StatementChangedRows(0))
+                }
+            })
+            .await
+    }
+
+    /// All batches, oldest first.
+    pub async fn batches(&self) -> Result<Vec<Batch>, JournalError> {
+        self.journal
+            .read(|connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT id, body_hash, header, entries, announcement, sent_until
+                         FROM batches ORDER BY id",
+                    )?
+                    .query_map([], batch)?
+                    .collect()
+            })
+            .await
+    }
+
+    pub async fn body(&self, batch: i64) -> Result<Vec<u8>, JournalError> {
+        self.journal
+            .read(move |connection| {
+                connection
+                    .query_row("SELECT body FROM batches WHERE id = ?1", [batch], |row| row.get(0))
+            })
+            .await
+    }
+
+    /// A transaction that carries the batch may be included up to a block; none: no transaction whose
+    /// outcome is not known is under way any more.
+    pub async fn set_sent(
+        &self,
+        batch: i64,
+        until: Option<BlockNumber>,
+    ) -> Result<(), JournalError> {
+        self.journal
+            .write(move |tx| {
+                tx.execute(
+                    "UPDATE batches SET sent_until = ?2 WHERE id = ?1",
+                    params![batch, until],
+                )
+            })
+            .await
+            .map(drop)
+    }
+
+    /// The batch is on chain, its ballot open. True if that is news.
+    pub async fn announced(
+        &self,
+        batch: i64,
+        announcement: AnnouncementId,
+        now: Moment,
+    ) -> Result<bool, JournalError> {
+        self.journal
+            .write(move |tx| {
+                tx.execute(
+                    "UPDATE batches SET announcement = ?2 WHERE id = ?1",
+                    params![batch, announcement.0 as i64],
+                )?;
+                Ok(visits::set_announced(tx, batch, announcement, now)? > 0)
+            })
+            .await
+    }
+
+    /// The batch is on chain for good. Its segments are from now on needed by the lite block.
+    pub async fn committed(
+        &self,
+        batch: i64,
+        announcement: AnnouncementId,
+        height: u32,
+        now: Moment,
+    ) -> Result<usize, JournalError> {
+        self.journal
+            .write(move |tx| {
+                let owner = Owner::Announcement(announcement);
+                for visit in visits::of_batch(tx, batch)? {
+                    references::add(tx, owner, &visit.segments)?;
+                    tx.execute("DELETE FROM setbacks WHERE visit = ?1", [visit.row])?;
+                }
+                let visits = visits::set_committed(tx, batch, height, now)?;
+                forget(tx, batch)?;
+                Ok(visits)
+            })
+            .await
+    }
+
+    /// The batch came to nothing: its visits are queued again. A visit that was alone in it is held
+    /// back until what `hold` says for the number of times that this happened to it.
+    pub async fn undone(
+        &self,
+        batch: i64,
+        reason: String,
+        now: Moment,
+        hold: Option<fn(u32) -> Moment>,
+    ) -> Result<usize, JournalError> {
+        let visits = self
+            .journal
+            .write(move |tx| {
+                let rows: Vec<i64> =
+                    visits::of_batch(tx, batch)?.into_iter().map(|visit| visit.row).collect();
+                let visits = visits::requeue(tx, batch, &reason, now)?;
+                if let (Some(hold), [row]) = (hold, rows.as_slice()) {
+                    set_back(tx, *row, now, hold)?;
+                }
+                forget(tx, batch)?;
+                Ok(visits)
+            })
+            .await?;
+        self.journal.ring();
+        Ok(visits)
+    }
+
+    /// Holds one queued visit back.
+    pub async fn hold(
+        &self,
+        row: i64,
+        now: Moment,
+        hold: fn(u32) -> Moment,
+    ) -> Result<(), JournalError> {
+        self.journal.write(move |tx| set_back(tx, row, now, hold)).await
+    }
+}
+
+fn set_back(
+    tx: &Transaction<'_>,
+    row: i64,
+    now: Moment,
+    hold: fn(u32) -> Moment,
+) -> rusqlite::Result<()> {
+    let count: u32 = tx.query_row(
+        "INSERT INTO setbacks (visit, count, until) VALUES (?1, 1, 0)
+         ON CONFLICT (visit) DO UPDATE SET count = count + 1 RETURNING count",
+        [row],
+        |row| row.get(0),
+    )?;
+    let until = now.saturating_add(hold(count));
+    tx.execute("UPDATE setbacks SET until = ?2 WHERE visit = ?1", params![row, until as i64])?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Reactions that are due.
+
+use std::collections::HashSet;
+
+use epione_primitives::{AnnouncementId, Moment};
+use rusqlite::{Connection, params};
+
+use super::Ledger;
+use crate::journal::JournalError;
+
+/// A reaction, idempotent, tried until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Job {
+    /// See a ballot through: verify what is announced and vote; clean up if it comes to nothing.
+    Ballot(AnnouncementId),
+    /// Hold every segment of the committed lite block of this height.
+    Keep(u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    Ballot,
+    Keep,
+}
+
+impl JobKind {
+    fn column(self) -> u8 {
+        match self {
+            Self::Ballot => 1,
+            Self::Keep => 2,
+        }
+    }
+}
+
+impl Job {
+    fn columns(self) -> (u8, i64) {
+        match self {
+            Self::Ballot(id) => (JobKind::Ballot.column(), id.0 as i64),
+            Self::Keep(height) => (JobKind::Keep.column(), height.into()),
+        }
+    }
+
+    fn of(kind: JobKind, subject: i64) -> Self {
+        match kind {
+            JobKind::Ballot => Self::Ballot(AnnouncementId(subject as u64)),
+            // Only heights are written under this kind.
+            JobKind::Keep => Self::Keep(subject as u32),
+        }
+    }
+}
+
+/// A job that waits for something to happen is due at no time.
+const WAITING: Option<i64> = None;
+
+pub(super) fn keep_heights(tx: &Connection, after: u32, up_to: u32) -> rusqlite::Result<()> {
+    let mut insert =
+        tx.prepare_cached("INSERT OR IGNORE INTO jobs (kind, subject, due_at) VALUES (?1, ?2, 0)")?;
+    for height in after.saturating_add(1)..=up_to {
+        insert.execute(params![JobKind::Keep.column(), height])?;
+    }
+    Ok(())
+}
+
+pub(super) fn watch_ballots(tx: &Connection, open: &[AnnouncementId]) -> rusqlite::Result<()> {
+    let kind = JobKind::Ballot.column();
+    let mut insert =
+        tx.prepare_cached("INSERT OR IGNORE INTO jobs (kind, subject, due_at) VALUES (?1, ?2, 0)")?;
+    for id in open {
+        insert.execute(params![kind, id.0 as i64])?;
+    }
+    let open: HashSet<i64> = open.iter().map(|id| id.0 as i64).collect();
+    let waiting: Vec<i64> = tx
+        .prepare_cached("SELECT subject FROM jobs WHERE kind = ?1 AND due_at IS NULL")?
+        .query_map([kind], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut wake =
+        tx.prepare_cached("UPDATE jobs SET due_at = 0 WHERE kind = ?1 AND subject = ?2")?;
+    for subject in waiting.into_iter().filter(|subject| !open.contains(subject)) {
+        wake.execute(params![kind, subject])?;
+    }
+    Ok(())
+}
+
+impl Ledger {
+    /// Jobs that are due, and how often each was tried; oldest subject first.
+    pub async fn due(
+        &self,
+        kind: JobKind,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<(Job, u32)>, JournalError> {
+        self.journal
+            .read(move |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT subject, attempts FROM jobs WHERE kind = ?1 AND due_at <= ?2
+                         ORDER BY subject LIMIT ?3",
+                    )?
+                    .query_map(params![kind.column(), now as i64, limit as i64], |row| {
+                        Ok((Job::of(kind, row.get(0)?), row.get(1)?))
+                    })?
+                    .collect()
+            })
+            .await
+    }
+
+    /// Counts an attempt, and makes the job due again at `retry_at` should nothing more be heard of
+    /// it.
+    pub async fn start(&self, job: Job, retry_at: Moment) -> Result<(), JournalError> {
+        let (kind, subject) = job.columns();
+        self.journal
+            .write(move |tx| {
+                tx.prepare_cached(
+                    "UPDATE jobs SET attempts = attempts + 1, due_at = ?3
+                     WHERE kind = ?1 AND subject = ?2",
+                )?
+                .execute(params![kind, subject, retry_at as i64])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Makes the job due at a moment.
+    pub async fn postpone(&self, job: Job, due_at: Moment) -> Result<(), JournalError> {
+        let (kind, subject) = job.columns();
+        self.journal
+            .write(move |tx| {
+                tx.prepare_cached("UPDATE jobs SET due_at = ?3 WHERE kind = ?1 AND subject = ?2")?
+                    .execute(params![kind, subject, due_at as i64])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// The job need not be done again.
+    pub async fn finish(&self, job: Job) -> Result<(), JournalError> {
+        let (kind, subject) = job.columns();
+        self.journal
+            .write(move |tx| {
+                tx.prepare_cached("DELETE FROM jobs WHERE kind = ?1 AND subject = ?2")?
+                    .execute(params![kind, subject])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// The job is due again when [`Ledger::observe`] sees what it waits for.
+    pub async fn wait(&self, job: Job) -> Result<(), JournalError> {
+        let (kind, subject) = job.columns();
+        self.journal
+            .write(move |tx| {
+                tx.prepare_cached(
+                    "UPDATE jobs SET attempts = 0, due_at = ?3 WHERE kind = ?1 AND subject = ?2",
+                )?
+                .execute(params![kind, subject, WAITING])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Jobs that are not merely waiting for a ballot to end.
+    pub async fn open_jobs(&self) -> Result<i64, JournalError> {
+        self.journal
+            .read(|connection| {
+                connection.query_row(
+                    "SELECT count(*) FROM jobs WHERE due_at IS NOT NULL",
+                    [],
+                    |row| row.get(0),
+                )
+            })
+            .await
+    }
+}

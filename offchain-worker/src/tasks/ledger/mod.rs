@@ -1,0 +1,140 @@
+//! What the tasks must remember across restarts: how far the chain was read, which batches are on
+//! their way to it, and which reactions are still due. Tables in the journal.
+
+mod batches;
+mod jobs;
+
+pub use batches::Batch;
+pub use jobs::{Job, JobKind};
+
+use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId};
+use rusqlite::{OptionalExtension, params};
+
+use crate::{
+    chain::Identity,
+    journal::{Journal, JournalError},
+};
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS task_progress (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        genesis BLOB NOT NULL,
+        hospital INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        height INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS batches (
+        -- Never used twice: visits keep the number.
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body_hash BLOB NOT NULL,
+        header BLOB NOT NULL,
+        entries BLOB NOT NULL,
+        body BLOB NOT NULL,
+        announcement INTEGER,
+        sent_until INTEGER
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS jobs (
+        kind INTEGER NOT NULL,
+        subject INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at INTEGER,
+        PRIMARY KEY (kind, subject)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS jobs_by_due ON jobs (kind, due_at);
+    CREATE TABLE IF NOT EXISTS setbacks (
+        visit INTEGER PRIMARY KEY,
+        count INTEGER NOT NULL,
+        until INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// The tasks' part of the journal. Clones share it.
+#[derive(Clone)]
+pub struct Ledger {
+    journal: Journal,
+}
+
+/// How far the chain was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last finalised chain block acted upon.
+    pub block: BlockNumber,
+    /// The last committed lite block whose keeping was made a job.
+    pub height: u32,
+}
+
+impl Ledger {
+    pub async fn open(journal: Journal) -> Result<Self, JournalError> {
+        journal.write(|tx| tx.execute_batch(TABLES)).await?;
+        Ok(Self { journal })
+    }
+
+    /// Which chain and hospital the journal belongs to; none before the node was first reached.
+    pub async fn identity(&self) -> Result<Option<Identity>, JournalError> {
+        self.journal
+            .read(|connection| {
+                connection
+                    .query_row("SELECT genesis, hospital FROM task_progress", [], |row| {
+                        Ok(Identity {
+                            genesis: Hash::from(row.get::<_, [u8; 32]>(0)?),
+                            hospital: HospitalId(row.get(1)?),
+                        })
+                    })
+                    .optional()
+            })
+            .await
+    }
+
+    /// Binds the journal to a chain and a hospital, unless it is bound.
+    pub async fn bind(&self, identity: Identity) -> Result<(), JournalError> {
+        self.journal
+            .write(move |tx| {
+                tx.execute(
+                    "INSERT OR IGNORE INTO task_progress (id, genesis, hospital, block, height)
+                     VALUES (0, ?1, ?2, 0, 0)",
+                    params![identity.genesis.0, identity.hospital.0],
+                )
+            })
+            .await
+            .map(drop)
+    }
+
+    pub async fn progress(&self) -> Result<Progress, JournalError> {
+        self.journal
+            .read(|connection| {
+                connection
+                    .query_row("SELECT block, height FROM task_progress", [], |row| {
+                        Ok(Progress { block: row.get(0)?, height: row.get(1)? })
+                    })
+                    .optional()
+            })
+            .await
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Makes jobs of what a finalised block's state shows, and notes that it was seen, in one
+    /// transaction: a job for every lite block committed since, one for every open ballot, and those
+    /// jobs that wait for the end of a ballot that is not open any more become due.
+    pub async fn observe(
+        &self,
+        seen: Progress,
+        open: Vec<AnnouncementId>,
+    ) -> Result<(), JournalError> {
+        self.journal
+            .write(move |tx| {
+                let known: u32 =
+                    tx.query_row("SELECT height FROM task_progress", [], |row| row.get(0))?;
+                jobs::keep_heights(tx, known, seen.height)?;
+                jobs::watch_ballots(tx, &open)?;
+                tx.execute(
+                    "UPDATE task_progress SET block = max(block, ?1), height = max(height, ?2)",
+                    params![seen.block, seen.height],
+                )
+            })
+            .await
+            .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests;

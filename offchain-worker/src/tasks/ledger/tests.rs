@@ -1,0 +1,184 @@
+use epione_client::api::VisitStage;
+use epione_envelope::body::Packed;
+use epione_primitives::{
+    HospitalId, RecordId, RecordPointer, UserId,
+    block::{AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments},
+};
+
+use super::*;
+use crate::journal::{NewVisit, Owner};
+
+const IDENTITY: Identity = Identity { genesis: Hash::repeat_byte(7), hospital: HospitalId(2) };
+const ID: AnnouncementId = AnnouncementId(9);
+
+async fn ledger() -> (Journal, Ledger) {
+    let journal = Journal::in_memory().await.unwrap();
+    let ledger = Ledger::open(journal.clone()).await.unwrap();
+    ledger.bind(IDENTITY).await.unwrap();
+    (journal, ledger)
+}
+
+fn segment(seed: u8) -> Segment {
+    Segment { hash: [seed; 32], length: 10 }
+}
+
+async fn queue(journal: &Journal, seed: u8) {
+    let upload = journal.begin_upload();
+    let visit = NewVisit {
+        record_id: RecordId([seed; 16]),
+        patient: UserId([1; 32]),
+        author: UserId([2; 32]),
+        fingerprint: [seed; 32],
+        record: vec![seed; 100],
+        segments: vec![segment(seed)],
+        queued_at: 1_000,
+    };
+    journal.reference(upload, &visit.segments).await.unwrap();
+    journal.enqueue(visit, upload).await.unwrap();
+}
+
+fn packed(records: u32) -> Packed {
+    let entry = |index| AnnouncedEntry {
+        patient: UserId([1; 32]),
+        text: Range { offset: index * 100, length: 100 },
+        media: Range { offset: index, length: 1 },
+    };
+    Packed {
+        header: AnnouncedHeader { announcer: HospitalId(2), segments: Segments::default() },
+        entries: (0..records).map(entry).collect::<Vec<_>>().try_into().unwrap(),
+        body: vec![3; 100 * records as usize],
+    }
+}
+
+async fn pack(ledger: &Ledger, now: u64) -> i64 {
+    let queue = ledger.queue(10, now).await.unwrap();
+    let rows: Vec<i64> = queue.iter().map(|visit| visit.row).collect();
+    ledger.pack(packed(rows.len() as u32), rows, now).await.unwrap()
+}
+
+async fn stage(journal: &Journal, seed: u8) -> VisitStage {
+    journal.visit(RecordId([seed; 16])).await.unwrap().unwrap().stage
+}
+
+fn hold(times: u32) -> u64 {
+    1_000 * u64::from(times)
+}
+
+#[tokio::test]
+async fn a_journal_stays_with_the_first_chain_and_hospital() {
+    let (_, ledger) = ledger().await;
+    ledger.bind(Identity { hospital: HospitalId(3), ..IDENTITY }).await.unwrap();
+    assert_eq!(ledger.identity().await.unwrap(), Some(IDENTITY));
+}
+
+#[tokio::test]
+async fn every_committed_height_becomes_one_job() {
+    let (_, ledger) = ledger().await;
+    ledger.observe(Progress { block: 10, height: 2 }, vec![]).await.unwrap();
+    ledger.finish(Job::Keep(1)).await.unwrap();
+    ledger.observe(Progress { block: 11, height: 4 }, vec![]).await.unwrap();
+    let due = ledger.due(JobKind::Keep, 0, 10).await.unwrap();
+    assert_eq!(due, [2, 3, 4].map(|height| (Job::Keep(height), 0)));
+    assert_eq!(ledger.progress().await.unwrap(), Progress { block: 11, height: 4 });
+}
+
+#[tokio::test]
+async fn an_older_block_takes_no_progress_back() {
+    let (_, ledger) = ledger().await;
+    ledger.observe(Progress { block: 10, height: 2 }, vec![]).await.unwrap();
+    ledger.observe(Progress { block: 5, height: 1 }, vec![]).await.unwrap();
+    assert_eq!(ledger.progress().await.unwrap(), Progress { block: 10, height: 2 });
+    assert_eq!(ledger.due(JobKind::Keep, 0, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_ballot_that_was_voted_on_is_due_again_when_it_closes() {
+    let (_, ledger) = ledger().await;
+    let job = Job::Ballot(ID);
+    ledger.observe(Progress { block: 1, height: 0 }, vec![ID]).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Ballot, 0, 10).await.unwrap(), [(job, 0)]);
+    ledger.wait(job).await.unwrap();
+    ledger.observe(Progress { block: 2, height: 0 }, vec![ID]).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Ballot, u64::MAX >> 1, 10).await.unwrap(), []);
+    ledger.observe(Progress { block: 3, height: 0 }, vec![]).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Ballot, 0, 10).await.unwrap(), [(job, 0)]);
+}
+
+#[tokio::test]
+async fn a_job_that_nothing_is_heard_of_comes_again() {
+    let (_, ledger) = ledger().await;
+    ledger.observe(Progress { block: 1, height: 1 }, vec![]).await.unwrap();
+    ledger.start(Job::Keep(1), 500).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Keep, 499, 10).await.unwrap(), []);
+    assert_eq!(ledger.due(JobKind::Keep, 500, 10).await.unwrap(), [(Job::Keep(1), 1)]);
+}
+
+#[tokio::test]
+async fn a_batch_is_kept_with_its_bytes_until_it_is_committed() {
+    let (journal, ledger) = ledger().await;
+    queue(&journal, 1).await;
+    queue(&journal, 2).await;
+    let id = pack(&ledger, 5).await;
+    assert_eq!(stage(&journal, 1).await, VisitStage::Packed);
+    assert_eq!(ledger.queue(10, 5).await.unwrap(), []);
+
+    let batch = ledger.batches().await.unwrap().pop().unwrap();
+    let whole = packed(2);
+    assert_eq!((batch.id, &batch.header, &batch.entries), (id, &whole.header, &whole.entries));
+    assert_eq!(ledger.body(id).await.unwrap(), whole.body);
+
+    assert!(ledger.announced(id, ID, 6).await.unwrap());
+    assert!(!ledger.announced(id, ID, 7).await.unwrap());
+    assert_eq!(stage(&journal, 2).await, VisitStage::Announced { announcement: ID });
+
+    assert_eq!(ledger.committed(id, ID, 4, 8).await.unwrap(), 2);
+    let pointer = RecordPointer { height: 4, index: 1 };
+    assert_eq!(stage(&journal, 2).await, VisitStage::Committed { pointer });
+    assert_eq!(ledger.batches().await.unwrap(), []);
+    let kept = journal.references_of(Owner::Announcement(ID)).await.unwrap();
+    assert_eq!(kept, [segment(1), segment(2)]);
+    // Once more, as after a crash in between.
+    assert_eq!(ledger.committed(id, ID, 4, 9).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_visits_of_a_batch_that_came_to_nothing_are_queued_again_in_order() {
+    let (journal, ledger) = ledger().await;
+    queue(&journal, 1).await;
+    queue(&journal, 2).await;
+    let id = pack(&ledger, 5).await;
+    ledger.announced(id, ID, 6).await.unwrap();
+    assert_eq!(ledger.undone(id, "no".into(), 7, Some(hold)).await.unwrap(), 2);
+    let queued = ledger.queue(10, 7).await.unwrap();
+    assert_eq!(queued.iter().map(|v| v.record_id.0[0]).collect::<Vec<_>>(), [1, 2]);
+    let visit = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
+    assert_eq!(visit.last_failure.as_deref(), Some("no"));
+    assert_eq!(ledger.batches().await.unwrap(), []);
+    assert_ne!(pack(&ledger, 8).await, id);
+}
+
+#[tokio::test]
+async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
+    let (journal, ledger) = ledger().await;
+    queue(&journal, 1).await;
+    let id = pack(&ledger, 0).await;
+    ledger.undone(id, "no".into(), 100, Some(hold)).await.unwrap();
+    queue(&journal, 2).await;
+    let rows = |queue: Vec<crate::journal::QueuedVisit>| {
+        queue.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(ledger.queue(10, 1_099).await.unwrap()), [2]);
+    assert_eq!(rows(ledger.queue(1, 1_099).await.unwrap()), [2]);
+    assert_eq!(rows(ledger.queue(10, 1_100).await.unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_send_of_unknown_fate_is_remembered() {
+    let (journal, ledger) = ledger().await;
+    queue(&journal, 1).await;
+    let id = pack(&ledger, 0).await;
+    ledger.set_sent(id, Some(80)).await.unwrap();
+    assert_eq!(ledger.batches().await.unwrap()[0].sent_until, Some(80));
+    ledger.set_sent(id, None).await.unwrap();
+    assert_eq!(ledger.batches().await.unwrap()[0].sent_until, None);
+}

@@ -1,0 +1,175 @@
+//! Which queued visits become a lite block, and when. Pure: the journal and the chain are elsewhere.
+
+use std::time::Duration;
+
+use epione_envelope::{
+    body::{BodyBuilder, BodyError, Packed},
+    record::Record,
+};
+use epione_primitives::{
+    HospitalId, Moment,
+    limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_SEGMENTS},
+};
+
+use super::backoff::Backoff;
+use crate::{
+    config,
+    journal::{QueuedVisit, SealedVisit},
+};
+
+/// What one lite block may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub records: usize,
+    pub body_bytes: u64,
+    pub media_bytes: u64,
+    pub segments: u64,
+    /// How old the oldest visit gets before a block is packed that is not full.
+    pub max_age: Duration,
+}
+
+impl From<&config::Pack> for Bounds {
+    fn from(pack: &config::Pack) -> Self {
+        Self {
+            records: pack.max_records.min(MAX_ENTRIES) as usize,
+            body_bytes: pack.max_body_bytes.min(MAX_BODY_BYTES).into(),
+            media_bytes: pack.max_media_bytes,
+            segments: MAX_SEGMENTS.into(),
+            max_age: Duration::from_millis(pack.max_age_ms),
+        }
+    }
+}
+
+/// What to do with a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing is queued.
+    Empty,
+    /// Nothing is due before so much time.
+    Later(Duration),
+    /// Pack so many visits from the front.
+    Pack(usize),
+}
+
+/// Decides over the front of the queue. `queue` must be longer than `bounds.records` if the whole queue
+/// is. The first visit always fits: one that exceeds the bounds by itself gets a block of its own.
+pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
+    let Some(oldest) = queue.iter().map(|visit| visit.queued_at).min() else {
+        return Choice::Empty;
+    };
+    let fitting = fitting(queue, bounds);
+    let full = fitting < queue.len() || fitting >= bounds.records;
+    let age = Duration::from_millis(now.saturating_sub(oldest));
+    match bounds.max_age.checked_sub(age) {
+        Some(left) if !full && !left.is_zero() => Choice::Later(left),
+        _ => Choice::Pack(fitting),
+    }
+}
+
+fn fitting(queue: &[QueuedVisit], bounds: &Bounds) -> usize {
+    let (mut body, mut media, mut segments) = (0_u64, 0_u64, 0_u64);
+    queue
+        .iter()
+        .take(bounds.records.max(1))
+        .enumerate()
+        .take_while(|(index, visit)| {
+            body = body.saturating_add(visit.record_bytes.into());
+            media = media.saturating_add(visit.media_bytes);
+            segments = segments.saturating_add(visit.segments.into());
+            let fits = body <= bounds.body_bytes
+                && media <= bounds.media_bytes
+                && segments <= bounds.segments;
+            *index == 0 || fits
+        })
+        .count()
+}
+
+/// A visit that no lite block can hold.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Unpackable {
+    pub row: i64,
+    pub error: BodyError,
+}
+
+/// Joins sealed visits, in their order, to what is announced.
+pub fn assemble(hospital: HospitalId, visits: &[SealedVisit]) -> Result<Packed, Unpackable> {
+    let mut builder = BodyBuilder::new(hospital);
+    for (index, visit) in (0..).zip(visits) {
+        let unpackable = |error| Unpackable { row: visit.row, error };
+        let record = Record::decode_exactly(&visit.record)
+            .map_err(|error| unpackable(BodyError::Record { index, error }))?;
+        builder.push(&record).map_err(unpackable)?;
+    }
+    let row = visits.first().map_or(0, |visit| visit.row);
+    builder.finish().map_err(|error| Unpackable { row, error })
+}
+
+/// Keeps visits that others do not approve from going round for ever, and from taking others with
+/// them. After a failure the next blocks are half as large and come later, until the visit to blame is
+/// alone in its block; then it alone is held back.
+#[derive(Debug)]
+pub struct Caution {
+    records: Option<usize>,
+    failures: u32,
+    not_before: Moment,
+}
+
+/// Between blocks, after failures in a row.
+const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
+/// Of a visit that failed alone.
+const HOLD: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(900));
+
+impl Default for Caution {
+    fn default() -> Self {
+        Self { records: None, failures: 0, not_before: 0 }
+    }
+}
+
+impl Caution {
+    /// A block of so many records was refused for what is in it.
+    pub fn refused(&mut self, records: usize, now: Moment) {
+        self.records = Some((records / 2).max(1));
+        // A visit that failed alone is held back by itself: others need not wait for it.
+        if records > 1 {
+            self.delay(now);
+        }
+    }
+
+    /// A block came to nothing for another reason.
+    pub fn delay(&mut self, now: Moment) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.saturating_add(millis(PAUSE.after(self.failures)));
+    }
+
+    /// A block was committed.
+    pub fn committed(&mut self, bounds: &Bounds) {
+        self.failures = 0;
+        self.not_before = 0;
+        self.records = self.records.map(|records| records * 2).filter(|r| *r < bounds.records);
+    }
+
+    /// The bounds of the next block.
+    pub fn narrow(&self, bounds: Bounds) -> Bounds {
+        let records = self.records.map_or(bounds.records, |records| records.min(bounds.records));
+        Bounds { records, ..bounds }
+    }
+
+    /// How long not to pack.
+    pub fn pause(&self, now: Moment) -> Option<Duration> {
+        let left = self.not_before.saturating_sub(now);
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+}
+
+/// How many milliseconds a visit is held back after it failed alone so many times.
+pub fn hold(times: u32) -> Moment {
+    millis(HOLD.after(times))
+}
+
+fn millis(duration: Duration) -> Moment {
+    Moment::try_from(duration.as_millis()).unwrap_or(Moment::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Follows finalised blocks, and compares what they say with what this hospital has done.
+//!
+//! Only the newest state counts: a worker that was away does not walk through the blocks that it
+//! missed, but keeps the lite blocks above the height that it had seen, looks at the ballots that are open
+//! now, and asks what became of its own batches.
+
+use std::time::Duration;
+
+use epione_client::chain::{BlockRef, Chain, Snapshot};
+use epione_primitives::{AnnouncementId, BlockNumber, block::Stage};
+use futures::StreamExt;
+use tokio::sync::watch;
+
+use super::{
+    Context, Seen, TaskError, announce,
+    backoff::Backoff,
+    committed,
+    ledger::{Batch, Progress},
+    undone,
+};
+
+const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+/// Looks at one block before the next one is waited for.
+const MAX_LOOKS: u32 = 6;
+
+/// Follows the node, for ever. `seen` tells the other tasks what was acted upon.
+pub async fn run(context: &Context, seen: watch::Sender<Option<Seen>>) {
+    let mut node = context.node.clone();
+    let chain = match node.wait_for(Option::is_some).await {
+        Ok(chain) => chain.clone(),
+        Err(_) => return,
+    };
+    let Some(chain) = chain else { return };
+    let mut failures = 0;
+    let head = loop {
+        match chain.finalized_head().await {
+            Ok(head) => break head,
+            Err(error) => {
+                failures += 1;
+                fail(context, &error.into());
+                tokio::time::sleep(RETRY.after(failures)).await;
+            }
+        }
+    };
+    // The connection mends itself, so that this stream never ends.
+    let mut blocks = chain.finalized_stream(head.number);
+    while let Some(block) = blocks.next().await {
+        match block {
+            Ok(block) => act(context, &chain, block, &seen).await,
+            Err(error) => fail(context, &error.into()),
+        }
+    }
+}
+
+fn fail(context: &Context, error: &TaskError) {
+    context.metrics.task_failures.with_label_values(&["replay"]).inc();
+    tracing::warn!(%error, "the chain cannot be followed just now; trying again");
+}
+
+async fn act(
+    context: &Context,
+    chain: &Chain,
+    block: BlockRef,
+    seen: &watch::Sender<Option<Seen>>,
+) {
+    for attempt in 1..=MAX_LOOKS {
+        match look(context, chain, block).await {
+            Ok(now_seen) => {
+                context.metrics.processed_block.set(block.number.into());
+                seen.send_replace(Some(now_seen));
+                return;
+            }
+            Err(error) => fail(context, &error),
+        }
+        tokio::time::sleep(RETRY.after(attempt)).await;
+    }
+}
+
+/// Acts on a finalised block's state. Progress is noted last, together with the jobs.
+async fn look(context: &Context, chain: &Chain, block: BlockRef) -> Result<Seen, TaskError> {
+    context.metrics.finalised_block.set(block.number.into());
+    let before = context.ledger.progress().await?;
+    if block.number < before.block {
+        tracing::warn!(
+            block = block.number,
+            seen = before.block,
+            "the node is behind what this worker has seen: is its database an old copy?"
+        );
+    }
+    let snapshot = chain.at(block.hash);
+    let height = snapshot.height().await?;
+    let open = snapshot.open_announcements().await?;
+    for batch in context.ledger.batches().await? {
+        follow(context, &snapshot, block.number, &batch).await?;
+    }
+    let progress = Progress { block: block.number, height };
+    context.ledger.observe(progress, open.clone()).await?;
+    Ok(Seen { head: block, height, open: open.into() })
+}
+
+/// What became of one of this hospital's own batches.
+async fn follow(
+    context: &Context,
+    snapshot: &Snapshot,
+    block: BlockNumber,
+    batch: &Batch,
+) -> Result<(), TaskError> {
+    // A batch may have been announced again; what the chain holds for its body goes first.
+    let live = snapshot.announcement_of(batch.body_hash).await?;
+    let Some(id) = live.or(batch.announcement) else {
+        return Ok(());
+    };
+    let Some((announcement, _)) = snapshot.announcement(id).await? else {
+        return Ok(());
+    };
+    if live.is_some() && live != batch.announcement {
+        announce::note(context, batch, id).await?;
+    }
+    if let Stage::Committed { height } = announcement.stage {
+        return committed::settle(context, batch, id, height).await;
+    }
+    let Some((cause, reason)) = undone::cause(announcement.stage) else {
+        return Ok(());
+    };
+    // While a transaction of unknown fate may still announce these bytes again, their visits must not
+    // be packed anew: they would be committed twice.
+    if batch.sent_until.is_some_and(|until| block <= until) {
+        return Ok(());
+    }
+    let reason = match announcement.stage {
+        Stage::Rejected => format!("{reason}{}", votes(snapshot, id).await?),
+        _ => reason.into(),
+    };
+    undone::requeue(context, batch, cause, &reason).await
+}
+
+/// Who rejected, and why.
+async fn votes(snapshot: &Snapshot, id: AnnouncementId) -> Result<String, TaskError> {
+    let rejections = snapshot.ballot(id).await?.map(|ballot| ballot.rejections);
+    let votes: Vec<String> = rejections
+        .iter()
+        .flatten()
+        .map(|(hospital, reason)| format!("hospital {hospital}: {reason:?}"))
+        .collect();
+    Ok(if votes.is_empty() { String::new() } else { format!(" ({})", votes.join(", ")) })
+}

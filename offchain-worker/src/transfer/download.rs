@@ -1,0 +1,268 @@
+//! One segment, or the rest of one, from one hospital.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use epione_client::{
+    request::{Target, sign},
+    signer::Account,
+};
+use epione_primitives::{Hash, block::Segment};
+use futures::{Stream, StreamExt, future::ready, stream::BoxStream};
+use http::{
+    Method, StatusCode,
+    header::{CONTENT_RANGE, RANGE},
+};
+use url::Url;
+
+use super::Peer;
+use crate::now;
+
+/// What went wrong with a hospital that was asked for a segment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerFault {
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("it sent nothing for too long")]
+    Stalled,
+    #[error("it ended {missing} bytes too early")]
+    ClosedEarly { missing: u32 },
+    #[error("it sent other bytes than the segment's")]
+    WrongBytes,
+    #[error("it refused with status {0}")]
+    Refused(u16),
+    #[error("it does not hold the segment")]
+    Absent,
+    #[error("it is busy")]
+    Busy,
+}
+
+impl PeerFault {
+    /// Whether the hospital is not to be asked for further segments of the block: it is not merely
+    /// without this one, or busy.
+    pub fn drops(&self) -> bool {
+        !matches!(self, Self::Absent | Self::Busy)
+    }
+
+    /// For the metric `peer_fetches`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Stalled => "stalled",
+            Self::ClosedEarly { .. } => "closed-early",
+            Self::WrongBytes => "wrong-bytes",
+            Self::Refused(_) => "refused",
+            Self::Absent => "absent",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// How long to wait for a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Timings {
+    pub connect: Duration,
+    /// Without a byte.
+    pub stall: Duration,
+}
+
+/// Asks other hospitals' workers in this hospital's name.
+#[derive(Clone)]
+pub struct Courier {
+    http: reqwest::Client,
+    agent: Account,
+}
+
+impl Courier {
+    /// Fails only if the machine's TLS cannot be set up.
+    pub fn new(agent: Account, timings: Timings) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(timings.connect)
+            .read_timeout(timings.stall)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, agent })
+    }
+
+    /// The bytes of a segment from `offset` on. Never more than the segment's length; a stream that
+    /// ends in fewer bytes ends in [`PeerFault::ClosedEarly`]. Whether they are the right ones is for the
+    /// store to find out. `genesis` is the hash of the chain's first block.
+    pub async fn open(
+        &self,
+        genesis: Hash,
+        peer: &Peer,
+        segment: &Segment,
+        offset: u32,
+    ) -> Result<BoxStream<'static, Result<Bytes, PeerFault>>, PeerFault> {
+        let request = self.request(genesis, peer, segment, offset)?;
+        let response = request.send().await.map_err(|error| fault(&error))?;
+        let skip = accepted_start(&response, offset)?;
+        let expected = segment.length - offset;
+        if response.content_length().is_some_and(|length| length != u64::from(expected + skip)) {
+            return Err(PeerFault::WrongBytes);
+        }
+        let bytes = response.bytes_stream().map(|item| item.map_err(|error| fault(&error)));
+        Ok(exactly(bytes, skip, expected).boxed())
+    }
+
+    fn request(
+        &self,
+        genesis: Hash,
+        peer: &Peer,
+        segment: &Segment,
+        offset: u32,
+    ) -> Result<reqwest::RequestBuilder, PeerFault> {
+        let url = segment_url(&peer.url, segment)
+            .ok_or_else(|| PeerFault::Unreachable("its URL cannot be extended".into()))?;
+        let target = Target {
+            genesis,
+            hospital: peer.hospital,
+            method: &Method::GET,
+            path_and_query: url.path(),
+        };
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce)
+            .map_err(|error| PeerFault::Unreachable(format!("no randomness: {error}")))?;
+        let digest = *blake3::hash(&[]).as_bytes();
+        let headers =
+            sign(&target, &self.agent.id(), digest, now(), nonce, |bytes| self.agent.sign(bytes));
+        let request = self.http.get(url.clone()).headers(headers);
+        Ok(if offset == 0 { request } else { request.header(RANGE, format!("bytes={offset}-")) })
+    }
+}
+
+fn segment_url(base: &Url, segment: &Segment) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend([
+        "v1",
+        "segments",
+        &hex::encode(segment.hash),
+    ]);
+    url.set_query(None);
+    url.set_fragment(None);
+    Some(url)
+}
+
+/// How many bytes to skip of an answer, so that what follows begins at `offset`.
+fn accepted_start(response: &reqwest::Response, offset: u32) -> Result<u32, PeerFault> {
+    match response.status() {
+        StatusCode::OK => Ok(offset),
+        StatusCode::PARTIAL_CONTENT => {
+            let start = response.headers().get(CONTENT_RANGE).and_then(|value| {
+                value.to_str().ok()?.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+            });
+            if start == Some(offset) { Ok(0) } else { Err(PeerFault::WrongBytes) }
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(PeerFault::Absent),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(PeerFault::Busy),
+        other => Err(PeerFault::Refused(other.as_u16())),
+    }
+}
+
+fn fault(error: &reqwest::Error) -> PeerFault {
+    if error.is_connect() {
+        PeerFault::Unreachable("no connection".into())
+    } else if error.is_timeout() {
+        PeerFault::Stalled
+    } else if error.is_body() || error.is_decode() {
+        PeerFault::ClosedEarly { missing: 0 }
+    } else {
+        PeerFault::Unreachable("the connection broke".into())
+    }
+}
+
+/// `expected` bytes of a stream after `skip`, no more and no fewer.
+fn exactly<S>(
+    bytes: S,
+    skip: u32,
+    expected: u32,
+) -> impl Stream<Item = Result<Bytes, PeerFault>> + Send
+where
+    S: Stream<Item = Result<Bytes, PeerFault>> + Send,
+{
+    let mut skip = u64::from(skip);
+    let mut missing = expected;
+    // The end of the peer's stream is an item too, so that an early one can be told.
+    let marked = bytes.map(Some).chain(futures::stream::iter([None]));
+    marked.filter_map(move |item| {
+        ready(match item {
+            None if missing > 0 => Some(Err(PeerFault::ClosedEarly { missing })),
+            None => None,
+            Some(Err(PeerFault::ClosedEarly { .. })) => {
+                Some(Err(PeerFault::ClosedEarly { missing }))
+            }
+            Some(Err(fault)) => Some(Err(fault)),
+            Some(Ok(mut chunk)) => {
+                let over = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
+                let chunk = chunk.split_off(over);
+                skip -= u64::try_from(over).unwrap_or(0);
+                match u32::try_from(chunk.len()) {
+                    Ok(0) => None,
+                    Ok(length) if length <= missing => {
+                        missing -= length;
+                        Some(Ok(chunk))
+                    }
+                    _ => Some(Err(PeerFault::WrongBytes)),
+                }
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn through(
+        chunks: &[&'static [u8]],
+        skip: u32,
+        expected: u32,
+    ) -> Result<Vec<u8>, PeerFault> {
+        let source = futures::stream::iter(
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect::<Vec<_>>(),
+        );
+        let items: Vec<_> = exactly(source, skip, expected).collect().await;
+        let mut all = Vec::new();
+        for item in items {
+            all.extend_from_slice(&item?);
+        }
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_the_right_length_passes_unchanged() {
+        assert_eq!(through(&[b"ab", b"", b"cde"], 0, 5).await, Ok(b"abcde".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_to_a_request_for_the_rest_is_cut() {
+        assert_eq!(through(&[b"ab", b"cde"], 3, 2).await, Ok(b"de".to_vec()));
+        assert_eq!(through(&[b"abcde"], 4, 1).await, Ok(b"e".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn an_early_end_is_told_with_what_is_missing() {
+        assert_eq!(through(&[b"ab"], 0, 5).await, Err(PeerFault::ClosedEarly { missing: 3 }));
+        assert_eq!(through(&[], 0, 5).await, Err(PeerFault::ClosedEarly { missing: 5 }));
+    }
+
+    #[tokio::test]
+    async fn more_bytes_than_the_segment_has_are_wrong() {
+        assert_eq!(through(&[b"abc", b"def"], 0, 5).await, Err(PeerFault::WrongBytes));
+    }
+
+    #[test]
+    fn segments_are_asked_for_under_the_path_of_the_url() {
+        let segment = Segment { hash: [0xab; 32], length: 1 };
+        let hash = "ab".repeat(32);
+        for (base, path) in [
+            ("http://h:1", format!("/v1/segments/{hash}")),
+            ("https://h/worker", format!("/worker/v1/segments/{hash}")),
+            ("https://h/worker/?a=b", format!("/worker/v1/segments/{hash}")),
+        ] {
+            let url = segment_url(&Url::parse(base).unwrap(), &segment).unwrap();
+            assert_eq!((url.path(), url.query()), (path.as_str(), None));
+        }
+    }
+}

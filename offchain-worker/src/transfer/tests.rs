@@ -1,0 +1,347 @@
+//! The fetcher against real HTTP servers on loopback that behave well, or do not.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Path,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use epione_client::{
+    request::{Target, authenticate},
+    signer::Account,
+};
+use epione_primitives::{Hash, HospitalId, block::Segment};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use url::Url;
+
+use super::*;
+use crate::{metrics::Metrics, store::Store};
+
+const GENESIS: Hash = Hash::repeat_byte(1);
+
+/// How a peer answers for segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manner {
+    Honest,
+    /// The right length, other bytes.
+    Lies,
+    /// Half, then the end of the connection.
+    ClosesEarly,
+    /// Half, then nothing.
+    Stalls,
+    Absent,
+    Busy,
+    /// Ignores ranges.
+    Whole,
+}
+
+#[derive(Clone)]
+struct Served {
+    hospital: HospitalId,
+    manner: Manner,
+    content: Arc<Vec<Vec<u8>>>,
+    asked: Arc<AtomicUsize>,
+    ranges: Arc<AtomicUsize>,
+}
+
+impl Served {
+    async fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
+        let target = Target {
+            genesis: GENESIS,
+            hospital: self.hospital,
+            method: &http::Method::GET,
+            path_and_query: path,
+        };
+        if authenticate(&target, headers).is_err() {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let hash = path.rsplit('/').next().unwrap();
+        let found = self.content.iter().find(|bytes| blake3::hash(bytes).to_hex().as_str() == hash);
+        let Some(bytes) = found.cloned() else { return StatusCode::NOT_FOUND.into_response() };
+        self.send(bytes, headers)
+    }
+
+    fn send(&self, bytes: Vec<u8>, headers: &HeaderMap) -> Response {
+        let total = bytes.len();
+        let offset = headers
+            .get(header::RANGE)
+            .map(|range| {
+                self.ranges.fetch_add(1, Ordering::SeqCst);
+                let range = range.to_str().unwrap();
+                range.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap()
+            })
+            .filter(|_| self.manner != Manner::Whole)
+            .unwrap_or(0);
+        let rest = bytes[offset..].to_vec();
+        let status = if offset == 0 { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+        let body = match self.manner {
+            Manner::Honest | Manner::Whole => Body::from(rest),
+            Manner::Lies => Body::from(vec![0xee; rest.len()]),
+            Manner::ClosesEarly => Body::from_stream(halves(rest).chain(broken())),
+            Manner::Stalls => Body::from_stream(halves(rest).chain(stream::pending())),
+            Manner::Absent => return StatusCode::NOT_FOUND.into_response(),
+            Manner::Busy => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
+        let range = format!("bytes {offset}-{}/{total}", total - 1);
+        (status, [(header::CONTENT_RANGE, range)], body).into_response()
+    }
+}
+
+fn halves(bytes: Vec<u8>) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
+    let half = Bytes::from(bytes[..bytes.len() / 2].to_vec());
+    stream::iter([Ok(half)])
+}
+
+/// Breaks the connection, once what came before is on its way.
+fn broken() -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
+    stream::once(async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(std::io::Error::other("gone"))
+    })
+}
+
+struct FixedRoster(Vec<Peer>);
+
+impl Roster for FixedRoster {
+    fn roll(&self, _: Option<HospitalId>) -> BoxFuture<'_, Result<Roll, RosterError>> {
+        async { Ok(Roll { genesis: GENESIS, peers: self.0.clone() }) }.boxed()
+    }
+}
+
+struct Network {
+    fetcher: Arc<Fetcher>,
+    store: Store,
+    metrics: Metrics,
+    served: Vec<Served>,
+}
+
+impl Network {
+    /// Peers that answer in these manners, asked in this order, for these contents.
+    async fn new(manners: &[Manner], content: &[Vec<u8>]) -> Self {
+        let mut peers = Vec::new();
+        let mut served = Vec::new();
+        for (manner, id) in manners.iter().zip(1..) {
+            let one = Served {
+                hospital: HospitalId(id),
+                manner: *manner,
+                content: Arc::new(content.to_vec()),
+                asked: Arc::default(),
+                ranges: Arc::default(),
+            };
+            peers.push(Peer { hospital: one.hospital, url: serve(one.clone()).await });
+            served.push(one);
+        }
+        let (store, metrics) = (Store::in_memory(), Metrics::new().unwrap());
+        let agent = Account::development("//Alice//agent").unwrap();
+        let timings =
+            Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
+        let fetcher = Arc::new(Fetcher::new(
+            Arc::new(FixedRoster(peers)),
+            Courier::new(agent, timings).unwrap(),
+            store.clone(),
+            metrics.clone(),
+            3,
+            Duration::from_secs(10),
+        ));
+        Self { fetcher, store, metrics, served }
+    }
+
+    fn asked(&self, peer: usize) -> usize {
+        self.served[peer].asked.load(Ordering::SeqCst)
+    }
+
+    fn counted(&self, result: &str) -> u64 {
+        self.metrics.peer_fetches.with_label_values(&[result]).get()
+    }
+
+    async fn holds(&self, content: &[Vec<u8>]) -> bool {
+        for bytes in content {
+            if self.store.read(&segment(bytes)).await.ok().as_deref() != Some(bytes) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+async fn serve(served: Served) -> Url {
+    let route = get(move |Path(hash): Path<String>, headers: HeaderMap| async move {
+        served.answer(&format!("/v1/segments/{hash}"), &headers).await
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let router = Router::new().route("/v1/segments/{hash}", route);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+fn segment(bytes: &[u8]) -> Segment {
+    Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
+}
+
+fn segments(content: &[Vec<u8>]) -> Vec<Segment> {
+    content.iter().map(|bytes| segment(bytes)).collect()
+}
+
+fn content(count: u8) -> Vec<Vec<u8>> {
+    (0..count).map(|seed| vec![seed; 100_000 + usize::from(seed)]).collect()
+}
+
+#[tokio::test]
+async fn segments_come_from_the_first_hospital_and_are_not_asked_for_twice() {
+    let content = content(7);
+    let network = Network::new(&[Manner::Honest, Manner::Honest], &content).await;
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+    assert_eq!((network.asked(0), network.asked(1)), (7, 0));
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert_eq!(network.asked(0), 7);
+    assert_eq!(network.counted("ok"), 7);
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_never_stored_and_who_sent_them_is_dropped() {
+    let content = content(6);
+    let network = Network::new(&[Manner::Lies, Manner::Honest], &content).await;
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+    // Those that were under way when the first lie came out.
+    assert!(network.asked(0) <= 3, "{}", network.asked(0));
+    assert!(network.counted("wrong-bytes") >= 1);
+}
+
+#[tokio::test]
+async fn wrong_bytes_from_everybody_leave_the_segment_missing() {
+    let content = content(2);
+    let network = Network::new(&[Manner::Lies, Manner::Lies], &content).await;
+    let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
+    assert!(matches!(error, FetchError::Unavailable { missing: 2, wanted: 2 }), "{error}");
+    assert_eq!(network.fetcher.missing(&segments(&content)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_is_continued_elsewhere() {
+    for manner in [Manner::ClosesEarly, Manner::Stalls] {
+        for second in [Manner::Honest, Manner::Whole] {
+            let content = content(1);
+            let network = Network::new(&[manner, second], &content).await;
+            network.fetcher.fetch(&segments(&content), None).await.unwrap();
+            assert!(network.holds(&content).await, "{manner:?} {second:?}");
+            assert_eq!(network.served[1].ranges.load(Ordering::SeqCst), 1, "{manner:?} {second:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hospital_that_stalls_is_dropped_for_the_block() {
+    let content = content(9);
+    let network = Network::new(&[Manner::Stalls, Manner::Honest], &content).await;
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+    assert!(network.asked(0) <= 3, "{}", network.asked(0));
+    assert!(network.counted("stalled") >= 1);
+}
+
+#[tokio::test]
+async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
+    // The first sends half of a lie and stalls; the second continues it honestly, which gives wrong
+    // bytes, so that it is asked for all.
+    let honest = content(1);
+    let lie = Served {
+        hospital: HospitalId(1),
+        manner: Manner::Stalls,
+        content: Arc::new(honest.clone()),
+        asked: Arc::default(),
+        ranges: Arc::default(),
+    };
+    let truth = Served { hospital: HospitalId(2), manner: Manner::Honest, ..lie.clone() };
+    let mut network = Network::new(&[], &[]).await;
+    let liar = serve_half_of_a_lie(honest[0].len()).await;
+    let peers = vec![
+        Peer { hospital: lie.hospital, url: liar },
+        Peer { hospital: truth.hospital, url: serve(truth).await },
+    ];
+    let timings = Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
+    network.fetcher = Arc::new(Fetcher::new(
+        Arc::new(FixedRoster(peers)),
+        Courier::new(Account::development("//Alice//agent").unwrap(), timings).unwrap(),
+        network.store.clone(),
+        network.metrics.clone(),
+        1,
+        Duration::from_secs(10),
+    ));
+    network.fetcher.fetch(&segments(&honest), None).await.unwrap();
+    assert!(network.holds(&honest).await);
+    // The second is not blamed.
+    assert_eq!(network.counted("wrong-bytes"), 0);
+}
+
+async fn serve_half_of_a_lie(length: usize) -> Url {
+    let route = get(move || async move {
+        let half = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0xee; length / 2]))]);
+        Body::from_stream(half.chain(stream::pending()))
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let router = Router::new().route("/v1/segments/{hash}", route);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test]
+async fn hospitals_without_the_segment_and_busy_ones_are_passed_over() {
+    let content = content(2);
+    let network = Network::new(&[Manner::Absent, Manner::Busy, Manner::Honest], &content).await;
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+    // Neither is dropped: each was asked for both.
+    assert_eq!((network.asked(0), network.asked(1)), (2, 2));
+}
+
+#[tokio::test]
+async fn what_could_be_had_stays_when_the_rest_could_not() {
+    let content = content(3);
+    let network = Network::new(&[Manner::Honest], &content[..2]).await;
+    let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
+    assert!(matches!(error, FetchError::Unavailable { missing: 1, wanted: 3 }), "{error}");
+    assert!(network.holds(&content[..2]).await);
+}
+
+#[tokio::test]
+async fn an_unreachable_hospital_is_passed_over() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    let gone = Peer { hospital: HospitalId(9), url: "http://127.0.0.1:1".parse().unwrap() };
+    let courier = Courier::new(
+        Account::development("//Alice//agent").unwrap(),
+        Timings { connect: Duration::from_secs(1), stall: Duration::from_secs(1) },
+    )
+    .unwrap();
+    let fault = courier.open(GENESIS, &gone, &segment(&content[0]), 0).await.err();
+    assert!(matches!(fault, Some(PeerFault::Unreachable(_))), "{fault:?}");
+    assert!(network.holds(&[]).await);
+}
+
+#[tokio::test]
+async fn concurrent_fetches_of_one_segment_share_one_download() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    let wanted = segments(&content);
+    let fetches = (0..8).map(|_| network.fetcher.fetch(&wanted, None));
+    for result in futures::future::join_all(fetches).await {
+        result.unwrap();
+    }
+    assert_eq!(network.asked(0), 1);
+}

@@ -1,0 +1,224 @@
+//! Four hospitals that approve each other's lite blocks, and what happens when some are away or lie.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{sync::Arc, time::Duration};
+
+use epione_client::{
+    api::VisitStage,
+    chain::{Chain, ChainEvent, calls::lite_blocks},
+};
+use epione_primitives::{
+    AnnouncementId, HospitalId,
+    approval::{Ballot, RejectReason},
+    block::{Segment, Stage},
+};
+use network::{
+    Network, Tuning, eventually,
+    forger::{Forged, Forger, Manner},
+    people::People,
+};
+use tokio::time::sleep;
+
+fn media(seed: u8, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| (index as u8).wrapping_mul(29).wrapping_add(seed)).collect()
+}
+
+async fn ballot(chain: &Chain, id: AnnouncementId) -> Ballot {
+    chain.finalized().await.unwrap().ballot(id).await.unwrap().unwrap()
+}
+
+async fn stage(chain: &Chain, id: AnnouncementId) -> Option<Stage> {
+    let found = chain.finalized().await.ok()?.announcement(id).await.ok()??;
+    (found.0.stage != Stage::Announced).then_some(found.0.stage)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_approve_and_who_was_away_catches_up() {
+    let mut network = Network::start(4, Tuning::default()).await;
+    let folder = network.folder.path().to_owned();
+    let people = People::register(&network.hospitals[0]).await;
+
+    // All there: the block is committed, and everybody holds its segments.
+    let visit = people.visit(&network.hospitals[0], &folder, &media(1, 20 * 1024 * 1024)).await;
+    people.submit(&network.hospitals[0], &visit).await;
+    people.is_committed(&network.hospitals[0], visit.record_id()).await;
+    let segments = network.segments().await;
+    assert_eq!(segments.len(), 2);
+    for hospital in &network.hospitals {
+        hospital.comes_to_hold(&segments).await;
+    }
+
+    // One killed while it fetches, another away all the time.
+    network.hospitals[3].worker.kill();
+    let visit = people.visit(&network.hospitals[0], &folder, &media(2, 60 * 1024 * 1024)).await;
+    people.submit(&network.hospitals[0], &visit).await;
+    people
+        .reaches(&network.hospitals[0], visit.record_id(), "the visit is announced", |stage| {
+            (!matches!(stage, VisitStage::Queued | VisitStage::Packed)).then_some(())
+        })
+        .await;
+    network.hospitals[2].worker.kill();
+    network.hospitals[2].worker.start();
+    people.is_committed(&network.hospitals[0], visit.record_id()).await;
+    network.hospitals[3].worker.start();
+    let segments = network.segments().await;
+    for hospital in &network.hospitals {
+        hospital.comes_to_hold(&segments).await;
+    }
+
+    // One lost everything but its keys; it gets it all back.
+    network.hospitals[1].worker.kill();
+    network.hospitals[1].lose_everything();
+    network.hospitals[1].worker.start();
+    network.hospitals[1].comes_to_hold(&segments).await;
+
+    // A damaged segment is repaired from others before it is served to a reader.
+    let (pointer, bytes) =
+        (network.committed().await[&visit.record_id()][0], media(2, 60 * 1024 * 1024));
+    std::fs::write(network.hospitals[0].stored(&segments[3]), b"short").unwrap();
+    std::fs::remove_file(network.hospitals[0].stored(&segments[4])).unwrap();
+    let (_, read) = people.read(&network.hospitals[0], &folder, pointer).await;
+    assert!(read == bytes, "other bytes came back");
+    network.hospitals[0].comes_to_hold(&segments).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcer_killed_while_the_ballot_is_open_commits_once() {
+    let mut network = Network::start(4, Tuning::default()).await;
+    let folder = network.folder.path().to_owned();
+    let people = People::register(&network.hospitals[0]).await;
+    for hospital in &mut network.hospitals[1..] {
+        hospital.worker.kill();
+    }
+    let visit = people.visit(&network.hospitals[0], &folder, &media(1, 1_000)).await;
+    people.submit(&network.hospitals[0], &visit).await;
+    people
+        .reaches(&network.hospitals[0], visit.record_id(), "the visit is announced", |stage| {
+            matches!(stage, VisitStage::Announced { .. }).then_some(())
+        })
+        .await;
+    network.hospitals[0].worker.kill();
+    network.hospitals[0].worker.start();
+    network.hospitals[0].worker_is_ready().await;
+    // Nothing is announced again while the ballot is open.
+    sleep(Duration::from_secs(8)).await;
+    let chain = network.hospitals[0].chain().await;
+    assert_eq!(chain.finalized().await.unwrap().open_announcements().await.unwrap().len(), 1);
+    for hospital in &mut network.hospitals[1..] {
+        hospital.worker.start();
+    }
+    people.is_committed(&network.hospitals[0], visit.record_id()).await;
+    assert!(network.committed().await.values().all(|places| places.len() == 1));
+}
+
+/// Announces something in Bob's name while Bob's worker is replaced by the test.
+async fn announce(network: &Network, forged: &Forged) -> AnnouncementId {
+    let bob = &network.hospitals[1];
+    let call = lite_blocks::announce(&forged.header, &forged.entries, &forged.body);
+    let included = bob.chain().await.submit(&call, &bob.agent()).await.unwrap();
+    let announced = included.events.into_iter().find_map(|event| match event {
+        ChainEvent::Announced { id, .. } => Some(id),
+        _ => None,
+    });
+    announced.unwrap()
+}
+
+async fn rejected(network: &Network, id: AnnouncementId, reason: RejectReason) {
+    let chain = network.hospitals[0].chain().await;
+    let ended = eventually("the ballot ends", async || stage(&chain, id).await).await;
+    assert_eq!(ended, Stage::Rejected);
+    let ballot = ballot(&chain, id).await;
+    assert!(ballot.rejections.iter().all(|(_, given)| *given == reason), "{ballot:?}");
+    assert_eq!(ballot.approvals.len(), 0);
+}
+
+async fn is_let_go(network: &Network, segments: &[Segment]) {
+    eventually("the segments of a rejected block are gone", async || {
+        let gone =
+            |index: usize| !segments.iter().any(|s| network.hospitals[index].stored(s).exists());
+        [0, 2, 3].into_iter().all(gone).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_is_not_as_it_should_be_is_rejected_with_the_reason() {
+    // Segments that nobody has are given up soon after the announcement.
+    let tuning = Tuning { reject_margin_blocks: 194, ..Tuning::default() };
+    let mut network = Network::start(4, tuning).await;
+    let people = People::register(&network.hospitals[1]).await;
+    network.hospitals[1].worker.kill();
+    let forger = Forger::new(&network.hospitals[1], &people).await;
+
+    let mut nonsense = forger.forge(&media(1, 1_000));
+    nonsense.body[20] ^= 0xff;
+    let id = announce(&network, &nonsense).await;
+    let mut reasons = Vec::new();
+    let chain = network.hospitals[0].chain().await;
+    assert_eq!(
+        eventually("the ballot ends", async || stage(&chain, id).await).await,
+        Stage::Rejected
+    );
+    // A flipped bit may spoil the record's form or its author's signature.
+    reasons.extend(ballot(&chain, id).await.rejections.iter().map(|(_, reason)| *reason));
+    assert!(
+        reasons.iter().all(|reason| {
+            matches!(reason, RejectReason::MalformedBody | RejectReason::InvalidAuthor)
+        }),
+        "{reasons:?}"
+    );
+
+    let mut other_root = forger.forge(&media(2, 1_000));
+    other_root.header.segments.root.0[0] ^= 1;
+    let id = announce(&network, &other_root).await;
+    rejected(&network, id, RejectReason::SegmentsMismatch).await;
+
+    let id = announce(&network, &forger.forge_as_nobody(&media(3, 1_000))).await;
+    rejected(&network, id, RejectReason::InvalidAuthor).await;
+
+    // Garbage under the right names, from the announcer, who alone claims to have it.
+    let forged = forger.forge(&media(4, 17 * 1024 * 1024));
+    let server = network.hospitals[1].impersonate(&forged, |_| Manner::Garbage).await;
+    let id = announce(&network, &forged).await;
+    rejected(&network, id, RejectReason::SegmentMissing).await;
+    assert!(
+        network.hospitals[0]
+            .metric("epione_worker_peer_fetches_total{result=\"wrong-bytes\"}")
+            .await
+            > 0
+    );
+    let segments: Vec<_> = forged.segments.iter().map(|(segment, _)| *segment).collect();
+    is_let_go(&network, &segments).await;
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_bytes_from_the_announcer_are_had_elsewhere() {
+    let mut network = Network::start(4, Tuning::default()).await;
+    let people = People::register(&network.hospitals[1]).await;
+    network.hospitals[1].worker.kill();
+    let forger = Forger::new(&network.hospitals[1], &people).await;
+    let forged = forger.forge(&media(5, 17 * 1024 * 1024));
+    // Dave gets what he asks for; Alice gets other bytes, Charlie none at all after half.
+    let agents: Arc<[_]> = network.hospitals.iter().map(|hospital| hospital.agent().id()).collect();
+    let server = network.hospitals[1]
+        .impersonate(&forged, move |asking| match asking {
+            asking if *asking == agents[3] => Manner::Honest,
+            asking if *asking == agents[0] => Manner::Garbage,
+            _ => Manner::Stall,
+        })
+        .await;
+    let id = announce(&network, &forged).await;
+    let chain = network.hospitals[0].chain().await;
+    let ended = eventually("the ballot ends", async || stage(&chain, id).await).await;
+    assert_eq!(ended, Stage::Committed { height: 1 });
+    let segments: Vec<_> = forged.segments.iter().map(|(segment, _)| *segment).collect();
+    for index in [0, 2, 3] {
+        network.hospitals[index].comes_to_hold(&segments).await;
+    }
+    assert!(!ballot(&chain, id).await.approvals.contains(&HospitalId(1)));
+    drop(server);
+}

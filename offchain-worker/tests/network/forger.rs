@@ -1,0 +1,163 @@
+//! A hospital that announces what it should not, and serves what it pleases.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use epione_client::{request, signer::Account};
+use epione_envelope::{
+    body::{BodyBuilder, Packed},
+    description::Description,
+    keys::PatientKey,
+    record::SectionKind,
+    sealer::RecordSealer,
+    segment::SegmentPart,
+    signature::{Draft, DraftSection},
+};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, UserId,
+    access::SectionClass,
+    block::{AnnouncedEntries, AnnouncedHeader, Segment},
+};
+use futures::{StreamExt, stream};
+use tokio::task::JoinHandle;
+
+use super::{Hospital, people::People};
+
+/// Makes lite blocks in a hospital's name.
+pub struct Forger {
+    genesis: Hash,
+    hospital: HospitalId,
+    doctor: Account,
+    author: UserId,
+    patient: UserId,
+}
+
+/// A lite block with its segments.
+pub struct Forged {
+    pub header: AnnouncedHeader,
+    pub entries: AnnouncedEntries,
+    pub body: Vec<u8>,
+    pub segments: Vec<(Segment, Vec<u8>)>,
+}
+
+impl Forger {
+    pub async fn new(hospital: &Hospital, people: &People) -> Self {
+        Self {
+            genesis: hospital.chain().await.genesis_hash(),
+            hospital: hospital.id,
+            doctor: people.doctor.account.clone(),
+            author: people.doctor.user,
+            patient: people.patient,
+        }
+    }
+
+    /// A block as it should be.
+    pub fn forge(&self, media: &[u8]) -> Forged {
+        self.forge_by(&self.doctor, media)
+    }
+
+    /// A block whose record somebody else signed in the author's name.
+    pub fn forge_as_nobody(&self, media: &[u8]) -> Forged {
+        self.forge_by(&Account::development("//Nobody").unwrap(), media)
+    }
+
+    fn forge_by(&self, signer: &Account, media: &[u8]) -> Forged {
+        let description = Description::of("application/octet-stream", "scan", media).unwrap();
+        let section =
+            DraftSection { kind: SectionKind::Media, class: SectionClass::Private, description };
+        let draft = Draft::new(self.patient, self.hospital, self.author, vec![section]).unwrap();
+        let signed = draft.sign(self.genesis, signer);
+        let key = PatientKey::generate();
+        let mut sealer = RecordSealer::new(self.genesis, signed, &signer.id(), &key).unwrap();
+        let mut media_sealer = sealer.start_media(0).unwrap();
+        let mut parts = Vec::new();
+        for chunk in media.chunks(1024 * 1024) {
+            parts.extend(media_sealer.push(chunk).unwrap());
+        }
+        parts.extend(sealer.end_media(media_sealer).unwrap());
+        let mut builder = BodyBuilder::new(self.hospital);
+        builder.push(&sealer.finish().unwrap()).unwrap();
+        let Packed { header, entries, body } = builder.finish().unwrap();
+        Forged { header, entries, body, segments: joined(parts) }
+    }
+}
+
+fn joined(parts: Vec<SegmentPart>) -> Vec<(Segment, Vec<u8>)> {
+    let (mut segments, mut bytes) = (Vec::new(), Vec::new());
+    for part in parts {
+        bytes.extend(part.bytes);
+        if let Some(segment) = part.ends {
+            segments.push((segment, std::mem::take(&mut bytes)));
+        }
+    }
+    segments
+}
+
+/// How to answer for a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Honest,
+    Garbage,
+    /// Half, then silence.
+    Stall,
+}
+
+/// Ends when dropped.
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Hospital {
+    /// Serves segments in place of the hospital's worker, each asker in a manner of its own.
+    pub async fn impersonate(
+        &self,
+        forged: &Forged,
+        manner: impl Fn(&AccountId) -> Manner + Send + Sync + 'static,
+    ) -> Server {
+        let segments: Arc<[_]> = forged.segments.clone().into();
+        let manner = Arc::new(manner);
+        let route = get(move |Path(hash): Path<String>, headers: HeaderMap| {
+            let (segments, manner) = (Arc::clone(&segments), Arc::clone(&manner));
+            async move { answer(&segments, &hash, manner(&asking(&headers))) }
+        });
+        let router = Router::new().route("/v1/segments/{hash}", route);
+        let listener =
+            tokio::net::TcpListener::bind(("127.0.0.1", self.worker_port)).await.unwrap();
+        Server(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+    }
+}
+
+fn asking(headers: &HeaderMap) -> AccountId {
+    let account = headers.get(request::ACCOUNT).and_then(|value| value.to_str().ok()).unwrap();
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(account, &mut bytes).unwrap();
+    AccountId::new(bytes)
+}
+
+fn answer(segments: &[(Segment, Vec<u8>)], hash: &str, manner: Manner) -> Response {
+    let found = segments.iter().find(|(segment, _)| hex::encode(segment.hash) == hash);
+    let Some((_, bytes)) = found else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match manner {
+        Manner::Honest => bytes.clone().into_response(),
+        Manner::Garbage => vec![0xee; bytes.len()].into_response(),
+        Manner::Stall => {
+            let half = Bytes::copy_from_slice(&bytes[..bytes.len() / 2]);
+            let sent = stream::iter([Ok::<_, std::io::Error>(half)]).chain(stream::pending());
+            Body::from_stream(sent).into_response()
+        }
+    }
+}

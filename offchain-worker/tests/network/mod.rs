@@ -1,0 +1,349 @@
+//! Hospitals on this machine for the tests: real nodes and workers, as processes that die with the
+//! value that holds them.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub mod forger;
+pub mod people;
+pub mod process;
+
+use process::Process;
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use epione_client::{chain::Chain, signer::Account, worker::WorkerClient};
+use epione_envelope::body;
+use epione_primitives::{
+    HospitalId, RecordId, RecordPointer,
+    block::{AnnouncedEntry, Segment},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
+
+pub const SEEDS: [&str; 4] = ["Alice", "Bob", "Charlie", "Dave"];
+/// For what takes some chain blocks, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(100);
+
+/// One network at a time: they share the machine's few cores.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+pub struct Network {
+    pub hospitals: Vec<Hospital>,
+    pub folder: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+pub struct Hospital {
+    pub id: HospitalId,
+    seed: &'static str,
+    pub node: Process,
+    pub worker: Process,
+    node_url: String,
+    pub worker_port: u16,
+    home: PathBuf,
+}
+
+/// What differs from a worker's default configuration, as TOML.
+#[derive(Clone, Copy)]
+pub struct Tuning {
+    pub pack_age_ms: u64,
+    pub reject_margin_blocks: u32,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { pack_age_ms: 200, reject_margin_blocks: 20 }
+    }
+}
+
+impl Network {
+    /// Nodes that finalise blocks, and workers that are not started yet.
+    pub async fn of_nodes(hospitals: usize, tuning: Tuning) -> Self {
+        let alone = ALONE.lock().await;
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports(3 * hospitals);
+        let chain = chain_spec(folder.path(), &ports, hospitals);
+        let mut network = Self { hospitals: Vec::new(), folder, _alone: alone };
+        for index in 0..hospitals {
+            let ports = &ports[3 * index..3 * index + 3];
+            network.add(index, hospitals, ports, &chain, tuning).await;
+        }
+        for hospital in &network.hospitals {
+            let chain = hospital.chain().await;
+            eventually("blocks are final", async || {
+                (chain.finalized_head().await.ok()?.number > 0).then_some(())
+            })
+            .await;
+        }
+        network
+    }
+
+    /// Nodes and workers, ready.
+    pub async fn start(hospitals: usize, tuning: Tuning) -> Self {
+        let mut network = Self::of_nodes(hospitals, tuning).await;
+        for hospital in &mut network.hospitals {
+            hospital.worker.start();
+        }
+        for hospital in &network.hospitals {
+            hospital.worker_is_ready().await;
+        }
+        network
+    }
+
+    async fn add(&mut self, index: usize, of: usize, ports: &[u16], chain: &Path, tuning: Tuning) {
+        let seed = SEEDS[index];
+        let home = self.folder.path().join(seed);
+        fs::create_dir_all(&home).unwrap();
+        let [peers, rpc, worker_port] = *ports else { panic!("three ports each") };
+        let mut arguments = vec![
+            format!("--{}", seed.to_lowercase()),
+            "--validator".into(),
+            format!("--chain={}", chain.display()),
+            format!("--base-path={}", home.join("node").display()),
+            format!("--node-key={:064x}", index + 1),
+            format!("--listen-addr=/ip4/127.0.0.1/tcp/{peers}"),
+            format!("--rpc-port={rpc}"),
+            "--allow-private-ip".into(),
+            "--no-mdns".into(),
+            "--no-telemetry".into(),
+            "--no-prometheus".into(),
+        ];
+        match self.hospitals.first() {
+            Some(first) => arguments.push(format!("--bootnodes={}", first.address().await)),
+            None if of == 1 => arguments.push("--force-authoring".into()),
+            None => {}
+        }
+        let mut node = Process::new("epione-node", arguments, &home.join("node.log"));
+        node.start();
+        let config = home.join("worker.toml");
+        let node_url = format!("ws://127.0.0.1:{rpc}");
+        fs::write(&config, worker_config(&node_url, worker_port, &home, seed, tuning)).unwrap();
+        let worker = Process::new(
+            "epione-worker",
+            vec!["run".into(), format!("--config={}", config.display())],
+            &home.join("worker.log"),
+        );
+        let id = HospitalId(index as u16);
+        self.hospitals.push(Hospital { id, seed, node, worker, node_url, worker_port, home });
+    }
+
+    /// How often each record is on the chain of lite blocks, and where.
+    pub async fn committed(&self) -> BTreeMap<RecordId, Vec<RecordPointer>> {
+        let chain = self.hospitals[0].chain().await;
+        let state = chain.finalized().await.unwrap();
+        let mut found: BTreeMap<RecordId, Vec<RecordPointer>> = BTreeMap::new();
+        for height in 1..=state.height().await.unwrap() {
+            let (header, _) = state.header(height).await.unwrap().unwrap();
+            let bytes = chain.body(header.body_hash).await.unwrap().unwrap();
+            for (index, entry) in (0..).zip(state.entries(height).await.unwrap()) {
+                let record = body::record_at(entry.text, &bytes).unwrap();
+                found.entry(record.id()).or_default().push(RecordPointer { height, index });
+            }
+        }
+        found
+    }
+
+    /// Every segment of every committed block.
+    pub async fn segments(&self) -> Vec<Segment> {
+        let chain = self.hospitals[0].chain().await;
+        let state = chain.finalized().await.unwrap();
+        let mut all = Vec::new();
+        for height in 1..=state.height().await.unwrap() {
+            let (header, _) = state.header(height).await.unwrap().unwrap();
+            let bytes = chain.body(header.body_hash).await.unwrap().unwrap();
+            let entries: Vec<AnnouncedEntry> = state
+                .entries(height)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|entry| AnnouncedEntry {
+                    patient: entry.patient,
+                    text: entry.text,
+                    media: entry.media,
+                })
+                .collect();
+            let announced = epione_primitives::block::AnnouncedHeader {
+                announcer: header.announcer,
+                segments: header.segments,
+            };
+            all.extend(body::check(&announced, &entries, &bytes).unwrap().segments);
+        }
+        all
+    }
+}
+
+impl Hospital {
+    /// By the hospital's own node.
+    pub async fn chain(&self) -> Chain {
+        eventually("the node answers", async || Chain::connect(&self.node_url).await.ok()).await
+    }
+
+    pub fn worker_url(&self) -> url::Url {
+        format!("http://127.0.0.1:{}", self.worker_port).parse().unwrap()
+    }
+
+    pub fn agent(&self) -> Account {
+        Account::development(&format!("//{}//agent", self.seed)).unwrap()
+    }
+
+    pub fn governance(&self) -> Account {
+        Account::development(&format!("//{}", self.seed)).unwrap()
+    }
+
+    pub async fn client(&self, account: Account) -> WorkerClient {
+        let genesis = self.chain().await.genesis_hash();
+        WorkerClient::new(&self.worker_url(), self.id, genesis, account).unwrap()
+    }
+
+    pub async fn worker_is_ready(&self) {
+        let url = format!("{}readyz", self.worker_url());
+        eventually("the worker is ready", async || {
+            let answer = http().get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Status and text of a route that needs no signature.
+    pub async fn get(&self, route: &str) -> Option<(u16, String)> {
+        let answer = http().get(format!("{}{route}", self.worker_url())).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// The value of a metric, by its whole name with labels; 0 if it is not there yet.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.get("metrics").await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    pub fn stored(&self, segment: &Segment) -> PathBuf {
+        self.home.join("store/segments").join(hex::encode(segment.hash))
+    }
+
+    /// Whether the store has exactly the segment's bytes.
+    pub fn holds(&self, segment: &Segment) -> bool {
+        fs::read(self.stored(segment)).is_ok_and(|bytes| {
+            bytes.len() == segment.length as usize
+                && *blake3::hash(&bytes).as_bytes() == segment.hash
+        })
+    }
+
+    pub async fn comes_to_hold(&self, segments: &[Segment]) {
+        eventually("every segment is held", async || {
+            segments.iter().all(|segment| self.holds(segment)).then_some(())
+        })
+        .await;
+    }
+
+    /// Deletes what the worker keeps, but for its configuration.
+    pub fn lose_everything(&self) {
+        for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"] {
+            fs::remove_file(self.home.join(name)).ok();
+        }
+        fs::remove_dir_all(self.home.join("store")).unwrap();
+    }
+
+    /// Where other nodes reach this one.
+    async fn address(&self) -> String {
+        let url = self.node_url.replace("ws://", "http://");
+        let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "system_localListenAddresses", "params": [] });
+        eventually("the node has an address", async || {
+            let answer: Value =
+                http().post(&url).json(&ask).send().await.ok()?.json().await.ok()?;
+            let addresses = answer["result"].as_array()?;
+            addresses.iter().filter_map(Value::as_str).find(|a| a.contains("/p2p/")).map(Into::into)
+        })
+        .await
+    }
+}
+
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap()
+}
+
+/// Asks until there is an answer.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        sleep(POLL).await;
+    }
+}
+
+/// Beside the worker that was built with this test, or in EPIONE_BIN_DIR.
+pub fn program(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_epione-worker"));
+    let folder =
+        env::var_os("EPIONE_BIN_DIR").map_or(built.parent().unwrap().into(), PathBuf::from);
+    let program = folder.join(name);
+    assert!(program.is_file(), "{} is not built", program.display());
+    program
+}
+
+/// Ports below those that the kernel gives to outgoing connections, so that nobody takes them before
+/// they are used.
+fn free_ports(count: usize) -> Vec<u16> {
+    let first = 20_000 + (std::process::id() as u16 % 100) * 100;
+    let reserved: Vec<_> = (first..32_000)
+        .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .take(count)
+        .collect();
+    assert_eq!(reserved.len(), count, "no free ports");
+    reserved.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// The node's own preset of four hospitals, cut to `hospitals`, with the workers' real addresses.
+fn chain_spec(folder: &Path, ports: &[u16], hospitals: usize) -> PathBuf {
+    let output = Command::new(program("epione-node"))
+        .args(["export-chain-spec", "--chain=local"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut spec: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
+    let founders = patch["hospitals"]["founders"].as_array_mut().unwrap();
+    founders.truncate(hospitals);
+    for (founder, ports) in founders.iter_mut().zip(ports.chunks(3)) {
+        founder["workerUrl"] = json!(format!("http://127.0.0.1:{}", ports[2]));
+    }
+    patch["session"]["keys"].as_array_mut().unwrap().truncate(hospitals);
+    let path = folder.join("chain.json");
+    fs::write(&path, spec.to_string()).unwrap();
+    path
+}
+
+fn worker_config(
+    node_url: &str,
+    worker_port: u16,
+    home: &Path,
+    seed: &str,
+    tuning: Tuning,
+) -> String {
+    let Tuning { pack_age_ms, reject_margin_blocks } = tuning;
+    format!(
+        "node_url = {node_url:?}\n\
+         listen = \"127.0.0.1:{worker_port}\"\n\
+         public_url = \"http://127.0.0.1:{worker_port}\"\n\
+         data_dir = {home:?}\n\
+         [keystore]\ndevelopment = \"//{seed}\"\n\
+         [store]\ngarbage_grace_ms = 0\n\
+         [pack]\nmax_age_ms = {pack_age_ms}\n\
+         [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
+         [scrub]\nsegments_per_minute = 600\n"
+    )
+}

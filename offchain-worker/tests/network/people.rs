@@ -1,0 +1,130 @@
+//! Who is registered in the tests, and what they write.
+
+use std::{fs, path::Path};
+
+use epione_client::{
+    api::{RegisterUser, Relation, VisitStage},
+    reader::{OpenContent, Reader},
+    signer::Account,
+    submit::{Visit, VisitBuilder},
+    worker::WorkerError,
+};
+use epione_envelope::{development, record::SectionKind};
+use epione_primitives::{
+    RecordId, RecordPointer, UserId,
+    access::{Purpose, RelationshipKind, SectionClass},
+    profile::Role,
+};
+
+use super::{Hospital, eventually};
+
+pub struct Doctor {
+    pub account: Account,
+    pub user: UserId,
+}
+
+/// A doctor and a patient of one hospital, related.
+pub struct People {
+    pub doctor: Doctor,
+    pub patient: UserId,
+}
+
+pub const SUMMARY: &str = "seen today, nothing new";
+
+impl People {
+    pub async fn register(hospital: &Hospital) -> Self {
+        let office = hospital.client(hospital.governance()).await;
+        let mut users = Vec::new();
+        for (role, uri) in [(Role::Doctor, "//Doctor"), (Role::Patient, "//Patient")] {
+            let keys = development::keys(uri).unwrap();
+            let user = RegisterUser {
+                user: None,
+                consent: None,
+                role,
+                account: Account::development(uri).unwrap().id(),
+                sealing_key: hex::encode(keys.sealing.public().as_bytes()),
+                name: uri.trim_start_matches('/').into(),
+            };
+            users.push(office.register(&user).await.unwrap().user);
+        }
+        let (professional, patient) = (users[0], users[1]);
+        let kind = RelationshipKind::FamilyDoctor;
+        office.relate(&Relation { patient, professional, kind, expires: None }).await.unwrap();
+        let account = Account::development("//Doctor").unwrap();
+        Self { doctor: Doctor { account, user: professional }, patient }
+    }
+
+    /// A visit with a text, and a file unless it is empty.
+    pub async fn visit(&self, hospital: &Hospital, folder: &Path, media: &[u8]) -> Visit {
+        let genesis = hospital.chain().await.genesis_hash();
+        let mut visit = VisitBuilder::new(genesis, self.patient, hospital.id, self.doctor.user)
+            .text(SectionKind::Summary, SectionClass::Private, SUMMARY);
+        if !media.is_empty() {
+            let file = folder.join(format!("{}.bin", blake3::hash(media).to_hex()));
+            fs::write(&file, media).unwrap();
+            visit = visit.file(SectionKind::Media, SectionClass::Private, &file);
+        }
+        visit.build(&self.doctor.account).await.unwrap()
+    }
+
+    /// Submits a visit until the hospital has acknowledged it.
+    pub async fn submit(&self, hospital: &Hospital, visit: &Visit) {
+        let client = hospital.client(self.doctor.account.clone()).await;
+        eventually("the visit is acknowledged", async || {
+            client.submit_visit(visit, |_| {}).await.ok()
+        })
+        .await;
+    }
+
+    pub async fn try_submit(&self, hospital: &Hospital, visit: &Visit) -> Result<(), WorkerError> {
+        let client = hospital.client(self.doctor.account.clone()).await;
+        client.submit_visit(visit, |_| {}).await.map(drop)
+    }
+
+    /// Waits until a visit's stage is as wanted.
+    pub async fn reaches<T>(
+        &self,
+        hospital: &Hospital,
+        visit: RecordId,
+        what: &str,
+        wanted: impl Fn(VisitStage) -> Option<T>,
+    ) -> T {
+        let client = hospital.client(self.doctor.account.clone()).await;
+        eventually(what, async || wanted(client.visit_status(visit).await.ok()?.stage)).await
+    }
+
+    pub async fn is_committed(&self, hospital: &Hospital, visit: RecordId) -> RecordPointer {
+        self.reaches(hospital, visit, "the visit is committed", |stage| match stage {
+            VisitStage::Committed { pointer } => Some(pointer),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Reads a visit back as the doctor: its text and its media.
+    pub async fn read(
+        &self,
+        hospital: &Hospital,
+        folder: &Path,
+        pointer: RecordPointer,
+    ) -> (String, Vec<u8>) {
+        let client = hospital.client(self.doctor.account.clone()).await;
+        let sealing = development::keys("//Doctor").unwrap().sealing;
+        let reader = Reader::new(hospital.chain().await, client, sealing);
+        let opened = reader.open(self.patient, &[pointer], Purpose::Treatment).await.unwrap();
+        let (mut text, mut media) = (String::new(), Vec::new());
+        for section in &opened[0].sections {
+            match &section.content {
+                OpenContent::Text { text: content, .. } => text = content.as_str().to_owned(),
+                OpenContent::Media { .. } => {
+                    let to = folder.join(format!("{}-{}", pointer.height, section.index));
+                    fs::remove_file(&to).ok();
+                    reader.save_media(&opened[0], section.index, &to, |_| {}).await.unwrap();
+                    media = fs::read(&to).unwrap();
+                }
+                OpenContent::NotGranted => panic!("section {} was not granted", section.index),
+            }
+        }
+        (text, media)
+    }
+}

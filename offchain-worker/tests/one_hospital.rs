@@ -1,0 +1,151 @@
+//! A hospital of its own: one node, one worker, and everything that may befall them.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{fs, time::Duration};
+
+use epione_client::api::VisitStage;
+use epione_primitives::RecordPointer;
+use network::{
+    Network, Tuning, eventually,
+    people::{People, SUMMARY},
+};
+use tokio::time::sleep;
+
+const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+
+fn media(seed: u8, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_is_committed_and_read_back() {
+    let network = Network::start(1, Tuning::default()).await;
+    let (hospital, folder) = (&network.hospitals[0], network.folder.path());
+    let people = People::register(hospital).await;
+    // Three segments, the last one short.
+    let image = media(1, 33 * 1024 * 1024 + 17);
+    let visit = people.visit(hospital, folder, &image).await;
+    people.submit(hospital, &visit).await;
+    let pointer = people.is_committed(hospital, visit.record_id()).await;
+    assert_eq!(pointer, FIRST);
+    let (text, back) = people.read(hospital, folder, pointer).await;
+    assert_eq!(text, SUMMARY);
+    assert!(back == image, "other bytes came back");
+
+    // A damaged segment is not served, and nobody else has it.
+    let segments = network.segments().await;
+    assert_eq!(segments.len(), 3);
+    let file = hospital.stored(&segments[1]);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let served = hospital.client(hospital.agent()).await.segment(&segments[1]).await;
+    assert!(served.is_err(), "a damaged segment was served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_stage_commits_every_visit_once() {
+    let tuning = Tuning { pack_age_ms: 2_000, ..Tuning::default() };
+    let mut network = Network::start(1, tuning).await;
+    let people = People::register(&network.hospitals[0]).await;
+    let mut visits = Vec::new();
+    // How long after the acknowledgement, or after the batch was made, the worker is killed.
+    let moments: [(bool, u64); 6] =
+        [(false, 0), (true, 0), (true, 30), (true, 400), (true, 2_000), (true, 4_000)];
+    for (index, (packed, delay)) in (0_u8..).zip(moments) {
+        let folder = network.folder.path().to_owned();
+        let hospital = &mut network.hospitals[0];
+        let visit = people.visit(hospital, &folder, &media(index, 100_000)).await;
+        people.submit(hospital, &visit).await;
+        if packed {
+            people
+                .reaches(hospital, visit.record_id(), "the visit is packed", |stage| {
+                    (stage != VisitStage::Queued).then_some(())
+                })
+                .await;
+        }
+        sleep(Duration::from_millis(delay)).await;
+        hospital.worker.kill();
+        hospital.worker.start();
+        hospital.worker_is_ready().await;
+        visits.push(visit);
+    }
+    for visit in &visits {
+        people.is_committed(&network.hospitals[0], visit.record_id()).await;
+    }
+    let committed = network.committed().await;
+    assert_eq!(committed.len(), visits.len());
+    for visit in &visits {
+        assert_eq!(committed[&visit.record_id()].len(), 1, "{}", visit.record_id());
+    }
+    network.hospitals[0].comes_to_hold(&network.segments().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_its_node_says_so_and_goes_on_when_it_is_back() {
+    let mut network = Network::start(1, Tuning::default()).await;
+    let folder = network.folder.path().to_owned();
+    let people = People::register(&network.hospitals[0]).await;
+    let hospital = &mut network.hospitals[0];
+    let first = people.visit(hospital, &folder, &[]).await;
+    let second = people.visit(hospital, &folder, &media(2, 1_000)).await;
+    let client = hospital.client(people.doctor.account.clone()).await;
+    people.submit(hospital, &first).await;
+
+    hospital.node.kill();
+    eventually("the worker notices", async || {
+        (hospital.get("readyz").await?.0 == 503).then_some(())
+    })
+    .await;
+    assert_eq!(hospital.get("healthz").await.unwrap().0, 200);
+    let refused = client.submit_visit(&second, |_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("node"), "{refused}");
+
+    hospital.node.start();
+    hospital.worker_is_ready().await;
+    people.submit(hospital, &second).await;
+    for visit in [&first, &second] {
+        people.is_committed(hospital, visit.record_id()).await;
+    }
+    assert!(network.committed().await.values().all(|places| places.len() == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_started_before_its_node_waits_for_it() {
+    let mut network = Network::of_nodes(1, Tuning::default()).await;
+    let hospital = &mut network.hospitals[0];
+    hospital.node.kill();
+    hospital.worker.start();
+    eventually("the worker lives", async || {
+        (hospital.get("healthz").await?.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(hospital.get("readyz").await.unwrap().0, 503);
+    hospital.node.start();
+    hospital.worker_is_ready().await;
+    People::register(hospital).await;
+    assert!(hospital.worker.stop(), "{}", hospital.worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_visits_are_packed_in_order_into_few_blocks() {
+    let tuning = Tuning { pack_age_ms: 3_000, ..Tuning::default() };
+    let network = Network::start(1, tuning).await;
+    let (hospital, folder) = (&network.hospitals[0], network.folder.path());
+    let people = People::register(hospital).await;
+    let mut visits = Vec::new();
+    for _ in 0..12 {
+        let visit = people.visit(hospital, folder, &[]).await;
+        people.submit(hospital, &visit).await;
+        visits.push(visit.record_id());
+    }
+    let mut places = Vec::new();
+    for visit in &visits {
+        places.push(people.is_committed(hospital, *visit).await);
+    }
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(places.last().unwrap().height <= 4, "{places:?}");
+}

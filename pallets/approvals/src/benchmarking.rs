@@ -1,0 +1,108 @@
+//! Decisive votes among as many hospitals as a chain can have, and a deadline that many ballots
+//! share.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    AccountId, HospitalId,
+    approval::{BallotOutcome, RejectReason, approvals_needed},
+    limits::MAX_HOSPITALS,
+    ports::{Ballots as _, Hospitals as _, OnBallotClosed as _},
+};
+use frame_benchmarking::v2::*;
+use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
+use sp_runtime::SaturatedConversion;
+
+use crate::{Ballots, Call, Config, Deadlines, Pallet};
+
+/// Fills the chain with hospitals; returns those added, with their agents.
+fn fill<T: Config>() -> Vec<(HospitalId, AccountId)> {
+    (T::Hospitals::active().len() as u32..MAX_HOSPITALS)
+        .map(|number| {
+            let agent: AccountId = account("agent", number, 0);
+            (T::Hospitals::set_up(account("governance", number, 0), agent.clone()), agent)
+        })
+        .collect()
+}
+
+fn outcome<T: Config>(subject: T::Subject) -> Option<BallotOutcome> {
+    Ballots::<T>::get(subject).and_then(|ballot| ballot.outcome)
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    /// Opens a ballot of the first hospital in `electors`; returns its subject and the others.
+    fn opened<T: Config>(
+        electors: &[(HospitalId, AccountId)],
+    ) -> Result<(T::Subject, &[(HospitalId, AccountId)]), BenchmarkError> {
+        let [(opener, _), others @ ..] = electors else {
+            return Err(BenchmarkError::Stop("the chain was full of hospitals already"));
+        };
+        let subject = T::OnClosed::set_up(*opener);
+        Pallet::<T>::open(subject.clone(), *opener)?;
+        Ok((subject, others))
+    }
+
+    #[benchmark]
+    fn approve() -> Result<(), BenchmarkError> {
+        let electors = fill::<T>();
+        let (subject, others) = opened::<T>(&electors)?;
+        let needed = approvals_needed(MAX_HOSPITALS) as usize;
+        for (_, agent) in &others[..needed - 1] {
+            Pallet::<T>::approve(RawOrigin::Signed(agent.clone()).into(), subject.clone())
+                .map_err(|failed| failed.error)?;
+        }
+        let caller = others[needed - 1].1.clone();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), subject.clone());
+
+        assert_eq!(outcome::<T>(subject), Some(BallotOutcome::Approved));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn reject() -> Result<(), BenchmarkError> {
+        let electors = fill::<T>();
+        let (subject, others) = opened::<T>(&electors)?;
+        let decisive = (MAX_HOSPITALS - approvals_needed(MAX_HOSPITALS)) as usize;
+        let reason = RejectReason::SegmentMissing;
+        for (_, agent) in &others[..decisive - 1] {
+            Pallet::<T>::reject(RawOrigin::Signed(agent.clone()).into(), subject.clone(), reason)
+                .map_err(|failed| failed.error)?;
+        }
+        let caller = others[decisive - 1].1.clone();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), subject.clone(), reason);
+
+        assert_eq!(outcome::<T>(subject), Some(BallotOutcome::Rejected));
+        Ok(())
+    }
+
+    /// Far from `MAX_BALLOTS_PER_BLOCK`, whose subjects would take long to make: the cost of each
+    /// further ballot is the same.
+    #[benchmark]
+    fn expire(b: Linear<0, 32>) -> Result<(), BenchmarkError> {
+        let electors = fill::<T>();
+        let mut deadline = 0;
+        for number in 0..b as usize {
+            let (opener, _) = electors[number % electors.len()];
+            let subject = T::OnClosed::set_up(opener);
+            Pallet::<T>::open(subject.clone(), opener)?;
+            deadline = Ballots::<T>::get(subject).map_or(0, |ballot| ballot.deadline);
+        }
+        let now: BlockNumberFor<T> = (deadline + 1).saturated_into();
+
+        #[block]
+        {
+            Pallet::<T>::expire(now);
+        }
+
+        assert!(Deadlines::<T>::get(deadline).is_empty());
+        Ok(())
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::externalities(2), crate::mock::Test);
+}

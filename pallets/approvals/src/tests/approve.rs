@@ -1,0 +1,132 @@
+use epione_primitives::approval::{BallotOutcome, RejectReason};
+use frame_support::{assert_noop, assert_ok, dispatch::GetDispatchInfo};
+use sp_runtime::DispatchError::BadOrigin;
+
+use crate::{Error, Event, WeightInfo, mock::*};
+
+#[test]
+fn an_approval_is_counted_before_it_decides() {
+    among(4, || {
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+
+        System::assert_last_event(Event::Approved { subject: 1, hospital: hospital(1) }.into());
+        assert_eq!(ballot(1).approvals.as_slice(), &[hospital(1)]);
+        assert_eq!(ballot(1).outcome, None);
+        assert_eq!(Told::get(), vec![]);
+    });
+}
+
+#[test]
+fn the_decisive_approval_closes_the_ballot_and_tells_its_owner_once() {
+    among(4, || {
+        open(1);
+        System::reset_events();
+        assert_ok!(Approvals::approve(by(3), 1));
+        assert_ok!(Approvals::approve(by(1), 1));
+
+        assert_eq!(
+            own_events(),
+            vec![
+                Event::Approved { subject: 1, hospital: hospital(3) },
+                Event::Approved { subject: 1, hospital: hospital(1) },
+                Event::Closed { subject: 1, outcome: BallotOutcome::Approved },
+            ]
+        );
+        assert_eq!(ballot(1).outcome, Some(BallotOutcome::Approved));
+        System::run_to_block::<AllPalletsWithSystem>(300);
+        assert_eq!(Told::get(), vec![(1, BallotOutcome::Approved)]);
+    });
+}
+
+#[test]
+fn half_of_the_hospitals_beside_the_opener_decide() {
+    for (hospitals, needed) in [(2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4)] {
+        among(hospitals, || {
+            open(1);
+            for number in 1..=needed {
+                assert_eq!(ballot(1).outcome, None, "{hospitals} hospitals, {number} approvals");
+                assert_ok!(Approvals::approve(by(number), 1));
+            }
+            assert_eq!(ballot(1).outcome, Some(BallotOutcome::Approved));
+        });
+    }
+}
+
+#[test]
+fn only_the_decisive_approval_pays_for_what_the_owner_does() {
+    among(4, || {
+        open(1);
+        let declared = RuntimeCall::Approvals(crate::Call::approve { subject: 1 })
+            .get_dispatch_info()
+            .call_weight;
+        assert_eq!(declared, <() as WeightInfo>::approve() + OnClosedWeight::get());
+
+        let spent = |number| Approvals::approve(by(number), 1).unwrap().actual_weight;
+        assert_eq!(spent(1), Some(<() as WeightInfo>::approve()));
+        assert_eq!(spent(2), None);
+    });
+}
+
+#[test]
+fn only_an_active_hospitals_agent_approves() {
+    among(4, || {
+        open(1);
+        assert_noop!(Approvals::approve(RuntimeOrigin::root(), 1), BadOrigin);
+        assert_noop!(Approvals::approve(RuntimeOrigin::none(), 1), BadOrigin);
+        for signer in [governance(1), agent(9)] {
+            assert_noop!(
+                Approvals::approve(RuntimeOrigin::signed(signer), 1),
+                Error::<Test>::NotAgent
+            );
+        }
+        assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(1)));
+        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::NotAgent);
+    });
+}
+
+#[test]
+fn nothing_is_approved_without_a_ballot() {
+    among(4, || {
+        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::NoSuchBallot);
+    });
+}
+
+#[test]
+fn an_approval_after_the_end_is_late() {
+    among(4, || {
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(Approvals::approve(by(2), 1));
+        assert_noop!(Approvals::approve(by(3), 1), Error::<Test>::BallotClosed);
+    });
+}
+
+#[test]
+fn a_hospital_does_not_approve_its_own_ballot() {
+    among(4, || {
+        open(1);
+        assert_noop!(Approvals::approve(by(0), 1), Error::<Test>::OwnBallot);
+    });
+}
+
+#[test]
+fn a_hospital_that_was_not_active_at_the_opening_does_not_approve() {
+    among(4, || {
+        assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(3)));
+        open(1);
+        assert_ok!(Hospitals::reinstate(RuntimeOrigin::root(), hospital(3)));
+        assert_noop!(Approvals::approve(by(3), 1), Error::<Test>::NotElector);
+    });
+}
+
+#[test]
+fn a_hospital_votes_once() {
+    among(5, || {
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::AlreadyVoted);
+        assert_ok!(Approvals::reject(by(2), 1, RejectReason::MalformedBody));
+        assert_noop!(Approvals::approve(by(2), 1), Error::<Test>::AlreadyVoted);
+    });
+}

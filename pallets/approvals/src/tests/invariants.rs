@@ -1,0 +1,79 @@
+//! That `try_state` sees what it should.
+
+use epione_primitives::approval::{Ballot, BallotOutcome, RejectReason};
+use frame_support::assert_ok;
+
+use crate::{Ballots, Deadlines, mock::*};
+
+/// What `try_state` says after `damage` to the chain's only ballot, which is open with one approval.
+fn after(damage: impl FnOnce()) -> &'static str {
+    externalities(5).execute_with(|| {
+        System::set_block_number(1);
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+        damage();
+        Approvals::do_try_state().unwrap_err().into()
+    })
+}
+
+fn edit(change: impl FnOnce(&mut Ballot)) {
+    Ballots::<Test>::mutate(1, |ballot| change(ballot.as_mut().unwrap()));
+}
+
+#[test]
+fn an_electorate_without_its_opener_is_found() {
+    let damage = || edit(|ballot| ballot.opener = hospital(9));
+    assert!(after(damage).contains("lacks the opener"));
+}
+
+#[test]
+fn an_unsorted_electorate_is_found() {
+    let damage = || edit(|ballot| ballot.electorate.as_mut().reverse());
+    assert!(after(damage).contains("not ascending"));
+}
+
+#[test]
+fn a_vote_that_may_not_be_is_found() {
+    for voter in [0, 1, 9] {
+        let damage = || {
+            edit(|ballot| {
+                ballot.rejections.try_push((hospital(voter), RejectReason::MalformedBody)).unwrap();
+            });
+        };
+        assert!(after(damage).contains("a vote is"));
+    }
+}
+
+#[test]
+fn an_unlisted_open_ballot_is_found() {
+    let damage = || Deadlines::<Test>::remove(ballot(1).deadline);
+    assert!(after(damage).contains("not listed"));
+}
+
+#[test]
+fn a_listed_closed_ballot_is_found() {
+    let damage = || edit(|ballot| ballot.outcome = Some(BallotOutcome::Expired));
+    assert!(after(damage).contains("not listed"));
+}
+
+#[test]
+fn a_subject_listed_without_a_ballot_is_found() {
+    let damage = || {
+        Deadlines::<Test>::try_append(ballot(1).deadline, 2).unwrap();
+    };
+    assert!(after(damage).contains("not open"));
+}
+
+#[test]
+fn a_past_deadline_is_found() {
+    assert!(after(|| System::set_block_number(500)).contains("has passed"));
+}
+
+#[test]
+fn an_outcome_without_votes_is_found() {
+    let damage = || {
+        edit(|ballot| ballot.outcome = Some(BallotOutcome::Approved));
+        Deadlines::<Test>::remove(ballot(1).deadline);
+    };
+    assert!(after(damage).contains("does not follow"));
+}

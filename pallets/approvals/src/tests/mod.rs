@@ -1,0 +1,6 @@
+mod approve;
+mod expiry;
+mod invariants;
+mod open;
+mod reject;
+mod withdraw;

@@ -1,0 +1,133 @@
+use epione_primitives::approval::{BallotOutcome, RejectReason};
+use frame_support::{assert_noop, assert_ok, dispatch::GetDispatchInfo};
+use sp_runtime::DispatchError::BadOrigin;
+
+use crate::{Error, Event, WeightInfo, mock::*};
+
+const WHY: RejectReason = RejectReason::SegmentMissing;
+
+#[test]
+fn a_rejection_is_kept_with_its_reason() {
+    among(4, || {
+        open(1);
+        assert_ok!(Approvals::reject(by(2), 1, RejectReason::InvalidAuthor));
+
+        System::assert_last_event(
+            Event::Rejected {
+                subject: 1,
+                hospital: hospital(2),
+                reason: RejectReason::InvalidAuthor,
+            }
+            .into(),
+        );
+        assert_eq!(ballot(1).rejections.as_slice(), &[(hospital(2), RejectReason::InvalidAuthor)]);
+        assert_eq!(ballot(1).outcome, None);
+    });
+}
+
+#[test]
+fn a_ballot_is_rejected_once_enough_approvals_cannot_be_reached() {
+    for (hospitals, rejections) in [(2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)] {
+        among(hospitals, || {
+            open(1);
+            for number in 1..=rejections {
+                assert_eq!(ballot(1).outcome, None, "{hospitals} hospitals, {number} rejections");
+                assert_ok!(Approvals::reject(by(number), 1, WHY));
+            }
+            System::assert_last_event(
+                Event::Closed { subject: 1, outcome: BallotOutcome::Rejected }.into(),
+            );
+            assert_eq!(ballot(1).outcome, Some(BallotOutcome::Rejected));
+            System::run_to_block::<AllPalletsWithSystem>(300);
+            assert_eq!(Told::get(), vec![(1, BallotOutcome::Rejected)]);
+        });
+    }
+}
+
+#[test]
+fn approvals_win_in_spite_of_a_rejection() {
+    among(4, || {
+        open(1);
+        assert_ok!(Approvals::reject(by(1), 1, WHY));
+        assert_ok!(Approvals::approve(by(2), 1));
+        assert_ok!(Approvals::approve(by(3), 1));
+        assert_eq!(ballot(1).outcome, Some(BallotOutcome::Approved));
+    });
+}
+
+#[test]
+fn only_the_decisive_rejection_pays_for_what_the_owner_does() {
+    among(4, || {
+        open(1);
+        let declared = RuntimeCall::Approvals(crate::Call::reject { subject: 1, reason: WHY })
+            .get_dispatch_info()
+            .call_weight;
+        assert_eq!(declared, <() as WeightInfo>::reject() + OnDiscardedWeight::get());
+
+        let spent = |number| Approvals::reject(by(number), 1, WHY).unwrap().actual_weight;
+        assert_eq!(spent(1), Some(<() as WeightInfo>::reject()));
+        assert_eq!(spent(2), None);
+    });
+}
+
+#[test]
+fn only_an_active_hospitals_agent_rejects() {
+    among(4, || {
+        open(1);
+        assert_noop!(Approvals::reject(RuntimeOrigin::root(), 1, WHY), BadOrigin);
+        assert_noop!(Approvals::reject(RuntimeOrigin::none(), 1, WHY), BadOrigin);
+        for signer in [governance(1), agent(9)] {
+            assert_noop!(
+                Approvals::reject(RuntimeOrigin::signed(signer), 1, WHY),
+                Error::<Test>::NotAgent
+            );
+        }
+        assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(1)));
+        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::NotAgent);
+    });
+}
+
+#[test]
+fn nothing_is_rejected_without_a_ballot() {
+    among(4, || {
+        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::NoSuchBallot);
+    });
+}
+
+#[test]
+fn a_rejection_after_the_end_is_late() {
+    among(3, || {
+        open(1);
+        assert_ok!(Approvals::reject(by(1), 1, WHY));
+        assert_noop!(Approvals::reject(by(2), 1, WHY), Error::<Test>::BallotClosed);
+    });
+}
+
+#[test]
+fn a_hospital_does_not_reject_its_own_ballot() {
+    among(4, || {
+        open(1);
+        assert_noop!(Approvals::reject(by(0), 1, WHY), Error::<Test>::OwnBallot);
+    });
+}
+
+#[test]
+fn a_hospital_that_was_not_active_at_the_opening_does_not_reject() {
+    among(4, || {
+        assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(3)));
+        open(1);
+        assert_ok!(Hospitals::reinstate(RuntimeOrigin::root(), hospital(3)));
+        assert_noop!(Approvals::reject(by(3), 1, WHY), Error::<Test>::NotElector);
+    });
+}
+
+#[test]
+fn a_hospital_votes_once() {
+    among(5, || {
+        open(1);
+        assert_ok!(Approvals::reject(by(1), 1, WHY));
+        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::AlreadyVoted);
+        assert_ok!(Approvals::approve(by(2), 1));
+        assert_noop!(Approvals::reject(by(2), 1, WHY), Error::<Test>::AlreadyVoted);
+    });
+}

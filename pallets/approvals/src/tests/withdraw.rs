@@ -1,0 +1,32 @@
+use epione_primitives::{approval::BallotOutcome, ports::Ballots as _};
+use frame_support::{assert_noop, assert_ok};
+
+use crate::{Deadlines, Error, Event, mock::*};
+
+#[test]
+fn a_withdrawn_ballot_is_closed_and_its_owner_not_told() {
+    among(4, || {
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(Approvals::withdraw(1));
+
+        System::assert_last_event(
+            Event::Closed { subject: 1, outcome: BallotOutcome::Withdrawn }.into(),
+        );
+        assert_eq!(ballot(1).outcome, Some(BallotOutcome::Withdrawn));
+        assert_eq!(Deadlines::<Test>::iter().count(), 0);
+        assert_noop!(Approvals::approve(by(2), 1), Error::<Test>::BallotClosed);
+        System::run_to_block::<AllPalletsWithSystem>(300);
+        assert_eq!(Told::get(), vec![]);
+    });
+}
+
+#[test]
+fn what_is_not_open_is_not_withdrawn() {
+    among(2, || {
+        assert_noop!(Approvals::withdraw(1), Error::<Test>::NoSuchBallot);
+        open(1);
+        assert_ok!(Approvals::approve(by(1), 1));
+        assert_noop!(Approvals::withdraw(1), Error::<Test>::BallotClosed);
+    });
+}

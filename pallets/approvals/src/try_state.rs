@@ -1,0 +1,72 @@
+//! The invariants that the crate's documentation lists.
+
+use alloc::collections::BTreeSet;
+use epione_primitives::{
+    BlockNumber,
+    approval::{Ballot, BallotOutcome},
+};
+use frame_support::ensure;
+use sp_runtime::{DispatchError, SaturatedConversion};
+
+use crate::{Ballots, Config, Deadlines, Pallet, ballot::decision};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+        let mut open = 0_usize;
+        for (subject, ballot) in Ballots::<T>::iter() {
+            Self::check_votes(&ballot)?;
+            Self::check_outcome(&ballot)?;
+            let listed = Deadlines::<T>::get(ballot.deadline)
+                .iter()
+                .filter(|listed| **listed == subject)
+                .count();
+            ensure!(
+                listed == usize::from(ballot.outcome.is_none()),
+                "a ballot is not listed under its deadline exactly while it is open"
+            );
+            open = open.saturating_add(listed);
+        }
+
+        let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+        let mut listed = 0_usize;
+        for (deadline, subjects) in Deadlines::<T>::iter() {
+            ensure!(deadline >= now, "a deadline has passed and its ballots are still listed");
+            ensure!(!subjects.is_empty(), "a deadline is kept for no ballot");
+            listed = listed.saturating_add(subjects.len());
+        }
+        ensure!(listed == open, "a deadline lists a ballot that is not open or has another one");
+        Ok(())
+    }
+
+    fn check_votes(ballot: &Ballot) -> Result<(), DispatchError> {
+        let electorate = &ballot.electorate;
+        ensure!(
+            electorate.is_sorted_by(|a, b| a < b) && electorate.contains(&ballot.opener),
+            "an electorate is not ascending or lacks the opener"
+        );
+        let votes: alloc::vec::Vec<_> = ballot
+            .approvals
+            .iter()
+            .chain(ballot.rejections.iter().map(|(hospital, _)| hospital))
+            .collect();
+        ensure!(
+            votes.iter().all(|vote| **vote != ballot.opener && electorate.contains(vote))
+                && votes.iter().collect::<BTreeSet<_>>().len() == votes.len(),
+            "a vote is the opener's, an outsider's, or a second one"
+        );
+        Ok(())
+    }
+
+    fn check_outcome(ballot: &Ballot) -> Result<(), DispatchError> {
+        let follows = match ballot.outcome {
+            Some(outcome @ (BallotOutcome::Approved | BallotOutcome::Rejected)) => {
+                decision(ballot) == Some(outcome)
+            }
+            Some(BallotOutcome::Expired | BallotOutcome::Withdrawn) | None => {
+                decision(ballot).is_none()
+            }
+        };
+        ensure!(follows, "an outcome does not follow from the votes");
+        Ok(())
+    }
+}

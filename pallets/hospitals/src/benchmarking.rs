@@ -1,0 +1,164 @@
+//! Each call on a chain that is full of hospitals.
+
+use alloc::vec;
+use epione_primitives::{
+    AccountId, HospitalId,
+    hospital::{Hospital, HospitalStatus},
+    limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+    ports::Hospitals as _,
+};
+use frame_benchmarking::v2::*;
+use frame_support::traits::EnsureOrigin;
+use frame_system::RawOrigin;
+
+use crate::{Active, Admitted, Call, Config, Event, Hospitals, Pallet, SealingKey, WorkerUrl};
+
+/// A hospital whose every field is as long as it may be.
+pub(crate) fn largest(governance: AccountId, agent: AccountId) -> Hospital {
+    Hospital {
+        name: vec![b'n'; MAX_NAME_BYTES as usize].try_into().expect("as long as allowed; qed"),
+        governance,
+        agent,
+        worker_url: largest_url(),
+        sealing_key: largest_key(),
+        tls_key: [7; 32],
+        status: HospitalStatus::Active,
+    }
+}
+
+fn largest_url() -> WorkerUrl {
+    let mut url = b"https://".to_vec();
+    url.resize(MAX_URL_BYTES as usize, b'u');
+    url.try_into().expect("as long as allowed; qed")
+}
+
+fn largest_key() -> SealingKey {
+    vec![1; MAX_SEALING_KEY_BYTES as usize].try_into().expect("as long as allowed; qed")
+}
+
+fn governance(number: u32) -> AccountId {
+    account("governance", number, 0)
+}
+
+fn agent(number: u32) -> AccountId {
+    account("agent", number, 0)
+}
+
+/// Admits hospitals until there are `total`; returns the last one and its governance account.
+fn fill<T: Config>(total: u32) -> (HospitalId, AccountId) {
+    let mut last = (HospitalId(0), governance(0));
+    for number in u32::from(Admitted::<T>::get())..total {
+        last = (Pallet::<T>::set_up(governance(number), agent(number)), governance(number));
+    }
+    last
+}
+
+fn assert_last_event<T: Config>(event: Event<T>) {
+    frame_system::Pallet::<T>::assert_last_event(
+        <T as frame_system::Config>::RuntimeEvent::from(event).into(),
+    );
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    fn council_origin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
+        T::AdmitOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)
+    }
+
+    #[benchmark]
+    fn admit() -> Result<(), BenchmarkError> {
+        fill::<T>(MAX_HOSPITALS - 1);
+        let origin = council_origin::<T>()?;
+        let next = largest(governance(MAX_HOSPITALS), agent(MAX_HOSPITALS));
+
+        #[extrinsic_call]
+        _(
+            origin as T::RuntimeOrigin,
+            next.name,
+            next.governance,
+            next.agent,
+            next.worker_url,
+            next.sealing_key,
+            next.tls_key,
+        );
+
+        assert_eq!(u32::from(Admitted::<T>::get()), MAX_HOSPITALS);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn suspend() -> Result<(), BenchmarkError> {
+        let (hospital, _) = fill::<T>(MAX_HOSPITALS);
+        let origin = council_origin::<T>()?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, hospital);
+
+        assert_last_event::<T>(Event::Suspended { hospital });
+        Ok(())
+    }
+
+    #[benchmark]
+    fn reinstate() -> Result<(), BenchmarkError> {
+        let (hospital, _) = fill::<T>(MAX_HOSPITALS);
+        Pallet::<T>::suspend(council_origin::<T>()?, hospital)?;
+        let origin = council_origin::<T>()?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, hospital);
+
+        assert_last_event::<T>(Event::Reinstated { hospital });
+        Ok(())
+    }
+
+    #[benchmark]
+    fn remove() -> Result<(), BenchmarkError> {
+        let (hospital, _) = fill::<T>(MAX_HOSPITALS);
+        let origin = council_origin::<T>()?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, hospital);
+
+        assert!(!Active::<T>::get().contains(&hospital));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn rotate_accounts() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+        let next = (governance(MAX_HOSPITALS), agent(MAX_HOSPITALS));
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), Some(next.0.clone()), Some(next.1.clone()));
+
+        assert_last_event::<T>(Event::AccountsRotated {
+            hospital,
+            governance: next.0,
+            agent: next.1,
+        });
+    }
+
+    #[benchmark]
+    fn set_endpoint() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), largest_url(), [9; 32]);
+
+        assert_eq!(Hospitals::<T>::get(hospital).map(|entry| entry.tls_key), Some([9; 32]));
+    }
+
+    #[benchmark]
+    fn set_sealing_key() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), largest_key());
+
+        assert_last_event::<T>(Event::SealingKeySet { hospital });
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::externalities(2), crate::mock::Test);
+}

@@ -1,0 +1,60 @@
+//! What others may ask: other pallets through the port, nodes and clients through the runtime API.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    AccountId, HospitalId,
+    hospital::{Duty, Hospital},
+    ports,
+};
+
+use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet};
+
+impl<T: Config> Pallet<T> {
+    /// Every hospital ever admitted, ascending.
+    pub fn hospitals() -> Vec<(HospitalId, Hospital)> {
+        (0..Admitted::<T>::get())
+            .map(HospitalId)
+            .filter_map(|id| Hospitals::<T>::get(id).map(|hospital| (id, hospital)))
+            .collect()
+    }
+
+    pub fn hospital(id: HospitalId) -> Option<Hospital> {
+        Hospitals::<T>::get(id)
+    }
+
+    /// The hospital that an account belongs to, whatever its status, and what the account is for.
+    pub fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)> {
+        Accounts::<T>::get(account)
+    }
+
+    fn active_by(account: &AccountId, duty: Duty) -> Option<HospitalId> {
+        let (id, held) = Accounts::<T>::get(account)?;
+        (held == duty && Active::<T>::get().binary_search(&id).is_ok()).then_some(id)
+    }
+}
+
+impl<T: Config> ports::Hospitals for Pallet<T> {
+    fn active_by_agent(account: &AccountId) -> Option<HospitalId> {
+        Self::active_by(account, Duty::Agent)
+    }
+
+    fn active_by_governance(account: &AccountId) -> Option<HospitalId> {
+        Self::active_by(account, Duty::Governance)
+    }
+
+    fn exists(hospital: HospitalId) -> bool {
+        Hospitals::<T>::contains_key(hospital)
+    }
+
+    fn active() -> Vec<HospitalId> {
+        Active::<T>::get().into_inner()
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
+        let id = Self::enrol(crate::benchmarking::largest(governance.clone(), agent))
+            .expect("benchmarks admit at most MAX_HOSPITALS, each with fresh accounts");
+        Self::change_council(&[governance], &[]);
+        id
+    }
+}

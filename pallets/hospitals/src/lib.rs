@@ -1,0 +1,347 @@
+//! Who the hospitals are.
+//!
+//! The council admits, suspends, reinstates and removes hospitals; each hospital's governance
+//! account keeps its accounts, endpoint and sealing key current. The active hospitals are the
+//! chain's validators ([`pallet_session::SessionManager`]), and their governance accounts are the
+//! council ([`Config::MembershipChanged`]).
+//!
+//! Nothing is ever forgotten: an id is given once, and a removed hospital keeps its entry. An
+//! account, too, serves once: it keeps its reference when it is rotated out, so that its nonce
+//! never starts again and none of its transactions can be replayed.
+//!
+//! Invariants, which `try_state` checks:
+//! 1. ids run from 0 without a gap, and [`Admitted`] counts them;
+//! 2. [`Active`] holds, ascending, exactly the hospitals whose status is active; it is empty only
+//!    on a chain without hospitals;
+//! 3. [`Accounts`] holds exactly the current accounts of every hospital;
+//! 4. each of those accounts has a provider reference;
+//! 5. [`Seated`] is ascending and names admitted hospitals only.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+extern crate alloc;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod directory;
+mod membership;
+#[cfg(test)]
+mod mock;
+mod session;
+#[cfg(test)]
+mod tests;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state;
+pub mod weights;
+
+pub use pallet::*;
+pub use session::{FullIdentificationOf, ValidatorIdOf};
+pub use weights::WeightInfo;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use alloc::vec::Vec;
+    use epione_primitives::{
+        AccountId, HospitalId,
+        hospital::{Duty, Founder, Hospital, HospitalStatus},
+        limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+    };
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{ChangeMembers, Contains, InitializeMembers},
+    };
+    use frame_system::pallet_prelude::*;
+
+    use crate::WeightInfo;
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    /// Hospitals, ascending and without repetition.
+    pub type HospitalSet = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
+    /// A hospital's name, in UTF-8.
+    pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
+    /// Where a hospital's worker is reached.
+    pub type WorkerUrl = BoundedVec<u8, ConstU32<MAX_URL_BYTES>>;
+    /// A suite byte and the public key to which others seal.
+    pub type SealingKey = BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>;
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<AccountId = AccountId> {
+        /// Who admits, suspends, reinstates and removes: more than half of the council.
+        type AdmitOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
+        /// The hospitals that have session keys. Others cannot validate yet.
+        type SessionKeys: Contains<HospitalId>;
+
+        /// The council, whose members are the governance accounts of the active hospitals.
+        type MembershipChanged: ChangeMembers<AccountId> + InitializeMembers<AccountId>;
+
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Every hospital ever admitted.
+    #[pallet::storage]
+    pub type Hospitals<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Hospital>;
+
+    /// The current accounts of every hospital, whatever its status.
+    #[pallet::storage]
+    pub type Accounts<T: Config> = StorageMap<_, Blake2_128Concat, AccountId, (HospitalId, Duty)>;
+
+    /// How many hospitals were ever admitted; the next one's id.
+    #[pallet::storage]
+    pub type Admitted<T: Config> = StorageValue<_, u16, ValueQuery>;
+
+    /// The active hospitals, ascending.
+    #[pallet::storage]
+    pub type Active<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// The validator set that the session pallet was last given. A new one is given only when it
+    /// differs, since each change costs a GRANDPA authority set.
+    #[pallet::storage]
+    pub type Seated<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// The first hospitals, active from the start, with ids from 0 in this order.
+        pub founders: Vec<Founder>,
+        #[serde(skip)]
+        pub _config: PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            for founder in &self.founders {
+                let admitted = Pallet::<T>::hospital_from(founder).and_then(Pallet::<T>::enrol);
+                if let Err(error) = admitted {
+                    panic!(
+                        "the genesis founder {:?} cannot be admitted: {error:?}",
+                        core::str::from_utf8(&founder.name),
+                    );
+                }
+            }
+            T::MembershipChanged::initialize_members(&Pallet::<T>::council());
+        }
+    }
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A hospital joined and is active.
+        #[codec(index = 0)]
+        Admitted { hospital: HospitalId, governance: AccountId, agent: AccountId },
+        /// A hospital was excluded until it is reinstated: by the council, or for an offence.
+        #[codec(index = 1)]
+        Suspended { hospital: HospitalId },
+        /// A suspended hospital is active again.
+        #[codec(index = 2)]
+        Reinstated { hospital: HospitalId },
+        /// A hospital left for good.
+        #[codec(index = 3)]
+        Removed { hospital: HospitalId },
+        /// A hospital's accounts are now these.
+        #[codec(index = 4)]
+        AccountsRotated { hospital: HospitalId, governance: AccountId, agent: AccountId },
+        /// A hospital's worker is reached at another URL or with another TLS key.
+        #[codec(index = 5)]
+        EndpointSet { hospital: HospitalId },
+        /// Others seal to another key for this hospital.
+        #[codec(index = 6)]
+        SealingKeySet { hospital: HospitalId },
+        /// A hospital committed an offence, but is the only active one, so it stays.
+        #[codec(index = 7)]
+        OffenderKept { hospital: HospitalId },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// No hospital has this id.
+        #[codec(index = 0)]
+        UnknownHospital,
+        /// The hospital is suspended or removed.
+        #[codec(index = 1)]
+        NotActive,
+        /// The hospital is not suspended, so it cannot be reinstated.
+        #[codec(index = 2)]
+        NotSuspended,
+        /// The hospital was removed already.
+        #[codec(index = 3)]
+        AlreadyRemoved,
+        /// This is the only active hospital; without it the chain would stop.
+        #[codec(index = 4)]
+        LastActive,
+        /// The chain has `MAX_HOSPITALS` hospitals, removed ones included.
+        #[codec(index = 5)]
+        TooManyHospitals,
+        /// The account belongs, or once belonged, to a hospital or a user. Use a new one.
+        #[codec(index = 6)]
+        AccountInUse,
+        /// The signer is not the governance account of a hospital.
+        #[codec(index = 7)]
+        NotGovernance,
+        /// Neither a governance account nor an agent account was given.
+        #[codec(index = 8)]
+        NothingToRotate,
+        /// The name is empty, too long or not UTF-8.
+        #[codec(index = 9)]
+        InvalidName,
+        /// The worker's URL does not start with `https://` or `http://`, is too long, or has
+        /// characters other than visible ASCII.
+        #[codec(index = 10)]
+        InvalidUrl,
+        /// The sealing key is too long, or shorter than a suite byte and a key.
+        #[codec(index = 11)]
+        InvalidSealingKey,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call(weight(<T as Config>::WeightInfo))]
+    impl<T: Config> Pallet<T> {
+        /// Admits a hospital, active at once. It validates two sessions after its governance
+        /// account has set its session keys.
+        ///
+        /// Fails with [`TooManyHospitals`](Error::TooManyHospitals),
+        /// [`AccountInUse`](Error::AccountInUse), [`InvalidName`](Error::InvalidName),
+        /// [`InvalidUrl`](Error::InvalidUrl) or [`InvalidSealingKey`](Error::InvalidSealingKey).
+        #[pallet::call_index(0)]
+        pub fn admit(
+            origin: OriginFor<T>,
+            name: Name,
+            governance: AccountId,
+            agent: AccountId,
+            worker_url: WorkerUrl,
+            sealing_key: SealingKey,
+            tls_key: [u8; 32],
+        ) -> DispatchResult {
+            T::AdmitOrigin::ensure_origin(origin)?;
+            let hospital = Self::enrol(Hospital {
+                name,
+                governance: governance.clone(),
+                agent: agent.clone(),
+                worker_url,
+                sealing_key,
+                tls_key,
+                status: HospitalStatus::Active,
+            })?;
+            Self::change_council(core::slice::from_ref(&governance), &[]);
+            Self::deposit_event(Event::Admitted { hospital, governance, agent });
+            Ok(())
+        }
+
+        /// Excludes an active hospital until it is reinstated.
+        ///
+        /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`NotActive`](Error::NotActive)
+        /// or [`LastActive`](Error::LastActive).
+        #[pallet::call_index(1)]
+        pub fn suspend(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
+            T::AdmitOrigin::ensure_origin(origin)?;
+            let entry = Self::known(hospital)?;
+            ensure!(entry.status == HospitalStatus::Active, Error::<T>::NotActive);
+            Self::set_status(hospital, entry, HospitalStatus::Suspended)?;
+            Self::deposit_event(Event::Suspended { hospital });
+            Ok(())
+        }
+
+        /// Makes a suspended hospital active again.
+        ///
+        /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
+        /// [`NotSuspended`](Error::NotSuspended).
+        #[pallet::call_index(2)]
+        pub fn reinstate(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
+            T::AdmitOrigin::ensure_origin(origin)?;
+            let entry = Self::known(hospital)?;
+            ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
+            Self::set_status(hospital, entry, HospitalStatus::Active)?;
+            Self::deposit_event(Event::Reinstated { hospital });
+            Ok(())
+        }
+
+        /// Excludes a hospital for good. Its id, entry and records stay.
+        ///
+        /// Fails with [`UnknownHospital`](Error::UnknownHospital),
+        /// [`AlreadyRemoved`](Error::AlreadyRemoved) or [`LastActive`](Error::LastActive).
+        #[pallet::call_index(3)]
+        pub fn remove(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
+            T::AdmitOrigin::ensure_origin(origin)?;
+            let entry = Self::known(hospital)?;
+            ensure!(entry.status != HospitalStatus::Removed, Error::<T>::AlreadyRemoved);
+            Self::set_status(hospital, entry, HospitalStatus::Removed)?;
+            Self::deposit_event(Event::Removed { hospital });
+            Ok(())
+        }
+
+        /// Replaces the signer's hospital's governance account, agent account or both. The old
+        /// ones lose every right at once; its session keys stay.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
+        /// [`NothingToRotate`](Error::NothingToRotate) or [`AccountInUse`](Error::AccountInUse).
+        #[pallet::call_index(4)]
+        pub fn rotate_accounts(
+            origin: OriginFor<T>,
+            governance: Option<AccountId>,
+            agent: Option<AccountId>,
+        ) -> DispatchResult {
+            let (hospital, mut entry) = Self::governed_by(ensure_signed(origin)?)?;
+            ensure!(governance.is_some() || agent.is_some(), Error::<T>::NothingToRotate);
+            if let Some(next) = agent {
+                Self::hand_over(hospital, Duty::Agent, &mut entry.agent, next)?;
+            }
+            let outgoing = match governance {
+                Some(next) => {
+                    Some(Self::hand_over(hospital, Duty::Governance, &mut entry.governance, next)?)
+                }
+                None => None,
+            };
+            Hospitals::<T>::insert(hospital, &entry);
+            let Hospital { governance, agent, .. } = entry;
+            if let Some(outgoing) = outgoing {
+                Self::change_council(core::slice::from_ref(&governance), &[outgoing]);
+            }
+            Self::deposit_event(Event::AccountsRotated { hospital, governance, agent });
+            Ok(())
+        }
+
+        /// Sets where the signer's hospital's worker is reached, and its TLS key.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
+        /// [`InvalidUrl`](Error::InvalidUrl).
+        #[pallet::call_index(5)]
+        pub fn set_endpoint(
+            origin: OriginFor<T>,
+            worker_url: WorkerUrl,
+            tls_key: [u8; 32],
+        ) -> DispatchResult {
+            let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
+            Self::check_url(&worker_url)?;
+            Hospitals::<T>::insert(hospital, Hospital { worker_url, tls_key, ..entry });
+            Self::deposit_event(Event::EndpointSet { hospital });
+            Ok(())
+        }
+
+        /// Sets the key to which others seal for the signer's hospital.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
+        /// [`InvalidSealingKey`](Error::InvalidSealingKey).
+        #[pallet::call_index(6)]
+        pub fn set_sealing_key(origin: OriginFor<T>, sealing_key: SealingKey) -> DispatchResult {
+            let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
+            Self::check_sealing_key(&sealing_key)?;
+            Hospitals::<T>::insert(hospital, Hospital { sealing_key, ..entry });
+            Self::deposit_event(Event::SealingKeySet { hospital });
+            Ok(())
+        }
+    }
+}

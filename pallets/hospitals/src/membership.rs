@@ -1,0 +1,149 @@
+//! How hospitals come in and out, and how accounts are given to them.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    AccountId, HospitalId,
+    hospital::{Duty, Founder, Hospital, HospitalStatus},
+    limits::MAX_HOSPITALS,
+};
+use frame_support::{ensure, traits::ChangeMembers};
+
+use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet};
+
+impl<T: Config> Pallet<T> {
+    /// Gives a hospital the next id and both of its accounts. The council is not told yet.
+    pub(crate) fn enrol(hospital: Hospital) -> Result<HospitalId, Error<T>> {
+        Self::check_name(&hospital.name)?;
+        Self::check_url(&hospital.worker_url)?;
+        Self::check_sealing_key(&hospital.sealing_key)?;
+        let number = Admitted::<T>::get();
+        ensure!(u32::from(number) < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
+        let id = HospitalId(number);
+        Self::claim(&hospital.governance, id, Duty::Governance)?;
+        Self::claim(&hospital.agent, id, Duty::Agent)?;
+        // The newest id is the greatest, so that the set stays ascending.
+        Active::<T>::try_append(id).map_err(|()| Error::<T>::TooManyHospitals)?;
+        Admitted::<T>::put(number.saturating_add(1));
+        Hospitals::<T>::insert(id, hospital);
+        Ok(id)
+    }
+
+    /// Reads a founder into a hospital's bounded form.
+    pub(crate) fn hospital_from(founder: &Founder) -> Result<Hospital, Error<T>> {
+        let Founder { name, governance, agent, worker_url, sealing_key, tls_key } = founder.clone();
+        Ok(Hospital {
+            name: name.try_into().map_err(|_| Error::<T>::InvalidName)?,
+            governance,
+            agent,
+            worker_url: worker_url.try_into().map_err(|_| Error::<T>::InvalidUrl)?,
+            sealing_key: sealing_key.try_into().map_err(|_| Error::<T>::InvalidSealingKey)?,
+            tls_key,
+            status: HospitalStatus::Active,
+        })
+    }
+
+    pub(crate) fn known(id: HospitalId) -> Result<Hospital, Error<T>> {
+        Hospitals::<T>::get(id).ok_or(Error::<T>::UnknownHospital)
+    }
+
+    /// The active hospital that `signer` governs.
+    pub(crate) fn governed_by(signer: AccountId) -> Result<(HospitalId, Hospital), Error<T>> {
+        let Some((id, Duty::Governance)) = Accounts::<T>::get(&signer) else {
+            return Err(Error::<T>::NotGovernance);
+        };
+        let hospital = Self::known(id)?;
+        ensure!(hospital.status == HospitalStatus::Active, Error::<T>::NotActive);
+        Ok((id, hospital))
+    }
+
+    /// Moves a hospital to another status, and into or out of the active set and the council.
+    /// Writes nothing if it fails.
+    pub(crate) fn set_status(
+        id: HospitalId,
+        mut hospital: Hospital,
+        status: HospitalStatus,
+    ) -> Result<(), Error<T>> {
+        let mut active = Active::<T>::get();
+        let governance = [hospital.governance.clone()];
+        let change: Option<(&[AccountId], &[AccountId])> =
+            match (active.binary_search(&id), status == HospitalStatus::Active) {
+                (Ok(position), false) => {
+                    ensure!(active.len() > 1, Error::<T>::LastActive);
+                    active.remove(position);
+                    Some((&[], &governance))
+                }
+                (Err(position), true) => {
+                    active.try_insert(position, id).map_err(|_| Error::<T>::TooManyHospitals)?;
+                    Some((&governance, &[]))
+                }
+                _ => None,
+            };
+        hospital.status = status;
+        Hospitals::<T>::insert(id, hospital);
+        if let Some((incoming, outgoing)) = change {
+            Active::<T>::put(active);
+            Self::change_council(incoming, outgoing);
+        }
+        Ok(())
+    }
+
+    /// Makes `next` the account for a duty. Returns the one that it replaces, which keeps its
+    /// reference but belongs to no hospital from now on.
+    pub(crate) fn hand_over(
+        id: HospitalId,
+        duty: Duty,
+        current: &mut AccountId,
+        next: AccountId,
+    ) -> Result<AccountId, Error<T>> {
+        Self::claim(&next, id, duty)?;
+        let previous = core::mem::replace(current, next);
+        Accounts::<T>::remove(&previous);
+        Ok(previous)
+    }
+
+    /// Gives a fresh account to a hospital, with the reference that lets it transact. An account
+    /// with any reference belongs, or once belonged, to somebody.
+    fn claim(account: &AccountId, id: HospitalId, duty: Duty) -> Result<(), Error<T>> {
+        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
+        frame_system::Pallet::<T>::inc_providers(account);
+        Accounts::<T>::insert(account, (id, duty));
+        Ok(())
+    }
+
+    /// The governance accounts of the active hospitals, ascending.
+    pub(crate) fn council() -> Vec<AccountId> {
+        let mut members: Vec<_> = Active::<T>::get()
+            .into_iter()
+            .filter_map(Hospitals::<T>::get)
+            .map(|hospital| hospital.governance)
+            .collect();
+        members.sort();
+        members
+    }
+
+    pub(crate) fn change_council(incoming: &[AccountId], outgoing: &[AccountId]) {
+        T::MembershipChanged::change_members_sorted(incoming, outgoing, &Self::council());
+    }
+
+    fn check_name(name: &[u8]) -> Result<(), Error<T>> {
+        let named = core::str::from_utf8(name).is_ok_and(|name| !name.trim().is_empty());
+        ensure!(named, Error::<T>::InvalidName);
+        Ok(())
+    }
+
+    pub(crate) fn check_url(url: &[u8]) -> Result<(), Error<T>> {
+        let authority = [b"https://".as_slice(), b"http://"]
+            .into_iter()
+            .find_map(|scheme| url.strip_prefix(scheme));
+        let reachable =
+            authority.is_some_and(|rest| !rest.is_empty()) && url.iter().all(u8::is_ascii_graphic);
+        ensure!(reachable, Error::<T>::InvalidUrl);
+        Ok(())
+    }
+
+    /// The key's own form is the envelope's concern; the chain asks only for a suite and a key.
+    pub(crate) fn check_sealing_key(key: &[u8]) -> Result<(), Error<T>> {
+        ensure!(key.len() > 1, Error::<T>::InvalidSealingKey);
+        Ok(())
+    }
+}

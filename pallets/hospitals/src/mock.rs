@@ -1,0 +1,217 @@
+//! Hospitals as the chain has them: with the real session, offences and council pallets.
+
+use epione_primitives::{
+    AccountId, HospitalId,
+    hospital::{Founder, Hospital},
+};
+use frame_support::{
+    derive_impl, parameter_types,
+    traits::{ConstU32, ConstU64, Contains},
+    weights::Weight,
+};
+use frame_system::{EnsureNever, EnsureRoot};
+use pallet_session::historical as session_historical;
+use sp_runtime::{BuildStorage, testing::UintAuthorityId, traits::IdentityLookup};
+
+use crate as pallet_hospitals;
+
+pub type Block = frame_system::mocking::MockBlock<Test>;
+pub type Council = pallet_collective::Instance1;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Balances = pallet_balances;
+    #[runtime::pallet_index(2)]
+    pub type Offences = pallet_offences;
+    #[runtime::pallet_index(3)]
+    pub type Historical = session_historical;
+    #[runtime::pallet_index(4)]
+    pub type Hospitals = pallet_hospitals;
+    #[runtime::pallet_index(5)]
+    pub type Session = pallet_session;
+    #[runtime::pallet_index(6)]
+    pub type CouncilMotions = pallet_collective<Instance1>;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = Block;
+    type AccountId = AccountId;
+    type Lookup = IdentityLookup<AccountId>;
+    type AccountData = pallet_balances::AccountData<u64>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type AccountStore = System;
+}
+
+sp_runtime::impl_opaque_keys! {
+    pub struct Keys {
+        pub dummy: UintAuthorityId,
+    }
+}
+
+/// Blocks in a session.
+pub const SESSION: u64 = 5;
+
+impl pallet_session::Config for Test {
+    type RuntimeEvent = RuntimeEvent;
+    type ValidatorId = HospitalId;
+    type ValidatorIdOf = crate::ValidatorIdOf<Test>;
+    type ShouldEndSession = pallet_session::PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
+    type NextSessionRotation = pallet_session::PeriodicSessions<ConstU64<SESSION>, ConstU64<0>>;
+    type SessionManager = session_historical::NoteHistoricalRoot<Test, Hospitals>;
+    type SessionHandler = pallet_session::TestSessionHandler;
+    type Keys = Keys;
+    type DisablingStrategy = ();
+    type WeightInfo = ();
+    type Currency = Balances;
+    type KeyDeposit = ConstU64<0>;
+}
+
+impl session_historical::Config for Test {
+    type RuntimeEvent = RuntimeEvent;
+    type FullIdentification = ();
+    type FullIdentificationOf = crate::FullIdentificationOf;
+}
+
+impl pallet_offences::Config for Test {
+    type RuntimeEvent = RuntimeEvent;
+    type IdentificationTuple = session_historical::IdentificationTuple<Test>;
+    type OnOffenceHandler = Hospitals;
+}
+
+parameter_types! {
+    pub const MaxProposalWeight: Weight = Weight::MAX;
+}
+
+impl pallet_collective::Config<Council> for Test {
+    type RuntimeOrigin = RuntimeOrigin;
+    type Proposal = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type MotionDuration = ConstU64<10>;
+    type MaxProposals = ConstU32<10>;
+    type MaxMembers = ConstU32<100>;
+    type DefaultVote = pallet_collective::PrimeDefaultVote;
+    type SetMembersOrigin = EnsureNever<()>;
+    type MaxProposalWeight = MaxProposalWeight;
+    type DisapproveOrigin = EnsureRoot<AccountId>;
+    type KillOrigin = EnsureRoot<AccountId>;
+    type Consideration = ();
+    type WeightInfo = ();
+}
+
+/// Whether a hospital has session keys, asked of the session pallet.
+pub struct HasSessionKeys;
+
+impl Contains<HospitalId> for HasSessionKeys {
+    fn contains(hospital: &HospitalId) -> bool {
+        pallet_session::NextKeys::<Test>::contains_key(hospital)
+    }
+}
+
+impl crate::Config for Test {
+    type AdmitOrigin = pallet_collective::EnsureProportionMoreThan<AccountId, Council, 1, 2>;
+    type SessionKeys = HasSessionKeys;
+    type MembershipChanged = CouncilMotions;
+    type WeightInfo = ();
+}
+
+pub fn governance(number: u8) -> AccountId {
+    AccountId::new([number + 1; 32])
+}
+
+pub fn agent(number: u8) -> AccountId {
+    AccountId::new([number + 101; 32])
+}
+
+/// An account that nobody has.
+pub fn stranger(number: u8) -> AccountId {
+    AccountId::new([number + 201; 32])
+}
+
+pub fn founder(number: u8) -> Founder {
+    Founder {
+        name: format!("Hospital {number}").into_bytes(),
+        governance: governance(number),
+        agent: agent(number),
+        worker_url: format!("https://hospital-{number}.example:9443").into_bytes(),
+        sealing_key: vec![1, number],
+        tls_key: [number; 32],
+    }
+}
+
+pub fn keys(number: u8) -> Keys {
+    Keys { dummy: UintAuthorityId(u64::from(number)) }
+}
+
+/// More than half of the council.
+pub fn council() -> RuntimeOrigin {
+    pallet_collective::RawOrigin::Members(2, 3).into()
+}
+
+pub fn entry(number: u8) -> Hospital {
+    Hospitals::hospital(HospitalId(u16::from(number))).unwrap()
+}
+
+/// A chain of `founders` hospitals, each of them with session keys.
+pub fn externalities(founders: u8) -> sp_io::TestExternalities {
+    let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+    crate::GenesisConfig::<Test> {
+        founders: (0..founders).map(founder).collect(),
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    pallet_session::GenesisConfig::<Test> {
+        keys: (0..founders)
+            .map(|number| (governance(number), HospitalId(u16::from(number)), keys(number)))
+            .collect(),
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    storage.into()
+}
+
+/// Runs a test on such a chain, in its first block, and checks the invariants afterwards.
+pub fn chain(founders: u8, test: impl FnOnce()) {
+    externalities(founders).execute_with(|| {
+        System::set_block_number(1);
+        test();
+        Hospitals::do_try_state().unwrap();
+    });
+}
+
+/// Goes on to the block that begins the next session.
+pub fn next_session() {
+    let begin = (System::block_number() / SESSION + 1) * SESSION;
+    System::run_to_block::<AllPalletsWithSystem>(begin);
+}
+
+pub fn validators() -> Vec<u16> {
+    Session::validators().into_iter().map(|HospitalId(number)| number).collect()
+}
+
+pub fn council_members() -> Vec<AccountId> {
+    pallet_collective::Members::<Test, Council>::get()
+}

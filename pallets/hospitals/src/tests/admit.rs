@@ -1,0 +1,200 @@
+use epione_primitives::{
+    AccountId, HospitalId,
+    hospital::{Duty, HospitalStatus},
+    limits::MAX_HOSPITALS,
+};
+use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
+use sp_runtime::{DispatchError::BadOrigin, traits::Hash as _};
+
+use crate::{Admitted, Error, Event, mock::*};
+
+/// Admits the hospital that `founder(number)` describes, with some fields replaced.
+fn admit(
+    origin: RuntimeOrigin,
+    number: u8,
+    name: &[u8],
+    url: &[u8],
+    sealing_key: &[u8],
+    accounts: (AccountId, AccountId),
+) -> DispatchResult {
+    Hospitals::admit(
+        origin,
+        name.to_vec().try_into().unwrap(),
+        accounts.0,
+        accounts.1,
+        url.to_vec().try_into().unwrap(),
+        sealing_key.to_vec().try_into().unwrap(),
+        [number; 32],
+    )
+}
+
+fn accounts(number: u8) -> (AccountId, AccountId) {
+    (governance(number), agent(number))
+}
+
+fn plain(origin: RuntimeOrigin, number: u8) -> DispatchResult {
+    admit(origin, number, b"New", b"https://new.example", &[1, 2], accounts(number))
+}
+
+#[test]
+fn the_council_admits_a_hospital() {
+    chain(3, || {
+        assert_ok!(plain(council(), 3));
+
+        System::assert_last_event(
+            Event::Admitted { hospital: HospitalId(3), governance: governance(3), agent: agent(3) }
+                .into(),
+        );
+        let hospital = entry(3);
+        assert_eq!(hospital.status, HospitalStatus::Active);
+        assert_eq!(hospital.name.as_slice(), b"New");
+        assert_eq!(hospital.worker_url.as_slice(), b"https://new.example");
+        assert_eq!(hospital.sealing_key.as_slice(), &[1, 2]);
+        assert_eq!(hospital.tls_key, [3; 32]);
+        assert_eq!(Hospitals::hospital_of(governance(3)), Some((HospitalId(3), Duty::Governance)));
+        assert_eq!(Hospitals::hospital_of(agent(3)), Some((HospitalId(3), Duty::Agent)));
+        assert_eq!(System::providers(&governance(3)), 1);
+        assert_eq!(System::providers(&agent(3)), 1);
+        assert!(council_members().contains(&governance(3)));
+    });
+}
+
+#[test]
+fn a_council_motion_admits_a_hospital() {
+    chain(2, || {
+        let founder = founder(2);
+        let call = RuntimeCall::Hospitals(crate::Call::admit {
+            name: founder.name.try_into().unwrap(),
+            governance: founder.governance,
+            agent: founder.agent,
+            worker_url: founder.worker_url.try_into().unwrap(),
+            sealing_key: founder.sealing_key.try_into().unwrap(),
+            tls_key: founder.tls_key,
+        });
+        let proposal = Box::new(call.clone());
+        let length = codec::Encode::encoded_size(&call) as u32;
+        assert_ok!(CouncilMotions::propose(
+            RuntimeOrigin::signed(governance(0)),
+            2,
+            proposal,
+            length
+        ));
+        let hash = <Test as frame_system::Config>::Hashing::hash_of(&call);
+        for number in 0..2 {
+            assert_ok!(CouncilMotions::vote(
+                RuntimeOrigin::signed(governance(number)),
+                hash,
+                0,
+                true
+            ));
+        }
+        assert_ok!(CouncilMotions::close(
+            RuntimeOrigin::signed(governance(0)),
+            hash,
+            0,
+            frame_support::weights::Weight::MAX,
+            length
+        ));
+
+        assert_eq!(Admitted::<Test>::get(), 3);
+        assert_eq!(council_members(), vec![governance(0), governance(1), governance(2)]);
+    });
+}
+
+#[test]
+fn only_the_council_admits() {
+    chain(3, || {
+        assert_noop!(plain(RuntimeOrigin::root(), 3), BadOrigin);
+        assert_noop!(plain(RuntimeOrigin::none(), 3), BadOrigin);
+        assert_noop!(plain(RuntimeOrigin::signed(governance(0)), 3), BadOrigin);
+        let half = pallet_collective::RawOrigin::Members(1, 2).into();
+        assert_noop!(plain(half, 3), BadOrigin);
+    });
+}
+
+#[test]
+fn an_account_serves_one_hospital_and_one_duty() {
+    chain(2, || {
+        for taken in [governance(0), agent(0)] {
+            for pair in [(taken.clone(), agent(2)), (governance(2), taken.clone())] {
+                assert_noop!(
+                    admit(council(), 2, b"New", b"https://new.example", &[1, 2], pair),
+                    Error::<Test>::AccountInUse
+                );
+            }
+        }
+        let twice = (governance(2), governance(2));
+        assert_noop!(
+            admit(council(), 2, b"New", b"https://new.example", &[1, 2], twice),
+            Error::<Test>::AccountInUse
+        );
+    });
+}
+
+#[test]
+fn a_users_account_cannot_become_a_hospitals() {
+    chain(2, || {
+        System::inc_sufficients(&agent(2));
+        assert_noop!(plain(council(), 2), Error::<Test>::AccountInUse);
+    });
+}
+
+#[test]
+fn a_name_is_text() {
+    chain(1, || {
+        for name in [b"".as_slice(), b"  ", &[0xff, 0xfe]] {
+            assert_noop!(
+                admit(council(), 1, name, b"https://new.example", &[1, 2], accounts(1)),
+                Error::<Test>::InvalidName
+            );
+        }
+    });
+}
+
+#[test]
+fn a_url_names_a_scheme_and_a_host() {
+    chain(1, || {
+        let urls =
+            [b"".as_slice(), b"https://", b"ftp://new.example", b"http://a b", b"https://\xc3"];
+        for url in urls {
+            assert_noop!(
+                admit(council(), 1, b"New", url, &[1, 2], accounts(1)),
+                Error::<Test>::InvalidUrl
+            );
+        }
+    });
+}
+
+#[test]
+fn a_sealing_key_is_more_than_its_suite() {
+    chain(1, || {
+        for key in [[].as_slice(), &[1]] {
+            assert_noop!(
+                admit(council(), 1, b"New", b"https://new.example", key, accounts(1)),
+                Error::<Test>::InvalidSealingKey
+            );
+        }
+    });
+}
+
+#[test]
+fn the_chain_holds_so_many_hospitals() {
+    chain(1, || {
+        for number in 1..MAX_HOSPITALS as u8 {
+            assert_ok!(plain(council(), number));
+        }
+        assert_ok!(Hospitals::remove(council(), HospitalId(7)));
+        let number = MAX_HOSPITALS as u8;
+        assert_noop!(
+            admit(
+                council(),
+                number,
+                b"New",
+                b"https://new.example",
+                &[1, 2],
+                (stranger(0), stranger(1))
+            ),
+            Error::<Test>::TooManyHospitals
+        );
+    });
+}

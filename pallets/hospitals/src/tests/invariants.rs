@@ -1,0 +1,65 @@
+//! That `try_state` sees what it should.
+
+use epione_primitives::{
+    HospitalId,
+    hospital::{Duty, HospitalStatus},
+};
+
+use crate::{Accounts, Active, Admitted, Hospitals as Entries, Seated, mock::*};
+
+/// What `try_state` says after `damage`.
+fn after(damage: impl FnOnce()) -> &'static str {
+    externalities(2).execute_with(|| {
+        damage();
+        Hospitals::do_try_state().unwrap_err().into()
+    })
+}
+
+#[test]
+fn a_gap_among_the_ids_is_found() {
+    assert!(after(|| Admitted::<Test>::put(3)).contains("do not run from 0"));
+}
+
+#[test]
+fn an_active_set_that_disagrees_with_a_status_is_found() {
+    let damage = || {
+        Entries::<Test>::mutate(HospitalId(0), |hospital| {
+            hospital.as_mut().unwrap().status = HospitalStatus::Suspended;
+        });
+    };
+    assert!(after(damage).contains("the active set"));
+}
+
+#[test]
+fn a_chain_without_an_active_hospital_is_found() {
+    let damage = || {
+        for id in [HospitalId(0), HospitalId(1)] {
+            Entries::<Test>::mutate(id, |hospital| {
+                hospital.as_mut().unwrap().status = HospitalStatus::Removed;
+            });
+        }
+        Active::<Test>::kill();
+    };
+    assert!(after(damage).contains("no hospital is active"));
+}
+
+#[test]
+fn accounts_that_disagree_are_found() {
+    assert!(after(|| Accounts::<Test>::remove(agent(0))).contains("not listed"));
+    let extra = || Accounts::<Test>::insert(stranger(0), (HospitalId(0), Duty::Agent));
+    assert!(after(extra).contains("no hospital has"));
+}
+
+#[test]
+fn a_missing_reference_is_found() {
+    let damage = || {
+        System::dec_providers(&agent(0)).unwrap();
+    };
+    assert!(after(damage).contains("no provider"));
+}
+
+#[test]
+fn a_seat_of_nobody_is_found() {
+    let damage = || Seated::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
+    assert!(after(damage).contains("seated"));
+}

@@ -1,0 +1,12 @@
+mod admit;
+mod directory;
+mod genesis;
+mod invariants;
+mod offences;
+mod reinstate;
+mod remove;
+mod rotate_accounts;
+mod session;
+mod set_endpoint;
+mod set_sealing_key;
+mod suspend;

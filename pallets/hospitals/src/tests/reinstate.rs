@@ -1,0 +1,50 @@
+use epione_primitives::{HospitalId, hospital::HospitalStatus, ports::Hospitals as _};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::DispatchError::BadOrigin;
+
+use crate::{Error, Event, mock::*};
+
+#[test]
+fn the_council_reinstates_a_suspended_hospital() {
+    chain(3, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(1)));
+
+        System::assert_last_event(Event::Reinstated { hospital: HospitalId(1) }.into());
+        assert_eq!(entry(1).status, HospitalStatus::Active);
+        assert_eq!(Hospitals::active(), vec![HospitalId(0), HospitalId(1), HospitalId(2)]);
+        assert_eq!(Hospitals::active_by_agent(&agent(1)), Some(HospitalId(1)));
+        assert_eq!(council_members(), vec![governance(0), governance(1), governance(2)]);
+    });
+}
+
+#[test]
+fn only_the_council_reinstates() {
+    chain(3, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        for origin in
+            [RuntimeOrigin::root(), RuntimeOrigin::none(), RuntimeOrigin::signed(governance(1))]
+        {
+            assert_noop!(Hospitals::reinstate(origin, HospitalId(1)), BadOrigin);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_hospital_is_not_reinstated() {
+    chain(3, || {
+        assert_noop!(
+            Hospitals::reinstate(council(), HospitalId(3)),
+            Error::<Test>::UnknownHospital
+        );
+    });
+}
+
+#[test]
+fn only_a_suspended_hospital_is_reinstated() {
+    chain(3, || {
+        assert_noop!(Hospitals::reinstate(council(), HospitalId(1)), Error::<Test>::NotSuspended);
+        assert_ok!(Hospitals::remove(council(), HospitalId(1)));
+        assert_noop!(Hospitals::reinstate(council(), HospitalId(1)), Error::<Test>::NotSuspended);
+    });
+}

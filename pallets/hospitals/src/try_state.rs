@@ -1,0 +1,60 @@
+//! The invariants that the crate's documentation lists.
+
+use epione_primitives::{
+    HospitalId,
+    hospital::{Duty, HospitalStatus},
+};
+use frame_support::ensure;
+use sp_runtime::DispatchError;
+
+use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet, Seated};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+        let admitted = Admitted::<T>::get();
+        let hospitals = Self::hospitals();
+        ensure!(
+            hospitals.len() == usize::from(admitted)
+                && Hospitals::<T>::iter_keys().count() == hospitals.len(),
+            "hospital ids do not run from 0 to the number admitted"
+        );
+
+        let active: alloc::vec::Vec<_> = hospitals
+            .iter()
+            .filter(|(_, hospital)| hospital.status == HospitalStatus::Active)
+            .map(|(id, _)| *id)
+            .collect();
+        ensure!(
+            Active::<T>::get().into_inner() == active,
+            "the active set is not that of the hospitals whose status is active"
+        );
+        ensure!(active.is_empty() == (admitted == 0), "no hospital is active");
+
+        for (id, hospital) in &hospitals {
+            for (account, duty) in
+                [(&hospital.governance, Duty::Governance), (&hospital.agent, Duty::Agent)]
+            {
+                ensure!(
+                    Accounts::<T>::get(account) == Some((*id, duty)),
+                    "a hospital's account is not listed under it"
+                );
+                ensure!(
+                    frame_system::Pallet::<T>::providers(account) > 0,
+                    "a hospital's account has no provider"
+                );
+            }
+        }
+        ensure!(
+            Accounts::<T>::iter_keys().count() == hospitals.len().saturating_mul(2),
+            "an account is listed that no hospital has"
+        );
+
+        let seated = Seated::<T>::get();
+        ensure!(
+            seated.is_sorted_by(|a, b| a < b)
+                && seated.iter().all(|HospitalId(number)| *number < admitted),
+            "the seated validators are not ascending ids of admitted hospitals"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Measures every call at its largest, and both ways in which a ballot may close.
+
+use alloc::vec;
+use epione_primitives::{
+    UserId,
+    approval::BallotOutcome,
+    block::{AnnouncedEntry, Range, Segment, Segments, segments_root},
+    limits::MAX_ENTRIES,
+    ports::OnBallotClosed,
+    profile::Role,
+};
+use frame_benchmarking::{account, v2::*};
+use frame_system::RawOrigin;
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
+
+use super::*;
+
+fn patient(index: u32) -> UserId {
+    UserId(BlakeTwo256::hash_of(&index).0)
+}
+
+/// One segment of one byte for each record.
+fn segments(records: u32) -> Segments {
+    let list = vec![Segment { hash: [7; 32], length: 1 }; records as usize];
+    Segments { root: segments_root(&list), count: records, bytes: records.into() }
+}
+
+/// Records of as many patients, of one byte each but the last, which fills the body.
+fn entries(records: u32, body_bytes: u32) -> AnnouncedEntries {
+    let last = records.saturating_sub(1);
+    let entry = |index| AnnouncedEntry {
+        patient: patient(index),
+        text: Range { offset: index, length: if index == last { body_bytes - last } else { 1 } },
+        media: Range { offset: index, length: 1 },
+    };
+    AnnouncedEntries::truncate_from((0..records).map(entry).collect())
+}
+
+/// Two hospitals, so that an announcement has a ballot; the first announces.
+fn hospital<T: Config>() -> HospitalId {
+    T::Hospitals::set_up(account("governance", 1, 0), account("agent", 1, 0));
+    T::Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0))
+}
+
+/// Stores an announcement whose ballot is yet to be opened.
+pub(crate) fn announced<T: Config>(announcer: HospitalId, records: u32) -> AnnouncementId {
+    let announcement = Announcement {
+        announcer,
+        body_hash: BlakeTwo256::hash_of(&(b"body", NextId::<T>::get())),
+        body_bytes: MAX_BODY_BYTES,
+        records: records.saturated_into(),
+        segments: segments(records),
+        announced_at: 0,
+        stage: Stage::Announced,
+    };
+    Pallet::<T>::store(announcement, entries(records, MAX_BODY_BYTES))
+        .expect("a benchmark does not use up all ids")
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn announce(
+        e: Linear<1, MAX_ENTRIES>,
+        b: Linear<MAX_ENTRIES, MAX_BODY_BYTES>,
+    ) -> Result<(), BenchmarkError> {
+        let announcer = hospital::<T>();
+        for index in 0..e {
+            let account: AccountId = account("patient", index, 0);
+            T::Users::set_up(announcer, patient(index), Role::Patient, account);
+        }
+        let header = AnnouncedHeader { announcer, segments: segments(e) };
+        let body = vec![42; b as usize];
+        T::Bodies::set_up(&body);
+        let agent: AccountId = account("agent", 0, 0);
+        let id = NextId::<T>::get();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(agent), header, entries(e, b), body);
+
+        let stage = Announcements::<T>::get(id).map(|announcement| announcement.stage);
+        assert_eq!(stage, Some(Stage::Announced));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn withdraw() -> Result<(), BenchmarkError> {
+        let announcer = hospital::<T>();
+        let id = announced::<T>(announcer, MAX_ENTRIES);
+        T::Ballots::open(id, announcer)?;
+        let agent: AccountId = account("agent", 0, 0);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(agent), id);
+
+        let stage = Announcements::<T>::get(id).map(|announcement| announcement.stage);
+        assert_eq!(stage, Some(Stage::Withdrawn));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn commit(e: Linear<1, MAX_ENTRIES>) {
+        let id = announced::<T>(hospital::<T>(), e);
+        let height = Height::<T>::get();
+
+        #[block]
+        {
+            Pallet::<T>::on_ballot_closed(id, BallotOutcome::Approved);
+        }
+
+        assert_eq!(Height::<T>::get(), height + 1);
+    }
+
+    #[benchmark]
+    fn discard() {
+        let id = announced::<T>(hospital::<T>(), MAX_ENTRIES);
+
+        #[block]
+        {
+            Pallet::<T>::on_ballot_closed(id, BallotOutcome::Rejected);
+        }
+
+        assert!(!PendingEntries::<T>::contains_key(id));
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);
+}

@@ -1,0 +1,130 @@
+//! What follows from the end of a ballot: a block is committed, or discarded.
+
+use core::marker::PhantomData;
+use epione_primitives::{
+    AnnouncementId, RecordPointer,
+    approval::BallotOutcome,
+    block::{self, AnnouncedEntries, Announcement, BlockHashes, Entry, Header, Stage, cloud_hash},
+    limits::MAX_ENTRIES,
+    ports::{IndexLinks, OnBallotClosed},
+};
+use frame_support::{
+    defensive,
+    traits::{Get, Time},
+    weights::Weight,
+};
+
+use crate::{
+    AnnouncementOf, Announcements, Config, Entries, Event, Hashes, Headers, Height, Pallet,
+    Pending, PendingEntries, WeightInfo,
+};
+
+/// Of closing a ballot with approval: the largest block is committed.
+pub struct CommitWeight<T>(PhantomData<T>);
+
+impl<T: Config> Get<Weight> for CommitWeight<T> {
+    fn get() -> Weight {
+        T::WeightInfo::commit(MAX_ENTRIES)
+    }
+}
+
+/// Of closing a ballot without approval.
+pub struct DiscardWeight<T>(PhantomData<T>);
+
+impl<T: Config> Get<Weight> for DiscardWeight<T> {
+    fn get() -> Weight {
+        T::WeightInfo::discard()
+    }
+}
+
+impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
+    fn on_ballot_closed(id: AnnouncementId, outcome: BallotOutcome) {
+        let open = Announcements::<T>::get(id).filter(|found| found.stage == Stage::Announced);
+        let Some(announcement) = open else {
+            defensive!("the announcement of a closed ballot was not open");
+            return;
+        };
+        let event = match outcome {
+            BallotOutcome::Approved => return Self::commit(id, announcement),
+            BallotOutcome::Rejected => {
+                Self::discard(id, announcement, Stage::Rejected);
+                Event::Rejected { id }
+            }
+            BallotOutcome::Expired => {
+                Self::discard(id, announcement, Stage::Expired);
+                Event::Expired { id }
+            }
+            BallotOutcome::Withdrawn => {
+                Self::discard(id, announcement, Stage::Withdrawn);
+                Event::Withdrawn { id }
+            }
+        };
+        Self::deposit_event(event);
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(opener: epione_primitives::HospitalId) -> AnnouncementId {
+        crate::benchmarking::announced::<T>(opener, MAX_ENTRIES)
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Chains an announced block to the one before, and links its records.
+    fn commit(id: AnnouncementId, announcement: Announcement) {
+        let last = Height::<T>::get();
+        let (Some(height), Some(entries)) = (last.checked_add(1), PendingEntries::<T>::take(id))
+        else {
+            defensive!("an open announcement had no entries, or no height is left");
+            return;
+        };
+        let entries = Self::link(height, entries);
+        let previous = Hashes::<T>::get(last).unwrap_or_default();
+        let header = Header {
+            height,
+            previous_lite: previous.lite,
+            previous_cloud: previous.cloud,
+            announcer: announcement.announcer,
+            announcement: id,
+            time: T::Time::now(),
+            records: announcement.records,
+            body_hash: announcement.body_hash,
+            body_bytes: announcement.body_bytes,
+            segments: announcement.segments,
+        };
+        let lite = header.lite_hash(&entries);
+        let cloud = cloud_hash(lite, header.segments.root);
+
+        Height::<T>::put(height);
+        Headers::<T>::insert(height, header);
+        Entries::<T>::insert(height, entries);
+        Hashes::<T>::insert(height, BlockHashes { lite, cloud });
+        Self::close(id, announcement, Stage::Committed { height });
+        Self::deposit_event(Event::Committed { id, height, lite_hash: lite, cloud_hash: cloud });
+    }
+
+    /// Drops an announced block, whose body may then be announced anew.
+    pub(crate) fn discard(id: AnnouncementId, announcement: Announcement, stage: Stage) {
+        PendingEntries::<T>::remove(id);
+        AnnouncementOf::<T>::remove(announcement.body_hash);
+        Self::close(id, announcement, stage);
+    }
+
+    fn close(id: AnnouncementId, announcement: Announcement, stage: Stage) {
+        Pending::<T>::mutate_exists(announcement.announcer, |pending| {
+            *pending = pending.and_then(|open| open.checked_sub(1)).filter(|open| *open > 0);
+        });
+        Announcements::<T>::insert(id, Announcement { stage, ..announcement });
+    }
+
+    /// Links the records in order, so that two of one patient in this block link to each other.
+    fn link(height: u32, entries: AnnouncedEntries) -> block::Entries {
+        let linked = entries.into_iter().zip(0_u16..).map(|(entry, index)| Entry {
+            patient: entry.patient,
+            text: entry.text,
+            media: entry.media,
+            previous: T::Links::link(entry.patient, RecordPointer { height, index }),
+        });
+        // As many as there were, under the same bound.
+        block::Entries::truncate_from(linked.collect())
+    }
+}

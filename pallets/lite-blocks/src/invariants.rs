@@ -1,0 +1,152 @@
+//! What always holds of this pallet's state.
+
+use alloc::collections::BTreeMap;
+use epione_primitives::{
+    AnnouncementId, HospitalId, RecordPointer, UserId,
+    block::{Announcement, BlockHashes, Entry, Header, Stage, cloud_hash},
+    limits::MAX_PENDING_ANNOUNCEMENTS,
+    ports::IndexLinks,
+};
+use frame_support::ensure;
+use sp_runtime::TryRuntimeError;
+
+use crate::{
+    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, NextId, Pallet,
+    Pending, PendingEntries, shape,
+};
+
+type Latest = BTreeMap<UserId, RecordPointer>;
+
+impl<T: Config> Pallet<T> {
+    /// Invariants:
+    /// - committed blocks have the heights from 1 to [`Height`] without gaps, each with header,
+    ///   entries and hashes, and no others are stored;
+    /// - each block's hashes follow from its header and entries, and its header refers to the
+    ///   hashes of the block before;
+    /// - each header says the same as its announcement, which is committed at that height;
+    /// - each entry points at the same patient's entry before it, strictly further back, and the
+    ///   index links lead to each patient's last;
+    /// - announcements are numbered below [`NextId`]; those at stage announced, and only those,
+    ///   have pending entries that fit, and are counted as pending, within the limit;
+    /// - the open and committed announcements, and only those, are found by their body.
+    pub fn check_state() -> Result<(), TryRuntimeError> {
+        Self::check_chain()?;
+        Self::check_announcements()
+    }
+
+    fn check_chain() -> Result<(), TryRuntimeError> {
+        let mut previous = BlockHashes::default();
+        let mut latest = Latest::new();
+        let top = Height::<T>::get();
+        for height in 1..=top {
+            let (header, hashes) = Self::header(height).ok_or("a height has no block")?;
+            let entries = Entries::<T>::get(height).ok_or("a block has no entries")?;
+            ensure!(
+                header.height == height && usize::from(header.records) == entries.len(),
+                "a header disagrees with its height or entries"
+            );
+            ensure!(
+                (header.previous_lite, header.previous_cloud) == (previous.lite, previous.cloud),
+                "a block is not chained to the one before"
+            );
+            let lite = header.lite_hash(&entries);
+            let cloud = cloud_hash(lite, header.segments.root);
+            ensure!(hashes == BlockHashes { lite, cloud }, "a block's hashes do not recompute");
+            Self::check_committed(&header)?;
+            check_links(height, &entries, &mut latest)?;
+            previous = hashes;
+        }
+        let stored = [
+            Headers::<T>::iter_keys().count(),
+            Entries::<T>::iter_keys().count(),
+            Hashes::<T>::iter_keys().count(),
+        ];
+        ensure!(stored.iter().all(|count| *count == top as usize), "a block has no height");
+        for (patient, pointer) in latest {
+            ensure!(
+                T::Links::latest(patient) == Some(pointer),
+                "the index links do not lead to a patient's last record"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_committed(header: &Header) -> Result<(), TryRuntimeError> {
+        let found = Announcements::<T>::get(header.announcement);
+        let same = found.is_some_and(|announcement| {
+            announcement.stage == Stage::Committed { height: header.height }
+                && announcement.announcer == header.announcer
+                && announcement.records == header.records
+                && announcement.body_hash == header.body_hash
+                && announcement.body_bytes == header.body_bytes
+                && announcement.segments == header.segments
+        });
+        ensure!(same, "a header disagrees with its announcement");
+        Ok(())
+    }
+
+    fn check_announcements() -> Result<(), TryRuntimeError> {
+        let mut pending = BTreeMap::<HospitalId, u32>::new();
+        let (mut open, mut committed) = (0, 0);
+        for (id, announcement) in Announcements::<T>::iter() {
+            ensure!(id < NextId::<T>::get(), "an announcement has an id that was not yet given");
+            Self::check_entries(id, &announcement)?;
+            match announcement.stage {
+                Stage::Announced => {
+                    *pending.entry(announcement.announcer).or_default() += 1;
+                    open += 1;
+                }
+                Stage::Committed { .. } => committed += 1,
+                Stage::Rejected | Stage::Expired | Stage::Withdrawn => continue,
+            }
+            ensure!(
+                AnnouncementOf::<T>::get(announcement.body_hash) == Some(id),
+                "an announcement is not found by its body"
+            );
+        }
+        ensure!(
+            PendingEntries::<T>::iter_keys().count() == open,
+            "entries are pending without an announcement"
+        );
+        ensure!(committed == Height::<T>::get() as usize, "a committed announcement has no block");
+        ensure!(
+            AnnouncementOf::<T>::iter_keys().count() == open + committed,
+            "a body leads to an announcement that is neither open nor committed"
+        );
+        ensure!(
+            pending.values().all(|count| *count <= MAX_PENDING_ANNOUNCEMENTS),
+            "a hospital has too many open ballots"
+        );
+        let counted: BTreeMap<_, _> = Pending::<T>::iter().collect();
+        ensure!(pending == counted, "pending announcements are miscounted");
+        Ok(())
+    }
+
+    fn check_entries(
+        id: AnnouncementId,
+        announcement: &Announcement,
+    ) -> Result<(), TryRuntimeError> {
+        let entries = PendingEntries::<T>::get(id);
+        if announcement.stage != Stage::Announced {
+            ensure!(entries.is_none(), "a closed announcement has pending entries");
+            return Ok(());
+        }
+        let entries = entries.ok_or("an open announcement has no entries")?;
+        ensure!(
+            usize::from(announcement.records) == entries.len()
+                && shape::check(announcement.body_bytes, &announcement.segments, &entries).is_ok(),
+            "an open announcement's entries do not fit"
+        );
+        Ok(())
+    }
+}
+
+/// Every earlier record of a patient is a step back from the one after it, so that each entry's
+/// pointer must be exactly the last record seen.
+fn check_links(height: u32, entries: &[Entry], latest: &mut Latest) -> Result<(), TryRuntimeError> {
+    for (entry, index) in entries.iter().zip(0_u16..) {
+        let before = latest.insert(entry.patient, RecordPointer { height, index });
+        ensure!(entry.previous == before, "an entry does not point at the patient's record before");
+    }
+    Ok(())
+}

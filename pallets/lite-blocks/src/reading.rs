@@ -1,0 +1,135 @@
+//! The questions of the runtime API.
+
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+use epione_primitives::{
+    AnnouncementId, Hash, RecordPointer, UserId,
+    block::{self, AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Stage},
+    limits::MAX_HISTORY,
+    ports::IndexLinks,
+};
+use sp_runtime::SaturatedConversion;
+
+use crate::{
+    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, Pallet, PendingEntries,
+};
+
+impl<T: Config> Pallet<T> {
+    /// Height of the newest committed block; 0 before the first.
+    pub fn height() -> u32 {
+        Height::<T>::get()
+    }
+
+    pub fn header(height: u32) -> Option<(Header, BlockHashes)> {
+        Headers::<T>::get(height).zip(Hashes::<T>::get(height))
+    }
+
+    /// A committed block's entries; none if there is no such block.
+    pub fn entries(height: u32) -> Vec<Entry> {
+        Entries::<T>::get(height).unwrap_or_default().into_inner()
+    }
+
+    /// An announcement, with its entries unless they were discarded.
+    pub fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)> {
+        let announcement = Announcements::<T>::get(id)?;
+        let entries = match announcement.stage {
+            Stage::Announced => PendingEntries::<T>::get(id).unwrap_or_default().into_inner(),
+            Stage::Committed { height } => {
+                Self::entries(height).into_iter().map(as_announced).collect()
+            }
+            Stage::Rejected | Stage::Expired | Stage::Withdrawn => Vec::new(),
+        };
+        Some((announcement, entries))
+    }
+
+    /// The announcements whose ballots are open, ascending: at most
+    /// `MAX_PENDING_ANNOUNCEMENTS` of each hospital.
+    pub fn open_announcements() -> Vec<AnnouncementId> {
+        let mut open: Vec<_> = PendingEntries::<T>::iter_keys().collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// The announcement that carries this body, unless it was rejected, expired or withdrawn.
+    pub fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
+        AnnouncementOf::<T>::get(body_hash)
+    }
+
+    /// One committed record's entry, and the hash of the body that holds it.
+    pub fn record(pointer: RecordPointer) -> Option<(Entry, Hash)> {
+        Reader::<T>::default().record(pointer)
+    }
+
+    /// A patient's records, newest first, from the latest or from before `before`: at most `limit`
+    /// and [`MAX_HISTORY`]. None if `before` is not a record of this patient.
+    pub fn history(
+        patient: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> Vec<(RecordPointer, Entry, Hash)> {
+        let mut reader = Reader::<T>::default();
+        let first = match before {
+            None => T::Links::latest(patient),
+            Some(pointer) => reader
+                .record(pointer)
+                .filter(|(entry, _)| entry.patient == patient)
+                .and_then(|(entry, _)| entry.previous),
+        };
+        let record = |pointer| {
+            let (entry, body_hash) = reader.record(pointer)?;
+            Some((pointer, entry, body_hash))
+        };
+        walk(first, record).take(limit.min(MAX_HISTORY).saturated_into()).collect()
+    }
+}
+
+/// Follows the links from `first` on, reading no further than the caller takes.
+fn walk(
+    first: Option<RecordPointer>,
+    mut record: impl FnMut(RecordPointer) -> Option<(RecordPointer, Entry, Hash)>,
+) -> impl Iterator<Item = (RecordPointer, Entry, Hash)> {
+    let mut next = first;
+    core::iter::from_fn(move || {
+        let found = next.and_then(&mut record)?;
+        next = found.1.previous;
+        Some(found)
+    })
+}
+
+/// Reads records, keeping the block that it read last: a patient's records are often neighbours.
+struct Reader<T> {
+    block: Option<Block>,
+    config: PhantomData<T>,
+}
+
+struct Block {
+    height: u32,
+    entries: block::Entries,
+    body_hash: Hash,
+}
+
+impl<T> Default for Reader<T> {
+    fn default() -> Self {
+        Self { block: None, config: PhantomData }
+    }
+}
+
+impl<T: Config> Reader<T> {
+    fn record(&mut self, pointer: RecordPointer) -> Option<(Entry, Hash)> {
+        if self.block.as_ref().is_none_or(|block| block.height != pointer.height) {
+            self.block = Some(Self::read(pointer.height)?);
+        }
+        let block = self.block.as_ref()?;
+        let entry = block.entries.get(usize::from(pointer.index))?;
+        Some((entry.clone(), block.body_hash))
+    }
+
+    fn read(height: u32) -> Option<Block> {
+        let body_hash = Headers::<T>::get(height)?.body_hash;
+        Some(Block { height, entries: Entries::<T>::get(height)?, body_hash })
+    }
+}
+
+fn as_announced(entry: Entry) -> AnnouncedEntry {
+    AnnouncedEntry { patient: entry.patient, text: entry.text, media: entry.media }
+}

@@ -1,0 +1,300 @@
+use epione_primitives::{
+    AnnouncementId, UserId,
+    block::{
+        AnnouncedEntries, AnnouncedEntry, Announcement, Range, Segments, Stage, segments_root,
+    },
+    limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_PENDING_ANNOUNCEMENTS, MAX_SEGMENTS, SEGMENT_BYTES},
+    ports::BODY_NOT_AT_TAIL,
+};
+use frame_support::{assert_noop, assert_ok, dispatch::GetDispatchInfo as _, traits::Get as _};
+use frame_system::RawOrigin;
+use sp_runtime::DispatchError::BadOrigin;
+
+use super::{events, hash, stage};
+use crate::{
+    AnnouncementOf, Announcements, Call, CommitWeight, Error, Event, NextId, Pending,
+    PendingEntries, mock::*,
+};
+
+const ID: AnnouncementId = AnnouncementId(0);
+
+#[track_caller]
+fn refused(visits: Visits, error: Error<Test>) {
+    assert_noop!(announce(agent(HOME), visits).map_err(|failed| failed.error), error);
+}
+
+#[test]
+fn the_agent_announces_a_block() {
+    run(|| {
+        System::set_block_number(7);
+        let visits = visits(1, &[PATIENT, OTHER]);
+        let body_hash = hash(&visits.body);
+        assert_ok!(announce(agent(HOME), visits.clone()));
+
+        assert_eq!(events(), [Event::Announced { id: ID, announcer: HOME, body_hash }]);
+        let announcement = Announcement {
+            announcer: HOME,
+            body_hash,
+            body_bytes: 8,
+            records: 2,
+            segments: visits.header.segments,
+            announced_at: 7,
+            stage: Stage::Announced,
+        };
+        assert_eq!(Announcements::<Test>::get(ID), Some(announcement));
+        assert_eq!(PendingEntries::<Test>::get(ID), Some(visits.entries));
+        assert_eq!(AnnouncementOf::<Test>::get(body_hash), Some(ID));
+        assert_eq!(Pending::<Test>::get(HOME), 1);
+        assert_eq!(NextId::<Test>::get(), AnnouncementId(1));
+        assert_eq!(OpenBallots::get(), [(ID, HOME)]);
+    });
+}
+
+#[test]
+fn the_body_is_kept_once_everything_else_is_done() {
+    for alone in [false, true] {
+        run(|| {
+            Alone::set(alone);
+            let visits = visits(1, &[PATIENT]);
+            assert_ok!(announce(agent(HOME), visits.clone()));
+            assert_eq!(Kept::get(), [(hash(&visits.body), 4, state())]);
+        });
+    }
+}
+
+#[test]
+fn a_hospital_on_its_own_commits_at_once() {
+    run(|| {
+        Alone::set(true);
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        assert_eq!(stage(0), Stage::Committed { height: 1 });
+        assert!(matches!(
+            events()[..],
+            [Event::Announced { id: ID, .. }, Event::Committed { id: ID, height: 1, .. }]
+        ));
+    });
+}
+
+#[test]
+fn the_weight_of_committing_is_given_back_unless_it_was_spent() {
+    for alone in [false, true] {
+        run(|| {
+            Alone::set(alone);
+            let mut largest = visits(1, &[PATIENT; MAX_ENTRIES as usize]);
+            largest.header.segments = segments(MAX_ENTRIES as usize);
+            let call = RuntimeCall::from(Call::announce {
+                header: largest.header.clone(),
+                entries: largest.entries.clone(),
+                body: largest.body.clone(),
+            });
+            let declared = call.get_dispatch_info().call_weight;
+            let spent = announce(agent(HOME), largest).unwrap().actual_weight.unwrap();
+            let given_back = declared - spent;
+            let commit = CommitWeight::<Test>::get();
+            assert_eq!(given_back, if alone { Default::default() } else { commit });
+        });
+    }
+}
+
+#[test]
+fn the_largest_block_is_taken() {
+    run(|| {
+        let mut visits = visits(1, &[PATIENT; MAX_ENTRIES as usize]);
+        visits.body = vec![1; MAX_BODY_BYTES as usize];
+        let mut entries = visits.entries.into_inner();
+        let last = entries.last_mut().unwrap();
+        last.text.length = MAX_BODY_BYTES - last.text.offset;
+        last.media.length = MAX_SEGMENTS - last.media.offset;
+        visits.entries = AnnouncedEntries::truncate_from(entries);
+        let bytes = u64::from(MAX_SEGMENTS) * u64::from(SEGMENT_BYTES);
+        visits.header.segments = Segments { count: MAX_SEGMENTS, bytes, ..segments(1) };
+        assert_ok!(announce(agent(HOME), visits));
+    });
+}
+
+#[test]
+fn a_block_without_media_is_taken() {
+    run(|| {
+        let mut visits = visits(1, &[PATIENT, OTHER]);
+        visits.header.segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
+        for entry in visits.entries.iter_mut() {
+            entry.media = Range::default();
+        }
+        assert_ok!(announce(agent(HOME), visits));
+    });
+}
+
+#[test]
+fn unsigned_and_root_origins_are_refused() {
+    run(|| {
+        for origin in [RawOrigin::None, RawOrigin::Root] {
+            assert_noop!(
+                announce(origin.into(), visits(1, &[PATIENT])).map_err(|failed| failed.error),
+                BadOrigin
+            );
+        }
+    });
+}
+
+#[test]
+fn only_an_active_hospitals_agent_announces() {
+    run(|| {
+        let nobody = RawOrigin::Signed([77; 32].into()).into();
+        assert_noop!(
+            announce(nobody, visits(1, &[PATIENT])).map_err(|failed| failed.error),
+            Error::<Test>::NotAgent
+        );
+    });
+}
+
+#[test]
+fn no_hospital_announces_for_another() {
+    run(|| {
+        let mut visits = visits(1, &[PATIENT]);
+        visits.header.announcer = AWAY;
+        refused(visits, Error::NotAnnouncer);
+    });
+}
+
+#[test]
+fn the_body_has_bytes_but_not_too_many() {
+    run(|| {
+        let mut empty = visits(1, &[PATIENT]);
+        empty.body.clear();
+        refused(empty, Error::EmptyBody);
+        let mut large = visits(1, &[PATIENT]);
+        large.body = vec![0; MAX_BODY_BYTES as usize + 1];
+        refused(large, Error::BodyTooLarge);
+    });
+}
+
+#[test]
+fn there_is_at_least_one_record() {
+    run(|| {
+        let mut visits = visits(1, &[PATIENT]);
+        visits.entries = AnnouncedEntries::default();
+        refused(visits, Error::NoEntries);
+    });
+}
+
+/// A block of three records, with one of them changed.
+fn with_entry(index: usize, change: impl FnOnce(&mut AnnouncedEntry)) -> Visits {
+    let mut visits = visits(1, &[PATIENT, OTHER, PATIENT]);
+    change(&mut visits.entries[index]);
+    visits
+}
+
+#[test]
+fn records_lie_back_to_back_and_cover_the_body() {
+    run(|| {
+        refused(with_entry(1, |entry| entry.text.length = 0), Error::EmptyRange);
+        refused(with_entry(1, |entry| entry.text.offset = 3), Error::RangeOverlap);
+        refused(with_entry(1, |entry| entry.text.offset = 0), Error::RangeOverlap);
+        refused(with_entry(0, |entry| entry.text.length = 5), Error::RangeOverlap);
+        refused(with_entry(2, |entry| entry.text.length = 5), Error::RangeOverrun);
+        refused(with_entry(2, |entry| entry.text.offset = u32::MAX), Error::RangeOverrun);
+        refused(with_entry(0, |entry| entry.text.offset = 1), Error::BodyNotCovered);
+        refused(with_entry(0, |entry| entry.text.length = 3), Error::BodyNotCovered);
+        refused(with_entry(2, |entry| entry.text.length = 3), Error::BodyNotCovered);
+    });
+}
+
+#[test]
+fn media_lies_back_to_back_and_covers_the_segments() {
+    run(|| {
+        refused(with_entry(1, |entry| entry.media.offset = 0), Error::MediaOverlap);
+        refused(with_entry(2, |entry| entry.media.length = 2), Error::MediaOverrun);
+        refused(with_entry(2, |entry| entry.media.length = u32::MAX), Error::MediaOverrun);
+        refused(with_entry(1, |entry| entry.media.length = 0), Error::SegmentsNotCovered);
+        refused(with_entry(2, |entry| entry.media.length = 0), Error::SegmentsNotCovered);
+        let elsewhere = with_entry(0, |entry| entry.media = Range { offset: 1, length: 0 });
+        refused(elsewhere, Error::SegmentsNotCovered);
+    });
+}
+
+#[test]
+fn segments_agree_with_their_count_bytes_and_root() {
+    run(|| {
+        let with = |change: fn(&mut Segments)| {
+            let mut visits = visits(1, &[PATIENT]);
+            change(&mut visits.header.segments);
+            visits
+        };
+        refused(with(|segments| segments.count = MAX_SEGMENTS + 1), Error::TooManySegments);
+        refused(with(|segments| segments.bytes = 0), Error::SegmentBytesMismatch);
+        let too_many_bytes = |segments: &mut Segments| segments.bytes = 16 * 1024 * 1024 + 1;
+        refused(with(too_many_bytes), Error::SegmentBytesMismatch);
+        let empty_root = |segments: &mut Segments| segments.root = segments_root(&[]);
+        refused(with(empty_root), Error::SegmentsRootMismatch);
+        let none_but_a_root = |segments: &mut Segments| {
+            segments.count = 0;
+            segments.bytes = 0;
+        };
+        refused(with(none_but_a_root), Error::SegmentsRootMismatch);
+        let none_but_bytes = |segments: &mut Segments| segments.count = 0;
+        refused(with(none_but_bytes), Error::SegmentBytesMismatch);
+    });
+}
+
+#[test]
+fn every_patient_is_registered_at_the_announcer() {
+    run(|| {
+        refused(visits(1, &[PATIENT, STRANGER]), Error::PatientNotRegistered);
+        let mut elsewhere = visits(1, &[PATIENT, OTHER]);
+        elsewhere.header.announcer = AWAY;
+        assert_noop!(
+            announce(agent(AWAY), elsewhere).map_err(|failed| failed.error),
+            Error::<Test>::PatientNotRegistered
+        );
+    });
+}
+
+#[test]
+fn a_hospital_has_a_bounded_number_of_open_ballots() {
+    run(|| {
+        for seed in 0..MAX_PENDING_ANNOUNCEMENTS {
+            assert_ok!(announce(agent(HOME), visits(seed as u8, &[PATIENT])));
+        }
+        refused(visits(100, &[PATIENT]), Error::TooManyPending);
+        let mut others = visits(101, &[PATIENT]);
+        others.header.announcer = AWAY;
+        assert_ok!(announce(agent(AWAY), others));
+    });
+}
+
+#[test]
+fn a_body_is_not_announced_twice() {
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        refused(visits(1, &[OTHER]), Error::AlreadyAnnounced);
+        committed(2, &[PATIENT]);
+        refused(visits(2, &[PATIENT]), Error::AlreadyAnnounced);
+    });
+}
+
+#[test]
+fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
+    for alone in [false, true] {
+        run(|| {
+            Alone::set(alone);
+            BodyAtTail::set(false);
+            assert_noop!(
+                announce(agent(HOME), visits(1, &[PATIENT])).map_err(|failed| failed.error),
+                BODY_NOT_AT_TAIL
+            );
+            assert_eq!(events(), []);
+            assert_eq!(Kept::get(), []);
+        });
+    }
+}
+
+#[test]
+fn ids_count_up() {
+    run(|| {
+        for seed in 0..3 {
+            assert_ok!(announce(agent(HOME), visits(seed, &[UserId([1; 32])])));
+        }
+        let ids: Vec<_> = OpenBallots::get().into_iter().map(|(id, _)| id.0).collect();
+        assert_eq!(ids, [0, 1, 2]);
+    });
+}

@@ -1,0 +1,119 @@
+//! Every invariant is noticed when broken.
+
+use epione_primitives::{
+    AnnouncementId, Hash, RecordPointer, approval::BallotOutcome, ports::IndexLinks as _,
+};
+use frame_support::{assert_err, assert_ok};
+
+use crate::{
+    AnnouncementOf, Announcements, Entries, Hashes, Headers, Height, NextId, Pending,
+    PendingEntries, mock::*,
+};
+
+/// Two committed blocks, one rejected announcement and an open one (id 3).
+fn populated() {
+    committed(1, &[PATIENT]);
+    committed(2, &[PATIENT, OTHER]);
+    assert_ok!(announce(agent(HOME), visits(3, &[OTHER])));
+    close(AnnouncementId(2), BallotOutcome::Rejected);
+    assert_ok!(announce(agent(HOME), visits(4, &[OTHER])));
+    LiteBlocks::check_state().unwrap();
+}
+
+#[track_caller]
+fn noticed(message: &'static str, damage: fn()) {
+    externalities().execute_with(|| {
+        populated();
+        damage();
+        assert_err!(LiteBlocks::check_state(), message);
+    });
+}
+
+#[test]
+fn missing_and_surplus_parts_of_blocks() {
+    noticed("a height has no block", || Height::<Test>::put(3));
+    noticed("a height has no block", || Hashes::<Test>::remove(1));
+    noticed("a block has no entries", || Entries::<Test>::remove(2));
+    noticed("a block has no height", || Hashes::<Test>::insert(3, Hashes::<Test>::get(2).unwrap()));
+}
+
+#[test]
+fn changed_blocks() {
+    noticed("a header disagrees with its height or entries", || {
+        Headers::<Test>::mutate(2, |header| header.as_mut().unwrap().records = 1);
+    });
+    noticed("a block is not chained to the one before", || {
+        Headers::<Test>::mutate(2, |header| {
+            header.as_mut().unwrap().previous_lite = Hash::zero();
+        });
+    });
+    noticed("a block's hashes do not recompute", || {
+        Headers::<Test>::mutate(2, |header| header.as_mut().unwrap().time += 1);
+    });
+    noticed("a block's hashes do not recompute", || {
+        Entries::<Test>::mutate(2, |entries| entries.as_mut().unwrap()[0].previous = None);
+    });
+    noticed("a header disagrees with its announcement", || {
+        Announcements::<Test>::mutate(AnnouncementId(1), |found| {
+            found.as_mut().unwrap().body_bytes += 1;
+        });
+    });
+}
+
+#[test]
+fn broken_links() {
+    noticed("the index links do not lead to a patient's last record", || {
+        IndexLinks::link(PATIENT, RecordPointer { height: 1, index: 0 });
+    });
+    noticed("an entry does not point at the patient's record before", || {
+        let mut entries = Entries::<Test>::get(2).unwrap();
+        entries[0].previous = Some(RecordPointer { height: 2, index: 1 });
+        let (header, mut hashes) = LiteBlocks::header(2).unwrap();
+        hashes.lite = header.lite_hash(&entries);
+        hashes.cloud = epione_primitives::block::cloud_hash(hashes.lite, header.segments.root);
+        Entries::<Test>::insert(2, entries);
+        Hashes::<Test>::insert(2, hashes);
+    });
+}
+
+#[test]
+fn broken_announcements() {
+    noticed("an announcement has an id that was not yet given", || {
+        NextId::<Test>::put(AnnouncementId(0));
+    });
+    noticed("a closed announcement has pending entries", || {
+        let entries = PendingEntries::<Test>::get(AnnouncementId(3)).unwrap();
+        PendingEntries::<Test>::insert(AnnouncementId(2), entries);
+    });
+    noticed("an open announcement has no entries", || {
+        PendingEntries::<Test>::remove(AnnouncementId(3));
+    });
+    noticed("an open announcement's entries do not fit", || {
+        PendingEntries::<Test>::mutate(AnnouncementId(3), |entries| {
+            entries.as_mut().unwrap()[0].text.length = 3;
+        });
+    });
+    noticed("entries are pending without an announcement", || {
+        let entries = PendingEntries::<Test>::get(AnnouncementId(3)).unwrap();
+        PendingEntries::<Test>::insert(AnnouncementId(9), entries);
+    });
+    noticed("an announcement is not found by its body", || {
+        let body_hash = Announcements::<Test>::get(AnnouncementId(3)).unwrap().body_hash;
+        AnnouncementOf::<Test>::remove(body_hash);
+    });
+    noticed("a body leads to an announcement that is neither open nor committed", || {
+        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+    });
+    noticed("a committed announcement has no block", || {
+        let mut announcement = Announcements::<Test>::get(AnnouncementId(1)).unwrap();
+        announcement.body_hash = Hash::zero();
+        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+        Announcements::<Test>::insert(AnnouncementId(2), announcement);
+    });
+}
+
+#[test]
+fn miscounted_ballots() {
+    noticed("pending announcements are miscounted", || Pending::<Test>::insert(HOME, 2));
+    noticed("pending announcements are miscounted", || Pending::<Test>::insert(AWAY, 1));
+}

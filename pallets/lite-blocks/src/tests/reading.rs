@@ -1,0 +1,141 @@
+//! The questions of the runtime API.
+
+use epione_primitives::{
+    AnnouncementId, Hash, RecordPointer, UserId, approval::BallotOutcome, limits::MAX_HISTORY,
+};
+use frame_support::assert_ok;
+
+use super::hash;
+use crate::mock::*;
+
+fn at(height: u32, index: u16) -> RecordPointer {
+    RecordPointer { height, index }
+}
+
+/// Pointers of a patient's history.
+fn history(patient: UserId, before: Option<RecordPointer>, limit: u32) -> Vec<RecordPointer> {
+    LiteBlocks::history(patient, before, limit).into_iter().map(|(pointer, ..)| pointer).collect()
+}
+
+#[test]
+fn before_the_first_block_there_is_nothing_to_read() {
+    run(|| {
+        assert_eq!(LiteBlocks::height(), 0);
+        assert_eq!(LiteBlocks::header(0), None);
+        assert_eq!(LiteBlocks::header(1), None);
+        assert_eq!(LiteBlocks::entries(1), []);
+        assert_eq!(LiteBlocks::announcement(AnnouncementId(0)), None);
+        assert_eq!(LiteBlocks::open_announcements(), []);
+        assert_eq!(LiteBlocks::announcement_of(Hash::zero()), None);
+        assert_eq!(LiteBlocks::record(at(1, 0)), None);
+        assert_eq!(history(PATIENT, None, 10), []);
+    });
+}
+
+#[test]
+fn an_announcement_is_read_with_its_entries_unless_they_were_discarded() {
+    run(|| {
+        let visits = visits(1, &[PATIENT, OTHER]);
+        let announced = visits.entries.to_vec();
+        let entries = |id| LiteBlocks::announcement(AnnouncementId(id)).unwrap().1;
+
+        assert_ok!(announce(agent(HOME), visits.clone()));
+        assert_eq!(entries(0), announced);
+        close(AnnouncementId(0), BallotOutcome::Rejected);
+        assert_eq!(entries(0), []);
+
+        assert_ok!(announce(agent(HOME), visits));
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!(entries(1), announced);
+    });
+}
+
+#[test]
+fn open_announcements_are_listed_ascending() {
+    run(|| {
+        for seed in 0..8 {
+            assert_ok!(announce(agent(HOME), visits(seed, &[PATIENT])));
+        }
+        close(AnnouncementId(3), BallotOutcome::Approved);
+        close(AnnouncementId(5), BallotOutcome::Expired);
+        assert_eq!(LiteBlocks::open_announcements(), [0, 1, 2, 4, 6, 7].map(AnnouncementId));
+    });
+}
+
+#[test]
+fn an_announcement_is_found_by_its_body_unless_discarded() {
+    run(|| {
+        let visits = visits(1, &[PATIENT]);
+        let find = || LiteBlocks::announcement_of(hash(&visits.body));
+        assert_ok!(announce(agent(HOME), visits.clone()));
+        assert_eq!(find(), Some(AnnouncementId(0)));
+        close(AnnouncementId(0), BallotOutcome::Expired);
+        assert_eq!(find(), None);
+        assert_ok!(announce(agent(HOME), visits.clone()));
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!(find(), Some(AnnouncementId(1)));
+    });
+}
+
+#[test]
+fn a_record_is_read_with_the_hash_of_its_body() {
+    run(|| {
+        committed(1, &[PATIENT, OTHER]);
+        let (entry, body_hash) = LiteBlocks::record(at(1, 1)).unwrap();
+        assert_eq!(entry, LiteBlocks::entries(1)[1]);
+        assert_eq!(body_hash, hash(&[1; 8]));
+        assert_eq!(LiteBlocks::record(at(1, 2)), None);
+        assert_eq!(LiteBlocks::record(at(2, 0)), None);
+    });
+}
+
+#[test]
+fn a_history_runs_from_the_newest_record_to_the_oldest() {
+    run(|| {
+        committed(1, &[PATIENT, OTHER, PATIENT]);
+        committed(2, &[OTHER]);
+        committed(3, &[OTHER, PATIENT]);
+        assert_eq!(history(PATIENT, None, 10), [at(3, 1), at(1, 2), at(1, 0)]);
+        assert_eq!(history(OTHER, None, 10), [at(3, 0), at(2, 0), at(1, 1)]);
+        assert_eq!(history(STRANGER, None, 10), []);
+        for (pointer, entry, body_hash) in LiteBlocks::history(PATIENT, None, 10) {
+            assert_eq!(LiteBlocks::record(pointer), Some((entry, body_hash)));
+        }
+    });
+}
+
+#[test]
+fn a_history_is_read_page_by_page() {
+    run(|| {
+        for seed in 1..=5 {
+            committed(seed, &[PATIENT]);
+        }
+        assert_eq!(history(PATIENT, None, 2), [at(5, 0), at(4, 0)]);
+        assert_eq!(history(PATIENT, Some(at(4, 0)), 2), [at(3, 0), at(2, 0)]);
+        assert_eq!(history(PATIENT, Some(at(2, 0)), 2), [at(1, 0)]);
+        assert_eq!(history(PATIENT, Some(at(1, 0)), 2), []);
+        assert_eq!(history(PATIENT, None, 0), []);
+    });
+}
+
+#[test]
+fn a_history_is_bounded_whatever_the_limit() {
+    run(|| {
+        let records = MAX_HISTORY as usize + 1;
+        committed(1, &vec![PATIENT; records]);
+        let newest: Vec<_> = (1..records as u16).rev().map(|index| at(1, index)).collect();
+        assert_eq!(history(PATIENT, None, u32::MAX), newest);
+        assert_eq!(history(PATIENT, newest.last().copied(), u32::MAX), [at(1, 0)]);
+    });
+}
+
+#[test]
+fn a_history_before_a_record_of_somebody_else_is_empty() {
+    run(|| {
+        committed(1, &[PATIENT, OTHER]);
+        committed(2, &[PATIENT, OTHER]);
+        for before in [at(2, 1), at(2, 9), at(9, 0)] {
+            assert_eq!(history(PATIENT, Some(before), 10), []);
+        }
+    });
+}

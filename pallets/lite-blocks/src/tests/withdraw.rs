@@ -1,0 +1,99 @@
+use epione_primitives::{AnnouncementId, approval::BallotOutcome, block::Stage};
+use frame_support::{assert_noop, assert_ok};
+use frame_system::RawOrigin;
+use sp_runtime::DispatchError::BadOrigin;
+
+use super::{hash, stage};
+use crate::{AnnouncementOf, Error, Event, Pending, PendingEntries, mock::*};
+
+#[test]
+fn the_announcer_withdraws_while_the_ballot_is_open() {
+    run(|| {
+        let visits = visits(1, &[PATIENT]);
+        assert_ok!(announce(agent(HOME), visits.clone()));
+        assert_ok!(withdraw(agent(HOME), 0));
+
+        let id = AnnouncementId(0);
+        System::assert_last_event(Event::Withdrawn { id }.into());
+        assert_eq!(stage(0), Stage::Withdrawn);
+        assert!(!PendingEntries::<Test>::contains_key(id));
+        assert!(!Pending::<Test>::contains_key(HOME));
+        assert_eq!(AnnouncementOf::<Test>::get(hash(&visits.body)), None);
+        assert_eq!(OpenBallots::get(), []);
+    });
+}
+
+#[test]
+fn a_withdrawn_body_can_be_announced_anew() {
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        assert_ok!(withdraw(agent(HOME), 0));
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        assert_eq!((stage(0), stage(1)), (Stage::Withdrawn, Stage::Announced));
+    });
+}
+
+#[test]
+fn unsigned_and_root_origins_are_refused() {
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        for origin in [RawOrigin::None, RawOrigin::Root] {
+            assert_noop!(withdraw(origin.into(), 0).map_err(|failed| failed.error), BadOrigin);
+        }
+    });
+}
+
+#[test]
+fn only_the_announcers_agent_withdraws() {
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        let nobody = RawOrigin::Signed([77; 32].into()).into();
+        let refused = [(nobody, Error::<Test>::NotAgent), (agent(AWAY), Error::NotAnnouncer)];
+        for (origin, error) in refused {
+            assert_noop!(withdraw(origin, 0).map_err(|failed| failed.error), error);
+        }
+    });
+}
+
+#[test]
+fn what_was_never_announced_cannot_be_withdrawn() {
+    run(|| {
+        assert_noop!(
+            withdraw(agent(HOME), 0).map_err(|failed| failed.error),
+            Error::<Test>::UnknownAnnouncement
+        );
+    });
+}
+
+#[test]
+fn nothing_is_withdrawn_after_its_ballot_closed() {
+    let outcomes = [BallotOutcome::Approved, BallotOutcome::Rejected, BallotOutcome::Expired];
+    for outcome in outcomes {
+        run(|| {
+            assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+            close(AnnouncementId(0), outcome);
+            assert_noop!(
+                withdraw(agent(HOME), 0).map_err(|failed| failed.error),
+                Error::<Test>::AlreadyClosed
+            );
+        });
+    }
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        assert_ok!(withdraw(agent(HOME), 0));
+        assert_noop!(
+            withdraw(agent(HOME), 0).map_err(|failed| failed.error),
+            Error::<Test>::AlreadyClosed
+        );
+    });
+}
+
+#[test]
+fn a_ballot_that_cannot_be_withdrawn_leaves_the_announcement_open() {
+    run(|| {
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        OpenBallots::set(Vec::new());
+        assert_noop!(withdraw(agent(HOME), 0).map_err(|failed| failed.error), BALLOT_CLOSED);
+        assert_eq!(stage(0), Stage::Announced);
+    });
+}

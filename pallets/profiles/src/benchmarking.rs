@@ -1,0 +1,143 @@
+//! Each call at its largest: the longest body, a signature to verify.
+
+use alloc::{vec, vec::Vec};
+use codec::Encode;
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Signature, UserId,
+    limits::MAX_PROFILE_BODY_BYTES,
+    ports::{Bodies as _, Hospitals as _, Users as _},
+    profile::{Consent, Possession, RegistrationStatus, Role},
+};
+use frame_benchmarking::v2::*;
+use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
+use sp_runtime::{KeyTypeId, traits::Zero};
+
+use crate::{Call, Config, Pallet, Profiles, Registrations};
+
+const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
+const USER: UserId = UserId([7; 32]);
+
+/// A fresh account whose key the keystore holds.
+fn keyed_account() -> AccountId {
+    AccountId::new(sp_io::crypto::sr25519_generate(KEYS, None).0)
+}
+
+fn sign(account: &AccountId, message: &[u8]) -> Result<Signature, BenchmarkError> {
+    let public = <[u8; 32]>::from(account.clone()).into();
+    sp_io::crypto::sr25519_sign(KEYS, &public, message)
+        .map(Signature::from)
+        .ok_or(BenchmarkError::Stop("the keystore lacks a key that it made"))
+}
+
+fn hospital<T: Config>(number: u32) -> (HospitalId, AccountId) {
+    let agent: AccountId = account("agent", number, 0);
+    (T::Hospitals::set_up(account("governance", number, 0), agent.clone()), agent)
+}
+
+/// A doctor at a hospital; returns it with its agent, and the doctor's account.
+fn doctor<T: Config>() -> (HospitalId, AccountId, AccountId) {
+    let (hospital, agent) = hospital::<T>(1);
+    let account = keyed_account();
+    Pallet::<T>::set_up(hospital, USER, Role::Doctor, account.clone());
+    (hospital, agent, account)
+}
+
+fn body<T: Config>(bytes: u32) -> Vec<u8> {
+    let body = vec![1; bytes as usize];
+    T::Bodies::set_up(&body);
+    body
+}
+
+fn genesis<T: Config>() -> Hash {
+    frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
+}
+
+fn status<T: Config>(hospital: HospitalId) -> Option<RegistrationStatus> {
+    Registrations::<T>::get(USER, hospital).map(|registration| registration.status)
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn register(b: Linear<1, { MAX_PROFILE_BODY_BYTES }>) -> Result<(), BenchmarkError> {
+        let (_, _, account) = doctor::<T>();
+        let (second, caller) = hospital::<T>(2);
+        let consent = sign(&account, &Consent::new(genesis::<T>(), second, USER, 0).encode())?;
+        let profile = Profiles::<T>::get(USER).ok_or(BenchmarkError::Stop("no profile"))?;
+        let body = body::<T>(b);
+
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(caller),
+            USER,
+            profile.role,
+            account,
+            profile.sealing_key_hash,
+            Some(consent),
+            body,
+        );
+
+        assert_eq!(status::<T>(second), Some(RegistrationStatus::Active));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn update(b: Linear<1, { MAX_PROFILE_BODY_BYTES }>) {
+        let (hospital, caller, _) = doctor::<T>();
+        let body = body::<T>(b);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER, body);
+
+        assert_eq!(Registrations::<T>::get(USER, hospital).map(|after| after.version), Some(2));
+    }
+
+    #[benchmark]
+    fn suspend() {
+        let (hospital, caller, _) = doctor::<T>();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER);
+
+        assert_eq!(status::<T>(hospital), Some(RegistrationStatus::Suspended));
+    }
+
+    #[benchmark]
+    fn reinstate() -> Result<(), BenchmarkError> {
+        let (hospital, caller, _) = doctor::<T>();
+        Pallet::<T>::suspend(RawOrigin::Signed(caller.clone()).into(), USER)?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER);
+
+        assert_eq!(status::<T>(hospital), Some(RegistrationStatus::Active));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn end_registration() {
+        let (hospital, caller, _) = doctor::<T>();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER);
+
+        assert_eq!(status::<T>(hospital), Some(RegistrationStatus::Ended));
+    }
+
+    #[benchmark]
+    fn rotate_keys() -> Result<(), BenchmarkError> {
+        let (_, _, caller) = doctor::<T>();
+        let next = keyed_account();
+        let possession = sign(&next, &Possession::new(genesis::<T>(), USER).encode())?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), Some((next.clone(), possession)), Some(Hash::repeat_byte(9)));
+
+        assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.account), Some(next));
+        Ok(())
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);
+}

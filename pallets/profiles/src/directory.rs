@@ -1,0 +1,65 @@
+//! What others may ask: other pallets through the port, nodes and clients through the runtime API.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    AccountId, HospitalId, Moment, UserId,
+    ports::Users,
+    profile::{Profile, Registration, Role},
+};
+
+use crate::{Accounts, Config, Pallet, Profiles, Registrations};
+
+impl<T: Config> Pallet<T> {
+    /// The user whose current account this is.
+    pub fn user_of(account: AccountId) -> Option<UserId> {
+        Accounts::<T>::get(account)
+    }
+
+    pub fn profile(user: UserId) -> Option<Profile> {
+        Profiles::<T>::get(user)
+    }
+
+    pub fn registration(hospital: HospitalId, user: UserId) -> Option<Registration> {
+        Registrations::<T>::get(user, hospital)
+    }
+
+    /// The hospitals at which a user was ever registered, ascending: as many as there are
+    /// hospitals, at most.
+    pub fn registrations(user: UserId) -> Vec<(HospitalId, Registration)> {
+        let mut registrations: Vec<_> = Registrations::<T>::iter_prefix(user).collect();
+        registrations.sort_by_key(|(hospital, _)| *hospital);
+        registrations
+    }
+}
+
+impl<T: Config> Users for Pallet<T> {
+    fn by_account(account: &AccountId) -> Option<UserId> {
+        Accounts::<T>::get(account)
+    }
+
+    fn role(user: UserId) -> Option<Role> {
+        Profiles::<T>::get(user).map(|profile| profile.role)
+    }
+
+    fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool {
+        Registrations::<T>::get(user, hospital)
+            .is_some_and(|registration| registration.in_force(at))
+    }
+
+    /// The registration is in force since the beginning of time, with a body that nobody keeps.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
+        use epione_primitives::{Hash, profile::Period};
+
+        if !Profiles::<T>::contains_key(user) {
+            let sealing_key_hash = Hash::repeat_byte(1);
+            Self::create(user, Profile { role, account, sealing_key_hash, version: 1 })
+                .expect("benchmarks give each user a fresh account");
+        }
+        let mut registration = Self::first_registration();
+        registration.periods =
+            frame_support::BoundedVec::truncate_from(alloc::vec![Period { since: 0, until: None }]);
+        Self::put_with_body(hospital, user, registration, Hash::repeat_byte(2))
+            .expect("the first version follows version 0");
+    }
+}

@@ -1,0 +1,80 @@
+//! Users and their keys: how a profile begins, changes, and is proved to be its user's.
+
+use codec::Encode;
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Signature, UserId,
+    profile::{Consent, Possession, Profile},
+};
+use frame_support::ensure;
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::traits::{Verify, Zero};
+
+use crate::{Accounts, Config, Error, Pallet, ProfileHistory, Profiles};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn create(user: UserId, profile: Profile) -> Result<(), Error<T>> {
+        Self::claim(&profile.account, user)?;
+        Profiles::<T>::insert(user, profile);
+        Ok(())
+    }
+
+    /// Whether a hospital describes the user as the chain knows them.
+    pub(crate) fn agrees(current: &Profile, described: &Profile) -> bool {
+        current.role == described.role
+            && current.account == described.account
+            && current.sealing_key_hash == described.sealing_key_hash
+    }
+
+    pub(crate) fn check_consent(
+        consent: &Signature,
+        account: &AccountId,
+        hospital: HospitalId,
+        user: UserId,
+        version: u32,
+    ) -> Result<(), Error<T>> {
+        let signed = Consent::new(Self::genesis(), hospital, user, version).encode();
+        ensure!(consent.verify(&signed[..], account), Error::<T>::InvalidConsent);
+        Ok(())
+    }
+
+    /// Replaces a user's account, sealing key or both; returns the profile's new version.
+    pub(crate) fn rotate(
+        user: UserId,
+        account: Option<(AccountId, Signature)>,
+        sealing_key_hash: Option<Hash>,
+    ) -> Result<u32, Error<T>> {
+        let current = Profiles::<T>::get(user).ok_or(Error::<T>::UnknownUser)?;
+        let mut next = current.clone();
+        next.version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
+        if let Some(hash) = sealing_key_hash {
+            next.sealing_key_hash = hash;
+        }
+        let changed = account.is_some() || next.sealing_key_hash != current.sealing_key_hash;
+        ensure!(changed, Error::<T>::NothingToRotate);
+        if let Some((account, possession)) = account {
+            let signed = Possession::new(Self::genesis(), user).encode();
+            ensure!(possession.verify(&signed[..], &account), Error::<T>::InvalidPossession);
+            Self::claim(&account, user)?;
+            Accounts::<T>::remove(&current.account);
+            next.account = account;
+        }
+        let version = next.version;
+        ProfileHistory::<T>::insert(user, current.version, current);
+        Profiles::<T>::insert(user, next);
+        Ok(version)
+    }
+
+    /// Gives a fresh account to a user, with the reference that lets it transact. An account with
+    /// any reference belongs, or once belonged, to somebody.
+    fn claim(account: &AccountId, user: UserId) -> Result<(), Error<T>> {
+        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
+        frame_system::Pallet::<T>::inc_sufficients(account);
+        Accounts::<T>::insert(account, user);
+        Ok(())
+    }
+
+    /// What ties a signature to this chain.
+    fn genesis() -> Hash {
+        frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
+    }
+}

@@ -1,0 +1,215 @@
+//! Users of real hospitals by a real clock; bodies are kept in memory.
+
+use codec::Encode;
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Moment, Signature, UserId,
+    hospital::Founder,
+    ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
+    profile::{Consent, Possession, Profile, Registration, Role},
+};
+use frame_support::{
+    assert_ok, derive_impl,
+    dispatch::DispatchResult,
+    parameter_types,
+    traits::{ConstU64, Everything},
+};
+use frame_system::EnsureRoot;
+use sp_core::{Pair, sr25519};
+use sp_runtime::{BuildStorage, traits::IdentityLookup};
+
+use crate as pallet_profiles;
+
+pub type Block = frame_system::mocking::MockBlock<Test>;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Timestamp = pallet_timestamp;
+    #[runtime::pallet_index(2)]
+    pub type Hospitals = pallet_hospitals;
+    #[runtime::pallet_index(3)]
+    pub type Profiles = pallet_profiles;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = Block;
+    type AccountId = AccountId;
+    type Lookup = IdentityLookup<AccountId>;
+}
+
+impl pallet_timestamp::Config for Test {
+    type Moment = Moment;
+    type OnTimestampSet = ();
+    type MinimumPeriod = ConstU64<1>;
+    type WeightInfo = ();
+}
+
+impl pallet_hospitals::Config for Test {
+    type AdmitOrigin = EnsureRoot<AccountId>;
+    type SessionKeys = Everything;
+    type MembershipChanged = ();
+    type WeightInfo = ();
+}
+
+parameter_types! {
+    /// The bodies that the node would keep, in order.
+    pub static Kept: Vec<Vec<u8>> = vec![];
+    /// Whether the extrinsic under way ends with its body.
+    pub static AtTail: bool = true;
+}
+
+pub struct Memory;
+
+impl Bodies for Memory {
+    fn keep(body: HashedBody<'_>) -> DispatchResult {
+        if !AtTail::get() {
+            return Err(BODY_NOT_AT_TAIL);
+        }
+        Kept::mutate(|kept| kept.push(body.bytes().to_vec()));
+        Ok(())
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(_: &[u8]) {
+        AtTail::set(true);
+    }
+}
+
+impl crate::Config for Test {
+    type Hospitals = Hospitals;
+    type Bodies = Memory;
+    type Time = Timestamp;
+    type WeightInfo = ();
+}
+
+pub const ALICE: UserId = UserId([1; 32]);
+pub const A: HospitalId = HospitalId(0);
+pub const B: HospitalId = HospitalId(1);
+/// When each test begins.
+pub const START: Moment = 1_000;
+
+pub fn agent(hospital: HospitalId) -> AccountId {
+    AccountId::new([hospital.0 as u8 + 101; 32])
+}
+
+/// The origin of a hospital's agent.
+pub fn by(hospital: HospitalId) -> RuntimeOrigin {
+    RuntimeOrigin::signed(agent(hospital))
+}
+
+/// A key of a user.
+pub fn key(seed: u8) -> sr25519::Pair {
+    sr25519::Pair::from_seed(&[seed; 32])
+}
+
+pub fn account(seed: u8) -> AccountId {
+    key(seed).public().into()
+}
+
+pub fn sealing_key(seed: u8) -> Hash {
+    Hash::repeat_byte(seed)
+}
+
+pub fn genesis() -> Hash {
+    System::block_hash(0)
+}
+
+pub fn consent(seed: u8, hospital: HospitalId, user: UserId) -> Signature {
+    let version =
+        crate::Registrations::<Test>::get(user, hospital).map_or(0, |replaced| replaced.version);
+    key(seed).sign(&Consent::new(genesis(), hospital, user, version).encode()).into()
+}
+
+/// An account, and its proof that it is held for `user`.
+pub fn held(seed: u8, user: UserId) -> (AccountId, Signature) {
+    let possession = key(seed).sign(&Possession::new(genesis(), user).encode());
+    (account(seed), possession.into())
+}
+
+/// Registers Alice, a patient with key 1, with a body of its own for each hospital.
+pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchResult {
+    let body = format!("Alice at {hospital}").into_bytes();
+    Profiles::register(
+        by(hospital),
+        ALICE,
+        Role::Patient,
+        account(1),
+        sealing_key(1),
+        consent,
+        body,
+    )
+}
+
+/// Alice is registered at hospital A.
+pub fn alice_at_a() {
+    assert_ok!(register(A, None));
+}
+
+pub fn profile() -> Profile {
+    Profiles::profile(ALICE).unwrap()
+}
+
+pub fn registration(hospital: HospitalId) -> Registration {
+    Profiles::registration(hospital, ALICE).unwrap()
+}
+
+pub fn at(moment: Moment) {
+    pallet_timestamp::Now::<Test>::put(moment);
+}
+
+fn founder(number: u8) -> Founder {
+    Founder {
+        name: format!("Hospital {number}").into_bytes(),
+        governance: AccountId::new([number + 51; 32]),
+        agent: agent(HospitalId(u16::from(number))),
+        worker_url: b"https://hospital.example".to_vec(),
+        sealing_key: vec![1, number],
+        tls_key: [number; 32],
+    }
+}
+
+/// A chain of three hospitals.
+pub fn externalities() -> sp_io::TestExternalities {
+    let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+    pallet_hospitals::GenesisConfig::<Test> {
+        founders: (0..3).map(founder).collect(),
+        ..Default::default()
+    }
+    .assimilate_storage(&mut storage)
+    .unwrap();
+    Kept::set(vec![]);
+    AtTail::set(true);
+    let mut externalities = sp_io::TestExternalities::from(storage);
+    externalities.register_extension(sp_keystore::KeystoreExt::new(
+        sp_keystore::testing::MemoryKeystore::new(),
+    ));
+    externalities
+}
+
+/// Runs a test in the first block, and checks the invariants afterwards.
+pub fn chain(test: impl FnOnce()) {
+    externalities().execute_with(|| {
+        System::set_block_number(1);
+        at(START);
+        test();
+        Profiles::do_try_state().unwrap();
+    });
+}

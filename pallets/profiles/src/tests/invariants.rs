@@ -1,0 +1,100 @@
+//! That `try_state` sees what it should.
+
+use epione_primitives::{
+    Hash, HospitalId, UserId,
+    profile::{Period, Registration, RegistrationStatus},
+};
+use frame_support::assert_ok;
+
+use crate::{
+    Accounts, ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, mock::*,
+};
+
+/// What `try_state` says after `damage` to Alice, who has rotated her keys once and whose
+/// registration was suspended once.
+fn after(damage: impl FnOnce()) -> &'static str {
+    externalities().execute_with(|| {
+        at(START);
+        alice_at_a();
+        let origin = RuntimeOrigin::signed(account(1));
+        assert_ok!(Profiles::rotate_keys(origin, Some(held(2, ALICE)), None));
+        at(2_000);
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        at(3_000);
+        assert_ok!(Profiles::reinstate(by(A), ALICE));
+        assert_ok!(Profiles::do_try_state());
+        damage();
+        Profiles::do_try_state().unwrap_err().into()
+    })
+}
+
+fn edit(change: impl FnOnce(&mut Registration)) {
+    Registrations::<Test>::mutate(ALICE, A, |registration| change(registration.as_mut().unwrap()));
+}
+
+#[test]
+fn accounts_that_disagree_are_found() {
+    assert!(after(|| Accounts::<Test>::remove(account(2))).contains("not listed"));
+    assert!(after(|| Accounts::<Test>::insert(account(1), ALICE)).contains("no user has"));
+}
+
+#[test]
+fn a_missing_reference_is_found() {
+    let damage = || {
+        System::dec_sufficients(&account(2));
+    };
+    assert!(after(damage).contains("no sufficient reference"));
+}
+
+#[test]
+fn a_gap_in_the_history_is_found() {
+    assert!(after(|| ProfileHistory::<Test>::remove(ALICE, 1)).contains("is missing"));
+    let extra = || ProfileHistory::<Test>::insert(ALICE, 2, profile());
+    assert!(after(extra).contains("never had"));
+}
+
+#[test]
+fn a_user_without_a_registration_is_found() {
+    assert!(after(|| Registrations::<Test>::remove(ALICE, A)).contains("nowhere"));
+}
+
+#[test]
+fn a_registration_of_nobody_or_nowhere_is_found() {
+    let stray = || Registrations::<Test>::insert(UserId([9; 32]), A, registration(A));
+    assert!(after(stray).contains("of no user"));
+    let astray = || Registrations::<Test>::insert(ALICE, HospitalId(9), registration(A));
+    assert!(after(astray).contains("at no hospital"));
+}
+
+#[test]
+fn bodies_that_disagree_are_found() {
+    assert!(after(|| RegistrationBodies::<Test>::remove((ALICE, A, 1))).contains("is missing"));
+    assert!(after(|| edit(|of| of.body_hash = Hash::zero())).contains("not the newest"));
+    let extra = || RegistrationBodies::<Test>::insert((ALICE, A, 2), Hash::zero());
+    assert!(after(extra).contains("no registration has"));
+}
+
+#[test]
+fn a_status_that_disagrees_with_its_period_is_found() {
+    let damage = || edit(|of| of.status = RegistrationStatus::Ended);
+    assert!(after(damage).contains("not open exactly"));
+    assert!(after(|| edit(|of| of.periods.clear())).contains("never in force"));
+}
+
+#[test]
+fn periods_out_of_order_are_found() {
+    let overlap = || edit(|of| of.periods[0].until = Some(3_001));
+    assert!(after(overlap).contains("do not follow"));
+    let open = || edit(|of| of.periods[0].until = None);
+    assert!(after(open).contains("do not follow"));
+    let backwards = || edit(|of| of.periods[0] = Period { since: 5_000, until: Some(2_000) });
+    assert!(after(backwards).contains("do not follow"));
+}
+
+#[test]
+fn a_profile_without_a_version_is_found() {
+    let damage = || {
+        Stored::<Test>::mutate(ALICE, |profile| profile.as_mut().unwrap().version = 0);
+    };
+    assert!(after(damage).contains("is missing"));
+}

@@ -1,0 +1,270 @@
+use epione_primitives::{
+    Hash, UserId,
+    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
+    ports::{BODY_NOT_AT_TAIL, HashedBody},
+    profile::{Period, Profile, RegistrationStatus, Role},
+};
+use frame_support::{
+    assert_noop, assert_ok,
+    traits::{GetStorageVersion, StorageVersion},
+};
+use sp_core::{Pair, ed25519};
+
+use super::only_agents;
+use crate::{Error, Event, RegistrationBodies, mock::*};
+
+fn hash(body: &[u8]) -> Hash {
+    HashedBody::new(body).hash()
+}
+
+#[test]
+fn a_hospital_registers_a_new_user() {
+    chain(|| {
+        assert_ok!(register(A, None));
+
+        let body_hash = hash(b"Alice at 0");
+        System::assert_last_event(
+            Event::Registered { hospital: A, user: ALICE, version: 1, body_hash }.into(),
+        );
+        assert_eq!(
+            profile(),
+            Profile {
+                role: Role::Patient,
+                account: account(1),
+                sealing_key_hash: sealing_key(1),
+                version: 1
+            }
+        );
+        let registration = registration(A);
+        assert_eq!(registration.status, RegistrationStatus::Active);
+        assert_eq!(registration.periods.as_slice(), &[Period { since: START, until: None }]);
+        assert_eq!((registration.version, registration.body_hash), (1, body_hash));
+        assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(body_hash));
+        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec()]);
+        assert_eq!(System::sufficients(&account(1)), 1);
+        assert_eq!(Profiles::in_code_storage_version(), StorageVersion::new(1));
+    });
+}
+
+#[test]
+fn a_further_hospital_registers_a_user_who_consents() {
+    chain(|| {
+        alice_at_a();
+        at(2_000);
+        assert_ok!(register(B, Some(consent(1, B, ALICE))));
+
+        let body_hash = hash(b"Alice at 1");
+        System::assert_last_event(
+            Event::Registered { hospital: B, user: ALICE, version: 1, body_hash }.into(),
+        );
+        assert_eq!(registration(B).periods.as_slice(), &[Period { since: 2_000, until: None }]);
+        assert_eq!(registration(A).body_hash, hash(b"Alice at 0"));
+        assert_eq!(System::sufficients(&account(1)), 1);
+    });
+}
+
+#[test]
+fn an_ed25519_account_consents_as_well() {
+    chain(|| {
+        let key = ed25519::Pair::from_seed(&[5; 32]);
+        let user = UserId([5; 32]);
+        let register = |hospital, consent| {
+            Profiles::register(
+                by(hospital),
+                user,
+                Role::Nurse,
+                key.public().into(),
+                sealing_key(5),
+                consent,
+                vec![1],
+            )
+        };
+        assert_ok!(register(A, None));
+        let consent = epione_primitives::profile::Consent::new(genesis(), B, user, 0);
+        assert_ok!(register(B, Some(key.sign(&codec::Encode::encode(&consent)).into())));
+    });
+}
+
+#[test]
+fn a_registration_after_an_end_begins_a_new_period_and_body() {
+    chain(|| {
+        alice_at_a();
+        at(2_000);
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        at(3_000);
+        assert_ok!(register(A, Some(consent(1, A, ALICE))));
+
+        let registration = registration(A);
+        assert_eq!(registration.status, RegistrationStatus::Active);
+        assert_eq!(
+            registration.periods.as_slice(),
+            &[Period { since: START, until: Some(2_000) }, Period { since: 3_000, until: None }]
+        );
+        assert_eq!(registration.version, 2);
+    });
+}
+
+#[test]
+fn a_consent_serves_once() {
+    chain(|| {
+        alice_at_a();
+        let consent = consent(1, B, ALICE);
+        assert_ok!(register(B, Some(consent.clone())));
+        assert_ok!(Profiles::end_registration(by(B), ALICE));
+        assert_noop!(register(B, Some(consent)), Error::<Test>::InvalidConsent);
+    });
+}
+
+#[test]
+fn only_an_active_hospitals_agent_registers() {
+    chain(|| {
+        let user = UserId([2; 32]);
+        only_agents(|origin| {
+            let (account, key) = (account(2), sealing_key(2));
+            Profiles::register(origin, user, Role::Doctor, account, key, None, vec![1])
+        });
+    });
+}
+
+#[test]
+fn a_body_has_a_size() {
+    chain(|| {
+        let register = |bytes: u32| {
+            let body = vec![1; bytes as usize];
+            let (account, key) = (account(1), sealing_key(1));
+            Profiles::register(by(A), ALICE, Role::Patient, account, key, None, body)
+        };
+        assert_noop!(register(0), Error::<Test>::EmptyBody);
+        assert_noop!(register(MAX_PROFILE_BODY_BYTES + 1), Error::<Test>::BodyTooLong);
+        assert_ok!(register(MAX_PROFILE_BODY_BYTES));
+    });
+}
+
+#[test]
+fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
+    chain(|| {
+        AtTail::set(false);
+        assert_noop!(register(A, None), BODY_NOT_AT_TAIL);
+        assert_eq!(Profiles::profile(ALICE), None);
+        assert_eq!(System::sufficients(&account(1)), 0);
+        assert_eq!(Kept::get(), Vec::<Vec<u8>>::new());
+    });
+}
+
+#[test]
+fn nothing_is_kept_of_a_refused_registration() {
+    chain(|| {
+        alice_at_a();
+        assert!(register(A, None).is_err());
+        assert!(register(B, None).is_err());
+        assert_eq!(Kept::get().len(), 1);
+    });
+}
+
+#[test]
+fn a_consent_needs_a_user_who_exists() {
+    chain(|| {
+        assert_noop!(register(A, Some(consent(1, A, ALICE))), Error::<Test>::UnknownUser);
+    });
+}
+
+#[test]
+fn an_account_serves_one_user() {
+    chain(|| {
+        alice_at_a();
+        let register = |account| {
+            let user = UserId([2; 32]);
+            Profiles::register(by(A), user, Role::Nurse, account, sealing_key(2), None, vec![1])
+        };
+        for taken in [account(1), agent(A), agent(B)] {
+            assert_noop!(register(taken), Error::<Test>::AccountInUse);
+        }
+        assert_ok!(Profiles::rotate_keys(
+            RuntimeOrigin::signed(account(1)),
+            Some(held(3, ALICE)),
+            None
+        ));
+        assert_noop!(register(account(1)), Error::<Test>::AccountInUse);
+    });
+}
+
+#[test]
+fn a_further_hospital_describes_the_user_as_they_are() {
+    chain(|| {
+        alice_at_a();
+        let register = |role, account, key| {
+            let consent = Some(consent(1, B, ALICE));
+            Profiles::register(by(B), ALICE, role, account, key, consent, vec![1])
+        };
+        for (role, account, key) in [
+            (Role::Doctor, account(1), sealing_key(1)),
+            (Role::Patient, account(2), sealing_key(1)),
+            (Role::Patient, account(1), sealing_key(2)),
+        ] {
+            assert_noop!(register(role, account, key), Error::<Test>::ProfileMismatch);
+        }
+    });
+}
+
+#[test]
+fn a_user_is_registered_once_at_a_hospital() {
+    chain(|| {
+        alice_at_a();
+        let again = || register(A, Some(consent(1, A, ALICE)));
+        assert_noop!(again(), Error::<Test>::AlreadyRegistered);
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_noop!(again(), Error::<Test>::AlreadyRegistered);
+    });
+}
+
+#[test]
+fn no_hospital_attaches_itself_to_a_user() {
+    chain(|| {
+        alice_at_a();
+        assert_noop!(register(B, None), Error::<Test>::ConsentMissing);
+
+        let elsewhere = epione_primitives::profile::Consent::new(Hash::zero(), B, ALICE, 0);
+        let forged = [
+            consent(2, B, ALICE),
+            consent(1, A, ALICE),
+            consent(1, B, UserId([9; 32])),
+            key(1).sign(&codec::Encode::encode(&elsewhere)).into(),
+            held(1, ALICE).1,
+        ];
+        for consent in forged {
+            assert_noop!(register(B, Some(consent)), Error::<Test>::InvalidConsent);
+        }
+    });
+}
+
+#[test]
+fn a_consent_ends_with_the_account_that_signed_it() {
+    chain(|| {
+        alice_at_a();
+        let old = consent(1, B, ALICE);
+        assert_ok!(Profiles::rotate_keys(
+            RuntimeOrigin::signed(account(1)),
+            Some(held(2, ALICE)),
+            None
+        ));
+        let register = |consent| {
+            let (account, key) = (account(2), sealing_key(1));
+            Profiles::register(by(B), ALICE, Role::Patient, account, key, Some(consent), vec![1])
+        };
+        assert_noop!(register(old), Error::<Test>::InvalidConsent);
+        assert_ok!(register(consent(2, B, ALICE)));
+    });
+}
+
+#[test]
+fn a_registration_has_so_many_periods() {
+    chain(|| {
+        alice_at_a();
+        for _ in 1..MAX_REGISTRATION_PERIODS {
+            assert_ok!(Profiles::end_registration(by(A), ALICE));
+            assert_ok!(register(A, Some(consent(1, A, ALICE))));
+        }
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert_noop!(register(A, Some(consent(1, A, ALICE))), Error::<Test>::TooManyPeriods);
+    });
+}

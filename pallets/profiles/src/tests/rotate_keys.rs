@@ -1,0 +1,120 @@
+use codec::Encode;
+use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Possession};
+use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
+use sp_core::Pair;
+use sp_runtime::DispatchError::BadOrigin;
+
+use crate::{Error, Event, ProfileHistory, Profiles as Stored, mock::*};
+
+fn rotate(
+    signer: u8,
+    account_and_proof: Option<(AccountId, Signature)>,
+    sealing_key_hash: Option<Hash>,
+) -> DispatchResult {
+    let origin = RuntimeOrigin::signed(account(signer));
+    Profiles::rotate_keys(origin, account_and_proof, sealing_key_hash)
+}
+
+#[test]
+fn a_user_rotates_both_keys_and_the_earlier_profile_stays_readable() {
+    chain(|| {
+        alice_at_a();
+        let before = profile();
+        assert_ok!(rotate(1, Some(held(2, ALICE)), Some(sealing_key(2))));
+
+        System::assert_last_event(Event::KeysRotated { user: ALICE, version: 2 }.into());
+        let after = profile();
+        assert_eq!(after.account, account(2));
+        assert_eq!(after.sealing_key_hash, sealing_key(2));
+        assert_eq!((after.role, after.version), (before.role, 2));
+        assert_eq!(ProfileHistory::<Test>::get(ALICE, 1), Some(before));
+        assert_eq!(Profiles::user_of(account(2)), Some(ALICE));
+        assert_eq!(Profiles::user_of(account(1)), None);
+    });
+}
+
+#[test]
+fn one_key_is_rotated_alone() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
+        assert_eq!((profile().account, profile().version), (account(1), 2));
+        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_eq!((profile().sealing_key_hash, profile().version), (sealing_key(2), 3));
+    });
+}
+
+#[test]
+fn an_old_account_keeps_its_reference_but_not_its_rights() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_eq!(System::sufficients(&account(1)), 1);
+        assert_noop!(rotate(1, None, Some(sealing_key(3))), Error::<Test>::NotUser);
+        assert_noop!(rotate(2, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
+    });
+}
+
+#[test]
+fn only_a_user_rotates() {
+    chain(|| {
+        alice_at_a();
+        for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+            assert_noop!(Profiles::rotate_keys(origin, None, Some(sealing_key(2))), BadOrigin);
+        }
+        assert_noop!(rotate(9, None, Some(sealing_key(2))), Error::<Test>::NotUser);
+        assert_noop!(
+            Profiles::rotate_keys(by(A), None, Some(sealing_key(2))),
+            Error::<Test>::NotUser
+        );
+    });
+}
+
+#[test]
+fn nothing_is_not_rotated() {
+    chain(|| {
+        alice_at_a();
+        assert_noop!(rotate(1, None, None), Error::<Test>::NothingToRotate);
+        assert_noop!(rotate(1, None, Some(sealing_key(1))), Error::<Test>::NothingToRotate);
+    });
+}
+
+#[test]
+fn an_account_of_somebody_is_refused() {
+    chain(|| {
+        alice_at_a();
+        assert_noop!(rotate(1, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
+        System::inc_providers(&account(2));
+        assert_noop!(rotate(1, Some(held(2, ALICE)), None), Error::<Test>::AccountInUse);
+    });
+}
+
+#[test]
+fn the_next_account_is_proved_to_be_held() {
+    chain(|| {
+        alice_at_a();
+        let elsewhere = Possession::new(Hash::zero(), ALICE);
+        let forged = [
+            held(3, ALICE).1,
+            held(2, UserId([9; 32])).1,
+            consent(2, A, ALICE),
+            key(2).sign(&elsewhere.encode()).into(),
+        ];
+        for possession in forged {
+            assert_noop!(
+                rotate(1, Some((account(2), possession)), None),
+                Error::<Test>::InvalidPossession
+            );
+        }
+    });
+}
+
+#[test]
+fn versions_are_not_counted_beyond_their_type() {
+    externalities().execute_with(|| {
+        at(START);
+        alice_at_a();
+        Stored::<Test>::mutate(ALICE, |profile| profile.as_mut().unwrap().version = u32::MAX);
+        assert_noop!(rotate(1, None, Some(sealing_key(2))), Error::<Test>::TooManyVersions);
+    });
+}

@@ -1,0 +1,45 @@
+use epione_primitives::{
+    ports::Users as _,
+    profile::{Period, RegistrationStatus},
+};
+use frame_support::{assert_noop, assert_ok};
+
+use super::{only_agents, only_where_registered};
+use crate::{Error, Event, mock::*};
+
+#[test]
+fn a_suspended_registration_is_not_in_force_from_then_on() {
+    chain(|| {
+        alice_at_a();
+        at(2_000);
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+
+        System::assert_last_event(Event::Suspended { hospital: A, user: ALICE }.into());
+        let registration = registration(A);
+        assert_eq!(registration.status, RegistrationStatus::Suspended);
+        assert_eq!(registration.periods.as_slice(), &[Period { since: START, until: Some(2_000) }]);
+        assert!(Profiles::registered(A, ALICE, 1_999));
+        assert!(!Profiles::registered(A, ALICE, 2_000));
+    });
+}
+
+#[test]
+fn only_the_registering_hospitals_agent_suspends() {
+    chain(|| {
+        alice_at_a();
+        let suspend = |origin| Profiles::suspend(origin, ALICE);
+        only_where_registered(suspend);
+        only_agents(suspend);
+    });
+}
+
+#[test]
+fn only_an_active_registration_is_suspended() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_noop!(Profiles::suspend(by(A), ALICE), Error::<Test>::NotActive);
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert_noop!(Profiles::suspend(by(A), ALICE), Error::<Test>::NotActive);
+    });
+}

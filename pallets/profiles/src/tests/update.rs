@@ -1,0 +1,91 @@
+use epione_primitives::{
+    limits::MAX_PROFILE_BODY_BYTES,
+    ports::{BODY_NOT_AT_TAIL, HashedBody},
+};
+use frame_support::{assert_noop, assert_ok};
+
+use super::{only_agents, only_where_registered};
+use crate::{Error, Event, RegistrationBodies, Registrations, mock::*};
+
+#[test]
+fn a_registration_gets_a_new_body_and_the_old_one_stays_readable() {
+    chain(|| {
+        alice_at_a();
+        let before = registration(A);
+        assert_ok!(Profiles::update(by(A), ALICE, b"new".to_vec()));
+
+        let body_hash = HashedBody::new(b"new").hash();
+        System::assert_last_event(
+            Event::Updated { hospital: A, user: ALICE, version: 2, body_hash }.into(),
+        );
+        let after = registration(A);
+        assert_eq!((after.version, after.body_hash), (2, body_hash));
+        assert_eq!((after.status, after.periods), (before.status, before.periods));
+        assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(before.body_hash));
+        assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 2)), Some(body_hash));
+        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
+    });
+}
+
+#[test]
+fn a_suspended_registration_is_updated_too() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::update(by(A), ALICE, b"new".to_vec()));
+        assert_eq!(registration(A).version, 2);
+    });
+}
+
+#[test]
+fn only_the_registering_hospitals_agent_updates() {
+    chain(|| {
+        alice_at_a();
+        let update = |origin| Profiles::update(origin, ALICE, vec![1]);
+        only_where_registered(update);
+        only_agents(update);
+    });
+}
+
+#[test]
+fn an_ended_registration_is_not_updated() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), Error::<Test>::RegistrationHasEnded);
+    });
+}
+
+#[test]
+fn a_body_has_a_size() {
+    chain(|| {
+        alice_at_a();
+        let update = |bytes: u32| Profiles::update(by(A), ALICE, vec![1; bytes as usize]);
+        assert_noop!(update(0), Error::<Test>::EmptyBody);
+        assert_noop!(update(MAX_PROFILE_BODY_BYTES + 1), Error::<Test>::BodyTooLong);
+        assert_ok!(update(MAX_PROFILE_BODY_BYTES));
+    });
+}
+
+#[test]
+fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
+    chain(|| {
+        alice_at_a();
+        AtTail::set(false);
+        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), BODY_NOT_AT_TAIL);
+        assert_eq!(registration(A).version, 1);
+        assert_eq!(Kept::get().len(), 1);
+    });
+}
+
+#[test]
+fn versions_are_not_counted_beyond_their_type() {
+    externalities().execute_with(|| {
+        at(START);
+        alice_at_a();
+        Registrations::<Test>::mutate(ALICE, A, |registration| {
+            registration.as_mut().unwrap().version = u32::MAX;
+        });
+        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), Error::<Test>::TooManyVersions);
+    });
+}

@@ -1,0 +1,107 @@
+//! The invariants that the crate's documentation lists.
+
+use epione_primitives::{
+    HospitalId, UserId,
+    ports::Hospitals as _,
+    profile::{Period, Profile, Registration, RegistrationStatus},
+};
+use frame_support::ensure;
+use sp_runtime::DispatchError;
+
+use crate::{
+    Accounts, Config, Pallet, ProfileHistory, Profiles, RegistrationBodies, Registrations,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+        let (mut profiles, mut earlier) = (0_usize, 0_usize);
+        for (user, profile) in Profiles::<T>::iter() {
+            Self::check_profile(user, &profile)?;
+            profiles = profiles.saturating_add(1);
+            earlier = earlier.saturating_add(profile.version.saturating_sub(1) as usize);
+        }
+        ensure!(
+            Accounts::<T>::iter_keys().count() == profiles,
+            "an account is listed that no user has"
+        );
+        ensure!(
+            ProfileHistory::<T>::iter_keys().count() == earlier,
+            "an earlier profile is kept that its user never had"
+        );
+
+        let mut bodies = 0_usize;
+        for (user, hospital, registration) in Registrations::<T>::iter() {
+            Self::check_registration(user, hospital, &registration)?;
+            bodies = bodies.saturating_add(registration.version as usize);
+        }
+        ensure!(
+            RegistrationBodies::<T>::iter_keys().count() == bodies,
+            "a body is listed that no registration has"
+        );
+        Ok(())
+    }
+
+    fn check_profile(user: UserId, profile: &Profile) -> Result<(), DispatchError> {
+        ensure!(
+            Accounts::<T>::get(&profile.account) == Some(user),
+            "a user's account is not listed under them"
+        );
+        ensure!(
+            frame_system::Pallet::<T>::sufficients(&profile.account) > 0,
+            "a user's account has no sufficient reference"
+        );
+        ensure!(
+            profile.version >= 1
+                && (1..profile.version).all(|version| {
+                    ProfileHistory::<T>::get(user, version)
+                        .is_some_and(|earlier| earlier.version == version)
+                }),
+            "an earlier version of a profile is missing"
+        );
+        ensure!(
+            Registrations::<T>::iter_key_prefix(user).next().is_some(),
+            "a user is registered nowhere"
+        );
+        Ok(())
+    }
+
+    fn check_registration(
+        user: UserId,
+        hospital: HospitalId,
+        registration: &Registration,
+    ) -> Result<(), DispatchError> {
+        ensure!(Profiles::<T>::contains_key(user), "a registration is of no user");
+        ensure!(T::Hospitals::exists(hospital), "a registration is at no hospital");
+        ensure!(
+            registration.version >= 1
+                && (1..=registration.version).all(|version| {
+                    RegistrationBodies::<T>::contains_key((user, hospital, version))
+                }),
+            "a version of a body is missing"
+        );
+        ensure!(
+            RegistrationBodies::<T>::get((user, hospital, registration.version))
+                == Some(registration.body_hash),
+            "a registration's body is not the newest version"
+        );
+        Self::check_periods(registration)
+    }
+
+    fn check_periods(registration: &Registration) -> Result<(), DispatchError> {
+        let Some((last, earlier)) = registration.periods.split_last() else {
+            return Err("a registration was never in force".into());
+        };
+        ensure!(
+            last.until.is_none() == (registration.status == RegistrationStatus::Active),
+            "a registration's last period is not open exactly while it is active"
+        );
+        let ends = |period: &Period| period.until.unwrap_or(u64::MAX);
+        ensure!(
+            earlier.iter().all(|period| period.until.is_some())
+                && registration.periods.iter().all(|period| period.since <= ends(period))
+                && registration.periods.windows(2).all(|pair| ends(&pair[0]) <= pair[1].since),
+            "a registration's periods do not follow each other"
+        );
+        Ok(())
+    }
+}

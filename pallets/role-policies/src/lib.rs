@@ -1,0 +1,317 @@
+//! Who may do what with whose records (R_ACP). Relationships between patients and professionals,
+//! and each hospital's policy sets, are kept as intervals of chain time and never deleted, so that
+//! [`Pallet::decide`] answers for a past moment as it would have answered then.
+//!
+//! Deciding is split in two: [`decision`] is pure and knows no storage; [`gathering`] reads the
+//! bounded number of values that the pure part needs.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+extern crate alloc;
+
+pub use pallet::*;
+pub use weights::WeightInfo;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+pub mod decision;
+pub mod gathering;
+mod invariants;
+#[cfg(test)]
+mod mock;
+pub mod policies;
+#[cfg(test)]
+mod tests;
+pub mod weights;
+
+use epione_primitives::{
+    AccountId, HospitalId, Moment, UserId,
+    access::{Policies, PolicySet, Relationship, RelationshipKind},
+    limits::MAX_RELATIONSHIPS,
+    ports::{Hospitals, Users},
+    profile::Role,
+};
+use frame_support::traits::Time;
+use sp_runtime::{ArithmeticError, BoundedVec, traits::ConstU32};
+
+/// The relationships, past ones included, between one patient and one professional at one hospital.
+pub type RelationshipsOf = BoundedVec<Relationship, ConstU32<MAX_RELATIONSHIPS>>;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::*;
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<AccountId = AccountId> {
+        type WeightInfo: WeightInfo;
+        /// Who an agent or a governance account acts for.
+        type Hospitals: Hospitals;
+        /// Who is registered where, in what role.
+        type Users: Users;
+        /// The chain's clock, in milliseconds.
+        type Time: Time<Moment = Moment>;
+    }
+
+    /// By patient, professional and hospital, in the order in which they began. The hospital is part of
+    /// the key so that none can use up another's share of the bounded list.
+    #[pallet::storage]
+    pub type Relationships<T: Config> = StorageNMap<
+        _,
+        (
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Twox64Concat, HospitalId>,
+        ),
+        RelationshipsOf,
+        ValueQuery,
+    >;
+
+    /// Every version of every hospital's policies. Version 0 is
+    /// [`default_policies`](policies::default_policies) and not stored.
+    #[pallet::storage]
+    pub type PolicySets<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, HospitalId, Twox64Concat, u32, PolicySet>;
+
+    /// The newest version of each hospital's policies.
+    #[pallet::storage]
+    pub type LatestVersion<T: Config> = StorageMap<_, Twox64Concat, HospitalId, u32, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A relationship began.
+        #[codec(index = 0)]
+        Related {
+            patient: UserId,
+            professional: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+            expires: Option<Moment>,
+        },
+        /// A relationship was ended before it expired.
+        #[codec(index = 1)]
+        Unrelated {
+            patient: UserId,
+            professional: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+        },
+        /// A hospital's policies were replaced.
+        #[codec(index = 2)]
+        PoliciesSet { hospital: HospitalId, version: u32 },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The signer is neither the agent of that active hospital nor the patient.
+        #[codec(index = 0)]
+        NeitherAgentNorPatient,
+        /// No user of this id is registered anywhere.
+        #[codec(index = 1)]
+        UnknownPatient,
+        /// The user to be related as the patient has another role.
+        #[codec(index = 2)]
+        NotPatient,
+        /// The patient's registration at the hospital is not in force.
+        #[codec(index = 3)]
+        PatientNotRegistered,
+        /// No user of this id is registered anywhere.
+        #[codec(index = 4)]
+        UnknownProfessional,
+        /// Only a doctor or a nurse is related to a patient.
+        #[codec(index = 5)]
+        NotProfessional,
+        /// The professional's registration at the hospital is not in force. Only a referral needs none.
+        #[codec(index = 6)]
+        ProfessionalNotRegistered,
+        /// The relationship would have expired already.
+        #[codec(index = 7)]
+        ExpiryPassed,
+        /// They are so related at this hospital. Unrelate them first to change the expiry.
+        #[codec(index = 8)]
+        AlreadyRelated,
+        /// The two have had as many relationships as are kept.
+        #[codec(index = 9)]
+        TooManyRelationships,
+        /// They are not so related at this hospital.
+        #[codec(index = 10)]
+        NotRelated,
+        /// The signer is not the governance account of an active hospital.
+        #[codec(index = 11)]
+        NotGovernance,
+        /// A policy set needs at least one policy.
+        #[codec(index = 12)]
+        NoPolicies,
+        /// A policy's name is empty or not UTF-8.
+        #[codec(index = 13)]
+        InvalidName,
+        /// A policy binds no role.
+        #[codec(index = 14)]
+        NoRoles,
+        /// A policy allows no action.
+        #[codec(index = 15)]
+        NoActions,
+        /// A policy would have expired already.
+        #[codec(index = 16)]
+        PolicyExpired,
+        /// A condition could never hold: its moment has passed, or its list is empty.
+        #[codec(index = 17)]
+        ConditionNeverHolds,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Begins a relationship between a patient and a doctor or nurse at a hospital, until
+        /// `expires` (ms) or until it is ended.
+        ///
+        /// Signed by that hospital's agent or by the patient, who must be registered there. So must
+        /// the professional be, unless it is a referral: that is how a professional from elsewhere
+        /// is let in.
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::relate())]
+        pub fn relate(
+            origin: OriginFor<T>,
+            patient: UserId,
+            professional: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+            expires: Option<Moment>,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::ensure_agent_or_patient(&who, hospital, patient)?;
+            let now = T::Time::now();
+            Self::ensure_relatable(patient, professional, hospital, kind, now)?;
+            ensure!(expires.is_none_or(|expires| now < expires), Error::<T>::ExpiryPassed);
+
+            Relationships::<T>::try_mutate((patient, professional, hospital), |relationships| {
+                ensure!(
+                    !relationships.iter().any(|known| holds(known, kind, now)),
+                    Error::<T>::AlreadyRelated
+                );
+                relationships
+                    .try_push(Relationship { kind, hospital, since: now, expires, closed: None })
+                    .map_err(|_| Error::<T>::TooManyRelationships)
+            })?;
+            Self::deposit_event(Event::Related { patient, professional, hospital, kind, expires });
+            Ok(())
+        }
+
+        /// Ends a relationship now. It stays readable.
+        ///
+        /// Signed by that hospital's agent or by the patient.
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::unrelate())]
+        pub fn unrelate(
+            origin: OriginFor<T>,
+            patient: UserId,
+            professional: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::ensure_agent_or_patient(&who, hospital, patient)?;
+            let now = T::Time::now();
+
+            Relationships::<T>::try_mutate((patient, professional, hospital), |relationships| {
+                let relationship = relationships
+                    .iter_mut()
+                    .find(|known| holds(known, kind, now))
+                    .ok_or(Error::<T>::NotRelated)?;
+                relationship.closed = Some(now);
+                Ok::<_, Error<T>>(())
+            })?;
+            Self::deposit_event(Event::Unrelated { patient, professional, hospital, kind });
+            Ok(())
+        }
+
+        /// Replaces the policies of the signer's hospital from now on. Earlier versions stay
+        /// readable and go on deciding about the moments at which they were in force.
+        ///
+        /// Signed by an active hospital's governance account.
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::set_policies(policies.len() as u32))]
+        pub fn set_policies(origin: OriginFor<T>, policies: Policies) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            let hospital =
+                T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
+            let since = T::Time::now();
+            policies::check(&policies, since).map_err(Error::<T>::from)?;
+
+            let version = LatestVersion::<T>::get(hospital)
+                .checked_add(1)
+                .ok_or(ArithmeticError::Overflow)?;
+            PolicySets::<T>::insert(hospital, version, PolicySet { since, policies });
+            LatestVersion::<T>::insert(hospital, version);
+            Self::deposit_event(Event::PoliciesSet { hospital, version });
+            Ok(())
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        fn ensure_agent_or_patient(
+            who: &AccountId,
+            hospital: HospitalId,
+            patient: UserId,
+        ) -> DispatchResult {
+            let allowed = T::Hospitals::active_by_agent(who) == Some(hospital)
+                || T::Users::by_account(who) == Some(patient);
+            ensure!(allowed, Error::<T>::NeitherAgentNorPatient);
+            Ok(())
+        }
+
+        fn ensure_relatable(
+            patient: UserId,
+            professional: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+            now: Moment,
+        ) -> DispatchResult {
+            let role = T::Users::role(patient).ok_or(Error::<T>::UnknownPatient)?;
+            ensure!(role == Role::Patient, Error::<T>::NotPatient);
+            ensure!(T::Users::registered(hospital, patient, now), Error::<T>::PatientNotRegistered);
+            let role = T::Users::role(professional).ok_or(Error::<T>::UnknownProfessional)?;
+            ensure!(matches!(role, Role::Doctor | Role::Nurse), Error::<T>::NotProfessional);
+            ensure!(
+                kind == RelationshipKind::Referral
+                    || T::Users::registered(hospital, professional, now),
+                Error::<T>::ProfessionalNotRegistered
+            );
+            Ok(())
+        }
+    }
+
+    impl<T> From<policies::Flaw> for Error<T> {
+        fn from(flaw: policies::Flaw) -> Self {
+            match flaw {
+                policies::Flaw::NoPolicies => Self::NoPolicies,
+                policies::Flaw::InvalidName => Self::InvalidName,
+                policies::Flaw::NoRoles => Self::NoRoles,
+                policies::Flaw::NoActions => Self::NoActions,
+                policies::Flaw::Expired => Self::PolicyExpired,
+                policies::Flaw::ConditionNeverHolds => Self::ConditionNeverHolds,
+            }
+        }
+    }
+}
+
+/// Whether this is a relationship of that kind, in force at a moment.
+fn holds(known: &Relationship, kind: RelationshipKind, at: Moment) -> bool {
+    known.kind == kind && known.in_force(at)
+}

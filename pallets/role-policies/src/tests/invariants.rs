@@ -1,0 +1,87 @@
+use epione_primitives::{
+    Moment,
+    access::{PolicySet, Relationship, RelationshipKind},
+};
+use frame_support::assert_err;
+use sp_runtime::BoundedVec;
+
+use crate::{LatestVersion, PolicySets, Relationships, mock::*, policies::default_policies};
+
+fn relationship(since: Moment, expires: Option<Moment>, closed: Option<Moment>) -> Relationship {
+    Relationship { kind: RelationshipKind::Treating, hospital: HOME, since, expires, closed }
+}
+
+#[test]
+fn broken_relationships_are_noticed() {
+    let broken = [
+        (vec![], "an empty list of relationships is stored"),
+        (vec![relationship(5, Some(5), None)], "a relationship never held"),
+        (
+            vec![relationship(5, Some(9), Some(9))],
+            "a relationship was closed while it did not hold",
+        ),
+        (vec![relationship(5, None, Some(4))], "a relationship was closed while it did not hold"),
+        (
+            vec![relationship(5, None, Some(6)), relationship(4, None, None)],
+            "relationships are not in order",
+        ),
+        (
+            vec![relationship(5, Some(9), None), relationship(8, None, None)],
+            "two relationships of one kind overlap",
+        ),
+    ];
+    for (relationships, message) in broken {
+        run(|| {
+            let stored = BoundedVec::truncate_from(relationships);
+            Relationships::<Test>::insert((PATIENT, DOCTOR, HOME), stored);
+            assert_err!(RolePolicies::check_state(), message);
+            Relationships::<Test>::remove((PATIENT, DOCTOR, HOME));
+        });
+    }
+}
+
+#[test]
+fn a_relationship_of_another_hospital_is_noticed() {
+    run(|| {
+        let one = BoundedVec::truncate_from(vec![relationship(5, None, None)]);
+        Relationships::<Test>::insert((PATIENT, DOCTOR, AWAY), one);
+        assert_err!(
+            RolePolicies::check_state(),
+            "a relationship is stored under another hospital"
+        );
+        Relationships::<Test>::remove((PATIENT, DOCTOR, AWAY));
+    });
+}
+
+#[test]
+fn a_relationship_with_oneself_is_noticed() {
+    run(|| {
+        let one = BoundedVec::truncate_from(vec![relationship(5, None, None)]);
+        Relationships::<Test>::insert((DOCTOR, DOCTOR, HOME), one);
+        assert_err!(RolePolicies::check_state(), "a user is related to themselves");
+        Relationships::<Test>::remove((DOCTOR, DOCTOR, HOME));
+    });
+}
+
+#[test]
+fn broken_policy_sets_are_noticed() {
+    let set = |since| PolicySet { since, ..default_policies() };
+    let empty = PolicySet { since: 1, policies: BoundedVec::default() };
+    let broken = [
+        (2, vec![(1, set(1))], "a version of a hospital's policies is missing"),
+        (2, vec![(1, set(2)), (2, set(1))], "policy sets did not begin in order"),
+        (1, vec![(1, empty)], "a policy set is empty"),
+        (1, vec![(1, set(1)), (2, set(2))], "a policy set has no version"),
+    ];
+    for (latest, sets, message) in broken {
+        run(|| {
+            LatestVersion::<Test>::insert(HOME, latest);
+            for (version, set) in sets {
+                PolicySets::<Test>::insert(HOME, version, set);
+            }
+            assert_err!(RolePolicies::check_state(), message);
+            LatestVersion::<Test>::remove(HOME);
+            let _ = PolicySets::<Test>::clear_prefix(HOME, u32::MAX, None);
+        });
+    }
+}

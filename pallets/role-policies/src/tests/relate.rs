@@ -1,0 +1,205 @@
+use epione_primitives::{
+    access::{Relationship, RelationshipKind::*},
+    limits::MAX_RELATIONSHIPS,
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::DispatchError::BadOrigin;
+
+use super::assert_only_event;
+use crate::{Error, Event, Relationships, mock::*};
+
+#[test]
+fn the_hospitals_agent_relates_a_doctor_to_a_patient() {
+    run(|| {
+        let expires = Some(START + 1);
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, expires));
+        assert_only_event(Event::Related {
+            patient: PATIENT,
+            professional: DOCTOR,
+            hospital: HOME,
+            kind: Treating,
+            expires,
+        });
+        assert_eq!(
+            Relationships::<Test>::get((PATIENT, DOCTOR, HOME)).into_inner(),
+            [Relationship { kind: Treating, hospital: HOME, since: START, expires, closed: None }]
+        );
+    });
+}
+
+#[test]
+fn the_patient_relates_a_nurse_to_themselves() {
+    run(|| {
+        assert_ok!(RolePolicies::relate(user(PATIENT), PATIENT, NURSE, HOME, CareTeam, None));
+        assert_only_event(Event::Related {
+            patient: PATIENT,
+            professional: NURSE,
+            hospital: HOME,
+            kind: CareTeam,
+            expires: None,
+        });
+    });
+}
+
+#[test]
+fn a_referral_lets_in_a_professional_from_elsewhere() {
+    run(|| {
+        let expires = Some(START + 10);
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, SPECIALIST, HOME, Referral, expires));
+        assert_eq!(RolePolicies::relationships(PATIENT).len(), 1);
+    });
+}
+
+#[test]
+fn several_kinds_and_hospitals_stand_side_by_side() {
+    run(|| {
+        register(AWAY, PATIENT, START);
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor, None));
+        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, None));
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, NURSE, HOME, Treating, None));
+        assert_eq!(RolePolicies::relationships(PATIENT).len(), 4);
+    });
+}
+
+#[test]
+fn a_new_relationship_may_follow_an_expired_or_closed_one() {
+    run(|| {
+        let relate =
+            |expires| RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, expires);
+        assert_ok!(relate(Some(START + 5)));
+        pass(5);
+        assert_ok!(relate(None));
+        assert_ok!(RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, Treating));
+        assert_ok!(relate(None));
+        assert_eq!(Relationships::<Test>::get((PATIENT, DOCTOR, HOME)).len(), 3);
+    });
+}
+
+#[test]
+fn only_that_hospitals_agent_or_the_patient_may_sign() {
+    run(|| {
+        let others = [agent(AWAY), governance(HOME), user(DOCTOR), user(STRANGER)];
+        for origin in others {
+            assert_noop!(
+                RolePolicies::relate(origin, PATIENT, DOCTOR, HOME, Treating, None),
+                Error::<Test>::NeitherAgentNorPatient
+            );
+        }
+    });
+}
+
+#[test]
+fn a_suspended_hospitals_agent_may_not_sign() {
+    run(|| {
+        register(SUSPENDED, PATIENT, START);
+        register(SUSPENDED, DOCTOR, START);
+        assert_noop!(
+            RolePolicies::relate(agent(SUSPENDED), PATIENT, DOCTOR, SUSPENDED, Treating, None),
+            Error::<Test>::NeitherAgentNorPatient
+        );
+    });
+}
+
+#[test]
+fn unsigned_and_root_origins_are_refused() {
+    run(|| {
+        for origin in unsigned() {
+            assert_noop!(
+                RolePolicies::relate(origin, PATIENT, DOCTOR, HOME, Treating, None),
+                BadOrigin
+            );
+        }
+    });
+}
+
+#[test]
+fn the_patient_must_be_a_patient_registered_there() {
+    run(|| {
+        let relate = |hospital, patient| {
+            RolePolicies::relate(agent(hospital), patient, DOCTOR, hospital, Treating, None)
+        };
+        assert_noop!(relate(HOME, STRANGER), Error::<Test>::UnknownPatient);
+        assert_noop!(relate(HOME, NURSE), Error::<Test>::NotPatient);
+        assert_noop!(relate(AWAY, PATIENT), Error::<Test>::PatientNotRegistered);
+        pass(1);
+        end_registration(HOME, PATIENT);
+        assert_noop!(relate(HOME, PATIENT), Error::<Test>::PatientNotRegistered);
+    });
+}
+
+#[test]
+fn a_hospital_that_does_not_exist_registers_nobody() {
+    run(|| {
+        assert_noop!(
+            RolePolicies::relate(user(PATIENT), PATIENT, DOCTOR, NOWHERE, Treating, None),
+            Error::<Test>::PatientNotRegistered
+        );
+    });
+}
+
+#[test]
+fn the_professional_must_be_a_doctor_or_nurse_who_exists() {
+    run(|| {
+        let relate = |professional, kind| {
+            RolePolicies::relate(agent(HOME), PATIENT, professional, HOME, kind, None)
+        };
+        for kind in [FamilyDoctor, Treating, Referral, CareTeam] {
+            assert_noop!(relate(STRANGER, kind), Error::<Test>::UnknownProfessional);
+            assert_noop!(relate(RESEARCHER, kind), Error::<Test>::NotProfessional);
+            assert_noop!(relate(PATIENT, kind), Error::<Test>::NotProfessional);
+        }
+    });
+}
+
+#[test]
+fn all_but_referred_professionals_must_be_registered_there() {
+    run(|| {
+        for kind in [FamilyDoctor, Treating, CareTeam] {
+            assert_noop!(
+                RolePolicies::relate(agent(HOME), PATIENT, SPECIALIST, HOME, kind, None),
+                Error::<Test>::ProfessionalNotRegistered
+            );
+        }
+    });
+}
+
+#[test]
+fn the_expiry_must_be_in_the_future() {
+    run(|| {
+        for expires in [0, START - 1, START] {
+            assert_noop!(
+                RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, Some(expires)),
+                Error::<Test>::ExpiryPassed
+            );
+        }
+    });
+}
+
+#[test]
+fn the_same_relationship_cannot_be_begun_twice() {
+    run(|| {
+        assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
+        assert_noop!(
+            RolePolicies::relate(user(PATIENT), PATIENT, DOCTOR, HOME, Treating, Some(START + 9)),
+            Error::<Test>::AlreadyRelated
+        );
+    });
+}
+
+#[test]
+fn two_users_have_a_bounded_number_of_relationships() {
+    run(|| {
+        for _ in 0..MAX_RELATIONSHIPS {
+            let expires = Some(Now::get() + 1);
+            assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, expires));
+            pass(1);
+        }
+        assert_noop!(
+            RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None),
+            Error::<Test>::TooManyRelationships
+        );
+        register(AWAY, PATIENT, START);
+        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, None));
+    });
+}

@@ -1,0 +1,72 @@
+// What the tests and the guide do with the chain through @polkadot/api.
+
+import { blake2AsHex, blake2AsU8a } from '@polkadot/util-crypto';
+import { hexToU8a } from '@polkadot/util';
+import { CID } from 'multiformats/cid';
+import * as Digest from 'multiformats/hashes/digest';
+
+// Multicodec table: raw bytes, and blake2b-256.
+const RAW = 0x55;
+const BLAKE2B_256 = 0xb220;
+
+/** The content identifier under which a node gives out a body. */
+export function bodyCid(hash) {
+  return CID.createV1(RAW, Digest.create(BLAKE2B_256, hexToU8a(hash))).toString();
+}
+
+/** Reads a body by its hash, and does not trust the node that what it gives is what was asked for. */
+export async function readBody(api, hash) {
+  const body = await api.rpc.bitswap.get(bodyCid(hash));
+  if (blake2AsHex(body) !== hash) throw new Error(`the node gave other bytes than those of ${hash}`);
+  return body;
+}
+
+/** The methods that Epione's nodes have beside the standard ones. */
+export const rpc = {
+  liteBlocks: {
+    header: { description: 'A committed lite block', params: [{ name: 'height', type: 'u32' }], type: 'Json' },
+    record: { description: 'A committed record', params: [{ name: 'pointer', type: 'Json' }], type: 'Json' },
+    history: {
+      description: 'Records of a patient, newest first',
+      params: [
+        { name: 'user', type: '[u8; 32]' },
+        { name: 'before', type: 'Option<Json>' },
+        { name: 'limit', type: 'u32' },
+      ],
+      type: 'Json',
+    },
+  },
+  bitswap: {
+    get: {
+      description: 'Bytes by their content identifier',
+      endpoint: 'bitswap_v1_get',
+      params: [{ name: 'cid', type: 'Text' }],
+      type: 'Bytes',
+    },
+  },
+};
+
+/** Sends a transaction; answers with its events once its block is final, or fails with the error's name. */
+export function submit(api, transaction, signer) {
+  return new Promise((resolve, reject) => {
+    transaction
+      .signAndSend(signer, { nonce: -1 }, ({ dispatchError, events, status, isError }) => {
+        if (status.isFinalized) {
+          if (dispatchError) reject(new Error(describe(api, dispatchError)));
+          else resolve(events.map(({ event }) => event));
+        } else if (isError) {
+          reject(new Error(`the transaction was ${status.type.toLowerCase()}`));
+        }
+      })
+      .catch(reject);
+  });
+}
+
+function describe(api, error) {
+  if (!error.isModule) return error.toString();
+  const { section, name } = api.registry.findMetaError(error.asModule);
+  return `${section}.${name}`;
+}
+
+/** Blake2-256 over the SCALE encoding of an empty list: the segments root of a block without media. */
+export const NO_SEGMENTS = { root: blake2AsU8a(new Uint8Array([0])), count: 0, bytes: 0 };

@@ -1,0 +1,35 @@
+// Starts a real network for a test, and takes it down.
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** The folder with epione, epione-node and epione-worker. */
+const programs = process.env.EPIONE_BIN_DIR;
+
+/**
+ * A network whose workers were stopped: the test itself holds the hospitals' agent keys, and two owners of one
+ * key would race for its nonce.
+ */
+export async function startWithoutWorkers(hospitals) {
+  if (!programs) throw new Error('EPIONE_BIN_DIR must name the folder with epione; `make test-polkadot-js` sets it');
+  const directory = await mkdtemp(join(tmpdir(), 'epione-polkadot-js-'));
+  const epione = join(programs, 'epione');
+  const down = async () => {
+    await run(epione, ['devnet', 'down', '--dir', directory]);
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await run(epione, ['devnet', 'up', '--detach', '--hospitals', `${hospitals}`, '--dir', directory]);
+    const state = JSON.parse(await readFile(join(directory, 'devnet.json'), 'utf8'));
+    for (const { worker } of state.hospitals) process.kill(worker.pid, 'SIGTERM');
+    return { hospitals: state.hospitals, down };
+  } catch (error) {
+    await down().catch(() => {});
+    throw error;
+  }
+}

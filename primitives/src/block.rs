@@ -1,0 +1,185 @@
+//! R_MER on chain: announcements and the chain of committed lite blocks.
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::{ConstU32, bounded::BoundedVec};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
+
+use crate::{
+    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    limits::{MAX_ENTRIES, SEGMENT_BYTES},
+};
+
+/// `length` items or bytes from `offset` on.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking,
+    MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+pub struct Range {
+    #[codec(compact)]
+    pub offset: u32,
+    #[codec(compact)]
+    pub length: u32,
+}
+
+impl Range {
+    /// The first position after the range, unless it exceeds `u32`.
+    pub fn end(&self) -> Option<u32> {
+        self.offset.checked_add(self.length)
+    }
+}
+
+/// One record of an announced lite block.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+pub struct AnnouncedEntry {
+    pub patient: UserId,
+    /// The record's bytes within the body.
+    pub text: Range,
+    /// The record's segments within the block's ordered list of segments.
+    pub media: Range,
+}
+
+/// One record of a committed lite block.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+pub struct Entry {
+    pub patient: UserId,
+    pub text: Range,
+    pub media: Range,
+    /// The same patient's record before this one.
+    pub previous: Option<RecordPointer>,
+}
+
+pub type AnnouncedEntries = BoundedVec<AnnouncedEntry, ConstU32<MAX_ENTRIES>>;
+pub type Entries = BoundedVec<Entry, ConstU32<MAX_ENTRIES>>;
+
+/// The segments of a lite block, in the order of its records and sections.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking,
+    MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+pub struct Segments {
+    /// [`segments_root`] of the ordered list.
+    pub root: Hash,
+    pub count: u32,
+    /// Their sizes together.
+    pub bytes: u64,
+}
+
+/// A piece of a sealed object, named by the BLAKE3 of its bytes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Segment {
+    pub hash: [u8; 32],
+    /// Bytes, at most [`SEGMENT_BYTES`], at least one.
+    pub length: u32,
+}
+
+impl Segment {
+    pub fn has_valid_length(&self) -> bool {
+        (1..=SEGMENT_BYTES).contains(&self.length)
+    }
+}
+
+/// Commits to an ordered list of segments: Blake2-256 over its SCALE encoding.
+pub fn segments_root(segments: &[Segment]) -> Hash {
+    BlakeTwo256::hash_of(&segments)
+}
+
+/// What a hospital asks the others to approve. The body travels beside it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+pub struct AnnouncedHeader {
+    /// Whose agent announces; must be the signer's hospital.
+    pub announcer: HospitalId,
+    pub segments: Segments,
+}
+
+/// How far an announcement has come.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
+    TypeInfo, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Its ballot is open.
+    Announced,
+    Committed { height: u32 },
+    Rejected,
+    Expired,
+    /// Taken back by its announcer.
+    Withdrawn,
+}
+
+/// A lite block on its way.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+pub struct Announcement {
+    pub announcer: HospitalId,
+    /// Blake2-256 of the body, under which nodes keep it.
+    pub body_hash: Hash,
+    pub body_bytes: u32,
+    pub records: u16,
+    pub segments: Segments,
+    pub announced_at: BlockNumber,
+    pub stage: Stage,
+}
+
+/// Header of a committed lite block.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// From 1, without gaps.
+    pub height: u32,
+    /// Zero for the first block.
+    pub previous_lite: Hash,
+    /// Zero for the first block.
+    pub previous_cloud: Hash,
+    pub announcer: HospitalId,
+    /// Whose ballot shows the approvals.
+    pub announcement: AnnouncementId,
+    /// Time of the chain block that committed it.
+    pub time: Moment,
+    pub records: u16,
+    pub body_hash: Hash,
+    pub body_bytes: u32,
+    pub segments: Segments,
+}
+
+impl Header {
+    /// Hash of the lite block: Blake2-256 over the SCALE encoding of header and entries.
+    pub fn lite_hash(&self, entries: &[Entry]) -> Hash {
+        BlakeTwo256::hash_of(&(self, entries))
+    }
+}
+
+/// Hash of the cloud block: Blake2-256 over lite hash and segments root.
+pub fn cloud_hash(lite_hash: Hash, segments_root: Hash) -> Hash {
+    BlakeTwo256::hash_of(&(lite_hash, segments_root))
+}
+
+/// The two hashes by which the next block refers to this one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking,
+    MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockHashes {
+    pub lite: Hash,
+    pub cloud: Hash,
+}

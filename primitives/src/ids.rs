@@ -1,0 +1,135 @@
+//! Identifiers. Each is a type of its own, so that the compiler keeps them apart.
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use core::fmt;
+use scale_info::TypeInfo;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::AccountId;
+
+/// A hospital, numbered at admission in the order of admission.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode,
+    DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct HospitalId(pub u16);
+
+impl fmt::Display for HospitalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Always refused: pallet-session asks for this conversion for chains whose validators are accounts.
+/// Here a validator is a hospital, whose id no account determines.
+impl TryFrom<AccountId> for HospitalId {
+    type Error = ();
+
+    fn try_from(_: AccountId) -> Result<Self, ()> {
+        Err(())
+    }
+}
+
+/// An announcement of a lite block, numbered in the order of arrival.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode,
+    DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct AnnouncementId(pub u64);
+
+impl fmt::Display for AnnouncementId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a committed record is: the lite block's height and the entry's index in it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode,
+    DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
+pub struct RecordPointer {
+    /// Height of the lite block; the first has height 1.
+    pub height: u32,
+    /// Position of the record's entry in that block, from 0.
+    pub index: u16,
+}
+
+impl fmt::Display for RecordPointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.height, self.index)
+    }
+}
+
+/// An identifier was not the hexadecimal text of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidId;
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an identifier is written in hexadecimal digits, two for each byte, after an optional 0x")
+    }
+}
+
+impl core::error::Error for InvalidId {}
+
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode,
+            DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+        )]
+        pub struct $name(pub [u8; $bytes]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("0x")?;
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl core::str::FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let mut bytes = [0; $bytes];
+                hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes)
+                    .map_err(|_| InvalidId)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = alloc::string::String::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+opaque_id! {
+    /// A patient, professional, researcher or auditor: a pseudonym drawn at random by the hospital
+    /// that registers them first, never derived from a name or a number.
+    UserId, 32
+}
+
+opaque_id! {
+    /// A record (one visit), drawn at random by its author's client.
+    RecordId, 16
+}

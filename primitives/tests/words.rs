@@ -1,0 +1,133 @@
+//! What the shared words promise by themselves.
+
+use codec::{DecodeAll, Encode};
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
+    access::{Relationship, RelationshipKind},
+    approval::approvals_needed,
+    block::{Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
+    limits::SEGMENT_BYTES,
+    profile::{Consent, Period, Possession, Registration, RegistrationStatus},
+};
+
+#[test]
+fn identifiers_are_written_and_read_in_hexadecimal() {
+    let user = UserId([0xab; 32]);
+    assert_eq!(user.to_string(), format!("0x{}", "ab".repeat(32)));
+    assert_eq!(user.to_string().parse(), Ok(user));
+    assert_eq!("CD".repeat(16).parse(), Ok(RecordId([0xcd; 16])));
+    for wrong in ["", "0x", "ab", &"ab".repeat(31), &"ab".repeat(33), &"xy".repeat(32)] {
+        assert!(wrong.parse::<UserId>().is_err(), "{wrong:?} was taken for a user");
+    }
+}
+
+#[test]
+fn a_period_holds_from_its_beginning_until_before_its_end() {
+    let period = Period { since: 10, until: Some(20) };
+    assert_eq!([9, 10, 19, 20].map(|at| period.contains(at)), [false, true, true, false]);
+    assert!(Period { since: 10, until: None }.contains(u64::MAX));
+}
+
+#[test]
+fn a_registration_is_in_force_within_its_periods_only() {
+    let periods = vec![Period { since: 1, until: Some(3) }, Period { since: 5, until: None }];
+    let registration = Registration {
+        status: RegistrationStatus::Active,
+        periods: periods.try_into().expect("two periods fit"),
+        version: 1,
+        body_hash: Hash::zero(),
+    };
+    let held = [0, 1, 2, 3, 4, 5, 6].map(|at| registration.in_force(at));
+    assert_eq!(held, [false, true, true, false, false, true, true]);
+}
+
+#[test]
+fn a_relationship_ends_at_its_expiry_or_when_it_was_closed_whichever_is_first() {
+    let relationship = |expires, closed| Relationship {
+        kind: RelationshipKind::Referral,
+        hospital: HospitalId(0),
+        since: 10,
+        expires,
+        closed,
+    };
+    assert!(!relationship(None, None).in_force(9));
+    assert!(relationship(None, None).in_force(u64::MAX));
+    assert!(relationship(Some(20), None).in_force(19));
+    assert!(!relationship(Some(20), None).in_force(20));
+    assert!(!relationship(Some(20), Some(15)).in_force(15));
+}
+
+#[test]
+fn half_of_the_hospitals_approve_beside_the_announcer_but_never_more_than_there_are() {
+    let needed: Vec<_> = (0..=10).map(approvals_needed).collect();
+    assert_eq!(needed, [0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+}
+
+#[test]
+fn a_range_that_overflows_has_no_end() {
+    assert_eq!(Range { offset: 3, length: 4 }.end(), Some(7));
+    assert_eq!(Range { offset: u32::MAX, length: 1 }.end(), None);
+}
+
+#[test]
+fn the_segments_root_commits_to_order_length_and_hash() {
+    let segment = |byte, length| Segment { hash: [byte; 32], length };
+    let root = segments_root(&[segment(1, 5), segment(2, 6)]);
+    for other in [
+        vec![segment(2, 6), segment(1, 5)],
+        vec![segment(1, 6), segment(2, 6)],
+        vec![segment(1, 5), segment(3, 6)],
+        vec![segment(1, 5)],
+        vec![],
+    ] {
+        assert_ne!(segments_root(&other), root);
+    }
+    assert!(!segment(0, 0).has_valid_length());
+    assert!(segment(0, SEGMENT_BYTES).has_valid_length());
+    assert!(!segment(0, SEGMENT_BYTES + 1).has_valid_length());
+}
+
+fn header() -> Header {
+    Header {
+        height: 2,
+        previous_lite: Hash::repeat_byte(1),
+        previous_cloud: Hash::repeat_byte(2),
+        announcer: HospitalId(3),
+        announcement: AnnouncementId(4),
+        time: 5,
+        records: 1,
+        body_hash: Hash::repeat_byte(6),
+        body_bytes: 7,
+        segments: Segments { root: Hash::repeat_byte(8), count: 9, bytes: 10 },
+    }
+}
+
+#[test]
+fn the_lite_hash_covers_header_and_entries() {
+    let entry = Entry {
+        patient: UserId([1; 32]),
+        text: Range { offset: 0, length: 7 },
+        media: Range { offset: 0, length: 9 },
+        previous: Some(RecordPointer { height: 1, index: 0 }),
+    };
+    let hash = header().lite_hash(std::slice::from_ref(&entry));
+    let relinked = Entry { previous: None, ..entry.clone() };
+    assert_ne!(header().lite_hash(&[relinked]), hash);
+    assert_ne!(header().lite_hash(&[]), hash);
+    let entries = [entry];
+    assert_ne!(Header { time: 6, ..header() }.lite_hash(&entries), hash);
+    assert_ne!(Header { previous_cloud: Hash::zero(), ..header() }.lite_hash(&entries), hash);
+    assert_ne!(cloud_hash(hash, Hash::zero()), cloud_hash(hash, Hash::repeat_byte(1)));
+}
+
+#[test]
+fn what_a_user_signs_for_one_purpose_is_nothing_else() {
+    let (genesis, user) = (Hash::repeat_byte(1), UserId([2; 32]));
+    let consent = Consent::new(genesis, HospitalId(0), user, 0).encode();
+    let possession = Possession::new(genesis, user).encode();
+    assert!(consent.starts_with(b"epione/consent"));
+    assert!(possession.starts_with(b"epione/possession"));
+    assert_ne!(consent, Consent::new(genesis, HospitalId(0), user, 1).encode());
+    assert_ne!(consent, Consent::new(genesis, HospitalId(1), user, 0).encode());
+    assert!(Possession::decode_all(&mut consent.as_slice()).is_err());
+}

@@ -1,0 +1,328 @@
+//! What nodes, workers and clients can ask the runtime.
+
+// The macro exports the runtime's entry points under fixed names.
+#![allow(unsafe_code)]
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordPointer, UserId,
+    access::{AccessRequest, Decision, PolicySet, Relationship},
+    approval::Ballot,
+    block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
+    hospital::{Duty, Hospital},
+    limits::SLOT_MILLIS,
+    profile::{Profile, Registration},
+};
+use frame_support::genesis_builder_helper::{build_state, get_preset};
+use frame_support::traits::KeyOwnerProofSystem;
+use sp_api::impl_runtime_apis;
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_consensus_grandpa::AuthorityId as GrandpaId;
+use sp_core::{OpaqueMetadata, crypto::KeyTypeId};
+use sp_inherents::{CheckInherentsResult, InherentData};
+use sp_runtime::{
+    ApplyExtrinsicResult, ExtrinsicInclusionMode,
+    traits::Block as BlockT,
+    transaction_validity::{TransactionSource, TransactionValidity},
+};
+use sp_session::OpaqueGeneratedSessionKeys;
+use sp_version::RuntimeVersion;
+
+use crate::{
+    Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
+    Profiles, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, System, VERSION, genesis,
+};
+
+impl_runtime_apis! {
+    impl sp_api::Core<Block> for Runtime {
+        fn version() -> RuntimeVersion {
+            VERSION
+        }
+
+        fn execute_block(block: <Block as BlockT>::LazyBlock) {
+            Executive::execute_block(block);
+        }
+
+        fn initialize_block(header: &<Block as BlockT>::Header) -> ExtrinsicInclusionMode {
+            Executive::initialize_block(header)
+        }
+    }
+
+    impl sp_api::Metadata<Block> for Runtime {
+        fn metadata() -> OpaqueMetadata {
+            OpaqueMetadata::new(Runtime::metadata().into())
+        }
+
+        fn metadata_at_version(version: u32) -> Option<OpaqueMetadata> {
+            Runtime::metadata_at_version(version)
+        }
+
+        fn metadata_versions() -> Vec<u32> {
+            Runtime::metadata_versions()
+        }
+    }
+
+    impl frame_support::view_functions::runtime_api::RuntimeViewFunction<Block> for Runtime {
+        fn execute_view_function(
+            id: frame_support::view_functions::ViewFunctionId,
+            input: Vec<u8>,
+        ) -> Result<Vec<u8>, frame_support::view_functions::ViewFunctionDispatchError> {
+            Runtime::execute_view_function(id, input)
+        }
+    }
+
+    impl sp_block_builder::BlockBuilder<Block> for Runtime {
+        fn apply_extrinsic(extrinsic: <Block as BlockT>::Extrinsic) -> ApplyExtrinsicResult {
+            Executive::apply_extrinsic(extrinsic)
+        }
+
+        fn finalize_block() -> <Block as BlockT>::Header {
+            Executive::finalize_block()
+        }
+
+        fn inherent_extrinsics(data: InherentData) -> Vec<<Block as BlockT>::Extrinsic> {
+            data.create_extrinsics()
+        }
+
+        fn check_inherents(
+            block: <Block as BlockT>::LazyBlock,
+            data: InherentData,
+        ) -> CheckInherentsResult {
+            data.check_extrinsics(&block)
+        }
+    }
+
+    impl sp_transaction_pool::runtime_api::TaggedTransactionQueue<Block> for Runtime {
+        fn validate_transaction(
+            source: TransactionSource,
+            tx: <Block as BlockT>::Extrinsic,
+            block_hash: <Block as BlockT>::Hash,
+        ) -> TransactionValidity {
+            Executive::validate_transaction(source, tx, block_hash)
+        }
+    }
+
+    impl sp_offchain::OffchainWorkerApi<Block> for Runtime {
+        fn offchain_worker(header: &<Block as BlockT>::Header) {
+            Executive::offchain_worker(header);
+        }
+    }
+
+    impl sp_consensus_aura::AuraApi<Block, AuraId> for Runtime {
+        fn slot_duration() -> sp_consensus_aura::SlotDuration {
+            sp_consensus_aura::SlotDuration::from_millis(SLOT_MILLIS)
+        }
+
+        fn authorities() -> Vec<AuraId> {
+            pallet_aura::Authorities::<Runtime>::get().into_inner()
+        }
+    }
+
+    impl sp_session::SessionKeys<Block> for Runtime {
+        fn generate_session_keys(
+            owner: Vec<u8>,
+            seed: Option<Vec<u8>>,
+        ) -> OpaqueGeneratedSessionKeys {
+            SessionKeys::generate(&owner, seed).into()
+        }
+
+        fn decode_session_keys(encoded: Vec<u8>) -> Option<Vec<(Vec<u8>, KeyTypeId)>> {
+            SessionKeys::decode_into_raw_public_keys(&encoded)
+        }
+    }
+
+    impl sp_consensus_grandpa::GrandpaApi<Block> for Runtime {
+        fn grandpa_authorities() -> sp_consensus_grandpa::AuthorityList {
+            Grandpa::grandpa_authorities()
+        }
+
+        fn current_set_id() -> sp_consensus_grandpa::SetId {
+            pallet_grandpa::CurrentSetId::<Runtime>::get()
+        }
+
+        fn submit_report_equivocation_unsigned_extrinsic(
+            equivocation_proof: sp_consensus_grandpa::EquivocationProof<
+                <Block as BlockT>::Hash,
+                sp_runtime::traits::NumberFor<Block>,
+            >,
+            key_owner_proof: sp_consensus_grandpa::OpaqueKeyOwnershipProof,
+        ) -> Option<()> {
+            let key_owner_proof = key_owner_proof.decode()?;
+            Grandpa::submit_unsigned_equivocation_report(equivocation_proof, key_owner_proof)
+        }
+
+        fn generate_key_ownership_proof(
+            _: sp_consensus_grandpa::SetId,
+            authority_id: GrandpaId,
+        ) -> Option<sp_consensus_grandpa::OpaqueKeyOwnershipProof> {
+            use codec::Encode;
+            Historical::prove((sp_consensus_grandpa::KEY_TYPE, authority_id))
+                .map(|proof| proof.encode())
+                .map(sp_consensus_grandpa::OpaqueKeyOwnershipProof::new)
+        }
+    }
+
+    impl frame_system_rpc_runtime_api::AccountNonceApi<Block, AccountId, Nonce> for Runtime {
+        fn account_nonce(account: AccountId) -> Nonce {
+            System::account_nonce(account)
+        }
+    }
+
+    impl sp_genesis_builder::GenesisBuilder<Block> for Runtime {
+        fn build_state(config: Vec<u8>) -> sp_genesis_builder::Result {
+            build_state::<RuntimeGenesisConfig>(config)
+        }
+
+        fn get_preset(id: &Option<sp_genesis_builder::PresetId>) -> Option<Vec<u8>> {
+            get_preset::<RuntimeGenesisConfig>(id, genesis::preset)
+        }
+
+        fn preset_names() -> Vec<sp_genesis_builder::PresetId> {
+            genesis::names()
+        }
+    }
+
+    impl epione_primitives::api::HospitalsApi<Block> for Runtime {
+        fn hospitals() -> Vec<(HospitalId, Hospital)> {
+            Hospitals::hospitals()
+        }
+
+        fn hospital(id: HospitalId) -> Option<Hospital> {
+            Hospitals::hospital(id)
+        }
+
+        fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)> {
+            Hospitals::hospital_of(account)
+        }
+    }
+
+    impl epione_primitives::api::ProfilesApi<Block> for Runtime {
+        fn user_of(account: AccountId) -> Option<UserId> {
+            Profiles::user_of(account)
+        }
+
+        fn profile(user: UserId) -> Option<Profile> {
+            Profiles::profile(user)
+        }
+
+        fn registration(hospital: HospitalId, user: UserId) -> Option<Registration> {
+            Profiles::registration(hospital, user)
+        }
+
+        fn registrations(user: UserId) -> Vec<(HospitalId, Registration)> {
+            Profiles::registrations(user)
+        }
+    }
+
+    impl epione_primitives::api::RolePoliciesApi<Block> for Runtime {
+        fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
+            RolePolicies::decide(request, at)
+        }
+
+        fn relationships(patient: UserId) -> Vec<(UserId, Relationship)> {
+            RolePolicies::relationships(patient)
+        }
+
+        fn policies(hospital: HospitalId) -> (u32, PolicySet) {
+            RolePolicies::policies(hospital)
+        }
+    }
+
+    impl epione_primitives::api::LiteBlocksApi<Block> for Runtime {
+        fn height() -> u32 {
+            LiteBlocks::height()
+        }
+
+        fn header(height: u32) -> Option<(LiteHeader, BlockHashes)> {
+            LiteBlocks::header(height)
+        }
+
+        fn entries(height: u32) -> Vec<Entry> {
+            LiteBlocks::entries(height)
+        }
+
+        fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)> {
+            LiteBlocks::announcement(id)
+        }
+
+        fn open_announcements() -> Vec<AnnouncementId> {
+            LiteBlocks::open_announcements()
+        }
+
+        fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
+            LiteBlocks::announcement_of(body_hash)
+        }
+
+        fn history(
+            patient: UserId,
+            before: Option<RecordPointer>,
+            limit: u32,
+        ) -> Vec<(RecordPointer, Entry, Hash)> {
+            LiteBlocks::history(patient, before, limit)
+        }
+
+        fn record(pointer: RecordPointer) -> Option<(Entry, Hash)> {
+            LiteBlocks::record(pointer)
+        }
+    }
+
+    impl epione_primitives::api::ApprovalsApi<Block> for Runtime {
+        fn ballot(id: AnnouncementId) -> Option<Ballot> {
+            Approvals::ballot(id)
+        }
+    }
+
+    #[cfg(feature = "try-runtime")]
+    impl frame_try_runtime::TryRuntime<Block> for Runtime {
+        fn on_runtime_upgrade(
+            checks: frame_try_runtime::UpgradeCheckSelect,
+        ) -> (frame_support::weights::Weight, frame_support::weights::Weight) {
+            // Try-runtime wants the reason on its console; a panic is how it gets it.
+            let weight = Executive::try_runtime_upgrade(checks).expect("the upgrade succeeds");
+            (weight, crate::configs::BLOCK_WEIGHT)
+        }
+
+        fn execute_block(
+            block: <Block as BlockT>::LazyBlock,
+            state_root_check: bool,
+            signature_check: bool,
+            select: frame_try_runtime::TryStateSelect,
+        ) -> frame_support::weights::Weight {
+            Executive::try_execute_block(block, state_root_check, signature_check, select)
+                .expect("the block executes")
+        }
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    impl frame_benchmarking::Benchmark<Block> for Runtime {
+        fn benchmark_metadata(
+            extra: bool,
+        ) -> (
+            Vec<frame_benchmarking::BenchmarkList>,
+            Vec<frame_support::traits::StorageInfo>,
+        ) {
+            use crate::*;
+            use frame_benchmarking::BenchmarkList;
+            use frame_support::traits::StorageInfoTrait;
+            use frame_system_benchmarking::Pallet as SystemBench;
+            let mut list = Vec::<BenchmarkList>::new();
+            list_benchmarks!(list, extra);
+            (list, AllPalletsWithSystem::storage_info())
+        }
+
+        fn dispatch_benchmark(
+            config: frame_benchmarking::BenchmarkConfig,
+        ) -> Result<Vec<frame_benchmarking::BenchmarkBatch>, alloc::string::String> {
+            use crate::*;
+            use frame_benchmarking::BenchmarkBatch;
+            use frame_support::traits::WhitelistedStorageKeys;
+            use frame_system_benchmarking::Pallet as SystemBench;
+            impl frame_system_benchmarking::Config for Runtime {}
+            let whitelist = AllPalletsWithSystem::whitelisted_storage_keys();
+            let mut batches = Vec::<BenchmarkBatch>::new();
+            let params = (&config, &whitelist);
+            add_benchmarks!(params, batches);
+            Ok(batches)
+        }
+    }
+}

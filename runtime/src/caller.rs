@@ -1,0 +1,170 @@
+//! Turns away, before a block, whoever has no business making a call.
+//!
+//! The chain has no fees, so this is what keeps its blocks for its members: each kind of account
+//! makes the calls of its role and no others. The pallets check again, and more closely.
+
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use epione_primitives::{
+    AccountId,
+    hospital::{Duty, HospitalStatus},
+    refusal::Refusal,
+};
+use frame_support::{pallet_prelude::TransactionSource, weights::Weight};
+use scale_info::TypeInfo;
+use sp_runtime::{
+    impl_tx_ext_default,
+    traits::{AsSystemOriginSigner, DispatchInfoOf, TransactionExtension, ValidateResult},
+    transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
+};
+
+use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin};
+
+/// Refuses, with the code of a [`Refusal`], a signed transaction whose signer is unknown, or whose
+/// role does not make its call. Has no bytes of its own in a transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct CheckCaller;
+
+/// The role that an account has on the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Governance,
+    Agent,
+    User,
+}
+
+impl TransactionExtension<RuntimeCall> for CheckCaller {
+    const IDENTIFIER: &'static str = "CheckCaller";
+    type Implicit = ();
+    type Val = ();
+    type Pre = ();
+
+    /// At most three reads: the account's hospital, the hospital, the account's user.
+    fn weight(&self, _: &RuntimeCall) -> Weight {
+        <Runtime as frame_system::Config>::DbWeight::get().reads(3)
+    }
+
+    fn validate(
+        &self,
+        origin: RuntimeOrigin,
+        call: &RuntimeCall,
+        _: &DispatchInfoOf<RuntimeCall>,
+        _: usize,
+        (): (),
+        _: &impl Encode,
+        _: TransactionSource,
+    ) -> ValidateResult<(), RuntimeCall> {
+        if let Some(signer) = origin.as_system_origin_signer() {
+            check(signer, call).map_err(|refusal| {
+                TransactionValidityError::from(InvalidTransaction::Custom(refusal.code()))
+            })?;
+        }
+        Ok((ValidTransaction::default(), (), origin))
+    }
+
+    impl_tx_ext_default!(RuntimeCall; prepare);
+}
+
+fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
+    let caller = identify(signer)?;
+    match batched(call) {
+        Some(calls) if calls.iter().all(|call| carries_no_body(call) && caller.makes(call)) => {
+            Ok(())
+        }
+        Some(_) => Err(Refusal::CallNotForBatch),
+        None if caller.makes(call) => Ok(()),
+        None => Err(Refusal::CallNotForRole),
+    }
+}
+
+fn identify(signer: &AccountId) -> Result<Caller, Refusal> {
+    let Some((hospital, duty)) = Hospitals::hospital_of(signer.clone()) else {
+        return Profiles::user_of(signer.clone())
+            .map(|_| Caller::User)
+            .ok_or(Refusal::UnknownAccount);
+    };
+    match Hospitals::hospital(hospital) {
+        Some(hospital) if hospital.status == HospitalStatus::Active => Ok(match duty {
+            Duty::Governance => Caller::Governance,
+            Duty::Agent => Caller::Agent,
+        }),
+        _ => Err(Refusal::HospitalNotActive),
+    }
+}
+
+/// The calls of a batch.
+fn batched(call: &RuntimeCall) -> Option<&[RuntimeCall]> {
+    match call {
+        RuntimeCall::Utility(
+            pallet_utility::Call::batch { calls }
+            | pallet_utility::Call::batch_all { calls }
+            | pallet_utility::Call::force_batch { calls },
+        ) => Some(calls),
+        _ => None,
+    }
+}
+
+/// A body in a batch would not be at the extrinsic's tail, or would push another off it.
+fn carries_no_body(call: &RuntimeCall) -> bool {
+    !matches!(
+        call,
+        RuntimeCall::LiteBlocks(pallet_lite_blocks::Call::announce { .. })
+            | RuntimeCall::Profiles(
+                pallet_profiles::Call::register { .. } | pallet_profiles::Call::update { .. }
+            )
+    )
+}
+
+impl Caller {
+    /// Whether the role makes this call, batches aside.
+    fn makes(self, call: &RuntimeCall) -> bool {
+        match self {
+            Self::Governance => governance_makes(call),
+            Self::Agent => agent_makes(call),
+            Self::User => user_makes(call),
+        }
+    }
+}
+
+fn governance_makes(call: &RuntimeCall) -> bool {
+    use pallet_hospitals::Call as Hospital;
+    matches!(
+        call,
+        // Not `purge_keys`: validators without keys would stop the chain.
+        RuntimeCall::Session(pallet_session::Call::set_keys { .. })
+            | RuntimeCall::Council(_)
+            // Carries the code of an upgrade that the council has authorised.
+            | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
+            | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
+    ) || matches!(
+        call,
+        RuntimeCall::Hospitals(call) if !matches!(
+            call,
+            Hospital::admit { .. }
+                | Hospital::suspend { .. }
+                | Hospital::reinstate { .. }
+                | Hospital::remove { .. }
+        )
+    )
+}
+
+fn agent_makes(call: &RuntimeCall) -> bool {
+    use pallet_profiles::Call as Profile;
+    use pallet_role_policies::Call as Policy;
+    match call {
+        RuntimeCall::LiteBlocks(_) | RuntimeCall::Approvals(_) => true,
+        RuntimeCall::Profiles(call) => !matches!(call, Profile::rotate_keys { .. }),
+        RuntimeCall::RolePolicies(call) => {
+            matches!(call, Policy::relate { .. } | Policy::unrelate { .. })
+        }
+        _ => false,
+    }
+}
+
+fn user_makes(call: &RuntimeCall) -> bool {
+    use pallet_role_policies::Call as Policy;
+    matches!(
+        call,
+        RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
+            | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
+    )
+}

@@ -1,0 +1,92 @@
+//! Who makes blocks, who makes them final, and what happens to those who cheat.
+
+use epione_primitives::{
+    AccountId,
+    limits::{MAX_HOSPITALS, SLOT_MILLIS},
+};
+use frame_support::{
+    traits::{ConstBool, ConstU32, ConstU64, FindAuthor},
+    weights::Weight,
+};
+use pallet_session::historical::IdentificationTuple;
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_runtime::{ConsensusEngineId, Perbill};
+use sp_session::MembershipProof;
+use sp_staking::{
+    SessionIndex,
+    offence::{OffenceDetails, OffenceSeverity, OnOffenceHandler},
+};
+
+use crate::{
+    Aura, Historical, Hospitals, Offences, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
+};
+
+/// Sessions for which an equivocation can still be proven: a week.
+pub const SESSIONS_REMEMBERED: u32 = 7 * 24 * 6;
+/// Chain blocks for which a report of an equivocation stays valid.
+pub const REPORT_LONGEVITY: u64 = SESSIONS_REMEMBERED as u64 * SESSION_BLOCKS as u64;
+
+impl pallet_aura::Config for Runtime {
+    type AuthorityId = AuraId;
+    type DisabledValidators = Session;
+    type MaxAuthorities = ConstU32<MAX_HOSPITALS>;
+    type AllowMultipleBlocksPerSlot = ConstBool<false>;
+    type SlotDuration = ConstU64<SLOT_MILLIS>;
+}
+
+impl pallet_authorship::Config for Runtime {
+    type FindAuthor = AuthorsGovernance;
+    type EventHandler = ();
+}
+
+/// Names a block's author by its hospital's governance account.
+pub struct AuthorsGovernance;
+
+impl FindAuthor<AccountId> for AuthorsGovernance {
+    fn find_author<'a, I>(digests: I) -> Option<AccountId>
+    where
+        I: 'a + IntoIterator<Item = (ConsensusEngineId, &'a [u8])>,
+    {
+        let hospital =
+            pallet_session::FindAccountFromAuthorIndex::<Runtime, Aura>::find_author(digests)?;
+        Hospitals::hospital(hospital).map(|hospital| hospital.governance)
+    }
+}
+
+impl pallet_offences::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type IdentificationTuple = IdentificationTuple<Runtime>;
+    type OnOffenceHandler = Exclusion;
+}
+
+/// Excludes whoever broke the rules of consensus: the hospital is suspended, and until the session in
+/// which it no longer sits it makes no blocks.
+pub struct Exclusion;
+
+impl OnOffenceHandler<AccountId, IdentificationTuple<Runtime>, Weight> for Exclusion {
+    fn on_offence(
+        offenders: &[OffenceDetails<AccountId, IdentificationTuple<Runtime>>],
+        fractions: &[Perbill],
+        session: SessionIndex,
+    ) -> Weight {
+        for offence in offenders {
+            Session::report_offence(offence.offender.0, OffenceSeverity::max_severity());
+        }
+        Hospitals::on_offence(offenders, fractions, session)
+    }
+}
+
+impl pallet_grandpa::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = ();
+    type MaxAuthorities = ConstU32<MAX_HOSPITALS>;
+    type MaxNominators = ConstU32<0>;
+    type MaxSetIdSessionEntries = ConstU64<{ SESSIONS_REMEMBERED as u64 }>;
+    type KeyOwnerProof = MembershipProof;
+    type EquivocationReportSystem = pallet_grandpa::EquivocationReportSystem<
+        Self,
+        Offences,
+        Historical,
+        ConstU64<REPORT_LONGEVITY>,
+    >;
+}

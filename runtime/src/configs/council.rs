@@ -1,0 +1,43 @@
+//! The council: the hospitals' governance accounts, deciding by more than half.
+
+use epione_primitives::{AccountId, BlockNumber, limits::MAX_HOSPITALS};
+use frame_support::{parameter_types, traits::ConstU32, weights::Weight};
+use frame_system::EnsureRoot;
+use pallet_collective::{EnsureProportionMoreThan, Instance1, PrimeDefaultVote};
+
+use crate::{
+    Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
+    configs::{BLOCK_WEIGHT, NORMAL_SHARE},
+};
+
+/// More than half of the active hospitals.
+pub type CouncilMajority = EnsureProportionMoreThan<AccountId, Instance1, 1, 2>;
+
+parameter_types! {
+    /// Chain blocks for which a motion stays open: three days.
+    pub const MotionDuration: BlockNumber = 3 * 24 * 60 * 20;
+    pub MaxProposalWeight: Weight = NORMAL_SHARE * BLOCK_WEIGHT;
+}
+
+impl pallet_collective::Config<Instance1> for Runtime {
+    type RuntimeOrigin = RuntimeOrigin;
+    type Proposal = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type MotionDuration = MotionDuration;
+    type MaxProposals = ConstU32<64>;
+    type MaxMembers = ConstU32<MAX_HOSPITALS>;
+    // Without a prime, an abstention counts as no.
+    type DefaultVote = PrimeDefaultVote;
+    type WeightInfo = pallet_collective::weights::SubstrateWeight<Runtime>;
+    // Members follow the active hospitals; nobody names them.
+    type SetMembersOrigin = EnsureRoot<AccountId>;
+    type MaxProposalWeight = MaxProposalWeight;
+    type DisapproveOrigin = CouncilMajority;
+    type KillOrigin = EnsureRoot<AccountId>;
+    type Consideration = ();
+}
+
+impl crate::council_root::Config for Runtime {
+    type CouncilOrigin = CouncilMajority;
+    type Call = RuntimeCall;
+}

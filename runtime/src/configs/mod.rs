@@ -1,0 +1,13 @@
+//! What each pallet is given, one concern a file.
+
+mod consensus;
+mod council;
+mod currency;
+mod records;
+mod session;
+mod system;
+
+pub use consensus::{REPORT_LONGEVITY, SESSIONS_REMEMBERED};
+pub use council::CouncilMajority;
+pub use session::SESSION_BLOCKS;
+pub use system::{BLOCK_BYTES, BLOCK_WEIGHT, NORMAL_SHARE};

@@ -1,0 +1,91 @@
+//! Blocks: how large, how heavy, how often.
+
+use epione_primitives::{AccountId, BlockNumber, Hash, Moment, Nonce, limits::SLOT_MILLIS};
+use frame_support::{
+    derive_impl,
+    dispatch::DispatchClass,
+    parameter_types,
+    traits::ConstU64,
+    weights::{
+        Weight,
+        constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
+    },
+};
+use frame_system::limits::{BlockLength, BlockWeights};
+use sp_runtime::{Perbill, traits::AccountIdLookup};
+use sp_version::RuntimeVersion;
+
+use crate::{
+    Aura, Block, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin, RuntimeTask,
+    UncheckedExtrinsic, VERSION,
+};
+
+/// Bytes of a block at most.
+pub const BLOCK_BYTES: u32 = 8 * 1024 * 1024;
+/// What ordinary transactions may take of a block: of its bytes, room for two of the largest bodies
+/// with their entries; the rest is for upgrades and inherents.
+pub const NORMAL_SHARE: Perbill = Perbill::from_percent(75);
+/// Two seconds of computation in a slot of three. Proofs of validity are for parachains: no limit.
+pub const BLOCK_WEIGHT: Weight = Weight::from_parts(2 * WEIGHT_REF_TIME_PER_SECOND, u64::MAX);
+
+parameter_types! {
+    pub const Version: RuntimeVersion = VERSION;
+    /// How long a mortal transaction can live: two hours.
+    pub const BlockHashCount: BlockNumber = 2_400;
+    pub const Ss58Prefix: u16 = 42;
+    pub RuntimeBlockWeights: BlockWeights =
+        BlockWeights::with_sensible_defaults(BLOCK_WEIGHT, NORMAL_SHARE);
+    pub RuntimeBlockLength: BlockLength = BlockLength::builder()
+        .max_length(BLOCK_BYTES)
+        .modify_max_length_for_class(DispatchClass::Normal, |max| *max = NORMAL_SHARE * BLOCK_BYTES)
+        .build();
+}
+
+#[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
+impl frame_system::Config for Runtime {
+    type Block = Block;
+    type AccountId = AccountId;
+    type Hash = Hash;
+    type Nonce = Nonce;
+    type Lookup = AccountIdLookup<AccountId, ()>;
+    type Version = Version;
+    type SS58Prefix = Ss58Prefix;
+    type BlockHashCount = BlockHashCount;
+    type BlockWeights = RuntimeBlockWeights;
+    type BlockLength = RuntimeBlockLength;
+    type DbWeight = ParityDbWeight;
+    type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
+    type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
+}
+
+impl pallet_timestamp::Config for Runtime {
+    type Moment = Moment;
+    type OnTimestampSet = Aura;
+    type MinimumPeriod = ConstU64<{ SLOT_MILLIS / 2 }>;
+    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_utility::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeCall = RuntimeCall;
+    type PalletsOrigin = crate::OriginCaller;
+    type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
+}
+
+/// Lets the runtime's off-chain side submit calls without a signature: reports of equivocation.
+impl<C> frame_system::offchain::CreateTransactionBase<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    type Extrinsic = UncheckedExtrinsic;
+    type RuntimeCall = RuntimeCall;
+}
+
+impl<C> frame_system::offchain::CreateBare<C> for Runtime
+where
+    RuntimeCall: From<C>,
+{
+    fn create_bare(call: RuntimeCall) -> UncheckedExtrinsic {
+        UncheckedExtrinsic::new_bare(call)
+    }
+}

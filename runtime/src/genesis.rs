@@ -1,0 +1,96 @@
+//! Who is there when a chain begins: the presets `dev` and `local`.
+//!
+//! Both are for one machine. Their keys come from public seeds, so whoever reads this holds them.
+
+use alloc::{format, vec::Vec};
+use epione_primitives::{AccountId, HospitalId, hospital::Founder};
+use frame_support::build_struct_json_patch;
+use serde_json::Value;
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_consensus_grandpa::AuthorityId as GrandpaId;
+use sp_core::{crypto::get_public_from_string_or_panic, ed25519, sr25519};
+use sp_genesis_builder::PresetId;
+
+use crate::{RuntimeGenesisConfig, SessionKeys};
+
+/// Preset of one hospital.
+pub const DEV: &str = "dev";
+/// Preset of four hospitals.
+pub const LOCAL: &str = "local";
+
+/// A founder of the presets.
+struct Development {
+    /// Name and seed, as in `//Alice`.
+    seed: &'static str,
+    /// Public sealing key as `epione-envelope` derives it from the seed, in hexadecimal.
+    sealing_key: &'static str,
+}
+
+const DEVELOPMENT: [Development; 4] = [
+    Development { seed: "Alice", sealing_key: include_str!("dev-sealing-keys/alice.hex") },
+    Development { seed: "Bob", sealing_key: include_str!("dev-sealing-keys/bob.hex") },
+    Development { seed: "Charlie", sealing_key: include_str!("dev-sealing-keys/charlie.hex") },
+    Development { seed: "Dave", sealing_key: include_str!("dev-sealing-keys/dave.hex") },
+];
+
+/// Port of the first founder's worker; each further founder's is one higher.
+const FIRST_WORKER_PORT: usize = 9_800;
+
+/// The JSON of a preset, if there is one of this name.
+pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
+    let founders = match id.as_ref() {
+        DEV => &DEVELOPMENT[..1],
+        LOCAL => &DEVELOPMENT[..],
+        _ => return None,
+    };
+    serde_json::to_vec(&genesis(founders)).ok()
+}
+
+/// The names of the presets.
+pub fn names() -> Vec<PresetId> {
+    [DEV, LOCAL].into_iter().map(PresetId::from).collect()
+}
+
+fn genesis(development: &[Development]) -> Value {
+    let founders: Vec<_> =
+        development.iter().enumerate().map(|(index, founder)| founder.founder(index)).collect();
+    let keys: Vec<_> = (0_u16..)
+        .zip(development)
+        .map(|(id, founder)| (founder.governance(), HospitalId(id), founder.session_keys()))
+        .collect();
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        hospitals: pallet_hospitals::GenesisConfig { founders },
+        session: pallet_session::GenesisConfig { keys },
+    })
+}
+
+impl Development {
+    fn governance(&self) -> AccountId {
+        get_public_from_string_or_panic::<sr25519::Public>(self.seed).into()
+    }
+
+    fn agent(&self) -> AccountId {
+        let path = format!("{}//agent", self.seed);
+        get_public_from_string_or_panic::<sr25519::Public>(&path).into()
+    }
+
+    fn session_keys(&self) -> SessionKeys {
+        SessionKeys {
+            aura: get_public_from_string_or_panic::<AuraId>(self.seed),
+            grandpa: get_public_from_string_or_panic::<GrandpaId>(self.seed),
+        }
+    }
+
+    fn founder(&self, index: usize) -> Founder {
+        let tls = format!("{}//tls", self.seed);
+        Founder {
+            name: self.seed.into(),
+            governance: self.governance(),
+            agent: self.agent(),
+            worker_url: format!("http://127.0.0.1:{}", FIRST_WORKER_PORT + index).into_bytes(),
+            sealing_key: hex::decode(self.sealing_key.trim())
+                .expect("the committed file holds hexadecimal digits; a test reads all of them"),
+            tls_key: get_public_from_string_or_panic::<ed25519::Public>(&tls).0,
+        }
+    }
+}

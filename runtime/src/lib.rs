@@ -1,0 +1,167 @@
+//! The chain's rules: Epione's six pallets and the SDK's, composed.
+//!
+//! Composition only. What a hospital, a ballot or a record is, the pallets say; who may call what,
+//! [`caller`] says; who is there when the chain begins, [`genesis`] says.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+// The outermost type of a runtime call with its extension nests deeper than the default allows.
+#![recursion_limit = "256"]
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
+include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
+
+pub mod apis;
+mod bodies;
+pub mod caller;
+pub mod configs;
+pub mod council_root;
+pub mod genesis;
+
+pub use apis::RuntimeApi;
+pub use bodies::ExtrinsicTail;
+pub use epione_primitives::{AccountId, BlockNumber, Hash, HospitalId, Moment, Nonce, Signature};
+
+use alloc::vec::Vec;
+use sp_runtime::{MultiAddress, generic, impl_opaque_keys, traits::BlakeTwo256};
+use sp_version::RuntimeVersion;
+
+use apis::RUNTIME_API_VERSIONS;
+
+pub type Address = MultiAddress<AccountId, ()>;
+pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
+pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+/// The block as nodes handle it: they need not read its extrinsics, and give them out in hexadecimal.
+pub type OpaqueBlock = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
+pub type BlockId = generic::BlockId<Block>;
+
+/// What a transaction carries beside its call. [`caller::CheckCaller`] comes first, so that an
+/// account that the chain does not know hears that, and not that it cannot pay.
+pub type TxExtension = (
+    caller::CheckCaller,
+    frame_system::CheckNonZeroSender<Runtime>,
+    frame_system::CheckSpecVersion<Runtime>,
+    frame_system::CheckTxVersion<Runtime>,
+    frame_system::CheckGenesis<Runtime>,
+    frame_system::CheckEra<Runtime>,
+    frame_system::CheckNonce<Runtime>,
+    frame_system::CheckWeight<Runtime>,
+    frame_system::WeightReclaim<Runtime>,
+);
+pub type UncheckedExtrinsic =
+    generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
+pub type SignedPayload = generic::SignedPayload<RuntimeCall, TxExtension>;
+
+pub type Executive = frame_executive::Executive<
+    Runtime,
+    Block,
+    frame_system::ChainContext<Runtime>,
+    Runtime,
+    AllPalletsWithSystem,
+>;
+
+impl_opaque_keys! {
+    pub struct SessionKeys {
+        pub aura: Aura,
+        pub grandpa: Grandpa,
+    }
+}
+
+/// Names this runtime to nodes and signers. Raise `spec_version` with every change that goes on
+/// chain, `transaction_version` when calls or extensions change their encoding.
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+    spec_name: alloc::borrow::Cow::Borrowed("epione"),
+    impl_name: alloc::borrow::Cow::Borrowed("epione"),
+    authoring_version: 1,
+    spec_version: 1,
+    impl_version: 1,
+    apis: RUNTIME_API_VERSIONS,
+    transaction_version: 1,
+    system_version: 1,
+};
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Runtime;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+
+    #[runtime::pallet_index(1)]
+    pub type Timestamp = pallet_timestamp;
+
+    #[runtime::pallet_index(2)]
+    pub type Aura = pallet_aura;
+
+    #[runtime::pallet_index(3)]
+    pub type Authorship = pallet_authorship;
+
+    #[runtime::pallet_index(4)]
+    pub type Offences = pallet_offences;
+
+    #[runtime::pallet_index(5)]
+    pub type Historical = pallet_session::historical;
+
+    #[runtime::pallet_index(6)]
+    pub type Hospitals = pallet_hospitals;
+
+    #[runtime::pallet_index(7)]
+    pub type Session = pallet_session;
+
+    #[runtime::pallet_index(8)]
+    pub type Grandpa = pallet_grandpa;
+
+    #[runtime::pallet_index(9)]
+    pub type Council = pallet_collective<Instance1>;
+
+    #[runtime::pallet_index(10)]
+    pub type Profiles = pallet_profiles;
+
+    #[runtime::pallet_index(11)]
+    pub type RolePolicies = pallet_role_policies;
+
+    #[runtime::pallet_index(12)]
+    pub type LiteBlocks = pallet_lite_blocks;
+
+    #[runtime::pallet_index(13)]
+    pub type Approvals = pallet_approvals;
+
+    #[runtime::pallet_index(14)]
+    pub type IndexLinks = pallet_index_links;
+
+    #[runtime::pallet_index(15)]
+    pub type Utility = pallet_utility;
+
+    #[runtime::pallet_index(16)]
+    pub type CouncilRoot = council_root;
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benches {
+    frame_benchmarking::define_benchmarks!(
+        [frame_system, SystemBench::<Runtime>]
+        [pallet_timestamp, Timestamp]
+        [pallet_collective, Council]
+        [pallet_utility, Utility]
+        [pallet_hospitals, Hospitals]
+        [pallet_profiles, Profiles]
+        [pallet_role_policies, RolePolicies]
+        [pallet_lite_blocks, LiteBlocks]
+        [pallet_approvals, Approvals]
+    );
+}

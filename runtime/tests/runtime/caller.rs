@@ -1,0 +1,140 @@
+//! Who may put which call into a block.
+
+use epione_primitives::{
+    AnnouncementId,
+    access::RelationshipKind,
+    profile::Role,
+    refusal::{Refusal, Refusal::*},
+};
+use epione_runtime::{Hospitals, Runtime, RuntimeCall, RuntimeOrigin};
+use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
+
+use crate::chain::{A, B, PATIENT, announcement, apply, local, register, user_seed};
+
+fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
+    match apply(seed, call) {
+        Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) => {
+            Some(Refusal::from_code(code).unwrap())
+        }
+        Err(other) => panic!("refused for another reason: {other:?}"),
+        Ok(_) => None,
+    }
+}
+
+fn approve() -> RuntimeCall {
+    pallet_approvals::Call::approve { subject: AnnouncementId(9) }.into()
+}
+
+fn relate() -> RuntimeCall {
+    pallet_role_policies::Call::relate {
+        patient: PATIENT,
+        professional: PATIENT,
+        hospital: A,
+        kind: RelationshipKind::Treating,
+        expires: None,
+    }
+    .into()
+}
+
+fn set_policies() -> RuntimeCall {
+    pallet_role_policies::Call::set_policies { policies: Default::default() }.into()
+}
+
+fn rotate_keys() -> RuntimeCall {
+    pallet_profiles::Call::rotate_keys { account: None, sealing_key_hash: Some(Default::default()) }
+        .into()
+}
+
+fn announce() -> RuntimeCall {
+    announcement(A, &[PATIENT], 1).into()
+}
+
+fn set_code() -> RuntimeCall {
+    frame_system::Call::set_code { code: vec![0] }.into()
+}
+
+fn batch(calls: Vec<RuntimeCall>) -> RuntimeCall {
+    pallet_utility::Call::batch { calls }.into()
+}
+
+fn suspend_itself() -> RuntimeCall {
+    pallet_hospitals::Call::suspend { hospital: A }.into()
+}
+
+#[test]
+fn an_unknown_account_is_told_so() {
+    local(|_| {
+        assert_eq!(refused("Eve", relate()), Some(UnknownAccount));
+        assert_eq!(refused("Alice//stash", approve()), Some(UnknownAccount));
+    });
+}
+
+#[test]
+fn an_agent_makes_the_workers_calls_only() {
+    local(|_| {
+        for call in [approve(), relate(), announce(), batch(vec![approve(), relate()])] {
+            assert_eq!(refused("Alice//agent", call), None);
+        }
+        for call in [set_policies(), rotate_keys(), suspend_itself(), set_code()] {
+            assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
+        }
+    });
+}
+
+#[test]
+fn a_governance_account_makes_the_hospitals_calls_only() {
+    local(|_| {
+        let propose = pallet_collective::Call::propose {
+            threshold: 3,
+            proposal: Box::new(suspend_itself()),
+            length_bound: 100,
+        };
+        assert_eq!(refused("Alice", RuntimeCall::Council(propose)), None);
+        assert_eq!(refused("Alice", set_policies()), None);
+        let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
+        assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
+        for call in [approve(), relate(), announce(), rotate_keys(), suspend_itself(), set_code()] {
+            assert_eq!(refused("Alice", call), Some(CallNotForRole));
+        }
+    });
+}
+
+#[test]
+fn a_user_makes_their_own_calls_only() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        assert_eq!(refused(&patient, relate()), None);
+        assert_eq!(refused(&patient, rotate_keys()), None);
+        for call in [approve(), announce(), set_policies(), suspend_itself(), set_code()] {
+            assert_eq!(refused(&patient, call), Some(CallNotForRole));
+        }
+    });
+}
+
+#[test]
+fn a_suspended_hospitals_accounts_are_turned_away() {
+    local(|_| {
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        Hospitals::suspend(council, B).unwrap();
+        assert_eq!(refused("Bob", set_policies()), Some(HospitalNotActive));
+        assert_eq!(refused("Bob//agent", approve()), Some(HospitalNotActive));
+        assert_eq!(refused("Charlie//agent", approve()), None);
+    });
+}
+
+#[test]
+fn a_batch_holds_the_roles_calls_without_bodies() {
+    local(|_| {
+        for call in [announce(), batch(vec![approve()]), set_policies()] {
+            assert_eq!(
+                refused("Alice//agent", batch(vec![approve(), call])),
+                Some(CallNotForBatch)
+            );
+        }
+        let update = pallet_profiles::Call::<Runtime>::update { user: PATIENT, body: vec![1] };
+        assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
+        let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
+        assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
+    });
+}

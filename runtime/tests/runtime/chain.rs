@@ -1,0 +1,186 @@
+//! A chain of four hospitals in memory.
+
+use codec::Encode;
+use epione_primitives::{
+    AccountId, Hash, HospitalId, UserId,
+    block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    limits::SLOT_MILLIS,
+    profile::Role,
+};
+use epione_runtime::{
+    Executive, Header, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature, SignedPayload,
+    System, TxExtension, UncheckedExtrinsic, caller::CheckCaller, genesis,
+};
+use serde_json::Value;
+use sp_core::{Pair, sr25519};
+use sp_keystore::{KeystoreExt, testing::MemoryKeystore};
+use sp_runtime::{
+    ApplyExtrinsicResult, BuildStorage, Digest, DigestItem, MultiSignature,
+    generic::Era,
+    traits::{Hash as _, Header as _, IdentifyAccount, Verify},
+};
+
+pub const A: HospitalId = HospitalId(0);
+pub const B: HospitalId = HospitalId(1);
+pub const PATIENT: UserId = UserId([7; 32]);
+
+/// A chain in the middle of a block: what runs in it sees the state, and its transactions go into
+/// the block.
+pub struct Chain {
+    parent: Hash,
+    slot: u64,
+}
+
+/// Runs a test on the preset `local`, in its first block.
+pub fn local(test: impl FnOnce(&mut Chain)) {
+    let mut state =
+        sp_io::TestExternalities::new(configuration(genesis::LOCAL).build_storage().unwrap());
+    state.register_extension(KeystoreExt::new(MemoryKeystore::new()));
+    state.execute_with(|| {
+        let mut chain = Chain { parent: System::block_hash(0), slot: 1_000 };
+        chain.begin();
+        test(&mut chain);
+        chain.end();
+    });
+}
+
+pub fn configuration(preset: &str) -> RuntimeGenesisConfig {
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    let patch = genesis::preset(&preset.into()).unwrap();
+    merge(&mut config, serde_json::from_slice(&patch).unwrap());
+    serde_json::from_value(config).unwrap()
+}
+
+fn merge(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+impl Chain {
+    fn begin(&mut self) {
+        self.slot += 1;
+        let slot = DigestItem::PreRuntime(sp_consensus_aura::AURA_ENGINE_ID, self.slot.encode());
+        let header = Header::new(
+            System::block_number() + 1,
+            Hash::zero(),
+            Hash::zero(),
+            self.parent,
+            Digest { logs: vec![slot] },
+        );
+        Executive::initialize_block(&header);
+        let now = pallet_timestamp::Call::set { now: self.slot * SLOT_MILLIS };
+        Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(RuntimeCall::Timestamp(now)))
+            .unwrap()
+            .unwrap();
+    }
+
+    fn end(&mut self) -> Header {
+        let header = Executive::finalize_block();
+        self.parent = header.hash();
+        header
+    }
+
+    /// Ends the block and begins the next; returns the header of the one that ended.
+    pub fn next_block(&mut self) -> Header {
+        let header = self.end();
+        self.begin();
+        header
+    }
+
+    /// Makes blocks until the block in progress has this number.
+    pub fn reach(&mut self, block: u32) {
+        while System::block_number() < block {
+            self.next_block();
+        }
+    }
+}
+
+/// The key of a development seed, as in `//Alice//agent`.
+pub fn key(seed: &str) -> sr25519::Pair {
+    sr25519::Pair::from_string(&format!("//{seed}"), None).unwrap()
+}
+
+pub fn account(pair: &sr25519::Pair) -> AccountId {
+    <Signature as Verify>::Signer::from(pair.public()).into_account()
+}
+
+/// Signs a call with the account's next nonce.
+pub fn signed(pair: &sr25519::Pair, call: impl Into<RuntimeCall>) -> UncheckedExtrinsic {
+    let extension: TxExtension = (
+        CheckCaller,
+        frame_system::CheckNonZeroSender::new(),
+        frame_system::CheckSpecVersion::new(),
+        frame_system::CheckTxVersion::new(),
+        frame_system::CheckGenesis::new(),
+        frame_system::CheckEra::from(Era::Immortal),
+        frame_system::CheckNonce::from(System::account_nonce(account(pair))),
+        frame_system::CheckWeight::new(),
+        frame_system::WeightReclaim::new(),
+    );
+    let payload = SignedPayload::new(call.into(), extension.clone()).unwrap();
+    let signature = payload.using_encoded(|bytes| pair.sign(bytes));
+    UncheckedExtrinsic::new_signed(
+        payload.deconstruct().0,
+        account(pair).into(),
+        MultiSignature::Sr25519(signature),
+        extension,
+    )
+}
+
+/// Puts a signed call into the block in progress.
+pub fn apply(seed: &str, call: impl Into<RuntimeCall>) -> ApplyExtrinsicResult {
+    Executive::apply_extrinsic(signed(&key(seed), call))
+}
+
+/// Registers a user whose account has the user's number as its seed.
+pub fn register(agent: &str, user: UserId, role: Role) {
+    let call = pallet_profiles::Call::<Runtime>::register {
+        user,
+        role,
+        account: account(&key(&user_seed(user))),
+        sealing_key_hash: Hash::repeat_byte(1),
+        consent: None,
+        body: b"sealed profile of ".iter().copied().chain(user.0).collect(),
+    };
+    apply(agent, call).unwrap().unwrap();
+}
+
+pub fn user_seed(user: UserId) -> String {
+    format!("user-{}", user.0[0])
+}
+
+/// An announcement of one record for each of the patients, whose bytes are all `byte`.
+pub fn announcement(
+    announcer: HospitalId,
+    patients: &[UserId],
+    byte: u8,
+) -> pallet_lite_blocks::Call<Runtime> {
+    const LENGTH: u32 = 100;
+    let entries: Vec<_> = (0..)
+        .zip(patients)
+        .map(|(index, &patient)| AnnouncedEntry {
+            patient,
+            text: Range { offset: index * LENGTH, length: LENGTH },
+            media: Range::default(),
+        })
+        .collect();
+    pallet_lite_blocks::Call::announce {
+        header: AnnouncedHeader {
+            announcer,
+            segments: Segments { root: segments_root(&[]), count: 0, bytes: 0 },
+        },
+        body: vec![byte; entries.len() * LENGTH as usize],
+        entries: AnnouncedEntries::try_from(entries).unwrap(),
+    }
+}
+
+/// The hash under which nodes keep a body.
+pub fn body_hash(body: &[u8]) -> Hash {
+    sp_runtime::traits::BlakeTwo256::hash(body)
+}

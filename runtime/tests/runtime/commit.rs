@@ -1,0 +1,90 @@
+//! Announced, approved by two others, committed, linked: four pallets at work together.
+
+use epione_primitives::{
+    AnnouncementId, RecordPointer,
+    api::runtime_decl_for_approvals_api::ApprovalsApi,
+    api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
+    approval::BallotOutcome,
+    block::{Stage, cloud_hash},
+    profile::Role,
+};
+use epione_runtime::{Runtime, RuntimeEvent, System};
+
+use crate::chain::{A, PATIENT, announcement, apply, body_hash, local, register};
+
+fn approve(agent: &str, id: u64) {
+    let call = pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(id) };
+    apply(agent, call).unwrap().unwrap();
+}
+
+#[test]
+fn two_approvals_of_three_others_commit_and_link() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        assert_eq!(Runtime::open_announcements(), [AnnouncementId(0)]);
+
+        chain.next_block();
+        approve("Bob//agent", 0);
+        assert_eq!(Runtime::height(), 0);
+        approve("Charlie//agent", 0);
+
+        let (header, hashes) = Runtime::header(1).unwrap();
+        let entries = Runtime::entries(1);
+        assert_eq!(hashes.lite, header.lite_hash(&entries));
+        assert_eq!(hashes.cloud, cloud_hash(hashes.lite, header.segments.root));
+        assert_eq!(header.body_hash, body_hash(&[1; 100]));
+        assert_eq!(
+            Runtime::announcement(AnnouncementId(0)).unwrap().0.stage,
+            Stage::Committed { height: 1 }
+        );
+        assert_eq!(
+            Runtime::ballot(AnnouncementId(0)).unwrap().outcome,
+            Some(BallotOutcome::Approved)
+        );
+        System::assert_has_event(RuntimeEvent::LiteBlocks(pallet_lite_blocks::Event::Committed {
+            id: AnnouncementId(0),
+            height: 1,
+            lite_hash: hashes.lite,
+            cloud_hash: hashes.cloud,
+        }));
+        let pointer = RecordPointer { height: 1, index: 0 };
+        assert_eq!(Runtime::record(pointer).unwrap(), (entries[0].clone(), header.body_hash));
+    });
+}
+
+#[test]
+fn a_second_block_links_back_to_the_first() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        for byte in 0..2 {
+            apply("Alice//agent", announcement(A, &[PATIENT, PATIENT], byte)).unwrap().unwrap();
+            chain.next_block();
+            approve("Bob//agent", byte.into());
+            approve("Dave//agent", byte.into());
+        }
+        let at = |height, index| RecordPointer { height, index };
+        let pointers: Vec<_> =
+            Runtime::history(PATIENT, None, 64).into_iter().map(|(pointer, ..)| pointer).collect();
+        assert_eq!(pointers, [at(2, 1), at(2, 0), at(1, 1), at(1, 0)]);
+        assert_eq!(Runtime::entries(2)[0].previous, Some(at(1, 1)));
+        assert_eq!(Runtime::header(2).unwrap().0.previous_lite, Runtime::header(1).unwrap().1.lite);
+    });
+}
+
+#[test]
+fn two_rejections_of_three_others_reject() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        for agent in ["Bob//agent", "Charlie//agent"] {
+            let call = pallet_approvals::Call::<Runtime>::reject {
+                subject: AnnouncementId(0),
+                reason: epione_primitives::approval::RejectReason::SegmentMissing,
+            };
+            apply(agent, call).unwrap().unwrap();
+        }
+        assert_eq!(Runtime::announcement(AnnouncementId(0)).unwrap().0.stage, Stage::Rejected);
+        assert_eq!(Runtime::height(), 0);
+    });
+}

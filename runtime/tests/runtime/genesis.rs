@@ -1,0 +1,71 @@
+//! The presets.
+
+use epione_primitives::{hospital::Duty, limits::MAX_SEALING_KEY_BYTES};
+use epione_runtime::{Hospitals, Runtime, genesis};
+use sp_genesis_builder::runtime_decl_for_genesis_builder::GenesisBuilder;
+use sp_runtime::BuildStorage;
+
+use crate::chain::{account, configuration, key, local};
+
+/// Bytes of a sealing key: the suite's number and an X-Wing key.
+const SEALING_KEY_BYTES: usize = 1 + 1_216;
+
+#[test]
+fn local_has_four_hospitals_with_their_accounts_and_keys() {
+    local(|_| {
+        let hospitals = Hospitals::hospitals();
+        assert_eq!(hospitals.len(), 4);
+        for ((id, hospital), name) in hospitals.into_iter().zip(["Alice", "Bob", "Charlie", "Dave"])
+        {
+            assert_eq!(hospital.name.to_vec(), name.as_bytes());
+            assert_eq!(hospital.sealing_key.len(), SEALING_KEY_BYTES);
+            assert_eq!(
+                hospital.worker_url.to_vec(),
+                format!("http://127.0.0.1:{}", 9_800 + id.0).into_bytes()
+            );
+            let agent = account(&key(&format!("{name}//agent")));
+            assert_eq!(Hospitals::hospital_of(account(&key(name))), Some((id, Duty::Governance)));
+            assert_eq!(Hospitals::hospital_of(agent), Some((id, Duty::Agent)));
+            assert!(pallet_session::NextKeys::<Runtime>::contains_key(id));
+        }
+        assert!(SEALING_KEY_BYTES <= MAX_SEALING_KEY_BYTES as usize);
+        assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), 4);
+    });
+}
+
+#[test]
+fn dev_has_one_hospital() {
+    let storage = configuration(genesis::DEV).build_storage().unwrap();
+    sp_io::TestExternalities::new(storage).execute_with(|| {
+        assert_eq!(Hospitals::hospitals().len(), 1);
+        assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), 1);
+    });
+}
+
+#[test]
+fn the_runtime_offers_its_presets_by_name() {
+    assert_eq!(Runtime::preset_names(), [genesis::DEV, genesis::LOCAL]);
+    assert!(Runtime::get_preset(&Some(genesis::LOCAL.into())).is_some());
+    assert!(Runtime::get_preset(&None).is_some());
+    assert!(Runtime::get_preset(&Some("other".into())).is_none());
+}
+
+/// The files hold what `epione-envelope` derives: paste what this test asks for.
+#[test]
+fn the_presets_sealing_keys_are_the_development_actors_own() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dev-sealing-keys");
+    let wrong: Vec<_> = ["Alice", "Bob", "Charlie", "Dave"]
+        .into_iter()
+        .filter_map(|name| {
+            let file = format!("{}.hex", name.to_lowercase());
+            let key = epione_envelope::development::sealing_key(&format!("//{name}"));
+            let expected = hex::encode(key.public().as_bytes()) + "\n";
+            let held = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+            (held != expected).then_some((file, expected))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "these files of src/dev-sealing-keys have other contents: {wrong:#?}"
+    );
+}

@@ -1,0 +1,1 @@
+//! Tests of whole networks under zombienet; see `tests/`.
