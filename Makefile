@@ -25,7 +25,7 @@ build: setup ## Builds node, worker and client.
 
 demo: build ## Four hospitals, two visits, and what can go wrong: about a minute once built.
 	@scripts/fetch-samples target/samples
-	@$(RELEASE)/epione-demo --samples target/samples --dir target/demo
+	@$(RELEASE)/epione-demo --samples target/samples --out target/demo
 
 test: setup test-rust test-chain-specs test-benchmarks test-polkadot-js ## Every test.
 	@echo "All tests passed."

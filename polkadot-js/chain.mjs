@@ -33,7 +33,7 @@ export const rpc = {
         { name: 'before', type: 'Option<Json>' },
         { name: 'limit', type: 'u32' },
       ],
-      type: 'Json',
+      type: 'Vec<Json>',
     },
   },
   bitswap: {

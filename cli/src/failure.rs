@@ -1,6 +1,10 @@
 //! What a command tells its user when it fails: what happened, and what to do.
 
-use std::{fmt, io, path::Path};
+use std::{
+    fmt, io,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use epione_client::{
     api::Problem,
@@ -11,7 +15,10 @@ use epione_client::{
     worker::WorkerError,
 };
 use epione_envelope::keystore::KeystoreError;
-use epione_primitives::access::{Condition, Denial};
+use epione_primitives::{
+    Moment,
+    access::{Condition, Denial},
+};
 use serde::Serialize;
 
 use crate::devnet::DevnetError;
@@ -123,6 +130,17 @@ pub fn word(value: &impl Serialize) -> String {
         Err(error) => error.to_string(),
     }
 }
+
+/// A moment of the chain in UTC, as RFC 3339 writes it.
+pub fn moment(at: Moment) -> String {
+    match UNIX_EPOCH.checked_add(Duration::from_millis(at)) {
+        Some(time) if at < END_OF_CALENDAR => humantime::format_rfc3339_seconds(time).to_string(),
+        _ => format!("{at} ms after 1970"),
+    }
+}
+
+/// The year 10000, which RFC 3339 cannot write, in milliseconds after 1970.
+const END_OF_CALENDAR: Moment = 253_402_300_800_000;
 
 impl From<DevnetError> for Failure {
     fn from(error: DevnetError) -> Self {

@@ -45,7 +45,7 @@ fn a_visit_comes_back_byte_for_byte_and_its_block_verifies() {
     let network = Network::of(1);
     let (patient, doctor) = patient_and_doctor(&network);
     let text = r#"{"resourceType":"Condition","code":{"text":"größer"}}"#;
-    let media: Vec<u8> = (0..3_000_000_u32).map(|n| (n * n >> 7) as u8).collect();
+    let media: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
     let text_path = network.write("condition.json", text);
     let media_path = network.write("video.mp4", &media);
     let text_argument = format!("diagnosis={}", text_path.display());

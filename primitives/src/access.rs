@@ -14,8 +14,18 @@ use crate::{
 
 /// What relates a professional to a patient.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum RelationshipKind {
@@ -27,8 +37,17 @@ pub enum RelationshipKind {
 
 /// A relationship as it stands at one hospital. Never deleted: closed.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct Relationship {
     pub kind: RelationshipKind,
@@ -52,8 +71,18 @@ impl Relationship {
 
 /// What somebody wants to do.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -67,8 +96,18 @@ pub enum Action {
 
 /// How far a section of a record may travel.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum SectionClass {
@@ -80,8 +119,18 @@ pub enum SectionClass {
 
 /// Why somebody wants to read.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
@@ -94,8 +143,17 @@ pub enum Purpose {
 
 /// Something that must hold for a policy to allow.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
@@ -117,11 +175,21 @@ pub enum Condition {
 
 /// A permission: roles, actions, and the conditions that must all hold.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct Policy {
     /// UTF-8; what `explain` prints.
+    #[serde(with = "crate::text")]
     pub name: BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>,
     pub roles: BoundedVec<Role, ConstU32<MAX_POLICY_LIST>>,
     pub actions: BoundedVec<Action, ConstU32<MAX_POLICY_LIST>>,
@@ -135,8 +203,17 @@ pub type Policies = BoundedVec<Policy, ConstU32<MAX_POLICIES>>;
 
 /// A version of a hospital's policies.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct PolicySet {
     pub since: Moment,
@@ -145,7 +222,15 @@ pub struct PolicySet {
 
 /// May this user do this, to this patient's records at this hospital?
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, Serialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
     Deserialize,
 )]
 pub struct AccessRequest {
@@ -160,7 +245,15 @@ pub struct AccessRequest {
 
 /// The answer to an [`AccessRequest`].
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, Serialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
     Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
@@ -169,6 +262,7 @@ pub enum Decision {
         /// Version of the hospital's policy set; 0 is the default set.
         version: u32,
         /// Name of the policy that allowed.
+        #[serde(with = "crate::text")]
         policy: Vec<u8>,
     },
     Deny(Denial),
@@ -182,7 +276,15 @@ impl Decision {
 
 /// Why nothing allowed.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, Serialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
     Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
@@ -191,17 +293,29 @@ pub enum Denial {
     UnknownRequester,
     UnknownPatient,
     /// No policy binds this role for this action.
-    NoPolicy { role: Role, action: Action },
+    NoPolicy {
+        role: Role,
+        action: Action,
+    },
     /// Each policy that might have allowed, with the conditions that failed.
     Failed(Vec<FailedPolicy>),
 }
 
 /// A policy that might have allowed, and what it lacked.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, Serialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
     Deserialize,
 )]
 pub struct FailedPolicy {
+    #[serde(with = "crate::text")]
     pub policy: Vec<u8>,
     pub conditions: Vec<Condition>,
 }

@@ -13,8 +13,18 @@ use crate::{
 
 /// Whether a hospital takes part.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum HospitalStatus {
@@ -28,8 +38,18 @@ pub enum HospitalStatus {
 
 /// What an account of a hospital is for.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Duty {
@@ -41,15 +61,26 @@ pub enum Duty {
 
 /// A member of the chain: one validator, one worker.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct Hospital {
     /// UTF-8.
+    #[serde(with = "crate::text")]
     pub name: BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>,
     pub governance: AccountId,
     pub agent: AccountId,
     /// Where clients and other workers reach this hospital's worker.
+    #[serde(with = "crate::text")]
     pub worker_url: BoundedVec<u8, ConstU32<MAX_URL_BYTES>>,
     /// Public key to which others seal for this hospital: a suite byte, then the key (`envelope`).
     pub sealing_key: BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>,
@@ -64,30 +95,16 @@ pub struct Hospital {
 #[serde(rename_all = "camelCase")]
 pub struct Founder {
     /// UTF-8, at most [`MAX_NAME_BYTES`].
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub name: Vec<u8>,
     pub governance: AccountId,
     pub agent: AccountId,
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub worker_url: Vec<u8>,
     #[serde(with = "sp_core::bytes")]
     pub sealing_key: Vec<u8>,
     #[serde(with = "key")]
     pub tls_key: [u8; 32],
-}
-
-/// Bytes of UTF-8 as JSON text.
-mod text {
-    use alloc::{string::String, vec::Vec};
-    use serde::{Deserialize, Deserializer, Serializer, ser::Error};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(core::str::from_utf8(bytes).map_err(S::Error::custom)?)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        String::deserialize(deserializer).map(String::into_bytes)
-    }
 }
 
 /// 32 bytes as hexadecimal JSON text.

@@ -20,6 +20,7 @@ pub mod profile;
 pub mod refusal;
 #[cfg(feature = "std")]
 pub mod rpc;
+mod text;
 
 pub use ids::{AnnouncementId, HospitalId, RecordId, RecordPointer, UserId};
 

@@ -59,11 +59,14 @@ async fn four_validators_finalise_what_each_of_them_authors() -> anyhow::Result<
         times.push(chain.time(block.hash).await?);
     }
     ensure!(times.is_sorted(), "time goes back: {times:?}");
-    let hashes = futures::future::try_join_all((0..4).map(|index| {
-        let hospitals = &hospitals;
-        async move { hospitals.chain(index).await?.block_hash(from).await.map_err(anyhow::Error::from) }
-    }))
-    .await?;
+    let hashes =
+        futures::future::try_join_all((0..4).map(|index| {
+            let hospitals = &hospitals;
+            async move {
+                hospitals.chain(index).await?.block_hash(from).await.map_err(anyhow::Error::from)
+            }
+        }))
+        .await?;
     ensure!(hashes.iter().all(|hash| hash.is_some() && *hash == hashes[0]), "{hashes:?}");
     Ok(())
 }

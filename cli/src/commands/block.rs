@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, word},
+    failure::{Failure, moment, word},
     identity::{self, KeySource},
     progress, show,
 };
@@ -60,8 +60,10 @@ impl fmt::Display for Block {
         let header = &self.header;
         writeln!(
             f,
-            "block {} of hospital {}, at {} ms",
-            header.height, header.announcer, header.time
+            "block {} of hospital {}, at {}",
+            header.height,
+            header.announcer,
+            moment(header.time)
         )?;
         writeln!(f, "lite hash       {:?}", self.hashes.lite)?;
         writeln!(f, "cloud hash      {:?}", self.hashes.cloud)?;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, word},
+    failure::{Failure, moment, word},
     identity::{self, KeySource},
     progress,
 };
@@ -93,7 +93,7 @@ impl fmt::Display for Changed {
             self.patient,
             self.hospital
         )?;
-        self.expires.map_or(Ok(()), |expires| write!(f, ", until {expires} ms"))
+        self.expires.map_or(Ok(()), |expires| write!(f, ", until {}", moment(expires)))
     }
 }
 

@@ -88,9 +88,12 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, Api
         let mut last = state.shared.readiness.0.lock().await;
         let report = match &*last {
             Some((at, report)) if at.elapsed() < FRESH => report.clone(),
-            _ => examine(&state).await,
+            _ => {
+                let report = examine(&state).await;
+                *last = Some((Instant::now(), report.clone()));
+                report
+            }
         };
-        *last = Some((Instant::now(), report.clone()));
         let status =
             if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Ok((status, Json(report)).into_response())

@@ -26,7 +26,8 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(program(self.program))
             .args(&self.arguments)
-            .env("RUST_LOG", "info,epione_worker=debug")
+            .env("RUST_LOG", "info,epione_worker=debug,epione_worker::api=info")
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

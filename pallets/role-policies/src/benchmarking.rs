@@ -67,7 +67,10 @@ mod benchmarks {
             Some(EXPIRES),
         );
 
-        assert_eq!(Relationships::<T>::get((PATIENT, DOCTOR, hospital)).len() as u32, MAX_RELATIONSHIPS);
+        assert_eq!(
+            Relationships::<T>::get((PATIENT, DOCTOR, hospital)).len() as u32,
+            MAX_RELATIONSHIPS
+        );
     }
 
     #[benchmark]

@@ -25,7 +25,9 @@ use epione_primitives::{
     profile::Role,
 };
 use tempfile::TempDir;
-use zombienet_sdk::{Arg, LocalFileSystem, Network, NetworkConfig, NetworkConfigBuilder, NetworkConfigExt};
+use zombienet_sdk::{
+    Arg, LocalFileSystem, Network, NetworkConfig, NetworkConfigBuilder, NetworkConfigExt,
+};
 
 /// Names for zombienet, from which it derives the validators' keys: those of the `local` preset.
 const NAMES: [&str; 4] = ["alice", "bob", "charlie", "dave"];
@@ -140,8 +142,7 @@ impl Hospitals {
     ) -> anyhow::Result<u32> {
         let chain = self.chain(0).await?;
         let hospital = HospitalId(0);
-        let worker =
-            WorkerClient::for_hospital(&chain, hospital, doctor.account.clone()).await?;
+        let worker = WorkerClient::for_hospital(&chain, hospital, doctor.account.clone()).await?;
         let file = self.folder.path().join("report.bin");
         fs::write(&file, content)?;
         let visit = VisitBuilder::new(chain.genesis_hash(), patient, hospital, doctor.user)
@@ -284,10 +285,8 @@ fn config(node: &Path, spec: &Path, folder: &Path) -> anyhow::Result<NetworkConf
     let node = node.to_str().context("the node's path is not UTF-8")?;
     let base = folder.join("zombienet");
     // Loopback only; zombienet's own default is every address.
-    let arguments: Vec<Arg> = vec![
-        ("--listen-addr", "/ip4/127.0.0.1/tcp/0/ws").into(),
-        "-:--prometheus-external".into(),
-    ];
+    let arguments: Vec<Arg> =
+        vec![("--listen-addr", "/ip4/127.0.0.1/tcp/0/ws").into(), "-:--prometheus-external".into()];
     NetworkConfigBuilder::new()
         .with_relaychain(|chain| {
             let chain = chain
@@ -296,9 +295,9 @@ fn config(node: &Path, spec: &Path, folder: &Path) -> anyhow::Result<NetworkConf
                 .with_chain_spec_path(spec)
                 .with_default_args(arguments)
                 .with_validator(|node| node.with_name(NAMES[0]));
-            NAMES[1..].iter().fold(chain, |chain, name| {
-                chain.with_validator(|node| node.with_name(*name))
-            })
+            NAMES[1..]
+                .iter()
+                .fold(chain, |chain, name| chain.with_validator(|node| node.with_name(*name)))
         })
         .with_global_settings(|settings| settings.with_base_dir(base))
         .build()
@@ -308,7 +307,10 @@ fn config(node: &Path, spec: &Path, folder: &Path) -> anyhow::Result<NetworkConf
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let held: Vec<_> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    Ok(held.iter().map(|socket| socket.local_addr().map(|at| at.port())).collect::<Result<_, _>>()?)
+    Ok(held
+        .iter()
+        .map(|socket| socket.local_addr().map(|at| at.port()))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Tries until it succeeds; the last failure is the error.

@@ -45,10 +45,7 @@ fn a_relationship_of_another_hospital_is_noticed() {
     run(|| {
         let one = BoundedVec::truncate_from(vec![relationship(5, None, None)]);
         Relationships::<Test>::insert((PATIENT, DOCTOR, AWAY), one);
-        assert_err!(
-            RolePolicies::check_state(),
-            "a relationship is stored under another hospital"
-        );
+        assert_err!(RolePolicies::check_state(), "a relationship is stored under another hospital");
         Relationships::<Test>::remove((PATIENT, DOCTOR, AWAY));
     });
 }
