@@ -239,3 +239,24 @@ async fn bind(ledger: &Ledger, identity: Identity) -> anyhow::Result<()> {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use epione_primitives::{Hash, HospitalId};
+
+    #[tokio::test]
+    async fn a_journal_of_another_chain_or_hospital_is_refused_with_what_to_do() {
+        let ledger = Ledger::open(Journal::in_memory().await.unwrap()).await.unwrap();
+        let identity = Identity { genesis: Hash::repeat_byte(1), hospital: HospitalId(2) };
+        bind(&ledger, identity).await.unwrap();
+        bind(&ledger, identity).await.unwrap();
+        for other in [
+            Identity { genesis: Hash::repeat_byte(9), ..identity },
+            Identity { hospital: HospitalId(3), ..identity },
+        ] {
+            let refused = bind(&ledger, other).await.unwrap_err().to_string();
+            assert!(refused.contains("data_dir"), "{refused}");
+        }
+    }
+}

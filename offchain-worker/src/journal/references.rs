@@ -1,7 +1,7 @@
 //! Who needs which segment. What nobody needs becomes garbage and is deleted later; so a rejected
 //! block never takes a segment with it that a queued visit or a committed block still names.
 
-use codec::Encode;
+use codec::{DecodeAll, Encode};
 use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -25,6 +25,16 @@ impl Owner {
             Self::Upload(id) => (UPLOAD, id.encode()),
             Self::Visit(id) => (1, id.encode()),
             Self::Announcement(id) => (2, id.encode()),
+        }
+    }
+
+    fn of(kind: u8, mut owner: &[u8]) -> Option<Self> {
+        let owner = &mut owner;
+        match kind {
+            UPLOAD => i64::decode_all(owner).ok().map(Self::Upload),
+            1 => RecordId::decode_all(owner).ok().map(Self::Visit),
+            2 => AnnouncementId::decode_all(owner).ok().map(Self::Announcement),
+            _ => None,
         }
     }
 }
@@ -96,6 +106,17 @@ pub fn find(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option
         )?
         .query_row([hash], segment)
         .optional()
+}
+
+/// Everybody who needs a segment.
+pub fn owners(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<Owner>> {
+    connection
+        .prepare_cached("SELECT kind, owner FROM segment_references WHERE segment = ?1")?
+        .query_map([hash], |row| {
+            let (kind, owner): (u8, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            Owner::of(kind, &owner).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind.into()))
+        })?
+        .collect()
 }
 
 /// Segments that anybody needs, ascending by hash, from after `after` on.

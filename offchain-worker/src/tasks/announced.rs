@@ -1,6 +1,6 @@
 //! A lite block is announced: this hospital verifies what it names, holds its segments, and votes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use epione_client::chain::{Chain, Snapshot, SubmitError, calls::approvals};
 use epione_envelope::{
@@ -112,22 +112,16 @@ async fn authors_signed(
     let then = chain.at(block);
     let genesis = chain.genesis_hash();
     let mut authors: HashMap<UserId, Vec<AccountId>> = HashMap::new();
-    for record in records {
-        let author = record.author();
-        if !authors.contains_key(&author) {
-            let accounts = if may_submit(&then, announcement.announcer, author).await? {
-                chain.accounts_at(author, announcement.announced_at).await?
-            } else {
-                Vec::new()
-            };
-            authors.insert(author, accounts);
-        }
-        let accounts = authors.get(&author).map_or(&[][..], Vec::as_slice);
-        if !accounts.iter().any(|account| record.verify(genesis, account).is_ok()) {
+    for author in records.iter().map(Record::author).collect::<HashSet<_>>() {
+        if !may_submit(&then, announcement.announcer, author).await? {
             return Ok(false);
         }
+        authors.insert(author, chain.accounts_at(author, announcement.announced_at).await?);
     }
-    Ok(true)
+    Ok(records.iter().all(|record| {
+        let accounts = authors.get(&record.author()).map_or(&[][..], Vec::as_slice);
+        accounts.iter().any(|account| record.verify(genesis, account).is_ok())
+    }))
 }
 
 async fn may_submit(
@@ -146,7 +140,8 @@ async fn may_submit(
     Ok(registration.is_some_and(|registration| registration.in_force(moment)))
 }
 
-/// Brings the segments here. Gives up when the deadline is near.
+/// Brings the segments here. Gives up when the deadline is near: who is at it then stops, and who comes
+/// later tries once.
 async fn gather(
     context: &Context,
     id: AnnouncementId,
@@ -157,12 +152,15 @@ async fn gather(
     if context.fetcher.missing(segments).await?.is_empty() {
         return Ok(Verdict::Approve);
     }
-    let limit = last_chance(context.head(), deadline, context.config.transfer.reject_margin_blocks);
+    let margin = context.config.transfer.reject_margin_blocks;
+    let limit = last_chance(context.head(), deadline, margin);
     tokio::select! {
         biased;
         fetched = context.fetcher.fetch(segments, Some(announcer)) => match fetched {
             Ok(()) => Ok(Verdict::Approve),
-            Err(FetchError::Unavailable { .. }) if context.head() >= limit => {
+            Err(FetchError::Unavailable { .. })
+                if context.head() >= deadline.saturating_sub(margin) =>
+            {
                 Ok(Verdict::Reject(RejectReason::SegmentMissing))
             }
             Err(error) => Err(error.into()),
@@ -172,8 +170,8 @@ async fn gather(
     }
 }
 
-/// The chain block at which to give up: a margin before the deadline, or, for who comes late, as late
-/// as a vote may still count.
+/// The chain block at which to stop: a margin before the deadline, or, for who comes later, as late as a
+/// vote may still count.
 fn last_chance(head: BlockNumber, deadline: BlockNumber, margin: BlockNumber) -> BlockNumber {
     let limit = deadline.saturating_sub(margin);
     if head < limit { limit } else { deadline.saturating_sub(LAST_BLOCKS) }

@@ -108,7 +108,7 @@ pub fn assemble(hospital: HospitalId, visits: &[SealedVisit]) -> Result<Packed, 
 /// Keeps visits that others do not approve from going round for ever, and from taking others with
 /// them. After a failure the next blocks are half as large and come later, until the visit to blame is
 /// alone in its block; then it alone is held back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Caution {
     records: Option<usize>,
     failures: u32,
@@ -119,12 +119,6 @@ pub struct Caution {
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
 /// Of a visit that failed alone.
 const HOLD: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(900));
-
-impl Default for Caution {
-    fn default() -> Self {
-        Self { records: None, failures: 0, not_before: 0 }
-    }
-}
 
 impl Caution {
     /// A block of so many records was refused for what is in it.

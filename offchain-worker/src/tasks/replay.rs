@@ -16,7 +16,7 @@ use super::{
     backoff::Backoff,
     committed,
     ledger::{Batch, Progress},
-    undone,
+    undone::{self, Cause},
 };
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
@@ -116,22 +116,40 @@ async fn follow(
     if live.is_some() && live != batch.announcement {
         announce::note(context, batch, id).await?;
     }
-    if let Stage::Committed { height } = announcement.stage {
-        return committed::settle(context, batch, id, height).await;
+    match fate(announcement.stage, batch.sent_until, block) {
+        Fate::Open => Ok(()),
+        Fate::Committed(height) => committed::settle(context, batch, id, height).await,
+        Fate::Undone(cause, reason) => {
+            let reason = match announcement.stage {
+                Stage::Rejected => format!("{reason}{}", votes(snapshot, id).await?),
+                _ => reason.into(),
+            };
+            undone::requeue(context, batch, cause, &reason).await
+        }
     }
-    let Some((cause, reason)) = undone::cause(announcement.stage) else {
-        return Ok(());
-    };
-    // While a transaction of unknown fate may still announce these bytes again, their visits must not
-    // be packed anew: they would be committed twice.
-    if batch.sent_until.is_some_and(|until| block <= until) {
-        return Ok(());
+}
+
+/// What an announcement's stage means for its batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nothing is decided, or it may still change.
+    Open,
+    Committed(u32),
+    Undone(Cause, &'static str),
+}
+
+/// While a transaction of unknown fate may still announce the same bytes again, their visits must not
+/// be packed anew: they would be committed twice.
+fn fate(stage: Stage, sent_until: Option<BlockNumber>, block: BlockNumber) -> Fate {
+    if let Stage::Committed { height } = stage {
+        return Fate::Committed(height);
     }
-    let reason = match announcement.stage {
-        Stage::Rejected => format!("{reason}{}", votes(snapshot, id).await?),
-        _ => reason.into(),
-    };
-    undone::requeue(context, batch, cause, &reason).await
+    match undone::cause(stage) {
+        Some((cause, reason)) if sent_until.is_none_or(|until| until < block) => {
+            Fate::Undone(cause, reason)
+        }
+        _ => Fate::Open,
+    }
 }
 
 /// Who rejected, and why.
@@ -143,4 +161,35 @@ async fn votes(snapshot: &Snapshot, id: AnnouncementId) -> Result<String, TaskEr
         .map(|(hospital, reason)| format!("hospital {hospital}: {reason:?}"))
         .collect();
     Ok(if votes.is_empty() { String::new() } else { format!(" ({})", votes.join(", ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_waits_while_its_ballot_is_open() {
+        assert_eq!(fate(Stage::Announced, None, 10), Fate::Open);
+    }
+
+    #[test]
+    fn a_committed_batch_is_settled_whatever_may_still_be_under_way() {
+        assert_eq!(fate(Stage::Committed { height: 7 }, Some(99), 10), Fate::Committed(7));
+    }
+
+    #[test]
+    fn visits_are_queued_again_only_when_nothing_can_announce_their_old_block_any_more() {
+        for stage in [Stage::Rejected, Stage::Expired, Stage::Withdrawn] {
+            assert_eq!(fate(stage, Some(10), 10), Fate::Open);
+            assert!(matches!(fate(stage, Some(10), 11), Fate::Undone(..)), "{stage:?}");
+            assert!(matches!(fate(stage, None, 10), Fate::Undone(..)), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_rejection_is_blamed_on_the_visits() {
+        let blamed = |stage| matches!(fate(stage, None, 1), Fate::Undone(Cause::Refused, _));
+        assert!(blamed(Stage::Rejected));
+        assert!(!blamed(Stage::Expired) && !blamed(Stage::Withdrawn));
+    }
 }

@@ -1,6 +1,6 @@
 //! Looks after what is stored: everything needed is there and intact, and nothing else stays.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use epione_primitives::block::Segment;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -42,7 +42,7 @@ fn fail(context: &Context, task: &str, error: &dyn std::error::Error) {
 }
 
 async fn count(context: &Context) -> Result<(), TaskError> {
-    let counts = context.journal.read(|tx| journal::visits::counts(tx)).await?;
+    let counts = context.journal.read(journal::visits::counts).await?;
     let waiting = counts.queued + counts.packed + counts.announced;
     context.metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     context.metrics.jobs.set(context.ledger.open_jobs().await?);
@@ -133,6 +133,12 @@ async fn verify_next(
 }
 
 async fn restore(context: &Context, segment: &Segment) {
+    let open = context.seen.borrow().as_ref().map(|seen| Arc::clone(&seen.open));
+    match context.ledger.is_due(segment.hash, open.unwrap_or_default()).await {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(error) => return fail(context, "scrub", &error),
+    }
     match context.repair.repair(segment.hash).await {
         Ok(()) => context.metrics.segments_repaired.inc(),
         Err(error) => fail(context, "scrub", &error),

@@ -21,12 +21,18 @@ use epione_client::{
     request::{Target, authenticate},
     signer::Account,
 };
-use epione_primitives::{Hash, HospitalId, block::Segment};
+use epione_primitives::{AnnouncementId, Hash, HospitalId, block::Segment};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use object_store::{ObjectStoreExt, memory::InMemory};
 use url::Url;
 
 use super::*;
-use crate::{metrics::Metrics, store::Store};
+use crate::{
+    journal::{Journal, Owner},
+    metrics::Metrics,
+    repair::{Repair, RepairError},
+    store::{Store, StoreError, faulty::Faulty},
+};
 
 const GENESIS: Hash = Hash::repeat_byte(1);
 
@@ -130,6 +136,10 @@ struct Network {
 impl Network {
     /// Peers that answer in these manners, asked in this order, for these contents.
     async fn new(manners: &[Manner], content: &[Vec<u8>]) -> Self {
+        Self::with(Store::in_memory(), manners, content).await
+    }
+
+    async fn with(store: Store, manners: &[Manner], content: &[Vec<u8>]) -> Self {
         let mut peers = Vec::new();
         let mut served = Vec::new();
         for (manner, id) in manners.iter().zip(1..) {
@@ -143,7 +153,7 @@ impl Network {
             peers.push(Peer { hospital: one.hospital, url: serve(one.clone()).await });
             served.push(one);
         }
-        let (store, metrics) = (Store::in_memory(), Metrics::new().unwrap());
+        let metrics = Metrics::new().unwrap();
         let agent = Account::development("//Alice//agent").unwrap();
         let timings =
             Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
@@ -344,4 +354,70 @@ async fn concurrent_fetches_of_one_segment_share_one_download() {
         result.unwrap();
     }
     assert_eq!(network.asked(0), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_such_and_the_fetch_succeeds_once_there_is_room() {
+    let content = content(3);
+    let (backend, room, _) = Faulty::with_room(150_000);
+    let network = Network::with(Store::over(backend), &[Manner::Honest], &content).await;
+    let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
+    assert!(matches!(error, FetchError::Store(StoreError::Full)), "{error}");
+    // The peer is not to blame.
+    assert_eq!(network.counted("wrong-bytes"), 0);
+    room.set(10_000_000);
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+}
+
+async fn keep(network: &Network, segments: &[Segment]) -> (Journal, PeerRepair) {
+    let journal = Journal::in_memory().await.unwrap();
+    let owner = Owner::Announcement(AnnouncementId(1));
+    journal.reference(owner, segments).await.unwrap();
+    let repair =
+        PeerRepair::new(Arc::clone(&network.fetcher), journal.clone(), network.store.clone());
+    (journal, repair)
+}
+
+#[tokio::test]
+async fn a_missing_segment_is_repaired_once_however_many_ask() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Absent, Manner::Honest], &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let hash = segment(&content[0]).hash;
+    let repairs = (0..5).map(|_| repair.repair(hash));
+    for result in futures::future::join_all(repairs).await {
+        result.unwrap();
+    }
+    assert!(network.holds(&content).await);
+    assert_eq!(network.asked(1), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_segment_is_replaced() {
+    let content = content(1);
+    let objects = Arc::new(InMemory::new());
+    let network = Network::with(Store::over(objects.clone()), &[Manner::Honest], &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let hash = segment(&content[0]).hash;
+    let mut damaged = content[0].clone();
+    damaged[9] ^= 1;
+    let path = object_store::path::Path::from(format!("segments/{}", hex::encode(hash)));
+    objects.put(&path, damaged.into()).await.unwrap();
+    repair.repair(hash).await.unwrap();
+    assert!(network.holds(&content).await);
+    // What is whole is left alone.
+    repair.repair(hash).await.unwrap();
+    assert_eq!(network.asked(0), 1);
+}
+
+#[tokio::test]
+async fn what_no_block_names_and_what_nobody_has_is_not_repaired() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Lies], &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let unknown = repair.repair([7; 32]).await;
+    assert!(matches!(unknown, Err(RepairError::UnknownSegment)));
+    let unavailable = repair.repair(segment(&content[0]).hash).await;
+    assert!(matches!(unavailable, Err(RepairError::Unavailable)));
 }

@@ -292,7 +292,7 @@ fn config(node: &Path, spec: &Path, folder: &Path) -> anyhow::Result<NetworkConf
             let chain = chain
                 .with_chain("local")
                 .with_default_command(node)
-                .with_chain_spec_path(spec)
+                .with_chain_spec_path(spec.to_path_buf())
                 .with_default_args(arguments)
                 .with_validator(|node| node.with_name(NAMES[0]));
             NAMES[1..]

@@ -7,12 +7,14 @@ mod jobs;
 pub use batches::Batch;
 pub use jobs::{Job, JobKind};
 
+use std::sync::Arc;
+
 use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId};
 use rusqlite::{OptionalExtension, params};
 
 use crate::{
     chain::Identity,
-    journal::{Journal, JournalError},
+    journal::{Journal, JournalError, Owner, references},
 };
 
 const TABLES: &str = "
@@ -110,6 +112,20 @@ impl Ledger {
             })
             .await
             .map(Option::unwrap_or_default)
+    }
+
+    /// Whether anything but these announcements needs a segment. Segments of open ballots are on their
+    /// way, and nobody misses them yet.
+    pub async fn is_due(
+        &self,
+        segment: [u8; 32],
+        open: Arc<[AnnouncementId]>,
+    ) -> Result<bool, JournalError> {
+        let owners =
+            self.journal.read(move |connection| references::owners(connection, &segment)).await?;
+        let underway =
+            |owner: &Owner| matches!(owner, Owner::Announcement(id) if open.contains(id));
+        Ok(!owners.iter().all(underway))
     }
 
     /// Makes jobs of what a finalised block's state shows, and notes that it was seen, in one

@@ -182,3 +182,20 @@ async fn a_send_of_unknown_fate_is_remembered() {
     ledger.set_sent(id, None).await.unwrap();
     assert_eq!(ledger.batches().await.unwrap()[0].sent_until, None);
 }
+
+#[tokio::test]
+async fn segments_of_open_ballots_only_are_not_due_yet() {
+    let (journal, ledger) = ledger().await;
+    let other = AnnouncementId(10);
+    journal.reference(Owner::Announcement(ID), &[segment(1), segment(2)]).await.unwrap();
+    journal.reference(Owner::Announcement(other), &[segment(2)]).await.unwrap();
+    queue(&journal, 3).await;
+    let due = async |seed: u8, open: &[AnnouncementId]| {
+        ledger.is_due([seed; 32], open.into()).await.unwrap()
+    };
+    assert!(!due(1, &[ID]).await);
+    assert!(due(1, &[other]).await);
+    assert!(due(2, &[ID]).await);
+    assert!(!due(2, &[ID, other]).await);
+    assert!(due(3, &[ID, other]).await);
+}
