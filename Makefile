@@ -20,8 +20,10 @@ help: ## Shows this list.
 setup: ## Installs the toolchain and packages that are missing.
 	@scripts/setup
 
-build: setup ## Builds node, worker and client.
-	cargo build --release --workspace --locked
+# With the tests: cargo unifies features over what it is asked to build, so that building the programs
+# alone first would compile most of the dependencies twice.
+build: setup ## Builds node, worker, client and tests.
+	cargo build --release --workspace --lib --bins --tests --locked
 
 demo: build ## Four hospitals, two visits, and what can go wrong: about a minute once built.
 	@scripts/fetch-samples target/samples
@@ -32,7 +34,7 @@ test: setup test-rust test-chain-specs test-benchmarks test-polkadot-js ## Every
 
 # Nodes, workers and whole networks are started by these tests; two at a time is what two cores bear.
 test-rust: build
-	cargo test --release --workspace --locked -- --test-threads=2
+	cargo test --release --workspace --lib --bins --tests --locked -- --test-threads=2
 
 # In their own folder: the benchmarks' features would otherwise reach the node and its runtime.
 test-benchmarks:
