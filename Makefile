@@ -29,7 +29,7 @@ demo: build ## Four hospitals, two visits, and what can go wrong: about a minute
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo
 
-test: setup test-rust test-chain-specs test-benchmarks test-polkadot-js ## Every test.
+test: setup test-rust test-benchmarks test-polkadot-js ## Every test.
 	@echo "All tests passed."
 
 # Nodes, workers and whole networks are started by these tests; two at a time is what two cores bear.
@@ -42,13 +42,6 @@ test-benchmarks:
 		$(foreach pallet,$(PALLETS),-p pallet-$(pallet)) \
 		$(foreach pallet,$(PALLETS),--features pallet-$(pallet)/runtime-benchmarks) \
 		-- bench
-
-# What chain-specs/ holds is what the runtime's presets say.
-test-chain-specs: build
-	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
-		$(RELEASE)/epione-node export-presets "$$fresh" >/dev/null && \
-		diff -ru chain-specs "$$fresh" || \
-		{ echo "chain-specs/ is not what the presets say; run make chain-specs" >&2; exit 1; }
 
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
