@@ -34,7 +34,7 @@ test: setup test-rust test-benchmarks test-polkadot-js ## Every test.
 
 # Nodes, workers and whole networks are started by these tests; two at a time is what two cores bear.
 test-rust: build
-	cargo test --release --workspace --lib --bins --tests --locked -- --test-threads=2
+	cargo test --release --workspace --locked -- --test-threads=2
 
 # In their own folder: the benchmarks' features would otherwise reach the node and its runtime.
 test-benchmarks:
