@@ -228,8 +228,9 @@ const WRONG_BYTES: &str =
 
 fn refused(problem: Problem) -> Failure {
     let error = match problem.detail {
-        Some(detail) => format!("{}: {detail}", problem.title),
-        None => problem.title,
+        // A denial is shown whole, below.
+        Some(detail) if problem.denial.is_none() => format!("{}: {detail}", problem.title),
+        _ => problem.title,
     };
     let help = match problem.denial {
         Some(_) => {
