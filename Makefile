@@ -10,9 +10,9 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
 RELEASE := $(CARGO_TARGET_DIR)/release
-PALLETS := hospitals profiles role-policies lite-blocks approvals index-links
+PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases
 
-.PHONY: help setup build demo test test-rust test-benchmarks test-polkadot-js lint chain-specs clean
+.PHONY: help setup build demo test test-rust test-benchmarks test-polkadot-js lint chain-specs weights clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -45,6 +45,9 @@ test-benchmarks:
 
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
+
+weights: setup ## Measures what every call costs and writes runtime/src/weights/: about an hour.
+	@scripts/weights
 
 test-polkadot-js: build
 	cd polkadot-js && EPIONE_BIN_DIR=$(RELEASE) npm test --silent

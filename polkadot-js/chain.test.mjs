@@ -112,3 +112,41 @@ test('hospitals approve an announcement, and its body is read back by hash', asy
   const history = await api.rpc.liteBlocks.history(patient, null, 10);
   assert.deepEqual(history.map((item) => item.toJSON().pointer), [{ height, index: 0 }]);
 });
+
+test('a release leaves a receipt, with the policy that allowed it', async () => {
+  const release = {
+    requester: doctor,
+    patient,
+    records: [{ pointer: { height: 1, index: 0 }, sections: 1 }],
+    rights: [{ action: 'ReadText', class: 'Private' }],
+    purpose: 'Treatment',
+    emergency: null,
+    grant: u8aToHex(randomBytes(32)),
+  };
+  await assert.rejects(submit(api, api.tx.releases.record(release), agent(1)), /releases\.RecordOfAnotherHospital/);
+  const event = find(await submit(api, api.tx.releases.record(release), agent(0)), 'releases', 'Released');
+  const receipt = (await api.query.releases.receipts(patient, event.receipt)).unwrap();
+  assert.equal(receipt.release.grant.toHex(), release.grant);
+  assert.equal(receipt.policies[0].toUtf8(), 'related professional');
+  assert.equal(receipt.version.toNumber(), 0);
+});
+
+test('a hospital sets its policies, and they decide from then on', async () => {
+  const policy = {
+    name: 'nobody but patients',
+    summary: 'Patients read their own records.',
+    hospitals: [],
+    roles: ['Patient'],
+    conditions: ['RequesterIsPatient', { RequesterRegistered: 'Here' }],
+    conclusion: { Allows: ['ReadText', 'ReadMedia'] },
+    expires: null,
+  };
+  const governance = keys(network.hospitals[0].governance);
+  const set = find(await submit(api, api.tx.rolePolicies.setPolicies([policy]), governance), 'rolePolicies', 'PoliciesSet');
+  assert.equal(set.version.toNumber(), 1);
+  const stored = (await api.query.rolePolicies.policySets(0, 1)).unwrap();
+  assert.equal(stored.policies[0].name.toUtf8(), policy.name);
+  assert.deepEqual(stored.policies[0].conclusion.asAllows.map((action) => action.type), ['ReadText', 'ReadMedia']);
+  const refuse = api.tx.releases.refuse(doctor, patient, 'Treatment', false);
+  find(await submit(api, refuse, agent(0)), 'releases', 'Refused');
+});

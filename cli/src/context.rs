@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use epione_client::{chain::Chain, signer::Account, worker::WorkerClient};
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{HospitalId, UserId};
+use epione_primitives::{AccountId, HospitalId, UserId, hospital::Duty};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -263,10 +263,32 @@ impl Context {
         Ok((id, identity::account(&keys)))
     }
 
+    /// As [`Context::governance`], where the signer's own hospital is the one that acts.
+    pub async fn own_governance(
+        &self,
+        source: Option<&KeySource>,
+        hospital: Option<&HospitalRef>,
+    ) -> Result<(HospitalId, Account), Failure> {
+        let (hospital, account) = self.governance(source, hospital).await?;
+        let snapshot = self.chain().await?.finalized().await?;
+        match snapshot.hospital_of(&account.id()).await? {
+            Some((own, Duty::Governance)) if own == hospital => Ok((hospital, account)),
+            _ => Err(Failure::usage(
+                format!("this account is not the governance of hospital {hospital}"),
+                "sign with that hospital's governance keystore: --as FILE",
+            )),
+        }
+    }
+
     /// The user whose account this is.
     pub async fn user_of(&self, account: &Account) -> Result<UserId, Failure> {
+        self.user_with(&account.id()).await
+    }
+
+    /// The user of an account; needs no private key.
+    pub async fn user_with(&self, account: &AccountId) -> Result<UserId, Failure> {
         let snapshot = self.chain().await?.finalized().await?;
-        snapshot.user_of(&account.id()).await?.ok_or_else(|| {
+        snapshot.user_of(account).await?.ok_or_else(|| {
             Failure::new(
                 "the chain knows this account as no user's",
                 "have the hospital register it (epione user register), or use another --as",

@@ -17,11 +17,14 @@ use epione_client::{
 use epione_envelope::keystore::KeystoreError;
 use epione_primitives::{
     Moment,
-    access::{Condition, Denial},
+    access::{Condition, Denial, Place},
 };
 use serde::Serialize;
 
-use crate::devnet::DevnetError;
+use crate::{
+    devnet::DevnetError,
+    policy::{Mistake, Mistakes, gloss},
+};
 
 /// Exit status of a command whose arguments make no sense, as clap uses it.
 pub const USAGE: u8 = 2;
@@ -38,13 +41,22 @@ pub struct Failure {
     /// Why a hospital's policies refuse, if that is what happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
+    /// What is wrong with a policy file, if that is what happened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<Mistake>,
     #[serde(skip)]
     status: u8,
 }
 
 impl Failure {
     pub fn new(error: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { error: error.into(), help: help.into(), denial: None, status: FAILED }
+        Self {
+            error: error.into(),
+            help: help.into(),
+            denial: None,
+            mistakes: Vec::new(),
+            status: FAILED,
+        }
     }
 
     /// Arguments that contradict each other, or lack something.
@@ -78,6 +90,9 @@ impl fmt::Display for Failure {
         for reason in self.denial.iter().flat_map(reasons) {
             write!(f, "\n  {reason}")?;
         }
+        for mistake in &self.mistakes {
+            write!(f, "\n  {mistake}")?;
+        }
         write!(f, "\nhelp: {}", self.help)
     }
 }
@@ -96,30 +111,51 @@ pub fn reasons(denial: &Denial) -> Vec<String> {
         Denial::Failed(policies) => policies
             .iter()
             .map(|failed| {
-                let conditions: Vec<_> = failed.conditions.iter().map(condition).collect();
-                let name = String::from_utf8_lossy(&failed.policy);
+                let conditions: Vec<_> = failed.conditions.iter().map(unmet).collect();
+                let name = legible(&failed.policy);
                 format!("policy \"{name}\" does not hold: {}", conditions.join("; "))
             })
             .collect(),
     }
 }
 
-fn condition(condition: &Condition) -> String {
+/// What a condition that does not hold says about the case.
+pub fn unmet(condition: &Condition) -> String {
     match condition {
         Condition::RequesterIsPatient => "the requester is not the patient".into(),
-        Condition::RequesterRegistered => "the requester is not registered at the hospital".into(),
-        Condition::PatientRegistered => "the patient is not registered at the hospital".into(),
+        Condition::RequesterRegistered(Place::Here) => {
+            "the requester is not registered at the hospital, or suspended there".into()
+        }
+        Condition::RequesterRegistered(Place::OneOf(places)) => {
+            format!(
+                "the requester is not registered, or suspended, at {}",
+                gloss::hospitals(places)
+            )
+        }
+        Condition::PatientRegistered => {
+            "the patient is not registered at the hospital, or suspended there".into()
+        }
         Condition::Related(kinds) => {
             let kinds: Vec<_> = kinds.iter().map(word).collect();
             format!("no relationship with the patient is in force ({})", kinds.join(", "))
         }
-        Condition::Before(moment) => format!("it ended at {moment} ms"),
+        Condition::Before(end) => format!("it ended at {}", moment(*end)),
         Condition::SectionShared => "a section is not of class shared".into(),
         Condition::Purpose(purposes) => {
             let purposes: Vec<_> = purposes.iter().map(word).collect();
             format!("the purpose is none of {}", purposes.join(", "))
         }
+        Condition::PatientCosigned => "the patient did not sign what is submitted".into(),
     }
+}
+
+/// Text from the chain, harmless to a terminal: others wrote it.
+pub fn legible(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if !text.contains(char::is_control) {
+        return text.into_owned();
+    }
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A plain enum's value as its JSON spells it, with spaces.
@@ -175,6 +211,13 @@ impl From<SubmitError> for Failure {
             SubmitError::UnknownCall { .. } => "use an epione of the node's version",
         };
         Self::new(error.to_string(), help)
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        let error = mistakes.to_string();
+        Self { mistakes: mistakes.told, ..Self::new(error, "correct the file; nothing was stored") }
     }
 }
 
@@ -249,11 +292,25 @@ impl From<ReadError> for Failure {
         match error {
             ReadError::Worker(error) => error.into(),
             ReadError::Chain(error) => error.into(),
-            ReadError::Exists(_) | ReadError::File { .. } => Self::new(
-                error.to_string(),
-                "check the folder that --out names, and its free space",
-            ),
-            other => Self::new(other.to_string(), WRONG_BYTES),
+            ReadError::Segment { source, .. } => Self::from(source),
+            other => {
+                let help = match &other {
+                    ReadError::Exists(_) | ReadError::File { .. } => {
+                        "check the folder that --out names, and its free space"
+                    }
+                    ReadError::OtherSealingKey { .. } => {
+                        "name the key file from before with --earlier-keys, or go on with epione user \
+                         rotate-keys"
+                    }
+                    ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
+                        "run the command again"
+                    }
+                    ReadError::NotRegistered { .. } => "check the patient's id",
+                    ReadError::NoProfile { .. } => "name another node with --node URL",
+                    _ => WRONG_BYTES,
+                };
+                Self::new(other.to_string(), help)
+            }
         }
     }
 }
@@ -279,6 +336,17 @@ mod tests {
         let text = failure.to_string();
         assert!(text.contains("care team reads"), "{text}");
         assert!(text.contains("family doctor, treating"), "{text}");
+    }
+
+    #[test]
+    fn names_that_others_wrote_cannot_steer_a_terminal() {
+        let denial = Denial::Failed(vec![FailedPolicy {
+            policy: b"a\x1b[2Jb\n".to_vec(),
+            conditions: vec![Condition::Before(0)],
+        }]);
+        let reasons = reasons(&denial);
+        assert!(!reasons[0].contains(char::is_control), "{reasons:?}");
+        assert!(reasons[0].ends_with("it ended at 1970-01-01T00:00:00Z"), "{reasons:?}");
     }
 
     #[test]

@@ -11,8 +11,10 @@ pub mod demo;
 pub mod devnet;
 pub mod failure;
 pub mod identity;
+pub mod policy;
 pub mod progress;
 pub mod samples;
+pub mod table;
 
 use std::process::ExitCode;
 

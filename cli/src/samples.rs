@@ -73,6 +73,9 @@ pub fn visit_2() -> [Text; 4] {
     visit!("visit-2")
 }
 
+/// A complete policy set of a hospital whose number is 0.
+pub const HOSPITAL_POLICIES: &str = sample!("policies", "hospital.toml");
+
 fn computed_tomography() -> Vec<u8> {
     const SIDE: u16 = 96;
     let mut file = DataSet::default();

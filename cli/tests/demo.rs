@@ -44,7 +44,17 @@ fn the_story_holds_and_is_reported() {
         serde_json::from_slice(&fs::read(directory.path().join("report.json")).unwrap()).unwrap();
     assert_eq!(
         keys(&report),
-        ["committed_blocks", "hospitals", "refused_requests", "retrieved_files", "timings_ms"]
+        [
+            "committed_blocks",
+            "emergencies",
+            "hospitals",
+            "receipts",
+            "refusals",
+            "refused_requests",
+            "retrieved_files",
+            "revocation_ms",
+            "timings_ms"
+        ]
     );
     assert_eq!(report["hospitals"].as_array().unwrap().len(), 4);
     assert_eq!(
@@ -62,11 +72,33 @@ fn the_story_holds_and_is_reported() {
             "submit_to_announced"
         ]
     );
+    access_is_reported(&report);
     for file in report["retrieved_files"].as_array().unwrap() {
         assert_eq!(keys(file), ["name", "sha256_in", "sha256_out"]);
         assert_eq!(file["sha256_in"], file["sha256_out"]);
     }
     assert!(!directory.path().join("devnet/devnet.json").exists());
+}
+
+fn access_is_reported(report: &Value) {
+    let first = &report["receipts"][0];
+    assert_eq!(
+        keys(first),
+        ["block", "hospital", "number", "policies", "purpose", "version", "who"]
+    );
+    assert_eq!(first["purpose"], "emergency", "emergencies come first");
+    assert_eq!(keys(&report["refusals"][0]), ["block", "hospital", "number", "reason", "who"]);
+    let emergency = &report["emergencies"][0];
+    assert_eq!(keys(emergency), ["judged_by", "justified", "reason", "receipt", "review", "who"]);
+    assert_eq!(emergency["receipt"], first["number"]);
+    let revocation = &report["revocation_ms"];
+    assert_eq!(keys(revocation), ["link_refused", "request_refused", "unrelated_final"]);
+    // Finality takes a slot of 3 s or two; what is refused is refused at the next final block.
+    assert!(revocation["request_refused"].as_u64().unwrap() < 30_000, "{revocation}");
+    for who in ["second-doctor", "specialist", "doctor"] {
+        let refused = report["refused_requests"].as_array().unwrap();
+        assert!(refused.iter().any(|refused| refused["who"] == who), "{who}: {refused:?}");
+    }
 }
 
 #[test]

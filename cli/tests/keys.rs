@@ -121,12 +121,75 @@ fn misuse_is_told_apart_from_failure() {
         &["records", "get", "--as", "x", "--patient", &id, "--out", "y"],
         &["relate", "--patient", &id, "--professional", &id, "--expires", "soon"],
         &["block", "verify", "minus-one"],
+        &["relate", "--patient", &id, "--professional", &id, "--as-user", "x"],
+        &["audit", "who-looked"],
+        &["audit", "who-looked", "--patient", &id, "--as", "x"],
+        &["audit", "who-looked", "--patient", &id, "--limit", "0"],
+        &["audit", "judge", "--review", "0"],
+        &["audit", "judge", "--review", "0", "--justified", "--unjustified"],
+        &["user", "suspend"],
+        &["user", "rotate-keys", "--as", "x"],
+        &["keys", "renew-sealing", "x"],
+        &["hospital", "set-sealing-key"],
     ] {
         let refused = epione().args(arguments).assert().failure().code(2);
         assert!(!refused.get_output().stderr.is_empty(), "{arguments:?}");
     }
     epione().arg("--help").assert().success();
     epione().arg("--version").assert().success();
+}
+
+#[test]
+fn an_emergency_has_a_reason_and_ones_own_key_needs_none() {
+    let id = format!("0x{}", "11".repeat(32));
+    for more in [
+        &["--emergency"][..],
+        &["--emergency", "curiosity"],
+        &["--emergency", "public-health", "--purpose", "audit"],
+        &["--emergency", "public-health", "--own-key"],
+        &["--purpose", "audit", "--own-key"],
+        &["--purpose", "emergency"],
+        &["--earlier-keys", "x"],
+    ] {
+        let mut command = epione();
+        command.args(["records", "get", "--as", "x", "--patient", &id, "--all", "--out", "y"]);
+        let refused = command.args(more).assert().failure().code(2);
+        assert!(!refused.get_output().stderr.is_empty(), "{more:?}");
+    }
+}
+
+#[test]
+fn a_referral_without_an_end_is_refused_before_anybody_is_asked() {
+    let id = format!("0x{}", "11".repeat(32));
+    let mut command = epione();
+    command.args(["relate", "--patient", &id, "--professional", &id, "--kind", "referral"]);
+    let refused = command.assert().failure().code(2);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("--expires"), "{said}");
+}
+
+#[test]
+fn a_renewed_key_file_keeps_its_account_and_changes_its_sealing_key() {
+    let (directory, password) = directory_with_password();
+    let file = directory.path().join("agent.json");
+    let renew = |from: &str| {
+        let mut command = epione();
+        command.args(["--json", "keys", "renew-sealing", from, "--password-file", &password]);
+        command.arg("--out").arg(&file);
+        command.assert()
+    };
+    let renewed = json(&renew("//Alice//agent").success().get_output().stdout);
+    let before = epione().args(["--json", "keys", "show", "//Alice//agent"]).assert().success();
+    let before = json(&before.get_output().stdout);
+    assert_eq!(renewed["account"], before["account"]);
+    assert_ne!(renewed["sealingKeyHash"], before["sealingKeyHash"]);
+    let shown = epione().args(["--json", "keys", "show"]).arg(&file).assert().success();
+    assert_eq!(json(&shown.get_output().stdout), renewed);
+
+    let again = json(&renew("//Alice//agent").failure().code(1).get_output().stderr);
+    assert!(again["error"].as_str().unwrap().contains("exists"), "{again}");
+    let absent = json(&renew("/nowhere/agent.json").failure().code(1).get_output().stderr);
+    assert!(absent["error"].as_str().unwrap().contains("/nowhere/agent.json"), "{absent}");
 }
 
 #[test]

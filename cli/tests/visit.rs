@@ -168,7 +168,7 @@ fn a_reader_without_a_relationship_is_told_the_condition_that_failed() {
         &stranger,
         "--hospital",
         "0",
-        "--as-patient",
+        "--as-user",
         PATIENT,
     ];
     network.run(&[&["relate"], &relation[..]].concat());

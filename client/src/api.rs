@@ -7,7 +7,10 @@
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or whoever holds a temporary link | `Range` honoured | 200 or 206, the bytes |
+//! | `GET /v1/segments/{hash}?record={height}/{index}` | the patient whose record it is, at any hospital | `Range` honoured | 200 or 206, the bytes |
 //! | `POST /v1/users` | the hospital's governance | [`RegisterUser`] | 200 [`RegisteredUser`] |
+//! | `POST /v1/users/suspend`, `/reinstate`, `/end` | the hospital's governance | [`UserRef`] | 204 |
+//! | `POST /v1/users/keys` | a user whose registration here has not ended | [`RenewedKey`] | 204 |
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
 //! | `GET /v1/info` | anybody | | 200 [`WorkerInfo`] |
@@ -19,7 +22,9 @@
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Denial, Purpose, RelationshipKind, SectionClass},
+    limits::MAX_RELEASED_RECORDS,
     profile::Role,
+    release::EmergencyReason,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,7 +34,7 @@ pub const MAX_VISIT_JSON_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of any other JSON request, at most.
 pub const MAX_JSON_BYTES: usize = 64 * 1024;
 /// Records that one grant may cover.
-pub const MAX_GRANT_RECORDS: usize = 64;
+pub const MAX_GRANT_RECORDS: usize = MAX_RELEASED_RECORDS as usize;
 
 /// A visit as its author signed it. The worker seals it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -46,6 +51,9 @@ pub struct VisitRequest {
     pub sections: Vec<SectionUpload>,
     /// The author's section signature: SCALE of a `MultiSignature`, in hexadecimal.
     pub author_signature: String,
+    /// The patient's, over the same sections, if they signed too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_signature: Option<String>,
 }
 
 /// One section of a visit, in the clear, on its way to the author's own hospital.
@@ -132,9 +140,14 @@ pub struct GrantRequest {
     /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
+    /// To break the glass, for purpose `emergency`: `life-threatening`, `unable-to-consent`,
+    /// `care-team-unreachable` or `public-health`. The patient and the other hospitals are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub emergency: Option<EmergencyReason>,
 }
 
-/// Keys and links to read what was asked for.
+/// Keys and links to read what was asked for. When it arrives, the chain holds the receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantReply {
@@ -188,6 +201,22 @@ pub struct RegisteredUser {
     pub hospital: HospitalId,
     #[schema(value_type = String)]
     pub body_hash: Hash,
+}
+
+/// Somebody whose registration at the worker's hospital is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UserRef {
+    #[schema(value_type = String)]
+    pub user: UserId,
+}
+
+/// The signer's sealing key, once the chain holds its hash: the hospital seals the profile to it anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenewedKey {
+    /// Public sealing key, suite byte first, in hexadecimal.
+    pub sealing_key: String,
 }
 
 /// Relates a professional to a patient at the worker's hospital.

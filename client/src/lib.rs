@@ -5,7 +5,7 @@
 //! | [`chain`] | a node: finalised blocks, runtime API reads, bodies by hash, submission of calls |
 //! | [`worker`] | a hospital's worker over HTTP: visits, grants, segments, users, relationships |
 //! | [`submit`] | files and texts on their way into a signed visit |
-//! | [`reader`] | a patient's records on their way out: granted, fetched, verified, decrypted |
+//! | [`reader`] | a patient's records on their way out: granted or one's own, fetched, verified, decrypted |
 //! | [`verify`] | nobody: recomputes what a committed lite block claims |
 //! | [`api`], [`request`] | the worker's API: its JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | the account that signs |

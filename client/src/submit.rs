@@ -2,7 +2,7 @@
 //!
 //! The author's own hospital gets the visit in the clear, and seals it. What the author signs are
 //! the salted leaves of the sections ([`epione_envelope::record::Draft`]), so that the signature
-//! holds for the sealed record and for any section shown alone.
+//! holds for the sealed record and for any section shown alone. The patient may sign the same.
 
 use std::{
     fs::File,
@@ -62,8 +62,8 @@ pub enum VisitError {
     File { path: PathBuf, source: io::Error },
     #[error("section {section}: its {what} is not what the API says")]
     Field { section: usize, what: &'static str },
-    #[error("the author's signature is not the hexadecimal SCALE of a signature")]
-    Signature,
+    #[error("the {0}'s signature is not the hexadecimal SCALE of a signature")]
+    Signature(&'static str),
     #[error(transparent)]
     Format(#[from] FormatError),
 }
@@ -75,6 +75,7 @@ pub struct VisitBuilder {
     patient: UserId,
     hospital: HospitalId,
     author: UserId,
+    cosigner: Option<Account>,
     sections: Vec<Planned>,
 }
 
@@ -128,7 +129,14 @@ impl Visit {
 impl VisitBuilder {
     /// A visit of `patient` at `hospital`, written by `author`, on the chain with this first block.
     pub fn new(genesis: Hash, patient: UserId, hospital: HospitalId, author: UserId) -> Self {
-        Self { genesis, patient, hospital, author, sections: Vec::new() }
+        Self { genesis, patient, hospital, author, cosigner: None, sections: Vec::new() }
+    }
+
+    /// Has the patient sign too, with the patient's account. None, and the visit is not co-signed.
+    #[must_use]
+    pub fn cosigned_by(mut self, patient: Option<Account>) -> Self {
+        self.cosigner = patient;
+        self
     }
 
     /// Adds a text: a FHIR resource or other JSON, or plain text.
@@ -177,7 +185,10 @@ impl VisitBuilder {
             DraftSection { kind, class, description: description.clone() }
         });
         let draft = Draft::new(self.patient, self.hospital, self.author, drafts.collect())?;
-        let signed = draft.sign(self.genesis, author);
+        let mut signed = draft.sign(self.genesis, author);
+        if let Some(patient) = &self.cosigner {
+            signed = signed.cosign(self.genesis, patient);
+        }
         visit(&signed, self.sections)
     }
 }
@@ -288,6 +299,7 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
         author: *author,
         sections: uploads,
         author_signature: hex::encode(signed.signature.encode()),
+        patient_signature: signed.patient_signature.as_ref().map(|it| hex::encode(it.encode())),
     };
     let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
     if bytes > MAX_VISIT_JSON_BYTES {
@@ -297,7 +309,8 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
 }
 
 /// What the author of a visit signed, rebuilt from the request that a worker got. Limits are
-/// checked; the signature is not: [`SignedDraft::verify`] does that against the author's account.
+/// checked; the signatures are not: [`SignedDraft::verify`] does that against the author's account,
+/// and [`SignedDraft::verify_cosignature`] against the patient's.
 pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
     let sections =
         visit.sections.iter().enumerate().map(|(section, upload)| draft_section(section, upload));
@@ -312,10 +325,15 @@ pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
         return Err(VisitError::NoSections);
     }
     draft.validate()?;
-    let signature = hex::decode(&visit.author_signature).map_err(|_| VisitError::Signature)?;
-    let signature =
-        Signature::decode_all(&mut signature.as_slice()).map_err(|_| VisitError::Signature)?;
-    Ok(SignedDraft { draft, signature })
+    let signature = read_signature("author", &visit.author_signature)?;
+    let patient = visit.patient_signature.as_deref();
+    let patient_signature = patient.map(|digits| read_signature("patient", digits)).transpose()?;
+    Ok(SignedDraft { draft, signature, patient_signature })
+}
+
+fn read_signature(whose: &'static str, digits: &str) -> Result<Signature, VisitError> {
+    let bytes = hex::decode(digits).map_err(|_| VisitError::Signature(whose))?;
+    Signature::decode_all(&mut bytes.as_slice()).map_err(|_| VisitError::Signature(whose))
 }
 
 fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection, VisitError> {

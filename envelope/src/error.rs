@@ -61,6 +61,8 @@ pub enum SignatureError {
         "the signature is not by this account over this record, at this hospital, on this chain"
     )]
     Invalid,
+    #[error("the patient did not sign this record")]
+    NotCosigned,
     #[error("section {section} is not the one that was signed at this position")]
     Leaf { section: u16 },
 }

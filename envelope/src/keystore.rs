@@ -43,6 +43,12 @@ impl ActorKeys {
         Self { account: AccountKey::generate(scheme), sealing: SealingKeyPair::generate(suite) }
     }
 
+    /// The same account with a fresh sealing key. Keep these keys too: what was sealed to them before
+    /// opens with nothing else.
+    pub fn with_new_sealing_key(&self, suite: SealingSuite) -> ActorKeys {
+        Self { account: self.account.clone(), sealing: SealingKeyPair::generate(suite) }
+    }
+
     pub fn public(&self) -> PublicKeys {
         PublicKeys {
             scheme: self.account.scheme(),

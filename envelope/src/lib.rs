@@ -1,8 +1,8 @@
 //! The sealed formats of Epione: what leaves a client or a worker, is stored, or goes on chain, is
 //! made and opened here and nowhere else.
 //!
-//! Top down: an author signs a [`record::Draft`]; the hospital's worker seals it with a
-//! [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s; a
+//! Top down: an author signs a [`record::Draft`], and the patient may sign it too; the hospital's worker
+//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s; a
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
 //! patient key ([`keys`], [`profile`]) or from an access [`grant`], and opens sections with the record's methods.
 //!

@@ -125,6 +125,11 @@ impl ProfileBody {
         &self.account
     }
 
+    /// To whom it was sealed. Whether the key is still the user's, [`ProfileBody::sealing_key`] tells.
+    pub fn recipient(&self) -> Recipient<'_> {
+        Recipient { account: &self.account, key: &self.sealing_key }
+    }
+
     pub fn is_patient(&self) -> bool {
         matches!(self.secrets, Secrets::Patient(_))
     }

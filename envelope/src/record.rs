@@ -27,7 +27,7 @@ pub use crate::{
 };
 
 /// Sections of one record.
-pub const MAX_SECTIONS: u16 = 64;
+pub use epione_primitives::limits::MAX_SECTIONS;
 /// Bytes of a text section before compression.
 pub const MAX_TEXT_BYTES: u32 = 1 << 20;
 
@@ -179,13 +179,15 @@ impl Section {
 
 type Sections = BoundedVec<Section, ConstU32<{ MAX_SECTIONS as u32 }>>;
 
-/// A sealed record, as it lies in the body of a lite block.
+/// A sealed record, as it lies in the body of a lite block: suite, authorship, sections, the author's
+/// signature, and the patient's if they signed too.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Record {
     suite: Suite,
     authorship: Authorship,
     sections: Sections,
     signature: Signature,
+    patient_signature: Option<Signature>,
 }
 
 impl Record {
@@ -193,12 +195,13 @@ impl Record {
         authorship: Authorship,
         sections: Vec<Section>,
         signature: Signature,
+        patient_signature: Option<Signature>,
     ) -> Result<Self, FormatError> {
         let (actual, limit) = (sections.len() as u64, u64::from(MAX_SECTIONS));
         let what = "the number of sections";
         let sections =
             sections.try_into().map_err(|_| FormatError::TooLarge { what, actual, limit })?;
-        let record = Self { suite: Suite, authorship, sections, signature };
+        let record = Self { suite: Suite, authorship, sections, signature, patient_signature };
         record.check_sections().map_err(|reason| FormatError::Malformed {
             what: "the record",
             reason: reason.into(),
@@ -238,6 +241,11 @@ impl Record {
         &self.signature
     }
 
+    /// There, if the patient signed too. That it is theirs, [`Record::verify_cosignature`] tells.
+    pub fn patient_signature(&self) -> Option<&Signature> {
+        self.patient_signature.as_ref()
+    }
+
     /// At least one.
     pub fn sections(&self) -> &[Section] {
         &self.sections
@@ -261,6 +269,16 @@ impl Record {
     /// Whether the author signed this record, with the account that was theirs at that time.
     pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
         self.authorship.verify(genesis, &self.leaves(), &self.signature, account)
+    }
+
+    /// Whether the patient signed this record too, with the account that was theirs at that time.
+    pub fn verify_cosignature(
+        &self,
+        genesis: Hash,
+        account: &AccountId,
+    ) -> Result<(), SignatureError> {
+        let signature = self.patient_signature.as_ref();
+        self.authorship.verify_cosignature(genesis, &self.leaves(), signature, account)
     }
 
     /// The content key of a section, for those who hold the patient key.
@@ -369,8 +387,8 @@ impl Record {
 
 impl Decode for Record {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
-        let (suite, authorship, sections, signature) = Decode::decode(input)?;
-        let record = Self { suite, authorship, sections, signature };
+        let (suite, authorship, sections, signature, patient_signature) = Decode::decode(input)?;
+        let record = Self { suite, authorship, sections, signature, patient_signature };
         record.check_sections()?;
         Ok(record)
     }

@@ -24,7 +24,8 @@ pub struct RecordSealer {
 }
 
 impl RecordSealer {
-    /// Begins with a draft, once its signature by the author's account holds.
+    /// Begins with a draft, once its signature by the author's account holds. The patient's co-signature
+    /// goes into the record as it is: whoever knows the patient's account checks it before.
     pub fn new(
         genesis: Hash,
         draft: SignedDraft,
@@ -93,12 +94,12 @@ impl RecordSealer {
 
     /// The record, once every section is sealed.
     pub fn finish(self) -> Result<Record, SealError> {
-        let authorship = self.signed.draft.authorship();
+        let SignedDraft { draft, signature, patient_signature } = self.signed;
         let sections = (0..).zip(self.sealed);
         let sections = sections
             .map(|(section, sealed)| sealed.ok_or(SealError::NotSealed { section }))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Record::new(authorship, sections, self.signed.signature)?)
+        Ok(Record::new(draft.authorship(), sections, signature, patient_signature)?)
     }
 
     fn unsealed(&self, section: u16) -> Result<&DraftSection, SealError> {

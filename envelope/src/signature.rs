@@ -3,14 +3,20 @@
 //! signature in its commitment-vector form).
 //!
 //! ```text
-//! leaf i  = Blake2-256("epione/leaf" ‖ record ‖ i ‖ n ‖ kind ‖ class ‖ description)
-//! root    = Blake2-256("epione/root" ‖ record ‖ n ‖ leaf 0 ‖ … ‖ leaf n-1)
-//! signed  = "epione/record" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ n ‖ root
+//! leaf i   = Blake2-256("epione/leaf" ‖ record ‖ i ‖ n ‖ kind ‖ class ‖ description)
+//! root     = Blake2-256("epione/root" ‖ record ‖ n ‖ leaf 0 ‖ … ‖ leaf n-1)
+//! signed   = "epione/record" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ n ‖ root
+//! cosigned = "epione/cosign" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ root
 //! ```
 //!
 //! All of it SCALE. The description holds the section's salt and the BLAKE3 of its content, and with
 //! them its media type, file name and length, so that these are the author's words too. The signed bytes bind where
 //! the record belongs: a signature given at one hospital, or on one chain, says nothing at another.
+//!
+//! The patient may sign too, over the same sections and the same author. That co-signature has a prefix
+//! of its own, so neither passes for the other, even where patient and author are one person. It is
+//! about the record as a whole, so a [`Disclosure`] goes without it. Whoever holds the record can take
+//! it off: a record without one says nothing about what the patient signed.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -51,6 +57,11 @@ impl Authorship {
         (b"epione/record", genesis, record, patient, hospital, author, count, root).encode()
     }
 
+    /// The bytes that the patient signs, if they sign too.
+    pub fn cosigned_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
+        (b"epione/cosign", genesis, self, root(&self.record, leaves)).encode()
+    }
+
     pub(crate) fn verify(
         &self,
         genesis: Hash,
@@ -58,12 +69,23 @@ impl Authorship {
         signature: &Signature,
         account: &AccountId,
     ) -> Result<(), SignatureError> {
-        if account::verify(signature, &self.signed_bytes(genesis, leaves), account) {
-            Ok(())
-        } else {
-            Err(SignatureError::Invalid)
-        }
+        verified(signature, &self.signed_bytes(genesis, leaves), account)
     }
+
+    pub(crate) fn verify_cosignature(
+        &self,
+        genesis: Hash,
+        leaves: &[Hash],
+        signature: Option<&Signature>,
+        account: &AccountId,
+    ) -> Result<(), SignatureError> {
+        let signature = signature.ok_or(SignatureError::NotCosigned)?;
+        verified(signature, &self.cosigned_bytes(genesis, leaves), account)
+    }
+}
+
+fn verified(signature: &Signature, message: &[u8], by: &AccountId) -> Result<(), SignatureError> {
+    if account::verify(signature, message, by) { Ok(()) } else { Err(SignatureError::Invalid) }
 }
 
 fn root(record: &RecordId, leaves: &[Hash]) -> Hash {
@@ -130,7 +152,7 @@ impl Draft {
 
     pub fn sign(self, genesis: Hash, author: &impl Signer) -> SignedDraft {
         let signature = author.sign(&self.authorship().signed_bytes(genesis, &self.leaves()));
-        SignedDraft { draft: self, signature }
+        SignedDraft { draft: self, signature, patient_signature: None }
     }
 
     /// Checks the limits, and that no salt serves twice.
@@ -155,12 +177,14 @@ impl Draft {
     }
 }
 
-/// A draft with its author's signature.
+/// A draft with its author's signature, and its patient's if they signed too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedDraft {
     pub draft: Draft,
     pub signature: Signature,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient_signature: Option<Signature>,
 }
 
 impl SignedDraft {
@@ -184,9 +208,27 @@ impl SignedDraft {
         serde_json::to_vec(self).expect("texts, numbers and lists are all of it")
     }
 
+    /// Adds the patient's signature, in the place of an earlier one.
+    #[must_use]
+    pub fn cosign(mut self, genesis: Hash, patient: &impl Signer) -> Self {
+        let signed = self.draft.authorship().cosigned_bytes(genesis, &self.draft.leaves());
+        self.patient_signature = Some(patient.sign(&signed));
+        self
+    }
+
     pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
         let leaves = self.draft.leaves();
         self.draft.authorship().verify(genesis, &leaves, &self.signature, account)
+    }
+
+    /// Whether the holder of this account, which the caller knows to be the patient's, signed too.
+    pub fn verify_cosignature(
+        &self,
+        genesis: Hash,
+        account: &AccountId,
+    ) -> Result<(), SignatureError> {
+        let (leaves, signature) = (self.draft.leaves(), self.patient_signature.as_ref());
+        self.draft.authorship().verify_cosignature(genesis, &leaves, signature, account)
     }
 }
 

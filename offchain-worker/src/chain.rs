@@ -4,7 +4,7 @@
 use std::{error::Error, sync::OnceLock};
 
 use epione_client::{
-    chain::{Call, Chain, ChainError, Snapshot, SubmitError},
+    chain::{Call, Chain, ChainError, DispatchFailure, Snapshot, SubmitError},
     signer::Account,
 };
 use epione_primitives::{
@@ -13,6 +13,8 @@ use epione_primitives::{
     block::{Entry, Header},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
+    refusal::Refusal,
+    release::{Review, ReviewId, Tally},
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -40,9 +42,12 @@ impl From<ChainError> for ViewError {
 /// Why a call had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The chain's own words; fit to be shown.
-    #[error("{0}")]
-    Refused(String),
+    /// In a final block, without effect. The chain's own words; fit to be shown.
+    #[error("the chain did not do it: {0}")]
+    Failed(DispatchFailure),
+    /// Never in a block: the chain does not take this call from this account. Fit to be shown.
+    #[error("the chain does not take this call: {0}")]
+    Refused(Refusal),
     #[error("not final in time: the chain may still do it; look before you repeat it")]
     TimedOut,
     #[error(transparent)]
@@ -52,7 +57,8 @@ pub enum CallError {
 impl From<SubmitError> for CallError {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Dispatch(_) | SubmitError::Refused(_) => Self::Refused(error.to_string()),
+            SubmitError::Dispatch(failure) => Self::Failed(failure),
+            SubmitError::Refused(refusal) => Self::Refused(refusal),
             SubmitError::TimedOut { .. } => Self::TimedOut,
             SubmitError::Chain(error) => Self::View(error.into()),
             error => Self::View(ViewError::Failed(Box::new(error))),
@@ -88,9 +94,23 @@ pub trait FinalState: Send + Sync {
     fn registration(&self, hospital: HospitalId, user: UserId) -> Answer<'_, Option<Registration>>;
     /// Wherever the user was ever registered.
     fn registrations(&self, user: UserId) -> Answer<'_, Vec<(HospitalId, Registration)>>;
-    fn decide<'a>(&'a self, request: &'a AccessRequest) -> Answer<'a, Decision>;
+    /// A page of those who are or were registered at a hospital.
+    fn members(
+        &self,
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(UserId, Registration)>>;
+    /// Decides each request, in one call, in their order.
+    fn decide_each<'a>(&'a self, requests: &'a [AccessRequest]) -> Answer<'a, Vec<Decision>>;
     fn header(&self, height: u32) -> Answer<'_, Option<Header>>;
     fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>>;
+    /// Whether a grant is recorded and its requester would be allowed the same again.
+    fn is_in_force(&self, grant: Hash) -> Answer<'_, bool>;
+    /// What a requester has caused at a hospital today.
+    fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
+    /// A page of every hospital's emergencies, newest first.
+    fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
 }
 
 /// What the worker's API does on chain, as the hospital's agent.
@@ -190,8 +210,17 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.registrations(user).await?) })
     }
 
-    fn decide<'a>(&'a self, request: &'a AccessRequest) -> Answer<'a, Decision> {
-        Box::pin(async move { Ok(self.decide(request, None).await?) })
+    fn members(
+        &self,
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(UserId, Registration)>> {
+        Box::pin(async move { Ok(self.members(hospital, after, limit).await?) })
+    }
+
+    fn decide_each<'a>(&'a self, requests: &'a [AccessRequest]) -> Answer<'a, Vec<Decision>> {
+        Box::pin(async move { Ok(self.decide_each(requests).await?) })
     }
 
     fn header(&self, height: u32) -> Answer<'_, Option<Header>> {
@@ -200,5 +229,17 @@ impl FinalState for Snapshot {
 
     fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>> {
         Box::pin(async move { Ok(self.record(pointer).await?.map(|(entry, _)| entry)) })
+    }
+
+    fn is_in_force(&self, grant: Hash) -> Answer<'_, bool> {
+        Box::pin(async move { Ok(self.is_in_force(grant).await?) })
+    }
+
+    fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally> {
+        Box::pin(async move { Ok(self.tally(hospital, requester).await?) })
+    }
+
+    fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>> {
+        Box::pin(async move { Ok(self.reviews(before, limit).await?) })
     }
 }

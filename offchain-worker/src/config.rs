@@ -33,6 +33,10 @@ pub struct Config {
     /// Absent: plain HTTP, on loopback addresses only.
     pub tls: Option<Tls>,
     pub keystore: Keystore,
+    /// Keystores whose sealing keys were the hospital's before. They open profiles until all of these
+    /// are sealed to the current key.
+    #[serde(default)]
+    pub earlier_keystores: Vec<Keystore>,
     #[serde(default)]
     pub store: StoreConfig,
     #[serde(default)]
@@ -116,6 +120,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Segments served at once. Each holds up to 16 MiB of memory.
     pub segment_reads: usize,
+    /// Requests at once that wait for a transaction to be final.
+    pub transactions: usize,
     /// Other requests at once.
     pub requests: usize,
     /// Bytes of one upload.
@@ -132,9 +138,13 @@ pub struct Limits {
     pub request_timeout_ms: u64,
     /// How long a temporary link to a segment holds; an hour at most.
     pub link_lifetime_ms: u64,
-    /// How long an access grant holds; an hour at most.
+    /// How long an access grant holds after it was sealed, which is before the chain has its receipt; a
+    /// minute at least, an hour at most.
     pub grant_lifetime_ms: u64,
 }
+
+/// Earlier keystores: opening each takes up to a second when the worker starts.
+const MAX_EARLIER_KEYSTORES: usize = 8;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -192,6 +202,7 @@ impl Default for Limits {
         Self {
             uploads: 4,
             segment_reads: 8,
+            transactions: 256,
             requests: 64,
             max_upload_bytes: 8 * GIB,
             upload_idle_ms: 30_000,
@@ -237,7 +248,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text)?;
         config.check_endpoints()?;
-        config.keystore.check()?;
+        config.check_keystores()?;
         config.check_work()?;
         config.limits.check()?;
         Ok(config)
@@ -276,6 +287,14 @@ impl Config {
         Ok(())
     }
 
+    fn check_keystores(&self) -> Result<(), ConfigError> {
+        self.keystore.check("keystore")?;
+        if self.earlier_keystores.len() > MAX_EARLIER_KEYSTORES {
+            return refuse("earlier_keystores", format!("has more than {MAX_EARLIER_KEYSTORES}"));
+        }
+        self.earlier_keystores.iter().try_for_each(|earlier| earlier.check("earlier_keystores"))
+    }
+
     fn check_work(&self) -> Result<(), ConfigError> {
         if !(1..=MAX_ENTRIES).contains(&self.pack.max_records) {
             return refuse("pack.max_records", format!("must be from 1 to {MAX_ENTRIES}"));
@@ -304,14 +323,12 @@ impl Config {
 }
 
 impl Keystore {
-    fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self, key: &'static str) -> Result<(), ConfigError> {
         match (&self.path, &self.password_file, &self.development) {
             (Some(_), Some(_), None) => Ok(()),
             (None, None, Some(uri)) if uri.starts_with("//") => Ok(()),
-            (None, None, Some(_)) => {
-                refuse("keystore.development", "must be a development name such as \"//Alice\"")
-            }
-            _ => refuse("keystore", "needs path and password_file, or else development alone"),
+            (None, None, Some(_)) => refuse(key, "needs in development a name such as \"//Alice\""),
+            _ => refuse(key, "needs path and password_file, or else development alone"),
         }
     }
 }
@@ -321,6 +338,7 @@ impl Limits {
         for (key, value) in [
             ("limits.uploads", self.uploads),
             ("limits.segment_reads", self.segment_reads),
+            ("limits.transactions", self.transactions),
             ("limits.requests", self.requests),
         ] {
             if !(1..=4_096).contains(&value) {
@@ -339,13 +357,13 @@ impl Limits {
                 return refuse(key, "must be at least 1");
             }
         }
-        for (key, value) in [
-            ("limits.link_lifetime_ms", self.link_lifetime_ms),
-            ("limits.grant_lifetime_ms", self.grant_lifetime_ms),
-        ] {
-            if !(1_000..=HOUR).contains(&value) {
-                return refuse(key, "must be from 1000 (a second) to 3600000 (an hour)");
-            }
+        if !(1_000..=HOUR).contains(&self.link_lifetime_ms) {
+            let range = "must be from 1000 (a second) to 3600000 (an hour)";
+            return refuse("limits.link_lifetime_ms", range);
+        }
+        if !(MINUTE..=HOUR).contains(&self.grant_lifetime_ms) {
+            let range = "must be from 60000 (a minute) to 3600000 (an hour)";
+            return refuse("limits.grant_lifetime_ms", range);
         }
         Ok(())
     }
@@ -373,9 +391,10 @@ mod tests {
         let minimal = Config::parse(MINIMAL).unwrap();
         let shown = |config: &Config| {
             format!(
-                "{} {} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {:?} {:?} {:?} {:?}",
                 config.node_url,
                 config.listen,
+                config.earlier_keystores,
                 config.store.garbage_grace_ms,
                 config.pack,
                 config.transfer,
@@ -415,13 +434,30 @@ mod tests {
     }
 
     #[test]
+    fn earlier_keystores_are_few_and_each_is_one() {
+        let earlier = "[[earlier_keystores]]\npath = \"k.json\"\npassword_file = \"p\"\n";
+        let two = with_table(&format!("{earlier}[[earlier_keystores]]\ndevelopment = \"//Alice\""));
+        assert_eq!(two.unwrap().earlier_keystores.len(), 2);
+        for bad in [
+            "[[earlier_keystores]]\npath = \"k.json\"".to_owned(),
+            "[[earlier_keystores]]\ndevelopment = \"Alice\"".to_owned(),
+            earlier.repeat(MAX_EARLIER_KEYSTORES + 1),
+        ] {
+            let error = with_table(&bad).unwrap_err().to_string();
+            assert!(error.contains("earlier_keystores"), "{error}");
+        }
+    }
+
+    #[test]
     fn values_out_of_range_name_their_key() {
         for (table, key) in [
             ("[pack]\nmax_records = 0", "pack.max_records"),
             ("[pack]\nmax_body_bytes = 99999999", "pack.max_body_bytes"),
             ("[transfer]\nparallel = 0", "transfer.parallel"),
             ("[limits]\nlink_lifetime_ms = 3600001", "limits.link_lifetime_ms"),
+            ("[limits]\ngrant_lifetime_ms = 59999", "limits.grant_lifetime_ms"),
             ("[limits]\nuploads = 0", "limits.uploads"),
+            ("[limits]\ntransactions = 0", "limits.transactions"),
         ] {
             let error = with_table(table).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

@@ -16,6 +16,21 @@ pub struct Metrics {
     /// By the problem that was answered.
     pub visits_refused: IntCounterVec,
     pub grants: IntCounter,
+    /// Grants that the chain recorded. Each is then handed out, unless its requester has gone.
+    pub receipts: IntCounter,
+    /// Grants in whose name the glass was broken.
+    pub emergencies: IntCounter,
+    /// Refusals by policy, by what became of their record on chain: `recorded`, `beyond-limit` of the
+    /// requester's day, `no-patient` to record it for, or `failed`.
+    pub refusals: IntCounterVec,
+    /// Emergencies on the whole chain that the other hospitals have yet to judge.
+    pub reviews_open: IntGauge,
+    /// Emergencies on the whole chain that nobody judged in time.
+    pub reviews_expired: IntGauge,
+    /// Profiles that only an earlier sealing key opens, and that are to be sealed to the current one.
+    pub profiles_to_rewrap: IntGauge,
+    /// Profiles that stay with an earlier sealing key, since their registrations have ended.
+    pub profiles_of_earlier_keys: IntGauge,
     pub announcements: IntCounter,
     pub announcements_failed: IntCounter,
     pub blocks_committed: IntCounter,
@@ -98,6 +113,22 @@ impl Metrics {
             visits_acknowledged: to.counter("visits_acknowledged_total", "Visits taken in")?,
             visits_refused: to.counters("visits_refused_total", "Visits refused", &["problem"])?,
             grants: to.counter("grants_total", "Access grants given")?,
+            receipts: to.counter("receipts_total", "Access grants recorded on chain")?,
+            emergencies: to.counter("emergencies_total", "Access grants that broke the glass")?,
+            refusals: to.counters("refusals_total", "Access refused by policy", &["result"])?,
+            reviews_open: to.gauge("reviews_open", "Emergencies to be judged, of all hospitals")?,
+            reviews_expired: to.gauge(
+                "reviews_expired",
+                "Emergencies that nobody judged in time, of all hospitals",
+            )?,
+            profiles_to_rewrap: to.gauge(
+                "profiles_to_rewrap",
+                "Profiles to be sealed to the hospital's current key",
+            )?,
+            profiles_of_earlier_keys: to.gauge(
+                "profiles_of_earlier_keys",
+                "Profiles of ended registrations that only an earlier key opens",
+            )?,
             announcements: to.counter("announcements_total", "Lite blocks announced")?,
             announcements_failed: to.counter(
                 "announcements_failed_total",

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use epione_client::signer::Account;
-use epione_envelope::keystore::ActorKeys;
+use epione_envelope::{keystore::ActorKeys, sealing::SealingKeyPair};
 use tokio::{
     sync::watch,
     task::{JoinSet, spawn_blocking},
@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::{
     api::{self, AppState, Services},
-    chain::{ChainView, Identity, NodeChain, ViewError},
-    config::Config,
+    chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
+    config::{Config, Keystore},
     journal::{Journal, Nonces},
     keys,
     metrics::Metrics,
@@ -25,6 +25,7 @@ use crate::{
     tasks::{
         self, Context, Seen,
         ledger::{JobKind, Ledger},
+        rewrap::Rewrap,
     },
     transfer::{ChainRoster, Courier, Fetcher, PeerRepair, Timings},
 };
@@ -43,6 +44,7 @@ struct Parts {
     agent: Account,
     node: NodeHandle,
     view: Arc<NodeChain>,
+    seal: Arc<Seal>,
     journal: Journal,
     ledger: Ledger,
     store: Store,
@@ -57,15 +59,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (node_sender, node) = watch::channel(None);
-    let (keys, parts) = open(config, node).await?;
+    let parts = open(config, node).await?;
     let nonces = Nonces::open(&parts.config.nonces_path())
         .await
         .context("opening the memory of answered requests")?;
-    let view: Arc<dyn ChainView> = parts.view.clone();
     let state = AppState::new(Services {
         public_url: parts.config.public_url.clone(),
-        seal: Seal::new(keys, Arc::clone(&view)),
-        view,
+        seal: Arc::clone(&parts.seal),
+        view: parts.view.clone(),
         calls: parts.view.clone(),
         store: parts.store.clone(),
         journal: parts.journal.clone(),
@@ -130,10 +131,21 @@ async fn serve(
     api::serve(&config, state, shutdown).await.context("serving the API")
 }
 
-async fn open(config: Config, node: NodeHandle) -> anyhow::Result<(ActorKeys, Parts)> {
-    let keystore = config.keystore.clone();
-    let keys =
-        spawn_blocking(move || keys::load(&keystore)).await.context("loading the keys")??;
+/// The current keys, and the sealing keys that were the hospital's before.
+async fn load_keys(config: &Config) -> anyhow::Result<(ActorKeys, Vec<SealingKeyPair>)> {
+    let (keystore, earlier) = (config.keystore.clone(), config.earlier_keystores.clone());
+    let load = move || -> anyhow::Result<_> {
+        let keys = keys::load(&keystore).context("keystore")?;
+        let open = |earlier: &Keystore| -> anyhow::Result<SealingKeyPair> {
+            Ok(keys::load(earlier).context("earlier_keystores")?.sealing)
+        };
+        Ok((keys, earlier.iter().map(open).collect::<anyhow::Result<_>>()?))
+    };
+    spawn_blocking(load).await.context("loading the keys")?
+}
+
+async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Parts> {
+    let (keys, earlier) = load_keys(&config).await?;
     let agent = Account::from(&keys);
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
@@ -160,9 +172,8 @@ async fn open(config: Config, node: NodeHandle) -> anyhow::Result<(ActorKeys, Pa
     ));
     let repair = Arc::new(PeerRepair::new(Arc::clone(&fetcher), journal.clone(), store.clone()));
     let view = Arc::new(NodeChain::new(node.clone(), agent.clone()));
-    let parts =
-        Parts { config, agent, node, view, journal, ledger, store, fetcher, repair, metrics };
-    Ok((keys, parts))
+    let seal = Arc::new(Seal::new(keys, earlier, view.clone()));
+    Ok(Parts { config, agent, node, view, seal, journal, ledger, store, fetcher, repair, metrics })
 }
 
 /// Everything that needs the chain. Goes on for ever.
@@ -170,6 +181,22 @@ async fn work(parts: Parts) -> anyhow::Result<()> {
     let identity = identify(&parts.view).await;
     bind(&parts.ledger, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "working for this hospital");
+    let mut tasks = begin(parts, identity);
+    match tasks.join_next().await {
+        Some(Err(error)) => {
+            Err(error).context("a task failed in an unforeseen way; restart the worker")
+        }
+        _ => bail!("a task ended by itself; restart the worker"),
+    }
+}
+
+/// Begins every task. None ends by itself.
+fn begin(parts: Parts, identity: Identity) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (view, calls): (Arc<dyn ChainView>, Arc<dyn ChainCalls>) = (parts.view.clone(), parts.view);
+    tasks.spawn(tasks::reviews::run(Arc::clone(&view), parts.metrics.clone()));
+    let rewrap = Rewrap { seal: parts.seal, view, calls, metrics: parts.metrics.clone() };
+    tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });
     let (seen_sender, seen) = watch::channel::<Option<Seen>>(None);
     let context = Arc::new(Context {
         hospital: identity.hospital,
@@ -185,7 +212,6 @@ async fn work(parts: Parts) -> anyhow::Result<()> {
         config: parts.config,
         caution: std::sync::Mutex::default(),
     });
-    let mut tasks = JoinSet::new();
     tasks.spawn({
         let context = Arc::clone(&context);
         async move { tasks::replay::run(&context, seen_sender).await }
@@ -204,12 +230,7 @@ async fn work(parts: Parts) -> anyhow::Result<()> {
     });
     tasks.spawn(tasks::jobs::run(Arc::clone(&context), JobKind::Ballot, BALLOTS));
     tasks.spawn(tasks::jobs::run(context, JobKind::Keep, KEEPS));
-    match tasks.join_next().await {
-        Some(Err(error)) => {
-            Err(error).context("a task failed in an unforeseen way; restart the worker")
-        }
-        _ => bail!("a task ended by itself; restart the worker"),
-    }
+    tasks
 }
 
 /// Waits for the node, and for the chain to know the agent.

@@ -179,6 +179,9 @@ async fn a_block_that_is_not_as_it_should_be_is_rejected_with_the_reason() {
     let id = announce(&network, &forger.forge_as_nobody(&media(3, 1_000))).await;
     rejected(&network, id, RejectReason::InvalidAuthor).await;
 
+    let id = announce(&network, &forger.forge_cosigned_by_nobody(&media(6, 1_000))).await;
+    rejected(&network, id, RejectReason::InvalidAuthor).await;
+
     // Garbage under the right names, from the announcer, who alone claims to have it.
     let forged = forger.forge(&media(4, 17 * 1024 * 1024));
     let server = network.hospitals[1].impersonate(&forged, |_| Manner::Garbage).await;

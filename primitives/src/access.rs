@@ -8,7 +8,7 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
     HospitalId, Moment, UserId,
-    limits::{MAX_CONDITIONS, MAX_NAME_BYTES, MAX_POLICIES, MAX_POLICY_LIST},
+    limits::{MAX_CONDITIONS, MAX_NAME_BYTES, MAX_POLICIES, MAX_POLICY_LIST, MAX_SUMMARY_BYTES},
     profile::Role,
 };
 
@@ -69,7 +69,7 @@ impl Relationship {
     }
 }
 
-/// What somebody wants to do.
+/// What somebody wants to do. Reading in an emergency is `BreakGlass`, whatever is read.
 #[derive(
     Clone,
     Copy,
@@ -141,7 +141,29 @@ pub enum Purpose {
     Emergency,
 }
 
-/// Something that must hold for a policy to allow.
+/// Where somebody has to be registered.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// At the hospital whose records they are.
+    Here,
+    /// At one of these hospitals at least.
+    OneOf(BoundedVec<HospitalId, ConstU32<MAX_POLICY_LIST>>),
+}
+
+/// Something that must hold for a policy to apply.
 #[derive(
     Clone,
     Debug,
@@ -159,11 +181,12 @@ pub enum Purpose {
 pub enum Condition {
     /// The requester is the patient whose records are asked for.
     RequesterIsPatient,
-    /// The requester is registered, and not suspended, at the hospital.
-    RequesterRegistered,
+    /// The requester is registered there, and not suspended.
+    RequesterRegistered(Place),
     /// The patient is registered, and not suspended, at the hospital.
     PatientRegistered,
-    /// A relationship of one of these kinds holds between requester and patient at the hospital.
+    /// A relationship of one of these kinds holds between requester and patient at the hospital, and
+    /// the hospital's policies recognise it ([`Conclusion::Recognises`]).
     Related(BoundedVec<RelationshipKind, ConstU32<MAX_POLICY_LIST>>),
     /// It is not yet this moment.
     Before(Moment),
@@ -171,9 +194,34 @@ pub enum Condition {
     SectionShared,
     /// The stated purpose is one of these.
     Purpose(BoundedVec<Purpose, ConstU32<MAX_POLICY_LIST>>),
+    /// The patient signed what is submitted, too.
+    PatientCosigned,
 }
 
-/// A permission: roles, actions, and the conditions that must all hold.
+/// What a policy says when its conditions hold.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conclusion {
+    /// An operation policy: the requester may do these.
+    Allows(BoundedVec<Action, ConstU32<MAX_POLICY_LIST>>),
+    /// A relationship policy: relationships of these kinds to the requester count. A kind that no
+    /// policy recognises counts for nothing.
+    Recognises(BoundedVec<RelationshipKind, ConstU32<MAX_POLICY_LIST>>),
+}
+
+/// A rule: whom it binds, what must hold, and what follows.
 #[derive(
     Clone,
     Debug,
@@ -190,13 +238,21 @@ pub enum Condition {
 pub struct Policy {
     /// UTF-8; what `explain` prints.
     #[serde(with = "crate::text")]
-    pub name: BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>,
+    pub name: PolicyName,
+    /// UTF-8; for people.
+    #[serde(with = "crate::text")]
+    pub summary: BoundedVec<u8, ConstU32<MAX_SUMMARY_BYTES>>,
+    /// To whose records it applies, of the hospitals that set it; empty for every such hospital.
+    pub hospitals: BoundedVec<HospitalId, ConstU32<MAX_POLICY_LIST>>,
     pub roles: BoundedVec<Role, ConstU32<MAX_POLICY_LIST>>,
-    pub actions: BoundedVec<Action, ConstU32<MAX_POLICY_LIST>>,
+    /// Must all hold.
     pub conditions: BoundedVec<Condition, ConstU32<MAX_CONDITIONS>>,
+    pub conclusion: Conclusion,
     /// When the policy ends by itself, if it does.
     pub expires: Option<Moment>,
 }
+
+pub type PolicyName = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
 
 /// All policies of a hospital.
 pub type Policies = BoundedVec<Policy, ConstU32<MAX_POLICIES>>;
@@ -241,6 +297,8 @@ pub struct AccessRequest {
     pub hospital: HospitalId,
     pub class: SectionClass,
     pub purpose: Purpose,
+    /// Whether the patient signed what is submitted; false when nothing is.
+    pub cosigned: bool,
 }
 
 /// The answer to an [`AccessRequest`].
@@ -261,9 +319,9 @@ pub enum Decision {
     Allow {
         /// Version of the hospital's policy set; 0 is the default set.
         version: u32,
-        /// Name of the policy that allowed.
+        /// The policy that allowed.
         #[serde(with = "crate::text")]
-        policy: Vec<u8>,
+        policy: PolicyName,
     },
     Deny(Denial),
 }
@@ -297,11 +355,12 @@ pub enum Denial {
         role: Role,
         action: Action,
     },
-    /// Each policy that might have allowed, with the conditions that failed.
+    /// Each policy that might have allowed, with the conditions that failed. Also each policy that
+    /// did not recognise a relationship between the two.
     Failed(Vec<FailedPolicy>),
 }
 
-/// A policy that might have allowed, and what it lacked.
+/// A policy that was asked, and what it lacked.
 #[derive(
     Clone,
     Debug,

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod ports;
 pub mod profile;
 pub mod refusal;
+pub mod release;
 #[cfg(feature = "std")]
 pub mod rpc;
 mod text;

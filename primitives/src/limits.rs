@@ -39,5 +39,30 @@ pub const MAX_POLICIES: u32 = 32;
 pub const MAX_CONDITIONS: u32 = 16;
 /// Roles that one policy binds, and actions that it allows.
 pub const MAX_POLICY_LIST: u32 = 8;
+/// Bytes of a policy's summary.
+pub const MAX_SUMMARY_BYTES: u32 = 256;
+/// Hospitals that one set of policies names, all policies together: a decision reads a registration at
+/// each.
+pub const MAX_NAMED_HOSPITALS: u32 = 32;
+/// Decisions that one runtime call makes at most.
+pub const MAX_DECISIONS: u32 = 8;
+/// Sections of one record.
+pub const MAX_SECTIONS: u16 = 64;
+/// Records that one grant opens, and its receipt names.
+pub const MAX_RELEASED_RECORDS: u32 = 64;
+/// Rights that one grant exercises: two kinds of reading, two classes of sections.
+pub const MAX_RIGHTS: u32 = 4;
+/// Refusals that a hospital records of one requester in a day.
+pub const MAX_REFUSALS_PER_DAY: u8 = 8;
+/// Times that a requester may break the glass at one hospital in a day.
+pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// A day of chain time, in milliseconds. Days begin at midnight UTC.
+pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
+/// Chain blocks within which the other hospitals review an emergency: seven days.
+pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Time between two rotations of one user's keys, in milliseconds.
+pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
+/// Entries that one call for receipts, refusals, reviews or members returns at most.
+pub const MAX_PAGE: u32 = 64;
 /// Records that one history call returns at most.
 pub const MAX_HISTORY: u32 = 64;

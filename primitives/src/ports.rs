@@ -8,7 +8,9 @@ use sp_runtime::{
 };
 
 use crate::{
-    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId, approval::BallotOutcome,
+    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    access::{AccessRequest, Decision},
+    approval::BallotOutcome,
     profile::Role,
 };
 
@@ -37,6 +39,25 @@ pub trait Users {
     /// For benchmarks: registers a user.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId);
+}
+
+/// Who may do what. Answered by pallet-role-policies.
+pub trait AccessPolicies {
+    /// Decides by what is in force at a moment.
+    fn decide(request: &AccessRequest, at: Moment) -> Decision;
+    /// For benchmarks: the largest policy set, whose last policy allows a doctor everything.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId);
+}
+
+/// Whose records they are. Answered by pallet-lite-blocks.
+pub trait Records {
+    /// The patient of a committed record, and the hospital that announced it.
+    fn owner(pointer: RecordPointer) -> Option<(UserId, HospitalId)>;
+    /// For benchmarks: commits a lite block at this height, as large as can be, with a record of the
+    /// patient at its end; returns where that is.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer;
 }
 
 /// Ballots over subjects of one kind. Answered by pallet-approvals.

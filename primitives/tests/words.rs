@@ -6,8 +6,10 @@ use epione_primitives::{
     access::{Relationship, RelationshipKind},
     approval::approvals_needed,
     block::{Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
-    limits::SEGMENT_BYTES,
+    hospital::Founder,
+    limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
     profile::{Consent, Period, Possession, Registration, RegistrationStatus},
+    release::{SectionSet, Tally},
 };
 
 #[test]
@@ -130,4 +132,46 @@ fn what_a_user_signs_for_one_purpose_is_nothing_else() {
     assert_ne!(consent, Consent::new(genesis, HospitalId(0), user, 1).encode());
     assert_ne!(consent, Consent::new(genesis, HospitalId(1), user, 0).encode());
     assert!(Possession::decode_all(&mut consent.as_slice()).is_err());
+}
+
+#[test]
+fn a_set_of_sections_holds_what_was_put_in_and_nothing_beyond_a_record() {
+    let mut sections = SectionSet::default();
+    assert!(sections.is_empty());
+    for section in [0, 5, MAX_SECTIONS - 1] {
+        assert!(sections.insert(section));
+    }
+    assert!(!sections.insert(MAX_SECTIONS));
+    assert_eq!(sections.iter().collect::<Vec<_>>(), [0, 5, MAX_SECTIONS - 1]);
+    assert!(sections.contains(5) && !sections.contains(4) && !sections.contains(u16::MAX));
+
+    let json = serde_json::to_string(&sections).expect("a list of numbers");
+    assert_eq!(json, "[0,5,63]");
+    assert_eq!(serde_json::from_str::<SectionSet>(&json).expect("the same list"), sections);
+    assert!(serde_json::from_str::<SectionSet>("[64]").is_err());
+}
+
+#[test]
+fn a_tally_begins_anew_at_midnight() {
+    let noon = 20_000 * DAY_MILLIS + DAY_MILLIS / 2;
+    let tally = Tally { day: 20_000, refusals: 3, emergencies: 1 };
+    assert_eq!(tally.on(noon), tally);
+    assert_eq!(tally.on(20_001 * DAY_MILLIS - 1), tally);
+    assert_eq!(tally.on(20_001 * DAY_MILLIS), Tally { day: 20_001, ..Tally::default() });
+}
+
+#[test]
+fn names_are_text_in_json() {
+    let founder = Founder {
+        name: "St. Häberle".into(),
+        governance: [1; 32].into(),
+        agent: [2; 32].into(),
+        worker_url: "https://worker.example".into(),
+        sealing_key: vec![1, 2],
+        tls_key: [3; 32],
+    };
+    let json = serde_json::to_value(&founder).expect("text, numbers and keys");
+    assert_eq!(json["name"], "St. Häberle");
+    assert_eq!(json["workerUrl"], "https://worker.example");
+    assert_eq!(serde_json::from_value::<Founder>(json).expect("the same"), founder);
 }

@@ -12,6 +12,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     profile::{Profile, Registration},
+    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
 };
 use frame_support::genesis_builder_helper::{build_state, get_preset};
 use frame_support::traits::KeyOwnerProofSystem;
@@ -30,7 +31,8 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
-    Profiles, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, System, VERSION, genesis,
+    Profiles, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, System, VERSION,
+    genesis,
 };
 
 impl_runtime_apis! {
@@ -212,6 +214,14 @@ impl_runtime_apis! {
         fn registrations(user: UserId) -> Vec<(HospitalId, Registration)> {
             Profiles::registrations(user)
         }
+
+        fn members(
+            hospital: HospitalId,
+            after: Option<UserId>,
+            limit: u32,
+        ) -> Vec<(UserId, Registration)> {
+            Profiles::members(hospital, after, limit)
+        }
     }
 
     impl epione_primitives::api::RolePoliciesApi<Block> for Runtime {
@@ -219,12 +229,50 @@ impl_runtime_apis! {
             RolePolicies::decide(request, at)
         }
 
+        fn decide_each(requests: Vec<AccessRequest>) -> Vec<Decision> {
+            RolePolicies::decide_each(requests)
+        }
+
         fn relationships(patient: UserId) -> Vec<(UserId, Relationship)> {
             RolePolicies::relationships(patient)
         }
 
-        fn policies(hospital: HospitalId) -> (u32, PolicySet) {
-            RolePolicies::policies(hospital)
+        fn policies(hospital: HospitalId, version: Option<u32>) -> Option<(u32, PolicySet)> {
+            RolePolicies::policies(hospital, version)
+        }
+    }
+
+    impl epione_primitives::api::ReleasesApi<Block> for Runtime {
+        fn receipt(grant: Hash) -> Option<Receipt> {
+            Releases::receipt(grant)
+        }
+
+        fn is_in_force(grant: Hash) -> bool {
+            Releases::is_in_force(grant)
+        }
+
+        fn receipts(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, Receipt)> {
+            Releases::receipts(patient, before, limit)
+        }
+
+        fn emergencies(
+            patient: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, ReviewId, Review)> {
+            Releases::emergencies(patient, before, limit)
+        }
+
+        fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)> {
+            Releases::refusals(patient, before, limit)
+        }
+
+        fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)> {
+            Releases::reviews(before, limit)
+        }
+
+        fn tally(hospital: HospitalId, requester: UserId) -> Tally {
+            Releases::tally(hospital, requester)
         }
     }
 
@@ -304,7 +352,12 @@ impl_runtime_apis! {
             use crate::*;
             use frame_benchmarking::BenchmarkList;
             use frame_support::traits::StorageInfoTrait;
-            use frame_system_benchmarking::Pallet as SystemBench;
+            use crate::benchmarking::{
+                caller::Pallet as CallerBench, session::Pallet as SessionBench,
+            };
+            use frame_system_benchmarking::{
+                Pallet as SystemBench, extensions::Pallet as ExtensionsBench,
+            };
             let mut list = Vec::<BenchmarkList>::new();
             list_benchmarks!(list, extra);
             (list, AllPalletsWithSystem::storage_info())
@@ -316,8 +369,12 @@ impl_runtime_apis! {
             use crate::*;
             use frame_benchmarking::BenchmarkBatch;
             use frame_support::traits::WhitelistedStorageKeys;
-            use frame_system_benchmarking::Pallet as SystemBench;
-            impl frame_system_benchmarking::Config for Runtime {}
+            use crate::benchmarking::{
+                caller::Pallet as CallerBench, session::Pallet as SessionBench,
+            };
+            use frame_system_benchmarking::{
+                Pallet as SystemBench, extensions::Pallet as ExtensionsBench,
+            };
             let whitelist = AllPalletsWithSystem::whitelisted_storage_keys();
             let mut batches = Vec::<BenchmarkBatch>::new();
             let params = (&config, &whitelist);

@@ -17,7 +17,12 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
 };
 
-use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin};
+use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin, weights};
+
+pub trait WeightInfo {
+    /// To look at a signer and a call.
+    fn check() -> Weight;
+}
 
 /// Refuses, with the code of a [`Refusal`], a signed transaction whose signer is unknown, or whose
 /// role does not make its call. Has no bytes of its own in a transaction.
@@ -38,9 +43,8 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Val = ();
     type Pre = ();
 
-    /// At most three reads: the account's hospital, the hospital, the account's user.
     fn weight(&self, _: &RuntimeCall) -> Weight {
-        <Runtime as frame_system::Config>::DbWeight::get().reads(3)
+        weights::epione_runtime_caller::Measured::<Runtime>::check()
     }
 
     fn validate(
@@ -64,7 +68,7 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     impl_tx_ext_default!(RuntimeCall; prepare);
 }
 
-fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
+pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
     let caller = identify(signer)?;
     match batched(call) {
         Some(calls) if calls.iter().all(|call| carries_no_body(call) && caller.makes(call)) => {
@@ -135,6 +139,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
             // Carries the code of an upgrade that the council has authorised.
             | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
+            | RuntimeCall::Releases(pallet_releases::Call::judge { .. })
     ) || matches!(
         call,
         RuntimeCall::Hospitals(call) if !matches!(
@@ -156,6 +161,7 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::RolePolicies(call) => {
             matches!(call, Policy::relate { .. } | Policy::unrelate { .. })
         }
+        RuntimeCall::Releases(call) => !matches!(call, pallet_releases::Call::judge { .. }),
         _ => false,
     }
 }

@@ -3,7 +3,14 @@
 //! Without this, nobody could: there is no sudo, and `system.authorize_upgrade` or
 //! `grandpa.note_stalled` accept nothing less. It adds no rule of its own.
 
+use frame_support::weights::Weight;
+
 pub use pallet::*;
+
+pub trait WeightInfo {
+    /// Beside the dispatched call's own weight.
+    fn dispatch() -> Weight;
+}
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -13,6 +20,8 @@ pub mod pallet {
     };
     use frame_system::{RawOrigin, pallet_prelude::*};
 
+    use super::WeightInfo;
+
     #[pallet::config]
     pub trait Config: frame_system::Config {
         /// Whose decision stands for the highest authority.
@@ -20,6 +29,7 @@ pub mod pallet {
         type Call: Parameter
             + UnfilteredDispatchable<RuntimeOrigin = Self::RuntimeOrigin>
             + GetDispatchInfo;
+        type WeightInfo: super::WeightInfo;
     }
 
     #[pallet::pallet]
@@ -41,7 +51,7 @@ pub mod pallet {
         #[pallet::call_index(0)]
         #[pallet::weight({
             let info = call.get_dispatch_info();
-            (info.call_weight.saturating_add(T::DbWeight::get().writes(1)), info.class)
+            (info.call_weight.saturating_add(<T as Config>::WeightInfo::dispatch()), info.class)
         })]
         pub fn dispatch(
             origin: OriginFor<T>,
@@ -53,6 +63,35 @@ pub mod pallet {
                 result: result.map(|_| ()).map_err(|failed| failed.error),
             });
             Ok(().into())
+        }
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking {
+    use alloc::{boxed::Box, vec};
+    use frame_benchmarking::v2::*;
+    use frame_support::traits::EnsureOrigin;
+
+    use super::*;
+
+    #[benchmarks(where <T as Config>::Call: From<frame_system::Call<T>>)]
+    mod benchmarks {
+        use super::*;
+
+        #[benchmark]
+        fn dispatch() -> Result<(), BenchmarkError> {
+            let origin = T::CouncilOrigin::try_successful_origin()
+                .map_err(|()| BenchmarkError::Stop("the council has no origin"))?;
+            let call: <T as Config>::Call =
+                frame_system::Call::<T>::remark { remark: vec![] }.into();
+
+            #[extrinsic_call]
+            _(origin as T::RuntimeOrigin, Box::new(call));
+
+            let dispatched = Event::<T>::Dispatched { result: Ok(()) };
+            frame_system::Pallet::<T>::assert_last_event(dispatched.into());
+            Ok(())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The chain's rules: Epione's six pallets and the SDK's, composed.
+//! The chain's rules: Epione's seven pallets and the SDK's, composed.
 //!
 //! Composition only. What a hospital, a ballot or a record is, the pallets say; who may call what,
 //! [`caller`] says; who is there when the chain begins, [`genesis`] says.
@@ -8,16 +8,21 @@
 #![recursion_limit = "256"]
 
 extern crate alloc;
+// Weights name what they are of by its path.
+extern crate self as epione_runtime;
 
 #[cfg(feature = "std")]
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
 pub mod apis;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod bodies;
 pub mod caller;
 pub mod configs;
 pub mod council_root;
 pub mod genesis;
+pub mod weights;
 
 pub use apis::RuntimeApi;
 pub use bodies::ExtrinsicTail;
@@ -149,19 +154,27 @@ mod runtime {
 
     #[runtime::pallet_index(16)]
     pub type CouncilRoot = council_root;
+
+    #[runtime::pallet_index(17)]
+    pub type Releases = pallet_releases;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benches {
     frame_benchmarking::define_benchmarks!(
         [frame_system, SystemBench::<Runtime>]
+        [frame_system_extensions, ExtensionsBench::<Runtime>]
         [pallet_timestamp, Timestamp]
+        [pallet_session, SessionBench::<Runtime>]
         [pallet_collective, Council]
         [pallet_utility, Utility]
+        [epione_runtime::caller, CallerBench::<Runtime>]
+        [epione_runtime::council_root, CouncilRoot]
         [pallet_hospitals, Hospitals]
         [pallet_profiles, Profiles]
         [pallet_role_policies, RolePolicies]
         [pallet_lite_blocks, LiteBlocks]
         [pallet_approvals, Approvals]
+        [pallet_releases, Releases]
     );
 }

@@ -1,11 +1,14 @@
 //! `epione keys`: key files.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 use epione_envelope::{
-    account::{Scheme, Signer},
-    keystore::{self, ActorKeys, Cost},
+    account::Scheme,
+    keystore::{self, ActorKeys, Cost, PublicKeys},
     sealing::SealingSuite,
 };
 use epione_primitives::{AccountId, Hash};
@@ -24,6 +27,8 @@ pub enum Command {
     New(NewArgs),
     /// Shows the public half of a key file
     Show(ShowArgs),
+    /// Makes a new sealing key beside the same account, in a new file: for a hospital's worker
+    RenewSealing(RenewSealingArgs),
 }
 
 impl Command {
@@ -32,6 +37,7 @@ impl Command {
         match self {
             Self::New(args) => show(&new(args, context)?, json),
             Self::Show(args) => show(&public(args)?, json),
+            Self::RenewSealing(args) => show(&renew_sealing(args, context)?, json),
         }
     }
 }
@@ -76,6 +82,18 @@ pub struct PublicHalf {
     pub file: Option<PathBuf>,
 }
 
+impl PublicHalf {
+    fn of(keys: &PublicKeys, file: Option<PathBuf>) -> Self {
+        Self {
+            account: keys.account.clone(),
+            scheme: keys.scheme,
+            sealing_key: hex::encode(keys.sealing.as_bytes()),
+            sealing_key_hash: keys.sealing.hash(),
+            file,
+        }
+    }
+}
+
 impl Output for PublicHalf {}
 
 impl fmt::Display for PublicHalf {
@@ -105,34 +123,64 @@ pub fn new(args: &NewArgs, context: &Context) -> Result<PublicHalf, Failure> {
             ActorKeys::generate(scheme, SealingSuite::XWing)
         }
     };
-    if args.out.exists() {
+    save(&keys, &args.out, context)
+}
+
+/// Writes a new key file, under a new password.
+pub(super) fn save(keys: &ActorKeys, out: &Path, context: &Context) -> Result<PublicHalf, Failure> {
+    if out.exists() {
         return Err(Failure::new(
-            format!("{} exists", args.out.display()),
-            "choose another --out; key files are never overwritten",
+            format!("{} exists", out.display()),
+            "choose another name; key files are never overwritten",
         ));
     }
     let password = identity::new_password(context.common().password_file.as_deref())?;
-    keystore::save(&keys, &args.out, &password, Cost::Interactive)?;
-    Ok(PublicHalf {
-        account: keys.account.account(),
-        scheme: keys.account.scheme(),
-        sealing_key: hex::encode(keys.sealing.public().as_bytes()),
-        sealing_key_hash: keys.sealing.public().hash(),
-        file: Some(args.out.clone()),
-    })
+    keystore::save(keys, out, &password, Cost::Interactive)?;
+    Ok(PublicHalf::of(&keys.public(), Some(out.to_path_buf())))
 }
 
 /// Reads the public half of a key file.
 pub fn public(args: &ShowArgs) -> Result<PublicHalf, Failure> {
-    let public = args.keys.public()?;
-    Ok(PublicHalf {
-        account: public.account,
-        scheme: public.scheme,
-        sealing_key: hex::encode(public.sealing.as_bytes()),
-        sealing_key_hash: public.sealing.hash(),
-        file: match &args.keys {
-            KeySource::File(path) => Some(path.clone()),
-            KeySource::Development(_) => None,
-        },
-    })
+    let file = match &args.keys {
+        KeySource::File(path) => Some(path.clone()),
+        KeySource::Development(_) => None,
+    };
+    Ok(PublicHalf::of(&args.keys.public()?, file))
+}
+
+#[derive(Debug, Args)]
+pub struct RenewSealingArgs {
+    /// Key file whose account is kept
+    #[arg(value_name = "FILE")]
+    pub keys: KeySource,
+    /// File to write; it must not exist
+    #[arg(long, value_name = "NEW")]
+    pub out: PathBuf,
+}
+
+/// A key file with a new sealing key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Renewed(pub PublicHalf);
+
+impl Output for Renewed {}
+
+impl fmt::Display for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.0.file.as_deref().unwrap_or(Path::new("NEW"));
+        writeln!(f, "{}", self.0)?;
+        write!(
+            f,
+            "next: name it as the worker's keystore and the one before it under earlier_keystores, \
+             start the worker again, then epione hospital set-sealing-key --keys {}",
+            file.display()
+        )
+    }
+}
+
+/// Makes a key file with the account of another one.
+pub fn renew_sealing(args: &RenewSealingArgs, context: &Context) -> Result<Renewed, Failure> {
+    let keys = args.keys.open(context.common().password_file.as_deref())?;
+    let renewed = keys.with_new_sealing_key(SealingSuite::XWing);
+    save(&renewed, &args.out, context).map(Renewed)
 }

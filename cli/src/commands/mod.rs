@@ -1,8 +1,11 @@
 //! The commands, one a file.
 
+pub mod audit;
 pub mod block;
 pub mod devnet;
+pub mod hospital;
 pub mod keys;
+pub mod policy;
 pub mod records;
 pub mod relation;
 pub mod user;
@@ -18,7 +21,7 @@ pub enum Command {
     /// Makes and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Registers patients, doctors, nurses, researchers and auditors
+    /// Registers patients, doctors, nurses, researchers and auditors; suspends them; rotates keys
     #[command(subcommand)]
     User(user::Command),
     /// Relates a professional to a patient at a hospital
@@ -31,6 +34,15 @@ pub enum Command {
     /// Lists and reads a patient's records
     #[command(subcommand)]
     Records(records::Command),
+    /// Shows who looked at a patient's records, and reviews of emergencies
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Checks, sets and shows who may do what, and explains decisions
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Changes what the chain says of a hospital
+    #[command(subcommand)]
+    Hospital(hospital::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
@@ -55,6 +67,9 @@ impl Command {
             }
             Self::Visit(command) => command.run(&context.with_devnet()?).await,
             Self::Records(command) => command.run(&context.with_devnet()?).await,
+            Self::Audit(command) => command.run(&context.with_devnet()?).await,
+            Self::Policy(command) => command.run(context).await,
+            Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
         }
     }

@@ -50,18 +50,19 @@ pub struct UnrelateArgs {
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
     /// The hospital's governance keystore [default: the devnet's]
-    #[arg(long = "as", value_name = "FILE", conflicts_with = "as_patient")]
+    #[arg(long = "as", value_name = "FILE", conflicts_with = "as_user")]
     pub signer: Option<KeySource>,
-    /// The patient's own keystore: written to the chain directly, without the hospital
-    #[arg(long, value_name = "FILE", requires = "hospital")]
-    pub as_patient: Option<KeySource>,
+    /// The patient's own key file, or that of a doctor whom the hospital's policies allow it: written
+    /// to the chain directly, without the hospital
+    #[arg(long, alias = "as-patient", value_name = "FILE", requires = "hospital")]
+    pub as_user: Option<KeySource>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct RelateArgs {
     #[command(flatten)]
     pub relation: UnrelateArgs,
-    /// When it ends by itself: a time from now, such as 30d, 12h, 45m or 90s
+    /// When it ends by itself: a time from now, such as 30d, 12h, 45m or 90s. A referral needs one
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub expires: Option<Duration>,
 }
@@ -99,6 +100,12 @@ impl fmt::Display for Changed {
 
 /// Begins a relationship.
 pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Failure> {
+    if args.relation.kind == Kind::Referral && args.expires.is_none() {
+        return Err(Failure::usage(
+            "a referral ends by itself, and it is not said when",
+            "pass --expires with a time from now, such as 30d",
+        ));
+    }
     let expires = args.expires.map(from_now).transpose()?;
     change(&args.relation, expires, true, context).await
 }
@@ -115,26 +122,25 @@ async fn change(
     context: &Context,
 ) -> Result<Changed, Failure> {
     let kind = args.kind.into();
+    let (patient, professional) = (args.patient, args.professional);
     let spinner = progress::waiting(context, "waiting until it is final");
-    let hospital = match (&args.as_patient, &args.hospital) {
+    let hospital = match (&args.as_user, &args.hospital) {
         (Some(source), Some(hospital)) => {
             let hospital = context.hospital(hospital).await?;
-            let patient = identity::account(&context.keys(source)?);
-            let (subject, professional) = (args.patient, args.professional);
+            let user = identity::account(&context.keys(source)?);
             let call = if begins {
-                role_policies::relate(subject, professional, hospital, kind, expires)
+                role_policies::relate(patient, professional, hospital, kind, expires)
             } else {
-                role_policies::unrelate(subject, professional, hospital, kind)
+                role_policies::unrelate(patient, professional, hospital, kind)
             };
-            context.chain().await?.submit(&call, &patient).await?;
+            context.chain().await?.submit(&call, &user).await?;
             hospital
         }
         _ => {
             let (hospital, governance) =
                 context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
             let worker = context.worker(hospital, governance).await?;
-            let relation =
-                Relation { patient: args.patient, professional: args.professional, kind, expires };
+            let relation = Relation { patient, professional, kind, expires };
             if begins {
                 worker.relate(&relation).await?;
             } else {
@@ -144,7 +150,6 @@ async fn change(
         }
     };
     spinner.finish_and_clear();
-    let (patient, professional) = (args.patient, args.professional);
     Ok(Changed { patient, professional, hospital, kind, in_force: begins, expires })
 }
 

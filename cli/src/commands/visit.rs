@@ -11,6 +11,7 @@ use std::{
 use clap::{Args, Subcommand};
 use epione_client::{
     api::{ContentUpload, VisitStage, VisitStatus},
+    signer::Account,
     submit::{Visit, VisitBuilder},
     worker::WorkerClient,
 };
@@ -64,6 +65,9 @@ pub struct SubmitArgs {
     /// A media section: DICOM, video or any other file; shared=FILE lets it be shared further
     #[arg(long = "media", value_name = "[CLASS=]FILE")]
     pub media: Vec<MediaSection>,
+    /// The patient's key file: they sign the same sections, beside the author
+    #[arg(long, value_name = "FILE")]
+    pub cosign: Option<KeySource>,
     #[command(flatten)]
     pub wait: WaitArgs,
 }
@@ -161,6 +165,8 @@ fn parse_class(text: &str) -> Result<SectionClass, String> {
 pub struct Submitted {
     pub hospital: HospitalId,
     pub author: UserId,
+    /// Whether the patient signed too.
+    pub cosigned: bool,
     pub sections: Vec<SectionLine>,
     #[serde(flatten)]
     pub status: VisitStatus,
@@ -196,6 +202,9 @@ impl fmt::Display for Submitted {
                     "    not DICOM, whatever its name says: kept as it is, as opaque media"
                 )?;
             }
+        }
+        if self.cosigned {
+            writeln!(f, "  signed by the patient, too")?;
         }
         Followed(self.status.clone()).fmt(f)
     }
@@ -238,8 +247,11 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
     let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
     let author = context.user_of(&account).await?;
+    let cosigner = cosigner(args, context).await?;
+    let cosigned = cosigner.is_some();
     let genesis = context.chain().await?.genesis_hash();
-    let mut builder = VisitBuilder::new(genesis, args.patient, hospital, author);
+    let mut builder =
+        VisitBuilder::new(genesis, args.patient, hospital, author).cosigned_by(cosigner);
     for section in &args.texts {
         builder = builder.text(section.kind, section.class, read_text(section)?);
     }
@@ -252,7 +264,21 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
     let status = worker.submit_visit(&visit, progress::follow(&bar)).await;
     bar.finish_and_clear();
     let status = follow(&worker, status?, &args.wait, context).await?;
-    Ok(Submitted { hospital, author, sections: lines(&visit), status })
+    Ok(Submitted { hospital, author, cosigned, sections: lines(&visit), status })
+}
+
+/// The patient's account, if they sign too.
+async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account>, Failure> {
+    let Some(source) = &args.cosign else { return Ok(None) };
+    let account = identity::account(&context.keys(source)?);
+    let user = context.user_of(&account).await?;
+    if user != args.patient {
+        return Err(Failure::usage(
+            format!("--cosign names the keys of user {user}, who is not the patient"),
+            "name the key file of the patient whose visit it is",
+        ));
+    }
+    Ok(Some(account))
 }
 
 fn lines(visit: &Visit) -> Vec<SectionLine> {

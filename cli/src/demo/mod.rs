@@ -1,5 +1,7 @@
-//! The main job told as a story, on a fresh network of four hospitals: a visit is submitted, approved,
-//! committed and read back; a stranger is refused; a damaged segment harms nobody.
+//! The main job told as a story, on a fresh network of four hospitals: a visit that doctor and patient
+//! sign is approved, committed and read back; a stranger is refused; a damaged segment harms nobody. A
+//! referral opens the records for a while, an emergency does before everybody's eyes, and what the
+//! patient takes back is gone at the next final block. Keys change, and the records stay readable.
 //!
 //! Every claim of the story is checked while it is told. The first that does not hold ends it, with
 //! an exit status that says so. What happened is left in `report.json`.

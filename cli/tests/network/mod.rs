@@ -111,11 +111,16 @@ impl Network {
         self.try_run(arguments).unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"))
     }
 
-    /// Registers somebody with the development keys of a seed; returns the user id.
+    /// Registers somebody with the development keys of a seed at the first hospital; returns the user
+    /// id.
     pub fn register(&self, role: &str, seed: &str) -> String {
+        self.register_at("0", role, seed)
+    }
+
+    pub fn register_at(&self, hospital: &str, role: &str, seed: &str) -> String {
         let name = format!("Synthetic {seed}");
-        let registered =
-            self.run(&["user", "register", "--role", role, "--name", &name, "--keys", seed]);
+        let who = ["--role", role, "--name", &name, "--keys", seed, "--hospital", hospital];
+        let registered = self.run(&[&["user", "register"], &who[..]].concat());
         registered["user"].as_str().unwrap().to_owned()
     }
 

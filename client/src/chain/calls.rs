@@ -120,7 +120,8 @@ pub mod role_policies {
 
     use super::Call;
 
-    /// By the hospital's agent or the patient.
+    /// By the hospital's agent, by the patient, or by a user whom the hospital's policies allow to
+    /// relate or, for referrals, to refer.
     pub fn relate(
         patient: UserId,
         professional: UserId,
@@ -131,7 +132,7 @@ pub mod role_policies {
         Call::new("RolePolicies", "relate", (patient, professional, hospital, kind, expires))
     }
 
-    /// By the hospital's agent or the patient.
+    /// As [`relate`], and by the professional.
     pub fn unrelate(
         patient: UserId,
         professional: UserId,
@@ -144,6 +145,32 @@ pub mod role_policies {
     /// By the hospital's governance.
     pub fn set_policies(policies: &Policies) -> Call {
         Call::new("RolePolicies", "set_policies", policies)
+    }
+}
+
+/// Receipts of what hospitals release, and their reviews.
+pub mod releases {
+    use epione_primitives::{
+        UserId,
+        access::Purpose,
+        release::{Release, ReviewId},
+    };
+
+    use super::Call;
+
+    /// By the agent of the hospital whose records they are.
+    pub fn record(release: &Release) -> Call {
+        Call::new("Releases", "record", release)
+    }
+
+    /// By the agent of the hospital whose records were asked for.
+    pub fn refuse(requester: UserId, patient: UserId, purpose: Purpose, emergency: bool) -> Call {
+        Call::new("Releases", "refuse", (requester, patient, purpose, emergency))
+    }
+
+    /// By the governance of another active hospital.
+    pub fn judge(review: ReviewId, justified: bool) -> Call {
+        Call::new("Releases", "judge", (review, justified))
     }
 }
 

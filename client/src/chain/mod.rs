@@ -167,6 +167,14 @@ impl Chain {
         decode("a block's time", &stored.unwrap_or(Bytes(vec![0; 8])).0)
     }
 
+    /// When the finalised block of a number was made; none beyond the newest one.
+    pub async fn time_at(&self, number: BlockNumber) -> Result<Option<Moment>, ChainError> {
+        match self.block_hash(number).await? {
+            Some(block) => self.time(block).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Reads the runtime at a block.
     pub fn at(&self, block: Hash) -> Snapshot {
         Snapshot::new(self.clone(), block)

@@ -8,6 +8,7 @@ use epione_primitives::{
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
+    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
 };
 use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
@@ -74,6 +75,16 @@ impl Snapshot {
         self.read("ProfilesApi_registrations", user).await
     }
 
+    /// Who is or was registered at a hospital, in an order of the chain's own.
+    pub async fn members(
+        &self,
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Registration)>, ChainError> {
+        self.read("ProfilesApi_members", (hospital, after, limit)).await
+    }
+
     pub async fn decide(
         &self,
         request: &AccessRequest,
@@ -89,8 +100,79 @@ impl Snapshot {
         self.read("RolePoliciesApi_relationships", patient).await
     }
 
-    pub async fn policies(&self, hospital: HospitalId) -> Result<(u32, PolicySet), ChainError> {
-        self.read("RolePoliciesApi_policies", hospital).await
+    /// Decides several requests at the block, in their order.
+    pub async fn decide_each(
+        &self,
+        requests: &[AccessRequest],
+    ) -> Result<Vec<Decision>, ChainError> {
+        self.read("RolePoliciesApi_decide_each", requests).await
+    }
+
+    /// A version of a hospital's policies; the newest, if absent.
+    pub async fn policies(
+        &self,
+        hospital: HospitalId,
+        version: Option<u32>,
+    ) -> Result<Option<(u32, PolicySet)>, ChainError> {
+        self.read("RolePoliciesApi_policies", (hospital, version)).await
+    }
+
+    /// The receipt of a grant, by the grant's hash.
+    pub async fn receipt(&self, grant: Hash) -> Result<Option<Receipt>, ChainError> {
+        self.read("ReleasesApi_receipt", grant).await
+    }
+
+    /// Whether a grant is recorded and its requester would be allowed the same again.
+    pub async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
+        self.read("ReleasesApi_is_in_force", grant).await
+    }
+
+    /// A patient's receipts, newest first, by their numbers.
+    pub async fn receipts(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, Receipt)>, ChainError> {
+        self.read("ReleasesApi_receipts", (patient, before, limit)).await
+    }
+
+    /// Emergencies of a patient, newest first, by their numbers.
+    pub async fn emergencies(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, ReviewId, Review)>, ChainError> {
+        self.read("ReleasesApi_emergencies", (patient, before, limit)).await
+    }
+
+    /// Refusals of access to a patient's records, newest first, by their numbers.
+    pub async fn refusals(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
+        self.read("ReleasesApi_refusals", (patient, before, limit)).await
+    }
+
+    /// Every hospital's emergencies, newest first.
+    pub async fn reviews(
+        &self,
+        before: Option<ReviewId>,
+        limit: u32,
+    ) -> Result<Vec<(ReviewId, Review)>, ChainError> {
+        self.read("ReleasesApi_reviews", (before, limit)).await
+    }
+
+    /// What a requester has caused at a hospital on the block's day.
+    pub async fn tally(
+        &self,
+        hospital: HospitalId,
+        requester: UserId,
+    ) -> Result<Tally, ChainError> {
+        self.read("ReleasesApi_tally", (hospital, requester)).await
     }
 
     /// Height of the newest committed lite block; 0 before the first.

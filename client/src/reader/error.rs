@@ -1,9 +1,9 @@
 //! Why a record was not read.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use epione_envelope::{FormatError, OpenError, grant::GrantError};
-use epione_primitives::{HospitalId, RecordPointer, UserId};
+use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 
 use crate::{chain::ChainError, worker::WorkerError};
 
@@ -23,6 +23,39 @@ pub enum ReadError {
     OtherPatient { pointer: RecordPointer, patient: UserId },
     #[error("the access grant does not hold: {0}; ask again")]
     Grant(#[from] GrantError),
+    #[error(
+        "the worker granted record {pointer}, for which nobody asked: nothing was opened; tell the hospital"
+    )]
+    NotAskedFor { pointer: RecordPointer },
+    #[error(
+        "the chain has no receipt of grant {grant:?}, {} s after it came: nothing was opened; look whether the \
+         node keeps up with the chain, ask again, and tell the hospital if it goes on",
+        .after.as_secs()
+    )]
+    NoReceipt { grant: Hash, after: Duration },
+    /// The worker told the chain something else than the reader.
+    #[error(
+        "the chain's receipt of grant {grant:?} is of another {what}: nothing was opened; tell the hospital"
+    )]
+    Receipt { grant: Hash, what: &'static str },
+    #[error(
+        "patient {patient} was never registered at hospital {hospital}: there is no key to open with"
+    )]
+    NotRegistered { patient: UserId, hospital: HospitalId },
+    #[error(
+        "the node does not have the profile of patient {patient} at hospital {hospital}: it was not \
+         synchronised in full; use another node"
+    )]
+    NoProfile { patient: UserId, hospital: HospitalId },
+    #[error("the profile at hospital {hospital} cannot be read: {source}")]
+    Profile { hospital: HospitalId, source: FormatError },
+    #[error(
+        "the patient key at hospital {hospital} is sealed to a sealing key that is not at hand: give the \
+         keystore from before the keys were changed, or have the hospital seal it to the new key"
+    )]
+    OtherSealingKey { hospital: HospitalId },
+    #[error("the patient key at hospital {hospital} does not open: {source}")]
+    PatientKey { hospital: HospitalId, source: OpenError },
     /// The node and the chain's state do not say the same.
     #[error(
         "what the node says of record {pointer} does not agree with the chain ({what}): use another node"
@@ -42,6 +75,9 @@ pub enum ReadError {
     NotMedia { pointer: RecordPointer, section: usize },
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
+    /// To break the glass again is for the reader to decide.
+    #[error("the links to record {pointer} have ended: ask for emergency access again")]
+    LinksEnded { pointer: RecordPointer },
     #[error("the worker gave no link to segment {}: ask again", hex::encode(.segment))]
     NoLink { segment: [u8; 32] },
     #[error("segment {} cannot be had: {source}", hex::encode(.segment))]

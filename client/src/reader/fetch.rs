@@ -7,7 +7,7 @@ use super::{ReadError, RecordSummary, SectionSummary};
 use crate::chain::Chain;
 
 /// A sealed record, once the chain agrees with it and its author signed it: with an account that
-/// was theirs when it was announced.
+/// was theirs when it was announced. Whether the patient did so too, its summary tells.
 pub async fn verified(
     chain: &Chain,
     pointer: RecordPointer,
@@ -35,10 +35,14 @@ pub async fn verified(
     if !accounts.iter().any(|account| record.verify(genesis, account).is_ok()) {
         return Err(ReadError::Author { pointer, author });
     }
-    Ok((summary(&reply, &record, header.time), record))
+    let cosigned = record.patient_signature().is_some() && {
+        let accounts = chain.accounts_at(record.patient(), announcement.announced_at).await?;
+        accounts.iter().any(|account| record.verify_cosignature(genesis, account).is_ok())
+    };
+    Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time) }, record))
 }
 
-/// A record as the node tells it, its author not yet verified.
+/// A record as the node tells it, its signatures not yet verified.
 pub(super) async fn summarised(
     chain: &Chain,
     reply: &RecordReply,
@@ -80,6 +84,7 @@ fn summary(reply: &RecordReply, record: &Record, time: u64) -> RecordSummary {
         patient: record.patient(),
         hospital: record.hospital(),
         author: record.author(),
+        cosigned: record.patient_signature().is_some(),
         time,
         previous: reply.entry.previous,
         sections: sections.collect(),

@@ -1,7 +1,8 @@
-//! Media: fetched by temporary links, segment by segment; opened chunk by chunk; checked as a whole
-//! before the file gets its name.
+//! Media: fetched segment by segment; opened chunk by chunk; checked as a whole before the file gets
+//! its name.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     path::{Path, PathBuf},
 };
@@ -9,17 +10,17 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use epione_envelope::{
     object::{Layout, Opener},
-    record::{ContentCheck, Payload},
+    record::{ContentCheck, Payload, Section},
 };
-use epione_primitives::block::Segment;
+use epione_primitives::{Moment, RecordPointer, block::Segment};
 use futures::{StreamExt, stream};
 use tokio::{
     fs::{self, File, OpenOptions},
     io::{AsyncWrite, AsyncWriteExt},
 };
 
-use super::{Links, OpenRecord, ReadError, Reader, by_segment};
-use crate::{Progress, api::GrantRequest, now, worker::WorkerClient};
+use super::{Intent, OpenRecord, ReadError, Reader, Source};
+use crate::{Progress, now, worker::WorkerClient};
 
 /// Segments that are fetched ahead, 16 MiB each.
 const AHEAD: usize = 2;
@@ -46,7 +47,8 @@ impl Reader {
         to: &Path,
         progress: impl Fn(Progress) + Send,
     ) -> Result<SavedMedia, ReadError> {
-        Fetcher { worker: &self.worker }.save(record, section, to, progress).await
+        let source = self.source(record, section).await?;
+        Fetcher { worker: &self.worker, source: &source }.save(record, section, to, progress).await
     }
 
     /// Writes the media of a section into a sink, and tells its length and BLAKE3. Every chunk is
@@ -59,17 +61,59 @@ impl Reader {
         sink: &mut (impl AsyncWrite + Unpin),
         progress: impl Fn(Progress) + Send,
     ) -> Result<(u64, [u8; 32]), ReadError> {
-        Fetcher { worker: &self.worker }.copy(record, section, sink, progress).await
+        let source = self.source(record, section).await?;
+        Fetcher { worker: &self.worker, source: &source }
+            .copy(record, section, sink, progress)
+            .await
+    }
+
+    /// The links at hand, or new ones if they end soon.
+    async fn source<'r>(
+        &self,
+        record: &'r OpenRecord,
+        section: usize,
+    ) -> Result<Cow<'r, Source>, ReadError> {
+        let segments = record.record.sections().get(section).map_or(&[][..], Section::segments);
+        let (pointer, at_hand) = (record.summary.pointer, &record.access.source);
+        match at_hand.renewal(pointer, segments, now())? {
+            None => Ok(Cow::Borrowed(at_hand)),
+            Some(intent) => {
+                let leave = self.ask(record.summary.patient, &[pointer], intent).await?;
+                Ok(Cow::Owned(leave.of(pointer, &record.record)?.source))
+            }
+        }
+    }
+}
+
+impl Source {
+    /// With what intent to ask anew for links to segments; not at all while those at hand last.
+    pub(super) fn renewal(
+        &self,
+        pointer: RecordPointer,
+        segments: &[Segment],
+        now: Moment,
+    ) -> Result<Option<Intent>, ReadError> {
+        let Self::Links { links, intent } = self else { return Ok(None) };
+        let soon = now.saturating_add(LINK_MARGIN_MILLIS);
+        let ends =
+            |segment: &Segment| links.get(&segment.hash).is_some_and(|link| link.expires <= soon);
+        match segments.iter().any(ends) {
+            false => Ok(None),
+            true if intent.emergency.is_some() => Err(ReadError::LinksEnded { pointer }),
+            true => Ok(Some(*intent)),
+        }
     }
 }
 
 /// Fetches and opens media from one worker.
 pub(super) struct Fetcher<'a> {
     pub(super) worker: &'a WorkerClient,
+    pub(super) source: &'a Source,
 }
 
 /// A media section on its way out.
 struct Opening<'a> {
+    pointer: RecordPointer,
     opener: Opener,
     layout: Layout,
     segments: &'a [Segment],
@@ -107,21 +151,20 @@ impl Fetcher<'_> {
         sink: &mut (impl AsyncWrite + Unpin),
         progress: impl Fn(Progress) + Send,
     ) -> Result<(u64, [u8; 32]), ReadError> {
-        let (opening, mut check) = self.opening(record, section)?;
+        let (opening, mut check) = record.opening(section)?;
         let total = opening.layout.plaintext_length();
-        let links = self.fresh_links(record, opening.segments).await?;
-        let failed = |source| ReadError::Open { pointer: record.summary.pointer, section, source };
+        let failed = |source| ReadError::Open { pointer: opening.pointer, section, source };
 
-        let kept = self.tag_segments(&opening, &links).await?;
+        let kept = self.tag_segments(&opening).await?;
         let tags = opening.tags(&kept);
         let mut arriving = stream::iter(opening.segments.iter().enumerate())
             .map(|(index, segment)| {
                 let kept = kept.get(&index).cloned();
-                let links = &links;
+                let pointer = opening.pointer;
                 async move {
                     match kept {
                         Some(bytes) => Ok(bytes),
-                        None => self.segment(segment, links).await,
+                        None => self.segment(pointer, segment).await,
                     }
                 }
             })
@@ -144,69 +187,48 @@ impl Fetcher<'_> {
         Ok((total, opening.root))
     }
 
-    fn opening<'r>(
+    /// The segments at the object's end, which hold its tags.
+    async fn tag_segments(
         &self,
-        record: &'r OpenRecord,
-        section: usize,
-    ) -> Result<(Opening<'r>, ContentCheck), ReadError> {
-        let pointer = record.summary.pointer;
+        opening: &Opening<'_>,
+    ) -> Result<HashMap<usize, Bytes>, ReadError> {
+        let mut kept = HashMap::new();
+        for (index, _) in opening.layout.in_segments(opening.layout.tags()) {
+            kept.insert(index, self.segment(opening.pointer, &opening.segments[index]).await?);
+        }
+        Ok(kept)
+    }
+
+    async fn segment(&self, pointer: RecordPointer, segment: &Segment) -> Result<Bytes, ReadError> {
+        let fetched = match self.source {
+            Source::Own => self.worker.segment_of(pointer, segment).await,
+            Source::Links { links, .. } => {
+                let no_link = ReadError::NoLink { segment: segment.hash };
+                let link = links.get(&segment.hash).ok_or(no_link)?;
+                self.worker.segment_by_link(segment, link).await
+            }
+        };
+        fetched.map_err(|source| ReadError::Segment { segment: segment.hash, source })
+    }
+}
+
+impl OpenRecord {
+    fn opening(&self, section: usize) -> Result<(Opening<'_>, ContentCheck), ReadError> {
+        let pointer = self.summary.pointer;
         let Some(Payload::Media { manifest, .. }) =
-            record.record.sections().get(section).map(|section| &section.payload)
+            self.record.sections().get(section).map(|section| &section.payload)
         else {
             return Err(ReadError::NotMedia { pointer, section });
         };
         // A record has no more sections than fit.
         let index = section as u16;
-        let key = record.keys.get(&index).ok_or(ReadError::NotGranted { pointer, section })?;
+        let key = self.access.keys.get(&index).ok_or(ReadError::NotGranted { pointer, section })?;
         let failed = |source| ReadError::Open { pointer, section, source };
-        let genesis = record.genesis;
-        let opener = record.record.open_media(genesis, index, key).map_err(failed)?;
-        let description = record.record.describe(genesis, index, key).map_err(failed)?;
+        let opener = self.record.open_media(self.genesis, index, key).map_err(failed)?;
+        let description = self.record.describe(self.genesis, index, key).map_err(failed)?;
         let (layout, root) = (opener.layout(), description.content_root);
-        let opening = Opening { opener, layout, segments: manifest.segments(), root };
+        let opening = Opening { pointer, opener, layout, segments: manifest.segments(), root };
         Ok((opening, description.check()))
-    }
-
-    /// The segments at the object's end, which hold its tags.
-    async fn tag_segments(
-        &self,
-        opening: &Opening<'_>,
-        links: &Links,
-    ) -> Result<HashMap<usize, Bytes>, ReadError> {
-        let mut kept = HashMap::new();
-        for (index, _) in opening.layout.in_segments(opening.layout.tags()) {
-            kept.insert(index, self.segment(&opening.segments[index], links).await?);
-        }
-        Ok(kept)
-    }
-
-    async fn segment(&self, segment: &Segment, links: &Links) -> Result<Bytes, ReadError> {
-        let link = links.get(&segment.hash).ok_or(ReadError::NoLink { segment: segment.hash })?;
-        self.worker
-            .segment_by_link(segment, link)
-            .await
-            .map_err(|source| ReadError::Segment { segment: segment.hash, source })
-    }
-
-    /// The links at hand, or new ones if they end soon.
-    async fn fresh_links(
-        &self,
-        record: &OpenRecord,
-        segments: &[Segment],
-    ) -> Result<Links, ReadError> {
-        let soon = now().saturating_add(LINK_MARGIN_MILLIS);
-        let good = |segment: &Segment| {
-            record.links.get(&segment.hash).is_some_and(|link| link.expires > soon)
-        };
-        if segments.iter().all(good) {
-            return Ok(record.links.clone());
-        }
-        let request = GrantRequest {
-            patient: record.summary.patient,
-            records: vec![record.summary.pointer],
-            purpose: record.purpose,
-        };
-        Ok(by_segment(self.worker.grant(&request).await?.reply.links))
     }
 }
 

@@ -1,12 +1,15 @@
-//! A patient's records on their way out: found by the index links, granted by a hospital, fetched,
-//! verified and decrypted here, with keys that never leave.
+//! A patient's records on their way out: found by the index links, opened by a hospital's leave or
+//! with the patient's own key, fetched, verified and decrypted here, with keys that never leave.
 //!
-//! Nothing is handed on before it was checked: a record against the chain and its author's
-//! signature, a text against its leaf, media chunk by chunk and as a whole.
+//! Nothing is handed on before it was checked: a grant against its receipt on the chain, a record
+//! against the chain and its author's signature, a text against its leaf, media chunk by chunk and as
+//! a whole.
 
 mod error;
 mod fetch;
+mod leave;
 mod media;
+mod own;
 
 pub use error::ReadError;
 pub use fetch::verified;
@@ -16,31 +19,39 @@ use std::collections::HashMap;
 
 use epione_envelope::{
     Zeroizing,
-    grant::{Expected, GrantedSection},
-    keys::ContentKey,
+    keys::{ContentKey, PatientKey},
     record::{Description, Payload, Record, Section, SectionKind},
     sealing::SealingKeyPair,
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Purpose, SectionClass},
-    block::Segment,
+    release::EmergencyReason,
 };
 use serde::Serialize;
 
 use crate::{
-    api::{GrantRequest, MAX_GRANT_RECORDS, SegmentLink},
+    api::{MAX_GRANT_RECORDS, SegmentLink},
     chain::Chain,
-    now,
     worker::WorkerClient,
 };
 
-/// Reads records in the name of one user, by the leave of one hospital.
+/// Reads records in the name of one user: by the leave of one hospital, or as the patient whose they
+/// are.
 #[derive(Clone)]
 pub struct Reader {
     chain: Chain,
     worker: WorkerClient,
     sealing: SealingKeyPair,
+    earlier: Vec<SealingKeyPair>,
+}
+
+/// Why somebody asks to read. It is what the receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub purpose: Purpose,
+    /// Given, the glass is broken: the purpose is then emergency, and the other hospitals review it.
+    pub emergency: Option<EmergencyReason>,
 }
 
 /// What everybody on the chain may know of a record.
@@ -52,6 +63,9 @@ pub struct RecordSummary {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
+    /// Whether the patient signed it too. Of a verified record, as its author: with an account that
+    /// was theirs when it was announced; in a list, as the record says.
+    pub cosigned: bool,
     /// When its block was committed.
     pub time: Moment,
     /// The same patient's record before this one.
@@ -69,16 +83,14 @@ pub struct SectionSummary {
     pub media_bytes: Option<u64>,
 }
 
-/// A record whose author was verified, with the sections that were granted.
+/// A record whose author was verified, with the sections to which there are keys.
 #[derive(Clone)]
 pub struct OpenRecord {
     pub summary: RecordSummary,
     pub sections: Vec<OpenSection>,
     genesis: Hash,
-    purpose: Purpose,
     record: Record,
-    keys: HashMap<u16, ContentKey>,
-    links: Links,
+    access: Access,
 }
 
 /// A section of an [`OpenRecord`].
@@ -109,13 +121,37 @@ pub enum OpenContent {
     NotGranted,
 }
 
+/// How much of one record is open, and to whom.
+#[derive(Clone)]
+struct Access {
+    keys: HashMap<u16, ContentKey>,
+    source: Source,
+}
+
+/// By what right segments are fetched.
+#[derive(Clone)]
+enum Source {
+    /// A hospital's leave: its temporary links, and why they were asked for.
+    Links { links: Links, intent: Intent },
+    /// They are the patient's own.
+    Own,
+}
+
 type Links = HashMap<[u8; 32], SegmentLink>;
 
 impl Reader {
-    /// Reads by the leave of `worker`'s hospital. `sealing` is the key to which it seals grants for
-    /// the worker client's account.
+    /// Reads through `worker`. `sealing` is the key to which hospitals seal for the worker client's
+    /// account.
     pub fn new(chain: Chain, worker: WorkerClient, sealing: SealingKeyPair) -> Self {
-        Self { chain, worker, sealing }
+        Self { chain, worker, sealing, earlier: Vec::new() }
+    }
+
+    /// Sealing keys that the patient had before. A hospital may still have the patient key sealed to
+    /// one of them; only [`Reader::open_own`] tries them.
+    #[must_use]
+    pub fn with_earlier_sealing_keys(mut self, keys: Vec<SealingKeyPair>) -> Self {
+        self.earlier = keys;
+        self
     }
 
     /// A patient's records, newest first, from the latest or from before `before`. Needs no grant.
@@ -128,70 +164,74 @@ impl Reader {
         list(&self.chain, patient, before, limit).await
     }
 
-    /// Asks for access to a patient's records, and opens what is granted of them. In the order
-    /// asked for.
+    /// Asks the worker's hospital for leave to read a patient's records, and opens what is granted of
+    /// them. In the order asked for. Leave counts only with its receipt on the chain: that is waited
+    /// for, half a minute at most.
     pub async fn open(
         &self,
         patient: UserId,
         pointers: &[RecordPointer],
-        purpose: Purpose,
+        intent: Intent,
     ) -> Result<Vec<OpenRecord>, ReadError> {
         let mut opened = Vec::with_capacity(pointers.len());
         for pointers in pointers.chunks(MAX_GRANT_RECORDS) {
-            let (keys, links) = self.access(patient, pointers, purpose).await?;
+            let leave = self.ask(patient, pointers, intent).await?;
             for pointer in pointers {
-                let (summary, record) = fetch::verified(&self.chain, *pointer).await?;
-                if summary.patient != patient {
-                    return Err(ReadError::OtherPatient { pointer: *pointer, patient });
-                }
-                let keys = keys.of(*pointer, record.id());
-                let links = links_of(&record, &links);
-                let genesis = self.chain.genesis_hash();
-                let access = Access { genesis, purpose, keys, links };
-                opened.push(OpenRecord::new(summary, record, access)?);
+                let (summary, record) = self.verified_of(patient, *pointer).await?;
+                let access = leave.of(*pointer, &record)?;
+                opened.push(OpenRecord::new(self.chain.genesis_hash(), summary, record, access)?);
             }
         }
         Ok(opened)
     }
 
-    async fn access(
+    /// Opens a patient's records with the patient's own key, which is on the chain, sealed to the
+    /// patient. In the order asked for. Nobody's leave is needed; media come from the worker of any
+    /// hospital, which must be asked by the patient's account.
+    pub async fn open_own(
         &self,
         patient: UserId,
-        records: &[RecordPointer],
-        purpose: Purpose,
-    ) -> Result<(Keys, Links), ReadError> {
-        let hospital = self.worker.hospital();
-        let entry = self.chain.finalized().await?.hospital(hospital).await?;
-        let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
-        let request = GrantRequest { patient, records: records.to_vec(), purpose };
-        let granted = self.worker.grant(&request).await?;
-        let expected = Expected {
-            genesis: self.chain.genesis_hash(),
-            hospital,
-            agent: &agent,
-            audience: &self.worker.account().id(),
-            patient,
-            nonce: granted.nonce,
-            now: now(),
-        };
-        let opened = granted.grant.open(&expected, &self.sealing)?;
-        Ok((Keys(opened), by_segment(granted.reply.links)))
+        pointers: &[RecordPointer],
+    ) -> Result<Vec<OpenRecord>, ReadError> {
+        let genesis = self.chain.genesis_hash();
+        let mut patient_keys: HashMap<HospitalId, PatientKey> = HashMap::new();
+        let mut opened = Vec::with_capacity(pointers.len());
+        for pointer in pointers {
+            let (summary, record) = self.verified_of(patient, *pointer).await?;
+            let hospital = summary.hospital;
+            let patient_key = match patient_keys.get(&hospital) {
+                Some(known) => known.clone(),
+                None => self.patient_key(patient, hospital).await?,
+            };
+            let keys = own::content_keys(genesis, *pointer, &record, &patient_key)?;
+            patient_keys.insert(hospital, patient_key);
+            let access = Access { keys, source: Source::Own };
+            opened.push(OpenRecord::new(genesis, summary, record, access)?);
+        }
+        Ok(opened)
+    }
+
+    async fn verified_of(
+        &self,
+        patient: UserId,
+        pointer: RecordPointer,
+    ) -> Result<(RecordSummary, Record), ReadError> {
+        let (summary, record) = fetch::verified(&self.chain, pointer).await?;
+        if summary.patient != patient {
+            return Err(ReadError::OtherPatient { pointer, patient });
+        }
+        Ok((summary, record))
     }
 }
 
-/// What was granted of one record.
-struct Access {
-    genesis: Hash,
-    purpose: Purpose,
-    keys: HashMap<u16, ContentKey>,
-    links: Links,
-}
-
 impl OpenRecord {
-    fn new(summary: RecordSummary, record: Record, access: Access) -> Result<Self, ReadError> {
-        let Access { genesis, purpose, keys, links } = access;
-        let sections = Vec::new();
-        let mut opened = Self { summary, sections, genesis, purpose, record, keys, links };
+    fn new(
+        genesis: Hash,
+        summary: RecordSummary,
+        record: Record,
+        access: Access,
+    ) -> Result<Self, ReadError> {
+        let mut opened = Self { summary, sections: Vec::new(), genesis, record, access };
         let open = |(index, section): (usize, &Section)| {
             let (kind, class) = (section.kind, section.class);
             let content = opened.content(index, &section.payload)?;
@@ -206,7 +246,7 @@ impl OpenRecord {
         let (genesis, pointer) = (self.genesis, self.summary.pointer);
         // A record has no more sections than fit.
         let index = section as u16;
-        let Some(key) = self.keys.get(&index) else { return Ok(OpenContent::NotGranted) };
+        let Some(key) = self.access.keys.get(&index) else { return Ok(OpenContent::NotGranted) };
         let failed = |source| ReadError::Open { pointer, section, source };
         Ok(match payload {
             Payload::Text(_) => {
@@ -224,34 +264,6 @@ impl OpenRecord {
             }
         })
     }
-}
-
-/// The content keys of a grant.
-struct Keys(Vec<(GrantedSection, ContentKey)>);
-
-impl Keys {
-    fn of(&self, pointer: RecordPointer, record: RecordId) -> HashMap<u16, ContentKey> {
-        let of_record =
-            self.0.iter().filter(|(place, _)| (place.pointer, place.record) == (pointer, record));
-        of_record.map(|(place, key)| (place.section, key.clone())).collect()
-    }
-}
-
-fn by_segment(links: Vec<SegmentLink>) -> Links {
-    let named = links.into_iter().filter_map(|link| {
-        let mut segment = [0; 32];
-        hex::decode_to_slice(&link.segment, &mut segment).ok()?;
-        Some((segment, link))
-    });
-    named.collect()
-}
-
-fn links_of(record: &Record, links: &Links) -> Links {
-    let segments = record.segments();
-    let named = segments.iter().filter_map(|segment: &Segment| {
-        links.get(&segment.hash).map(|link| (segment.hash, link.clone()))
-    });
-    named.collect()
 }
 
 /// A patient's records as everybody on the chain may see them, newest first.

@@ -18,19 +18,23 @@ use crate::{
     worker::{WorkerError, loopback},
 };
 
-const GENESIS: Hash = Hash::repeat_byte(6);
-const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub(super) const GENESIS: Hash = Hash::repeat_byte(6);
+pub(super) const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
 const MIB: usize = 1024 * 1024;
+const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
+/// When links end.
+const ENDS: Moment = 4_000_000_000_000;
 
 /// Sealed media and where their segments are kept.
-struct Sealed {
-    record: Record,
-    key: PatientKey,
+pub(super) struct Sealed {
+    pub(super) record: Record,
+    pub(super) key: PatientKey,
     segments: HashMap<[u8; 32], Vec<u8>>,
     content: Vec<u8>,
 }
 
-fn sealed(length: usize) -> Sealed {
+/// A record of one text and one media section.
+pub(super) fn sealed(length: usize) -> Sealed {
     let content: Vec<u8> = (0..length).map(|i| ((i / 3) ^ (i >> 11)) as u8).collect();
     let doctor = development::keys("//Doctor").unwrap();
     let section = |kind, name, content: &[u8]| DraftSection {
@@ -67,15 +71,22 @@ impl Sealed {
         loopback::files(files.collect()).await
     }
 
-    fn open(&self, server: &Url, granted: &[u16]) -> OpenRecord {
-        let keys = granted.iter().map(|section| {
-            (*section, self.record.content_key(GENESIS, *section, &self.key).unwrap())
-        });
+    fn links(&self, server: &Url, intent: Intent) -> Source {
         let links = self.record.segments().into_iter().map(|segment| {
             let url = server.join(&object_key(&segment.hash)).unwrap().into();
-            let link =
-                SegmentLink { segment: hex::encode(segment.hash), url, expires: Moment::MAX };
+            let link = SegmentLink { segment: hex::encode(segment.hash), url, expires: ENDS };
             (segment.hash, link)
+        });
+        Source::Links { links: links.collect(), intent }
+    }
+
+    fn open(&self, server: &Url, granted: &[u16]) -> OpenRecord {
+        self.open_from(self.links(server, TREATMENT), granted)
+    }
+
+    fn open_from(&self, source: Source, granted: &[u16]) -> OpenRecord {
+        let keys = granted.iter().map(|section| {
+            (*section, self.record.content_key(GENESIS, *section, &self.key).unwrap())
         });
         let summary = RecordSummary {
             pointer: POINTER,
@@ -83,17 +94,13 @@ impl Sealed {
             patient: self.record.patient(),
             hospital: self.record.hospital(),
             author: self.record.author(),
+            cosigned: false,
             time: 1,
             previous: None,
             sections: Vec::new(),
         };
-        let access = Access {
-            genesis: GENESIS,
-            purpose: Purpose::Treatment,
-            keys: keys.collect(),
-            links: links.collect(),
-        };
-        OpenRecord::new(summary, self.record.clone(), access).unwrap()
+        let access = Access { keys: keys.collect(), source };
+        OpenRecord::new(GENESIS, summary, self.record.clone(), access).unwrap()
     }
 }
 
@@ -106,7 +113,8 @@ async fn save(
     let account = Account::development("//Patient").unwrap();
     let worker = WorkerClient::new(server, HospitalId(0), GENESIS, account).unwrap();
     let to = folder.path().join("saved.dcm");
-    let saved = media::Fetcher { worker: &worker }.save(record, section, &to, |_| {}).await;
+    let fetcher = media::Fetcher { worker: &worker, source: &record.access.source };
+    let saved = fetcher.save(record, section, &to, |_| {}).await;
     (saved, to)
 }
 
@@ -128,6 +136,38 @@ async fn media_come_back_byte_for_byte() {
         assert_eq!(saved.bytes, length as u64);
         assert_eq!(saved.blake3, *blake3::hash(&sealed.content).as_bytes());
         assert_eq!(names(&folder), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_patients_own_media_come_from_any_worker_by_their_record() {
+    let sealed = sealed(17 * MIB);
+    let path = |hash| format!("/v1/segments/{}?record=1/0", hex::encode(hash));
+    let files = sealed.segments.iter().map(|(hash, bytes)| (path(hash), bytes.clone()));
+    let server = loopback::files(files.collect()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let record = sealed.open_from(Source::Own, &[0, 1]);
+    let (saved, to) = save(&server, &record, 1, &folder).await;
+    assert_eq!(saved.unwrap().bytes, sealed.content.len() as u64);
+    assert!(std::fs::read(to).unwrap() == sealed.content);
+}
+
+#[test]
+fn links_that_end_soon_are_asked_for_anew_but_never_by_breaking_the_glass_again() {
+    let sealed = sealed(10);
+    let server = Url::parse("http://127.0.0.1:1").unwrap();
+    let segments = sealed.record.segments();
+    let emergency =
+        Intent { purpose: Purpose::Emergency, emergency: Some(EmergencyReason::LifeThreatening) };
+    let renewal = |intent, now| sealed.links(&server, intent).renewal(POINTER, &segments, now);
+    for intent in [TREATMENT, emergency] {
+        assert_eq!(renewal(intent, ENDS - 10_000).unwrap(), None);
+    }
+    for late in [ENDS - 1_000, ENDS, ENDS + 1] {
+        assert_eq!(renewal(TREATMENT, late).unwrap(), Some(TREATMENT));
+        let ended = renewal(emergency, late).unwrap_err();
+        assert!(matches!(ended, ReadError::LinksEnded { pointer: POINTER }), "{ended}");
+        assert_eq!(Source::Own.renewal(POINTER, &segments, late).unwrap(), None);
     }
 }
 
@@ -198,12 +238,8 @@ fn a_content_key_of_another_section_opens_nothing() {
     let other = sealed.record.content_key(GENESIS, 1, &sealed.key).unwrap();
     let server = Url::parse("http://127.0.0.1:1").unwrap();
     let good = sealed.open(&server, &[]);
-    let access = Access {
-        genesis: GENESIS,
-        purpose: Purpose::Treatment,
-        keys: HashMap::from([(0, other)]),
-        links: Links::new(),
-    };
-    let refused = OpenRecord::new(good.summary, sealed.record.clone(), access).unwrap_err();
+    let access = Access { keys: HashMap::from([(0, other)]), source: Source::Own };
+    let refused =
+        OpenRecord::new(GENESIS, good.summary, sealed.record.clone(), access).unwrap_err();
     assert!(matches!(refused, ReadError::Open { section: 0, .. }), "{refused}");
 }

@@ -46,6 +46,27 @@ async fn what_the_worker_rebuilds_is_what_the_author_signed() {
 }
 
 #[tokio::test]
+async fn the_patient_signs_what_the_author_signed() {
+    let patient = Account::development("//Patient").unwrap();
+    let visit = async |cosigner| {
+        let builder = builder().text(Report, SectionClass::Private, "all well");
+        builder.cosigned_by(cosigner).build(&author()).await.unwrap()
+    };
+    let json = serde_json::to_vec(&visit(Some(patient.clone())).await.request).unwrap();
+    let signed = signed_draft(&serde_json::from_slice(&json).unwrap()).unwrap();
+    signed.verify(GENESIS, &author().id()).unwrap();
+    signed.verify_cosignature(GENESIS, &patient.id()).unwrap();
+    assert!(signed.verify_cosignature(GENESIS, &author().id()).is_err());
+
+    let alone = visit(None).await.request;
+    let json = serde_json::to_string(&alone).unwrap();
+    assert!(!json.contains("patientSignature"), "{json}");
+    let signed = signed_draft(&alone).unwrap();
+    signed.verify(GENESIS, &author().id()).unwrap();
+    assert!(signed.verify_cosignature(GENESIS, &patient.id()).is_err());
+}
+
+#[tokio::test]
 async fn a_visit_that_was_altered_after_signing_does_not_verify() {
     let visit =
         builder().text(Report, SectionClass::Private, "all well").build(&author()).await.unwrap();
@@ -156,7 +177,8 @@ async fn malformed_requests_are_refused_by_what_is_wrong() {
     assert!(refused(|request| request.sections[0].salt = "00".into()).contains("salt"));
     assert!(refused(|request| request.sections[0].kind = "rumour".into()).contains("kind"));
     assert!(refused(|request| request.sections.clear()).contains("at least one"));
-    assert!(refused(|request| request.author_signature = "zz".into()).contains("signature"));
+    assert!(refused(|request| request.author_signature = "zz".into()).contains("author's"));
+    assert!(refused(|it| it.patient_signature = Some("00".into())).contains("patient's"));
     let empty = |request: &mut VisitRequest| {
         request.sections[0].content = ContentUpload::Media { bytes: 0, blake3: "00".repeat(32) };
     };

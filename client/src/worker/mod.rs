@@ -12,14 +12,15 @@ pub use error::WorkerError;
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use epione_envelope::grant::AccessGrant;
-use epione_primitives::{Hash, HospitalId, RecordId};
+use epione_envelope::{grant::AccessGrant, sealing::SealingPublicKey};
+use epione_primitives::{Hash, HospitalId, RecordId, UserId};
 use reqwest::{Certificate, ClientBuilder, redirect};
 use url::Url;
 
 use crate::{
     api::{
-        GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, VisitStatus, WorkerInfo,
+        GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey, UserRef,
+        VisitStatus, WorkerInfo,
     },
     chain::Chain,
     signer::Account,
@@ -154,8 +155,8 @@ impl WorkerClient {
         self.get_json(&format!("/v1/visits/{record}")).await
     }
 
-    /// Asks for the keys and links to read records. The grant is still sealed, and not yet
-    /// verified.
+    /// Asks for the keys and links to read records; resolves when the receipt is final on the
+    /// chain. The grant is still sealed, and not yet verified.
     pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, WorkerError> {
         let nonce = nonce();
         let response = self.post("/v1/grants", request, nonce, FINAL_LIMIT).await?;
@@ -169,6 +170,28 @@ impl WorkerClient {
     pub async fn register(&self, user: &RegisterUser) -> Result<RegisteredUser, WorkerError> {
         let response = self.post("/v1/users", user, nonce(), FINAL_LIMIT).await?;
         self.json(response).await
+    }
+
+    /// Suspends a user's registration; resolves when that is final on the chain.
+    pub async fn suspend(&self, user: UserId) -> Result<(), WorkerError> {
+        self.post("/v1/users/suspend", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+    }
+
+    /// Puts a suspended registration in force again; resolves when that is final on the chain.
+    pub async fn reinstate(&self, user: UserId) -> Result<(), WorkerError> {
+        self.post("/v1/users/reinstate", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+    }
+
+    /// Ends a registration for good; resolves when that is final on the chain.
+    pub async fn end_registration(&self, user: UserId) -> Result<(), WorkerError> {
+        self.post("/v1/users/end", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+    }
+
+    /// Has the hospital seal this account's profile to a sealing key whose hash the chain holds
+    /// already; resolves when the new profile is final on the chain.
+    pub async fn renew_key(&self, key: &SealingPublicKey) -> Result<(), WorkerError> {
+        let renewed = RenewedKey { sealing_key: hex::encode(key.as_bytes()) };
+        self.post("/v1/users/keys", &renewed, nonce(), FINAL_LIMIT).await.map(drop)
     }
 
     /// Relates a professional to a patient; resolves when that is final on the chain.

@@ -142,6 +142,7 @@ mod tests {
             author: UserId([3; 32]),
             sections: Vec::new(),
             author_signature: "00".into(),
+            patient_signature: None,
         };
         Visit { request, media }
     }

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use epione_envelope::segment;
-use epione_primitives::block::Segment;
+use epione_primitives::{RecordPointer, block::Segment};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 use url::Url;
@@ -19,9 +19,9 @@ const MAX_ATTEMPTS: u32 = 4;
 /// By what right a segment is asked for.
 #[derive(Clone, Copy)]
 enum Right {
-    /// This client's account is an active hospital's agent.
-    Agent,
-    /// Whoever holds the link.
+    /// This client's account may have it.
+    Account,
+    /// Whoever holds the link may.
     Link,
 }
 
@@ -30,7 +30,19 @@ impl WorkerClient {
     /// bytes are the segment's: length and BLAKE3 were checked. At most 16 MiB.
     pub async fn segment(&self, segment: &Segment) -> Result<Bytes, WorkerError> {
         let url = self.route(&format!("/v1/segments/{}", hex::encode(segment.hash)))?;
-        self.fetch(segment, url, Right::Agent).await
+        self.fetch(segment, url, Right::Account).await
+    }
+
+    /// A segment of a record, as the patient whose record it is: that is who this client's account
+    /// must be. Any hospital's worker serves it. Checked as by [`WorkerClient::segment`].
+    pub async fn segment_of(
+        &self,
+        record: RecordPointer,
+        segment: &Segment,
+    ) -> Result<Bytes, WorkerError> {
+        let hash = hex::encode(segment.hash);
+        let url = self.route(&format!("/v1/segments/{hash}?record={record}"))?;
+        self.fetch(segment, url, Right::Account).await
     }
 
     /// A segment by a temporary link of this worker, or of the object storage behind it. Checked as
@@ -87,7 +99,7 @@ impl WorkerClient {
             let range = HeaderValue::from_str(&range).map_err(|error| self.malformed(error))?;
             outgoing.headers.insert(header::RANGE, range);
         }
-        if matches!(right, Right::Agent) {
+        if matches!(right, Right::Account) {
             self.sign(&mut outgoing, blake3::hash(&[]).into(), nonce());
         }
         let mut response = self.send(outgoing, ANSWER_LIMIT).await?;

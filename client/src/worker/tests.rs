@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use epione_envelope::record::SectionKind;
+use epione_envelope::{development, record::SectionKind};
 use epione_primitives::{
-    UserId,
+    RecordPointer,
     access::{Denial, Purpose, SectionClass},
     block::Segment,
 };
@@ -55,8 +55,12 @@ async fn requests_are_signed_for_the_worker_that_gets_them() {
     let problem = reply("404 Not Found", "", b"");
     let (url, log) = server(vec![problem.clone(), problem]).await;
     let client = client(&url);
-    let request =
-        GrantRequest { patient: UserId([1; 32]), records: vec![], purpose: Purpose::Treatment };
+    let request = GrantRequest {
+        patient: UserId([1; 32]),
+        records: vec![],
+        purpose: Purpose::Treatment,
+        emergency: None,
+    };
     client.grant(&request).await.err().unwrap();
     client.visit_status(RecordId([2; 16])).await.unwrap_err();
 
@@ -204,6 +208,50 @@ async fn a_link_is_followed_without_a_signature_and_for_its_segment_only() {
     let local = SegmentLink { url: "file:///etc/passwd".into(), ..link };
     let foreign = client.segment_by_link(&wanted, &local).await;
     assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));
+}
+
+#[tokio::test]
+async fn the_patient_asks_for_a_segment_by_the_record_that_it_belongs_to() {
+    let bytes = vec![1; 10];
+    let right_and_wrong = vec![reply("200 OK", "", &bytes), reply("200 OK", "", &[2; 10])];
+    let (url, log) = server(right_and_wrong).await;
+    let (client, wanted) = (client(&url), segment(&bytes));
+    let pointer = RecordPointer { height: 12, index: 3 };
+    assert_eq!(client.segment_of(pointer, &wanted).await.unwrap(), bytes);
+    let wrong = client.segment_of(pointer, &wanted).await;
+    assert!(matches!(wrong, Err(WorkerError::WrongBytes { .. })));
+
+    let head = log.lock().unwrap()[0].0.clone();
+    let path = format!("GET /v1/segments/{}?record=12/3 HTTP/1.1", hex::encode(wanted.hash));
+    assert!(head.starts_with(&path), "{head}");
+    assert_eq!(authenticated(&head).unwrap().account, account().id());
+}
+
+#[tokio::test]
+async fn registrations_and_keys_are_changed_where_the_api_says() {
+    let done = reply("204 No Content", "", b"");
+    let (url, log) = server(vec![done; 4]).await;
+    let (client, user) = (client(&url), UserId([3; 32]));
+    client.suspend(user).await.unwrap();
+    client.reinstate(user).await.unwrap();
+    client.end_registration(user).await.unwrap();
+    let key = development::sealing_key("//Doctor");
+    client.renew_key(key.public()).await.unwrap();
+
+    let log = log.lock().unwrap();
+    let renewed = RenewedKey { sealing_key: hex::encode(key.public().as_bytes()) };
+    let whom = serde_json::to_vec(&UserRef { user }).unwrap();
+    let expected = [
+        ("/v1/users/suspend", whom.clone()),
+        ("/v1/users/reinstate", whom.clone()),
+        ("/v1/users/end", whom),
+        ("/v1/users/keys", serde_json::to_vec(&renewed).unwrap()),
+    ];
+    for ((head, body), (path, content)) in log.iter().zip(expected) {
+        assert!(head.starts_with(&format!("POST {path} HTTP/1.1")), "{head}");
+        assert_eq!(*body, content);
+        assert_eq!(authenticated(head).unwrap().digest, *blake3::hash(body).as_bytes());
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ async fn a_node_is_read_at_finalised_blocks() {
     assert_eq!(chain.block_hash(1_000_000).await.unwrap(), None);
     let made = chain.time(first.hash).await.unwrap();
     assert!(made > 1_700_000_000_000, "{made}");
+    assert_eq!(chain.time_at(1).await.unwrap(), Some(made));
+    assert_eq!(chain.time_at(1_000_000).await.unwrap(), None);
     assert!(!chain.health().await.unwrap().is_syncing);
 
     let state = chain.at(first.hash);
@@ -43,7 +45,10 @@ async fn a_node_is_read_at_finalised_blocks() {
     let of = state.hospital_of(&agent().id()).await.unwrap();
     assert_eq!(of, Some((HospitalId(0), Duty::Agent)));
     assert_eq!(state.height().await.unwrap(), 0);
-    assert_eq!(state.policies(HospitalId(0)).await.unwrap().0, 0);
+    let (version, policies) = state.policies(HospitalId(0), None).await.unwrap().unwrap();
+    assert_eq!(version, 0);
+    assert_eq!(state.policies(HospitalId(0), Some(0)).await.unwrap(), Some((0, policies)));
+    assert_eq!(state.policies(HospitalId(0), Some(1)).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,33 +1,44 @@
-//! Reading by a hospital's leave: a real chain, and a worker that says what a test tells it to.
+//! Reading by a hospital's leave, and with the patient's own key: a real chain, and a worker that says
+//! what a test tells it to.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
 use epione_client::{
     Account,
     api::GrantReply,
-    chain::Chain,
-    reader::{OpenContent, ReadError, Reader},
+    chain::{
+        Chain,
+        calls::{releases, role_policies},
+    },
+    reader::{Intent, OpenContent, OpenRecord, ReadError, Reader},
     worker::WorkerClient,
 };
 use epione_envelope::{
     development,
     grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::ContentKey,
+    sealing::SealingKeyPair,
 };
-use epione_primitives::{HospitalId, Moment, RecordPointer, access::Purpose};
+use epione_primitives::{
+    HospitalId, Moment, RecordId, RecordPointer,
+    access::{Action, Purpose, RelationshipKind, SectionClass},
+    release::{Release, ReleasedRecord, Right, SectionSet},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 use url::Url;
 
 use crate::{
+    agent,
     node::Node,
-    records::{DOCTOR, PATIENT, commit, ready, sealed},
+    records::{DOCTOR, PATIENT, commit, patient_key, ready, record},
 };
 
 const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
 const HOSPITAL: HospitalId = HospitalId(0);
+const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
 
 /// How the worker answers.
 #[derive(Clone)]
@@ -39,6 +50,18 @@ struct Answer {
     expires: Moment,
     section: GrantedSection,
     key: ContentKey,
+    recorded: Recorded,
+}
+
+type Edit = fn(&mut Release);
+
+/// When the chain is told, and what.
+#[derive(Clone, Copy)]
+enum Recorded {
+    Before(Edit),
+    /// As late as the reader's own node may hear of it.
+    After,
+    Never,
 }
 
 const GOOD: Moment = Moment::MAX;
@@ -61,6 +84,22 @@ impl Answer {
         let keys = [(self.section, self.key.clone())];
         AccessGrant::seal(terms, &keys, reader.sealing.public(), &agent).unwrap()
     }
+
+    fn release(&self, grant: &AccessGrant) -> Release {
+        let mut sections = SectionSet::default();
+        assert!(sections.insert(self.section.section));
+        let record = ReleasedRecord { pointer: self.section.pointer, sections };
+        let right = Right { action: Action::ReadText, class: SectionClass::Private };
+        Release {
+            requester: DOCTOR,
+            patient: PATIENT,
+            records: vec![record].try_into().unwrap(),
+            rights: vec![right].try_into().unwrap(),
+            purpose: Purpose::Treatment,
+            emergency: None,
+            grant: grant.hash(),
+        }
+    }
 }
 
 /// Answers one request for a grant.
@@ -69,22 +108,35 @@ async fn worker(chain: Chain, answer: Answer) -> Url {
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut bytes = Vec::new();
-        // The body is short, and ends with the purpose.
-        while !bytes.ends_with(br#""purpose":"treatment"}"#) {
-            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        let grant = answer.grant(&chain, request_nonce(&mut stream).await);
+        let mut release = answer.release(&grant);
+        if let Recorded::Before(edit) = answer.recorded {
+            edit(&mut release);
+            chain.submit(&releases::record(&release), &agent()).await.unwrap();
         }
-        let text = String::from_utf8(bytes).unwrap();
-        let nonce = text.split("epione-nonce: ").nth(1).unwrap();
-        let mut request_nonce = [0; 16];
-        hex::decode_to_slice(&nonce[..32], &mut request_nonce).unwrap();
-        let grant = BASE64_STANDARD.encode(answer.grant(&chain, request_nonce).encode());
+        let grant = BASE64_STANDARD.encode(grant.encode());
         let body = serde_json::to_string(&GrantReply { grant, links: Vec::new() }).unwrap();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
+        if matches!(answer.recorded, Recorded::After) {
+            chain.submit(&releases::record(&release), &agent()).await.unwrap();
+        }
     });
     url
+}
+
+async fn request_nonce(stream: &mut TcpStream) -> [u8; 16] {
+    let mut bytes = Vec::new();
+    // The body is short, and ends with the purpose.
+    while !bytes.ends_with(br#""purpose":"treatment"}"#) {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let digits = text.split("epione-nonce: ").nth(1).unwrap();
+    let mut nonce = [0; 16];
+    hex::decode_to_slice(&digits[..32], &mut nonce).unwrap();
+    nonce
 }
 
 async fn open(chain: &Chain, answer: Answer) -> Result<String, ReadError> {
@@ -93,41 +145,127 @@ async fn open(chain: &Chain, answer: Answer) -> Result<String, ReadError> {
     let client =
         WorkerClient::new(&url, HOSPITAL, chain.genesis_hash(), Account::from(&keys)).unwrap();
     let reader = Reader::new(chain.clone(), client, keys.sealing);
-    let records = reader.open(PATIENT, &[POINTER], Purpose::Treatment).await?;
-    Ok(match &records[0].sections[0].content {
+    let records = reader.open(PATIENT, &[POINTER], TREATMENT).await?;
+    Ok(text(&records))
+}
+
+fn text(records: &[OpenRecord]) -> String {
+    match &records[0].sections[0].content {
         OpenContent::Text { text, .. } => text.to_string(),
         OpenContent::NotGranted => "not granted".into(),
         OpenContent::Media { .. } => panic!("a text was sealed"),
-    })
+    }
+}
+
+/// Opens the record as the patient, who needs no worker for a text, with these sealing keys.
+async fn open_own(
+    chain: &Chain,
+    sealing: SealingKeyPair,
+    earlier: Vec<SealingKeyPair>,
+    pointer: RecordPointer,
+) -> Result<String, ReadError> {
+    let nobody = Url::parse("http://127.0.0.1:1").unwrap();
+    let account = Account::development("//Patient").unwrap();
+    let client = WorkerClient::new(&nobody, HOSPITAL, chain.genesis_hash(), account).unwrap();
+    let reader = Reader::new(chain.clone(), client, sealing).with_earlier_sealing_keys(earlier);
+    Ok(text(&reader.open_own(PATIENT, &[pointer]).await?))
+}
+
+/// A chain on which the doctor may read the patient's only record, and what a worker rightly answers.
+async fn related(node: &Node) -> (Chain, Answer) {
+    let chain = ready(node).await;
+    let kind = RelationshipKind::FamilyDoctor;
+    let call = role_policies::relate(PATIENT, DOCTOR, HOSPITAL, kind, None);
+    chain.submit(&call, &agent()).await.unwrap();
+    let genesis = chain.genesis_hash();
+    let record = record(genesis, "all well", "//Doctor");
+    let section = GrantedSection { pointer: POINTER, record: record.id(), section: 0 };
+    let key = record.content_key(genesis, 0, &patient_key()).unwrap();
+    commit(&chain, &[record]).await;
+    let (agent, nonce, expires) = ("//Alice//agent", None, GOOD);
+    let recorded = Recorded::Before(|_| ());
+    (chain, Answer { agent, nonce, expires, section, key, recorded })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_opens_what_it_names_for_whom_it_was_made_once() {
+async fn records_open_by_a_grant_with_its_receipt_or_with_the_patients_own_key() {
     let node = Node::start();
-    let chain = ready(&node).await;
-    let genesis = chain.genesis_hash();
-    let (record, patient_key) = sealed(genesis, "all well", "//Doctor");
-    let section = GrantedSection { pointer: POINTER, record: record.id(), section: 0 };
-    let key = record.content_key(genesis, 0, &patient_key).unwrap();
-    commit(&chain, &[record]).await;
-    let good = Answer { agent: "//Alice//agent", nonce: None, expires: GOOD, section, key };
+    let (chain, good) = related(&node).await;
 
-    assert_eq!(open(&chain, good.clone()).await.unwrap(), "all well");
+    let own = development::sealing_key("//Patient");
+    let renewed = development::sealing_key("//Patient//renewed");
+    let opened = open_own(&chain, own.clone(), Vec::new(), POINTER).await.unwrap();
+    assert_eq!(opened, "all well");
+    let opened = open_own(&chain, renewed.clone(), vec![own.clone()], POINTER).await.unwrap();
+    assert_eq!(opened, "all well");
+    let error = open_own(&chain, renewed, Vec::new(), POINTER).await.unwrap_err();
+    assert!(matches!(error, ReadError::OtherSealingKey { .. }), "{error}");
+    let nowhere = RecordPointer { height: 9, index: 0 };
+    let error = open_own(&chain, own, Vec::new(), nowhere).await.unwrap_err();
+    assert!(matches!(error, ReadError::UnknownRecord(_)), "{error}");
 
-    let elsewhere = GrantedSection { section: 1, ..section };
+    let unrecorded = Answer { recorded: Recorded::Never, ..good.clone() };
+    tokio::join!(
+        a_grant_opens_what_it_names_once_its_receipt_is_final(&chain, &good),
+        a_grant_that_is_not_what_was_asked_for_is_refused(&chain, &unrecorded),
+        a_receipt_that_says_something_else_is_refused(&chain, &good),
+        async {
+            let error = open(&chain, unrecorded.clone()).await.unwrap_err();
+            assert!(matches!(error, ReadError::NoReceipt { .. }), "{error}");
+        },
+    );
+}
+
+async fn a_grant_opens_what_it_names_once_its_receipt_is_final(chain: &Chain, good: &Answer) {
+    let late = Answer { recorded: Recorded::After, ..good.clone() };
+    let elsewhere = GrantedSection { section: 1, ..good.section };
     let other = Answer { section: elsewhere, ..good.clone() };
-    assert_eq!(open(&chain, other).await.unwrap(), "not granted");
+    let wrong = Answer { key: ContentKey::generate(), ..good.clone() };
+    let (good, late, other, wrong) = tokio::join!(
+        open(chain, good.clone()),
+        open(chain, late),
+        open(chain, other),
+        open(chain, wrong),
+    );
+    assert_eq!(good.unwrap(), "all well");
+    assert_eq!(late.unwrap(), "all well");
+    assert_eq!(other.unwrap(), "not granted");
+    let wrong = wrong.unwrap_err();
+    assert!(matches!(wrong, ReadError::Open { section: 0, .. }), "{wrong}");
+}
 
+/// Before the chain is asked for a receipt.
+async fn a_grant_that_is_not_what_was_asked_for_is_refused(chain: &Chain, unrecorded: &Answer) {
     let refused = [
-        Answer { agent: "//Bob//agent", ..good.clone() },
-        Answer { nonce: Some([1; 16]), ..good.clone() },
-        Answer { expires: 2, ..good.clone() },
+        Answer { agent: "//Bob//agent", ..unrecorded.clone() },
+        Answer { nonce: Some([1; 16]), ..unrecorded.clone() },
+        Answer { expires: 2, ..unrecorded.clone() },
     ];
     for answer in refused {
-        let error = open(&chain, answer).await.unwrap_err();
+        let error = open(chain, answer).await.unwrap_err();
         assert!(matches!(error, ReadError::Grant(_)), "{error}");
     }
-    let wrong = Answer { key: ContentKey::generate(), ..good };
-    let error = open(&chain, wrong).await.unwrap_err();
-    assert!(matches!(error, ReadError::Open { section: 0, .. }), "{error}");
+    let pointer = RecordPointer { height: 1, index: 1 };
+    let another = GrantedSection { pointer, ..unrecorded.section };
+    let error = open(chain, Answer { section: another, ..unrecorded.clone() }).await.unwrap_err();
+    assert!(matches!(error, ReadError::NotAskedFor { .. }), "{error}");
+}
+
+async fn a_receipt_that_says_something_else_is_refused(chain: &Chain, good: &Answer) {
+    let edits: [(&str, Edit); 2] = [
+        ("purpose", |release| release.purpose = Purpose::Audit),
+        ("sections", |release| assert!(release.records[0].sections.insert(2))),
+    ];
+    let (purpose, sections) = tokio::join!(
+        open(chain, Answer { recorded: Recorded::Before(edits[0].1), ..good.clone() }),
+        open(chain, Answer { recorded: Recorded::Before(edits[1].1), ..good.clone() }),
+    );
+    for (refused, (expected, _)) in [purpose, sections].into_iter().zip(edits) {
+        let error = refused.unwrap_err();
+        let told = matches!(&error, ReadError::Receipt { what, .. } if *what == expected);
+        assert!(told, "{error}");
+    }
+    let record = GrantedSection { record: RecordId([9; 16]), ..good.section };
+    let error = open(chain, Answer { section: record, ..good.clone() }).await.unwrap_err();
+    assert!(matches!(error, ReadError::Grant(_)), "{error}");
 }

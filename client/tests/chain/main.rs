@@ -29,6 +29,16 @@ fn account(uri: &str) -> Account {
 
 /// Registers a user at Alice's hospital under a body that is not checked here.
 async fn register(chain: &Chain, user: UserId, role: Role, account: &Account) -> Included {
+    register_under(chain, user, role, account, &body_of(user)).await
+}
+
+async fn register_under(
+    chain: &Chain,
+    user: UserId,
+    role: Role,
+    account: &Account,
+    body: &[u8],
+) -> Included {
     let registrant = Registrant {
         user,
         role,
@@ -36,8 +46,7 @@ async fn register(chain: &Chain, user: UserId, role: Role, account: &Account) ->
         sealing_key_hash: Hash::repeat_byte(user.0[0]),
         consent: None,
     };
-    let call = profiles::register(&registrant, &body_of(user));
-    chain.submit(&call, &agent()).await.unwrap()
+    chain.submit(&profiles::register(&registrant, body), &agent()).await.unwrap()
 }
 
 fn body_of(user: UserId) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Lite blocks: announced, committed (one hospital alone needs nobody's approval), read back and
 //! verified.
 
+use codec::Encode;
 use epione_client::{
     chain::{Chain, ChainEvent, Included, calls::lite_blocks},
     reader::{self, ReadError, RecordSummary},
@@ -11,6 +12,7 @@ use epione_envelope::{
     body::{BodyBuilder, Packed},
     development,
     keys::PatientKey,
+    profile::{ProfileBody, ProfileContext, Recipient},
     record::{Description, Draft, DraftSection, Record, SectionKind},
     sealer::RecordSealer,
 };
@@ -22,17 +24,22 @@ use epione_primitives::{
     profile::Role,
 };
 
-use crate::{account, agent, hash, node::Node, register};
+use crate::{account, agent, hash, node::Node, register, register_under};
 
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const DOCTOR: UserId = UserId([2; 32]);
 
-fn record(genesis: Hash, text: &str, signer: &str) -> Record {
-    sealed(genesis, text, signer).0
+/// The key of the only patient.
+pub fn patient_key() -> PatientKey {
+    PatientKey::from_bytes([7; 32])
 }
 
-/// A record of one text, and the patient key over it.
-pub fn sealed(genesis: Hash, text: &str, signer: &str) -> (Record, PatientKey) {
+/// A record of one text.
+pub fn record(genesis: Hash, text: &str, signer: &str) -> Record {
+    cosigned(genesis, text, signer, None)
+}
+
+fn cosigned(genesis: Hash, text: &str, signer: &str, cosigner: Option<&str>) -> Record {
     let doctor = development::keys(signer).unwrap();
     let section = DraftSection {
         kind: SectionKind::Report,
@@ -40,11 +47,14 @@ pub fn sealed(genesis: Hash, text: &str, signer: &str) -> (Record, PatientKey) {
         description: Description::of("text/plain", "", text.as_bytes()).unwrap(),
     };
     let draft = Draft::new(PATIENT, HospitalId(0), DOCTOR, vec![section]).unwrap();
-    let signed = draft.sign(genesis, &doctor);
-    let key = PatientKey::generate();
+    let mut signed = draft.sign(genesis, &doctor);
+    if let Some(uri) = cosigner {
+        signed = signed.cosign(genesis, &account(uri));
+    }
+    let key = patient_key();
     let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &key).unwrap();
     sealer.seal_text(0, text.as_bytes()).unwrap();
-    (sealer.finish().unwrap(), key)
+    sealer.finish().unwrap()
 }
 
 pub async fn commit(chain: &Chain, records: &[Record]) -> (u32, Included) {
@@ -67,9 +77,20 @@ async fn announce(chain: &Chain, call: &epione_client::chain::Call) -> (u32, Inc
 
 pub async fn ready(node: &Node) -> Chain {
     let chain = node.connect().await;
-    register(&chain, PATIENT, Role::Patient, &account("//Patient")).await;
+    let (patient, body) = (account("//Patient"), profile(chain.genesis_hash()).encode());
+    register_under(&chain, PATIENT, Role::Patient, &patient, &body).await;
     register(&chain, DOCTOR, Role::Doctor, &account("//Doctor")).await;
     chain
+}
+
+/// The patient's, with the patient key sealed to the patient.
+fn profile(genesis: Hash) -> ProfileBody {
+    let context = ProfileContext { genesis, hospital: HospitalId(0), user: PATIENT };
+    let sealing = development::sealing_key("//Patient");
+    let user = Recipient { account: &account("//Patient").id(), key: sealing.public() };
+    let hospital = development::sealing_key("//Alice");
+    let hospital = hospital.public();
+    ProfileBody::for_patient(&context, "Zoë", &patient_key(), user, hospital, &agent()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,19 +126,23 @@ async fn committed_records_are_read_back_and_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_its_author_did_not_sign_is_told_from_one_that_they_did() {
+async fn a_record_that_its_author_or_patient_did_not_sign_is_told_from_one_that_they_did() {
     let node = Node::start();
     let chain = ready(&node).await;
     let genesis = chain.genesis_hash();
-    commit(&chain, &[record(genesis, "true", "//Doctor"), record(genesis, "forged", "//Forger")])
-        .await;
+    let with = |cosigner| cosigned(genesis, "true", "//Doctor", Some(cosigner));
+    let alone = record(genesis, "true", "//Doctor");
+    let forged = record(genesis, "forged", "//Forger");
+    commit(&chain, &[alone, with("//Patient"), with("//Forger"), forged]).await;
 
     let pointer = |index| RecordPointer { height: 1, index };
-    let (summary, _) = reader::verified(&chain, pointer(0)).await.unwrap();
-    assert_eq!(summary.author, DOCTOR);
-    let forged = reader::verified(&chain, pointer(1)).await.unwrap_err();
+    for (index, cosigned) in [(0, false), (1, true), (2, false)] {
+        let (summary, _) = reader::verified(&chain, pointer(index)).await.unwrap();
+        assert_eq!((summary.author, summary.cosigned), (DOCTOR, cosigned), "record {index}");
+    }
+    let forged = reader::verified(&chain, pointer(3)).await.unwrap_err();
     assert!(matches!(forged, ReadError::Author { author: DOCTOR, .. }), "{forged}");
-    let missing = reader::verified(&chain, pointer(2)).await.unwrap_err();
+    let missing = reader::verified(&chain, pointer(4)).await.unwrap_err();
     assert!(matches!(missing, ReadError::UnknownRecord(_)), "{missing}");
 }
 

@@ -36,6 +36,21 @@ fn keys_come_back_with_the_right_password() {
 }
 
 #[test]
+fn a_new_sealing_key_leaves_the_account_and_the_old_file_as_they_are() {
+    let (folder, path, keys) = saved(Cost::Fast);
+    for suite in [SealingSuite::XWing, SealingSuite::X25519] {
+        let renewed = keys.with_new_sealing_key(suite);
+        assert_eq!(renewed.account(), keys.account());
+        assert_eq!(renewed.sealing.suite(), suite);
+        assert_ne!(renewed.sealing.seed(), keys.sealing.seed());
+        let beside = folder.path().join(format!("renewed-{}.json", suite.byte()));
+        keystore::save(&renewed, &beside, "password", Cost::Fast).unwrap();
+        assert_eq!(keystore::load(&beside, "password").unwrap().public(), renewed.public());
+    }
+    assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());
+}
+
+#[test]
 fn the_interactive_cost_opens_too() {
     let (_folder, path, keys) = saved(Cost::Interactive);
     assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());

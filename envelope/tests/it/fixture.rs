@@ -105,6 +105,11 @@ pub fn signed(visit: &[Stated]) -> SignedDraft {
     draft(visit).sign(genesis(), &account("doctor"))
 }
 
+/// As [`signed`], and signed by the patient too.
+pub fn cosigned(visit: &[Stated]) -> SignedDraft {
+    signed(visit).cosign(genesis(), &account("patient"))
+}
+
 /// Seals a visit; gives the record and the sealed bytes of all its media.
 pub fn seal_visit(visit: &[Stated], patient_key: &PatientKey) -> (Record, Vec<u8>) {
     seal_draft(signed(visit), visit, patient_key)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attacks_on_cosignatures;
 mod attacks_on_grants;
 mod attacks_on_objects;
 mod attacks_on_signatures;

@@ -18,8 +18,8 @@ use epione_primitives::{
 use proptest::prelude::*;
 
 use crate::fixture::{
-    DOCTOR, HOSPITAL, PATIENT, account, account_id, genesis, media_context, seal_visit,
-    sealing_keys, signed, stated, visit,
+    DOCTOR, HOSPITAL, PATIENT, account, account_id, cosigned, genesis, media_context, seal_draft,
+    seal_visit, sealing_keys, signed, stated, visit,
 };
 
 type Decode = fn(&[u8]) -> Result<Vec<u8>, FormatError>;
@@ -33,8 +33,11 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
         Disclosure::new(authorship, signed.draft.leaves(), shown, signed.signature.clone());
     let object = SealedObject::seal(&ContentKey::generate(), &media_context(), b"text").unwrap();
     let record = seal_visit(&visit(), &PatientKey::generate()).0;
+    let visit = visit();
+    let cosigned = seal_draft(cosigned(&visit), &visit, &PatientKey::generate()).0;
     vec![
         ("record", record.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
+        ("co-signed record", cosigned.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
         ("object", object.encode(), |b| Ok(SealedObject::decode_exactly(b)?.encode())),
         ("disclosure", disclosure.unwrap().encode(), |b| {
             Ok(Disclosure::decode_exactly(b)?.encode())

@@ -9,7 +9,7 @@ use epione_envelope::{
     grant::GrantTerms,
     keys::SectionContext,
     object::ObjectContext,
-    record::{Draft, DraftSection},
+    record::{Authorship, Draft, DraftSection},
     sealing::SealingKeyPair,
 };
 use epione_primitives::{AccountId, Hash};
@@ -239,19 +239,36 @@ pub fn leaves(draft: &Draft) -> Vec<Hash> {
     (0..).zip(&draft.sections).map(leaf).collect()
 }
 
-pub fn signed_bytes(genesis: Hash, draft: &Draft, leaves: &[Hash]) -> Vec<u8> {
+pub fn signed_bytes(genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
     let count = (leaves.len() as u16).to_le_bytes();
-    let mut root = [&b"epione/root"[..], &draft.record.0, &count].concat();
-    leaves.iter().for_each(|leaf| root.extend(leaf.0));
     let mut signed = b"epione/record".to_vec();
-    signed.extend(genesis.0);
-    signed.extend(draft.record.0);
-    signed.extend(draft.patient.0);
-    signed.extend(draft.hospital.0.to_le_bytes());
-    signed.extend(draft.author.0);
+    signed.extend(place(genesis, about));
     signed.extend(count);
-    signed.extend(blake2_256(&root));
+    signed.extend(root(about, leaves));
     signed
+}
+
+pub fn cosigned_bytes(genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
+    let mut signed = b"epione/cosign".to_vec();
+    signed.extend(place(genesis, about));
+    signed.extend(root(about, leaves));
+    signed
+}
+
+fn place(genesis: Hash, about: &Authorship) -> Vec<u8> {
+    let mut bytes = genesis.0.to_vec();
+    bytes.extend(about.record.0);
+    bytes.extend(about.patient.0);
+    bytes.extend(about.hospital.0.to_le_bytes());
+    bytes.extend(about.author.0);
+    bytes
+}
+
+fn root(about: &Authorship, leaves: &[Hash]) -> [u8; 32] {
+    let count = (leaves.len() as u16).to_le_bytes();
+    let mut root = [&b"epione/root"[..], &about.record.0, &count].concat();
+    leaves.iter().for_each(|leaf| root.extend(leaf.0));
+    blake2_256(&root)
 }
 
 fn blake2_256(bytes: &[u8]) -> [u8; 32] {

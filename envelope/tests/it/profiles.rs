@@ -3,8 +3,11 @@
 use codec::Encode;
 use epione_envelope::{
     OpenError, SealError,
+    account::Signer,
     keys::PatientKey,
+    keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
+    sealing::SealingSuite,
 };
 use epione_primitives::{HospitalId, UserId, limits::MAX_PROFILE_BODY_BYTES};
 
@@ -57,6 +60,28 @@ fn the_hospital_reads_a_professionals_name_and_there_is_no_patient_key() {
     assert_eq!(body.name_for_hospital(&context(), &hospital, &agent).unwrap(), NAME);
     assert!(body.patient_key_for_hospital(&context(), &hospital, &agent).is_err());
     assert!(!body.is_patient());
+}
+
+#[test]
+fn a_profile_opens_with_the_sealing_key_of_its_time_and_no_other() {
+    let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
+    let before = ActorKeys { account: account("patient"), sealing: sealing_keys("patient") };
+    let after = before.with_new_sealing_key(SealingSuite::XWing);
+    let seal = |keys: &ActorKeys| {
+        let account = keys.account();
+        let user = Recipient { account: &account, key: keys.sealing.public() };
+        let (hospital, agent) = (sealing_keys("hospital"), crate::fixture::account("agent"));
+        let hospital = hospital.public();
+        ProfileBody::for_patient(&context(), NAME, &patient_key, user, hospital, &agent).unwrap()
+    };
+    for (then, later) in [(&before, &after), (&after, &before)] {
+        let body = seal(then);
+        let opened = body.patient_key_for_patient(&context(), &then.sealing, &agent).unwrap();
+        assert_eq!(opened.as_bytes(), patient_key.as_bytes());
+        let refused = body.patient_key_for_patient(&context(), &later.sealing, &agent);
+        assert_eq!(refused.err(), Some(OpenError));
+        assert!(body.sealing_key(&later.sealing.public().hash()).is_err());
+    }
 }
 
 #[test]

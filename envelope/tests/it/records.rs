@@ -12,8 +12,8 @@ use epione_envelope::{
 use epione_primitives::{access::SectionClass, limits::SEGMENT_BYTES};
 
 use crate::fixture::{
-    DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, account_id, content, genesis, seal_visit, signed,
-    stated, visit,
+    DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, account_id, content, cosigned, genesis, seal_visit,
+    signed, stated, visit,
 };
 
 fn read_media(record: &Record, section: u16, key: &ContentKey, stored: &[u8]) -> Vec<u8> {
@@ -212,8 +212,9 @@ fn texts_that_together_exceed_a_body_are_refused() {
 
 #[test]
 fn a_draft_travels_as_json() {
-    let signed = signed(&visit());
-    assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
+    for signed in [signed(&visit()), cosigned(&visit())] {
+        assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
+    }
 }
 
 #[test]

@@ -18,15 +18,15 @@ use epione_envelope::{
     sealing::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, RecordPointer,
+    AccountId, Hash, HospitalId, RecordId, RecordPointer, Signature,
     access::{Purpose, SectionClass},
 };
 use serde_json::{Value, json};
 
 use crate::{
     fixture::{
-        DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, VISIT, account_id, content, genesis, seal_draft,
-        section_context, signed,
+        DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, VISIT, account_id, content, cosigned, genesis,
+        seal_draft, section_context,
     },
     oracle,
 };
@@ -222,14 +222,17 @@ fn fixed_draft() -> Draft {
 #[test]
 fn section_signatures() {
     let author = AccountKey::from_seed(Scheme::Ed25519, &[0x72; 32]);
+    let patient = AccountKey::from_seed(Scheme::Ed25519, &[0x73; 32]);
     let make = || {
         let draft = fixed_draft();
-        let leaves = draft.leaves();
+        let (about, leaves) = (draft.authorship(), draft.leaves());
         json!({
             "genesis": hex::encode(genesis()), "author_account": hex::encode(author.public()),
+            "patient_account": hex::encode(patient.public()),
             "leaves": leaves.iter().map(hex::encode).collect::<Vec<_>>(),
-            "signed_bytes": hex::encode(draft.authorship().signed_bytes(genesis(), &leaves)),
-            "signed_draft": draft.sign(genesis(), &author),
+            "signed_bytes": hex::encode(about.signed_bytes(genesis(), &leaves)),
+            "cosigned_bytes": hex::encode(about.cosigned_bytes(genesis(), &leaves)),
+            "signed_draft": draft.sign(genesis(), &author).cosign(genesis(), &patient),
         })
     };
     let vector = vector("signature.json", make);
@@ -245,12 +248,19 @@ fn section_signatures() {
         .collect();
     assert_eq!(signed.draft.leaves(), leaves);
     assert_eq!(oracle::leaves(&signed.draft), leaves);
+    let about = signed.draft.authorship();
     let signed_bytes = bytes(&vector["signed_bytes"]);
-    assert_eq!(oracle::signed_bytes(genesis, &signed.draft, &leaves), signed_bytes);
+    assert_eq!(oracle::signed_bytes(genesis, &about, &leaves), signed_bytes);
     assert_eq!(signed.verify(genesis, &account), Ok(()));
     assert!(verify(&signed.signature, &signed_bytes, &account));
-    // Ed25519 is deterministic, so the author signs the same again.
-    assert_eq!(signed.draft.clone().sign(genesis, &author).signature, signed.signature);
+
+    let account = AccountId::new(array(&vector["patient_account"]));
+    let cosigned_bytes = bytes(&vector["cosigned_bytes"]);
+    assert_eq!(oracle::cosigned_bytes(genesis, &about, &leaves), cosigned_bytes);
+    assert_eq!(signed.verify_cosignature(genesis, &account), Ok(()));
+    assert!(verify(signed.patient_signature.as_ref().unwrap(), &cosigned_bytes, &account));
+    // Ed25519 is deterministic, so author and patient sign the same again.
+    assert_eq!(signed.draft.clone().sign(genesis, &author).cosign(genesis, &patient), signed);
 }
 
 #[test]
@@ -258,10 +268,11 @@ fn records() {
     let make = || {
         let visit = visit();
         let (record, stored) =
-            seal_draft(signed(&visit), &visit, &PatientKey::from_bytes([0x81; 32]));
+            seal_draft(cosigned(&visit), &visit, &PatientKey::from_bytes([0x81; 32]));
         json!({
             "genesis": hex::encode(genesis()),
             "author_account": hex::encode(account_id("doctor")),
+            "patient_account": hex::encode(account_id("patient")),
             "patient_key": hex::encode([0x81; 32]), "record": hex::encode(record.encode()),
             "contents": visit.iter().map(|stated| hex::encode(&stated.content)).collect::<Vec<_>>(),
             "media": hex::encode(stored),
@@ -274,6 +285,7 @@ fn records() {
     assert_eq!(record.encode(), encoded);
     let author = AccountId::new(array(&vector["author_account"]));
     assert_eq!(record.verify(genesis, &author), Ok(()));
+    check_cosignature(&record, genesis, &AccountId::new(array(&vector["patient_account"])));
     let patient_key: [u8; 32] = array(&vector["patient_key"]);
     let stored = bytes(&vector["media"]);
     for (index, expected) in (0..).zip(vector["contents"].as_array().unwrap()) {
@@ -296,6 +308,19 @@ fn records() {
         };
         assert_eq!(content, bytes(expected));
     }
+}
+
+/// The record's last 66 bytes are the patient's signature; 0 in their place, and it is not co-signed.
+fn check_cosignature(record: &Record, genesis: Hash, patient: &AccountId) {
+    assert_eq!(record.verify_cosignature(genesis, patient), Ok(()));
+    let encoded = record.encode();
+    let (signed, cosignature) = encoded.split_at(encoded.len() - 66);
+    let cosignature = Option::<Signature>::decode(&mut &*cosignature).unwrap().unwrap();
+    let by_hand = oracle::cosigned_bytes(genesis, record.authorship(), &record.leaves());
+    assert!(verify(&cosignature, &by_hand, patient));
+    let alone = Record::decode_exactly(&[signed, &[0]].concat()).unwrap();
+    assert_eq!(alone.signature(), record.signature());
+    assert_eq!(alone.patient_signature(), None);
 }
 
 fn terms() -> GrantTerms {

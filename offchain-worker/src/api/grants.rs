@@ -1,5 +1,8 @@
 //! Access grants: content keys and links to read committed records of this hospital, for whom its
 //! policies allow.
+//!
+//! The worker decides by the last final block, seals the grant, and has the chain record the release. The
+//! chain decides once more. Only when its receipt is final is the grant handed out.
 
 use axum::{
     Json,
@@ -7,26 +10,38 @@ use axum::{
     http::StatusCode,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use epione_client::api::{
-    GrantReply, GrantRequest, MAX_GRANT_RECORDS, MAX_JSON_BYTES, Problem, SegmentLink,
+use codec::Encode;
+use epione_client::{
+    api::{GrantReply, GrantRequest, MAX_GRANT_RECORDS, MAX_JSON_BYTES, Problem, SegmentLink},
+    chain::calls::releases,
 };
 use epione_envelope::{
-    grant::{GrantTerms, GrantedSection},
+    grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKey},
-    record::{Payload, Record},
+    record::{Payload, Record, Section},
     sealing::SealingPublicKey,
 };
 use epione_primitives::{
     Hash, RecordPointer, UserId,
-    access::{AccessRequest, Action, Decision, Denial, SectionClass},
-    limits::MAX_SEGMENTS,
+    access::{Denial, Purpose},
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_SEGMENTS},
+    release::{Release, ReleasedRecord, Right, SectionSet},
 };
 
-use super::{ApiError, AppState, caller::Caller, limits::within};
-use crate::seal::SealingError;
+use super::{
+    ApiError, AppState,
+    caller::Caller,
+    limits::within,
+    refusals::{self, Refusal},
+    rights::{Decided, Rights},
+};
+use crate::{
+    chain::{CallError, FinalState},
+    seal::SealingError,
+};
 
 /// Grants keys and temporary links to read committed records of one patient, as far as the hospital's
-/// policies allow after the last final block.
+/// policies allow. Answers when the chain's receipt of it is final.
 #[utoipa::path(
     post,
     path = "/v1/grants",
@@ -43,62 +58,61 @@ pub(super) async fn grant(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<GrantReply>, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    let (asked, prepared) = within(state.limits.request_timeout_ms, async {
         let _slot = state.request_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        let request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
-        let reply = decide_and_seal(&state, &caller, request).await?;
-        state.metrics.grants.inc();
-        Ok(Json(reply))
+        let asked = Asked::read(&state, request).await?;
+        let prepared = prepare(&state, &asked).await?;
+        Ok((asked, prepared))
     })
-    .await
+    .await?;
+    match prepared {
+        Prepared::Sealed(sealed) => {
+            record(&state, &asked, &sealed).await?;
+            hand_out(&state, &asked, &sealed).map(Json)
+        }
+        Prepared::Denied(denial) => Err(refuse(&state, &asked, denial).await),
+    }
 }
 
-async fn decide_and_seal(
-    state: &AppState,
-    caller: &Caller,
+/// The answer to what the policies do not allow, once the refusal is recorded.
+async fn refuse(state: &AppState, asked: &Asked, denial: Denial) -> ApiError {
+    refusals::record(state, asked.refusal()).await;
+    ApiError::denied(denial)
+}
+
+/// Who asks for what.
+struct Asked {
+    caller: Caller,
+    requester: UserId,
+    /// Its records ascend.
     request: GrantRequest,
-) -> Result<GrantReply, ApiError> {
-    let requester = caller.user()?;
-    check_pointers(&request.records)?;
-    let allowed = Allowed::decide(caller, requester, &request).await?;
-    let mut granted = Granted::default();
-    let patient_key = patient_key(state, caller, request.patient).await?;
-    for pointer in &request.records {
-        let record = committed(state, caller, request.patient, *pointer).await?;
-        granted.add(caller.identity.genesis, *pointer, &record, &allowed, &patient_key)?;
-    }
-    if granted.keys.is_empty() {
-        return Err(ApiError::denied(allowed.denial));
-    }
-    let now = crate::now();
-    let terms = GrantTerms {
-        genesis: caller.identity.genesis,
-        hospital: caller.identity.hospital,
-        patient: request.patient,
-        requester,
-        audience: caller.request.account.clone(),
-        purpose: request.purpose,
-        issued: now,
-        expires: now + state.limits.grant_lifetime_ms,
-        // The request is answered once, and so is its nonce.
-        nonce: caller.request.nonce,
-    };
-    let recipient = sealing_key(state, caller, requester).await?;
-    let grant = state.seal.seal_grant(terms, granted.keys, recipient).await?;
-    let expires = now + state.limits.link_lifetime_ms;
-    let link = |hash: &[u8; 32]| state.link(hash, expires);
-    let links = granted.segments.iter().map(link).collect();
-    Ok(GrantReply { grant: STANDARD.encode(grant), links })
 }
 
-impl AppState {
-    fn link(&self, hash: &[u8; 32], expires: u64) -> SegmentLink {
-        self.shared.links.make(&self.public_url, hash, expires)
+impl Asked {
+    async fn read(state: &AppState, request: Request) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of_parts(state, &parts).await?;
+        let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
+        let requester = caller.user()?;
+        request.records.sort_unstable();
+        check_pointers(&request.records)?;
+        check_purpose(&request)?;
+        Ok(Self { caller, requester, request })
+    }
+
+    fn refusal(&self) -> Refusal {
+        let GrantRequest { patient, purpose, emergency, .. } = self.request;
+        Refusal { requester: self.requester, patient, purpose, emergency: emergency.is_some() }
+    }
+
+    /// What the policies say after some final block.
+    async fn decide(&self, state: &dyn FinalState) -> Result<Decided, ApiError> {
+        let hospital = self.caller.identity.hospital;
+        Rights::decide(state, hospital, self.requester, &self.request).await
     }
 }
 
+/// Pointers that ascend.
 fn check_pointers(pointers: &[RecordPointer]) -> Result<(), ApiError> {
     if pointers.is_empty() || pointers.len() > MAX_GRANT_RECORDS {
         return Err(ApiError::bad_request(
@@ -107,9 +121,7 @@ fn check_pointers(pointers: &[RecordPointer]) -> Result<(), ApiError> {
             format!("Ask for 1 to {MAX_GRANT_RECORDS} records at a time."),
         ));
     }
-    let mut sorted = pointers.to_vec();
-    sorted.sort_unstable();
-    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+    if pointers.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(ApiError::bad_request(
             "records",
             "A record is asked for twice",
@@ -119,43 +131,63 @@ fn check_pointers(pointers: &[RecordPointer]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What the policies allow, and why not more.
-struct Allowed {
-    rights: Vec<(Action, SectionClass)>,
-    denial: Denial,
+fn check_purpose(request: &GrantRequest) -> Result<(), ApiError> {
+    if request.emergency.is_some() == (request.purpose == Purpose::Emergency) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "emergency",
+        "Purpose and emergency do not agree",
+        "To break the glass, give the purpose `emergency` and a reason code in `emergency`; otherwise \
+         neither.",
+    ))
 }
 
-impl Allowed {
-    /// Asks the chain before any record is looked at. Refuses those who may read nothing.
-    async fn decide(
-        caller: &Caller,
-        requester: UserId,
-        request: &GrantRequest,
-    ) -> Result<Self, ApiError> {
-        let mut rights = Vec::new();
-        let mut denial = None;
-        for action in [Action::ReadText, Action::ReadMedia] {
-            for class in [SectionClass::Private, SectionClass::Shared] {
-                let question = AccessRequest {
-                    requester,
-                    action,
-                    patient: request.patient,
-                    hospital: caller.identity.hospital,
-                    class,
-                    purpose: request.purpose,
-                };
-                match caller.state.decide(&question).await? {
-                    Decision::Allow { .. } => rights.push((action, class)),
-                    Decision::Deny(reason) => denial = denial.or(Some(reason)),
-                }
-            }
-        }
-        let denial = denial.unwrap_or(Denial::Failed(Vec::new()));
-        if rights.is_empty() { Err(ApiError::denied(denial)) } else { Ok(Self { rights, denial }) }
-    }
+/// How far a request came without the chain doing anything.
+enum Prepared {
+    /// To be recorded.
+    Sealed(Box<Sealed>),
+    /// Refused by policy.
+    Denied(Denial),
+}
 
-    fn covers(&self, action: Action, class: SectionClass) -> bool {
-        self.rights.contains(&(action, class))
+/// A grant that nobody has but the worker, and what the chain is to record of it.
+struct Sealed {
+    grant: AccessGrant,
+    release: Release,
+    segments: Vec<[u8; 32]>,
+}
+
+async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> {
+    let Asked { caller, request, .. } = asked;
+    let rights = match asked.decide(caller.state.as_ref()).await? {
+        Decided::Allowed(rights) => rights,
+        Decided::Denied(denial) => return Ok(Prepared::Denied(denial)),
+    };
+    check_emergencies(asked).await?;
+    let patient_key = patient_key(state, caller, request.patient).await?;
+    let mut granted = Granted::default();
+    for pointer in &request.records {
+        let record = committed(state, caller, request.patient, *pointer).await?;
+        granted.add(caller.identity.genesis, *pointer, &record, &rights, &patient_key)?;
+    }
+    if granted.keys.is_empty() {
+        return Ok(Prepared::Denied(rights.into_denial()));
+    }
+    Ok(Prepared::Sealed(Box::new(seal(state, asked, granted).await?)))
+}
+
+/// Spares the chain what it would refuse.
+async fn check_emergencies(asked: &Asked) -> Result<(), ApiError> {
+    if asked.request.emergency.is_none() {
+        return Ok(());
+    }
+    let Caller { state, identity, .. } = &asked.caller;
+    let tally = state.tally(identity.hospital, asked.requester).await?;
+    if tally.emergencies < MAX_EMERGENCIES_PER_DAY {
+        Ok(())
+    } else {
+        Err(ApiError::too_many_emergencies())
     }
 }
 
@@ -205,6 +237,9 @@ async fn committed(
 struct Granted {
     keys: Vec<(GrantedSection, ContentKey)>,
     segments: Vec<[u8; 32]>,
+    records: Vec<ReleasedRecord>,
+    /// Those that were needed.
+    rights: Vec<Right>,
 }
 
 impl Granted {
@@ -213,23 +248,25 @@ impl Granted {
         genesis: Hash,
         pointer: RecordPointer,
         record: &Record,
-        allowed: &Allowed,
+        rights: &Rights,
         patient_key: &PatientKey,
     ) -> Result<(), ApiError> {
+        let mut sections = SectionSet::default();
         for (index, section) in (0..).zip(record.sections()) {
-            let action = match section.payload {
-                Payload::Text(_) => Action::ReadText,
-                Payload::Media { .. } => Action::ReadMedia,
-            };
-            if !allowed.covers(action, section.class) {
-                continue;
-            }
+            let Some(right) = right_to(section, rights) else { continue };
             let key = record
                 .content_key(genesis, index, patient_key)
                 .map_err(|error| ApiError::internal(&error))?;
             let place = GrantedSection { pointer, record: record.id(), section: index };
             self.keys.push((place, key));
             self.segments.extend(section.segments().iter().map(|segment| segment.hash));
+            sections.insert(index);
+            if !self.rights.contains(&right) {
+                self.rights.push(right);
+            }
+        }
+        if !sections.is_empty() {
+            self.records.push(ReleasedRecord { pointer, sections });
         }
         if self.segments.len() > MAX_SEGMENTS as usize {
             return Err(ApiError::too_large(
@@ -238,6 +275,44 @@ impl Granted {
         }
         Ok(())
     }
+}
+
+fn right_to(section: &Section, rights: &Rights) -> Option<Right> {
+    match section.payload {
+        Payload::Text(_) => rights.to_text(section.class),
+        Payload::Media { .. } => rights.to_media(section.class),
+    }
+}
+
+async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Sealed, ApiError> {
+    let Asked { caller, requester, request } = asked;
+    let now = crate::now();
+    let terms = GrantTerms {
+        genesis: caller.identity.genesis,
+        hospital: caller.identity.hospital,
+        patient: request.patient,
+        requester: *requester,
+        audience: caller.request.account.clone(),
+        purpose: request.purpose,
+        issued: now,
+        expires: now.saturating_add(state.limits.grant_lifetime_ms),
+        // The request is answered once, and so is its nonce.
+        nonce: caller.request.nonce,
+    };
+    let Granted { keys, segments, records, rights } = granted;
+    let too_large = || ApiError::too_large("That is more than one receipt holds: ask for less.");
+    let recipient = sealing_key(state, caller, *requester).await?;
+    let grant = state.seal.seal_grant(terms, keys, recipient).await?;
+    let release = Release {
+        requester: *requester,
+        patient: request.patient,
+        records: records.try_into().map_err(|_| too_large())?,
+        rights: rights.try_into().map_err(|_| too_large())?,
+        purpose: request.purpose,
+        emergency: request.emergency,
+        grant: grant.hash(),
+    };
+    Ok(Sealed { grant, release, segments })
 }
 
 /// The requester's sealing key: the one whose hash is on chain, from whichever hospital's profile of
@@ -252,8 +327,8 @@ async fn sealing_key(
             StatusCode::CONFLICT,
             "sealing-key",
             "Your sealing key is not in your profile",
-            "The chain names another key than the profiles that your hospitals keep: ask your \
-             hospital to update your profile.",
+            "The chain names another key than the profiles that your hospitals keep: send your new key \
+             to the worker of one of them (POST /v1/users/keys).",
         )
     };
     let profile = caller.state.profile(requester).await?.ok_or_else(stale)?;
@@ -267,4 +342,68 @@ async fn sealing_key(
         }
     }
     Err(stale())
+}
+
+/// Returns when the chain's receipt is final.
+async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
+    let recorded = within(state.limits.transaction_timeout_ms, async {
+        let _slot = state.transaction_slot()?;
+        Ok(state.calls.submit(releases::record(&sealed.release)).await)
+    })
+    .await?;
+    match recorded {
+        Ok(()) => {
+            state.metrics.receipts.inc();
+            Ok(())
+        }
+        Err(CallError::Failed(failure)) if failure.is("Releases", "NotAllowed") => {
+            Err(denied_meanwhile(state, asked).await)
+        }
+        Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyEmergencies") => {
+            Err(ApiError::too_many_emergencies())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer when the chain, at a later block, did not allow what the worker had found allowed.
+async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
+    let decided = within(state.limits.request_timeout_ms, async {
+        let latest = state.view.finalised().await?;
+        asked.decide(latest.as_ref()).await
+    })
+    .await;
+    match decided {
+        Ok(Decided::Denied(denial)) => refuse(state, asked, denial).await,
+        Ok(Decided::Allowed(_)) => ApiError::conflict(
+            "changed",
+            "What you may read has just changed",
+            "Nothing was granted. Ask again.",
+        ),
+        Err(error) => error,
+    }
+}
+
+fn hand_out(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<GrantReply, ApiError> {
+    let Sealed { grant, release, segments } = sealed;
+    let now = crate::now();
+    if now >= grant.terms().expires {
+        return Err(ApiError::timed_out());
+    }
+    state.metrics.grants.inc();
+    if release.emergency.is_some() {
+        state.metrics.emergencies.inc();
+        let (requester, patient) = (asked.requester, release.patient);
+        tracing::warn!(%requester, %patient, "the glass was broken");
+    }
+    let expires = now.saturating_add(state.limits.link_lifetime_ms);
+    let link = |hash| state.link(hash, release.grant, expires);
+    let links = segments.iter().map(link).collect();
+    Ok(GrantReply { grant: STANDARD.encode(grant.encode()), links })
+}
+
+impl AppState {
+    fn link(&self, segment: &[u8; 32], grant: Hash, expires: u64) -> SegmentLink {
+        self.shared.links.make(&self.public_url, segment, grant, expires)
+    }
 }

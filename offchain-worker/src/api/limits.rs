@@ -11,6 +11,7 @@ use crate::config::Limits;
 pub(super) struct Slots {
     uploads: Arc<Semaphore>,
     segment_reads: Arc<Semaphore>,
+    transactions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
 }
 
@@ -21,6 +22,7 @@ impl Slots {
         Self {
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             segment_reads: Arc::new(Semaphore::new(limits.segment_reads)),
+            transactions: Arc::new(Semaphore::new(limits.transactions)),
             requests: Arc::new(Semaphore::new(limits.requests)),
         }
     }
@@ -30,6 +32,11 @@ impl AppState {
     /// A place for an upload, if one is free.
     pub(super) fn upload_slot(&self) -> Result<Slot, ApiError> {
         take(&self.shared.slots.uploads)
+    }
+
+    /// A place to wait in until a transaction is final, if one is free.
+    pub(super) fn transaction_slot(&self) -> Result<Slot, ApiError> {
+        take(&self.shared.slots.transactions)
     }
 
     /// A place for any other request, if one is free.

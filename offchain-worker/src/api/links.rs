@@ -1,8 +1,9 @@
-//! Temporary links to segments: whoever holds one may fetch the segment until it expires. The worker
-//! authenticates them with a key of its own, so it need not remember any.
+//! Temporary links to segments, each bound to an access grant: whoever holds one may fetch the segment
+//! until it expires, or the chain no longer allows what the grant gave. The worker authenticates links
+//! with a key of its own, so it need not remember any.
 
 use epione_client::api::SegmentLink;
-use epione_primitives::Moment;
+use epione_primitives::{Hash, Moment};
 use serde::Deserialize;
 use url::Url;
 
@@ -15,9 +16,11 @@ pub(super) struct Links {
 }
 
 /// The query of a link.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkQuery {
+    /// Hash of the access grant, in hexadecimal.
+    grant: String,
     expires: Moment,
     /// Hexadecimal.
     mac: String,
@@ -28,27 +31,40 @@ impl Links {
         Self { key }
     }
 
-    /// A link under the API's public URL.
-    pub fn make(&self, public_url: &Url, hash: &[u8; 32], expires: Moment) -> SegmentLink {
+    /// A link under the API's public URL, for whom this grant was given to.
+    pub fn make(
+        &self,
+        public_url: &Url,
+        hash: &[u8; 32],
+        grant: Hash,
+        expires: Moment,
+    ) -> SegmentLink {
         let segment = hex::encode(hash);
         let mut url = public_url.clone();
         let path = format!("{}/v1/segments/{segment}", public_url.path().trim_end_matches('/'));
         url.set_path(&path);
-        url.set_query(Some(&format!("expires={expires}&mac={}", self.mac(hash, expires).to_hex())));
+        let (shown, mac) = (hex::encode(grant), self.mac(hash, grant, expires).to_hex());
+        url.set_query(Some(&format!("grant={shown}&expires={expires}&mac={mac}")));
         SegmentLink { segment, url: url.into(), expires }
     }
 
-    /// Whether a query is that of a link to this segment that has not expired.
-    pub fn opens(&self, query: &LinkQuery, hash: &[u8; 32], now: Moment) -> bool {
+    /// The grant to which a query is bound, if it is that of a link to this segment that has not
+    /// expired. Whether the grant is in force, the chain tells.
+    pub fn grant_of(&self, query: &LinkQuery, hash: &[u8; 32], now: Moment) -> Option<Hash> {
+        let mut grant = [0; 32];
+        hex::decode_to_slice(&query.grant, &mut grant).ok()?;
+        let grant = Hash::from(grant);
+        let mac = blake3::Hash::from_hex(&query.mac).ok()?;
         // Comparing two `blake3::Hash`es takes the same time wherever they differ.
-        blake3::Hash::from_hex(&query.mac)
-            .is_ok_and(|mac| mac == self.mac(hash, query.expires) && now < query.expires)
+        let holds = mac == self.mac(hash, grant, query.expires) && now < query.expires;
+        holds.then_some(grant)
     }
 
-    fn mac(&self, hash: &[u8; 32], expires: Moment) -> blake3::Hash {
-        let mut message = [0; 40];
+    fn mac(&self, hash: &[u8; 32], grant: Hash, expires: Moment) -> blake3::Hash {
+        let mut message = [0; 72];
         message[..32].copy_from_slice(hash);
-        message[32..].copy_from_slice(&expires.to_le_bytes());
+        message[32..64].copy_from_slice(grant.as_bytes());
+        message[64..].copy_from_slice(&expires.to_le_bytes());
         blake3::keyed_hash(&self.key, &message)
     }
 }
@@ -57,26 +73,44 @@ impl Links {
 mod tests {
     use super::*;
 
+    const GRANT: Hash = Hash::repeat_byte(9);
+
     fn query_of(link: &SegmentLink) -> LinkQuery {
         let url = Url::parse(&link.url).unwrap();
         let find =
             |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
-        LinkQuery { expires: find("expires").parse().unwrap(), mac: find("mac") }
+        LinkQuery {
+            grant: find("grant"),
+            expires: find("expires").parse().unwrap(),
+            mac: find("mac"),
+        }
     }
 
     #[test]
-    fn a_link_opens_its_segment_until_it_expires() {
+    fn a_link_names_its_grant_and_opens_its_segment_until_it_expires() {
         let links = Links::new([7; 32]);
         let base = Url::parse("https://worker.example/epione/").unwrap();
-        let link = links.make(&base, &[1; 32], 1_000);
+        let link = links.make(&base, &[1; 32], GRANT, 1_000);
         assert!(link.url.starts_with("https://worker.example/epione/v1/segments/0101"));
         let query = query_of(&link);
-        assert!(links.opens(&query, &[1; 32], 999));
-        assert!(!links.opens(&query, &[1; 32], 1_000));
-        assert!(!links.opens(&query, &[2; 32], 999));
-        let later = LinkQuery { expires: 2_000, mac: query.mac.clone() };
-        assert!(!links.opens(&later, &[1; 32], 999));
-        assert!(!Links::new([8; 32]).opens(&query, &[1; 32], 999));
-        assert!(!links.opens(&LinkQuery { expires: 1_000, mac: "zz".into() }, &[1; 32], 999));
+        assert_eq!(links.grant_of(&query, &[1; 32], 999), Some(GRANT));
+        assert_eq!(links.grant_of(&query, &[1; 32], 1_000), None);
+    }
+
+    #[test]
+    fn nothing_of_a_link_can_be_exchanged() {
+        let links = Links::new([7; 32]);
+        let base = Url::parse("https://worker.example").unwrap();
+        let good = query_of(&links.make(&base, &[1; 32], GRANT, 1_000));
+        assert_eq!(links.grant_of(&good, &[2; 32], 999), None);
+        assert_eq!(Links::new([8; 32]).grant_of(&good, &[1; 32], 999), None);
+        for bad in [
+            LinkQuery { expires: 2_000, ..good.clone() },
+            LinkQuery { grant: hex::encode([8; 32]), ..good.clone() },
+            LinkQuery { grant: "zz".into(), ..good.clone() },
+            LinkQuery { mac: "zz".into(), ..good.clone() },
+        ] {
+            assert_eq!(links.grant_of(&bad, &[1; 32], 999), None, "{bad:?}");
+        }
     }
 }

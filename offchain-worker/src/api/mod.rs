@@ -11,6 +11,9 @@ mod observe;
 mod openapi;
 mod problem;
 mod range;
+mod refusals;
+mod registrations;
+mod rights;
 mod segments;
 mod serve;
 mod status;
@@ -50,7 +53,7 @@ pub struct Services {
     pub store: Store,
     pub journal: Journal,
     pub nonces: Nonces,
-    pub seal: Seal,
+    pub seal: Arc<Seal>,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
@@ -66,6 +69,7 @@ struct Shared {
     services: Services,
     links: links::Links,
     slots: limits::Slots,
+    refusals: Arc<refusals::Underway>,
     readiness: status::Readiness,
 }
 
@@ -73,8 +77,8 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.seal.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits);
-        let readiness = status::Readiness::default();
-        Self { shared: Arc::new(Shared { services, links, slots, readiness }) }
+        let (refusals, readiness) = Default::default();
+        Self { shared: Arc::new(Shared { services, links, slots, refusals, readiness }) }
     }
 }
 
@@ -94,6 +98,10 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/grants", post(grants::grant))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/users", post(users::register))
+        .route("/v1/users/suspend", post(registrations::suspend))
+        .route("/v1/users/reinstate", post(registrations::reinstate))
+        .route("/v1/users/end", post(registrations::end))
+        .route("/v1/users/keys", post(registrations::renew_key))
         .route("/v1/relations", post(users::relate))
         .route("/v1/relations/close", post(users::unrelate))
         .route("/v1/info", get(status::info))
@@ -110,4 +118,4 @@ pub fn router(state: AppState) -> Router {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

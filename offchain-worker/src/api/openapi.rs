@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, segments, status, users, visits};
+use super::{grants, registrations, segments, status, users, visits};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,10 @@ use super::{grants, segments, status, users, visits};
         grants::grant,
         segments::serve,
         users::register,
+        registrations::suspend,
+        registrations::reinstate,
+        registrations::end,
+        registrations::renew_key,
         users::relate,
         users::unrelate,
         status::info,

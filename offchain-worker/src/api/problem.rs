@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use epione_client::api::Problem;
-use epione_primitives::access::Denial;
+use epione_primitives::{access::Denial, limits::MAX_EMERGENCIES_PER_DAY};
 
 use crate::{
     chain::{CallError, ViewError},
@@ -77,6 +77,24 @@ impl ApiError {
 
     pub fn conflict(kind: &str, title: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, title, detail)
+    }
+
+    /// The chain did not do what it was asked to, in its own words.
+    fn chain_refused(words: String) -> Self {
+        Self::conflict("chain-refused", "The chain did not do it", words)
+    }
+
+    pub fn too_many_emergencies() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-emergencies",
+            "You have broken the glass too often today",
+            format!(
+                "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a day, \
+                 and the day ends at midnight UTC. Ask a colleague, or have the hospital relate you \
+                 to the patient."
+            ),
+        )
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {
@@ -171,9 +189,8 @@ impl From<ViewError> for ApiError {
 impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Refused(reason) => {
-                Self::conflict("chain-refused", "The chain did not do it", reason)
-            }
+            CallError::Failed(failure) => Self::chain_refused(failure.to_string()),
+            CallError::Refused(refusal) => Self::chain_refused(refusal.to_string()),
             CallError::TimedOut => Self::timed_out(),
             CallError::View(error) => error.into(),
         }

@@ -1,6 +1,6 @@
-//! Serving segments, to other hospitals and to whoever holds a temporary link. Every segment is checked
-//! against its name before a byte of it leaves; a damaged or missing one comes from another hospital
-//! first, or not at all.
+//! Serving segments: to other hospitals, to whoever holds a temporary link whose grant is in force, and
+//! to patients those of their own records. Every segment is checked against its name before a byte of it
+//! leaves; a damaged or missing one comes from another hospital first, or not at all.
 
 use std::time::Duration;
 
@@ -12,8 +12,13 @@ use axum::{
 };
 use bytes::Bytes;
 use epione_client::api::Problem;
-use epione_primitives::hospital::{Duty, HospitalStatus};
+use epione_envelope::record::Record;
+use epione_primitives::{
+    RecordPointer,
+    hospital::{Duty, HospitalStatus},
+};
 use futures::stream;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::{
@@ -23,12 +28,13 @@ use super::{
     links::LinkQuery,
     range::{Requested, requested},
 };
-use crate::{repair::RepairError, store::StoreError};
+use crate::{repair::RepairError, seal::SealingError, store::StoreError};
 
 /// Bytes handed to the network at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A segment, for active hospitals' agents and holders of a temporary link. Checked before it is served.
+/// A segment, for active hospitals' agents, for holders of a temporary link, and for the patient whose
+/// record it belongs to, whichever hospital's. Checked before it is served.
 #[utoipa::path(
     get,
     path = "/v1/segments/{hash}",
@@ -37,6 +43,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
     params(
         ("hash" = String, Path, description = "BLAKE3 of the segment, in hexadecimal"),
         ("range" = Option<String>, Header, description = "One range of bytes"),
+        ("record" = Option<String>, Query, description = "Height and index, as in `12/0`, of a committed record of the patient who signs the request"),
+        ("grant" = Option<String>, Query, description = "Of a temporary link"),
         ("expires" = Option<u64>, Query, description = "Of a temporary link"),
         ("mac" = Option<String>, Query, description = "Of a temporary link")
     ),
@@ -81,31 +89,103 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asker {
     Hospital,
-    LinkHolder,
+    /// The holder of a link, or the patient.
+    Reader,
 }
 
-/// Lets holders of a link and active hospitals' agents through.
+/// The query of a patient who asks for a segment of a record of their own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnRecord {
+    record: String,
+}
+
+/// Lets through holders of a link whose grant is in force, patients, and active hospitals' agents.
 async fn authorise(
     state: &AppState,
     parts: &Parts,
     body: Body,
     hash: &[u8; 32],
 ) -> Result<Asker, ApiError> {
-    if parts.uri.query().is_some() {
-        return match Query::<LinkQuery>::try_from_uri(&parts.uri) {
-            Ok(Query(link)) if state.shared.links.opens(&link, hash, crate::now()) => {
-                Ok(Asker::LinkHolder)
-            }
-            _ => Err(ApiError::forbidden(
-                "The link has expired, or is not one of this worker's: ask for a new grant.",
-            )),
-        };
+    if parts.uri.query().is_none() {
+        return check_agent(&signed(state, parts, body).await?).await;
     }
+    match Query::<OwnRecord>::try_from_uri(&parts.uri) {
+        Ok(Query(OwnRecord { record })) => {
+            let pointer = parse_pointer(&record)?;
+            let caller = signed(state, parts, body).await?;
+            check_own(state, &caller, pointer, hash).await
+        }
+        Err(_) => check_link(state, parts, hash).await,
+    }
+}
+
+/// Who signed a request without a body.
+async fn signed(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
     let caller = Caller::of_parts(state, parts).await?;
     caller.body(body, 0).await?;
+    Ok(caller)
+}
+
+fn parse_pointer(text: &str) -> Result<RecordPointer, ApiError> {
+    let parsed = text.split_once('/').and_then(|(height, index)| {
+        Some(RecordPointer { height: height.parse().ok()?, index: index.parse().ok()? })
+    });
+    parsed.ok_or_else(|| {
+        ApiError::bad_request(
+            "record",
+            "That is not the place of a record",
+            "A record is named by its lite block's height and its index there, as in `12/0`.",
+        )
+    })
+}
+
+/// Lets holders of a link through, while the chain still allows what its grant gave. Whatever does not
+/// hold, the answer is the same.
+async fn check_link(state: &AppState, parts: &Parts, hash: &[u8; 32]) -> Result<Asker, ApiError> {
+    let grant = Query::<LinkQuery>::try_from_uri(&parts.uri)
+        .ok()
+        .and_then(|Query(link)| state.shared.links.grant_of(&link, hash, crate::now()));
+    if let Some(grant) = grant
+        && state.view.finalised().await?.is_in_force(grant).await?
+    {
+        return Ok(Asker::Reader);
+    }
+    Err(ApiError::forbidden(
+        "The link has expired, its grant is not in force any more, or it is not one of this worker's: \
+         ask for a new grant.",
+    ))
+}
+
+/// Lets patients have the segments of their own committed records, wherever these were written: the key
+/// is theirs, so no policy and no receipt stands between. Whatever does not hold, the answer is the same.
+async fn check_own(
+    state: &AppState,
+    caller: &Caller,
+    pointer: RecordPointer,
+    hash: &[u8; 32],
+) -> Result<Asker, ApiError> {
+    let not_own = || {
+        ApiError::forbidden(
+            "The segment does not belong to a committed record of yours at this place.",
+        )
+    };
+    let entry = caller.state.record(pointer).await?.ok_or_else(not_own)?;
+    if caller.user != Some(entry.patient) {
+        return Err(not_own());
+    }
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
+    let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
+    let holds = record.segments().iter().any(|segment| segment.hash == *hash);
+    if holds && record.patient() == entry.patient { Ok(Asker::Reader) } else { Err(not_own()) }
+}
+
+/// Lets active hospitals' agents through.
+async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
     let not_agent = || {
         ApiError::forbidden(
-            "Segments are for agents of active hospitals. Users fetch them by the links of a grant.",
+            "Segments are for agents of active hospitals. Users fetch them by the links of a grant, and \
+             patients those of their own records by naming the record.",
         )
     };
     let Some((hospital, Duty::Agent)) = caller.duty else {

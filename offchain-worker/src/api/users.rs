@@ -45,7 +45,7 @@ pub(super) async fn register(
     request: Request,
 ) -> Result<Json<RegisteredUser>, ApiError> {
     within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.request_slot()?;
+        let _slot = state.transaction_slot()?;
         let (parts, body) = request.into_parts();
         let caller = Caller::of_parts(&state, &parts).await?;
         caller.ensure_governance()?;
@@ -102,7 +102,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiError> {
+pub(super) fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiError> {
     hex::decode(digits).ok().and_then(|bytes| SealingPublicKey::from_bytes(&bytes).ok()).ok_or_else(
         || {
             ApiError::bad_request(
@@ -240,7 +240,7 @@ async fn change_relation(
     call: impl FnOnce(&Caller, Relation) -> Result<Call, ApiError> + Send,
 ) -> Result<StatusCode, ApiError> {
     within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.request_slot()?;
+        let _slot = state.transaction_slot()?;
         let (parts, body) = request.into_parts();
         let caller = Caller::of_parts(&state, &parts).await?;
         caller.ensure_governance()?;

@@ -16,7 +16,7 @@ use epione_client::{
 use epione_envelope::{FormatError, record::SignedDraft, sealer::RecordSealer};
 use epione_primitives::{
     RecordId, UserId,
-    access::{AccessRequest, Action, Decision, Purpose, SectionClass},
+    access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
     profile::Registration,
 };
 
@@ -81,6 +81,7 @@ async fn take_in(
     check_addressed(caller, &visit)?;
     let registration = authorise(caller, &visit).await?;
     let draft = draft_of(&visit)?;
+    check_cosignature(caller, &draft).await?;
     let fingerprint = fingerprint(&draft);
 
     if let Some(known) = state.journal.visit(visit.record_id).await? {
@@ -174,22 +175,51 @@ fn check_addressed(caller: &Caller, visit: &VisitRequest) -> Result<(), ApiError
 /// Decides by the policies; gives the registration that names the patient's key.
 async fn authorise(caller: &Caller, visit: &VisitRequest) -> Result<Registration, ApiError> {
     let hospital = caller.identity.hospital;
-    for class in classes(visit) {
-        let request = AccessRequest {
+    let questions: Vec<_> = classes(visit)
+        .into_iter()
+        .map(|class| AccessRequest {
             requester: visit.author,
             action: Action::Submit,
             patient: visit.patient,
             hospital,
             class,
             purpose: Purpose::Treatment,
-        };
-        if let Decision::Deny(denial) = caller.state.decide(&request).await? {
-            return Err(ApiError::denied(denial));
-        }
+            // That it holds is checked next.
+            cosigned: visit.patient_signature.is_some(),
+        })
+        .collect();
+    let decisions = caller.state.decide_each(&questions).await?;
+    let allowed = decisions.iter().filter(|decision| decision.is_allowed()).count();
+    if allowed < questions.len() {
+        let denial = decisions.into_iter().find_map(|decision| match decision {
+            Decision::Deny(denial) => Some(denial),
+            Decision::Allow { .. } => None,
+        });
+        return Err(ApiError::denied(denial.unwrap_or(Denial::Failed(Vec::new()))));
     }
     caller.state.registration(hospital, visit.patient).await?.ok_or_else(|| {
         ApiError::forbidden("The patient is not registered at this hospital: register them first.")
     })
+}
+
+/// A patient's signature is theirs, if there is one.
+async fn check_cosignature(caller: &Caller, draft: &SignedDraft) -> Result<(), ApiError> {
+    if draft.patient_signature.is_none() {
+        return Ok(());
+    }
+    let profile = caller.state.profile(draft.draft.patient).await?;
+    let genesis = caller.identity.genesis;
+    let holds =
+        profile.is_some_and(|patient| draft.verify_cosignature(genesis, &patient.account).is_ok());
+    if holds {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "patient-signature",
+        "The patient's signature does not hold",
+        "Have the patient sign the visit's sections with their current account, for this hospital and \
+         chain, or leave the signature out.",
+    ))
 }
 
 /// The classes of a visit's sections; private, if it has none.
@@ -231,9 +261,14 @@ fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
     })
 }
 
-/// What makes two uploads the same visit: all that its author signed. The signature itself may differ.
+/// What makes two uploads the same visit: all that its author signed, and whether the patient signed too.
+/// The signatures themselves may differ.
 fn fingerprint(draft: &SignedDraft) -> [u8; 32] {
-    blake3::hash(&(draft.draft.authorship(), draft.draft.leaves()).encode()).into()
+    let mut signed = (draft.draft.authorship(), draft.draft.leaves()).encode();
+    if draft.patient_signature.is_some() {
+        signed.extend_from_slice(b"cosigned");
+    }
+    blake3::hash(&signed).into()
 }
 
 fn same(known: Visit, fingerprint: &[u8; 32]) -> Result<Visit, ApiError> {

@@ -8,7 +8,7 @@ use epione_envelope::{
     record::Record,
 };
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, HospitalId, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, UserId,
     approval::{Ballot, RejectReason},
     block::{AnnouncedEntry, AnnouncedHeader, Announcement, Segment, Stage},
     profile::Role,
@@ -84,7 +84,7 @@ async fn judge(
             return Ok(Verdict::Reject(reason(&error)));
         }
     };
-    if !authors_signed(chain, announcement, &records).await? {
+    if !are_signed(chain, announcement, &records).await? {
         return Ok(Verdict::Reject(RejectReason::InvalidAuthor));
     }
     context.journal.reference(Owner::Announcement(id), &segments).await?;
@@ -99,8 +99,9 @@ fn reason(error: &BodyError) -> RejectReason {
 }
 
 /// Whether each record's author signed it, and might: a doctor or nurse whose registration at the
-/// announcing hospital was in force when the block was announced.
-async fn authors_signed(
+/// announcing hospital was in force when the block was announced. And whether each co-signature that is
+/// there is the patient's.
+async fn are_signed(
     chain: &Chain,
     announcement: &Announcement,
     records: &[Record],
@@ -110,18 +111,34 @@ async fn authors_signed(
         .await?
         .ok_or(TaskError::Inconsistent("an announcement of a block that is not final"))?;
     let then = chain.at(block);
-    let genesis = chain.genesis_hash();
-    let mut authors: HashMap<UserId, Vec<AccountId>> = HashMap::new();
     for author in records.iter().map(Record::author).collect::<HashSet<_>>() {
         if !may_submit(&then, announcement.announcer, author).await? {
             return Ok(false);
         }
-        authors.insert(author, chain.accounts_at(author, announcement.announced_at).await?);
     }
-    Ok(records.iter().all(|record| {
-        let accounts = authors.get(&record.author()).map_or(&[][..], Vec::as_slice);
-        accounts.iter().any(|account| record.verify(genesis, account).is_ok())
-    }))
+    let mut accounts: HashMap<UserId, Vec<AccountId>> = HashMap::new();
+    for signer in records.iter().flat_map(signers).collect::<HashSet<_>>() {
+        let held = chain.accounts_at(signer, announcement.announced_at).await?;
+        accounts.insert(signer, held);
+    }
+    let genesis = chain.genesis_hash();
+    Ok(records.iter().all(|record| is_signed(genesis, record, &accounts)))
+}
+
+/// Who must have signed a record.
+fn signers(record: &Record) -> impl Iterator<Item = UserId> {
+    let cosigner = record.patient_signature().map(|_| record.patient());
+    [record.author()].into_iter().chain(cosigner)
+}
+
+/// Whether the author signed a record, and the patient where a signature of theirs is there, each with
+/// one of these accounts.
+fn is_signed(genesis: Hash, record: &Record, accounts: &HashMap<UserId, Vec<AccountId>>) -> bool {
+    let of = |user| accounts.get(&user).map_or(&[][..], Vec::as_slice);
+    let by_author = of(record.author()).iter().any(|it| record.verify(genesis, it).is_ok());
+    let by_patient = record.patient_signature().is_none()
+        || of(record.patient()).iter().any(|it| record.verify_cosignature(genesis, it).is_ok());
+    by_author && by_patient
 }
 
 async fn may_submit(

@@ -13,6 +13,8 @@ pub mod jobs;
 pub mod ledger;
 pub mod pack;
 pub mod replay;
+pub mod reviews;
+pub mod rewrap;
 pub mod scrub;
 pub mod undone;
 

@@ -61,20 +61,28 @@ impl Forger {
 
     /// A block as it should be.
     pub fn forge(&self, media: &[u8]) -> Forged {
-        self.forge_by(&self.doctor, media)
+        self.forge_by(&self.doctor, None, media)
     }
 
     /// A block whose record somebody else signed in the author's name.
     pub fn forge_as_nobody(&self, media: &[u8]) -> Forged {
-        self.forge_by(&Account::development("//Nobody").unwrap(), media)
+        self.forge_by(&nobody(), None, media)
     }
 
-    fn forge_by(&self, signer: &Account, media: &[u8]) -> Forged {
+    /// A block whose record somebody else signed in the patient's name.
+    pub fn forge_cosigned_by_nobody(&self, media: &[u8]) -> Forged {
+        self.forge_by(&self.doctor, Some(&nobody()), media)
+    }
+
+    fn forge_by(&self, signer: &Account, cosigner: Option<&Account>, media: &[u8]) -> Forged {
         let description = Description::of("application/octet-stream", "scan", media).unwrap();
         let section =
             DraftSection { kind: SectionKind::Media, class: SectionClass::Private, description };
         let draft = Draft::new(self.patient, self.hospital, self.author, vec![section]).unwrap();
-        let signed = draft.sign(self.genesis, signer);
+        let mut signed = draft.sign(self.genesis, signer);
+        if let Some(cosigner) = cosigner {
+            signed = signed.cosign(self.genesis, cosigner);
+        }
         let key = PatientKey::generate();
         let mut sealer = RecordSealer::new(self.genesis, signed, &signer.id(), &key).unwrap();
         let mut media_sealer = sealer.start_media(0).unwrap();
@@ -88,6 +96,10 @@ impl Forger {
         let Packed { header, entries, body } = builder.finish().unwrap();
         Forged { header, entries, body, segments: joined(parts) }
     }
+}
+
+fn nobody() -> Account {
+    Account::development("//Nobody").unwrap()
 }
 
 fn joined(parts: Vec<SegmentPart>) -> Vec<(Segment, Vec<u8>)> {

@@ -247,6 +247,19 @@ impl Hospital {
         .await;
     }
 
+    /// Changes the worker's configuration, for its next start.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.home.join("worker.toml");
+        let config = fs::read_to_string(&path).unwrap();
+        assert!(config.contains(from), "{config}");
+        fs::write(path, config.replace(from, to)).unwrap();
+    }
+
+    /// Where the hospital keeps its files.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Deletes what the worker keeps, but for its configuration.
     pub fn lose_everything(&self) {
         for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"] {

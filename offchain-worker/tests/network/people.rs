@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use epione_client::{
     api::{RegisterUser, Relation, VisitStage},
-    reader::{OpenContent, Reader},
+    reader::{Intent, OpenContent, OpenRecord, Reader},
     signer::Account,
     submit::{Visit, VisitBuilder},
     worker::WorkerError,
@@ -31,24 +31,34 @@ pub struct People {
 
 pub const SUMMARY: &str = "seen today, nothing new";
 
+/// Registers a development account at a hospital as a new user.
+pub async fn join(hospital: &Hospital, role: Role, uri: &str) -> UserId {
+    let keys = development::keys(uri).unwrap();
+    let user = RegisterUser {
+        user: None,
+        consent: None,
+        role,
+        account: Account::development(uri).unwrap().id(),
+        sealing_key: hex::encode(keys.sealing.public().as_bytes()),
+        name: uri.trim_start_matches('/').into(),
+    };
+    hospital.client(hospital.governance()).await.register(&user).await.unwrap().user
+}
+
+/// Reads by a hospital's leave, in the name of a development account.
+pub async fn reader(hospital: &Hospital, uri: &str) -> Reader {
+    let client = hospital.client(Account::development(uri).unwrap()).await;
+    Reader::new(hospital.chain().await, client, development::keys(uri).unwrap().sealing)
+}
+
+pub const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
+
 impl People {
     pub async fn register(hospital: &Hospital) -> Self {
-        let office = hospital.client(hospital.governance()).await;
-        let mut users = Vec::new();
-        for (role, uri) in [(Role::Doctor, "//Doctor"), (Role::Patient, "//Patient")] {
-            let keys = development::keys(uri).unwrap();
-            let user = RegisterUser {
-                user: None,
-                consent: None,
-                role,
-                account: Account::development(uri).unwrap().id(),
-                sealing_key: hex::encode(keys.sealing.public().as_bytes()),
-                name: uri.trim_start_matches('/').into(),
-            };
-            users.push(office.register(&user).await.unwrap().user);
-        }
-        let (professional, patient) = (users[0], users[1]);
+        let professional = join(hospital, Role::Doctor, "//Doctor").await;
+        let patient = join(hospital, Role::Patient, "//Patient").await;
         let kind = RelationshipKind::FamilyDoctor;
+        let office = hospital.client(hospital.governance()).await;
         office.relate(&Relation { patient, professional, kind, expires: None }).await.unwrap();
         let account = Account::development("//Doctor").unwrap();
         Self { doctor: Doctor { account, user: professional }, patient }
@@ -108,23 +118,27 @@ impl People {
         folder: &Path,
         pointer: RecordPointer,
     ) -> (String, Vec<u8>) {
-        let client = hospital.client(self.doctor.account.clone()).await;
-        let sealing = development::keys("//Doctor").unwrap().sealing;
-        let reader = Reader::new(hospital.chain().await, client, sealing);
-        let opened = reader.open(self.patient, &[pointer], Purpose::Treatment).await.unwrap();
-        let (mut text, mut media) = (String::new(), Vec::new());
-        for section in &opened[0].sections {
-            match &section.content {
-                OpenContent::Text { text: content, .. } => text = content.as_str().to_owned(),
-                OpenContent::Media { .. } => {
-                    let to = folder.join(format!("{}-{}", pointer.height, section.index));
-                    fs::remove_file(&to).ok();
-                    reader.save_media(&opened[0], section.index, &to, |_| {}).await.unwrap();
-                    media = fs::read(&to).unwrap();
-                }
-                OpenContent::NotGranted => panic!("section {} was not granted", section.index),
-            }
-        }
-        (text, media)
+        let reader = reader(hospital, "//Doctor").await;
+        let opened = reader.open(self.patient, &[pointer], TREATMENT).await.unwrap();
+        content_of(&reader, &opened[0], folder).await
     }
+}
+
+/// A record's text and its media.
+pub async fn content_of(reader: &Reader, record: &OpenRecord, folder: &Path) -> (String, Vec<u8>) {
+    let pointer = record.summary.pointer;
+    let (mut text, mut media) = (String::new(), Vec::new());
+    for section in &record.sections {
+        match &section.content {
+            OpenContent::Text { text: content, .. } => text = content.as_str().to_owned(),
+            OpenContent::Media { .. } => {
+                let to = folder.join(format!("{}-{}", pointer.height, section.index));
+                fs::remove_file(&to).ok();
+                reader.save_media(record, section.index, &to, |_| {}).await.unwrap();
+                media = fs::read(&to).unwrap();
+            }
+            OpenContent::NotGranted => panic!("section {} was not granted", section.index),
+        }
+    }
+    (text, media)
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::program;
 
 pub struct Process {
@@ -50,8 +52,7 @@ impl Process {
     /// Asks it to end, as an operator does; returns whether it said that all was well.
     pub fn stop(&mut self) -> bool {
         let Some(mut child) = self.child.take() else { return false };
-        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(asked.unwrap().success());
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         child.wait().unwrap().success()
     }
 

@@ -2,9 +2,9 @@
 
 use alloc::vec;
 use epione_primitives::{
-    UserId,
+    RecordPointer, UserId,
     approval::BallotOutcome,
-    block::{AnnouncedEntry, Range, Segment, Segments, segments_root},
+    block::{AnnouncedEntry, Entry, Range, Segment, Segments, segments_root},
     limits::MAX_ENTRIES,
     ports::OnBallotClosed,
     profile::Role,
@@ -55,6 +55,39 @@ pub(crate) fn announced<T: Config>(announcer: HospitalId, records: u32) -> Annou
     };
     Pallet::<T>::store(announcement, entries(records, MAX_BODY_BYTES))
         .expect("a benchmark does not use up all ids")
+}
+
+/// Stores a block of one hospital as if it had been announced and committed, as large as can be;
+/// returns its last record, which is the patient's. The chain of hashes is not kept up.
+pub(crate) fn store_largest<T: Config>(
+    announcer: HospitalId,
+    patient: UserId,
+    height: u32,
+) -> RecordPointer {
+    let last = RecordPointer { height, index: (MAX_ENTRIES - 1) as u16 };
+    let entry = |(announced, index): (AnnouncedEntry, u16)| Entry {
+        patient: if index == last.index { patient } else { announced.patient },
+        text: announced.text,
+        media: announced.media,
+        previous: Some(RecordPointer { height: height.saturating_sub(1), index }),
+    };
+    let announced = entries(MAX_ENTRIES, MAX_BODY_BYTES).into_iter().zip(0_u16..);
+    let header = Header {
+        height,
+        previous_lite: Hash::repeat_byte(1),
+        previous_cloud: Hash::repeat_byte(2),
+        announcer,
+        announcement: AnnouncementId(height.into()),
+        time: 0,
+        records: MAX_ENTRIES as u16,
+        body_hash: BlakeTwo256::hash_of(&(b"body", height)),
+        body_bytes: MAX_BODY_BYTES,
+        segments: segments(MAX_ENTRIES),
+    };
+    Entries::<T>::insert(height, block::Entries::truncate_from(announced.map(entry).collect()));
+    Headers::<T>::insert(height, header);
+    Height::<T>::mutate(|newest| *newest = height.max(*newest));
+    last
 }
 
 #[benchmarks]

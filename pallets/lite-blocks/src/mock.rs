@@ -51,7 +51,7 @@ impl frame_system::Config for Test {
 impl pallet_index_links::Config for Test {}
 
 impl pallet_lite_blocks::Config for Test {
-    type WeightInfo = pallet_lite_blocks::weights::SubstrateWeight<Test>;
+    type WeightInfo = ();
     type Hospitals = Hospitals;
     type Users = Users;
     type Ballots = Ballots;

@@ -1,12 +1,12 @@
-//! The questions of the runtime API.
+//! The questions of the runtime API, and of other pallets.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use epione_primitives::{
-    AnnouncementId, Hash, RecordPointer, UserId,
+    AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
     block::{self, AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Stage},
     limits::MAX_HISTORY,
-    ports::IndexLinks,
+    ports::{IndexLinks, Records},
 };
 use sp_runtime::SaturatedConversion;
 
@@ -80,6 +80,19 @@ impl<T: Config> Pallet<T> {
             Some((pointer, entry, body_hash))
         };
         walk(first, record).take(limit.min(MAX_HISTORY).saturated_into()).collect()
+    }
+}
+
+impl<T: Config> Records for Pallet<T> {
+    fn owner(pointer: RecordPointer) -> Option<(UserId, HospitalId)> {
+        let entries = Entries::<T>::get(pointer.height)?;
+        let entry = entries.get(usize::from(pointer.index))?;
+        Some((entry.patient, Headers::<T>::get(pointer.height)?.announcer))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer {
+        crate::benchmarking::store_largest::<T>(hospital, patient, height)
     }
 }
 

@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, HospitalId, Moment, UserId,
+    limits::MAX_PAGE,
     ports::Users,
     profile::{Profile, Registration, Role},
 };
 
-use crate::{Accounts, Config, Pallet, Profiles, Registrations};
+use crate::{Accounts, Config, Members, Pallet, Profiles, Registrations};
 
 impl<T: Config> Pallet<T> {
     /// The user whose current account this is.
@@ -29,6 +30,26 @@ impl<T: Config> Pallet<T> {
         let mut registrations: Vec<_> = Registrations::<T>::iter_prefix(user).collect();
         registrations.sort_by_key(|(hospital, _)| *hospital);
         registrations
+    }
+
+    /// Who is, or was, registered at a hospital, in an order of the chain's own, after `after`: at
+    /// most `limit` and [`MAX_PAGE`]. A user who joins meanwhile may come before `after`.
+    pub fn members(
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Vec<(UserId, Registration)> {
+        let members = match after {
+            None => Members::<T>::iter_key_prefix(hospital),
+            Some(user) => {
+                let key = Members::<T>::hashed_key_for(hospital, user);
+                Members::<T>::iter_key_prefix_from(hospital, key)
+            }
+        };
+        members
+            .take(limit.min(MAX_PAGE) as usize)
+            .filter_map(|user| Some((user, Self::registration(hospital, user)?)))
+            .collect()
     }
 }
 

@@ -3,13 +3,14 @@
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Signature, UserId,
+    limits::ROTATION_PAUSE_MILLIS,
     profile::{Consent, Possession, Profile},
 };
-use frame_support::ensure;
+use frame_support::{ensure, traits::Time};
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::{Verify, Zero};
 
-use crate::{Accounts, Config, Error, Pallet, ProfileHistory, Profiles};
+use crate::{Accounts, Config, Error, LastRotation, Pallet, ProfileHistory, Profiles};
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn create(user: UserId, profile: Profile) -> Result<(), Error<T>> {
@@ -43,6 +44,10 @@ impl<T: Config> Pallet<T> {
         account: Option<(AccountId, Signature)>,
         sealing_key_hash: Option<Hash>,
     ) -> Result<u32, Error<T>> {
+        let now = T::Time::now();
+        let paused = LastRotation::<T>::get(user)
+            .is_none_or(|last| last.saturating_add(ROTATION_PAUSE_MILLIS) <= now);
+        ensure!(paused, Error::<T>::RotatedTooRecently);
         let current = Profiles::<T>::get(user).ok_or(Error::<T>::UnknownUser)?;
         let mut next = current.clone();
         next.version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
@@ -61,6 +66,7 @@ impl<T: Config> Pallet<T> {
         let version = next.version;
         ProfileHistory::<T>::insert(user, current.version, current);
         Profiles::<T>::insert(user, next);
+        LastRotation::<T>::insert(user, now);
         Ok(version)
     }
 

@@ -18,7 +18,10 @@
 //! 4. the periods of a registration follow each other; the last is open exactly while the
 //!    registration is active, all others are closed;
 //! 5. [`RegistrationBodies`] holds every version of a registration's body, the newest of which is
-//!    the registration's own.
+//!    the registration's own;
+//! 6. [`Members`] holds exactly the registrations, by hospital;
+//! 7. [`LastRotation`] holds exactly the users whose profile is not the first, and no moment to
+//!    come.
 //!
 //! [`Consent`]: epione_primitives::profile::Consent
 
@@ -93,6 +96,11 @@ pub mod pallet {
     pub type Registrations<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, Registration>;
 
+    /// Who is, or was, registered at a hospital: [`Registrations`] from the other side.
+    #[pallet::storage]
+    pub type Members<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, ()>;
+
     /// The hash of each version of a registration's body.
     #[pallet::storage]
     pub type RegistrationBodies<T: Config> = StorageNMap<
@@ -104,6 +112,10 @@ pub mod pallet {
         ),
         Hash,
     >;
+
+    /// When a user last rotated a key.
+    #[pallet::storage]
+    pub type LastRotation<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Moment>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -185,6 +197,9 @@ pub mod pallet {
         /// The version cannot be counted any further.
         #[codec(index = 17)]
         TooManyVersions,
+        /// The user rotated a key less than `ROTATION_PAUSE_MILLIS` ago. Wait.
+        #[codec(index = 18)]
+        RotatedTooRecently,
     }
 
     #[pallet::hooks]
@@ -320,11 +335,14 @@ pub mod pallet {
 
         /// Replaces the signer's account, sealing key or both. The next account proves by a
         /// signature over [`Possession`](epione_primitives::profile::Possession) that it is held.
-        /// The old account loses every right at once.
+        /// The old account loses every right at once. The next rotation can follow after a pause,
+        /// so that nobody fills the chain with versions of a profile.
         ///
-        /// Fails with [`NotUser`](Error::NotUser), [`NothingToRotate`](Error::NothingToRotate),
-        /// [`AccountInUse`](Error::AccountInUse), [`InvalidPossession`](Error::InvalidPossession)
-        /// or [`TooManyVersions`](Error::TooManyVersions).
+        /// Fails with [`NotUser`](Error::NotUser),
+        /// [`RotatedTooRecently`](Error::RotatedTooRecently),
+        /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
+        /// [`InvalidPossession`](Error::InvalidPossession) or
+        /// [`TooManyVersions`](Error::TooManyVersions).
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::rotate_keys())]
         pub fn rotate_keys(

@@ -11,7 +11,7 @@ use frame_support::{BoundedVec, ensure, traits::Time};
 use frame_system::{ensure_signed, pallet_prelude::OriginFor};
 use sp_runtime::DispatchError;
 
-use crate::{Config, Error, Pallet, RegistrationBodies, Registrations};
+use crate::{Config, Error, Members, Pallet, RegistrationBodies, Registrations};
 
 impl<T: Config> Pallet<T> {
     /// The active hospital whose agent signed.
@@ -84,7 +84,8 @@ impl<T: Config> Pallet<T> {
         registration.status = status;
     }
 
-    /// Stores a registration with a new version of its body; returns that version.
+    /// Stores a registration with a new version of its body, the first of which makes the user a
+    /// member; returns that version.
     pub(crate) fn put_with_body(
         hospital: HospitalId,
         user: UserId,
@@ -94,6 +95,9 @@ impl<T: Config> Pallet<T> {
         let version = registration.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
         registration.version = version;
         registration.body_hash = body_hash;
+        if version == 1 {
+            Members::<T>::insert(hospital, user, ());
+        }
         RegistrationBodies::<T>::insert((user, hospital, version), body_hash);
         Registrations::<T>::insert(user, hospital, registration);
         Ok(version)

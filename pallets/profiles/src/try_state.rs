@@ -5,20 +5,22 @@ use epione_primitives::{
     ports::Hospitals as _,
     profile::{Period, Profile, Registration, RegistrationStatus},
 };
-use frame_support::ensure;
+use frame_support::{ensure, traits::Time};
 use sp_runtime::DispatchError;
 
 use crate::{
-    Accounts, Config, Pallet, ProfileHistory, Profiles, RegistrationBodies, Registrations,
+    Accounts, Config, LastRotation, Members, Pallet, ProfileHistory, Profiles, RegistrationBodies,
+    Registrations,
 };
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_try_state() -> Result<(), DispatchError> {
-        let (mut profiles, mut earlier) = (0_usize, 0_usize);
+        let (mut profiles, mut earlier, mut rotated) = (0_usize, 0_usize, 0_usize);
         for (user, profile) in Profiles::<T>::iter() {
             Self::check_profile(user, &profile)?;
             profiles = profiles.saturating_add(1);
             earlier = earlier.saturating_add(profile.version.saturating_sub(1) as usize);
+            rotated = rotated.saturating_add(usize::from(profile.version > 1));
         }
         ensure!(
             Accounts::<T>::iter_keys().count() == profiles,
@@ -28,12 +30,24 @@ impl<T: Config> Pallet<T> {
             ProfileHistory::<T>::iter_keys().count() == earlier,
             "an earlier profile is kept that its user never had"
         );
+        ensure!(
+            LastRotation::<T>::iter_keys().count() == rotated,
+            "a rotation is noted of a user who has the first keys"
+        );
+        Self::check_registrations()
+    }
 
-        let mut bodies = 0_usize;
+    fn check_registrations() -> Result<(), DispatchError> {
+        let (mut registrations, mut bodies) = (0_usize, 0_usize);
         for (user, hospital, registration) in Registrations::<T>::iter() {
             Self::check_registration(user, hospital, &registration)?;
+            registrations = registrations.saturating_add(1);
             bodies = bodies.saturating_add(registration.version as usize);
         }
+        ensure!(
+            Members::<T>::iter_keys().count() == registrations,
+            "a member is listed who was never registered"
+        );
         ensure!(
             RegistrationBodies::<T>::iter_keys().count() == bodies,
             "a body is listed that no registration has"
@@ -59,6 +73,11 @@ impl<T: Config> Pallet<T> {
             "an earlier version of a profile is missing"
         );
         ensure!(
+            profile.version == 1
+                || LastRotation::<T>::get(user).is_some_and(|last| last <= T::Time::now()),
+            "a user's last rotation is not noted, or is still to come"
+        );
+        ensure!(
             Registrations::<T>::iter_key_prefix(user).next().is_some(),
             "a user is registered nowhere"
         );
@@ -72,6 +91,10 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), DispatchError> {
         ensure!(Profiles::<T>::contains_key(user), "a registration is of no user");
         ensure!(T::Hospitals::exists(hospital), "a registration is at no hospital");
+        ensure!(
+            Members::<T>::contains_key(hospital, user),
+            "a registered user is no member of the hospital"
+        );
         ensure!(
             registration.version >= 1
                 && (1..=registration.version).all(|version| {

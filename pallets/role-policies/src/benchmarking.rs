@@ -1,51 +1,169 @@
-//! Measures every call at its largest.
+//! Measures every call at its largest, and decisions amid many policies and relationships.
 
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use epione_primitives::{
-    access::{Action, Condition, Policy, Purpose},
-    limits::{MAX_CONDITIONS, MAX_NAME_BYTES, MAX_POLICIES, MAX_POLICY_LIST},
+    access::{Conclusion, Condition, Decision, Denial, Place, Policy},
+    limits::{
+        MAX_CONDITIONS, MAX_NAME_BYTES, MAX_NAMED_HOSPITALS, MAX_POLICIES, MAX_POLICY_LIST,
+        MAX_SUMMARY_BYTES,
+    },
+    ports::AccessPolicies,
 };
 use frame_benchmarking::{account, v2::*};
+use frame_support::traits::Get;
 use frame_system::RawOrigin;
 
 use super::*;
 
 const PATIENT: UserId = UserId([1; 32]);
+/// Signs, or asks.
 const DOCTOR: UserId = UserId([2; 32]);
+/// Is related to the patient.
+const SPECIALIST: UserId = UserId([3; 32]);
+/// Registered elsewhere.
+const NURSE: UserId = UserId([4; 32]);
+/// Later than everything.
 const EXPIRES: Moment = Moment::MAX;
 
-/// A patient and a doctor registered at one hospital, with `past` closed relationships.
-fn set_up<T: Config>(past: u32) -> HospitalId {
-    let hospital = T::Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0));
-    T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
-    T::Users::set_up(hospital, DOCTOR, Role::Doctor, account("doctor", 0, 0));
-    let closed = Relationship {
-        kind: RelationshipKind::Treating,
-        hospital,
-        since: 0,
+const ACTIONS: [Action; 6] = [
+    Action::ReadText,
+    Action::ReadMedia,
+    Action::Submit,
+    Action::Relate,
+    Action::Refer,
+    Action::BreakGlass,
+];
+
+/// Policies in state while a decision is measured, and relationships likewise.
+const CROWD: u32 = 10_000;
+/// The asked hospital has half of the policies, in so many versions.
+const VERSIONS: u32 = CROWD.div_ceil(2 * MAX_POLICIES);
+
+/// Hospitals that policies name beside their own.
+fn others(hospital: HospitalId) -> Vec<HospitalId> {
+    (1..MAX_NAMED_HOSPITALS as u16).map(|step| HospitalId(hospital.0.wrapping_add(step))).collect()
+}
+
+fn list<Item, Bound: Get<u32>>(items: impl IntoIterator<Item = Item>) -> BoundedVec<Item, Bound> {
+    BoundedVec::truncate_from(items.into_iter().collect())
+}
+
+/// A policy as large as can be, without its conditions. Different numbers make different names.
+fn largest_policy(number: u32) -> Policy {
+    Policy {
+        name: list(format!("{number:0>width$}", width = MAX_NAME_BYTES as usize).into_bytes()),
+        summary: list(vec![b's'; MAX_SUMMARY_BYTES as usize]),
+        hospitals: BoundedVec::default(),
+        roles: list([Role::Doctor, Role::Nurse, Role::Patient, Role::Researcher, Role::Auditor]),
+        conditions: BoundedVec::default(),
+        conclusion: Conclusion::Allows(list(ACTIONS)),
         expires: Some(EXPIRES),
-        closed: Some(0),
-    };
-    if past > 0 {
-        let all = BoundedVec::truncate_from(vec![closed; past as usize]);
-        Relationships::<T>::insert((PATIENT, DOCTOR, hospital), all);
     }
+}
+
+/// A policy of a hospital that names it, and the others in turn; only its last condition fails for
+/// a doctor who is registered everywhere.
+fn failing(hospital: HospitalId, others: &[HospitalId], number: u32) -> Policy {
+    let named = |first: u32| {
+        let others = others.iter().cycle().skip(2 * first as usize).copied();
+        others.take(MAX_POLICY_LIST as usize - 1).chain([hospital])
+    };
+    let conditions = (0..MAX_CONDITIONS - 1)
+        .map(|first| Condition::RequesterRegistered(Place::OneOf(list(named(first)))));
+    Policy {
+        hospitals: list(named(0)),
+        conditions: list(conditions.chain([Condition::RequesterIsPatient])),
+        ..largest_policy(number)
+    }
+}
+
+/// A policy that allows a doctor everything.
+fn allowing() -> Policy {
+    let ends = (0..MAX_CONDITIONS).map(|step| EXPIRES - Moment::from(step));
+    Policy {
+        roles: list([Role::Doctor]),
+        conditions: list(ends.map(Condition::Before)),
+        ..largest_policy(MAX_POLICIES)
+    }
+}
+
+fn largest_policies(hospital: HospitalId, others: &[HospitalId], count: u32) -> Policies {
+    list((0..count).map(|number| failing(hospital, others, number)))
+}
+
+/// The largest set: its last policy allows a doctor everything, the others nobody but the patient.
+pub(crate) fn largest_set(hospital: HospitalId) -> Policies {
+    let failing = largest_policies(hospital, &others(hospital), MAX_POLICIES - 1);
+    list(failing.into_iter().chain([allowing()]))
+}
+
+/// Makes the largest set a hospital's newest one.
+pub(crate) fn set_largest_policies<T: Config>(hospital: HospitalId, since: Moment) {
+    let version = LatestVersion::<T>::get(hospital) + 1;
+    let set = PolicySet { since, policies: largest_set(hospital) };
+    PolicySets::<T>::insert(hospital, version, set);
+    LatestVersion::<T>::insert(hospital, version);
+}
+
+fn relationship(hospital: HospitalId, closed: Option<Moment>) -> Relationship {
+    let kind = RelationshipKind::Referral;
+    Relationship { kind, hospital, since: 0, expires: Some(EXPIRES), closed }
+}
+
+/// Relates a professional to the patient: first as often as said in the past, then perhaps now.
+fn store<T: Config>(professional: UserId, hospital: HospitalId, past: u32, now: bool) {
+    let closed = vec![relationship(hospital, Some(0)); past as usize];
+    let all: RelationshipsOf =
+        list(closed.into_iter().chain(now.then(|| relationship(hospital, None))));
+    Relationships::<T>::insert((PATIENT, professional, hospital), all);
+}
+
+/// A patient and two doctors at a hospital with the largest policies. The first doctor is
+/// registered wherever the policies may ask, and has been related to the patient as often as can
+/// be; the second once less often.
+fn set_up<T: Config>() -> HospitalId {
+    let hospital = T::Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0));
+    <Pallet<T> as AccessPolicies>::set_up(hospital);
+    T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
+    for place in others(hospital).into_iter().chain([hospital]) {
+        T::Users::set_up(place, DOCTOR, Role::Doctor, account("doctor", 0, 0));
+    }
+    T::Users::set_up(hospital, SPECIALIST, Role::Doctor, account("specialist", 0, 0));
+    store::<T>(DOCTOR, hospital, MAX_RELATIONSHIPS, false);
+    store::<T>(SPECIALIST, hospital, MAX_RELATIONSHIPS - 1, false);
     hospital
 }
 
-fn largest_policies(count: u32) -> Policies {
-    let purposes = BoundedVec::truncate_from(vec![Purpose::Treatment; MAX_POLICY_LIST as usize]);
-    let policy = Policy {
-        name: BoundedVec::truncate_from(vec![b'p'; MAX_NAME_BYTES as usize]),
-        roles: BoundedVec::truncate_from(vec![Role::Doctor; MAX_POLICY_LIST as usize]),
-        actions: BoundedVec::truncate_from(vec![Action::ReadText; MAX_POLICY_LIST as usize]),
-        conditions: BoundedVec::truncate_from(vec![
-            Condition::Purpose(purposes);
-            MAX_CONDITIONS as usize
-        ]),
-        expires: Some(EXPIRES),
-    };
-    BoundedVec::truncate_from(vec![policy; count as usize])
+/// Half of [`CROWD`] policies at the hospital, a version in every millisecond, the others at other
+/// hospitals; as many relationships, half of them of the patient.
+fn crowd<T: Config>(hospital: HospitalId) {
+    for version in 2..=VERSIONS {
+        set_largest_policies::<T>(hospital, version.into());
+        set_largest_policies::<T>(HospitalId(u16::MAX - version as u16), 0);
+    }
+    for number in 0..CROWD {
+        let mut stranger = UserId([5; 32]);
+        stranger.0[..4].copy_from_slice(&number.to_le_bytes());
+        let (patient, place) = if number % 2 == 0 {
+            (PATIENT, hospital)
+        } else {
+            (stranger, HospitalId(number as u16))
+        };
+        let past: RelationshipsOf = list([relationship(place, Some(0))]);
+        Relationships::<T>::insert((patient, stranger, place), past);
+    }
+}
+
+fn request(requester: UserId, hospital: HospitalId) -> AccessRequest {
+    AccessRequest {
+        requester,
+        action: Action::ReadText,
+        patient: PATIENT,
+        hospital,
+        class: SectionClass::Private,
+        purpose: Purpose::Treatment,
+        cosigned: false,
+    }
 }
 
 #[benchmarks]
@@ -54,53 +172,104 @@ mod benchmarks {
 
     #[benchmark]
     fn relate() {
-        let hospital = set_up::<T>(MAX_RELATIONSHIPS - 1);
-        let patient: AccountId = account("patient", 0, 0);
+        let hospital = set_up::<T>();
+        let doctor: AccountId = account("doctor", 0, 0);
 
         #[extrinsic_call]
         _(
-            RawOrigin::Signed(patient),
+            RawOrigin::Signed(doctor),
             PATIENT,
-            DOCTOR,
+            SPECIALIST,
             hospital,
-            RelationshipKind::Treating,
+            RelationshipKind::Referral,
             Some(EXPIRES),
         );
 
         assert_eq!(
-            Relationships::<T>::get((PATIENT, DOCTOR, hospital)).len() as u32,
+            Relationships::<T>::get((PATIENT, SPECIALIST, hospital)).len() as u32,
             MAX_RELATIONSHIPS
         );
     }
 
     #[benchmark]
-    fn unrelate() -> Result<(), BenchmarkError> {
-        let hospital = set_up::<T>(MAX_RELATIONSHIPS - 1);
-        let patient: AccountId = account("patient", 0, 0);
-        let origin = RawOrigin::Signed(patient);
-        let kind = RelationshipKind::Treating;
-        Pallet::<T>::relate(origin.clone().into(), PATIENT, DOCTOR, hospital, kind, None)?;
+    fn unrelate() {
+        let hospital = set_up::<T>();
+        let doctor: AccountId = account("doctor", 0, 0);
+        store::<T>(SPECIALIST, hospital, MAX_RELATIONSHIPS - 1, true);
 
         #[extrinsic_call]
-        _(origin, PATIENT, DOCTOR, hospital, kind);
+        _(RawOrigin::Signed(doctor), PATIENT, SPECIALIST, hospital, RelationshipKind::Referral);
 
-        let open: Vec<_> = Relationships::<T>::get((PATIENT, DOCTOR, hospital))
-            .into_iter()
-            .filter(|relationship| relationship.closed.is_none())
-            .collect();
-        assert!(open.is_empty());
-        Ok(())
+        let closed = Relationships::<T>::get((PATIENT, SPECIALIST, hospital))
+            .iter()
+            .filter(|relationship| relationship.closed.is_some())
+            .count();
+        assert_eq!(closed as u32, MAX_RELATIONSHIPS);
     }
 
     #[benchmark]
     fn set_policies(p: Linear<1, MAX_POLICIES>) {
-        let hospital = set_up::<T>(0);
+        let hospitals: Vec<_> = (0..MAX_NAMED_HOSPITALS)
+            .map(|n| T::Hospitals::set_up(account("governance", n, 0), account("agent", n, 0)))
+            .collect();
+        let (hospital, others) = (hospitals[0], &hospitals[1..]);
         let governance: AccountId = account("governance", 0, 0);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(governance), largest_policies(p));
+        _(RawOrigin::Signed(governance), largest_policies(hospital, others, p));
 
         assert_eq!(LatestVersion::<T>::get(hospital), 1);
+    }
+
+    /// The last policy of the newest set allows.
+    #[benchmark(extra)]
+    fn decide() {
+        let hospital = set_up::<T>();
+        crowd::<T>(hospital);
+        let decision;
+
+        #[block]
+        {
+            decision = Pallet::<T>::decide(request(DOCTOR, hospital), Some(EXPIRES - 100));
+        }
+
+        assert!(matches!(decision, Decision::Allow { version: VERSIONS, .. }));
+    }
+
+    /// No policy of the newest set allows, and nearly every condition fails.
+    #[benchmark(extra)]
+    fn decide_denied() -> Result<(), BenchmarkError> {
+        let hospital = set_up::<T>();
+        T::Users::set_up(HospitalId(u16::MAX), NURSE, Role::Nurse, account("nurse", 0, 0));
+        crowd::<T>(hospital);
+        let decision;
+
+        #[block]
+        {
+            decision = Pallet::<T>::decide(request(NURSE, hospital), Some(EXPIRES - 100));
+        }
+
+        let Decision::Deny(Denial::Failed(failed)) = decision else {
+            return Err(BenchmarkError::Stop("a nurse without a relationship was not denied"));
+        };
+        assert_eq!(failed.len() as u32, MAX_POLICIES - 1);
+        Ok(())
+    }
+
+    /// The last policy of a version in the middle allows, at a past moment.
+    #[benchmark(extra)]
+    fn decide_past() {
+        let hospital = set_up::<T>();
+        crowd::<T>(hospital);
+        let past = VERSIONS / 2;
+        let decision;
+
+        #[block]
+        {
+            decision = Pallet::<T>::decide(request(DOCTOR, hospital), Some(past.into()));
+        }
+
+        assert!(matches!(decision, Decision::Allow { version, .. } if version == past));
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);

@@ -1,11 +1,14 @@
 //! The pure half of a decision: given what holds, what do the policies say?
+//!
+//! First the relationship policies say which of the relationships between the two count. Then the
+//! first operation policy whose conditions all hold allows.
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    Moment,
+    HospitalId, Moment,
     access::{
-        Action, Condition, Decision, Denial, FailedPolicy, Policy, PolicySet, Purpose,
-        RelationshipKind, SectionClass,
+        Action, Conclusion, Condition, Decision, Denial, FailedPolicy, Place, Policy, PolicySet,
+        Purpose, RelationshipKind, SectionClass,
     },
     profile::Role,
 };
@@ -18,60 +21,146 @@ pub struct Facts {
     pub action: Action,
     pub class: SectionClass,
     pub purpose: Purpose,
+    /// Whether the patient signed what is submitted.
+    pub cosigned: bool,
     pub at: Moment,
+    /// Whose records they are.
+    pub hospital: HospitalId,
     pub requester_is_patient: bool,
-    /// At the hospital whose records they are, as the two below.
-    pub requester_registered: bool,
+    /// Where the requester is registered, of the [`places`] that the policies ask about.
+    pub requester_at: Vec<HospitalId>,
     pub patient_registered: bool,
-    /// Kinds of the relationships in force between requester and patient.
+    /// Kinds of the relationships in force between requester and patient, recognised or not.
     pub related: Vec<RelationshipKind>,
 }
 
-/// Decides by a policy set of this version: the first policy whose conditions all hold allows. A
-/// denial names each policy that binds the role for the action, with the conditions that failed.
+/// Decides by a policy set of this version.
+///
+/// A denial names each operation policy that binds the role for the action, with the conditions
+/// that failed. It goes on with the relationship policies that might have recognised a relationship
+/// in force, where none did.
 pub fn evaluate(facts: &Facts, version: u32, set: &PolicySet) -> Decision {
-    let mut failed = Vec::new();
-    for policy in set.policies.iter().filter(|policy| facts.concern(policy)) {
-        let conditions = facts.failures(policy);
-        if conditions.is_empty() {
-            return Decision::Allow { version, policy: policy.name.to_vec() };
-        }
-        failed.push(FailedPolicy { policy: policy.name.to_vec(), conditions });
+    let recognised = facts.recognised(&set.policies);
+    let allowing = facts.asked(&set.policies).find(|policy| facts.satisfy(policy, &recognised));
+    if let Some(policy) = allowing {
+        return Decision::Allow { version, policy: policy.name.clone() };
     }
-    Decision::Deny(if failed.is_empty() {
-        Denial::NoPolicy { role: facts.role, action: facts.action }
-    } else {
-        Denial::Failed(failed)
-    })
+    let mut failed: Vec<_> =
+        facts.asked(&set.policies).map(|policy| facts.failed(policy, &recognised)).collect();
+    if failed.is_empty() {
+        return Decision::Deny(Denial::NoPolicy { role: facts.role, action: facts.action });
+    }
+    let unrecognising = set.policies.iter().filter(|policy| {
+        let missed =
+            |kind: &RelationshipKind| facts.related.contains(kind) && !recognised.contains(kind);
+        facts.bound_by(policy) && kinds(policy).iter().any(missed)
+    });
+    failed.extend(unrecognising.map(|policy| facts.failed(policy, &[])));
+    Decision::Deny(Denial::Failed(failed))
+}
+
+/// The hospitals at which a requester of this role may have to be registered, that one first.
+///
+/// As many as a set names, at most: see [`MAX_NAMED_HOSPITALS`](epione_primitives::limits::MAX_NAMED_HOSPITALS).
+pub fn places(policies: &[Policy], role: Role, hospital: HospitalId) -> Vec<HospitalId> {
+    let mut places = Vec::from([hospital]);
+    let binding = policies.iter().filter(|policy| binds(policy, role, hospital));
+    for condition in binding.flat_map(|policy| &policy.conditions) {
+        let Condition::RequesterRegistered(Place::OneOf(named)) = condition else { continue };
+        for place in named {
+            if !places.contains(place) {
+                places.push(*place);
+            }
+        }
+    }
+    places
+}
+
+/// Whether a policy binds a role, for records of this hospital.
+fn binds(policy: &Policy, role: Role, hospital: HospitalId) -> bool {
+    policy.roles.contains(&role)
+        && (policy.hospitals.is_empty() || policy.hospitals.contains(&hospital))
+}
+
+/// What a relationship policy recognises.
+fn kinds(policy: &Policy) -> &[RelationshipKind] {
+    match &policy.conclusion {
+        Conclusion::Recognises(kinds) => kinds,
+        Conclusion::Allows(_) => &[],
+    }
 }
 
 impl Facts {
-    /// Whether a policy binds the role for the action.
-    fn concern(&self, policy: &Policy) -> bool {
-        policy.roles.contains(&self.role) && policy.actions.contains(&self.action)
+    fn bound_by(&self, policy: &Policy) -> bool {
+        binds(policy, self.role, self.hospital)
+    }
+
+    /// The policies that bind the role for the action.
+    fn asked<'a>(&'a self, policies: &'a [Policy]) -> impl Iterator<Item = &'a Policy> {
+        let allows = |policy: &Policy| match &policy.conclusion {
+            Conclusion::Allows(actions) => actions.contains(&self.action),
+            Conclusion::Recognises(_) => false,
+        };
+        policies.iter().filter(move |policy| allows(policy) && self.bound_by(policy))
+    }
+
+    /// The kinds of relationships in force that count.
+    fn recognised(&self, policies: &[Policy]) -> Vec<RelationshipKind> {
+        if self.related.is_empty() {
+            return Vec::new();
+        }
+        policies
+            .iter()
+            .filter(|policy| !kinds(policy).is_empty() && self.bound_by(policy))
+            // A relationship policy does not ask for relationships: none counts yet.
+            .filter(|policy| self.satisfy(policy, &[]))
+            .flat_map(kinds)
+            .filter(|kind| self.related.contains(kind))
+            .copied()
+            .collect()
+    }
+
+    fn satisfy(&self, policy: &Policy, recognised: &[RelationshipKind]) -> bool {
+        self.failures(policy, recognised).next().is_none()
+    }
+
+    fn failed(&self, policy: &Policy, recognised: &[RelationshipKind]) -> FailedPolicy {
+        FailedPolicy {
+            policy: policy.name.to_vec(),
+            conditions: self.failures(policy, recognised).collect(),
+        }
     }
 
     /// The conditions of a policy that do not hold; its own end counts as one.
-    fn failures(&self, policy: &Policy) -> Vec<Condition> {
+    fn failures(
+        &self,
+        policy: &Policy,
+        recognised: &[RelationshipKind],
+    ) -> impl Iterator<Item = Condition> {
         let end = policy.expires.map(Condition::Before);
         policy
             .conditions
             .iter()
+            .filter(move |condition| !self.fulfil(condition, recognised))
             .cloned()
-            .chain(end)
-            .filter(|condition| !self.satisfy(condition))
-            .collect()
+            .chain(end.filter(|end| !self.fulfil(end, recognised)))
     }
 
-    fn satisfy(&self, condition: &Condition) -> bool {
+    fn fulfil(&self, condition: &Condition, recognised: &[RelationshipKind]) -> bool {
         match condition {
             Condition::RequesterIsPatient => self.requester_is_patient,
-            Condition::RequesterRegistered => self.requester_registered,
+            Condition::RequesterRegistered(Place::Here) => {
+                self.requester_at.contains(&self.hospital)
+            }
+            Condition::RequesterRegistered(Place::OneOf(places)) => {
+                places.iter().any(|place| self.requester_at.contains(place))
+            }
             Condition::PatientRegistered => self.patient_registered,
-            Condition::Related(kinds) => kinds.iter().any(|kind| self.related.contains(kind)),
+            Condition::Related(kinds) => kinds.iter().any(|kind| recognised.contains(kind)),
             Condition::Before(end) => self.at < *end,
             Condition::SectionShared => self.class == SectionClass::Shared,
             Condition::Purpose(purposes) => purposes.contains(&self.purpose),
+            Condition::PatientCosigned => self.cosigned,
         }
     }
 }

@@ -3,15 +3,16 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId, Moment, UserId,
-    access::{AccessRequest, Decision, Denial, PolicySet, Relationship},
-    ports::{Hospitals, Users},
+    access::{AccessRequest, Decision, Denial, Policy, PolicySet, Relationship},
+    limits::MAX_DECISIONS,
+    ports::{AccessPolicies, Hospitals, Users},
     profile::Role,
 };
-use frame_support::traits::Time;
+use frame_support::{storage::unhashed, traits::Time};
 
 use crate::{
     Config, LatestVersion, Pallet, PolicySets, Relationships,
-    decision::{Facts, evaluate},
+    decision::{Facts, evaluate, places},
     policies::default_policies,
 };
 
@@ -19,17 +20,19 @@ impl<T: Config> Pallet<T> {
     /// Decides by the relationships, registrations and policies in force at `at` (ms): now, if
     /// absent.
     ///
-    /// Reads the hospital, two roles, two registrations, one value of relationships and one policy
-    /// set; for a moment before the newest set, one set for each halving of the number of versions.
+    /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
+    /// one policy set; the patient's registration there, and the requester's there and at the
+    /// hospitals that the set names; for a moment before the newest set, when one version began for
+    /// each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
-        let at = at.unwrap_or_else(T::Time::now);
-        match Self::gather(&request, at) {
-            Ok(facts) => {
-                let (version, set) = Self::policies_at(request.hospital, at);
-                evaluate(&facts, version, &set)
-            }
-            Err(denial) => Decision::Deny(denial),
-        }
+        Self::answer(&request, at.unwrap_or_else(T::Time::now))
+    }
+
+    /// Decides each of at most [`MAX_DECISIONS`] requests now, in their order.
+    pub fn decide_each(requests: Vec<AccessRequest>) -> Vec<Decision> {
+        let now = T::Time::now();
+        let bounded = requests.iter().take(MAX_DECISIONS as usize);
+        bounded.map(|request| Self::answer(request, now)).collect()
     }
 
     /// Every relationship of a patient, closed ones included, with its professional.
@@ -41,17 +44,27 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// The newest policy set of a hospital and its version; 0 is the default set.
-    pub fn policies(hospital: HospitalId) -> (u32, PolicySet) {
-        let version = LatestVersion::<T>::get(hospital);
-        match PolicySets::<T>::get(hospital, version) {
-            Some(set) => (version, set),
-            None => (0, default_policies()),
+    /// A version of a hospital's policies, 0 being the default set; the newest, if absent. None if
+    /// there is no such version or hospital.
+    pub fn policies(hospital: HospitalId, version: Option<u32>) -> Option<(u32, PolicySet)> {
+        if !T::Hospitals::exists(hospital) {
+            return None;
+        }
+        let version = version.unwrap_or_else(|| LatestVersion::<T>::get(hospital));
+        Self::version(hospital, version).map(|set| (version, set))
+    }
+
+    pub(crate) fn answer(request: &AccessRequest, at: Moment) -> Decision {
+        let (version, set) = Self::policies_at(request.hospital, at);
+        match Self::gather(request, at, &set.policies) {
+            Ok(facts) => evaluate(&facts, version, &set),
+            Err(denial) => Decision::Deny(denial),
         }
     }
 
-    fn gather(request: &AccessRequest, at: Moment) -> Result<Facts, Denial> {
-        let AccessRequest { requester, action, patient, hospital, class, purpose } = *request;
+    fn gather(request: &AccessRequest, at: Moment, policies: &[Policy]) -> Result<Facts, Denial> {
+        let AccessRequest { requester, action, patient, hospital, class, purpose, cosigned } =
+            *request;
         if !T::Hospitals::exists(hospital) {
             return Err(Denial::UnknownHospital);
         }
@@ -64,32 +77,68 @@ impl<T: Config> Pallet<T> {
             .filter(|known| known.in_force(at))
             .map(|known| known.kind)
             .collect();
+        let requester_at = places(policies, role, hospital)
+            .into_iter()
+            .filter(|place| T::Users::registered(*place, requester, at))
+            .collect();
         Ok(Facts {
             role,
             action,
             class,
             purpose,
+            cosigned,
             at,
+            hospital,
             requester_is_patient: requester == patient,
-            requester_registered: T::Users::registered(hospital, requester, at),
+            requester_at,
             patient_registered: T::Users::registered(hospital, patient, at),
             related,
         })
     }
 
-    /// The version in force at a moment: the last that had begun. Versions begin in order, so it is
-    /// found by halving, the newest first since most questions are about now.
+    /// The version in force at a moment: the last that had begun. Most questions are about the
+    /// newest; versions began in order, so that any other is found by halving.
     fn policies_at(hospital: HospitalId, at: Moment) -> (u32, PolicySet) {
-        let mut begun = (0, default_policies());
-        let mut newest = LatestVersion::<T>::get(hospital);
-        let mut candidate = newest;
-        while begun.0 < newest {
-            match PolicySets::<T>::get(hospital, candidate) {
-                Some(set) if set.since <= at => begun = (candidate, set),
-                _ => newest = candidate.saturating_sub(1),
-            }
-            candidate = begun.0 + newest.saturating_sub(begun.0).div_ceil(2);
+        let newest = LatestVersion::<T>::get(hospital);
+        if let Some(set) = Self::version(hospital, newest).filter(|set| set.since <= at) {
+            return (newest, set);
         }
-        begun
+        // The default set has always begun, and the newest has not.
+        let (mut begun, mut later) = (0, newest);
+        while later.saturating_sub(begun) > 1 {
+            let middle = u32::midpoint(begun, later);
+            if Self::since(hospital, middle).is_some_and(|since| since <= at) {
+                begun = middle;
+            } else {
+                later = middle;
+            }
+        }
+        match Self::version(hospital, begun) {
+            Some(set) => (begun, set),
+            None => (0, default_policies()),
+        }
+    }
+
+    fn version(hospital: HospitalId, version: u32) -> Option<PolicySet> {
+        match version {
+            0 => Some(default_policies()),
+            _ => PolicySets::<T>::get(hospital, version),
+        }
+    }
+
+    /// When a stored version began. Decodes no further: a set begins with this moment, and is long.
+    fn since(hospital: HospitalId, version: u32) -> Option<Moment> {
+        unhashed::get(&PolicySets::<T>::hashed_key_for(hospital, version))
+    }
+}
+
+impl<T: Config> AccessPolicies for Pallet<T> {
+    fn decide(request: &AccessRequest, at: Moment) -> Decision {
+        Self::answer(request, at)
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId) {
+        crate::benchmarking::set_largest_policies::<T>(hospital, 0);
     }
 }

@@ -3,7 +3,8 @@
 //! [`Pallet::decide`] answers for a past moment as it would have answered then.
 //!
 //! Deciding is split in two: [`decision`] is pure and knows no storage; [`gathering`] reads the
-//! bounded number of values that the pure part needs.
+//! bounded number of values that the pure part needs. [`flaws`] says, purely too, which policies make
+//! no sense.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -16,6 +17,7 @@ pub use weights::WeightInfo;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 pub mod decision;
+pub mod flaws;
 pub mod gathering;
 mod invariants;
 #[cfg(test)]
@@ -27,7 +29,10 @@ pub mod weights;
 
 use epione_primitives::{
     AccountId, HospitalId, Moment, UserId,
-    access::{Policies, PolicySet, Relationship, RelationshipKind},
+    access::{
+        AccessRequest, Action, Policies, PolicySet, Purpose, Relationship, RelationshipKind,
+        SectionClass,
+    },
     limits::MAX_RELATIONSHIPS,
     ports::{Hospitals, Users},
     profile::Role,
@@ -112,7 +117,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is neither the agent of that active hospital nor the patient.
+        /// The signer is neither the agent of that active hospital nor any user.
         #[codec(index = 0)]
         NeitherAgentNorPatient,
         /// No user of this id is registered anywhere.
@@ -163,9 +168,67 @@ pub mod pallet {
         /// A policy would have expired already.
         #[codec(index = 16)]
         PolicyExpired,
-        /// A condition could never hold: its moment has passed, or its list is empty.
+        /// A condition could never hold: its moment has passed.
         #[codec(index = 17)]
         ConditionNeverHolds,
+        /// The hospital's policies do not let the signer relate this patient to professionals, nor
+        /// unrelate them; for a referral, they do not let the signer refer the patient.
+        #[codec(index = 18)]
+        NotAllowedToRelate,
+        /// A referral is for a time. Say when it ends.
+        #[codec(index = 19)]
+        ReferralNeedsExpiry,
+        /// A policy names a hospital that was never admitted.
+        #[codec(index = 20)]
+        UnknownHospital,
+        /// The policies name more than `MAX_NAMED_HOSPITALS` hospitals together.
+        #[codec(index = 21)]
+        TooManyHospitals,
+        /// A policy's summary is not UTF-8.
+        #[codec(index = 22)]
+        InvalidSummary,
+        /// Two policies of the set have one name.
+        #[codec(index = 23)]
+        DuplicateName,
+        /// A relationship policy recognises no kind.
+        #[codec(index = 24)]
+        NoKinds,
+        /// A list in a policy says something twice.
+        #[codec(index = 25)]
+        Repeated,
+        /// A condition's list is empty, so that it could never hold.
+        #[codec(index = 26)]
+        EmptyCondition,
+        /// A relationship policy asks for more than registrations and time.
+        #[codec(index = 27)]
+        NotOfRelationship,
+        /// A policy wants the requester to be the patient, but does not bind patients.
+        #[codec(index = 28)]
+        PatientNotBound,
+        /// A policy wants the requester to be the patient and to be related to the patient.
+        #[codec(index = 29)]
+        RelatedToThemselves,
+        /// A policy is about relationships, but binds neither doctors nor nurses.
+        #[codec(index = 30)]
+        NeverRelated,
+        /// A policy asks for relationships of which the set recognises none, for those whom it binds.
+        #[codec(index = 31)]
+        NeverRecognised,
+        /// A policy wants the patient to sign what is submitted, but does not allow to submit.
+        #[codec(index = 32)]
+        NothingSubmitted,
+        /// A policy wants shared sections, but allows nothing that touches sections.
+        #[codec(index = 33)]
+        NothingTouched,
+        /// A policy asks for the purpose of reading, but does not allow to read.
+        #[codec(index = 34)]
+        NothingRead,
+        /// A policy allows reading in emergencies only, for purposes without emergency.
+        #[codec(index = 35)]
+        EmergencyMissing,
+        /// A policy lists purposes twice, with none in common.
+        #[codec(index = 36)]
+        PurposesDisjoint,
     }
 
     #[pallet::hooks]
@@ -181,9 +244,10 @@ pub mod pallet {
         /// Begins a relationship between a patient and a doctor or nurse at a hospital, until
         /// `expires` (ms) or until it is ended.
         ///
-        /// Signed by that hospital's agent or by the patient, who must be registered there. So must
-        /// the professional be, unless it is a referral: that is how a professional from elsewhere
-        /// is let in.
+        /// Signed by that hospital's agent, by the patient, or by a user whom the hospital's policies
+        /// allow to relate, or to refer if it is a referral. The patient must be registered there.
+        /// So must the professional be, unless it is a referral: that is how a professional from
+        /// elsewhere is let in, and why it needs an expiry.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::relate())]
         pub fn relate(
@@ -195,9 +259,11 @@ pub mod pallet {
             expires: Option<Moment>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            Self::ensure_agent_or_patient(&who, hospital, patient)?;
             let now = T::Time::now();
+            Self::ensure_may_relate(&who, patient, hospital, kind, now)?;
             Self::ensure_relatable(patient, professional, hospital, kind, now)?;
+            let needs_expiry = kind == RelationshipKind::Referral;
+            ensure!(!needs_expiry || expires.is_some(), Error::<T>::ReferralNeedsExpiry);
             ensure!(expires.is_none_or(|expires| now < expires), Error::<T>::ExpiryPassed);
 
             Relationships::<T>::try_mutate((patient, professional, hospital), |relationships| {
@@ -215,7 +281,7 @@ pub mod pallet {
 
         /// Ends a relationship now. It stays readable.
         ///
-        /// Signed by that hospital's agent or by the patient.
+        /// Signed by whoever may begin one like it, or by the professional.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::unrelate())]
         pub fn unrelate(
@@ -226,8 +292,10 @@ pub mod pallet {
             kind: RelationshipKind,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            Self::ensure_agent_or_patient(&who, hospital, patient)?;
             let now = T::Time::now();
+            if T::Users::by_account(&who) != Some(professional) {
+                Self::ensure_may_relate(&who, patient, hospital, kind, now)?;
+            }
 
             Relationships::<T>::try_mutate((patient, professional, hospital), |relationships| {
                 let relationship = relationships
@@ -252,7 +320,9 @@ pub mod pallet {
             let hospital =
                 T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let since = T::Time::now();
-            policies::check(&policies, since).map_err(Error::<T>::from)?;
+            flaws::check(&policies, since).map_err(|flawed| Error::<T>::from(flawed.flaw))?;
+            let known = flaws::named_hospitals(&policies).into_iter().all(T::Hospitals::exists);
+            ensure!(known, Error::<T>::UnknownHospital);
 
             let version = LatestVersion::<T>::get(hospital)
                 .checked_add(1)
@@ -265,14 +335,33 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
-        fn ensure_agent_or_patient(
+        fn ensure_may_relate(
             who: &AccountId,
-            hospital: HospitalId,
             patient: UserId,
+            hospital: HospitalId,
+            kind: RelationshipKind,
+            now: Moment,
         ) -> DispatchResult {
-            let allowed = T::Hospitals::active_by_agent(who) == Some(hospital)
-                || T::Users::by_account(who) == Some(patient);
-            ensure!(allowed, Error::<T>::NeitherAgentNorPatient);
+            if T::Hospitals::active_by_agent(who) == Some(hospital) {
+                return Ok(());
+            }
+            let user = T::Users::by_account(who).ok_or(Error::<T>::NeitherAgentNorPatient)?;
+            if user == patient {
+                return Ok(());
+            }
+            let request = AccessRequest {
+                requester: user,
+                action: match kind {
+                    RelationshipKind::Referral => Action::Refer,
+                    _ => Action::Relate,
+                },
+                patient,
+                hospital,
+                class: SectionClass::Private,
+                purpose: Purpose::Treatment,
+                cosigned: false,
+            };
+            ensure!(Self::answer(&request, now).is_allowed(), Error::<T>::NotAllowedToRelate);
             Ok(())
         }
 
@@ -287,7 +376,7 @@ pub mod pallet {
             ensure!(role == Role::Patient, Error::<T>::NotPatient);
             ensure!(T::Users::registered(hospital, patient, now), Error::<T>::PatientNotRegistered);
             let role = T::Users::role(professional).ok_or(Error::<T>::UnknownProfessional)?;
-            ensure!(matches!(role, Role::Doctor | Role::Nurse), Error::<T>::NotProfessional);
+            ensure!(flaws::is_professional(&role), Error::<T>::NotProfessional);
             ensure!(
                 kind == RelationshipKind::Referral
                     || T::Users::registered(hospital, professional, now),
@@ -297,15 +386,32 @@ pub mod pallet {
         }
     }
 
-    impl<T> From<policies::Flaw> for Error<T> {
-        fn from(flaw: policies::Flaw) -> Self {
+    impl<T> From<flaws::Flaw> for Error<T> {
+        fn from(flaw: flaws::Flaw) -> Self {
+            use flaws::Flaw;
             match flaw {
-                policies::Flaw::NoPolicies => Self::NoPolicies,
-                policies::Flaw::InvalidName => Self::InvalidName,
-                policies::Flaw::NoRoles => Self::NoRoles,
-                policies::Flaw::NoActions => Self::NoActions,
-                policies::Flaw::Expired => Self::PolicyExpired,
-                policies::Flaw::ConditionNeverHolds => Self::ConditionNeverHolds,
+                Flaw::NoPolicies => Self::NoPolicies,
+                Flaw::TooManyHospitals => Self::TooManyHospitals,
+                Flaw::InvalidName => Self::InvalidName,
+                Flaw::InvalidSummary => Self::InvalidSummary,
+                Flaw::DuplicateName => Self::DuplicateName,
+                Flaw::NoRoles => Self::NoRoles,
+                Flaw::NoActions => Self::NoActions,
+                Flaw::NoKinds => Self::NoKinds,
+                Flaw::Repeated => Self::Repeated,
+                Flaw::Expired => Self::PolicyExpired,
+                Flaw::ConditionNeverHolds => Self::ConditionNeverHolds,
+                Flaw::EmptyCondition => Self::EmptyCondition,
+                Flaw::NotOfRelationship => Self::NotOfRelationship,
+                Flaw::PatientNotBound => Self::PatientNotBound,
+                Flaw::RelatedToThemselves => Self::RelatedToThemselves,
+                Flaw::NeverRelated => Self::NeverRelated,
+                Flaw::NeverRecognised => Self::NeverRecognised,
+                Flaw::NothingSubmitted => Self::NothingSubmitted,
+                Flaw::NothingTouched => Self::NothingTouched,
+                Flaw::NothingRead => Self::NothingRead,
+                Flaw::EmergencyMissing => Self::EmergencyMissing,
+                Flaw::PurposesDisjoint => Self::PurposesDisjoint,
             }
         }
     }

@@ -48,6 +48,7 @@ pub const RESEARCHER: UserId = UserId([4; 32]);
 pub const SPECIALIST: UserId = UserId([5; 32]);
 /// Never registered.
 pub const STRANGER: UserId = UserId([6; 32]);
+pub const OTHER_PATIENT: UserId = UserId([7; 32]);
 
 /// The chain's time at the start of each test.
 pub const START: Moment = 1_000_000;
@@ -194,8 +195,8 @@ pub fn unsigned() -> [RuntimeOrigin; 2] {
     [RawOrigin::None.into(), RawOrigin::Root.into()]
 }
 
-/// Three hospitals, the last suspended; a patient, a doctor, a nurse and a researcher registered at
-/// [`HOME`], and a specialist at [`AWAY`].
+/// Three hospitals, the last suspended; two patients, a doctor, a nurse and a researcher registered
+/// at [`HOME`], and a specialist at [`AWAY`].
 pub fn externalities() -> TestExternalities {
     Now::set(START);
     ADMITTED.set(
@@ -214,13 +215,14 @@ pub fn externalities() -> TestExternalities {
             (NURSE, Role::Nurse),
             (RESEARCHER, Role::Researcher),
             (SPECIALIST, Role::Doctor),
+            (OTHER_PATIENT, Role::Patient),
         ]
         .into_iter()
         .map(|(id, role)| (id, User { role, account: user_account(id) }))
         .collect(),
     );
     REGISTRATIONS.set(BTreeMap::new());
-    for user in [PATIENT, DOCTOR, NURSE, RESEARCHER] {
+    for user in [PATIENT, DOCTOR, NURSE, RESEARCHER, OTHER_PATIENT] {
         register(HOME, user, START);
     }
     register(AWAY, SPECIALIST, START);

@@ -1,104 +1,109 @@
-//! Policy sets: the one that every hospital begins with, and what one must be to be set.
+//! The policies that every hospital begins with.
 
 use alloc::{vec, vec::Vec};
 use epione_primitives::{
-    Moment,
-    access::{Action, Condition, Policies, Policy, PolicySet, RelationshipKind},
+    access::{
+        Action::{ReadMedia, ReadText, Refer, Submit},
+        Conclusion, Condition, Place, Policy, PolicySet, RelationshipKind,
+        RelationshipKind::{CareTeam, FamilyDoctor, Referral, Treating},
+    },
     profile::Role,
 };
+use frame_support::traits::Get;
 use sp_runtime::BoundedVec;
 
 /// The policies of a hospital that has set none, which is version 0 of every hospital's: patients
-/// read their own records; doctors and nurses read and submit for patients whom they treat.
+/// read their own records; doctors and nurses read and submit for patients whom they treat; doctors
+/// refer such patients, and those referred to read until the referral ends.
 pub fn default_policies() -> PolicySet {
-    PolicySet {
-        since: 0,
-        policies: BoundedVec::truncate_from(vec![
-            policy(
-                "patient reads own records",
-                vec![Role::Patient],
-                vec![Action::ReadText, Action::ReadMedia],
-                vec![Condition::RequesterIsPatient, Condition::RequesterRegistered],
-            ),
-            policy(
-                "related professional",
-                vec![Role::Doctor, Role::Nurse],
-                vec![Action::ReadText, Action::ReadMedia, Action::Submit],
-                vec![
-                    Condition::RequesterRegistered,
-                    Condition::PatientRegistered,
-                    Condition::Related(BoundedVec::truncate_from(vec![
-                        RelationshipKind::FamilyDoctor,
-                        RelationshipKind::Treating,
-                    ])),
-                ],
-            ),
-        ]),
-    }
+    let mut policies = relationship_policies();
+    policies.extend(operation_policies());
+    PolicySet { since: 0, policies: list(policies) }
+}
+
+fn relationship_policies() -> Vec<Policy> {
+    let recognises = |kinds| Conclusion::Recognises(list(kinds));
+    let both_registered =
+        || vec![Condition::RequesterRegistered(Place::Here), Condition::PatientRegistered];
+    vec![
+        policy(
+            "family doctor",
+            "A doctor is a patient's family doctor while both are registered here.",
+            vec![Role::Doctor],
+            both_registered(),
+            recognises(vec![FamilyDoctor]),
+        ),
+        policy(
+            "treating professional",
+            "Doctors and nurses treat a patient while both are registered here.",
+            vec![Role::Doctor, Role::Nurse],
+            both_registered(),
+            recognises(vec![Treating, CareTeam]),
+        ),
+        policy(
+            "referral doctor",
+            "A patient registered here may be referred to a doctor of any hospital.",
+            vec![Role::Doctor],
+            vec![Condition::PatientRegistered],
+            recognises(vec![Referral]),
+        ),
+    ]
+}
+
+fn operation_policies() -> Vec<Policy> {
+    let allows = |actions| Conclusion::Allows(list(actions));
+    let here = || Condition::RequesterRegistered(Place::Here);
+    let related = |kinds: Vec<RelationshipKind>| Condition::Related(list(kinds));
+    vec![
+        policy(
+            "patient reads own records",
+            "Patients read what is recorded about them here.",
+            vec![Role::Patient],
+            vec![Condition::RequesterIsPatient, here()],
+            allows(vec![ReadText, ReadMedia]),
+        ),
+        policy(
+            "related professional",
+            "Those who treat a patient read and write the patient's records.",
+            vec![Role::Doctor, Role::Nurse],
+            vec![here(), Condition::PatientRegistered, related(vec![FamilyDoctor, Treating])],
+            allows(vec![ReadText, ReadMedia, Submit]),
+        ),
+        policy(
+            "referred doctor reads",
+            "A doctor to whom a patient is referred reads the patient's records.",
+            vec![Role::Doctor],
+            vec![Condition::PatientRegistered, related(vec![Referral])],
+            allows(vec![ReadText, ReadMedia]),
+        ),
+        policy(
+            "doctor refers",
+            "A doctor who treats a patient refers the patient to another doctor.",
+            vec![Role::Doctor],
+            vec![here(), Condition::PatientRegistered, related(vec![FamilyDoctor, Treating])],
+            allows(vec![Refer]),
+        ),
+    ]
 }
 
 fn policy(
     name: &str,
+    summary: &str,
     roles: Vec<Role>,
-    actions: Vec<Action>,
     conditions: Vec<Condition>,
+    conclusion: Conclusion,
 ) -> Policy {
     Policy {
-        name: BoundedVec::truncate_from(name.into()),
-        roles: BoundedVec::truncate_from(roles),
-        actions: BoundedVec::truncate_from(actions),
-        conditions: BoundedVec::truncate_from(conditions),
+        name: list(name.into()),
+        summary: list(summary.into()),
+        hospitals: BoundedVec::default(),
+        roles: list(roles),
+        conditions: list(conditions),
+        conclusion,
         expires: None,
     }
 }
 
-/// Why policies cannot be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    NoPolicies,
-    InvalidName,
-    NoRoles,
-    NoActions,
-    /// A policy would have expired already.
-    Expired,
-    ConditionNeverHolds,
-}
-
-/// Checks that each policy can allow somebody something from `now` on.
-pub fn check(policies: &Policies, now: Moment) -> Result<(), Flaw> {
-    if policies.is_empty() {
-        return Err(Flaw::NoPolicies);
-    }
-    policies.iter().try_for_each(|policy| check_policy(policy, now))
-}
-
-fn check_policy(policy: &Policy, now: Moment) -> Result<(), Flaw> {
-    if policy.name.is_empty() || core::str::from_utf8(&policy.name).is_err() {
-        return Err(Flaw::InvalidName);
-    }
-    if policy.roles.is_empty() {
-        return Err(Flaw::NoRoles);
-    }
-    if policy.actions.is_empty() {
-        return Err(Flaw::NoActions);
-    }
-    if policy.expires.is_some_and(|expires| expires <= now) {
-        return Err(Flaw::Expired);
-    }
-    if policy.conditions.iter().any(|condition| never_holds(condition, now)) {
-        return Err(Flaw::ConditionNeverHolds);
-    }
-    Ok(())
-}
-
-fn never_holds(condition: &Condition, now: Moment) -> bool {
-    match condition {
-        Condition::Before(end) => *end <= now,
-        Condition::Related(kinds) => kinds.is_empty(),
-        Condition::Purpose(purposes) => purposes.is_empty(),
-        Condition::RequesterIsPatient
-        | Condition::RequesterRegistered
-        | Condition::PatientRegistered
-        | Condition::SectionShared => false,
-    }
+fn list<Item, Bound: Get<u32>>(items: Vec<Item>) -> BoundedVec<Item, Bound> {
+    BoundedVec::truncate_from(items)
 }

@@ -8,6 +8,7 @@ use pallet_collective::{EnsureProportionMoreThan, Instance1, PrimeDefaultVote};
 use crate::{
     Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
     configs::{BLOCK_WEIGHT, NORMAL_SHARE},
+    weights,
 };
 
 /// More than half of the active hospitals.
@@ -28,7 +29,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
     type MaxMembers = ConstU32<MAX_HOSPITALS>;
     // Without a prime, an abstention counts as no.
     type DefaultVote = PrimeDefaultVote;
-    type WeightInfo = pallet_collective::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_collective::Measured<Runtime>;
     // Members follow the active hospitals; nobody names them.
     type SetMembersOrigin = EnsureRoot<AccountId>;
     type MaxProposalWeight = MaxProposalWeight;
@@ -40,4 +41,5 @@ impl pallet_collective::Config<Instance1> for Runtime {
 impl crate::council_root::Config for Runtime {
     type CouncilOrigin = CouncilMajority;
     type Call = RuntimeCall;
+    type WeightInfo = weights::epione_runtime_council_root::Measured<Runtime>;
 }

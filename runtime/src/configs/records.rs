@@ -1,23 +1,25 @@
 //! Epione's own pallets, joined to each other through the ports.
 
-use epione_primitives::AnnouncementId;
+use epione_primitives::{AnnouncementId, limits::REVIEW_BLOCKS};
+use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles, Runtime, Timestamp,
+    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles, RolePolicies, Runtime,
+    Timestamp, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
     type Hospitals = Hospitals;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
-    type WeightInfo = pallet_profiles::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_profiles::Measured<Runtime>;
 }
 
 impl pallet_role_policies::Config for Runtime {
     type Hospitals = Hospitals;
     type Users = Profiles;
     type Time = Timestamp;
-    type WeightInfo = pallet_role_policies::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_role_policies::Measured<Runtime>;
 }
 
 impl pallet_lite_blocks::Config for Runtime {
@@ -27,7 +29,7 @@ impl pallet_lite_blocks::Config for Runtime {
     type Links = IndexLinks;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
-    type WeightInfo = pallet_lite_blocks::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_lite_blocks::Measured<Runtime>;
 }
 
 impl pallet_approvals::Config for Runtime {
@@ -36,7 +38,17 @@ impl pallet_approvals::Config for Runtime {
     type OnClosed = LiteBlocks;
     type OnClosedWeight = pallet_lite_blocks::CommitWeight<Runtime>;
     type OnDiscardedWeight = pallet_lite_blocks::DiscardWeight<Runtime>;
-    type WeightInfo = pallet_approvals::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_approvals::Measured<Runtime>;
+}
+
+impl pallet_releases::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Policies = RolePolicies;
+    type Records = LiteBlocks;
+    type Time = Timestamp;
+    type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;
+    type WeightInfo = weights::pallet_releases::Measured<Runtime>;
 }
 
 impl pallet_index_links::Config for Runtime {}

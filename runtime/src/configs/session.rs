@@ -11,6 +11,7 @@ use sp_staking::SessionIndex;
 use crate::{
     Historical, Hospitals, Runtime, RuntimeEvent, SessionKeys,
     configs::{SESSIONS_REMEMBERED, currency::NoCurrency},
+    weights,
 };
 
 /// Chain blocks of a session: ten minutes.
@@ -28,7 +29,7 @@ impl pallet_session::Config for Runtime {
     type SessionHandler = Handover;
     type Keys = SessionKeys;
     type DisablingStrategy = pallet_session::disabling::UpToLimitDisablingStrategy;
-    type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_session::Measured<Runtime>;
     type Currency = NoCurrency;
     type KeyDeposit = ();
 }
@@ -43,7 +44,7 @@ impl pallet_hospitals::Config for Runtime {
     type AdmitOrigin = crate::configs::CouncilMajority;
     type SessionKeys = WithSessionKeys;
     type MembershipChanged = crate::Council;
-    type WeightInfo = pallet_hospitals::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_hospitals::Measured<Runtime>;
 }
 
 /// The hospitals that can validate, because their session keys are known.

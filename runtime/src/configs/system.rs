@@ -17,7 +17,7 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Aura, Block, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin, RuntimeTask,
-    UncheckedExtrinsic, VERSION,
+    UncheckedExtrinsic, VERSION, weights,
 };
 
 /// Bytes of a block at most.
@@ -54,22 +54,22 @@ impl frame_system::Config for Runtime {
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
     type DbWeight = ParityDbWeight;
-    type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
-    type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
+    type SystemWeightInfo = weights::frame_system::Measured<Runtime>;
+    type ExtensionsWeightInfo = weights::frame_system_extensions::Measured<Runtime>;
 }
 
 impl pallet_timestamp::Config for Runtime {
     type Moment = Moment;
     type OnTimestampSet = Aura;
     type MinimumPeriod = ConstU64<{ SLOT_MILLIS / 2 }>;
-    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_timestamp::Measured<Runtime>;
 }
 
 impl pallet_utility::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeCall = RuntimeCall;
     type PalletsOrigin = crate::OriginCaller;
-    type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_utility::Measured<Runtime>;
 }
 
 /// Lets the runtime's off-chain side submit calls without a signature: reports of equivocation.

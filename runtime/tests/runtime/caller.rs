@@ -2,9 +2,10 @@
 
 use epione_primitives::{
     AnnouncementId,
-    access::RelationshipKind,
+    access::{Purpose, RelationshipKind},
     profile::Role,
     refusal::{Refusal, Refusal::*},
+    release::ReviewId,
 };
 use epione_runtime::{Hospitals, Runtime, RuntimeCall, RuntimeOrigin};
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
@@ -40,6 +41,20 @@ fn set_policies() -> RuntimeCall {
     pallet_role_policies::Call::set_policies { policies: Default::default() }.into()
 }
 
+fn refuse() -> RuntimeCall {
+    pallet_releases::Call::refuse {
+        requester: PATIENT,
+        patient: PATIENT,
+        purpose: Purpose::Treatment,
+        emergency: false,
+    }
+    .into()
+}
+
+fn judge() -> RuntimeCall {
+    pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
+}
+
 fn rotate_keys() -> RuntimeCall {
     pallet_profiles::Call::rotate_keys { account: None, sealing_key_hash: Some(Default::default()) }
         .into()
@@ -72,10 +87,10 @@ fn an_unknown_account_is_told_so() {
 #[test]
 fn an_agent_makes_the_workers_calls_only() {
     local(|_| {
-        for call in [approve(), relate(), announce(), batch(vec![approve(), relate()])] {
+        for call in [approve(), relate(), announce(), refuse(), batch(vec![approve(), relate()])] {
             assert_eq!(refused("Alice//agent", call), None);
         }
-        for call in [set_policies(), rotate_keys(), suspend_itself(), set_code()] {
+        for call in [set_policies(), judge(), rotate_keys(), suspend_itself(), set_code()] {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
     });
@@ -91,6 +106,8 @@ fn a_governance_account_makes_the_hospitals_calls_only() {
         };
         assert_eq!(refused("Alice", RuntimeCall::Council(propose)), None);
         assert_eq!(refused("Alice", set_policies()), None);
+        assert_eq!(refused("Alice", judge()), None);
+        assert_eq!(refused("Alice", refuse()), Some(CallNotForRole));
         let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
         for call in [approve(), relate(), announce(), rotate_keys(), suspend_itself(), set_code()] {
@@ -106,7 +123,9 @@ fn a_user_makes_their_own_calls_only() {
         let patient = user_seed(PATIENT);
         assert_eq!(refused(&patient, relate()), None);
         assert_eq!(refused(&patient, rotate_keys()), None);
-        for call in [approve(), announce(), set_policies(), suspend_itself(), set_code()] {
+        for call in
+            [approve(), announce(), set_policies(), refuse(), judge(), suspend_itself(), set_code()]
+        {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
     });

@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    AccountId, Hash, HospitalId, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
     limits::SLOT_MILLIS,
     profile::Role,
@@ -178,6 +178,11 @@ pub fn announcement(
         body: vec![byte; entries.len() * LENGTH as usize],
         entries: AnnouncedEntries::try_from(entries).unwrap(),
     }
+}
+
+pub fn approve(agent: &str, announcement: u64) {
+    let call = pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(announcement) };
+    apply(agent, call).unwrap().unwrap();
 }
 
 /// The hash under which nodes keep a body.

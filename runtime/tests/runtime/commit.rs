@@ -10,12 +10,7 @@ use epione_primitives::{
 };
 use epione_runtime::{Runtime, RuntimeEvent, System};
 
-use crate::chain::{A, PATIENT, announcement, apply, body_hash, local, register};
-
-fn approve(agent: &str, id: u64) {
-    let call = pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(id) };
-    apply(agent, call).unwrap().unwrap();
-}
+use crate::chain::{A, PATIENT, announcement, apply, approve, body_hash, local, register};
 
 #[test]
 fn two_approvals_of_three_others_commit_and_link() {

@@ -12,4 +12,5 @@ mod equivocation;
 mod genesis;
 mod limits;
 mod metadata;
+mod releases;
 mod sessions;

@@ -34,6 +34,7 @@ fn every_pallet_keeps_its_index() {
             (14, "IndexLinks"),
             (15, "Utility"),
             (16, "CouncilRoot"),
+            (17, "Releases"),
         ]
     );
     let extensions: Vec<_> = metadata

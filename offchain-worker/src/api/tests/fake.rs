@@ -7,15 +7,20 @@ use std::{
 };
 
 use codec::{Decode, Encode};
-use epione_client::chain::Call;
+use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
     AccountId, Hash, HospitalId, RecordPointer, Signature, UserId,
-    access::{AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, SectionClass},
+    access::{
+        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
+        SectionClass,
+    },
     block::{Entry, Header, Range, Segments},
     hospital::{Duty, Hospital, HospitalStatus},
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
+    release::{Release, Review, ReviewId, Right, Tally},
 };
 use futures::{FutureExt, future::BoxFuture, stream};
 
@@ -42,9 +47,29 @@ pub struct Facts {
     pub related: HashSet<(UserId, UserId)>,
     pub bodies: HashMap<Hash, Vec<u8>>,
     pub records: HashMap<RecordPointer, (Entry, Header, Vec<u8>)>,
+    /// Those who may break the glass.
+    pub rescuers: HashSet<UserId>,
+    /// Whether visits need the patient's signature.
+    pub cosigning: bool,
+    /// By the grant.
+    pub receipts: HashMap<Hash, Release>,
+    pub refusals: Vec<(UserId, UserId, Purpose, bool)>,
+    pub tallies: HashMap<UserId, Tally>,
+    pub reviews: Vec<Review>,
     pub calls: Vec<Call>,
-    pub refusal: Option<String>,
+    /// Why every call fails.
+    pub failure: Option<DispatchFailure>,
+    /// What changes between a decision and the next call's block.
+    pub meanwhile: Option<Change>,
+    /// Whether calls become final.
+    pub stalled: bool,
     pub away: bool,
+}
+
+type Change = Box<dyn FnOnce(&mut Facts) + Send>;
+
+pub fn failure(pallet: &str, error: &str) -> DispatchFailure {
+    DispatchFailure { pallet: pallet.into(), error: error.into(), docs: String::new() }
 }
 
 #[derive(Clone, Default)]
@@ -138,7 +163,14 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
     if !registered(patient) {
         return failed(Condition::PatientRegistered);
     }
+    if !registered(requester) {
+        return failed(Condition::RequesterRegistered(Place::Here));
+    }
+    if action == Action::Submit && facts.cosigning && !request.cosigned {
+        return failed(Condition::PatientCosigned);
+    }
     let allowed = match profile.role {
+        _ if action == Action::BreakGlass => facts.rescuers.contains(&requester),
         Role::Patient => requester == patient && action != Action::Submit,
         Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
         // Stands for those who may read what is shared.
@@ -146,10 +178,75 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
         Role::Auditor => return Decision::Deny(Denial::NoPolicy { role: profile.role, action }),
     };
     if allowed {
-        Decision::Allow { version: 0, policy: b"treatment".to_vec() }
+        Decision::Allow { version: 0, policy: b"treatment".to_vec().try_into().unwrap() }
     } else {
         failed(Condition::Related(Default::default()))
     }
+}
+
+/// What the policies say of a release's rights.
+fn allows(facts: &Facts, release: &Release) -> bool {
+    let request = |right: &Right| AccessRequest {
+        requester: release.requester,
+        action: right.action,
+        patient: release.patient,
+        hospital: HOSPITAL,
+        class: right.class,
+        purpose: release.purpose,
+        cosigned: false,
+    };
+    release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
+}
+
+/// As the pallets do it, without most of their checks.
+fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
+    let mut arguments = call.arguments.as_slice();
+    match (call.pallet, call.name) {
+        ("Profiles", "update") => {
+            let (user, body) = <(UserId, Vec<u8>)>::decode(&mut arguments).unwrap();
+            let registration = facts.registrations.get_mut(&(HOSPITAL, user)).unwrap();
+            registration.version += 1;
+            registration.body_hash = HashedBody::new(&body).hash();
+            facts.bodies.insert(registration.body_hash, body);
+        }
+        ("Profiles", change @ ("suspend" | "reinstate" | "end_registration")) => {
+            let user = UserId::decode(&mut arguments).unwrap();
+            let registration = facts
+                .registrations
+                .get_mut(&(HOSPITAL, user))
+                .ok_or_else(|| failure("Profiles", "NotRegistered"))?;
+            registration.status = match change {
+                "suspend" => RegistrationStatus::Suspended,
+                "reinstate" => RegistrationStatus::Active,
+                _ => RegistrationStatus::Ended,
+            };
+        }
+        ("Releases", "record") => {
+            let release = Release::decode(&mut arguments).unwrap();
+            if !allows(facts, &release) {
+                return Err(failure("Releases", "NotAllowed"));
+            }
+            if release.emergency.is_some() {
+                let tally = facts.tallies.entry(release.requester).or_default();
+                if tally.emergencies >= MAX_EMERGENCIES_PER_DAY {
+                    return Err(failure("Releases", "TooManyEmergencies"));
+                }
+                tally.emergencies += 1;
+            }
+            facts.receipts.insert(release.grant, release);
+        }
+        ("Releases", "refuse") => {
+            let refusal = <(UserId, UserId, Purpose, bool)>::decode(&mut arguments).unwrap();
+            let tally = facts.tallies.entry(refusal.0).or_default();
+            if tally.refusals >= MAX_REFUSALS_PER_DAY {
+                return Err(failure("Releases", "TooManyRefusals"));
+            }
+            tally.refusals += 1;
+            facts.refusals.push(refusal);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 impl ChainView for FakeChain {
@@ -208,8 +305,22 @@ impl FinalState for FakeChain {
         })
     }
 
-    fn decide<'a>(&'a self, request: &'a AccessRequest) -> Answer<'a, Decision> {
-        self.answer(|facts| decide(facts, request))
+    fn members(
+        &self,
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(UserId, Registration)>> {
+        self.answer(|facts| {
+            let members = facts.registrations.iter().filter(|((at, _), _)| *at == hospital);
+            let members = members.filter(|((_, user), _)| Some(*user) > after);
+            let page = members.map(|((_, user), registration)| (*user, registration.clone()));
+            page.take(limit as usize).collect()
+        })
+    }
+
+    fn decide_each<'a>(&'a self, requests: &'a [AccessRequest]) -> Answer<'a, Vec<Decision>> {
+        self.answer(|facts| requests.iter().map(|request| decide(facts, request)).collect())
     }
 
     fn header(&self, height: u32) -> Answer<'_, Option<Header>> {
@@ -222,23 +333,56 @@ impl FinalState for FakeChain {
     fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>> {
         self.answer(|facts| facts.records.get(&pointer).map(|(entry, _, _)| entry.clone()))
     }
+
+    fn is_in_force(&self, grant: Hash) -> Answer<'_, bool> {
+        self.answer(|facts| {
+            facts.receipts.get(&grant).is_some_and(|release| allows(facts, release))
+        })
+    }
+
+    fn tally(&self, _: HospitalId, requester: UserId) -> Answer<'_, Tally> {
+        self.answer(|facts| facts.tallies.get(&requester).copied().unwrap_or_default())
+    }
+
+    fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>> {
+        self.answer(|facts| {
+            let reviews = (0..).map(ReviewId).zip(facts.reviews.iter().cloned());
+            let mut reviews: Vec<_> =
+                reviews.filter(|(id, _)| before.is_none_or(|before| *id < before)).collect();
+            reviews.reverse();
+            reviews.truncate(limit as usize);
+            reviews
+        })
+    }
 }
 
 type RegisterArguments = (UserId, Role, AccountId, Hash, Option<Signature>, Vec<u8>);
 
 impl ChainCalls for FakeChain {
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {
-        if let Some(reason) = self.facts().refusal.clone() {
-            return async { Err(CallError::Refused(reason)) }.boxed();
+        let stalled = {
+            let mut facts = self.facts();
+            if let Some(change) = facts.meanwhile.take() {
+                change(&mut facts);
+            }
+            facts.stalled
+        };
+        if stalled {
+            return std::future::pending().boxed();
         }
-        if call.name == "register" {
+        if call.name == "register" && self.facts().failure.is_none() {
             let (user, role, account, sealing_key_hash, _, body) =
                 RegisterArguments::decode(&mut call.arguments.as_slice()).unwrap();
             let profile = Profile { role, account, sealing_key_hash, version: 1 };
             self.register(HOSPITAL, user, profile, body);
         }
-        self.facts().calls.push(call);
-        async { Ok(()) }.boxed()
+        let mut facts = self.facts();
+        let done =
+            facts.failure.clone().map_or(Ok(()), Err).and_then(|()| execute(&mut facts, &call));
+        if done.is_ok() {
+            facts.calls.push(call);
+        }
+        async { done.map_err(CallError::Failed) }.boxed()
     }
 }
 

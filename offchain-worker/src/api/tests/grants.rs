@@ -1,46 +1,78 @@
-//! Grants: keys and links for those whom the policies allow, for what is committed here.
+//! Grants: keys and links for those whom the policies allow, for what is committed here, once the chain
+//! has a receipt. And refusals, which it has too.
+
+use std::{sync::Arc, time::Duration};
 
 use epione_client::{
     api::GrantRequest,
     worker::{Granted, WorkerError},
 };
 use epione_envelope::{
-    grant::{Expected, GrantedSection},
+    grant::{Expected, GrantError, GrantedSection},
     keys::ContentKey,
-    record::Record,
+    keystore::ActorKeys,
+    record::{Record, SectionKind},
 };
 use epione_primitives::{
     RecordPointer, UserId,
-    access::{Condition, Denial, Purpose},
-    profile::Role,
+    access::{Action, Condition, Denial, Purpose, SectionClass},
+    limits::MAX_REFUSALS_PER_DAY,
+    profile::{RegistrationStatus, Role},
+    release::{Release, Right},
 };
+use object_store::memory::InMemory;
 
 use super::{
-    fake::{ELSEWHERE, HOSPITAL, genesis},
+    fake::{ELSEWHERE, HOSPITAL, failure, genesis},
     visits::sealed,
     world::{Actor, Raw, World, noise},
 };
+use crate::config::Limits;
 
-const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
 
 /// A world in which the doctor's visit is committed.
-async fn committed() -> (World, Record) {
-    let world = World::new().await;
+pub async fn committed() -> (World, Record) {
+    committed_in(World::new().await).await
+}
+
+async fn committed_in(world: World) -> (World, Record) {
     world.submit(&world.visit(300_000).await).await;
     let record = sealed(&world).await[0].record.clone();
     world.chain.commit(POINTER, world.patient.user, HOSPITAL, &record);
     (world, Record::decode_exactly(&record).unwrap())
 }
 
-fn request(world: &World, records: &[RecordPointer]) -> GrantRequest {
+pub fn request(world: &World, records: &[RecordPointer]) -> GrantRequest {
     GrantRequest {
         patient: world.patient.user,
         records: records.to_vec(),
         purpose: Purpose::Treatment,
+        emergency: None,
     }
 }
 
-fn open(world: &World, reader: &Actor, granted: &Granted) -> Vec<(GrantedSection, ContentKey)> {
+fn receipts(world: &World) -> Vec<Release> {
+    world.chain.facts().receipts.values().cloned().collect()
+}
+
+fn refusals(world: &World) -> usize {
+    world.chain.facts().refusals.len()
+}
+
+fn counted(world: &World, result: &str) -> u64 {
+    world.metrics.refusals.with_label_values(&[result]).get()
+}
+
+pub fn open(world: &World, reader: &Actor, granted: &Granted) -> Vec<(GrantedSection, ContentKey)> {
+    open_as(world, reader, granted).unwrap()
+}
+
+fn open_as(
+    world: &World,
+    reader: &Actor,
+    granted: &Granted,
+) -> Result<Vec<(GrantedSection, ContentKey)>, GrantError> {
     let expected = Expected {
         genesis: genesis(),
         hospital: HOSPITAL,
@@ -50,7 +82,7 @@ fn open(world: &World, reader: &Actor, granted: &Granted) -> Vec<(GrantedSection
         nonce: granted.nonce,
         now: crate::now(),
     };
-    granted.grant.open(&expected, &reader.keys.sealing).unwrap()
+    granted.grant.open(&expected, &reader.keys.sealing)
 }
 
 #[tokio::test]
@@ -72,7 +104,208 @@ async fn doctor_and_patient_get_keys_and_links_that_open_the_record() {
         let tag = bytes[tag.start as usize..tag.end as usize].try_into().unwrap();
         assert_eq!(opener.open_chunk(0, &bytes[..300_000], &tag).unwrap(), noise(300_000));
     }
-    assert_eq!(world.metrics.grants.get(), 2);
+    assert_eq!((world.metrics.grants.get(), world.metrics.receipts.get()), (2, 2));
+}
+
+#[tokio::test]
+async fn the_receipt_says_what_was_granted_and_by_what_rights() {
+    let (world, _) = committed().await;
+    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    let receipts = receipts(&world);
+    let [receipt] = receipts.as_slice() else { panic!("{receipts:?}") };
+    assert_eq!(receipt.grant, granted.grant.hash());
+    assert_eq!((receipt.requester, receipt.patient), (world.doctor.user, world.patient.user));
+    assert_eq!((receipt.purpose, receipt.emergency), (Purpose::Treatment, None));
+    assert_eq!(receipt.records[0].pointer, POINTER);
+    assert_eq!(receipt.records[0].sections.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    // There are no shared media in the record.
+    let rights = [
+        (Action::ReadText, SectionClass::Private),
+        (Action::ReadMedia, SectionClass::Private),
+        (Action::ReadText, SectionClass::Shared),
+    ];
+    assert_eq!(receipt.rights.to_vec(), rights.map(|(action, class)| Right { action, class }));
+}
+
+#[tokio::test]
+async fn the_records_of_a_receipt_ascend_and_those_without_a_granted_section_are_left_out() {
+    let (world, _) = committed().await;
+    let (between, later) =
+        (RecordPointer { height: 2, index: 0 }, RecordPointer { height: 2, index: 3 });
+    for (place, class) in [(between, SectionClass::Private), (later, SectionClass::Shared)] {
+        let visit = world.builder().text(SectionKind::Summary, class, "Nothing new.");
+        world.submit(&visit.build(&world.doctor.account()).await.unwrap()).await;
+        let record = sealed(&world).await.pop().unwrap().record;
+        world.chain.commit(place, world.patient.user, HOSPITAL, &record);
+    }
+    let researcher = Actor::new("Researcher");
+    world.register(&researcher, Role::Researcher);
+    world.client(&researcher).grant(&request(&world, &[later, POINTER, between])).await.unwrap();
+    let receipt = receipts(&world).pop().unwrap();
+    let pointers: Vec<_> = receipt.records.iter().map(|record| record.pointer).collect();
+    assert_eq!(pointers, [POINTER, later]);
+
+    // Whoever is granted no section at all is refused, and the refusal is recorded.
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[between]));
+    assert_eq!(raw.send(&world, &researcher).await.refusal(), (403, "denied".into()));
+    assert_eq!(refusals(&world), 1);
+}
+
+#[tokio::test]
+async fn without_a_final_receipt_there_is_no_grant() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { transaction_timeout_ms: 300, ..Limits::default() };
+    let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    world.chain.facts().stalled = true;
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (504, "timed-out".into()));
+
+    world.chain.facts().stalled = false;
+    world.chain.facts().failure = Some(failure("Releases", "RecordOfAnotherHospital"));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (409, "chain-refused".into()));
+    assert_eq!((world.metrics.grants.get(), world.metrics.receipts.get()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_the_chain_does_not_allow_any_more_is_refused_with_the_reason_of_now() {
+    let (world, _) = committed().await;
+    let relation = (world.doctor.user, world.patient.user);
+    world.chain.facts().meanwhile = Some(Box::new(move |facts| {
+        facts.related.remove(&relation);
+    }));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    let reply = raw.send(&world, &world.doctor).await;
+    assert_eq!(reply.refusal(), (403, "denied".into()));
+    let Some(Denial::Failed(policies)) = reply.problem().denial else { panic!("{reply:?}") };
+    assert!(matches!(policies[0].conditions[0], Condition::Related(_)));
+    assert_eq!((receipts(&world).len(), refusals(&world)), (0, 1));
+}
+
+#[tokio::test]
+async fn a_request_is_answered_once() {
+    let (world, _) = committed().await;
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.doctor).await.status, 200);
+    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (401, "unauthorized".into()));
+    assert_eq!(receipts(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_grant_is_of_no_use_to_another_account() {
+    let (world, _) = committed().await;
+    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    let other = open_as(&world, &world.stranger, &granted).unwrap_err();
+    assert_eq!(other, GrantError::Mismatch { what: "account" });
+    // Not even with the doctor's words and another key.
+    let thief = Actor {
+        keys: ActorKeys {
+            sealing: world.stranger.keys.sealing.clone(),
+            ..world.doctor.keys.clone()
+        },
+        ..world.doctor.clone()
+    };
+    assert!(matches!(open_as(&world, &thief, &granted), Err(GrantError::Open(_))));
+}
+
+#[tokio::test]
+async fn a_refusal_is_recorded_before_it_is_answered() {
+    let (world, _) = committed().await;
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    let expected = (world.stranger.user, world.patient.user, Purpose::Treatment, false);
+    assert_eq!(world.chain.facts().refusals, [expected]);
+    assert_eq!(counted(&world, "recorded"), 1);
+}
+
+#[tokio::test]
+async fn no_more_refusals_are_recorded_than_the_day_has_room_for() {
+    let (world, _) = committed().await;
+    let limit = usize::from(MAX_REFUSALS_PER_DAY);
+    let asking = (0..limit + 3).map(|_| async {
+        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+        raw.send(&world, &world.stranger).await.refusal()
+    });
+    for refusal in futures::future::join_all(asking).await {
+        assert_eq!(refusal, (403, "denied".into()));
+    }
+    assert_eq!(refusals(&world), limit);
+    assert_eq!(counted(&world, "beyond-limit"), 3);
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_chain_does_not_take_is_a_refusal_all_the_same() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { transaction_timeout_ms: 300, ..Limits::default() };
+    let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    let ask = async || {
+        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+        raw.send(&world, &world.stranger).await.refusal()
+    };
+    world.chain.facts().failure = Some(failure("Releases", "NotAgent"));
+    assert_eq!(ask().await, (403, "denied".into()));
+    world.chain.facts().stalled = true;
+    assert_eq!(ask().await, (403, "denied".into()));
+    assert_eq!((refusals(&world), counted(&world, "failed")), (0, 2));
+}
+
+#[tokio::test]
+async fn hanging_up_does_not_spare_anybody_the_record() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { transaction_timeout_ms: 1_000, ..Limits::default() };
+    let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    let (submitted, seen) = tokio::sync::oneshot::channel();
+    world.chain.facts().stalled = true;
+    world.chain.facts().meanwhile = Some(Box::new(move |_| submitted.send(()).unwrap()));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    let url = world.base.join(&raw.target).unwrap();
+    let request = reqwest::Client::new().post(url).headers(raw.signed(&world.stranger));
+    let sent = tokio::spawn(request.body(raw.body.clone()).send());
+    seen.await.unwrap();
+    sent.abort();
+    // It is seen to its end, which is here that the chain does not take it in time.
+    while counted(&world, "failed") == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn of_whom_is_no_patient_nothing_is_recorded() {
+    let (world, _) = committed().await;
+    for patient in [UserId([9; 32]), world.doctor.user] {
+        let asked = GrantRequest { patient, ..request(&world, &[POINTER]) };
+        let raw = Raw::post_json("/v1/grants", &asked);
+        assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    }
+    assert_eq!((refusals(&world), counted(&world, "no-patient")), (0, 2));
+}
+
+#[tokio::test]
+async fn a_patient_reads_nobody_else_s_records() {
+    let (world, _) = committed().await;
+    let other = Actor::new("Another patient");
+    world.register(&other, Role::Patient);
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &other).await.refusal(), (403, "denied".into()));
+    // Nor by asking for them as if they were their own.
+    let asked = GrantRequest { patient: other.user, ..request(&world, &[POINTER]) };
+    let raw = Raw::post_json("/v1/grants", &asked);
+    assert_eq!(raw.send(&world, &other).await.refusal(), (404, "not-found".into()));
+    assert_eq!(receipts(&world), []);
+}
+
+#[tokio::test]
+async fn who_is_suspended_is_refused_until_reinstated() {
+    let (world, _) = committed().await;
+    let set = |status| {
+        let key = (HOSPITAL, world.doctor.user);
+        world.chain.facts().registrations.get_mut(&key).unwrap().status = status;
+    };
+    set(RegistrationStatus::Suspended);
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (403, "denied".into()));
+    set(RegistrationStatus::Active);
+    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! The API over real HTTP on a free port, with a real store, journal and envelope. Only the chain and
 //! the other hospitals are fakes.
 
-mod fake;
+mod emergencies;
+pub(crate) mod fake;
 mod grants;
+mod links;
+mod own_records;
+mod registrations;
 mod requests;
 mod segments;
 mod serving;
@@ -10,4 +14,4 @@ mod status;
 mod uploads;
 mod users;
 mod visits;
-mod world;
+pub(crate) mod world;

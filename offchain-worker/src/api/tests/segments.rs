@@ -29,8 +29,9 @@ async fn damage(world: &World, segment: &Segment, bytes: &[u8]) {
 }
 
 fn link(world: &World, segment: &Segment, expires: u64) -> String {
+    let grant = world.recorded_grant();
     let key = blake3::derive_key(PURPOSE, world.agent.keys.account.seed());
-    let link = Links::new(key).make(&world.base, &segment.hash, expires);
+    let link = Links::new(key).make(&world.base, &segment.hash, grant, expires);
     link.url.strip_prefix(world.base.as_str().trim_end_matches('/')).unwrap().to_owned()
 }
 
@@ -68,6 +69,7 @@ async fn a_link_opens_one_segment_for_a_while() {
     for bad in [
         link(&world, &segment, crate::now() - 1),
         good.replace(&format!("expires={later}"), &format!("expires={}", later + 1)),
+        good.replace("grant=", "grant=00"),
         format!("{}?{query}", target(&other)),
         format!("{}?expires={later}", target(&segment)),
         format!("{}?", target(&segment)),

@@ -14,7 +14,7 @@ use epione_primitives::{
 };
 
 use super::{
-    fake::{HOSPITAL, arguments, genesis},
+    fake::{HOSPITAL, arguments, failure, genesis},
     world::{Actor, Raw, World},
 };
 
@@ -123,7 +123,7 @@ async fn a_patient_who_comes_back_keeps_the_patient_key() {
 #[tokio::test]
 async fn the_chain_s_refusal_is_passed_on_in_its_words() {
     let world = World::new().await;
-    world.chain.facts().refusal = Some("Profiles::ConsentMissing".into());
+    world.chain.facts().failure = Some(failure("Profiles", "ConsentMissing"));
     let user = registration_of(&Actor::new("Jane"), Role::Doctor);
     let reply = Raw::post_json("/v1/users", &user).send(&world, &world.governance).await;
     assert_eq!(reply.refusal(), (409, "chain-refused".into()));

@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
-use epione_client::{api::VisitStage, worker::WorkerError};
-use epione_envelope::{keys::PatientKey, profile::ProfileContext, record::Record};
-use epione_primitives::{RecordId, block::Segment, limits::SEGMENT_BYTES};
+use epione_client::{api::VisitStage, submit::Visit, worker::WorkerError};
+use epione_envelope::{
+    account::Signer,
+    keys::PatientKey,
+    profile::ProfileContext,
+    record::{Record, SectionKind},
+};
+use epione_primitives::{
+    RecordId,
+    access::{Condition, Denial, SectionClass},
+    block::Segment,
+    limits::SEGMENT_BYTES,
+};
 use object_store::memory::InMemory;
 
 use super::{
     fake::{HOSPITAL, genesis},
-    world::{Form, Raw, World, noise},
+    world::{Actor, Form, Raw, World, noise},
 };
 use crate::{
     config::Limits,
@@ -172,4 +182,65 @@ async fn acknowledged_segments_outlive_the_worker_on_a_real_disk() {
     for segment in segments {
         store.read(&segment).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_the_patient_signed_too_is_kept_with_the_record() {
+    let world = World::new().await;
+    world.chain.facts().cosigning = true;
+    let plain = world.visit(1_000).await;
+    let refused = world.client(&world.doctor).submit_visit(&plain, |_| {}).await.unwrap_err();
+    let Some(Denial::Failed(policies)) = refused.denial() else { panic!("{refused:?}") };
+    assert_eq!(policies[0].conditions, [Condition::PatientCosigned]);
+
+    let visit = cosigned(&world, &world.patient).await;
+    world.submit(&visit).await;
+    let record = Record::decode_exactly(&sealed(&world).await[0].record).unwrap();
+    record.verify_cosignature(genesis(), &world.patient.account().id()).unwrap();
+}
+
+async fn cosigned(world: &World, by: &Actor) -> Visit {
+    world
+        .builder()
+        .text(SectionKind::Summary, SectionClass::Private, "The patient agrees.")
+        .cosigned_by(Some(by.account()))
+        .build(&world.doctor.account())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_signature_that_is_not_the_patient_s_is_refused() {
+    let world = World::new().await;
+    let good = cosigned(&world, &world.patient).await;
+    let mut moved = cosigned(&world, &world.patient).await;
+    moved.request.patient_signature = good.request.patient_signature.clone();
+    let mut by_author = good.clone();
+    by_author.request.patient_signature = Some(good.request.author_signature.clone());
+    for bad in [cosigned(&world, &world.stranger).await, moved, by_author] {
+        let reply = Raw::upload(Form::visit(&bad.request).end()).send(&world, &world.doctor).await;
+        assert_eq!(reply.refusal(), (400, "patient-signature".into()));
+    }
+    let mut nonsense = good.clone();
+    nonsense.request.patient_signature = Some("zz".into());
+    let reply = Raw::upload(Form::visit(&nonsense.request).end()).send(&world, &world.doctor).await;
+    assert_eq!(reply.refusal(), (400, "visit".into()));
+    world.assert_untouched().await;
+
+    // After a rotation, the patient's account of before does not count.
+    let account = Actor::new("Patient anew").keys.account();
+    world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().account = account;
+    let reply = Raw::upload(Form::visit(&good.request).end()).send(&world, &world.doctor).await;
+    assert_eq!(reply.refusal(), (400, "patient-signature".into()));
+}
+
+#[tokio::test]
+async fn a_visit_does_not_become_co_signed_by_being_sent_again() {
+    let world = World::new().await;
+    let visit = cosigned(&world, &world.patient).await;
+    let mut plain = visit.clone();
+    plain.request.patient_signature = None;
+    world.submit(&plain).await;
+    let reply = Raw::upload(Form::visit(&visit.request).end()).send(&world, &world.doctor).await;
+    assert_eq!(reply.refusal(), (409, "record-id".into()));
 }

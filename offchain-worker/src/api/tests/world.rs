@@ -21,9 +21,10 @@ use epione_envelope::{
     record::SectionKind,
 };
 use epione_primitives::{
-    Moment, UserId,
-    access::SectionClass,
+    Hash, Moment, UserId,
+    access::{Action, Purpose, SectionClass},
     profile::{Profile, Role},
+    release::{Release, Right},
 };
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
@@ -119,7 +120,7 @@ impl World {
             store: store.clone(),
             journal: journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
-            seal: Seal::new(agent.keys.clone(), view),
+            seal: Arc::new(Seal::new(agent.keys.clone(), Vec::new(), view)),
             repair: peers.clone(),
             metrics: metrics.clone(),
             limits,
@@ -197,6 +198,23 @@ impl World {
     /// Sends a visit that is expected to be taken in.
     pub async fn submit(&self, visit: &Visit) -> epione_client::api::VisitStatus {
         self.client(&self.doctor).submit_visit(visit, |_| {}).await.unwrap()
+    }
+
+    /// A grant to the doctor that the chain has a receipt of.
+    pub fn recorded_grant(&self) -> Hash {
+        let right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+        let release = Release {
+            requester: self.doctor.user,
+            patient: self.patient.user,
+            records: Default::default(),
+            rights: vec![right].try_into().unwrap(),
+            purpose: Purpose::Treatment,
+            emergency: None,
+            grant: Hash::repeat_byte(0x9a),
+        };
+        let grant = release.grant;
+        self.chain.facts().receipts.insert(grant, release);
+        grant
     }
 
     /// Names of all stored objects.

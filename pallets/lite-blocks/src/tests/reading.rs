@@ -1,7 +1,8 @@
-//! The questions of the runtime API.
+//! The questions of the runtime API, and of other pallets.
 
 use epione_primitives::{
     AnnouncementId, Hash, RecordPointer, UserId, approval::BallotOutcome, limits::MAX_HISTORY,
+    ports::Records,
 };
 use frame_support::assert_ok;
 
@@ -86,6 +87,47 @@ fn a_record_is_read_with_the_hash_of_its_body() {
         assert_eq!(body_hash, hash(&[1; 8]));
         assert_eq!(LiteBlocks::record(at(1, 2)), None);
         assert_eq!(LiteBlocks::record(at(2, 0)), None);
+    });
+}
+
+#[test]
+fn a_committed_record_is_of_its_patient_and_announcer() {
+    run(|| {
+        committed(1, &[PATIENT, OTHER]);
+        let mut elsewhere = visits(2, &[PATIENT]);
+        elsewhere.header.announcer = AWAY;
+        assert_ok!(announce(agent(AWAY), elsewhere));
+        assert_eq!(LiteBlocks::owner(at(2, 0)), None);
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!(LiteBlocks::owner(at(1, 0)), Some((PATIENT, HOME)));
+        assert_eq!(LiteBlocks::owner(at(1, 1)), Some((OTHER, HOME)));
+        assert_eq!(LiteBlocks::owner(at(2, 0)), Some((PATIENT, AWAY)));
+    });
+}
+
+#[test]
+fn what_is_no_committed_record_has_no_owner() {
+    run(|| {
+        committed(1, &[PATIENT]);
+        assert_ok!(announce(agent(HOME), visits(2, &[PATIENT])));
+        close(AnnouncementId(1), BallotOutcome::Rejected);
+        for nowhere in [at(0, 0), at(1, 1), at(1, u16::MAX), at(2, 0), at(u32::MAX, 0)] {
+            assert_eq!(LiteBlocks::owner(nowhere), None);
+        }
+    });
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+#[test]
+fn the_largest_block_of_benchmarks_ends_with_the_patients_record() {
+    externalities().execute_with(|| {
+        for height in [1, 2] {
+            let pointer = <LiteBlocks as Records>::set_up(AWAY, PATIENT, height);
+            assert_eq!(pointer, at(height, 511));
+            assert_eq!(LiteBlocks::owner(pointer), Some((PATIENT, AWAY)));
+            assert_eq!(LiteBlocks::entries(height).len(), 512);
+        }
+        assert_eq!(LiteBlocks::height(), 2);
     });
 }
 

@@ -1,7 +1,98 @@
-use epione_primitives::{HospitalId, UserId, ports::Users as _, profile::Role};
+use epione_primitives::{
+    AccountId, HospitalId, UserId, limits::MAX_PAGE, ports::Users as _, profile::Role,
+};
 use frame_support::assert_ok;
 
 use crate::mock::*;
+
+/// Registers a patient of this number at a hospital.
+fn patient(hospital: HospitalId, number: u8) -> UserId {
+    let user = UserId([number; 32]);
+    let mut account = [200; 32];
+    account[0] = number;
+    assert_ok!(Profiles::register(
+        by(hospital),
+        user,
+        Role::Patient,
+        AccountId::new(account),
+        sealing_key(number),
+        None,
+        vec![number; 10],
+    ));
+    user
+}
+
+/// A hospital's members, page by page.
+fn pages(hospital: HospitalId, limit: u32) -> Vec<Vec<UserId>> {
+    let mut pages: Vec<Vec<UserId>> = Vec::new();
+    loop {
+        let after = pages.last().and_then(|page| page.last()).copied();
+        let page: Vec<_> =
+            Profiles::members(hospital, after, limit).into_iter().map(|(user, _)| user).collect();
+        if page.is_empty() {
+            return pages;
+        }
+        pages.push(page);
+    }
+}
+
+#[test]
+fn members_are_listed_with_their_registrations_even_if_ended() {
+    chain(|| {
+        alice_at_a();
+        patient(B, 50);
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
+        assert_eq!(Profiles::members(A, Some(ALICE), 10), []);
+        assert_eq!(Profiles::members(HospitalId(2), None, 10), []);
+        assert_ok!(register(A, Some(consent(1, A, ALICE))));
+        assert_ok!(Profiles::update(by(A), ALICE, vec![1]));
+        assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
+    });
+}
+
+#[test]
+fn members_are_listed_page_by_page_each_once() {
+    chain(|| {
+        let mut all: Vec<_> = (50..60).map(|number| patient(A, number)).collect();
+        (60..65).for_each(|number| {
+            patient(B, number);
+        });
+        for limit in [1, 3, 10, 100] {
+            let pages = pages(A, limit);
+            let (last, full) = pages.split_last().unwrap();
+            assert!(full.iter().all(|page| page.len() == limit as usize));
+            assert!(last.len() <= limit as usize);
+            let mut listed = pages.concat();
+            listed.sort_unstable();
+            all.sort_unstable();
+            assert_eq!(listed, all);
+        }
+        assert_eq!(Profiles::members(A, None, 0), []);
+    });
+}
+
+#[test]
+fn members_are_listed_after_anybody_even_a_stranger() {
+    chain(|| {
+        let all: Vec<_> = (50..60).map(|number| patient(A, number)).collect();
+        let after = |user| Profiles::members(A, Some(user), 100).len();
+        let strangers = (70..100).map(|number| UserId([number; 32]));
+        assert!(strangers.clone().all(|stranger| after(stranger) <= all.len()));
+        assert!(strangers.clone().any(|stranger| after(stranger) < all.len()));
+    });
+}
+
+#[test]
+fn a_page_of_members_is_bounded_whatever_the_limit() {
+    chain(|| {
+        (50..=50 + MAX_PAGE as u8).for_each(|number| {
+            patient(A, number);
+        });
+        assert_eq!(Profiles::members(A, None, u32::MAX).len(), MAX_PAGE as usize);
+        assert_eq!(pages(A, u32::MAX).len(), 2);
+    });
+}
 
 #[test]
 fn a_users_registrations_are_listed_by_hospital() {

@@ -7,7 +7,8 @@ use epione_primitives::{
 use frame_support::assert_ok;
 
 use crate::{
-    Accounts, ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, mock::*,
+    Accounts, LastRotation, Members, ProfileHistory, Profiles as Stored, RegistrationBodies,
+    Registrations, mock::*,
 };
 
 /// What `try_state` says after `damage` to Alice, who has rotated her keys once and whose
@@ -72,6 +73,20 @@ fn bodies_that_disagree_are_found() {
     assert!(after(|| edit(|of| of.body_hash = Hash::zero())).contains("not the newest"));
     let extra = || RegistrationBodies::<Test>::insert((ALICE, A, 2), Hash::zero());
     assert!(after(extra).contains("no registration has"));
+}
+
+#[test]
+fn members_that_disagree_are_found() {
+    assert!(after(|| Members::<Test>::remove(A, ALICE)).contains("no member"));
+    assert!(after(|| Members::<Test>::insert(B, ALICE, ())).contains("never registered"));
+}
+
+#[test]
+fn rotations_that_disagree_are_found() {
+    assert!(after(|| LastRotation::<Test>::remove(ALICE)).contains("not noted"));
+    assert!(after(|| LastRotation::<Test>::insert(ALICE, 3_001)).contains("still to come"));
+    let stray = || LastRotation::<Test>::insert(UserId([9; 32]), START);
+    assert!(after(stray).contains("first keys"));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 use codec::Encode;
-use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Possession};
+use epione_primitives::{
+    AccountId, Hash, Signature, UserId, limits::ROTATION_PAUSE_MILLIS, profile::Possession,
+};
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_core::Pair;
 use sp_runtime::DispatchError::BadOrigin;
 
-use crate::{Error, Event, ProfileHistory, Profiles as Stored, mock::*};
+use crate::{Error, Event, LastRotation, ProfileHistory, Profiles as Stored, mock::*};
 
 fn rotate(
     signer: u8,
@@ -39,6 +41,7 @@ fn one_key_is_rotated_alone() {
         alice_at_a();
         assert_ok!(rotate(1, None, Some(sealing_key(2))));
         assert_eq!((profile().account, profile().version), (account(1), 2));
+        at(START + ROTATION_PAUSE_MILLIS);
         assert_ok!(rotate(1, Some(held(2, ALICE)), None));
         assert_eq!((profile().sealing_key_hash, profile().version), (sealing_key(2), 3));
     });
@@ -51,7 +54,33 @@ fn an_old_account_keeps_its_reference_but_not_its_rights() {
         assert_ok!(rotate(1, Some(held(2, ALICE)), None));
         assert_eq!(System::sufficients(&account(1)), 1);
         assert_noop!(rotate(1, None, Some(sealing_key(3))), Error::<Test>::NotUser);
+        at(START + ROTATION_PAUSE_MILLIS);
         assert_noop!(rotate(2, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
+    });
+}
+
+#[test]
+fn a_user_pauses_between_rotations() {
+    chain(|| {
+        alice_at_a();
+        let again = || rotate(2, None, Some(sealing_key(3)));
+        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_noop!(again(), Error::<Test>::RotatedTooRecently);
+        at(START + ROTATION_PAUSE_MILLIS - 1);
+        assert_noop!(again(), Error::<Test>::RotatedTooRecently);
+        at(START + ROTATION_PAUSE_MILLIS);
+        assert_ok!(again());
+        assert_eq!(LastRotation::<Test>::get(ALICE), Some(START + ROTATION_PAUSE_MILLIS));
+        assert_noop!(rotate(2, None, Some(sealing_key(4))), Error::<Test>::RotatedTooRecently);
+    });
+}
+
+#[test]
+fn a_rotation_that_fails_needs_no_pause() {
+    chain(|| {
+        alice_at_a();
+        assert_noop!(rotate(1, None, None), Error::<Test>::NothingToRotate);
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
     });
 }
 

@@ -1,54 +1,12 @@
-use epione_primitives::{
-    HospitalId, Moment, UserId,
-    access::{
-        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Policy, Purpose,
-        RelationshipKind::{self, *},
-        SectionClass,
-    },
-    profile::Role,
-};
-use frame_support::assert_ok;
-use sp_runtime::BoundedVec;
+use epione_primitives::{HospitalId, limits::MAX_DECISIONS, ports::AccessPolicies};
 
-use crate::{LatestVersion, mock::*};
-
-fn request(requester: UserId, action: Action) -> AccessRequest {
-    AccessRequest {
-        requester,
-        action,
-        patient: PATIENT,
-        hospital: HOME,
-        class: SectionClass::Private,
-        purpose: Purpose::Treatment,
-    }
-}
-
-fn decide(requester: UserId, action: Action) -> Decision {
-    RolePolicies::decide(request(requester, action), None)
-}
-
-fn allowed_by(policy: &str) -> Decision {
-    Decision::Allow { version: 0, policy: policy.into() }
-}
-
-fn denied(policy: &str, conditions: Vec<Condition>) -> Decision {
-    let failed = FailedPolicy { policy: policy.into(), conditions };
-    Decision::Deny(Denial::Failed(vec![failed]))
-}
-
-fn treated() -> Condition {
-    Condition::Related(BoundedVec::truncate_from(vec![FamilyDoctor, Treating]))
-}
-
-fn relate(professional: UserId, kind: RelationshipKind, expires: Option<Moment>) {
-    assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, professional, HOME, kind, expires));
-}
+use super::*;
 
 #[test]
 fn patients_read_their_own_records() {
     run(|| {
         for action in [Action::ReadText, Action::ReadMedia] {
-            assert_eq!(decide(PATIENT, action), allowed_by("patient reads own records"));
+            assert_eq!(decide(PATIENT, action), allowed_by(0, "patient reads own records"));
         }
     });
 }
@@ -60,7 +18,7 @@ fn related_professionals_read_and_submit() {
         relate(NURSE, Treating, None);
         for professional in [DOCTOR, NURSE] {
             for action in [Action::ReadText, Action::ReadMedia, Action::Submit] {
-                assert_eq!(decide(professional, action), allowed_by("related professional"));
+                assert_eq!(decide(professional, action), allowed_by(0, "related professional"));
             }
         }
     });
@@ -68,22 +26,14 @@ fn related_professionals_read_and_submit() {
 
 #[test]
 fn a_doctor_without_a_relationship_is_told_so() {
-    run(|| {
-        assert_eq!(
-            decide(DOCTOR, Action::ReadText),
-            denied("related professional", vec![treated()])
-        );
-    });
+    run(|| assert_eq!(decide(DOCTOR, Action::ReadText), unrelated_doctor()));
 }
 
 #[test]
 fn a_relationship_of_another_kind_does_not_do() {
     run(|| {
         relate(DOCTOR, CareTeam, None);
-        assert_eq!(
-            decide(DOCTOR, Action::ReadText),
-            denied("related professional", vec![treated()])
-        );
+        assert_eq!(decide(DOCTOR, Action::ReadText), unrelated_doctor());
     });
 }
 
@@ -94,10 +44,7 @@ fn a_relationship_at_another_hospital_does_not_do() {
         register(AWAY, DOCTOR, START);
         relate(DOCTOR, Treating, None);
         let elsewhere = AccessRequest { hospital: AWAY, ..request(DOCTOR, Action::ReadText) };
-        assert_eq!(
-            RolePolicies::decide(elsewhere, None),
-            denied("related professional", vec![treated()])
-        );
+        assert_eq!(RolePolicies::decide(elsewhere, None), unrelated_doctor());
     });
 }
 
@@ -106,12 +53,10 @@ fn every_failed_condition_is_named() {
     run(|| {
         pass(1);
         end_registration(HOME, PATIENT);
+        let lacking = [registered_here(), Condition::PatientRegistered, treated()];
         assert_eq!(
             decide(SPECIALIST, Action::Submit),
-            denied(
-                "related professional",
-                vec![Condition::RequesterRegistered, Condition::PatientRegistered, treated()]
-            )
+            denied(&[("related professional", &lacking)])
         );
     });
 }
@@ -122,6 +67,8 @@ fn roles_and_actions_without_a_policy_are_denied_as_such() {
         let unbound = [
             (RESEARCHER, Role::Researcher, Action::ReadText),
             (DOCTOR, Role::Doctor, Action::BreakGlass),
+            (DOCTOR, Role::Doctor, Action::Relate),
+            (NURSE, Role::Nurse, Action::Refer),
             (PATIENT, Role::Patient, Action::Submit),
         ];
         for (requester, role, action) in unbound {
@@ -147,90 +94,115 @@ fn unknown_parties_are_named() {
 }
 
 #[test]
-fn an_expired_or_closed_relationship_no_longer_allows() {
+fn a_policy_applies_to_the_hospitals_that_it_names() {
     run(|| {
-        relate(DOCTOR, Treating, Some(START + 10));
-        relate(NURSE, Treating, None);
-        pass(9);
-        assert!(decide(DOCTOR, Action::ReadText).is_allowed());
+        let reads = policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
+        set(&[Policy { hospitals: list(&[AWAY, HOME]), ..reads.clone() }]);
+        assert_eq!(decide(DOCTOR, Action::ReadText), allowed_by(1, "doctors read"));
+        set(&[Policy { hospitals: list(&[AWAY]), ..reads }]);
+        let denial = Denial::NoPolicy { role: Role::Doctor, action: Action::ReadText };
+        assert_eq!(decide(DOCTOR, Action::ReadText), Decision::Deny(denial));
+    });
+}
+
+#[test]
+fn a_place_may_be_any_of_several_hospitals() {
+    run(|| {
+        let place = Condition::RequesterRegistered(Place::OneOf(list(&[SUSPENDED, AWAY])));
+        set(&[Policy {
+            conditions: list(core::slice::from_ref(&place)),
+            ..policy("doctors of partners read", &[Role::Doctor], allows(&[Action::ReadText]))
+        }]);
+        let allowed = allowed_by(1, "doctors of partners read");
+        let lacking = denied(&[("doctors of partners read", &[place])]);
+        assert_eq!(decide(SPECIALIST, Action::ReadText), allowed);
+        assert_eq!(decide(DOCTOR, Action::ReadText), lacking);
         pass(1);
-        assert!(!decide(DOCTOR, Action::ReadText).is_allowed());
-        assert!(decide(NURSE, Action::ReadText).is_allowed());
-        assert_ok!(RolePolicies::unrelate(user(PATIENT), PATIENT, NURSE, HOME, Treating));
-        assert!(!decide(NURSE, Action::ReadText).is_allowed());
+        end_registration(AWAY, SPECIALIST);
+        assert_eq!(decide(SPECIALIST, Action::ReadText), lacking);
     });
 }
 
 #[test]
-fn a_past_moment_is_decided_by_what_held_then() {
+fn the_patients_signature_may_be_wanted() {
     run(|| {
-        relate(DOCTOR, Treating, Some(START + 10));
-        pass(20);
-        end_registration(HOME, PATIENT);
-        let at = |moment| {
-            RolePolicies::decide(request(DOCTOR, Action::ReadText), Some(moment)).is_allowed()
+        let submits = policy("both sign", &[Role::Doctor], allows(&[Action::Submit]));
+        set(&[Policy { conditions: list(&[Condition::PatientCosigned]), ..submits }]);
+        let asked = |cosigned| {
+            let request = AccessRequest { cosigned, ..request(DOCTOR, Action::Submit) };
+            RolePolicies::decide(request, None)
         };
-        assert!(!at(START - 1));
-        assert!(at(START));
-        assert!(at(START + 9));
-        assert!(!at(START + 10));
-        let own = |moment| {
-            RolePolicies::decide(request(PATIENT, Action::ReadText), Some(moment)).is_allowed()
-        };
-        assert!(own(START + 19));
-        assert!(!own(START + 20));
+        assert_eq!(asked(true), allowed_by(1, "both sign"));
+        assert_eq!(asked(false), denied(&[("both sign", &[Condition::PatientCosigned])]));
     });
 }
 
-/// Sets a policy by which doctors registered at the hospital read, under this name.
-fn set_policy(name: &str) {
-    let policy = Policy {
-        name: BoundedVec::truncate_from(name.into()),
-        roles: BoundedVec::truncate_from(vec![Role::Doctor]),
-        actions: BoundedVec::truncate_from(vec![Action::ReadText]),
-        conditions: BoundedVec::truncate_from(vec![Condition::RequesterRegistered]),
-        expires: None,
-    };
-    let set = BoundedVec::truncate_from(vec![policy]);
-    assert_ok!(RolePolicies::set_policies(governance(HOME), set));
-}
-
 #[test]
-fn the_policy_set_in_force_at_the_moment_decides() {
-    for versions in 1..12_u32 {
-        run(|| {
-            for version in 1..=versions {
-                pass(10);
-                set_policy(&version.to_string());
-            }
-            pass(5);
-            assert_eq!(LatestVersion::<Test>::get(HOME), versions);
-            for version in 1..=versions {
-                let begun = START + 10 * Moment::from(version);
-                for moment in [begun, begun + 9] {
-                    assert_eq!(
-                        RolePolicies::decide(request(DOCTOR, Action::ReadText), Some(moment)),
-                        Decision::Allow { version, policy: version.to_string().into() }
-                    );
-                }
-            }
-            let before_all = Some(START + 9);
-            assert_eq!(
-                RolePolicies::decide(request(DOCTOR, Action::ReadText), before_all),
-                denied("related professional", vec![treated()])
-            );
-        });
-    }
-}
-
-#[test]
-fn of_two_sets_of_one_moment_the_later_is_in_force() {
+fn research_may_read_what_is_shared() {
     run(|| {
-        set_policy("first");
-        set_policy("second");
+        let purpose = Condition::Purpose(list(&[Purpose::Research, Purpose::Audit]));
+        set(&[Policy {
+            conditions: list(&[Condition::SectionShared, purpose.clone()]),
+            ..policy("research", &[Role::Researcher], allows(&[Action::ReadText]))
+        }]);
+        let asked = |class, purpose| {
+            let request = AccessRequest { class, purpose, ..request(RESEARCHER, Action::ReadText) };
+            RolePolicies::decide(request, None)
+        };
+        let (shared, private) = (SectionClass::Shared, SectionClass::Private);
+        assert_eq!(asked(shared, Purpose::Research), allowed_by(1, "research"));
         assert_eq!(
-            RolePolicies::decide(request(DOCTOR, Action::ReadText), Some(START)),
-            Decision::Allow { version: 2, policy: b"second".to_vec() }
+            asked(private, Purpose::Research),
+            denied(&[("research", &[Condition::SectionShared])])
         );
+        assert_eq!(asked(shared, Purpose::Treatment), denied(&[("research", &[purpose])]));
+    });
+}
+
+#[test]
+fn breaking_the_glass_is_an_action_of_its_own() {
+    run(|| {
+        let reads = allows(&[Action::ReadText, Action::ReadMedia]);
+        set(&[
+            policy("doctors read", &[Role::Doctor], reads),
+            policy("nurses in emergencies", &[Role::Nurse], allows(&[Action::BreakGlass])),
+        ]);
+        assert!(!decide(DOCTOR, Action::BreakGlass).is_allowed());
+        assert!(!decide(NURSE, Action::ReadText).is_allowed());
+        assert_eq!(decide(NURSE, Action::BreakGlass), allowed_by(1, "nurses in emergencies"));
+    });
+}
+
+#[test]
+fn several_requests_are_decided_in_their_order() {
+    run(|| {
+        let requests = vec![request(DOCTOR, Action::ReadText), request(PATIENT, Action::ReadText)];
+        assert_eq!(
+            RolePolicies::decide_each(requests),
+            [unrelated_doctor(), allowed_by(0, "patient reads own records")]
+        );
+        assert_eq!(RolePolicies::decide_each(vec![]), []);
+    });
+}
+
+#[test]
+fn no_more_than_so_many_requests_are_decided_at_once() {
+    run(|| {
+        let requests = vec![request(PATIENT, Action::ReadText); MAX_DECISIONS as usize + 1];
+        assert_eq!(RolePolicies::decide_each(requests).len(), MAX_DECISIONS as usize);
+    });
+}
+
+#[test]
+fn other_pallets_get_the_same_decisions() {
+    run(|| {
+        relate(DOCTOR, Treating, Some(START + 5));
+        for at in [START, START + 5] {
+            let request = request(DOCTOR, Action::ReadText);
+            assert_eq!(
+                <RolePolicies as AccessPolicies>::decide(&request, at),
+                RolePolicies::decide(request, Some(at))
+            );
+        }
     });
 }

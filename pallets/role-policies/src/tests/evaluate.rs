@@ -1,17 +1,10 @@
 //! The pure half of deciding, against a reading of the policies that shares no code with it.
 
-use epione_primitives::{
-    Moment,
-    access::{
-        Action, Condition, Decision, Denial, Policy, PolicySet, Purpose, RelationshipKind,
-        SectionClass,
-    },
-    profile::Role,
-};
+use epione_primitives::{HospitalId, access::PolicySet};
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use sp_runtime::BoundedVec;
 
-use crate::decision::{Facts, evaluate};
+use super::*;
+use crate::decision::{Facts, evaluate, places};
 
 const ROLES: [Role; 5] =
     [Role::Doctor, Role::Nurse, Role::Patient, Role::Researcher, Role::Auditor];
@@ -23,12 +16,7 @@ const ACTIONS: [Action; 6] = [
     Action::Refer,
     Action::BreakGlass,
 ];
-const KINDS: [RelationshipKind; 4] = [
-    RelationshipKind::FamilyDoctor,
-    RelationshipKind::Treating,
-    RelationshipKind::Referral,
-    RelationshipKind::CareTeam,
-];
+const KINDS: [RelationshipKind; 4] = [FamilyDoctor, Treating, Referral, CareTeam];
 const PURPOSES: [Purpose; 5] = [
     Purpose::Treatment,
     Purpose::PatientRequest,
@@ -36,24 +24,36 @@ const PURPOSES: [Purpose; 5] = [
     Purpose::Audit,
     Purpose::Emergency,
 ];
+const HOSPITALS: [HospitalId; 3] = [HOME, AWAY, SUSPENDED];
 
 fn moment() -> impl Strategy<Value = Moment> {
     0..20_u64
 }
 
+fn some<Item: Clone + core::fmt::Debug + 'static>(
+    items: &'static [Item],
+    at_most: usize,
+) -> impl Strategy<Value = Vec<Item>> {
+    vec(select(items), 0..=at_most)
+}
+
 fn facts() -> impl Strategy<Value = Facts> {
     let class = select(&[SectionClass::Private, SectionClass::Shared][..]);
     let request = (select(&ROLES[..]), select(&ACTIONS[..]), class, select(&PURPOSES[..]));
-    (request, moment(), any::<[bool; 3]>(), vec(select(&KINDS[..]), 0..3)).prop_map(
-        |((role, action, class, purpose), at, [patient, requester_in, patient_in], related)| {
+    let relations = (some(&KINDS, 3), some(&HOSPITALS, 3));
+    (request, moment(), any::<[bool; 3]>(), relations).prop_map(
+        |((role, action, class, purpose), at, [patient, patient_in, cosigned], relations)| {
+            let (related, requester_at) = relations;
             Facts {
                 role,
                 action,
                 class,
                 purpose,
+                cosigned,
                 at,
+                hospital: HOME,
                 requester_is_patient: patient,
-                requester_registered: requester_in,
+                requester_at,
                 patient_registered: patient_in,
                 related,
             }
@@ -64,62 +64,105 @@ fn facts() -> impl Strategy<Value = Facts> {
 fn condition() -> impl Strategy<Value = Condition> {
     prop_oneof![
         Just(Condition::RequesterIsPatient),
-        Just(Condition::RequesterRegistered),
+        Just(registered_here()),
         Just(Condition::PatientRegistered),
         Just(Condition::SectionShared),
+        Just(Condition::PatientCosigned),
         moment().prop_map(Condition::Before),
-        vec(select(&KINDS[..]), 0..4)
-            .prop_map(|kinds| Condition::Related(BoundedVec::truncate_from(kinds))),
-        vec(select(&PURPOSES[..]), 0..4)
-            .prop_map(|purposes| Condition::Purpose(BoundedVec::truncate_from(purposes))),
+        some(&HOSPITALS, 3)
+            .prop_map(|places| Condition::RequesterRegistered(Place::OneOf(list(&places)))),
+        some(&KINDS, 3).prop_map(|kinds| related(&kinds)),
+        some(&PURPOSES, 3).prop_map(|purposes| Condition::Purpose(list(&purposes))),
     ]
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+fn conclusion() -> impl Strategy<Value = Conclusion> {
+    prop_oneof![
+        some(&ACTIONS, 5).prop_map(|actions| allows(&actions)),
+        some(&KINDS, 3).prop_map(|kinds| recognises(&kinds)),
+    ]
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
     (
         vec(any::<u8>(), 1..8),
-        vec(select(&ROLES[..]), 0..5),
-        vec(select(&ACTIONS[..]), 0..6),
+        some(&HOSPITALS, 2),
+        some(&ROLES, 4),
         vec(condition(), 0..4),
+        conclusion(),
         option::of(moment()),
     )
-        .prop_map(|(name, roles, actions, conditions, expires)| Policy {
-            name: BoundedVec::truncate_from(name),
-            roles: BoundedVec::truncate_from(roles),
-            actions: BoundedVec::truncate_from(actions),
-            conditions: BoundedVec::truncate_from(conditions),
+        .prop_map(|(name, hospitals, roles, conditions, conclusion, expires)| Policy {
+            name: list(&name),
+            summary: BoundedVec::default(),
+            hospitals: list(&hospitals),
+            roles: list(&roles),
+            conditions: list(&conditions),
+            conclusion,
             expires,
         })
 }
 
 fn policy_set() -> impl Strategy<Value = PolicySet> {
-    vec(policy(), 0..8)
-        .prop_map(|policies| PolicySet { since: 0, policies: BoundedVec::truncate_from(policies) })
+    vec(any_policy(), 0..8).prop_map(|all| PolicySet { since: 0, policies: policies(&all) })
 }
 
-fn holds(facts: &Facts, condition: &Condition) -> bool {
+/// With relationships that count as far as `counts` says.
+fn holds(facts: &Facts, condition: &Condition, counts: &dyn Fn(RelationshipKind) -> bool) -> bool {
     match condition {
         Condition::RequesterIsPatient => facts.requester_is_patient,
-        Condition::RequesterRegistered => facts.requester_registered,
-        Condition::PatientRegistered => facts.patient_registered,
-        Condition::Related(kinds) => {
-            KINDS.iter().any(|kind| kinds.contains(kind) && facts.related.contains(kind))
+        Condition::RequesterRegistered(Place::Here) => facts.requester_at.contains(&HOME),
+        Condition::RequesterRegistered(Place::OneOf(places)) => {
+            facts.requester_at.iter().any(|registered| places.contains(registered))
         }
+        Condition::PatientRegistered => facts.patient_registered,
+        Condition::Related(kinds) => KINDS.iter().any(|kind| kinds.contains(kind) && counts(*kind)),
         Condition::Before(end) => facts.at < *end,
         Condition::SectionShared => matches!(facts.class, SectionClass::Shared),
         Condition::Purpose(purposes) => purposes.contains(&facts.purpose),
+        Condition::PatientCosigned => facts.cosigned,
     }
 }
 
-fn expired(facts: &Facts, policy: &Policy) -> bool {
-    policy.expires.is_some_and(|end| end <= facts.at)
+fn failures(
+    facts: &Facts,
+    policy: &Policy,
+    counts: &dyn Fn(RelationshipKind) -> bool,
+) -> Vec<Condition> {
+    let mut failed: Vec<_> = policy.conditions.to_vec();
+    failed.retain(|condition| !holds(facts, condition, counts));
+    failed.extend(policy.expires.filter(|end| *end <= facts.at).map(Condition::Before));
+    failed
 }
 
 fn binding<'a>(facts: &'a Facts, set: &'a PolicySet) -> impl Iterator<Item = &'a Policy> {
     set.policies
         .iter()
         .filter(|policy| policy.roles.contains(&facts.role))
-        .filter(|policy| policy.actions.contains(&facts.action))
+        .filter(|policy| policy.hospitals.is_empty() || policy.hospitals.contains(&HOME))
+}
+
+fn asked<'a>(facts: &'a Facts, set: &'a PolicySet) -> impl Iterator<Item = &'a Policy> {
+    binding(facts, set).filter(
+        |policy| matches!(&policy.conclusion, Conclusion::Allows(may) if may.contains(&facts.action)),
+    )
+}
+
+fn recognising<'a>(
+    facts: &'a Facts,
+    set: &'a PolicySet,
+    kind: RelationshipKind,
+) -> impl Iterator<Item = &'a Policy> {
+    binding(facts, set).filter(
+        move |policy| matches!(&policy.conclusion, Conclusion::Recognises(all) if all.contains(&kind)),
+    )
+}
+
+/// Whether a relationship of this kind is in force and recognised.
+fn counts(facts: &Facts, set: &PolicySet, kind: RelationshipKind) -> bool {
+    let nothing = |_: RelationshipKind| false;
+    facts.related.contains(&kind)
+        && recognising(facts, set, kind).any(|policy| failures(facts, policy, &nothing).is_empty())
 }
 
 proptest! {
@@ -128,10 +171,9 @@ proptest! {
         facts in facts(),
         set in policy_set(),
     ) {
-        let allowing = binding(&facts, &set).find(|policy| {
-            !expired(&facts, policy)
-                && policy.conditions.iter().all(|condition| holds(&facts, condition))
-        });
+        let counts = |kind| counts(&facts, &set, kind);
+        let allowing = asked(&facts, &set)
+            .find(|policy| failures(&facts, policy, &counts).is_empty());
         match evaluate(&facts, 7, &set) {
             Decision::Allow { version, policy } => {
                 prop_assert_eq!(version, 7);
@@ -142,33 +184,36 @@ proptest! {
     }
 
     #[test]
-    fn a_denial_names_every_binding_policy_and_only_conditions_that_failed(
+    fn a_denial_names_every_policy_that_was_asked_and_what_it_lacked(
         facts in facts(),
         set in policy_set(),
     ) {
-        let binding: Vec<_> = binding(&facts, &set).collect();
+        let counts = |kind| counts(&facts, &set, kind);
+        let named = |policy: &Policy, conditions| {
+            FailedPolicy { policy: policy.name.to_vec(), conditions }
+        };
         match evaluate(&facts, 0, &set) {
             Decision::Allow { .. } => {}
             Decision::Deny(Denial::NoPolicy { role, action }) => {
-                prop_assert!(binding.is_empty());
+                prop_assert_eq!(asked(&facts, &set).count(), 0);
                 prop_assert_eq!((role, action), (facts.role, facts.action));
             }
             Decision::Deny(Denial::Failed(failed)) => {
-                prop_assert_eq!(failed.len(), binding.len());
-                for (failed, policy) in failed.iter().zip(binding) {
-                    prop_assert_eq!(&failed.policy[..], &policy.name[..]);
-                    let mut expected: Vec<_> = policy
-                        .conditions
-                        .iter()
-                        .filter(|condition| !holds(&facts, condition))
-                        .cloned()
-                        .collect();
-                    if expired(&facts, policy) {
-                        expected.extend(policy.expires.map(Condition::Before));
+                let mut expected: Vec<_> = asked(&facts, &set)
+                    .map(|policy| named(policy, failures(&facts, policy, &counts)))
+                    .collect();
+                for policy in binding(&facts, &set) {
+                    let missed = KINDS.iter().any(|kind| {
+                        facts.related.contains(kind)
+                            && !counts(*kind)
+                            && recognising(&facts, &set, *kind).any(|other| other == policy)
+                    });
+                    if missed {
+                        expected.push(named(policy, failures(&facts, policy, &|_| false)));
                     }
-                    prop_assert!(!expected.is_empty());
-                    prop_assert_eq!(&failed.conditions, &expected);
                 }
+                prop_assert!(expected.iter().all(|failed| !failed.conditions.is_empty()));
+                prop_assert_eq!(failed, expected);
             }
             Decision::Deny(other) => prop_assert!(false, "not for the pure half: {other:?}"),
         }
@@ -177,7 +222,8 @@ proptest! {
     #[test]
     fn one_more_fact_never_takes_permission_away(facts in facts(), set in policy_set()) {
         let better = Facts {
-            requester_registered: true,
+            cosigned: true,
+            requester_at: HOSPITALS.to_vec(),
             patient_registered: true,
             related: KINDS.to_vec(),
             class: SectionClass::Shared,
@@ -186,5 +232,16 @@ proptest! {
         prop_assert!(
             !evaluate(&facts, 0, &set).is_allowed() || evaluate(&better, 0, &set).is_allowed()
         );
+    }
+
+    #[test]
+    fn registrations_elsewhere_than_asked_about_make_no_difference(
+        facts in facts(),
+        set in policy_set(),
+    ) {
+        let asked = places(&set.policies, facts.role, HOME);
+        let mut known = facts.clone();
+        known.requester_at.retain(|place| asked.contains(place));
+        prop_assert_eq!(evaluate(&facts, 0, &set), evaluate(&known, 0, &set));
     }
 }

@@ -1,14 +1,11 @@
-use epione_primitives::{
-    Moment,
-    access::{PolicySet, Relationship, RelationshipKind},
-};
+use epione_primitives::access::{PolicySet, Relationship};
 use frame_support::assert_err;
-use sp_runtime::BoundedVec;
 
-use crate::{LatestVersion, PolicySets, Relationships, mock::*, policies::default_policies};
+use super::*;
+use crate::{LatestVersion, PolicySets, Relationships, policies::default_policies};
 
 fn relationship(since: Moment, expires: Option<Moment>, closed: Option<Moment>) -> Relationship {
-    Relationship { kind: RelationshipKind::Treating, hospital: HOME, since, expires, closed }
+    Relationship { kind: Treating, hospital: HOME, since, expires, closed }
 }
 
 #[test]
@@ -16,6 +13,10 @@ fn broken_relationships_are_noticed() {
     let broken = [
         (vec![], "an empty list of relationships is stored"),
         (vec![relationship(5, Some(5), None)], "a relationship never held"),
+        (
+            vec![Relationship { kind: Referral, ..relationship(5, None, None) }],
+            "a referral never expires",
+        ),
         (
             vec![relationship(5, Some(9), Some(9))],
             "a relationship was closed while it did not hold",
@@ -64,10 +65,16 @@ fn a_relationship_with_oneself_is_noticed() {
 fn broken_policy_sets_are_noticed() {
     let set = |since| PolicySet { since, ..default_policies() };
     let empty = PolicySet { since: 1, policies: BoundedVec::default() };
+    let ended = Policy {
+        expires: Some(1),
+        ..policy("ended", &[Role::Doctor], allows(&[Action::ReadText]))
+    };
+    let ended = PolicySet { since: 1, policies: policies(&[ended]) };
     let broken = [
         (2, vec![(1, set(1))], "a version of a hospital's policies is missing"),
         (2, vec![(1, set(2)), (2, set(1))], "policy sets did not begin in order"),
-        (1, vec![(1, empty)], "a policy set is empty"),
+        (1, vec![(1, empty)], "a policy set was flawed when it began"),
+        (1, vec![(1, ended)], "a policy set was flawed when it began"),
         (1, vec![(1, set(1)), (2, set(2))], "a policy set has no version"),
     ];
     for (latest, sets, message) in broken {

@@ -1,12 +1,9 @@
-use epione_primitives::{
-    access::{Relationship, RelationshipKind::*},
-    limits::MAX_RELATIONSHIPS,
-};
-use frame_support::{assert_noop, assert_ok};
+use epione_primitives::{access::Relationship, limits::MAX_RELATIONSHIPS};
+use frame_support::assert_noop;
 use sp_runtime::DispatchError::BadOrigin;
 
-use super::assert_only_event;
-use crate::{Error, Event, Relationships, mock::*};
+use super::*;
+use crate::{Error, Relationships};
 
 #[test]
 fn the_hospitals_agent_relates_a_doctor_to_a_patient() {
@@ -56,7 +53,8 @@ fn several_kinds_and_hospitals_stand_side_by_side() {
         register(AWAY, PATIENT, START);
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor, None));
-        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, None));
+        let expires = Some(START + 1);
+        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, expires));
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, NURSE, HOME, Treating, None));
         assert_eq!(RolePolicies::relationships(PATIENT).len(), 4);
     });
@@ -77,13 +75,76 @@ fn a_new_relationship_may_follow_an_expired_or_closed_one() {
 }
 
 #[test]
-fn only_that_hospitals_agent_or_the_patient_may_sign() {
+fn other_hospitals_and_strangers_may_not_sign() {
     run(|| {
-        let others = [agent(AWAY), governance(HOME), user(DOCTOR), user(STRANGER)];
-        for origin in others {
+        for origin in [agent(AWAY), governance(HOME), user(STRANGER)] {
             assert_noop!(
                 RolePolicies::relate(origin, PATIENT, DOCTOR, HOME, Treating, None),
                 Error::<Test>::NeitherAgentNorPatient
+            );
+        }
+    });
+}
+
+#[test]
+fn other_users_sign_only_if_the_policies_allow_it() {
+    run(|| {
+        let expires = Some(START + 10);
+        for signer in [DOCTOR, NURSE, SPECIALIST, RESEARCHER, OTHER_PATIENT] {
+            for (kind, expires) in [(Treating, None), (Referral, expires)] {
+                assert_noop!(
+                    RolePolicies::relate(user(signer), PATIENT, NURSE, HOME, kind, expires),
+                    Error::<Test>::NotAllowedToRelate
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_doctor_who_treats_the_patient_refers_them() {
+    run(|| {
+        relate(DOCTOR, Treating, Some(START + 10));
+        let expires = Some(START + 100);
+        let refer = |hospital, kind| {
+            RolePolicies::relate(user(DOCTOR), PATIENT, SPECIALIST, hospital, kind, expires)
+        };
+        assert_noop!(refer(HOME, CareTeam), Error::<Test>::NotAllowedToRelate);
+        assert_noop!(refer(AWAY, Referral), Error::<Test>::NotAllowedToRelate);
+        assert_ok!(refer(HOME, Referral));
+        assert_eq!(
+            Relationships::<Test>::get((PATIENT, SPECIALIST, HOME)).into_inner(),
+            [Relationship { kind: Referral, hospital: HOME, since: START, expires, closed: None }]
+        );
+        pass(10);
+        let another = RolePolicies::relate(user(DOCTOR), PATIENT, NURSE, HOME, Referral, expires);
+        assert_eq!(another, Err(Error::<Test>::NotAllowedToRelate.into()));
+    });
+}
+
+#[test]
+fn a_hospital_may_let_its_nurses_relate() {
+    run(|| {
+        let relates = policy("nurses relate", &[Role::Nurse], allows(&[Action::Relate]));
+        set(&[Policy { conditions: list(&[registered_here()]), ..relates }]);
+        let relate =
+            |kind, expires| RolePolicies::relate(user(NURSE), PATIENT, DOCTOR, HOME, kind, expires);
+        assert_ok!(relate(Treating, None));
+        assert_noop!(relate(Referral, Some(START + 1)), Error::<Test>::NotAllowedToRelate);
+        pass(1);
+        end_registration(HOME, NURSE);
+        assert_noop!(relate(CareTeam, None), Error::<Test>::NotAllowedToRelate);
+    });
+}
+
+#[test]
+fn a_referral_needs_an_expiry_whoever_signs() {
+    run(|| {
+        relate(DOCTOR, Treating, None);
+        for origin in [agent(HOME), user(PATIENT), user(DOCTOR)] {
+            assert_noop!(
+                RolePolicies::relate(origin, PATIENT, SPECIALIST, HOME, Referral, None),
+                Error::<Test>::ReferralNeedsExpiry
             );
         }
     });
@@ -200,6 +261,7 @@ fn two_users_have_a_bounded_number_of_relationships() {
             Error::<Test>::TooManyRelationships
         );
         register(AWAY, PATIENT, START);
-        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, None));
+        let expires = Some(Now::get() + 1);
+        assert_ok!(RolePolicies::relate(agent(AWAY), PATIENT, DOCTOR, AWAY, Referral, expires));
     });
 }

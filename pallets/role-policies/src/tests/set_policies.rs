@@ -1,66 +1,67 @@
-use epione_primitives::{
-    access::{Action, Condition, Policies, Policy, PolicySet},
-    limits::MAX_POLICIES,
-    profile::Role,
-};
-use frame_support::{assert_noop, assert_ok};
-use sp_runtime::{BoundedVec, DispatchError::BadOrigin};
+use epione_primitives::{access::PolicySet, limits::MAX_POLICIES};
+use frame_support::assert_noop;
+use sp_runtime::DispatchError::BadOrigin;
 
-use super::assert_only_event;
-use crate::{Error, Event, LatestVersion, PolicySets, mock::*, policies::default_policies};
+use super::*;
+use crate::{Error, LatestVersion, PolicySets, policies::default_policies};
 
-fn policy() -> Policy {
-    Policy {
-        name: BoundedVec::truncate_from(b"auditors read".to_vec()),
-        roles: BoundedVec::truncate_from(vec![Role::Auditor]),
-        actions: BoundedVec::truncate_from(vec![Action::ReadText]),
-        conditions: BoundedVec::truncate_from(vec![Condition::Before(START + 1)]),
+/// A policy set of one policy, which ends at once.
+fn one() -> Policies {
+    policies(&[Policy {
+        conditions: list(&[Condition::Before(START + 1)]),
         expires: Some(START + 1),
-    }
-}
-
-fn policies(policy: Policy) -> Policies {
-    BoundedVec::truncate_from(vec![policy])
+        ..policy("auditors read", &[Role::Auditor], allows(&[Action::ReadText]))
+    }])
 }
 
 #[test]
 fn governance_sets_the_next_version() {
     run(|| {
-        assert_ok!(RolePolicies::set_policies(governance(HOME), policies(policy())));
+        assert_ok!(RolePolicies::set_policies(governance(HOME), one()));
         assert_only_event(Event::PoliciesSet { hospital: HOME, version: 1 });
-        let set = PolicySet { since: START, policies: policies(policy()) };
+        let set = PolicySet { since: START, policies: one() };
         assert_eq!(PolicySets::<Test>::get(HOME, 1), Some(set.clone()));
-        assert_eq!(RolePolicies::policies(HOME), (1, set));
+        assert_eq!(RolePolicies::policies(HOME, None), Some((1, set)));
     });
 }
 
 #[test]
 fn earlier_versions_stay_readable() {
     run(|| {
-        assert_ok!(RolePolicies::set_policies(governance(HOME), policies(policy())));
+        assert_ok!(RolePolicies::set_policies(governance(HOME), one()));
         pass(5);
         let defaults = default_policies().policies;
         assert_ok!(RolePolicies::set_policies(governance(HOME), defaults.clone()));
         assert_eq!(LatestVersion::<Test>::get(HOME), 2);
-        assert_eq!(PolicySets::<Test>::get(HOME, 1).unwrap().policies, policies(policy()));
+        let first = PolicySet { since: START, policies: one() };
         let newest = PolicySet { since: START + 5, policies: defaults };
-        assert_eq!(RolePolicies::policies(HOME), (2, newest));
+        let version = |version| RolePolicies::policies(HOME, version);
+        assert_eq!(version(Some(0)), Some((0, default_policies())));
+        assert_eq!(version(Some(1)), Some((1, first)));
+        assert_eq!(version(Some(2)), Some((2, newest.clone())));
+        assert_eq!(version(None), Some((2, newest)));
+        assert_eq!(version(Some(3)), None);
     });
 }
 
 #[test]
 fn hospitals_have_policies_of_their_own() {
     run(|| {
-        assert_ok!(RolePolicies::set_policies(governance(HOME), policies(policy())));
-        assert_eq!(RolePolicies::policies(AWAY), (0, default_policies()));
+        assert_ok!(RolePolicies::set_policies(governance(HOME), one()));
+        assert_eq!(RolePolicies::policies(AWAY, None), Some((0, default_policies())));
+        assert_eq!(RolePolicies::policies(NOWHERE, None), None);
+        assert_eq!(RolePolicies::policies(NOWHERE, Some(0)), None);
     });
 }
 
 #[test]
 fn as_many_policies_as_allowed_can_be_set() {
     run(|| {
-        let many = BoundedVec::truncate_from(vec![policy(); MAX_POLICIES as usize]);
-        assert_ok!(RolePolicies::set_policies(governance(HOME), many));
+        let reads = |number: u32| {
+            policy(&number.to_string(), &[Role::Auditor], allows(&[Action::ReadText]))
+        };
+        let many: Vec<_> = (0..MAX_POLICIES).map(reads).collect();
+        set(&many);
     });
 }
 
@@ -75,10 +76,7 @@ fn the_default_policies_can_be_set() {
 fn only_an_active_hospitals_governance_may_sign() {
     run(|| {
         for origin in [agent(HOME), governance(SUSPENDED), user(DOCTOR), user(STRANGER)] {
-            assert_noop!(
-                RolePolicies::set_policies(origin, policies(policy())),
-                Error::<Test>::NotGovernance
-            );
+            assert_noop!(RolePolicies::set_policies(origin, one()), Error::<Test>::NotGovernance);
         }
     });
 }
@@ -87,7 +85,7 @@ fn only_an_active_hospitals_governance_may_sign() {
 fn unsigned_and_root_origins_are_refused() {
     run(|| {
         for origin in unsigned() {
-            assert_noop!(RolePolicies::set_policies(origin, policies(policy())), BadOrigin);
+            assert_noop!(RolePolicies::set_policies(origin, one()), BadOrigin);
         }
     });
 }
@@ -103,29 +101,29 @@ fn an_empty_set_is_refused() {
 }
 
 #[test]
-fn flawed_policies_are_refused() {
-    let before = |end| BoundedVec::truncate_from(vec![Condition::Before(end)]);
-    let listing_nothing =
-        [Condition::Related(BoundedVec::default()), Condition::Purpose(BoundedVec::default())];
-    let mut flawed = vec![
-        (Policy { name: BoundedVec::default(), ..policy() }, Error::<Test>::InvalidName),
-        (
-            Policy { name: BoundedVec::truncate_from(vec![0xff]), ..policy() },
-            Error::<Test>::InvalidName,
-        ),
-        (Policy { roles: BoundedVec::default(), ..policy() }, Error::<Test>::NoRoles),
-        (Policy { actions: BoundedVec::default(), ..policy() }, Error::<Test>::NoActions),
-        (Policy { expires: Some(START), ..policy() }, Error::<Test>::PolicyExpired),
-        (Policy { conditions: before(START), ..policy() }, Error::<Test>::ConditionNeverHolds),
-    ];
-    flawed.extend(listing_nothing.map(|condition| {
-        let conditions = BoundedVec::truncate_from(vec![condition]);
-        (Policy { conditions, ..policy() }, Error::<Test>::ConditionNeverHolds)
-    }));
-    for (flawed, error) in flawed {
-        run(|| {
-            let set = BoundedVec::truncate_from(vec![policy(), flawed]);
-            assert_noop!(RolePolicies::set_policies(governance(HOME), set), error);
-        });
-    }
+fn a_flawed_policy_is_refused_with_all_others() {
+    run(|| {
+        let nobodys = policy("nobody reads", &[], allows(&[Action::ReadText]));
+        let mut both = one();
+        both.try_push(nobodys).unwrap();
+        assert_noop!(RolePolicies::set_policies(governance(HOME), both), Error::<Test>::NoRoles);
+    });
+}
+
+#[test]
+fn policies_name_hospitals_that_exist() {
+    run(|| {
+        let reads = policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
+        let place = Condition::RequesterRegistered(Place::OneOf(list(&[HOME, NOWHERE])));
+        let unknown = [
+            Policy { hospitals: list(&[HOME, NOWHERE]), ..reads.clone() },
+            Policy { conditions: list(&[place]), ..reads },
+        ];
+        for flawed in unknown {
+            assert_noop!(
+                RolePolicies::set_policies(governance(HOME), policies(&[flawed])),
+                Error::<Test>::UnknownHospital
+            );
+        }
+    });
 }

@@ -1,19 +1,19 @@
-use epione_primitives::access::RelationshipKind::*;
-use frame_support::{assert_noop, assert_ok};
+use frame_support::assert_noop;
 use sp_runtime::DispatchError::BadOrigin;
 
-use crate::{Error, Event, Relationships, mock::*};
+use super::*;
+use crate::{Error, Relationships};
 
-fn related() {
-    assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
+fn begun() {
+    relate(DOCTOR, Treating, None);
     pass(10);
 }
 
 #[test]
-fn agent_or_patient_close_a_relationship() {
-    for origin in [agent(HOME), user(PATIENT)] {
+fn agent_patient_or_professional_close_a_relationship() {
+    for origin in [agent(HOME), user(PATIENT), user(DOCTOR)] {
         run(|| {
-            related();
+            begun();
             assert_ok!(RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating));
             System::assert_last_event(
                 Event::Unrelated {
@@ -33,7 +33,7 @@ fn agent_or_patient_close_a_relationship() {
 #[test]
 fn only_the_named_kind_is_closed() {
     run(|| {
-        related();
+        begun();
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor, None));
         assert_ok!(RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor));
         let closed: Vec<_> = Relationships::<Test>::get((PATIENT, DOCTOR, HOME))
@@ -47,17 +47,17 @@ fn only_the_named_kind_is_closed() {
 #[test]
 fn a_patient_who_has_left_the_hospital_can_still_unrelate() {
     run(|| {
-        related();
+        begun();
         end_registration(HOME, PATIENT);
         assert_ok!(RolePolicies::unrelate(user(PATIENT), PATIENT, DOCTOR, HOME, Treating));
     });
 }
 
 #[test]
-fn only_that_hospitals_agent_or_the_patient_may_sign() {
+fn other_hospitals_and_strangers_may_not_sign() {
     run(|| {
-        related();
-        for origin in [agent(AWAY), governance(HOME), user(DOCTOR), user(STRANGER)] {
+        begun();
+        for origin in [agent(AWAY), governance(HOME), user(STRANGER)] {
             assert_noop!(
                 RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating),
                 Error::<Test>::NeitherAgentNorPatient
@@ -67,9 +67,47 @@ fn only_that_hospitals_agent_or_the_patient_may_sign() {
 }
 
 #[test]
+fn other_users_sign_only_if_the_policies_allow_it() {
+    run(|| {
+        begun();
+        for signer in [NURSE, SPECIALIST, OTHER_PATIENT] {
+            assert_noop!(
+                RolePolicies::unrelate(user(signer), PATIENT, DOCTOR, HOME, Treating),
+                Error::<Test>::NotAllowedToRelate
+            );
+        }
+        set(&[policy("nurses relate", &[Role::Nurse], allows(&[Action::Relate]))]);
+        assert_ok!(RolePolicies::unrelate(user(NURSE), PATIENT, DOCTOR, HOME, Treating));
+    });
+}
+
+#[test]
+fn who_may_refer_may_end_a_referral() {
+    run(|| {
+        begun();
+        relate(SPECIALIST, Referral, Some(START + 100));
+        assert_ok!(RolePolicies::unrelate(user(DOCTOR), PATIENT, SPECIALIST, HOME, Referral));
+        relate(NURSE, Treating, None);
+        assert_noop!(
+            RolePolicies::unrelate(user(DOCTOR), PATIENT, NURSE, HOME, Treating),
+            Error::<Test>::NotAllowedToRelate
+        );
+    });
+}
+
+#[test]
+fn a_professional_who_has_left_the_hospital_can_still_unrelate() {
+    run(|| {
+        begun();
+        end_registration(HOME, DOCTOR);
+        assert_ok!(RolePolicies::unrelate(user(DOCTOR), PATIENT, DOCTOR, HOME, Treating));
+    });
+}
+
+#[test]
 fn unsigned_and_root_origins_are_refused() {
     run(|| {
-        related();
+        begun();
         for origin in unsigned() {
             assert_noop!(
                 RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating),
@@ -84,7 +122,7 @@ fn what_does_not_hold_cannot_be_closed() {
     run(|| {
         let unrelate = |kind| RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, kind);
         assert_noop!(unrelate(Treating), Error::<Test>::NotRelated);
-        related();
+        begun();
         assert_noop!(unrelate(CareTeam), Error::<Test>::NotRelated);
         assert_ok!(unrelate(Treating));
         assert_noop!(unrelate(Treating), Error::<Test>::NotRelated);

@@ -1,4 +1,7 @@
-//! `epione user`: who is registered where.
+//! `epione user`: who is registered where, and with which keys.
+
+pub mod rotation;
+pub mod standing;
 
 use std::fmt;
 
@@ -8,6 +11,8 @@ use epione_client::api::RegisterUser;
 use epione_envelope::sealing::SealingPublicKey;
 use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile};
 use serde::Serialize;
+
+use standing::Change;
 
 use crate::{
     context::{Context, HospitalRef, Output},
@@ -22,6 +27,14 @@ pub enum Command {
     Register(RegisterArgs),
     /// Signs that a further hospital may register oneself
     Consent(ConsentArgs),
+    /// Puts somebody's registration at a hospital out of force, until it is reinstated
+    Suspend(standing::StandingArgs),
+    /// Puts a suspended registration into force again
+    Reinstate(standing::StandingArgs),
+    /// Ends a registration for good; only the user's consent begins another one
+    End(standing::StandingArgs),
+    /// Replaces one's own keys, on the chain and at every hospital; may be repeated until all is done
+    RotateKeys(rotation::RotateArgs),
 }
 
 impl Command {
@@ -30,6 +43,14 @@ impl Command {
         match self {
             Self::Register(args) => show(&register(args, context).await?, json),
             Self::Consent(args) => show(&consent(args, context).await?, json),
+            Self::Suspend(args) => {
+                show(&standing::change(args, Change::Suspend, context).await?, json)
+            }
+            Self::Reinstate(args) => {
+                show(&standing::change(args, Change::Reinstate, context).await?, json)
+            }
+            Self::End(args) => show(&standing::change(args, Change::End, context).await?, json),
+            Self::RotateKeys(args) => show(&rotation::rotate(args, context).await?, json),
         }
     }
 }

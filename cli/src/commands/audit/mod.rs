@@ -1,0 +1,32 @@
+//! `epione audit`: who looked at a patient's records, and what became of emergencies.
+
+pub mod reviews;
+pub mod who_looked;
+
+use clap::Subcommand;
+
+use crate::{context::Context, failure::Failure, show};
+
+/// Entries of a list that are asked for at most.
+const MAX_LISTED: i64 = 1_024;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists who read a patient's records: emergencies first, then newest first
+    WhoLooked(who_looked::WhoLookedArgs),
+    /// Lists emergencies before the council of hospitals; fails if one was not judged in time
+    Reviews(reviews::ReviewsArgs),
+    /// Says, for a hospital, whether another hospital's emergency was justified
+    Judge(reviews::JudgeArgs),
+}
+
+impl Command {
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::WhoLooked(args) => show(&who_looked::who_looked(args, context).await?, json),
+            Self::Reviews(args) => show(&reviews::reviews(args, context).await?, json),
+            Self::Judge(args) => show(&reviews::judge(args, context).await?, json),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `epione audit reviews` and `judge`: emergencies before the council of hospitals.
+
+use std::{collections::BTreeSet, fmt};
+
+use clap::{ArgGroup, Args};
+use epione_client::chain::{Snapshot, calls::releases};
+use epione_primitives::{
+    BlockNumber, HospitalId, UserId,
+    hospital::{Hospital, HospitalStatus},
+    release::{EmergencyReason, Review, ReviewId, ReviewStatus},
+};
+use serde::Serialize;
+
+use super::MAX_LISTED;
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::{Failure, moment, word},
+    identity::KeySource,
+    progress,
+};
+
+#[derive(Debug, Args)]
+pub struct ReviewsArgs {
+    /// Only those that still await their verdict
+    #[arg(long)]
+    pub open: bool,
+    /// How many at most, newest first
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
+    pub limit: u32,
+}
+
+/// An emergency, and how far its review has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reviewed {
+    pub review: ReviewId,
+    pub requester: UserId,
+    pub patient: UserId,
+    /// Whose records were read.
+    pub hospital: HospitalId,
+    /// Number of the receipt among the patient's.
+    pub receipt: u32,
+    pub reason: EmergencyReason,
+    /// RFC 3339.
+    pub opened: String,
+    /// The last chain block in which it can be closed.
+    pub deadline: BlockNumber,
+    /// Chain blocks until then, if it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks_left: Option<BlockNumber>,
+    pub verdicts: Vec<Verdict>,
+    /// So many equal verdicts close it.
+    pub needed: usize,
+    pub status: ReviewStatus,
+}
+
+/// What a hospital thinks of an emergency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub hospital: HospitalId,
+    pub justified: bool,
+}
+
+/// The hospitals that take part, who judge each other's emergencies.
+pub struct Judges(BTreeSet<HospitalId>);
+
+impl Judges {
+    pub fn of(hospitals: &[(HospitalId, Hospital)]) -> Self {
+        let active =
+            hospitals.iter().filter(|(_, hospital)| hospital.status == HospitalStatus::Active);
+        Self(active.map(|(id, _)| *id).collect())
+    }
+
+    /// Equal verdicts that close a review of this hospital's emergency: more than half of the others',
+    /// or its own if it is alone.
+    fn needed(&self, hospital: HospitalId) -> usize {
+        let others = self.0.iter().filter(|id| **id != hospital).count();
+        others.max(1) / 2 + 1
+    }
+}
+
+impl Reviewed {
+    /// As it stands when the chain's newest final block is `head`.
+    pub fn new(id: ReviewId, review: Review, judges: &Judges, head: BlockNumber) -> Self {
+        let Review { requester, patient, hospital, receipt, reason, opened, deadline, .. } = review;
+        let open = review.status == ReviewStatus::Open;
+        let verdict = |(hospital, justified)| Verdict { hospital, justified };
+        Self {
+            review: id,
+            requester,
+            patient,
+            hospital,
+            receipt,
+            reason,
+            opened: moment(opened),
+            deadline,
+            blocks_left: open.then(|| deadline.saturating_sub(head)),
+            verdicts: review.verdicts.into_iter().map(verdict).collect(),
+            needed: judges.needed(hospital),
+            status: review.status,
+        }
+    }
+}
+
+impl fmt::Display for Reviewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "review {}: ", self.review)?;
+        match self.status {
+            ReviewStatus::Open => {
+                let left = self.blocks_left.unwrap_or_default();
+                write!(f, "OPEN until block {} ({left} to go)", self.deadline)?;
+            }
+            ReviewStatus::Closed { justified: true, at } => {
+                write!(f, "found justified at {}", moment(at))?;
+            }
+            ReviewStatus::Closed { justified: false, at } => {
+                write!(f, "found NOT JUSTIFIED at {}", moment(at))?;
+            }
+            ReviewStatus::Expired => {
+                write!(f, "EXPIRED at block {} without a verdict", self.deadline)?;
+            }
+        }
+        let verdicts = self.verdicts.iter().map(|verdict| {
+            let word = if verdict.justified { "justified" } else { "not justified" };
+            format!("hospital {} says {word}", verdict.hospital)
+        });
+        let verdicts: Vec<_> = verdicts.collect();
+        if self.status != ReviewStatus::Open {
+            return if verdicts.is_empty() {
+                Ok(())
+            } else {
+                write!(f, " ({})", verdicts.join(", "))
+            };
+        }
+        let said =
+            if verdicts.is_empty() { "nobody has judged".into() } else { verdicts.join(", ") };
+        write!(f, "; {said}; {} equal verdicts close it", self.needed)
+    }
+}
+
+/// Emergencies of all hospitals, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reviews {
+    pub reviews: Vec<Reviewed>,
+}
+
+impl Output for Reviews {
+    /// An emergency that nobody judged is not as it should be.
+    fn passed(&self) -> bool {
+        self.reviews.iter().all(|review| review.status != ReviewStatus::Expired)
+    }
+}
+
+impl fmt::Display for Reviews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reviews.is_empty() {
+            return write!(f, "no emergency is before the council");
+        }
+        let is_expired = |review: &&Reviewed| review.status == ReviewStatus::Expired;
+        let expired = self.reviews.iter().filter(is_expired).count();
+        if expired > 0 {
+            writeln!(
+                f,
+                "!! {expired} EMERGENCIES WERE NOT JUDGED IN TIME: the council failed to look"
+            )?;
+        }
+        for review in &self.reviews {
+            writeln!(
+                f,
+                "{}  hospital {}  {}  requester {}  patient {}  receipt {}\n    {review}",
+                review.opened,
+                review.hospital,
+                word(&review.reason),
+                review.requester,
+                review.patient,
+                review.receipt
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Lists emergencies and their reviews.
+pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, Failure> {
+    let head = context.chain().await?.finalized_head().await?;
+    let snapshot = context.chain().await?.at(head.hash);
+    let judges = Judges::of(&snapshot.hospitals().await?);
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let (mut reviews, mut before) = (Vec::new(), None);
+    while reviews.len() < limit {
+        let page = snapshot.reviews(before, args.limit).await?;
+        let Some((last, oldest)) = page.last() else { break };
+        before = Some(*last);
+        // Deadlines come in the order of the numbers: before this one, none is open.
+        let done = args.open && oldest.deadline < head.number;
+        let wanted = page
+            .into_iter()
+            .filter(|(_, review)| !args.open || review.status == ReviewStatus::Open)
+            .map(|(id, review)| Reviewed::new(id, review, &judges, head.number));
+        reviews.extend(wanted);
+        if done {
+            break;
+        }
+    }
+    reviews.truncate(limit);
+    Ok(Reviews { reviews })
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("verdict").required(true).args(["justified", "unjustified"])))]
+pub struct JudgeArgs {
+    /// Number of the review, as `epione audit reviews` shows it
+    #[arg(long, value_name = "N")]
+    pub review: u32,
+    /// The emergency was one
+    #[arg(long)]
+    pub justified: bool,
+    /// It was not
+    #[arg(long)]
+    pub unjustified: bool,
+    /// The judging hospital's governance keystore [default: the devnet's]
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: Option<KeySource>,
+    /// Number or name of the judging hospital [default: the signer's]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: Option<HospitalRef>,
+}
+
+/// A verdict that the chain has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// Who judged.
+    pub by: HospitalId,
+    pub justified: bool,
+    #[serde(flatten)]
+    pub reviewed: Reviewed,
+}
+
+impl Output for Judged {}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.justified { "justified" } else { "not justified" };
+        write!(
+            f,
+            "hospital {} finds the emergency at hospital {} {verdict}\n{}",
+            self.by, self.reviewed.hospital, self.reviewed
+        )
+    }
+}
+
+/// Gives a hospital's verdict.
+pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failure> {
+    let id = ReviewId(args.review);
+    let (by, governance) =
+        context.own_governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
+    let chain = context.chain().await?;
+    if find(&chain.finalized().await?, id).await?.is_none() {
+        return Err(Failure::new(
+            format!("there is no review {id}"),
+            "see which there are: epione audit reviews",
+        ));
+    }
+    let spinner = progress::waiting(context, "waiting until the verdict is final");
+    let included = chain.submit(&releases::judge(id, args.justified), &governance).await;
+    spinner.finish_and_clear();
+    let block = included?.block;
+    let snapshot = chain.at(block.hash);
+    let judges = Judges::of(&snapshot.hospitals().await?);
+    let review = find(&snapshot, id).await?.ok_or_else(|| {
+        Failure::new(format!("the node lost review {id}"), "name another node with --node URL")
+    })?;
+    let reviewed = Reviewed::new(id, review, &judges, block.number);
+    Ok(Judged { by, justified: args.justified, reviewed })
+}
+
+async fn find(snapshot: &Snapshot, id: ReviewId) -> Result<Option<Review>, Failure> {
+    let before = Some(ReviewId(id.0.saturating_add(1)));
+    let found = snapshot.reviews(before, 1).await?.into_iter().next();
+    Ok(found.filter(|(found, _)| *found == id).map(|(_, review)| review))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judges(active: u16) -> Judges {
+        Judges((0..active).map(HospitalId).collect())
+    }
+
+    fn review(status: ReviewStatus) -> Reviewed {
+        let review = Review {
+            requester: UserId([1; 32]),
+            patient: UserId([2; 32]),
+            hospital: HospitalId(0),
+            receipt: 3,
+            reason: EmergencyReason::LifeThreatening,
+            opened: 0,
+            deadline: 100,
+            verdicts: vec![(HospitalId(1), true)].try_into().unwrap(),
+            status,
+        };
+        Reviewed::new(ReviewId(7), review, &judges(4), 90)
+    }
+
+    #[test]
+    fn more_than_half_of_the_other_hospitals_close_a_review() {
+        for (active, needed) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 4)] {
+            assert_eq!(judges(active).needed(HospitalId(0)), needed, "{active} hospitals");
+        }
+        // One that left does not judge, and all others do.
+        assert_eq!(judges(4).needed(HospitalId(9)), 3);
+    }
+
+    #[test]
+    fn an_expired_review_is_loud_and_fails() {
+        let reviews = Reviews { reviews: vec![review(ReviewStatus::Expired)] };
+        assert!(!reviews.passed());
+        let text = reviews.to_string();
+        assert!(text.starts_with("!! 1 EMERGENCIES WERE NOT JUDGED IN TIME"), "{text}");
+        let open = review(ReviewStatus::Open);
+        assert_eq!(open.blocks_left, Some(10));
+        assert!(open.to_string().contains("hospital 1 says justified"), "{open}");
+        assert!(Reviews { reviews: vec![open] }.passed());
+    }
+}

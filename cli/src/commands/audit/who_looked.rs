@@ -1,0 +1,403 @@
+//! `epione audit who-looked`: the receipts of a patient, as the chain keeps them.
+
+use std::{collections::BTreeMap, fmt};
+
+use clap::{ArgGroup, Args};
+use epione_client::chain::{ChainError, Snapshot};
+use epione_primitives::{
+    BlockNumber, Hash, HospitalId, UserId,
+    access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
+    profile::Role,
+    release::{EmergencyReason, Receipt, RefusedAccess, ReleasedRecord},
+};
+use serde::Serialize;
+
+use super::{
+    MAX_LISTED,
+    reviews::{Judges, Reviewed},
+};
+use crate::{
+    context::{Context, Output},
+    failure::{Failure, legible, moment, reasons, word},
+    identity::KeySource,
+    table,
+};
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whose").required(true).args(["patient", "signer"])))]
+pub struct WhoLookedArgs {
+    #[arg(long, value_name = "USER")]
+    pub patient: Option<UserId>,
+    /// Instead of --patient: the patient's own key file; only its public half is read
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: Option<KeySource>,
+    /// How many at most, newest first; emergencies and refusals count by themselves
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
+    pub limit: u32,
+    /// Also list who was refused, and what they lacked
+    #[arg(long)]
+    pub refused: bool,
+}
+
+/// Everybody who looked, as far as receipts tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Looks {
+    pub patient: UserId,
+    /// Emergencies first; newest first among them, and among the rest.
+    pub looks: Vec<Look>,
+    /// Absent unless asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Vec<RefusedLook>>,
+}
+
+/// A look at records, and by what right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Look {
+    /// Number of the receipt among the patient's.
+    pub receipt: u32,
+    #[serde(flatten)]
+    pub occasion: Occasion,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<EmergencyReason>,
+    /// Each policy that allowed it, once.
+    pub policies: Vec<String>,
+    /// Of the hospital's policy set; 0 is the default set.
+    pub version: u32,
+    pub records: Vec<ReleasedRecord>,
+    /// Hash of the access grant that was handed out.
+    pub grant: Hash,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Reviewed>,
+}
+
+/// A look that was not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedLook {
+    /// Number of the refusal among the patient's.
+    pub refusal: u32,
+    #[serde(flatten)]
+    pub occasion: Occasion,
+    /// Whether it was called an emergency.
+    pub emergency: bool,
+    /// What was lacking, decided again for that moment.
+    pub denials: Vec<Denial>,
+}
+
+/// Who asked, where, when and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Occasion {
+    pub requester: UserId,
+    pub role: Option<Role>,
+    pub hospital: HospitalId,
+    pub hospital_name: String,
+    /// RFC 3339.
+    pub at: String,
+    /// Of the chain, in which it was decided.
+    pub block: BlockNumber,
+    pub purpose: Purpose,
+}
+
+impl Output for Looks {}
+
+/// Lists a patient's receipts.
+pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks, Failure> {
+    let patient = match (&args.patient, &args.signer) {
+        (Some(patient), _) => *patient,
+        (None, Some(keys)) => context.user_with(&keys.public()?.account).await?,
+        (None, None) => return Err(Failure::usage("it is not said whose records", "pass --as")),
+    };
+    let head = context.chain().await?.finalized_head().await?;
+    let snapshot = context.chain().await?.at(head.hash);
+    if snapshot.profile(patient).await?.is_none() {
+        return Err(Failure::new(
+            format!("the chain knows no user {patient}"),
+            "check the patient's id: epione user register printed it",
+        ));
+    }
+    let mut book = Book::open(snapshot, patient).await?;
+    let receipts = book.receipts(args.limit).await?;
+    let mut looks = book.emergencies(args.limit, &receipts, head.number).await?;
+    for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
+        looks.push(book.look(number, receipt, None).await?);
+    }
+    let refused = if args.refused { Some(book.refusals(args.limit).await?) } else { None };
+    Ok(Looks { patient, looks, refused })
+}
+
+/// A patient's receipts at one block, and the names of those that appear in them.
+struct Book {
+    snapshot: Snapshot,
+    patient: UserId,
+    hospitals: BTreeMap<HospitalId, String>,
+    /// How many hospitals judge the emergencies of each.
+    judges: Judges,
+    roles: BTreeMap<UserId, Option<Role>>,
+}
+
+impl Book {
+    async fn open(snapshot: Snapshot, patient: UserId) -> Result<Self, Failure> {
+        let known = snapshot.hospitals().await?;
+        let hospitals = known.iter().map(|(id, hospital)| (*id, legible(&hospital.name))).collect();
+        let judges = Judges::of(&known);
+        Ok(Self { snapshot, patient, hospitals, judges, roles: BTreeMap::new() })
+    }
+
+    /// The newest receipts.
+    async fn receipts(&self, limit: u32) -> Result<Vec<(u32, Receipt)>, ChainError> {
+        pages(limit, async |before, limit| {
+            self.snapshot.receipts(self.patient, before, limit).await
+        })
+        .await
+    }
+
+    /// The newest emergencies, each with its receipt, which may be older than those at hand.
+    async fn emergencies(
+        &mut self,
+        limit: u32,
+        receipts: &[(u32, Receipt)],
+        head: BlockNumber,
+    ) -> Result<Vec<Look>, Failure> {
+        let emergencies = pages(limit, async |before, limit| {
+            let page = self.snapshot.emergencies(self.patient, before, limit).await?;
+            Ok(page.into_iter().map(|(number, id, review)| (number, (id, review))).collect())
+        })
+        .await?;
+        let mut looks = Vec::with_capacity(emergencies.len());
+        for (_, (id, review)) in emergencies {
+            let number = review.receipt;
+            let at_hand = receipts.iter().find(|(known, _)| *known == number).cloned();
+            let found = match at_hand {
+                Some(found) => Some(found),
+                None => {
+                    let before = Some(number.saturating_add(1));
+                    self.snapshot.receipts(self.patient, before, 1).await?.into_iter().next()
+                }
+            };
+            let (number, receipt) = found.ok_or_else(|| {
+                Failure::new(
+                    format!("the node has emergency {id}, but not its receipt {number}"),
+                    "name another node with --node URL",
+                )
+            })?;
+            let reviewed = Reviewed::new(id, review, &self.judges, head);
+            looks.push(self.look(number, receipt, Some(reviewed)).await?);
+        }
+        Ok(looks)
+    }
+
+    async fn look(
+        &mut self,
+        number: u32,
+        receipt: Receipt,
+        review: Option<Reviewed>,
+    ) -> Result<Look, ChainError> {
+        let Receipt { release, hospital, version, policies, block, at, .. } = receipt;
+        let mut named: Vec<String> = Vec::new();
+        for policy in policies {
+            let name = legible(&policy);
+            if !named.contains(&name) {
+                named.push(name);
+            }
+        }
+        let occasion = Occasion {
+            requester: release.requester,
+            role: self.role(release.requester).await?,
+            hospital,
+            hospital_name: self.name(hospital),
+            at: moment(at),
+            block,
+            purpose: release.purpose,
+        };
+        Ok(Look {
+            receipt: number,
+            occasion,
+            emergency: release.emergency,
+            policies: named,
+            version,
+            records: release.records.into_inner(),
+            grant: release.grant,
+            review,
+        })
+    }
+
+    async fn refusals(&mut self, limit: u32) -> Result<Vec<RefusedLook>, ChainError> {
+        let refusals = pages(limit, async |before, limit| {
+            self.snapshot.refusals(self.patient, before, limit).await
+        })
+        .await?;
+        let mut looks = Vec::with_capacity(refusals.len());
+        for (number, refused) in refusals {
+            let denials = self.why(&refused).await?;
+            let RefusedAccess { requester, hospital, purpose, emergency, block, at, .. } = refused;
+            let occasion = Occasion {
+                requester,
+                role: self.role(requester).await?,
+                hospital,
+                hospital_name: self.name(hospital),
+                at: moment(at),
+                block,
+                purpose,
+            };
+            looks.push(RefusedLook { refusal: number, occasion, emergency, denials });
+        }
+        Ok(looks)
+    }
+
+    /// What a refused requester lacked at that moment. Relationships, registrations and policies are
+    /// kept with their times, so that it can be decided once more.
+    async fn why(&self, refused: &RefusedAccess) -> Result<Vec<Denial>, ChainError> {
+        let actions: &[Action] = if refused.emergency {
+            &[Action::BreakGlass]
+        } else {
+            &[Action::ReadText, Action::ReadMedia]
+        };
+        let mut denials = Vec::new();
+        for action in actions {
+            for class in [SectionClass::Private, SectionClass::Shared] {
+                let request = AccessRequest {
+                    requester: refused.requester,
+                    action: *action,
+                    patient: refused.patient,
+                    hospital: refused.hospital,
+                    class,
+                    purpose: refused.purpose,
+                    cosigned: false,
+                };
+                let decision = self.snapshot.decide(&request, Some(refused.at)).await?;
+                if let Decision::Deny(denial) = decision
+                    && !denials.contains(&denial)
+                {
+                    denials.push(denial);
+                }
+            }
+        }
+        Ok(denials)
+    }
+
+    fn name(&self, hospital: HospitalId) -> String {
+        self.hospitals.get(&hospital).cloned().unwrap_or_default()
+    }
+
+    async fn role(&mut self, user: UserId) -> Result<Option<Role>, ChainError> {
+        if let Some(role) = self.roles.get(&user) {
+            return Ok(*role);
+        }
+        let role = self.snapshot.profile(user).await?.map(|profile| profile.role);
+        self.roles.insert(user, role);
+        Ok(role)
+    }
+}
+
+/// The newest entries of one of the chain's lists, which come in pages.
+async fn pages<T>(
+    limit: u32,
+    page: impl AsyncFn(Option<u32>, u32) -> Result<Vec<(u32, T)>, ChainError>,
+) -> Result<Vec<(u32, T)>, ChainError> {
+    let mut all: Vec<(u32, T)> = Vec::new();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(limit));
+        if left == 0 {
+            return Ok(all);
+        }
+        let next = page(all.last().map(|(number, _)| *number), left).await?;
+        if next.is_empty() {
+            return Ok(all);
+        }
+        all.extend(next);
+    }
+}
+
+impl fmt::Display for Looks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.looks.is_empty() {
+            writeln!(f, "nobody has read records of {}", self.patient)?;
+        } else {
+            let header = ["WHEN", "WHO", "WHERE", "WHY", "BY POLICY", "BLOCK", "RECEIPT"];
+            let rows: Vec<_> = std::iter::once(header.map(String::from))
+                .chain(self.looks.iter().map(Look::row))
+                .collect();
+            let lines = table::lines(&rows);
+            let mut lines = lines.iter();
+            writeln!(f, "{}", lines.next().map_or("", String::as_str))?;
+            for (line, look) in lines.zip(&self.looks) {
+                writeln!(f, "{line}\n    {}", look.detail())?;
+                if let Some(review) = &look.review {
+                    writeln!(f, "    {review}")?;
+                }
+            }
+        }
+        self.refused.as_ref().map_or(Ok(()), |refused| fmt_refused(refused, f))
+    }
+}
+
+fn fmt_refused(refused: &[RefusedLook], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if refused.is_empty() {
+        return write!(f, "nobody was refused");
+    }
+    writeln!(f, "refused:")?;
+    let rows: Vec<_> = refused.iter().map(RefusedLook::row).collect();
+    for (line, refused) in table::lines(&rows).iter().zip(refused) {
+        writeln!(f, "{line}\n    by {}", refused.occasion.requester)?;
+        for reason in refused.denials.iter().flat_map(reasons) {
+            writeln!(f, "    {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+impl Look {
+    fn row(&self) -> [String; 7] {
+        let why = match &self.emergency {
+            Some(reason) => format!("EMERGENCY: {}", word(reason)),
+            None => word(&self.occasion.purpose),
+        };
+        let policies = self.policies.join(", ");
+        [
+            self.occasion.at.clone(),
+            self.occasion.who(),
+            self.occasion.hospital_name.clone(),
+            why,
+            format!("{policies} (version {})", self.version),
+            self.occasion.block.to_string(),
+            self.receipt.to_string(),
+        ]
+    }
+
+    /// Who exactly, and what of.
+    fn detail(&self) -> String {
+        let records = self.records.iter().map(|record| {
+            let sections: Vec<_> =
+                record.sections.iter().map(|section| section.to_string()).collect();
+            format!("{} sections {}", record.pointer, sections.join(","))
+        });
+        let records: Vec<_> = records.collect();
+        format!("{} read {}", self.occasion.requester, records.join("; "))
+    }
+}
+
+impl RefusedLook {
+    fn row(&self) -> [String; 6] {
+        let why = if self.emergency { "EMERGENCY".into() } else { word(&self.occasion.purpose) };
+        [
+            self.occasion.at.clone(),
+            self.occasion.who(),
+            self.occasion.hospital_name.clone(),
+            why,
+            format!("block {}", self.occasion.block),
+            format!("refusal {}", self.refusal),
+        ]
+    }
+}
+
+impl Occasion {
+    /// Role, and as much of the id as tells people apart.
+    fn who(&self) -> String {
+        let id = self.requester.to_string();
+        let role = self.role.map_or_else(|| "user".into(), |role| word(&role));
+        format!("{role} {}…", id.get(..10).unwrap_or(&id))
+    }
+}

@@ -1,0 +1,85 @@
+//! `epione records`: a patient's records on their way out.
+
+mod files;
+mod retrieve;
+
+pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
+pub use retrieve::{Emergency, GetArgs, Purpose, Receipt, Retrieved, get};
+
+use std::fmt;
+
+use clap::{Args, Subcommand};
+use epione_client::reader::{self, RecordSummary};
+use epione_primitives::UserId;
+use serde::Serialize;
+
+use crate::{
+    context::{Context, Output},
+    failure::Failure,
+    show,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists a patient's records by the chain alone: newest first, nothing is decrypted
+    List(ListArgs),
+    /// Reads records into files: granted by their hospitals or opened with the patient's own key,
+    /// verified, decrypted
+    Get(GetArgs),
+}
+
+impl Command {
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::List(args) => show(&list(args, context).await?, json),
+            Self::Get(args) => show(&get(args, context).await?, json),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[arg(long, value_name = "USER")]
+    pub patient: UserId,
+    /// How many at most
+    #[arg(long, default_value_t = 32)]
+    pub limit: u32,
+}
+
+/// A patient's records, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    pub patient: UserId,
+    pub records: Vec<RecordSummary>,
+}
+
+impl Output for Listing {}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.records.is_empty() {
+            return write!(f, "the chain holds no record of {}", self.patient);
+        }
+        for record in &self.records {
+            let kinds: Vec<_> =
+                record.sections.iter().map(|section| section.kind.to_string()).collect();
+            writeln!(
+                f,
+                "{:<8} hospital {}  author {}  before it {}  {}",
+                record.pointer.to_string(),
+                record.hospital,
+                record.author,
+                record.previous.map_or("none".into(), |pointer| pointer.to_string()),
+                kinds.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Walks a patient's records from the latest on.
+pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure> {
+    let records = reader::list(context.chain().await?, args.patient, None, args.limit).await?;
+    Ok(Listing { patient: args.patient, records })
+}

@@ -1,0 +1,222 @@
+//! `epione user rotate-keys`: other keys for the same user.
+//!
+//! The chain learns the new account and the new sealing key's hash; then every hospital seals the
+//! user's profile anew. Any step may be the last of a run: the next run looks at the chain first.
+
+use std::fmt;
+
+use clap::Args;
+use codec::Encode;
+use epione_client::chain::{Chain, calls::profiles};
+use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing::SealingSuite};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, UserId,
+    profile::{Possession, Profile, Registration, RegistrationStatus},
+};
+use serde::Serialize;
+
+use crate::{
+    commands::keys,
+    context::{Context, Output},
+    failure::Failure,
+    identity::{self, KeySource},
+    progress,
+};
+
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The key file in use
+    #[arg(long = "as", value_name = "OLD")]
+    pub signer: KeySource,
+    /// The key file to be used from now on; made here if it does not exist
+    #[arg(long = "to", value_name = "NEW")]
+    pub next: KeySource,
+}
+
+/// How far a rotation has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rotated {
+    pub user: UserId,
+    pub account: AccountId,
+    pub sealing_key_hash: Hash,
+    /// Whether this run did it on the chain; otherwise an earlier one had.
+    pub rotated_now: bool,
+    pub hospitals: Vec<Renewal>,
+}
+
+/// What a hospital answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    pub hospital: HospitalId,
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The hospital has sealed the profile anew.
+    Renewed,
+    /// It had done so before.
+    RenewedBefore,
+    /// The registration has ended: its profile stays sealed to the earlier key.
+    Ended,
+    /// It has not: repeat the command.
+    Failed,
+}
+
+impl Output for Rotated {
+    fn passed(&self) -> bool {
+        self.hospitals.iter().all(|renewal| renewal.outcome != Outcome::Failed)
+    }
+}
+
+impl fmt::Display for Rotated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let done = if self.rotated_now { "has new keys" } else { "had its new keys already" };
+        writeln!(f, "user {} {done}: account {}", self.user, self.account)?;
+        for renewal in &self.hospitals {
+            write!(f, "hospital {}: ", renewal.hospital)?;
+            match renewal.outcome {
+                Outcome::Renewed => writeln!(f, "profile sealed to the new key")?,
+                Outcome::RenewedBefore => writeln!(f, "profile was sealed to the new key already")?,
+                Outcome::Ended => {
+                    writeln!(f, "registration ended; keep the old key file to read from there")?;
+                }
+                Outcome::Failed => {
+                    let why = renewal.error.as_deref().unwrap_or("no answer");
+                    writeln!(f, "NOT YET sealed to the new key: {why}")?;
+                }
+            }
+        }
+        if self.passed() {
+            write!(f, "from now on, use the new key file")
+        } else {
+            write!(f, "keep both key files, and repeat the command when those hospitals answer")
+        }
+    }
+}
+
+/// Replaces a user's keys wherever they are not replaced yet.
+pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Failure> {
+    let old = context.keys(&args.signer)?;
+    let new = next_keys(args, &old, context)?;
+    let chain = context.chain().await?;
+    let (user, profile) = subject(chain, &old, &new).await?;
+    let spinner = progress::waiting(context, "rotating the keys on the chain");
+    let rotated_now = rotate_on_chain(chain, user, &profile, &old, &new).await;
+    spinner.finish_and_clear();
+    let rotated_now = rotated_now?;
+
+    let mut hospitals = Vec::new();
+    for (hospital, registration) in chain.finalized().await?.registrations(user).await? {
+        if registration.status == RegistrationStatus::Ended {
+            hospitals.push(Renewal { hospital, outcome: Outcome::Ended, error: None });
+            continue;
+        }
+        let spinner = progress::waiting(context, format!("asking hospital {hospital}"));
+        let renewed = renew(context, hospital, &registration, &new).await;
+        spinner.finish_and_clear();
+        hospitals.push(match renewed {
+            Ok(outcome) => Renewal { hospital, outcome, error: None },
+            Err(failure) => {
+                Renewal { hospital, outcome: Outcome::Failed, error: Some(failure.error) }
+            }
+        });
+    }
+    let public = new.public();
+    let sealing_key_hash = public.sealing.hash();
+    Ok(Rotated { user, account: public.account, sealing_key_hash, rotated_now, hospitals })
+}
+
+/// Opens the new keys, or makes their file.
+fn next_keys(args: &RotateArgs, old: &ActorKeys, context: &Context) -> Result<ActorKeys, Failure> {
+    if let KeySource::File(path) = &args.next
+        && !path.exists()
+    {
+        let new = ActorKeys::generate(old.account.scheme(), SealingSuite::XWing);
+        keys::save(&new, path, context)?;
+        return Ok(new);
+    }
+    context.keys(&args.next)
+}
+
+/// Whose keys they are, before or after the rotation.
+async fn subject(
+    chain: &Chain,
+    old: &ActorKeys,
+    new: &ActorKeys,
+) -> Result<(UserId, Profile), Failure> {
+    let snapshot = chain.finalized().await?;
+    let before = snapshot.user_of(&old.public().account).await?;
+    let after = snapshot.user_of(&new.public().account).await?;
+    let user = match (before, after) {
+        (Some(user), None) | (None, Some(user)) => user,
+        (Some(before), Some(after)) if before == after => before,
+        (Some(_), Some(other)) => {
+            return Err(Failure::usage(
+                format!("the account of --to belongs to user {other}"),
+                "name a key file that nobody uses yet, or one that does not exist",
+            ));
+        }
+        (None, None) => {
+            return Err(Failure::new(
+                "the chain knows neither account as a user's",
+                "name the key file in use with --as; it may have been rotated before",
+            ));
+        }
+    };
+    let profile = snapshot.profile(user).await?.ok_or_else(|| {
+        Failure::new(
+            format!("the node knows an account of user {user}, but no profile"),
+            "name another node with --node URL",
+        )
+    })?;
+    Ok((user, profile))
+}
+
+/// Rotates what is not rotated yet; tells whether anything was.
+async fn rotate_on_chain(
+    chain: &Chain,
+    user: UserId,
+    profile: &Profile,
+    old: &ActorKeys,
+    new: &ActorKeys,
+) -> Result<bool, Failure> {
+    let next = new.public();
+    let account = identity::account(new);
+    let possession = account.sign(&Possession::new(chain.genesis_hash(), user).encode());
+    let is_account_new = profile.account != next.account;
+    let account_change = is_account_new.then_some((&next.account, &possession));
+    let hash = next.sealing.hash();
+    let sealing_change = (profile.sealing_key_hash != hash).then_some(hash);
+    if account_change.is_none() && sealing_change.is_none() {
+        return Ok(false);
+    }
+    let signer = if is_account_new { identity::account(old) } else { account };
+    chain.submit(&profiles::rotate_keys(account_change, sealing_change), &signer).await?;
+    Ok(true)
+}
+
+/// Has a hospital seal the profile to the new key, unless it has.
+async fn renew(
+    context: &Context,
+    hospital: HospitalId,
+    registration: &Registration,
+    new: &ActorKeys,
+) -> Result<Outcome, Failure> {
+    let public = new.public();
+    if let Some(bytes) = context.chain().await?.body(registration.body_hash).await?
+        && let Ok(body) = ProfileBody::decode_exactly(&bytes)
+        && *body.account() == public.account
+        && body.sealing_key(&public.sealing.hash()).is_ok()
+    {
+        return Ok(Outcome::RenewedBefore);
+    }
+    let worker = context.worker(hospital, identity::account(new)).await?;
+    worker.renew_key(&public.sealing).await?;
+    Ok(Outcome::Renewed)
+}

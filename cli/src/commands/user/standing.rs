@@ -1,0 +1,71 @@
+//! `epione user suspend`, `reinstate` and `end`: whether a registration is in force.
+
+use std::fmt;
+
+use clap::Args;
+use epione_primitives::{HospitalId, UserId, profile::RegistrationStatus};
+use serde::Serialize;
+
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::{Failure, word},
+    identity::KeySource,
+    progress,
+};
+
+#[derive(Debug, Args)]
+pub struct StandingArgs {
+    #[arg(long, value_name = "USER")]
+    pub user: UserId,
+    /// The hospital's governance keystore [default: the devnet's]
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: Option<KeySource>,
+    /// Number or name of the hospital [default: the signer's]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: Option<HospitalRef>,
+}
+
+/// What becomes of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Suspend,
+    Reinstate,
+    End,
+}
+
+/// A registration as it is from now on. What was read before stays read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub user: UserId,
+    pub hospital: HospitalId,
+    pub status: RegistrationStatus,
+}
+
+impl Output for Standing {}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, hospital, status } = self;
+        write!(f, "the registration of {user} at hospital {hospital} is {}", word(status))
+    }
+}
+
+/// Changes a registration through the hospital's worker; returns when that is final.
+pub async fn change(
+    args: &StandingArgs,
+    change: Change,
+    context: &Context,
+) -> Result<Standing, Failure> {
+    let (hospital, governance) =
+        context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
+    let worker = context.worker(hospital, governance).await?;
+    let spinner = progress::waiting(context, "waiting until it is final");
+    let (changed, status) = match change {
+        Change::Suspend => (worker.suspend(args.user).await, RegistrationStatus::Suspended),
+        Change::Reinstate => (worker.reinstate(args.user).await, RegistrationStatus::Active),
+        Change::End => (worker.end_registration(args.user).await, RegistrationStatus::Ended),
+    };
+    spinner.finish_and_clear();
+    changed?;
+    Ok(Standing { user: args.user, hospital, status })
+}

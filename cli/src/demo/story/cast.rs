@@ -1,0 +1,118 @@
+//! Those who appear.
+
+use std::time::Duration;
+
+use epione_primitives::{HospitalId, UserId};
+
+use super::{A, B, Story, letter};
+use crate::{
+    commands::{
+        keys,
+        relation::{self, Kind},
+        user::{self, Role},
+    },
+    context::{Context, HospitalRef},
+    demo::Args,
+    failure::Failure,
+    identity::KeySource,
+};
+
+/// Somebody with a key file of their own.
+pub(super) struct Person {
+    pub id: UserId,
+    pub keys: KeySource,
+    /// Name of the key file, and of the person in the story.
+    pub label: &'static str,
+}
+
+pub(super) struct Cast {
+    pub patient: Person,
+    pub doctor: Person,
+    pub nurse: Person,
+    /// Another doctor of A.
+    pub stranger: Person,
+    /// A doctor of B.
+    pub specialist: Person,
+}
+
+impl Cast {
+    /// What the story calls a user.
+    pub fn label(&self, user: UserId) -> &'static str {
+        let Self { patient, doctor, nurse, stranger, specialist } = self;
+        let all = [patient, doctor, nurse, stranger, specialist];
+        all.into_iter().find(|person| person.id == user).map_or("somebody else", |it| it.label)
+    }
+}
+
+impl Story {
+    pub(super) async fn register(
+        &mut self,
+        args: &Args,
+        context: &Context,
+    ) -> Result<Cast, Failure> {
+        self.chapter("A registers a patient, two doctors and a nurse; B registers a specialist");
+        let person = async |hospital, role, label, name| {
+            let keys = key_file(args, context, label)?;
+            let id = register(context, hospital, role, name, &keys).await?;
+            Ok::<_, Failure>(Person { id, keys, label })
+        };
+        let (patient, doctor, nurse, stranger, specialist) = tokio::try_join!(
+            person(A, Role::Patient, "patient", "Synthetic Patient One"),
+            person(A, Role::Doctor, "doctor", "Synthetic Doctor One"),
+            person(A, Role::Nurse, "nurse", "Synthetic Nurse One"),
+            person(A, Role::Doctor, "second-doctor", "Synthetic Doctor Two"),
+            person(B, Role::Doctor, "specialist", "Synthetic Doctor Three"),
+        )?;
+        let cast = Cast { patient, doctor, nurse, stranger, specialist };
+        let Cast { patient, doctor, nurse, stranger, specialist } = &cast;
+        for person in [patient, doctor, nurse, stranger] {
+            self.line(format!("{}: {:<13} is user {}", letter(A), person.label, person.id));
+        }
+        self.line(format!("{}: {:<13} is user {}", letter(B), specialist.label, specialist.id));
+        let relation = relation::UnrelateArgs {
+            patient: patient.id,
+            professional: doctor.id,
+            kind: Kind::FamilyDoctor,
+            hospital: Some(HospitalRef::Id(A)),
+            signer: None,
+            as_user: None,
+        };
+        let thirty_days = Some(Duration::from_secs(30 * 86_400));
+        relation::relate(&relation::RelateArgs { relation, expires: thirty_days }, context).await?;
+        self.line(
+            "the doctor is the patient's family doctor, for 30 days; the others are nobody's",
+        );
+        Ok(cast)
+    }
+}
+
+fn key_file(args: &Args, context: &Context, label: &str) -> Result<KeySource, Failure> {
+    let out = args.dir.join("keys").join(format!("{label}.json"));
+    let new = keys::NewArgs { out: out.clone(), scheme: keys::Curve::Sr25519, development: None };
+    keys::new(&new, context)?;
+    let source = KeySource::File(out);
+    // Opening takes scrypt its time, which is not that of what follows.
+    context.keys(&source)?;
+    Ok(source)
+}
+
+async fn register(
+    context: &Context,
+    hospital: HospitalId,
+    role: Role,
+    name: &str,
+    keys: &KeySource,
+) -> Result<UserId, Failure> {
+    let register = user::RegisterArgs {
+        signer: None,
+        hospital: Some(HospitalRef::Id(hospital)),
+        role,
+        name: name.into(),
+        keys: Some(keys.clone()),
+        account: None,
+        sealing_key: None,
+        user: None,
+        consent: None,
+    };
+    Ok(user::register(&register, context).await?.user)
+}

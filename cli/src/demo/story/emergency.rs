@@ -1,0 +1,181 @@
+//! The glass is broken: somebody reads without a relationship, and everybody hears of it.
+
+use std::fs;
+
+use epione_primitives::release::{EmergencyReason, ReviewStatus};
+
+use super::{A, B, C, LIMIT, Scene, Story, broken, check, letter, reading};
+use crate::{
+    commands::{
+        audit::{
+            reviews::{self, JudgeArgs, ReviewsArgs},
+            who_looked::{WhoLookedArgs, who_looked},
+        },
+        policy, records,
+    },
+    context::HospitalRef,
+    demo::{
+        input::Original,
+        report::{Emergency, Receipt, Refusal},
+    },
+    failure::{Failure, reasons, word},
+    samples,
+};
+
+impl Story {
+    pub(super) async fn emergency(
+        &mut self,
+        scene: Scene<'_>,
+        originals: &[Original],
+    ) -> Result<(), Failure> {
+        self.chapter(
+            "An emergency: A's policies let a stranger break the glass, and all hear of it",
+        );
+        self.allow_breaking_glass(scene).await?;
+        let Scene { context, cast, .. } = scene;
+        let request = records::GetArgs {
+            emergency: Some(records::Emergency::UnableToConsent),
+            ..reading::request(scene, &cast.stranger, "emergency")
+        };
+        let retrieved = records::get(&request, context).await?;
+        let files = reading::compare("second-doctor, in an emergency", &retrieved, originals)?;
+        for receipt in &retrieved.receipts {
+            self.line(receipt.to_string());
+        }
+        self.report.retrieved_files.extend(files);
+
+        let looks = WhoLookedArgs {
+            patient: None,
+            signer: Some(cast.patient.keys.clone()),
+            limit: LIMIT,
+            refused: false,
+        };
+        let looks = who_looked(&looks, context).await?;
+        let first = looks.looks.first().ok_or_else(|| broken("the patient sees who looked"))?;
+        check(first.occasion.requester == cast.stranger.id, "the stranger comes first")?;
+        check(first.emergency == Some(EmergencyReason::UnableToConsent), "with the reason given")?;
+        let review =
+            first.review.as_ref().ok_or_else(|| broken("an emergency is reviewed"))?.review;
+        self.line("the patient's own list begins with:");
+        for line in looks.to_string().lines().take(4) {
+            self.line(format!("  {line}"));
+        }
+        self.judge(scene, review.0).await
+    }
+
+    /// A's governance puts the sample set into force, in which breaking the glass is allowed.
+    async fn allow_breaking_glass(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        let folder = scene.args.dir.join("input");
+        let file = folder.join("hospital.toml");
+        fs::write(&file, samples::HOSPITAL_POLICIES)
+            .map_err(|error| Failure::file(&file, &error))?;
+        let set = policy::SetArgs { file, signer: None, hospital: Some(HospitalRef::Id(A)) };
+        let changed = policy::set(&set, scene.context).await?;
+        check(!changed.same, "A has other policies now")?;
+        self.line("A's governance: epione policy set samples/policies/hospital.toml");
+        self.line(format!(
+            "A decides by version {} of its policies, in which breaking the glass is allowed",
+            changed.version
+        ));
+        Ok(())
+    }
+
+    /// B and C look at it, which is more than half of the other three.
+    async fn judge(&mut self, scene: Scene<'_>, review: u32) -> Result<(), Failure> {
+        let verdict = |hospital| JudgeArgs {
+            review,
+            justified: true,
+            unjustified: false,
+            signer: None,
+            hospital: Some(HospitalRef::Id(hospital)),
+        };
+        let (b, c) = (verdict(B), verdict(C));
+        let judged =
+            tokio::try_join!(reviews::judge(&b, scene.context), reviews::judge(&c, scene.context))?;
+        for judged in [judged.0, judged.1] {
+            self.line(format!("{} finds it justified", letter(judged.by)));
+        }
+        let all =
+            reviews::reviews(&ReviewsArgs { open: false, limit: LIMIT }, scene.context).await?;
+        let closed = all.reviews.iter().find(|found| found.review.0 == review);
+        let closed = closed.ok_or_else(|| broken("the review is listed"))?;
+        check(
+            matches!(closed.status, ReviewStatus::Closed { justified: true, .. }),
+            "the other hospitals closed the review",
+        )?;
+        self.line(closed.to_string());
+        self.report.emergencies.push(Emergency {
+            review: closed.review.0,
+            receipt: closed.receipt,
+            who: scene.cast.label(closed.requester).into(),
+            reason: word(&closed.reason),
+            judged_by: closed.verdicts.iter().map(|verdict| verdict.hospital).collect(),
+            justified: true,
+        });
+        Ok(())
+    }
+
+    /// Every look and every refusal has left its trace.
+    pub(super) async fn look_back(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        self.chapter("What the chain keeps of all this, for the patient to read");
+        let Scene { context, cast, .. } = scene;
+        let list = WhoLookedArgs {
+            patient: Some(cast.patient.id),
+            signer: None,
+            limit: LIMIT,
+            refused: true,
+        };
+        let list = who_looked(&list, context).await?;
+        for look in &list.looks {
+            self.report.receipts.push(Receipt {
+                number: look.receipt,
+                who: cast.label(look.occasion.requester).into(),
+                hospital: look.occasion.hospital,
+                purpose: word(&look.occasion.purpose),
+                policies: look.policies.clone(),
+                version: look.version,
+                block: look.occasion.block,
+            });
+        }
+        for refused in list.refused.iter().flatten() {
+            let lacked: Vec<_> = refused.denials.iter().flat_map(reasons).collect();
+            self.report.refusals.push(Refusal {
+                number: refused.refusal,
+                who: cast.label(refused.occasion.requester).into(),
+                hospital: refused.occasion.hospital,
+                block: refused.occasion.block,
+                reason: lacked.join("; "),
+            });
+        }
+        for receipt in &self.report.receipts {
+            self.line(format!(
+                "receipt {:>2}, block {:>3}: {:<13} {:<15} by {:?} (version {})",
+                receipt.number,
+                receipt.block,
+                receipt.who,
+                receipt.purpose,
+                receipt.policies.join(", "),
+                receipt.version
+            ));
+        }
+        for refusal in &self.report.refusals {
+            self.line(format!(
+                "refusal {:>2}, block {:>3}: {} at {}",
+                refusal.number,
+                refusal.block,
+                refusal.who,
+                letter(refusal.hospital)
+            ));
+        }
+        let refused = |who: &str, hospital| {
+            let mut refusals = self.report.refusals.iter();
+            refusals.any(|refusal| refusal.who == who && refusal.hospital == hospital)
+        };
+        for (who, hospital) in
+            [("second-doctor", A), ("specialist", A), ("specialist", B), ("doctor", A)]
+        {
+            check(refused(who, hospital), &format!("the chain knows that the {who} was refused"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The patient changes keys, and does without any hospital's leave.
+
+use super::{B, Person, Scene, Story, broken, check, reading};
+use crate::{
+    commands::{
+        audit::who_looked::{WhoLookedArgs, who_looked},
+        records,
+        user::rotation::{self, RotateArgs},
+    },
+    context::{HospitalRef, Output},
+    demo::input::Original,
+    failure::Failure,
+    identity::KeySource,
+};
+
+impl Story {
+    /// Rotates the patient's keys; returns the patient with the new ones.
+    pub(super) async fn rotate(
+        &mut self,
+        scene: Scene<'_>,
+        originals: &[Original],
+    ) -> Result<Person, Failure> {
+        self.chapter("The patient rotates both keys; the old records stay readable");
+        let Scene { args, context, cast, .. } = scene;
+        let next = KeySource::File(args.dir.join("keys").join("patient-2.json"));
+        let rotate = RotateArgs { signer: cast.patient.keys.clone(), next: next.clone() };
+        let rotated = rotation::rotate(&rotate, context).await?;
+        check(rotated.passed() && rotated.rotated_now, "every hospital sealed the profile anew")?;
+        for line in rotated.to_string().lines() {
+            self.line(line);
+        }
+        let old = records::get(&reading::request(scene, &cast.patient, "old-key"), context).await;
+        let Err(refused) = old else { return Err(broken("the old key is refused")) };
+        self.line(format!("with the old key file: {}", refused.error));
+        let patient = Person { id: cast.patient.id, keys: next, label: "patient" };
+        let who = "patient, with new keys";
+        let files = reading::read(scene, who, &patient, originals).await?;
+        self.line(format!("with the new one: {} files, every byte as before", files.len()));
+        self.report.retrieved_files.extend(files);
+        Ok(patient)
+    }
+
+    pub(super) async fn own_key(
+        &mut self,
+        scene: Scene<'_>,
+        patient: &Person,
+        originals: &[Original],
+    ) -> Result<(), Failure> {
+        self.chapter("The patient reads with their own key, from B's store, by nobody's leave");
+        let list = WhoLookedArgs {
+            patient: Some(patient.id),
+            signer: None,
+            limit: super::LIMIT,
+            refused: false,
+        };
+        let before = who_looked(&list, scene.context).await?.looks.len();
+        let who = "patient, own key";
+        let request = records::GetArgs {
+            own_key: true,
+            from: Some(HospitalRef::Id(B)),
+            ..reading::request(scene, patient, who)
+        };
+        let retrieved = records::get(&request, scene.context).await?;
+        let files = reading::compare(who, &retrieved, originals)?;
+        self.line(format!("{} files, every byte as it was submitted", files.len()));
+        self.report.retrieved_files.extend(files);
+        let after = who_looked(&list, scene.context).await?.looks.len();
+        check(before == after, "one's own key leaves no receipt")
+    }
+}

@@ -1,0 +1,159 @@
+//! The story itself, chapter by chapter.
+
+mod blocks;
+mod cast;
+mod emergency;
+mod keys;
+mod reading;
+mod referral;
+mod revocation;
+mod visits;
+
+use std::{fs, time::Instant};
+
+use epione_primitives::{
+    HospitalId, RecordPointer,
+    access::{Condition, Denial},
+};
+
+use super::{
+    Args,
+    report::{Hospital, Report},
+};
+use crate::{
+    context::{Common, Context},
+    devnet::Devnet,
+    failure::{Failure, reasons},
+};
+use cast::{Cast, Person};
+
+/// The hospital that the story is about, and two others.
+const A: HospitalId = HospitalId(0);
+const B: HospitalId = HospitalId(1);
+const C: HospitalId = HospitalId(2);
+/// The record of the first visit.
+const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+
+/// Entries of the chain's lists that are looked at; the story makes fewer.
+const LIMIT: u32 = 64;
+
+/// The teller: prints, times and checks.
+pub struct Story {
+    begun: Instant,
+    chapter: u32,
+    report: Report,
+}
+
+/// What every chapter needs.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    args: &'a Args,
+    network: &'a Devnet,
+    context: &'a Context,
+    cast: &'a Cast,
+}
+
+impl Story {
+    pub fn begin() -> Self {
+        Self { begun: Instant::now(), chapter: 0, report: Report::default() }
+    }
+
+    pub fn chapter(&mut self, title: &str) {
+        self.chapter += 1;
+        println!("\n[{:>6.1} s] {}. {title}", self.begun.elapsed().as_secs_f64(), self.chapter);
+    }
+
+    fn line(&self, text: impl AsRef<str>) {
+        println!("    {}", text.as_ref());
+    }
+
+    /// Tells what follows once the network is up.
+    pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<Report, Failure> {
+        let context = self.open(args, network)?;
+        let cast = self.register(args, &context).await?;
+        let scene = Scene { args, network, context: &context, cast: &cast };
+        let first = self.checkup(scene).await?;
+        self.text(scene).await?;
+        self.images(scene, &first).await?;
+        self.stranger(scene).await?;
+        self.second_visit(scene).await?;
+        self.verify(scene).await?;
+        self.damage(scene, &first).await?;
+        let referral = self.refer(scene, &first).await?;
+        self.emergency(scene, &first).await?;
+        self.revoke(scene).await?;
+        let rotated = self.rotate(scene, &first).await?;
+        self.own_key(scene, &rotated, &first).await?;
+        self.referral_ends(scene, referral).await?;
+        self.look_back(scene).await?;
+        Ok(self.report)
+    }
+
+    /// Looks at the network, and writes the password file of the demo's keys.
+    fn open(&mut self, args: &Args, network: &Devnet) -> Result<Context, Failure> {
+        for hospital in &network.state().hospitals {
+            self.line(format!(
+                "{}: node {}, worker {}",
+                letter(hospital.id),
+                hospital.node_url,
+                hospital.worker_url
+            ));
+            self.report.hospitals.push(Hospital {
+                id: hospital.id,
+                name: hospital.name.clone(),
+                node_url: hospital.node_url.clone(),
+                worker_url: hospital.worker_url.clone(),
+            });
+        }
+        let password_file = args.dir.join("keys").join("password");
+        fs::write(&password_file, "only for the demo\n")
+            .map_err(|error| Failure::file(&password_file, &error))?;
+        Context::new(Common {
+            devnet: Some(network.directory().to_path_buf()),
+            password_file: Some(password_file),
+            ..Common::default()
+        })
+        .with_devnet()
+    }
+
+    /// Notes a refusal, which must be for want of a relationship or a registration.
+    fn refused<T>(&mut self, who: &Person, outcome: Result<T, Failure>) -> Result<(), Failure> {
+        let failure = match outcome {
+            Err(failure) => failure,
+            Ok(_) => return Err(broken(&format!("the {} is refused", who.label))),
+        };
+        let Some(denial) = &failure.denial else { return Err(failure) };
+        check(names_what_is_missing(denial), "the refusal names what is missing")?;
+        let reasons = reasons(denial);
+        self.line(format!("{} is refused:", who.label));
+        for reason in &reasons {
+            self.line(format!("  {reason}"));
+        }
+        self.report.refuse(who.label, reasons.join("; "));
+        Ok(())
+    }
+}
+
+fn names_what_is_missing(denial: &Denial) -> bool {
+    let names = |condition: &Condition| {
+        matches!(condition, Condition::Related(_) | Condition::PatientRegistered)
+    };
+    matches!(denial, Denial::Failed(policies) if policies.iter().any(|failed| {
+        failed.conditions.iter().any(names)
+    }))
+}
+
+fn letter(hospital: HospitalId) -> char {
+    u8::try_from(hospital.0).ok().filter(|id| *id < 26).map_or('?', |id| char::from(b'A' + id))
+}
+
+fn check(holds: bool, claim: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(broken(claim)) }
+}
+
+fn broken(claim: &str) -> Failure {
+    Failure::new(
+        format!("a check of the demo failed: {claim}"),
+        "the logs of nodes and workers are in the demo's devnet/logs",
+    )
+}

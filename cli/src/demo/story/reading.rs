@@ -1,0 +1,170 @@
+//! Records on their way out: text from the chain, images from the store, and nothing for a stranger.
+
+use std::time::{Duration, Instant};
+
+use epione_client::{
+    api::GrantRequest,
+    reader::{self, Intent, OpenContent, Reader},
+    worker::Granted,
+};
+use epione_envelope::record::SectionKind;
+use epione_primitives::access::Purpose;
+
+use super::{A, FIRST, Person, Scene, Story, broken, check};
+use crate::{
+    commands::records::{self, Retrieved},
+    demo::{
+        input::Original,
+        report::{RetrievedFile, millis},
+    },
+    failure::{Failure, moment},
+    identity, samples,
+};
+
+impl Story {
+    pub(super) async fn text(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        self.chapter("The family doctor reads the text of a report from the chain");
+        let Scene { context, cast, .. } = scene;
+        let keys = context.keys(&cast.doctor.keys)?;
+        let worker = context.worker(A, identity::account(&keys)).await?;
+        let reader = Reader::new(context.chain().await?.clone(), worker, keys.sealing);
+        let intent = Intent { purpose: Purpose::Treatment, emergency: None };
+        let opened = reader.open(cast.patient.id, &[FIRST], intent).await?;
+        let sections = opened.iter().flat_map(|record| &record.sections);
+        let report = sections
+            .filter(|section| section.kind == SectionKind::Report)
+            .find_map(|section| match &section.content {
+                OpenContent::Text { text, .. } => Some(text),
+                _ => None,
+            })
+            .ok_or_else(|| broken("the report is text, and was granted"))?;
+        let texts = samples::visit_1();
+        let original = texts.iter().find(|text| text.kind == SectionKind::Report);
+        check(
+            original.is_some_and(|original| original.json == report.as_str()),
+            "the report is byte for byte what was submitted",
+        )?;
+        let resource: serde_json::Value = serde_json::from_str(report)
+            .map_err(|_| broken("the report is a FHIR resource in JSON"))?;
+        let conclusion = resource["conclusion"].as_str().unwrap_or_default();
+        self.line(format!("it concludes: {conclusion:?}"));
+        self.line("the ciphertext came from the node, the keys from A, and no store was asked");
+        Ok(())
+    }
+
+    pub(super) async fn images(
+        &mut self,
+        scene: Scene<'_>,
+        originals: &[Original],
+    ) -> Result<(), Failure> {
+        self.chapter("The same doctor reads the images; the patient reads everything, too");
+        let Scene { context, cast, .. } = scene;
+        let (_, record) = reader::verified(context.chain().await?, FIRST).await?;
+        let segments = record.segments().len();
+        self.line(format!("the manifests on the chain name {segments} segments by their hashes"));
+        let (granted, span) = grant(scene, &cast.doctor).await?;
+        self.report.timings_ms.grant = millis(span);
+        let links = &granted.reply.links;
+        check(links.len() == segments, "there is a link to every segment")?;
+        let until = links.iter().map(|link| link.expires).min().unwrap_or_default();
+        self.line(format!(
+            "A grants {} links, good until {} and no longer than the right to read is",
+            links.len(),
+            moment(until)
+        ));
+        let timed = async {
+            let begun = Instant::now();
+            let files = read(scene, "doctor", &cast.doctor, originals).await?;
+            Ok::<_, Failure>((files, begun.elapsed()))
+        };
+        let ((doctors, span), patients) =
+            tokio::try_join!(timed, read(scene, "patient", &cast.patient, originals))?;
+        self.report.timings_ms.retrieval = millis(span);
+        for (who, files) in [("doctor", doctors), ("patient", patients)] {
+            self.line(format!("{who}: {} files, every byte as it was submitted", files.len()));
+            self.report.retrieved_files.extend(files);
+        }
+        self.line(format!(
+            "a grant and its receipt took {} ms; with fetching, verifying and decrypting {} ms",
+            self.report.timings_ms.grant, self.report.timings_ms.retrieval
+        ));
+        Ok(())
+    }
+
+    pub(super) async fn stranger(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        self.chapter("A doctor without a relationship to the patient is refused");
+        let stranger = &scene.cast.stranger;
+        let outcome = records::get(&request(scene, stranger, "stranger"), scene.context).await;
+        self.refused(stranger, outcome)
+    }
+}
+
+/// Access to the first record for somebody at A, and how long it took.
+pub(super) async fn grant(
+    scene: Scene<'_>,
+    reader: &Person,
+) -> Result<(Granted, Duration), Failure> {
+    let account = identity::account(&scene.context.keys(&reader.keys)?);
+    let worker = scene.context.worker(A, account).await?;
+    let request = GrantRequest {
+        patient: scene.cast.patient.id,
+        records: vec![FIRST],
+        purpose: Purpose::Treatment,
+        emergency: None,
+    };
+    let begun = Instant::now();
+    let granted = worker.grant(&request).await?;
+    Ok((granted, begun.elapsed()))
+}
+
+/// Reads the first record as somebody, and compares every file.
+pub(super) async fn read(
+    scene: Scene<'_>,
+    who: &str,
+    reader: &Person,
+    originals: &[Original],
+) -> Result<Vec<RetrievedFile>, Failure> {
+    let retrieved = records::get(&request(scene, reader, who), scene.context).await?;
+    compare(who, &retrieved, originals)
+}
+
+/// Asks for the first record. What comes goes into a folder.
+pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> records::GetArgs {
+    records::GetArgs {
+        signer: reader.keys.clone(),
+        patient: scene.cast.patient.id,
+        pointers: vec![FIRST],
+        all: false,
+        limit: 1,
+        out: scene.args.dir.join("read").join(folder.replace(", ", "-").replace(' ', "-")),
+        purpose: None,
+        emergency: None,
+        own_key: false,
+        earlier_keys: Vec::new(),
+        from: None,
+    }
+}
+
+/// Every submitted file must have come back, byte for byte.
+pub(super) fn compare(
+    who: &str,
+    retrieved: &Retrieved,
+    originals: &[Original],
+) -> Result<Vec<RetrievedFile>, Failure> {
+    let record = retrieved.records.first().ok_or_else(|| broken("a record was read"))?;
+    check(record.sections.len() == originals.len(), "every section came back")?;
+    let mut compared = Vec::with_capacity(originals.len());
+    for (section, original) in record.sections.iter().zip(originals) {
+        let Some(file) = &section.file else {
+            return Err(broken(&format!("{} was granted", original.name)));
+        };
+        let same = file.sha256 == original.sha256 && file.bytes == original.bytes;
+        check(same, &format!("{} is byte for byte what was submitted", original.name))?;
+        compared.push(RetrievedFile {
+            name: format!("{who}: {}", original.name),
+            sha256_in: original.sha256.clone(),
+            sha256_out: file.sha256.clone(),
+        });
+    }
+    Ok(compared)
+}

@@ -1,0 +1,84 @@
+//! A right is taken away, and it is measured how soon that counts.
+
+use std::time::{Duration, Instant};
+
+use epione_client::{reader, worker::WorkerError};
+
+use super::{A, FIRST, Scene, Story, broken, check, reading};
+use crate::{
+    commands::relation::{self, Kind},
+    context::HospitalRef,
+    demo::report::{Revocation, millis},
+    failure::Failure,
+    identity,
+};
+
+/// How often the link is tried.
+const POLL: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Story {
+    pub(super) async fn revoke(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        self.chapter("The patient parts with the family doctor, who holds fresh links");
+        let Scene { context, cast, .. } = scene;
+        let doctor = &cast.doctor;
+        let (granted, _) = reading::grant(scene, doctor).await?;
+        let chain = context.chain().await?;
+        let (_, record) = reader::verified(chain, FIRST).await?;
+        let segments = record.segments();
+        let segment = segments.first().ok_or_else(|| broken("the first record has segments"))?;
+        let name = hex::encode(segment.hash);
+        let link = granted.reply.links.iter().find(|link| link.segment == name);
+        let link = link.ok_or_else(|| broken("there is a link to every segment"))?;
+        let worker = context.worker(A, identity::account(&context.keys(&doctor.keys)?)).await?;
+        worker.segment_by_link(segment, link).await?;
+        self.line("the link works");
+
+        let unrelate = relation::UnrelateArgs {
+            patient: cast.patient.id,
+            professional: doctor.id,
+            kind: Kind::FamilyDoctor,
+            hospital: Some(HospitalRef::Id(A)),
+            signer: None,
+            as_user: Some(cast.patient.keys.clone()),
+        };
+        let begun = Instant::now();
+        let unrelated = async {
+            relation::unrelate(&unrelate, context).await?;
+            Ok::<_, Failure>(begun.elapsed())
+        };
+        let link_refused = async {
+            loop {
+                match worker.segment_by_link(segment, link).await {
+                    Ok(_) => tokio::time::sleep(POLL).await,
+                    Err(WorkerError::Problem(_)) => return Ok::<_, Failure>(begun.elapsed()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        let both = async { tokio::try_join!(unrelated, link_refused) };
+        let (unrelated, link_refused) = tokio::time::timeout(PATIENCE, both)
+            .await
+            .map_err(|_| broken("the link dies with the right to read"))??;
+        let outcome = reading::grant(scene, doctor).await;
+        let request_refused = begun.elapsed();
+        let in_force = chain.finalized().await?.is_in_force(granted.grant.hash()).await?;
+        check(!in_force, "the chain says that the old grant is not in force")?;
+        self.report.revocation_ms = Revocation {
+            unrelated_final: millis(unrelated),
+            link_refused: millis(link_refused),
+            request_refused: millis(request_refused),
+        };
+        self.line(format!(
+            "the link died {} ms after the patient's command, which was final after {} ms",
+            millis(link_refused),
+            millis(unrelated)
+        ));
+        self.refused(doctor, outcome)?;
+        self.line(format!(
+            "refused and recorded {} ms after the command; what was read stays read",
+            millis(request_refused)
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Visits on their way in: signed, approved by other hospitals, committed.
+
+use std::time::Instant;
+
+use epione_client::{api::VisitStage, reader};
+use epione_primitives::RecordPointer;
+
+use super::{A, FIRST, Scene, Story, broken, check, letter};
+use crate::{
+    commands::{
+        block, records,
+        visit::{self, Submitted},
+    },
+    context::HospitalRef,
+    demo::{
+        input::{self, Images, Original, Visit},
+        report::{CommittedBlock, Timings, millis},
+        watch::{self, Moments},
+    },
+    failure::Failure,
+    identity::KeySource,
+};
+
+impl Story {
+    pub(super) async fn checkup(&mut self, scene: Scene<'_>) -> Result<Vec<Original>, Failure> {
+        self.chapter(
+            "A checkup at A: four texts and three DICOM files, signed by doctor and patient",
+        );
+        let args = scene.args;
+        let (visit, images) = input::first_visit(&args.dir.join("input"), &args.samples)?;
+        if images == Images::Generated {
+            self.line("no real DICOM files at hand: the project's own phantoms are used");
+        }
+        let originals = visit.originals.clone();
+        for original in &originals {
+            self.line(format!("{:<26} {:>8} bytes", original.name, original.bytes));
+        }
+        let patient = Some(scene.cast.patient.keys.clone());
+        let (begun, moments) = self.commit(scene, visit, patient, FIRST.height).await?;
+        self.report.timings_ms = Timings {
+            submit_to_announced: millis(moments.announced - begun),
+            announced_to_committed: millis(moments.committed - moments.announced),
+            committed_to_finalised: millis(moments.finalised - moments.committed),
+            ..Timings::default()
+        };
+        self.signatures(scene).await?;
+        Ok(originals)
+    }
+
+    /// Both signatures are in the sealed record, for anybody to verify.
+    async fn signatures(&self, scene: Scene<'_>) -> Result<(), Failure> {
+        let chain = scene.context.chain().await?;
+        // Refuses a record that its author did not sign.
+        let (summary, _) = reader::verified(chain, FIRST).await?;
+        check(summary.author == scene.cast.doctor.id, "the doctor is the author")?;
+        check(summary.cosigned, "the patient signed, too")?;
+        self.line("the sealed record carries both signatures, and both verify");
+        Ok(())
+    }
+
+    /// Submits a visit and follows it until block `height` commits it.
+    async fn commit(
+        &mut self,
+        scene: Scene<'_>,
+        visit: Visit,
+        cosign: Option<KeySource>,
+        height: u32,
+    ) -> Result<(Instant, Moments), Failure> {
+        let Scene { context, cast, .. } = scene;
+        let begun = Instant::now();
+        let submit = visit::SubmitArgs {
+            signer: cast.doctor.keys.clone(),
+            patient: cast.patient.id,
+            hospital: HospitalRef::Id(A),
+            texts: visit.texts,
+            media: visit.media,
+            cosign,
+            wait: visit::WaitArgs::default(),
+        };
+        let chain = context.chain().await?;
+        let (submitted, moments) =
+            tokio::try_join!(visit::submit(&submit, context), watch::block(chain, height))?;
+        self.line(format!("visit {} is safe at A", submitted.status.record_id));
+        self.line(format!(
+            "announced after {} ms, committed {} ms later, final {} ms after that",
+            millis(moments.announced - begun),
+            millis(moments.committed - moments.announced),
+            millis(moments.finalised - moments.committed),
+        ));
+        self.committed(scene, &submitted, height).await?;
+        Ok((begun, moments))
+    }
+
+    /// Checks that chain and worker agree on what was committed.
+    async fn committed(
+        &mut self,
+        scene: Scene<'_>,
+        submitted: &Submitted,
+        height: u32,
+    ) -> Result<(), Failure> {
+        let Scene { context, cast, .. } = scene;
+        let block = block::block(&block::ShowArgs { height }, context).await?;
+        let ballot = block.ballot.as_ref().ok_or_else(|| broken("the block has a ballot"))?;
+        let asked = ballot.electorate.len() as u32;
+        let needed = epione_primitives::approval::approvals_needed(asked) as usize;
+        check(ballot.approvals.len() >= needed, "enough hospitals approved")?;
+        check(ballot.rejections.is_empty(), "no hospital rejected")?;
+        let mut approvals = ballot.approvals.to_vec();
+        approvals.sort_unstable();
+        let letters: Vec<_> = approvals.iter().map(|id| letter(*id).to_string()).collect();
+        self.line(format!(
+            "block {height} is committed: approved by {} ({needed} were needed beside A)",
+            letters.join(", ")
+        ));
+        self.line(format!("lite hash {:?}", block.hashes.lite));
+        self.report.committed_blocks.push(CommittedBlock {
+            height,
+            lite_hash: block.hashes.lite,
+            cloud_hash: block.hashes.cloud,
+            approvals,
+        });
+        let status = visit::status(
+            &visit::StatusArgs {
+                id: submitted.status.record_id,
+                signer: cast.doctor.keys.clone(),
+                hospital: HospitalRef::Id(A),
+                wait: visit::WaitArgs { wait: true, timeout: 60 },
+            },
+            context,
+        )
+        .await?;
+        let expected = VisitStage::Committed { pointer: RecordPointer { height, index: 0 } };
+        check(status.0.stage == expected, "A's worker knows where the visit was committed")
+    }
+
+    pub(super) async fn second_visit(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
+        self.chapter("A second visit links back to the first");
+        let visit = input::second_visit(&scene.args.dir.join("input"))?;
+        self.commit(scene, visit, None, 2).await?;
+        let list = records::ListArgs { patient: scene.cast.patient.id, limit: 8 };
+        let listing = records::list(&list, scene.context).await?;
+        let links: Vec<_> =
+            listing.records.iter().map(|record| (record.pointer, record.previous)).collect();
+        let second = RecordPointer { height: 2, index: 0 };
+        check(
+            links == [(second, Some(FIRST)), (FIRST, None)],
+            "2/0 links to 1/0, which is the first",
+        )?;
+        self.line(format!("{second} -> {FIRST} -> nothing before it"));
+        Ok(())
+    }
+}

@@ -1,0 +1,347 @@
+//! Who may see what, on a real network of two hospitals, through the program itself. One network and
+//! one story, because a network takes its time to come up.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use network::{Network, epione};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+const DOCTOR: &str = "//Doctor";
+const PATIENT: &str = "//Patient";
+const STRANGER: &str = "//Stranger";
+/// Of the second hospital.
+const SPECIALIST: &str = "//Specialist";
+/// How long a referral lasts; what happens meanwhile takes some of it.
+const REFERRAL: &str = "45s";
+/// The chain's clock is behind this machine's by a slot or two.
+const SLOTS: Duration = Duration::from_secs(8);
+const NOTE: &str = "blood pressure 162/98";
+
+/// Everybody's ids, and the folder for what is read.
+struct Case {
+    network: Network,
+    patient: String,
+    doctor: String,
+    stranger: String,
+    specialist: String,
+    image: Vec<u8>,
+}
+
+impl Case {
+    fn begin() -> Self {
+        let network = Network::of(2);
+        let patient = network.register("patient", PATIENT);
+        let doctor = network.register("doctor", DOCTOR);
+        let stranger = network.register("doctor", STRANGER);
+        let specialist = network.register_at("1", "doctor", SPECIALIST);
+        let image = epione_cli::samples::images().remove(1).bytes;
+        let case = Self { network, patient, doctor, stranger, specialist, image };
+        case.relate(&case.doctor, &["--kind", "family-doctor"]).unwrap();
+        case.visit();
+        case
+    }
+
+    fn relate(&self, professional: &str, more: &[&str]) -> Result<Value, Value> {
+        let relate = ["relate", "--patient", &self.patient, "--professional", professional];
+        self.network.try_run(&[&relate[..], more].concat())
+    }
+
+    /// A text and an image, signed by doctor and patient.
+    fn visit(&self) {
+        let note = self.network.write("note.txt", NOTE);
+        let note = format!("observation={}", note.display());
+        let image = self.network.write("image.dcm", &self.image);
+        let submit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--wait"];
+        let sections = ["--text", &note, "--media", image.to_str().unwrap()];
+        let submit = [&submit[..], &sections, &["--patient", &self.patient]].concat();
+        let foreign = [&submit[..], &["--cosign", STRANGER]].concat();
+        let refused = self.network.try_run(&foreign).unwrap_err();
+        assert!(text(&refused["error"]).contains("not the patient"), "{refused}");
+        let submitted = self.network.run(&[&submit[..], &["--cosign", PATIENT]].concat());
+        assert_eq!(submitted["cosigned"], json!(true));
+        assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
+    }
+
+    /// Reads everything into a new folder.
+    fn read(&self, who: &str, more: &[&str]) -> Result<Value, Value> {
+        let out = (0..).map(|n| self.network.file(&format!("out-{n}"))).find(|it| !it.exists());
+        let out = out.unwrap();
+        let get = ["records", "get", "--as", who, "--patient", &self.patient, "--all", "--out"];
+        let get = [&get[..], &[out.to_str().unwrap()], more].concat();
+        let read = self.network.try_run(&get)?;
+        assert_eq!(contents(&read), [NOTE.as_bytes(), &self.image]);
+        Ok(read)
+    }
+
+    fn who_looked(&self, more: &[&str]) -> Value {
+        let list = ["audit", "who-looked", "--patient", &self.patient];
+        self.network.run(&[&list[..], more].concat())
+    }
+
+    fn fails(&self, arguments: &[&str], said: &str) {
+        let failure = self.network.try_run(arguments).unwrap_err();
+        let failure = failure.to_string();
+        assert!(failure.contains(said), "{arguments:?}: {failure}");
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The bytes of the first record's sections, in order.
+fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
+    let record = &retrieved["records"][0];
+    let folder = Path::new(text(&record["directory"]));
+    let sections = record["sections"].as_array().unwrap();
+    sections.iter().map(|it| fs::read(folder.join(text(&it["file"]["name"]))).unwrap()).collect()
+}
+
+/// Looks until it holds.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < until, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn every_look_is_allowed_by_policy_and_leaves_a_receipt() {
+    let case = Case::begin();
+    looks_and_refusals_are_listed(&case);
+    let referred_until = a_referral_opens_the_records_at_their_own_hospital_only(&case);
+    a_suspended_doctor_reads_no_more_until_reinstated(&case);
+    a_referral_ends_by_the_chains_clock(&case, referred_until);
+    an_emergency_is_flagged_and_judged_by_the_other_hospital(&case);
+    ones_own_key_opens_without_leave(&case);
+    let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(&case);
+    a_right_that_is_taken_away_is_gone_at_the_next_final_block(&case, &keys);
+    a_registration_ends_for_good(&case);
+    a_hospitals_sealing_key_is_set_by_its_governance(&case);
+    ones_own_key_needs_no_hospital(&case, &keys);
+}
+
+fn looks_and_refusals_are_listed(case: &Case) {
+    assert_eq!(case.who_looked(&[])["looks"], json!([]));
+    let read = case.read(DOCTOR, &[]).unwrap();
+    assert_eq!(read["records"][0]["cosigned"], json!(true));
+    let receipt = &read["receipts"][0];
+    assert_eq!(receipt["policies"], json!(["related professional"]), "{read}");
+    assert_eq!(receipt["version"], json!(0));
+
+    let looked = case.who_looked(&[]);
+    let look = &looked["looks"][0];
+    assert_eq!(look["requester"], json!(case.doctor));
+    assert_eq!(look["receipt"], receipt["receipt"]);
+    assert_eq!(look["block"], receipt["block"]);
+    assert_eq!((text(&look["role"]), text(&look["purpose"])), ("doctor", "treatment"));
+    assert_eq!(look["hospitalName"], json!("Alice"));
+    let records = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0, 1] }]);
+    assert_eq!(look["records"], records);
+    assert!(text(&look["at"]).ends_with('Z') && look.get("review").is_none(), "{look}");
+    assert!(looked.get("refused").is_none());
+    let by_key = case.network.run(&["audit", "who-looked", "--as", PATIENT]);
+    assert_eq!(by_key, looked, "the patient needs no id, and no password");
+
+    case.read(STRANGER, &[]).unwrap_err();
+    let refused = case.who_looked(&["--refused"])["refused"][0].clone();
+    assert_eq!(refused["requester"], json!(case.stranger), "{refused}");
+    assert!(refused["denials"].to_string().contains("related"), "{refused}");
+    let nobody = format!("0x{}", "22".repeat(32));
+    case.fails(&["audit", "who-looked", "--patient", &nobody], "knows no user");
+    case.fails(&["audit", "who-looked", "--as", "//Nobody"], "no user");
+}
+
+/// Returns when it ends, in milliseconds.
+fn a_referral_opens_the_records_at_their_own_hospital_only(case: &Case) -> u64 {
+    case.read(SPECIALIST, &[]).unwrap_err();
+    let refer = ["--kind", "referral", "--expires", REFERRAL, "--hospital", "0", "--as-user"];
+    let by = |who| case.relate(&case.specialist, &[&refer[..], &[who]].concat());
+    let refused = by(STRANGER).unwrap_err();
+    assert!(text(&refused["error"]).contains("did not do it"), "{refused}");
+    let referred = by(DOCTOR).unwrap();
+    let read = case.read(SPECIALIST, &[]).unwrap();
+    assert_eq!(read["receipts"][0]["policies"], json!(["referred doctor reads"]));
+    let elsewhere = case.read(SPECIALIST, &["--from", "1"]).unwrap_err();
+    assert!(elsewhere["denial"].to_string().contains("patient-registered"), "{elsewhere}");
+    referred["expires"].as_u64().unwrap()
+}
+
+fn a_suspended_doctor_reads_no_more_until_reinstated(case: &Case) {
+    let change = |verb| ["user", verb, "--user", &case.doctor];
+    let suspended = case.network.run(&change("suspend"));
+    assert_eq!(suspended["status"], json!("suspended"));
+    let refused = case.read(DOCTOR, &[]).unwrap_err();
+    assert!(refused["denial"].to_string().contains("requester-registered"), "{refused}");
+    case.network.try_run(&change("suspend")).unwrap_err();
+    case.network.run(&change("reinstate"));
+    case.read(DOCTOR, &[]).unwrap();
+    case.network.try_run(&change("reinstate")).unwrap_err();
+    let nobody = format!("0x{}", "22".repeat(32));
+    case.network.try_run(&["user", "suspend", "--user", &nobody]).unwrap_err();
+}
+
+fn a_referral_ends_by_the_chains_clock(case: &Case, until: u64) {
+    let end = UNIX_EPOCH + Duration::from_millis(until) + SLOTS;
+    std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
+    let refused = case.read(SPECIALIST, &[]).unwrap_err();
+    assert!(refused["denial"].to_string().contains("referral"), "{refused}");
+}
+
+fn an_emergency_is_flagged_and_judged_by_the_other_hospital(case: &Case) {
+    let emergency = ["--emergency", "life-threatening"];
+    let refused = case.read(STRANGER, &emergency).unwrap_err();
+    assert!(refused["denial"].to_string().contains("break-glass"), "{refused}");
+    set_policies(case);
+    assert_eq!(case.network.run(&["audit", "reviews"])["reviews"], json!([]));
+    let read = case.read(STRANGER, &emergency).unwrap();
+    assert_eq!(read["receipts"][0]["policies"], json!(["break glass"]));
+    // An ordinary look comes after it in time, and below it in the list.
+    case.read(DOCTOR, &[]).unwrap();
+    let first = case.who_looked(&["--limit", "4"])["looks"][0].clone();
+    assert_eq!(first["requester"], json!(case.stranger), "{first}");
+    assert_eq!(first["emergency"], json!("life-threatening"));
+    assert_eq!(first["review"]["status"], json!("open"));
+    let review = first["review"]["review"].to_string();
+    let open = case.network.run(&["audit", "reviews", "--open"]);
+    assert_eq!(open["reviews"][0]["receipt"], first["receipt"]);
+    assert_eq!(open["reviews"][0]["needed"], json!(1));
+
+    let judge = |hospital, review| {
+        let judge = ["audit", "judge", "--unjustified", "--hospital", hospital, "--review", review];
+        case.network.try_run(&judge)
+    };
+    judge("0", &review).unwrap_err();
+    let unknown = judge("1", "99").unwrap_err();
+    assert!(text(&unknown["error"]).contains("no review 99"), "{unknown}");
+    let judged = judge("1", &review).unwrap();
+    assert_eq!(judged["by"], json!(1));
+    assert_eq!(judged["status"]["closed"]["justified"], json!(false), "{judged}");
+    judge("1", &review).unwrap_err();
+    let open = case.network.run(&["audit", "reviews", "--open"]);
+    assert_eq!(open["reviews"], json!([]));
+}
+
+/// The samples that this story needs, together.
+fn set_policies(case: &Case) {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/policies");
+    let read = |name: &str| fs::read_to_string(samples.join(name)).unwrap();
+    let files = ["1-own-records.toml", "3-family-doctor.toml", "5-emergency.toml"];
+    let set = case.network.write("policies.toml", files.map(read).join("\n"));
+    let changed = case.network.run(&["policy", "set", set.to_str().unwrap(), "--hospital", "0"]);
+    assert_eq!(changed["version"], json!(1), "{changed}");
+}
+
+fn ones_own_key_opens_without_leave(case: &Case) {
+    let before = case.who_looked(&[]);
+    let read = case.read(PATIENT, &["--own-key", "--from", "1"]).unwrap();
+    assert_eq!(read["receipts"], json!([]));
+    assert_eq!(case.who_looked(&[]), before);
+    let refused = case.read(DOCTOR, &["--own-key"]).unwrap_err();
+    assert!(text(&refused["error"]).contains("owner only"), "{refused}");
+}
+
+/// Returns the new key file.
+fn rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(case: &Case) -> String {
+    let consent = case.network.run(&["user", "consent", "--as", PATIENT, "--hospital", "1"]);
+    let consent = ["--user", &case.patient, "--consent", text(&consent["consent"])];
+    let register =
+        ["user", "register", "--hospital", "1", "--role", "patient", "--name", "Synthetic"];
+    case.network.run(&[&register[..], &["--keys", PATIENT], &consent].concat());
+
+    let password = case.network.write("password", "only for a test\n");
+    let password = password.to_str().unwrap();
+    let keys = case.network.file("patient-2.json");
+    let keys = keys.to_str().unwrap();
+    let rotate =
+        |to| ["user", "rotate-keys", "--as", PATIENT, "--password-file", password, "--to", to];
+    case.fails(&rotate(DOCTOR), "belongs to user");
+    // As if the connection broke once the chain had the new keys.
+    let output = epione()
+        .args(["--json", "--worker", "http://127.0.0.1:9", "--devnet"])
+        .arg(case.network.path())
+        .args(rotate(keys))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", network::stderr(&output));
+    let rotated: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rotated["rotatedNow"], json!(true));
+    assert!(outcomes(&rotated).iter().all(|outcome| outcome == "failed"), "{rotated}");
+
+    let rotated = case.network.run(&rotate(keys));
+    assert_eq!(rotated["rotatedNow"], json!(false));
+    assert_eq!(outcomes(&rotated), ["renewed", "renewed"], "{rotated}");
+    let again = case.network.run(&rotate(keys));
+    assert_eq!(outcomes(&again), ["renewed-before", "renewed-before"], "{again}");
+
+    case.read(PATIENT, &[]).unwrap_err();
+    case.read(keys, &["--password-file", password]).unwrap();
+    case.read(keys, &["--password-file", password, "--own-key"]).unwrap();
+    keys.into()
+}
+
+fn outcomes(rotated: &Value) -> Vec<String> {
+    let hospitals = rotated["hospitals"].as_array().unwrap();
+    hospitals.iter().map(|hospital| text(&hospital["outcome"]).to_owned()).collect()
+}
+
+fn a_right_that_is_taken_away_is_gone_at_the_next_final_block(case: &Case, keys: &str) {
+    let password = case.network.file("password");
+    case.read(DOCTOR, &[]).unwrap();
+    let unrelate = ["unrelate", "--patient", &case.patient, "--professional", &case.doctor];
+    let by = ["--kind", "family-doctor", "--hospital", "0", "--as-user", keys, "--password-file"];
+    case.network.run(&[&unrelate[..], &by, &[password.to_str().unwrap()]].concat());
+    let refused = case.read(DOCTOR, &[]).unwrap_err();
+    assert!(refused["denial"].to_string().contains("family-doctor"), "{refused}");
+}
+
+fn a_registration_ends_for_good(case: &Case) {
+    let change = |verb| ["user", verb, "--user", &case.stranger];
+    let ended = case.network.run(&change("end"));
+    assert_eq!(ended["status"], json!("ended"));
+    case.network.try_run(&change("end")).unwrap_err();
+    case.network.try_run(&change("reinstate")).unwrap_err();
+    let refused = case.read(STRANGER, &["--emergency", "public-health"]).unwrap_err();
+    assert!(refused["denial"].to_string().contains("requester-registered"), "{refused}");
+}
+
+fn a_hospitals_sealing_key_is_set_by_its_governance(case: &Case) {
+    let set = |keys, more: &[&str]| {
+        case.network.try_run(&[&["hospital", "set-sealing-key", "--keys", keys], more].concat())
+    };
+    let refused = set(DOCTOR, &[]).unwrap_err();
+    assert!(text(&refused["error"]).contains("not the agent"), "{refused}");
+    let refused = set("//Bob//agent", &["--as", "//Bob", "--hospital", "0"]).unwrap_err();
+    assert!(text(&refused["error"]).contains("not the governance"), "{refused}");
+    let password = case.network.file("password");
+    let renewed = case.network.file("agent.json");
+    let renew = ["keys", "renew-sealing", "//Bob//agent", "--out", renewed.to_str().unwrap()];
+    let renewed =
+        case.network.run(&[&renew[..], &["--password-file", password.to_str().unwrap()]].concat());
+    let file = text(&renewed["file"]);
+    let done = set(file, &["--hospital", "1"]).unwrap();
+    assert_eq!(done["sealingKeyHash"], renewed["sealingKeyHash"]);
+}
+
+/// The patient reads although the hospital of the records has gone.
+fn ones_own_key_needs_no_hospital(case: &Case, keys: &str) {
+    let state = case.network.state().unwrap();
+    let worker = state.hospitals[0].worker.as_ref().unwrap();
+    let pid = Pid::from_raw(i32::try_from(worker.pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    eventually("the worker ends", || !worker.is_running());
+    let password = case.network.file("password");
+    let own = ["--own-key", "--password-file", password.to_str().unwrap()];
+    let read = case.read(keys, &own).unwrap();
+    assert_eq!(read["receipts"], json!([]));
+}

@@ -1,0 +1,166 @@
+//! A hospital's leave to read: an access grant, and the receipt of it on the chain.
+//!
+//! The chain decides when it records the receipt, so a grant without one was allowed by nobody: a
+//! worker's word is not enough.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use epione_envelope::{
+    grant::{AccessGrant, Expected, GrantError, GrantedSection},
+    keys::ContentKey,
+    record::Record,
+};
+use epione_primitives::{
+    Hash, RecordPointer, UserId,
+    release::{Receipt, Release, SectionSet},
+};
+use futures::StreamExt;
+
+use super::{Access, Intent, Links, ReadError, Reader, Source};
+use crate::{
+    api::{GrantRequest, SegmentLink},
+    chain::Snapshot,
+    now,
+};
+
+/// The worker answers when the receipt is final at its own node; the reader's may be behind.
+const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
+
+/// What was granted, of several records.
+pub(super) struct Leave {
+    keys: Vec<(GrantedSection, ContentKey)>,
+    links: Links,
+    intent: Intent,
+}
+
+impl Leave {
+    /// What was granted of one of the records.
+    pub(super) fn of(&self, pointer: RecordPointer, record: &Record) -> Result<Access, ReadError> {
+        let mut keys = HashMap::new();
+        for (place, key) in self.keys.iter().filter(|(place, _)| place.pointer == pointer) {
+            if place.record != record.id() {
+                return Err(GrantError::Mismatch { what: "record" }.into());
+            }
+            keys.insert(place.section, key.clone());
+        }
+        let segments = record.segments();
+        let links = segments.iter().filter_map(|segment| {
+            self.links.get(&segment.hash).map(|link| (segment.hash, link.clone()))
+        });
+        let links = links.collect();
+        Ok(Access { keys, source: Source::Links { links, intent: self.intent } })
+    }
+}
+
+impl Reader {
+    /// Asks for access to records of one patient, and takes it once the chain's receipt says the same.
+    pub(super) async fn ask(
+        &self,
+        patient: UserId,
+        records: &[RecordPointer],
+        intent: Intent,
+    ) -> Result<Leave, ReadError> {
+        let hospital = self.worker.hospital();
+        let entry = self.chain.finalized().await?.hospital(hospital).await?;
+        let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
+        let Intent { purpose, emergency } = intent;
+        let request = GrantRequest { patient, records: records.to_vec(), purpose, emergency };
+        let granted = self.worker.grant(&request).await?;
+        let expected = Expected {
+            genesis: self.chain.genesis_hash(),
+            hospital,
+            agent: &agent,
+            audience: &self.worker.account().id(),
+            patient,
+            nonce: granted.nonce,
+            now: now(),
+        };
+        let keys = granted.grant.open(&expected, &self.sealing)?;
+        let asked_for = |place: &GrantedSection| records.contains(&place.pointer);
+        if let Some((place, _)) = keys.iter().find(|(place, _)| !asked_for(place)) {
+            return Err(ReadError::NotAskedFor { pointer: place.pointer });
+        }
+        self.check_receipt(&granted.grant, intent).await?;
+        Ok(Leave { keys, links: by_segment(granted.reply.links), intent })
+    }
+
+    async fn check_receipt(&self, grant: &AccessGrant, intent: Intent) -> Result<(), ReadError> {
+        let hash = grant.hash();
+        let (state, receipt) = tokio::time::timeout(RECEIPT_LIMIT, self.receipt(hash))
+            .await
+            .unwrap_or(Err(ReadError::NoReceipt { grant: hash, after: RECEIPT_LIMIT }))?;
+        let requester = state.user_of(&self.worker.account().id()).await?;
+        match disagreement(&receipt, grant, requester, intent) {
+            Some(what) => Err(ReadError::Receipt { grant: hash, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// The receipt of a grant, and the finalised state that has it: at once, or as soon as a block
+    /// brings it.
+    async fn receipt(&self, grant: Hash) -> Result<(Snapshot, Receipt), ReadError> {
+        let head = self.chain.finalized_head().await?;
+        let mut blocks = self.chain.finalized_stream(head.number);
+        loop {
+            let Some(block) = blocks.next().await else {
+                return Err(ReadError::NoReceipt { grant, after: RECEIPT_LIMIT });
+            };
+            let state = self.chain.at(block?.hash);
+            if let Some(receipt) = state.receipt(grant).await? {
+                return Ok((state, receipt));
+            }
+        }
+    }
+}
+
+/// What of a receipt is not what the grant says, or not what was asked for.
+fn disagreement(
+    receipt: &Receipt,
+    grant: &AccessGrant,
+    requester: Option<UserId>,
+    intent: Intent,
+) -> Option<&'static str> {
+    let (release, terms) = (&receipt.release, grant.terms());
+    let meant = Intent { purpose: release.purpose, emergency: release.emergency };
+    let agreements = [
+        ("grant", release.grant == grant.hash()),
+        ("requester", Some(release.requester) == requester && release.requester == terms.requester),
+        ("patient", release.patient == terms.patient),
+        ("hospital", receipt.hospital == terms.hospital),
+        ("purpose", meant == intent && terms.purpose == intent.purpose),
+        ("sections", Some(released(release)) == opened(grant)),
+    ];
+    agreements.into_iter().find(|(_, agrees)| !agrees).map(|(what, _)| what)
+}
+
+type Sections = BTreeMap<RecordPointer, SectionSet>;
+
+fn released(release: &Release) -> Sections {
+    release.records.iter().map(|record| (record.pointer, record.sections)).collect()
+}
+
+/// None for a grant of a section that no record has.
+fn opened(grant: &AccessGrant) -> Option<Sections> {
+    let mut sections = Sections::new();
+    for place in grant.sections() {
+        if !sections.entry(place.pointer).or_default().insert(place.section) {
+            return None;
+        }
+    }
+    Some(sections)
+}
+
+fn by_segment(links: Vec<SegmentLink>) -> Links {
+    let named = links.into_iter().filter_map(|link| {
+        let mut segment = [0; 32];
+        hex::decode_to_slice(&link.segment, &mut segment).ok()?;
+        Some((segment, link))
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Registrations after their beginning: the governance suspends, reinstates and ends them; users who
+//! rotated their keys have their profile sealed anew.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+};
+use epione_client::{
+    api::{MAX_JSON_BYTES, Problem, RenewedKey, UserRef},
+    chain::{Call, calls::profiles},
+};
+use epione_envelope::sealing::SealingPublicKey;
+use epione_primitives::{UserId, profile::RegistrationStatus};
+
+use super::{ApiError, AppState, caller::Caller, limits::within, users::parse_sealing_key};
+use crate::chain::Identity;
+
+/// Puts a user's registration out of force until it is reinstated, for the hospital's governance. Answers
+/// when that is final.
+#[utoipa::path(
+    post,
+    path = "/v1/users/suspend",
+    operation_id = "suspendUser",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = UserRef,
+    responses(
+        (status = 204, description = "Suspended"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn suspend(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    change(state, request, profiles::suspend).await
+}
+
+/// Puts a suspended registration into force again, for the hospital's governance.
+#[utoipa::path(
+    post,
+    path = "/v1/users/reinstate",
+    operation_id = "reinstateUser",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = UserRef,
+    responses(
+        (status = 204, description = "Reinstated"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn reinstate(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    change(state, request, profiles::reinstate).await
+}
+
+/// Ends a user's registration for good, for the hospital's governance. A patient's records stay, and
+/// stay theirs.
+#[utoipa::path(
+    post,
+    path = "/v1/users/end",
+    operation_id = "endRegistration",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = UserRef,
+    responses(
+        (status = 204, description = "Ended"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn end(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    change(state, request, profiles::end_registration).await
+}
+
+async fn change(
+    state: AppState,
+    request: Request,
+    call: impl FnOnce(UserId) -> Call + Send,
+) -> Result<StatusCode, ApiError> {
+    within(state.limits.transaction_timeout_ms, async {
+        let _slot = state.transaction_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of_parts(&state, &parts).await?;
+        caller.ensure_governance()?;
+        let UserRef { user } = caller.json(body, MAX_JSON_BYTES).await?;
+        let call = call(user);
+        let done = call.name;
+        state.calls.submit(call).await?;
+        tracing::info!(%user, done, "a registration is changed");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Seals a user's profile to the account and the sealing key that are theirs on chain now, for the user.
+/// Answers when the new profile is final.
+#[utoipa::path(
+    post,
+    path = "/v1/users/keys",
+    operation_id = "renewKey",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = RenewedKey,
+    responses(
+        (status = 204, description = "The profile is sealed to the key"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn renew_key(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let (identity, user, sealing_key) = within(state.limits.request_timeout_ms, async {
+        let _slot = state.request_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of_parts(&state, &parts).await?;
+        let user = caller.user()?;
+        let RenewedKey { sealing_key } = caller.json(body, MAX_JSON_BYTES).await?;
+        Ok((caller.identity, user, parse_sealing_key(&sealing_key)?))
+    })
+    .await?;
+    within(state.limits.transaction_timeout_ms, async {
+        let _slot = state.transaction_slot()?;
+        seal_anew(&state, identity, user, sealing_key).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+async fn seal_anew(
+    state: &AppState,
+    identity: Identity,
+    user: UserId,
+    sealing_key: SealingPublicKey,
+) -> Result<(), ApiError> {
+    let _turn = state.seal.turn(user).ok_or_else(ApiError::busy)?;
+    // A turn before this one may have changed the profile.
+    let latest = state.view.finalised().await?;
+    let registration = latest.registration(identity.hospital, user).await?;
+    let registration = registration
+        .filter(|found| found.status != RegistrationStatus::Ended)
+        .ok_or_else(not_registered)?;
+    let profile = latest.profile(user).await?.ok_or_else(unknown_key)?;
+    if profile.sealing_key_hash != sealing_key.hash() {
+        return Err(unknown_key());
+    }
+    let renewed =
+        state.seal.renew_profile(identity, user, &registration, profile.account, sealing_key);
+    if let Some(body) = renewed.await? {
+        state.calls.submit(profiles::update(user, &body)).await?;
+        tracing::info!(%user, "a profile is sealed to its user's new keys");
+    }
+    Ok(())
+}
+
+fn unknown_key() -> ApiError {
+    ApiError::conflict(
+        "sealing-key",
+        "The chain does not name this sealing key",
+        "Rotate your keys on the chain first (Profiles.rotate_keys), and send the key whose hash the \
+         chain then holds.",
+    )
+}
+
+fn not_registered() -> ApiError {
+    ApiError::forbidden(
+        "You are not registered at this hospital (any more): send the key to a hospital where you are.",
+    )
+}

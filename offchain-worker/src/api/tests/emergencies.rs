@@ -1,0 +1,100 @@
+//! Breaking the glass: for those whom the policies let, with a reason, some times a day.
+
+use epione_client::api::GrantRequest;
+use epione_primitives::{
+    access::{Action, Purpose, SectionClass},
+    limits::MAX_EMERGENCIES_PER_DAY,
+    release::{EmergencyReason, Right},
+};
+
+use super::{
+    grants::{self, POINTER, committed, open},
+    world::{Raw, World},
+};
+
+fn emergency(world: &World) -> GrantRequest {
+    GrantRequest {
+        purpose: Purpose::Emergency,
+        emergency: Some(EmergencyReason::UnableToConsent),
+        ..grants::request(world, &[POINTER])
+    }
+}
+
+#[tokio::test]
+async fn a_doctor_without_a_relation_reads_in_an_emergency_and_the_receipt_says_so() {
+    let (world, _) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    let granted = world.client(&world.stranger).grant(&emergency(&world)).await.unwrap();
+    assert_eq!(open(&world, &world.stranger, &granted).len(), 3);
+    assert_eq!(granted.grant.terms().purpose, Purpose::Emergency);
+    let receipt = world.chain.facts().receipts[&granted.grant.hash()].clone();
+    assert_eq!(receipt.emergency, Some(EmergencyReason::UnableToConsent));
+    let broken = |class| Right { action: Action::BreakGlass, class };
+    assert_eq!(
+        receipt.rights.to_vec(),
+        [broken(SectionClass::Private), broken(SectionClass::Shared)]
+    );
+    assert_eq!(world.metrics.emergencies.get(), 1);
+
+    // It gives no leave beyond the emergency.
+    let raw = Raw::post_json("/v1/grants", &grants::request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+}
+
+#[tokio::test]
+async fn whom_the_policies_do_not_let_is_refused_and_the_refusal_is_flagged() {
+    let (world, _) = committed().await;
+    // Not even who might read without an emergency.
+    for doctor in [&world.stranger, &world.doctor] {
+        let raw = Raw::post_json("/v1/grants", &emergency(&world));
+        assert_eq!(raw.send(&world, doctor).await.refusal(), (403, "denied".into()));
+    }
+    let refusals = world.chain.facts().refusals.clone();
+    assert!(
+        refusals
+            .iter()
+            .all(|(.., purpose, flagged)| { (*purpose, *flagged) == (Purpose::Emergency, true) })
+    );
+    assert_eq!(refusals.len(), 2);
+}
+
+#[tokio::test]
+async fn purpose_and_emergency_agree() {
+    let (world, _) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    for (purpose, emergency) in
+        [(Purpose::Emergency, None), (Purpose::Treatment, Some(EmergencyReason::LifeThreatening))]
+    {
+        let asked = GrantRequest { purpose, emergency, ..grants::request(&world, &[POINTER]) };
+        let reply = Raw::post_json("/v1/grants", &asked).send(&world, &world.stranger).await;
+        assert_eq!(reply.refusal(), (400, "emergency".into()));
+    }
+    let mut asked = serde_json::to_value(emergency(&world)).unwrap();
+    asked["emergency"] = "because".into();
+    let reply = Raw::post_json("/v1/grants", &asked).send(&world, &world.stranger).await;
+    assert_eq!(reply.refusal(), (400, "json".into()));
+    assert!(world.chain.facts().refusals.is_empty());
+}
+
+#[tokio::test]
+async fn the_glass_is_broken_some_times_a_day_and_no_more() {
+    let (world, _) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    let ask = async || {
+        let raw = Raw::post_json("/v1/grants", &emergency(&world));
+        raw.send(&world, &world.stranger).await
+    };
+    for _ in 0..MAX_EMERGENCIES_PER_DAY {
+        assert_eq!(ask().await.status, 200);
+    }
+    assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
+
+    // Or when somebody else's block came first.
+    let stranger = world.stranger.user;
+    world.chain.facts().tallies.clear();
+    world.chain.facts().meanwhile = Some(Box::new(move |facts| {
+        facts.tallies.entry(stranger).or_default().emergencies = MAX_EMERGENCIES_PER_DAY;
+    }));
+    assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
+    assert_eq!(world.metrics.emergencies.get(), u64::from(MAX_EMERGENCIES_PER_DAY));
+}

@@ -1,0 +1,98 @@
+//! Temporary links hold as long as their grant is in force, and not a final block longer.
+
+use epione_primitives::{access::Purpose, profile::RegistrationStatus, release::EmergencyReason};
+
+use super::{
+    fake::HOSPITAL,
+    grants::{POINTER, committed, request},
+    world::{Raw, Reply, World},
+};
+
+async fn follow(world: &World, url: &str) -> Reply {
+    let target = url.strip_prefix(world.base.as_str().trim_end_matches('/')).unwrap();
+    Raw::get(target).send_with(world, Default::default()).await
+}
+
+/// The URL of a link that the doctor was granted, once it was seen to work.
+async fn granted_link(world: &World) -> String {
+    let granted = world.client(&world.doctor).grant(&request(world, &[POINTER])).await.unwrap();
+    let url = granted.reply.links[0].url.clone();
+    assert!(url.contains(&format!("grant={}", hex::encode(granted.grant.hash()))), "{url}");
+    assert_eq!(follow(world, &url).await.status, 200);
+    url
+}
+
+/// The one answer to every link that does not hold.
+async fn bad_link(world: &World) -> Reply {
+    follow(world, &format!("{}v1/segments/{}?mac=00", world.base, "00".repeat(32))).await
+}
+
+#[tokio::test]
+async fn closing_the_relation_closes_the_links() {
+    let (world, _) = committed().await;
+    let url = granted_link(&world).await;
+    let relation = (world.doctor.user, world.patient.user);
+    world.chain.facts().related.remove(&relation);
+    let refused = follow(&world, &url).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    assert_eq!(refused.body, bad_link(&world).await.body);
+    world.chain.facts().related.insert(relation);
+    assert_eq!(follow(&world, &url).await.status, 200);
+}
+
+#[tokio::test]
+async fn suspending_somebody_closes_their_links() {
+    let (world, _) = committed().await;
+    let url = granted_link(&world).await;
+    let key = (HOSPITAL, world.doctor.user);
+    let suspended = RegistrationStatus::Suspended;
+    world.chain.facts().registrations.get_mut(&key).unwrap().status = suspended;
+    assert_eq!(follow(&world, &url).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_link_without_a_receipt_is_refused() {
+    let (world, _) = committed().await;
+    let url = granted_link(&world).await;
+    world.chain.facts().receipts.clear();
+    let refused = follow(&world, &url).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    assert_eq!(refused.body, bad_link(&world).await.body);
+}
+
+#[tokio::test]
+async fn a_link_of_an_emergency_ends_with_the_leave_to_break_the_glass() {
+    let (world, _) = committed().await;
+    let rescuer = world.stranger.user;
+    world.chain.facts().rescuers.insert(rescuer);
+    let mut asked = request(&world, &[POINTER]);
+    asked.purpose = Purpose::Emergency;
+    asked.emergency = Some(EmergencyReason::LifeThreatening);
+    let granted = world.client(&world.stranger).grant(&asked).await.unwrap();
+    let url = &granted.reply.links[0].url;
+    assert_eq!(follow(&world, url).await.status, 200);
+    world.chain.facts().rescuers.clear();
+    assert_eq!(follow(&world, url).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_link_is_of_no_use_for_another_grant() {
+    let (world, _) = committed().await;
+    let url = granted_link(&world).await;
+    let relation = (world.doctor.user, world.patient.user);
+    world.chain.facts().related.remove(&relation);
+    // The patient's own grant is in force; the doctor's link does not become a part of it.
+    let granted = world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
+    let (place, query) = url.split_once("grant=").unwrap();
+    let (_, rest) = query.split_once('&').unwrap();
+    let moved = format!("{place}grant={}&{rest}", hex::encode(granted.grant.hash()));
+    assert_eq!(follow(&world, &moved).await.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn without_its_node_the_worker_follows_no_link() {
+    let (world, _) = committed().await;
+    let url = granted_link(&world).await;
+    world.chain.facts().away = true;
+    assert_eq!(follow(&world, &url).await.refusal(), (503, "node".into()));
+}

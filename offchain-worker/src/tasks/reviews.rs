@@ -1,0 +1,194 @@
+//! Emergencies before the council of hospitals: how many wait for a verdict, and which got none in time.
+//! A review that expires is told here as well as on chain, so that no hospital can overlook it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use epione_primitives::{
+    limits::MAX_PAGE,
+    release::{Review, ReviewId, ReviewStatus},
+};
+
+use super::backoff::Backoff;
+use crate::{
+    chain::{ChainView, FinalState, ViewError},
+    metrics::Metrics,
+};
+
+/// How often the chain is asked.
+const POLL: Duration = Duration::from_secs(30);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(2), POLL);
+/// Pages read in one look, the first one above all: later ones go no further back than to the oldest open
+/// review.
+const MAX_PAGES: u32 = 1_024;
+
+/// Counts reviews, for ever.
+pub async fn run(view: Arc<dyn ChainView>, metrics: Metrics) {
+    let (mut seen, mut failures) = (Seen::default(), 0);
+    loop {
+        let pause = match look(view.as_ref(), &mut seen, &metrics).await {
+            Ok(()) => {
+                failures = 0;
+                POLL
+            }
+            Err(error) => {
+                failures += 1;
+                // That the node is away, others say.
+                if !matches!(error, ViewError::Away) {
+                    metrics.task_failures.with_label_values(&["reviews"]).inc();
+                    tracing::warn!(?error, "the reviews of emergencies cannot be counted just now");
+                }
+                RETRY.after(failures)
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What is known of all reviews.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// Every review before this one has ended. Those are not read again.
+    ended_before: ReviewId,
+    /// How many of these expired.
+    expired: u64,
+    /// Of the others, those that are known to have expired.
+    told: BTreeSet<ReviewId>,
+    looked: bool,
+}
+
+/// What a look at the chain shows.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    open: u64,
+    /// Since the chain began.
+    expired: u64,
+    /// Of the expired ones, those that were not known to be.
+    news: Vec<ReviewId>,
+}
+
+impl Seen {
+    /// Takes in the reviews that were read, newest first.
+    fn take(&mut self, reviews: &[(ReviewId, Review)]) -> Count {
+        let with = |status: ReviewStatus| {
+            let of_status = reviews.iter().filter(move |(_, review)| review.status == status);
+            of_status.map(|(id, _)| *id).collect::<BTreeSet<_>>()
+        };
+        let (open, mut expired) = (with(ReviewStatus::Open), with(ReviewStatus::Expired));
+        let count = Count {
+            open: open.len() as u64,
+            expired: self.expired + expired.len() as u64,
+            news: expired.difference(&self.told).copied().collect(),
+        };
+        let next = reviews.first().map(|(newest, _)| ReviewId(newest.0.saturating_add(1)));
+        self.ended_before = open.first().copied().or(next).unwrap_or(self.ended_before);
+        self.told = expired.split_off(&self.ended_before);
+        self.expired += expired.len() as u64;
+        self.looked = true;
+        count
+    }
+}
+
+async fn look(view: &dyn ChainView, seen: &mut Seen, metrics: &Metrics) -> Result<(), ViewError> {
+    let finalised = view.finalised().await?;
+    let reviews = since(finalised.as_ref(), seen.ended_before).await?;
+    let looked = seen.looked;
+    let Count { open, expired, news } = seen.take(&reviews);
+    metrics.reviews_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+    metrics.reviews_expired.set(i64::try_from(expired).unwrap_or(i64::MAX));
+    if looked {
+        for review in news {
+            tracing::error!(%review, "AN EMERGENCY WAS NEVER JUDGED: its review expired");
+        }
+    } else if expired > 0 {
+        tracing::warn!(
+            expired,
+            "emergencies on this chain were never judged: their reviews expired"
+        );
+    }
+    Ok(())
+}
+
+/// The reviews from `first` on, newest first.
+async fn since(
+    state: &dyn FinalState,
+    first: ReviewId,
+) -> Result<Vec<(ReviewId, Review)>, ViewError> {
+    let (mut reviews, mut before) = (Vec::new(), None);
+    for _ in 0..MAX_PAGES {
+        let page = state.reviews(before, MAX_PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        let complete = *last <= first;
+        before = Some(*last);
+        reviews.extend(page.into_iter().filter(|(id, _)| *id >= first));
+        if complete {
+            break;
+        }
+    }
+    Ok(reviews)
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{HospitalId, UserId, release::EmergencyReason};
+
+    use super::*;
+    use crate::api::tests::fake::FakeChain;
+
+    fn review(status: ReviewStatus) -> Review {
+        Review {
+            requester: UserId([1; 32]),
+            patient: UserId([2; 32]),
+            hospital: HospitalId(0),
+            receipt: 0,
+            reason: EmergencyReason::LifeThreatening,
+            opened: 0,
+            deadline: 100,
+            verdicts: Default::default(),
+            status,
+        }
+    }
+
+    const CLOSED: ReviewStatus = ReviewStatus::Closed { justified: true, at: 1 };
+
+    fn newest_first(statuses: &[ReviewStatus]) -> Vec<(ReviewId, Review)> {
+        let reviews = (0..).map(ReviewId).zip(statuses.iter().copied().map(review));
+        reviews.collect::<Vec<_>>().into_iter().rev().collect()
+    }
+
+    #[test]
+    fn what_ended_is_not_read_again_and_what_expires_is_told_once() {
+        use ReviewStatus::{Expired, Open};
+        let mut seen = Seen::default();
+        let count = seen.take(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
+        assert_eq!(count, Count { open: 1, expired: 1, news: vec![ReviewId(1)] });
+        assert_eq!(seen.ended_before, ReviewId(2));
+
+        let mut reviews = newest_first(&[CLOSED, Expired, Expired, CLOSED, Open, Expired]);
+        reviews.truncate(4);
+        let count = seen.take(&reviews);
+        assert_eq!((count.open, count.expired), (1, 3));
+        assert_eq!(count.news, [ReviewId(2), ReviewId(5)]);
+        assert_eq!(seen.ended_before, ReviewId(4));
+
+        let count = seen.take(&newest_first(&[CLOSED; 6])[..2]);
+        assert_eq!((count.open, count.expired, seen.ended_before), (0, 2, ReviewId(6)));
+        assert_eq!(seen.take(&[]), Count { open: 0, expired: 2, news: vec![] });
+    }
+
+    #[tokio::test]
+    async fn every_page_is_counted() {
+        let chain = FakeChain::default();
+        let statuses: Vec<_> = (0..200)
+            .map(|index| if index % 2 == 0 { ReviewStatus::Open } else { ReviewStatus::Expired })
+            .collect();
+        chain.facts().reviews = statuses.iter().copied().map(review).collect();
+        let (metrics, mut seen) = (Metrics::new().unwrap(), Seen::default());
+        look(&chain, &mut seen, &metrics).await.unwrap();
+        assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (100, 100));
+        for review in &mut chain.facts().reviews {
+            review.status = ReviewStatus::Expired;
+        }
+        look(&chain, &mut seen, &metrics).await.unwrap();
+        assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (0, 200));
+    }
+}

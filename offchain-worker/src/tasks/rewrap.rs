@@ -1,0 +1,286 @@
+//! After the hospital's sealing key was rotated: seals every profile that only an earlier key opens to
+//! the current one, so that the earlier keystore can go.
+//!
+//! What is left to do is read from the chain, page by page, so a worker that was stopped goes on where
+//! it was. First a survey counts; then a round seals and submits, several profiles at once; and so on until
+//! a survey finds nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use epione_client::chain::calls::profiles;
+use epione_primitives::{
+    UserId,
+    limits::MAX_PAGE,
+    profile::{Registration, RegistrationStatus},
+};
+use futures::{StreamExt, stream};
+
+use super::backoff::Backoff;
+use crate::{
+    chain::{CallError, ChainCalls, ChainView, Identity, ViewError},
+    metrics::Metrics,
+    seal::{Seal, SealingError, Standing},
+};
+
+/// Profiles under way at once: their new bodies wait for finality together.
+const PARALLEL: usize = 16;
+const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+
+/// What the task works with.
+pub struct Rewrap {
+    pub seal: Arc<Seal>,
+    pub view: Arc<dyn ChainView>,
+    pub calls: Arc<dyn ChainCalls>,
+    pub metrics: Metrics,
+}
+
+/// Why a round, or a profile in it, did not get through this time.
+#[derive(Debug, thiserror::Error)]
+pub enum RewrapError {
+    #[error("the chain does not have the hospital")]
+    NoHospital,
+    /// Sealing to a key that is nobody's would lose what the profiles hold.
+    #[error(
+        "the keystore's sealing key is not the hospital's on chain: set it there \
+         (Hospitals.set_sealing_key, by the hospital's governance), or correct the keystore"
+    )]
+    NotOnChain,
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// How a profile stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// The current key opens it.
+    Current,
+    /// Only an earlier key opens it.
+    Waiting,
+    /// The same, and the chain takes no new body, since the registration has ended.
+    Ended,
+    /// No key opens it, or it could not be read.
+    Unread,
+}
+
+/// What a survey found beside what is as it should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Survey {
+    waiting: u64,
+    ended: u64,
+    unread: u64,
+}
+
+/// Tells whether the hospital's sealing key is the one on chain; seals profiles anew until none is left,
+/// then rests.
+pub async fn run(rewrap: &Rewrap) {
+    rewrap.tell_standing().await;
+    if rewrap.seal.has_earlier_keys() {
+        rewrap.until_done().await;
+    }
+    std::future::pending().await
+}
+
+impl Rewrap {
+    async fn tell_standing(&self) {
+        loop {
+            match self.standing().await {
+                Ok(Standing::Current) => return,
+                Ok(Standing::Earlier) => {
+                    return tracing::warn!(
+                        "the hospital's sealing key on chain is an earlier one of this worker's: set the \
+                         current one there (Hospitals.set_sealing_key, by the hospital's governance). \
+                         Until then no profile is sealed anew"
+                    );
+                }
+                Ok(Standing::Unknown) => {
+                    return tracing::error!(
+                        "THE WORKER DOES NOT HAVE THE HOSPITAL'S SEALING KEY: the chain names one that is \
+                         in none of its keystores. What it seals now may be lost to the hospital. Correct \
+                         keystore and earlier_keystores, or set the key on chain \
+                         (Hospitals.set_sealing_key)"
+                    );
+                }
+                Err(error) => self.fail(&error),
+            }
+            tokio::time::sleep(RETRY.first).await;
+        }
+    }
+
+    async fn until_done(&self) {
+        let mut failures = 0;
+        loop {
+            match self.step().await {
+                Ok(Some(survey)) => return report(&survey),
+                Ok(None) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    self.fail(&error);
+                }
+            }
+            tokio::time::sleep(RETRY.after(failures)).await;
+        }
+    }
+
+    /// A survey, and a round if there is something to do. The survey, once there is not.
+    async fn step(&self) -> Result<Option<Survey>, RewrapError> {
+        let identity = self.view.identity().await?;
+        if self.standing().await? != Standing::Current {
+            return Err(RewrapError::NotOnChain);
+        }
+        let survey = self.survey(identity).await?;
+        self.metrics.profiles_to_rewrap.set(gauge(survey.waiting));
+        self.metrics.profiles_of_earlier_keys.set(gauge(survey.ended));
+        if survey.waiting == 0 {
+            return Ok(Some(survey));
+        }
+        tracing::info!(
+            profiles = survey.waiting,
+            "profiles are to be sealed to the hospital's current key"
+        );
+        self.round(identity).await.map(|()| None)
+    }
+
+    /// How the hospital's key on chain stands to the worker's.
+    async fn standing(&self) -> Result<Standing, RewrapError> {
+        let identity = self.view.identity().await?;
+        let hospital = self.view.finalised().await?.hospital(identity.hospital).await?;
+        Ok(self.seal.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
+    }
+
+    async fn survey(&self, identity: Identity) -> Result<Survey, RewrapError> {
+        let (mut survey, mut after) = (Survey::default(), None);
+        while let Some(page) = self.page(identity, after).await? {
+            after = page.last().map(|(user, _)| *user);
+            let found = stream::iter(page).map(|(user, registration)| async move {
+                self.examine(identity, user, &registration).await
+            });
+            let found: Vec<_> = found.buffer_unordered(PARALLEL).collect().await;
+            for found in found {
+                match found? {
+                    Found::Current => {}
+                    Found::Waiting => survey.waiting += 1,
+                    Found::Ended => survey.ended += 1,
+                    Found::Unread => survey.unread += 1,
+                }
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Seals and submits what is waiting. Fails with one of the failures, after everybody had a turn.
+    async fn round(&self, identity: Identity) -> Result<(), RewrapError> {
+        let (mut after, mut failure) = (None, None);
+        let done = AtomicU64::new(0);
+        while let Some(page) = self.page(identity, after).await? {
+            after = page.last().map(|(user, _)| *user);
+            let rewrapped = stream::iter(page).map(|(user, _)| self.rewrap(identity, user, &done));
+            let rewrapped: Vec<_> = rewrapped.buffer_unordered(PARALLEL).collect().await;
+            failure = rewrapped.into_iter().find_map(Result::err).or(failure);
+        }
+        tracing::info!(
+            profiles = done.into_inner(),
+            "profiles were sealed to the hospital's current key"
+        );
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The next members; none after the last.
+    async fn page(
+        &self,
+        identity: Identity,
+        after: Option<UserId>,
+    ) -> Result<Option<Vec<(UserId, Registration)>>, RewrapError> {
+        let state = self.view.finalised().await?;
+        let page = state.members(identity.hospital, after, MAX_PAGE).await?;
+        Ok((!page.is_empty()).then_some(page))
+    }
+
+    async fn examine(
+        &self,
+        identity: Identity,
+        user: UserId,
+        registration: &Registration,
+    ) -> Result<Found, RewrapError> {
+        let ended = registration.status == RegistrationStatus::Ended;
+        match self.seal.is_sealed_to_current(identity, user, registration).await {
+            Ok(true) => Ok(Found::Current),
+            Ok(false) if ended => Ok(Found::Ended),
+            Ok(false) => Ok(Found::Waiting),
+            Err(error @ (SealingError::Open(_) | SealingError::Format(_))) => {
+                tracing::error!(%user, %error, "a profile cannot be sealed anew");
+                Ok(Found::Unread)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Seals one member's profile anew, if it waits for that.
+    async fn rewrap(
+        &self,
+        identity: Identity,
+        user: UserId,
+        done: &AtomicU64,
+    ) -> Result<(), RewrapError> {
+        // Who has the turn seals to the current key as well.
+        let Some(_turn) = self.seal.turn(user) else { return Ok(()) };
+        let state = self.view.finalised().await?;
+        let registration = state.registration(identity.hospital, user).await?;
+        let Some(registration) =
+            registration.filter(|found| found.status != RegistrationStatus::Ended)
+        else {
+            return Ok(());
+        };
+        let body = match self.seal.rewrap(identity, user, &registration).await {
+            Ok(Some(body)) => body,
+            // The survey tells of those that do not open.
+            Ok(None) | Err(SealingError::Open(_) | SealingError::Format(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.calls.submit(profiles::update(user, &body)).await?;
+        done.fetch_add(1, Ordering::Relaxed);
+        self.metrics.profiles_to_rewrap.dec();
+        Ok(())
+    }
+
+    fn fail(&self, error: &RewrapError) {
+        if matches!(error, RewrapError::View(ViewError::Away)) {
+            return;
+        }
+        self.metrics.task_failures.with_label_values(&["rewrap"]).inc();
+        tracing::warn!(?error, "{error}; sealing profiles to the current key is tried again");
+    }
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn report(survey: &Survey) {
+    let Survey { ended, unread, .. } = *survey;
+    if ended + unread == 0 {
+        tracing::info!(
+            "every profile is sealed to the hospital's current key: the earlier keystores can be taken out \
+             of the configuration, and destroyed"
+        );
+    } else {
+        tracing::warn!(
+            ended,
+            unread,
+            "every other profile is sealed to the hospital's current key. Keep the earlier keystores: \
+             profiles of ended registrations need them"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

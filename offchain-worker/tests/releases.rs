@@ -1,0 +1,301 @@
+//! Releases on a real chain: receipts and refusals, emergencies and their reviews, referrals, revocation,
+//! and keys that change.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{fs, time::Instant};
+
+use codec::Encode;
+use epione_client::{
+    api::GrantRequest,
+    chain::calls::{hospitals, profiles, releases, role_policies},
+    reader::Reader,
+    signer::Account,
+    worker::WorkerError,
+};
+use epione_envelope::{
+    development,
+    keystore::{self, Cost},
+    sealing::SealingSuite,
+};
+use epione_primitives::{
+    RecordPointer, UserId,
+    access::{
+        AccessRequest, Action, Conclusion, Condition, Denial, Place, Policies, Policy, Purpose,
+        RelationshipKind, SectionClass,
+    },
+    profile::{Possession, Role},
+    release::{EmergencyReason, ReviewId},
+};
+use network::{
+    Hospital, Network, Tuning, eventually,
+    people::{People, SUMMARY, TREATMENT, content_of, join, reader},
+};
+
+fn media(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| (index as u8).wrapping_mul(37)).collect()
+}
+
+async fn committed(network: &Network, people: &People, content: &[u8]) -> RecordPointer {
+    let hospital = &network.hospitals[0];
+    let visit = people.visit(hospital, network.folder.path(), content).await;
+    people.submit(hospital, &visit).await;
+    people.is_committed(hospital, visit.record_id()).await
+}
+
+fn treatment(patient: UserId, record: RecordPointer) -> GrantRequest {
+    GrantRequest { patient, records: vec![record], purpose: Purpose::Treatment, emergency: None }
+}
+
+fn emergency(patient: UserId, record: RecordPointer) -> GrantRequest {
+    let emergency = Some(EmergencyReason::LifeThreatening);
+    GrantRequest { purpose: Purpose::Emergency, emergency, ..treatment(patient, record) }
+}
+
+async fn denied(hospital: &Hospital, account: Account, request: &GrantRequest) -> Denial {
+    let error = hospital.client(account).await.grant(request).await.err().unwrap();
+    error.denial().cloned().unwrap_or_else(|| panic!("{error}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_leaves_a_receipt_and_revocation_ends_what_it_gave() {
+    let network = Network::start(1, Tuning::default()).await;
+    let hospital = &network.hospitals[0];
+    let people = People::register(hospital).await;
+    let (patient, doctor) = (people.patient, people.doctor.account.clone());
+    let pointer = committed(&network, &people, &media(1_000)).await;
+    let request = treatment(patient, pointer);
+    let (chain, client) = (hospital.chain().await, hospital.client(doctor.clone()).await);
+
+    // The receipt is final when the grant arrives.
+    let granted = client.grant(&request).await.unwrap();
+    let state = chain.finalized().await.unwrap();
+    let receipt = state.receipt(granted.grant.hash()).await.unwrap().unwrap();
+    assert_eq!((receipt.release.requester, receipt.version), (people.doctor.user, 0));
+    assert_eq!(receipt.release.records[0].sections.iter().collect::<Vec<_>>(), [0, 1]);
+    let named = |policy: &&[u8]| *policy == b"related professional";
+    assert_eq!(receipt.policies.iter().map(|it| it.as_slice()).filter(named).count(), 2);
+    assert_eq!(state.receipts(patient, None, 10).await.unwrap().len(), 1);
+
+    // The patient ends the relationship: from that final block on, the link is of no use.
+    let (segment, link) = (network.segments().await[0], granted.reply.links[0].clone());
+    client.segment_by_link(&segment, &link).await.unwrap();
+    let kind = RelationshipKind::FamilyDoctor;
+    let unrelate = role_policies::unrelate(patient, people.doctor.user, hospital.id, kind);
+    let begun = Instant::now();
+    chain.submit(&unrelate, &Account::development("//Patient").unwrap()).await.unwrap();
+    let last = begun.elapsed();
+    let refused = client.segment_by_link(&segment, &link).await.unwrap_err();
+    eprintln!("revoked: final after {last:?}, link refused {:?} later", begun.elapsed() - last);
+    assert!(matches!(refused, WorkerError::Problem(problem) if problem.status == 403));
+
+    // So is asking again, which leaves a trace as well.
+    denied(hospital, doctor, &request).await;
+    let state = chain.finalized().await.unwrap();
+    let refusals = state.refusals(patient, None, 10).await.unwrap();
+    assert_eq!(
+        refusals.iter().map(|(_, it)| it.requester).collect::<Vec<_>>(),
+        [people.doctor.user]
+    );
+    let question = AccessRequest {
+        requester: people.doctor.user,
+        action: Action::ReadText,
+        patient,
+        hospital: hospital.id,
+        class: SectionClass::Private,
+        purpose: Purpose::Treatment,
+        cosigned: false,
+    };
+    assert!(state.decide(&question, Some(receipt.at)).await.unwrap().is_allowed());
+    assert!(!state.decide(&question, Some(refusals[0].1.at)).await.unwrap().is_allowed());
+    assert_eq!(hospital.metric("epione_worker_refusals_total{result=\"recorded\"}").await, 1);
+}
+
+fn break_glass() -> Policy {
+    Policy {
+        name: b"emergency".to_vec().try_into().unwrap(),
+        summary: b"Doctors of the hospital may read in an emergency.".to_vec().try_into().unwrap(),
+        hospitals: Default::default(),
+        roles: vec![Role::Doctor].try_into().unwrap(),
+        conditions: vec![
+            Condition::RequesterRegistered(Place::Here),
+            Condition::PatientRegistered,
+            Condition::Purpose(vec![Purpose::Emergency].try_into().unwrap()),
+        ]
+        .try_into()
+        .unwrap(),
+        conclusion: Conclusion::Allows(vec![Action::BreakGlass].try_into().unwrap()),
+        expires: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_breaks_the_glass_is_reviewed_and_who_is_suspended_breaks_nothing() {
+    let network = Network::start(1, Tuning::default()).await;
+    let hospital = &network.hospitals[0];
+    let people = People::register(hospital).await;
+    let stranger = join(hospital, Role::Doctor, "//Stranger").await;
+    let account = Account::development("//Stranger").unwrap();
+    let pointer = committed(&network, &people, &media(1_000)).await;
+    let request = emergency(people.patient, pointer);
+    denied(hospital, account.clone(), &request).await;
+
+    let chain = hospital.chain().await;
+    let known = chain.finalized().await.unwrap().policies(hospital.id, None).await.unwrap();
+    let mut policies: Policies = known.unwrap().1.policies;
+    policies.try_push(break_glass()).unwrap();
+    let set = role_policies::set_policies(&policies);
+    chain.submit(&set, &hospital.governance()).await.unwrap();
+
+    let client = hospital.client(account.clone()).await;
+    let granted = client.grant(&request).await.unwrap();
+    let state = chain.finalized().await.unwrap();
+    let receipt = state.receipt(granted.grant.hash()).await.unwrap().unwrap();
+    assert_eq!(receipt.review, Some(ReviewId(0)));
+    assert_eq!(receipt.release.emergency, request.emergency);
+    assert_eq!(state.emergencies(people.patient, None, 10).await.unwrap().len(), 1);
+    let (segment, link) = (network.segments().await[0], granted.reply.links[0].clone());
+    client.segment_by_link(&segment, &link).await.unwrap();
+    eventually("the open review is counted", async || {
+        (hospital.metric("epione_worker_reviews_open").await == 1).then_some(())
+    })
+    .await;
+
+    // A hospital that is alone judges itself; what was not justified ends.
+    let judge = releases::judge(ReviewId(0), false);
+    chain.submit(&judge, &hospital.governance()).await.unwrap();
+    client.segment_by_link(&segment, &link).await.unwrap_err();
+
+    let office = hospital.client(hospital.governance()).await;
+    office.suspend(stranger).await.unwrap();
+    denied(hospital, account.clone(), &request).await;
+    office.reinstate(stranger).await.unwrap();
+    client.grant(&request).await.unwrap();
+    office.end_registration(stranger).await.unwrap();
+    denied(hospital, account, &request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_referred_doctor_reads_at_the_hospital_of_the_record_until_the_referral_ends() {
+    let network = Network::start(2, Tuning::default()).await;
+    let (here, there) = (&network.hospitals[0], &network.hospitals[1]);
+    let people = People::register(here).await;
+    let referred = join(there, Role::Doctor, "//Referred").await;
+    let account = Account::development("//Referred").unwrap();
+    let content = media(50_000);
+    let pointer = committed(&network, &people, &content).await;
+    let request = treatment(people.patient, pointer);
+    denied(here, account.clone(), &request).await;
+
+    // The family doctor refers, for less than a minute.
+    let chain = here.chain().await;
+    let expires = chain.finalized().await.unwrap().time().await.unwrap() + 50_000;
+    let refer = role_policies::relate(
+        people.patient,
+        referred,
+        here.id,
+        RelationshipKind::Referral,
+        Some(expires),
+    );
+    chain.submit(&refer, &people.doctor.account).await.unwrap();
+    let theirs = reader(here, "//Referred").await;
+    let opened = theirs.open(people.patient, &[pointer], TREATMENT).await.unwrap();
+    let (text, image) = content_of(&theirs, &opened[0], network.folder.path()).await;
+    assert_eq!(text, SUMMARY);
+    assert!(image == content, "other bytes came back");
+
+    // The referred doctor's own hospital has no key, and refuses too.
+    denied(there, account.clone(), &request).await;
+
+    // The patient needs neither: own key, any node, any worker.
+    there.comes_to_hold(&network.segments().await).await;
+    let own = reader(there, "//Patient").await;
+    let opened = own.open_own(people.patient, &[pointer]).await.unwrap();
+    let (text, image) = content_of(&own, &opened[0], network.folder.path()).await;
+    assert_eq!(text, SUMMARY);
+    assert!(image == content, "other bytes came back");
+
+    eventually("the referral has ended", async || {
+        let time = chain.finalized().await.ok()?.time().await.ok()?;
+        (time >= expires).then_some(())
+    })
+    .await;
+    denied(here, account, &request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_patients_and_hospitals_change_and_records_stay_readable() {
+    let mut network = Network::start(1, Tuning::default()).await;
+    let people = People::register(&network.hospitals[0]).await;
+    let pointer = committed(&network, &people, &media(1_000)).await;
+
+    patient_rotates(&network.hospitals[0], people.patient, pointer).await;
+    hospital_rotates(&mut network.hospitals[0]).await;
+
+    // With the current key alone, after the earlier keystore was taken away.
+    let hospital = &network.hospitals[0];
+    let folder = network.folder.path();
+    assert_eq!(people.read(hospital, folder, pointer).await.0, SUMMARY);
+    let another = join(hospital, Role::Nurse, "//Nurse").await;
+    assert_ne!(another, people.patient);
+}
+
+async fn patient_rotates(hospital: &Hospital, patient: UserId, pointer: RecordPointer) {
+    let chain = hospital.chain().await;
+    let (old, new) = (Account::development("//Patient").unwrap(), "//PatientAnew");
+    let keys = development::keys(new).unwrap();
+    let account = Account::development(new).unwrap();
+    let possession = Possession::new(chain.genesis_hash(), patient).encode();
+    let proof = account.sign(&possession);
+    let key_hash = keys.sealing.public().hash();
+    let rotate = profiles::rotate_keys(Some((&account.id(), &proof)), Some(key_hash));
+    chain.submit(&rotate, &old).await.unwrap();
+
+    let request = treatment(patient, pointer);
+    let former = hospital.client(old).await.grant(&request).await.err().unwrap();
+    assert!(matches!(former, WorkerError::Problem(problem) if problem.status == 401));
+    let client = hospital.client(account).await;
+    let early = client.grant(&request).await.err().unwrap();
+    assert!(matches!(early, WorkerError::Problem(problem) if problem.status == 409));
+
+    client.renew_key(keys.sealing.public()).await.unwrap();
+    let reader = Reader::new(chain, client, keys.sealing);
+    reader.open(patient, &[pointer], TREATMENT).await.unwrap();
+    reader.open_own(patient, &[pointer]).await.unwrap();
+}
+
+async fn hospital_rotates(hospital: &mut Hospital) {
+    let name = "//Alice";
+    let keys = development::keys("//Alice//agent").unwrap();
+    let keys = keys.with_new_sealing_key(SealingSuite::XWing);
+    let (path, password) = (hospital.home().join("agent.json"), hospital.home().join("password"));
+    keystore::save(&keys, &path, "a secret", Cost::Fast).unwrap();
+    fs::write(&password, "a secret").unwrap();
+    let development = format!("development = {name:?}\n");
+    let file = format!("path = {path:?}\npassword_file = {password:?}\n");
+    let earlier = format!("[[earlier_keystores]]\n{development}");
+    hospital.worker.kill();
+    hospital.reconfigure(&development, &format!("{file}{earlier}"));
+
+    // The key is not on chain yet: the worker says so, and seals no profile anew.
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+    eventually("the worker misses its key on the chain", async || {
+        hospital.worker.log().contains("is an earlier one of this worker's").then_some(())
+    })
+    .await;
+    let set = hospitals::set_sealing_key(keys.sealing.public().as_bytes());
+    hospital.chain().await.submit(&set, &hospital.governance()).await.unwrap();
+    eventually("every profile is sealed anew", async || {
+        hospital.worker.log().contains("every profile is sealed to").then_some(())
+    })
+    .await;
+    assert_eq!(hospital.metric("epione_worker_profiles_to_rewrap").await, 0);
+
+    hospital.worker.kill();
+    hospital.reconfigure(&earlier, "");
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+}

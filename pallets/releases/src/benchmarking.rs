@@ -1,0 +1,197 @@
+//! Measures every call at its largest.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    access::{Action, SectionClass},
+    limits::{
+        MAX_EMERGENCIES_PER_DAY, MAX_HOSPITALS, MAX_REFUSALS_PER_DAY, MAX_RELEASED_RECORDS,
+        MAX_RIGHTS,
+    },
+    profile::Role,
+    release::{EmergencyReason, ReleasedRecord, ReviewStatus, Right, SectionSet},
+};
+use frame_benchmarking::{account, v2::*};
+use frame_system::RawOrigin;
+use sp_runtime::{
+    BoundedVec, SaturatedConversion,
+    traits::{BlakeTwo256, Hash as _},
+};
+
+use super::*;
+use crate::review::{MAX_EXPIRIES, Verdict};
+
+const PATIENT: UserId = UserId([1; 32]);
+const DOCTOR: UserId = UserId([2; 32]);
+const NURSE: UserId = UserId([3; 32]);
+const CLASSES: [SectionClass; 2] = [SectionClass::Private, SectionClass::Shared];
+
+/// A hospital with the largest policies and its agent; a patient, and two professionals who may be
+/// refused, and break the glass, once more today.
+fn set_up<T: Config>() -> (HospitalId, AccountId) {
+    let agent: AccountId = account("agent", 0, 0);
+    let hospital = T::Hospitals::set_up(account("governance", 0, 0), agent.clone());
+    T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
+    T::Users::set_up(hospital, DOCTOR, Role::Doctor, account("doctor", 0, 0));
+    T::Users::set_up(hospital, NURSE, Role::Nurse, account("nurse", 0, 0));
+    T::Policies::set_up(hospital);
+    let tally = Tally {
+        refusals: MAX_REFUSALS_PER_DAY - 1,
+        emergencies: MAX_EMERGENCIES_PER_DAY - 1,
+        ..Tally::default().on(T::Time::now())
+    };
+    Tallies::<T>::insert(hospital, DOCTOR, tally);
+    Tallies::<T>::insert(hospital, NURSE, tally);
+    (hospital, agent)
+}
+
+/// A release of so many records, each of a different lite block.
+fn release<T: Config>(
+    hospital: HospitalId,
+    records: u32,
+    rights: impl Iterator<Item = Right>,
+    emergency: Option<EmergencyReason>,
+) -> Release {
+    let whole = |height| ReleasedRecord {
+        pointer: T::Records::set_up(hospital, PATIENT, height),
+        sections: SectionSet(u64::MAX),
+    };
+    Release {
+        requester: DOCTOR,
+        patient: PATIENT,
+        records: BoundedVec::truncate_from((1..=records).map(whole).collect()),
+        rights: BoundedVec::truncate_from(rights.collect()),
+        purpose: Purpose::Emergency,
+        emergency,
+        grant: BlakeTwo256::hash_of(&ReceiptCount::<T>::get(PATIENT)),
+    }
+}
+
+fn rights(actions: &[Action]) -> impl Iterator<Item = Right> {
+    actions.iter().flat_map(|action| CLASSES.map(|class| Right { action: *action, class }))
+}
+
+/// Stores an open review with these verdicts.
+fn reviewed<T: Config>(
+    hospital: HospitalId,
+    deadline: BlockNumber,
+    verdicts: impl Iterator<Item = Verdict>,
+) -> ReviewId {
+    let id = NextReview::<T>::get();
+    NextReview::<T>::put(ReviewId(id.0 + 1));
+    let review = Review {
+        requester: DOCTOR,
+        patient: PATIENT,
+        hospital,
+        receipt: 0,
+        reason: EmergencyReason::LifeThreatening,
+        opened: T::Time::now(),
+        deadline,
+        verdicts: BoundedVec::truncate_from(verdicts.collect()),
+        status: ReviewStatus::Open,
+    };
+    Reviews::<T>::insert(id, review);
+    id
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn record(r: Linear<1, MAX_RELEASED_RECORDS>, p: Linear<1, MAX_RIGHTS>) {
+        let (hospital, agent) = set_up::<T>();
+        let rights = rights(&[Action::ReadText, Action::ReadMedia]).take(p as usize);
+        let release = release::<T>(hospital, r, rights, None);
+        let grant = release.grant;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(agent), release);
+
+        assert!(Pallet::<T>::receipt(grant).is_some());
+    }
+
+    #[benchmark]
+    fn record_emergency(r: Linear<1, MAX_RELEASED_RECORDS>, p: Linear<1, 2>) {
+        let (hospital, agent) = set_up::<T>();
+        let rights = rights(&[Action::BreakGlass]).take(p as usize);
+        let release = release::<T>(hospital, r, rights, Some(EmergencyReason::PublicHealth));
+        let grant = release.grant;
+
+        #[extrinsic_call]
+        record(RawOrigin::Signed(agent), release);
+
+        assert!(Pallet::<T>::receipt(grant).is_some_and(|receipt| receipt.review.is_some()));
+    }
+
+    /// An upper bound of any refusal: first of a doctor, whom the largest policies allow everything
+    /// by their last one, so that everything is asked and nothing recorded; then of a nurse, who is
+    /// refused the first thing asked, so that it is recorded.
+    #[benchmark]
+    fn refuse() -> Result<(), BenchmarkError> {
+        let (_, agent) = set_up::<T>();
+        let before = RefusalCount::<T>::get(PATIENT);
+        let origin = RawOrigin::Signed(agent);
+        let asked;
+        let recorded;
+
+        #[block]
+        {
+            let purpose = Purpose::Treatment;
+            asked = Pallet::<T>::refuse(origin.clone().into(), DOCTOR, PATIENT, purpose, false);
+            recorded = Pallet::<T>::refuse(origin.into(), NURSE, PATIENT, purpose, false);
+        }
+
+        assert_eq!(asked, Err(Error::<T>::NotRefused.into()));
+        recorded?;
+        assert_eq!(RefusalCount::<T>::get(PATIENT), before + 1);
+        Ok(())
+    }
+
+    /// By the last of as many hospitals as a chain can have. The others are at odds.
+    #[benchmark]
+    fn judge() -> Result<(), BenchmarkError> {
+        let added: Vec<_> = (T::Hospitals::active().len() as u32..MAX_HOSPITALS)
+            .map(|number| {
+                let governance: AccountId = account("judge", number, 0);
+                let agent = account("agent", number, 0);
+                (T::Hospitals::set_up(governance.clone(), agent), governance)
+            })
+            .collect();
+        let [(hospital, _), .., (last, governance)] = added.as_slice() else {
+            return Err(BenchmarkError::Stop("the chain was full of hospitals already"));
+        };
+        let verdicts = T::Hospitals::active()
+            .into_iter()
+            .filter(|other| other != hospital && other != last)
+            .enumerate()
+            .map(|(number, other)| (other, number % 2 == 0));
+        let id = reviewed::<T>(*hospital, BlockNumber::MAX, verdicts);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(governance.clone()), id, true);
+
+        let status = Reviews::<T>::get(id).map(|review| review.status);
+        assert!(matches!(status, Some(ReviewStatus::Closed { justified: true, .. })));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn expire(n: Linear<0, MAX_EXPIRIES>) {
+        let verdicts = || (0..MAX_HOSPITALS as u16).map(|id| (HospitalId(id), true));
+        ExpiryCursor::<T>::put(NextReview::<T>::get());
+        for _ in 0..n {
+            reviewed::<T>(HospitalId(0), 0, verdicts());
+        }
+        reviewed::<T>(HospitalId(0), BlockNumber::MAX, verdicts());
+        let attended;
+
+        #[block]
+        {
+            attended = Pallet::<T>::expire(1_u32.saturated_into());
+        }
+
+        assert_eq!(attended, n);
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);
+}

@@ -1,0 +1,367 @@
+//! A runtime with releases, and stand-ins for the pallets that they ask: what those would answer is
+//! a fact that a test states. The runtime's own tests join the real pallets.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    access::{AccessRequest, Action, Decision, Denial, PolicyName, Purpose, SectionClass},
+    limits::DAY_MILLIS,
+    ports,
+    profile::Role,
+    release::{EmergencyReason, Release, ReleasedRecord, Review, ReviewId, Right, SectionSet},
+};
+use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types, traits::Time};
+use frame_system::RawOrigin;
+use sp_io::TestExternalities;
+use sp_runtime::{
+    BoundedVec, DispatchResult,
+    traits::{Dispatchable as _, IdentityLookup},
+};
+
+use crate as pallet_releases;
+
+construct_runtime!(
+    pub struct Test {
+        System: frame_system,
+        Releases: pallet_releases,
+    }
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type AccountId = AccountId;
+    type Lookup = IdentityLookup<AccountId>;
+    type Block = frame_system::mocking::MockBlockU32<Test>;
+}
+
+impl pallet_releases::Config for Test {
+    type WeightInfo = ();
+    type Hospitals = Hospitals;
+    type Users = Users;
+    type Policies = Policies;
+    type Records = Records;
+    type Time = Clock;
+    type ReviewBlocks = ReviewBlocks;
+}
+
+/// Four active hospitals: three judge what happens at [`HOME`].
+pub const HOME: HospitalId = HospitalId(0);
+pub const AWAY: HospitalId = HospitalId(1);
+pub const NORTH: HospitalId = HospitalId(2);
+pub const SOUTH: HospitalId = HospitalId(3);
+pub const SUSPENDED: HospitalId = HospitalId(4);
+
+pub const PATIENT: UserId = UserId([1; 32]);
+pub const OTHER_PATIENT: UserId = UserId([2; 32]);
+/// Is allowed everything with [`PATIENT`]'s records at [`HOME`], but for research.
+pub const DOCTOR: UserId = UserId([3; 32]);
+/// Is allowed nothing.
+pub const NURSE: UserId = UserId([4; 32]);
+/// Never registered.
+pub const STRANGER: UserId = UserId([5; 32]);
+
+/// Noon of the second of January 1970.
+pub const START: Moment = DAY_MILLIS * 3 / 2;
+/// Of the policies that allow.
+pub const VERSION: u32 = 3;
+
+/// Records of [`PATIENT`] at [`HOME`], ascending.
+pub const FIRST: RecordPointer = RecordPointer { height: 1, index: 7 };
+pub const SECOND: RecordPointer = RecordPointer { height: 2, index: 0 };
+/// A record of [`OTHER_PATIENT`] at [`HOME`].
+pub const OTHERS: RecordPointer = RecordPointer { height: 2, index: 1 };
+/// A record of [`PATIENT`] at [`AWAY`].
+pub const ELSEWHERE: RecordPointer = RecordPointer { height: 3, index: 0 };
+
+pub const READ_TEXT: Right = Right { action: Action::ReadText, class: SectionClass::Private };
+pub const READ_SHARED: Right = Right { action: Action::ReadText, class: SectionClass::Shared };
+pub const READ_MEDIA: Right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+pub const BREAK_GLASS: Right = Right { action: Action::BreakGlass, class: SectionClass::Private };
+pub const SUBMIT: Right = Right { action: Action::Submit, class: SectionClass::Private };
+
+pub const REASON: EmergencyReason = EmergencyReason::UnableToConsent;
+
+parameter_types! {
+    pub const ReviewBlocks: u32 = 10;
+    pub static Now: Moment = START;
+    /// What [`DOCTOR`] is denied nevertheless.
+    pub static Denied: Vec<Right> = Vec::new();
+    /// Purposes for which [`DOCTOR`] is denied everything.
+    pub static DeniedPurposes: Vec<Purpose> = vec![Purpose::Research];
+    /// Hospitals whose policies allow every doctor everything.
+    pub static Generous: Vec<HospitalId> = Vec::new();
+}
+
+struct Admitted {
+    active: bool,
+    governance: AccountId,
+    agent: AccountId,
+}
+
+thread_local! {
+    static ADMITTED: RefCell<BTreeMap<HospitalId, Admitted>> = Default::default();
+    static ROLES: RefCell<BTreeMap<UserId, Role>> = Default::default();
+    static OWNERS: RefCell<BTreeMap<RecordPointer, (UserId, HospitalId)>> = Default::default();
+}
+
+pub struct Clock;
+
+impl Time for Clock {
+    type Moment = Moment;
+
+    fn now() -> Moment {
+        Now::get()
+    }
+}
+
+pub struct Hospitals;
+
+impl Hospitals {
+    fn active_with(account: impl Fn(&Admitted) -> bool) -> Option<HospitalId> {
+        ADMITTED.with_borrow(|all| {
+            all.iter().find(|(_, known)| known.active && account(known)).map(|(id, _)| *id)
+        })
+    }
+}
+
+impl ports::Hospitals for Hospitals {
+    fn active_by_agent(account: &AccountId) -> Option<HospitalId> {
+        Self::active_with(|known| known.agent == *account)
+    }
+
+    fn active_by_governance(account: &AccountId) -> Option<HospitalId> {
+        Self::active_with(|known| known.governance == *account)
+    }
+
+    fn exists(hospital: HospitalId) -> bool {
+        ADMITTED.with_borrow(|all| all.contains_key(&hospital))
+    }
+
+    fn active() -> Vec<HospitalId> {
+        ADMITTED.with_borrow(|all| {
+            all.iter().filter(|(_, known)| known.active).map(|(id, _)| *id).collect()
+        })
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
+        Self::active_with(|known| known.agent == agent).unwrap_or_else(|| {
+            ADMITTED.with_borrow_mut(|all| {
+                let id = HospitalId(u16::try_from(all.len()).unwrap());
+                all.insert(id, Admitted { active: true, governance, agent });
+                id
+            })
+        })
+    }
+}
+
+pub struct Users;
+
+impl ports::Users for Users {
+    fn by_account(_: &AccountId) -> Option<UserId> {
+        None
+    }
+
+    fn role(user: UserId) -> Option<Role> {
+        ROLES.with_borrow(|all| all.get(&user).copied())
+    }
+
+    fn registered(_: HospitalId, _: UserId, _: Moment) -> bool {
+        false
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(_: HospitalId, user: UserId, role: Role, _: AccountId) {
+        ROLES.with_borrow_mut(|all| all.insert(user, role));
+    }
+}
+
+pub struct Policies;
+
+impl ports::AccessPolicies for Policies {
+    fn decide(request: &AccessRequest, at: Moment) -> Decision {
+        assert_eq!(at, Now::get(), "releases are decided now");
+        assert!(!request.cosigned, "nothing is submitted");
+        let AccessRequest { requester, action, patient, hospital, class, purpose, .. } = *request;
+        let right = Right { action, class };
+        let allowed = (requester, patient, hospital) == (DOCTOR, PATIENT, HOME)
+            && !DeniedPurposes::get().contains(&purpose)
+            && !Denied::get().contains(&right);
+        let generous = Generous::get().contains(&hospital)
+            && <Users as ports::Users>::role(requester) == Some(Role::Doctor);
+        if allowed || generous {
+            Decision::Allow { version: VERSION, policy: policy(right) }
+        } else {
+            Decision::Deny(Denial::Failed(Vec::new()))
+        }
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId) {
+        Generous::mutate(|generous| generous.push(hospital));
+    }
+}
+
+/// The name of the policy that allows a right.
+pub fn policy(right: Right) -> PolicyName {
+    BoundedVec::truncate_from(format!("{:?} {:?}", right.action, right.class).into_bytes())
+}
+
+pub struct Records;
+
+impl ports::Records for Records {
+    fn owner(pointer: RecordPointer) -> Option<(UserId, HospitalId)> {
+        OWNERS.with_borrow(|all| all.get(&pointer).copied())
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer {
+        let pointer = RecordPointer { height, index: 511 };
+        OWNERS.with_borrow_mut(|all| all.insert(pointer, (patient, hospital)));
+        pointer
+    }
+}
+
+/// Suspends a hospital, or reinstates it.
+pub fn set_active(hospital: HospitalId, active: bool) {
+    ADMITTED.with_borrow_mut(|all| all.get_mut(&hospital).unwrap().active = active);
+}
+
+pub fn pass(millis: Moment) {
+    Now::mutate(|now| *now += millis);
+}
+
+fn account(first: u8, hospital: HospitalId) -> AccountId {
+    AccountId::new([first + hospital.0 as u8; 32])
+}
+
+pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
+    RawOrigin::Signed(account(100, hospital)).into()
+}
+
+pub fn governance(hospital: HospitalId) -> RuntimeOrigin {
+    RawOrigin::Signed(account(200, hospital)).into()
+}
+
+pub fn user(user: UserId) -> RuntimeOrigin {
+    RawOrigin::Signed(AccountId::new(user.0)).into()
+}
+
+/// Origins that none of the calls takes.
+pub fn unsigned() -> [RuntimeOrigin; 2] {
+    [RawOrigin::None.into(), RawOrigin::Root.into()]
+}
+
+pub fn externalities() -> TestExternalities {
+    Now::set(START);
+    Denied::set(Vec::new());
+    DeniedPurposes::set(vec![Purpose::Research]);
+    Generous::set(Vec::new());
+    let admitted = [HOME, AWAY, NORTH, SOUTH, SUSPENDED].map(|id| {
+        let (governance, agent) = (account(200, id), account(100, id));
+        (id, Admitted { active: id != SUSPENDED, governance, agent })
+    });
+    ADMITTED.set(admitted.into());
+    ROLES.set(
+        [
+            (PATIENT, Role::Patient),
+            (OTHER_PATIENT, Role::Patient),
+            (DOCTOR, Role::Doctor),
+            (NURSE, Role::Nurse),
+        ]
+        .into(),
+    );
+    OWNERS.set(
+        [
+            (FIRST, (PATIENT, HOME)),
+            (SECOND, (PATIENT, HOME)),
+            (OTHERS, (OTHER_PATIENT, HOME)),
+            (ELSEWHERE, (PATIENT, AWAY)),
+        ]
+        .into(),
+    );
+    let mut externalities = TestExternalities::default();
+    externalities.execute_with(|| System::set_block_number(1));
+    externalities
+}
+
+/// Runs `test`, then checks the invariants.
+pub fn run(test: impl FnOnce()) {
+    externalities().execute_with(|| {
+        test();
+        Releases::do_try_state().unwrap();
+    });
+}
+
+pub fn grant(seed: u8) -> Hash {
+    Hash::repeat_byte(seed)
+}
+
+/// The first two sections of a record.
+pub fn part(pointer: RecordPointer) -> ReleasedRecord {
+    ReleasedRecord { pointer, sections: SectionSet(0b11) }
+}
+
+/// [`DOCTOR`] is to read text and media of [`PATIENT`]'s two records. Releases with different seeds
+/// have different grants.
+pub fn reading(seed: u8) -> Release {
+    Release {
+        requester: DOCTOR,
+        patient: PATIENT,
+        records: BoundedVec::truncate_from(vec![part(FIRST), part(SECOND)]),
+        rights: BoundedVec::truncate_from(vec![READ_MEDIA, READ_TEXT]),
+        purpose: Purpose::Treatment,
+        emergency: None,
+        grant: grant(seed),
+    }
+}
+
+/// [`DOCTOR`] is to break the glass over [`PATIENT`]'s first record.
+pub fn emergency(seed: u8) -> Release {
+    Release {
+        records: BoundedVec::truncate_from(vec![part(FIRST)]),
+        rights: BoundedVec::truncate_from(vec![BREAK_GLASS]),
+        purpose: Purpose::Emergency,
+        emergency: Some(REASON),
+        ..reading(seed)
+    }
+}
+
+/// Dispatches as an extrinsic does: what fails leaves nothing behind.
+fn dispatch(call: crate::Call<Test>, origin: RuntimeOrigin) -> DispatchResult {
+    RuntimeCall::from(call).dispatch(origin).map(drop).map_err(|failed| failed.error)
+}
+
+pub fn record(origin: RuntimeOrigin, release: Release) -> DispatchResult {
+    dispatch(crate::Call::record { release }, origin)
+}
+
+/// For treatment, and in no emergency.
+pub fn refuse(origin: RuntimeOrigin, requester: UserId, patient: UserId) -> DispatchResult {
+    let (purpose, emergency) = (Purpose::Treatment, false);
+    dispatch(crate::Call::refuse { requester, patient, purpose, emergency }, origin)
+}
+
+pub fn judge(origin: RuntimeOrigin, review: u32, justified: bool) -> DispatchResult {
+    dispatch(crate::Call::judge { review: ReviewId(review), justified }, origin)
+}
+
+/// Records so many emergencies at [`HOME`], the day's bound aside, with the grants from `seed` on.
+pub fn emergencies(seed: u8, count: u8) {
+    for number in 0..count {
+        crate::Tallies::<Test>::remove(HOME, DOCTOR);
+        assert_ok!(record(agent(HOME), emergency(seed + number)));
+    }
+}
+
+pub fn review(id: u32) -> Review {
+    crate::Reviews::<Test>::get(ReviewId(id)).unwrap()
+}
+
+/// The events since the last look.
+pub fn events() -> Vec<crate::Event<Test>> {
+    let events = System::read_events_for_pallet::<crate::Event<Test>>();
+    System::reset_events();
+    events
+}

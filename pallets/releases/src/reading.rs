@@ -1,0 +1,86 @@
+//! What nodes, workers and clients ask through the runtime API.
+
+use alloc::vec::Vec;
+use epione_primitives::{
+    Hash, HospitalId, UserId,
+    limits::MAX_PAGE,
+    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Tally},
+};
+use frame_support::traits::Time;
+use sp_runtime::SaturatedConversion;
+
+use crate::{
+    ByGrant, Config, Emergencies, EmergencyCount, NextReview, Pallet, ReceiptCount, Receipts,
+    RefusalCount, Refusals, Reviews, Tallies, rights::Question,
+};
+
+impl<T: Config> Pallet<T> {
+    /// The receipt of a grant by the grant's hash.
+    pub fn receipt(grant: Hash) -> Option<Receipt> {
+        let (patient, number) = ByGrant::<T>::get(grant)?;
+        Receipts::<T>::get(patient, number)
+    }
+
+    /// Whether a grant is recorded and its requester would be allowed the same again now. An
+    /// emergency that the other hospitals found unjustified is over, whatever the policies say.
+    pub fn is_in_force(grant: Hash) -> bool {
+        let Some(Receipt { release, hospital, review, .. }) = Self::receipt(grant) else {
+            return false;
+        };
+        let unjustified = review.and_then(Reviews::<T>::get).is_some_and(|review| {
+            matches!(review.status, ReviewStatus::Closed { justified: false, .. })
+        });
+        let question = Question::of(&release, hospital, T::Time::now());
+        !unjustified && question.grounds::<T>(&release.rights).is_some()
+    }
+
+    /// A patient's receipts with their numbers, newest first, from the last or from before
+    /// `before`: at most `limit` and [`MAX_PAGE`].
+    pub fn receipts(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, Receipt)> {
+        page(ReceiptCount::<T>::get(patient), before, limit)
+            .filter_map(|number| Some((number, Receipts::<T>::get(patient, number)?)))
+            .collect()
+    }
+
+    /// A patient's emergencies with their numbers and reviews, in the order and within the bounds of
+    /// [`receipts`](Self::receipts).
+    pub fn emergencies(
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Vec<(u32, ReviewId, Review)> {
+        page(EmergencyCount::<T>::get(patient), before, limit)
+            .filter_map(|number| {
+                let id = Emergencies::<T>::get(patient, number)?;
+                Some((number, id, Reviews::<T>::get(id)?))
+            })
+            .collect()
+    }
+
+    /// Refusals of access to a patient's records with their numbers, in the order and within the
+    /// bounds of [`receipts`](Self::receipts).
+    pub fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)> {
+        page(RefusalCount::<T>::get(patient), before, limit)
+            .filter_map(|number| Some((number, Refusals::<T>::get(patient, number)?)))
+            .collect()
+    }
+
+    /// Every hospital's emergencies, in the order and within the bounds of
+    /// [`receipts`](Self::receipts).
+    pub fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)> {
+        page(NextReview::<T>::get().0, before.map(|id| id.0), limit)
+            .filter_map(|number| Some((ReviewId(number), Reviews::<T>::get(ReviewId(number))?)))
+            .collect()
+    }
+
+    /// What a requester has caused at a hospital today.
+    pub fn tally(hospital: HospitalId, requester: UserId) -> Tally {
+        Tallies::<T>::get(hospital, requester).on(T::Time::now())
+    }
+}
+
+/// The numbers of a page, descending from the last of `count` or from before `before`.
+fn page(count: u32, before: Option<u32>, limit: u32) -> impl Iterator<Item = u32> {
+    let end = before.map_or(count, |before| before.min(count));
+    (0..end).rev().take(limit.min(MAX_PAGE).saturated_into())
+}

@@ -1,0 +1,125 @@
+//! Storing releases and refusals, within the day's bounds.
+
+use epione_primitives::{
+    BlockNumber, HospitalId, UserId,
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
+    ports::{Records, Users},
+    profile::Role,
+    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally},
+};
+use frame_support::{ensure, traits::Get};
+use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
+
+use crate::{
+    ByGrant, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Tallies,
+    rights::{Grounds, Question},
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn ensure_known(requester: UserId, patient: UserId) -> Result<(), Error<T>> {
+        ensure!(T::Users::role(requester).is_some(), Error::<T>::UnknownRequester);
+        ensure!(T::Users::role(patient) == Some(Role::Patient), Error::<T>::UnknownPatient);
+        Ok(())
+    }
+
+    /// That each record is the patient's, at the hospital.
+    pub(crate) fn ensure_records_of(
+        release: &Release,
+        hospital: HospitalId,
+    ) -> Result<(), Error<T>> {
+        for record in &release.records {
+            let (patient, announcer) =
+                T::Records::owner(record.pointer).ok_or(Error::<T>::UnknownRecord)?;
+            ensure!(patient == release.patient, Error::<T>::RecordOfAnotherPatient);
+            ensure!(announcer == hospital, Error::<T>::RecordOfAnotherHospital);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tally_emergency(question: &Question) -> Result<(), Error<T>> {
+        Self::tally_one(question, |today| {
+            ensure!(today.emergencies < MAX_EMERGENCIES_PER_DAY, Error::<T>::TooManyEmergencies);
+            today.emergencies = today.emergencies.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    pub(crate) fn tally_refusal(question: &Question) -> Result<(), Error<T>> {
+        Self::tally_one(question, |today| {
+            ensure!(today.refusals < MAX_REFUSALS_PER_DAY, Error::<T>::TooManyRefusals);
+            today.refusals = today.refusals.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    fn tally_one(
+        question: &Question,
+        count: impl FnOnce(&mut Tally) -> Result<(), Error<T>>,
+    ) -> Result<(), Error<T>> {
+        Tallies::<T>::try_mutate(question.hospital, question.requester, |tally| {
+            *tally = tally.on(question.at);
+            count(tally)
+        })
+    }
+
+    pub(crate) fn store_receipt(
+        release: Release,
+        Grounds { version, policies }: Grounds,
+        &Question { requester, patient, hospital, at, .. }: &Question,
+    ) -> DispatchResult {
+        let Release { grant, emergency, .. } = release;
+        let receipt = ReceiptCount::<T>::get(patient);
+        ReceiptCount::<T>::insert(patient, after(receipt)?);
+        ByGrant::<T>::insert(grant, (patient, receipt));
+        Self::deposit_event(Event::Released {
+            hospital,
+            requester,
+            patient,
+            receipt,
+            grant,
+            emergency: emergency.is_some(),
+        });
+
+        let block = Self::block();
+        let open = |reason| {
+            Self::begin_review(Review {
+                requester,
+                patient,
+                hospital,
+                receipt,
+                reason,
+                opened: at,
+                deadline: block.saturating_add(T::ReviewBlocks::get()),
+                verdicts: BoundedVec::new(),
+                status: ReviewStatus::Open,
+            })
+        };
+        let review = emergency.map(open).transpose()?;
+        let kept = Receipt { release, hospital, version, policies, block, at, review };
+        Receipts::<T>::insert(patient, receipt, kept);
+        Ok(())
+    }
+
+    pub(crate) fn store_refusal(
+        emergency: bool,
+        &Question { requester, patient, hospital, purpose, at }: &Question,
+    ) -> DispatchResult {
+        let refusal = RefusalCount::<T>::get(patient);
+        RefusalCount::<T>::insert(patient, after(refusal)?);
+        let block = Self::block();
+        let kept = RefusedAccess { requester, patient, hospital, purpose, emergency, block, at };
+        Refusals::<T>::insert(patient, refusal, kept);
+        Self::deposit_event(Event::Refused { hospital, requester, patient, refusal });
+        Ok(())
+    }
+
+    /// The number of the chain block that is being made.
+    pub(crate) fn block() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+}
+
+/// The number that follows.
+pub(crate) fn after(number: u32) -> Result<u32, ArithmeticError> {
+    number.checked_add(1).ok_or(ArithmeticError::Overflow)
+}

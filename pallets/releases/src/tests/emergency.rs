@@ -1,0 +1,113 @@
+use epione_primitives::{
+    access::Purpose,
+    limits::{DAY_MILLIS, MAX_EMERGENCIES_PER_DAY},
+    release::{Release, Review, ReviewId, ReviewStatus, Tally},
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::BoundedVec;
+
+use crate::{Error, Event, mock::*};
+
+/// Breaks the glass as often as the day allows.
+fn exhaust(seed: u8) {
+    for number in 0..MAX_EMERGENCIES_PER_DAY {
+        assert_ok!(record(agent(HOME), emergency(seed + number)));
+    }
+    let late = emergency(seed + MAX_EMERGENCIES_PER_DAY);
+    assert_noop!(record(agent(HOME), late), Error::<Test>::TooManyEmergencies);
+}
+
+#[test]
+fn an_emergency_opens_a_review() {
+    run(|| {
+        System::set_block_number(5);
+        assert_ok!(record(agent(HOME), reading(1)));
+        events();
+        assert_ok!(record(agent(HOME), emergency(2)));
+
+        let id = ReviewId(0);
+        let deadline = 5 + ReviewBlocks::get();
+        assert_eq!(
+            events(),
+            vec![
+                Event::Released {
+                    hospital: HOME,
+                    requester: DOCTOR,
+                    patient: PATIENT,
+                    receipt: 1,
+                    grant: grant(2),
+                    emergency: true,
+                },
+                Event::ReviewOpened { review: id, deadline },
+            ]
+        );
+        let receipt = Releases::receipt(grant(2)).unwrap();
+        assert_eq!(receipt.review, Some(id));
+        assert_eq!(receipt.policies.as_slice(), &[policy(BREAK_GLASS)]);
+        assert_eq!(
+            review(0),
+            Review {
+                requester: DOCTOR,
+                patient: PATIENT,
+                hospital: HOME,
+                receipt: 1,
+                reason: REASON,
+                opened: START,
+                deadline,
+                verdicts: BoundedVec::new(),
+                status: ReviewStatus::Open,
+            }
+        );
+        assert_eq!(Releases::emergencies(PATIENT, None, 9), vec![(0, id, review(0))]);
+    });
+}
+
+#[test]
+fn an_emergency_has_a_reason_its_purpose_and_only_its_rights() {
+    run(|| {
+        let but = |change: fn(&mut Release)| {
+            let mut release = emergency(1);
+            change(&mut release);
+            release
+        };
+        let no_reason = but(|release| release.emergency = None);
+        assert_noop!(record(agent(HOME), no_reason), Error::<Test>::RightsMismatch);
+        let mixed = but(|release| release.rights.try_push(READ_TEXT).unwrap());
+        assert_noop!(record(agent(HOME), mixed), Error::<Test>::RightsMismatch);
+        let treatment = but(|release| release.purpose = Purpose::Treatment);
+        assert_noop!(record(agent(HOME), treatment), Error::<Test>::PurposeNotEmergency);
+    });
+}
+
+#[test]
+fn the_glass_stays_whole_where_the_policies_do_not_allow_to_break_it() {
+    run(|| {
+        Denied::set(vec![BREAK_GLASS]);
+        assert_noop!(record(agent(HOME), emergency(1)), Error::<Test>::NotAllowed);
+        assert_eq!(crate::Tallies::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
+fn so_many_emergencies_a_day() {
+    run(|| {
+        exhaust(1);
+        let full = Tally { day: 1, refusals: 0, emergencies: MAX_EMERGENCIES_PER_DAY };
+        assert_eq!(Releases::tally(HOME, DOCTOR), full);
+        assert_eq!(Releases::tally(AWAY, DOCTOR), Tally { emergencies: 0, ..full });
+        // Reading with leave goes on.
+        assert_ok!(record(agent(HOME), reading(50)));
+    });
+}
+
+#[test]
+fn the_day_begins_at_midnight() {
+    run(|| {
+        exhaust(1);
+        pass(DAY_MILLIS / 2 - 1);
+        assert_noop!(record(agent(HOME), emergency(10)), Error::<Test>::TooManyEmergencies);
+        pass(1);
+        assert_eq!(Releases::tally(HOME, DOCTOR), Tally { day: 2, ..Tally::default() });
+        exhaust(10);
+    });
+}

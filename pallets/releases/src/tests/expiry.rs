@@ -1,0 +1,104 @@
+use epione_primitives::release::{ReviewId, ReviewStatus};
+use frame_support::{assert_noop, assert_ok, traits::Hooks};
+
+use crate::{Error, Event, ExpiryCursor, WeightInfo, mock::*, review::MAX_EXPIRIES};
+
+fn expired(ids: core::ops::Range<u32>) -> Vec<Event<Test>> {
+    ids.map(|id| Event::ReviewExpired { review: ReviewId(id) }).collect()
+}
+
+/// Begins a block, and pays for as many reviews as it should attend to.
+#[track_caller]
+fn block(number: u32, attended: u32) {
+    System::set_block_number(number);
+    assert_eq!(Releases::on_initialize(number), <() as WeightInfo>::expire(attended));
+}
+
+#[test]
+fn a_review_expires_after_its_deadlines_block() {
+    run(|| {
+        emergencies(1, 1);
+        events();
+        let deadline = review(0).deadline;
+        block(deadline, 0);
+        assert_eq!(review(0).status, ReviewStatus::Open);
+        assert_eq!(events(), vec![]);
+
+        block(deadline + 1, 1);
+        assert_eq!(events(), expired(0..1));
+        assert_eq!(review(0).status, ReviewStatus::Expired);
+        assert_noop!(judge(governance(AWAY), 0, true), Error::<Test>::DeadlinePassed);
+
+        block(deadline + 2, 0);
+        assert_eq!(events(), vec![]);
+    });
+}
+
+#[test]
+fn each_review_expires_at_its_own_deadline() {
+    run(|| {
+        for seed in 0..3 {
+            System::set_block_number(1 + u32::from(seed));
+            emergencies(seed, 1);
+        }
+        events();
+        for id in 0..3 {
+            block(2 + ReviewBlocks::get() + id, 1);
+            assert_eq!(events(), expired(id..id + 1));
+        }
+    });
+}
+
+#[test]
+fn a_block_attends_to_so_many_and_the_next_to_the_others() {
+    run(|| {
+        let total = MAX_EXPIRIES + 3;
+        emergencies(0, total as u8);
+        events();
+        let after = review(0).deadline + 1;
+        block(after, MAX_EXPIRIES);
+        assert_eq!(events(), expired(0..MAX_EXPIRIES));
+        // Late already, though not yet marked.
+        assert_noop!(judge(governance(AWAY), MAX_EXPIRIES, true), Error::<Test>::DeadlinePassed);
+        Releases::do_try_state().unwrap();
+
+        block(after + 1, 3);
+        assert_eq!(events(), expired(MAX_EXPIRIES..total));
+        assert_eq!(ExpiryCursor::<Test>::get(), ReviewId(total));
+        block(after + 2, 0);
+    });
+}
+
+#[test]
+fn closed_reviews_are_passed_over_and_count() {
+    run(|| {
+        emergencies(0, 3);
+        for hospital in [AWAY, NORTH] {
+            for id in [0, 1] {
+                assert_ok!(judge(governance(hospital), id, false));
+            }
+        }
+        events();
+        block(review(0).deadline + 1, 3);
+        assert_eq!(events(), expired(2..3));
+        let closed = ReviewStatus::Closed { justified: false, at: START };
+        assert_eq!([review(0).status, review(1).status], [closed; 2]);
+    });
+}
+
+#[test]
+fn verdicts_without_agreement_expire_with_the_review() {
+    run(|| {
+        emergencies(1, 1);
+        assert_ok!(judge(governance(AWAY), 0, true));
+        assert_ok!(judge(governance(NORTH), 0, false));
+        block(review(0).deadline + 1, 1);
+        assert_eq!(review(0).status, ReviewStatus::Expired);
+        assert_eq!(review(0).verdicts.len(), 2);
+    });
+}
+
+#[test]
+fn a_chain_without_emergencies_has_nothing_to_expire() {
+    run(|| block(1_000_000, 0));
+}

@@ -1,0 +1,165 @@
+//! Every invariant is noticed when broken.
+
+use epione_primitives::{
+    Hash,
+    release::{Receipt, Review, ReviewId, ReviewStatus},
+};
+use frame_support::{assert_err, assert_ok, traits::Hooks};
+
+use crate::{
+    ByGrant, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount, Receipts,
+    RefusalCount, Refusals, Reviews, Tallies, mock::*,
+};
+
+/// A reading (receipt 0), three emergencies (receipts 1 to 3) and a refusal. The first review has
+/// expired, the second one is closed, the third is open with one verdict.
+fn populated() {
+    assert_ok!(record(agent(HOME), reading(0)));
+    emergencies(1, 1);
+    System::set_block_number(2);
+    emergencies(2, 1);
+    System::set_block_number(3);
+    emergencies(3, 1);
+    for (review, hospital) in [(1, AWAY), (1, NORTH), (2, AWAY)] {
+        assert_ok!(judge(governance(hospital), review, true));
+    }
+    assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+    let after = review(0).deadline + 1;
+    System::set_block_number(after);
+    Releases::on_initialize(after);
+    assert_eq!(ExpiryCursor::<Test>::get(), ReviewId(1));
+    Releases::do_try_state().unwrap();
+}
+
+#[track_caller]
+fn noticed(message: &'static str, damage: fn()) {
+    externalities().execute_with(|| {
+        populated();
+        damage();
+        assert_err!(Releases::do_try_state(), message);
+    });
+}
+
+fn edit_receipt(number: u32, change: fn(&mut Receipt)) {
+    Receipts::<Test>::mutate(PATIENT, number, |receipt| change(receipt.as_mut().unwrap()));
+}
+
+fn edit_review(id: u32, change: fn(&mut Review)) {
+    Reviews::<Test>::mutate(ReviewId(id), |review| change(review.as_mut().unwrap()));
+}
+
+#[test]
+fn missing_and_surplus_receipts() {
+    noticed("a receipt is missing", || ReceiptCount::<Test>::insert(PATIENT, 5));
+    noticed("a receipt is missing", || Receipts::<Test>::remove(PATIENT, 0));
+    noticed("a receipt is not counted", || {
+        Receipts::<Test>::insert(PATIENT, 9, Receipts::<Test>::get(PATIENT, 0).unwrap());
+    });
+    noticed("a receipt is not found by its grant", || ByGrant::<Test>::remove(grant(0)));
+    noticed("a receipt is not found by its grant", || {
+        ByGrant::<Test>::insert(grant(0), (PATIENT, 1));
+    });
+    noticed("a grant leads to no receipt", || {
+        ByGrant::<Test>::insert(Hash::repeat_byte(99), (PATIENT, 0));
+    });
+}
+
+#[test]
+fn changed_receipts() {
+    noticed("a receipt is kept under another patient", || {
+        edit_receipt(0, |receipt| receipt.release.patient = OTHER_PATIENT);
+    });
+    noticed("a receipt is of a release that none can make", || {
+        edit_receipt(0, |receipt| receipt.release.records.clear());
+    });
+    noticed("a receipt does not name a policy for each right", || {
+        edit_receipt(0, |receipt| receipt.policies.truncate(1));
+    });
+    noticed("an emergency has no review", || edit_receipt(1, |receipt| receipt.review = None));
+    noticed("an emergency has no review", || {
+        edit_receipt(1, |receipt| receipt.review = Some(ReviewId(1)));
+    });
+}
+
+#[test]
+fn refusals_and_tallies() {
+    noticed("a refusal is missing", || RefusalCount::<Test>::insert(PATIENT, 2));
+    noticed("a refusal is not counted", || RefusalCount::<Test>::remove(PATIENT));
+    noticed("a refusal is kept under another patient", || {
+        Refusals::<Test>::mutate(PATIENT, 0, |refused| {
+            refused.as_mut().unwrap().patient = OTHER_PATIENT;
+        });
+    });
+    let excess = "a tally exceeds the day's bounds, or is of a day to come";
+    noticed(excess, || Tallies::<Test>::mutate(HOME, NURSE, |tally| tally.refusals = 99));
+    noticed(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.emergencies = 99));
+    noticed(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.day += 1));
+    noticed("a tally is of no hospital", || {
+        let tally = Tallies::<Test>::get(HOME, DOCTOR);
+        Tallies::<Test>::insert(epione_primitives::HospitalId(99), DOCTOR, tally);
+    });
+}
+
+#[test]
+fn missing_and_surplus_reviews() {
+    noticed("a review is missing", || NextReview::<Test>::put(ReviewId(4)));
+    noticed("a review has an id that was not yet given", || {
+        Reviews::<Test>::insert(ReviewId(9), review(2));
+    });
+    noticed("a review is of no receipt", || {
+        edit_receipt(3, |receipt| receipt.release.emergency = None);
+        edit_receipt(3, |receipt| receipt.review = None);
+        edit_receipt(3, |receipt| receipt.release.rights[0] = READ_TEXT);
+        edit_review(2, |review| review.receipt = 9);
+    });
+}
+
+#[test]
+fn changed_reviews() {
+    noticed("deadlines do not ascend", || edit_review(2, |review| review.deadline = 0));
+    let changes: [fn(&mut Review); 3] = [
+        |review| review.hospital = AWAY,
+        |review| review.requester = NURSE,
+        |review| review.opened += 1,
+    ];
+    for change in changes {
+        externalities().execute_with(|| {
+            populated();
+            edit_review(0, change);
+            assert_err!(Releases::do_try_state(), "a review disagrees with its receipt");
+        });
+    }
+    noticed("a hospital has given two verdicts", || {
+        edit_review(2, |review| review.verdicts.try_push((AWAY, false)).unwrap());
+    });
+    noticed("a hospital has judged itself although there are others", || {
+        edit_review(2, |review| review.verdicts.try_push((HOME, true)).unwrap());
+    });
+}
+
+#[test]
+fn a_misplaced_cursor() {
+    let misplaced = "the cursor has passed an open review, or not an expired one";
+    noticed(misplaced, ExpiryCursor::<Test>::kill);
+    noticed(misplaced, || ExpiryCursor::<Test>::put(ReviewId(3)));
+    noticed(misplaced, || edit_review(1, |review| review.status = ReviewStatus::Expired));
+    noticed("the cursor is beyond the last review", || {
+        ExpiryCursor::<Test>::put(ReviewId(4));
+    });
+}
+
+#[test]
+fn broken_lists_of_emergencies() {
+    noticed("an emergency is missing", || Emergencies::<Test>::remove(PATIENT, 1));
+    noticed("an emergency is not counted", || EmergencyCount::<Test>::insert(PATIENT, 2));
+    noticed("a review is not among its patient's emergencies", || {
+        EmergencyCount::<Test>::insert(PATIENT, 2);
+        Emergencies::<Test>::remove(PATIENT, 2);
+    });
+    noticed("a patient's emergencies do not ascend", || {
+        Emergencies::<Test>::insert(PATIENT, 1, ReviewId(0));
+    });
+    noticed("an emergency leads to no review of the patient", || {
+        Emergencies::<Test>::insert(PATIENT, 2, ReviewId(9));
+    });
+}

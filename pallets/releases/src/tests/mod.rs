@@ -1,0 +1,7 @@
+mod emergency;
+mod expiry;
+mod invariants;
+mod judge;
+mod reading;
+mod record;
+mod refuse;

@@ -1,0 +1,193 @@
+use epione_primitives::{
+    RecordPointer,
+    access::Purpose,
+    release::{Receipt, Release, Right, SectionSet},
+};
+use frame_support::{
+    assert_noop, assert_ok,
+    dispatch::GetDispatchInfo,
+    traits::{GetStorageVersion, StorageVersion},
+};
+use sp_runtime::{
+    BoundedVec,
+    DispatchError::{self, BadOrigin},
+};
+
+use crate::{Error, Event, WeightInfo, mock::*};
+
+/// A reading that was changed.
+fn but(change: impl FnOnce(&mut Release)) -> Release {
+    let mut release = reading(1);
+    change(&mut release);
+    release
+}
+
+#[track_caller]
+fn refused(release: Release, error: Error<Test>) {
+    assert_noop!(record(agent(HOME), release), error);
+}
+
+#[test]
+fn a_release_leaves_a_receipt_with_the_policies_that_the_chain_found() {
+    run(|| {
+        System::set_block_number(5);
+        assert_ok!(record(agent(HOME), reading(1)));
+
+        assert_eq!(
+            events(),
+            vec![Event::Released {
+                hospital: HOME,
+                requester: DOCTOR,
+                patient: PATIENT,
+                receipt: 0,
+                grant: grant(1),
+                emergency: false,
+            }]
+        );
+        let receipt = Receipt {
+            release: reading(1),
+            hospital: HOME,
+            version: VERSION,
+            policies: BoundedVec::truncate_from(vec![policy(READ_MEDIA), policy(READ_TEXT)]),
+            block: 5,
+            at: START,
+            review: None,
+        };
+        assert_eq!(Releases::receipt(grant(1)), Some(receipt));
+        assert_eq!(Releases::in_code_storage_version(), StorageVersion::new(1));
+    });
+}
+
+#[test]
+fn a_patients_receipts_are_numbered() {
+    run(|| {
+        for number in 0..3 {
+            assert_ok!(record(agent(HOME), reading(number)));
+            let [Event::Released { receipt, .. }] = events()[..] else { panic!("one release") };
+            assert_eq!(receipt, u32::from(number));
+        }
+    });
+}
+
+#[test]
+fn only_the_agent_of_an_active_hospital_records() {
+    run(|| {
+        for origin in unsigned() {
+            assert_noop!(record(origin, reading(1)), BadOrigin);
+        }
+        for origin in [user(DOCTOR), user(PATIENT), governance(HOME), agent(SUSPENDED)] {
+            assert_noop!(record(origin, reading(1)), Error::<Test>::NotAgent);
+        }
+        set_active(HOME, false);
+        refused(reading(1), Error::NotAgent);
+    });
+}
+
+#[test]
+fn another_hospitals_agent_does_not_record() {
+    run(|| {
+        let error = Error::<Test>::RecordOfAnotherHospital;
+        assert_noop!(record(agent(AWAY), reading(1)), error);
+    });
+}
+
+#[test]
+fn requester_and_patient_are_known() {
+    run(|| {
+        refused(but(|release| release.requester = STRANGER), Error::UnknownRequester);
+        refused(but(|release| release.patient = STRANGER), Error::UnknownPatient);
+        refused(but(|release| release.patient = NURSE), Error::UnknownPatient);
+    });
+}
+
+#[test]
+fn records_are_there_once_and_in_order() {
+    run(|| {
+        let records = |pointers: &[RecordPointer]| {
+            let parts = pointers.iter().map(|pointer| part(*pointer)).collect();
+            but(|release| release.records = BoundedVec::truncate_from(parts))
+        };
+        refused(records(&[]), Error::NoRecords);
+        refused(records(&[FIRST, FIRST]), Error::RecordsOutOfOrder);
+        refused(records(&[SECOND, FIRST]), Error::RecordsOutOfOrder);
+        let uncommitted = RecordPointer { height: 9, index: 0 };
+        refused(records(&[FIRST, uncommitted]), Error::UnknownRecord);
+        refused(records(&[FIRST, OTHERS]), Error::RecordOfAnotherPatient);
+        refused(records(&[FIRST, ELSEWHERE]), Error::RecordOfAnotherHospital);
+        assert_ok!(record(agent(HOME), records(&[SECOND])));
+    });
+}
+
+#[test]
+fn each_record_has_sections() {
+    run(|| {
+        let empty = but(|release| release.records[1].sections = SectionSet::default());
+        refused(empty, Error::NoSections);
+    });
+}
+
+#[test]
+fn rights_are_to_read_and_named_once() {
+    run(|| {
+        let rights = |rights: &[Right]| {
+            but(|release| release.rights = BoundedVec::truncate_from(rights.to_vec()))
+        };
+        refused(rights(&[]), Error::NoRights);
+        refused(rights(&[READ_TEXT, READ_MEDIA, READ_TEXT]), Error::RepeatedRight);
+        refused(rights(&[READ_TEXT, SUBMIT]), Error::RightsMismatch);
+        refused(rights(&[READ_TEXT, BREAK_GLASS]), Error::RightsMismatch);
+        refused(rights(&[BREAK_GLASS]), Error::RightsMismatch);
+        refused(but(|release| release.emergency = Some(REASON)), Error::RightsMismatch);
+        assert_ok!(record(agent(HOME), rights(&[READ_SHARED, READ_TEXT])));
+    });
+}
+
+#[test]
+fn a_grant_is_recorded_once() {
+    run(|| {
+        assert_ok!(record(agent(HOME), reading(1)));
+        refused(reading(1), Error::AlreadyRecorded);
+        refused(emergency(1), Error::AlreadyRecorded);
+        assert_ok!(record(agent(HOME), reading(2)));
+    });
+}
+
+#[test]
+fn what_the_policies_do_not_allow_is_not_recorded() {
+    run(|| {
+        refused(but(|release| release.purpose = Purpose::Research), Error::NotAllowed);
+        refused(but(|release| release.requester = NURSE), Error::NotAllowed);
+        Denied::set(vec![READ_TEXT]);
+        refused(reading(1), Error::NotAllowed);
+        Denied::set(vec![READ_SHARED]);
+        assert_ok!(record(agent(HOME), reading(1)));
+    });
+}
+
+#[test]
+fn reading_counts_towards_no_bound_of_the_day() {
+    run(|| {
+        for seed in 0..20 {
+            assert_ok!(record(agent(HOME), reading(seed)));
+        }
+        assert_eq!(crate::Tallies::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
+fn a_release_pays_for_its_records_and_rights() {
+    let weight = |release| {
+        RuntimeCall::from(crate::Call::record { release }).get_dispatch_info().call_weight
+    };
+    assert_eq!(weight(reading(1)), <() as WeightInfo>::record(2, 2));
+    assert_eq!(weight(emergency(1)), <() as WeightInfo>::record_emergency(1, 1));
+}
+
+#[test]
+fn numbers_do_not_wrap() {
+    externalities().execute_with(|| {
+        crate::ReceiptCount::<Test>::insert(PATIENT, u32::MAX);
+        let overflow = DispatchError::from(sp_runtime::ArithmeticError::Overflow);
+        assert_noop!(record(agent(HOME), reading(1)), overflow);
+    });
+}

@@ -1,0 +1,156 @@
+//! The invariants that the crate's documentation lists.
+
+use alloc::collections::BTreeSet;
+use epione_primitives::{
+    HospitalId, UserId,
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
+    ports::Hospitals,
+    release::{Receipt, Review, ReviewId, ReviewStatus},
+};
+use frame_support::{ensure, traits::Time};
+use sp_runtime::TryRuntimeError;
+
+use crate::{
+    ByGrant, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet, ReceiptCount,
+    Receipts, RefusalCount, Refusals, Reviews, Tallies, shape,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+        Self::check_receipts()?;
+        Self::check_refusals()?;
+        Self::check_reviews()?;
+        Self::check_emergencies()?;
+        Self::check_tallies()
+    }
+
+    fn check_receipts() -> Result<(), TryRuntimeError> {
+        let mut counted = 0;
+        for (patient, count) in ReceiptCount::<T>::iter() {
+            for number in 0..count {
+                let receipt = Receipts::<T>::get(patient, number).ok_or("a receipt is missing")?;
+                Self::check_receipt(patient, number, &receipt)?;
+                counted += 1;
+            }
+        }
+        ensure!(Receipts::<T>::iter_keys().count() == counted, "a receipt is not counted");
+        ensure!(ByGrant::<T>::iter_keys().count() == counted, "a grant leads to no receipt");
+        Ok(())
+    }
+
+    fn check_receipt(
+        patient: UserId,
+        number: u32,
+        receipt: &Receipt,
+    ) -> Result<(), TryRuntimeError> {
+        let release = &receipt.release;
+        ensure!(release.patient == patient, "a receipt is kept under another patient");
+        ensure!(shape::check(release).is_ok(), "a receipt is of a release that none can make");
+        ensure!(
+            receipt.policies.len() == release.rights.len(),
+            "a receipt does not name a policy for each right"
+        );
+        ensure!(
+            ByGrant::<T>::get(release.grant) == Some((patient, number)),
+            "a receipt is not found by its grant"
+        );
+        let reviewed = match receipt.review {
+            None => release.emergency.is_none(),
+            Some(id) => Reviews::<T>::get(id)
+                .is_some_and(|review| review.patient == patient && review.receipt == number),
+        };
+        ensure!(reviewed, "an emergency has no review");
+        Ok(())
+    }
+
+    fn check_refusals() -> Result<(), TryRuntimeError> {
+        let mut counted = 0;
+        for (patient, count) in RefusalCount::<T>::iter() {
+            for number in 0..count {
+                let refused = Refusals::<T>::get(patient, number).ok_or("a refusal is missing")?;
+                ensure!(refused.patient == patient, "a refusal is kept under another patient");
+                counted += 1;
+            }
+        }
+        ensure!(Refusals::<T>::iter_keys().count() == counted, "a refusal is not counted");
+        Ok(())
+    }
+
+    fn check_reviews() -> Result<(), TryRuntimeError> {
+        let next = NextReview::<T>::get();
+        let cursor = ExpiryCursor::<T>::get();
+        ensure!(cursor <= next, "the cursor is beyond the last review");
+        let mut deadline = 0;
+        for id in (0..next.0).map(ReviewId) {
+            let review = Reviews::<T>::get(id).ok_or("a review is missing")?;
+            ensure!(deadline <= review.deadline, "deadlines do not ascend");
+            deadline = review.deadline;
+            let fits = match review.status {
+                ReviewStatus::Open => cursor <= id,
+                ReviewStatus::Closed { .. } => true,
+                ReviewStatus::Expired => id < cursor,
+            };
+            ensure!(fits, "the cursor has passed an open review, or not an expired one");
+            check_verdicts(&review)?;
+            Self::check_reviewed(id, &review)?;
+        }
+        let stored = Reviews::<T>::iter_keys().count();
+        ensure!(stored == next.0 as usize, "a review has an id that was not yet given");
+        Ok(())
+    }
+
+    fn check_reviewed(id: ReviewId, review: &Review) -> Result<(), TryRuntimeError> {
+        let receipt = Receipts::<T>::get(review.patient, review.receipt)
+            .ok_or("a review is of no receipt")?;
+        let agrees = receipt.review == Some(id)
+            && receipt.hospital == review.hospital
+            && receipt.at == review.opened
+            && receipt.release.requester == review.requester
+            && receipt.release.emergency == Some(review.reason);
+        ensure!(agrees, "a review disagrees with its receipt");
+        Ok(())
+    }
+
+    fn check_emergencies() -> Result<(), TryRuntimeError> {
+        let mut counted = 0;
+        for (patient, count) in EmergencyCount::<T>::iter() {
+            let mut last = None;
+            for number in 0..count {
+                let id = Emergencies::<T>::get(patient, number).ok_or("an emergency is missing")?;
+                ensure!(last < Some(id), "a patient's emergencies do not ascend");
+                last = Some(id);
+                let own = Reviews::<T>::get(id).is_some_and(|review| review.patient == patient);
+                ensure!(own, "an emergency leads to no review of the patient");
+                counted += 1;
+            }
+        }
+        ensure!(Emergencies::<T>::iter_keys().count() == counted, "an emergency is not counted");
+        let reviews = NextReview::<T>::get().0 as usize;
+        ensure!(reviews == counted, "a review is not among its patient's emergencies");
+        Ok(())
+    }
+
+    fn check_tallies() -> Result<(), TryRuntimeError> {
+        let now = T::Time::now();
+        for (hospital, _, tally) in Tallies::<T>::iter() {
+            ensure!(T::Hospitals::exists(hospital), "a tally is of no hospital");
+            ensure!(
+                tally.refusals <= MAX_REFUSALS_PER_DAY
+                    && tally.emergencies <= MAX_EMERGENCIES_PER_DAY
+                    && tally.day <= tally.on(now).day,
+                "a tally exceeds the day's bounds, or is of a day to come"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn check_verdicts(review: &Review) -> Result<(), TryRuntimeError> {
+    let judges: BTreeSet<HospitalId> = review.verdicts.iter().map(|(judge, _)| *judge).collect();
+    ensure!(judges.len() == review.verdicts.len(), "a hospital has given two verdicts");
+    ensure!(
+        review.status != ReviewStatus::Open || !judges.contains(&review.hospital),
+        "a hospital has judged itself although there are others"
+    );
+    Ok(())
+}

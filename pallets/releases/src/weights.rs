@@ -1,0 +1,51 @@
+//! What has a weight here. The runtime brings the measured ones.
+
+use epione_primitives::release::Release;
+use frame_support::weights::Weight;
+use sp_runtime::SaturatedConversion;
+
+use crate::Config;
+
+pub trait WeightInfo {
+    /// Recording a release that is no emergency. `r`: records; `p`: rights.
+    fn record(r: u32, p: u32) -> Weight;
+    /// Recording an emergency, and opening its review. `r`: records; `p`: rights.
+    fn record_emergency(r: u32, p: u32) -> Weight;
+    fn refuse() -> Weight;
+    fn judge() -> Weight;
+    /// Attending to `n` reviews whose deadlines have passed.
+    fn expire(n: u32) -> Weight;
+}
+
+/// Of recording this release.
+pub(crate) fn of_record<T: Config>(release: &Release) -> Weight {
+    let records = release.records.len().saturated_into();
+    let rights = release.rights.len().saturated_into();
+    match release.emergency {
+        None => T::WeightInfo::record(records, rights),
+        Some(_) => T::WeightInfo::record_emergency(records, rights),
+    }
+}
+
+/// For mocks: nothing was measured, but no two weigh the same.
+impl WeightInfo for () {
+    fn record(_: u32, _: u32) -> Weight {
+        Weight::from_parts(1_000_000, 0)
+    }
+
+    fn record_emergency(_: u32, _: u32) -> Weight {
+        Weight::from_parts(2_000_000, 0)
+    }
+
+    fn refuse() -> Weight {
+        Weight::from_parts(3_000_000, 0)
+    }
+
+    fn judge() -> Weight {
+        Weight::from_parts(4_000_000, 0)
+    }
+
+    fn expire(_: u32) -> Weight {
+        Weight::from_parts(5_000_000, 0)
+    }
+}

@@ -1,0 +1,23 @@
+//! That what benchmarks measure against could be on a chain.
+
+use epione_primitives::ports::AccessPolicies;
+
+use super::*;
+use crate::{benchmarking::largest_set, flaws::check};
+
+#[test]
+fn the_largest_set_has_no_flaw() {
+    assert_eq!(check(&largest_set(HOME), START), Ok(()));
+}
+
+#[test]
+fn its_last_policy_allows_a_doctor_everything() {
+    run(|| {
+        <RolePolicies as AccessPolicies>::set_up(HOME);
+        let last = largest_set(HOME).last().unwrap().name.clone();
+        for action in [Action::ReadText, Action::Refer, Action::BreakGlass] {
+            let allowed = Decision::Allow { version: 1, policy: last.clone() };
+            assert_eq!(decide(SPECIALIST, action), allowed);
+        }
+    });
+}

@@ -1,0 +1,17 @@
+//! What every call costs, measured. `make weights` writes the files beside this one from
+//! `scripts/weights.hbs`.
+
+pub mod epione_runtime_caller;
+pub mod epione_runtime_council_root;
+pub mod frame_system;
+pub mod frame_system_extensions;
+pub mod pallet_approvals;
+pub mod pallet_collective;
+pub mod pallet_hospitals;
+pub mod pallet_lite_blocks;
+pub mod pallet_profiles;
+pub mod pallet_releases;
+pub mod pallet_role_policies;
+pub mod pallet_session;
+pub mod pallet_timestamp;
+pub mod pallet_utility;

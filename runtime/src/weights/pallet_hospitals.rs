@@ -1,0 +1,47 @@
+//! What `pallet_hospitals` costs, as frame-omni-bencher measured it on 2026-11-20: 25 steps, 10 repeats, on
+//! AMD EPYC. `make weights` writes this file; do not edit it.
+
+#![allow(clippy::pedantic, unused_variables)]
+
+use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::Weight};
+
+/// Computation as measured; storage by the prices of the runtime's `DbWeight`.
+pub struct Measured<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
+    /// At least 413_177 ns.
+    fn admit() -> Weight {
+        Weight::from_parts(433_537_000, 0).saturating_add(T::DbWeight::get().reads_writes(104, 9))
+    }
+
+    /// At least 398_945 ns.
+    fn suspend() -> Weight {
+        Weight::from_parts(414_899_000, 0).saturating_add(T::DbWeight::get().reads_writes(102, 4))
+    }
+
+    /// At least 392_616 ns.
+    fn reinstate() -> Weight {
+        Weight::from_parts(407_789_000, 0).saturating_add(T::DbWeight::get().reads_writes(102, 4))
+    }
+
+    /// At least 393_046 ns.
+    fn remove() -> Weight {
+        Weight::from_parts(415_520_000, 0).saturating_add(T::DbWeight::get().reads_writes(102, 4))
+    }
+
+    /// At least 433_226 ns.
+    fn rotate_accounts() -> Weight {
+        Weight::from_parts(476_280_000, 0).saturating_add(T::DbWeight::get().reads_writes(105, 9))
+    }
+
+    /// At least 24_346 ns.
+    fn set_endpoint() -> Weight {
+        Weight::from_parts(29_183_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+    }
+
+    /// At least 23_415 ns.
+    fn set_sealing_key() -> Weight {
+        Weight::from_parts(28_322_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+    }
+}

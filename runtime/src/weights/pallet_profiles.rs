@@ -1,0 +1,48 @@
+//! What `pallet_profiles` costs, as frame-omni-bencher measured it on 2026-11-20: 25 steps, 10 repeats, on
+//! AMD EPYC. `make weights` writes this file; do not edit it.
+
+#![allow(clippy::pedantic, unused_variables)]
+
+use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::Weight};
+
+/// Computation as measured; storage by the prices of the runtime's `DbWeight`.
+pub struct Measured<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
+    /// `b`: 1 to 16384.
+    /// At least 68_732 ns.
+    fn register(b: u32) -> Weight {
+        Weight::from_parts(70_398_939, 0)
+            .saturating_add(Weight::from_parts(2_066, 0).saturating_mul(b.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(7, 3))
+    }
+
+    /// `b`: 1 to 16384.
+    /// At least 25_107 ns.
+    fn update(b: u32) -> Weight {
+        Weight::from_parts(26_834_301, 0)
+            .saturating_add(Weight::from_parts(2_040, 0).saturating_mul(b.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(4, 2))
+    }
+
+    /// At least 20_040 ns.
+    fn suspend() -> Weight {
+        Weight::from_parts(21_202_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
+
+    /// At least 20_270 ns.
+    fn reinstate() -> Weight {
+        Weight::from_parts(21_341_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
+
+    /// At least 19_979 ns.
+    fn end_registration() -> Weight {
+        Weight::from_parts(21_282_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
+
+    /// At least 64_546 ns.
+    fn rotate_keys() -> Weight {
+        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 6))
+    }
+}

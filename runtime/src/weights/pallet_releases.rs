@@ -1,0 +1,54 @@
+//! What `pallet_releases` costs, as frame-omni-bencher measured it on 2026-11-20: 25 steps, 10 repeats, on
+//! AMD EPYC. `make weights` writes this file; do not edit it.
+
+#![allow(clippy::pedantic, unused_variables)]
+
+use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::Weight};
+
+/// Computation as measured; storage by the prices of the runtime's `DbWeight`.
+pub struct Measured<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
+    /// `r`: 1 to 64.
+    /// `p`: 1 to 4.
+    /// At least 872_542 ns.
+    fn record(r: u32, p: u32) -> Weight {
+        Weight::from_parts(877_349_000, 0)
+            .saturating_add(Weight::from_parts(13_702_210, 0).saturating_mul(r.into()))
+            .saturating_add(Weight::from_parts(43_935_095, 0).saturating_mul(p.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(44, 3))
+            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
+    }
+
+    /// `r`: 1 to 64.
+    /// `p`: 1 to 2.
+    /// At least 483_592 ns.
+    fn record_emergency(r: u32, p: u32) -> Weight {
+        Weight::from_parts(233_849_596, 0)
+            .saturating_add(Weight::from_parts(17_643_004, 0).saturating_mul(r.into()))
+            .saturating_add(Weight::from_parts(140_719_609, 0).saturating_mul(p.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(47, 8))
+            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
+    }
+
+    /// At least 1_058_189 ns.
+    fn refuse() -> Weight {
+        Weight::from_parts(1_099_911_000, 0).saturating_add(T::DbWeight::get().reads_writes(78, 3))
+    }
+
+    /// At least 35_403 ns.
+    fn judge() -> Weight {
+        Weight::from_parts(42_614_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
+
+    /// `n`: 0 to 8.
+    /// At least 5_859 ns.
+    fn expire(n: u32) -> Weight {
+        Weight::from_parts(7_709_622, 0)
+            .saturating_add(Weight::from_parts(5_248_384, 0).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
+            .saturating_add(T::DbWeight::get().reads(1_u64.saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(n.into())))
+    }
+}

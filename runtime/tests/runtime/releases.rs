@@ -1,0 +1,147 @@
+//! A look at a record, from relationship to receipt: profiles, role-policies, lite-blocks and releases
+//! at work together.
+
+use epione_primitives::{
+    Hash, RecordPointer, UserId,
+    access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
+    api::{
+        runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
+        runtime_decl_for_role_policies_api::RolePoliciesApi,
+    },
+    profile::Role,
+    release::{Release, ReleasedRecord, Right, SectionSet},
+};
+use epione_runtime::Runtime;
+use sp_runtime::DispatchError;
+
+use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register};
+
+const DOCTOR: UserId = UserId([8; 32]);
+const GRANT: Hash = Hash::repeat_byte(3);
+
+/// A record of the patient at A, and a doctor there who treats them.
+fn committed(chain: &mut Chain) {
+    register("Alice//agent", PATIENT, Role::Patient);
+    register("Alice//agent", DOCTOR, Role::Doctor);
+    relate(RelationshipKind::Treating, true);
+    apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+    chain.next_block();
+    approve("Bob//agent", 0);
+    approve("Charlie//agent", 0);
+    chain.next_block();
+}
+
+fn relate(kind: RelationshipKind, begins: bool) {
+    let (patient, professional, hospital) = (PATIENT, DOCTOR, A);
+    let call = if begins {
+        let expires = None;
+        pallet_role_policies::Call::<Runtime>::relate {
+            patient,
+            professional,
+            hospital,
+            kind,
+            expires,
+        }
+    } else {
+        pallet_role_policies::Call::unrelate { patient, professional, hospital, kind }
+    };
+    apply("Alice//agent", call).unwrap().unwrap();
+}
+
+fn record(agent: &str, records: &[RecordPointer]) -> Result<(), DispatchError> {
+    let mut sections = SectionSet::default();
+    assert!(sections.insert(0));
+    let records: Vec<_> =
+        records.iter().map(|&pointer| ReleasedRecord { pointer, sections }).collect();
+    let right = Right { action: Action::ReadText, class: SectionClass::Private };
+    let release = Release {
+        requester: DOCTOR,
+        patient: PATIENT,
+        records: records.try_into().unwrap(),
+        rights: vec![right].try_into().unwrap(),
+        purpose: Purpose::Treatment,
+        emergency: None,
+        grant: GRANT,
+    };
+    apply(agent, pallet_releases::Call::<Runtime>::record { release }).unwrap()
+}
+
+const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+
+fn reading() -> AccessRequest {
+    AccessRequest {
+        requester: DOCTOR,
+        action: Action::ReadText,
+        patient: PATIENT,
+        hospital: A,
+        class: SectionClass::Private,
+        purpose: Purpose::Treatment,
+        cosigned: false,
+    }
+}
+
+#[test]
+fn a_release_leaves_a_receipt_with_the_policy_that_allowed_it() {
+    local(|chain| {
+        committed(chain);
+        record("Alice//agent", &[FIRST]).unwrap();
+        let receipt = Runtime::receipt(GRANT).unwrap();
+        assert_eq!((receipt.hospital, receipt.version), (A, 0));
+        assert_eq!(receipt.policies[0].as_slice(), b"related professional");
+        assert_eq!(Runtime::receipts(PATIENT, None, 8), [(0, receipt)]);
+        assert!(Runtime::is_in_force(GRANT));
+    });
+}
+
+#[test]
+fn another_hospitals_agent_releases_nothing_of_this_one() {
+    local(|chain| {
+        committed(chain);
+        assert!(record("Bob//agent", &[FIRST]).is_err());
+        let beyond = RecordPointer { height: 1, index: 1 };
+        assert!(record("Alice//agent", &[beyond]).is_err());
+        assert_eq!(Runtime::receipt(GRANT), None);
+    });
+}
+
+#[test]
+fn the_end_of_a_relationship_ends_what_was_released_by_it() {
+    local(|chain| {
+        committed(chain);
+        record("Alice//agent", &[FIRST]).unwrap();
+        let before = chain.next_block();
+        let allowed_at = pallet_timestamp::Now::<Runtime>::get();
+        chain.next_block();
+        relate(RelationshipKind::Treating, false);
+        assert!(!Runtime::is_in_force(GRANT), "from the same block on, {before:?}");
+        assert!(!Runtime::decide(reading(), None).is_allowed());
+        assert!(Runtime::decide(reading(), Some(allowed_at)).is_allowed());
+        assert!(Runtime::receipt(GRANT).is_some());
+    });
+}
+
+#[test]
+fn one_call_decides_several_requests() {
+    local(|chain| {
+        committed(chain);
+        let media = AccessRequest { action: Action::ReadMedia, ..reading() };
+        let glass = AccessRequest { action: Action::BreakGlass, ..reading() };
+        let decisions = Runtime::decide_each(vec![reading(), media, glass]);
+        let allowed: Vec<_> = decisions.iter().map(|decision| decision.is_allowed()).collect();
+        assert_eq!(allowed, [true, true, false]);
+    });
+}
+
+#[test]
+fn a_hospital_lists_its_own_members() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", DOCTOR, Role::Doctor);
+        let first = Runtime::members(A, None, 1);
+        let second = Runtime::members(A, Some(first[0].0), 64);
+        let mut all = [first[0].0, second[0].0];
+        all.sort();
+        assert_eq!(all, [PATIENT, DOCTOR]);
+        assert!(Runtime::members(B, None, 64).is_empty());
+    });
+}
