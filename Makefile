@@ -46,7 +46,7 @@ test-benchmarks:
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
 
-weights: setup ## Measures what every call costs and writes runtime/src/weights/: about an hour.
+weights: setup ## Measures what every call costs and writes runtime/src/weights/.
 	@scripts/weights
 
 test-polkadot-js: build
