@@ -25,7 +25,7 @@ setup: ## Installs the toolchain and packages that are missing.
 build: setup ## Builds node, worker, client and tests.
 	cargo build --release --workspace --lib --bins --tests --locked
 
-demo: build ## Four hospitals, two visits, and what can go wrong: about a minute once built.
+demo: build ## Four hospitals, sixteen chapters, and what can go wrong: two minutes once built.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo
 
