@@ -12,7 +12,15 @@ export CARGO_TERM_PROGRESS_WHEN ?= never
 RELEASE := $(CARGO_TARGET_DIR)/release
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases
 
-.PHONY: help setup build demo test test-rust test-benchmarks test-polkadot-js lint chain-specs weights clean
+# Test programs besides the unit tests, by name; the slowest first, so that none is left to run alone.
+SLOWEST := releases four_hospitals access one_hospital
+INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
+PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
+# Whole networks wait for blocks most of the time: so many programs side by side keep two cores busy.
+SIDE_BY_SIDE ?= 3
+CARGO_TEST := cargo test --release --workspace --locked
+
+.PHONY: help setup build demo test test-rust test-units test-benchmarks test-polkadot-js lint chain-specs weights clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -29,15 +37,23 @@ demo: build ## Four hospitals, sixteen chapters, and what can go wrong: two minu
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo
 
-test: setup test-rust test-benchmarks test-polkadot-js ## Every test.
+test: test-benchmarks test-rust ## Every test.
 	@echo "All tests passed."
 
-# Nodes, workers and whole networks are started by these tests; two at a time is what two cores bear.
+# Each program's output comes in one piece, when it ends.
 test-rust: build
-	cargo test --release --workspace --locked -- --test-threads=2
+	@echo "$(words $(PROGRAMS)) programs of tests, $(SIDE_BY_SIDE) at a time; the longest take minutes."
+	@$(MAKE) --no-print-directory --jobs=$(SIDE_BY_SIDE) --output-sync=target \
+		$(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units
+
+test-units:
+	$(CARGO_TEST) --lib --bins
+
+test-program-%:
+	$(CARGO_TEST) --test $* -- --test-threads=2
 
 # In their own folder: the benchmarks' features would otherwise reach the node and its runtime.
-test-benchmarks:
+test-benchmarks: setup
 	cargo test --release --locked --target-dir $(CARGO_TARGET_DIR)/benchmarks \
 		$(foreach pallet,$(PALLETS),-p pallet-$(pallet)) \
 		$(foreach pallet,$(PALLETS),--features pallet-$(pallet)/runtime-benchmarks) \
@@ -49,7 +65,7 @@ chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 weights: setup ## Measures what every call costs and writes runtime/src/weights/.
 	@scripts/weights
 
-test-polkadot-js: build
+test-polkadot-js:
 	cd polkadot-js && EPIONE_BIN_DIR=$(RELEASE) npm test --silent
 
 lint: setup ## Format, clippy with warnings denied, and that RocksDB is not among the dependencies.

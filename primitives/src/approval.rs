@@ -8,20 +8,8 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 use crate::{BlockNumber, HospitalId, limits::MAX_HOSPITALS};
 
 /// Why a hospital does not approve.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectReason {
     /// The body does not decode, or disagrees with the entries.
@@ -35,20 +23,8 @@ pub enum RejectReason {
 }
 
 /// How a ballot ended.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum BallotOutcome {
     Approved,
@@ -63,19 +39,8 @@ pub enum BallotOutcome {
 pub type Electorate = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
 
 /// One subject, one ballot.
-#[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Ballot {
     /// Counts as approving; does not vote.
     pub opener: HospitalId,

@@ -16,40 +16,27 @@ use crate::{
 };
 
 /// Leave to do one thing with sections of one class.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Right {
     /// Reading text, reading media or breaking the glass.
     pub action: Action,
     pub class: SectionClass,
 }
 
+impl Right {
+    /// The rights by which records can be read: as ever, or in an emergency by breaking the glass.
+    pub fn to_read(emergency: bool) -> impl Iterator<Item = Self> + Clone {
+        let actions: &[Action] =
+            if emergency { &[Action::BreakGlass] } else { &[Action::ReadText, Action::ReadMedia] };
+        let classes = [SectionClass::Private, SectionClass::Shared];
+        actions.iter().flat_map(move |&action| classes.map(|class| Self { action, class }))
+    }
+}
+
 /// Sections of a record: bit `i` stands for section `i`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct SectionSet(pub u64);
 
 impl SectionSet {
@@ -96,20 +83,8 @@ impl<'de> Deserialize<'de> for SectionSet {
 }
 
 /// What a grant opens of one record.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct ReleasedRecord {
     pub pointer: RecordPointer,
     pub sections: SectionSet,
@@ -117,20 +92,8 @@ pub struct ReleasedRecord {
 
 /// Why somebody reads without a relationship. Codes, because words would carry health data to the
 /// chain.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmergencyReason {
     /// Life or limb is in danger.
@@ -144,19 +107,8 @@ pub enum EmergencyReason {
 }
 
 /// What a worker is about to hand out, as it asks the chain to record it.
-#[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Release {
     pub requester: UserId,
     pub patient: UserId,
@@ -173,23 +125,8 @@ pub struct Release {
 }
 
 /// An emergency that the other hospitals are to look at, numbered in the order of arrival.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(transparent)]
 pub struct ReviewId(pub u32);
 
@@ -200,19 +137,8 @@ impl core::fmt::Display for ReviewId {
 }
 
 /// A release that the chain allowed, for good.
-#[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Receipt {
     pub release: Release,
     /// Whose records were released.
@@ -230,19 +156,8 @@ pub struct Receipt {
 }
 
 /// A read that the chain did not allow. Why not, `decide` tells for the moment `at`.
-#[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct RefusedAccess {
     pub requester: UserId,
     pub patient: UserId,
@@ -255,20 +170,8 @@ pub struct RefusedAccess {
 }
 
 /// What became of a review.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReviewStatus {
     Open,
@@ -282,19 +185,8 @@ pub enum ReviewStatus {
 }
 
 /// An emergency before the council of hospitals.
-#[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Review {
     pub requester: UserId,
     pub patient: UserId,
@@ -312,21 +204,8 @@ pub struct Review {
 }
 
 /// What one requester has caused at one hospital on one day.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tally {
     /// Days since 1970.
     pub day: u32,

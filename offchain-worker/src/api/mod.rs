@@ -2,6 +2,7 @@
 //! `epione_client::api`. The router is a function, so that tests run it in process.
 
 mod caller;
+mod governance;
 mod grants;
 mod ingest;
 mod intake;

@@ -7,12 +7,15 @@ use axum::{
 };
 use epione_client::{
     api::{MAX_JSON_BYTES, Problem, RenewedKey, UserRef},
-    chain::{Call, calls::profiles},
+    chain::calls::profiles,
 };
 use epione_envelope::sealing::SealingPublicKey;
 use epione_primitives::{UserId, profile::RegistrationStatus};
 
-use super::{ApiError, AppState, caller::Caller, limits::within, users::parse_sealing_key};
+use super::{
+    ApiError, AppState, caller::Caller, governance::govern, limits::within,
+    users::parse_sealing_key,
+};
 use crate::chain::Identity;
 
 /// Puts a user's registration out of force until it is reinstated, for the hospital's governance. Answers
@@ -33,7 +36,7 @@ pub(super) async fn suspend(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    change(state, request, profiles::suspend).await
+    govern(state, request, |_, UserRef { user }| Ok(profiles::suspend(user))).await
 }
 
 /// Puts a suspended registration into force again, for the hospital's governance.
@@ -53,7 +56,7 @@ pub(super) async fn reinstate(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    change(state, request, profiles::reinstate).await
+    govern(state, request, |_, UserRef { user }| Ok(profiles::reinstate(user))).await
 }
 
 /// Ends a user's registration for good, for the hospital's governance. A patient's records stay, and
@@ -74,27 +77,7 @@ pub(super) async fn end(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    change(state, request, profiles::end_registration).await
-}
-
-async fn change(
-    state: AppState,
-    request: Request,
-    call: impl FnOnce(UserId) -> Call + Send,
-) -> Result<StatusCode, ApiError> {
-    within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.transaction_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        caller.ensure_governance()?;
-        let UserRef { user } = caller.json(body, MAX_JSON_BYTES).await?;
-        let call = call(user);
-        let done = call.name;
-        state.calls.submit(call).await?;
-        tracing::info!(%user, done, "a registration is changed");
-        Ok(StatusCode::NO_CONTENT)
-    })
-    .await
+    govern(state, request, |_, UserRef { user }| Ok(profiles::end_registration(user))).await
 }
 
 /// Seals a user's profile to the account and the sealing key that are theirs on chain now, for the user.

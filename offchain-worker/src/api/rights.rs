@@ -32,7 +32,7 @@ impl Rights {
         request: &GrantRequest,
     ) -> Result<Decided, ApiError> {
         let emergency = request.emergency.is_some();
-        let questions: Vec<_> = rights(emergency)
+        let questions: Vec<_> = Right::to_read(emergency)
             .map(|Right { action, class }| AccessRequest {
                 requester,
                 action,
@@ -45,7 +45,7 @@ impl Rights {
             .collect();
         let decisions = state.decide_each(&questions).await?;
         let (mut allowed, mut denial) = (Vec::new(), None);
-        for (right, decision) in rights(emergency).zip(decisions) {
+        for (right, decision) in Right::to_read(emergency).zip(decisions) {
             match decision {
                 Decision::Allow { .. } => allowed.push(right),
                 Decision::Deny(reason) => denial = denial.or(Some(reason)),
@@ -79,13 +79,4 @@ impl Rights {
         let right = Right { action, class };
         self.allowed.contains(&right).then_some(right)
     }
-}
-
-/// What may be needed to read a record.
-fn rights(emergency: bool) -> impl Iterator<Item = Right> {
-    let actions: &[Action] =
-        if emergency { &[Action::BreakGlass] } else { &[Action::ReadText, Action::ReadMedia] };
-    actions.iter().flat_map(|action| {
-        [SectionClass::Private, SectionClass::Shared].map(|class| Right { action: *action, class })
-    })
 }

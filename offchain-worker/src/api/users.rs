@@ -9,12 +9,9 @@ use axum::{
 use codec::DecodeAll;
 use epione_client::{
     api::{MAX_JSON_BYTES, Problem, RegisterUser, RegisteredUser, Relation},
-    chain::{
-        Call,
-        calls::{
-            profiles::{self, Registrant},
-            role_policies,
-        },
+    chain::calls::{
+        profiles::{self, Registrant},
+        role_policies,
     },
 };
 use epione_envelope::{profile::MAX_NAME_BYTES, sealing::SealingPublicKey};
@@ -24,7 +21,7 @@ use epione_primitives::{
     profile::{Registration, RegistrationStatus, Role},
 };
 
-use super::{ApiError, AppState, caller::Caller, limits::within};
+use super::{ApiError, AppState, caller::Caller, governance::govern, limits::within};
 use crate::seal::Person;
 
 /// Registers a user at the hospital, for its governance. Answers when the registration is final.
@@ -188,7 +185,7 @@ pub(super) async fn relate(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    change_relation(state, request, |caller, relation| {
+    govern(state, request, |caller, relation: Relation| {
         let Relation { patient, professional, kind, expires } = relation;
         if expires.is_some_and(|expires| expires <= crate::now()) {
             return Err(ApiError::bad_request(
@@ -220,7 +217,7 @@ pub(super) async fn unrelate(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    change_relation(state, request, |caller, relation| {
+    govern(state, request, |caller, relation: Relation| {
         let Relation { patient, professional, kind, expires } = relation;
         if expires.is_some() {
             return Err(ApiError::bad_request(
@@ -230,24 +227,6 @@ pub(super) async fn unrelate(
             ));
         }
         Ok(role_policies::unrelate(patient, professional, caller.identity.hospital, kind))
-    })
-    .await
-}
-
-async fn change_relation(
-    state: AppState,
-    request: Request,
-    call: impl FnOnce(&Caller, Relation) -> Result<Call, ApiError> + Send,
-) -> Result<StatusCode, ApiError> {
-    within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.transaction_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        caller.ensure_governance()?;
-        let relation: Relation = caller.json(body, MAX_JSON_BYTES).await?;
-        let call = call(&caller, relation)?;
-        state.calls.submit(call).await?;
-        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

@@ -3,7 +3,7 @@
 
 use epione_primitives::{
     HospitalId, Moment, UserId,
-    access::{AccessRequest, Action, Decision, PolicyName, Purpose, SectionClass},
+    access::{AccessRequest, Decision, PolicyName, Purpose},
     limits::MAX_RIGHTS,
     ports::AccessPolicies,
     release::{Release, Right},
@@ -53,15 +53,7 @@ impl Question {
     /// Whether some right is denied that could be asked for: to read, or in an emergency to break
     /// the glass.
     pub fn is_refused_some<T: Config>(&self, emergency: bool) -> bool {
-        let actions: &[Action] =
-            if emergency { &[Action::BreakGlass] } else { &[Action::ReadText, Action::ReadMedia] };
-        actions
-            .iter()
-            .flat_map(|action| {
-                [SectionClass::Private, SectionClass::Shared]
-                    .map(|class| Right { action: *action, class })
-            })
-            .any(|right| !self.decide::<T>(right).is_allowed())
+        Right::to_read(emergency).any(|right| !self.decide::<T>(right).is_allowed())
     }
 
     fn decide<T: Config>(&self, Right { action, class }: Right) -> Decision {
