@@ -10,17 +10,19 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
 RELEASE := $(CARGO_TARGET_DIR)/release
+# Where the demo's hospitals keep segments: local (folders) or s3 (an S3 server of its own).
+STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases
 
 # Test programs besides the unit tests, by name; the slowest first, so that none is left to run alone.
-SLOWEST := releases four_hospitals access one_hospital
+SLOWEST := releases kills four_hospitals access one_hospital crash_loop
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
 # Whole networks wait for blocks most of the time: so many programs side by side keep two cores busy.
 SIDE_BY_SIDE ?= 3
 CARGO_TEST := cargo test --release --workspace --locked
 
-.PHONY: help setup build demo test test-rust test-units test-benchmarks test-polkadot-js lint chain-specs weights clean
+.PHONY: help setup build demo test test-rust test-units test-benchmarks test-polkadot-js lint chain-specs weights soak soak-setup soak-large soak-links soak-crashes clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -33,9 +35,9 @@ setup: ## Installs the toolchain and packages that are missing.
 build: setup ## Builds node, worker, client and tests.
 	cargo build --release --workspace --lib --bins --tests --locked
 
-demo: build ## Four hospitals, sixteen chapters, and what can go wrong: two minutes once built.
+demo: build ## Four hospitals, sixteen chapters, and what can go wrong: two minutes once built. STORE=s3 on an S3 server.
 	@scripts/fetch-samples target/samples
-	@$(RELEASE)/epione-demo --samples target/samples --out target/demo
+	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 
 test: test-benchmarks test-rust ## Every test.
 	@echo "All tests passed."
@@ -74,5 +76,19 @@ lint: setup ## Format, clippy with warnings denied, and that RocksDB is not amon
 	@if cargo tree --locked -i librocksdb-sys 2>/dev/null | grep -q .; then \
 		echo "librocksdb-sys is in the dependency tree; use default-features = false for sc-cli and sc-service" >&2; exit 1; fi
 
-clean: ## Removes what the demo and the samples left; `cargo clean` removes the build.
-	rm -rf target/demo target/samples
+soak: soak-large soak-links soak-crashes ## Hours: 6 GiB in bounded memory, narrow links, crashes at random; results in benchmarks/results/.
+
+soak-setup: build
+	@scripts/setup soak
+
+soak-large: build
+	$(RELEASE)/epione-soak large --gib 6
+
+soak-links: soak-setup
+	$(RELEASE)/epione-soak links --hospitals 4,8,16 --mbit 20 --mib 256
+
+soak-crashes: soak-setup
+	$(RELEASE)/epione-soak crashes --minutes 60
+
+clean: ## Removes what demo, samples and soak runs left; `cargo clean` removes the build.
+	rm -rf target/demo target/samples target/soak

@@ -1,7 +1,7 @@
 //! What every command needs: which node, which worker, whose keys, and how to speak to the user.
 
 use std::{
-    fmt, fs,
+    fmt,
     io::{self, IsTerminal},
     path::PathBuf,
     str::FromStr,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use epione_client::{chain::Chain, signer::Account, worker::WorkerClient};
+use epione_client::{Endpoint, EndpointError, chain::Chain, signer::Account, worker::WorkerClient};
 use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{AccountId, HospitalId, UserId, hospital::Duty};
 use serde::Serialize;
@@ -24,8 +24,6 @@ use crate::{
 
 /// Where a node listens if nothing else is said.
 const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
-/// Bytes of a root certificate file, at most.
-const MAX_CERTIFICATE_BYTES: u64 = 1024 * 1024;
 
 /// Options that every command takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,13 +32,9 @@ pub struct Common {
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
     pub node: Option<String>,
 
-    /// Worker to ask [default: the hospital's, as the chain names it]
+    /// Worker to ask [default: the hospital's, as the chain names it]. It has to prove the hospital's TLS key
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
     pub worker: Option<Url>,
-
-    /// The only root certificate (PEM) to trust for workers [default: the usual authorities]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub root_certificate: Option<PathBuf>,
 
     /// Directory of a local network: its node, workers and development keys are used
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
@@ -173,39 +167,17 @@ impl Context {
         account: Account,
     ) -> Result<WorkerClient, Failure> {
         let chain = self.chain().await?;
-        let url = match &self.common.worker {
-            Some(url) => url.clone(),
-            None => self.worker_url(hospital).await?,
-        };
-        let genesis = chain.genesis_hash();
-        let Some(path) = &self.common.root_certificate else {
-            return Ok(WorkerClient::new(&url, hospital, genesis, account)?);
-        };
-        let length = fs::metadata(path).map_err(|error| Failure::file(path, &error))?.len();
-        if length > MAX_CERTIFICATE_BYTES {
-            return Err(Failure::usage(
-                format!("{} is too long for a certificate", path.display()),
-                "name a PEM file",
-            ));
-        }
-        let pem = fs::read(path).map_err(|error| Failure::file(path, &error))?;
-        Ok(WorkerClient::with_root_certificate(&url, hospital, genesis, account, &pem)?)
-    }
-
-    async fn worker_url(&self, hospital: HospitalId) -> Result<Url, Failure> {
-        let known = self.chain().await?.finalized().await?.hospital(hospital).await?;
+        let known = chain.finalized().await?.hospital(hospital).await?;
         let known = known.ok_or_else(|| {
             Failure::new(format!("the chain knows no hospital {hospital}"), "choose another")
         })?;
-        let text = String::from_utf8_lossy(&known.worker_url).into_owned();
-        text.parse().map_err(|error| {
-            Failure::new(
-                format!(
-                    "the chain names {text:?} as the hospital's worker, which is no URL ({error})"
-                ),
-                "name its worker with --worker URL, and tell the hospital",
-            )
-        })
+        let endpoint = match &self.common.worker {
+            Some(url) => Endpoint::new(url.clone(), known.tls_key).map_err(|error| {
+                Failure::usage(error.to_string(), "name an https address with --worker URL")
+            })?,
+            None => Endpoint::of(&known).map_err(unusable)?,
+        };
+        Ok(WorkerClient::new(&endpoint, hospital, chain.genesis_hash(), account)?)
     }
 
     /// Opens an actor's keys, once.
@@ -295,4 +267,11 @@ impl Context {
             )
         })
     }
+}
+
+fn unusable(error: EndpointError) -> Failure {
+    Failure::new(
+        format!("the chain names no address at which the hospital's worker can be asked: {error}"),
+        "name one with --worker URL, and tell the hospital, whose governance can set it",
+    )
 }

@@ -260,6 +260,9 @@ impl From<WorkerError> for Failure {
             WorkerError::File { .. } | WorkerError::FileChanged { .. } => {
                 "check the file; nothing was acknowledged"
             }
+            WorkerError::WrongKey { .. } => {
+                "nothing was sent; if it stays so, tell the hospital's operator"
+            }
             _ => "check that the worker runs, or name its address with --worker URL",
         };
         Self::new(error.to_string(), help)
@@ -305,6 +308,17 @@ impl From<ReadError> for Failure {
                     ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
                         "run the command again"
                     }
+                    ReadError::NoFrames { .. } => {
+                        "leave --frame out to get the whole file, or get bytes of it with --range"
+                    }
+                    ReadError::NotFragments { .. } => "leave --frame out to get the whole file",
+                    ReadError::NoSuchFrame { .. } => {
+                        "frames are counted from 1: choose one of these"
+                    }
+                    ReadError::BeyondEnd { .. } => {
+                        "bytes are counted from 0: ask for less, or leave out where the range ends"
+                    }
+                    ReadError::Busy(_) => "wait for the other epione, or choose another --out",
                     ReadError::NotRegistered { .. } => "check the patient's id",
                     ReadError::NoProfile { .. } => "name another node with --node URL",
                     _ => WRONG_BYTES,

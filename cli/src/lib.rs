@@ -15,6 +15,7 @@ pub mod policy;
 pub mod progress;
 pub mod samples;
 pub mod table;
+pub mod unfinished;
 
 use std::process::ExitCode;
 

@@ -30,6 +30,13 @@ pub fn follow(bar: &Arc<ProgressBar>) -> impl Fn(Progress) + Send + Sync + 'stat
     }
 }
 
+/// Something to know, for people.
+pub fn say(context: &Context, what: &str) {
+    if context.shows_progress() {
+        eprintln!("{what}");
+    }
+}
+
 /// A sign of life while others work.
 pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let spinner = bar(context);

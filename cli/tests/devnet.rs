@@ -94,11 +94,17 @@ fn a_directory_holds_one_network() {
 #[test]
 fn what_a_killed_network_left_is_explained_and_taken_down() {
     let network = Network::place();
-    let mut up = in_background(&mut network.up(1));
+    // With an S3 server, which must go, too. That the worker is ready says that it writes there.
+    let mut up = in_background(network.up(1).args(["--store", "s3"]));
     wait_until("the network runs", || {
         network.state().is_some_and(|state| state.phase == Phase::Running)
     });
-    let processes = network.processes();
+    let state = network.state().unwrap();
+    assert!(state.hospitals[0].store.ends_with("s3/buckets/hospital-alice"));
+    let owner = state.hospitals[0].store.join("owner");
+    wait_until("the worker marks its bucket", || owner.is_file());
+    let mut processes = network.processes();
+    processes.push(state.s3_server.unwrap());
     up.kill().unwrap();
     up.wait().unwrap();
 

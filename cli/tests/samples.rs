@@ -27,6 +27,36 @@ fn the_images_are_dicom_files() {
 }
 
 #[test]
+fn the_frames_of_the_cine_are_found() {
+    let cine = samples::images().pop().unwrap();
+    let inspected = epione_client::dicom::inspect(cine.bytes.as_slice()).unwrap();
+    let frames = inspected.frames.unwrap();
+    assert_eq!(frames.count(), 8);
+    let length = 72 * 96 * 3;
+    let end = cine.bytes.len() as u64;
+    assert_eq!(frames.frame(8), Some(end - length..end));
+}
+
+/// Where scripts/fetch-samples put them; where it did not, there is nothing to look at.
+#[test]
+fn the_frames_of_a_real_cine_are_found() {
+    let folder = env::var_os("EPIONE_REAL_SAMPLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/samples"),
+        Into::into,
+    );
+    let Ok(cine) = fs::read(folder.join("examples_ybr_color.dcm")) else { return };
+    let frames = epione_client::dicom::inspect(cine.as_slice()).unwrap().frames.unwrap();
+    assert_eq!(frames.count(), 30);
+    for number in 1..=30 {
+        let frame = frames.frame(number).unwrap();
+        let frame = &cine[frame.start as usize..frame.end as usize];
+        // An item, and in it the start of a JPEG image.
+        assert_eq!(frame[..4], [0xfe, 0xff, 0x00, 0xe0]);
+        assert_eq!(frame[8..10], [0xff, 0xd8]);
+    }
+}
+
+#[test]
 fn the_texts_are_fhir_resources_about_one_encounter() {
     for visit in [samples::visit_1(), samples::visit_2()] {
         assert_eq!(visit.len(), 4);

@@ -4,7 +4,7 @@
 
 mod network;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use network::Network;
 use serde_json::{Value, json};
@@ -88,10 +88,39 @@ fn a_visit_comes_back_byte_for_byte_and_its_block_verifies() {
 }
 
 #[test]
+fn a_visit_that_did_not_get_through_is_the_one_that_the_same_command_submits_later() {
+    let network = Network::of(1);
+    let (patient, _) = patient_and_doctor(&network);
+    let text = network.write("note.txt", "blood pressure 162/98");
+    let media = network.write("scan.bin", vec![7; 5_000_000]);
+    let argument = format!("observation={}", text.display());
+    let arguments = submit(&patient, &["--text", &argument, "--media", media.to_str().unwrap()]);
+    let kept = || {
+        let Ok(files) = fs::read_dir(network.path().join("visits")) else { return Vec::new() };
+        let visits = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        visits.map(|json| serde_json::from_slice::<Value>(&json).unwrap()).collect()
+    };
+
+    let nobody = [&arguments[..], &["--worker", "https://127.0.0.1:1"]].concat();
+    let failed = network.try_run(&nobody).unwrap_err();
+    assert!(failed["help"].as_str().unwrap().contains("same command"), "{failed}");
+    network.try_run(&nobody).unwrap_err();
+    let [visit] = &kept()[..] else { panic!("one visit is kept") };
+
+    let submitted = network.run(&arguments);
+    assert_eq!(submitted["recordId"], visit["recordId"]);
+    assert!(kept().is_empty());
+    // It is done: the same command means another visit now.
+    let another = network.run(&arguments);
+    assert_ne!(another["recordId"], submitted["recordId"]);
+}
+
+#[test]
 fn a_visit_at_one_of_four_hospitals_is_approved_by_others_and_read_back() {
     let network = Network::of(4);
     let (patient, _) = patient_and_doctor(&network);
-    let image = epione_cli::samples::images().remove(0);
+    // A cine of eight frames.
+    let image = epione_cli::samples::images().remove(2);
     let path = network.write(image.name, &image.bytes);
     let submitted = network.run(&submit(&patient, &["--media", path.to_str().unwrap(), "--wait"]));
     assert_eq!(submitted["sections"][0]["mediaType"], json!("application/dicom"));
@@ -100,13 +129,64 @@ fn a_visit_at_one_of_four_hospitals_is_approved_by_others_and_read_back() {
     assert!(block["ballot"]["approvals"].as_array().unwrap().len() >= 2, "{block}");
     let out = network.file("out");
     let retrieved = network.run(&get(&patient, DOCTOR, out.to_str().unwrap()));
-    assert_eq!(contents(&retrieved), [image.bytes]);
+    assert_eq!(contents(&retrieved), [&image.bytes[..]]);
+    parts_are_read_by_themselves(&network, &patient, &image.bytes);
+    an_interrupted_read_goes_on(&network, &patient, &out, &image.bytes);
     for hospital in ["0", "1", "2", "3"] {
         let verified = network.run(&["block", "verify", "1", "--segments", "--hospital", hospital]);
         assert_eq!(verified["passed"], json!(true), "{verified}");
     }
     let health = network.run(&["devnet", "status"]);
     assert_eq!(health["hospitals"].as_array().unwrap().len(), 4);
+}
+
+fn parts_are_read_by_themselves(network: &Network, patient: &str, image: &[u8]) {
+    let out = network.file("parts");
+    let get = |who: &str, more: &[&str]| {
+        let record = ["records", "get", "--as", who, "--patient", patient, "--pointer", "1/0"];
+        network.try_run(&[&record[..], &["--out", out.to_str().unwrap()], more].concat())
+    };
+    let bytes = |part: &Value| fs::read(part["path"].as_str().unwrap()).unwrap();
+    let pixels = &image[image.len() - 8 * 72 * 96 * 3..];
+
+    let frame = get(DOCTOR, &["--frame", "3"]).unwrap();
+    assert_eq!(frame["part"], json!({ "frame": { "number": 3, "of": 8 } }));
+    assert_eq!(bytes(&frame), pixels[2 * 72 * 96 * 3..3 * 72 * 96 * 3]);
+    assert!(frame["path"].as_str().unwrap().ends_with("/1-0-00-phantom-us-cine.dcm.frame-3"));
+    assert_eq!(frame["receipts"].as_array().unwrap().len(), 1);
+    let own = get(PATIENT, &["--range", "100-135", "--section", "0", "--own-key"]).unwrap();
+    assert_eq!(bytes(&own), image[100..=135]);
+    assert_eq!(own["receipts"], json!([]));
+
+    let end = image.len().to_string();
+    let beyond = format!("5-{end}");
+    for (wrong, said) in [
+        (&["--frame", "9"][..], "frames 1 to 8"),
+        (&["--frame", "0"], "frames 1 to 8"),
+        (&["--range", &beyond], &*end),
+        (&["--range", "0-9", "--section", "1"], "section 1"),
+        (&["--range", "100-135"], "exists"),
+    ] {
+        let failure = get(PATIENT, &[wrong, &["--own-key"]].concat()).unwrap_err();
+        let error = failure["error"].as_str().unwrap();
+        assert!(error.contains(said), "{wrong:?}: {failure}");
+    }
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+}
+
+/// As if the process had been killed before it gave the record's folder its name.
+fn an_interrupted_read_goes_on(network: &Network, patient: &str, out: &Path, image: &[u8]) {
+    fs::rename(out.join("1-0"), out.join("1-0.partial")).unwrap();
+    let retrieved = network.run(&get(patient, PATIENT, out.to_str().unwrap()));
+    assert_eq!(contents(&retrieved), [image]);
+    assert_eq!(fs::read_dir(out).unwrap().count(), 1);
+
+    fs::rename(out.join("1-0"), out.join("1-0.partial")).unwrap();
+    let file = fs::read_dir(out.join("1-0.partial")).unwrap().next().unwrap().unwrap().path();
+    fs::write(file, b"something else").unwrap();
+    let other = network.try_run(&get(patient, PATIENT, out.to_str().unwrap())).unwrap_err();
+    assert!(other["error"].as_str().unwrap().contains("exists"), "{other}");
+    assert!(other["help"].as_str().unwrap().contains("1-0.partial"), "{other}");
 }
 
 #[test]
@@ -139,6 +219,11 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
     let out = network.file("out");
     let retrieved = network.run(&get(&patient, PATIENT, out.to_str().unwrap()));
     assert_eq!(contents(&retrieved), [b"not an image at all"]);
+    let frame = ["--pointer", "1/0", "--frame", "1", "--out", out.to_str().unwrap()];
+    let who = ["records", "get", "--as", PATIENT, "--patient", &patient];
+    let none = network.try_run(&[&who[..], &frame].concat()).unwrap_err();
+    assert!(none["error"].as_str().unwrap().contains("it is not DICOM"), "{none}");
+    assert!(none["help"].as_str().unwrap().contains("--range"), "{none}");
 
     // Nothing is overwritten.
     let twice = network.try_run(&get(&patient, PATIENT, out.to_str().unwrap())).unwrap_err();

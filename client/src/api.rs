@@ -3,7 +3,8 @@
 //!
 //! | route | who may ask | request | success |
 //! | --- | --- | --- | --- |
-//! | `POST /v1/visits` | the record's author | multipart: `visit` ([`VisitRequest`] as JSON) first, then `media-<section index>` for every media section, in order | 202 [`VisitStatus`] |
+//! | `POST /v1/visits` | the record's author | [`VisitRequest`] | 202 [`VisitStatus`]: `queued`, or `uploading` if media are to come |
+//! | `PUT /v1/visits/{record id}/media/{section}?offset={bytes}` | the record's author | the section's content from there on, at most 8 MiB ([`MAX_PART_BYTES`]) of it | 200 [`VisitStatus`] |
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or whoever holds a temporary link | `Range` honoured | 200 or 206, the bytes |
@@ -19,6 +20,7 @@
 //! Every request but those marked "anybody" and temporary links is signed ([`crate::request`]). Every
 //! error is a [`Problem`] (RFC 9457).
 
+use epione_envelope::frames::FrameIndex;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Denial, Purpose, RelationshipKind, SectionClass},
@@ -29,8 +31,10 @@ use epione_primitives::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Bytes of the `visit` part of an upload, at most.
+/// Bytes of a [`VisitRequest`] as JSON, at most.
 pub const MAX_VISIT_JSON_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of media that one request may bring, at most.
+pub const MAX_PART_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of any other JSON request, at most.
 pub const MAX_JSON_BYTES: usize = 64 * 1024;
 /// Records that one grant may cover.
@@ -81,37 +85,61 @@ pub struct SectionUpload {
 pub enum ContentUpload {
     /// The text itself.
     Text(String),
-    /// Announces the part `media-<section index>`.
+    /// Announces media. They follow in parts: section by section, each from its beginning to its end.
     Media {
         /// Its length in bytes.
         bytes: u64,
         /// Its BLAKE3, in hexadecimal; the content root that the author signed.
         blake3: String,
+        /// Where its frames lie, if it is a multi-frame image: `{"native": {first, length, count}}`, or
+        /// `{"encapsulated": {first, lengths}}`, in bytes of the content. Signed with the rest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
+        frames: Option<FrameIndex>,
     },
 }
 
-/// How far a visit has come. Acknowledged visits move on to committed by themselves: after a
-/// rejection or an expiry they are queued again.
+/// How far a visit has come. Queued visits move on to committed by themselves: after a rejection or
+/// an expiry they are queued again. One whose media are still to come is not promised anything yet:
+/// it is forgotten if they do not come, or if the worker starts again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VisitStatus {
     #[schema(value_type = String)]
     pub record_id: RecordId,
     pub stage: VisitStage,
-    /// When the worker acknowledged it (Unix time in milliseconds).
-    #[schema(value_type = u64)]
-    pub queued_at: Moment,
+    /// When the worker acknowledged it (Unix time in milliseconds); absent until it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub queued_at: Option<Moment>,
     /// When the stage was reached.
     #[schema(value_type = u64)]
     pub since: Moment,
+    /// While it is `uploading`: how much there is of each media section, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<MediaProgress>,
     /// Why the last announcement of this visit did not get through, if one did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
 }
 
+/// How much of a media section the worker has. It asks for the sections in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaProgress {
+    /// Index of the section.
+    pub section: u16,
+    /// Where its next part is to begin.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VisitStage {
+    /// Media are still to come.
+    Uploading,
     /// Durable at the hospital, waiting to be packed.
     Queued,
     /// Part of a lite block that is being sent to the chain.

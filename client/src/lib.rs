@@ -3,7 +3,10 @@
 //! | module | outside system |
 //! | --- | --- |
 //! | [`chain`] | a node: finalised blocks, runtime API reads, bodies by hash, submission of calls |
+//! | [`endpoint`] | where a hospital's worker is, and the TLS key by which it is known |
+//! | [`pin`] | the server that holds that key |
 //! | [`worker`] | a hospital's worker over HTTP: visits, grants, segments, users, relationships |
+//! | [`dicom`] | the frames of a DICOM file, found when it is described |
 //! | [`submit`] | files and texts on their way into a signed visit |
 //! | [`reader`] | a patient's records on their way out: granted or one's own, fetched, verified, decrypted |
 //! | [`verify`] | nobody: recomputes what a committed lite block claims |
@@ -14,6 +17,9 @@
 
 pub mod api;
 pub mod chain;
+pub mod dicom;
+pub mod endpoint;
+pub mod pin;
 pub mod reader;
 pub mod request;
 pub mod signer;
@@ -21,6 +27,7 @@ pub mod submit;
 pub mod verify;
 pub mod worker;
 
+pub use endpoint::{Endpoint, EndpointError};
 pub use signer::Account;
 
 /// How far a transfer has come, in bytes.

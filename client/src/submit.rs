@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,20 +14,17 @@ use codec::{DecodeAll, Encode};
 use epione_envelope::{
     FormatError,
     record::{
-        DescribeError, Description, Draft, DraftSection, MAX_MEDIA_BYTES, MAX_SECTIONS,
-        MAX_TEXT_BYTES, Salt, SectionKind, SignedDraft,
+        Description, Draft, DraftSection, MAX_MEDIA_BYTES, MAX_SECTIONS, MAX_TEXT_BYTES, Salt,
+        SectionKind, SignedDraft,
     },
 };
 use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
 
 use crate::{
     api::{ContentUpload, MAX_VISIT_JSON_BYTES, SectionUpload, VisitRequest},
+    dicom,
     signer::Account,
 };
-
-/// Where a DICOM file says that it is one (PS3.10, section 7.1).
-const DICOM_PREAMBLE_BYTES: usize = 128;
-const DICOM_PREFIX: &[u8; 4] = b"DICM";
 
 const DICOM: &str = "application/dicom";
 const OPAQUE: &str = "application/octet-stream";
@@ -121,6 +118,25 @@ pub struct MediaFile {
 }
 
 impl Visit {
+    /// A visit that was signed earlier, with the files of its media sections in their order; the worker
+    /// checks that their content is what was signed. None if there are not as many files.
+    pub fn signed_earlier(request: VisitRequest, files: Vec<PathBuf>) -> Option<Self> {
+        let mut files = files.into_iter();
+        let mut media = Vec::new();
+        for (section, upload) in request.sections.iter().enumerate() {
+            if let ContentUpload::Media { bytes, blake3, .. } = &upload.content {
+                media.push(MediaFile {
+                    section,
+                    path: files.next()?,
+                    bytes: *bytes,
+                    blake3: digest(blake3)?,
+                    media_type: upload.media_type.clone(),
+                });
+            }
+        }
+        files.next().is_none().then_some(Self { request, media })
+    }
+
     pub fn record_id(&self) -> RecordId {
         self.request.record_id
     }
@@ -238,7 +254,7 @@ fn text_type(text: &str) -> &'static str {
 
 fn describe_file(path: &Path) -> Result<Description, VisitError> {
     let fail = |source| VisitError::File { path: path.into(), source };
-    let mut file = File::open(path).map_err(fail)?;
+    let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     if !metadata.is_file() {
         return Err(VisitError::NotFile(path.into()));
@@ -250,22 +266,10 @@ fn describe_file(path: &Path) -> Result<Description, VisitError> {
     if bytes > MAX_MEDIA_BYTES {
         return Err(VisitError::LargeFile { path: path.into(), bytes });
     }
-    let media_type = if is_dicom(&mut file).map_err(fail)? { DICOM } else { OPAQUE };
-    file.rewind().map_err(fail)?;
+    let read = dicom::inspect(file).map_err(fail)?;
+    let media_type = if read.dicom { DICOM } else { OPAQUE };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Description::of_reader(media_type, &name, &mut file).map_err(|error| match error {
-        DescribeError::Read(source) => fail(source),
-        DescribeError::Format(error) => VisitError::Format(error),
-    })
-}
-
-fn is_dicom(file: &mut impl Read) -> io::Result<bool> {
-    let mut head = [0; DICOM_PREAMBLE_BYTES + DICOM_PREFIX.len()];
-    match file.read_exact(&mut head) {
-        Ok(()) => Ok(head.ends_with(DICOM_PREFIX)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
 }
 
 fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitError> {
@@ -279,7 +283,8 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
                 let (bytes, blake3) = (description.content_length, description.content_root);
                 let media_type = description.media_type.clone();
                 media.push(MediaFile { section, path, bytes, blake3, media_type });
-                ContentUpload::Media { bytes, blake3: hex::encode(blake3) }
+                let frames = description.frames.clone();
+                ContentUpload::Media { bytes, blake3: hex::encode(blake3), frames }
             }
         };
         let name = Some(description.file_name.clone()).filter(|name| !name.is_empty());
@@ -339,13 +344,15 @@ fn read_signature(whose: &'static str, digits: &str) -> Result<Signature, VisitE
 fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection, VisitError> {
     let field = |what| VisitError::Field { section, what };
     let kind = upload.kind.parse().map_err(|_| field("kind"))?;
-    let (content_length, content_root) = match &upload.content {
+    let (content_length, content_root, frames) = match &upload.content {
         ContentUpload::Text(text) => {
             check_text(section, text)?;
-            (text.len() as u64, blake3::hash(text.as_bytes()).into())
+            (text.len() as u64, blake3::hash(text.as_bytes()).into(), None)
         }
         ContentUpload::Media { bytes: 0, .. } => return Err(field("length")),
-        ContentUpload::Media { bytes, blake3 } => (*bytes, digest(blake3).ok_or(field("digest"))?),
+        ContentUpload::Media { bytes, blake3, frames } => {
+            (*bytes, digest(blake3).ok_or(field("digest"))?, frames.clone())
+        }
     };
     let description = Description {
         salt: Salt::from_bytes(digest(&upload.salt).ok_or(field("salt"))?),
@@ -353,6 +360,7 @@ fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection,
         file_name: upload.name.clone().unwrap_or_default(),
         content_length,
         content_root,
+        frames,
     };
     Ok(DraftSection { kind, class: upload.class, description })
 }

@@ -1,16 +1,12 @@
 //! What a section's content is: sealed beside it, and signed by the record's author.
 
-use std::{
-    fmt,
-    io::{self, Read},
-};
+use std::fmt;
 
 use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{FormatError, OpenError, hex_array, random};
+use crate::{FormatError, OpenError, frames::FrameIndex, hex_array, random};
 
 /// Bytes of a media type.
 pub const MAX_MEDIA_TYPE_BYTES: u64 = 127;
@@ -55,50 +51,35 @@ pub struct Description {
     /// BLAKE3 of the content.
     #[serde(with = "hex_array")]
     pub content_root: [u8; 32],
-}
-
-/// A file could not be described.
-#[derive(Debug, Error)]
-pub enum DescribeError {
-    #[error("the content cannot be read: {0}")]
-    Read(#[from] io::Error),
-    #[error(transparent)]
-    Format(#[from] FormatError),
+    /// Where its frames lie, if it is a multi-frame image whose frames the author's client could tell
+    /// apart. Media only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<FrameIndex>,
 }
 
 impl Description {
     /// Describes content that is held in memory. Draws a salt.
     pub fn of(media_type: &str, file_name: &str, content: &[u8]) -> Result<Self, FormatError> {
         let root = blake3::hash(content).into();
-        Self::new(media_type, file_name, content.len() as u64, root)
+        Self::new(media_type, file_name, content.len() as u64, root, None)
     }
 
-    /// Describes content by reading it once. Draws a salt.
-    pub fn of_reader(
-        media_type: &str,
-        file_name: &str,
-        content: &mut impl Read,
-    ) -> Result<Self, DescribeError> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(content)?;
-        let root = hasher.finalize().into();
-        Ok(Self::new(media_type, file_name, hasher.count(), root)?)
-    }
-
-    fn new(
+    /// Describes content of which somebody who read it says length, BLAKE3 and frames. Draws a salt.
+    pub fn new(
         media_type: &str,
         file_name: &str,
         content_length: u64,
         content_root: [u8; 32],
+        frames: Option<FrameIndex>,
     ) -> Result<Self, FormatError> {
         let (media_type, file_name) = (media_type.to_owned(), file_name.to_owned());
         let salt = Salt::generate();
-        let described = Self { salt, media_type, file_name, content_length, content_root };
+        let described = Self { salt, media_type, file_name, content_length, content_root, frames };
         described.validate()?;
         Ok(described)
     }
 
-    /// Checks the limits.
+    /// Checks the limits, and that the frames lie within the content.
     pub fn validate(&self) -> Result<(), FormatError> {
         let limits = [
             ("a media type's length", self.media_type.len() as u64, MAX_MEDIA_TYPE_BYTES),
@@ -110,7 +91,7 @@ impl Description {
                 return Err(FormatError::TooLarge { what, actual, limit });
             }
         }
-        Ok(())
+        self.frames.as_ref().map_or(Ok(()), |frames| frames.validate(self.content_length))
     }
 
     /// A check of content against this description.

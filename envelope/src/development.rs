@@ -1,7 +1,7 @@
 //! Keys for development, **known to everybody**: derived from the phrase that every Substrate tool
 //! ships with. Local networks and tests use them, and nothing else may.
 
-use sp_core::{Blake2Hasher, Hasher as _, Pair as _, sr25519};
+use sp_core::{Blake2Hasher, Hasher as _, Pair as _, ed25519, sr25519};
 use thiserror::Error;
 
 use crate::{
@@ -23,6 +23,17 @@ pub fn keys(uri: &str) -> Result<ActorKeys, UnknownUri> {
     let (_, seed) = sr25519::Pair::from_string_with_seed(uri, None).map_err(|_| UnknownUri)?;
     let account = AccountKey::from_seed(Scheme::Sr25519, &seed.ok_or(UnknownUri)?);
     Ok(ActorKeys { account, sealing: sealing_key(uri) })
+}
+
+/// The Ed25519 key by which a development hospital's worker is known in TLS: `//tls` under the hospital's
+/// URI, as the runtime's presets name it.
+pub fn tls_key(hospital: &str) -> Result<AccountKey, UnknownUri> {
+    if !hospital.starts_with("//") || hospital.contains("///") {
+        return Err(UnknownUri);
+    }
+    let uri = format!("{hospital}//tls");
+    let (_, seed) = ed25519::Pair::from_string_with_seed(&uri, None).map_err(|_| UnknownUri)?;
+    Ok(AccountKey::from_seed(Scheme::Ed25519, &seed.ok_or(UnknownUri)?))
 }
 
 /// The sealing key of a development actor. A hospital has one, whichever of its accounts acts: those

@@ -10,7 +10,7 @@
 //! no more than it justifies, and never panic. Whatever does not open fails with the one
 //! [`error::OpenError`], so that nobody learns from the difference.
 //!
-//! Nothing here does I/O, but for [`keystore`] and the reading of a file that is described.
+//! Nothing here does I/O, but for [`keystore`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -19,6 +19,7 @@ pub mod body;
 pub mod description;
 pub mod development;
 pub mod error;
+pub mod frames;
 pub mod grant;
 mod hex_array;
 pub mod keys;

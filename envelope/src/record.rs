@@ -22,7 +22,8 @@ use crate::{
     text,
 };
 pub use crate::{
-    description::{ContentCheck, DescribeError, Description, MAX_MEDIA_BYTES, Salt},
+    description::{ContentCheck, Description, MAX_MEDIA_BYTES, Salt},
+    frames::FrameIndex,
     signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
 };
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! All of it SCALE. The description holds the section's salt and the BLAKE3 of its content, and with
-//! them its media type, file name and length, so that these are the author's words too. The signed bytes bind where
+//! them its media type, file name, length and frames, so that these are the author's words too. The signed bytes bind where
 //! the record belongs: a signature given at one hospital, or on one chain, says nothing at another.
 //!
 //! The patient may sign too, over the same sections and the same author. That co-signature has a prefix
@@ -34,10 +34,10 @@ use crate::{
     suite::{self, Suite},
 };
 
-/// Bytes of a signed draft in JSON.
-pub const MAX_DRAFT_JSON_BYTES: usize = 128 * 1024;
-/// Bytes of an encoded disclosure.
-pub const MAX_DISCLOSURE_BYTES: usize = 64 * 1024;
+/// Bytes of a signed draft in JSON: 64 sections, each with the longest list of frames.
+pub const MAX_DRAFT_JSON_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of an encoded disclosure: as much as a record's body.
+pub const MAX_DISCLOSURE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Whose record it is, where, and by whom: what a signature is about, beside the sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

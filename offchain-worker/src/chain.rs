@@ -19,6 +19,8 @@ use epione_primitives::{
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::node::HighWater;
+
 /// A read's answer.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
 
@@ -122,14 +124,15 @@ pub trait ChainCalls: Send + Sync {
 /// The chain through the hospital's own node, which may come and go.
 pub struct NodeChain {
     node: watch::Receiver<Option<Chain>>,
+    seen: HighWater,
     agent: Account,
     identity: OnceLock<Identity>,
 }
 
 impl NodeChain {
-    /// `node` holds the connection once there is one.
-    pub fn new(node: watch::Receiver<Option<Chain>>, agent: Account) -> Self {
-        Self { node, agent, identity: OnceLock::new() }
+    /// `node` holds the connection once there is one. A state older than what was `seen` counts as none.
+    pub fn new(node: watch::Receiver<Option<Chain>>, seen: HighWater, agent: Account) -> Self {
+        Self { node, seen, agent, identity: OnceLock::new() }
     }
 
     fn chain(&self) -> Result<Chain, ViewError> {
@@ -159,8 +162,9 @@ impl ChainView for NodeChain {
 
     fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
         Box::pin(async {
-            let snapshot = self.chain()?.finalized().await?;
-            Ok(Box::new(snapshot) as Box<dyn FinalState>)
+            let chain = self.chain()?;
+            let head = self.seen.head_of(&chain).await?.ok_or(ViewError::Away)?;
+            Ok(Box::new(chain.at(head.hash)) as Box<dyn FinalState>)
         })
     }
 

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
+use epione_client::endpoint::is_loopback;
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 use serde::Deserialize;
 use url::Url;
+
+use crate::store::S3Settings;
 
 /// What an operator decides about a worker.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,12 +28,15 @@ pub struct Config {
     /// Under which clients reach this API; temporary links begin with it. The hospital's entry on
     /// chain names the same.
     pub public_url: Url,
-    /// Serve without TLS although others than this machine can reach the address.
+    /// Serve without TLS although `public_url` is https or others than this machine can reach the address:
+    /// something in front of the worker speaks TLS, with the key that the chain names.
     #[serde(default)]
     pub allow_plain_http: bool,
+    /// Address, on loopback, to serve `/metrics` at over plain HTTP as well.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the journal is, and the store unless `[store]` says otherwise.
     pub data_dir: PathBuf,
-    /// Absent: plain HTTP, on loopback addresses only.
+    /// For browsers. Other hospitals and `epione` know the worker by its own key.
     pub tls: Option<Tls>,
     pub keystore: Keystore,
     /// Keystores whose sealing keys were the hospital's before. They open profiles until all of these
@@ -72,8 +78,10 @@ pub struct Keystore {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// A local directory; `data_dir/store` if absent.
+    /// A local directory; `data_dir/store` if absent, unless `s3` is there.
     pub path: Option<PathBuf>,
+    /// A bucket instead.
+    pub s3: Option<S3Settings>,
     /// How long a segment that nothing needs any more is kept.
     pub garbage_grace_ms: u64,
 }
@@ -91,45 +99,73 @@ pub struct Pack {
     pub max_body_bytes: u32,
 }
 
-/// Fetching segments from other hospitals.
+/// Fetching segments from other hospitals, and giving them theirs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transfer {
-    /// Segments fetched at once.
+    /// Segments fetched at once. Each holds up to 2 MiB of memory, and on S3 16 MiB.
     pub parallel: usize,
+    /// Segments served to other hospitals at once; others wait their turn. Few at a time, so that each is
+    /// soon whole where it goes, and served on from there. Each holds up to 3 MiB of memory.
+    pub serve_parallel: usize,
     pub connect_timeout_ms: u64,
     /// Without a byte for this long, another hospital is asked.
     pub stall_timeout_ms: u64,
     pub segment_timeout_ms: u64,
     /// Chain blocks before a ballot's deadline at which a block whose segments cannot be had is rejected.
     pub reject_margin_blocks: u32,
+    /// Bytes that each other hospital may have stored here ahead of its announcements; 0 declines all
+    /// offers.
+    pub offer_quota_bytes: u64,
+    /// How long they are kept if no announcement follows.
+    pub offer_lifetime_ms: u64,
+    /// Blocks of this hospital with fewer bytes of media than this are announced without being offered.
+    pub offer_from_bytes: u64,
+    /// A block that is offered is announced when nothing has arrived anywhere for this long, if not
+    /// earlier; 0 offers nothing.
+    pub offer_wait_ms: u64,
 }
 
 /// Checking what is already stored.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scrub {
+    /// Segments read in a minute by the background's passes.
     pub segments_per_minute: u32,
+    /// From the beginning of one pass to that of the next; a longer pass is followed at once.
+    pub every_ms: u64,
+    /// How long a stored segment that the journal does not know is kept, once it was noticed.
+    pub orphan_grace_ms: u64,
+    /// How long an object that was found damaged is kept for somebody to look at.
+    pub quarantine_ms: u64,
 }
 
 /// What the HTTP API takes on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Visits taken in at once.
+    /// Visits taken in at once, but for their media. Each holds some MiB of memory at most.
+    pub visits: usize,
+    /// Visits at once whose media are awaited. Each holds two parts of at most 8 MiB, and on S3 a
+    /// segment of 16 MiB.
     pub uploads: usize,
-    /// Segments served at once. Each holds up to 16 MiB of memory.
+    /// Segments served to readers at once. Each holds up to 3 MiB of memory.
     pub segment_reads: usize,
     /// Requests at once that wait for a transaction to be final.
     pub transactions: usize,
     /// Other requests at once.
     pub requests: usize,
-    /// Bytes of one upload.
+    /// Bytes of a visit's media.
     pub max_upload_bytes: u64,
-    /// An upload that sends nothing for this long is given up.
+    /// A visit whose media do not go on for this long is forgotten. When places are wanted, a tenth of
+    /// it is enough.
     pub upload_idle_ms: u64,
-    /// And one that takes longer than this in all.
+    /// And one whose media take longer than this in all.
     pub upload_timeout_ms: u64,
+    /// Receiving and storing a visit without its media, or one part of these.
+    pub part_timeout_ms: u64,
+    /// A body of which nothing comes for this long is given up.
+    pub silence_ms: u64,
     /// Serving a segment, including its repair from another hospital.
     pub segment_timeout_ms: u64,
     /// Requests that wait for a transaction to be final.
@@ -164,7 +200,7 @@ mod defaults {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { path: None, garbage_grace_ms: 10 * MINUTE }
+        Self { path: None, s3: None, garbage_grace_ms: 10 * MINUTE }
     }
 }
 
@@ -182,31 +218,44 @@ impl Default for Pack {
 impl Default for Transfer {
     fn default() -> Self {
         Self {
-            parallel: 3,
+            parallel: 4,
+            serve_parallel: 3,
             connect_timeout_ms: 5_000,
             stall_timeout_ms: 20_000,
             segment_timeout_ms: 180_000,
             reject_margin_blocks: 20,
+            offer_quota_bytes: 8 * GIB,
+            offer_lifetime_ms: HOUR,
+            offer_from_bytes: 4 << 20,
+            offer_wait_ms: 30_000,
         }
     }
 }
 
 impl Default for Scrub {
     fn default() -> Self {
-        Self { segments_per_minute: 60 }
+        Self {
+            segments_per_minute: 60,
+            every_ms: 24 * HOUR,
+            orphan_grace_ms: 24 * HOUR,
+            quarantine_ms: 7 * 24 * HOUR,
+        }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            uploads: 4,
+            visits: 4,
+            uploads: 3,
             segment_reads: 8,
             transactions: 256,
             requests: 64,
             max_upload_bytes: 8 * GIB,
-            upload_idle_ms: 30_000,
+            upload_idle_ms: 10 * MINUTE,
             upload_timeout_ms: 4 * HOUR,
+            part_timeout_ms: 3 * MINUTE,
+            silence_ms: 20_000,
             segment_timeout_ms: 3 * MINUTE,
             transaction_timeout_ms: 2 * MINUTE + 10_000,
             request_timeout_ms: 20_000,
@@ -219,6 +268,18 @@ impl Default for Limits {
 impl Limits {
     pub fn upload_idle(&self) -> Duration {
         Duration::from_millis(self.upload_idle_ms)
+    }
+
+    pub fn upload_timeout(&self) -> Duration {
+        Duration::from_millis(self.upload_timeout_ms)
+    }
+
+    pub fn part_timeout(&self) -> Duration {
+        Duration::from_millis(self.part_timeout_ms)
+    }
+
+    pub fn silence(&self) -> Duration {
+        Duration::from_millis(self.silence_ms)
     }
 }
 
@@ -249,6 +310,7 @@ impl Config {
         let config: Self = toml::from_str(text)?;
         config.check_endpoints()?;
         config.check_keystores()?;
+        config.store.check()?;
         config.check_work()?;
         config.limits.check()?;
         Ok(config)
@@ -260,6 +322,11 @@ impl Config {
 
     pub fn nonces_path(&self) -> PathBuf {
         self.data_dir.join("nonces.sqlite")
+    }
+
+    /// Where a running worker is asked for what only its own machine may ask; a folder.
+    pub fn control_path(&self) -> PathBuf {
+        self.data_dir.join("control")
     }
 
     pub fn store_path(&self) -> PathBuf {
@@ -276,15 +343,33 @@ impl Config {
         if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
             return refuse("public_url", "must have neither a query nor a fragment");
         }
-        if self.tls.is_none() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
+        if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
+            return refuse(
+                "public_url",
+                "must begin with https://: over http nothing proves who answers, so other hospitals \
+                 and clients use it on 127.0.0.1 only",
+            );
+        }
+        if self.tls.is_some() && !self.serves_tls() {
+            return refuse("tls", "needs an https public_url, and no allow_plain_http");
+        }
+        if !self.serves_tls() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
             return refuse(
                 "listen",
-                "is reachable from other machines, without TLS: set [tls] certificate and key, \
+                "is reachable from other machines, without TLS: give an https public_url, \
                  or listen on 127.0.0.1, or, where something in front of the worker speaks TLS, \
                  say allow_plain_http = true",
             );
         }
+        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return refuse("metrics_listen", "must be an address of 127.0.0.1 or [::1]");
+        }
         Ok(())
+    }
+
+    /// Whether the worker itself speaks TLS.
+    pub fn serves_tls(&self) -> bool {
+        self.public_url.scheme() == "https" && !self.allow_plain_http
     }
 
     fn check_keystores(&self) -> Result<(), ConfigError> {
@@ -302,23 +387,56 @@ impl Config {
         if !(1..=MAX_BODY_BYTES).contains(&self.pack.max_body_bytes) {
             return refuse("pack.max_body_bytes", format!("must be from 1 to {MAX_BODY_BYTES}"));
         }
-        if !(1..=64).contains(&self.transfer.parallel) {
-            return refuse("transfer.parallel", "must be from 1 to 64");
-        }
+        self.transfer.check()?;
         if self.scrub.segments_per_minute == 0 {
             return refuse("scrub.segments_per_minute", "must be at least 1");
         }
-        for (key, value) in [
-            ("transfer.connect_timeout_ms", self.transfer.connect_timeout_ms),
-            ("transfer.stall_timeout_ms", self.transfer.stall_timeout_ms),
-            ("transfer.segment_timeout_ms", self.transfer.segment_timeout_ms),
-            ("pack.max_media_bytes", self.pack.max_media_bytes),
-        ] {
+        if self.scrub.orphan_grace_ms < HOUR {
+            let range = "must be at least 3600000 (an hour): an upload may be under way";
+            return refuse("scrub.orphan_grace_ms", range);
+        }
+        for (key, value) in [("pack.max_media_bytes", self.pack.max_media_bytes)] {
             if value == 0 {
                 return refuse(key, "must be at least 1");
             }
         }
         Ok(())
+    }
+}
+
+impl Transfer {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, value) in
+            [("transfer.parallel", self.parallel), ("transfer.serve_parallel", self.serve_parallel)]
+        {
+            if !(1..=64).contains(&value) {
+                return refuse(key, "must be from 1 to 64");
+            }
+        }
+        for (key, value) in [
+            ("transfer.connect_timeout_ms", self.connect_timeout_ms),
+            ("transfer.stall_timeout_ms", self.stall_timeout_ms),
+            ("transfer.segment_timeout_ms", self.segment_timeout_ms),
+        ] {
+            if value == 0 {
+                return refuse(key, "must be at least 1");
+            }
+        }
+        if !(MINUTE..=7 * 24 * HOUR).contains(&self.offer_lifetime_ms) {
+            let range = "must be from 60000 (a minute) to 604800000 (a week)";
+            return refuse("transfer.offer_lifetime_ms", range);
+        }
+        Ok(())
+    }
+}
+
+impl StoreConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Some(s3) = &self.s3 else { return Ok(()) };
+        if self.path.is_some() {
+            return refuse("store", "must have either path or [store.s3], not both");
+        }
+        s3.check().map_err(|(key, problem)| ConfigError::Value { key, problem })
     }
 }
 
@@ -336,6 +454,7 @@ impl Keystore {
 impl Limits {
     fn check(&self) -> Result<(), ConfigError> {
         for (key, value) in [
+            ("limits.visits", self.visits),
             ("limits.uploads", self.uploads),
             ("limits.segment_reads", self.segment_reads),
             ("limits.transactions", self.transactions),
@@ -349,6 +468,8 @@ impl Limits {
             ("limits.max_upload_bytes", self.max_upload_bytes),
             ("limits.upload_idle_ms", self.upload_idle_ms),
             ("limits.upload_timeout_ms", self.upload_timeout_ms),
+            ("limits.part_timeout_ms", self.part_timeout_ms),
+            ("limits.silence_ms", self.silence_ms),
             ("limits.segment_timeout_ms", self.segment_timeout_ms),
             ("limits.transaction_timeout_ms", self.transaction_timeout_ms),
             ("limits.request_timeout_ms", self.request_timeout_ms),
@@ -370,102 +491,4 @@ impl Limits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../worker.example.toml");
-    const MINIMAL: &str = "public_url = \"http://127.0.0.1:8600\"\ndata_dir = \"data\"\n\
-                           [keystore]\ndevelopment = \"//Alice\"\n";
-
-    fn with_line(line: &str) -> Result<Config, ConfigError> {
-        Config::parse(&format!("{line}\n{MINIMAL}"))
-    }
-
-    fn with_table(table: &str) -> Result<Config, ConfigError> {
-        Config::parse(&format!("{MINIMAL}\n{table}"))
-    }
-
-    #[test]
-    fn the_example_is_valid_and_shows_the_defaults() {
-        let example = Config::parse(EXAMPLE).unwrap();
-        let minimal = Config::parse(MINIMAL).unwrap();
-        let shown = |config: &Config| {
-            format!(
-                "{} {} {:?} {:?} {:?} {:?} {:?} {:?}",
-                config.node_url,
-                config.listen,
-                config.earlier_keystores,
-                config.store.garbage_grace_ms,
-                config.pack,
-                config.transfer,
-                config.scrub,
-                config.limits
-            )
-        };
-        assert_eq!(shown(&example), shown(&minimal));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused() {
-        assert!(matches!(with_line("listne = \"127.0.0.1:1\""), Err(ConfigError::Syntax(_))));
-        assert!(matches!(with_table("[pack]\nmax_record = 3"), Err(ConfigError::Syntax(_))));
-    }
-
-    #[test]
-    fn plain_http_beyond_loopback_needs_saying_so() {
-        let error = with_line("listen = \"0.0.0.0:8600\"").unwrap_err().to_string();
-        assert!(error.contains("allow_plain_http"), "{error}");
-        with_line("listen = \"0.0.0.0:8600\"\nallow_plain_http = true").unwrap();
-        with_line("listen = \"[::1]:8600\"").unwrap();
-    }
-
-    #[test]
-    fn keys_come_from_exactly_one_place() {
-        let parse = |keystore: &str| {
-            Config::parse(&format!(
-                "public_url = \"http://127.0.0.1:1\"\ndata_dir = \"d\"\n[keystore]\n{keystore}"
-            ))
-        };
-        assert!(parse("").is_err());
-        assert!(parse("path = \"k.json\"").is_err());
-        assert!(parse("path = \"k\"\npassword_file = \"p\"\ndevelopment = \"//Alice\"").is_err());
-        assert!(parse("development = \"Alice\"").is_err());
-        parse("path = \"k.json\"\npassword_file = \"p\"").unwrap();
-    }
-
-    #[test]
-    fn earlier_keystores_are_few_and_each_is_one() {
-        let earlier = "[[earlier_keystores]]\npath = \"k.json\"\npassword_file = \"p\"\n";
-        let two = with_table(&format!("{earlier}[[earlier_keystores]]\ndevelopment = \"//Alice\""));
-        assert_eq!(two.unwrap().earlier_keystores.len(), 2);
-        for bad in [
-            "[[earlier_keystores]]\npath = \"k.json\"".to_owned(),
-            "[[earlier_keystores]]\ndevelopment = \"Alice\"".to_owned(),
-            earlier.repeat(MAX_EARLIER_KEYSTORES + 1),
-        ] {
-            let error = with_table(&bad).unwrap_err().to_string();
-            assert!(error.contains("earlier_keystores"), "{error}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_range_name_their_key() {
-        for (table, key) in [
-            ("[pack]\nmax_records = 0", "pack.max_records"),
-            ("[pack]\nmax_body_bytes = 99999999", "pack.max_body_bytes"),
-            ("[transfer]\nparallel = 0", "transfer.parallel"),
-            ("[limits]\nlink_lifetime_ms = 3600001", "limits.link_lifetime_ms"),
-            ("[limits]\ngrant_lifetime_ms = 59999", "limits.grant_lifetime_ms"),
-            ("[limits]\nuploads = 0", "limits.uploads"),
-            ("[limits]\ntransactions = 0", "limits.transactions"),
-        ] {
-            let error = with_table(table).unwrap_err().to_string();
-            assert!(error.contains(key), "{error}");
-        }
-    }
-
-    #[test]
-    fn urls_of_another_scheme_are_refused() {
-        assert!(with_line("node_url = \"http://127.0.0.1:9944\"").is_err());
-    }
-}
+mod tests;

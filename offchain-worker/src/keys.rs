@@ -1,14 +1,20 @@
-//! The keys that a worker holds: the agent's account key and the hospital's sealing key.
+//! The keys that a worker holds: the agent's account key, the hospital's sealing key, and the keys by which
+//! others know it in TLS.
 
-use std::{fs, io, path::PathBuf};
+use std::{fmt, fs, io, path::PathBuf};
 
 use epione_envelope::{
+    account::{AccountKey, Scheme},
     development,
     keystore::{self, ActorKeys, KeystoreError},
 };
 use zeroize::Zeroizing;
 
 use crate::config::Keystore;
+
+/// TLS keys that a worker has of one keystore.
+pub const TLS_GENERATIONS: u16 = 64;
+const TLS_CONTEXT: &str = "epione 2026-11-20 TLS key of a hospital's worker";
 
 /// Bytes of a password file, at most.
 const MAX_PASSWORD_BYTES: u64 = 4_096;
@@ -50,24 +56,131 @@ pub fn load(config: &Keystore) -> Result<ActorKeys, KeysError> {
         .map_err(|source| KeysError::Keystore { path: path.clone(), source })
 }
 
+/// The Ed25519 keys by which a worker may be known in TLS. There are as many as anybody needs, all from the
+/// keystore that has to be kept anyway; the chain says which of them is in use.
+#[derive(Clone)]
+pub struct TlsKeys {
+    /// The current keystore's first.
+    roots: Vec<Root>,
+}
+
+#[derive(Clone)]
+struct Root {
+    agent: AccountKey,
+    /// Instead of generation 0: the one that the presets of local networks name.
+    development: Option<AccountKey>,
+}
+
+impl fmt::Debug for TlsKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsKeys of {} keystores", self.roots.len())
+    }
+}
+
+impl TlsKeys {
+    /// `keys` is what the configuration's keystore holds.
+    pub fn new(config: &Keystore, keys: &ActorKeys) -> Result<Self, KeysError> {
+        Ok(Self { roots: vec![Root::new(config, keys)?] })
+    }
+
+    /// Adds those of a keystore that was the hospital's before, so that a key that the chain still names
+    /// goes on being proved after the agent's account was changed.
+    pub fn and_earlier(&mut self, config: &Keystore, keys: &ActorKeys) -> Result<(), KeysError> {
+        self.roots.push(Root::new(config, keys)?);
+        Ok(())
+    }
+
+    /// A key of the current keystore. Generation 0 is the first to be used.
+    pub fn generation(&self, generation: u16) -> AccountKey {
+        self.roots[0].generation(generation)
+    }
+
+    /// The key with this public half, and its generation.
+    pub fn find(&self, public: &[u8; 32]) -> Option<(u16, AccountKey)> {
+        self.roots.iter().find_map(|root| {
+            let mut all = (0..TLS_GENERATIONS).map(|n| (n, root.generation(n)));
+            all.find(|(_, key)| key.public() == *public)
+        })
+    }
+}
+
+impl Root {
+    fn new(config: &Keystore, keys: &ActorKeys) -> Result<Self, KeysError> {
+        let development = config.development.as_ref().map(|hospital| {
+            development::tls_key(hospital).map_err(|_| KeysError::Development(hospital.clone()))
+        });
+        Ok(Self { agent: keys.account.clone(), development: development.transpose()? })
+    }
+
+    fn generation(&self, generation: u16) -> AccountKey {
+        match &self.development {
+            Some(key) if generation == 0 => key.clone(),
+            _ => {
+                let material =
+                    Zeroizing::new([self.agent.seed(), &generation.to_le_bytes()[..]].concat());
+                let seed = Zeroizing::new(blake3::derive_key(TLS_CONTEXT, &material));
+                AccountKey::from_seed(Scheme::Ed25519, &seed)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use epione_envelope::{
-        account::{Scheme, Signer},
-        keystore::Cost,
-        sealing::SealingSuite,
-    };
+    use epione_envelope::{account::Signer, keystore::Cost, sealing::SealingSuite};
 
     use super::*;
 
     #[test]
     fn development_keys_are_the_hospital_s_agent_s() {
-        let config =
-            Keystore { path: None, password_file: None, development: Some("//Alice".into()) };
+        let config = development("//Alice");
         let keys = load(&config).unwrap();
         let agent = development::keys("//Alice//agent").unwrap();
         assert_eq!(keys.account(), agent.account());
         assert_eq!(keys.sealing.public(), development::sealing_key("//Alice").public());
+    }
+
+    fn development(name: &str) -> Keystore {
+        Keystore { path: None, password_file: None, development: Some(name.into()) }
+    }
+
+    #[test]
+    fn the_chain_s_tls_key_is_found_among_those_of_the_current_and_earlier_keystores() {
+        let stored = Keystore { path: None, password_file: None, development: None };
+        let [now, before] =
+            [(); 2].map(|()| ActorKeys::generate(Scheme::Sr25519, SealingSuite::X25519));
+        let mut keys = TlsKeys::new(&stored, &now).unwrap();
+        let old = TlsKeys::new(&stored, &before).unwrap().generation(3).public();
+        assert!(keys.find(&old).is_none());
+        keys.and_earlier(&stored, &before).unwrap();
+        assert_eq!(keys.find(&old).unwrap().0, 3);
+        for generation in [0, 1, TLS_GENERATIONS - 1] {
+            let public = keys.generation(generation).public();
+            assert_eq!(keys.find(&public).unwrap().0, generation);
+        }
+        assert!(keys.find(&keys.generation(TLS_GENERATIONS).public()).is_none());
+        assert_ne!(keys.generation(0).public(), now.account.public());
+        assert!(!format!("{keys:?}").contains(&hex::encode(now.account.seed())));
+    }
+
+    #[test]
+    fn the_first_tls_key_of_a_development_hospital_is_the_one_that_presets_name() {
+        let alice = development("//Alice");
+        let keys = TlsKeys::new(&alice, &load(&alice).unwrap()).unwrap();
+        let named = development::tls_key("//Alice").unwrap().public();
+        assert_eq!(keys.generation(0).public(), named);
+        assert_ne!(keys.generation(1).public(), named);
+    }
+
+    /// Deployed workers' keys follow from this; another result would take them off the network.
+    #[test]
+    fn the_tls_key_of_a_keystore_never_changes() {
+        let stored = Keystore { path: None, password_file: None, development: None };
+        let mut keys = ActorKeys::generate(Scheme::Ed25519, SealingSuite::X25519);
+        keys.account = AccountKey::from_seed(Scheme::Ed25519, &[7; 32]);
+        let first = TlsKeys::new(&stored, &keys).unwrap().generation(0);
+        let expected = "07d5fc2626a63aea30f26ef28b9cd7ea3d3b7b1e1a87d78b491159bf093b4b73";
+        assert_eq!(hex::encode(first.public()), expected);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 pub mod api;
 pub mod chain;
 pub mod config;
+pub mod control;
 pub mod journal;
 pub mod keys;
 pub mod metrics;
@@ -19,7 +20,9 @@ pub mod repair;
 pub mod seal;
 pub mod store;
 pub mod tasks;
+pub mod tls;
 pub mod transfer;
+pub mod upkeep;
 pub mod worker;
 
 use epione_primitives::Moment;

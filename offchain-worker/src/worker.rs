@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use epione_client::signer::Account;
 use epione_envelope::{keystore::ActorKeys, sealing::SealingKeyPair};
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
@@ -15,42 +15,53 @@ use tokio::{
 use crate::{
     api::{self, AppState, Services},
     chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
-    config::{Config, Keystore},
+    config::{Config, Transfer},
+    control,
     journal::{Journal, Nonces},
-    keys,
+    keys::{self, TlsKeys},
     metrics::Metrics,
-    node::{self, NodeHandle},
+    node::{self, HighWater, NodeHandle},
     seal::Seal,
-    store::Store,
+    store::{Store, StoreError},
     tasks::{
         self, Context, Seen,
         ledger::{JobKind, Ledger},
+        offers::Intake,
         rewrap::Rewrap,
+        scrub::Scrubber,
     },
-    transfer::{ChainRoster, Courier, Fetcher, PeerRepair, Timings},
+    tls::Tls,
+    transfer::{
+        Bounds, ChainRoster, Courier, Fetcher, Holdings, PeerRepair, Rules, Seeder, Terms, Timings,
+    },
 };
 
 /// Ballots seen through at once. Their downloads share the bounds of `[transfer]`.
 const BALLOTS: usize = 8;
 /// Committed lite blocks completed at once.
-const KEEPS: usize = 2;
+pub(crate) const KEEPS: usize = 2;
 /// How long requests may go on after the worker was told to stop.
 const DRAIN: Duration = Duration::from_secs(22);
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What is opened once and shared by tasks and API.
-struct Parts {
-    config: Config,
+pub(crate) struct Parts {
+    pub(crate) config: Config,
     agent: Account,
     node: NodeHandle,
-    view: Arc<NodeChain>,
+    pub(crate) seen: HighWater,
+    pub(crate) view: Arc<NodeChain>,
     seal: Arc<Seal>,
     journal: Journal,
-    ledger: Ledger,
-    store: Store,
+    pub(crate) ledger: Ledger,
+    pub(crate) store: Store,
     fetcher: Arc<Fetcher>,
     repair: Arc<PeerRepair>,
-    metrics: Metrics,
+    holdings: Holdings,
+    seeder: Arc<Seeder>,
+    pub(crate) metrics: Metrics,
+    /// Absent: plain HTTP.
+    tls: Option<Arc<Tls>>,
 }
 
 /// Runs a worker until `shutdown` resolves. An error says why it cannot start or go on.
@@ -74,18 +85,28 @@ pub async fn run(
         repair: parts.repair.clone(),
         metrics: parts.metrics.clone(),
         limits: parts.config.limits.clone(),
+        holdings: parts.holdings.clone(),
+        transfer: parts.config.transfer.clone(),
     });
     let config = parts.config.clone();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let following =
-        node::keep_connected(config.node_url.clone(), parts.metrics.clone(), node_sender);
+    let (metrics, seen) = (parts.metrics.clone(), parts.seen.clone());
+    let following = node::keep_connected(config.node_url.clone(), metrics, seen, node_sender);
     tasks.spawn(async move {
         following.await;
         Ok(())
     });
+    let tls = parts.tls.clone();
+    if let Some(tls) = tls.clone() {
+        let (view, metrics) = (parts.view.clone(), parts.metrics.clone());
+        tasks.spawn(async move {
+            tls.run(view, metrics).await;
+            Ok(())
+        });
+    }
     tasks.spawn(work(parts));
-    tasks.spawn(serve(config, state, stopped));
+    tasks.spawn(serve(config, tls, state, stopped));
     let ended = until(&mut tasks, shutdown).await;
     stop.send_replace(true);
     drain(&mut tasks).await;
@@ -121,6 +142,7 @@ async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) {
 
 async fn serve(
     config: Config,
+    tls: Option<Arc<Tls>>,
     state: AppState,
     mut stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
@@ -128,24 +150,36 @@ async fn serve(
         // A sender that is gone means stopping as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    api::serve(&config, state, shutdown).await.context("serving the API")
+    api::serve(&config, tls.as_ref(), state, shutdown).await.context("serving the API")
 }
 
-/// The current keys, and the sealing keys that were the hospital's before.
-async fn load_keys(config: &Config) -> anyhow::Result<(ActorKeys, Vec<SealingKeyPair>)> {
-    let (keystore, earlier) = (config.keystore.clone(), config.earlier_keystores.clone());
+/// What the worker's keystores hold.
+struct AllKeys {
+    current: ActorKeys,
+    /// Sealing keys that were the hospital's before.
+    earlier: Vec<SealingKeyPair>,
+    tls: TlsKeys,
+}
+
+async fn load_keys(config: &Config) -> anyhow::Result<AllKeys> {
+    let (keystore, before) = (config.keystore.clone(), config.earlier_keystores.clone());
     let load = move || -> anyhow::Result<_> {
-        let keys = keys::load(&keystore).context("keystore")?;
-        let open = |earlier: &Keystore| -> anyhow::Result<SealingKeyPair> {
-            Ok(keys::load(earlier).context("earlier_keystores")?.sealing)
-        };
-        Ok((keys, earlier.iter().map(open).collect::<anyhow::Result<_>>()?))
+        let current = keys::load(&keystore).context("keystore")?;
+        let mut tls = TlsKeys::new(&keystore, &current).context("keystore")?;
+        let mut earlier = Vec::with_capacity(before.len());
+        for keystore in &before {
+            let keys = keys::load(keystore).context("earlier_keystores")?;
+            tls.and_earlier(keystore, &keys).context("earlier_keystores")?;
+            earlier.push(keys.sealing);
+        }
+        Ok(AllKeys { current, earlier, tls })
     };
     spawn_blocking(load).await.context("loading the keys")?
 }
 
-async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Parts> {
-    let (keys, earlier) = load_keys(&config).await?;
+pub(crate) async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Parts> {
+    let AllKeys { current: keys, earlier, tls } = load_keys(&config).await?;
+    let tls = config.serves_tls().then(|| Tls::new(tls, &config)).transpose()?.map(Arc::new);
     let agent = Account::from(&keys);
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("making the data directory {}", config.data_dir.display()))?;
@@ -154,32 +188,74 @@ async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Parts> {
         .await
         .with_context(|| format!("opening the journal {}", config.journal_path().display()))?;
     let ledger = Ledger::open(journal.clone()).await.context("opening the journal")?;
-    let store = Store::local(&config.store_path())
-        .with_context(|| format!("opening the store {}", config.store_path().display()))?;
+    let genesis = ledger.identity().await?.map(|identity| identity.genesis);
+    let seen = HighWater::new(ledger.progress().await?.block, genesis);
+    let store = Store::open(&config)?;
     let metrics = Metrics::new().context("setting up metrics")?;
-    let timings = Timings {
-        connect: Duration::from_millis(config.transfer.connect_timeout_ms),
-        stall: Duration::from_millis(config.transfer.stall_timeout_ms),
-    };
-    let courier = Courier::new(agent.clone(), timings).context("setting up TLS")?;
+    let courier = Courier::new(agent.clone(), timings(&config.transfer));
+    let roster = Arc::new(ChainRoster::new(node.clone(), agent.id()));
+    let holdings = Holdings::new(store.clone());
     let fetcher = Arc::new(Fetcher::new(
-        Arc::new(ChainRoster::new(node.clone(), agent.id())),
-        courier,
+        roster.clone(),
+        courier.clone(),
         store.clone(),
+        holdings.clone(),
         metrics.clone(),
-        config.transfer.parallel,
-        Duration::from_millis(config.transfer.segment_timeout_ms),
+        bounds(&config.transfer),
     ));
+    let seeder = Arc::new(Seeder::new(roster, courier, metrics.clone(), terms(&config.transfer)));
     let repair = Arc::new(PeerRepair::new(Arc::clone(&fetcher), journal.clone(), store.clone()));
-    let view = Arc::new(NodeChain::new(node.clone(), agent.clone()));
+    let view = Arc::new(NodeChain::new(node.clone(), seen.clone(), agent.clone()));
     let seal = Arc::new(Seal::new(keys, earlier, view.clone()));
-    Ok(Parts { config, agent, node, view, seal, journal, ledger, store, fetcher, repair, metrics })
+    Ok(Parts {
+        config,
+        agent,
+        node,
+        seen,
+        view,
+        seal,
+        journal,
+        ledger,
+        store,
+        fetcher,
+        repair,
+        holdings,
+        seeder,
+        metrics,
+        tls,
+    })
+}
+
+fn timings(transfer: &Transfer) -> Timings {
+    Timings {
+        connect: Duration::from_millis(transfer.connect_timeout_ms),
+        stall: Duration::from_millis(transfer.stall_timeout_ms),
+    }
+}
+
+fn bounds(transfer: &Transfer) -> Bounds {
+    Bounds {
+        parallel: transfer.parallel,
+        segment_limit: Duration::from_millis(transfer.segment_timeout_ms),
+        rules: Rules::default(),
+    }
+}
+
+fn terms(transfer: &Transfer) -> Terms {
+    Terms {
+        from_bytes: transfer.offer_from_bytes,
+        quiet: Duration::from_millis(transfer.offer_wait_ms),
+        // The others keep what is offered for as long, if they are configured alike.
+        longest: Duration::from_millis(transfer.offer_lifetime_ms) / 2,
+        ask_every: ASK_AGAIN,
+    }
 }
 
 /// Everything that needs the chain. Goes on for ever.
 async fn work(parts: Parts) -> anyhow::Result<()> {
     let identity = identify(&parts.view).await;
     bind(&parts.ledger, identity).await?;
+    claim(&parts.store, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "working for this hospital");
     let mut tasks = begin(parts, identity);
     match tasks.join_next().await {
@@ -193,12 +269,54 @@ async fn work(parts: Parts) -> anyhow::Result<()> {
 /// Begins every task. None ends by itself.
 fn begin(parts: Parts, identity: Identity) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let (view, calls): (Arc<dyn ChainView>, Arc<dyn ChainCalls>) = (parts.view.clone(), parts.view);
+    let view: Arc<dyn ChainView> = parts.view.clone();
+    let calls: Arc<dyn ChainCalls> = parts.view.clone();
     tasks.spawn(tasks::reviews::run(Arc::clone(&view), parts.metrics.clone()));
-    let rewrap = Rewrap { seal: parts.seal, view, calls, metrics: parts.metrics.clone() };
+    let seal = Arc::clone(&parts.seal);
+    let rewrap = Rewrap { seal, view, calls, metrics: parts.metrics.clone() };
     tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });
     let (seen_sender, seen) = watch::channel::<Option<Seen>>(None);
-    let context = Arc::new(Context {
+    let context = Arc::new(context(parts, identity, seen));
+    tasks.spawn({
+        let context = Arc::clone(&context);
+        async move { tasks::replay::run(&context, seen_sender).await }
+    });
+    tasks.spawn({
+        let context = Arc::clone(&context);
+        async move { tasks::announce::run(&context).await }
+    });
+    tasks.spawn(tasks::offers::run(Arc::new(Intake {
+        journal: context.journal.clone(),
+        fetcher: Arc::clone(&context.fetcher),
+        metrics: context.metrics.clone(),
+        lifetime: context.config.transfer.offer_lifetime_ms,
+    })));
+    tasks.spawn({
+        let context = Arc::clone(&context);
+        async move { tasks::scrub::sweep(&context).await }
+    });
+    look_after(&mut tasks, Arc::clone(&context));
+    tasks.spawn(tasks::jobs::run(Arc::clone(&context), JobKind::Ballot, BALLOTS));
+    tasks.spawn(tasks::jobs::run(context, JobKind::Keep, KEEPS));
+    tasks
+}
+
+/// Scrubs now and then, and when somebody on this machine asks for it.
+fn look_after(tasks: &mut JoinSet<()>, context: Arc<Context>) {
+    let scrubber = Scrubber::of(&context);
+    let (requests, asked) = mpsc::channel(1);
+    let progress = scrubber.progress.subscribe();
+    tasks.spawn(control::serve(context.config.control_path(), requests, progress));
+    tasks.spawn(async move { tasks::scrub::run(&context, &scrubber, asked).await });
+}
+
+/// What the tasks work with.
+pub(crate) fn context(
+    parts: Parts,
+    identity: Identity,
+    seen: watch::Receiver<Option<Seen>>,
+) -> Context {
+    Context {
         hospital: identity.hospital,
         agent: parts.agent,
         node: parts.node,
@@ -208,33 +326,15 @@ fn begin(parts: Parts, identity: Identity) -> JoinSet<()> {
         store: parts.store,
         fetcher: parts.fetcher,
         repair: parts.repair,
+        seeder: parts.seeder,
         metrics: parts.metrics,
         config: parts.config,
         caution: std::sync::Mutex::default(),
-    });
-    tasks.spawn({
-        let context = Arc::clone(&context);
-        async move { tasks::replay::run(&context, seen_sender).await }
-    });
-    tasks.spawn({
-        let context = Arc::clone(&context);
-        async move { tasks::announce::run(&context).await }
-    });
-    tasks.spawn({
-        let context = Arc::clone(&context);
-        async move { tasks::scrub::sweep(&context).await }
-    });
-    tasks.spawn({
-        let context = Arc::clone(&context);
-        async move { tasks::scrub::run(&context).await }
-    });
-    tasks.spawn(tasks::jobs::run(Arc::clone(&context), JobKind::Ballot, BALLOTS));
-    tasks.spawn(tasks::jobs::run(context, JobKind::Keep, KEEPS));
-    tasks
+    }
 }
 
 /// Waits for the node, and for the chain to know the agent.
-async fn identify(view: &NodeChain) -> Identity {
+pub(crate) async fn identify(view: &NodeChain) -> Identity {
     loop {
         match view.identity().await {
             Ok(identity) => return identity,
@@ -245,7 +345,7 @@ async fn identify(view: &NodeChain) -> Identity {
     }
 }
 
-async fn bind(ledger: &Ledger, identity: Identity) -> anyhow::Result<()> {
+pub(crate) async fn bind(ledger: &Ledger, identity: Identity) -> anyhow::Result<()> {
     let known = ledger.identity().await?;
     match known {
         None => Ok(ledger.bind(identity).await?),
@@ -258,6 +358,21 @@ async fn bind(ledger: &Ledger, identity: Identity) -> anyhow::Result<()> {
             identity.hospital,
             identity.genesis
         ),
+    }
+}
+
+/// Waits for the storage, and sees that it is this hospital's.
+pub(crate) async fn claim(store: &Store, identity: Identity) -> anyhow::Result<()> {
+    let owner = format!("hospital {} of the chain {:?}\n", identity.hospital, identity.genesis);
+    loop {
+        match store.claim(&owner).await {
+            Ok(()) => return Ok(()),
+            Err(error @ StoreError::Foreign) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%error, "the worker cannot begin its work; asking the storage again");
+            }
+        }
+        sleep(ASK_AGAIN).await;
     }
 }
 

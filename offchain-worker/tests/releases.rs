@@ -294,6 +294,12 @@ async fn hospital_rotates(hospital: &mut Hospital) {
     .await;
     assert_eq!(hospital.metric("epione_worker_profiles_to_rewrap").await, 0);
 
+    // The TLS key was the earlier keystore's, too.
+    let tls_key = hospital.printed_tls_key(0);
+    hospital.name_tls_key(&tls_key).await;
+    hospital.tls_key = tls_key;
+    hospital.worker_is_ready().await;
+
     hospital.worker.kill();
     hospital.reconfigure(&earlier, "");
     hospital.worker.start();

@@ -14,7 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     context::{Context, Output},
-    devnet::{self, Binaries, Devnet, HospitalStatus, MAX_HOSPITALS, Options, Phase, State},
+    devnet::{
+        self, Binaries, Devnet, HospitalStatus, Layout, MAX_HOSPITALS, Options, Phase, State,
+        Storage,
+    },
     failure::Failure,
     progress, show,
 };
@@ -69,15 +72,18 @@ pub struct UpArgs {
     /// Start, then return: the network runs on until `epione devnet down`
     #[arg(long)]
     pub detach: bool,
-    /// First of a row of ports, three for each hospital [default: any free ports]
+    /// First of a row of ports: three for each hospital, one for an S3 server [default: any free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub base_port: Option<u16>,
-    /// Folder of epione-node and epione-worker [default: beside this program, then PATH]
+    /// Folder of epione-node, epione-worker and epione-s3-server [default: beside this program, then PATH]
     #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     pub bin_dir: Option<PathBuf>,
     /// How long a worker collects visits for one block, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_000)]
     pub pack_ms: u64,
+    /// Where workers keep segments
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub store: Storage,
 }
 
 /// A network that runs.
@@ -138,6 +144,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         base_port: args.base_port,
         binaries: Binaries::find(args.bin_dir.as_deref())?,
         pack_millis: args.pack_ms,
+        layout: Layout { storage: args.store, ..Layout::default() },
     };
     let spinner = progress::waiting(context, "starting");
     let say = |step: &str| {

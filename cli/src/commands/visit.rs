@@ -9,11 +9,12 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use codec::Encode;
 use epione_client::{
     api::{ContentUpload, VisitStage, VisitStatus},
     signer::Account,
     submit::{Visit, VisitBuilder},
-    worker::WorkerClient,
+    worker::{WorkerClient, WorkerError},
 };
 use epione_envelope::record::{MAX_TEXT_BYTES, SectionKind};
 use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
@@ -21,10 +22,12 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::{
+    commands::devnet::interrupted,
     context::{Context, HospitalRef, Output},
     failure::{Failure, word},
     identity::{self, KeySource},
     progress, show,
+    unfinished::{Unfinished, Words},
 };
 
 /// How often a worker is asked how far a visit has come.
@@ -233,6 +236,7 @@ impl fmt::Display for Followed {
 
 fn stage(stage: VisitStage) -> String {
     match stage {
+        VisitStage::Uploading => "uploading: nothing is promised yet".into(),
         VisitStage::Queued => "queued: safe at the hospital, waiting to be packed".into(),
         VisitStage::Packed => "packed: on its way to the chain".into(),
         VisitStage::Announced { announcement } => {
@@ -250,21 +254,101 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
     let cosigner = cosigner(args, context).await?;
     let cosigned = cosigner.is_some();
     let genesis = context.chain().await?.genesis_hash();
+    let texts = args.texts.iter().map(read_text).collect::<Result<Vec<_>, _>>()?;
+    let cosigning = cosigner.as_ref().map(Account::id);
+    let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
+    let words = words(args, &texts, &about)?;
     let mut builder =
         VisitBuilder::new(genesis, args.patient, hospital, author).cosigned_by(cosigner);
-    for section in &args.texts {
-        builder = builder.text(section.kind, section.class, read_text(section)?);
+    for (section, text) in args.texts.iter().zip(texts) {
+        builder = builder.text(section.kind, section.class, text);
     }
     for section in &args.media {
         builder = builder.file(SectionKind::Media, section.class, section.file.clone());
     }
-    let visit = builder.build(&account).await?;
+    let unfinished = Unfinished::of(context, &words);
+    let visit = signed(args, builder, &account, unfinished.as_ref(), context).await?;
     let worker = context.worker(hospital, account).await?;
     let bar = progress::bytes(context, "uploading");
-    let status = worker.submit_visit(&visit, progress::follow(&bar)).await;
+    let status = tokio::select! {
+        status = worker.submit_visit(&visit, progress::follow(&bar)) => status,
+        () = interrupted() => {
+            bar.finish_and_clear();
+            return Err(Failure::new("interrupted", GOES_ON));
+        }
+    };
     bar.finish_and_clear();
-    let status = follow(&worker, status?, &args.wait, context).await?;
+    if let Some(unfinished) = unfinished.filter(|_| !status.as_ref().is_err_and(may_go_on)) {
+        unfinished.forget();
+    }
+    let status = status.map_err(interrupted_upload)?;
+    let status = tokio::select! {
+        status = follow(&worker, status, &args.wait, context) => status?,
+        () = interrupted() => return Err(Failure::new("interrupted", is_safe(visit.record_id()))),
+    };
     Ok(Submitted { hospital, author, cosigned, sections: lines(&visit), status })
+}
+
+/// What makes this command the same as an earlier one.
+fn words(args: &SubmitArgs, texts: &[String], about: &impl Encode) -> Result<Words, Failure> {
+    let mut words = Words::about(about);
+    for (section, text) in args.texts.iter().zip(texts) {
+        words.text(&(section.kind, section.class), text);
+    }
+    for MediaSection { class, file } in &args.media {
+        words
+            .file(&(SectionKind::Media, class), file)
+            .map_err(|error| Failure::file(file, &error))?;
+    }
+    Ok(words)
+}
+
+/// The visit that an earlier run of this command signed, or a new one, which a later run will find.
+async fn signed(
+    args: &SubmitArgs,
+    builder: VisitBuilder,
+    account: &Account,
+    unfinished: Option<&Unfinished>,
+    context: &Context,
+) -> Result<Visit, Failure> {
+    let files = args.media.iter().map(|section| section.file.clone()).collect();
+    if let Some(visit) = unfinished.and_then(|unfinished| unfinished.visit(files)) {
+        progress::say(context, "going on with the visit that was not acknowledged");
+        return Ok(visit);
+    }
+    let visit = builder.build(account).await?;
+    match unfinished.map(|unfinished| unfinished.keep(&visit)) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => progress::say(context, &format!("{NOT_KEPT} ({error})")),
+        None => progress::say(context, NOT_KEPT),
+    }
+    Ok(visit)
+}
+
+const NOT_KEPT: &str = "if this is interrupted, running it again will submit another visit";
+
+/// Whether the worker may have the visit, or take it later: the same command goes on with it then.
+fn may_go_on(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::Problem(problem) => !matches!(problem.status, 400 | 403 | 409 | 413),
+        WorkerError::FileChanged { .. } => false,
+        _ => true,
+    }
+}
+
+fn interrupted_upload(error: WorkerError) -> Failure {
+    let goes_on = error.is_transient();
+    let mut failure = Failure::from(error);
+    if goes_on {
+        failure.help = format!("{}; {GOES_ON}", failure.help);
+    }
+    failure
+}
+
+const GOES_ON: &str = "run the same command again: it goes on with the same visit";
+
+fn is_safe(record: RecordId) -> String {
+    format!("nothing is lost: look again with epione visit status {record}")
 }
 
 /// The patient's account, if they sign too.
@@ -367,7 +451,7 @@ fn gave_up(spinner: &ProgressBar, status: &VisitStatus, seconds: u64) -> Failure
             status.record_id,
             word(&status.stage)
         ),
-        format!("nothing is lost: look again with epione visit status {}", status.record_id),
+        is_safe(status.record_id),
     )
 }
 

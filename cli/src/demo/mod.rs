@@ -22,7 +22,7 @@ use clap::Parser;
 
 use crate::{
     commands::devnet::interrupted,
-    devnet::{self, Binaries, Devnet, DevnetError, Options, write_atomically},
+    devnet::{self, Binaries, Devnet, DevnetError, Layout, Options, Storage, write_atomically},
     failure::Failure,
 };
 
@@ -44,7 +44,10 @@ pub struct Args {
     /// Folder of real DICOM files; the project's own phantoms are used if it lacks them
     #[arg(long, value_name = "DIR", default_value = "target/samples")]
     pub samples: PathBuf,
-    /// Folder of epione-node and epione-worker [default: beside this program, then PATH]
+    /// Where the hospitals keep segments
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub store: Storage,
+    /// Folder of epione-node, epione-worker and epione-s3-server [default: beside this program, then PATH]
     #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     pub bin_dir: Option<PathBuf>,
 }
@@ -73,6 +76,7 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
         base_port: None,
         binaries: Binaries::find(args.bin_dir.as_deref())?,
         pack_millis: PACK_MILLIS,
+        layout: Layout { storage: args.store, ..Layout::default() },
     };
     let mut story = Story::begin();
     story.chapter("Four hospitals come up, each with a node and a worker");

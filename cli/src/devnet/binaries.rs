@@ -7,11 +7,12 @@ use std::{
 
 use super::DevnetError;
 
-/// The programs of one hospital.
+/// The programs of one hospital, and the S3 server, which a network on folders does without.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     pub node: PathBuf,
     pub worker: PathBuf,
+    pub s3_server: Option<PathBuf>,
 }
 
 impl Binaries {
@@ -21,7 +22,11 @@ impl Binaries {
             Some(directory) => vec![directory.to_path_buf()],
             None => beside_us().into_iter().chain(along_path()).collect(),
         };
-        Ok(Self { node: find("epione-node", &folders)?, worker: find("epione-worker", &folders)? })
+        Ok(Self {
+            node: find("epione-node", &folders)?,
+            worker: find("epione-worker", &folders)?,
+            s3_server: find("epione-s3-server", &folders).ok(),
+        })
     }
 }
 

@@ -11,8 +11,10 @@ use tokio::process::Command;
 use super::{DevnetError, MAX_HOSPITALS};
 
 /// Seeds of the development keys of founders, in order. The preset has the first four.
-const SEEDS: [&str; MAX_HOSPITALS as usize] =
-    ["Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "One", "Two"];
+pub(super) const SEEDS: [&str; MAX_HOSPITALS as usize] = [
+    "Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "One", "Two", "Three", "Four", "Five",
+    "Six", "Seven", "Eight", "Nine", "Ten",
+];
 
 /// A founder of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +54,22 @@ pub async fn preset(node: &Path) -> Result<Value, DevnetError> {
 
 /// Gives the preset as many founders as there are URLs, and puts the URLs in.
 pub fn settle(spec: &mut Value, worker_urls: &[String]) -> Result<Vec<Founder>, DevnetError> {
+    settle_some(spec, worker_urls, worker_urls.len())
+}
+
+/// As [`settle`]; only the first `validators` founders have session keys.
+pub fn settle_some(
+    spec: &mut Value,
+    worker_urls: &[String],
+    validators: usize,
+) -> Result<Vec<Founder>, DevnetError> {
     let wanted = worker_urls.len();
     let founders = entry(spec, "hospitals", "founders")?;
     let mut listed: Vec<hospital::Founder> = serde_json::from_value(founders.take())
         .map_err(|error| DevnetError::ChainSpec(format!("its founders cannot be read: {error}")))?;
     listed.truncate(wanted);
     let further = listed.len()..wanted;
-    for seed in &SEEDS[further.clone()] {
+    for seed in &SEEDS[further] {
         listed.push(founder(seed)?);
     }
     for (founder, url) in listed.iter_mut().zip(worker_urls) {
@@ -68,9 +79,10 @@ pub fn settle(spec: &mut Value, worker_urls: &[String]) -> Result<Vec<Founder>, 
     let keys = entry(spec, "session", "keys")?
         .as_array_mut()
         .ok_or_else(|| DevnetError::ChainSpec("its session keys are no list".into()))?;
-    keys.truncate(wanted);
-    for index in further {
-        keys.push(session_keys(index, SEEDS[index])?);
+    keys.truncate(validators);
+    let listed_keys = keys.len();
+    for (index, seed) in SEEDS.iter().enumerate().take(validators).skip(listed_keys) {
+        keys.push(session_keys(index, seed)?);
     }
     let settled = listed.into_iter().zip(SEEDS).map(|(founder, seed)| {
         let name = String::from_utf8_lossy(&founder.name).into_owned();
@@ -93,7 +105,7 @@ fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
         agent: account(format!("//{seed}//agent"))?,
         worker_url: Vec::new(),
         sealing_key: keys.sealing.public().as_bytes().to_vec(),
-        tls_key: [0; 32],
+        tls_key: development::tls_key(&format!("//{seed}")).map_err(underivable)?.public(),
     })
 }
 
@@ -136,25 +148,36 @@ mod tests {
     #[test]
     fn the_first_founders_stay_with_their_keys_and_real_urls() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &["http://x".into()]).unwrap();
+        let founders = settle(&mut spec, &["https://x".into()]).unwrap();
         assert_eq!(founders, [Founder { name: "Alice".into(), seed: "Alice" }]);
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 1);
-        assert_eq!(patch["hospitals"]["founders"][0]["workerUrl"], json!("http://x"));
+        assert_eq!(patch["hospitals"]["founders"][0]["workerUrl"], json!("https://x"));
         assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn further_founders_are_made_like_the_presets() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &vec!["http://x".to_owned(); 5]).unwrap();
+        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 5]).unwrap();
         assert_eq!(founders[4].governance(), "//Eve");
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         let eve: hospital::Founder =
             serde_json::from_value(patch["hospitals"]["founders"][4].clone()).unwrap();
-        assert_eq!(eve.worker_url, b"http://x");
+        assert_eq!(eve.worker_url, b"https://x");
+        assert_eq!(eve.tls_key, development::tls_key("//Eve").unwrap().public());
         assert_eq!(patch["session"]["keys"][4][1], json!(4));
         assert_eq!(patch["session"]["keys"][4][0], json!(eve.governance));
+    }
+
+    #[test]
+    fn founders_beyond_the_validators_have_no_session_keys() {
+        let mut spec = spec();
+        let founders = settle_some(&mut spec, &vec!["https://x".to_owned(); 16], 3).unwrap();
+        assert_eq!(founders.len(), 16);
+        let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
+        assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 16);
+        assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 3);
     }
 
     #[test]

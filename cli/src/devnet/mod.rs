@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `devnet.json` | what runs where ([`State`]); there while anything may run |
 //! | `devnet.lock` | held by the `epione devnet` that starts, watches or ends the network |
-//! | `data/` | the chain's specification; per hospital, configurations, databases, object storage |
+//! | `data/` | the chain's specification; per hospital, configurations, databases, object storage; the S3 server's buckets and key |
 //! | `logs/` | what the processes print; stays when the network is taken down |
 //!
 //! The network's keys are development keys, which everybody knows: it listens on 127.0.0.1 only.
@@ -13,30 +13,39 @@
 mod binaries;
 pub mod chain_spec;
 mod claim;
+mod layout;
 mod node_key;
 mod ports;
 mod probe;
 mod process;
+mod restart;
 mod start;
 mod state;
 mod status;
+mod storage;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Child,
+    sync::Arc,
     time::Duration,
 };
 
+use epione_primitives::HospitalId;
+
 pub use binaries::Binaries;
 pub use claim::Claim;
+pub use layout::{Layout, Place, Places};
 pub use probe::{NodeView, Probe};
 pub use process::ProcessRecord;
+pub use restart::Part;
 pub use state::{HospitalState, Phase, State, write_atomically};
 pub use status::{HospitalStatus, status};
+pub use storage::Storage;
 
 /// Hospitals of one network, at most.
-pub const MAX_HOSPITALS: u16 = 8;
+pub const MAX_HOSPITALS: u16 = 16;
 
 /// How long a worker may take to finish what it does.
 const WORKER_GRACE: Duration = Duration::from_secs(10);
@@ -55,6 +64,8 @@ pub struct Options {
     pub binaries: Binaries,
     /// How long a worker collects visits for one lite block, in milliseconds.
     pub pack_millis: u64,
+    /// Where everything runs, if not simply on loopback.
+    pub layout: Layout,
 }
 
 /// Why a network does not start, answer or end.
@@ -94,6 +105,8 @@ pub enum DevnetError {
     TimedOut { process: String, seconds: u64, log: PathBuf },
     #[error("the node at {node} has another first block than the others")]
     Split { node: String },
+    #[error("hospital {hospital} has no {part:?} in this network")]
+    NoProcess { hospital: HospitalId, part: Part },
     #[error("these processes could not be ended: {0:?}")]
     Survivors(Vec<u32>),
     #[error("cannot speak HTTP: {0}")]
@@ -132,6 +145,7 @@ impl DevnetError {
                 format!("the machine may be too busy; its log says more: {}", log.display())
             }
             Self::Split { .. } => "is another network on the same ports? take it down".into(),
+            Self::NoProcess { .. } => "name a hospital that has one".into(),
             Self::Survivors(_) => "end them by hand, as the user who started them".into(),
             Self::Http(_) => "check the system's certificates and resolver".into(),
         }
@@ -142,6 +156,8 @@ impl DevnetError {
 pub struct Devnet {
     claim: Claim,
     state: State,
+    /// How its processes are started.
+    plan: Arc<start::Plan>,
     /// Kept so that the kernel can forget them once they end.
     children: Vec<(String, Child)>,
     probe: Probe,
@@ -231,10 +247,11 @@ pub fn down(directory: &Path) -> Result<(), DevnetError> {
     clear(claim.directory())
 }
 
-/// Workers first: they need their nodes to finish.
+/// Workers first: they need their nodes and their storage to finish.
 fn end_all(state: &State) -> Result<(), DevnetError> {
     let mut left = process::end(&state.workers(), WORKER_GRACE);
     left.extend(process::end(&state.nodes(), NODE_GRACE));
+    left.extend(process::end(state.s3_server.as_slice(), WORKER_GRACE));
     if left.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! The keys by which nodes know each other on the network. Not the validators' keys.
+//! The keys of nodes: those by which they know each other on the network, and those of validators
+//! whose development keys the node has no name for.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,6 +7,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use sp_core::{Pair, ed25519, sr25519};
 use tokio::process::Command;
 
 use super::{DevnetError, state::write_atomically};
@@ -31,4 +33,22 @@ pub async fn write(program: &Path, label: &str, path: &Path) -> Result<String, D
         return Err(DevnetError::ChainSpec(format!("epione-node tells no peer id: {said}")));
     }
     Ok(id)
+}
+
+/// Writes the keystore of the validator with the development keys of `//seed`, in the form of the
+/// node's own `key insert`: one file for each key, named by its kind and its public half.
+pub fn write_keystore(seed: &str, directory: &Path) -> Result<(), DevnetError> {
+    let uri = format!("//{seed}");
+    let underivable =
+        |error| DevnetError::ChainSpec(format!("a development key cannot be derived: {error:?}"));
+    let aura = sr25519::Pair::from_string(&uri, None).map_err(underivable)?.public();
+    let grandpa = ed25519::Pair::from_string(&uri, None).map_err(underivable)?.public();
+    std::fs::create_dir_all(directory)
+        .map_err(|source| DevnetError::File { path: directory.to_path_buf(), source })?;
+    for (kind, public) in [(b"aura", aura.0), (b"gran", grandpa.0)] {
+        let path = directory.join(format!("{}{}", hex::encode(kind), hex::encode(public)));
+        write_atomically(&path, format!("{uri:?}").as_bytes())
+            .map_err(|source| DevnetError::File { path, source })?;
+    }
+    Ok(())
 }

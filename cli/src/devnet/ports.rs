@@ -28,12 +28,32 @@ pub fn choose(
     hospitals: u16,
     base: Option<u16>,
 ) -> Result<(Vec<Ports>, Vec<TcpListener>), DevnetError> {
-    let wanted = usize::from(hospitals * EACH);
+    let wanted = hospitals.saturating_mul(EACH);
+    let (ports, listeners) = free(wanted, base)?;
+    let ports = ports
+        .chunks_exact(usize::from(EACH))
+        .map(|three| Ports { peers: three[0], rpc: three[1], worker: three[2] })
+        .collect();
+    Ok((ports, listeners))
+}
+
+/// One more, after the row of so many hospitals' ports or wherever one is free.
+pub fn one_more(hospitals: u16, base: Option<u16>) -> Result<(u16, TcpListener), DevnetError> {
+    let after = |base: u16| {
+        base.checked_add(hospitals.saturating_mul(EACH)).ok_or(DevnetError::BasePort { base })
+    };
+    let (ports, listeners) = free(1, base.map(after).transpose()?)?;
+    ports.into_iter().zip(listeners).next().ok_or(DevnetError::NoPorts { wanted: 1 })
+}
+
+fn free(wanted: u16, base: Option<u16>) -> Result<(Vec<u16>, Vec<TcpListener>), DevnetError> {
+    let row = wanted.saturating_sub(1);
+    let wanted = usize::from(wanted);
     let mut listeners = Vec::with_capacity(wanted);
     let mut ports = Vec::with_capacity(wanted);
     let candidates: Box<dyn Iterator<Item = u16>> = match base {
         Some(base) => {
-            let last = base.checked_add(hospitals * EACH - 1);
+            let last = base.checked_add(row);
             last.ok_or(DevnetError::BasePort { base })?;
             Box::new(base..)
         }
@@ -55,10 +75,6 @@ pub fn choose(
             Err(_) => {}
         }
         if ports.len() == wanted {
-            let ports = ports
-                .chunks_exact(usize::from(EACH))
-                .map(|three| Ports { peers: three[0], rpc: three[1], worker: three[2] })
-                .collect();
             return Ok((ports, listeners));
         }
     }
@@ -82,6 +98,19 @@ mod tests {
         let (ports, _held) = choose(1, None).unwrap();
         let refusal = choose(1, Some(ports[0].peers)).unwrap_err();
         assert!(refusal.to_string().contains(&ports[0].peers.to_string()), "{refusal}");
+    }
+
+    #[test]
+    fn one_more_port_is_after_the_row() {
+        let (ports, held) = choose(2, None).unwrap();
+        drop(held);
+        // Whoever else takes it in between makes this no proof, but never a failure.
+        if let Ok((port, _held)) = one_more(2, Some(ports[0].peers)) {
+            assert_eq!(port, ports[0].peers + 6);
+        }
+        let (ports, _held) = choose(1, None).unwrap();
+        let (port, _) = one_more(1, None).unwrap();
+        assert!(![ports[0].peers, ports[0].rpc, ports[0].worker].contains(&port));
     }
 
     #[test]

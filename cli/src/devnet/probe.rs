@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use epione_primitives::Hash;
+use codec::{Decode, Encode};
+use epione_client::Endpoint;
+use epione_primitives::{Hash, HospitalId, hospital::Hospital};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -60,9 +62,19 @@ impl Probe {
         u32::from_str_radix(header.get("number")?.as_str()?.strip_prefix("0x")?, 16).ok()
     }
 
-    /// Whether a worker says that it can do its work.
-    pub async fn worker_is_ready(&self, worker: &str) -> bool {
-        let url = format!("{}/readyz", worker.trim_end_matches('/'));
-        self.0.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+    /// Whether a hospital's worker, where a node's chain says it is, says that it can do its work.
+    pub async fn worker_is_ready(&self, node: &str, hospital: HospitalId) -> bool {
+        let Some(endpoint) = self.endpoint(node, hospital).await else { return false };
+        let Ok(client) = endpoint.http().timeout(TIMEOUT).no_proxy().build() else { return false };
+        let url = format!("{}/readyz", endpoint.url().as_str().trim_end_matches('/'));
+        client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn endpoint(&self, node: &str, hospital: HospitalId) -> Option<Endpoint> {
+        let id = format!("0x{}", hex::encode(hospital.encode()));
+        let answer: String =
+            self.ask(node, "state_call", json!(["HospitalsApi_hospital", id])).await?;
+        let bytes = hex::decode(answer.strip_prefix("0x")?).ok()?;
+        Endpoint::of(&Option::<Hospital>::decode(&mut bytes.as_slice()).ok()??).ok()
     }
 }

@@ -3,10 +3,11 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    net::TcpListener,
+    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,11 +15,12 @@ use epione_primitives::HospitalId;
 use serde::Serialize;
 
 use super::{
-    Claim, Devnet, DevnetError, HospitalState, MAX_HOSPITALS, Options, Phase, Probe, State,
-    chain_spec, node_key,
+    Claim, Devnet, DevnetError, HospitalState, MAX_HOSPITALS, Options, Part, Phase, Places, Probe,
+    State, chain_spec, layout, node_key,
     ports::{self, Ports},
     process::ProcessRecord,
     state::write_atomically,
+    storage::{Bucket, Server, Storage},
 };
 
 /// A node compiles its runtime when it starts; a busy machine takes its time.
@@ -27,9 +29,18 @@ const NODE_PATIENCE: Duration = Duration::from_secs(120);
 const FINALITY_PATIENCE: Duration = Duration::from_secs(180);
 const WORKER_PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(200);
-/// The node's own names for the development keys of validators.
-const VALIDATORS: [&str; MAX_HOSPITALS as usize] =
-    ["--alice", "--bob", "--charlie", "--dave", "--eve", "--ferdie", "--one", "--two"];
+/// Validators whose development keys the node has names for, such as `--alice`.
+const NAMED: usize = 8;
+/// Settings of a worker that hold the network together.
+const FIXED: [&str; 7] = [
+    "node_url",
+    "listen",
+    "public_url",
+    "data_dir",
+    "keystore.development",
+    "store.path",
+    "store.s3",
+];
 
 impl Devnet {
     /// Starts a network. `say` is told of every step. On failure, and when the future is dropped, what
@@ -40,12 +51,24 @@ impl Devnet {
         }
         let claim = Claim::fresh(&options.directory)?;
         super::clear(claim.directory())?;
-        let (ports, reserved) = ports::choose(options.hospitals, options.base_port)?;
+        let (ports, mut reserved) = ports::choose(options.hospitals, options.base_port)?;
         let mut plan = Plan::new(claim.directory(), options, ports);
+        if options.layout.storage == Storage::S3 {
+            let (port, held) = ports::one_more(options.hospitals, options.base_port)?;
+            reserved.push(held);
+            plan.s3 = Some(Server::new(&options.binaries, claim.directory(), port)?);
+        }
         say("writing keys, configurations and the chain's specification");
         let state = plan.prepare(options).await?;
-        let mut devnet =
-            Self { claim, state, children: Vec::new(), probe: Probe::new()?, armed: true };
+        let plan = Arc::new(plan);
+        let mut devnet = Self {
+            claim,
+            state,
+            plan: plan.clone(),
+            children: Vec::new(),
+            probe: Probe::new()?,
+            armed: true,
+        };
         devnet.save()?;
         devnet.start(&plan, reserved, say).await?;
         Ok(devnet)
@@ -58,7 +81,14 @@ impl Devnet {
         say: &(dyn Fn(&str) + Sync),
     ) -> Result<(), DevnetError> {
         drop(reserved);
-        say(&format!("starting {} nodes", plan.sites.len()));
+        if let Some(server) = &plan.s3 {
+            say("starting the S3 server");
+            let (name, arguments) = (Server::NAME.to_owned(), server.arguments());
+            let process = NewProcess::new(name, &server.program, arguments, &server.log, &[]);
+            self.state.s3_server = Some(self.spawn(&process)?);
+            self.save()?;
+        }
+        say(&format!("starting {} nodes", plan.nodes));
         self.start_nodes(plan).await?;
         say(&format!("starting {} workers", plan.sites.len()));
         for index in 0..plan.sites.len() {
@@ -67,7 +97,7 @@ impl Devnet {
             self.save()?;
         }
         say("waiting until blocks are final everywhere");
-        for site in &plan.sites {
+        for site in plan.validators() {
             let url = site.node_url();
             self.wait(&site.node_name(), &site.node_log, FINALITY_PATIENCE, async |probe| {
                 probe.node(&url).await.filter(|view| view.finalised > 0)
@@ -76,9 +106,9 @@ impl Devnet {
         }
         say("waiting until every worker is ready");
         for site in &plan.sites {
-            let url = site.worker_url();
+            let (node, hospital) = (site.node_url(), HospitalId(site.index as u16));
             self.wait(&site.worker_name(), &site.worker_log, WORKER_PATIENCE, async |probe| {
-                probe.worker_is_ready(&url).await.then_some(())
+                probe.worker_is_ready(&node, hospital).await.then_some(())
             })
             .await?;
         }
@@ -88,12 +118,12 @@ impl Devnet {
 
     /// Starts all nodes, and checks that they are of one chain.
     async fn start_nodes(&mut self, plan: &Plan) -> Result<(), DevnetError> {
-        for (index, site) in plan.sites.iter().enumerate() {
+        for site in plan.validators() {
             let record = self.spawn(&site.node_process(plan))?;
-            self.state.hospitals[index].node = Some(record);
+            self.state.hospitals[site.index].node = Some(record);
             self.save()?;
         }
-        for site in &plan.sites {
+        for site in plan.validators() {
             let url = site.node_url();
             let genesis = self
                 .wait(&site.node_name(), &site.node_log, NODE_PATIENCE, async |probe| {
@@ -142,12 +172,14 @@ impl Devnet {
         }
     }
 
-    fn spawn(&mut self, process: &NewProcess) -> Result<ProcessRecord, DevnetError> {
+    pub(super) fn spawn(&mut self, process: &NewProcess) -> Result<ProcessRecord, DevnetError> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             move |source| DevnetError::File { path, source }
         };
-        let log = File::create(&process.log).map_err(failed(&process.log))?;
+        let mut options = File::options();
+        options.create(true).write(true).append(process.again).truncate(!process.again);
+        let log = options.open(&process.log).map_err(failed(&process.log))?;
         let errors = log.try_clone().map_err(failed(&process.log))?;
         let child = Command::new(&process.program)
             .args(&process.arguments)
@@ -170,26 +202,55 @@ impl Devnet {
         })
     }
 
-    fn save(&self) -> Result<(), DevnetError> {
+    pub(super) fn save(&self) -> Result<(), DevnetError> {
         self.state.write(self.claim.directory())
     }
 }
 
 /// A process to start.
-struct NewProcess {
+pub(super) struct NewProcess {
     /// Also the name of its log.
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
+    /// Whether it has run before, and its log is continued.
+    again: bool,
+}
+
+impl NewProcess {
+    fn new(
+        name: String,
+        program: &Path,
+        arguments: Vec<String>,
+        log: &Path,
+        prefix: &[String],
+    ) -> Self {
+        let mut words = prefix.iter().cloned();
+        let (program, arguments) = match words.next() {
+            None => (program.to_path_buf(), arguments),
+            Some(first) => {
+                let program = program.to_string_lossy().into_owned();
+                (first.into(), words.chain([program]).chain(arguments).collect())
+            }
+        };
+        Self { name, program, arguments, log: log.to_path_buf(), again: false }
+    }
+
+    pub(super) fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
 }
 
 /// Where everything of a network goes.
-struct Plan {
+pub(super) struct Plan {
     chain: PathBuf,
     sites: Vec<Site>,
+    /// The first so many hospitals have a node.
+    nodes: usize,
     node: PathBuf,
     worker: PathBuf,
+    s3: Option<Server>,
 }
 
 /// One hospital's share of it.
@@ -201,6 +262,9 @@ struct Site {
     node_log: PathBuf,
     worker_log: PathBuf,
     ports: Ports,
+    places: Places,
+    /// Of its own node, or of the one that its worker uses.
+    rpc: SocketAddr,
     /// Under which the other nodes know this one; known once its key is written.
     peer: String,
 }
@@ -209,8 +273,11 @@ impl Plan {
     fn new(directory: &Path, options: &Options, ports: Vec<Ports>) -> Self {
         let logs = directory.join("logs");
         let data = super::data(directory);
-        let sites = ports.into_iter().enumerate().map(|(index, ports)| {
-            let label = VALIDATORS[index].trim_start_matches('-').to_owned();
+        let nodes = options.layout.nodes_of(options.hospitals);
+        let rpc =
+            |index: usize| SocketAddr::new(options.layout.of(index).node.address, ports[index].rpc);
+        let sites = ports.iter().copied().enumerate().map(|(index, ports)| {
+            let label = chain_spec::SEEDS[index].to_lowercase();
             Site {
                 index,
                 home: data.join(&label),
@@ -218,37 +285,76 @@ impl Plan {
                 worker_log: logs.join(format!("{label}-worker.log")),
                 label,
                 ports,
+                places: options.layout.of(index),
+                rpc: rpc(index % nodes),
                 peer: String::new(),
             }
         });
         Self {
             chain: data.join("chain.json"),
             sites: sites.collect(),
+            nodes,
             node: options.binaries.node.clone(),
             worker: options.binaries.worker.clone(),
+            s3: None,
         }
+    }
+
+    /// The hospitals that have a node.
+    fn validators(&self) -> &[Site] {
+        &self.sites[..self.nodes]
+    }
+
+    fn site(&self, hospital: HospitalId, part: Part) -> Result<&Site, DevnetError> {
+        let sites = if part == Part::Node { self.validators() } else { &self.sites };
+        sites.get(usize::from(hospital.0)).ok_or(DevnetError::NoProcess { hospital, part })
+    }
+
+    pub(super) fn name_of(&self, hospital: HospitalId, part: Part) -> Result<String, DevnetError> {
+        let site = self.site(hospital, part)?;
+        Ok(if part == Part::Node { site.node_name() } else { site.worker_name() })
+    }
+
+    pub(super) fn process_of(
+        &self,
+        hospital: HospitalId,
+        part: Part,
+    ) -> Result<NewProcess, DevnetError> {
+        let site = self.site(hospital, part)?;
+        Ok(if part == Part::Node { site.node_process(self) } else { site.worker_process(self) })
     }
 
     /// Writes every file that the processes need.
     async fn prepare(&mut self, options: &Options) -> Result<State, DevnetError> {
         let urls: Vec<_> = self.sites.iter().map(Site::worker_url).collect();
         let mut spec = chain_spec::preset(&self.node).await?;
-        let founders = chain_spec::settle(&mut spec, &urls)?;
+        let founders = chain_spec::settle_some(&mut spec, &urls, self.nodes)?;
+        let s3 = self.s3.as_ref();
+        s3.map_or(Ok(()), Server::prepare)?;
         for site in &mut self.sites {
             for folder in [Some(site.home.as_path()), site.node_log.parent()].into_iter().flatten()
             {
                 fs::create_dir_all(folder)
                     .map_err(|source| DevnetError::File { path: folder.into(), source })?;
             }
-            site.peer = node_key::write(&self.node, &site.label, &site.node_key()).await?;
+            if site.index < self.nodes {
+                site.peer = node_key::write(&self.node, &site.label, &site.node_key()).await?;
+            }
+            if (NAMED..self.nodes).contains(&site.index) {
+                node_key::write_keystore(chain_spec::SEEDS[site.index], &site.keystore())?;
+            }
             write(
                 &site.worker_config(),
-                site.configuration(options, &founders[site.index])?.as_bytes(),
+                site.configuration(options, &founders[site.index], s3)?.as_bytes(),
             )?;
         }
         write(&self.chain, spec.to_string().as_bytes())?;
-        let hospitals =
-            self.sites.iter().zip(&founders).map(|(site, founder)| site.state(founder)).collect();
+        let hospitals = self
+            .sites
+            .iter()
+            .zip(&founders)
+            .map(|(site, founder)| site.state(founder, s3))
+            .collect();
         Ok(State::new(hospitals, ProcessRecord::of(std::process::id()).ok()))
     }
 }
@@ -260,15 +366,27 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), DevnetError> {
 
 impl Site {
     fn node_url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.ports.rpc)
+        format!("ws://{}", self.rpc)
+    }
+
+    fn listen_address(&self) -> String {
+        let (kind, address) = match self.places.node.address {
+            IpAddr::V4(address) => ("ip4", address.to_string()),
+            IpAddr::V6(address) => ("ip6", address.to_string()),
+        };
+        format!("/{kind}/{address}/tcp/{}", self.ports.peers)
     }
 
     fn peer_address(&self) -> String {
-        format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", self.ports.peers, self.peer)
+        format!("{}/p2p/{}", self.listen_address(), self.peer)
+    }
+
+    fn worker_listen(&self) -> SocketAddr {
+        SocketAddr::new(self.places.worker.address, self.ports.worker)
     }
 
     fn worker_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.worker)
+        format!("https://{}", self.worker_listen())
     }
 
     fn node_name(&self) -> String {
@@ -283,6 +401,11 @@ impl Site {
         self.home.join("node.key")
     }
 
+    /// Of the validator's keys, for those that the node has no name for.
+    fn keystore(&self) -> PathBuf {
+        self.home.join("keystore")
+    }
+
     fn worker_config(&self) -> PathBuf {
         self.home.join("worker.toml")
     }
@@ -291,11 +414,12 @@ impl Site {
         self.home.join("worker")
     }
 
-    fn store(&self) -> PathBuf {
-        self.worker_data().join("store")
+    /// Where the worker's objects lie.
+    fn store(&self, s3: Option<&Server>) -> PathBuf {
+        s3.map_or_else(|| self.worker_data().join("store"), |server| server.objects(&self.label))
     }
 
-    fn state(&self, founder: &chain_spec::Founder) -> HospitalState {
+    fn state(&self, founder: &chain_spec::Founder, s3: Option<&Server>) -> HospitalState {
         HospitalState {
             id: HospitalId(self.index as u16),
             name: founder.name.clone(),
@@ -303,7 +427,7 @@ impl Site {
             worker_url: self.worker_url(),
             governance: founder.governance(),
             agent: founder.agent(),
-            store: self.store(),
+            store: self.store(s3),
             node: None,
             worker: None,
         }
@@ -311,63 +435,72 @@ impl Site {
 
     fn node_process(&self, plan: &Plan) -> NewProcess {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
-        let mut arguments: Vec<String> = vec![
-            VALIDATORS[self.index].into(),
+        let mut arguments: Vec<String> = if self.index < NAMED {
+            vec![format!("--{}", self.label)]
+        } else {
+            vec![
+                format!("--name={}", self.label),
+                format!("--keystore-path={}", path(self.keystore())),
+            ]
+        };
+        arguments.extend([
             "--validator".into(),
             format!("--chain={}", path(plan.chain.clone())),
             format!("--base-path={}", path(self.home.join("node"))),
             format!("--node-key-file={}", path(self.node_key())),
-            format!("--listen-addr=/ip4/127.0.0.1/tcp/{}", self.ports.peers),
+            format!("--listen-addr={}", self.listen_address()),
             format!("--rpc-port={}", self.ports.rpc),
             "--allow-private-ip".into(),
             "--no-mdns".into(),
             "--no-telemetry".into(),
             "--no-prometheus".into(),
-        ];
-        let others = plan.sites.iter().filter(|site| site.index != self.index);
+        ]);
+        if !self.places.node.address.is_loopback() {
+            arguments.extend(["--unsafe-rpc-external".into(), "--rpc-cors=all".into()]);
+        }
+        let others = plan.validators().iter().filter(|site| site.index != self.index);
         arguments.extend(others.map(|site| format!("--bootnodes={}", site.peer_address())));
-        if plan.sites.len() == 1 {
+        if plan.nodes == 1 {
             // A validator without peers holds itself for offline, and waits.
             arguments.push("--force-authoring".into());
         }
-        NewProcess {
-            name: self.node_name(),
-            program: plan.node.clone(),
-            arguments,
-            log: self.node_log.clone(),
-        }
+        let prefix = &self.places.node.prefix;
+        NewProcess::new(self.node_name(), &plan.node, arguments, &self.node_log, prefix)
     }
 
     fn worker_process(&self, plan: &Plan) -> NewProcess {
-        NewProcess {
-            name: self.worker_name(),
-            program: plan.worker.clone(),
-            arguments: vec![
-                "run".into(),
-                format!("--config={}", self.worker_config().to_string_lossy()),
-            ],
-            log: self.worker_log.clone(),
-        }
+        let arguments =
+            vec!["run".into(), format!("--config={}", self.worker_config().to_string_lossy())];
+        let prefix = &self.places.worker.prefix;
+        NewProcess::new(self.worker_name(), &plan.worker, arguments, &self.worker_log, prefix)
     }
 
     fn configuration(
         &self,
         options: &Options,
         founder: &chain_spec::Founder,
+        s3: Option<&Server>,
     ) -> Result<String, DevnetError> {
+        let store = match s3 {
+            Some(server) => StoreConfiguration::S3 { s3: server.bucket(&self.label)? },
+            None => StoreConfiguration::Local { path: self.store(None) },
+        };
         let configuration = WorkerConfiguration {
             node_url: self.node_url(),
-            listen: format!("127.0.0.1:{}", self.ports.worker),
+            listen: self.worker_listen().to_string(),
             public_url: self.worker_url(),
             data_dir: self.worker_data(),
             keystore: KeystoreConfiguration { development: founder.governance() },
-            store: StoreConfiguration { path: self.store() },
+            store,
             pack: PackConfiguration { max_age_ms: options.pack_millis },
         };
-        toml::to_string(&configuration).map_err(|error| DevnetError::File {
+        let unwritable = |error: toml::ser::Error| DevnetError::File {
             path: self.worker_config(),
             source: io::Error::other(error),
-        })
+        };
+        let mut table = toml::Table::try_from(&configuration).map_err(unwritable)?;
+        layout::put(&mut table, &options.layout.worker_settings, &FIXED);
+        toml::to_string(&table).map_err(unwritable)
     }
 }
 
@@ -389,8 +522,10 @@ struct KeystoreConfiguration {
 }
 
 #[derive(Serialize)]
-struct StoreConfiguration {
-    path: PathBuf,
+#[serde(untagged)]
+enum StoreConfiguration {
+    Local { path: PathBuf },
+    S3 { s3: Bucket },
 }
 
 #[derive(Serialize)]

@@ -14,7 +14,7 @@ use super::{DevnetError, process::ProcessRecord};
 
 /// The layout of this file.
 const VERSION: u32 = 1;
-/// `devnet.json` of eight hospitals has a few KiB.
+/// `devnet.json` of sixteen hospitals has a few KiB.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// How far a network has come.
@@ -37,6 +37,9 @@ pub struct State {
     pub hospitals: Vec<HospitalState>,
     /// The `epione devnet up` that stays in the foreground.
     pub supervisor: Option<ProcessRecord>,
+    /// Where the workers' storage is, unless it is in folders.
+    #[serde(default)]
+    pub s3_server: Option<ProcessRecord>,
 }
 
 /// A hospital of the network.
@@ -59,7 +62,14 @@ pub struct HospitalState {
 
 impl State {
     pub fn new(hospitals: Vec<HospitalState>, supervisor: Option<ProcessRecord>) -> Self {
-        Self { version: VERSION, phase: Phase::Starting, genesis: None, hospitals, supervisor }
+        Self {
+            version: VERSION,
+            phase: Phase::Starting,
+            genesis: None,
+            hospitals,
+            supervisor,
+            s3_server: None,
+        }
     }
 
     /// Reads the state of the network in `directory`.
@@ -101,7 +111,9 @@ impl State {
 
     /// Whether any of its processes runs.
     pub fn is_alive(&self) -> bool {
-        self.workers().iter().chain(&self.nodes()).chain(&self.supervisor).any(|p| p.is_running())
+        let (workers, nodes) = (self.workers(), self.nodes());
+        let others = self.supervisor.iter().chain(&self.s3_server);
+        workers.iter().chain(&nodes).chain(others).any(ProcessRecord::is_running)
     }
 
     /// By id or name.

@@ -37,7 +37,7 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), De
             id: hospital.id,
             node_runs: runs(&hospital.node),
             worker_runs: runs(&hospital.worker),
-            worker_ready: probe.worker_is_ready(&hospital.worker_url).await,
+            worker_ready: probe.worker_is_ready(&hospital.node_url, hospital.id).await,
             best: view.map(|view| view.best),
             finalised: view.map(|view| view.finalised),
             peers: view.map(|view| view.peers),

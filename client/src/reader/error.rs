@@ -1,6 +1,6 @@
 //! Why a record was not read.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, ops::Range, path::PathBuf, time::Duration};
 
 use epione_envelope::{FormatError, OpenError, grant::GrantError};
 use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
@@ -75,6 +75,20 @@ pub enum ReadError {
     NotMedia { pointer: RecordPointer, section: usize },
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
+    #[error(
+        "bytes {}-{} are not all in section {section} of record {pointer}, which has {bytes} bytes",
+        .range.start, .range.end.saturating_sub(1)
+    )]
+    BeyondEnd { pointer: RecordPointer, section: usize, range: Range<u64>, bytes: u64 },
+    #[error("section {section} of record {pointer} has no frame index: {}", no_frames(.media_type))]
+    NoFrames { pointer: RecordPointer, section: usize, media_type: String },
+    #[error("section {section} of record {pointer} has frames 1 to {count}, and no frame {frame}")]
+    NoSuchFrame { pointer: RecordPointer, section: usize, frame: u32, count: u32 },
+    #[error(
+        "frame {frame} of section {section} of record {pointer} does not consist of fragments, as its \
+         author's frame index says: fetch the whole file"
+    )]
+    NotFragments { pointer: RecordPointer, section: usize, frame: u32 },
     /// To break the glass again is for the reader to decide.
     #[error("the links to record {pointer} have ended: ask for emergency access again")]
     LinksEnded { pointer: RecordPointer },
@@ -84,6 +98,8 @@ pub enum ReadError {
     Segment { segment: [u8; 32], source: WorkerError },
     #[error("{} exists already: choose another name, or remove it", .0.display())]
     Exists(PathBuf),
+    #[error("{} is being written by another process: wait until it has ended", .0.display())]
+    Busy(PathBuf),
     #[error("{} cannot be written: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the content cannot be handed on: {0}")]
@@ -97,5 +113,22 @@ impl ReadError {
             Self::Worker(error) => error.denial(),
             _ => None,
         }
+    }
+
+    /// Whether what was read before the error is worth keeping for another try. It is not if what was
+    /// sealed is not what the author signed.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Open { .. } | Self::NotMedia { .. } | Self::NotGranted { .. })
+    }
+}
+
+/// Why an author's client has told no frames apart.
+fn no_frames(media_type: &str) -> &'static str {
+    match media_type {
+        "application/dicom" => {
+            "it is one image, or video, or deflated, or compressed in more than 4096 frames or without \
+             telling where one ends"
+        }
+        _ => "it is not DICOM",
     }
 }

@@ -2,18 +2,23 @@
 //! with the patient's own key, fetched, verified and decrypted here, with keys that never leave.
 //!
 //! Nothing is handed on before it was checked: a grant against its receipt on the chain, a record
-//! against the chain and its author's signature, a text against its leaf, media chunk by chunk and as
-//! a whole.
+//! against the chain and its author's signature, a text against its leaf, media chunk by chunk and, if
+//! all of them are read, as a whole.
 
+mod content;
 mod error;
 mod fetch;
+mod fetcher;
 mod leave;
 mod media;
 mod own;
+mod part;
+mod partial;
 
 pub use error::ReadError;
 pub use fetch::verified;
-pub use media::SavedMedia;
+pub use media::{SavedMedia, saved_media};
+pub use part::Part;
 
 use std::collections::HashMap;
 
@@ -109,13 +114,16 @@ pub enum OpenContent {
         media_type: String,
         text: Zeroizing<String>,
     },
-    /// To be fetched with [`Reader::save_media`].
+    /// To be fetched with [`Reader::save_media`], or in part with [`Reader::read_range`] and
+    /// [`Reader::read_frame`].
     Media {
         media_type: String,
         /// Name of the file it came from, without folders; may be empty. Chosen by the author.
         file_name: String,
         bytes: u64,
         blake3: [u8; 32],
+        /// Number of frames that can be read one by one, if any.
+        frames: Option<u32>,
     },
     /// The grant has no key for it.
     NotGranted,
@@ -257,10 +265,12 @@ impl OpenRecord {
                 OpenContent::Text { media_type: description.media_type, text: text.into() }
             }
             Payload::Media { .. } => {
-                let Description { media_type, file_name, content_length, content_root, .. } =
-                    self.record.describe(genesis, index, key).map_err(failed)?;
+                let Description {
+                    media_type, file_name, content_length, content_root, frames, ..
+                } = self.record.describe(genesis, index, key).map_err(failed)?;
                 let (bytes, blake3) = (content_length, content_root);
-                OpenContent::Media { media_type, file_name, bytes, blake3 }
+                let frames = frames.map(|frames| frames.count());
+                OpenContent::Media { media_type, file_name, bytes, blake3, frames }
             }
         })
     }

@@ -1,4 +1,7 @@
-use epione_envelope::record::SectionKind::{Media, Report, Summary};
+use epione_envelope::{
+    frames::FrameIndex,
+    record::SectionKind::{Media, Report, Summary},
+};
 
 use super::*;
 
@@ -46,6 +49,22 @@ async fn what_the_worker_rebuilds_is_what_the_author_signed() {
 }
 
 #[tokio::test]
+async fn a_visit_that_was_signed_earlier_goes_with_as_many_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let scan = written(&folder, "CT_small.dcm", &dicom());
+    let visit = builder()
+        .text(Summary, SectionClass::Private, "all well")
+        .file(Media, SectionClass::Shared, &scan)
+        .build(&author())
+        .await
+        .unwrap();
+    let again = |files| Visit::signed_earlier(visit.request.clone(), files);
+    assert_eq!(again(vec![scan.clone()]), Some(visit.clone()));
+    assert_eq!(again(vec![]), None);
+    assert_eq!(again(vec![scan.clone(), scan.clone()]), None);
+}
+
+#[tokio::test]
 async fn the_patient_signs_what_the_author_signed() {
     let patient = Account::development("//Patient").unwrap();
     let visit = async |cosigner| {
@@ -64,6 +83,35 @@ async fn the_patient_signs_what_the_author_signed() {
     let signed = signed_draft(&alone).unwrap();
     signed.verify(GENESIS, &author().id()).unwrap();
     assert!(signed.verify_cosignature(GENESIS, &patient.id()).is_err());
+}
+
+#[tokio::test]
+async fn the_frames_of_an_image_are_signed_with_it_and_travel_with_the_visit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cine, _) = crate::dicom::samples::cine(12, 2);
+    let path = written(&folder, "cine.dcm", &cine);
+    let visit = builder().file(Media, SectionClass::Private, path).build(&author()).await.unwrap();
+
+    let json = serde_json::to_vec(&visit.request).unwrap();
+    let signed = signed_draft(&serde_json::from_slice(&json).unwrap()).unwrap();
+    signed.verify(GENESIS, &author().id()).unwrap();
+    let frames = signed.draft.sections[0].description.frames.clone().unwrap();
+    assert_eq!((frames.count(), frames.frame(12).unwrap().end), (12, cine.len() as u64));
+
+    let altered = |change: fn(&mut FrameIndex)| {
+        let mut request = visit.request.clone();
+        let ContentUpload::Media { frames: Some(frames), .. } = &mut request.sections[0].content
+        else {
+            panic!()
+        };
+        change(frames);
+        signed_draft(&request)
+    };
+    let other = altered(|frames| *frames = FrameIndex::Native { first: 1, length: 1, count: 1 });
+    assert!(other.unwrap().verify(GENESIS, &author().id()).is_err());
+    let beyond =
+        altered(|frames| *frames = FrameIndex::Native { first: 1, length: 1, count: u32::MAX });
+    assert!(beyond.unwrap_err().to_string().contains("frame index"));
 }
 
 #[tokio::test]
@@ -180,7 +228,8 @@ async fn malformed_requests_are_refused_by_what_is_wrong() {
     assert!(refused(|request| request.author_signature = "zz".into()).contains("author's"));
     assert!(refused(|it| it.patient_signature = Some("00".into())).contains("patient's"));
     let empty = |request: &mut VisitRequest| {
-        request.sections[0].content = ContentUpload::Media { bytes: 0, blake3: "00".repeat(32) };
+        request.sections[0].content =
+            ContentUpload::Media { bytes: 0, blake3: "00".repeat(32), frames: None };
     };
     assert!(refused(empty).contains("length"));
 }

@@ -4,15 +4,20 @@ use std::{io, path::PathBuf, time::Duration};
 
 use epione_primitives::{HospitalId, access::Denial};
 
-use crate::{api::Problem, chain::ChainError};
+use crate::{api::Problem, chain::ChainError, endpoint::EndpointError};
 
 /// Why a worker was not asked, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    #[error("{url} is not a worker's address ({reason}): write it as https://host:port")]
-    Url { url: String, reason: String },
-    #[error("the certificate to trust cannot be read ({0}): give a PEM file")]
-    Certificate(String),
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("TLS cannot be set up on this machine: {0}")]
+    Tls(String),
+    #[error(
+        "the server at {url} does not prove the TLS key that the chain names for the hospital: if the \
+         hospital has just changed its key, try again in a minute; otherwise somebody else answers there"
+    )]
+    WrongKey { url: String },
     #[error("hospital {0} is not on the chain: check its number")]
     UnknownHospital(HospitalId),
     #[error(

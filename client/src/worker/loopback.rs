@@ -52,6 +52,29 @@ pub(crate) async fn files(files: HashMap<String, Vec<u8>>) -> Url {
     url
 }
 
+/// Answers any number of requests, several at once. An empty answer hangs up.
+pub(crate) async fn answering<A>(answer: impl Fn(String, Vec<u8>) -> A + Send + 'static) -> Url
+where
+    A: Future<Output = Vec<u8>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        let answer = Arc::new(Mutex::new(answer));
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let (head, body) = read_request(&mut stream).await;
+                let answered = { answer.lock().unwrap()(head, body) }.await;
+                // Whoever has heard enough may hang up.
+                let _ = stream.write_all(&answered).await;
+            });
+        }
+    });
+    url
+}
+
 async fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let end = loop {

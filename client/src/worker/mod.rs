@@ -2,19 +2,21 @@
 //! and time; bytes are checked before they are handed on.
 
 mod error;
-mod multipart;
 mod segments;
 mod transport;
 mod upload;
 
 pub use error::WorkerError;
+pub(crate) use segments::{Right, Via};
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use epione_envelope::{grant::AccessGrant, sealing::SealingPublicKey};
 use epione_primitives::{Hash, HospitalId, RecordId, UserId};
-use reqwest::{Certificate, ClientBuilder, redirect};
 use url::Url;
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
         VisitStatus, WorkerInfo,
     },
     chain::Chain,
+    endpoint::Endpoint,
     signer::Account,
 };
 use transport::{ANSWER_LIMIT, FINAL_LIMIT, Outgoing, nonce};
@@ -37,6 +40,8 @@ pub struct WorkerClient {
 
 struct Inner {
     http: reqwest::Client,
+    /// For the object storage behind the worker, if it ever sends us there.
+    storage: OnceLock<reqwest::Client>,
     base: Url,
     hospital: HospitalId,
     genesis: Hash,
@@ -64,35 +69,24 @@ impl std::fmt::Debug for WorkerClient {
 }
 
 impl WorkerClient {
-    /// A client of the worker at `base`, such as `https://worker.hospital.example:8443`, on the
-    /// chain with this first block.
+    /// A client of a hospital's worker, on the chain with this first block.
     pub fn new(
-        base: &Url,
+        endpoint: &Endpoint,
         hospital: HospitalId,
         genesis: Hash,
         account: Account,
     ) -> Result<Self, WorkerError> {
-        Self::build(reqwest::Client::builder(), base, hospital, genesis, account)
+        let http = endpoint
+            .http()
+            .connect_timeout(CONNECT_LIMIT)
+            .build()
+            .map_err(|error| WorkerError::Tls(error.to_string()))?;
+        let base = endpoint.url().clone();
+        let storage = OnceLock::new();
+        Ok(Self { inner: Arc::new(Inner { http, storage, base, hospital, genesis, account }) })
     }
 
-    /// As [`WorkerClient::new`], trusting no certificate authority but those of a PEM bundle.
-    pub fn with_root_certificate(
-        base: &Url,
-        hospital: HospitalId,
-        genesis: Hash,
-        account: Account,
-        pem: &[u8],
-    ) -> Result<Self, WorkerError> {
-        let roots = Certificate::from_pem_bundle(pem)
-            .map_err(|error| WorkerError::Certificate(error.to_string()))?;
-        if roots.is_empty() {
-            return Err(WorkerError::Certificate("there is none in it".into()));
-        }
-        let builder = reqwest::Client::builder().tls_certs_only(roots);
-        Self::build(builder, base, hospital, genesis, account)
-    }
-
-    /// A client of a hospital's worker at the address that the chain gives.
+    /// A client of a hospital's worker at the address and with the TLS key that the chain names.
     pub async fn for_hospital(
         chain: &Chain,
         hospital: HospitalId,
@@ -100,36 +94,7 @@ impl WorkerClient {
     ) -> Result<Self, WorkerError> {
         let entry = chain.finalized().await?.hospital(hospital).await?;
         let entry = entry.ok_or(WorkerError::UnknownHospital(hospital))?;
-        let url = String::from_utf8_lossy(&entry.worker_url).into_owned();
-        let base = Url::parse(&url)
-            .map_err(|error| WorkerError::Url { url, reason: error.to_string() })?;
-        Self::new(&base, hospital, chain.genesis_hash(), account)
-    }
-
-    fn build(
-        builder: ClientBuilder,
-        base: &Url,
-        hospital: HospitalId,
-        genesis: Hash,
-        account: Account,
-    ) -> Result<Self, WorkerError> {
-        let url = || base.to_string();
-        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
-            let reason = format!("{} is not a scheme of HTTP", base.scheme());
-            return Err(WorkerError::Url { url: url(), reason });
-        }
-        if base.query().is_some() || base.fragment().is_some() {
-            let reason = "it has a query or a fragment".into();
-            return Err(WorkerError::Url { url: url(), reason });
-        }
-        let http = builder
-            .connect_timeout(CONNECT_LIMIT)
-            // A signature is for one address.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| WorkerError::Certificate(error.to_string()))?;
-        let base = base.clone();
-        Ok(Self { inner: Arc::new(Inner { http, base, hospital, genesis, account }) })
+        Self::new(&Endpoint::of(&entry)?, hospital, chain.genesis_hash(), account)
     }
 
     pub fn hospital(&self) -> HospitalId {

@@ -1,6 +1,12 @@
-//! Fetches segments: whole, verified, and resumed where the connection broke.
+//! Fetches segments: whole and verified, or the part that is needed; resumed where the connection
+//! broke.
+//!
+//! A worker may send a reader on to its object storage, once and for these bytes only. The storage gets
+//! no signature of ours. Whatever it does wrong, the worker is asked to send the bytes itself.
 
-use bytes::{Bytes, BytesMut};
+use std::{ops::Range, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
 use epione_envelope::segment;
 use epione_primitives::{RecordPointer, block::Segment};
 use http::{HeaderValue, StatusCode, header};
@@ -8,29 +14,46 @@ use reqwest::Response;
 use url::Url;
 
 use super::{
-    WorkerClient, WorkerError,
+    CONNECT_LIMIT, WorkerClient, WorkerError,
     transport::{ANSWER_LIMIT, Outgoing, nonce},
 };
-use crate::api::SegmentLink;
+use crate::{api::SegmentLink, endpoint};
 
-/// Connections that one segment may take.
-const MAX_ATTEMPTS: u32 = 4;
+/// Connections that one fetch may take.
+const MAX_CONNECTIONS: u32 = 64;
+/// Connections in a row that may bring nothing.
+const MAX_FRUITLESS: u32 = 5;
+/// Doubles with each connection that brought nothing.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// By what right a segment is asked for.
 #[derive(Clone, Copy)]
-enum Right {
-    /// This client's account may have it.
-    Account,
-    /// Whoever holds the link may.
-    Link,
+pub(crate) enum Right<'a> {
+    /// As an active hospital's agent.
+    Agent,
+    /// As the patient whose record it belongs to.
+    Patient(RecordPointer),
+    /// By a temporary link.
+    Link(&'a SegmentLink),
 }
+
+/// Who may send the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The worker, or the storage to which it sends us.
+    Any,
+    /// The worker alone.
+    Worker,
+}
+
+/// Told of bytes as they arrive, and with a negative number of bytes that were thrown away.
+pub(crate) type Arrived<'a> = &'a (dyn Fn(i64) + Send + Sync);
 
 impl WorkerClient {
     /// A segment, as an active hospital's agent: that is what this client's account must be. The
     /// bytes are the segment's: length and BLAKE3 were checked. At most 16 MiB.
     pub async fn segment(&self, segment: &Segment) -> Result<Bytes, WorkerError> {
-        let url = self.route(&format!("/v1/segments/{}", hex::encode(segment.hash)))?;
-        self.fetch(segment, url, Right::Account).await
+        self.whole_segment(segment, Right::Agent, &|_| {}).await
     }
 
     /// A segment of a record, as the patient whose record it is: that is who this client's account
@@ -40,85 +63,251 @@ impl WorkerClient {
         record: RecordPointer,
         segment: &Segment,
     ) -> Result<Bytes, WorkerError> {
-        let hash = hex::encode(segment.hash);
-        let url = self.route(&format!("/v1/segments/{hash}?record={record}"))?;
-        self.fetch(segment, url, Right::Account).await
+        self.whole_segment(segment, Right::Patient(record), &|_| {}).await
     }
 
-    /// A segment by a temporary link of this worker, or of the object storage behind it. Checked as
-    /// by [`WorkerClient::segment`].
+    /// A segment by a temporary link of this worker. Checked as by [`WorkerClient::segment`].
     pub async fn segment_by_link(
         &self,
         segment: &Segment,
         link: &SegmentLink,
     ) -> Result<Bytes, WorkerError> {
-        let foreign = || WorkerError::ForeignLink { url: self.url(), segment: segment.hash };
-        if link.segment != hex::encode(segment.hash) {
-            return Err(foreign());
-        }
-        let url = Url::parse(&link.url).map_err(|_| foreign())?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(foreign());
-        }
-        self.fetch(segment, url, Right::Link).await
+        self.whole_segment(segment, Right::Link(link), &|_| {}).await
     }
 
-    async fn fetch(&self, segment: &Segment, url: Url, right: Right) -> Result<Bytes, WorkerError> {
-        let mut bytes = BytesMut::new();
-        let mut attempt = 1;
-        while bytes.len() < segment.length as usize {
-            match self.resume(segment, &url, right, &mut bytes).await {
-                Ok(()) => {}
-                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => {
-                    tracing::debug!(%error, attempt, have = bytes.len(), "fetching on");
-                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-                }
-                Err(error) => return Err(error),
-            }
-            attempt += 1;
-            if attempt > MAX_ATTEMPTS {
-                break;
-            }
-        }
-        segment::verify(segment, &bytes)
-            .map(|()| bytes.freeze())
-            .map_err(|_| WorkerError::WrongBytes { url: self.url(), segment: segment.hash })
-    }
-
-    /// Fetches what is missing of a segment.
-    async fn resume(
+    pub(crate) async fn whole_segment(
         &self,
         segment: &Segment,
-        url: &Url,
-        right: Right,
-        bytes: &mut BytesMut,
-    ) -> Result<(), WorkerError> {
-        let mut outgoing = Outgoing::get(url.clone());
-        if !bytes.is_empty() {
-            let range = format!("bytes={}-", bytes.len());
-            let range = HeaderValue::from_str(&range).map_err(|error| self.malformed(error))?;
-            outgoing.headers.insert(header::RANGE, range);
-        }
-        if matches!(right, Right::Account) {
-            self.sign(&mut outgoing, blake3::hash(&[]).into(), nonce());
-        }
-        let mut response = self.send(outgoing, ANSWER_LIMIT).await?;
-        if !continues(&response, bytes.len()) {
-            bytes.clear();
-        }
-        while let Some(chunk) = self.chunk(&mut response).await? {
-            if bytes.len() + chunk.len() > segment.length as usize {
-                return Err(WorkerError::WrongBytes { url: self.url(), segment: segment.hash });
+        right: Right<'_>,
+        arrived: Arrived<'_>,
+    ) -> Result<Bytes, WorkerError> {
+        let mut fetch = Fetch::new(self, segment, 0..segment.length, right, Via::Any, arrived)?;
+        loop {
+            fetch.complete().await?;
+            match segment::verify(segment, &fetch.bytes) {
+                Ok(()) => return Ok(fetch.bytes.freeze()),
+                Err(_) if fetch.from_storage => fetch.begin_again_by_the_worker(),
+                Err(_) => return Err(fetch.wrong_bytes()),
             }
-            bytes.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Bytes of a segment, not verified: only the whole has a name.
+    pub(crate) async fn part_of_segment(
+        &self,
+        segment: &Segment,
+        part: Range<u32>,
+        right: Right<'_>,
+        via: Via,
+        arrived: Arrived<'_>,
+    ) -> Result<Bytes, WorkerError> {
+        let mut fetch = Fetch::new(self, segment, part, right, via, arrived)?;
+        fetch.complete().await?;
+        Ok(fetch.bytes.freeze())
+    }
+
+    /// The client for object storage: it trusts the authorities that this machine trusts, and follows
+    /// no further redirection.
+    fn storage(&self) -> Result<reqwest::Client, WorkerError> {
+        if let Some(client) = self.inner.storage.get() {
+            return Ok(client.clone());
+        }
+        let built = reqwest::Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| WorkerError::Tls(error.to_string()))?;
+        Ok(self.inner.storage.get_or_init(|| built).clone())
+    }
+
+    fn segment_url(&self, segment: &Segment, right: Right<'_>) -> Result<Url, WorkerError> {
+        let name = hex::encode(segment.hash);
+        match right {
+            Right::Agent => self.route(&format!("/v1/segments/{name}")),
+            Right::Patient(record) => self.route(&format!("/v1/segments/{name}?record={record}")),
+            Right::Link(link) => {
+                let url = Url::parse(&link.url).ok().filter(may_be_asked);
+                url.filter(|_| link.segment == name).ok_or_else(|| WorkerError::ForeignLink {
+                    url: self.url(),
+                    segment: segment.hash,
+                })
+            }
+        }
+    }
+}
+
+/// Plain HTTP is for this machine only.
+fn may_be_asked(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => endpoint::is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Consecutive bytes of a segment on their way here.
+struct Fetch<'a> {
+    client: &'a WorkerClient,
+    segment: &'a Segment,
+    wanted: Range<u32>,
+    url: Url,
+    right: Right<'a>,
+    via: Via,
+    arrived: Arrived<'a>,
+    bytes: BytesMut,
+    /// Whether some of the bytes did not come from the worker.
+    from_storage: bool,
+}
+
+impl<'a> Fetch<'a> {
+    fn new(
+        client: &'a WorkerClient,
+        segment: &'a Segment,
+        wanted: Range<u32>,
+        right: Right<'a>,
+        via: Via,
+        arrived: Arrived<'a>,
+    ) -> Result<Self, WorkerError> {
+        let url = client.segment_url(segment, right)?;
+        let bytes = BytesMut::with_capacity(wanted.len());
+        Ok(Self { client, segment, wanted, url, right, via, arrived, bytes, from_storage: false })
+    }
+
+    /// Where the bytes at hand end.
+    fn next(&self) -> usize {
+        self.wanted.start as usize + self.bytes.len()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.bytes.len() >= self.wanted.len()
+    }
+
+    fn wrong_bytes(&self) -> WorkerError {
+        WorkerError::WrongBytes { url: self.client.url(), segment: self.segment.hash }
+    }
+
+    fn begin_again_by_the_worker(&mut self) {
+        (self.arrived)(-(self.bytes.len() as i64));
+        self.bytes.clear();
+        self.from_storage = false;
+        self.via = Via::Worker;
+    }
+
+    /// Fetches until everything is there, over as many connections as it takes.
+    async fn complete(&mut self) -> Result<(), WorkerError> {
+        let (mut connections, mut fruitless) = (0, 0);
+        while !self.is_complete() {
+            let had = self.bytes.len();
+            let outcome = self.connect().await;
+            connections += 1;
+            fruitless = if self.bytes.len() > had { 0 } else { fruitless + 1 };
+            let spent = connections >= MAX_CONNECTIONS || fruitless >= MAX_FRUITLESS;
+            match outcome {
+                Err(error) if spent || !error.is_transient() => return Err(error),
+                Err(error) => {
+                    let have = self.bytes.len();
+                    tracing::debug!(%error, connections, have, "fetching on");
+                }
+                Ok(()) if self.is_complete() => return Ok(()),
+                Ok(()) if spent => return Err(self.wrong_bytes()),
+                Ok(()) => {}
+            }
+            tokio::time::sleep(PAUSE * 2_u32.pow(fruitless)).await;
+        }
+        Ok(())
+    }
+
+    /// Fetches what one connection brings of what is missing.
+    async fn connect(&mut self) -> Result<(), WorkerError> {
+        let mut outgoing = Outgoing::get(self.url.clone());
+        if self.via == Via::Worker && !matches!(self.right, Right::Agent) {
+            outgoing.url.query_pairs_mut().append_pair("via", "worker");
+        }
+        outgoing.headers.extend(self.range().map(|range| (header::RANGE, range)));
+        if !matches!(self.right, Right::Link(_)) {
+            self.client.sign(&mut outgoing, blake3::hash(&[]).into(), nonce());
+        }
+        let response = self.client.exchange(outgoing, ANSWER_LIMIT).await?;
+        let elsewhere = response.status() == StatusCode::TEMPORARY_REDIRECT;
+        if elsewhere && self.via == Via::Any && !matches!(self.right, Right::Agent) {
+            if let Err(error) = self.storage(&response).await {
+                tracing::debug!(%error, "the worker's storage did not serve; the worker is to");
+                self.via = Via::Worker;
+            }
+            return Ok(());
+        }
+        let mut response = self.client.success(response).await?;
+        self.receive(&mut response).await
+    }
+
+    /// What is missing, as a `Range` header; none if that is the whole segment.
+    fn range(&self) -> Option<HeaderValue> {
+        let (next, end) = (self.next(), self.wanted.end);
+        let range = match (next, end == self.segment.length) {
+            (0, true) => return None,
+            (_, true) => format!("bytes={next}-"),
+            (_, false) => format!("bytes={next}-{}", end.saturating_sub(1)),
+        };
+        HeaderValue::from_str(&range).ok()
+    }
+
+    /// Follows a redirection, to which nothing of ours goes but the range.
+    async fn storage(&mut self, redirection: &Response) -> Result<(), WorkerError> {
+        let location = redirection.headers().get(header::LOCATION);
+        let url = location.and_then(|it| it.to_str().ok()).and_then(|it| Url::parse(it).ok());
+        let url = url.filter(may_be_asked).ok_or_else(|| {
+            self.client.malformed("it names no storage that may be asked over this network")
+        })?;
+        let mut request = self.client.storage()?.get(url);
+        if let Some(range) = self.range() {
+            request = request.header(header::RANGE, range);
+        }
+        // A presigned address is a secret, so it stays out of errors.
+        let mut response = tokio::time::timeout(ANSWER_LIMIT, request.send())
+            .await
+            .map_err(|_| self.client.stalled(ANSWER_LIMIT))?
+            .map_err(|error| self.client.unreachable(&error.without_url()))?;
+        if !response.status().is_success() {
+            let (url, status) = (self.client.url(), response.status().as_u16());
+            return Err(WorkerError::Status { url, status });
+        }
+        self.from_storage = true;
+        self.receive(&mut response).await?;
+        if self.is_complete() { Ok(()) } else { Err(self.wrong_bytes()) }
+    }
+
+    /// Appends what an answer has of what is missing. An answer without a range begins with the
+    /// segment.
+    async fn receive(&mut self, response: &mut Response) -> Result<(), WorkerError> {
+        let ranged = response.status() == StatusCode::PARTIAL_CONTENT;
+        let (mut at, end) = match ranged {
+            true if begins_at(response, self.next()) => (self.next(), self.wanted.end as usize),
+            true => return Err(self.client.malformed("it sent another range than was asked for")),
+            false => (0, self.segment.length as usize),
+        };
+        while let Some(mut chunk) = self.client.chunk(response).await? {
+            if at + chunk.len() > end {
+                return Err(self.wrong_bytes());
+            }
+            let known = self.next().saturating_sub(at).min(chunk.len());
+            at += chunk.len();
+            chunk.advance(known);
+            chunk.truncate(self.wanted.len() - self.bytes.len());
+            self.bytes.extend_from_slice(&chunk);
+            (self.arrived)(chunk.len() as i64);
+            // More than was asked for is not waited for.
+            if self.is_complete() && at < end && end > self.wanted.end as usize {
+                break;
+            }
         }
         Ok(())
     }
 }
 
-/// Whether an answer goes on where the bytes at hand end.
-fn continues(response: &Response, have: usize) -> bool {
+fn begins_at(response: &Response, offset: usize) -> bool {
     let range = response.headers().get(header::CONTENT_RANGE).and_then(|it| it.to_str().ok());
-    response.status() == StatusCode::PARTIAL_CONTENT
-        && range.is_some_and(|range| range.starts_with(&format!("bytes {have}-")))
+    range.is_some_and(|range| range.starts_with(&format!("bytes {offset}-")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,9 @@
 //! Against a server on loopback that says what a test tells it to.
 
-use std::sync::Mutex;
-
-use epione_envelope::{development, record::SectionKind};
+use epione_envelope::development;
 use epione_primitives::{
     RecordPointer,
-    access::{Denial, Purpose, SectionClass},
+    access::{Denial, Purpose},
     block::Segment,
 };
 
@@ -16,25 +14,25 @@ use super::{
 use crate::{
     api::{Problem, SegmentLink},
     request,
-    submit::VisitBuilder,
 };
 
-const GENESIS: Hash = Hash::repeat_byte(4);
-const HOSPITAL: HospitalId = HospitalId(1);
+pub(super) const GENESIS: Hash = Hash::repeat_byte(4);
+pub(super) const HOSPITAL: HospitalId = HospitalId(1);
 
-fn account() -> Account {
+pub(super) fn account() -> Account {
     Account::development("//Doctor").unwrap()
 }
 
-fn client(url: &Url) -> WorkerClient {
-    WorkerClient::new(url, HOSPITAL, GENESIS, account()).unwrap()
+pub(super) fn client(url: &Url) -> WorkerClient {
+    let endpoint = Endpoint::new(url.clone(), [0; 32]).unwrap();
+    WorkerClient::new(&endpoint, HOSPITAL, GENESIS, account()).unwrap()
 }
 
 fn segment(bytes: &[u8]) -> Segment {
     Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
 }
 
-fn authenticated(head: &str) -> Result<request::Authenticated, request::RequestError> {
+pub(super) fn authenticated(head: &str) -> Result<request::Authenticated, request::RequestError> {
     let line: Vec<&str> = head.lines().next().unwrap().split(' ').collect();
     let method = line[0].parse().unwrap();
     let target = request::Target {
@@ -118,24 +116,6 @@ async fn a_worker_that_is_not_there_is_named() {
     let error = client(&url).info().await.unwrap_err();
     assert!(error.is_transient());
     assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
-}
-
-#[test]
-fn addresses_that_are_no_workers_are_refused() {
-    for url in ["ftp://host", "file:///etc", "http://host/?a=b", "http://host/#a", "mailto:a@b"] {
-        let url = Url::parse(url).unwrap();
-        let error = WorkerClient::new(&url, HOSPITAL, GENESIS, account()).unwrap_err();
-        assert!(matches!(error, WorkerError::Url { .. }), "{url}");
-    }
-}
-
-#[test]
-fn a_certificate_that_is_none_is_refused() {
-    let url = Url::parse("https://host").unwrap();
-    for pem in [&b""[..], b"not a certificate"] {
-        let client = WorkerClient::with_root_certificate(&url, HOSPITAL, GENESIS, account(), pem);
-        assert!(matches!(client, Err(WorkerError::Certificate(_))));
-    }
 }
 
 #[tokio::test]
@@ -252,54 +232,4 @@ async fn registrations_and_keys_are_changed_where_the_api_says() {
         assert_eq!(*body, content);
         assert_eq!(authenticated(head).unwrap().digest, *blake3::hash(body).as_bytes());
     }
-}
-
-#[tokio::test]
-async fn a_visit_is_sent_as_it_was_digested_and_its_progress_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("scan.dcm");
-    std::fs::write(&path, vec![5; 3_000_000]).unwrap();
-    let visit = VisitBuilder::new(GENESIS, UserId([1; 32]), HOSPITAL, UserId([2; 32]))
-        .file(SectionKind::Media, SectionClass::Private, path)
-        .build(&account())
-        .await
-        .unwrap();
-    let status = VisitStatus {
-        record_id: visit.record_id(),
-        stage: crate::api::VisitStage::Queued,
-        queued_at: 1,
-        since: 1,
-        last_failure: None,
-    };
-    let json = serde_json::to_vec(&status).unwrap();
-    let (url, log) = server(vec![reply("202 Accepted", "", &json)]).await;
-    let last = Arc::new(Mutex::new(None));
-    let seen = last.clone();
-    let answer = client(&url)
-        .submit_visit(&visit, move |progress| *seen.lock().unwrap() = Some(progress))
-        .await
-        .unwrap();
-
-    assert_eq!(answer, status);
-    let (head, body) = log.lock().unwrap()[0].clone();
-    let told = authenticated(&head).unwrap();
-    assert_eq!(told.digest, *blake3::hash(&body).as_bytes());
-    let progress = last.lock().unwrap().unwrap();
-    assert_eq!((progress.done, progress.total), (body.len() as u64, body.len() as u64));
-}
-
-#[tokio::test]
-async fn a_file_that_vanishes_before_it_is_sent_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("scan.dcm");
-    std::fs::write(&path, b"content").unwrap();
-    let visit = VisitBuilder::new(GENESIS, UserId([1; 32]), HOSPITAL, UserId([2; 32]))
-        .file(SectionKind::Media, SectionClass::Private, &path)
-        .build(&account())
-        .await
-        .unwrap();
-    std::fs::remove_file(&path).unwrap();
-    let url = Url::parse("http://127.0.0.1:1").unwrap();
-    let error = client(&url).submit_visit(&visit, |_| {}).await.unwrap_err();
-    assert!(error.to_string().contains("scan.dcm"), "{error}");
 }

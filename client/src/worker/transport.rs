@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{WorkerClient, WorkerError};
-use crate::{api::Problem, now, request};
+use crate::{api::Problem, endpoint::EndpointError, now, pin, request};
 
 /// For answers that the worker has at hand.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -47,7 +47,8 @@ impl WorkerClient {
     pub(super) fn route(&self, path: &str) -> Result<Url, WorkerError> {
         let base = self.inner.base.as_str().trim_end_matches('/');
         let url = format!("{base}{path}");
-        Url::parse(&url).map_err(|error| WorkerError::Url { url, reason: error.to_string() })
+        Url::parse(&url)
+            .map_err(|error| EndpointError::Url { url, reason: error.to_string() }.into())
     }
 
     /// Adds the headers that sign a request whose body has this digest.
@@ -101,15 +102,28 @@ impl WorkerClient {
         outgoing: Outgoing,
         limit: Duration,
     ) -> Result<Response, WorkerError> {
+        self.success(self.exchange(outgoing, limit).await?).await
+    }
+
+    /// Sends a request; the answer is whatever it is.
+    pub(super) async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        limit: Duration,
+    ) -> Result<Response, WorkerError> {
         let Outgoing { method, url, headers, body } = outgoing;
         let mut request = self.inner.http.request(method, url).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
-        let response = tokio::time::timeout(limit, request.send())
+        tokio::time::timeout(limit, request.send())
             .await
             .map_err(|_| self.stalled(limit))?
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    /// An answer that is a success, or what the worker says instead.
+    pub(super) async fn success(&self, response: Response) -> Result<Response, WorkerError> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -169,6 +183,9 @@ impl WorkerClient {
 
     /// The innermost cause says the most: "connection refused" rather than "error sending request".
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> WorkerError {
+        if pin::is_wrong_key(error) {
+            return WorkerError::WrongKey { url: self.url() };
+        }
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;

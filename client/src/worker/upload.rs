@@ -1,118 +1,197 @@
-//! Sends a visit: its JSON, and its media straight from their files.
+//! Sends a visit: what its author signed, as JSON, then its media in parts, straight from their
+//! files. A part that does not get through is sent again, from where the worker says that it is.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod course;
+mod patience;
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesOrdered};
 use http::{HeaderMap, HeaderValue, Method, header};
-use reqwest::Body;
-use tokio::time::Instant;
 
+use self::{
+    course::{Course, Part},
+    patience::{Patience, is_forgotten, is_turned_away},
+};
 use super::{
     WorkerClient, WorkerError,
-    multipart::Multipart,
-    transport::{FINAL_LIMIT, Outgoing, STALL_LIMIT, nonce},
+    transport::{FINAL_LIMIT, Outgoing, nonce},
 };
-use crate::{Progress, api::VisitStatus, submit::Visit};
+use crate::{
+    Progress,
+    api::{VisitStage, VisitStatus},
+    submit::Visit,
+};
 
-/// How far an upload has come.
-struct Upload {
-    sent: AtomicU64,
-    total: u64,
-    /// Why the body could not be read to its end: the HTTP library would hide it.
-    failure: Mutex<Option<WorkerError>>,
+/// Parts on their way at once: the worker stores one while the other comes in.
+const IN_FLIGHT: usize = 2;
+
+/// A visit on its way to a worker.
+struct Upload<'a, P> {
+    client: &'a WorkerClient,
+    visit: &'a Visit,
+    json: Bytes,
+    course: Course,
+    progress: P,
 }
 
 impl WorkerClient {
-    /// Sends a visit and waits until the worker has it durably. `progress` hears of every piece
-    /// that leaves; less than a MiB is held at a time. The files are read twice: the digest of what
-    /// will be sent goes ahead of it.
+    /// Sends a visit and waits until the worker has it durably. Sent again, also by a later process,
+    /// it goes on where it stopped, as long as the worker remembers it; a visit that the worker has
+    /// already is not sent at all.
+    ///
+    /// `progress` hears of what has arrived; it goes back only when the worker forgot what it had. At
+    /// most two parts of 4 MiB are held. Interruptions are borne for two minutes without progress.
     pub async fn submit_visit(
         &self,
         visit: &Visit,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<VisitStatus, WorkerError> {
-        let multipart = Multipart::of(visit, nonce()).map_err(|error| self.malformed(error))?;
-        let digest = multipart.digest().await?;
-        let upload = Arc::new(Upload {
-            sent: AtomicU64::new(0),
-            total: multipart.length(),
-            failure: Mutex::new(None),
-        });
-        let mut outgoing = Outgoing {
-            method: Method::POST,
-            url: self.route("/v1/visits")?,
-            headers: headers(&multipart),
-            body: Some(upload.clone().body(&multipart, progress)),
-        };
-        self.sign(&mut outgoing, digest, nonce());
-
-        let sent = tokio::select! {
-            sent = self.send(outgoing, Duration::MAX) => sent,
-            after = upload.stall() => Err(self.stalled(after)),
-        };
-        match sent {
-            Ok(response) => self.json(response).await,
-            Err(error) => Err(upload.failure().unwrap_or(error)),
-        }
+        let json = serde_json::to_vec(&visit.request).map_err(|error| self.malformed(error))?;
+        let course = Course::of(visit).await?;
+        Upload { client: self, visit, json: json.into(), course, progress }.run().await
     }
 }
 
-impl Upload {
-    fn body(
-        self: Arc<Self>,
-        multipart: &Multipart,
-        progress: impl Fn(Progress) + Send + Sync + 'static,
-    ) -> Body {
-        let pieces = multipart.stream().map(move |piece| match piece {
-            Ok(bytes) => {
-                let length = bytes.len() as u64;
-                let done = self.sent.fetch_add(length, Ordering::Relaxed) + length;
-                progress(Progress { done, total: self.total });
-                Ok(bytes)
-            }
-            Err(error) => {
-                let told = io::Error::other(error.to_string());
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(told)
-            }
-        });
-        Body::wrap_stream(pieces)
-    }
-
-    /// Resolves when the network takes nothing any more, or the answer to a sent body does not
-    /// come.
-    async fn stall(&self) -> Duration {
-        let (mut seen, mut since) = (0, Instant::now());
+impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
+    async fn run(&self) -> Result<VisitStatus, WorkerError> {
+        let mut patience = Patience::default();
+        let mut status = self.begin(&mut patience).await?;
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let sent = self.sent.load(Ordering::Relaxed);
-            if sent != seen {
-                (seen, since) = (sent, Instant::now());
+            let from = self.told(&status);
+            if status.stage != VisitStage::Uploading {
+                return Ok(status);
             }
-            let limit = if sent == self.total { FINAL_LIMIT } else { STALL_LIMIT };
-            if since.elapsed() > limit {
-                return limit;
+            let sent = if from < self.course.total() {
+                self.send(from, &mut patience).await
+            } else {
+                // All is there, but the worker could not queue it: asked again, it tries again.
+                self.announce().await.and_then(|status| self.moved(status))
+            };
+            status = match sent {
+                Ok(status) => status,
+                Err(error) => {
+                    patience.bear(error).await?;
+                    self.look(&mut patience).await?
+                }
+            };
+        }
+    }
+
+    /// Announces the visit; waits while the worker has no place for it.
+    async fn begin(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
+        loop {
+            match self.announce().await {
+                Err(error) if is_turned_away(&error) => patience.bear(error).await?,
+                answered => return answered,
             }
         }
     }
 
-    fn failure(&self) -> Option<WorkerError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Where an interrupted upload is. What the worker has forgotten begins anew.
+    async fn look(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
+        loop {
+            let found = match self.client.visit_status(self.visit.record_id()).await {
+                Err(error) if is_forgotten(&error) => {
+                    let announced = self.announce().await;
+                    if announced.is_ok() {
+                        patience.begin_anew(error)?;
+                    }
+                    announced
+                }
+                found => found,
+            };
+            match found {
+                Ok(status) => return Ok(status),
+                Err(error) => patience.bear(error).await?,
+            }
+        }
+    }
+
+    async fn announce(&self) -> Result<VisitStatus, WorkerError> {
+        let url = self.client.route("/v1/visits")?;
+        self.ask(Method::POST, url, "application/json", self.json.clone()).await
+    }
+
+    /// Sends the media from a position on. The last answer.
+    async fn send(&self, from: u64, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
+        let (mut next, mut arrived) = (from, from);
+        // What happened to a part says more than what became of the one after it.
+        let mut under_way = FuturesOrdered::new();
+        let mut last = None;
+        loop {
+            while under_way.len() < IN_FLIGHT
+                && let Some(part) = self.course.part(next)
+            {
+                let content = part.read().await?;
+                next += content.len() as u64;
+                under_way.push_back(self.send_part(part, content));
+            }
+            let Some(answered) = under_way.next().await else { break };
+            let status = answered?;
+            let told = self.told(&status);
+            if status.stage != VisitStage::Uploading {
+                return Ok(status);
+            }
+            if told > arrived {
+                arrived = told;
+                patience.rewarded();
+            }
+            // Somebody else may be sending the same.
+            next = next.max(told);
+            last = Some(status);
+        }
+        last.ok_or_else(|| self.stuck()).and_then(|status| match arrived > from {
+            true => Ok(status),
+            false => self.moved(status),
+        })
+    }
+
+    async fn send_part(&self, part: Part<'_>, content: Bytes) -> Result<VisitStatus, WorkerError> {
+        let record = self.visit.record_id();
+        let Part { section, offset, .. } = part;
+        let path = format!("/v1/visits/{record}/media/{section}?offset={offset}");
+        let url = self.client.route(&path)?;
+        self.ask(Method::PUT, url, "application/octet-stream", content).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        url: url::Url,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<VisitStatus, WorkerError> {
+        let digest = blake3::hash(&body).into();
+        let content_type = HeaderValue::from_static(content_type);
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]);
+        let mut outgoing = Outgoing { method, url, headers, body: Some(body.into()) };
+        self.client.sign(&mut outgoing, digest, nonce());
+        let response = self.client.send(outgoing, FINAL_LIMIT).await?;
+        self.client.json(response).await
+    }
+
+    /// Passes on how far the visit has come; gives the media's part of it.
+    fn told(&self, status: &VisitStatus) -> u64 {
+        let media = match status.stage {
+            VisitStage::Uploading => self.course.arrived(status),
+            _ => self.course.total(),
+        };
+        let json = self.json.len() as u64;
+        (self.progress)(Progress { done: json + media, total: json + self.course.total() });
+        media
+    }
+
+    /// An answer after which there is something else to do than before.
+    fn moved(&self, status: VisitStatus) -> Result<VisitStatus, WorkerError> {
+        let done = status.stage != VisitStage::Uploading
+            || self.course.arrived(&status) < self.course.total();
+        if done { Ok(status) } else { Err(self.stuck()) }
+    }
+
+    fn stuck(&self) -> WorkerError {
+        self.client.stalled(FINAL_LIMIT)
     }
 }
 
-fn headers(multipart: &Multipart) -> HeaderMap {
-    let content_type = HeaderValue::from_str(&multipart.content_type())
-        .expect("hexadecimal digits are visible ASCII; qed");
-    HeaderMap::from_iter([
-        (header::CONTENT_TYPE, content_type),
-        (header::CONTENT_LENGTH, HeaderValue::from(multipart.length())),
-    ])
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
 use epione_client::{
-    Account,
+    Account, Endpoint,
     api::GrantReply,
     chain::{
         Chain,
@@ -142,8 +142,9 @@ async fn request_nonce(stream: &mut TcpStream) -> [u8; 16] {
 async fn open(chain: &Chain, answer: Answer) -> Result<String, ReadError> {
     let keys = development::keys("//Doctor").unwrap();
     let url = worker(chain.clone(), answer).await;
+    let endpoint = Endpoint::new(url, [0; 32]).unwrap();
     let client =
-        WorkerClient::new(&url, HOSPITAL, chain.genesis_hash(), Account::from(&keys)).unwrap();
+        WorkerClient::new(&endpoint, HOSPITAL, chain.genesis_hash(), Account::from(&keys)).unwrap();
     let reader = Reader::new(chain.clone(), client, keys.sealing);
     let records = reader.open(PATIENT, &[POINTER], TREATMENT).await?;
     Ok(text(&records))
@@ -164,7 +165,7 @@ async fn open_own(
     earlier: Vec<SealingKeyPair>,
     pointer: RecordPointer,
 ) -> Result<String, ReadError> {
-    let nobody = Url::parse("http://127.0.0.1:1").unwrap();
+    let nobody = Endpoint::new(Url::parse("http://127.0.0.1:1").unwrap(), [0; 32]).unwrap();
     let account = Account::development("//Patient").unwrap();
     let client = WorkerClient::new(&nobody, HOSPITAL, chain.genesis_hash(), account).unwrap();
     let reader = Reader::new(chain.clone(), client, sealing).with_earlier_sealing_keys(earlier);

@@ -3,9 +3,10 @@
 
 #![no_main]
 
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeAll, Encode};
 use epione_envelope::{
     FormatError, body,
+    frames::FrameIndex,
     grant::AccessGrant,
     object::SealedObject,
     profile::ProfileBody,
@@ -17,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((format, bytes)) = input.split_first() else { return };
-    match format % 9 {
+    match format % 10 {
         0 => canonical(bytes, Record::decode_exactly(bytes)),
         1 => canonical(bytes, SealedObject::decode_exactly(bytes)),
         2 => canonical(bytes, Disclosure::decode_exactly(bytes)),
@@ -26,6 +27,7 @@ fuzz_target!(|input: &[u8]| {
         5 => canonical(bytes, SealingPublicKey::from_bytes(bytes)),
         6 => drop(Wrap::decode(&mut &bytes[..])),
         7 => drop(SignedDraft::from_json(bytes)),
+        8 => frames(bytes),
         _ => announced_body(bytes),
     }
 });
@@ -33,6 +35,15 @@ fuzz_target!(|input: &[u8]| {
 fn canonical(bytes: &[u8], decoded: Result<impl Encode, FormatError>) {
     if let Ok(decoded) = decoded {
         assert_eq!(decoded.encode(), bytes);
+    }
+}
+
+fn frames(bytes: &[u8]) {
+    let Ok(index) = FrameIndex::decode_all(&mut &bytes[..]) else { return };
+    assert_eq!(index.encode(), bytes);
+    let content = bytes.len() as u64;
+    if index.validate(content).is_ok() {
+        assert!(index.frame(index.count()).is_some_and(|last| last.end <= content));
     }
 }
 

@@ -63,6 +63,17 @@ impl<C: ChunkCipher> Opener<C> {
         self.cipher.open(index, self.layout.is_last(index), &self.aad, chunk, tag)
     }
 
+    /// Whether plaintext that was kept is that of a chunk, given the chunk's tag: sealed again, it must
+    /// have the same one.
+    pub fn is_chunk(&self, index: u32, plaintext: &[u8], tag: &[u8; TAG_BYTES as usize]) -> bool {
+        if self.layout.chunk_length(index) != Some(plaintext.len()) {
+            return false;
+        }
+        let mut sealed = plaintext.to_vec();
+        let last = self.layout.is_last(index);
+        self.cipher.seal(index, last, &self.aad, &mut sealed).is_ok_and(|sealed| sealed == *tag)
+    }
+
     /// Opens a whole object that is held in memory.
     pub fn open_whole(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         if sealed.len() as u64 != self.layout.sealed_length() {

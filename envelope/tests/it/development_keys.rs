@@ -25,6 +25,15 @@ fn a_hospital_has_one_sealing_key_and_everybody_else_their_own() {
 }
 
 #[test]
+fn tls_keys_are_those_that_the_presets_name() {
+    for hospital in ["//Alice", "//Dave"] {
+        let pair = sp_core::ed25519::Pair::from_string(&format!("{hospital}//tls"), None).unwrap();
+        assert_eq!(development::tls_key(hospital).unwrap().public(), pair.public().0);
+    }
+    assert!(development::tls_key("Alice").is_err());
+}
+
+#[test]
 fn what_is_no_development_uri_is_refused() {
     for uri in ["", "//", "Alice", "/Alice", "//Alice/soft", "//Alice///password", "bottom drive"] {
         assert!(development::keys(uri).is_err(), "{uri}");

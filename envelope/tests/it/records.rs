@@ -3,7 +3,9 @@
 use codec::Encode;
 use epione_envelope::{
     FormatError, OpenError, SealError,
+    frames::{FrameIndex, MAX_LISTED_FRAMES},
     keys::{ContentKey, PatientKey},
+    object::CHUNK_BYTES,
     record::{
         Description, Draft, MAX_SECTIONS, MAX_TEXT_BYTES, Payload, Record, SectionKind, SignedDraft,
     },
@@ -249,12 +251,64 @@ fn logs_show_neither_names_nor_keys() {
 }
 
 #[test]
-fn a_description_by_reading_equals_one_in_memory() {
-    let bytes = content(3_000_000);
-    let mut read = Description::of_reader(FHIR, "a", &mut bytes.as_slice()).unwrap();
-    let held = Description::of(FHIR, "a", &bytes).unwrap();
-    read.salt = held.salt.clone();
-    assert_eq!(read, held);
+fn a_description_that_is_over_a_limit_or_has_frames_beyond_its_content_is_refused() {
     assert!(Description::of(&"x".repeat(128), "", b"").is_err());
     assert!(Description::of(FHIR, &"x".repeat(256), b"").is_err());
+    let frames = |count| Some(FrameIndex::Native { first: 10, length: 30, count });
+    let described = |count| Description::new("application/dicom", "", 100, [0; 32], frames(count));
+    assert!(described(3).is_ok());
+    assert!(described(4).is_err());
+    let section = |count| {
+        let mut section = stated(SectionKind::Media, SectionClass::Private, &[0; 100]).section;
+        section.description.frames = frames(count);
+        section
+    };
+    assert!(Draft::new(PATIENT, HOSPITAL, DOCTOR, vec![section(3)]).is_ok());
+    assert!(Draft::new(PATIENT, HOSPITAL, DOCTOR, vec![section(4)]).is_err());
+}
+
+#[test]
+fn the_longest_frame_indexes_of_all_sections_fit_into_a_record() {
+    let visit: Vec<_> = (0..MAX_SECTIONS)
+        .map(|_| {
+            let mut stated = stated(SectionKind::Media, SectionClass::Private, &[7; 40_000]);
+            let lengths = vec![9; MAX_LISTED_FRAMES as usize];
+            stated.section.description.frames =
+                Some(FrameIndex::Encapsulated { first: 0, lengths });
+            stated
+        })
+        .collect();
+    let signed = signed(&visit);
+    assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
+    let patient_key = PatientKey::generate();
+    let (record, _) = seal_visit(&visit, &patient_key);
+    let record = Record::decode_exactly(&record.encode()).unwrap();
+    let key = record.content_key(genesis(), 5, &patient_key).unwrap();
+    let described = record.describe(genesis(), 5, &key).unwrap();
+    assert_eq!(described, visit[5].section.description);
+}
+
+#[test]
+fn plaintext_that_was_kept_is_known_by_its_chunks_tag() {
+    let content = content(2 * CHUNK_BYTES as usize + 7);
+    let visit = [stated(SectionKind::Media, SectionClass::Private, &content)];
+    let patient_key = PatientKey::generate();
+    let (record, stored) = seal_visit(&visit, &patient_key);
+    let key = record.content_key(genesis(), 0, &patient_key).unwrap();
+    let opener = record.open_media(genesis(), 0, &key).unwrap();
+    let layout = opener.layout();
+    let slice = |bytes: &[u8], range: std::ops::Range<u64>| {
+        bytes[range.start as usize..range.end as usize].to_vec()
+    };
+    let tag = |chunk| slice(&stored, layout.tag(chunk).unwrap()).try_into().unwrap();
+    for chunk in 0..3 {
+        let mut kept = slice(&content, layout.chunk(chunk).unwrap());
+        assert!(opener.is_chunk(chunk, &kept, &tag(chunk)));
+        assert!(!opener.is_chunk(chunk, &kept, &tag((chunk + 1) % 3)));
+        assert!(!opener.is_chunk(chunk + 1, &kept, &tag(chunk)));
+        assert!(!opener.is_chunk(chunk, &kept[1..], &tag(chunk)));
+        kept[3] ^= 1;
+        assert!(!opener.is_chunk(chunk, &kept, &tag(chunk)));
+    }
+    assert!(!opener.is_chunk(u32::MAX, &[], &[0; 16]));
 }

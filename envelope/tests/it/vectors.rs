@@ -9,6 +9,7 @@ use std::{fs, path::PathBuf, str::FromStr};
 use codec::{Decode, Encode};
 use epione_envelope::{
     account::{AccountKey, Scheme, Signer, verify},
+    frames::FrameIndex,
     grant::{AccessGrant, Expected, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKey, SectionContext},
     keystore::{self, ActorKeys, Cost},
@@ -206,10 +207,20 @@ fn visit() -> Vec<Stated> {
         description.salt = Salt::from_bytes([salt; 32]);
         Stated { section: DraftSection { kind, class, description }, content }
     };
+    let with_frames = |mut stated: Stated, frames| {
+        stated.section.description.frames = Some(frames);
+        stated
+    };
+    let media = |salt, length| {
+        one(salt, SectionKind::Media, SectionClass::Private, "application/dicom", content(length))
+    };
+    let native = FrameIndex::Native { first: 1000, length: 500, count: 8 };
+    let encapsulated = FrameIndex::Encapsulated { first: 500, lengths: vec![60, 8, 20_000] };
     vec![
         one(1, SectionKind::Summary, SectionClass::Private, FHIR, VISIT.into()),
         one(2, SectionKind::Diagnosis, SectionClass::Shared, FHIR, b"{}".to_vec()),
-        one(3, SectionKind::Media, SectionClass::Private, "application/dicom", content(5000)),
+        with_frames(media(3, 5000), native),
+        with_frames(media(4, 21_000), encapsulated),
     ]
 }
 
@@ -287,7 +298,8 @@ fn records() {
     assert_eq!(record.verify(genesis, &author), Ok(()));
     check_cosignature(&record, genesis, &AccountId::new(array(&vector["patient_account"])));
     let patient_key: [u8; 32] = array(&vector["patient_key"]);
-    let stored = bytes(&vector["media"]);
+    let media = bytes(&vector["media"]);
+    let mut rest = media.as_slice();
     for (index, expected) in (0..).zip(vector["contents"].as_array().unwrap()) {
         let key = record.content_key(genesis, index, &PatientKey::from_bytes(patient_key)).unwrap();
         let section = &record.sections()[usize::from(index)];
@@ -298,10 +310,12 @@ fn records() {
             Payload::Text(_) => record.open_text(genesis, index, &key).unwrap().1.to_vec(),
             Payload::Media { manifest, .. } => {
                 let opener = record.open_media(genesis, index, &key).unwrap();
-                let opened = opener.open_whole(&stored).unwrap().to_vec();
+                let stored;
+                (stored, rest) = rest.split_at(opener.layout().sealed_length() as usize);
+                let opened = opener.open_whole(stored).unwrap().to_vec();
                 let context = ObjectContext { section: context, part: Part::Media, version: 1 };
                 let parameters = manifest.parameters().encode();
-                let by_oracle = oracle::open(key.as_bytes(), &context, &parameters, &stored);
+                let by_oracle = oracle::open(key.as_bytes(), &context, &parameters, stored);
                 assert_eq!(by_oracle.as_ref(), Some(&opened));
                 opened
             }

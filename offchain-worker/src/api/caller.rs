@@ -6,7 +6,10 @@ use axum::{
 };
 use bytes::Bytes;
 use epione_client::request::{self, Authenticated, MAX_SKEW_MILLIS, Target};
-use epione_primitives::{HospitalId, UserId, hospital::Duty};
+use epione_primitives::{
+    HospitalId, UserId,
+    hospital::{Duty, HospitalStatus},
+};
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, AppState};
@@ -73,6 +76,14 @@ impl Caller {
     /// Whether the hospital's own governance asks.
     pub fn is_governance(&self) -> bool {
         self.duty == Some((self.identity.hospital, Duty::Governance))
+    }
+
+    /// The hospital whose agent asks, if the hospital is active.
+    pub async fn active_hospital(&self) -> Result<Option<HospitalId>, ApiError> {
+        let Some((id, Duty::Agent)) = self.duty else { return Ok(None) };
+        let hospital = self.state.hospital(id).await?;
+        let active = hospital.is_some_and(|hospital| hospital.status == HospitalStatus::Active);
+        Ok(active.then_some(id))
     }
 
     /// Refuses everybody but the hospital's own governance.

@@ -1,9 +1,9 @@
-//! Seals a visit while it streams in: texts at once, media through the sealer and the segment cutter
-//! into the store. What is held in memory does not depend on the size of the media.
+//! Seals a visit as it comes in: texts at once, media part by part, through the sealer and the segment
+//! cutter into the store. Beside the part that is being sealed, this holds what the store holds of the
+//! segment being written (a MiB on a disk, the segment on S3), a chunk of a MiB, and 16 bytes for each
+//! MiB of media so far.
 
-use std::sync::Arc;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use epione_client::api::{ContentUpload, VisitRequest};
 use epione_envelope::{
     FormatError, SealError,
@@ -11,43 +11,31 @@ use epione_envelope::{
     sealer::{MediaSealer, RecordSealer},
     segment::SegmentPart,
 };
-use epione_primitives::{block::Segment, limits::MAX_SEGMENTS};
+use epione_primitives::block::Segment;
 
-use super::{
-    ApiError, AppState,
-    intake::{Form, Part},
-};
+use super::{ApiError, AppState};
 use crate::{
     journal::{Journal, Owner},
+    metrics::Metrics,
     store::{SegmentWriter, Store},
 };
 
 /// Content that is sealed in one go.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// The segments of an upload that is not acknowledged yet. Dropped before [`keep`](Self::keep), it
+/// The segments of a visit that is not acknowledged yet. Dropped before [`keep`](Self::keep), it
 /// removes them.
-pub(super) struct Upload {
+struct Claim {
     journal: Journal,
     store: Store,
     owner: Option<Owner>,
 }
 
-impl Upload {
-    pub fn begin(state: &AppState) -> Self {
+impl Claim {
+    fn begin(state: &AppState) -> Self {
         let journal = state.journal.clone();
         let owner = Some(journal.begin_upload());
         Self { journal, store: state.store.clone(), owner }
-    }
-
-    /// Who needs the segments.
-    pub fn owner(&self) -> Option<Owner> {
-        self.owner
-    }
-
-    /// Somebody else sees to the segments from here on.
-    pub fn keep(mut self) {
-        self.owner = None;
     }
 
     /// Makes a segment needed before it becomes visible.
@@ -59,14 +47,14 @@ impl Upload {
     }
 
     /// Removes the segments.
-    pub async fn abandon(mut self) {
+    async fn abandon(&mut self) {
         if let Some(owner) = self.owner.take() {
             remove(&self.journal, &self.store, owner).await;
         }
     }
 }
 
-impl Drop for Upload {
+impl Drop for Claim {
     fn drop(&mut self) {
         let (Some(owner), Ok(runtime)) = (self.owner.take(), tokio::runtime::Handle::try_current())
         else {
@@ -84,87 +72,103 @@ async fn remove(journal: &Journal, store: &Store, owner: Owner) {
     }
 }
 
-/// Seals the sections of a visit. The media come from the form, which has given its part `visit`.
-pub(super) async fn seal(
-    state: &AppState,
-    sealer: RecordSealer,
-    visit: Arc<VisitRequest>,
-    form: &mut Form,
-    upload: &Upload,
-) -> Result<Record, ApiError> {
-    let texts = Arc::clone(&visit);
-    let mut sealer = blocking(move || seal_texts(sealer, &texts)).await?;
-    let mut segments = 0;
-    for (section, content) in (0..).zip(visit.sections.iter().map(|section| &section.content)) {
-        if let ContentUpload::Media { .. } = content {
-            let part = form.part(&format!("media-{section}")).await?;
-            let media = Media { state, upload, writer: None, segments };
-            (sealer, segments) = media.seal(sealer, section, part).await?;
-        }
-    }
-    blocking(move || sealer.finish().map_err(refused)).await
-}
-
-fn seal_texts(mut sealer: RecordSealer, visit: &VisitRequest) -> Result<RecordSealer, ApiError> {
-    for (section, upload) in (0..).zip(&visit.sections) {
-        if let ContentUpload::Text(text) = &upload.content {
-            sealer.seal_text(section, text.as_bytes()).map_err(refused)?;
-        }
-    }
-    Ok(sealer)
-}
-
-/// One media section on its way into the store.
-struct Media<'a> {
-    state: &'a AppState,
-    upload: &'a Upload,
+/// A visit that is being sealed. After an error of [`push`](Self::push) it is of no use any more: what the
+/// sealer has given out is not given out again. To be abandoned then.
+pub(super) struct Ingest {
+    claim: Claim,
+    store: Store,
+    metrics: Metrics,
+    /// Until every section is sealed.
+    sealer: Option<RecordSealer>,
+    media: Option<MediaSealer>,
     writer: Option<SegmentWriter>,
-    /// Segments of the visit so far.
-    segments: u32,
+    record: Option<Record>,
 }
 
-impl Media<'_> {
-    async fn seal(
-        mut self,
+impl Ingest {
+    /// Begins with the texts of a visit.
+    pub async fn begin(
+        state: &AppState,
         sealer: RecordSealer,
+        visit: VisitRequest,
+    ) -> Result<Self, ApiError> {
+        let sealer = blocking(move || seal_texts(sealer, &visit)).await?;
+        Ok(Self {
+            claim: Claim::begin(state),
+            store: state.store.clone(),
+            metrics: state.metrics.clone(),
+            sealer: Some(sealer),
+            media: None,
+            writer: None,
+            record: None,
+        })
+    }
+
+    /// Seals and stores the next content of a media section; with the last of it, the section is done.
+    pub async fn push(
+        &mut self,
         section: u16,
-        mut part: Part<'_>,
-    ) -> Result<(RecordSealer, u32), ApiError> {
-        let mut media = sealer.start_media(section).map_err(refused)?;
-        let mut batch = BytesMut::new();
-        while let Some(chunk) = part.chunk().await? {
-            batch.extend_from_slice(&chunk);
-            if batch.len() >= BATCH_BYTES {
-                media = self.push(media, batch.split().freeze()).await?;
-            }
+        content: &Bytes,
+        is_last: bool,
+    ) -> Result<(), ApiError> {
+        let mut media = match self.media.take() {
+            Some(media) => media,
+            None => self.sealer()?.start_media(section).map_err(refused)?,
+        };
+        for begin in (0..content.len()).step_by(BATCH_BYTES) {
+            let batch = content.slice(begin..content.len().min(begin + BATCH_BYTES));
+            let (sealing, parts) = blocking(move || {
+                let mut media = media;
+                let parts = media.push(&batch).map_err(refused)?;
+                Ok((media, parts))
+            })
+            .await?;
+            media = sealing;
+            self.write(parts).await?;
         }
-        media = self.push(media, batch.freeze()).await?;
-        let (sealer, parts) = blocking(move || {
-            let mut sealer = sealer;
-            let parts = sealer.end_media(media).map_err(refused)?;
-            Ok((sealer, parts))
-        })
-        .await?;
-        self.store(parts).await?;
-        Ok((sealer, self.segments))
+        if is_last {
+            let parts = self.sealer()?.end_media(media).map_err(refused)?;
+            return self.write(parts).await;
+        }
+        self.media = Some(media);
+        Ok(())
     }
 
-    async fn push(&mut self, media: MediaSealer, content: Bytes) -> Result<MediaSealer, ApiError> {
-        let (media, parts) = blocking(move || {
-            let mut media = media;
-            let parts = media.push(&content).map_err(refused)?;
-            Ok((media, parts))
-        })
-        .await?;
-        self.store(parts).await?;
-        Ok(media)
+    /// The sealed record, once every section is there.
+    pub fn record(&mut self) -> Result<&Record, ApiError> {
+        if let Some(sealer) = self.sealer.take() {
+            self.record = Some(sealer.finish().map_err(refused)?);
+        }
+        self.record.as_ref().ok_or_else(spent)
     }
 
-    async fn store(&mut self, parts: Vec<SegmentPart>) -> Result<(), ApiError> {
+    /// Who needs the segments.
+    pub fn owner(&self) -> Result<Owner, ApiError> {
+        self.claim.owner.ok_or_else(spent)
+    }
+
+    /// Somebody else sees to the segments from here on.
+    pub fn keep(&mut self) {
+        self.claim.owner = None;
+    }
+
+    /// Removes what was stored.
+    pub async fn abandon(mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.abort().await;
+        }
+        self.claim.abandon().await;
+    }
+
+    fn sealer(&mut self) -> Result<&mut RecordSealer, ApiError> {
+        self.sealer.as_mut().ok_or_else(spent)
+    }
+
+    async fn write(&mut self, parts: Vec<SegmentPart>) -> Result<(), ApiError> {
         for SegmentPart { bytes, ends } in parts {
             let mut writer = match self.writer.take() {
                 Some(writer) => writer,
-                None => self.state.store.writer().await?,
+                None => self.store.writer().await?,
             };
             if let Err(error) = writer.write(bytes.into()).await {
                 writer.abort().await;
@@ -179,17 +183,21 @@ impl Media<'_> {
     }
 
     async fn finish(&mut self, writer: SegmentWriter, segment: Segment) -> Result<(), ApiError> {
-        self.segments += 1;
-        if self.segments > MAX_SEGMENTS {
-            writer.abort().await;
-            return Err(ApiError::too_large("A visit's media are too large: submit two visits."));
-        }
-        self.upload.reference(&segment).await?;
+        self.claim.reference(&segment).await?;
         writer.finish(&segment).await?;
-        self.state.metrics.segments_stored.inc();
-        self.state.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+        self.metrics.segments_stored.inc();
+        self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
         Ok(())
     }
+}
+
+fn seal_texts(mut sealer: RecordSealer, visit: &VisitRequest) -> Result<RecordSealer, ApiError> {
+    for (section, upload) in (0..).zip(&visit.sections) {
+        if let ContentUpload::Text(text) = &upload.content {
+            sealer.seal_text(section, text.as_bytes()).map_err(refused)?;
+        }
+    }
+    Ok(sealer)
 }
 
 /// Why something was not sealed, in terms of the upload. Names sections, never their contents.
@@ -214,6 +222,11 @@ pub(super) fn refused(error: SealError) -> ApiError {
         }
         error => ApiError::internal(&error),
     }
+}
+
+/// An upload that failed before is being used again.
+fn spent() -> ApiError {
+    ApiError::internal(&std::io::Error::other("an upload is used after it failed"))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -9,19 +9,32 @@ use crate::config::Limits;
 
 /// Places for requests under way. A place is given back when dropped.
 pub(super) struct Slots {
+    visits: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     segment_reads: Arc<Semaphore>,
+    /// Segments for other hospitals, and those who wait for their turn.
+    peer_reads: Arc<Semaphore>,
+    peer_queue: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
 }
 
+/// Hospitals that wait, for each that is served.
+const PEERS_WAITING: usize = 2;
+/// How long one waits before it is better off asking another. Shorter than it waits for a byte.
+const PEER_WAIT: Duration = Duration::from_secs(3);
+
 pub(super) type Slot = OwnedSemaphorePermit;
 
 impl Slots {
-    pub fn new(limits: &Limits) -> Self {
+    /// `peer_reads` are segments served to other hospitals at once.
+    pub fn new(limits: &Limits, peer_reads: usize) -> Self {
         Self {
+            visits: Arc::new(Semaphore::new(limits.visits)),
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             segment_reads: Arc::new(Semaphore::new(limits.segment_reads)),
+            peer_reads: Arc::new(Semaphore::new(peer_reads)),
+            peer_queue: Arc::new(Semaphore::new(peer_reads * PEERS_WAITING)),
             transactions: Arc::new(Semaphore::new(limits.transactions)),
             requests: Arc::new(Semaphore::new(limits.requests)),
         }
@@ -29,7 +42,12 @@ impl Slots {
 }
 
 impl AppState {
-    /// A place for an upload, if one is free.
+    /// A place to take a visit in, but for its media; waits for one.
+    pub(super) async fn visit_slot(&self) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.visits).await
+    }
+
+    /// A place for a visit whose media are awaited, if one is free.
     pub(super) fn upload_slot(&self) -> Result<Slot, ApiError> {
         take(&self.shared.slots.uploads)
     }
@@ -46,9 +64,26 @@ impl AppState {
 
     /// A place to serve a segment from; waits for one.
     pub(super) async fn segment_slot(&self) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.segment_reads).await
+    }
+
+    /// A place to serve another hospital from; waits shortly for one, unless many do already.
+    pub(super) async fn peer_slot(&self) -> Result<Slot, ApiError> {
+        let slots = &self.shared.slots;
+        let slot = async {
+            let _queued = slots.peer_queue.try_acquire().ok()?;
+            let turn = Arc::clone(&slots.peer_reads).acquire_owned();
+            tokio::time::timeout(PEER_WAIT, turn).await.ok()?.ok()
+        };
+        slot.await.ok_or_else(|| {
+            self.metrics.peers_put_off.inc();
+            ApiError::busy()
+        })
+    }
+
+    async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
         let wait = Duration::from_millis(self.limits.request_timeout_ms);
-        let slots = Arc::clone(&self.shared.slots.segment_reads);
-        match tokio::time::timeout(wait, slots.acquire_owned()).await {
+        match tokio::time::timeout(wait, Arc::clone(slots).acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(ApiError::busy()),
         }

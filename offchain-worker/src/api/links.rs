@@ -2,6 +2,8 @@
 //! until it expires, or the chain no longer allows what the grant gave. The worker authenticates links
 //! with a key of its own, so it need not remember any.
 
+use std::time::Duration;
+
 use epione_client::api::SegmentLink;
 use epione_primitives::{Hash, Moment};
 use serde::Deserialize;
@@ -24,6 +26,23 @@ pub(super) struct LinkQuery {
     expires: Moment,
     /// Hexadecimal.
     mac: String,
+    /// Not covered by the MAC: whoever follows the link says so.
+    pub via: Option<Via>,
+}
+
+/// From where somebody who follows a link wants the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Via {
+    /// From this worker, which checks and repairs them first.
+    Worker,
+}
+
+impl LinkQuery {
+    /// How long the link still holds.
+    pub fn left(&self, now: Moment) -> Duration {
+        Duration::from_millis(self.expires.saturating_sub(now))
+    }
 }
 
 impl Links {
@@ -83,6 +102,7 @@ mod tests {
             grant: find("grant"),
             expires: find("expires").parse().unwrap(),
             mac: find("mac"),
+            via: None,
         }
     }
 

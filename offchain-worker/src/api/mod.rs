@@ -4,11 +4,13 @@
 mod caller;
 mod governance;
 mod grants;
+mod held;
 mod ingest;
 mod intake;
 mod limits;
 mod links;
 mod observe;
+mod offers;
 mod openapi;
 mod problem;
 mod range;
@@ -18,6 +20,7 @@ mod rights;
 mod segments;
 mod serve;
 mod status;
+mod uploads;
 mod users;
 mod visits;
 
@@ -31,18 +34,19 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use url::Url;
 
 use crate::{
     chain::{ChainCalls, ChainView},
-    config::Limits,
+    config::{Limits, Transfer},
     journal::{Journal, Nonces},
     metrics::Metrics,
     repair::Repair,
     seal::Seal,
     store::Store,
+    transfer::Holdings,
 };
 
 /// What the API works with.
@@ -58,6 +62,9 @@ pub struct Services {
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
+    /// What is stored here, for other hospitals.
+    pub holdings: Holdings,
+    pub transfer: Transfer,
 }
 
 /// What every handler gets. Clones share it.
@@ -72,14 +79,17 @@ struct Shared {
     slots: limits::Slots,
     refusals: Arc<refusals::Underway>,
     readiness: status::Readiness,
+    peers: held::KnownPeers,
+    uploads: uploads::Uploads,
 }
 
 impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.seal.derived_key(links::PURPOSE));
-        let slots = limits::Slots::new(&services.limits);
-        let (refusals, readiness) = Default::default();
-        Self { shared: Arc::new(Shared { services, links, slots, refusals, readiness }) }
+        let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
+        let (refusals, readiness, peers, uploads) = Default::default();
+        let shared = Shared { services, links, slots, refusals, readiness, peers, uploads };
+        Self { shared: Arc::new(shared) }
     }
 }
 
@@ -96,8 +106,11 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/visits", post(visits::submit))
         .route("/v1/visits/{record}", get(visits::status))
+        .route("/v1/visits/{record}/media/{section}", put(uploads::put))
         .route("/v1/grants", post(grants::grant))
+        .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
+        .route("/v1/offers", post(offers::offer))
         .route("/v1/users", post(users::register))
         .route("/v1/users/suspend", post(registrations::suspend))
         .route("/v1/users/reinstate", post(registrations::reinstate))
@@ -116,6 +129,11 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
+}
+
+/// The counters alone, for a listener of their own.
+fn metrics_router(state: AppState) -> Router {
+    Router::new().route("/metrics", get(status::metrics)).with_state(state)
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub(super) async fn observe(
     state.metrics.requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
     state.metrics.request_seconds.with_label_values(&[route.as_str()]).observe(seconds);
     let problem = response.extensions().get::<ProblemKind>().map(|kind| kind.0.as_str());
-    if let (Some(problem), "/v1/visits") = (problem, route.as_str()) {
+    if let (Some(problem), "/v1/visits" | "/v1/visits/{record}/media/{section}") =
+        (problem, route.as_str())
+    {
         state.metrics.visits_refused.with_label_values(&[problem]).inc();
     }
     tracing::debug!(%method, route, status = status.as_u16(), problem, seconds, "answered");

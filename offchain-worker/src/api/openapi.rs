@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, registrations, segments, status, users, visits};
+use super::{grants, held, offers, registrations, segments, status, uploads, users, visits};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,8 +18,11 @@ use super::{grants, registrations, segments, status, users, visits};
     paths(
         visits::submit,
         visits::status,
+        uploads::put,
         grants::grant,
         segments::serve,
+        held::held,
+        offers::offer,
         users::register,
         registrations::suspend,
         registrations::reinstate,

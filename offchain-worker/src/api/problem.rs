@@ -138,6 +138,11 @@ impl ApiError {
         Self::new(status, "storage", "The hospital's storage takes nothing", detail)
     }
 
+    /// Whether it is the worker that could not, not the caller who asked for the wrong thing.
+    pub fn is_the_workers(&self) -> bool {
+        self.0.status >= 500
+    }
+
     #[cfg(test)]
     pub fn problem(&self) -> &Problem {
         &self.0
@@ -216,8 +221,12 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.needs_operator() {
             tracing::error!(error = %Chained(&error), "the store takes nothing");
+            let status = match error {
+                StoreError::Full | StoreError::ReadOnly => StatusCode::INSUFFICIENT_STORAGE,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
             return Self::storage(
-                StatusCode::INSUFFICIENT_STORAGE,
+                status,
                 "Nothing was acknowledged. Tell the hospital's operator, then try again.",
             );
         }

@@ -7,13 +7,13 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Requested {
     Whole,
-    Part(Range<usize>),
+    Part(Range<u32>),
     /// It begins after the last byte.
     Unsatisfiable,
 }
 
 /// Reads a `Range` header for something of `length` bytes.
-pub(super) fn requested(header: Option<&str>, length: usize) -> Requested {
+pub(super) fn requested(header: Option<&str>, length: u32) -> Requested {
     let Some((first, last)) = header
         .and_then(|header| header.trim().strip_prefix("bytes="))
         .and_then(|range| range.split_once('-'))
@@ -21,14 +21,18 @@ pub(super) fn requested(header: Option<&str>, length: usize) -> Requested {
         return Requested::Whole;
     };
     let (first, last) = (first.trim(), last.trim());
-    let part = match (first.parse::<usize>(), last.parse::<usize>()) {
-        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
-        (Ok(first), _) if last.is_empty() => first..length,
+    let whole = u64::from(length);
+    let part = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(whole),
+        (Ok(first), _) if last.is_empty() => first..whole,
         (_, Ok(0)) if first.is_empty() => return Requested::Unsatisfiable,
-        (_, Ok(suffix)) if first.is_empty() => length.saturating_sub(suffix)..length,
+        (_, Ok(suffix)) if first.is_empty() => whole.saturating_sub(suffix)..whole,
         _ => return Requested::Whole,
     };
-    if part.start >= length { Requested::Unsatisfiable } else { Requested::Part(part) }
+    match (u32::try_from(part.start), u32::try_from(part.end)) {
+        (Ok(start), Ok(end)) if start < length => Requested::Part(start..end),
+        _ => Requested::Unsatisfiable,
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Serving segments: to other hospitals, to whoever holds a temporary link whose grant is in force, and
 //! to patients those of their own records. Every segment is checked against its name before a byte of it
-//! leaves; a damaged or missing one comes from another hospital first, or not at all.
+//! leaves; a damaged or missing one comes from another hospital first, or not at all. Where the storage
+//! takes readers itself, links and patients are sent there, for so short a time that what the chain takes
+//! back is gone; whoever gets wrong bytes there, or none, comes back with `via=worker`.
 
-use std::time::Duration;
+use std::{ops::Range, pin::pin, time::Duration};
 
 use axum::{
     body::Body,
@@ -13,11 +15,8 @@ use axum::{
 use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
-use epione_primitives::{
-    RecordPointer,
-    hospital::{Duty, HospitalStatus},
-};
-use futures::stream;
+use epione_primitives::RecordPointer;
+use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -25,16 +24,21 @@ use super::{
     ApiError, AppState,
     caller::Caller,
     limits::{Slot, within},
-    links::LinkQuery,
+    links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{repair::RepairError, seal::SealingError, store::StoreError};
+use crate::{
+    repair::RepairError,
+    seal::SealingError,
+    store::{Checked, StoreError},
+};
 
-/// Bytes handed to the network at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// How long a link to the storage holds, at most: nothing checks the grant once more there.
+const STORAGE_LINK: Duration = Duration::from_secs(60);
 
 /// A segment, for active hospitals' agents, for holders of a temporary link, and for the patient whose
-/// record it belongs to, whichever hospital's. Checked before it is served.
+/// record it belongs to, whichever hospital's. Checked before it is served. The latter two may be sent to the
+/// hospital's storage, where nobody checks the bytes but they.
 #[utoipa::path(
     get,
     path = "/v1/segments/{hash}",
@@ -46,12 +50,14 @@ const CHUNK_BYTES: usize = 256 * 1024;
         ("record" = Option<String>, Query, description = "Height and index, as in `12/0`, of a committed record of the patient who signs the request"),
         ("grant" = Option<String>, Query, description = "Of a temporary link"),
         ("expires" = Option<u64>, Query, description = "Of a temporary link"),
-        ("mac" = Option<String>, Query, description = "Of a temporary link")
+        ("mac" = Option<String>, Query, description = "Of a temporary link"),
+        ("via" = Option<String>, Query, description = "`worker`, beside `record` or a link's: the worker itself reads, checks and, if need be, repairs the segment")
     ),
     security(("signed" = [])),
     responses(
         (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 307, description = "Where the storage gives it, for a minute at most, to a request without a signature and with the same range"),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -62,15 +68,32 @@ pub(super) async fn serve(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let hash = parse(&hash)?;
-    let (bytes, slot) = within(state.limits.segment_timeout_ms, async {
+    within(state.limits.segment_timeout_ms, async {
         let asker = authorise(&state, &parts, body, &hash).await?;
-        let slot = state.segment_slot().await?;
-        Ok((verified(&state, hash, asker).await?, slot))
+        if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
+            return Ok(elsewhere);
+        }
+        let slot = match asker {
+            Asker::Hospital => state.peer_slot().await?,
+            Asker::Reader { .. } => state.segment_slot().await?,
+        };
+        let checked = verified(&state, hash, asker).await?;
+        state.metrics.segments_served.inc();
+        let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+        answer(&state, &hash, checked, range, slot)
     })
-    .await?;
-    state.metrics.segments_served.inc();
-    let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    answer(&state, &hash, bytes, range, slot)
+    .await
+}
+
+/// Sends readers to the storage, if it takes them. Its URL is as good as the segment: it is in no log.
+async fn elsewhere(state: &AppState, hash: &[u8; 32], asker: Asker) -> Option<Response> {
+    let Asker::Reader { left, via: None } = asker else { return None };
+    let url = state.store.presigned(hash, left.min(STORAGE_LINK)).await?;
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(url.as_str()).ok()?);
+    insert(&mut response, header::CACHE_CONTROL, "no-store");
+    state.metrics.segments_redirected.inc();
+    Some(response)
 }
 
 fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
@@ -90,7 +113,11 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
 enum Asker {
     Hospital,
     /// The holder of a link, or the patient.
-    Reader,
+    Reader {
+        /// How long the right to read holds at least.
+        left: Duration,
+        via: Option<Via>,
+    },
 }
 
 /// The query of a patient who asks for a segment of a record of their own.
@@ -98,6 +125,7 @@ enum Asker {
 #[serde(deny_unknown_fields)]
 struct OwnRecord {
     record: String,
+    via: Option<Via>,
 }
 
 /// Lets through holders of a link whose grant is in force, patients, and active hospitals' agents.
@@ -111,10 +139,11 @@ async fn authorise(
         return check_agent(&signed(state, parts, body).await?).await;
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
-        Ok(Query(OwnRecord { record })) => {
+        Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
             let caller = signed(state, parts, body).await?;
-            check_own(state, &caller, pointer, hash).await
+            check_own(state, &caller, pointer, hash).await?;
+            Ok(Asker::Reader { left: STORAGE_LINK, via })
         }
         Err(_) => check_link(state, parts, hash).await,
     }
@@ -143,13 +172,12 @@ fn parse_pointer(text: &str) -> Result<RecordPointer, ApiError> {
 /// Lets holders of a link through, while the chain still allows what its grant gave. Whatever does not
 /// hold, the answer is the same.
 async fn check_link(state: &AppState, parts: &Parts, hash: &[u8; 32]) -> Result<Asker, ApiError> {
-    let grant = Query::<LinkQuery>::try_from_uri(&parts.uri)
-        .ok()
-        .and_then(|Query(link)| state.shared.links.grant_of(&link, hash, crate::now()));
-    if let Some(grant) = grant
+    let now = crate::now();
+    if let Ok(Query(link)) = Query::<LinkQuery>::try_from_uri(&parts.uri)
+        && let Some(grant) = state.shared.links.grant_of(&link, hash, now)
         && state.view.finalised().await?.is_in_force(grant).await?
     {
-        return Ok(Asker::Reader);
+        return Ok(Asker::Reader { left: link.left(now), via: link.via });
     }
     Err(ApiError::forbidden(
         "The link has expired, its grant is not in force any more, or it is not one of this worker's: \
@@ -164,7 +192,7 @@ async fn check_own(
     caller: &Caller,
     pointer: RecordPointer,
     hash: &[u8; 32],
-) -> Result<Asker, ApiError> {
+) -> Result<(), ApiError> {
     let not_own = || {
         ApiError::forbidden(
             "The segment does not belong to a committed record of yours at this place.",
@@ -177,33 +205,27 @@ async fn check_own(
     let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     let holds = record.segments().iter().any(|segment| segment.hash == *hash);
-    if holds && record.patient() == entry.patient { Ok(Asker::Reader) } else { Err(not_own()) }
+    if holds && record.patient() == entry.patient { Ok(()) } else { Err(not_own()) }
 }
 
 /// Lets active hospitals' agents through.
 async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
-    let not_agent = || {
-        ApiError::forbidden(
+    match caller.active_hospital().await? {
+        Some(_) => Ok(Asker::Hospital),
+        None => Err(ApiError::forbidden(
             "Segments are for agents of active hospitals. Users fetch them by the links of a grant, and \
              patients those of their own records by naming the record.",
-        )
-    };
-    let Some((hospital, Duty::Agent)) = caller.duty else {
-        return Err(not_agent());
-    };
-    match caller.state.hospital(hospital).await? {
-        Some(hospital) if hospital.status == HospitalStatus::Active => Ok(Asker::Hospital),
-        _ => Err(not_agent()),
+        )),
     }
 }
 
-/// The whole segment, checked; repaired first if need be.
+/// The segment, checked; repaired first if need be.
 ///
 /// Another hospital gets what is here, or nothing: it asks the others itself, and hospitals that asked
 /// each other in turn would wait for one another.
-async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Bytes, ApiError> {
-    match read(state, &hash).await {
-        Ok(bytes) => return Ok(bytes),
+async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Checked, ApiError> {
+    match check(state, &hash).await {
+        Ok(checked) => return Ok(checked),
         Err(StoreError::Damaged) => {
             state.metrics.segments_damaged.inc();
             tracing::error!(segment = hex::encode(hash), "a stored segment is damaged");
@@ -236,14 +258,14 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Byte
             return Err(unavailable());
         }
     }
-    let bytes = read(state, &hash).await.map_err(|_| unavailable())?;
+    let checked = check(state, &hash).await.map_err(|_| unavailable())?;
     state.metrics.segments_repaired.inc();
-    Ok(bytes)
+    Ok(checked)
 }
 
-async fn read(state: &AppState, hash: &[u8; 32]) -> Result<Bytes, StoreError> {
+async fn check(state: &AppState, hash: &[u8; 32]) -> Result<Checked, StoreError> {
     let segment = state.store.find(hash).await?.ok_or(StoreError::Missing)?;
-    state.store.read(&segment).await
+    state.store.check(&segment).await
 }
 
 fn unavailable() -> ApiError {
@@ -259,16 +281,16 @@ fn unavailable() -> ApiError {
 fn answer(
     state: &AppState,
     hash: &[u8; 32],
-    bytes: Bytes,
+    checked: Checked,
     range: Option<&str>,
     slot: Slot,
 ) -> Result<Response, ApiError> {
-    let whole = bytes.len();
+    let whole = checked.length();
     let (status, part, content_range) = match requested(range, whole) {
-        Requested::Whole => (StatusCode::OK, bytes, None),
+        Requested::Whole => (StatusCode::OK, 0..whole, None),
         Requested::Part(part) => {
             let shown = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
-            (StatusCode::PARTIAL_CONTENT, bytes.slice(part), Some(shown))
+            (StatusCode::PARTIAL_CONTENT, part, Some(shown))
         }
         Requested::Unsatisfiable => {
             let mut refused = ApiError::new(
@@ -285,7 +307,7 @@ fn answer(
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
     let limit = Duration::from_millis(state.limits.segment_timeout_ms);
-    let mut response = (status, streamed(part, slot, limit)).into_response();
+    let mut response = (status, streamed(checked, part, slot, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -302,26 +324,29 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-/// A body that gives its place back when it was sent, or when its receiver took too long.
-fn streamed(bytes: Bytes, slot: Slot, limit: Duration) -> Body {
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+/// A body that gives its place back when it was sent, or when its receiver took too long. What changed in the
+/// storage since it was checked breaks it off.
+fn streamed(checked: Checked, part: Range<u32>, slot: Slot, limit: Duration) -> Body {
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, StoreError>>(1);
     tokio::spawn(async move {
         let _slot = slot;
         let late = sender.clone();
-        let mut rest = bytes;
         let sent = async {
-            while !rest.is_empty() {
-                let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
-                if sender.send(Ok(chunk)).await.is_err() {
+            let mut pieces = pin!(checked.read(part));
+            while let Some(piece) = pieces.next().await {
+                if let Err(error) = &piece {
+                    tracing::warn!(%error, "a segment was broken off");
+                }
+                if sender.send(piece).await.is_err() {
                     return;
                 }
             }
         };
         if tokio::time::timeout(limit, sent).await.is_err() {
-            late.try_send(Err(std::io::ErrorKind::TimedOut.into())).ok();
+            late.try_send(Err(StoreError::Interrupted)).ok();
         }
     });
     Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
+        receiver.recv().await.map(|piece| (piece, receiver))
     }))
 }

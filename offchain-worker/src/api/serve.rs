@@ -1,6 +1,6 @@
 //! Serving the router on a socket, with TLS or without, until told to stop.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
@@ -9,8 +9,11 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 
-use super::{AppState, router};
-use crate::config::Config;
+use super::{AppState, metrics_router, router};
+use crate::{
+    config::Config,
+    tls::{Tls, TlsError},
+};
 
 /// How long requests under way may still take when the worker stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -24,37 +27,51 @@ const PING: Duration = Duration::from_secs(30);
 pub enum ServeError {
     #[error("cannot listen at {address}: {source}; is the port taken, or another worker running?")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("cannot use the TLS certificate {certificate} with its key {key}: {source}")]
-    Tls { certificate: PathBuf, key: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the HTTP server failed: {0}")]
     Failed(#[source] io::Error),
 }
 
-/// Serves the API until `shutdown`, then finishes what is under way.
+/// Serves the API until `shutdown`, then finishes what is under way. Without `tls`: over plain HTTP.
 pub async fn serve(
     config: &Config,
+    tls: Option<&Arc<Tls>>,
     state: AppState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let address = config.listen;
-    let listening = |source| ServeError::Listen { address, source };
-    let listener = std::net::TcpListener::bind(address).map_err(listening)?;
-    listener.set_nonblocking(true).map_err(listening)?;
-    let tls = tls(config).await?;
+    let tls = tls.map(|tls| tls.server_config()).transpose()?;
+    let tls = tls.map(|config| RustlsConfig::from_config(Arc::new(config)));
+    let api = listen(config.listen)?;
+    let metrics = config.metrics_listen.map(listen).transpose()?;
 
-    let handle = Handle::new();
+    let handles = [Handle::new(), Handle::new()];
     let stopper = tokio::spawn({
-        let handle = handle.clone();
+        let handles = handles.clone();
         async move {
             shutdown.await;
-            handle.graceful_shutdown(Some(GRACE));
+            for handle in handles {
+                handle.graceful_shutdown(Some(GRACE));
+            }
         }
     });
-    let address = listener.local_addr().map_err(listening)?;
-    tracing::info!(%address, tls = tls.is_some(), "serving");
-    let served = run(listener, router(state), tls, handle).await;
+    let [of_api, of_metrics] = handles;
+    let pages = metrics_router(state.clone());
+    let served = tokio::try_join!(run(api, router(state), tls, of_api), async {
+        match metrics {
+            Some(listener) => run(listener, pages, None, of_metrics).await,
+            None => Ok(()),
+        }
+    });
     stopper.abort();
-    served
+    served.map(drop)
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
 }
 
 async fn run(
@@ -64,6 +81,8 @@ async fn run(
     handle: Handle<SocketAddr>,
 ) -> Result<(), ServeError> {
     let service = router.into_make_service();
+    let address = listener.local_addr().map_err(ServeError::Failed)?;
+    tracing::info!(%address, tls = tls.is_some(), "serving");
     match tls {
         Some(tls) => {
             let mut server =
@@ -84,17 +103,4 @@ async fn run(
 fn bound(http: &mut Builder<TokioExecutor>) {
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_LIMIT);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
-}
-
-async fn tls(config: &Config) -> Result<Option<RustlsConfig>, ServeError> {
-    let Some(files) = &config.tls else {
-        return Ok(None);
-    };
-    // More than one library may be compiled in: say which. Somebody else may have said so before.
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let (certificate, key) = (files.certificate.clone(), files.key.clone());
-    match RustlsConfig::from_pem_file(&certificate, &key).await {
-        Ok(tls) => Ok(Some(tls)),
-        Err(source) => Err(ServeError::Tls { certificate, key, source }),
-    }
 }

@@ -1,6 +1,4 @@
-//! Visits: taking them in, and saying how far they have come.
-
-use std::sync::Arc;
+//! Visits: taking them in, and saying how far they have come. Media come in parts: see `uploads`.
 
 use axum::{
     Json,
@@ -13,33 +11,83 @@ use epione_client::{
     api::{ContentUpload, MAX_VISIT_JSON_BYTES, Problem, VisitRequest, VisitStatus},
     submit::{VisitError, signed_draft},
 };
-use epione_envelope::{FormatError, record::SignedDraft, sealer::RecordSealer};
+use epione_envelope::{
+    FormatError, SignatureError,
+    keys::PatientKey,
+    record::{Record, SignedDraft},
+    sealer::RecordSealer,
+};
 use epione_primitives::{
-    RecordId, UserId,
+    AccountId, Hash, HospitalId, RecordId, UserId,
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
+    limits::{MAX_SEGMENTS, SEGMENT_BYTES},
     profile::Registration,
 };
 
 use super::{
     ApiError, AppState,
     caller::{Caller, parse_json},
-    ingest::{self, Upload},
-    intake::{Form, Intake},
+    ingest::{self, Ingest},
+    intake::Intake,
     limits::within,
+    uploads,
 };
-use crate::journal::{Enqueued, NewVisit, Visit};
+use crate::{
+    chain::FinalState,
+    journal::{self, Enqueued, NewVisit, Visit},
+};
 
-/// Takes a visit in, from its author: sealed, stored and queued before this answers. The same visit may be
-/// sent again.
+/// What is needed of a visit to decide on it and to tell it from others.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub genesis: Hash,
+    pub hospital: HospitalId,
+    pub record: RecordId,
+    pub patient: UserId,
+    pub author: UserId,
+    /// With which the author signed and sends.
+    pub account: AccountId,
+    /// The classes of its sections.
+    classes: Vec<SectionClass>,
+    cosigned: bool,
+    /// What makes two uploads the same visit: all that its author signed, and whether the patient
+    /// signed too. The signatures themselves may differ.
+    pub fingerprint: [u8; 32],
+}
+
+impl Terms {
+    fn of(caller: &Caller, draft: &SignedDraft) -> Self {
+        let cosigned = draft.patient_signature.is_some();
+        let (authorship, leaves) = (draft.draft.authorship(), draft.draft.leaves());
+        let sections = &draft.draft.sections;
+        let mut classes = vec![SectionClass::Private, SectionClass::Shared];
+        classes.retain(|class| sections.iter().any(|section| section.class == *class));
+        Self {
+            genesis: caller.identity.genesis,
+            hospital: caller.identity.hospital,
+            record: draft.draft.record,
+            patient: draft.draft.patient,
+            author: draft.draft.author,
+            account: caller.request.account.clone(),
+            classes,
+            cosigned,
+            fingerprint: journal::fingerprint(&authorship, &leaves, cosigned),
+        }
+    }
+}
+
+/// Takes a visit in, from its author. Without media it is sealed and queued before this answers. With
+/// media, the answer says where their parts begin; the last of them queues the visit. The same visit may
+/// be sent again at any time: the answer is how far it is.
 #[utoipa::path(
     post,
     path = "/v1/visits",
     operation_id = "submitVisit",
     tag = "visits",
     security(("signed" = [])),
-    request_body(content = VisitRequest, content_type = "multipart/form-data", description = "The part `visit` as JSON first, then a part `media-<section index>` for every media section, in order"),
+    request_body = VisitRequest,
     responses(
-        (status = 202, description = "The visit is durable", body = VisitStatus),
+        (status = 202, description = "The visit is durable, or its media are awaited", body = VisitStatus),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -48,106 +96,129 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let intake = Intake::new(body, state.limits.max_upload_bytes, state.limits.upload_idle());
+    let mut intake = Intake::new(body, state.limits.silence());
     let submission = async {
         let caller = {
             let _slot = state.request_slot()?;
             Caller::of_parts(&state, &parts).await?
         };
         // Not before: strangers do not take places from the hospital's own.
-        let _slot = state.upload_slot()?;
-        intake.check_announced(&parts.headers)?;
-        let form = intake.form(parts).await?;
-        take_in(&state, &caller, &intake, form).await
+        let _slot = state.visit_slot().await?;
+        let json = intake.whole(MAX_VISIT_JSON_BYTES).await?;
+        caller.check_digest(&blake3::hash(&json))?;
+        let visit = parse_json(&json)?;
+        drop(json);
+        take_in(&state, &caller, visit).await
     };
-    match within(state.limits.upload_timeout_ms, submission).await {
-        Ok(visit) => Ok((StatusCode::ACCEPTED, Json(VisitStatus::from(visit))).into_response()),
-        Err(error) => {
-            intake.drain().await;
-            Err(error)
-        }
-    }
+    let answered = within(state.limits.part_timeout_ms, submission).await;
+    intake.drain().await;
+    Ok((StatusCode::ACCEPTED, Json(answered?)).into_response())
 }
 
 async fn take_in(
     state: &AppState,
     caller: &Caller,
-    intake: &Intake,
-    mut form: Form,
-) -> Result<Visit, ApiError> {
-    let json = form.part("visit").await?.whole(MAX_VISIT_JSON_BYTES).await?;
-    let visit: Arc<VisitRequest> = Arc::new(parse_json(&json)?);
-    drop(json);
+    visit: VisitRequest,
+) -> Result<VisitStatus, ApiError> {
     check_addressed(caller, &visit)?;
-    let registration = authorise(caller, &visit).await?;
+    check_sizes(state, &visit)?;
     let draft = draft_of(&visit)?;
-    check_cosignature(caller, &draft).await?;
-    let fingerprint = fingerprint(&draft);
-
-    if let Some(known) = state.journal.visit(visit.record_id).await? {
-        drop(form);
-        let known = same(known, &fingerprint)?;
-        caller.check_digest(&intake.clone().digest().await?)?;
+    let terms = Terms::of(caller, &draft);
+    if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
-
+    let registration = authorise(&*caller.state, &terms).await?;
+    check_cosignature(&*caller.state, &terms, |account| {
+        draft.verify_cosignature(terms.genesis, account)
+    })
+    .await?;
     let patient_key = state.seal.patient_key(caller.identity, visit.patient, &registration).await?;
-    let sealer =
-        RecordSealer::new(caller.identity.genesis, draft, &caller.request.account, &patient_key)
-            .map_err(ingest::refused)?;
-    let upload = Upload::begin(state);
-    let sealed = async {
-        let record = ingest::seal(state, sealer, Arc::clone(&visit), &mut form, &upload).await?;
-        form.end().await?;
-        caller.check_digest(&intake.clone().digest().await?)?;
-        Ok(record)
-    };
-    let record = match sealed.await {
-        Ok(record) => record,
-        Err(error) => {
-            upload.abandon().await;
-            return Err(error);
-        }
-    };
+    let media = uploads::Course::of(&visit);
+    if media.total() == 0 {
+        let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+        // In a task of its own: given up half-way, it might not come to be known.
+        let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest)).await;
+        return queued.map_err(|error| ApiError::internal(&error))?.map(VisitStatus::from);
+    }
+    let place = state.uploads().place(state).await?;
+    let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+    uploads::open(state, terms, media, ingest, place).await
+}
+
+async fn begin(
+    state: &AppState,
+    terms: &Terms,
+    draft: SignedDraft,
+    patient_key: &PatientKey,
+    visit: VisitRequest,
+) -> Result<Ingest, ApiError> {
+    let sealer = RecordSealer::new(terms.genesis, draft, &terms.account, patient_key)
+        .map_err(ingest::refused)?;
+    Ingest::begin(state, sealer, visit).await
+}
+
+/// What is known of the same visit, whether its media are awaited or it is queued.
+async fn known(state: &AppState, terms: &Terms) -> Result<Option<VisitStatus>, ApiError> {
+    if let Some(status) = uploads::resumed(state, terms).await? {
+        return Ok(Some(status));
+    }
+    match state.journal.visit(terms.record).await? {
+        Some(visit) if visit.fingerprint == terms.fingerprint => Ok(Some(visit.into())),
+        Some(_) => Err(conflict()),
+        None => Ok(None),
+    }
+}
+
+async fn queue_at_once(
+    state: AppState,
+    terms: Terms,
+    mut ingest: Ingest,
+) -> Result<Visit, ApiError> {
+    queue(&state, &terms, &mut ingest).await
+}
+
+/// Queues a visit whose media have all come in, if its author may still submit it.
+pub(super) async fn conclude(
+    state: &AppState,
+    terms: &Terms,
+    ingest: &mut Ingest,
+) -> Result<Visit, ApiError> {
+    let finalised = state.view.finalised().await?;
+    if finalised.user_of(&terms.account).await? != Some(terms.author) {
+        return Err(ApiError::forbidden(
+            "The author's account has changed since the visit was signed: sign and submit it anew.",
+        ));
+    }
+    authorise(&*finalised, terms).await?;
+    let record: &Record = ingest.record()?;
+    check_cosignature(&*finalised, terms, |account| {
+        record.verify_cosignature(terms.genesis, account)
+    })
+    .await?;
+    queue(state, terms, ingest).await
+}
+
+/// Queues a sealed visit. When the journal fails, it may be tried again.
+async fn queue(state: &AppState, terms: &Terms, ingest: &mut Ingest) -> Result<Visit, ApiError> {
+    let record = ingest.record()?;
     let visit = NewVisit {
-        record_id: visit.record_id,
-        patient: visit.patient,
-        author: visit.author,
-        fingerprint,
+        record_id: terms.record,
+        patient: terms.patient,
+        author: terms.author,
+        fingerprint: terms.fingerprint,
         segments: record.segments(),
         record: record.encode(),
         queued_at: crate::now(),
     };
-    // In a task of its own: given up half-way, it might remove segments that the journal just took.
-    tokio::spawn(enqueue(state.clone(), visit, upload))
-        .await
-        .map_err(|error| ApiError::internal(&error))?
-}
-
-async fn enqueue(state: AppState, visit: NewVisit, upload: Upload) -> Result<Visit, ApiError> {
-    let Some(owner) = upload.owner() else {
-        return Err(ApiError::timed_out());
-    };
-    let enqueued = state.journal.enqueue(visit, owner).await;
-    match enqueued {
-        Ok(Enqueued::New(visit)) => {
-            upload.keep();
+    match state.journal.enqueue(visit, ingest.owner()?).await? {
+        Enqueued::New(visit) => {
+            ingest.keep();
             state.metrics.visits_acknowledged.inc();
             tracing::info!(record = %visit.record_id, "a visit is queued");
             Ok(visit)
         }
-        Ok(Enqueued::Known(visit)) => {
-            upload.abandon().await;
-            Ok(visit)
-        }
-        Ok(Enqueued::Conflict) => {
-            upload.abandon().await;
-            Err(conflict())
-        }
-        Err(error) => {
-            upload.abandon().await;
-            Err(error.into())
-        }
+        Enqueued::Known(visit) => Ok(visit),
+        Enqueued::Conflict => Err(conflict()),
     }
 }
 
@@ -172,23 +243,40 @@ fn check_addressed(caller: &Caller, visit: &VisitRequest) -> Result<(), ApiError
     Ok(())
 }
 
+/// Whether the worker takes media of such sizes.
+fn check_sizes(state: &AppState, visit: &VisitRequest) -> Result<(), ApiError> {
+    let (mut bytes, mut segments) = (0_u64, 0_u64);
+    for section in &visit.sections {
+        if let ContentUpload::Media { bytes: length, .. } = section.content {
+            bytes = bytes.saturating_add(length);
+            // Sealing adds 16 bytes for each MiB.
+            let sealed = length.saturating_add(length.div_ceil(1 << 20).saturating_mul(16));
+            segments = segments.saturating_add(sealed.div_ceil(SEGMENT_BYTES.into()));
+        }
+    }
+    let limit = state.limits.max_upload_bytes;
+    if bytes > limit || segments > u64::from(MAX_SEGMENTS) {
+        return Err(ApiError::too_large(format!(
+            "The media of a visit have at most {limit} bytes here: submit two visits."
+        )));
+    }
+    Ok(())
+}
+
 /// Decides by the policies; gives the registration that names the patient's key.
-async fn authorise(caller: &Caller, visit: &VisitRequest) -> Result<Registration, ApiError> {
-    let hospital = caller.identity.hospital;
-    let questions: Vec<_> = classes(visit)
-        .into_iter()
-        .map(|class| AccessRequest {
-            requester: visit.author,
-            action: Action::Submit,
-            patient: visit.patient,
-            hospital,
-            class,
-            purpose: Purpose::Treatment,
-            // That it holds is checked next.
-            cosigned: visit.patient_signature.is_some(),
-        })
-        .collect();
-    let decisions = caller.state.decide_each(&questions).await?;
+async fn authorise(finalised: &dyn FinalState, terms: &Terms) -> Result<Registration, ApiError> {
+    let question = |class: &SectionClass| AccessRequest {
+        requester: terms.author,
+        action: Action::Submit,
+        patient: terms.patient,
+        hospital: terms.hospital,
+        class: *class,
+        purpose: Purpose::Treatment,
+        // That it holds is checked next.
+        cosigned: terms.cosigned,
+    };
+    let questions: Vec<_> = terms.classes.iter().map(question).collect();
+    let decisions = finalised.decide_each(&questions).await?;
     let allowed = decisions.iter().filter(|decision| decision.is_allowed()).count();
     if allowed < questions.len() {
         let denial = decisions.into_iter().find_map(|decision| match decision {
@@ -197,21 +285,22 @@ async fn authorise(caller: &Caller, visit: &VisitRequest) -> Result<Registration
         });
         return Err(ApiError::denied(denial.unwrap_or(Denial::Failed(Vec::new()))));
     }
-    caller.state.registration(hospital, visit.patient).await?.ok_or_else(|| {
+    finalised.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
         ApiError::forbidden("The patient is not registered at this hospital: register them first.")
     })
 }
 
 /// A patient's signature is theirs, if there is one.
-async fn check_cosignature(caller: &Caller, draft: &SignedDraft) -> Result<(), ApiError> {
-    if draft.patient_signature.is_none() {
+async fn check_cosignature(
+    finalised: &dyn FinalState,
+    terms: &Terms,
+    verify: impl Fn(&AccountId) -> Result<(), SignatureError>,
+) -> Result<(), ApiError> {
+    if !terms.cosigned {
         return Ok(());
     }
-    let profile = caller.state.profile(draft.draft.patient).await?;
-    let genesis = caller.identity.genesis;
-    let holds =
-        profile.is_some_and(|patient| draft.verify_cosignature(genesis, &patient.account).is_ok());
-    if holds {
+    let profile = finalised.profile(terms.patient).await?;
+    if profile.is_some_and(|patient| verify(&patient.account).is_ok()) {
         return Ok(());
     }
     Err(ApiError::bad_request(
@@ -220,17 +309,6 @@ async fn check_cosignature(caller: &Caller, draft: &SignedDraft) -> Result<(), A
         "Have the patient sign the visit's sections with their current account, for this hospital and \
          chain, or leave the signature out.",
     ))
-}
-
-/// The classes of a visit's sections; private, if it has none.
-fn classes(visit: &VisitRequest) -> Vec<SectionClass> {
-    let occurs =
-        |class: &SectionClass| visit.sections.iter().any(|section| section.class == *class);
-    let mut classes = vec![SectionClass::Private, SectionClass::Shared];
-    if !visit.sections.is_empty() {
-        classes.retain(occurs);
-    }
-    classes
 }
 
 fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
@@ -261,21 +339,7 @@ fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
     })
 }
 
-/// What makes two uploads the same visit: all that its author signed, and whether the patient signed too.
-/// The signatures themselves may differ.
-fn fingerprint(draft: &SignedDraft) -> [u8; 32] {
-    let mut signed = (draft.draft.authorship(), draft.draft.leaves()).encode();
-    if draft.patient_signature.is_some() {
-        signed.extend_from_slice(b"cosigned");
-    }
-    blake3::hash(&signed).into()
-}
-
-fn same(known: Visit, fingerprint: &[u8; 32]) -> Result<Visit, ApiError> {
-    if known.fingerprint == *fingerprint { Ok(known) } else { Err(conflict()) }
-}
-
-fn conflict() -> ApiError {
+pub(super) fn conflict() -> ApiError {
     ApiError::conflict(
         "record-id",
         "Another visit has this record id",
@@ -306,18 +370,32 @@ pub(super) async fn status(
         let (parts, body) = request.into_parts();
         let caller = Caller::of_parts(&state, &parts).await?;
         caller.body(body, 0).await?;
-        let visit = match record.parse::<RecordId>() {
-            Ok(record) => state.journal.visit(record).await?,
+        let found = match record.parse::<RecordId>() {
+            Ok(record) => find(&state, &caller, record).await?,
             Err(_) => None,
         };
-        let visible = |visit: &Visit| may_see(&caller, visit.author, visit.patient);
-        visit.filter(visible).map(|visit| Json(visit.into())).ok_or_else(|| {
+        found.map(Json).ok_or_else(|| {
             ApiError::not_found(
                 "No visit of this record id was submitted here by you, or about you.",
             )
         })
     })
     .await
+}
+
+/// A visit that the caller may see: first among those whose media are awaited, since these move on.
+async fn find(
+    state: &AppState,
+    caller: &Caller,
+    record: RecordId,
+) -> Result<Option<VisitStatus>, ApiError> {
+    let awaited = state.uploads().find(record);
+    let awaited = awaited.filter(|it| may_see(caller, it.terms.author, it.terms.patient));
+    if let Some(status) = awaited.and_then(|upload| upload.status()) {
+        return Ok(Some(status));
+    }
+    let visit = state.journal.visit(record).await?;
+    Ok(visit.filter(|visit| may_see(caller, visit.author, visit.patient)).map(Into::into))
 }
 
 fn may_see(caller: &Caller, author: UserId, patient: UserId) -> bool {

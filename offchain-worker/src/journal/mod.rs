@@ -4,6 +4,7 @@
 
 mod error;
 pub mod nonces;
+pub mod offers;
 pub mod references;
 mod schema;
 mod sweep;
@@ -13,7 +14,9 @@ pub use error::JournalError;
 pub use nonces::Nonces;
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
-pub use visits::{Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit};
+pub use visits::{
+    CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
+};
 
 use std::{
     path::Path,
@@ -23,7 +26,7 @@ use std::{
     },
 };
 
-use epione_primitives::{Moment, RecordId, block::Segment};
+use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
@@ -47,13 +50,7 @@ impl Journal {
     /// process left becomes garbage.
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
         let path = path.to_owned();
-        blocking(move || {
-            if let Some(directory) = path.parent() {
-                std::fs::create_dir_all(directory)?;
-            }
-            Self::with(Connection::open(path)?)
-        })
-        .await
+        blocking(move || Self::with(schema::open(&path)?)).await
     }
 
     /// A database that is gone when dropped, for tests.
@@ -161,6 +158,50 @@ impl Journal {
         limit: u32,
     ) -> Result<Vec<Segment>, JournalError> {
         self.read(move |connection| references::all(connection, after, limit)).await
+    }
+
+    /// Lite blocks that need segments, whatever became of their ballots.
+    pub async fn announcements(&self) -> Result<Vec<AnnouncementId>, JournalError> {
+        self.read(references::announcements).await
+    }
+
+    /// Makes those of these stored segments that nothing is known of garbage, as if they were needed
+    /// until `until`; returns them. Whoever needs one before its time is up keeps it.
+    pub async fn adopt_orphans(
+        &self,
+        stored: Vec<[u8; 32]>,
+        until: Moment,
+    ) -> Result<Vec<[u8; 32]>, JournalError> {
+        let _custody = self.shared.custody.lock().await;
+        self.write(move |tx| {
+            let mut adopted = Vec::new();
+            for hash in stored {
+                if references::adopt(tx, &hash, until)? {
+                    adopted.push(hash);
+                }
+            }
+            Ok(adopted)
+        })
+        .await
+    }
+
+    /// Whether the journal takes writes.
+    pub async fn probe(&self) -> Result<(), JournalError> {
+        // Writing what is there already shows it.
+        self.write(|tx| {
+            let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            tx.pragma_update(None, "user_version", version)
+        })
+        .await
+    }
+
+    /// Notes visits of this hospital that a committed block names and this journal does not know as
+    /// committed: it was lost, and they were submitted before that. Returns how many.
+    pub async fn restore_committed(
+        &self,
+        visits: Vec<CommittedVisit>,
+    ) -> Result<usize, JournalError> {
+        self.write(move |tx| visits::restore_committed(tx, &visits)).await
     }
 }
 

@@ -15,16 +15,21 @@ pub enum Owner {
     /// A lite block, its own or another hospital's: while its ballot is open, and for good once it
     /// is committed.
     Announcement(AnnouncementId),
+    /// What another hospital offers, until it is announced or the offer is over.
+    Offer(i64),
 }
 
 const UPLOAD: u8 = 0;
+const ANNOUNCEMENT: u8 = 2;
+const OFFER: u8 = 3;
 
 impl Owner {
     fn columns(self) -> (u8, Vec<u8>) {
         match self {
             Self::Upload(id) => (UPLOAD, id.encode()),
             Self::Visit(id) => (1, id.encode()),
-            Self::Announcement(id) => (2, id.encode()),
+            Self::Announcement(id) => (ANNOUNCEMENT, id.encode()),
+            Self::Offer(id) => (OFFER, id.encode()),
         }
     }
 
@@ -33,7 +38,8 @@ impl Owner {
         match kind {
             UPLOAD => i64::decode_all(owner).ok().map(Self::Upload),
             1 => RecordId::decode_all(owner).ok().map(Self::Visit),
-            2 => AnnouncementId::decode_all(owner).ok().map(Self::Announcement),
+            ANNOUNCEMENT => AnnouncementId::decode_all(owner).ok().map(Self::Announcement),
+            OFFER => i64::decode_all(owner).ok().map(Self::Offer),
             _ => None,
         }
     }
@@ -98,11 +104,13 @@ pub fn of(connection: &Connection, owner: Owner) -> rusqlite::Result<Vec<Segment
         .collect()
 }
 
-/// The segment of a hash, if anybody needs it.
+/// The segment of a hash, if anybody needs it. What an offer says of its length counts least: nobody has
+/// vouched for it.
 pub fn find(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<Segment>> {
     connection
         .prepare_cached(
-            "SELECT segment, length FROM segment_references WHERE segment = ?1 LIMIT 1",
+            "SELECT segment, length FROM segment_references WHERE segment = ?1
+             ORDER BY kind LIMIT 1",
         )?
         .query_row([hash], segment)
         .optional()
@@ -119,7 +127,7 @@ pub fn owners(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<
         .collect()
 }
 
-/// Segments that anybody needs, ascending by hash, from after `after` on.
+/// Segments that anybody needs, ascending by hash, from after `after` on; not those that are but offered.
 pub fn all(
     connection: &Connection,
     after: Option<[u8; 32]>,
@@ -128,9 +136,9 @@ pub fn all(
     connection
         .prepare_cached(
             "SELECT DISTINCT segment, length FROM segment_references
-             WHERE ?1 IS NULL OR segment > ?1 ORDER BY segment LIMIT ?2",
+             WHERE (?1 IS NULL OR segment > ?1) AND kind <> ?3 ORDER BY segment LIMIT ?2",
         )?
-        .query_map(params![after.map(Vec::from), limit], segment)?
+        .query_map(params![after.map(Vec::from), limit, OFFER], segment)?
         .collect()
 }
 
@@ -144,6 +152,38 @@ pub(super) fn garbage(
         .prepare_cached("SELECT segment FROM garbage WHERE since <= ?1 ORDER BY since LIMIT ?2")?
         .query_map(params![before as i64, limit], |row| row.get(0))?
         .collect()
+}
+
+/// Lite blocks that need segments, whatever became of their ballots.
+pub(super) fn announcements(connection: &Connection) -> rusqlite::Result<Vec<AnnouncementId>> {
+    connection
+        .prepare_cached("SELECT DISTINCT owner FROM segment_references WHERE kind = ?1")?
+        .query_map([ANNOUNCEMENT], |row| {
+            let owner: Vec<u8> = row.get(0)?;
+            AnnouncementId::decode_all(&mut owner.as_slice())
+                .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, ANNOUNCEMENT.into()))
+        })?
+        .collect()
+}
+
+/// Whether the journal knows a segment: as needed, or as garbage.
+pub(super) fn is_known(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM segment_references WHERE segment = ?1)
+                 OR EXISTS (SELECT 1 FROM garbage WHERE segment = ?1)",
+        )?
+        .query_row([hash], |row| row.get(0))
+}
+
+/// Makes a stored segment that nothing is known of garbage, as if it were needed until `until`.
+pub(super) fn adopt(tx: &Connection, hash: &[u8; 32], until: Moment) -> rusqlite::Result<bool> {
+    if is_known(tx, hash)? {
+        return Ok(false);
+    }
+    tx.prepare_cached("INSERT INTO garbage (segment, since) VALUES (?1, ?2)")?
+        .execute(params![hash, until as i64])?;
+    Ok(true)
 }
 
 pub(super) fn forget_garbage(tx: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {

@@ -1,10 +1,13 @@
 //! The journal's tables. Each migration is one step, never changed once released.
 
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::JournalError;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE visits (
         row INTEGER PRIMARY KEY,
         record_id BLOB NOT NULL UNIQUE,
@@ -40,7 +43,30 @@ const MIGRATIONS: &[&str] = &["
         since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX garbage_by_age ON garbage (since);
-"];
+",
+    "
+    CREATE TABLE offers (
+        -- Never used twice: segment_references keep the number.
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        hospital INTEGER NOT NULL,
+        segments BLOB NOT NULL,
+        bytes INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        fulfilled INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX offers_by_hospital ON offers (hospital);
+",
+];
+
+/// Opens or makes a database for writing.
+pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let connection = Connection::open(path)?;
+    // SQLite makes do with reading where it may not write.
+    if connection.is_readonly("main")? { Err(JournalError::ReadOnly) } else { Ok(connection) }
+}
 
 /// Sets a fresh connection up. `synchronous` is SQLite's word for when a commit is on disk.
 pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {

@@ -186,18 +186,137 @@ async fn the_sweep_takes_only_what_nobody_has_needed_for_the_grace_period() {
     assert_eq!(sweep(&journal, &store, 500, 9_999).await.unwrap(), 0);
 }
 
+const HOUR: Moment = 3_600_000;
+
+fn accounts() -> (AccountId, AccountId) {
+    (AccountId::new([1; 32]), AccountId::new([2; 32]))
+}
+
 #[tokio::test]
 async fn a_nonce_counts_once_for_each_account_also_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("nonces.sqlite");
-    let (alice, bob) = (AccountId::new([1; 32]), AccountId::new([2; 32]));
+    let (alice, bob) = accounts();
     let nonces = Nonces::open(&path).await.unwrap();
-    let now = 1_000_000;
+    let now = crate::now();
     assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
     assert!(nonces.first_use(&bob, [1; 16], now, now).await.unwrap());
     drop(nonces);
     let nonces = Nonces::open(&path).await.unwrap();
     assert!(!nonces.first_use(&alice, [1; 16], now, now + 60_000).await.unwrap());
-    // By then the request is stale, and need not be remembered.
-    assert!(nonces.first_use(&alice, [1; 16], now, now + 60_001).await.unwrap());
+    assert!(nonces.first_use(&alice, [2; 16], now, now + 60_000).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_clock_an_hour_off_and_back_neither_forgets_nonces_nor_refuses_new_requests() {
+    let nonces = Nonces::in_memory().await.unwrap();
+    let (alice, _) = accounts();
+    let now = 100 * HOUR;
+    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    for (seed, clock) in [(2, now + HOUR), (3, now - HOUR)] {
+        assert!(nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
+        assert!(!nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
+        // Put right again.
+        assert!(!nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+        assert!(nonces.first_use(&alice, [10 * seed; 16], now, now).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_forgotten_is_refused_whatever_the_clock_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("nonces.sqlite");
+    let nonces = Nonces::open(&path).await.unwrap();
+    let (alice, bob) = accounts();
+    let now = crate::now();
+    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    // A day ahead: the nonce is forgotten.
+    let ahead = now + 24 * HOUR;
+    assert!(nonces.first_use(&bob, [9; 16], ahead, ahead).await.unwrap());
+    drop(nonces);
+    let nonces = Nonces::open(&path).await.unwrap();
+    assert!(!nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    assert!(nonces.first_use(&alice, [1; 16], ahead, ahead).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_new_memory_refuses_what_was_signed_before_it_began() {
+    let directory = tempfile::tempdir().unwrap();
+    let nonces = Nonces::open(&directory.path().join("nonces.sqlite")).await.unwrap();
+    let (alice, _) = accounts();
+    let now = crate::now();
+    assert!(!nonces.first_use(&alice, [1; 16], now - 30_000, now).await.unwrap());
+    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+}
+
+fn committed(seed: u8, segments: Vec<Segment>) -> CommittedVisit {
+    CommittedVisit {
+        pointer: RecordPointer { height: 7, index: seed.into() },
+        announcement: AnnouncementId(3),
+        record_id: RecordId([seed; 16]),
+        patient: UserId([1; 32]),
+        author: UserId([2; 32]),
+        fingerprint: [seed; 32],
+        segments,
+        time: 5_000,
+    }
+}
+
+#[tokio::test]
+async fn visits_that_only_the_chain_remembers_are_committed_and_known_when_sent_again() {
+    let journal = Journal::in_memory().await.unwrap();
+    let restored = vec![committed(1, vec![segment(1)]), committed(2, vec![])];
+    assert_eq!(journal.restore_committed(restored.clone()).await.unwrap(), 2);
+    assert_eq!(journal.restore_committed(restored).await.unwrap(), 0);
+    let pointer = RecordPointer { height: 7, index: 1 };
+    assert_eq!(stage_of(&journal, 1).await, VisitStage::Committed { pointer });
+    let again = queue(&journal, visit(1, vec![segment(9)])).await;
+    assert!(matches!(again, Enqueued::Known(_)), "{again:?}");
+    let queued = journal.read(|c| visits::queued(c, 10)).await.unwrap();
+    assert_eq!(queued, []);
+}
+
+#[tokio::test]
+async fn a_visit_taken_in_again_before_the_chain_was_read_is_not_announced_again() {
+    let journal = Journal::in_memory().await.unwrap();
+    // Sealed anew, so that its segments are others.
+    queue(&journal, visit(1, vec![segment(9)])).await;
+    queue(&journal, visit(2, vec![])).await;
+    let mut other = committed(2, vec![]);
+    other.fingerprint = [77; 32];
+    let shown = vec![committed(1, vec![segment(1)]), other];
+    assert_eq!(journal.restore_committed(shown).await.unwrap(), 1);
+    let queued = journal.read(|c| visits::queued(c, 10)).await.unwrap();
+    assert_eq!(queued.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>(), [2]);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), []);
+    // One that is on its way already is left to what becomes of its batch.
+    pack(&journal, 5).await;
+    assert_eq!(journal.restore_committed(vec![committed(2, vec![])]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_sweep_never_takes_what_is_needed_again_in_the_same_moment() {
+    let journal = Journal::in_memory().await.unwrap();
+    let store = Store::in_memory();
+    let content = &b"shared"[..];
+    let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+    for round in 0..200_u64 {
+        let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+        store.put(&segment, source).await.unwrap();
+        let rejected = Owner::Announcement(AnnouncementId(2 * round));
+        journal.reference(rejected, &[segment]).await.unwrap();
+        journal.release(rejected, 0).await.unwrap();
+        // A block that will be committed needs it while the sweep is at it.
+        let kept = Owner::Announcement(AnnouncementId(2 * round + 1));
+        let needed = async {
+            journal.reference(kept, &[segment]).await.unwrap();
+            store.contains(&segment).await.unwrap()
+        };
+        let (held, swept) = tokio::join!(needed, sweep(&journal, &store, 0, 1));
+        swept.unwrap();
+        // Either it is still there for good, or whoever needs it knows that it must be fetched.
+        assert_eq!(store.contains(&segment).await.unwrap(), held, "round {round}");
+        journal.release(kept, 0).await.unwrap();
+        sweep(&journal, &store, 0, 1).await.unwrap();
+    }
 }

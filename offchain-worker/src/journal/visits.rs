@@ -3,7 +3,10 @@
 
 use codec::{DecodeAll, Encode};
 use epione_client::api::{VisitStage, VisitStatus};
-use epione_primitives::{AnnouncementId, Moment, RecordId, RecordPointer, UserId, block::Segment};
+use epione_envelope::{record::Record, signature::Authorship};
+use epione_primitives::{
+    AnnouncementId, Hash, Moment, RecordId, RecordPointer, UserId, block::Segment,
+};
 use rusqlite::{
     Connection, OptionalExtension, Row, ToSql, params,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
@@ -59,8 +62,9 @@ impl From<Visit> for VisitStatus {
         Self {
             record_id: visit.record_id,
             stage: visit.stage,
-            queued_at: visit.queued_at,
+            queued_at: Some(visit.queued_at),
             since: visit.since,
+            media: Vec::new(),
             last_failure: visit.last_failure,
         }
     }
@@ -96,6 +100,51 @@ pub struct StageCounts {
     pub packed: u64,
     pub announced: u64,
     pub committed: u64,
+}
+
+/// A visit as a committed block shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedVisit {
+    pub pointer: RecordPointer,
+    pub announcement: AnnouncementId,
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub author: UserId,
+    pub fingerprint: [u8; 32],
+    pub segments: Vec<Segment>,
+    /// Time of the block.
+    pub time: Moment,
+}
+
+impl CommittedVisit {
+    pub fn new(
+        pointer: RecordPointer,
+        announcement: AnnouncementId,
+        record: &Record,
+        time: Moment,
+    ) -> Self {
+        let cosigned = record.patient_signature().is_some();
+        Self {
+            pointer,
+            announcement,
+            record_id: record.id(),
+            patient: record.patient(),
+            author: record.author(),
+            fingerprint: fingerprint(record.authorship(), &record.leaves(), cosigned),
+            segments: record.segments(),
+            time,
+        }
+    }
+}
+
+/// What makes two uploads the same visit: all that its author signed, and whether the patient signed too.
+/// The signatures themselves may differ.
+pub fn fingerprint(authorship: &Authorship, leaves: &[Hash], cosigned: bool) -> [u8; 32] {
+    let mut signed = (authorship, leaves).encode();
+    if cosigned {
+        signed.extend_from_slice(b"cosigned");
+    }
+    blake3::hash(&signed).into()
 }
 
 /// Segments in a column, as SCALE.
@@ -296,6 +345,49 @@ pub fn set_committed(
          WHERE batch = ?4 AND stage IN (?5, ?6)",
     )?
     .execute(params![COMMITTED, height, now as i64, batch, PACKED, ANNOUNCED])
+}
+
+/// Notes visits that a committed block names. One that this worker took in a second time, since it had
+/// forgotten the first, need not be announced again if it has not been packed yet.
+pub(super) fn restore_committed(
+    tx: &Connection,
+    visits: &[CommittedVisit],
+) -> rusqlite::Result<usize> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO visits (record_id, patient, author, fingerprint, record_bytes, segments,
+             segment_count, media_bytes, stage, announcement, height, position, queued_at, since)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)
+         ON CONFLICT (record_id) DO UPDATE SET
+             stage = excluded.stage, announcement = excluded.announcement, record = NULL,
+             segments = excluded.segments, segment_count = excluded.segment_count,
+             media_bytes = excluded.media_bytes,
+             height = excluded.height, position = excluded.position, since = excluded.since
+         WHERE stage = ?13 AND fingerprint = excluded.fingerprint",
+    )?;
+    let mut restored = 0;
+    for visit in visits {
+        let media_bytes: u64 = visit.segments.iter().map(|segment| u64::from(segment.length)).sum();
+        let changed = insert.execute(params![
+            visit.record_id.0,
+            visit.patient.0,
+            visit.author.0,
+            visit.fingerprint,
+            SegmentList(visit.segments.clone()),
+            visit.segments.len() as i64,
+            media_bytes as i64,
+            COMMITTED,
+            visit.announcement.0 as i64,
+            visit.pointer.height,
+            visit.pointer.index,
+            visit.time as i64,
+            QUEUED,
+        ])?;
+        if changed > 0 {
+            references::release(tx, Owner::Visit(visit.record_id), visit.time)?;
+        }
+        restored += changed;
+    }
+    Ok(restored)
 }
 
 /// Puts the visits of a batch that came to nothing back into the queue, at their old places.

@@ -152,6 +152,13 @@ macro_rules! conformance {
                 super::$behaviour(super::Store::in_memory()).await;
             })*
         }
+        mod s3 {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let server = crate::store::server::Server::start();
+                super::$behaviour(server.store()).await;
+            })*
+        }
     };
 }
 

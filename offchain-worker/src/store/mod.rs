@@ -3,34 +3,66 @@
 //! A segment becomes visible at once and whole, only after its bytes turned out to be what its name
 //! says, and is durable when a write returns. Nothing here trusts what a disk gives back: reading
 //! checks again. Layout: `segments/<hash>`, `staging/<random>` for what is being written,
-//! `quarantine/<hash>` for what was found damaged.
+//! `quarantine/<hash>-<time>` for what was found damaged, `owner` on S3 for whose all of it is.
 
+mod buffers;
+mod checked;
 mod error;
+mod quarantine;
+mod s3;
 mod writer;
 
+pub use checked::Checked;
 pub use error::{PutError, StoreError};
+pub use s3::{OpenError, S3Settings};
 pub use writer::SegmentWriter;
 
-use std::{path::Path as FsPath, sync::Arc};
+use std::{fmt, path::Path as FsPath, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
+use http::Method;
 use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory, path::Path,
+    GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, local::LocalFileSystem,
+    memory::InMemory, path::Path,
 };
+use url::Url;
+
+use crate::config::Config;
+use buffers::{Buffer, Buffers};
+use s3::Remote;
 
 const SEGMENTS: &str = "segments";
 const STAGING: &str = "staging";
 const QUARANTINE: &str = "quarantine";
+const OWNER: &str = "owner";
+/// What is written to find out whether writing works. Always the same, so that none is left behind.
+const PROBE: &str = "probe";
+/// How long somebody waits who only asks whether the storage works.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Object storage of one hospital. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn ObjectStore>,
+    buffers: Buffers,
+    /// If it is on S3.
+    remote: Option<Arc<Remote>>,
 }
 
 impl Store {
+    /// The storage that a configuration names. One on S3 need not answer yet.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        match &config.store.s3 {
+            Some(settings) => Self::s3(settings),
+            None => {
+                let path = config.store_path();
+                Self::local(&path).map_err(|source| OpenError::Directory { path, source })
+            }
+        }
+    }
+
     /// Segments as files below a directory, which is made if need be. What an earlier process left
     /// half written is removed: open the journal first, which keeps a second process out.
     pub fn local(directory: &FsPath) -> Result<Self, StoreError> {
@@ -46,19 +78,25 @@ impl Store {
         Ok(Self::over(Arc::new(backend)))
     }
 
+    /// Segments in a bucket.
+    pub fn s3(settings: &S3Settings) -> Result<Self, OpenError> {
+        let (backend, remote) = s3::connect(settings)?;
+        Ok(Self { backend, buffers: Buffers::default(), remote: Some(Arc::new(remote)) })
+    }
+
     /// Segments in memory, for tests.
     pub fn in_memory() -> Self {
         Self::over(Arc::new(InMemory::new()))
     }
 
-    /// Segments in any object storage.
+    /// Segments in any storage that takes parts of an object one after another and renames objects.
     pub fn over(backend: Arc<dyn ObjectStore>) -> Self {
-        Self { backend }
+        Self { backend, buffers: Buffers::default(), remote: None }
     }
 
     /// Stores bytes from anywhere that should be `segment`, in place of what may be stored under its
-    /// name. Holds a few MiB. On failure nothing changes and nothing is left behind; bytes that are
-    /// not the segment's give [`StoreError::Mismatch`].
+    /// name. Holds up to 2 MiB; on S3, a segment. On failure nothing changes and nothing is left behind;
+    /// bytes that are not the segment's give [`StoreError::Mismatch`].
     pub async fn put<S, E>(&self, segment: &Segment, source: S) -> Result<(), PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
@@ -76,29 +114,29 @@ impl Store {
 
     /// Begins a segment whose name is known only when its last byte comes.
     pub async fn writer(&self) -> Result<SegmentWriter, StoreError> {
-        SegmentWriter::begin(Arc::clone(&self.backend)).await
+        SegmentWriter::begin(self).await
     }
 
-    /// The whole segment, at most 16 MiB, checked against its hash and length.
+    /// The whole segment, at most 16 MiB, checked against its hash and length. Its memory is used again
+    /// when the last clone is dropped.
     pub async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         if !segment.has_valid_length() {
             return Err(StoreError::Damaged);
         }
-        let found = self.backend.get(&segment_path(&segment.hash)).await?;
-        if found.meta.size != u64::from(segment.length) {
-            return Err(StoreError::Damaged);
-        }
-        let mut bytes = BytesMut::with_capacity(segment.length as usize);
-        let mut stream = found.into_stream();
-        while let Some(chunk) = stream.try_next().await? {
-            if bytes.len() + chunk.len() > segment.length as usize {
+        let read = async {
+            let found = self.backend.get(&segment_path(&segment.hash)).await?;
+            if found.meta.size != u64::from(segment.length) {
                 return Err(StoreError::Damaged);
             }
-            bytes.extend_from_slice(&chunk);
-        }
-        let (bytes, hash) = hashed(bytes.freeze()).await?;
-        if bytes.len() == segment.length as usize && hash == segment.hash {
-            Ok(bytes)
+            let buffer = self.buffers.take();
+            match found.payload {
+                GetResultPayload::File(file, _) => from_file(buffer, file, segment.length).await,
+                GetResultPayload::Stream(stream) => from_stream(buffer, stream).await,
+            }
+        };
+        let (buffer, hash) = self.within(read).await?;
+        if buffer.len() == segment.length as usize && hash == segment.hash {
+            Ok(buffer.freeze())
         } else {
             Err(StoreError::Damaged)
         }
@@ -106,10 +144,11 @@ impl Store {
 
     /// The segment stored under a hash, by its metadata alone.
     pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Segment>, StoreError> {
-        match self.backend.head(&segment_path(hash)).await {
+        let path = segment_path(hash);
+        match self.within(async { Ok(self.backend.head(&path).await?) }).await {
             Ok(meta) => segment_of(hash, meta.size).map(Some),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(StoreError::Missing) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -122,21 +161,26 @@ impl Store {
         }
     }
 
-    /// Moves a damaged segment out of sight, where somebody may look at it.
-    pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        let aside = Path::from_iter([QUARANTINE, &hex::encode(hash)]);
-        match self.backend.rename(&segment_path(hash), &aside).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// A URL under which anybody can read a segment from the storage itself, for whole seconds of this
+    /// time: whoever gets it has to check the bytes. `None` if the storage has no such URLs.
+    pub async fn presigned(&self, hash: &[u8; 32], lifetime: Duration) -> Option<Url> {
+        let links = self.remote.as_ref()?.links.as_ref()?;
+        if lifetime < Duration::from_secs(1) {
+            return None;
+        }
+        match links.signed_url(Method::GET, &segment_path(hash), lifetime).await {
+            Ok(url) => Some(url),
+            Err(error) => {
+                tracing::warn!(%error, "no link to the storage was made");
+                None
+            }
         }
     }
 
     /// Deletes a segment, if it is there. Only the journal's sweep knows what may be deleted.
     pub async fn delete(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        match self.backend.delete(&segment_path(hash)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let path = segment_path(hash);
+        unless_missing(self.within(async { Ok(self.backend.delete(&path).await?) }).await)
     }
 
     /// Every stored segment, by metadata alone, in no particular order.
@@ -154,10 +198,105 @@ impl Store {
 
     /// Whether the storage takes writes.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let path = writer::staging_path()?;
-        self.backend.put(&path, Bytes::from_static(b"epione").into()).await?;
-        Ok(self.backend.delete(&path).await?)
+        let path = Path::from_iter([STAGING, PROBE]);
+        let probe = async {
+            self.backend.put(&path, Bytes::from_static(b"epione").into()).await?;
+            Ok(self.backend.delete(&path).await?)
+        };
+        tokio::time::timeout(PROBE_LIMIT, self.within(probe))
+            .await
+            .unwrap_or(Err(StoreError::Unreachable(None)))
     }
+
+    /// Marks a storage on S3 as somebody's, so that two workers that were given the same bucket by mistake
+    /// do not delete each other's segments; gives [`StoreError::Foreign`] if it is somebody else's.
+    pub async fn claim(&self, owner: &str) -> Result<(), StoreError> {
+        if self.remote.is_none() {
+            return Ok(());
+        }
+        let path = Path::from(OWNER);
+        let marked = self.within(async {
+            let range = 0..owner.len() as u64;
+            let found = self.backend.get(&path).await?;
+            if found.meta.size != range.end {
+                return Err(StoreError::Foreign);
+            }
+            Ok(self.backend.get_range(&path, range).await?)
+        });
+        match marked.await {
+            Ok(found) if found == owner.as_bytes() => Ok(()),
+            Ok(_) => Err(StoreError::Foreign),
+            Err(StoreError::Missing) => {
+                self.put_object(&path, Bytes::copy_from_slice(owner.as_bytes())).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_object(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.within(async { Ok(self.backend.put(path, bytes.into()).await.map(drop)?) }).await
+    }
+
+    /// What takes longer than a storage on S3 is given has failed.
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match &self.remote {
+            Some(remote) => tokio::time::timeout(remote.deadline, work)
+                .await
+                .unwrap_or(Err(StoreError::Unreachable(None))),
+            None => work.await,
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.backend)
+    }
+}
+
+fn unless_missing(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(StoreError::Missing) => Ok(()),
+        done => done,
+    }
+}
+
+async fn from_file(
+    mut buffer: Buffer,
+    file: std::fs::File,
+    length: u32,
+) -> Result<(Buffer, [u8; 32]), StoreError> {
+    blocking(move || {
+        buffer.append_file(file, length)?;
+        let hash = blake3::hash(buffer.as_ref()).into();
+        Ok((buffer, hash))
+    })
+    .await
+}
+
+async fn from_stream(
+    mut buffer: Buffer,
+    mut stream: BoxStream<'static, object_store::Result<Bytes>>,
+) -> Result<(Buffer, [u8; 32]), StoreError> {
+    while let Some(chunk) = stream.try_next().await? {
+        if !buffer.append(&chunk) {
+            return Err(StoreError::Damaged);
+        }
+    }
+    blocking(move || {
+        let hash = blake3::hash(buffer.as_ref()).into();
+        Ok((buffer, hash))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Interrupted)?
 }
 
 fn segment_path(hash: &[u8; 32]) -> Path {
@@ -179,16 +318,9 @@ fn listed(meta: &ObjectMeta) -> Option<Segment> {
     Some(Segment { hash, length: u32::try_from(meta.size).unwrap_or(SEGMENT_BYTES) })
 }
 
-async fn hashed(bytes: Bytes) -> Result<(Bytes, [u8; 32]), StoreError> {
-    tokio::task::spawn_blocking(move || {
-        let hash = blake3::hash(&bytes).into();
-        (bytes, hash)
-    })
-    .await
-    .map_err(|_| StoreError::Interrupted)
-}
-
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
+#[cfg(test)]
+pub(crate) use s3::server;

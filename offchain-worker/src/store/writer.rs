@@ -1,43 +1,40 @@
-//! Writing one segment: staged, hashed on the way, then renamed to its name.
+//! Writing one segment. On a disk: staged, hashed on the way, then renamed to its name. On S3: gathered in
+//! memory, then put in one request, which either stores all of it or nothing.
 
-use std::{mem, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{Stream, StreamExt};
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, path::Path};
 
-use super::{PutError, STAGING, StoreError, segment_path};
+use super::{PutError, STAGING, Store, StoreError, buffers::Buffer, segment_path};
 
-/// Bytes of a part: what S3 asks of all but the last.
-const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes that are gathered before they go to the disk.
+const PART_BYTES: usize = 1024 * 1024;
 
 /// A segment that is being written. Dropped, it leaves nothing visible; [`abort`](Self::abort) also
 /// cleans up at once.
 #[derive(Debug)]
 pub struct SegmentWriter {
-    backend: Arc<dyn ObjectStore>,
-    path: Path,
-    upload: Box<dyn MultipartUpload>,
-    part: Vec<Bytes>,
-    part_bytes: usize,
+    sink: Sink,
     hasher: blake3::Hasher,
     length: u32,
 }
 
+#[derive(Debug)]
+enum Sink {
+    Staged(Staged),
+    Whole { store: Store, buffer: Buffer },
+}
+
 impl SegmentWriter {
-    pub(super) async fn begin(backend: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
-        let path = staging_path()?;
-        let upload = backend.put_multipart(&path).await?;
-        Ok(Self {
-            backend,
-            path,
-            upload,
-            part: Vec::new(),
-            part_bytes: 0,
-            hasher: blake3::Hasher::new(),
-            length: 0,
-        })
+    pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
+        let sink = match store.remote {
+            Some(_) => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
+            None => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
+        };
+        Ok(Self { sink, hasher: blake3::Hasher::new(), length: 0 })
     }
 
     /// Appends bytes; gives [`StoreError::Length`] beyond what a segment may hold.
@@ -49,34 +46,31 @@ impl SegmentWriter {
             .ok_or(StoreError::Length)?;
         self.length = length;
         self.hasher.update(&bytes);
-        self.part_bytes += bytes.len();
-        self.part.push(bytes);
-        if self.part_bytes >= PART_BYTES { self.flush().await } else { Ok(()) }
+        match &mut self.sink {
+            Sink::Staged(staged) => staged.write(bytes).await,
+            Sink::Whole { buffer, .. } => {
+                buffer.append(&bytes).then_some(()).ok_or(StoreError::Length)
+            }
+        }
     }
 
     /// Makes the segment visible and durable, if what was written is `segment`.
-    pub async fn finish(mut self, segment: &Segment) -> Result<(), StoreError> {
+    pub async fn finish(self, segment: &Segment) -> Result<(), StoreError> {
         let written = Segment { hash: self.hasher.finalize().into(), length: self.length };
-        let published = if !written.has_valid_length() {
-            Err(StoreError::Length)
+        let wrong = if !written.has_valid_length() {
+            StoreError::Length
         } else if written != *segment {
-            Err(StoreError::Mismatch)
+            StoreError::Mismatch
         } else {
-            self.publish(segment).await
+            return self.sink.publish(segment).await;
         };
-        if published.is_err() {
-            self.abort().await;
-        }
-        published
+        self.sink.abort().await;
+        Err(wrong)
     }
 
     /// Gives the segment up. What cannot be cleaned up now goes when the store is next opened.
-    pub async fn abort(mut self) {
-        let aborted = self.upload.abort().await;
-        let deleted = self.backend.delete(&self.path).await;
-        if let (Err(error), Err(_)) = (aborted, deleted) {
-            tracing::debug!(%error, "a staged segment was not cleaned up");
-        }
+    pub async fn abort(self) {
+        self.sink.abort().await;
     }
 
     pub(super) async fn fill<S, E>(
@@ -98,23 +92,78 @@ impl SegmentWriter {
         }
         Ok(())
     }
+}
+
+impl Sink {
+    async fn publish(self, segment: &Segment) -> Result<(), StoreError> {
+        match self {
+            Self::Staged(mut staged) => {
+                let published = staged.publish(segment).await;
+                if published.is_err() {
+                    staged.abort().await;
+                }
+                published
+            }
+            Self::Whole { store, buffer } => {
+                store.put_object(&segment_path(&segment.hash), buffer.freeze()).await
+            }
+        }
+    }
+
+    async fn abort(self) {
+        if let Self::Staged(staged) = self {
+            staged.abort().await;
+        }
+    }
+}
+
+/// What is written so far, under a name of its own.
+#[derive(Debug)]
+struct Staged {
+    backend: Arc<dyn ObjectStore>,
+    path: Path,
+    upload: Box<dyn MultipartUpload>,
+    part: BytesMut,
+}
+
+impl Staged {
+    async fn begin(backend: Arc<dyn ObjectStore>) -> Result<Self, StoreError> {
+        let path = staging_path()?;
+        let upload = backend.put_multipart(&path).await?;
+        Ok(Self { backend, path, upload, part: BytesMut::new() })
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        if self.part.is_empty() && bytes.len() >= PART_BYTES {
+            return Ok(self.upload.put_part(bytes.into()).await?);
+        }
+        self.part.extend_from_slice(&bytes);
+        if self.part.len() >= PART_BYTES { self.flush().await } else { Ok(()) }
+    }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
-        self.part_bytes = 0;
-        let part: PutPayload = mem::take(&mut self.part).into_iter().collect();
-        Ok(self.upload.put_part(part).await?)
+        let part = self.part.split().freeze();
+        Ok(self.upload.put_part(part.into()).await?)
     }
 
     async fn publish(&mut self, segment: &Segment) -> Result<(), StoreError> {
-        if self.part_bytes > 0 {
+        if !self.part.is_empty() {
             self.flush().await?;
         }
         self.upload.complete().await?;
         Ok(self.backend.rename(&self.path, &segment_path(&segment.hash)).await?)
     }
+
+    async fn abort(mut self) {
+        let aborted = self.upload.abort().await;
+        let deleted = self.backend.delete(&self.path).await;
+        if let (Err(error), Err(_)) = (aborted, deleted) {
+            tracing::debug!(%error, "a staged segment was not cleaned up");
+        }
+    }
 }
 
-pub(super) fn staging_path() -> Result<Path, StoreError> {
+fn staging_path() -> Result<Path, StoreError> {
     let mut name = [0; 16];
     getrandom::fill(&mut name)
         .map_err(|error| StoreError::Backend(std::io::Error::from(error).into()))?;

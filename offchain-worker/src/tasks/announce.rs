@@ -1,12 +1,19 @@
 //! Queued visits become a lite block, and the block is announced.
 //!
-//! The batch is in the journal, bytes and all, before anything is sent. A worker that stops anywhere in
-//! between sends the same bytes again, unless the chain has them: the chain refuses a body that it has.
+//! The segments of a large block are offered to the other hospitals first, so that its ballot need not
+//! wait for a transfer. The batch is in the journal, bytes and all, before anything is sent. A worker that
+//! stops anywhere in between sends the same bytes again, unless the chain has them: the chain refuses a
+//! body that it has.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use epione_client::chain::{Chain, ChainEvent, Included, SubmitError, calls::lite_blocks};
 use epione_primitives::{AnnouncementId, BlockNumber, limits::MAX_PENDING_ANNOUNCEMENTS};
+use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
@@ -15,7 +22,7 @@ use super::{
     pack::{self, Bounds, Choice},
     undone,
 };
-use crate::now;
+use crate::{now, transfer::Seeded};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// Without anything happening, the queue is looked at again.
@@ -31,14 +38,58 @@ enum Pause {
     For(Duration),
 }
 
+/// Blocks of this hospital that are offered to the others before they are announced.
+#[derive(Default)]
+struct Seedings {
+    tasks: JoinSet<Seeded>,
+    underway: HashMap<Id, i64>,
+    ended: HashSet<i64>,
+}
+
+impl Seedings {
+    /// Whether a batch may be announced. If not, it is being offered from now on.
+    async fn is_ready(&mut self, context: &Context, batch: &Batch) -> Result<bool, TaskError> {
+        let offered = context.seeder.offers(batch.header.segments.bytes);
+        // What was sent once may be on chain.
+        if !offered || batch.sent_until.is_some() || self.ended.contains(&batch.id) {
+            return Ok(true);
+        }
+        if !self.underway.values().any(|id| *id == batch.id) {
+            let segments = context.ledger.segments(batch.id).await?;
+            let seeder = Arc::clone(&context.seeder);
+            let task = self.tasks.spawn(async move { seeder.seed(&segments).await });
+            self.underway.insert(task.id(), batch.id);
+        }
+        Ok(false)
+    }
+
+    /// Returns when a batch has become ready.
+    async fn changed(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, _))) => id,
+            Some(Err(error)) => {
+                tracing::error!(%error, "offering a block failed in an unforeseen way; it is announced");
+                error.id()
+            }
+            None => std::future::pending().await,
+        };
+        self.ended.extend(self.underway.remove(&id));
+    }
+
+    fn forget_all_but(&mut self, batches: &[Batch]) {
+        self.ended.retain(|id| batches.iter().any(|batch| batch.id == *id));
+    }
+}
+
 /// Packs and announces, for ever.
 pub async fn run(context: &Context) {
+    let mut seedings = Seedings::default();
     let mut arrivals = context.journal.arrivals();
     let mut seen = context.seen.clone();
     let mut failures = 0;
     loop {
         arrivals.mark_unchanged();
-        let pause = match step(context).await {
+        let pause = match step(context, &mut seedings).await {
             Ok(Pause::No) => {
                 failures = 0;
                 continue;
@@ -59,6 +110,7 @@ pub async fn run(context: &Context) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = seedings.changed() => {}
             changed = arrivals.changed() => if changed.is_err() { return },
             changed = seen.changed() => if changed.is_err() { return },
         }
@@ -70,13 +122,20 @@ fn report(context: &Context, error: &TaskError, pause: Duration) {
     tracing::warn!(%error, retry_in = ?pause, "announcing did not succeed; visits stay queued");
 }
 
-async fn step(context: &Context) -> Result<Pause, TaskError> {
+async fn step(context: &Context, seedings: &mut Seedings) -> Result<Pause, TaskError> {
     // Before the chain was looked at, it is not known which batches it has.
     context.look()?;
+    if context.seen.borrow().as_ref().is_some_and(|seen| seen.stray) {
+        return Ok(Pause::For(IDLE));
+    }
     let batches = context.ledger.batches().await?;
-    if let Some(batch) = batches.iter().find(|batch| batch.announcement.is_none()) {
-        send(context, batch).await?;
-        return Ok(Pause::No);
+    seedings.forget_all_but(&batches);
+    for batch in batches.iter().filter(|batch| batch.announcement.is_none()) {
+        // One that is still offered keeps no later one waiting.
+        if seedings.is_ready(context, batch).await? {
+            send(context, batch).await?;
+            return Ok(Pause::No);
+        }
     }
     if batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
         return Ok(Pause::For(IDLE));

@@ -15,7 +15,7 @@ use epione_primitives::{
 };
 
 use super::{Context, TaskError, jobs::Next, undone};
-use crate::{journal::Owner, transfer::FetchError};
+use crate::{journal::Owner, now, transfer::FetchError};
 
 /// The last moment for a vote to get into a block.
 const LAST_BLOCKS: BlockNumber = 4;
@@ -87,7 +87,8 @@ async fn judge(
     if !are_signed(chain, announcement, &records).await? {
         return Ok(Verdict::Reject(RejectReason::InvalidAuthor));
     }
-    context.journal.reference(Owner::Announcement(id), &segments).await?;
+    let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
+    context.journal.reference_announced(owner, announcer, &segments, now()).await?;
     gather(context, id, announcement.announcer, &segments, ballot.deadline).await
 }
 

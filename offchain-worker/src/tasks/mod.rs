@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod committed;
 pub mod jobs;
 pub mod ledger;
+pub mod offers;
 pub mod pack;
 pub mod replay;
 pub mod reviews;
@@ -33,7 +34,7 @@ use crate::{
     metrics::Metrics,
     node::NodeHandle,
     store::{Store, StoreError},
-    transfer::{FetchError, Fetcher, PeerRepair},
+    transfer::{FetchError, Fetcher, PeerRepair, Seeder},
 };
 use ledger::Ledger;
 use pack::Caution;
@@ -46,6 +47,9 @@ pub struct Seen {
     pub height: u32,
     /// The announcements whose ballots are open.
     pub open: Arc<[AnnouncementId]>,
+    /// Whether one of these is this hospital's own and the journal does not know it, since it was lost:
+    /// whoever submits such a visit again must wait for what becomes of the first.
+    pub stray: bool,
 }
 
 /// What all tasks work with.
@@ -59,6 +63,7 @@ pub struct Context {
     pub store: Store,
     pub fetcher: Arc<Fetcher>,
     pub repair: Arc<PeerRepair>,
+    pub seeder: Arc<Seeder>,
     pub metrics: Metrics,
     pub config: Config,
     pub caution: Mutex<Caution>,

@@ -59,7 +59,8 @@ pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
     };
     let fitting = fitting(queue, bounds);
     let full = fitting < queue.len() || fitting >= bounds.records;
-    let age = Duration::from_millis(now.saturating_sub(oldest));
+    // Queued in the future: the clock was set back, and how long ago that was is not known.
+    let age = now.checked_sub(oldest).map_or(bounds.max_age, Duration::from_millis);
     match bounds.max_age.checked_sub(age) {
         Some(left) if !full && !left.is_zero() => Choice::Later(left),
         _ => Choice::Pack(fitting),
@@ -152,7 +153,8 @@ impl Caution {
     /// How long not to pack.
     pub fn pause(&self, now: Moment) -> Option<Duration> {
         let left = self.not_before.saturating_sub(now);
-        (left > 0).then(|| Duration::from_millis(left))
+        // A longer pause was noted before the clock was set back.
+        (left > 0 && left <= millis(PAUSE.cap)).then(|| Duration::from_millis(left))
     }
 }
 

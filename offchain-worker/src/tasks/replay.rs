@@ -4,10 +4,10 @@
 //! missed, but keeps the lite blocks above the height that it had seen, looks at the ballots that are open
 //! now, and asks what became of its own batches.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use epione_client::chain::{BlockRef, Chain, Snapshot};
-use epione_primitives::{AnnouncementId, BlockNumber, block::Stage};
+use epione_primitives::{AnnouncementId, BlockNumber, Moment, block::Stage};
 use futures::StreamExt;
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use super::{
     ledger::{Batch, Progress},
     undone::{self, Cause},
 };
+use crate::now;
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 /// Looks at one block before the next one is waited for.
@@ -42,11 +43,12 @@ pub async fn run(context: &Context, seen: watch::Sender<Option<Seen>>) {
             }
         }
     };
+    let mut own = Own::default();
     // The connection mends itself, so that this stream never ends.
     let mut blocks = chain.finalized_stream(head.number);
     while let Some(block) = blocks.next().await {
         match block {
-            Ok(block) => act(context, &chain, block, &seen).await,
+            Ok(block) => act(context, &chain, block, &mut own, &seen).await,
             Err(error) => fail(context, &error.into()),
         }
     }
@@ -61,41 +63,90 @@ async fn act(
     context: &Context,
     chain: &Chain,
     block: BlockRef,
+    own: &mut Own,
     seen: &watch::Sender<Option<Seen>>,
 ) {
     for attempt in 1..=MAX_LOOKS {
-        match look(context, chain, block).await {
-            Ok(now_seen) => {
+        match look(context, chain, block, own).await {
+            Ok(Some(now_seen)) => {
                 context.metrics.processed_block.set(block.number.into());
                 seen.send_replace(Some(now_seen));
                 return;
             }
+            Ok(None) => return,
             Err(error) => fail(context, &error),
         }
         tokio::time::sleep(RETRY.after(attempt)).await;
     }
 }
 
-/// Acts on a finalised block's state. Progress is noted last, together with the jobs.
-async fn look(context: &Context, chain: &Chain, block: BlockRef) -> Result<Seen, TaskError> {
+/// Acts on a finalised block's state, unless a newer one was acted upon before: then the node's database
+/// is an older copy, and what it says may not be true any more. Progress is noted last, together with the
+/// jobs.
+async fn look(
+    context: &Context,
+    chain: &Chain,
+    block: BlockRef,
+    own: &mut Own,
+) -> Result<Option<Seen>, TaskError> {
     context.metrics.finalised_block.set(block.number.into());
     let before = context.ledger.progress().await?;
     if block.number < before.block {
-        tracing::warn!(
+        tracing::debug!(
             block = block.number,
             seen = before.block,
-            "the node is behind what this worker has seen: is its database an old copy?"
+            "waiting for the node to catch up"
         );
+        return Ok(None);
     }
     let snapshot = chain.at(block.hash);
+    watch_clock(context, snapshot.time().await?);
     let height = snapshot.height().await?;
     let open = snapshot.open_announcements().await?;
     for batch in context.ledger.batches().await? {
         follow(context, &snapshot, block.number, &batch).await?;
     }
+    for committed in before.height.saturating_add(1)..=height {
+        committed::remember(context, chain, &snapshot, committed).await?;
+    }
+    let stray = own.has_stray(context, &snapshot, &open).await?;
     let progress = Progress { block: block.number, height };
     context.ledger.observe(progress, open.clone()).await?;
-    Ok(Seen { head: block, height, open: open.into() })
+    Ok(Some(Seen { head: block, height, open: open.into(), stray }))
+}
+
+/// Which open announcements are this hospital's own.
+#[derive(Default)]
+struct Own(HashMap<AnnouncementId, bool>);
+
+impl Own {
+    /// Whether one of them is in no batch of the journal. Each announcement is looked at once.
+    async fn has_stray(
+        &mut self,
+        context: &Context,
+        snapshot: &Snapshot,
+        open: &[AnnouncementId],
+    ) -> Result<bool, TaskError> {
+        self.0.retain(|id, _| open.contains(id));
+        for id in open {
+            if !self.0.contains_key(id) {
+                let found = snapshot.announcement(*id).await?;
+                let own = found.is_some_and(|(it, _)| it.announcer == context.hospital);
+                self.0.insert(*id, own);
+            }
+        }
+        let known = context.ledger.batches().await?;
+        let is_known = |id: &AnnouncementId| known.iter().any(|it| it.announcement == Some(*id));
+        Ok(self.0.iter().any(|(id, own)| *own && !is_known(id)))
+    }
+}
+
+/// A final block is some seconds old when it is seen. Anything else is this machine's clock, or the
+/// others'.
+fn watch_clock(context: &Context, block_time: Moment) {
+    let to_signed = |moment: Moment| i64::try_from(moment).unwrap_or(i64::MAX);
+    let offset = to_signed(now()).saturating_sub(to_signed(block_time)) / 1_000;
+    context.metrics.clock_offset_seconds.set(offset);
 }
 
 /// What became of one of this hospital's own batches.

@@ -1,13 +1,18 @@
 //! One segment, or the rest of one, from one hospital.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use epione_client::{
+    Endpoint, pin,
     request::{Target, sign},
     signer::Account,
 };
-use epione_primitives::{Hash, block::Segment};
+use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{Stream, StreamExt, future::ready, stream::BoxStream};
 use http::{
     Method, StatusCode,
@@ -23,6 +28,8 @@ use crate::now;
 pub enum PeerFault {
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    #[error("it does not prove the TLS key that the chain names for it")]
+    WrongKey,
     #[error("it sent nothing for too long")]
     Stalled,
     #[error("it ended {missing} bytes too early")]
@@ -33,6 +40,10 @@ pub enum PeerFault {
     Refused(u16),
     #[error("it does not hold the segment")]
     Absent,
+    #[error("it does not hold a segment that it said it holds")]
+    BrokenPromise,
+    #[error("its answer is none that the API describes")]
+    Nonsense,
     #[error("it is busy")]
     Busy,
 }
@@ -48,11 +59,14 @@ impl PeerFault {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::WrongKey => "wrong-key",
             Self::Stalled => "stalled",
             Self::ClosedEarly { .. } => "closed-early",
             Self::WrongBytes => "wrong-bytes",
             Self::Refused(_) => "refused",
             Self::Absent => "absent",
+            Self::BrokenPromise => "broken-promise",
+            Self::Nonsense => "nonsense",
             Self::Busy => "busy",
         }
     }
@@ -66,23 +80,37 @@ pub struct Timings {
     pub stall: Duration,
 }
 
-/// Asks other hospitals' workers in this hospital's name.
+/// Asks other hospitals' workers in this hospital's name. Clones share their connections.
 #[derive(Clone)]
 pub struct Courier {
-    http: reqwest::Client,
     agent: Account,
+    timings: Timings,
+    /// One for each hospital, for the endpoint that the chain named last.
+    clients: Arc<Mutex<HashMap<HospitalId, (Endpoint, reqwest::Client)>>>,
 }
 
 impl Courier {
-    /// Fails only if the machine's TLS cannot be set up.
-    pub fn new(agent: Account, timings: Timings) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(timings.connect)
-            .read_timeout(timings.stall)
-            .redirect(reqwest::redirect::Policy::none())
+    pub fn new(agent: Account, timings: Timings) -> Self {
+        Self { agent, timings, clients: Arc::default() }
+    }
+
+    /// A client that speaks with the hospital's own worker only.
+    fn http(&self, peer: &Peer) -> Result<reqwest::Client, PeerFault> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        match clients.get(&peer.hospital) {
+            Some((endpoint, client)) if *endpoint == peer.endpoint => return Ok(client.clone()),
+            _ => {}
+        }
+        let client = peer
+            .endpoint
+            .http()
+            .connect_timeout(self.timings.connect)
+            .read_timeout(self.timings.stall)
             .no_proxy()
-            .build()?;
-        Ok(Self { http, agent })
+            .build()
+            .map_err(|error| PeerFault::Unreachable(format!("TLS cannot be set up: {error}")))?;
+        clients.insert(peer.hospital, (peer.endpoint.clone(), client.clone()));
+        Ok(client)
     }
 
     /// The bytes of a segment from `offset` on. Never more than the segment's length; a stream that
@@ -95,7 +123,11 @@ impl Courier {
         segment: &Segment,
         offset: u32,
     ) -> Result<BoxStream<'static, Result<Bytes, PeerFault>>, PeerFault> {
-        let request = self.request(genesis, peer, segment, offset)?;
+        let path = ["segments", &hex::encode(segment.hash)];
+        let mut request = self.request(genesis, peer, &Method::GET, &path, Vec::new())?;
+        if offset > 0 {
+            request = request.header(RANGE, format!("bytes={offset}-"));
+        }
         let response = request.send().await.map_err(|error| fault(&error))?;
         let skip = accepted_start(&response, offset)?;
         let expected = segment.length - offset;
@@ -106,39 +138,33 @@ impl Courier {
         Ok(exactly(bytes, skip, expected).boxed())
     }
 
-    fn request(
+    /// A request to a peer's worker, signed by this hospital's agent. `path` is what follows `v1`.
+    pub(super) fn request(
         &self,
         genesis: Hash,
         peer: &Peer,
-        segment: &Segment,
-        offset: u32,
+        method: &Method,
+        path: &[&str],
+        body: Vec<u8>,
     ) -> Result<reqwest::RequestBuilder, PeerFault> {
-        let url = segment_url(&peer.url, segment)
+        let url = extended(peer.endpoint.url(), path)
             .ok_or_else(|| PeerFault::Unreachable("its URL cannot be extended".into()))?;
-        let target = Target {
-            genesis,
-            hospital: peer.hospital,
-            method: &Method::GET,
-            path_and_query: url.path(),
-        };
+        let target =
+            Target { genesis, hospital: peer.hospital, method, path_and_query: url.path() };
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)
             .map_err(|error| PeerFault::Unreachable(format!("no randomness: {error}")))?;
-        let digest = *blake3::hash(&[]).as_bytes();
+        let digest = *blake3::hash(&body).as_bytes();
         let headers =
             sign(&target, &self.agent.id(), digest, now(), nonce, |bytes| self.agent.sign(bytes));
-        let request = self.http.get(url.clone()).headers(headers);
-        Ok(if offset == 0 { request } else { request.header(RANGE, format!("bytes={offset}-")) })
+        Ok(self.http(peer)?.request(method.clone(), url.clone()).headers(headers).body(body))
     }
 }
 
-fn segment_url(base: &Url, segment: &Segment) -> Option<Url> {
+/// The URL of a path of the API below a worker's URL.
+fn extended(base: &Url, path: &[&str]) -> Option<Url> {
     let mut url = base.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend([
-        "v1",
-        "segments",
-        &hex::encode(segment.hash),
-    ]);
+    url.path_segments_mut().ok()?.pop_if_empty().push("v1").extend(path);
     url.set_query(None);
     url.set_fragment(None);
     Some(url)
@@ -160,8 +186,10 @@ fn accepted_start(response: &reqwest::Response, offset: u32) -> Result<u32, Peer
     }
 }
 
-fn fault(error: &reqwest::Error) -> PeerFault {
-    if error.is_connect() {
+pub(super) fn fault(error: &reqwest::Error) -> PeerFault {
+    if pin::is_wrong_key(error) {
+        PeerFault::WrongKey
+    } else if error.is_connect() {
         PeerFault::Unreachable("no connection".into())
     } else if error.is_timeout() {
         PeerFault::Stalled
@@ -254,14 +282,13 @@ mod tests {
 
     #[test]
     fn segments_are_asked_for_under_the_path_of_the_url() {
-        let segment = Segment { hash: [0xab; 32], length: 1 };
         let hash = "ab".repeat(32);
         for (base, path) in [
             ("http://h:1", format!("/v1/segments/{hash}")),
             ("https://h/worker", format!("/worker/v1/segments/{hash}")),
             ("https://h/worker/?a=b", format!("/worker/v1/segments/{hash}")),
         ] {
-            let url = segment_url(&Url::parse(base).unwrap(), &segment).unwrap();
+            let url = extended(&Url::parse(base).unwrap(), &["segments", &hash]).unwrap();
             assert_eq!((url.path(), url.query()), (path.as_str(), None));
         }
     }

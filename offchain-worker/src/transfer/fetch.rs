@@ -1,20 +1,23 @@
 //! All segments of a block, from whoever has them.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
-use epione_primitives::{HospitalId, block::Segment};
-use futures::{StreamExt, stream::BoxStream};
+use epione_primitives::{Hash, HospitalId, block::Segment};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep},
 };
 
-use super::{Courier, Peer, PeerFault, Roll, Roster, RosterError};
+use super::{
+    Courier, Holdings, PeerFault, Roster, RosterError,
+    plan::{Errand, Plan, Question, Rules},
+    relay::{Exhausted, Log, Relay, SharedLog},
+};
 use crate::{
     metrics::Metrics,
     store::{PutError, Store, StoreError},
@@ -32,308 +35,350 @@ pub enum FetchError {
     Roster(#[from] RosterError),
 }
 
+/// What fetching may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Segments at once, of all blocks together. Each may hold a whole segment in memory.
+    pub parallel: usize,
+    /// For one segment from one hospital.
+    pub segment_limit: Duration,
+    pub rules: Rules,
+}
+
+/// Questions about what is stored that are under way at once.
+const LOOKS: usize = 16;
+/// How often a block that waits is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Brings segments into the store. One for the whole worker: its bounds hold for all blocks together.
 pub struct Fetcher {
     roster: Arc<dyn Roster>,
     courier: Courier,
     store: Store,
+    holdings: Holdings,
     metrics: Metrics,
-    parallel: usize,
-    segment_limit: Duration,
-    slots: Semaphore,
+    bounds: Bounds,
+    slots: Arc<Semaphore>,
     /// One download of a segment at a time.
-    flights: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// The hospitals asked for one block, and those that turned out not to be up to it.
-struct Pass {
-    roll: Roll,
-    dropped: Mutex<HashSet<HospitalId>>,
-}
-
-/// Why a download has no more bytes to give.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error("no hospital is left to ask for the segment")]
-    Exhausted,
-    #[error("the hospital broke off, and another may not continue")]
-    BrokenOff,
-}
-
-enum Missed {
-    Unavailable,
-    Store(StoreError),
+    flights: Flights,
 }
 
 impl Fetcher {
-    /// `parallel` segments at once; each hospital has `segment_limit` for a segment.
     pub fn new(
         roster: Arc<dyn Roster>,
         courier: Courier,
         store: Store,
+        holdings: Holdings,
         metrics: Metrics,
-        parallel: usize,
-        segment_limit: Duration,
+        bounds: Bounds,
     ) -> Self {
-        Self {
-            roster,
-            courier,
-            store,
-            metrics,
-            parallel,
-            segment_limit,
-            slots: Semaphore::new(parallel),
-            flights: Mutex::default(),
-        }
+        let slots = Arc::new(Semaphore::new(bounds.parallel));
+        let flights = Flights::default();
+        Self { roster, courier, store, holdings, metrics, bounds, slots, flights }
     }
 
-    /// Fetches those segments that are not in the store, `first` being asked first. Segments that were
-    /// fetched stay when others fail, so that the next attempt has less to do.
+    /// Fetches those segments that are not in the store. `segments` are all of a block, in its order,
+    /// and `first` the hospital that announced it; or segments of any blocks, without `first`. What was
+    /// fetched stays when others fail, so that the next attempt has less to do.
     pub async fn fetch(
         &self,
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
-        let missing = self.missing(segments).await?;
+        let missing = self.missing_places(segments).await?;
         if missing.is_empty() {
             return Ok(());
         }
-        let roll = self.roster.roll(first).await?;
-        let pass = Pass { roll, dropped: Mutex::default() };
         let wanted = missing.len();
-        let mut results = futures::stream::iter(missing)
-            .map(|segment| self.fetch_one(&pass, segment))
-            .buffer_unordered(self.parallel);
-        let mut unavailable = 0;
-        while let Some(result) = results.next().await {
-            match result {
-                Ok(()) => {}
-                Err(Missed::Unavailable) => unavailable += 1,
-                Err(Missed::Store(error)) => return Err(error.into()),
-            }
+        let roll = self.roster.roll(first).await?;
+        let genesis = roll.genesis;
+        let plan = Plan::new(missing, roll, first, self.bounds.rules, Instant::now());
+        match Pass::new(self, genesis, plan).run().await? {
+            0 => Ok(()),
+            missing => Err(FetchError::Unavailable { missing, wanted }),
         }
-        if unavailable == 0 {
-            return Ok(());
-        }
-        Err(FetchError::Unavailable { missing: unavailable, wanted })
     }
 
     /// Those that the store does not list, each once.
     pub async fn missing(&self, segments: &[Segment]) -> Result<Vec<Segment>, StoreError> {
+        let missing = self.missing_places(segments).await?;
+        Ok(missing.into_iter().map(|(_, segment)| segment).collect())
+    }
+
+    /// With their places in the list.
+    async fn missing_places(
+        &self,
+        segments: &[Segment],
+    ) -> Result<Vec<(usize, Segment)>, StoreError> {
         let mut known = HashSet::new();
-        let mut missing = Vec::new();
-        for segment in segments {
-            if known.insert(segment.hash) && !self.store.contains(segment).await? {
-                missing.push(*segment);
-            }
-        }
-        Ok(missing)
-    }
-
-    async fn fetch_one(&self, pass: &Pass, segment: Segment) -> Result<(), Missed> {
-        let flight = Flight::of(self, segment.hash);
-        let _alone = flight.turn.lock().await;
-        let _slot = self.slots.acquire().await;
-        self.fetch_alone(pass, segment).await
-    }
-
-    async fn fetch_alone(&self, pass: &Pass, segment: Segment) -> Result<(), Missed> {
-        if self.store.contains(&segment).await.map_err(Missed::Store)? {
-            return Ok(());
-        }
-        let mut asked = HashSet::new();
-        let mut joint = true;
-        loop {
-            let relay = Relay::new(self, pass, segment, &asked, joint);
-            let sources = relay.sources.clone();
-            match self.store.put(&segment, relay.stream()).await {
-                Ok(()) => {
-                    self.metrics.segments_stored.inc();
-                    self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
-                    self.count("ok");
-                    return Ok(());
-                }
-                Err(PutError::Source(Ended::Exhausted)) => return Err(Missed::Unavailable),
-                // Whoever broke off was dropped, so this comes to an end.
-                Err(PutError::Source(Ended::BrokenOff)) => {}
-                Err(PutError::Store(StoreError::Mismatch | StoreError::Length)) => {
-                    let sources = sources.take();
-                    match sources.as_slice() {
-                        [one] => {
-                            self.note(pass, *one, &PeerFault::WrongBytes);
-                            asked.insert(*one);
-                        }
-                        // Which of them sent wrong bytes is not known: ask each for all of it.
-                        _ => joint = false,
-                    }
-                }
-                Err(PutError::Store(error)) => return Err(Missed::Store(error)),
-            }
-        }
-    }
-
-    fn note(&self, pass: &Pass, hospital: HospitalId, fault: &PeerFault) {
-        self.count(fault.label());
-        if fault.drops() {
-            tracing::warn!(hospital = hospital.0, %fault, "a hospital is not asked again for this block");
-            lock(&pass.dropped).insert(hospital);
-        } else {
-            tracing::debug!(hospital = hospital.0, %fault, "a hospital does not have a segment for us now");
-        }
-    }
-
-    fn count(&self, result: &str) {
-        self.metrics.peer_fetches.with_label_values(&[result]).inc();
-    }
-}
-
-/// The right to wait for one's turn to fetch a segment.
-struct Flight<'a> {
-    fetcher: &'a Fetcher,
-    hash: [u8; 32],
-    turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl<'a> Flight<'a> {
-    fn of(fetcher: &'a Fetcher, hash: [u8; 32]) -> Self {
-        let turn = Arc::clone(lock(&fetcher.flights).entry(hash).or_default());
-        Self { fetcher, hash, turn }
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        let mut flights = lock(&self.fetcher.flights);
-        // The list's and this one: nobody else waits.
-        if Arc::strong_count(&self.turn) == 2 {
-            flights.remove(&self.hash);
-        }
-    }
-}
-
-/// Nothing that panics is done under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Hospitals whose bytes a download consists of, in the order of their first byte.
-#[derive(Clone, Default)]
-struct Sources(Arc<Mutex<Vec<HospitalId>>>);
-
-impl Sources {
-    fn add(&self, hospital: HospitalId) {
-        let mut sources = lock(&self.0);
-        if !sources.contains(&hospital) {
-            sources.push(hospital);
-        }
-    }
-
-    fn take(&self) -> Vec<HospitalId> {
-        std::mem::take(&mut lock(&self.0))
-    }
-}
-
-/// The hospital that is sending.
-struct Source {
-    hospital: HospitalId,
-    bytes: BoxStream<'static, Result<Bytes, PeerFault>>,
-    deadline: Instant,
-}
-
-/// One download that goes on from hospital to hospital.
-struct Relay<'a> {
-    fetcher: &'a Fetcher,
-    pass: &'a Pass,
-    segment: Segment,
-    /// In the order of asking.
-    left: VecDeque<Peer>,
-    /// Whether another hospital may continue where one broke off.
-    joint: bool,
-    offset: u32,
-    current: Option<Source>,
-    sources: Sources,
-}
-
-impl<'a> Relay<'a> {
-    fn new(
-        fetcher: &'a Fetcher,
-        pass: &'a Pass,
-        segment: Segment,
-        asked: &HashSet<HospitalId>,
-        joint: bool,
-    ) -> Self {
-        let left = pass
-            .roll
-            .peers
+        let each: Vec<_> = segments
             .iter()
-            .filter(|peer| !asked.contains(&peer.hospital))
-            .cloned()
+            .copied()
+            .enumerate()
+            .filter(|(_, segment)| known.insert(segment.hash))
             .collect();
+        futures::stream::iter(each)
+            .map(|(place, segment)| async move {
+                let here = self.store.contains(&segment).await?;
+                Ok::<_, StoreError>((!here).then_some((place, segment)))
+            })
+            .buffered(LOOKS)
+            .try_filter_map(|missing| std::future::ready(Ok(missing)))
+            .try_collect()
+            .await
+    }
+
+    /// Fetches one segment. `_slot` is held meanwhile, and so is `_turn`.
+    async fn download(
+        &self,
+        genesis: Hash,
+        errand: Errand,
+        _slot: OwnedSemaphorePermit,
+        _turn: Turn<'_>,
+    ) -> Done {
+        let (log, segment) = (SharedLog::default(), errand.segment);
+        let began = Instant::now();
+        let found = self.store.contains(&segment).await;
+        let result = match found {
+            Ok(true) => Fetched::Here,
+            Ok(false) => self.relay(genesis, &errand, log.clone()).await,
+            Err(error) => Fetched::Store(error),
+        };
+        Done { errand, result, took: began.elapsed(), log: log.take() }
+    }
+
+    async fn relay(&self, genesis: Hash, errand: &Errand, log: SharedLog) -> Fetched {
+        let (limit, segment) = (self.bounds.segment_limit, errand.segment);
+        let peers = (errand.peer.clone(), errand.reserve.clone());
+        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, log);
+        match self.store.put(&segment, relay.stream()).await {
+            Ok(()) => {
+                self.holdings.arrived(&segment.hash);
+                self.metrics.segments_stored.inc();
+                self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+                Fetched::New
+            }
+            Err(PutError::Source(Exhausted)) => Fetched::Missed,
+            Err(PutError::Store(StoreError::Mismatch | StoreError::Length)) => Fetched::Wrong,
+            Err(PutError::Store(error)) => Fetched::Store(error),
+        }
+    }
+
+    /// Waits until nobody else fetches a segment, and looks whether it is here then.
+    async fn await_other(&self, errand: Errand) -> Done {
+        let began = Instant::now();
+        let turn = self.flights.wait(errand.segment.hash).await;
+        drop(turn);
+        let result = match self.store.contains(&errand.segment).await {
+            Ok(true) => Fetched::Here,
+            Ok(false) => Fetched::Missed,
+            Err(error) => Fetched::Store(error),
+        };
+        Done { errand, result, took: began.elapsed(), log: Log::default() }
+    }
+}
+
+/// What became of an errand.
+enum Fetched {
+    New,
+    /// Somebody else brought it.
+    Here,
+    Missed,
+    /// What arrived was something else.
+    Wrong,
+    Store(StoreError),
+}
+
+struct Done {
+    errand: Errand,
+    result: Fetched,
+    took: Duration,
+    log: Log,
+}
+
+type Answer = (Question, Result<Vec<bool>, PeerFault>);
+
+/// One block's way into the store.
+struct Pass<'a> {
+    fetcher: &'a Fetcher,
+    genesis: Hash,
+    plan: Plan,
+    downloads: FuturesUnordered<BoxFuture<'a, Done>>,
+    answers: FuturesUnordered<BoxFuture<'a, Answer>>,
+    /// This block's place in the queue for a slot, if it wants one: blocks take turns.
+    slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(fetcher: &'a Fetcher, genesis: Hash, plan: Plan) -> Self {
         Self {
             fetcher,
-            pass,
-            segment,
-            left,
-            joint,
-            offset: 0,
-            current: None,
-            sources: Sources::default(),
+            genesis,
+            plan,
+            downloads: FuturesUnordered::new(),
+            answers: FuturesUnordered::new(),
+            slot: None,
         }
     }
 
-    fn stream(self) -> BoxStream<'a, Result<Bytes, Ended>> {
-        futures::stream::unfold(Some(self), |relay| async move {
-            let mut relay = relay?;
-            match relay.next().await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(relay))),
-                Ok(None) => None,
-                Err(ended) => Some((Err(ended), None)),
-            }
-        })
-        .boxed()
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, Ended> {
+    /// Returns how many segments could not be had.
+    async fn run(mut self) -> Result<usize, StoreError> {
         loop {
-            let Some(source) = &mut self.current else {
-                self.turn_to_next().await?;
-                continue;
-            };
-            let item = timeout_at(source.deadline, source.bytes.next())
-                .await
-                .unwrap_or(Some(Err(PeerFault::Stalled)));
-            let hospital = source.hospital;
-            match item {
-                Some(Ok(chunk)) => {
-                    self.offset += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-                    self.sources.add(hospital);
-                    return Ok(Some(chunk));
+            let now = Instant::now();
+            self.plan.settle(now);
+            let missing = self.plan.missing();
+            if missing == 0 || self.plan.is_hopeless(now) {
+                return Ok(missing);
+            }
+            self.ask(now);
+            if self.slot.is_none() && self.plan.has_next(now) {
+                let slots = Arc::clone(&self.fetcher.slots);
+                self.slot = Some(Box::pin(async move { slots.acquire_owned().await.ok() }));
+            }
+            tokio::select! {
+                Some(slot) = granted(&mut self.slot) => {
+                    self.slot = None;
+                    self.begin(slot);
                 }
-                Some(Err(fault)) => {
-                    self.current = None;
-                    self.fetcher.note(self.pass, hospital, &fault);
-                    if !self.joint && self.offset > 0 {
-                        return Err(Ended::BrokenOff);
-                    }
-                }
-                None => return Ok(None),
+                Some(done) = self.downloads.next() => self.conclude(done)?,
+                Some((question, answer)) = self.answers.next() => self.note(&question, answer),
+                () = sleep(TICK) => {}
             }
         }
     }
 
-    async fn turn_to_next(&mut self) -> Result<(), Ended> {
-        let peer = self.left.pop_front().ok_or(Ended::Exhausted)?;
-        let hospital = peer.hospital;
-        if lock(&self.pass.dropped).contains(&hospital) {
-            return Ok(());
+    fn ask(&mut self, now: Instant) {
+        for question in self.plan.questions(now) {
+            let (courier, genesis) = (&self.fetcher.courier, self.genesis);
+            self.answers.push(Box::pin(async move {
+                let answer = courier.held(genesis, &question.peer, &question.hashes).await;
+                (question, answer)
+            }));
         }
-        let deadline = Instant::now() + self.fetcher.segment_limit;
-        let genesis = self.pass.roll.genesis;
-        let opening = self.fetcher.courier.open(genesis, &peer, &self.segment, self.offset);
-        match timeout_at(deadline, opening).await.unwrap_or(Err(PeerFault::Stalled)) {
-            Ok(bytes) => self.current = Some(Source { hospital, bytes, deadline }),
-            Err(fault) => self.fetcher.note(self.pass, hospital, &fault),
+    }
+
+    fn note(&mut self, question: &Question, answer: Result<Vec<bool>, PeerFault>) {
+        let now = Instant::now();
+        match answer {
+            Ok(held) => self.plan.answered(question, &held, now),
+            Err(fault) => {
+                self.fetcher.metrics.peer_fetches.with_label_values(&[fault.label()]).inc();
+                let dropped = self.plan.unanswered(question, &fault, now);
+                self.report(question.peer.hospital, &fault, dropped);
+            }
+        }
+    }
+
+    fn begin(&mut self, slot: OwnedSemaphorePermit) {
+        let Some(errand) = self.plan.next(Instant::now()) else { return };
+        let fetcher = self.fetcher;
+        self.downloads.push(match fetcher.flights.try_turn(errand.segment.hash) {
+            Some(turn) => Box::pin(fetcher.download(self.genesis, errand, slot, turn)),
+            None => Box::pin(fetcher.await_other(errand)),
+        });
+    }
+
+    fn conclude(&mut self, done: Done) -> Result<(), StoreError> {
+        let Done { errand, result, took, log } = done;
+        let now = Instant::now();
+        for (hospital, fault) in log.faults {
+            self.blame(&errand, hospital, fault, now);
+        }
+        match result {
+            Fetched::New => {
+                self.count(&log.bytes);
+                let alone =
+                    matches!(log.bytes.as_slice(), [(one, _)] if *one == errand.peer.hospital);
+                self.plan.arrived(&errand, alone.then_some(took), now);
+            }
+            Fetched::Here => self.plan.arrived(&errand, None, now),
+            Fetched::Missed => self.plan.reopen(&errand, false),
+            Fetched::Wrong => {
+                // Which of several sent wrong bytes is not known: each is asked for all of it.
+                if let [(one, _)] = log.bytes.as_slice() {
+                    self.blame(&errand, *one, PeerFault::WrongBytes, now);
+                }
+                self.plan.reopen(&errand, true);
+            }
+            Fetched::Store(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn count(&self, bytes: &[(HospitalId, u64)]) {
+        let metrics = &self.fetcher.metrics;
+        metrics.peer_fetches.with_label_values(&["ok"]).inc();
+        for (hospital, bytes) in bytes {
+            let from = if self.plan.is_announcer(*hospital) { "announcer" } else { "other" };
+            metrics.peer_bytes.with_label_values(&[from]).inc_by(*bytes);
+        }
+    }
+
+    fn blame(&mut self, errand: &Errand, hospital: HospitalId, fault: PeerFault, now: Instant) {
+        let (fault, dropped) = self.plan.failed(errand, hospital, fault, now);
+        self.fetcher.metrics.peer_fetches.with_label_values(&[fault.label()]).inc();
+        self.report(hospital, &fault, dropped);
+    }
+
+    fn report(&self, hospital: HospitalId, fault: &PeerFault, dropped: bool) {
+        let hospital = hospital.0;
+        if dropped {
+            self.fetcher.metrics.peers_dropped.with_label_values(&[fault.label()]).inc();
+            tracing::warn!(hospital, %fault, "a hospital is not asked again for this block");
+        } else {
+            tracing::debug!(hospital, %fault, "a hospital does not have a segment for us now");
+        }
+    }
+}
+
+async fn granted(
+    slot: &mut Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+) -> Option<OwnedSemaphorePermit> {
+    match slot {
+        Some(slot) => slot.await,
+        None => None,
+    }
+}
+
+/// Who fetches which segment, so that no two do.
+#[derive(Default)]
+struct Flights(Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
+
+/// The right to fetch a segment, while it lives.
+struct Turn<'a> {
+    flights: &'a Flights,
+    hash: [u8; 32],
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Flights {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>> {
+        // Nothing that panics is done under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flight(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.lock().entry(hash).or_default())
+    }
+
+    fn try_turn(&self, hash: [u8; 32]) -> Option<Turn<'_>> {
+        let guard = self.flight(hash).try_lock_owned().ok()?;
+        Some(Turn { flights: self, hash, guard: Some(guard) })
+    }
+
+    async fn wait(&self, hash: [u8; 32]) -> Turn<'_> {
+        let guard = self.flight(hash).lock_owned().await;
+        Turn { flights: self, hash, guard: Some(guard) }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        self.guard = None;
+        // Only the list knows it: nobody else waits.
+        if flights.get(&self.hash).is_some_and(|flight| Arc::strong_count(flight) == 1) {
+            flights.remove(&self.hash);
+        }
     }
 }

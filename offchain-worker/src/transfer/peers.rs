@@ -2,21 +2,19 @@
 
 use std::collections::HashMap;
 
-use epione_client::chain::ChainError;
+use crate::node::NodeHandle;
+use epione_client::{Endpoint, chain::ChainError};
 use epione_primitives::{
     AccountId, Hash, HospitalId,
     hospital::{Hospital, HospitalStatus},
 };
 use futures::{FutureExt, future::BoxFuture};
-use url::Url;
-
-use crate::node::NodeHandle;
 
 /// Another hospital's worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     pub hospital: HospitalId,
-    pub url: Url,
+    pub endpoint: Endpoint,
 }
 
 /// The workers to ask, in this order.
@@ -24,6 +22,8 @@ pub struct Peer {
 pub struct Roll {
     /// Hash of the first block of the chain that lists them.
     pub genesis: Hash,
+    /// The hospital that asks, while it is active itself.
+    pub own: Option<HospitalId>,
     pub peers: Vec<Peer>,
 }
 
@@ -58,8 +58,12 @@ impl ChainRoster {
     async fn read(&self, first: Option<HospitalId>) -> Result<Roll, RosterError> {
         let chain = self.node.borrow().clone().ok_or(RosterError::NodeAway)?;
         let hospitals = chain.finalized().await?.hospitals().await?;
+        let own = hospitals.iter().find(|(_, hospital)| {
+            hospital.agent == self.agent && hospital.status == HospitalStatus::Active
+        });
+        let own = own.map(|(id, _)| *id);
         let peers = in_asking_order(hospitals, &self.agent, first);
-        Ok(Roll { genesis: chain.genesis_hash(), peers })
+        Ok(Roll { genesis: chain.genesis_hash(), own, peers })
     }
 }
 
@@ -77,34 +81,30 @@ fn in_asking_order(
     first: Option<HospitalId>,
 ) -> Vec<Peer> {
     let own = hospitals.iter().find(|(_, hospital)| hospital.agent == *agent).map(|(id, _)| *id);
-    let mut urls: HashMap<HospitalId, Url> = HashMap::new();
+    let mut endpoints: HashMap<HospitalId, Endpoint> = HashMap::new();
     let mut order = Vec::new();
     for (id, hospital) in hospitals {
         let wanted = hospital.status == HospitalStatus::Active || first == Some(id);
         if Some(id) == own || !wanted {
             continue;
         }
-        match parse(&hospital.worker_url) {
-            Some(url) => {
-                urls.insert(id, url);
+        match Endpoint::of(&hospital) {
+            Ok(endpoint) => {
+                endpoints.insert(id, endpoint);
                 order.push(id);
             }
-            None => tracing::warn!(
+            Err(error) => tracing::warn!(
                 hospital = id.0,
-                "this hospital's worker URL on chain is no http or https URL; its governance account can correct it"
+                %error,
+                "this hospital's worker cannot be asked at the address that the chain names"
             ),
         }
     }
     order.sort_by_key(|id| (first != Some(*id), Some(*id) < own, *id));
     order
         .into_iter()
-        .filter_map(|hospital| Some(Peer { hospital, url: urls.remove(&hospital)? }))
+        .filter_map(|hospital| Some(Peer { hospital, endpoint: endpoints.remove(&hospital)? }))
         .collect()
-}
-
-fn parse(bytes: &[u8]) -> Option<Url> {
-    let url = Url::parse(std::str::from_utf8(bytes).ok()?).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
 #[cfg(test)]
@@ -156,6 +156,7 @@ mod tests {
     fn a_hospital_without_a_usable_url_is_left_out() {
         let hospitals = vec![
             (HospitalId(1), hospital(1, "ftp://example.org", HospitalStatus::Active)),
+            (HospitalId(4), hospital(4, "http://example.org", HospitalStatus::Active)),
             (HospitalId(2), hospital(2, "", HospitalStatus::Active)),
             (HospitalId(3), hospital(3, "https://example.org/worker", HospitalStatus::Active)),
         ];

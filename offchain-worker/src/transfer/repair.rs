@@ -33,7 +33,7 @@ impl PeerRepair {
                 RepairError::Unavailable
             })?
             .ok_or(RepairError::UnknownSegment)?;
-        match self.store.read(&segment).await {
+        match self.store.check(&segment).await {
             // Somebody else was faster.
             Ok(_) => return Ok(()),
             Err(StoreError::Missing) => {}

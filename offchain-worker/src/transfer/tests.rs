@@ -14,25 +14,32 @@ use axum::{
     extract::Path,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use bytes::Bytes;
 use epione_client::{
+    Endpoint,
     request::{Target, authenticate},
     signer::Account,
 };
 use epione_primitives::{AnnouncementId, Hash, HospitalId, block::Segment};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use object_store::{ObjectStoreExt, memory::InMemory};
-use url::Url;
 
-use super::*;
+use super::{
+    wire::{HeldAnswer, HeldRequest},
+    *,
+};
 use crate::{
     journal::{Journal, Owner},
     metrics::Metrics,
     repair::{Repair, RepairError},
     store::{Store, StoreError, faulty::Faulty},
 };
+
+mod hospitals;
+mod seeding;
+mod swarm;
 
 const GENESIS: Hash = Hash::repeat_byte(1);
 
@@ -50,11 +57,14 @@ enum Manner {
     Busy,
     /// Ignores ranges.
     Whole,
+    /// Says that it holds everything, and has nothing.
+    Boasts,
 }
 
 #[derive(Clone)]
 struct Served {
     hospital: HospitalId,
+    genesis: Hash,
     manner: Manner,
     content: Arc<Vec<Vec<u8>>>,
     asked: Arc<AtomicUsize>,
@@ -62,14 +72,29 @@ struct Served {
 }
 
 impl Served {
-    async fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
-        let target = Target {
-            genesis: GENESIS,
-            hospital: self.hospital,
-            method: &http::Method::GET,
-            path_and_query: path,
+    fn knows(&self, method: &http::Method, path: &str, headers: &HeaderMap) -> bool {
+        let target =
+            Target { genesis: self.genesis, hospital: self.hospital, method, path_and_query: path };
+        authenticate(&target, headers).is_ok()
+    }
+
+    /// Which of these it says it holds.
+    fn holds(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+        if !self.knows(&http::Method::POST, "/v1/segments/held", headers) {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        let question: HeldRequest = serde_json::from_slice(body).unwrap();
+        let held = |hash: &[u8; 32]| match self.manner {
+            Manner::Absent => false,
+            Manner::Boasts => true,
+            _ => self.content.iter().any(|bytes| segment(bytes).hash == *hash),
         };
-        if authenticate(&target, headers).is_err() {
+        let held: Vec<bool> = question.hashes().unwrap().iter().map(held).collect();
+        axum::Json(HeldAnswer::new(&held)).into_response()
+    }
+
+    async fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
+        if !self.knows(&http::Method::GET, path, headers) {
             return StatusCode::UNAUTHORIZED.into_response();
         }
         self.asked.fetch_add(1, Ordering::SeqCst);
@@ -97,7 +122,7 @@ impl Served {
             Manner::Lies => Body::from(vec![0xee; rest.len()]),
             Manner::ClosesEarly => Body::from_stream(halves(rest).chain(broken())),
             Manner::Stalls => Body::from_stream(halves(rest).chain(stream::pending())),
-            Manner::Absent => return StatusCode::NOT_FOUND.into_response(),
+            Manner::Absent | Manner::Boasts => return StatusCode::NOT_FOUND.into_response(),
             Manner::Busy => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         };
         let range = format!("bytes {offset}-{}/{total}", total - 1);
@@ -118,11 +143,23 @@ fn broken() -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     })
 }
 
+/// So many segments at once; no block is too small to be shared out, and nobody is waited for long.
+fn bounds(parallel: usize) -> Bounds {
+    let rules = Rules {
+        small: 0,
+        patience: Duration::from_secs(1),
+        ask_every: (Duration::from_millis(30), Duration::from_millis(100)),
+        rest: (Duration::from_millis(20), Duration::from_millis(200)),
+        ..Rules::default()
+    };
+    Bounds { parallel, segment_limit: Duration::from_secs(10), rules }
+}
+
 struct FixedRoster(Vec<Peer>);
 
 impl Roster for FixedRoster {
     fn roll(&self, _: Option<HospitalId>) -> BoxFuture<'_, Result<Roll, RosterError>> {
-        async { Ok(Roll { genesis: GENESIS, peers: self.0.clone() }) }.boxed()
+        async { Ok(Roll { genesis: GENESIS, own: None, peers: self.0.clone() }) }.boxed()
     }
 }
 
@@ -145,12 +182,13 @@ impl Network {
         for (manner, id) in manners.iter().zip(1..) {
             let one = Served {
                 hospital: HospitalId(id),
+                genesis: GENESIS,
                 manner: *manner,
                 content: Arc::new(content.to_vec()),
                 asked: Arc::default(),
                 ranges: Arc::default(),
             };
-            peers.push(Peer { hospital: one.hospital, url: serve(one.clone()).await });
+            peers.push(Peer { hospital: one.hospital, endpoint: serve(one.clone()).await });
             served.push(one);
         }
         let metrics = Metrics::new().unwrap();
@@ -159,17 +197,21 @@ impl Network {
             Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(FixedRoster(peers)),
-            Courier::new(agent, timings).unwrap(),
+            Courier::new(agent, timings),
             store.clone(),
+            Holdings::new(store.clone()),
             metrics.clone(),
-            3,
-            Duration::from_secs(10),
+            bounds(3),
         ));
         Self { fetcher, store, metrics, served }
     }
 
     fn asked(&self, peer: usize) -> usize {
         self.served[peer].asked.load(Ordering::SeqCst)
+    }
+
+    fn dropped(&self, reason: &str) -> u64 {
+        self.metrics.peers_dropped.with_label_values(&[reason]).get()
     }
 
     fn counted(&self, result: &str) -> u64 {
@@ -186,15 +228,25 @@ impl Network {
     }
 }
 
-async fn serve(served: Served) -> Url {
+fn plain(url: &str) -> Endpoint {
+    Endpoint::new(url.parse().unwrap(), [0; 32]).unwrap()
+}
+
+async fn serve(served: Served) -> Endpoint {
+    let asked = served.clone();
+    let held =
+        post(move |headers: HeaderMap, body: Bytes| async move { asked.holds(&headers, &body) });
     let route = get(move |Path(hash): Path<String>, headers: HeaderMap| async move {
         served.answer(&format!("/v1/segments/{hash}"), &headers).await
     });
+    listen(Router::new().route("/v1/segments/held", held).route("/v1/segments/{hash}", route)).await
+}
+
+async fn listen(router: Router) -> Endpoint {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let router = Router::new().route("/v1/segments/{hash}", route);
+    let endpoint = plain(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    url
+    endpoint
 }
 
 fn segment(bytes: &[u8]) -> Segment {
@@ -210,14 +262,15 @@ fn content(count: u8) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn segments_come_from_the_first_hospital_and_are_not_asked_for_twice() {
+async fn segments_come_from_whoever_holds_them_and_are_not_asked_for_twice() {
     let content = content(7);
     let network = Network::new(&[Manner::Honest, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
     assert!(network.holds(&content).await);
-    assert_eq!((network.asked(0), network.asked(1)), (7, 0));
+    assert_eq!(network.asked(0) + network.asked(1), 7);
+    assert!(network.asked(0) > 0 && network.asked(1) > 0);
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
-    assert_eq!(network.asked(0), 7);
+    assert_eq!(network.asked(0) + network.asked(1), 7);
     assert_eq!(network.counted("ok"), 7);
 }
 
@@ -271,6 +324,7 @@ async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
     let honest = content(1);
     let lie = Served {
         hospital: HospitalId(1),
+        genesis: GENESIS,
         manner: Manner::Stalls,
         content: Arc::new(honest.clone()),
         asked: Arc::default(),
@@ -280,17 +334,17 @@ async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
     let mut network = Network::new(&[], &[]).await;
     let liar = serve_half_of_a_lie(honest[0].len()).await;
     let peers = vec![
-        Peer { hospital: lie.hospital, url: liar },
-        Peer { hospital: truth.hospital, url: serve(truth).await },
+        Peer { hospital: lie.hospital, endpoint: liar },
+        Peer { hospital: truth.hospital, endpoint: serve(truth).await },
     ];
     let timings = Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
     network.fetcher = Arc::new(Fetcher::new(
         Arc::new(FixedRoster(peers)),
-        Courier::new(Account::development("//Alice//agent").unwrap(), timings).unwrap(),
+        Courier::new(Account::development("//Alice//agent").unwrap(), timings),
         network.store.clone(),
+        Holdings::new(network.store.clone()),
         network.metrics.clone(),
-        1,
-        Duration::from_secs(10),
+        bounds(1),
     ));
     network.fetcher.fetch(&segments(&honest), None).await.unwrap();
     assert!(network.holds(&honest).await);
@@ -298,16 +352,13 @@ async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
     assert_eq!(network.counted("wrong-bytes"), 0);
 }
 
-async fn serve_half_of_a_lie(length: usize) -> Url {
+async fn serve_half_of_a_lie(length: usize) -> Endpoint {
+    let held = post(async || axum::Json(HeldAnswer::new(&[true])));
     let route = get(move || async move {
         let half = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0xee; length / 2]))]);
         Body::from_stream(half.chain(stream::pending()))
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let router = Router::new().route("/v1/segments/{hash}", route);
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    url
+    listen(Router::new().route("/v1/segments/held", held).route("/v1/segments/{hash}", route)).await
 }
 
 #[tokio::test]
@@ -316,8 +367,10 @@ async fn hospitals_without_the_segment_and_busy_ones_are_passed_over() {
     let network = Network::new(&[Manner::Absent, Manner::Busy, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
     assert!(network.holds(&content).await);
-    // Neither is dropped: each was asked for both.
-    assert_eq!((network.asked(0), network.asked(1)), (2, 2));
+    // Who says that it holds nothing is not asked for anything; who is busy is not dropped for it.
+    assert_eq!(network.asked(0), 0);
+    assert_eq!(network.counted("busy"), network.asked(1) as u64);
+    assert_eq!(network.dropped("busy"), 0);
 }
 
 #[tokio::test]
@@ -333,12 +386,11 @@ async fn what_could_be_had_stays_when_the_rest_could_not() {
 async fn an_unreachable_hospital_is_passed_over() {
     let content = content(1);
     let network = Network::new(&[Manner::Honest], &content).await;
-    let gone = Peer { hospital: HospitalId(9), url: "http://127.0.0.1:1".parse().unwrap() };
+    let gone = Peer { hospital: HospitalId(9), endpoint: plain("http://127.0.0.1:1") };
     let courier = Courier::new(
         Account::development("//Alice//agent").unwrap(),
         Timings { connect: Duration::from_secs(1), stall: Duration::from_secs(1) },
-    )
-    .unwrap();
+    );
     let fault = courier.open(GENESIS, &gone, &segment(&content[0]), 0).await.err();
     assert!(matches!(fault, Some(PeerFault::Unreachable(_))), "{fault:?}");
     assert!(network.holds(&[]).await);

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use axum_server::tls_rustls::RustlsConfig;
 use bytes::Bytes;
 use epione_client::{request, signer::Account};
 use epione_envelope::{
@@ -25,6 +26,11 @@ use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
     access::SectionClass,
     block::{AnnouncedEntries, AnnouncedHeader, Segment},
+};
+use epione_worker::{
+    config::Config,
+    keys::{self, TlsKeys},
+    tls::Tls,
 };
 use futures::{StreamExt, stream};
 use tokio::task::JoinHandle;
@@ -132,7 +138,8 @@ impl Drop for Server {
 }
 
 impl Hospital {
-    /// Serves segments in place of the hospital's worker, each asker in a manner of its own.
+    /// Serves segments in place of the hospital's worker and with its keys, each asker in a manner
+    /// of its own.
     pub async fn impersonate(
         &self,
         forged: &Forged,
@@ -145,9 +152,16 @@ impl Hospital {
             async move { answer(&segments, &hash, manner(&asking(&headers))) }
         });
         let router = Router::new().route("/v1/segments/{hash}", route);
-        let listener =
-            tokio::net::TcpListener::bind(("127.0.0.1", self.worker_port)).await.unwrap();
-        Server(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+        let config = Config::read(&self.home().join("worker.toml")).unwrap();
+        let keys = keys::load(&config.keystore).unwrap();
+        let tls = Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), &config).unwrap();
+        let tls = Arc::new(Arc::new(tls).server_config().unwrap());
+        let listener = std::net::TcpListener::bind(config.listen).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let tls = RustlsConfig::from_config(tls);
+        let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+        let served = server.serve(router.into_make_service());
+        Server(tokio::spawn(async move { served.await.unwrap() }))
     }
 }
 

@@ -18,8 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epione_client::{chain::Chain, signer::Account, worker::WorkerClient};
-use epione_envelope::body;
+use epione_client::{
+    Endpoint,
+    chain::{Chain, calls::hospitals},
+    signer::Account,
+    worker::WorkerClient,
+};
+use epione_envelope::{body, development};
 use epione_primitives::{
     HospitalId, RecordId, RecordPointer,
     block::{AnnouncedEntry, Segment},
@@ -50,6 +55,8 @@ pub struct Hospital {
     seed: &'static str,
     pub node: Process,
     pub worker: Process,
+    /// That the chain names for the worker, from the beginning.
+    pub tls_key: [u8; 32],
     node_url: String,
     pub worker_port: u16,
     home: PathBuf,
@@ -136,7 +143,9 @@ impl Network {
             &home.join("worker.log"),
         );
         let id = HospitalId(index as u16);
-        self.hospitals.push(Hospital { id, seed, node, worker, node_url, worker_port, home });
+        let tls_key = development::tls_key(&format!("//{seed}")).unwrap().public();
+        let hospital = Hospital { id, seed, node, worker, tls_key, node_url, worker_port, home };
+        self.hospitals.push(hospital);
     }
 
     /// How often each record is on the chain of lite blocks, and where.
@@ -190,8 +199,30 @@ impl Hospital {
         eventually("the node answers", async || Chain::connect(&self.node_url).await.ok()).await
     }
 
-    pub fn worker_url(&self) -> url::Url {
-        format!("http://127.0.0.1:{}", self.worker_port).parse().unwrap()
+    /// Where the worker is, and the key that it is known by.
+    pub fn endpoint(&self) -> Endpoint {
+        let url = format!("https://127.0.0.1:{}", self.worker_port).parse().unwrap();
+        Endpoint::new(url, self.tls_key).unwrap()
+    }
+
+    /// What `epione-worker tls-key` prints.
+    pub fn printed_tls_key(&self, generation: u16) -> [u8; 32] {
+        let output = Command::new(program("epione-worker"))
+            .args(["tls-key", "--config"])
+            .arg(self.home.join("worker.toml"))
+            .args(["--generation", &generation.to_string()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut key = [0; 32];
+        hex::decode_to_slice(String::from_utf8(output.stdout).unwrap().trim(), &mut key).unwrap();
+        key
+    }
+
+    /// Has the chain name a TLS key for this hospital.
+    pub async fn name_tls_key(&self, key: &[u8; 32]) {
+        let call = hospitals::set_endpoint(self.endpoint().url().as_str(), key);
+        self.chain().await.submit(&call, &self.governance()).await.unwrap();
     }
 
     pub fn agent(&self) -> Account {
@@ -203,22 +234,22 @@ impl Hospital {
     }
 
     pub async fn client(&self, account: Account) -> WorkerClient {
-        let genesis = self.chain().await.genesis_hash();
-        WorkerClient::new(&self.worker_url(), self.id, genesis, account).unwrap()
+        let chain = self.chain().await;
+        WorkerClient::for_hospital(&chain, self.id, account).await.unwrap()
     }
 
     pub async fn worker_is_ready(&self) {
-        let url = format!("{}readyz", self.worker_url());
         eventually("the worker is ready", async || {
-            let answer = http().get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            (self.get("readyz").await?.0 == 200).then_some(())
         })
         .await;
     }
 
     /// Status and text of a route that needs no signature.
     pub async fn get(&self, route: &str) -> Option<(u16, String)> {
-        let answer = http().get(format!("{}{route}", self.worker_url())).send().await.ok()?;
+        let endpoint = self.endpoint();
+        let http = endpoint.http().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+        let answer = http.get(format!("{}{route}", endpoint.url())).send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
@@ -332,7 +363,7 @@ fn chain_spec(folder: &Path, ports: &[u16], hospitals: usize) -> PathBuf {
     let founders = patch["hospitals"]["founders"].as_array_mut().unwrap();
     founders.truncate(hospitals);
     for (founder, ports) in founders.iter_mut().zip(ports.chunks(3)) {
-        founder["workerUrl"] = json!(format!("http://127.0.0.1:{}", ports[2]));
+        founder["workerUrl"] = json!(format!("https://127.0.0.1:{}", ports[2]));
     }
     patch["session"]["keys"].as_array_mut().unwrap().truncate(hospitals);
     let path = folder.join("chain.json");
@@ -351,7 +382,7 @@ fn worker_config(
     format!(
         "node_url = {node_url:?}\n\
          listen = \"127.0.0.1:{worker_port}\"\n\
-         public_url = \"http://127.0.0.1:{worker_port}\"\n\
+         public_url = \"https://127.0.0.1:{worker_port}\"\n\
          data_dir = {home:?}\n\
          [keystore]\ndevelopment = \"//{seed}\"\n\
          [store]\ngarbage_grace_ms = 0\n\

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use epione_cli::devnet::{Binaries, chain_spec};
 use epione_client::{
+    Endpoint,
     api::{RegisterUser, Relation, VisitStage},
     chain::Chain,
     signer::Account,
@@ -46,7 +47,7 @@ pub struct Hospitals {
 struct Worker {
     config: PathBuf,
     log: PathBuf,
-    url: String,
+    endpoint: Endpoint,
     store: PathBuf,
     program: PathBuf,
     process: Option<Child>,
@@ -76,7 +77,7 @@ impl Hospitals {
         let folder = tempfile::tempdir()?;
         let programs = Binaries::find(None)?;
         let ports = free_ports(NAMES.len())?;
-        let urls: Vec<_> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let urls: Vec<_> = ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
         let spec = raw_chain_spec(&programs.node, &urls, folder.path()).await?;
         let network = config(&programs.node, &spec, folder.path())?.spawn_native().await?;
         let workers = NAMES
@@ -211,9 +212,11 @@ impl Worker {
         fs::create_dir_all(&home)?;
         let (config, log, store) =
             (home.join("worker.toml"), home.join("worker.log"), home.join("store"));
-        let url = format!("http://127.0.0.1:{port}");
         let mut seed = name.to_owned();
         seed[..1].make_ascii_uppercase();
+        let key = development::tls_key(&format!("//{seed}"))?.public();
+        let endpoint = Endpoint::new(format!("https://127.0.0.1:{port}").parse()?, key)?;
+        let url = endpoint.url().as_str();
         fs::write(
             &config,
             format!(
@@ -222,7 +225,7 @@ impl Worker {
                  [store]\npath = {store:?}\n[pack]\nmax_age_ms = 500\n"
             ),
         )?;
-        Ok(Self { config, log, url, store, program: program.into(), process: None })
+        Ok(Self { config, log, endpoint, store, program: program.into(), process: None })
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
@@ -238,8 +241,9 @@ impl Worker {
     }
 
     async fn ready(&self) -> anyhow::Result<()> {
-        eventually(&format!("{} is ready", self.url), async || {
-            let answer = reqwest::get(format!("{}/readyz", self.url)).await?;
+        let client = self.endpoint.http().no_proxy().build()?;
+        eventually(&format!("{} is ready", self.endpoint.url()), async || {
+            let answer = client.get(self.endpoint.url().join("readyz")?).send().await?;
             ensure!(answer.status().is_success(), "{}", answer.text().await?);
             Ok(())
         })

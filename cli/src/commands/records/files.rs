@@ -1,4 +1,6 @@
-//! What was read, as files. Nothing unverified is written, and nothing is overwritten.
+//! What was read, as files. Nothing unverified is written, and nothing is overwritten. A record's folder
+//! gets its name when everything is in it; until then it is called `.partial`, and the next run goes on
+//! in it.
 
 use std::{
     fs,
@@ -6,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use epione_client::reader::{OpenContent, OpenRecord, OpenSection, Reader, RecordSummary};
+use epione_client::reader::{
+    OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, saved_media,
+};
 use epione_primitives::{HospitalId, RecordId, RecordPointer, UserId, access::SectionClass};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -65,37 +69,20 @@ pub(super) async fn save(
     out: &Path,
     context: &Context,
 ) -> Result<RetrievedRecord, Failure> {
-    let RecordSummary { pointer, record_id, hospital, author, cosigned, previous, .. } =
-        record.summary.clone();
-    let directory = out.join(format!("{}-{}", pointer.height, pointer.index));
+    let pointer = record.summary.pointer;
+    let name = format!("{}-{}", pointer.height, pointer.index);
+    let (directory, unfinished) = (out.join(&name), out.join(format!("{name}.partial")));
     if directory.exists() {
         return Err(Failure::new(
             format!("{} exists", directory.display()),
             "choose another --out; nothing is overwritten",
         ));
     }
-    fs::create_dir_all(&directory).map_err(|error| Failure::file(&directory, &error))?;
+    fs::create_dir_all(&unfinished).map_err(|error| Failure::file(&unfinished, &error))?;
     let mut sections = Vec::with_capacity(record.sections.len());
     for section in &record.sections {
-        let name = file_name(section);
-        let path = directory.join(&name);
-        let media_type = match &section.content {
-            OpenContent::NotGranted => None,
-            OpenContent::Text { media_type, text } => {
-                write_atomically(&path, text.as_bytes())
-                    .map_err(|error| Failure::file(&path, &error))?;
-                Some(media_type)
-            }
-            OpenContent::Media { media_type, .. } => {
-                let bar = progress::bytes(context, name.clone());
-                let saved =
-                    reader.save_media(record, section.index, &path, progress::follow(&bar)).await;
-                bar.finish_and_clear();
-                saved?;
-                Some(media_type)
-            }
-        };
-        let file = media_type.map(|media_type| written(&path, name, media_type)).transpose()?;
+        let file = save_section(reader, record, section, &unfinished, context).await;
+        let file = file.map_err(|failure| interrupted(failure, &unfinished))?;
         sections.push(RetrievedSection {
             index: section.index,
             kind: section.kind.to_string(),
@@ -103,11 +90,62 @@ pub(super) async fn save(
             file,
         });
     }
-    let record = Provenance { pointer, record_id, hospital, author, cosigned, previous };
-    Ok(RetrievedRecord { record, directory, sections })
+    fs::rename(&unfinished, &directory).map_err(|error| Failure::file(&directory, &error))?;
+    Ok(RetrievedRecord { record: provenance(record), directory, sections })
 }
 
-fn written(path: &Path, name: String, media_type: &str) -> Result<RetrievedFile, Failure> {
+pub(super) fn provenance(record: &OpenRecord) -> Provenance {
+    let RecordSummary { pointer, record_id, hospital, author, cosigned, previous, .. } =
+        record.summary.clone();
+    Provenance { pointer, record_id, hospital, author, cosigned, previous }
+}
+
+/// The section's file: as an earlier run left it, or a new one. None if there is no key for it.
+async fn save_section(
+    reader: &Reader,
+    record: &OpenRecord,
+    section: &OpenSection,
+    folder: &Path,
+    context: &Context,
+) -> Result<Option<RetrievedFile>, Failure> {
+    let name = file_name(section);
+    let path = folder.join(&name);
+    let media_type = match &section.content {
+        OpenContent::NotGranted => return Ok(None),
+        OpenContent::Text { media_type, text } => {
+            write_atomically(&path, text.as_bytes())
+                .map_err(|error| Failure::file(&path, &error))?;
+            media_type
+        }
+        OpenContent::Media { media_type, .. } => {
+            if saved_media(record, section.index, &path).await?.is_none() {
+                let bar = progress::bytes(context, name.clone());
+                let saved =
+                    reader.save_media(record, section.index, &path, progress::follow(&bar)).await;
+                bar.finish_and_clear();
+                saved?;
+            }
+            media_type
+        }
+    };
+    written(&path, name, media_type).map(Some)
+}
+
+/// Says that another run goes on, if there is anything to go on from.
+fn interrupted(mut failure: Failure, folder: &Path) -> Failure {
+    // Removed only if it is empty.
+    if fs::remove_dir(folder).is_err() {
+        let kept = format!("; what was read is kept in {}", folder.display());
+        failure.help += &format!("{kept}: repeat the command to go on from there");
+    }
+    failure
+}
+
+pub(super) fn written(
+    path: &Path,
+    name: String,
+    media_type: &str,
+) -> Result<RetrievedFile, Failure> {
     let (bytes, sha256) = sha256(path).map_err(|error| Failure::file(path, &error))?;
     Ok(RetrievedFile { name, media_type: media_type.into(), bytes, sha256 })
 }
@@ -130,7 +168,7 @@ pub fn sha256(path: &Path) -> io::Result<(u64, String)> {
 
 /// Unique within its record, and never outside its folder: the author's name for a media file is only
 /// kept as far as it is harmless.
-fn file_name(section: &OpenSection) -> String {
+pub(super) fn file_name(section: &OpenSection) -> String {
     let (own, media_type) = match &section.content {
         OpenContent::Media { file_name, media_type, .. } => (harmless(file_name), media_type),
         OpenContent::Text { media_type, .. } => (None, media_type),

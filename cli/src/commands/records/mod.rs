@@ -1,9 +1,11 @@
 //! `epione records`: a patient's records on their way out.
 
 mod files;
+mod part;
 mod retrieve;
 
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
+pub use part::{PartArgs, RetrievedPart, get_part};
 pub use retrieve::{Emergency, GetArgs, Purpose, Receipt, Retrieved, get};
 
 use std::fmt;
@@ -33,6 +35,7 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::List(args) => show(&list(args, context).await?, json),
+            Self::Get(args) if args.part.is_some() => show(&get_part(args, context).await?, json),
             Self::Get(args) => show(&get(args, context).await?, json),
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use epione_client::{
-    reader::{Intent, Reader},
+    reader::{Intent, OpenRecord, Reader},
     signer::Account,
     worker::WorkerClient,
 };
@@ -14,7 +14,7 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{ListArgs, files, files::RetrievedRecord, list};
+use super::{ListArgs, PartArgs, files, files::RetrievedRecord, list};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, legible},
@@ -58,6 +58,8 @@ pub struct GetArgs {
     /// Whose worker to ask [default: the record's hospital; with --own-key, any that answers]
     #[arg(long, value_name = "HOSPITAL")]
     pub from: Option<HospitalRef>,
+    #[command(flatten)]
+    pub part: PartArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -185,14 +187,7 @@ impl fmt::Display for Receipt {
 
 /// Reads records. Nothing unverified is written.
 pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
-    let keys = context.keys(&args.signer)?;
-    let user = context.user_of(&identity::account(&keys)).await?;
-    if args.own_key && user != args.patient {
-        return Err(Failure::usage(
-            "--own-key opens the records of the key's owner only",
-            "leave it out to ask the records' hospital for access",
-        ));
-    }
+    let (keys, user) = who(args, context).await?;
     let mut by_hospital: BTreeMap<HospitalId, Vec<RecordPointer>> = BTreeMap::new();
     for (hospital, pointer) in wanted(args, context).await? {
         by_hospital.entry(hospital).or_default().push(pointer);
@@ -204,16 +199,8 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
     let mut retrieved =
         Retrieved { patient: args.patient, records: Vec::new(), receipts: Vec::new() };
     for (hospital, pointers) in by_hospital {
-        let asked = match &args.from {
-            Some(hospital) => context.hospital(hospital).await?,
-            None => hospital,
-        };
-        let worker = context.worker(asked, identity::account(&keys)).await?;
-        let reader = reader(worker, &keys, context).await?;
-        let spinner = progress::waiting(context, "asking for access");
-        let open = reader.open(args.patient, &pointers, intent).await;
-        spinner.finish_and_clear();
-        for record in &open? {
+        let reader = granted_reader(args, hospital, &keys, context).await?;
+        for record in &granted(&reader, args.patient, &pointers, intent, context).await? {
             retrieved.records.push(files::save(&reader, record, &args.out, context).await?);
         }
         retrieved.receipts.extend(receipts(args.patient, user, &pointers, context).await?);
@@ -221,7 +208,48 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
     Ok(retrieved)
 }
 
-fn intent(args: &GetArgs, user: UserId) -> Intent {
+/// The reader's keys, and who they are.
+pub(super) async fn who(args: &GetArgs, context: &Context) -> Result<(ActorKeys, UserId), Failure> {
+    let keys = context.keys(&args.signer)?;
+    let user = context.user_of(&identity::account(&keys)).await?;
+    if args.own_key && user != args.patient {
+        return Err(Failure::usage(
+            "--own-key opens the records of the key's owner only",
+            "leave it out to ask the records' hospital for access",
+        ));
+    }
+    Ok((keys, user))
+}
+
+/// Reads by the leave of the records' hospital, or of the one that is named.
+pub(super) async fn granted_reader(
+    args: &GetArgs,
+    hospital: HospitalId,
+    keys: &ActorKeys,
+    context: &Context,
+) -> Result<Reader, Failure> {
+    let asked = match &args.from {
+        Some(hospital) => context.hospital(hospital).await?,
+        None => hospital,
+    };
+    let worker = context.worker(asked, identity::account(keys)).await?;
+    reader(worker, keys, context).await
+}
+
+pub(super) async fn granted(
+    reader: &Reader,
+    patient: UserId,
+    pointers: &[RecordPointer],
+    intent: Intent,
+    context: &Context,
+) -> Result<Vec<OpenRecord>, Failure> {
+    let spinner = progress::waiting(context, "asking for access");
+    let open = reader.open(patient, pointers, intent).await;
+    spinner.finish_and_clear();
+    Ok(open?)
+}
+
+pub(super) fn intent(args: &GetArgs, user: UserId) -> Intent {
     let own = user == args.patient;
     let usual = if own { access::Purpose::PatientRequest } else { access::Purpose::Treatment };
     let emergency = args.emergency.map(release::EmergencyReason::from);
@@ -247,23 +275,42 @@ async fn with_own_key(
     by_hospital: BTreeMap<HospitalId, Vec<RecordPointer>>,
     context: &Context,
 ) -> Result<Retrieved, Failure> {
-    let account = identity::account(keys);
-    let worker = match &args.from {
-        Some(hospital) => context.worker(context.hospital(hospital).await?, account).await?,
-        None => any_worker(by_hospital.keys().copied(), account, context).await?,
-    };
-    let earlier = args.earlier_keys.iter().map(|source| Ok(context.keys(source)?.sealing));
-    let earlier = earlier.collect::<Result<Vec<_>, Failure>>()?;
-    let reader = reader(worker, keys, context).await?.with_earlier_sealing_keys(earlier);
+    let reader = own_reader(args, by_hospital.keys().copied(), keys, context).await?;
     let pointers: Vec<_> = by_hospital.into_values().flatten().collect();
-    let spinner = progress::waiting(context, "opening with one's own key");
-    let open = reader.open_own(args.patient, &pointers).await;
-    spinner.finish_and_clear();
     let mut records = Vec::with_capacity(pointers.len());
-    for record in &open? {
+    for record in &opened(&reader, args.patient, &pointers, context).await? {
         records.push(files::save(&reader, record, &args.out, context).await?);
     }
     Ok(Retrieved { patient: args.patient, records, receipts: Vec::new() })
+}
+
+/// Reads with the patient's own key, from a worker of these hospitals or of any other.
+pub(super) async fn own_reader(
+    args: &GetArgs,
+    hospitals: impl Iterator<Item = HospitalId>,
+    keys: &ActorKeys,
+    context: &Context,
+) -> Result<Reader, Failure> {
+    let account = identity::account(keys);
+    let worker = match &args.from {
+        Some(hospital) => context.worker(context.hospital(hospital).await?, account).await?,
+        None => any_worker(hospitals, account, context).await?,
+    };
+    let earlier = args.earlier_keys.iter().map(|source| Ok(context.keys(source)?.sealing));
+    let earlier = earlier.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(reader(worker, keys, context).await?.with_earlier_sealing_keys(earlier))
+}
+
+pub(super) async fn opened(
+    reader: &Reader,
+    patient: UserId,
+    pointers: &[RecordPointer],
+    context: &Context,
+) -> Result<Vec<OpenRecord>, Failure> {
+    let spinner = progress::waiting(context, "opening with one's own key");
+    let open = reader.open_own(patient, pointers).await;
+    spinner.finish_and_clear();
+    Ok(open?)
 }
 
 /// The first worker that answers: of the records' own hospitals, then of the others.
@@ -293,7 +340,7 @@ async fn any_worker(
 }
 
 /// The newest receipts that the chain keeps of a user's look at these records.
-async fn receipts(
+pub(super) async fn receipts(
     patient: UserId,
     reader: UserId,
     pointers: &[RecordPointer],
@@ -330,7 +377,7 @@ async fn receipts(
 const RECENT_RECEIPTS: u32 = 32;
 
 /// The records that are asked for, with the hospitals that hold them.
-async fn wanted(
+pub(super) async fn wanted(
     args: &GetArgs,
     context: &Context,
 ) -> Result<Vec<(HospitalId, RecordPointer)>, Failure> {

@@ -14,6 +14,7 @@ use crate::{
     },
     context::{Context, HospitalRef},
     demo::input::Original,
+    devnet::Storage,
     failure::Failure,
 };
 
@@ -51,9 +52,15 @@ impl Story {
                     segment::verify(&damaged, &stored).is_ok(),
                     "A's store holds the right bytes again",
                 )?;
-                self.line(
-                    "A's worker noticed, fetched the segment from its peers and served it whole",
-                );
+                self.line(match scene.args.store {
+                    Storage::Local => {
+                        "A's worker noticed, fetched the segment from its peers and served it whole"
+                    }
+                    Storage::S3 => {
+                        "the reader noticed and asked A's worker, which fetched the segment from its peers, \
+                         served it whole and mended the bucket"
+                    }
+                });
             }
             Err(failure) => {
                 check(failure.denial.is_none(), "the reader is not refused")?;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     context::{Common, Context},
-    devnet::Devnet,
+    devnet::{Devnet, Storage},
     failure::{Failure, reasons},
 };
 use cast::{Cast, Person};
@@ -104,6 +104,9 @@ impl Story {
                 node_url: hospital.node_url.clone(),
                 worker_url: hospital.worker_url.clone(),
             });
+        }
+        if args.store == Storage::S3 {
+            self.line("their segments are in buckets, one for each hospital, on an S3 server");
         }
         let password_file = args.dir.join("keys").join("password");
         fs::write(&password_file, "only for the demo\n")

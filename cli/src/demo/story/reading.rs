@@ -142,6 +142,7 @@ pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> record
         own_key: false,
         earlier_keys: Vec::new(),
         from: None,
+        part: records::PartArgs::default(),
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Facts {
     /// Whether calls become final.
     pub stalled: bool,
     pub away: bool,
+    /// Answers until the node goes away.
+    pub leaves_after: Option<u32>,
 }
 
 type Change = Box<dyn FnOnce(&mut Facts) + Send>;
@@ -136,6 +138,11 @@ impl FakeChain {
 
     fn answer<T: Send + 'static>(&self, find: impl FnOnce(&mut Facts) -> T) -> Answer<'static, T> {
         let mut facts = self.facts();
+        match facts.leaves_after {
+            Some(0) => (facts.away, facts.leaves_after) = (true, None),
+            Some(left) => facts.leaves_after = Some(left - 1),
+            None => {}
+        }
         let answer = if facts.away { Err(ViewError::Away) } else { Ok(find(&mut facts)) };
         async { answer }.boxed()
     }

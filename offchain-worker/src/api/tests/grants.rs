@@ -36,7 +36,7 @@ pub async fn committed() -> (World, Record) {
     committed_in(World::new().await).await
 }
 
-async fn committed_in(world: World) -> (World, Record) {
+pub async fn committed_in(world: World) -> (World, Record) {
     world.submit(&world.visit(300_000).await).await;
     let record = sealed(&world).await[0].record.clone();
     world.chain.commit(POINTER, world.patient.user, HOSPITAL, &record);

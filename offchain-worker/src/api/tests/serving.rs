@@ -1,34 +1,43 @@
 //! The socket that the API is served on.
 
-use std::{net::TcpListener, time::Duration};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use epione_client::worker::WorkerClient;
+use epione_client::{
+    Endpoint,
+    worker::{WorkerClient, WorkerError},
+};
+use epione_envelope::{development, record::SectionKind};
+use epione_primitives::access::SectionClass;
 use tokio::sync::oneshot;
 use url::Url;
 
 use super::{
     fake::{HOSPITAL, genesis},
-    world::{Form, Raw, World, noise},
+    world::{Raw, World},
 };
 use crate::{
     api::{ServeError, serve},
     config::Config,
+    keys::{self, TlsKeys},
+    tls::Tls,
 };
-
-const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
-const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.pem");
-const KEY: &[u8] = include_bytes!("tls/localhost.key");
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn config(port: u16, more: &str) -> Config {
+fn config(url: &str, more: &str) -> Config {
+    let listen = url.split("//").nth(1).unwrap();
     Config::parse(&format!(
-        "public_url = \"http://127.0.0.1:{port}\"\nlisten = \"127.0.0.1:{port}\"\ndata_dir = \"d\"\n\
-         [keystore]\ndevelopment = \"//Alice\"\n{more}"
+        "public_url = {url:?}\nlisten = {listen:?}\ndata_dir = \"d\"\n{more}\n\
+         [keystore]\ndevelopment = \"//Alice\""
     ))
     .unwrap()
+}
+
+fn tls(config: &Config) -> Arc<Tls> {
+    let keys = keys::load(&config.keystore).unwrap();
+    Arc::new(Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), config).unwrap())
 }
 
 async fn until_up(port: u16) {
@@ -45,43 +54,73 @@ async fn until_up(port: u16) {
 async fn a_port_that_is_taken_is_named() {
     let world = World::new().await;
     let port = world.base.port().unwrap();
-    let refused = serve(&config(port, ""), world.state.clone(), std::future::pending()).await;
-    let error = refused.unwrap_err();
-    assert!(matches!(error, ServeError::Listen { .. }));
-    assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+    for (config, taken) in [
+        (config(&format!("http://127.0.0.1:{port}"), ""), port),
+        (
+            config(
+                &format!("http://127.0.0.1:{}", free_port()),
+                &format!("metrics_listen = \"127.0.0.1:{port}\""),
+            ),
+            port,
+        ),
+    ] {
+        let refused = serve(&config, None, world.state.clone(), std::future::pending()).await;
+        let error = refused.unwrap_err();
+        assert!(matches!(error, ServeError::Listen { .. }));
+        assert!(error.to_string().contains(&format!("127.0.0.1:{taken}")), "{error}");
+    }
 }
 
 #[tokio::test]
-async fn with_a_certificate_the_api_speaks_tls_and_nothing_else() {
+async fn a_worker_is_known_by_its_key_and_its_callers_by_their_signatures() {
     let world = World::new().await;
-    let (certificate, key) = (world.file("tls.pem", CERTIFICATE), world.file("tls.key", KEY));
     let port = free_port();
-    let tls = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}");
-    let (config, state) = (config(port, &tls), world.state.clone());
-    let server = tokio::spawn(async move { serve(&config, state, std::future::pending()).await });
+    let config = config(&format!("https://127.0.0.1:{port}"), "");
+    let (tls, state) = (tls(&config), world.state.clone());
+    let server =
+        tokio::spawn(
+            async move { serve(&config, Some(&tls), state, std::future::pending()).await },
+        );
     until_up(port).await;
-    let url = Url::parse(&format!("https://127.0.0.1:{port}")).unwrap();
-    let account = world.doctor.account();
-    let client =
-        WorkerClient::with_root_certificate(&url, HOSPITAL, genesis(), account.clone(), AUTHORITY);
-    assert_eq!(client.unwrap().info().await.unwrap().hospital, HOSPITAL);
-    let plain = Url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-    let client = WorkerClient::new(&plain, HOSPITAL, genesis(), account).unwrap();
-    assert!(client.info().await.is_err());
+    let url = |scheme: &str| Url::parse(&format!("{scheme}://127.0.0.1:{port}")).unwrap();
+    let client = |scheme: &str, key| {
+        let endpoint = Endpoint::new(url(scheme), key).unwrap();
+        WorkerClient::new(&endpoint, HOSPITAL, genesis(), world.doctor.account()).unwrap()
+    };
+    let key = development::tls_key("//Alice").unwrap().public();
+    assert_eq!(client("https", key).info().await.unwrap().hospital, HOSPITAL);
+    assert!(client("http", key).info().await.is_err());
+    let impostor = client("https", development::tls_key("//Bob").unwrap().public()).info().await;
+    assert!(matches!(impostor, Err(WorkerError::WrongKey { .. })), "{impostor:?}");
+
+    // The key says who answers; who asks is said by a signature, as without TLS.
+    let http = Endpoint::new(url("https"), key).unwrap().http().build().unwrap();
+    let segment = format!("https://127.0.0.1:{port}/v1/segments/{}", "ab".repeat(32));
+    assert_eq!(http.get(segment).send().await.unwrap().status().as_u16(), 401);
     server.abort();
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_named() {
+async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_else_is() {
     let world = World::new().await;
-    let broken = world.file("broken.pem", b"no certificate");
-    let missing = world.folder.path().join("missing.key");
-    let tls = format!("[tls]\ncertificate = {broken:?}\nkey = {missing:?}");
-    let refused =
-        serve(&config(free_port(), &tls), world.state.clone(), std::future::pending()).await;
-    let error = refused.unwrap_err();
-    assert!(matches!(error, ServeError::Tls { .. }));
-    assert!(error.to_string().contains("missing.key"), "{error}");
+    let (port, metrics) = (free_port(), free_port());
+    let config = config(
+        &format!("https://127.0.0.1:{port}"),
+        &format!("metrics_listen = \"127.0.0.1:{metrics}\""),
+    );
+    let (tls, state) = (tls(&config), world.state.clone());
+    let server =
+        tokio::spawn(
+            async move { serve(&config, Some(&tls), state, std::future::pending()).await },
+        );
+    until_up(metrics).await;
+    let get = async |path: &str| {
+        reqwest::get(format!("http://127.0.0.1:{metrics}/{path}")).await.unwrap()
+    };
+    let text = get("metrics").await.text().await.unwrap();
+    assert!(text.contains("epione_worker_tls_key_matches 1"), "{text}");
+    assert_eq!(get("v1/info").await.status().as_u16(), 404);
+    server.abort();
 }
 
 #[tokio::test]
@@ -89,28 +128,29 @@ async fn what_is_under_way_is_finished_before_the_worker_stops() {
     let world = World::new().await;
     let port = free_port();
     let (stop, stopped) = oneshot::channel::<()>();
-    let (config, state) = (config(port, ""), world.state.clone());
+    let config = config(&format!("http://127.0.0.1:{port}"), "");
+    let state = world.state.clone();
     let server = tokio::spawn(async move {
-        serve(&config, state, async {
+        serve(&config, None, state, async {
             stopped.await.ok();
         })
         .await
     });
     until_up(port).await;
-    let visit = world.visit(500_000).await;
-    let raw = Raw::upload(Form::visit(&visit.request).part("media-1", &noise(500_000)).end());
-    let rest = raw.body.slice(250_000..);
-    let pieces = futures::stream::unfold(Some(raw.body.slice(..250_000)), move |piece| {
-        let rest = rest.clone();
-        async move {
-            let piece = piece?;
-            if piece.len() == 250_000 {
-                return Some((Ok::<_, std::io::Error>(piece), Some(rest)));
-            }
-            tokio::time::sleep(Duration::from_millis(600)).await;
-            Some((Ok(piece), None))
-        }
+    let visit = world
+        .builder()
+        .text(SectionKind::Report, SectionClass::Private, "x".repeat(500_000))
+        .build(&world.doctor.account())
+        .await
+        .unwrap();
+    let mut raw = Raw::visit(&visit.request);
+    raw.headers.insert("content-length", raw.body.len().into());
+    let (beginning, rest) = (raw.body.slice(..250_000), raw.body.slice(250_000..));
+    let later = futures::stream::once(async move {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        Ok::<_, std::io::Error>(rest)
     });
+    let pieces = futures::StreamExt::chain(futures::stream::iter([Ok(beginning)]), later);
     let upload = reqwest::Client::new()
         .post(format!("http://127.0.0.1:{port}/v1/visits"))
         .headers(raw.signed(&world.doctor))

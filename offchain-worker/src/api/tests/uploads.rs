@@ -1,293 +1,463 @@
-//! Uploads that are refused: each with an answer of its own, and without a trace.
+//! Media that come in parts: in any order and as often as they like to come, each taken once, and none
+//! that its author did not describe and sign.
 
 use std::{sync::Arc, time::Duration};
 
-use epione_client::api::{ContentUpload, VisitRequest};
-use epione_envelope::record::SectionKind;
-use epione_primitives::access::{Condition, Denial, SectionClass};
+use epione_client::{
+    api::{MAX_PART_BYTES, VisitStage},
+    submit::Visit,
+};
+use epione_primitives::limits::SEGMENT_BYTES;
 use object_store::memory::InMemory;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::world::{Form, Raw, Reply, World, noise};
+use super::{
+    visits::{content_of, sealed},
+    wire::{Cut, Wire},
+    world::{Actor, Raw, Reply, World, noise},
+};
 use crate::config::Limits;
 
-const BYTES: usize = 1_200_000;
+const MIB: usize = 1024 * 1024;
+/// Three parts as this project's client cuts them, two segments when sealed.
+const BYTES: usize = 20 * MIB + 5;
 
-/// A visit with a text, a file and another text.
-async fn request(world: &World) -> VisitRequest {
-    world.visit(BYTES).await.request
-}
-
-async fn send(world: &World, form: Form) -> Reply {
-    Raw::upload(form).send(world, &world.doctor).await
-}
-
-async fn assert_refused(world: &World, form: Form, status: u16, kind: &str) {
-    let reply = send(world, form).await;
-    assert_eq!(reply.refusal(), (status, kind.to_owned()), "{reply:?}");
-    world.assert_untouched().await;
-}
-
-#[tokio::test]
-async fn a_visit_needs_sections_and_sections_need_content() {
-    let world = World::new().await;
-    let mut empty = request(&world).await;
-    empty.sections.clear();
-    assert_refused(&world, Form::visit(&empty).end(), 400, "no-sections").await;
-
-    let mut file = request(&world).await;
-    let digest = blake3::hash(b"").to_hex().to_string();
-    file.sections[1].content = ContentUpload::Media { bytes: 0, blake3: digest };
-    let form = Form::visit(&file).part("media-1", b"").end();
-    assert_refused(&world, form, 400, "empty-section").await;
-
-    let mut text = request(&world).await;
-    text.sections[0].content = ContentUpload::Text(" \n".into());
-    let form = Form::visit(&text).part("media-1", &noise(BYTES)).end();
-    assert_refused(&world, form, 400, "empty-section").await;
-}
-
-#[tokio::test]
-async fn more_than_the_limits_is_refused() {
-    let world = World::new().await;
-    let mut many = request(&world).await;
-    many.sections = vec![many.sections[0].clone(); 65];
-    assert_refused(&world, Form::visit(&many).end(), 413, "too-large").await;
-
-    let mut long = request(&world).await;
-    long.sections[0].content = ContentUpload::Text("x".repeat(1024 * 1024 + 1));
-    assert_refused(&world, Form::visit(&long).end(), 413, "too-large").await;
-
-    let form = Form::default().part("visit", &vec![b' '; 2 * 1024 * 1024 + 1]).end();
-    assert_refused(&world, form, 413, "too-large").await;
-
+async fn limited(limits: Limits) -> World {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { max_upload_bytes: 1_000_000, ..Limits::default() };
-    let small = World::with(objects.clone(), objects, limits).await;
-    let form = Form::visit(&request(&small).await).part("media-1", &noise(BYTES)).end();
-    assert_refused(&small, form.clone(), 413, "too-large").await;
-    // Of unknown length.
-    let raw = Raw::upload(form);
-    let pieces = futures::stream::iter([Ok::<_, std::io::Error>(raw.body.clone())]);
-    let response = reqwest::Client::new()
-        .post(small.base.join("/v1/visits").unwrap())
-        .headers(raw.signed(&small.doctor))
-        .body(reqwest::Body::wrap_stream(pieces))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status().as_u16(), 413);
-    small.assert_untouched().await;
+    World::with(objects.clone(), objects, limits).await
 }
 
-#[tokio::test]
-async fn content_that_the_author_did_not_sign_is_refused() {
-    let world = World::new().await;
-    let visit = request(&world).await;
-    let mut other = noise(BYTES);
-    other[BYTES / 2] ^= 1;
-    for content in [other, noise(BYTES - 1), noise(BYTES + 1), Vec::new()] {
-        let form = Form::visit(&visit).part("media-1", &content).end();
-        assert_refused(&world, form, 400, "content").await;
-    }
+/// A visit whose section 1 has so many bytes of media, which are awaited now.
+async fn announced(world: &World, bytes: usize) -> Visit {
+    let visit = world.visit(bytes).await;
+    let reply = Raw::visit(&visit.request).send(world, &world.doctor).await;
+    let status = reply.progress();
+    assert_eq!((reply.status, status.stage), (202, VisitStage::Uploading));
+    assert_eq!((status.queued_at, offset(&reply)), (None, 0));
+    visit
 }
 
-#[tokio::test]
-async fn parts_come_in_order_and_none_is_missing_or_too_many() {
-    let world = World::new().await;
-    let visit = request(&world).await;
-    let content = noise(BYTES);
-    let forms = [
-        Form::visit(&visit).end(),
-        Form::visit(&visit).part("media-0", &content).end(),
-        Form::default().part("media-1", &content).end(),
-        Form::visit(&visit).part("media-1", &content).part("media-2", &content).end(),
-    ];
-    for form in forms {
-        assert_refused(&world, form, 400, "form").await;
+fn part(visit: &Visit, offset: usize, content: &[u8]) -> Raw {
+    Raw::part(visit.record_id(), 1, offset as u64, content.to_vec())
+}
+
+async fn send(world: &World, part: Raw) -> Reply {
+    part.send(world, &world.doctor).await
+}
+
+/// Where the worker says that the next part begins.
+fn offset(reply: &Reply) -> u64 {
+    let media = reply.progress().media;
+    assert_eq!((media.len(), media[0].section), (1, 1));
+    media[0].offset
+}
+
+async fn assert_refused(world: &World, part: Raw, status: u16, kind: &str) {
+    let reply = send(world, part).await;
+    assert_eq!(reply.refusal(), (status, kind.to_owned()), "{reply:?}");
+}
+
+/// That the worker has so much of a visit, and nothing else.
+async fn assert_at(world: &World, visit: &Visit, bytes: u64) {
+    let status = world.client(&world.doctor).visit_status(visit.record_id()).await.unwrap();
+    assert_eq!(status.stage, VisitStage::Uploading);
+    assert_eq!(status.media[0].offset, bytes);
+}
+
+/// That the one visit is queued with this content, and that nothing but its segments is stored.
+async fn assert_queued(world: &World, content: &[u8]) {
+    let sealed = sealed(world).await;
+    assert_eq!(sealed.len(), 1);
+    assert!(content_of(world, &sealed[0]).await == content, "other bytes were sealed");
+    assert_eq!(world.object_names().await.len(), sealed[0].segments.len());
+    assert_eq!(world.metrics.uploads_open.get(), 0);
+}
+
+/// Asks until it is so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut raw = Raw::upload(Form::visit(&visit).part("media-1", &content).end());
-    raw.headers.insert("content-type", "application/json".parse().unwrap());
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (400, "form".into()));
+    panic!("in vain: {what}");
+}
+
+async fn is_forgotten(world: &World, visit: &Visit) {
+    let client = world.client(&world.doctor);
+    until("the upload is forgotten", async || {
+        client.visit_status(visit.record_id()).await.is_err()
+    })
+    .await;
+    until("its segments are gone", async || world.object_names().await.is_empty()).await;
     world.assert_untouched().await;
 }
 
-#[tokio::test]
-async fn headers_without_end_are_not_collected() {
-    let world = World::new().await;
-    let mut form = Form::default();
-    form.bytes.extend_from_slice(b"--XepioneX\r\nContent-Disposition: form-data; name=\"");
-    form.bytes.extend_from_slice(&vec![b'a'; 4 * 1024 * 1024]);
-    assert_refused(&world, form, 400, "form").await;
-}
-
-#[tokio::test]
-async fn what_is_not_the_json_of_a_visit_is_refused_without_repeating_it() {
-    let world = World::new().await;
-    let form = Form::default().part("visit", br#"{"patient": "Jane Doe"}"#).end();
-    let reply = send(&world, form).await;
-    assert_eq!(reply.refusal(), (400, "json".into()));
-    assert!(!String::from_utf8_lossy(&reply.body).contains("Jane"));
-    let mut visit = request(&world).await;
-    visit.sections[0].salt = "salt".into();
-    assert_refused(&world, Form::visit(&visit).end(), 400, "visit").await;
-}
-
-#[tokio::test]
-async fn a_truncated_upload_is_refused() {
-    let world = World::new().await;
-    let whole = Form::visit(&request(&world).await).part("media-1", &noise(BYTES)).end();
-    for length in [whole.bytes.len() - 3, whole.bytes.len() / 2, 100, 0] {
-        let cut = Form { bytes: whole.bytes[..length].to_vec() };
-        let mut raw = Raw::upload(cut);
-        raw.digest = Some(blake3::hash(&whole.bytes).into());
-        let reply = raw.send(&world, &world.doctor).await;
-        assert_eq!(reply.refusal(), (400, "truncated".into()), "{length}: {reply:?}");
-        world.assert_untouched().await;
-    }
-}
-
-#[tokio::test]
-async fn an_upload_whose_sender_vanishes_leaves_nothing() {
-    let world = World::new().await;
-    let form = Form::visit(&request(&world).await).part("media-1", &noise(BYTES)).end();
-    let raw = Raw::upload(form);
+/// Begins a request whose body does not come, or not all of it.
+async fn begun(world: &World, raw: &Raw, by: &Actor, bytes: usize) -> TcpStream {
     let address = world.base.socket_addrs(|| None).unwrap()[0];
     let mut connection = TcpStream::connect(address).await.unwrap();
+    let (method, target, length) = (&raw.method, &raw.target, raw.body.len());
     let mut head = format!(
-        "POST /v1/visits HTTP/1.1\r\nHost: worker\r\nContent-Length: {}\r\n",
-        raw.body.len()
+        "{method} {target} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\nContent-Length: {length}\r\n"
     );
-    for (name, value) in &raw.signed(&world.doctor) {
+    for (name, value) in &raw.signed(by) {
         head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
     }
     connection.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-    connection.write_all(&raw.body[..1_000_000]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    connection.shutdown().await.unwrap();
-    connection.read_to_end(&mut Vec::new()).await.ok();
-    drop(connection);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    world.assert_untouched().await;
+    connection.write_all(&raw.body[..bytes]).await.unwrap();
+    connection
+}
+
+async fn answer(mut connection: TcpStream) -> String {
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[tokio::test]
-async fn an_upload_that_falls_silent_is_given_up() {
-    let objects = Arc::new(InMemory::new());
-    let limits = Limits { upload_idle_ms: 200, ..Limits::default() };
-    let world = World::with(objects.clone(), objects, limits).await;
-    let form = Form::visit(&request(&world).await).part("media-1", &noise(BYTES)).end();
-    let raw = Raw::upload(form);
-    let beginning = raw.body.slice(..500_000);
-    let pieces = futures::StreamExt::chain(
-        futures::stream::iter([Ok::<_, std::io::Error>(beginning)]),
-        futures::stream::pending(),
-    );
-    let response = reqwest::Client::new()
-        .post(world.base.join("/v1/visits").unwrap())
-        .headers(raw.signed(&world.doctor))
-        .body(reqwest::Body::wrap_stream(pieces))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status().as_u16(), 408);
-    world.assert_untouched().await;
-}
-
-#[tokio::test]
-async fn bytes_that_were_not_signed_spoil_the_upload() {
+async fn parts_in_order_make_up_the_visit() {
     let world = World::new().await;
-    let whole = Form::visit(&request(&world).await).part("media-1", &noise(BYTES)).end();
-    let mut raw = Raw::upload(Form { bytes: [&whole.bytes[..], b"epilogue"].concat() });
-    raw.digest = Some(blake3::hash(&whole.bytes).into());
-    let reply = raw.send(&world, &world.doctor).await;
-    assert_eq!(reply.refusal(), (400, "digest".into()));
-    world.assert_untouched().await;
+    let (visit, content) = (announced(&world, BYTES).await, noise(BYTES));
+    let reply = send(&world, part(&visit, 0, &content[..MAX_PART_BYTES])).await;
+    assert_eq!((reply.status, offset(&reply)), (200, MAX_PART_BYTES as u64));
+    assert_at(&world, &visit, MAX_PART_BYTES as u64).await;
+    // Of any length.
+    let (middle, end) = (MAX_PART_BYTES + 1, 2 * MAX_PART_BYTES);
+    send(&world, part(&visit, MAX_PART_BYTES, &content[MAX_PART_BYTES..middle])).await.progress();
+    send(&world, part(&visit, middle, &content[middle..end])).await.progress();
+    let last = send(&world, part(&visit, end, &content[end..])).await;
+    assert_eq!(last.progress().stage, VisitStage::Queued);
+    assert!(last.progress().queued_at.is_some());
+    assert_queued(&world, &content).await;
 }
 
 #[tokio::test]
-async fn only_the_author_submits_and_only_here() {
+async fn what_comes_again_is_answered_and_not_taken_twice() {
     let world = World::new().await;
-    let visit = request(&world).await;
-    let form = Form::visit(&visit).part("media-1", &noise(BYTES)).end();
+    let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
+    let first = part(&visit, 0, &content[..2 * MIB]);
+    assert_eq!(offset(&send(&world, first).await), 2 * MIB as u64);
+    // The same again, a piece of it, more than it, and the visit itself.
+    for (begin, end) in [(0, 2 * MIB), (MIB, 2 * MIB), (MIB, 3 * MIB)] {
+        let again = send(&world, part(&visit, begin, &content[begin..end])).await;
+        assert_eq!(offset(&again), 2 * MIB as u64);
+    }
+    let again = Raw::visit(&visit.request).send(&world, &world.doctor).await;
+    assert_eq!(offset(&again), 2 * MIB as u64);
+
+    let last = part(&visit, 2 * MIB, &content[2 * MIB..]);
+    let queued = send(&world, last.clone()).await.progress();
+    assert_eq!(queued.stage, VisitStage::Queued);
+    assert_queued(&world, &content).await;
+    // A part of a finished visit, and the finished visit.
+    let last = Raw { nonce: [3; 16], ..last };
+    assert_eq!(send(&world, last).await.progress(), queued);
+    let again = Raw::visit(&visit.request).send(&world, &world.doctor).await;
+    assert_eq!((again.status, again.progress()), (202, queued));
+    assert_queued(&world, &content).await;
+}
+
+#[tokio::test]
+async fn a_part_that_comes_early_waits_for_its_turn() {
+    let world = World::new().await;
+    let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
+    let (first, second) =
+        (part(&visit, 0, &content[..2 * MIB]), part(&visit, 2 * MIB, &content[2 * MIB..]));
+    let early = async { send(&world, second).await };
+    let later = async {
+        until("the early part is held", async || {
+            world.metrics.upload_bytes_held.get() == MIB as i64
+        })
+        .await;
+        send(&world, first).await
+    };
+    let (early, later) = tokio::join!(early, later);
+    assert_eq!(early.progress().stage, VisitStage::Queued);
+    assert_eq!(later.status, 200);
+    assert_queued(&world, &content).await;
+}
+
+#[tokio::test]
+async fn of_a_visit_two_parts_are_held_and_no_more() {
+    let world = limited(Limits { part_timeout_ms: 8_000, ..Limits::default() }).await;
+    let (visit, content) = (announced(&world, BYTES).await, noise(BYTES));
+    let whole = &content[MAX_PART_BYTES..2 * MAX_PART_BYTES];
+    let early = async || send(&world, part(&visit, MAX_PART_BYTES, whole)).await;
+    let third = async {
+        until("two parts are held", async || {
+            world.metrics.upload_bytes_held.get() == 2 * MAX_PART_BYTES as i64
+        })
+        .await;
+        early().await
+    };
+    let (first, second, third) = tokio::join!(early(), early(), third);
+    assert_eq!(third.refusal(), (503, "busy".into()));
+    // What they wait for does not come.
+    assert_eq!(first.refusal(), (409, "offset".into()));
+    assert_eq!(second.refusal(), (409, "offset".into()));
+    until("nothing is held", async || world.metrics.upload_bytes_held.get() == 0).await;
+    assert_at(&world, &visit, 0).await;
+    // Further ahead than a part may be: told at once.
+    let far = part(&visit, 2 * MAX_PART_BYTES + 1, &content[..10]);
+    assert_refused(&world, far, 409, "offset").await;
+}
+
+#[tokio::test]
+async fn a_part_lies_within_what_the_author_described() {
+    let world = World::new().await;
+    let (visit, content) = (announced(&world, 9 * MIB).await, noise(9 * MIB));
+    let record = visit.record_id();
+    let elsewhere = |section, offset| Raw::part(record, section, offset, vec![1; 10]);
+    let mut bad = vec![
+        // A text, no section at all, beyond the end, across it.
+        elsewhere(0, 0),
+        elsewhere(9, 0),
+        elsewhere(1, 9 * MIB as u64),
+        elsewhere(1, u64::MAX),
+        elsewhere(1, 9 * MIB as u64 - 9),
+        Raw::part(record, 1, 0, Vec::new()),
+    ];
+    for target in [
+        format!("/v1/visits/{record}/media/1"),
+        format!("/v1/visits/{record}/media/x?offset=0"),
+        format!("/v1/visits/{record}/media/1?offset=-1"),
+        format!("/v1/visits/{record}/media/1?offset=0&more=1"),
+        "/v1/visits/1234/media/1?offset=0".to_owned(),
+    ] {
+        bad.push(Raw { target, ..elsewhere(1, 0) });
+    }
+    for bad in bad {
+        assert_refused(&world, bad, 400, "part").await;
+    }
+    let long = part(&visit, 0, &content[..MAX_PART_BYTES + 1]);
+    assert_refused(&world, long, 413, "too-large").await;
+    assert_at(&world, &visit, 0).await;
+
+    // Of unknown length.
+    let raw = part(&visit, 0, &content[..MIB]);
+    let pieces = futures::stream::iter([Ok::<_, std::io::Error>(raw.body.clone())]);
+    let request = reqwest::Client::new().put(world.base.join(&raw.target).unwrap());
+    let request = request.headers(raw.signed(&world.doctor));
+    let response = request.body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 411);
+    assert_at(&world, &visit, 0).await;
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_of_a_part_that_is_not_whole_and_signed() {
+    let limits = Limits { silence_ms: 300, ..Limits::default() };
+    let world = limited(limits).await;
+    let (visit, content) = (announced(&world, MIB).await, noise(MIB));
+    let right = part(&visit, 0, &content);
+
+    // Changed on its way.
+    let mut changed = content.clone();
+    changed[MIB / 2] ^= 1;
+    let digest = Some(blake3::hash(&content).into());
+    assert_refused(&world, Raw { digest, ..part(&visit, 0, &changed) }, 400, "digest").await;
+    // Signed for another place in the visit.
+    let moved = part(&visit, 0, &content[..10]);
+    let headers =
+        Raw { target: part(&visit, 5, b"").target, ..moved.clone() }.signed(&world.doctor);
+    assert_eq!(moved.send_with(&world, headers).await.refusal(), (401, "unauthorized".into()));
+    // Stale.
+    let stale = Raw { time: crate::now() - 61_000, ..right.clone() };
+    assert_refused(&world, stale, 401, "unauthorized").await;
+    // Cut off.
+    let mut cut = begun(&world, &right, &world.doctor, MIB / 2).await;
+    cut.shutdown().await.unwrap();
+    let told = answer(cut).await;
+    assert!(told.starts_with("HTTP/1.1 400") && told.contains("truncated"), "{told}");
+    // Silent.
+    let right = part(&visit, 0, &content);
+    let told = answer(begun(&world, &right, &world.doctor, MIB / 2).await).await;
+    assert!(told.starts_with("HTTP/1.1 408") && told.contains("silent"), "{told}");
+    assert_at(&world, &visit, 0).await;
+
+    // It is taken all the same when it comes as it should, and not when that is repeated.
+    let right = part(&visit, 0, &content[..10]);
+    assert_eq!(offset(&send(&world, right.clone()).await), 10);
+    assert_refused(&world, right, 401, "unauthorized").await;
+    send(&world, part(&visit, 10, &content[10..])).await.progress();
+    assert_queued(&world, &content).await;
+}
+
+#[tokio::test]
+async fn only_the_author_brings_the_media_and_with_the_account_that_signed() {
+    let world = World::new().await;
+    let visit = announced(&world, MIB).await;
     world.chain.facts().related.insert((world.stranger.user, world.patient.user));
-    let reply = Raw::upload(form.clone()).send(&world, &world.stranger).await;
-    assert_eq!(reply.refusal(), (403, "forbidden".into()));
-    let reply = Raw::upload(form).send(&world, &world.agent).await;
-    assert_eq!(reply.refusal(), (403, "forbidden".into()));
-
-    let mut elsewhere = visit.clone();
-    elsewhere.hospital = super::fake::ELSEWHERE;
-    assert_refused(&world, Form::visit(&elsewhere).end(), 400, "wrong-hospital").await;
+    for other in [&world.stranger, &world.patient, &world.agent] {
+        let reply = part(&visit, 0, &noise(MIB)).send(&world, other).await;
+        assert_eq!(reply.refusal(), (404, "no-upload".into()));
+    }
+    let reply = part(&visit, 0, &noise(MIB)).send(&world, &Actor::new("Nobody")).await;
+    assert_eq!(reply.refusal(), (401, "unauthorized".into()));
+    // An account of the author's, but not the one that signed.
+    let renewed = Actor { user: world.doctor.user, ..Actor::new("Doctor anew") };
+    world.register(&renewed, epione_primitives::profile::Role::Doctor);
+    let reply = part(&visit, 0, &noise(MIB)).send(&world, &renewed).await;
+    assert_eq!(reply.refusal(), (404, "no-upload".into()));
+    assert_at(&world, &visit, 0).await;
 }
 
 #[tokio::test]
-async fn an_author_s_signature_over_something_else_is_refused() {
+async fn content_that_the_author_did_not_sign_ends_the_upload() {
     let world = World::new().await;
-    let mut visit = request(&world).await;
-    visit.sections[0].content = ContentUpload::Text("The patient does not cough.".into());
-    let form = Form::visit(&visit).part("media-1", &noise(BYTES)).end();
-    assert_refused(&world, form, 400, "author-signature").await;
+    let visit = announced(&world, SEGMENT_BYTES as usize + 2 * MIB).await;
+    let mut content = noise(SEGMENT_BYTES as usize + 2 * MIB);
+    content[1_000] ^= 1;
+    for begin in (0..content.len()).step_by(MAX_PART_BYTES) {
+        let end = content.len().min(begin + MAX_PART_BYTES);
+        let sent = part(&visit, begin, &content[begin..end]);
+        if end < content.len() {
+            send(&world, sent).await.progress();
+        } else {
+            assert_refused(&world, sent, 400, "content").await;
+        }
+    }
+    is_forgotten(&world, &visit).await;
+    assert_refused(&world, part(&visit, 0, &content[..10]), 404, "no-upload").await;
 }
 
 #[tokio::test]
-async fn who_may_not_submit_hears_which_condition_failed() {
+async fn rights_that_ended_meanwhile_end_the_upload() {
     let world = World::new().await;
+    let visit = announced(&world, MIB).await;
     world.chain.facts().related.clear();
-    let visit = request(&world).await;
-    let form = Form::visit(&visit).part("media-1", &noise(BYTES)).end();
-    let problem = send(&world, form).await.problem();
-    assert_eq!(problem.status, 403);
-    let Some(Denial::Failed(policies)) = problem.denial else { panic!("{problem:?}") };
-    assert!(matches!(policies[0].conditions[0], Condition::Related(_)));
-
-    // Another role.
-    let own = world
-        .builder()
-        .text(SectionKind::Summary, SectionClass::Private, "I am fine.")
-        .build(&world.patient.account())
-        .await
-        .unwrap();
-    let mut own = own.request;
-    own.author = world.patient.user;
-    let reply = Raw::upload(Form::visit(&own).end()).send(&world, &world.patient).await;
+    let reply = send(&world, part(&visit, 0, &noise(MIB))).await;
     assert_eq!(reply.refusal(), (403, "denied".into()));
-    world.assert_untouched().await;
+    is_forgotten(&world, &visit).await;
 }
 
 #[tokio::test]
-async fn a_patient_who_is_not_registered_here_is_refused() {
+async fn without_its_node_the_worker_keeps_what_it_has_and_queues_it_when_asked_again() {
     let world = World::new().await;
-    let key = (super::fake::HOSPITAL, world.patient.user);
-    world.chain.facts().registrations.remove(&key);
-    let problem = send(&world, Form::visit(&request(&world).await).end()).await.problem();
-    let Some(Denial::Failed(policies)) = problem.denial else { panic!("{problem:?}") };
-    assert_eq!(policies[0].conditions, [Condition::PatientRegistered]);
-    world.assert_untouched().await;
+    for ask_with_the_visit in [true, false] {
+        let visit = announced(&world, MIB).await;
+        // Who asks is known by then.
+        world.chain.facts().leaves_after = Some(4);
+        let last = part(&visit, 0, &noise(MIB));
+        assert_refused(&world, last.clone(), 503, "node").await;
+        world.chain.facts().away = false;
+        assert_at(&world, &visit, MIB as u64).await;
+        let again = if ask_with_the_visit {
+            Raw::visit(&visit.request)
+        } else {
+            Raw { nonce: [9; 16], ..last }
+        };
+        assert_eq!(send(&world, again).await.progress().stage, VisitStage::Queued);
+    }
+    assert_eq!(sealed(&world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_go_on_is_forgotten() {
+    for limits in [
+        Limits { upload_idle_ms: 200, ..Limits::default() },
+        Limits { upload_timeout_ms: 400, ..Limits::default() },
+    ] {
+        let world = limited(limits).await;
+        let bytes = SEGMENT_BYTES as usize + 2 * MIB;
+        let (visit, content) = (announced(&world, bytes).await, noise(bytes));
+        for begin in [0, MAX_PART_BYTES] {
+            let sent = part(&visit, begin, &content[begin..begin + MAX_PART_BYTES]);
+            // On a busy machine, it may be forgotten by now.
+            send(&world, sent).await;
+        }
+        is_forgotten(&world, &visit).await;
+        assert_eq!(world.metrics.uploads_open.get(), 0);
+        // And may begin anew.
+        let again = Raw::visit(&visit.request).send(&world, &world.doctor).await;
+        assert_eq!(offset(&again), 0);
+    }
 }
 
 #[tokio::test]
 async fn more_uploads_than_there_are_places_for_are_turned_away() {
-    let objects = Arc::new(InMemory::new());
-    let limits = Limits { uploads: 1, upload_idle_ms: 2_000, ..Limits::default() };
-    let world = World::with(objects.clone(), objects, limits).await;
-    let form = Form::visit(&request(&world).await).part("media-1", &noise(BYTES)).end();
-    let first = Raw::upload(form.clone());
-    let slow = futures::StreamExt::chain(
-        futures::stream::iter([Ok::<_, std::io::Error>(first.body.slice(..1_000))]),
-        futures::stream::pending(),
-    );
-    let slow = reqwest::Client::new()
-        .post(world.base.join("/v1/visits").unwrap())
-        .headers(first.signed(&world.doctor))
-        .body(reqwest::Body::wrap_stream(slow))
-        .send();
-    let slow = tokio::spawn(slow);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let reply = send(&world, form).await;
+    let limits = Limits { uploads: 1, upload_idle_ms: 60_000, ..Limits::default() };
+    let world = limited(limits).await;
+    let first = announced(&world, MIB).await;
+    let second = world.visit(MIB + 1).await;
+    let reply = Raw::visit(&second.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (503, "busy".into()));
-    assert_eq!(slow.await.unwrap().unwrap().status().as_u16(), 408);
+    // Texts need no such place.
+    let text = world
+        .builder()
+        .text(
+            epione_envelope::record::SectionKind::Report,
+            epione_primitives::access::SectionClass::Private,
+            "all well",
+        )
+        .build(&world.doctor.account())
+        .await
+        .unwrap();
+    assert_eq!(world.submit(&text).await.stage, VisitStage::Queued);
+    send(&world, part(&first, 0, &noise(MIB))).await.progress();
+    announced(&world, MIB).await;
+}
+
+#[tokio::test]
+async fn an_idle_upload_gives_way_to_those_who_may_submit_and_to_nobody_else() {
+    let limits = Limits { uploads: 1, upload_idle_ms: 10_000, ..Limits::default() };
+    let world = limited(limits).await;
+    let first = announced(&world, MIB).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    // Not related to the patient.
+    let mut unwelcome = world.visit(MIB).await;
+    unwelcome.request.author = world.stranger.user;
+    let reply = Raw::visit(&unwelcome.request).send(&world, &world.stranger).await;
+    assert_eq!(reply.refusal(), (403, "denied".into()));
+    assert_at(&world, &first, 0).await;
+
+    let second = announced(&world, MIB).await;
+    assert_refused(&world, part(&first, 0, &noise(MIB)), 404, "no-upload").await;
+    send(&world, part(&second, 0, &noise(MIB))).await.progress();
+    assert_queued(&world, &noise(MIB)).await;
+}
+
+#[tokio::test]
+async fn a_cut_connection_costs_no_more_than_the_parts_on_their_way() {
+    let world = World::new().await;
+    let visit = world.visit(BYTES).await;
+    let cuts = [5 * MIB, 100, 3 * MIB, 0, 7 * MIB, MIB];
+    let cuts = cuts.map(|bytes| Cut::after(bytes as u64));
+    let wire = Wire::to(&world.base, cuts).await;
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let client = world.client_at(&wire.url, &world.doctor);
+    // The first request may be the one that is cut; whoever submits again goes on with the same visit.
+    let submit = async || {
+        let heard = Arc::clone(&heard);
+        client.submit_visit(&visit, move |it| heard.lock().unwrap().push(it.done)).await
+    };
+    let status = submit().await.unwrap();
+    assert_eq!(status.stage, VisitStage::Queued);
+    assert_queued(&world, &noise(BYTES)).await;
+    assert_eq!(wire.left(), 0);
+    // At most two parts of 4 MiB were lost with each of the cuts.
+    assert!(wire.carried() < (BYTES + 6 * 8 * MIB) as u64, "{}", wire.carried());
+    assert!(told.lock().unwrap().is_sorted(), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_started_anew_gets_everything_again() {
+    let world = World::new().await;
+    let visit = world.visit(BYTES).await;
+    let next = world.next_worker().await;
+    let restart = Cut { after: 5 * MIB as u64, then: Some(next) };
+    let wire = Wire::to(&world.base, [restart]).await;
+    let client = world.client_at(&wire.url, &world.doctor);
+    let status = client.submit_visit(&visit, |_| {}).await.unwrap();
+    assert_eq!(status.stage, VisitStage::Queued);
+    // The first part was sent twice.
+    assert!(wire.carried() > (BYTES + 4 * MIB) as u64, "{}", wire.carried());
+    let sealed = sealed(&world).await;
+    assert_eq!(sealed.len(), 1);
+    assert!(content_of(&world, &sealed[0]).await == noise(BYTES));
 }

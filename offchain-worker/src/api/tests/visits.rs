@@ -19,7 +19,7 @@ use object_store::memory::InMemory;
 
 use super::{
     fake::{HOSPITAL, genesis},
-    world::{Actor, Form, Raw, World, noise},
+    world::{Actor, Raw, World, noise},
 };
 use crate::{
     config::Limits,
@@ -67,6 +67,14 @@ async fn media_of(world: &World, record: &Record, section: u16, key: &PatientKey
         content.extend_from_slice(&opener.open_chunk(index, chunk, &tag).unwrap());
     }
     content
+}
+
+/// What was sent as section 1 of a visit.
+pub async fn content_of(world: &World, visit: &SealedVisit) -> Vec<u8> {
+    let record = Record::decode_exactly(&visit.record).unwrap();
+    record.verify(genesis(), &world.doctor.account().id()).unwrap();
+    assert_eq!(record.segments(), visit.segments);
+    media_of(world, &record, 1, &patient_key(world)).await
 }
 
 #[tokio::test]
@@ -146,8 +154,7 @@ async fn another_visit_under_the_same_record_id_is_a_conflict() {
     world.submit(&first).await;
     let mut second = world.visit(2_000).await;
     second.request.record_id = first.record_id();
-    let form = Form::visit(&second.request).part("media-1", &noise(2_000)).end();
-    let reply = Raw::upload(form).send(&world, &world.doctor).await;
+    let reply = Raw::visit(&second.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (409, "record-id".into()));
 }
 
@@ -218,19 +225,19 @@ async fn a_signature_that_is_not_the_patient_s_is_refused() {
     let mut by_author = good.clone();
     by_author.request.patient_signature = Some(good.request.author_signature.clone());
     for bad in [cosigned(&world, &world.stranger).await, moved, by_author] {
-        let reply = Raw::upload(Form::visit(&bad.request).end()).send(&world, &world.doctor).await;
+        let reply = Raw::visit(&bad.request).send(&world, &world.doctor).await;
         assert_eq!(reply.refusal(), (400, "patient-signature".into()));
     }
     let mut nonsense = good.clone();
     nonsense.request.patient_signature = Some("zz".into());
-    let reply = Raw::upload(Form::visit(&nonsense.request).end()).send(&world, &world.doctor).await;
+    let reply = Raw::visit(&nonsense.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (400, "visit".into()));
     world.assert_untouched().await;
 
     // After a rotation, the patient's account of before does not count.
     let account = Actor::new("Patient anew").keys.account();
     world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().account = account;
-    let reply = Raw::upload(Form::visit(&good.request).end()).send(&world, &world.doctor).await;
+    let reply = Raw::visit(&good.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (400, "patient-signature".into()));
 }
 
@@ -241,6 +248,6 @@ async fn a_visit_does_not_become_co_signed_by_being_sent_again() {
     let mut plain = visit.clone();
     plain.request.patient_signature = None;
     world.submit(&plain).await;
-    let reply = Raw::upload(Form::visit(&visit.request).end()).send(&world, &world.doctor).await;
+    let reply = Raw::visit(&visit.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (409, "record-id".into()));
 }

@@ -6,7 +6,8 @@ use axum_server::Handle;
 use bytes::Bytes;
 use codec::Encode;
 use epione_client::{
-    api::{Problem, VisitRequest},
+    api::{Problem, VisitRequest, VisitStatus},
+    endpoint::Endpoint,
     request::{self, Target},
     signer::Account,
     submit::{Visit, VisitBuilder},
@@ -21,7 +22,7 @@ use epione_envelope::{
     record::SectionKind,
 };
 use epione_primitives::{
-    Hash, Moment, UserId,
+    Hash, Moment, RecordId, UserId,
     access::{Action, Purpose, SectionClass},
     profile::{Profile, Role},
     release::{Release, Right},
@@ -34,11 +35,12 @@ use url::Url;
 use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
     api::{AppState, Services, router},
-    config::Limits,
+    config::{Limits, Transfer},
     journal::{Journal, Nonces, visits},
     metrics::Metrics,
     seal::Seal,
     store::Store,
+    transfer::Holdings,
 };
 
 /// Somebody with keys, and, if registered, an id.
@@ -67,6 +69,7 @@ pub struct World {
     pub journal: Journal,
     pub metrics: Metrics,
     pub peers: Arc<FakePeers>,
+    pub limits: Limits,
     pub base: Url,
     pub agent: Actor,
     pub governance: Actor,
@@ -80,6 +83,37 @@ pub struct World {
     pub folder: TempDir,
     pub state: AppState,
     handle: Handle<std::net::SocketAddr>,
+}
+
+/// What a worker is made of.
+struct Parts {
+    chain: FakeChain,
+    store: Store,
+    journal: Journal,
+    metrics: Metrics,
+    peers: Arc<FakePeers>,
+    agent: Actor,
+    limits: Limits,
+}
+
+impl Parts {
+    async fn worker(&self, base: &Url) -> AppState {
+        let view = Arc::new(self.chain.clone());
+        AppState::new(Services {
+            public_url: base.clone(),
+            view: view.clone(),
+            calls: view.clone(),
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            nonces: Nonces::in_memory().await.unwrap(),
+            seal: Arc::new(Seal::new(self.agent.keys.clone(), Vec::new(), view)),
+            repair: self.peers.clone(),
+            metrics: self.metrics.clone(),
+            limits: self.limits.clone(),
+            holdings: Holdings::new(self.store.clone()),
+            transfer: Transfer::default(),
+        })
+    }
 }
 
 impl Drop for World {
@@ -100,34 +134,28 @@ impl World {
         objects: Arc<InMemory>,
         limits: Limits,
     ) -> Self {
+        Self::over(Store::over(backend), objects, limits).await
+    }
+
+    /// A worker over any store. Its objects are in `objects` only if it is one in memory.
+    pub async fn over(store: Store, objects: Arc<InMemory>, limits: Limits) -> Self {
         let chain = FakeChain::default();
         let (agent, governance) = (Actor::new("Alice//agent"), Actor::new("Alice"));
         let (other_agent, other) = (Actor::new("Bob//agent"), Actor::new("Bob"));
         chain.add_hospital(HOSPITAL, &agent.keys, &governance.keys);
         chain.add_hospital(ELSEWHERE, &other_agent.keys, &other.keys);
-        let store = Store::over(backend);
         let journal = Journal::in_memory().await.unwrap();
         let metrics = Metrics::new().unwrap();
         let peers = Arc::new(FakePeers { store: store.clone(), copies: HashMap::new().into() });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let view = Arc::new(chain.clone());
-        let state = AppState::new(Services {
-            public_url: base.clone(),
-            view: view.clone(),
-            calls: view.clone(),
-            store: store.clone(),
-            journal: journal.clone(),
-            nonces: Nonces::in_memory().await.unwrap(),
-            seal: Arc::new(Seal::new(agent.keys.clone(), Vec::new(), view)),
-            repair: peers.clone(),
-            metrics: metrics.clone(),
-            limits,
-        });
+        let parts = Parts { chain, store, journal, metrics, peers, agent, limits };
+        let state = parts.worker(&base).await;
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
         tokio::spawn(server.serve(router(state.clone()).into_make_service()));
+        let Parts { chain, store, journal, metrics, peers, agent, limits } = parts;
         let world = Self {
             chain,
             store,
@@ -135,6 +163,7 @@ impl World {
             journal,
             metrics,
             peers,
+            limits,
             base,
             agent,
             governance,
@@ -170,7 +199,7 @@ impl World {
     }
 
     pub fn client(&self, actor: &Actor) -> WorkerClient {
-        WorkerClient::new(&self.base, HOSPITAL, genesis(), actor.account()).unwrap()
+        self.client_at(&self.base, actor)
     }
 
     pub fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
@@ -198,6 +227,31 @@ impl World {
     /// Sends a visit that is expected to be taken in.
     pub async fn submit(&self, visit: &Visit) -> epione_client::api::VisitStatus {
         self.client(&self.doctor).submit_visit(visit, |_| {}).await.unwrap()
+    }
+
+    /// Another worker over the same storage and journal, as the same would be after it was started anew.
+    pub async fn next_worker(&self) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let parts = Parts {
+            chain: self.chain.clone(),
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            metrics: self.metrics.clone(),
+            peers: self.peers.clone(),
+            agent: self.agent.clone(),
+            limits: self.limits.clone(),
+        };
+        let router = router(parts.worker(&base).await);
+        let server = axum_server::from_tcp(listener).unwrap();
+        tokio::spawn(server.serve(router.into_make_service()));
+        base
+    }
+
+    pub fn client_at(&self, base: &Url, actor: &Actor) -> WorkerClient {
+        let endpoint = Endpoint::new(base.clone(), [0; 32]).unwrap();
+        WorkerClient::new(&endpoint, HOSPITAL, genesis(), actor.account()).unwrap()
     }
 
     /// A grant to the doctor that the chain has a receipt of.
@@ -278,11 +332,14 @@ impl Raw {
         raw
     }
 
-    pub fn upload(form: Form) -> Self {
-        let mut raw = Self::new(Method::POST, "/v1/visits", form.bytes);
-        let form = "multipart/form-data; boundary=XepioneX";
-        raw.headers.insert("content-type", form.parse().unwrap());
-        raw
+    pub fn visit(visit: &VisitRequest) -> Self {
+        Self::post_json("/v1/visits", visit)
+    }
+
+    /// A part of a visit's media.
+    pub fn part(record: RecordId, section: u16, offset: u64, content: impl Into<Bytes>) -> Self {
+        let target = format!("/v1/visits/{record}/media/{section}?offset={offset}");
+        Self::new(Method::PUT, &target, content)
     }
 
     /// The headers with those that sign for this hospital's worker.
@@ -328,6 +385,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// How far a visit is, if that is what was answered.
+    pub fn progress(&self) -> VisitStatus {
+        assert!(matches!(self.status, 200 | 202), "{self:?}");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     pub fn problem(&self) -> Problem {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         serde_json::from_slice(&self.body).unwrap()
@@ -338,30 +401,5 @@ impl Reply {
         let problem = self.problem();
         assert_eq!(problem.status, self.status);
         (self.status, problem.kind.rsplit(':').next().unwrap().to_owned())
-    }
-}
-
-/// An upload's form, part by part.
-#[derive(Clone, Default)]
-pub struct Form {
-    pub bytes: Vec<u8>,
-}
-
-impl Form {
-    pub fn visit(visit: &VisitRequest) -> Self {
-        Self::default().part("visit", &serde_json::to_vec(visit).unwrap())
-    }
-
-    pub fn part(mut self, name: &str, content: &[u8]) -> Self {
-        let head = format!("--XepioneX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
-        self.bytes.extend_from_slice(head.as_bytes());
-        self.bytes.extend_from_slice(content);
-        self.bytes.extend_from_slice(b"\r\n");
-        self
-    }
-
-    pub fn end(mut self) -> Self {
-        self.bytes.extend_from_slice(b"--XepioneX--\r\n");
-        self
     }
 }

@@ -6,7 +6,7 @@ use codec::{DecodeAll, Encode};
 use epione_envelope::body::Packed;
 use epione_primitives::{
     AnnouncementId, BlockNumber, Hash, Moment,
-    block::{AnnouncedEntries, AnnouncedHeader},
+    block::{AnnouncedEntries, AnnouncedHeader, Segment},
     ports::HashedBody,
 };
 use rusqlite::{
@@ -29,6 +29,10 @@ pub struct Batch {
     /// The last chain block that may include a transaction whose outcome is not known.
     pub sent_until: Option<BlockNumber>,
 }
+
+/// No visit is held back longer, in milliseconds: what seems to be was noted before the clock was set
+/// back.
+const MAX_HOLD: Moment = 60 * 60_000;
 
 /// SCALE in a column.
 struct Scale<T>(T);
@@ -57,11 +61,12 @@ fn forget(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<usize> {
 impl Ledger {
     /// Queued visits that are not held back, oldest first.
     pub async fn queue(&self, limit: usize, now: Moment) -> Result<Vec<QueuedVisit>, JournalError> {
+        let too_late = now.saturating_add(MAX_HOLD).min(i64::MAX as Moment);
         self.journal
             .read(move |connection| {
                 let held: std::collections::HashSet<i64> = connection
-                    .prepare_cached("SELECT visit FROM setbacks WHERE until > ?1")?
-                    .query_map([now as i64], |row| row.get(0))?
+                    .prepare_cached("SELECT visit FROM setbacks WHERE until > ?1 AND until <= ?2")?
+                    .query_map([now as i64, too_late as i64], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
                 let asked = u32::try_from(limit + held.len()).unwrap_or(u32::MAX);
                 let mut queue = visits::queued(connection, asked)?;
@@ -118,6 +123,13 @@ impl Ledger {
                     .collect()
             })
             .await
+    }
+
+    /// The segments that a batch names, in the order of its records and sections.
+    pub async fn segments(&self, batch: i64) -> Result<Vec<Segment>, JournalError> {
+        let visits =
+            self.journal.read(move |connection| visits::of_batch(connection, batch)).await?;
+        Ok(visits.into_iter().flat_map(|visit| visit.segments).collect())
     }
 
     pub async fn body(&self, batch: i64) -> Result<Vec<u8>, JournalError> {

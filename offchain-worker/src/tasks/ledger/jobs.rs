@@ -49,6 +49,10 @@ impl Job {
     }
 }
 
+/// No pause between attempts is longer, in milliseconds: what seems due later was noted before the
+/// clock was set back.
+const MAX_PAUSE: Moment = 60_000;
+
 /// A job that waits for something to happen is due at no time.
 const WAITING: Option<i64> = None;
 
@@ -89,16 +93,19 @@ impl Ledger {
         now: Moment,
         limit: usize,
     ) -> Result<Vec<(Job, u32)>, JournalError> {
+        let too_late = now.saturating_add(MAX_PAUSE).min(i64::MAX as Moment);
         self.journal
             .read(move |connection| {
                 connection
                     .prepare_cached(
-                        "SELECT subject, attempts FROM jobs WHERE kind = ?1 AND due_at <= ?2
-                         ORDER BY subject LIMIT ?3",
+                        "SELECT subject, attempts FROM jobs
+                         WHERE kind = ?1 AND (due_at <= ?2 OR due_at > ?3)
+                         ORDER BY subject LIMIT ?4",
                     )?
-                    .query_map(params![kind.column(), now as i64, limit as i64], |row| {
-                        Ok((Job::of(kind, row.get(0)?), row.get(1)?))
-                    })?
+                    .query_map(
+                        params![kind.column(), now as i64, too_late as i64, limit as i64],
+                        |row| Ok((Job::of(kind, row.get(0)?), row.get(1)?)),
+                    )?
                     .collect()
             })
             .await
@@ -156,6 +163,18 @@ impl Ledger {
             })
             .await
             .map(drop)
+    }
+
+    /// Heights of committed lite blocks whose segments are still to be brought.
+    pub async fn keeps(&self) -> Result<HashSet<u32>, JournalError> {
+        self.journal
+            .read(|connection| {
+                connection
+                    .prepare_cached("SELECT subject FROM jobs WHERE kind = ?1")?
+                    .query_map([JobKind::Keep.column()], |row| row.get(0))?
+                    .collect()
+            })
+            .await
     }
 
     /// Jobs that are not merely waiting for a ballot to end.

@@ -114,8 +114,8 @@ impl Ledger {
             .map(Option::unwrap_or_default)
     }
 
-    /// Whether anything but these announcements needs a segment. Segments of open ballots are on their
-    /// way, and nobody misses them yet.
+    /// Whether an acknowledged visit or a lite block other than these needs a segment. Segments of open
+    /// ballots, of uploads and of offers are on their way, and nobody misses them yet.
     pub async fn is_due(
         &self,
         segment: [u8; 32],
@@ -123,9 +123,11 @@ impl Ledger {
     ) -> Result<bool, JournalError> {
         let owners =
             self.journal.read(move |connection| references::owners(connection, &segment)).await?;
-        let underway =
-            |owner: &Owner| matches!(owner, Owner::Announcement(id) if open.contains(id));
-        Ok(!owners.iter().all(underway))
+        Ok(owners.iter().any(|owner| match owner {
+            Owner::Visit(_) => true,
+            Owner::Announcement(id) => !open.contains(id),
+            _ => false,
+        }))
     }
 
     /// Makes jobs of what a finalised block's state shows, and notes that it was seen, in one

@@ -114,6 +114,30 @@ async fn a_job_that_nothing_is_heard_of_comes_again() {
 }
 
 #[tokio::test]
+async fn a_job_noted_before_the_clock_was_set_back_does_not_wait_for_the_old_time() {
+    let (_, ledger) = ledger().await;
+    let (hour, now) = (3_600_000, 100_000_000);
+    ledger.observe(Progress { block: 1, height: 1 }, vec![]).await.unwrap();
+    ledger.start(Job::Keep(1), now + 15_000).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Keep, now, 10).await.unwrap(), []);
+    assert_eq!(ledger.due(JobKind::Keep, now - hour, 10).await.unwrap(), [(Job::Keep(1), 1)]);
+}
+
+#[tokio::test]
+async fn a_block_that_is_seen_twice_changes_nothing() {
+    let (_, ledger) = ledger().await;
+    let seen = Progress { block: 10, height: 2 };
+    ledger.observe(seen, vec![ID]).await.unwrap();
+    ledger.finish(Job::Keep(1)).await.unwrap();
+    ledger.wait(Job::Ballot(ID)).await.unwrap();
+    ledger.observe(seen, vec![ID]).await.unwrap();
+    assert_eq!(ledger.due(JobKind::Keep, 0, 10).await.unwrap(), [(Job::Keep(2), 0)]);
+    assert_eq!(ledger.due(JobKind::Ballot, 0, 10).await.unwrap(), []);
+    assert_eq!(ledger.keeps().await.unwrap(), [2].into());
+    assert_eq!(ledger.progress().await.unwrap(), seen);
+}
+
+#[tokio::test]
 async fn a_batch_is_kept_with_its_bytes_until_it_is_committed() {
     let (journal, ledger) = ledger().await;
     queue(&journal, 1).await;
@@ -170,6 +194,14 @@ async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
     assert_eq!(rows(ledger.queue(10, 1_099).await.unwrap()), [2]);
     assert_eq!(rows(ledger.queue(1, 1_099).await.unwrap()), [2]);
     assert_eq!(rows(ledger.queue(10, 1_100).await.unwrap()), [1, 2]);
+    // The clock was set back since.
+    let hour = 3_600_000;
+    let mut held = ledger.queue(10, 0).await.unwrap();
+    assert_eq!(rows(held), [2]);
+    ledger.hold(1, 2 * hour, hold).await.unwrap();
+    held = ledger.queue(10, 2 * hour).await.unwrap();
+    assert_eq!(rows(held), [2]);
+    assert_eq!(rows(ledger.queue(10, 500_000).await.unwrap()), [1, 2]);
 }
 
 #[tokio::test]

@@ -1,0 +1,120 @@
+//! Where a hospital's worker is reached, and the key by which it is known there.
+
+use epione_primitives::hospital::Hospital;
+use url::{Host, Url};
+
+use crate::pin;
+
+/// A worker's address together with the TLS key that its hospital's entry on chain names. Over https
+/// the server proves that key and nothing else counts: no name, no date, no certificate authority.
+/// Plain http exists on this machine's loopback only, where there is nobody in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+    tls_key: [u8; 32],
+}
+
+/// Why an address is no worker's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    #[error("{url:?} is not a worker's address ({reason}): write it as https://host:port")]
+    Url { url: String, reason: String },
+    #[error(
+        "{url} is plain http to another machine, where nothing proves who answers: have the hospital \
+         set an https address and its TLS key (epione hospital set-endpoint)"
+    )]
+    Plain { url: Url },
+}
+
+impl Endpoint {
+    /// `url` is http or https and has neither query nor fragment; `tls_key` is an Ed25519 public key.
+    pub fn new(url: Url, tls_key: [u8; 32]) -> Result<Self, EndpointError> {
+        let refuse = |reason: &str| {
+            Err(EndpointError::Url { url: url.to_string(), reason: reason.to_owned() })
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return refuse("it is neither http nor https");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse("it has a query or a fragment");
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(EndpointError::Plain { url });
+        }
+        Ok(Self { url, tls_key })
+    }
+
+    /// As the chain has it.
+    pub fn of(hospital: &Hospital) -> Result<Self, EndpointError> {
+        let text = String::from_utf8_lossy(&hospital.worker_url).into_owned();
+        let url = Url::parse(&text)
+            .map_err(|error| EndpointError::Url { url: text, reason: error.to_string() })?;
+        Self::new(url, hospital.tls_key)
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The Ed25519 public key that the server has to prove.
+    pub fn tls_key(&self) -> &[u8; 32] {
+        &self.tls_key
+    }
+
+    /// An HTTP client that speaks over TLS with whoever proves the key, and with nobody else. It
+    /// follows no redirect: what is sent to a worker is for that worker.
+    pub fn http(&self) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(pin::client_config(self.tls_key))
+            .redirect(reqwest::redirect::Policy::none())
+    }
+}
+
+/// Whether a URL's host is this machine itself.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Result<Endpoint, EndpointError> {
+        Endpoint::new(Url::parse(url).unwrap(), [1; 32])
+    }
+
+    #[test]
+    fn addresses_that_are_no_workers_are_refused() {
+        for url in
+            ["ftp://host", "file:///etc", "https://host/?a=b", "https://host/#a", "mailto:a@b"]
+        {
+            assert!(matches!(endpoint(url), Err(EndpointError::Url { .. })), "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for url in ["http://127.0.0.1:1", "http://127.8.9.1", "http://[::1]:80", "http://LOCALHOST"]
+        {
+            endpoint(url).unwrap();
+        }
+        for url in [
+            "http://10.0.0.1",
+            "http://worker.hospital.example",
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://[::ffff:127.0.0.1]",
+            "http://0.0.0.0:8600",
+        ] {
+            let refused = endpoint(url).unwrap_err();
+            assert!(matches!(refused, EndpointError::Plain { .. }), "{url}");
+            assert!(refused.to_string().contains("set-endpoint"), "{refused}");
+        }
+        endpoint("https://10.0.0.1").unwrap();
+    }
+}

@@ -1,0 +1,280 @@
+//! Fetches what a section's media are sealed in, several segments at once, and opens it chunk by chunk,
+//! in order.
+//!
+//! Memory: [`AHEAD`] segments on their way and the one that is being opened, so 64 MiB; the tags of
+//! 65 536 chunks, so 1 MiB; one open chunk.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use bytes::Bytes;
+use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::sync::Mutex;
+
+use super::{
+    OpenRecord, ReadError, Reader, Source,
+    content::{Content, Span, TAG},
+};
+use crate::{
+    Progress,
+    api::SegmentLink,
+    now,
+    worker::{Right, Via, WorkerClient},
+};
+
+/// Segments, or parts of them, that are fetched at once.
+pub(super) const AHEAD: usize = 3;
+/// Bytes that are fetched by one request where not the whole segment is wanted.
+const PART_BYTES: u32 = 4 * 1024 * 1024;
+/// Chunks whose tags are fetched together.
+const TAG_WINDOW: u32 = 65_536;
+
+/// Whether everything is wanted, so that segments are verified as such, or only some chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Segments,
+    Parts,
+}
+
+/// Fetches one section's media from one worker.
+pub(super) struct Fetcher<'a> {
+    worker: &'a WorkerClient,
+    /// Who asks for new links when those at hand end.
+    reader: Option<&'a Reader>,
+    record: &'a OpenRecord,
+    source: Mutex<Source>,
+    pub(super) content: Content<'a>,
+    pub(super) tally: Tally<'a>,
+}
+
+impl<'a> Fetcher<'a> {
+    pub(super) fn new(
+        worker: &'a WorkerClient,
+        reader: Option<&'a Reader>,
+        record: &'a OpenRecord,
+        section: usize,
+        progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Self, ReadError> {
+        let content = record.content_of(section)?;
+        let total = AtomicI64::new(content.layout().plaintext_length() as i64);
+        let tally = Tally { done: AtomicI64::new(0), total, progress };
+        let source = Mutex::new(record.access.source.clone());
+        Ok(Self { worker, reader, record, source, content, tally })
+    }
+
+    /// These chunks, in order.
+    pub(super) fn chunks(&self, chunks: Range<u32>, wanted: Wanted) -> Chunks<'_> {
+        let most = match wanted {
+            Wanted::Segments => SEGMENT_BYTES,
+            Wanted::Parts => PART_BYTES,
+        };
+        let arriving = stream::iter(self.content.spans(chunks.clone(), most))
+            .map(move |span| async move {
+                let bytes = self.span(&span, wanted).await?;
+                Ok((span, bytes))
+            })
+            .buffered(AHEAD)
+            .boxed();
+        let tags = Tags::of(chunks.end);
+        Chunks { fetcher: self, arriving, tags, current: None, rest: chunks }
+    }
+
+    async fn span(&self, span: &Span, wanted: Wanted) -> Result<Bytes, ReadError> {
+        if wanted == Wanted::Parts {
+            return self.part(span.segment, span.bytes.clone(), Via::Any, true).await;
+        }
+        let segment = self.segment(span.segment)?;
+        let right = self.right(segment).await?;
+        let arrived = |bytes| self.tally.add(bytes);
+        let fetched = self.worker.whole_segment(segment, right.borrow(), &arrived).await;
+        let bytes = fetched.map_err(|source| failed(segment, source))?;
+        Ok(bytes.slice(span.bytes.start as usize..span.bytes.end as usize))
+    }
+
+    /// Bytes of a segment, not verified yet.
+    async fn part(
+        &self,
+        segment: usize,
+        part: Range<u32>,
+        via: Via,
+        counts: bool,
+    ) -> Result<Bytes, ReadError> {
+        let segment = self.segment(segment)?;
+        let right = self.right(segment).await?;
+        let arrived = |bytes| self.tally.add(if counts { bytes } else { 0 });
+        let fetched =
+            self.worker.part_of_segment(segment, part, right.borrow(), via, &arrived).await;
+        fetched.map_err(|source| failed(segment, source))
+    }
+
+    fn segment(&self, index: usize) -> Result<&'a Segment, ReadError> {
+        let missing = self.content.failed(epione_envelope::OpenError);
+        self.content.segments.get(index).ok_or(missing)
+    }
+
+    /// Tags of consecutive chunks.
+    async fn tags(&self, chunks: Range<u32>, via: Via) -> Result<Vec<u8>, ReadError> {
+        let layout = self.content.layout();
+        let first = layout.tag(chunks.start).map_or(0, |tag| tag.start);
+        let end = chunks.end.checked_sub(1).and_then(|last| layout.tag(last));
+        let mut tags = Vec::with_capacity(chunks.len() * TAG);
+        for (segment, part) in layout.in_segments(first..end.map_or(first, |tag| tag.end)) {
+            tags.extend_from_slice(&self.part(segment, part, via, false).await?);
+        }
+        Ok(tags)
+    }
+
+    /// By what right to ask for a segment: a link that ends soon is replaced first.
+    async fn right(&self, segment: &Segment) -> Result<OwnedRight, ReadError> {
+        let pointer = self.content.pointer;
+        let mut source = self.source.lock().await;
+        if let Some(intent) = source.renewal(pointer, std::slice::from_ref(segment), now())? {
+            let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
+            let leave = reader.ask(self.record.summary.patient, &[pointer], intent).await?;
+            *source = leave.of(pointer, &self.record.record)?.source;
+        }
+        match &*source {
+            Source::Own => Ok(OwnedRight::Patient(pointer)),
+            Source::Links { links, .. } => {
+                let no_link = ReadError::NoLink { segment: segment.hash };
+                links.get(&segment.hash).cloned().map(OwnedRight::Link).ok_or(no_link)
+            }
+        }
+    }
+}
+
+fn failed(segment: &Segment, source: crate::worker::WorkerError) -> ReadError {
+    ReadError::Segment { segment: segment.hash, source }
+}
+
+/// A right that does not keep the source locked while it is used.
+enum OwnedRight {
+    Patient(epione_primitives::RecordPointer),
+    Link(SegmentLink),
+}
+
+impl OwnedRight {
+    fn borrow(&self) -> Right<'_> {
+        match self {
+            Self::Patient(pointer) => Right::Patient(*pointer),
+            Self::Link(link) => Right::Link(link),
+        }
+    }
+}
+
+/// How much has arrived, over all segments that are on their way.
+pub(super) struct Tally<'a> {
+    done: AtomicI64,
+    total: AtomicI64,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl Tally<'_> {
+    pub(super) fn add(&self, bytes: i64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let total = self.total.load(Ordering::Relaxed);
+        // A segment's tags are no content.
+        let done = u64::try_from(done.min(total)).unwrap_or(0);
+        (self.progress)(Progress { done, total: u64::try_from(total).unwrap_or(0) });
+    }
+
+    /// Begins to count anew, towards this many bytes.
+    pub(super) fn begin(&self, done: u64, total: u64) {
+        self.total.store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.done.store(i64::try_from(done).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.add(0);
+    }
+}
+
+/// Chunks in order, fetched ahead.
+pub(super) struct Chunks<'f> {
+    fetcher: &'f Fetcher<'f>,
+    arriving: BoxStream<'f, Result<(Span, Bytes), ReadError>>,
+    tags: Tags,
+    current: Option<(Span, Bytes)>,
+    rest: Range<u32>,
+}
+
+impl Chunks<'_> {
+    /// The next chunk, authentic and in its place; none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
+        let Some(chunk) = self.rest.next() else { return Ok(None) };
+        let tag = self.tags.get(self.fetcher, chunk).await?;
+        let sealed = self.sealed(chunk).await?;
+        let content = &self.fetcher.content;
+        match content.open(chunk, &sealed, &tag) {
+            Ok(plain) => Ok(Some((chunk, plain))),
+            Err(error) => {
+                tracing::debug!(chunk, %error, "fetching a chunk and its tag from the worker itself");
+                Ok(Some((chunk, self.again(chunk).await?)))
+            }
+        }
+    }
+
+    async fn sealed(&mut self, chunk: u32) -> Result<Bytes, ReadError> {
+        let content = &self.fetcher.content;
+        let unknown = || content.failed(epione_envelope::OpenError);
+        if self.current.as_ref().is_none_or(|(span, _)| !span.chunks.contains(&chunk)) {
+            // What was opened makes room before more comes.
+            self.current = None;
+            self.current = Some(self.arriving.next().await.ok_or_else(unknown)??);
+        }
+        let (span, bytes) = self.current.as_ref().ok_or_else(unknown)?;
+        let range = content.layout().chunk(chunk).ok_or_else(unknown)?;
+        let first = content.layout().chunk(span.chunks.start).ok_or_else(unknown)?.start;
+        let (start, end) = ((range.start - first) as usize, (range.end - first) as usize);
+        if span.chunks.contains(&chunk) && end <= bytes.len() {
+            Ok(bytes.slice(start..end))
+        } else {
+            Err(unknown())
+        }
+    }
+
+    /// A chunk that did not open, from the worker and not from its storage: if it does not open now,
+    /// nothing will help.
+    async fn again(&self, chunk: u32) -> Result<Vec<u8>, ReadError> {
+        let content = &self.fetcher.content;
+        let tag = self.fetcher.tags(chunk..chunk + 1, Via::Worker).await?;
+        let tag = tag.try_into().map_err(|_| content.failed(epione_envelope::OpenError))?;
+        let span = content.spans(chunk..chunk + 1, 0).next();
+        let span = span.ok_or_else(|| content.failed(epione_envelope::OpenError))?;
+        let sealed = self.fetcher.part(span.segment, span.bytes, Via::Worker, false).await?;
+        content.open(chunk, &sealed, &tag).map_err(|source| content.failed(source))
+    }
+}
+
+/// The tags of some chunks, fetched when they are needed.
+pub(super) struct Tags {
+    first: u32,
+    tags: Vec<u8>,
+    /// No tag from here on will be needed.
+    end: u32,
+}
+
+impl Tags {
+    pub(super) fn of(end: u32) -> Self {
+        Self { first: 0, tags: Vec::new(), end }
+    }
+
+    pub(super) async fn get(
+        &mut self,
+        fetcher: &Fetcher<'_>,
+        chunk: u32,
+    ) -> Result<[u8; TAG], ReadError> {
+        if let Some(tag) = self.at_hand(chunk) {
+            return Ok(tag);
+        }
+        let end = chunk.saturating_add(TAG_WINDOW).min(self.end).max(chunk.saturating_add(1));
+        self.tags = fetcher.tags(chunk..end, Via::Any).await?;
+        self.first = chunk;
+        self.at_hand(chunk).ok_or_else(|| fetcher.content.failed(epione_envelope::OpenError))
+    }
+
+    fn at_hand(&self, chunk: u32) -> Option<[u8; TAG]> {
+        let at = (chunk.checked_sub(self.first)? as usize).checked_mul(TAG)?;
+        self.tags.get(at..at.checked_add(TAG)?)?.try_into().ok()
+    }
+}

@@ -1,0 +1,184 @@
+//! A file on its way to its name: beside it, for its owner only, until every byte of it was verified.
+
+use std::{
+    fs::{self, TryLockError},
+    io::{self, ErrorKind},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
+};
+
+use super::ReadError;
+
+/// For the owner to read and write, and nobody else.
+const OWNERS: u32 = 0o600;
+
+/// Removed when it is dropped, unless it is kept for a later run to go on with.
+pub(super) struct Partial {
+    file: File,
+    path: PathBuf,
+    to: PathBuf,
+    /// Bytes at its beginning that are right.
+    good: u64,
+    keep: bool,
+}
+
+impl Partial {
+    /// The partial file of a sealed object for this name, as an earlier run left it, or a new one. One
+    /// process at a time has it.
+    pub(super) fn resume(to: &Path, object_id: &[u8; 16]) -> Result<Self, ReadError> {
+        let path = beside(to, &object_id[..8]);
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWNERS)
+            .open(&path)
+            .map_err(|source| ReadError::File { path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ReadError::Busy(path)),
+            Err(TryLockError::Error(source)) => return Err(ReadError::File { path, source }),
+        }
+        match is_private(&file, &path) {
+            Ok(true) => Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false }),
+            Ok(false) => {
+                let source = io::Error::new(
+                    ErrorKind::PermissionDenied,
+                    "it is a link, or others may read or write it: remove it",
+                );
+                Err(ReadError::File { path, source })
+            }
+            Err(source) => Err(ReadError::File { path, source }),
+        }
+    }
+
+    /// A new one, of a name that nobody can guess.
+    pub(super) fn fresh(to: &Path) -> Result<Self, ReadError> {
+        let mut suffix = [0; 8];
+        getrandom::fill(&mut suffix).expect("the operating system has randomness");
+        let path = beside(to, &suffix);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(OWNERS).open(&path);
+        let file = file.map_err(|source| ReadError::File { path: path.clone(), source })?;
+        Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false })
+    }
+
+    /// What an earlier run left beside a file that has its name since.
+    pub(super) fn forget(to: &Path, object_id: &[u8; 16]) {
+        // Nothing is there, as a rule.
+        let _ = fs::remove_file(beside(to, &object_id[..8]));
+    }
+
+    pub(super) async fn length(&self) -> Result<u64, ReadError> {
+        Ok(self.file.metadata().await.map_err(|source| self.failed(source))?.len())
+    }
+
+    /// The bytes after those that are known to be right.
+    pub(super) async fn read(&mut self, length: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; length];
+        match self.file.read_exact(&mut bytes).await {
+            Ok(_) => Ok(bytes),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    /// These many bytes more are right.
+    pub(super) fn confirm(&mut self, bytes: usize) {
+        self.good += bytes as u64;
+    }
+
+    /// Cuts off what is not known to be right, and goes on from there.
+    pub(super) async fn cut(&mut self) -> Result<(), ReadError> {
+        let cut = async {
+            self.file.set_len(self.good).await?;
+            self.file.seek(io::SeekFrom::Start(self.good)).await
+        };
+        match cut.await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    /// Appends bytes that are right.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
+        match self.file.write_all(bytes).await {
+            Ok(()) => {
+                self.confirm(bytes.len());
+                Ok(())
+            }
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    /// For bytes that nobody will go on with.
+    pub(super) fn sink(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Leaves what there is to a later run, if there is anything.
+    pub(super) async fn keep(mut self) {
+        // The last bytes may still be on their way to the file. Should they not get there, the later run
+        // finds that out.
+        let _ = self.file.flush().await;
+        self.keep = self.good > 0;
+    }
+
+    /// Gives the file its name, which nothing may have yet.
+    pub(super) async fn publish(mut self) -> Result<(), ReadError> {
+        let published = async {
+            // Syncing does not tell of a write that failed; flushing does.
+            self.file.flush().await?;
+            self.file.sync_all().await?;
+            // A link, unlike a renaming, does not replace what came to be there meanwhile.
+            match tokio::fs::hard_link(&self.path, &self.to).await {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    tokio::fs::rename(&self.path, &self.to).await
+                }
+                linked => linked,
+            }
+        };
+        match published.await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(ReadError::Exists(self.to.clone()))
+            }
+            Err(source) => {
+                self.keep = self.good > 0;
+                Err(ReadError::File { path: self.to.clone(), source })
+            }
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> ReadError {
+        ReadError::File { path: self.path.clone(), source }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Gone already, if it was renamed. The file is still locked.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn beside(to: &Path, suffix: &[u8]) -> PathBuf {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", hex::encode(suffix)));
+    to.with_file_name(name)
+}
+
+/// Whether an open file is the one of this name, is no other file too, and is its owner's alone.
+fn is_private(file: &fs::File, path: &Path) -> io::Result<bool> {
+    let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok(named.is_file()
+        && (named.dev(), named.ino()) == (open.dev(), open.ino())
+        && open.nlink() == 1
+        && open.mode() & 0o077 == 0)
+}

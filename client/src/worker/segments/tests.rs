@@ -1,0 +1,197 @@
+//! Workers that send readers on to storage, and storage that does well or not.
+
+use epione_primitives::{Hash, HospitalId};
+
+use super::*;
+use crate::{
+    api::SegmentLink,
+    endpoint::Endpoint,
+    signer::Account,
+    worker::loopback::{Log, header, reply, server},
+};
+
+const POINTER: RecordPointer = RecordPointer { height: 12, index: 3 };
+
+fn client(url: &Url) -> WorkerClient {
+    let endpoint = Endpoint::new(url.clone(), [0; 32]).unwrap();
+    let account = Account::development("//Patient").unwrap();
+    WorkerClient::new(&endpoint, HospitalId(1), Hash::repeat_byte(4), account).unwrap()
+}
+
+fn content() -> Vec<u8> {
+    (0..100_000_u32).map(|i| (i / 7) as u8).collect()
+}
+
+fn segment() -> Segment {
+    let bytes = content();
+    Segment { hash: blake3::hash(&bytes).into(), length: bytes.len() as u32 }
+}
+
+fn link(worker: &Url) -> SegmentLink {
+    let segment = hex::encode(segment().hash);
+    let url = worker.join(&format!("/v1/segments/{segment}?grant=a&mac=b")).unwrap().into();
+    SegmentLink { segment, url, expires: 0 }
+}
+
+fn redirection(to: &str) -> Vec<u8> {
+    reply("307 Temporary Redirect", &format!("location: {to}\r\n"), b"")
+}
+
+/// A worker that redirects once to this storage, and what it says afterwards.
+async fn redirecting(to: &str, then: Vec<Vec<u8>>) -> (Url, Log) {
+    server([vec![redirection(to)], then].concat()).await
+}
+
+fn heads(log: &Log) -> Vec<String> {
+    log.lock().unwrap().iter().map(|(head, _)| head.clone()).collect()
+}
+
+fn path(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap()
+}
+
+fn is_signed(head: &str) -> bool {
+    head.to_ascii_lowercase().contains("epione-")
+}
+
+#[tokio::test]
+async fn a_redirection_to_storage_is_followed_once_and_without_our_signature() {
+    let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
+    let presigned = storage.join("/bucket/x?X-Amz-Signature=s").unwrap();
+    let (worker, asked) = redirecting(presigned.as_str(), vec![]).await;
+    assert_eq!(client(&worker).segment_of(POINTER, &segment()).await.unwrap(), content());
+    let (asked, seen) = (heads(&asked), heads(&seen));
+    assert!(is_signed(&asked[0]));
+    assert_eq!(path(&seen[0]), "/bucket/x?X-Amz-Signature=s");
+    assert!(!is_signed(&seen[0]), "{}", seen[0]);
+    assert!(header(&seen[0], "authorization").is_none());
+}
+
+#[tokio::test]
+async fn what_storage_does_wrong_the_worker_makes_good() {
+    let mut wrong = content();
+    wrong[77] ^= 1;
+    let long = [content(), vec![0]].concat();
+    let mut broken = reply("200 OK", "", &content());
+    broken.truncate(1000);
+    let again = redirection("http://127.0.0.1:1/");
+    for (case, answer) in [
+        ("wrong bytes", reply("200 OK", "", &wrong)),
+        ("more bytes", reply("200 OK", "", &long)),
+        ("fewer bytes", reply("200 OK", "", &content()[..10])),
+        ("none", reply("404 Not Found", "", b"<Error/>")),
+        ("expired", reply("403 Forbidden", "", b"<Error/>")),
+        ("down", reply("503 Slow Down", "", b"")),
+        ("broken", broken),
+        ("elsewhere", again),
+        ("gone", Vec::new()),
+    ] {
+        let (storage, _) = server(vec![answer]).await;
+        // The worker answers from the beginning, whatever is asked for.
+        let (worker, asked) =
+            redirecting(storage.as_str(), vec![reply("200 OK", "", &content())]).await;
+        let link = link(&worker);
+        let got = client(&worker).segment_by_link(&segment(), &link).await;
+        assert!(got.unwrap() == content(), "{case}");
+        let asked = heads(&asked);
+        assert_eq!(asked.len(), 2, "{case}");
+        assert!(link.url.ends_with(path(&asked[0])) && !path(&asked[0]).contains("via"), "{case}");
+        assert_eq!(path(&asked[1]), format!("{}&via=worker", path(&asked[0])), "{case}");
+        assert!(!is_signed(&asked[1]));
+    }
+}
+
+#[tokio::test]
+async fn a_patient_signs_anew_when_the_worker_is_to_serve_itself() {
+    let (storage, _) = server(vec![reply("500 Internal Server Error", "", b"")]).await;
+    let answers = vec![reply("200 OK", "", &content())];
+    let (worker, asked) = redirecting(storage.as_str(), answers).await;
+    assert_eq!(client(&worker).segment_of(POINTER, &segment()).await.unwrap(), content());
+    let asked = heads(&asked);
+    let name = hex::encode(segment().hash);
+    assert_eq!(path(&asked[1]), format!("/v1/segments/{name}?record=12/3&via=worker"));
+    let signature = |head| header(head, "epione-signature").unwrap();
+    assert_ne!(signature(&asked[0]), signature(&asked[1]));
+}
+
+#[tokio::test]
+async fn a_worker_that_sends_wrong_bytes_or_redirects_again_is_given_up() {
+    for answer in [reply("200 OK", "", &[7; 100_000]), redirection("http://127.0.0.1:1/")] {
+        let (storage, _) = server(vec![reply("404 Not Found", "", b"")]).await;
+        let (worker, _) = redirecting(storage.as_str(), vec![answer]).await;
+        let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
+        let expected = [
+            matches!(error, WorkerError::WrongBytes { .. }),
+            matches!(error, WorkerError::Status { status: 307, .. }),
+        ];
+        assert!(expected.contains(&true), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_and_other_schemes_are_never_followed() {
+    for to in ["http://192.0.2.1/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "/relative", ""] {
+        let (worker, asked) = redirecting(to, vec![reply("200 OK", "", &content())]).await;
+        let got = client(&worker).segment_by_link(&segment(), &link(&worker)).await;
+        assert!(got.unwrap() == content(), "{to}");
+        assert!(path(&heads(&asked)[1]).ends_with("&via=worker"));
+    }
+}
+
+#[tokio::test]
+async fn a_hospital_agent_is_served_by_the_worker_or_not_at_all() {
+    let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
+    let (worker, _) = redirecting(storage.as_str(), vec![]).await;
+    let error = client(&worker).segment(&segment()).await.unwrap_err();
+    assert!(matches!(error, WorkerError::Status { status: 307, .. }), "{error}");
+    assert!(heads(&seen).is_empty());
+}
+
+#[tokio::test]
+async fn a_part_is_all_that_is_fetched_and_resumed_where_it_broke() {
+    let bytes = content();
+    let ranged = |start: usize, end: usize| {
+        let range = format!("content-range: bytes {start}-{}/100000\r\n", end - 1);
+        reply("206 Partial Content", &range, &bytes[start..end])
+    };
+    let mut broken = ranged(20_000, 30_000);
+    broken.truncate(broken.len() - 4_000);
+    let (storage, seen) = server(vec![broken]).await;
+    let (worker, asked) = redirecting(storage.as_str(), vec![ranged(26_000, 30_000)]).await;
+    let link = link(&worker);
+    let client = client(&worker);
+    let arrived = std::sync::atomic::AtomicI64::new(0);
+    let count = |bytes| {
+        arrived.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+    };
+    let part = client
+        .part_of_segment(&segment(), 20_000..30_000, Right::Link(&link), Via::Any, &count)
+        .await;
+    assert_eq!(part.unwrap(), bytes[20_000..30_000]);
+    assert_eq!(arrived.into_inner(), 10_000);
+    let ranges = |log| heads(log).iter().map(|head| header(head, "range").unwrap()).collect();
+    let (seen, asked): (Vec<_>, Vec<_>) = (ranges(&seen), ranges(&asked));
+    assert_eq!(seen, ["bytes=20000-29999"]);
+    assert_eq!(asked, ["bytes=20000-29999", "bytes=26000-29999"]);
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_or_with_others_gives_the_part_or_an_error() {
+    let bytes = content();
+    let other = reply("206 Partial Content", "content-range: bytes 5-9/100000\r\n", &bytes[5..10]);
+    let (worker, _) = server(vec![reply("200 OK", "", &bytes), other]).await;
+    let (link, client) = (link(&worker), client(&worker));
+    let part = async |range| {
+        client.part_of_segment(&segment(), range, Right::Link(&link), Via::Worker, &|_| {}).await
+    };
+    assert_eq!(part(50_000..50_010).await.unwrap(), bytes[50_000..50_010]);
+    assert!(matches!(part(0..5).await, Err(WorkerError::Malformed { .. })));
+}
+
+#[tokio::test]
+async fn a_server_that_never_sends_anything_is_given_up() {
+    let (worker, asked) = server(vec![Vec::new(); 64]).await;
+    let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(heads(&asked).len(), MAX_FRUITLESS as usize);
+}

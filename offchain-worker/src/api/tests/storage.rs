@@ -1,0 +1,158 @@
+//! The API of a worker whose segments are in a bucket, on a real S3 server: readers are sent there, and what
+//! goes wrong there costs nobody anything.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use epione_primitives::block::Segment;
+use futures::stream;
+use http::{HeaderMap, header};
+use object_store::memory::InMemory;
+
+use super::{
+    grants::{POINTER, committed_in, request},
+    segments::link,
+    world::{Actor, Raw, Reply, World, noise},
+};
+use crate::{
+    config::Limits,
+    journal::visits::{self, StageCounts},
+    store::{S3Settings, Store, server::Server},
+};
+
+async fn world(store: Store) -> World {
+    World::over(store, Arc::new(InMemory::new()), Limits::default()).await
+}
+
+async fn stored(world: &World, bytes: usize) -> (Segment, Vec<u8>) {
+    let content = noise(bytes);
+    let segment = Segment { hash: blake3::hash(&content).into(), length: bytes as u32 };
+    let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content.clone()))]);
+    world.store.put(&segment, source).await.unwrap();
+    (segment, content)
+}
+
+/// Asks for a URL, and goes nowhere else.
+async fn get(url: &str, headers: HeaderMap) -> Reply {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    let response = client.build().unwrap().get(url).headers(headers).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Reply { status, headers, body: response.bytes().await.unwrap() }
+}
+
+async fn follow(world: &World, target: &str) -> Reply {
+    get(world.base.join(target).unwrap().as_str(), HeaderMap::new()).await
+}
+
+async fn ask(world: &World, by: &Actor, target: &str) -> Reply {
+    get(world.base.join(target).unwrap().as_str(), Raw::get(target).signed(by)).await
+}
+
+/// The place that an answer names, and for how many seconds it holds.
+fn elsewhere(answer: &Reply) -> (String, u64) {
+    assert_eq!((answer.status, answer.body.len()), (307, 0), "{answer:?}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let location = answer.headers["location"].to_str().unwrap().to_owned();
+    let (_, seconds) = location.split_once("X-Amz-Expires=").unwrap();
+    let seconds = seconds.split('&').next().unwrap().parse().unwrap();
+    (location, seconds)
+}
+
+#[tokio::test]
+async fn whoever_holds_a_link_is_sent_to_the_storage_for_a_minute_at_most() {
+    let server = Server::start();
+    let world = world(server.store()).await;
+    let (segment, content) = stored(&world, 300_000).await;
+    let target = link(&world, &segment, crate::now() + 600_000);
+    let (location, seconds) = elsewhere(&follow(&world, &target).await);
+    assert_eq!(seconds, 60);
+    assert!(location.starts_with(server.settings().endpoint.as_str()), "{location}");
+    assert_eq!(get(&location, HeaderMap::new()).await.body, content);
+    let range = [(header::RANGE, "bytes=250000-".parse().unwrap())].into_iter().collect();
+    let part = get(&location, range).await;
+    assert_eq!((part.status, &part.body[..]), (206, &content[250_000..]));
+
+    let short = link(&world, &segment, crate::now() + 20_000);
+    let (_, seconds) = elsewhere(&follow(&world, &short).await);
+    assert!(seconds <= 20, "{seconds}");
+    assert_eq!(world.metrics.segments_redirected.get(), 2);
+    assert_eq!(world.metrics.segment_bytes_served.get(), 0);
+
+    // The chain is asked at each use.
+    world.chain.facts().receipts.clear();
+    assert_eq!(follow(&world, &target).await.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn whoever_comes_back_gets_the_segment_whole_from_the_worker() {
+    let server = Server::start();
+    let world = world(server.store()).await;
+    let (segment, content) = stored(&world, 50_000).await;
+    world.peers.copies.lock().unwrap().insert(segment.hash, content.clone().into());
+    let object = server.objects().join("segments").join(hex::encode(segment.hash));
+    let target = link(&world, &segment, crate::now() + 600_000);
+    let via = format!("{target}&via=worker");
+    for wrong in [Some("wrong"), None] {
+        match wrong {
+            Some(bytes) => fs::write(&object, bytes).unwrap(),
+            None => fs::remove_file(&object).unwrap(),
+        }
+        let (location, _) = elsewhere(&follow(&world, &target).await);
+        assert_ne!(get(&location, HeaderMap::new()).await.body, content);
+        let whole = follow(&world, &via).await;
+        assert_eq!((whole.status, &whole.body[..]), (200, &content[..]));
+        assert_eq!(get(&location, HeaderMap::new()).await.body, content, "it is repaired there");
+    }
+    assert_eq!(world.metrics.segments_repaired.get(), 2);
+    for bad in [format!("{target}&via=storage"), format!("{target}&via=")] {
+        assert_eq!(follow(&world, &bad).await.refusal(), (403, "forbidden".into()));
+    }
+}
+
+#[tokio::test]
+async fn patients_are_sent_to_the_storage_and_other_hospitals_never() {
+    let server = Server::start();
+    let (world, record) = committed_in(world(server.store()).await).await;
+    let segment = record.segments()[0];
+    let target = format!("/v1/segments/{}", hex::encode(segment.hash));
+    let own = format!("{target}?record={POINTER}");
+    let (location, _) = elsewhere(&ask(&world, &world.patient, &own).await);
+    let bytes = get(&location, HeaderMap::new()).await.body;
+    assert_eq!(*blake3::hash(&bytes).as_bytes(), segment.hash);
+    let here = ask(&world, &world.patient, &format!("{own}&via=worker")).await;
+    assert_eq!((here.status, here.body), (200, bytes.clone()));
+    assert_eq!(ask(&world, &world.doctor, &own).await.status, 403);
+    for agent in [&world.agent, &world.other_agent] {
+        let served = ask(&world, agent, &target).await;
+        assert_eq!((served.status, &served.body), (200, &bytes));
+    }
+    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    elsewhere(&get(&granted.reply.links[0].url, HeaderMap::new()).await);
+}
+
+#[tokio::test]
+async fn while_the_storage_does_not_answer_nothing_is_acknowledged_and_nothing_lost() {
+    let server = Server::start();
+    let hurried = S3Settings { request_timeout_ms: 300, deadline_ms: 900, ..server.settings() };
+    let world = world(Store::s3(&hurried).unwrap()).await;
+    world.submit(&world.visit(300_000).await).await;
+    let waiting = world.visit(400_000).await;
+    server.pause();
+    let client = world.client(&world.doctor);
+    let sending = tokio::spawn(async move { client.submit_visit(&waiting, |_| {}).await });
+    let refusals = ["/v1/visits/{record}/media/{section}", "503"];
+    while world.metrics.requests.with_label_values(&refusals).get() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let readiness = follow(&world, "/readyz").await;
+    assert_eq!(readiness.status, 503);
+    let report: serde_json::Value = serde_json::from_slice(&readiness.body).unwrap();
+    assert!(report["store"].as_str().unwrap().contains("does not answer"), "{report}");
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts { queued: 1, ..StageCounts::default() });
+    server.resume();
+    // The client has not given up.
+    sending.await.unwrap().unwrap();
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts { queued: 2, ..StageCounts::default() });
+}

@@ -1,0 +1,143 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../worker.example.toml");
+const MINIMAL: &str = "public_url = \"http://127.0.0.1:8600\"\ndata_dir = \"data\"\n\
+                       [keystore]\ndevelopment = \"//Alice\"\n";
+
+fn with_line(line: &str) -> Result<Config, ConfigError> {
+    Config::parse(&format!("{line}\n{MINIMAL}"))
+}
+
+fn with_table(table: &str) -> Result<Config, ConfigError> {
+    Config::parse(&format!("{MINIMAL}\n{table}"))
+}
+
+#[test]
+fn the_example_is_valid_and_shows_the_defaults() {
+    let example = Config::parse(EXAMPLE).unwrap();
+    let minimal = Config::parse(MINIMAL).unwrap();
+    let shown = |config: &Config| {
+        format!(
+            "{} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+            config.node_url,
+            config.listen,
+            config.earlier_keystores,
+            config.store.garbage_grace_ms,
+            config.pack,
+            config.transfer,
+            config.scrub,
+            config.limits
+        )
+    };
+    assert_eq!(shown(&example), shown(&minimal));
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    assert!(matches!(with_line("listne = \"127.0.0.1:1\""), Err(ConfigError::Syntax(_))));
+    assert!(matches!(with_table("[pack]\nmax_record = 3"), Err(ConfigError::Syntax(_))));
+}
+
+#[test]
+fn plain_http_beyond_loopback_needs_saying_so() {
+    let error = with_line("listen = \"0.0.0.0:8600\"").unwrap_err().to_string();
+    assert!(error.contains("allow_plain_http"), "{error}");
+    with_line("listen = \"0.0.0.0:8600\"\nallow_plain_http = true").unwrap();
+    with_line("listen = \"[::1]:8600\"").unwrap();
+}
+
+#[test]
+fn an_https_public_url_means_tls_unless_something_in_front_speaks_it() {
+    let parse = |url: &str, more: &str| {
+        Config::parse(&format!(
+            "public_url = {url:?}\ndata_dir = \"d\"\n{more}\n[keystore]\ndevelopment = \"//Alice\""
+        ))
+    };
+    let files = "tls = { certificate = \"c\", key = \"k\" }";
+    let everywhere = "listen = \"0.0.0.0:8600\"";
+    assert!(parse("https://w.example", everywhere).unwrap().serves_tls());
+    assert!(parse("https://w.example", files).unwrap().serves_tls());
+    assert!(!parse("https://w.example", "allow_plain_http = true").unwrap().serves_tls());
+    assert!(!parse("http://127.0.0.1:1", "").unwrap().serves_tls());
+    for (url, more, key) in [
+        ("http://w.example", "", "public_url"),
+        ("http://10.0.0.1:1", "allow_plain_http = true", "public_url"),
+        ("http://127.0.0.1:1", files, "tls"),
+        ("https://w.example", &format!("{files}\nallow_plain_http = true"), "tls"),
+        ("https://w.example", "metrics_listen = \"0.0.0.0:9600\"", "metrics_listen"),
+    ] {
+        let error = parse(url, more).unwrap_err().to_string();
+        assert!(error.contains(&format!("{key} ")), "{error}");
+    }
+}
+
+#[test]
+fn keys_come_from_exactly_one_place() {
+    let parse = |keystore: &str| {
+        Config::parse(&format!(
+            "public_url = \"http://127.0.0.1:1\"\ndata_dir = \"d\"\n[keystore]\n{keystore}"
+        ))
+    };
+    assert!(parse("").is_err());
+    assert!(parse("path = \"k.json\"").is_err());
+    assert!(parse("path = \"k\"\npassword_file = \"p\"\ndevelopment = \"//Alice\"").is_err());
+    assert!(parse("development = \"Alice\"").is_err());
+    parse("path = \"k.json\"\npassword_file = \"p\"").unwrap();
+}
+
+#[test]
+fn the_store_is_in_one_place() {
+    let bucket = "[store.s3]\nendpoint = \"https://s3.example\"\nbucket = \"epione\"";
+    assert!(with_table(bucket).unwrap().store.s3.is_some());
+    for (table, key) in [
+        (format!("[store]\npath = \"s\"\n{bucket}"), "store "),
+        ("[store.s3]\nbucket = \"epione\"".to_owned(), "endpoint"),
+        ("[store.s3]\nendpoint = \"https://s3.example\"".to_owned(), "bucket"),
+        (format!("{bucket}\nsecret_access_key = \"x\""), "secret_access_key"),
+        (format!("{bucket}\nregion = \"\""), "store.s3.region"),
+    ] {
+        let error = with_table(&table).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn earlier_keystores_are_few_and_each_is_one() {
+    let earlier = "[[earlier_keystores]]\npath = \"k.json\"\npassword_file = \"p\"\n";
+    let two = with_table(&format!("{earlier}[[earlier_keystores]]\ndevelopment = \"//Alice\""));
+    assert_eq!(two.unwrap().earlier_keystores.len(), 2);
+    for bad in [
+        "[[earlier_keystores]]\npath = \"k.json\"".to_owned(),
+        "[[earlier_keystores]]\ndevelopment = \"Alice\"".to_owned(),
+        earlier.repeat(MAX_EARLIER_KEYSTORES + 1),
+    ] {
+        let error = with_table(&bad).unwrap_err().to_string();
+        assert!(error.contains("earlier_keystores"), "{error}");
+    }
+}
+
+#[test]
+fn values_out_of_range_name_their_key() {
+    for (table, key) in [
+        ("[pack]\nmax_records = 0", "pack.max_records"),
+        ("[pack]\nmax_body_bytes = 99999999", "pack.max_body_bytes"),
+        ("[transfer]\nparallel = 0", "transfer.parallel"),
+        ("[transfer]\nserve_parallel = 65", "transfer.serve_parallel"),
+        ("[transfer]\nstall_timeout_ms = 0", "transfer.stall_timeout_ms"),
+        ("[transfer]\noffer_lifetime_ms = 59999", "transfer.offer_lifetime_ms"),
+        ("[scrub]\nsegments_per_minute = 0", "scrub.segments_per_minute"),
+        ("[scrub]\norphan_grace_ms = 3599999", "scrub.orphan_grace_ms"),
+        ("[limits]\nlink_lifetime_ms = 3600001", "limits.link_lifetime_ms"),
+        ("[limits]\ngrant_lifetime_ms = 59999", "limits.grant_lifetime_ms"),
+        ("[limits]\nuploads = 0", "limits.uploads"),
+        ("[limits]\ntransactions = 0", "limits.transactions"),
+    ] {
+        let error = with_table(table).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn urls_of_another_scheme_are_refused() {
+    assert!(with_line("node_url = \"http://127.0.0.1:9944\"").is_err());
+}

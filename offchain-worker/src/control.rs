@@ -1,0 +1,264 @@
+//! What only this machine's operator may ask of a running worker: over a socket in a folder of the data
+//! directory that nobody else can enter. So a request needs no signature, and nothing of it is in the API.
+//!
+//! One line of JSON asks; lines of JSON answer, the last of them with what came of it.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream, unix::OwnedReadHalf},
+    sync::{Semaphore, mpsc, oneshot, watch},
+    time::{sleep, timeout},
+};
+
+use crate::tasks::scrub::{Progress, Report, Request};
+
+/// Connections at once.
+const CONNECTIONS: usize = 4;
+/// Bytes of a line: a report's names are bounded.
+const MAX_LINE: u64 = 64 * 1024;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two answers about a pass that is under way.
+const TELL: Duration = Duration::from_millis(500);
+
+/// What may be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Ask {
+    Scrub { segments_per_minute: Option<u32> },
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Progress(Progress),
+    Done(Box<Report>),
+    Failed(String),
+}
+
+/// Why a running worker did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("cannot speak with the running worker at {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("the running worker ended, or did not answer, before it was done: see its log")]
+    Gone,
+    #[error(
+        "the running worker answers in another way than this program: are both of one version?"
+    )]
+    Malformed,
+    #[error("the running worker could not do it: {0}")]
+    Failed(String),
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("worker.sock")
+}
+
+/// Answers requests, for ever. Only whoever holds the journal may call this.
+pub async fn serve(
+    folder: PathBuf,
+    scrubs: mpsc::Sender<Request>,
+    progress: watch::Receiver<Progress>,
+) {
+    let listener = match listen(&folder) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, folder = %folder.display(), "a running worker cannot be asked to scrub: stop it for that");
+            return std::future::pending().await;
+        }
+    };
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (scrubs, progress) = (scrubs.clone(), progress.clone());
+                tokio::spawn(async move {
+                    let _place = place;
+                    if let Err(error) = answer(stream, &scrubs, progress).await {
+                        tracing::debug!(%error, "whoever asked this worker has gone");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a request from this machine was not taken");
+                sleep(TELL).await;
+            }
+        }
+    }
+}
+
+fn listen(folder: &Path) -> io::Result<UnixListener> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // An earlier process's; whoever holds the journal is alone.
+    match std::fs::remove_file(socket(folder)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(socket(folder))
+}
+
+async fn answer(
+    stream: UnixStream,
+    scrubs: &mpsc::Sender<Request>,
+    mut progress: watch::Receiver<Progress>,
+) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader);
+    let Some(Ask::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
+        return send(&mut writer, &Answer::Failed("that cannot be asked here".into())).await;
+    };
+    let (reply, mut done) = oneshot::channel();
+    if scrubs.try_send(Request { segments_per_minute, reply }).is_err() {
+        let busy = "a scrub was asked for already and has not begun: try again later";
+        return send(&mut writer, &Answer::Failed(busy.into())).await;
+    }
+    loop {
+        tokio::select! {
+            done = &mut done => {
+                let answer = match done {
+                    Ok(Ok(report)) => Answer::Done(Box::new(report)),
+                    Ok(Err(error)) => Answer::Failed(error.to_string()),
+                    Err(_) => Answer::Failed("the worker is stopping".into()),
+                };
+                return send(&mut writer, &answer).await;
+            }
+            () = sleep(TELL) => {
+                let now = *progress.borrow_and_update();
+                send(&mut writer, &Answer::Progress(now)).await?;
+            }
+        }
+    }
+}
+
+async fn send(
+    writer: &mut (impl AsyncWriteExt + Unpin),
+    answer: &impl Serialize,
+) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    timeout(PATIENCE, writer.write_all(&line)).await?
+}
+
+/// The next line; none if it cannot be understood.
+async fn receive<T: DeserializeOwned>(
+    lines: &mut BufReader<OwnedReadHalf>,
+) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    timeout(PATIENCE, lines.take(MAX_LINE).read_until(b'\n', &mut line)).await??;
+    if line.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line).ok())
+}
+
+/// Asks the worker that runs with this folder for a scrub, and waits until it is done; `None` if no worker
+/// runs.
+pub async fn scrub(
+    folder: &Path,
+    segments_per_minute: Option<u32>,
+    mut tell: impl FnMut(Progress),
+) -> Result<Option<Report>, ControlError> {
+    let path = socket(folder);
+    let stream = match UnixStream::connect(&path).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                _ => Err(ControlError::Io { path, source: error }),
+            };
+        }
+    };
+    let gone = |_| ControlError::Gone;
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader);
+    send(&mut writer, &Ask::Scrub { segments_per_minute }).await.map_err(gone)?;
+    loop {
+        match receive(&mut lines).await.map_err(gone)? {
+            Some(Answer::Progress(progress)) => tell(progress),
+            Some(Answer::Done(report)) => return Ok(Some(*report)),
+            Some(Answer::Failed(reason)) => return Err(ControlError::Failed(reason)),
+            None => return Err(ControlError::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Answers one request with a report, after some progress.
+    fn worker(folder: &Path, segments: u64) -> tokio::task::JoinHandle<()> {
+        let folder = folder.to_owned();
+        tokio::spawn(async move {
+            let (requests, mut asked) = mpsc::channel::<Request>(1);
+            let (progress, seen) = watch::channel(Progress::Idle);
+            let answering = async {
+                let request = asked.recv().await.unwrap();
+                assert_eq!(request.segments_per_minute, Some(7));
+                progress.send_replace(Progress::Reading { done: 1, of: 2 });
+                sleep(TELL * 2).await;
+                request.reply.send(Ok(Report { segments, ..Report::default() })).unwrap();
+            };
+            tokio::join!(serve(folder, requests, seen), answering);
+        })
+    }
+
+    #[tokio::test]
+    async fn a_running_worker_is_asked_tells_how_far_it_is_and_reports() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("control");
+        assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());
+        // A worker that was killed leaves its socket.
+        for segments in [1, 2] {
+            let worker = worker(&folder, segments);
+            let mut told = Vec::new();
+            let report = loop {
+                match scrub(&folder, Some(7), |progress| told.push(progress)).await.unwrap() {
+                    Some(report) => break report,
+                    None => sleep(Duration::from_millis(10)).await,
+                }
+            };
+            assert_eq!(report.segments, segments);
+            assert!(told.contains(&Progress::Reading { done: 1, of: 2 }), "{told:?}");
+            worker.abort();
+            let _ = worker.await;
+            assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_else_can_reach_the_socket_and_nonsense_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("control");
+        let worker = worker(&folder, 1);
+        let mut stream = loop {
+            match UnixStream::connect(socket(&folder)).await {
+                Ok(stream) => break stream,
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        };
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        stream.write_all(b"{\"format-the-disk\":{}}\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("failed"), "{answer}");
+        worker.abort();
+    }
+}

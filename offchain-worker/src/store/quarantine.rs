@@ -1,0 +1,69 @@
+//! Damaged objects are set aside for a while, for somebody to look at: a disk that begins to fail shows in
+//! them.
+
+use epione_primitives::Moment;
+use futures::TryStreamExt;
+use object_store::{ObjectStoreExt, path::Path};
+
+use super::{QUARANTINE, Store, StoreError, segment_path, unless_missing};
+use crate::now;
+
+impl Store {
+    /// Moves a damaged segment out of sight. Its name there ends in the time, since a move keeps a file's
+    /// own.
+    pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let name = format!("{}-{}", hex::encode(hash), now());
+        let (path, aside) = (segment_path(hash), Path::from_iter([QUARANTINE, &name]));
+        unless_missing(self.within(async { Ok(self.backend.rename(&path, &aside).await?) }).await)
+    }
+
+    /// Deletes what was set aside before a moment; returns how many objects were deleted, and how many
+    /// are left.
+    pub async fn purge_quarantine(&self, before: Moment) -> Result<(u64, u64), StoreError> {
+        let path = Path::from(QUARANTINE);
+        let listed = async { Ok(self.backend.list(Some(&path)).try_collect::<Vec<_>>().await?) };
+        let aside = self.within(listed).await?;
+        let (mut deleted, mut left) = (0, 0);
+        for object in aside {
+            if set_aside_at(&object.location) > before {
+                left += 1;
+                continue;
+            }
+            let gone = async { Ok(self.backend.delete(&object.location).await?) };
+            unless_missing(self.within(gone).await)?;
+            deleted += 1;
+        }
+        Ok((deleted, left))
+    }
+}
+
+/// What has no time in its name is older than times in names.
+fn set_aside_at(location: &Path) -> Moment {
+    let time = location.filename().and_then(|name| name.split_once('-'));
+    time.and_then(|(_, time)| time.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use epione_primitives::block::Segment;
+
+    #[tokio::test]
+    async fn damaged_objects_stay_in_quarantine_for_their_time_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        for store in [Store::local(folder.path()).unwrap(), Store::in_memory()] {
+            let segment = Segment { hash: [7; 32], length: 3 };
+            let damaged = bytes::Bytes::from_static(b"bad");
+            store.backend.put(&segment_path(&segment.hash), damaged.into()).await.unwrap();
+            let begun = now();
+            store.quarantine(&segment.hash).await.unwrap();
+            assert!(matches!(store.read(&segment).await, Err(StoreError::Missing)));
+            assert_eq!(store.purge_quarantine(begun - 1).await.unwrap(), (0, 1));
+            // By a version that did not note when.
+            let early = Path::from_iter([QUARANTINE, &hex::encode([8; 32])]);
+            store.backend.put(&early, bytes::Bytes::from_static(b"x").into()).await.unwrap();
+            assert_eq!(store.purge_quarantine(begun - 1).await.unwrap(), (1, 1));
+            assert_eq!(store.purge_quarantine(now()).await.unwrap(), (1, 0));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Segments in a bucket of an S3-compatible storage.
+
+mod credentials;
+#[cfg(test)]
+pub(crate) mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use settings::S3Settings;
+
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder},
+    client::{HttpClient, HttpConnector},
+    path::Path,
+    prefix::PrefixStore,
+    signer::Signer,
+};
+use reqwest::{Certificate, redirect};
+use url::Url;
+
+use super::StoreError;
+use credentials::Credentials;
+
+/// Pauses between attempts, at first and at most; how many there are is up to the deadline.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const ATTEMPTS: usize = 1_000;
+
+/// Why a storage cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot open the store {path}: {source}")]
+    Directory { path: PathBuf, source: StoreError },
+    #[error(
+        "the S3 credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file in \
+         credentials_file of [store.s3]"
+    )]
+    NoCredentials,
+    #[error("cannot read the file {path} of [store.s3]: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("others may read the S3 credentials in {path}: chmod 600 it")]
+    Exposed { path: PathBuf },
+    #[error(
+        "{path} must give access_key_id and secret_access_key, if need be session_token, as TOML"
+    )]
+    NotCredentials { path: PathBuf },
+    #[error("{path} holds no certificates in PEM")]
+    NotCertificates { path: PathBuf },
+    #[error("cannot set up HTTP for [store.s3]: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("[store.s3] cannot be used: {0}")]
+    Refused(#[from] object_store::Error),
+}
+
+/// What a storage on S3 has beside its objects.
+pub struct Remote {
+    /// Makes links to the storage itself, unless readers shall not be sent there.
+    pub links: Option<Box<dyn Signer>>,
+    /// Of one operation, attempts and pauses together.
+    pub deadline: Duration,
+}
+
+/// Opens a bucket, without asking it anything.
+pub fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Remote), OpenError> {
+    let credentials = Credentials::load(settings.credentials_file.as_deref())?;
+    let http = Http(client(settings)?);
+    let prefix = Path::from(settings.prefix.as_str());
+    let open = |endpoint: &Url| -> Result<PrefixStore<AmazonS3>, OpenError> {
+        let s3 =
+            bucket(settings, &credentials, endpoint).with_http_connector(http.clone()).build()?;
+        Ok(PrefixStore::new(s3, prefix.clone()))
+    };
+    let links: Option<Box<dyn Signer>> = match settings.links {
+        true => {
+            Some(Box::new(open(settings.public_endpoint.as_ref().unwrap_or(&settings.endpoint))?))
+        }
+        false => None,
+    };
+    let remote = Remote { links, deadline: settings.deadline() };
+    Ok((Arc::new(open(&settings.endpoint)?), remote))
+}
+
+fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
+    let retry = RetryConfig {
+        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
+        max_retries: ATTEMPTS,
+        // The last attempt should end before the deadline, so that it can say what failed.
+        retry_timeout: settings.deadline().saturating_sub(settings.request_timeout()),
+    };
+    let builder = AmazonS3Builder::new()
+        .with_endpoint(settings.bucket_endpoint(endpoint))
+        .with_bucket_name(&settings.bucket)
+        .with_region(&settings.region)
+        .with_virtual_hosted_style_request(!settings.path_style)
+        .with_access_key_id(credentials.access_key_id.as_str())
+        .with_secret_access_key(credentials.secret_access_key.as_str())
+        // Nothing here deletes more than one object at a time, and not every storage has the other call.
+        .with_disable_bulk_delete(true)
+        .with_retry(retry);
+    match &credentials.session_token {
+        Some(token) => builder.with_token(token.as_str()),
+        None => builder,
+    }
+}
+
+fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(settings.connect_timeout())
+        .timeout(settings.request_timeout())
+        // A storage that sends the worker elsewhere does not get its requests signed for there.
+        .redirect(redirect::Policy::none())
+        .https_only(settings.endpoint.scheme() == "https")
+        .http1_only();
+    if settings.is_on_this_machine() {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &settings.root_certificate {
+        let pem =
+            fs::read(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(OpenError::NotCertificates { path: path.clone() });
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    Ok(builder.build()?)
+}
+
+/// Gives `object_store` the client above.
+#[derive(Clone, Debug)]
+struct Http(reqwest::Client);
+
+impl HttpConnector for Http {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}

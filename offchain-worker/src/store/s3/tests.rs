@@ -1,0 +1,244 @@
+//! What only a storage that is another process can do wrong.
+
+use std::{fs, time::Duration};
+
+use axum::{Router, http::StatusCode};
+use axum_server::tls_rustls::RustlsConfig;
+use base64::Engine;
+use bytes::Bytes;
+use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
+use futures::{TryStreamExt, stream};
+use url::Url;
+
+use super::{S3Settings, server::Server};
+use crate::store::{PutError, Store, StoreError};
+
+fn content(bytes: usize) -> (Segment, Bytes) {
+    let mut content = vec![0; bytes];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    (Segment { hash: blake3::hash(&content).into(), length: bytes as u32 }, content.into())
+}
+
+async fn put(store: &Store, segment: &Segment, content: &Bytes) -> Result<(), StoreError> {
+    let source = stream::iter([Ok::<_, std::convert::Infallible>(content.clone())]);
+    store.put(segment, source).await.map_err(|error| match error {
+        PutError::Store(error) => error,
+        PutError::Source(never) => match never {},
+    })
+}
+
+/// What every operation gives where none can work.
+async fn all_fail(store: &Store, expected: fn(&StoreError) -> bool) {
+    let (segment, bytes) = content(1_000);
+    let failures = [
+        put(store, &segment, &bytes).await.err(),
+        store.read(&segment).await.err(),
+        store.list().try_collect::<Vec<_>>().await.err(),
+        store.quarantine(&segment.hash).await.err(),
+        store.delete(&segment.hash).await.err(),
+        store.probe().await.err(),
+        store.claim("hospital 0").await.err(),
+    ];
+    for (index, failure) in failures.iter().enumerate() {
+        assert!(failure.as_ref().is_some_and(expected), "{index}: {failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_from_other_failures() {
+    let server = Server::start();
+    for (key, secret) in [("tests", "a guess"), ("somebody", "only for tests")] {
+        let credentials_file = Some(server.other_credentials(key, secret));
+        let store = Store::s3(&S3Settings { credentials_file, ..server.settings() }).unwrap();
+        all_fail(&store, |error| matches!(error, StoreError::Credentials)).await;
+        // An answer without a body does not say more.
+        let unknown = store.find(&[1; 32]).await;
+        assert!(matches!(unknown, Err(StoreError::Denied)), "{unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_named_and_not_made() {
+    let server = Server::start();
+    let bucket = "another-bucket".to_owned();
+    let store = Store::s3(&S3Settings { bucket, ..server.settings() }).unwrap();
+    all_fail(&store, |error| matches!(error, StoreError::NoBucket)).await;
+    let buckets = server.objects().join("../../..");
+    assert!(!buckets.join("another-bucket").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later() {
+    let server = Server::start();
+    let hurried = S3Settings { request_timeout_ms: 150, deadline_ms: 500, ..server.settings() };
+    let store = Store::s3(&hurried).unwrap();
+    let (segment, bytes) = content(100_000);
+    put(&server.store(), &segment, &bytes).await.unwrap();
+    server.pause();
+    all_fail(&store, |error| matches!(error, StoreError::Unreachable(_))).await;
+    assert!(matches!(store.find(&segment.hash).await, Err(StoreError::Unreachable(_))));
+    server.resume();
+    assert_eq!(server.store().read(&segment).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
+    let mut server = Server::start();
+    let store = server.store();
+    let (segment, bytes) = content(SEGMENT_BYTES as usize);
+    // It has the connection and some bytes, and answers nothing.
+    server.pause();
+    let putting = tokio::spawn({
+        let (store, bytes) = (store.clone(), bytes.clone());
+        async move { put(&store, &segment, &bytes).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.kill();
+    assert!(!putting.is_finished());
+    server.restart();
+    assert!(matches!(store.read(&segment).await, Ok(_) | Err(StoreError::Missing)));
+    putting.await.unwrap().unwrap();
+    assert_eq!(store.read(&segment).await.unwrap(), bytes);
+    let names: Vec<_> = fs::read_dir(server.objects().join("segments")).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_leaves_nothing_acknowledged() {
+    let mut server = Server::start();
+    let hurried = S3Settings { request_timeout_ms: 150, deadline_ms: 500, ..server.settings() };
+    let store = Store::s3(&hurried).unwrap();
+    server.kill();
+    all_fail(&store, |error| matches!(error, StoreError::Unreachable(_))).await;
+    server.restart();
+    let stored = server.store().list().try_collect::<Vec<_>>().await.unwrap();
+    assert_eq!(stored, []);
+}
+
+#[tokio::test]
+async fn a_bucket_belongs_to_one_hospital() {
+    let server = Server::start();
+    let store = server.store();
+    for _ in 0..2 {
+        store.claim("hospital 0").await.unwrap();
+    }
+    for other in ["hospital 1", "hospital 10"] {
+        let refused = server.store().claim(other).await;
+        assert!(matches!(refused, Err(StoreError::Foreign)), "{refused:?}");
+    }
+    let prefix = "hospitals/b".to_owned();
+    let beside = Store::s3(&S3Settings { prefix, ..server.settings() }).unwrap();
+    beside.claim("hospital 1").await.unwrap();
+}
+
+async fn fetch(method: http::Method, url: &str, range: Option<&str>) -> (u16, Bytes) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.request(method, url);
+    if let Some(range) = range {
+        request = request.header(http::header::RANGE, range);
+    }
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.bytes().await.unwrap())
+}
+
+async fn get(url: &str) -> (u16, Bytes) {
+    fetch(http::Method::GET, url, None).await
+}
+
+#[tokio::test]
+async fn a_link_to_the_storage_opens_one_segment_for_reading() {
+    let server = Server::start();
+    let store = server.store();
+    let (segment, bytes) = content(300_000);
+    put(&store, &segment, &bytes).await.unwrap();
+    let link: Url = store.presigned(&segment.hash, Duration::from_secs(60)).await.unwrap();
+    assert!(link.query_pairs().any(|(key, value)| key == "X-Amz-Expires" && value == "60"));
+    assert_eq!(get(link.as_str()).await, (200, bytes.clone()));
+    let part = fetch(http::Method::GET, link.as_str(), Some("bytes=1000-1999")).await;
+    assert_eq!(part, (206, bytes.slice(1_000..2_000)));
+
+    let mut unsigned = link.clone();
+    unsigned.set_query(None);
+    let longer = link.as_str().replace("X-Amz-Expires=60", "X-Amz-Expires=600");
+    let (other, _) = content(10);
+    let elsewhere = link.as_str().replace(&hex::encode(segment.hash), &hex::encode(other.hash));
+    for refused in [unsigned.as_str(), &longer, &elsewhere] {
+        assert_eq!(get(refused).await.0, 403, "{refused}");
+    }
+    for method in [http::Method::PUT, http::Method::DELETE] {
+        assert_eq!(fetch(method, link.as_str(), None).await.0, 403);
+    }
+    assert_eq!(store.read(&segment).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_link_to_the_storage_expires() {
+    let server = Server::start();
+    let store = server.store();
+    let (segment, bytes) = content(1_000);
+    put(&store, &segment, &bytes).await.unwrap();
+    let link = store.presigned(&segment.hash, Duration::from_secs(1)).await.unwrap();
+    // A signature's time has whole seconds.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(get(link.as_str()).await.0, 403);
+    assert!(store.presigned(&segment.hash, Duration::from_millis(999)).await.is_none());
+}
+
+#[tokio::test]
+async fn readers_are_sent_where_they_can_reach_the_storage_or_not_at_all() {
+    let server = Server::start();
+    let outside = Url::parse("https://images.hospital.example").unwrap();
+    let public_endpoint = Some(outside);
+    let store = Store::s3(&S3Settings { public_endpoint, ..server.settings() }).unwrap();
+    let link = store.presigned(&[1; 32], Duration::from_secs(60)).await.unwrap();
+    assert_eq!(link.host_str(), Some("images.hospital.example"));
+    let none = Store::s3(&S3Settings { links: false, ..server.settings() }).unwrap();
+    assert!(none.presigned(&[1; 32], Duration::from_secs(60)).await.is_none());
+    assert!(Store::in_memory().presigned(&[1; 32], Duration::from_secs(60)).await.is_none());
+}
+
+/// Something that speaks TLS as `localhost`, and knows no bucket. Gives its URL and certificate, in PEM.
+async fn over_tls() -> (Url, String) {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.der().to_vec(), made.signing_key.serialize_der());
+    let tls = RustlsConfig::from_der(vec![certificate.clone()], key).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let unknown = "<Error><Code>NoSuchBucket</Code></Error>";
+    let service = Router::new().fallback(move || async move { (StatusCode::NOT_FOUND, unknown) });
+    let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+    tokio::spawn(server.serve(service.into_make_service()));
+    let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    (Url::parse(&format!("https://localhost:{port}")).unwrap(), pem)
+}
+
+#[tokio::test]
+async fn a_storage_over_tls_has_to_prove_itself() {
+    let server = Server::start();
+    let (endpoint, certificate) = over_tls().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), certificate).unwrap();
+    let hurried =
+        S3Settings { endpoint, request_timeout_ms: 500, deadline_ms: 1_000, ..server.settings() };
+    let unknown = Store::s3(&hurried).unwrap().probe().await;
+    assert!(matches!(unknown, Err(StoreError::Unreachable(_))), "{unknown:?}");
+    let root_certificate = Some(file.path().to_path_buf());
+    let known = Store::s3(&S3Settings { root_certificate, ..hurried }).unwrap().probe().await;
+    assert!(matches!(known, Err(StoreError::NoBucket)), "{known:?}");
+}
+
+#[test]
+fn roots_that_are_no_certificates_are_named() {
+    let server = Server::start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "not PEM").unwrap();
+    let root_certificate = Some(file.path().to_path_buf());
+    let refused = Store::s3(&S3Settings { root_certificate, ..server.settings() }).unwrap_err();
+    assert!(refused.to_string().contains("PEM"), "{refused}");
+    let root_certificate = Some("/nowhere/ca.pem".into());
+    let refused = Store::s3(&S3Settings { root_certificate, ..server.settings() }).unwrap_err();
+    assert!(refused.to_string().contains("/nowhere/ca.pem"), "{refused}");
+}

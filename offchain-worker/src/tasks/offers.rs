@@ -1,0 +1,159 @@
+//! What other hospitals offer is fetched ahead of their announcements, until each offer's time is up.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use epione_primitives::HospitalId;
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::{sleep, timeout},
+};
+
+use super::backoff::Backoff;
+use crate::{
+    journal::{Journal, JournalError, offers::Offer},
+    metrics::Metrics,
+    now,
+    transfer::{FetchError, Fetcher},
+};
+
+/// How often the journal is asked what is offered.
+const POLL: Duration = Duration::from_millis(500);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
+/// Offers fetched at once.
+const AT_ONCE: usize = 8;
+/// And of one hospital: whoever gives nothing keeps nobody else's from being fetched.
+const OF_ONE: usize = 2;
+
+/// Fetches what is offered.
+pub struct Intake {
+    pub journal: Journal,
+    pub fetcher: Arc<Fetcher>,
+    pub metrics: Metrics,
+    /// Of an offer, in milliseconds.
+    pub lifetime: u64,
+}
+
+/// An attempt that is under way.
+struct Attempt {
+    offer: i64,
+    hospital: HospitalId,
+}
+
+/// Offers under way, and those that wait after failures.
+#[derive(Default)]
+struct Attempts {
+    tasks: JoinSet<Result<(), JournalError>>,
+    underway: HashMap<Id, Attempt>,
+    /// Failures in a row, and when to try again.
+    setbacks: HashMap<i64, (u32, Instant)>,
+}
+
+impl Attempts {
+    fn may_begin(&self, offer: &Offer) -> bool {
+        let of_same = self.underway.values().filter(|it| it.hospital == offer.hospital).count();
+        let known = self.underway.values().any(|attempt| attempt.offer == offer.id);
+        let rests = self.setbacks.get(&offer.id).is_some_and(|(_, until)| Instant::now() < *until);
+        self.underway.len() < AT_ONCE && of_same < OF_ONE && !known && !rests
+    }
+
+    fn begin(&mut self, intake: &Arc<Intake>, offer: Offer) {
+        let attempt = Attempt { offer: offer.id, hospital: offer.hospital };
+        let (failures, _) = self.setbacks.get(&offer.id).copied().unwrap_or((0, Instant::now()));
+        // Should it fail; if it does not, the offer is not open any more.
+        let pause = RETRY.after(failures + 1);
+        self.setbacks.insert(offer.id, (failures + 1, Instant::now() + pause));
+        let intake = Arc::clone(intake);
+        let task = self.tasks.spawn(async move { intake.fetch(&offer).await });
+        self.underway.insert(task.id(), attempt);
+    }
+
+    fn end(&mut self, ended: Result<(Id, Result<(), JournalError>), JoinError>) {
+        let id = match ended {
+            Ok((id, Ok(()))) => id,
+            Ok((id, Err(error))) => {
+                tracing::warn!(%error, "the journal does not take what became of an offer");
+                id
+            }
+            Err(error) => {
+                tracing::error!(%error, "fetching an offer failed in an unforeseen way");
+                error.id()
+            }
+        };
+        if let Some(attempt) = self.underway.remove(&id)
+            && let Some((failures, until)) = self.setbacks.get_mut(&attempt.offer)
+        {
+            *until = Instant::now() + RETRY.after(*failures);
+        }
+    }
+}
+
+/// Fetches offers, for ever.
+pub async fn run(intake: Arc<Intake>) {
+    let mut attempts = Attempts::default();
+    loop {
+        let pause = match look(&intake, &mut attempts).await {
+            Ok(()) => POLL,
+            Err(error) => {
+                intake.metrics.task_failures.with_label_values(&["offers"]).inc();
+                tracing::warn!(%error, "the journal does not tell what is offered");
+                RETRY.cap
+            }
+        };
+        tokio::select! {
+            Some(ended) = attempts.tasks.join_next_with_id() => attempts.end(ended),
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+async fn look(intake: &Arc<Intake>, attempts: &mut Attempts) -> Result<(), JournalError> {
+    let expired = intake.journal.expire_offers(intake.lifetime, now()).await?;
+    if expired > 0 {
+        intake.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
+        tracing::info!(expired, "offers that no announcement followed are over");
+    }
+    let open = intake.journal.open_offers().await?;
+    attempts.setbacks.retain(|id, _| open.iter().any(|offer| offer.id == *id));
+    for offer in open {
+        if attempts.may_begin(&offer) {
+            attempts.begin(intake, offer);
+        }
+    }
+    intake.metrics.offered_bytes.reset();
+    for (hospital, bytes) in intake.journal.offered_bytes().await? {
+        let gauge = intake.metrics.offered_bytes.with_label_values(&[&hospital.to_string()]);
+        gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+    Ok(())
+}
+
+impl Intake {
+    /// One attempt at an offer, which ends with the offer's time.
+    async fn fetch(&self, offer: &Offer) -> Result<(), JournalError> {
+        let left = Duration::from_millis(offer.expires.saturating_sub(now()));
+        let fetching = self.fetcher.fetch(&offer.segments, Some(offer.hospital));
+        match timeout(left, fetching).await {
+            Ok(Ok(())) => {
+                self.journal.fulfil_offer(offer.id).await?;
+                self.metrics.offers_received.with_label_values(&["fulfilled"]).inc();
+                let (hospital, segments) = (offer.hospital.0, offer.segments.len());
+                tracing::info!(hospital, segments, "what a hospital offered is here");
+            }
+            Ok(Err(error)) => self.report(offer, &error),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn report(&self, offer: &Offer, error: &FetchError) {
+        self.metrics.task_failures.with_label_values(&["offers"]).inc();
+        tracing::warn!(
+            hospital = offer.hospital.0, %error,
+            "what a hospital offers could not be fetched now; it will be tried again"
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! One complete pass: what is needed is asked of the chain, then looked for, then read; what is missing or
+//! damaged comes from other hospitals.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use epione_primitives::{AnnouncementId, Moment, block::Segment};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use tokio::{sync::watch, time::sleep};
+
+use super::{Blocks, Progress, Report};
+use crate::{
+    journal::{Journal, Owner},
+    metrics::Metrics,
+    now,
+    repair::{Repair, RepairError},
+    store::{Store, StoreError},
+    tasks::{Context, TaskError, ledger::Ledger},
+};
+
+/// Segments listed at once.
+const PAGE: u32 = 256;
+/// Segments asked of the storage at once, by their metadata.
+const LOOKS: usize = 8;
+/// So many segments in a row that cannot be read are the storage's failure, not theirs.
+const MAX_UNREADABLE: u32 = 16;
+
+/// Walks everything that must be here. One for the whole worker.
+pub struct Scrubber {
+    pub blocks: Arc<dyn Blocks>,
+    pub journal: Journal,
+    pub ledger: Ledger,
+    pub store: Store,
+    pub repair: Arc<dyn Repair>,
+    pub metrics: Metrics,
+    /// Segments repaired at once.
+    pub parallel: usize,
+    /// How long an orphan is kept.
+    pub orphan_grace: Moment,
+    pub progress: watch::Sender<Progress>,
+}
+
+/// How one look at a segment ended.
+enum Found {
+    Intact,
+    Missing,
+    Damaged,
+}
+
+struct Pass<'a> {
+    scrubber: &'a Scrubber,
+    report: Report,
+    /// Names of those that were not repaired yet.
+    unrepaired: HashSet<[u8; 32]>,
+    unreadable: u32,
+}
+
+impl Scrubber {
+    pub fn of(context: &Arc<Context>) -> Self {
+        let blocks: Arc<dyn Blocks> = context.clone();
+        Self {
+            blocks,
+            journal: context.journal.clone(),
+            ledger: context.ledger.clone(),
+            store: context.store.clone(),
+            repair: context.repair.clone(),
+            metrics: context.metrics.clone(),
+            parallel: context.config.transfer.parallel,
+            orphan_grace: context.config.scrub.orphan_grace_ms,
+            progress: watch::Sender::new(Progress::Idle),
+        }
+    }
+
+    /// One pass, with a pause after each segment that is read. Dropped half-way, it leaves nothing undone
+    /// but the rest.
+    pub fn pass(&self, pause: Option<Duration>) -> BoxFuture<'_, Result<Report, TaskError>> {
+        self.whole_pass(pause).boxed()
+    }
+
+    async fn whole_pass(&self, pause: Option<Duration>) -> Result<Report, TaskError> {
+        let begun = Instant::now();
+        let report = Report { began: now(), ..Report::default() };
+        let mut pass = Pass { scrubber: self, report, unrepaired: HashSet::new(), unreadable: 0 };
+        let done = pass.run(pause).await;
+        self.progress.send_replace(Progress::Idle);
+        done?;
+        let mut report = pass.report;
+        report.seconds = begun.elapsed().as_secs_f64();
+        report.show(&self.metrics);
+        if report.is_whole() {
+            tracing::info!(
+                segments = report.segments,
+                missing = report.missing,
+                damaged = report.damaged,
+                repaired = report.repaired,
+                orphans = report.orphans.count,
+                "scrubbed: all is whole"
+            );
+        } else {
+            tracing::error!(
+                unrepaired = report.unrepaired.count,
+                contradictory = report.contradictory_blocks,
+                "scrubbed: segments are missing that no other hospital could give now"
+            );
+        }
+        Ok(report)
+    }
+
+    fn tell(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+}
+
+/// A segment as it was asked for, and what the storage lists under its name.
+type Listed = (Segment, Result<Option<Segment>, StoreError>);
+
+async fn look(store: Store, segment: Segment) -> Listed {
+    let found = store.find(&segment.hash).await;
+    (segment, found)
+}
+
+async fn mended(repair: Arc<dyn Repair>, hash: [u8; 32]) -> ([u8; 32], Result<(), RepairError>) {
+    let repaired = repair.repair(hash).await;
+    (hash, repaired)
+}
+
+impl Pass<'_> {
+    async fn run(&mut self, pause: Option<Duration>) -> Result<(), TaskError> {
+        self.ask_the_chain().await?;
+        let needed = self.look_for_missing().await?;
+        self.read_all(pause, needed).await?;
+        self.try_again().await?;
+        self.adopt_orphans().await
+    }
+
+    /// Compares what the chain says is needed with what the journal does.
+    async fn ask_the_chain(&mut self) -> Result<(), TaskError> {
+        let Scrubber { blocks, journal, ledger, .. } = self.scrubber;
+        // Before the height is taken: what is committed later is not taken to be held in vain.
+        let held = journal.announcements().await?;
+        let height = blocks.height()?;
+        self.report.blocks = height;
+        let mut committed = HashSet::new();
+        for at in 1..=height {
+            self.scrubber.tell(Progress::Chain { done: at, of: height });
+            let Some(block) = blocks.block(at).await? else {
+                self.report.contradictory_blocks += 1;
+                continue;
+            };
+            committed.insert(block.announcement);
+            // Asked first: once the job is done, the journal knows the segments.
+            let underway = ledger.keeps().await?.contains(&at);
+            let owner = Owner::Announcement(block.announcement);
+            let lacking = self.unreferenced(owner, block.segments).await?;
+            if lacking.is_empty() {
+                continue;
+            }
+            if !underway {
+                tracing::warn!(
+                    height = at,
+                    segments = lacking.len(),
+                    "the journal did not know segments of a committed block"
+                );
+                self.report.unknown_to_journal += lacking.len() as u64;
+            }
+            journal.reference(owner, &lacking).await?;
+        }
+        self.let_go(held, &committed).await
+    }
+
+    async fn unreferenced(
+        &self,
+        owner: Owner,
+        mut segments: Vec<Segment>,
+    ) -> Result<Vec<Segment>, TaskError> {
+        let known = self.scrubber.journal.references_of(owner).await?;
+        let known: HashSet<[u8; 32]> = known.into_iter().map(|segment| segment.hash).collect();
+        segments.retain(|segment| !known.contains(&segment.hash));
+        Ok(segments)
+    }
+
+    /// Lets go of blocks that came to nothing, if the chain says so in so many words.
+    async fn let_go(
+        &mut self,
+        held: Vec<AnnouncementId>,
+        committed: &HashSet<AnnouncementId>,
+    ) -> Result<(), TaskError> {
+        let Scrubber { blocks, journal, .. } = self.scrubber;
+        let open = blocks.open();
+        for id in held {
+            let settled = committed.contains(&id) || open.contains(&id);
+            if !settled && blocks.came_to_nothing(id).await? {
+                journal.release(Owner::Announcement(id), now()).await?;
+                self.report.held_in_vain += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// By metadata alone; repairs what is missing. Returns how many segments are needed.
+    async fn look_for_missing(&mut self) -> Result<u64, TaskError> {
+        let store = &self.scrubber.store;
+        let (mut after, mut done) = (None, 0);
+        loop {
+            let page = self.scrubber.journal.all_referenced(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(done) };
+            after = Some(last.hash);
+            done += page.len() as u64;
+            let mut missing = Vec::new();
+            let mut looks = stream::iter(page)
+                .map(|segment| look(store.clone(), segment))
+                .buffer_unordered(LOOKS);
+            while let Some((segment, found)) = looks.next().await {
+                match found {
+                    Ok(Some(_)) | Err(StoreError::Damaged) => {}
+                    Ok(None) => missing.push(segment),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            drop(looks);
+            self.mend(missing, &Found::Missing).await?;
+            self.scrubber.tell(Progress::Presence { done });
+        }
+    }
+
+    /// Reads every segment once, from a name drawn at random: passes that are cut short again and again
+    /// still come to all of them.
+    async fn read_all(&mut self, pause: Option<Duration>, of: u64) -> Result<(), TaskError> {
+        let mut start = [0; 32];
+        getrandom::fill(&mut start)
+            .map_err(|error| StoreError::Backend(std::io::Error::from(error).into()))?;
+        self.read_range(Some(start), None, pause, of).await?;
+        self.read_range(None, Some(start), pause, of).await
+    }
+
+    async fn read_range(
+        &mut self,
+        mut after: Option<[u8; 32]>,
+        up_to: Option<[u8; 32]>,
+        pause: Option<Duration>,
+        of: u64,
+    ) -> Result<(), TaskError> {
+        loop {
+            let page = self.scrubber.journal.all_referenced(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.hash);
+            for segment in page {
+                if up_to.is_some_and(|up_to| segment.hash > up_to) {
+                    return Ok(());
+                }
+                let found = self.read(&segment).await?;
+                self.mend(vec![segment], &found).await?;
+                self.report.segments += 1;
+                self.scrubber.tell(Progress::Reading { done: self.report.segments, of });
+                if let Some(pause) = pause {
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self, segment: &Segment) -> Result<Found, TaskError> {
+        let error = match self.scrubber.store.check(segment).await {
+            Ok(_) => {
+                self.report.bytes += u64::from(segment.length);
+                self.unreadable = 0;
+                return Ok(Found::Intact);
+            }
+            Err(StoreError::Missing) => return Ok(Found::Missing),
+            Err(StoreError::Damaged) => return self.look_closer(segment).await,
+            Err(error @ (StoreError::Unreachable(_) | StoreError::Interrupted)) => {
+                return Err(error.into());
+            }
+            Err(error) if error.needs_operator() => return Err(error.into()),
+            Err(error) => error,
+        };
+        self.unreadable += 1;
+        if self.unreadable > MAX_UNREADABLE {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, segment = hex::encode(segment.hash), "a stored segment cannot be read");
+        // A disk's bad sectors. Where the storage itself is away, this fails too, and says so.
+        self.scrubber.store.quarantine(&segment.hash).await?;
+        Ok(Found::Damaged)
+    }
+
+    /// An announcement may claim any length for a segment that others need too: the stored bytes, if they
+    /// have the segment's name, prove it wrong.
+    async fn look_closer(&mut self, segment: &Segment) -> Result<Found, TaskError> {
+        let store = &self.scrubber.store;
+        if let Ok(Some(stored)) = store.find(&segment.hash).await
+            && stored.length != segment.length
+            && store.check(&stored).await.is_ok()
+        {
+            return Ok(Found::Intact);
+        }
+        Ok(Found::Damaged)
+    }
+
+    /// Has again what was not found intact, unless it is only on its way.
+    async fn mend(&mut self, segments: Vec<Segment>, found: &Found) -> Result<(), TaskError> {
+        if matches!(found, Found::Intact) {
+            return Ok(());
+        }
+        let open = self.scrubber.blocks.open();
+        let mut due = Vec::new();
+        for segment in segments {
+            // Reported by an earlier step.
+            let is_new = !self.unrepaired.contains(&segment.hash);
+            if is_new && self.scrubber.ledger.is_due(segment.hash, Arc::clone(&open)).await? {
+                due.push(segment.hash);
+            }
+        }
+        let count = due.len() as u64;
+        if matches!(found, Found::Damaged) {
+            self.report.damaged += count;
+            self.scrubber.metrics.segments_damaged.inc_by(count);
+        } else {
+            self.report.missing += count;
+        }
+        self.repair(due).await
+    }
+
+    async fn repair(&mut self, hashes: Vec<[u8; 32]>) -> Result<(), TaskError> {
+        let repair = &self.scrubber.repair;
+        let mut repairs = stream::iter(hashes)
+            .map(|hash| mended(Arc::clone(repair), hash))
+            .buffer_unordered(self.scrubber.parallel);
+        while let Some((hash, repaired)) = repairs.next().await {
+            match repaired {
+                Ok(()) => {
+                    self.unrepaired.remove(&hash);
+                    self.report.repaired += 1;
+                    self.scrubber.metrics.segments_repaired.inc();
+                }
+                // Let go of meanwhile.
+                Err(RepairError::UnknownSegment) => {
+                    self.unrepaired.remove(&hash);
+                }
+                Err(RepairError::Store(error)) if error.needs_operator() => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    tracing::debug!(%error, segment = hex::encode(hash), "not repaired");
+                    self.unrepaired.insert(hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Other hospitals may be back, and jobs may have brought what was missing.
+    async fn try_again(&mut self) -> Result<(), TaskError> {
+        let mut left: Vec<_> = self.unrepaired.iter().copied().collect();
+        left.sort_unstable();
+        self.repair(left).await?;
+        let mut names: Vec<_> = self.unrepaired.iter().collect();
+        names.sort_unstable();
+        for hash in names {
+            self.report.unrepaired.add(hash);
+        }
+        Ok(())
+    }
+
+    /// Lists stored segments of which nothing is known, and has them deleted when their time is up. Not
+    /// while the journal may be incomplete.
+    async fn adopt_orphans(&mut self) -> Result<(), TaskError> {
+        let Scrubber { journal, ledger, store, orphan_grace, .. } = self.scrubber;
+        if self.report.contradictory_blocks > 0 || !ledger.keeps().await?.is_empty() {
+            return Ok(());
+        }
+        self.scrubber.tell(Progress::Orphans);
+        let until = now().saturating_add(*orphan_grace);
+        let mut pages = store.list().chunks(PAGE as usize);
+        while let Some(page) = pages.next().await {
+            let stored: Result<Vec<_>, _> =
+                page.into_iter().map(|listed| listed.map(|segment| segment.hash)).collect();
+            for hash in journal.adopt_orphans(stored?, until).await? {
+                self.report.orphans.add(&hash);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,324 @@
+//! Passes over a store on disk, with another hospital's real API on loopback to repair from. Only the chain
+//! is a stand-in.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use epione_client::Endpoint;
+use epione_primitives::{AnnouncementId, HospitalId, RecordId, block::Segment};
+use futures::{FutureExt, future::BoxFuture, stream};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    api::tests::{fake, world::World},
+    journal::{Journal, Owner, sweep},
+    metrics::Metrics,
+    store::Store,
+    tasks::ledger::Ledger,
+    transfer::{
+        Bounds, Courier, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError, Rules,
+        Timings,
+    },
+};
+
+const HOUR: u64 = 3_600_000;
+
+/// What the chain says in a test.
+#[derive(Default)]
+struct Facts {
+    blocks: Vec<Needed>,
+    open: Vec<AnnouncementId>,
+    undone: HashSet<AnnouncementId>,
+}
+
+#[derive(Default)]
+struct FakeBlocks(Mutex<Facts>);
+
+impl Blocks for FakeBlocks {
+    fn height(&self) -> Result<u32, TaskError> {
+        Ok(self.0.lock().unwrap().blocks.len() as u32)
+    }
+
+    fn open(&self) -> Arc<[AnnouncementId]> {
+        self.0.lock().unwrap().open.clone().into()
+    }
+
+    fn block(&self, height: u32) -> BoxFuture<'_, Result<Option<Needed>, TaskError>> {
+        let block = self.0.lock().unwrap().blocks[height as usize - 1].clone();
+        async { Ok(Some(block)) }.boxed()
+    }
+
+    fn came_to_nothing(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
+        let undone = self.0.lock().unwrap().undone.contains(&id);
+        async move { Ok(undone) }.boxed()
+    }
+}
+
+struct OtherHospitals(Vec<Peer>);
+
+impl Roster for OtherHospitals {
+    fn roll(&self, _: Option<HospitalId>) -> BoxFuture<'_, Result<Roll, RosterError>> {
+        let roll =
+            Roll { genesis: fake::genesis(), own: Some(fake::ELSEWHERE), peers: self.0.clone() };
+        async { Ok(roll) }.boxed()
+    }
+}
+
+/// A hospital's store and journal, and another to repair from.
+struct Site {
+    folder: TempDir,
+    store: Store,
+    journal: Journal,
+    blocks: Arc<FakeBlocks>,
+    scrubber: Scrubber,
+    other: World,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::local(folder.path()).unwrap();
+        let journal = Journal::in_memory().await.unwrap();
+        let ledger = Ledger::open(journal.clone()).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let other = World::new().await;
+        let endpoint = Endpoint::new(other.base.clone(), [0; 32]).unwrap();
+        let peer = Peer { hospital: fake::HOSPITAL, endpoint };
+        let timings = Timings { connect: Duration::from_secs(5), stall: Duration::from_secs(5) };
+        let fetcher = Arc::new(Fetcher::new(
+            Arc::new(OtherHospitals(vec![peer])),
+            Courier::new(other.other_agent.account(), timings),
+            store.clone(),
+            Holdings::new(store.clone()),
+            metrics.clone(),
+            Bounds { parallel: 4, segment_limit: Duration::from_secs(20), rules: Rules::default() },
+        ));
+        let blocks = Arc::new(FakeBlocks::default());
+        let scrubber = Scrubber {
+            blocks: blocks.clone(),
+            journal: journal.clone(),
+            ledger,
+            store: store.clone(),
+            repair: Arc::new(PeerRepair::new(fetcher, journal.clone(), store.clone())),
+            metrics,
+            parallel: 4,
+            orphan_grace: 24 * HOUR,
+            progress: watch::Sender::new(Progress::Idle),
+        };
+        Self { folder, store, journal, blocks, scrubber, other }
+    }
+
+    fn path(&self, segment: &Segment) -> PathBuf {
+        self.folder.path().join("segments").join(hex::encode(segment.hash))
+    }
+
+    /// As if it had been there for long.
+    fn hold(&self, content: &[u8]) -> Segment {
+        let segment = segment(content);
+        fs::write(self.path(&segment), content).unwrap();
+        segment
+    }
+
+    /// A committed lite block that the journal knows.
+    async fn commit(&self, id: u64, segments: &[Segment]) {
+        self.commit_unknown(id, segments);
+        self.journal.reference(Owner::Announcement(AnnouncementId(id)), segments).await.unwrap();
+    }
+
+    fn commit_unknown(&self, id: u64, segments: &[Segment]) {
+        let announcement = AnnouncementId(id);
+        let block = Needed { announcement, segments: segments.to_vec() };
+        self.blocks.0.lock().unwrap().blocks.push(block);
+    }
+
+    async fn pass(&self) -> Report {
+        self.scrubber.pass(None).await.unwrap()
+    }
+}
+
+fn segment(content: &[u8]) -> Segment {
+    Segment { hash: blake3::hash(content).into(), length: content.len() as u32 }
+}
+
+fn content(seed: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 300 + seed as usize % 700];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+async fn give(world: &World, content: &[u8]) {
+    let source = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(content))]);
+    world.store.put(&segment(content), source).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_pass_mends_a_store_of_which_a_hundredth_is_damaged_and_a_twentieth_is_gone() {
+    const SEGMENTS: u32 = 1_000;
+    let site = Site::new().await;
+    let mut segments = Vec::new();
+    for seed in 0..SEGMENTS {
+        segments.push(site.hold(&content(seed)));
+        give(&site.other, &content(seed)).await;
+    }
+    for (id, block) in (0..).zip(segments.chunks(90)) {
+        site.commit(id, block).await;
+    }
+    for (index, segment) in segments.iter().enumerate() {
+        let path = site.path(segment);
+        if index % 100 == 7 {
+            let mut bytes = fs::read(&path).unwrap();
+            let at = index % bytes.len();
+            bytes[at] ^= 1 << (index % 8);
+            fs::write(&path, bytes).unwrap();
+        } else if index % 20 == 3 {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    let report = site.pass().await;
+    assert!(report.is_whole(), "{report:?}");
+    let counts = (report.segments, report.missing, report.damaged, report.repaired);
+    assert_eq!(counts, (1_000, 50, 10, 60), "{report:?}");
+    assert_eq!((report.blocks, report.drift(), report.orphans.count), (12, 0, 0), "{report:?}");
+    for segment in &segments {
+        site.store.read(segment).await.unwrap();
+    }
+    assert_eq!(site.scrubber.metrics.scrub_repaired.get(), 60);
+    assert!(site.scrubber.metrics.scrub_finished_at.get() > 0);
+    let again = site.pass().await;
+    assert_eq!((again.missing, again.damaged, again.repaired), (0, 0, 0), "{again:?}");
+    assert_eq!(site.scrubber.metrics.scrub_repaired.get(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_has_is_named_and_comes_when_somebody_does() {
+    let site = Site::new().await;
+    let lost = segment(&content(1));
+    site.commit(1, &[lost, site.hold(&content(2))]).await;
+    let report = site.pass().await;
+    assert!(!report.is_whole());
+    assert_eq!(report.unrepaired, Names { count: 1, names: vec![hex::encode(lost.hash)] });
+    assert_eq!((report.segments, report.missing, report.repaired), (2, 1, 0), "{report:?}");
+    assert_eq!(site.scrubber.metrics.scrub_unrepaired.get(), 1);
+    give(&site.other, &content(1)).await;
+    // The other remembers for a second that it had it not.
+    let mut passes = 1;
+    while !site.pass().await.is_whole() {
+        passes += 1;
+        assert!(passes < 50, "it never comes");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(site.scrubber.metrics.scrub_unrepaired.get(), 0);
+}
+
+#[tokio::test]
+async fn the_chain_says_what_is_needed_also_when_the_journal_does_not_know_it() {
+    let site = Site::new().await;
+    let (here, gone) = (site.hold(&content(1)), segment(&content(2)));
+    give(&site.other, &content(2)).await;
+    site.commit_unknown(1, &[here, gone]);
+    let report = site.pass().await;
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!((report.unknown_to_journal, report.missing, report.repaired), (2, 1, 1));
+    assert_eq!(report.orphans.count, 0, "{report:?}");
+    assert_eq!(site.pass().await.drift(), 0);
+}
+
+#[tokio::test]
+async fn a_block_that_came_to_nothing_is_let_go_but_never_what_a_committed_block_shares_with_it() {
+    let site = Site::new().await;
+    let (own, shared) = (site.hold(&content(1)), site.hold(&content(2)));
+    let (rejected, unheard_of) = (AnnouncementId(7), AnnouncementId(8));
+    site.journal.reference(Owner::Announcement(rejected), &[own, shared]).await.unwrap();
+    // Of a ballot that the node does not know, since its database is an older copy: nothing is done.
+    let later = site.hold(&content(3));
+    site.journal.reference(Owner::Announcement(unheard_of), &[later]).await.unwrap();
+    site.commit(9, &[shared]).await;
+    site.blocks.0.lock().unwrap().undone.insert(rejected);
+    let report = site.pass().await;
+    assert_eq!(report.held_in_vain, 1, "{report:?}");
+    let now = crate::now();
+    assert_eq!(sweep(&site.journal, &site.store, 1_000, now).await.unwrap(), 0);
+    assert_eq!(sweep(&site.journal, &site.store, 1_000, now + 10_000).await.unwrap(), 1);
+    assert!(!site.path(&own).exists());
+    assert!(site.path(&shared).exists() && site.path(&later).exists());
+    assert!(site.pass().await.is_whole());
+}
+
+#[tokio::test]
+async fn orphans_are_listed_and_go_when_their_time_is_up_unless_somebody_needs_them() {
+    let site = Site::new().await;
+    let [stray, sought] = [site.hold(&content(1)), site.hold(&content(2))];
+    // An upload makes its segments needed before they become visible.
+    let upload = site.journal.begin_upload();
+    let uploading = segment(&content(3));
+    site.journal.reference(upload, &[uploading]).await.unwrap();
+    site.hold(&content(3));
+    let report = site.pass().await;
+    let mut names = [hex::encode(stray.hash), hex::encode(sought.hash)];
+    names.sort();
+    let mut listed = report.orphans.names.clone();
+    listed.sort();
+    assert_eq!((report.orphans.count, listed), (2, names.to_vec()));
+    // Known now.
+    assert_eq!(site.pass().await.orphans.count, 0);
+    site.commit(1, &[sought]).await;
+    let now = crate::now();
+    assert_eq!(sweep(&site.journal, &site.store, 0, now + 23 * HOUR).await.unwrap(), 0);
+    assert_eq!(sweep(&site.journal, &site.store, 0, now + 25 * HOUR).await.unwrap(), 1);
+    assert!(!site.path(&stray).exists());
+    assert!(site.path(&sought).exists() && site.path(&uploading).exists());
+}
+
+#[tokio::test]
+async fn nothing_is_taken_for_an_orphan_while_blocks_are_still_being_fetched() {
+    let site = Site::new().await;
+    site.hold(&content(1));
+    let identity = crate::chain::Identity { genesis: fake::genesis(), hospital: HospitalId(0) };
+    let ledger = &site.scrubber.ledger;
+    ledger.bind(identity).await.unwrap();
+    let progress = crate::tasks::ledger::Progress { block: 5, height: 1 };
+    ledger.observe(progress, vec![]).await.unwrap();
+    assert_eq!(site.pass().await.orphans.count, 0);
+    ledger.finish(crate::tasks::ledger::Job::Keep(1)).await.unwrap();
+    assert_eq!(site.pass().await.orphans.count, 1);
+}
+
+#[tokio::test]
+async fn segments_that_are_on_their_way_are_not_missed() {
+    let site = Site::new().await;
+    let open = AnnouncementId(3);
+    site.blocks.0.lock().unwrap().open.push(open);
+    site.journal.reference(Owner::Announcement(open), &[segment(&content(1))]).await.unwrap();
+    let upload = site.journal.begin_upload();
+    site.journal.reference(upload, &[segment(&content(2))]).await.unwrap();
+    let report = site.pass().await;
+    assert_eq!((report.missing, report.unrepaired.count), (0, 0), "{report:?}");
+    // A queued visit's is, although nobody else can have it.
+    let visit = Owner::Visit(RecordId([1; 16]));
+    site.journal.reference(visit, &[segment(&content(3))]).await.unwrap();
+    assert_eq!(site.pass().await.unrepaired.count, 1);
+}
+
+#[tokio::test]
+async fn an_announcement_s_word_on_a_length_does_not_damage_what_is_stored() {
+    let site = Site::new().await;
+    let stored = site.hold(&content(1));
+    site.commit(1, &[stored]).await;
+    let lie = Segment { length: stored.length + 1, ..stored };
+    let open = AnnouncementId(3);
+    site.blocks.0.lock().unwrap().open.push(open);
+    site.journal.reference(Owner::Announcement(open), &[lie]).await.unwrap();
+    let report = site.pass().await;
+    assert_eq!((report.damaged, report.missing), (0, 0), "{report:?}");
+    assert!(site.path(&stored).exists());
+}

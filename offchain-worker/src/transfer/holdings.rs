@@ -1,0 +1,158 @@
+//! What is stored here, told to other hospitals without asking the storage each time: while a block
+//! spreads, everybody asks everybody several times a second, and storage elsewhere charges for every look.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
+
+use crate::store::{Store, StoreError};
+
+/// How long it is taken to be true that a segment is here. It may be deleted or found damaged meanwhile;
+/// who then asks for it is told so.
+const HERE: Duration = Duration::from_secs(30);
+/// And that it is not here, unless it arrives.
+const AWAY: Duration = Duration::from_secs(1);
+/// Segments remembered.
+const REMEMBERED: usize = 16_384;
+/// Looks at the storage at once, for one question.
+const LOOKS: usize = 16;
+
+/// Whether a segment is here, and since when that is known, by hash.
+type Known = HashMap<[u8; 32], (bool, Instant)>;
+
+/// Knows which segments are stored. Clones share what they know.
+#[derive(Clone)]
+pub struct Holdings {
+    store: Store,
+    known: Arc<Mutex<Known>>,
+}
+
+impl Holdings {
+    pub fn new(store: Store) -> Self {
+        Self { store, known: Arc::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A segment was verified and stored.
+    pub fn arrived(&self, hash: &[u8; 32]) {
+        self.remember(hash, true, Instant::now());
+    }
+
+    /// Which of these are stored, in their order. What is stored was verified when it came.
+    pub async fn held(&self, hashes: &[[u8; 32]]) -> Result<Vec<bool>, StoreError> {
+        self.held_at(hashes, Instant::now()).await
+    }
+
+    async fn held_at(&self, hashes: &[[u8; 32]], now: Instant) -> Result<Vec<bool>, StoreError> {
+        futures::stream::iter(hashes.iter().copied())
+            .map(|hash| self.holds(hash, now))
+            .buffered(LOOKS)
+            .try_collect()
+            .await
+    }
+
+    async fn holds(&self, hash: [u8; 32], now: Instant) -> Result<bool, StoreError> {
+        if let Some(held) = self.recall(&hash, now) {
+            return Ok(held);
+        }
+        let held = match self.store.find(&hash).await {
+            Ok(found) => found.is_some(),
+            Err(StoreError::Damaged) => false,
+            Err(error) => return Err(error),
+        };
+        // It may have arrived while the storage was asked.
+        Ok(self.recall(&hash, now).filter(|held| *held).unwrap_or_else(|| {
+            self.remember(&hash, held, now);
+            held
+        }))
+    }
+
+    fn recall(&self, hash: &[u8; 32], now: Instant) -> Option<bool> {
+        let (held, since) = *self.known().get(hash)?;
+        is_fresh(held, since, now).then_some(held)
+    }
+
+    fn remember(&self, hash: &[u8; 32], held: bool, now: Instant) {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.retain(|_, (held, since)| is_fresh(*held, *since, now));
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+        }
+        known.insert(*hash, (held, now));
+    }
+}
+
+fn is_fresh(held: bool, since: Instant, now: Instant) -> bool {
+    now < since + if held { HERE } else { AWAY }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use epione_primitives::block::Segment;
+    use futures::stream;
+
+    use super::*;
+
+    async fn put(store: &Store, bytes: &'static [u8]) -> [u8; 32] {
+        let segment = Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 };
+        let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(bytes))]);
+        store.put(&segment, source).await.unwrap();
+        segment.hash
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_told_in_the_order_of_the_question() {
+        let store = Store::in_memory();
+        let (first, second) = (put(&store, b"a").await, put(&store, b"b").await);
+        let holdings = Holdings::new(store);
+        let held = holdings.held(&[second, [0; 32], first]).await.unwrap();
+        assert_eq!(held, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_arrives_is_told_at_once() {
+        let store = Store::in_memory();
+        let holdings = Holdings::new(store.clone());
+        let hash = blake3::hash(b"late").into();
+        assert_eq!(holdings.held(&[hash]).await.unwrap(), [false]);
+        put(&store, b"late").await;
+        holdings.arrived(&hash);
+        assert_eq!(holdings.held(&[hash]).await.unwrap(), [true]);
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_or_came_by_another_way_is_noticed_after_a_while() {
+        let store = Store::in_memory();
+        let gone = put(&store, b"gone").await;
+        let holdings = Holdings::new(store.clone());
+        let come = blake3::hash(b"come").into();
+        let now = Instant::now();
+        assert_eq!(holdings.held_at(&[gone, come], now).await.unwrap(), [true, false]);
+        store.delete(&gone).await.unwrap();
+        put(&store, b"come").await;
+        assert_eq!(holdings.held_at(&[gone, come], now + AWAY).await.unwrap(), [true, true]);
+        assert_eq!(holdings.held_at(&[gone, come], now + HERE).await.unwrap(), [false, true]);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_remembered_than_there_is_room_for() {
+        let holdings = Holdings::new(Store::in_memory());
+        for index in 0..(REMEMBERED as u64 + 10) {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&index.to_le_bytes());
+            holdings.arrived(&hash);
+        }
+        assert!(holdings.known().len() <= REMEMBERED);
+    }
+}

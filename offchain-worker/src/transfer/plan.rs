@@ -1,0 +1,480 @@
+//! Whom to ask for which segment of a block, and when. Pure: it is told what happened and what time it
+//! is, and says what to do.
+//!
+//! Every hospital but the announcer needs the whole block, and each link carries it about once if no
+//! byte leaves the announcer twice. So the segments are dealt out: each fetcher has a share, which it
+//! takes from the announcer, and takes the rest from whoever holds it by then. All deal alike, from the
+//! block's order and the list of hospitals, without talking. What a fetcher does not get in time, because
+//! it is away, slow, or not up to it, is dealt out among the others.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
+
+use epione_primitives::{HospitalId, block::Segment};
+use tokio::time::Instant;
+
+use super::{Peer, PeerFault, Roll, relay::Reserve, wire::MAX_NAMED};
+
+/// How a block is fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Segments asked of one hospital at once, for one block.
+    pub per_peer: usize,
+    /// Blocks that lack no more bytes than this come from the announcer alone: asking around would
+    /// cost more than it spares.
+    pub small: u64,
+    /// How long nothing may arrive or turn up anywhere before another's share is dealt out.
+    pub patience: Duration,
+    /// Between two questions to one hospital what it holds: at first, and at most.
+    pub ask_every: (Duration, Duration),
+    /// Before a busy hospital is asked again: at first, and at most.
+    pub rest: (Duration, Duration),
+    /// How long those who hold what is missing may all be busy.
+    pub give_up: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            per_peer: 2,
+            small: 1024 * 1024,
+            patience: Duration::from_secs(3),
+            ask_every: (Duration::from_millis(300), Duration::from_secs(1)),
+            rest: (Duration::from_millis(250), Duration::from_secs(2)),
+            give_up: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The longest that a silent network is waited for before shares are dealt out again.
+const MAX_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One segment to fetch.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// Its place in the plan.
+    pub wanted: usize,
+    pub segment: Segment,
+    /// Where the peer is in the plan.
+    pub source: usize,
+    pub peer: Peer,
+    /// Who may continue where the peer breaks off.
+    pub(super) reserve: Reserve,
+}
+
+/// Which of these does the peer hold?
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub source: usize,
+    pub peer: Peer,
+    /// Their places in the plan.
+    pub wanted: Vec<usize>,
+    pub hashes: Vec<[u8; 32]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Underway,
+    Here,
+}
+
+struct Wanted {
+    segment: Segment,
+    /// Place in the block.
+    index: usize,
+    state: State,
+    /// Whether one hospital may continue what another began.
+    joint: bool,
+    /// While it is under way.
+    reserve: Reserve,
+}
+
+/// What is known of a hospital and a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holding {
+    Unknown,
+    /// It announced the block.
+    Assumed,
+    Claimed,
+}
+
+struct Source {
+    peer: Peer,
+    dropped: bool,
+    underway: usize,
+    /// Times in a row.
+    busy: u32,
+    rests_until: Instant,
+    asking: bool,
+    answered: bool,
+    ask_at: Instant,
+    pause: Duration,
+    /// Where the next question begins.
+    cursor: usize,
+    /// By place in the plan.
+    holds: Vec<Holding>,
+}
+
+/// Everything about one block while it is fetched.
+pub struct Plan {
+    rules: Rules,
+    wanted: Vec<Wanted>,
+    sources: Vec<Source>,
+    /// The announcer among the sources.
+    origin: Option<usize>,
+    announced: bool,
+    own: Option<HospitalId>,
+    /// All who need the block, this hospital included, in the order of dealing.
+    fetchers: Vec<HospitalId>,
+    /// Fetchers whose shares the others take.
+    passed_over: HashSet<HospitalId>,
+    direct: bool,
+    last_news: Instant,
+    rounds: u32,
+    slowest: Option<Duration>,
+}
+
+impl Plan {
+    /// `missing` are segments that are not here, with their places in the block; `first` announced it.
+    pub fn new(
+        missing: Vec<(usize, Segment)>,
+        roll: Roll,
+        first: Option<HospitalId>,
+        rules: Rules,
+        now: Instant,
+    ) -> Self {
+        let origin = roll.peers.iter().position(|peer| Some(peer.hospital) == first);
+        let others = roll.peers.iter().map(|peer| peer.hospital).filter(|id| Some(*id) != first);
+        let fetchers: BTreeSet<_> = others.chain(roll.own).collect();
+        let bytes: u64 = missing.iter().map(|(_, segment)| u64::from(segment.length)).sum();
+        let count = missing.len();
+        let source = |(place, peer)| {
+            let holding = if Some(place) == origin { Holding::Assumed } else { Holding::Unknown };
+            Source {
+                peer,
+                dropped: false,
+                underway: 0,
+                busy: 0,
+                rests_until: now,
+                asking: false,
+                answered: false,
+                ask_at: now,
+                pause: rules.ask_every.0,
+                cursor: 0,
+                holds: vec![holding; count],
+            }
+        };
+        let wanted = |(index, segment)| {
+            let (state, reserve) = (State::Open, Reserve::default());
+            Wanted { segment, index, state, joint: true, reserve }
+        };
+        Self {
+            rules,
+            wanted: missing.into_iter().map(wanted).collect(),
+            sources: roll.peers.into_iter().enumerate().map(source).collect(),
+            origin,
+            announced: first.is_some(),
+            own: roll.own,
+            fetchers: fetchers.into_iter().collect(),
+            passed_over: HashSet::new(),
+            direct: bytes <= rules.small,
+            last_news: now,
+            rounds: 0,
+            slowest: None,
+        }
+    }
+
+    /// Segments that are not here yet.
+    pub fn missing(&self) -> usize {
+        self.wanted.iter().filter(|wanted| wanted.state != State::Here).count()
+    }
+
+    pub fn is_announcer(&self, hospital: HospitalId) -> bool {
+        self.origin.is_some_and(|origin| self.sources[origin].peer.hospital == hospital)
+    }
+
+    /// Whether there is something to fetch now.
+    pub fn has_next(&self, now: Instant) -> bool {
+        self.choose(now).is_some()
+    }
+
+    /// What to fetch now; it is under way from then on.
+    pub fn next(&mut self, now: Instant) -> Option<Errand> {
+        let (wanted, source) = self.choose(now)?;
+        let others =
+            if self.wanted[wanted].joint { self.others(wanted, source) } else { Vec::new() };
+        let reserve = Reserve::new(others);
+        self.sources[source].underway += 1;
+        let it = &mut self.wanted[wanted];
+        it.state = State::Underway;
+        it.reserve = reserve.clone();
+        let (segment, peer) = (it.segment, self.sources[source].peer.clone());
+        Some(Errand { wanted, segment, source, peer, reserve })
+    }
+
+    fn others(&self, wanted: usize, chosen: usize) -> Vec<Peer> {
+        let mut others: Vec<_> = (0..self.sources.len())
+            .filter(|source| *source != chosen && self.is_held(wanted, *source))
+            .collect();
+        others.sort_by_key(|source| (Some(*source) == self.origin, self.sources[*source].underway));
+        others.into_iter().map(|source| self.sources[source].peer.clone()).collect()
+    }
+
+    /// Of this hospital's share the announcer's; else the segment that the fewest hold, from whoever of
+    /// them has the least to do.
+    fn choose(&self, now: Instant) -> Option<(usize, usize)> {
+        if let Some(origin) = self.origin.filter(|origin| self.is_free(*origin, now)) {
+            let mine = self.in_turn().find(|wanted| {
+                self.is_open(*wanted) && self.is_held(*wanted, origin) && self.is_mine(*wanted)
+            });
+            if let Some(wanted) = mine {
+                return Some((wanted, origin));
+            }
+        }
+        let mut best: Option<(usize, usize, usize)> = None;
+        for wanted in self.in_turn().filter(|wanted| self.is_open(*wanted)) {
+            let holders = self.holders(wanted).count();
+            if holders == 0 || best.is_some_and(|(fewest, ..)| fewest <= holders) {
+                continue;
+            }
+            let free = self.holders(wanted).filter(|source| self.is_free(*source, now));
+            let sources = self.sources.len();
+            let least = free
+                .min_by_key(|source| (self.sources[*source].underway, (source + wanted) % sources));
+            if let Some(source) = least {
+                best = Some((holders, wanted, source));
+            }
+        }
+        best.map(|(_, wanted, source)| (wanted, source))
+    }
+
+    /// Every hospital begins elsewhere, so that not all want the same first.
+    fn in_turn(&self) -> impl Iterator<Item = usize> {
+        let count = self.wanted.len();
+        let rank = self.own.and_then(|own| self.fetchers.iter().position(|id| *id == own));
+        let begin = rank.unwrap_or(0) * count / self.fetchers.len().max(1);
+        (0..count).map(move |step| (begin + step) % count)
+    }
+
+    fn is_open(&self, wanted: usize) -> bool {
+        self.wanted[wanted].state == State::Open
+    }
+
+    fn is_held(&self, wanted: usize, source: usize) -> bool {
+        let source = &self.sources[source];
+        !source.dropped && source.holds[wanted] != Holding::Unknown
+    }
+
+    fn is_free(&self, source: usize, now: Instant) -> bool {
+        let source = &self.sources[source];
+        let limit = if source.busy > 0 { 1 } else { self.rules.per_peer };
+        !source.dropped && source.rests_until <= now && source.underway < limit
+    }
+
+    /// Those beside the announcer.
+    fn holders(&self, wanted: usize) -> impl Iterator<Item = usize> {
+        let sources = (0..self.sources.len()).filter(|source| Some(*source) != self.origin);
+        sources.filter(move |source| self.is_held(wanted, *source))
+    }
+
+    /// Whether this hospital takes it from the announcer.
+    fn is_mine(&self, wanted: usize) -> bool {
+        let Some(own) = self.own else { return true };
+        self.direct || self.assignee(self.wanted[wanted].index).is_none_or(|id| id == own)
+    }
+
+    /// Whose share a place in the block belongs to.
+    fn assignee(&self, index: usize) -> Option<HospitalId> {
+        let count = self.fetchers.len();
+        let dealt = *self.fetchers.get(index.checked_rem(count)?)?;
+        if !self.passed_over.contains(&dealt) {
+            return Some(dealt);
+        }
+        let left: Vec<_> =
+            self.fetchers.iter().filter(|id| !self.passed_over.contains(id)).collect();
+        // Counted so that a share is dealt out over all who are left, whatever their number.
+        left.get((index / count + index).checked_rem(left.len())?).map(|id| **id)
+    }
+
+    /// Whom to ask now what they hold; they are being asked from then on.
+    pub fn questions(&mut self, now: Instant) -> Vec<Question> {
+        if self.direct && self.origin_has_all() {
+            return Vec::new();
+        }
+        let open: Vec<_> = (0..self.wanted.len()).filter(|wanted| self.is_open(*wanted)).collect();
+        let mut questions = Vec::new();
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            if source.dropped || source.asking || source.ask_at > now {
+                continue;
+            }
+            let unknown: Vec<_> =
+                open.iter().copied().filter(|w| source.holds[*w] == Holding::Unknown).collect();
+            if unknown.is_empty() {
+                continue;
+            }
+            let begin = unknown.partition_point(|wanted| *wanted < source.cursor);
+            let turned = unknown[begin..].iter().chain(&unknown[..begin]);
+            let wanted: Vec<_> = turned.take(MAX_NAMED).copied().collect();
+            source.cursor = wanted.last().map_or(0, |last| last + 1);
+            source.asking = true;
+            let hashes = wanted.iter().map(|w| self.wanted[*w].segment.hash).collect();
+            questions.push(Question { source: place, peer: source.peer.clone(), wanted, hashes });
+        }
+        questions
+    }
+
+    fn origin_has_all(&self) -> bool {
+        let held =
+            |origin| (0..self.wanted.len()).all(|w| !self.is_open(w) || self.is_held(w, origin));
+        self.origin.is_some_and(held)
+    }
+
+    /// What a hospital says it holds.
+    pub fn answered(&mut self, question: &Question, held: &[bool], now: Instant) {
+        let source = &mut self.sources[question.source];
+        let mut news = false;
+        for (wanted, _) in question.wanted.iter().zip(held).filter(|(_, held)| **held) {
+            if source.holds[*wanted] == Holding::Unknown {
+                source.holds[*wanted] = Holding::Claimed;
+                news = true;
+                let it = &self.wanted[*wanted];
+                if it.state == State::Underway && it.joint {
+                    it.reserve.add(source.peer.clone());
+                }
+            }
+        }
+        source.answered = true;
+        let (first, cap) = self.rules.ask_every;
+        source.pause = if news { first } else { (source.pause * 3 / 2).min(cap) };
+        source.asking = false;
+        source.ask_at = now + source.pause;
+        if news {
+            self.last_news = now;
+        }
+    }
+
+    /// A question was not answered. Returns whether the hospital is dropped.
+    pub fn unanswered(&mut self, question: &Question, fault: &PeerFault, now: Instant) -> bool {
+        let cap = self.rules.ask_every.1;
+        let source = &mut self.sources[question.source];
+        source.asking = false;
+        source.ask_at = now + cap;
+        fault.drops() && self.drop_source(question.source)
+    }
+
+    /// Returns whether that is news.
+    fn drop_source(&mut self, source: usize) -> bool {
+        let source = &mut self.sources[source];
+        let news = !source.dropped;
+        source.dropped = true;
+        let hospital = source.peer.hospital;
+        self.wanted.iter().for_each(|wanted| wanted.reserve.remove(hospital));
+        self.passed_over.insert(hospital);
+        news
+    }
+
+    /// A hospital failed at an errand. Returns what that comes to, and whether it is dropped now.
+    pub fn failed(
+        &mut self,
+        errand: &Errand,
+        hospital: HospitalId,
+        fault: PeerFault,
+        now: Instant,
+    ) -> (PeerFault, bool) {
+        let Some(place) = self.sources.iter().position(|it| it.peer.hospital == hospital) else {
+            return (fault, false);
+        };
+        let source = &mut self.sources[place];
+        match fault {
+            PeerFault::Absent if source.holds[errand.wanted] == Holding::Claimed => {
+                (PeerFault::BrokenPromise, self.drop_source(place))
+            }
+            PeerFault::Absent => {
+                source.holds[errand.wanted] = Holding::Unknown;
+                source.ask_at = now + self.rules.ask_every.1;
+                (PeerFault::Absent, false)
+            }
+            PeerFault::Busy => {
+                let (first, cap) = self.rules.rest;
+                source.rests_until = now + first.saturating_mul(1 << source.busy.min(16)).min(cap);
+                source.busy += 1;
+                (PeerFault::Busy, false)
+            }
+            fault if fault.drops() => (fault, self.drop_source(place)),
+            fault => (fault, false),
+        }
+    }
+
+    /// An errand is over, and the segment here. `took` is the time from asking to the last byte, if it
+    /// came from the hospital that was to be asked.
+    pub fn arrived(&mut self, errand: &Errand, took: Option<Duration>, now: Instant) {
+        self.wanted[errand.wanted].state = State::Here;
+        self.last_news = now;
+        let source = &mut self.sources[errand.source];
+        source.underway -= 1;
+        if took.is_some() {
+            source.busy = 0;
+            self.slowest = self.slowest.max(took);
+        }
+    }
+
+    /// An errand is over, and the segment is to be fetched again: in one piece if `whole`.
+    pub fn reopen(&mut self, errand: &Errand, whole: bool) {
+        let wanted = &mut self.wanted[errand.wanted];
+        wanted.state = State::Open;
+        wanted.joint &= !whole;
+        self.sources[errand.source].underway -= 1;
+    }
+
+    /// Deals out the shares of those who had time enough.
+    pub fn settle(&mut self, now: Instant) {
+        let Some(origin) = self.origin.filter(|origin| !self.sources[*origin].dropped) else {
+            return;
+        };
+        // How long a segment takes is not known before the first came.
+        let underway = self.wanted.iter().any(|wanted| wanted.state == State::Underway);
+        if now < self.last_news + self.patience() || (self.slowest.is_none() && underway) {
+            return;
+        }
+        let late: HashSet<_> = (0..self.wanted.len())
+            .filter(|wanted| self.is_open(*wanted) && self.is_held(*wanted, origin))
+            .filter(|wanted| !self.is_mine(*wanted) && self.holders(*wanted).next().is_none())
+            .filter_map(|wanted| self.assignee(self.wanted[wanted].index))
+            .collect();
+        if !late.is_empty() {
+            self.passed_over.extend(late);
+            self.rounds += 1;
+            self.last_news = now;
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let patience = self.rules.patience.max(self.slowest.unwrap_or_default() * 2);
+        patience.saturating_mul(1 << self.rounds.min(16)).min(MAX_PATIENCE.max(patience))
+    }
+
+    /// Whether nothing more is to be expected.
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        if self.wanted.iter().any(|wanted| wanted.state == State::Underway) {
+            return false;
+        }
+        let somebody = (0..self.wanted.len()).any(|wanted| {
+            let mut sources = 0..self.sources.len();
+            self.is_open(wanted) && sources.any(|source| self.is_held(wanted, source))
+        });
+        if somebody {
+            return now >= self.last_news + self.rules.give_up.max(self.patience());
+        }
+        let all_said = self.sources.iter().all(|source| source.dropped || source.answered);
+        // Others may still be about to get what an announcer gave them.
+        let patience = if self.announced { self.patience() } else { Duration::ZERO };
+        let waited = now >= self.last_news + patience;
+        waited && (all_said || now >= self.last_news + self.rules.give_up)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+use epione_client::Endpoint;
+use epione_primitives::Hash;
+
+use super::*;
+
+const ANNOUNCER: u16 = 9;
+
+fn peer(id: u16) -> Peer {
+    let endpoint = Endpoint::new("http://127.0.0.1:1".parse().unwrap(), [0; 32]).unwrap();
+    Peer { hospital: HospitalId(id), endpoint }
+}
+
+fn rules() -> Rules {
+    Rules { small: 0, ..Rules::default() }
+}
+
+/// As hospital `own` of 0 to `fetchers` sees a block of so many segments, all of which it lacks.
+fn plan(own: u16, fetchers: u16, segments: u8, now: Instant) -> Plan {
+    let peers = [ANNOUNCER].into_iter().chain((0..fetchers).filter(|id| *id != own));
+    let roll = Roll {
+        genesis: Hash::zero(),
+        own: Some(HospitalId(own)),
+        peers: peers.map(peer).collect(),
+    };
+    let missing =
+        (0..segments).map(|seed| (usize::from(seed), Segment { hash: [seed; 32], length: 1_000 }));
+    Plan::new(missing.collect(), roll, Some(HospitalId(ANNOUNCER)), rules(), now)
+}
+
+/// Everything that may be fetched now, as (segment, hospital).
+fn errands(plan: &mut Plan, now: Instant) -> Vec<(usize, u16)> {
+    let mut begun = Vec::new();
+    while let Some(errand) = plan.next(now) {
+        begun.push((errand.wanted, errand.peer.hospital.0));
+        plan.arrived(&errand, Some(Duration::from_millis(10)), now);
+    }
+    begun.sort_unstable();
+    begun
+}
+
+/// A hospital says that it holds these.
+fn claim(plan: &mut Plan, hospital: u16, segments: &[usize], now: Instant) {
+    for question in plan.questions(now) {
+        let asked = question.peer.hospital.0 == hospital;
+        let held: Vec<_> =
+            question.wanted.iter().map(|wanted| asked && segments.contains(wanted)).collect();
+        plan.answered(&question, &held, now);
+    }
+}
+
+#[test]
+fn the_announcer_gives_each_segment_to_one_hospital() {
+    let now = Instant::now();
+    let mut given: Vec<_> =
+        (0..4).flat_map(|own| errands(&mut plan(own, 4, 10, now), now)).collect();
+    given.sort_unstable();
+    assert_eq!(given, (0..10).map(|segment| (segment, ANNOUNCER)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_small_block_comes_from_the_announcer_alone() {
+    let now = Instant::now();
+    let mut plan = plan(1, 4, 10, now);
+    plan.direct = true;
+    assert!(plan.questions(now).is_empty());
+    assert_eq!(errands(&mut plan, now).len(), 10);
+    assert_eq!(plan.missing(), 0);
+}
+
+#[test]
+fn what_others_hold_comes_from_them_by_turns() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 6, now);
+    let everybody = plan.questions(now);
+    assert_eq!(everybody.iter().map(|q| q.peer.hospital.0).collect::<Vec<_>>(), [1, 2]);
+    for question in &everybody {
+        plan.answered(question, &[true; 6], now);
+    }
+    let mut from = Vec::new();
+    let mut under_way = Vec::new();
+    while let Some(errand) = plan.next(now) {
+        from.push(errand.peer.hospital.0);
+        under_way.push(errand);
+    }
+    from.sort_unstable();
+    // Two at once of each.
+    assert_eq!(from, [1, 1, 2, 2, ANNOUNCER, ANNOUNCER]);
+    for errand in &under_way {
+        let reserve: Vec<_> = std::iter::from_fn(|| errand.reserve.next()).collect();
+        assert_eq!(reserve.len(), 2);
+        // The announcer continues if nobody else can.
+        let last = reserve.last().map(|peer| peer.hospital.0);
+        assert!(errand.peer.hospital.0 == ANNOUNCER || last == Some(ANNOUNCER));
+    }
+}
+
+#[test]
+fn what_few_hold_goes_first() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 3, now);
+    // Its own share is out of the way.
+    let own = plan.next(now).unwrap();
+    assert_eq!((own.wanted, own.peer.hospital.0), (0, ANNOUNCER));
+    let questions = plan.questions(now);
+    plan.answered(&questions[0], &[true, true], now);
+    plan.answered(&questions[1], &[false, true], now);
+    assert_eq!(plan.next(now).unwrap().wanted, 1);
+    assert_eq!(plan.next(now).unwrap().wanted, 2);
+}
+
+#[test]
+fn a_dead_hospital_s_share_is_dealt_out_at_once() {
+    let now = Instant::now();
+    let mut given = Vec::new();
+    for own in [0, 1, 3] {
+        let mut plan = plan(own, 4, 24, now);
+        let questions = plan.questions(now);
+        let dead = questions.iter().find(|question| question.peer.hospital.0 == 2).unwrap();
+        assert!(plan.unanswered(dead, &PeerFault::Unreachable("gone".into()), now));
+        given.extend(errands(&mut plan, now));
+    }
+    given.sort_unstable();
+    assert_eq!(given, (0..24).map(|segment| (segment, ANNOUNCER)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_slow_hospital_s_share_is_dealt_out_after_a_while_and_only_what_nobody_holds() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 6, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (2, ANNOUNCER), (4, ANNOUNCER)]);
+    claim(&mut plan, 1, &[3], now);
+    assert_eq!(errands(&mut plan, now), [(3, 1)]);
+    let patience = rules().patience;
+    plan.settle(now + patience - Duration::from_millis(1));
+    assert!(!plan.has_next(now + patience));
+    plan.settle(now + patience);
+    assert_eq!(errands(&mut plan, now + patience), [(1, ANNOUNCER), (5, ANNOUNCER)]);
+}
+
+#[test]
+fn news_renew_the_patience_and_slow_links_prolong_it() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 6, now);
+    let second = Duration::from_secs(1);
+    let errand = plan.next(now).unwrap();
+    // Nothing came yet: how long a segment takes is not known.
+    plan.settle(now + 100 * second);
+    plan.arrived(&errand, Some(10 * second), now + 10 * second);
+    while let Some(errand) = plan.next(now + 10 * second) {
+        plan.arrived(&errand, Some(10 * second), now + 10 * second);
+    }
+    plan.settle(now + 29 * second);
+    assert!(!plan.has_next(now + 29 * second));
+    claim(&mut plan, 1, &[1], now + 29 * second);
+    let errand = plan.next(now + 29 * second).unwrap();
+    plan.arrived(&errand, None, now + 30 * second);
+    plan.settle(now + 49 * second);
+    assert!(!plan.has_next(now + 49 * second));
+    plan.settle(now + 50 * second);
+    assert!(plan.has_next(now + 50 * second));
+}
+
+#[test]
+fn with_nobody_else_left_one_hospital_takes_all_from_the_announcer() {
+    let mut now = Instant::now();
+    let mut plan = plan(2, 5, 11, now);
+    let mut rounds = 0;
+    while plan.missing() > 0 {
+        errands(&mut plan, now);
+        now += Duration::from_secs(60);
+        plan.settle(now);
+        assert!(plan.missing() == 0 || !plan.is_hopeless(now));
+        rounds += 1;
+        assert!(rounds < 8);
+    }
+}
+
+#[test]
+fn a_busy_hospital_rests_and_is_not_dropped() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    let errand = plan.next(now).unwrap();
+    let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Busy, now);
+    assert_eq!(failed, (PeerFault::Busy, false));
+    plan.reopen(&errand, false);
+    assert!(!plan.has_next(now));
+    assert!(plan.has_next(now + rules().rest.0));
+    assert!(!plan.is_hopeless(now + rules().rest.0));
+}
+
+#[test]
+fn a_promise_that_is_not_kept_drops_a_hospital_and_a_guess_does_not() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    // That the announcer holds what it announced was only supposed.
+    let guess = plan.next(now).unwrap();
+    let failed = plan.failed(&guess, guess.peer.hospital, PeerFault::Absent, now);
+    assert_eq!(failed, (PeerFault::Absent, false));
+    plan.reopen(&guess, false);
+    claim(&mut plan, 1, &[0, 1], now);
+    let errand = plan.next(now).unwrap();
+    assert_eq!(errand.peer.hospital.0, 1);
+    let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Absent, now);
+    assert_eq!(failed, (PeerFault::BrokenPromise, true));
+    plan.reopen(&errand, false);
+    // Its share is this hospital's now.
+    assert_eq!(errands(&mut plan, now), [(1, ANNOUNCER)]);
+}
+
+#[test]
+fn it_is_hopeless_only_when_everybody_was_asked_and_time_has_passed() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 1, now);
+    let errand = plan.next(now).unwrap();
+    plan.failed(&errand, errand.peer.hospital, PeerFault::Stalled, now);
+    plan.reopen(&errand, false);
+    let later = now + rules().patience;
+    assert!(!plan.is_hopeless(later));
+    claim(&mut plan, 7, &[], now);
+    assert!(!plan.is_hopeless(now));
+    assert!(plan.is_hopeless(later));
+}
+
+#[test]
+fn hospitals_are_asked_now_and_then_and_only_about_what_they_are_not_known_to_hold() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 4, now);
+    let first = plan.questions(now).remove(0);
+    assert!(plan.questions(now).is_empty());
+    plan.answered(&first, &[true, false, false, false], now);
+    assert!(plan.questions(now).is_empty());
+    let mut at = now + rules().ask_every.0;
+    let mut asked = 0;
+    while at < now + Duration::from_secs(10) {
+        for question in plan.questions(at) {
+            assert_eq!(question.wanted.len(), 3);
+            asked += 1;
+            plan.answered(&question, &[false; 3], at);
+        }
+        at += Duration::from_millis(10);
+    }
+    assert!((10..=14).contains(&asked), "{asked}");
+}
+
+#[test]
+fn a_long_list_is_asked_in_parts() {
+    let now = Instant::now();
+    let segments = |index: usize| {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&index.to_le_bytes());
+        (index, Segment { hash, length: 1 })
+    };
+    let roll = Roll { genesis: Hash::zero(), own: Some(HospitalId(0)), peers: vec![peer(1)] };
+    let mut plan = Plan::new((0..1_500).map(segments).collect(), roll, None, rules(), now);
+    let mut asked: HashSet<usize> = HashSet::new();
+    for step in 1..=2 {
+        let question = plan.questions(now + step * Duration::from_secs(2)).remove(0);
+        assert!(question.hashes.len() <= MAX_NAMED);
+        asked.extend(&question.wanted);
+        plan.answered(&question, &vec![false; question.wanted.len()], now);
+    }
+    assert_eq!(asked.len(), 1_500);
+}

@@ -1,0 +1,172 @@
+//! One download of a segment, which goes on at another hospital where one breaks off.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use epione_primitives::{Hash, HospitalId, block::Segment};
+use futures::{StreamExt, stream::BoxStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Courier, Peer, PeerFault};
+
+/// There are no more bytes to be had in this download.
+#[derive(Debug, thiserror::Error)]
+#[error("no hospital is left to continue the segment")]
+pub(super) struct Exhausted;
+
+/// What a download told of the hospitals that took part in it.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// Bytes of each, in the order of the first byte.
+    pub bytes: Vec<(HospitalId, u64)>,
+    pub faults: Vec<(HospitalId, PeerFault)>,
+}
+
+/// The log while it is written.
+#[derive(Clone, Default)]
+pub(super) struct SharedLog(Arc<Mutex<Log>>);
+
+impl SharedLog {
+    fn write(&self, act: impl FnOnce(&mut Log)) {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn received(&self, hospital: HospitalId, bytes: u64) {
+        self.write(|log| match log.bytes.iter_mut().find(|(id, _)| *id == hospital) {
+            Some((_, sum)) => *sum += bytes,
+            None => log.bytes.push((hospital, bytes)),
+        });
+    }
+
+    fn failed(&self, hospital: HospitalId, fault: PeerFault) {
+        self.write(|log| log.faults.push((hospital, fault)));
+    }
+
+    pub fn take(&self) -> Log {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Who may continue a download, while that is still found out. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reserve(Arc<Mutex<VecDeque<Peer>>>);
+
+impl Reserve {
+    pub fn new(peers: impl IntoIterator<Item = Peer>) -> Self {
+        Self(Arc::new(Mutex::new(peers.into_iter().collect())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Peer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to ask next.
+    pub fn next(&self) -> Option<Peer> {
+        self.lock().pop_front()
+    }
+
+    /// Somebody else who holds the segment, to be asked before those who are known already.
+    pub fn add(&self, peer: Peer) {
+        self.lock().push_front(peer);
+    }
+
+    pub fn remove(&self, hospital: HospitalId) {
+        self.lock().retain(|peer| peer.hospital != hospital);
+    }
+}
+
+/// The hospital that is sending.
+struct Source {
+    hospital: HospitalId,
+    bytes: BoxStream<'static, Result<Bytes, PeerFault>>,
+    deadline: Instant,
+}
+
+/// Bytes of one segment, from hospital after hospital.
+pub(super) struct Relay<'a> {
+    courier: &'a Courier,
+    genesis: Hash,
+    segment: Segment,
+    first: Option<Peer>,
+    /// Asked only to continue.
+    reserve: Reserve,
+    /// For each hospital.
+    limit: Duration,
+    offset: u32,
+    current: Option<Source>,
+    log: SharedLog,
+}
+
+impl<'a> Relay<'a> {
+    pub fn new(
+        courier: &'a Courier,
+        genesis: Hash,
+        segment: Segment,
+        (first, reserve): (Peer, Reserve),
+        limit: Duration,
+        log: SharedLog,
+    ) -> Self {
+        let first = Some(first);
+        Self { courier, genesis, segment, first, reserve, limit, offset: 0, current: None, log }
+    }
+
+    pub fn stream(self) -> BoxStream<'a, Result<Bytes, Exhausted>> {
+        futures::stream::unfold(Some(self), |relay| async move {
+            let mut relay = relay?;
+            match relay.next().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(relay))),
+                Ok(None) => None,
+                Err(exhausted) => Some((Err(exhausted), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Exhausted> {
+        loop {
+            let Some(source) = &mut self.current else {
+                self.turn_to_next().await?;
+                continue;
+            };
+            let item = timeout_at(source.deadline, source.bytes.next())
+                .await
+                .unwrap_or(Some(Err(PeerFault::Stalled)));
+            let hospital = source.hospital;
+            match item {
+                Some(Ok(chunk)) => {
+                    self.offset += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+                    self.log.received(hospital, chunk.len() as u64);
+                    return Ok(Some(chunk));
+                }
+                Some(Err(fault)) => {
+                    self.current = None;
+                    self.fail(hospital, fault)?;
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    async fn turn_to_next(&mut self) -> Result<(), Exhausted> {
+        let peer = self.first.take().or_else(|| self.reserve.next()).ok_or(Exhausted)?;
+        let deadline = Instant::now() + self.limit;
+        let opening = self.courier.open(self.genesis, &peer, &self.segment, self.offset);
+        match timeout_at(deadline, opening).await.unwrap_or(Err(PeerFault::Stalled)) {
+            Ok(bytes) => {
+                self.current = Some(Source { hospital: peer.hospital, bytes, deadline });
+                Ok(())
+            }
+            Err(fault) => self.fail(peer.hospital, fault),
+        }
+    }
+
+    /// With nothing received there is nothing to continue: whom to ask then is not for a relay to say.
+    fn fail(&self, hospital: HospitalId, fault: PeerFault) -> Result<(), Exhausted> {
+        self.log.failed(hospital, fault);
+        if self.offset == 0 { Err(Exhausted) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,244 @@
+//! Hospitals with real stores, journals and APIs on loopback. Only the chain is a stand-in.
+
+use std::{collections::HashSet, sync::Mutex};
+
+use axum::{extract::Request, middleware, middleware::Next};
+
+use super::*;
+use crate::{
+    api::{
+        AppState, Services, router,
+        tests::{
+            fake::{FakeChain, FakePeers, genesis},
+            world::Actor,
+        },
+    },
+    chain::{Answer, ChainView, FinalState, Identity},
+    config::{Limits, Transfer},
+    journal::Nonces,
+    seal::Seal,
+    tasks::offers::Intake,
+};
+
+/// The chain as one hospital's node shows it.
+struct Seat {
+    chain: FakeChain,
+    hospital: HospitalId,
+}
+
+impl ChainView for Seat {
+    fn identity(&self) -> Answer<'_, Identity> {
+        let identity = Identity { genesis: genesis(), hospital: self.hospital };
+        async move { Ok(identity) }.boxed()
+    }
+
+    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
+        self.chain.finalised()
+    }
+
+    fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
+        self.chain.body(hash)
+    }
+
+    fn record_bytes(&self, at: epione_primitives::RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
+        self.chain.record_bytes(at)
+    }
+}
+
+/// All hospitals, the one that asks included. Tests fill it when everybody is up.
+#[derive(Clone, Default)]
+pub struct Everybody(Arc<Mutex<Vec<Peer>>>);
+
+impl Everybody {
+    pub fn add(&self, peer: Peer) {
+        self.0.lock().unwrap().push(peer);
+    }
+}
+
+struct OthersOf {
+    own: HospitalId,
+    everybody: Everybody,
+}
+
+impl Roster for OthersOf {
+    fn roll(&self, _: Option<HospitalId>) -> BoxFuture<'_, Result<Roll, RosterError>> {
+        let mut peers = self.everybody.0.lock().unwrap().clone();
+        peers.retain(|peer| peer.hospital != self.own);
+        let roll = Roll { genesis: genesis(), own: Some(self.own), peers };
+        async { Ok(roll) }.boxed()
+    }
+}
+
+pub struct Hospital {
+    pub id: HospitalId,
+    pub store: Store,
+    pub journal: Journal,
+    pub metrics: Metrics,
+    pub fetcher: Arc<Fetcher>,
+    pub seeder: Seeder,
+    router: Router,
+}
+
+pub const TIMINGS: Timings =
+    Timings { connect: Duration::from_secs(2), stall: Duration::from_secs(2) };
+
+/// The chain, the list of hospitals, and what all of them are configured to do.
+pub struct Region {
+    pub chain: FakeChain,
+    pub everybody: Everybody,
+    pub terms: Terms,
+    pub transfer: Transfer,
+    pub timings: Timings,
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self {
+            chain: FakeChain::default(),
+            everybody: Everybody::default(),
+            terms: Terms {
+                from_bytes: 1,
+                quiet: Duration::from_secs(20),
+                longest: Duration::from_secs(60),
+                ask_every: Duration::from_millis(50),
+            },
+            transfer: Transfer::default(),
+            timings: TIMINGS,
+        }
+    }
+}
+
+impl Region {
+    /// A hospital that everybody knows and that answers.
+    pub async fn hospital(&self, id: u16) -> Hospital {
+        let hospital = self.build(id).await;
+        let endpoint = listen(hospital.router.clone()).await;
+        self.admit(hospital, endpoint)
+    }
+
+    /// Likewise, but requests pass something first.
+    pub async fn hospital_behind(&self, id: u16, gate: Gate) -> Hospital {
+        let hospital = self.build(id).await;
+        let guard = middleware::from_fn(move |request: Request, next: Next| {
+            let gate = gate.clone();
+            async move { gate.pass(request, next).await }
+        });
+        let endpoint = listen(hospital.router.clone().layer(guard)).await;
+        self.admit(hospital, endpoint)
+    }
+
+    /// A hospital that everybody knows and nobody reaches.
+    pub async fn dead(&self, id: u16) {
+        self.everybody
+            .add(Peer { hospital: HospitalId(id), endpoint: plain("http://127.0.0.1:1") });
+    }
+
+    fn admit(&self, hospital: Hospital, endpoint: Endpoint) -> Hospital {
+        self.everybody.add(Peer { hospital: hospital.id, endpoint });
+        hospital
+    }
+
+    async fn build(&self, id: u16) -> Hospital {
+        let hospital = HospitalId(id);
+        let agent = Actor::new(&format!("Hospital{id}//agent"));
+        self.chain.add_hospital(hospital, &agent.keys, &Actor::new(&format!("Hospital{id}")).keys);
+        let store = Store::in_memory();
+        let (journal, metrics) = (Journal::in_memory().await.unwrap(), Metrics::new().unwrap());
+        let roster = Arc::new(OthersOf { own: hospital, everybody: self.everybody.clone() });
+        let courier = Courier::new(agent.account(), self.timings);
+        let holdings = Holdings::new(store.clone());
+        let view = Arc::new(Seat { chain: self.chain.clone(), hospital });
+        let peers = FakePeers { store: store.clone(), copies: Default::default() };
+        let state = AppState::new(Services {
+            public_url: "http://127.0.0.1:1".parse().unwrap(),
+            view: view.clone(),
+            calls: Arc::new(self.chain.clone()),
+            store: store.clone(),
+            journal: journal.clone(),
+            nonces: Nonces::in_memory().await.unwrap(),
+            seal: Arc::new(Seal::new(agent.keys.clone(), Vec::new(), view)),
+            repair: Arc::new(peers),
+            metrics: metrics.clone(),
+            limits: Limits::default(),
+            holdings: holdings.clone(),
+            transfer: self.transfer.clone(),
+        });
+        let fetcher = Fetcher::new(
+            roster.clone(),
+            courier.clone(),
+            store.clone(),
+            holdings,
+            metrics.clone(),
+            bounds(4),
+        );
+        Hospital {
+            id: hospital,
+            store,
+            journal,
+            metrics: metrics.clone(),
+            fetcher: Arc::new(fetcher),
+            seeder: Seeder::new(roster, courier, metrics, self.terms),
+            router: router(state),
+        }
+    }
+}
+
+impl Hospital {
+    pub async fn hold(&self, content: &[Vec<u8>]) {
+        for bytes in content {
+            let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes.clone()))]);
+            self.store.put(&segment(bytes), source).await.unwrap();
+        }
+    }
+
+    pub async fn holds(&self, content: &[Vec<u8>]) -> bool {
+        self.fetcher.missing(&segments(content)).await.unwrap().is_empty()
+    }
+
+    /// Bytes of segments that left this hospital.
+    pub fn sent(&self) -> u64 {
+        self.metrics.segment_bytes_served.get()
+    }
+
+    pub fn dropped(&self, reason: &str) -> u64 {
+        self.metrics.peers_dropped.with_label_values(&[reason]).get()
+    }
+
+    /// Begins to fetch what others offer; goes on while the result lives.
+    pub fn take_in(&self) -> tokio::task::JoinSet<()> {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(crate::tasks::offers::run(Arc::new(Intake {
+            journal: self.journal.clone(),
+            fetcher: Arc::clone(&self.fetcher),
+            metrics: self.metrics.clone(),
+            lifetime: Transfer::default().offer_lifetime_ms,
+        })));
+        tasks
+    }
+}
+
+/// Lets each of so many segments pass once; after the last of them, nothing.
+#[derive(Clone)]
+pub struct Gate {
+    given: Arc<Mutex<HashSet<String>>>,
+    count: usize,
+}
+
+impl Gate {
+    pub fn once_each(count: usize) -> Self {
+        Self { given: Arc::default(), count }
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.given.lock().unwrap().len() == self.count
+    }
+
+    async fn pass(&self, request: Request, next: Next) -> Response {
+        let path = request.uri().path().to_owned();
+        let first = !self.is_dead() && {
+            let segment = path.starts_with("/v1/segments/") && !path.ends_with("/held");
+            !segment || self.given.lock().unwrap().insert(path)
+        };
+        if first { next.run(request).await } else { StatusCode::BAD_GATEWAY.into_response() }
+    }
+}

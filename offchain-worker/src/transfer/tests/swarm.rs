@@ -1,0 +1,184 @@
+//! Many hospitals that need the same block at the same time.
+
+use futures::future::join_all;
+
+use super::{
+    hospitals::{Gate, Hospital, Region},
+    *,
+};
+
+const ANNOUNCER: HospitalId = HospitalId(50);
+
+/// A block of so many small segments, its bytes together.
+fn block(count: u8) -> (Vec<Vec<u8>>, u64) {
+    let content: Vec<_> =
+        (0..count).map(|seed| vec![seed; 20_000 + 100 * usize::from(seed)]).collect();
+    let bytes = content.iter().map(|bytes| bytes.len() as u64).sum();
+    (content, bytes)
+}
+
+async fn fetchers(region: &Region, count: u16) -> Vec<Hospital> {
+    let mut hospitals = Vec::new();
+    for id in 0..count {
+        hospitals.push(region.hospital(id).await);
+    }
+    hospitals
+}
+
+/// Everybody fetches the block at once, and comes to hold it.
+async fn all_fetch(hospitals: &[Hospital], content: &[Vec<u8>]) {
+    let wanted = segments(content);
+    let fetches = hospitals.iter().map(|it| it.fetcher.fetch(&wanted, Some(ANNOUNCER)));
+    for result in join_all(fetches).await {
+        result.unwrap();
+    }
+    for hospital in hospitals {
+        assert!(hospital.holds(content).await, "hospital {}", hospital.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_leaves_its_announcer_about_once_however_many_want_it() {
+    let (content, bytes) = block(32);
+    for count in [2, 8] {
+        let region = Region::default();
+        let announcer = region.hospital(ANNOUNCER.0).await;
+        announcer.hold(&content).await;
+        let hospitals = fetchers(&region, count).await;
+        all_fetch(&hospitals, &content).await;
+        assert!(announcer.sent() <= bytes * 3 / 2, "{count}: {} of {bytes}", announcer.sent());
+        let told: u64 = hospitals
+            .iter()
+            .map(|it| it.metrics.peer_bytes.with_label_values(&["announcer"]).get())
+            .sum();
+        assert_eq!(told, announcer.sent());
+        // All the rest came from each other, while they still fetched.
+        let given: u64 = hospitals.iter().map(Hospital::sent).sum();
+        assert_eq!(given + announcer.sent(), bytes * u64::from(count));
+        assert!(hospitals.iter().all(|hospital| hospital.dropped("busy") == 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_that_is_away_from_the_beginning_costs_the_announcer_nothing_more() {
+    let (content, bytes) = block(32);
+    let region = Region::default();
+    let announcer = region.hospital(ANNOUNCER.0).await;
+    announcer.hold(&content).await;
+    let hospitals = fetchers(&region, 7).await;
+    region.dead(7).await;
+    all_fetch(&hospitals, &content).await;
+    assert!(announcer.sent() <= bytes * 3 / 2, "{} of {bytes}", announcer.sent());
+    assert!(hospitals.iter().any(|hospital| hospital.dropped("unreachable") == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_that_answers_and_fetches_nothing_keeps_nobody_waiting_for_ever() {
+    let (content, bytes) = block(32);
+    let region = Region::default();
+    let announcer = region.hospital(ANNOUNCER.0).await;
+    announcer.hold(&content).await;
+    let hospitals = fetchers(&region, 7).await;
+    let idle = region.hospital(7).await;
+    all_fetch(&hospitals, &content).await;
+    assert!(announcer.sent() <= bytes * 3 / 2, "{} of {bytes}", announcer.sent());
+    assert_eq!(idle.sent(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_announcer_is_gone_after_giving_each_segment_once_all_complete_the_block() {
+    let (content, _) = block(32);
+    let region = Region::default();
+    let gate = Gate::once_each(content.len());
+    let announcer = region.hospital_behind(ANNOUNCER.0, gate.clone()).await;
+    announcer.hold(&content).await;
+    let hospitals = fetchers(&region, 8).await;
+    all_fetch(&hospitals, &content).await;
+    assert!(gate.is_dead());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_lies_boasts_stalls_or_breaks_off_is_dropped_and_the_block_completes() {
+    let (content, _) = block(12);
+    for (manner, reason) in [
+        (Manner::Lies, "wrong-bytes"),
+        (Manner::Boasts, "broken-promise"),
+        (Manner::Stalls, "stalled"),
+        (Manner::ClosesEarly, "closed-early"),
+    ] {
+        let timings =
+            Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(700) };
+        let region = Region { timings, ..Region::default() };
+        let announcer = region.hospital(ANNOUNCER.0).await;
+        announcer.hold(&content).await;
+        let hospitals = fetchers(&region, 3).await;
+        let bad = served(HospitalId(3), manner, &content);
+        let endpoint = serve(bad.clone()).await;
+        region.everybody.add(Peer { hospital: bad.hospital, endpoint });
+        all_fetch(&hospitals, &content).await;
+        let dropped: u64 = hospitals.iter().map(|hospital| hospital.dropped(reason)).sum();
+        assert!((1..=3).contains(&dropped), "{manner:?}: {dropped}");
+        let asked = bad.asked.load(Ordering::SeqCst);
+        // Two at once, of each of the three.
+        assert!(asked <= 6, "{manner:?}: {asked}");
+    }
+}
+
+fn served(hospital: HospitalId, manner: Manner, content: &[Vec<u8>]) -> Served {
+    let content = Arc::new(content.to_vec());
+    Served {
+        hospital,
+        genesis: crate::api::tests::fake::genesis(),
+        manner,
+        content,
+        asked: Arc::default(),
+        ranges: Arc::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_only_one_hospital_has_is_found_there() {
+    let (content, _) = block(6);
+    let region = Region::default();
+    let announcer = region.hospital(ANNOUNCER.0).await;
+    announcer.hold(&content[..5]).await;
+    let hospitals = fetchers(&region, 4).await;
+    hospitals[3].hold(&content[5..]).await;
+    all_fetch(&hospitals, &content).await;
+    assert!(hospitals.iter().all(|hospital| hospital.dropped("absent") == 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_is_told_and_the_rest_is_kept() {
+    let (content, _) = block(6);
+    let region = Region::default();
+    let announcer = region.hospital(ANNOUNCER.0).await;
+    announcer.hold(&content[..5]).await;
+    let hospitals = fetchers(&region, 2).await;
+    let wanted = segments(&content);
+    let fetches = hospitals.iter().map(|it| it.fetcher.fetch(&wanted, Some(ANNOUNCER)));
+    for result in join_all(fetches).await {
+        let error = result.unwrap_err();
+        assert!(matches!(error, FetchError::Unavailable { missing: 1, wanted: 6 }), "{error}");
+    }
+    assert!(hospitals[0].holds(&content[..5]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_fetched_at_the_same_time_all_complete() {
+    let region = Region::default();
+    let announcer = region.hospital(ANNOUNCER.0).await;
+    let hospitals = fetchers(&region, 3).await;
+    // They share segments with each other.
+    let blocks: Vec<Vec<Vec<u8>>> = (0..4_u8)
+        .map(|block| (0..10).map(|seed| vec![block * 5 + seed; 10_000]).collect())
+        .collect();
+    for content in &blocks {
+        announcer.hold(content).await;
+    }
+    join_all(blocks.iter().map(|content| all_fetch(&hospitals, content))).await;
+    // Nothing was fetched twice.
+    for hospital in &hospitals {
+        assert_eq!(hospital.metrics.segments_stored.get(), 25);
+    }
+}

@@ -1,0 +1,178 @@
+//! What hospitals' workers say to each other beside the segments themselves. Clients have no use for it,
+//! so it is not in `epione_client::api`.
+
+use epione_primitives::block::Segment;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Segments that one request may name.
+pub const MAX_NAMED: usize = 1_024;
+/// Bytes of the longest request: every segment with its hash, its length and what JSON puts around.
+pub const MAX_REQUEST_BYTES: usize = 128 * MAX_NAMED;
+/// Bytes of the longest answer.
+pub const MAX_ANSWER_BYTES: usize = 1_024;
+
+/// Which of these segments are held?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldRequest {
+    /// BLAKE3 of each, in hexadecimal; at most 1,024.
+    pub segments: Vec<String>,
+}
+
+/// Those that are held, verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeldAnswer {
+    /// A bit for each segment in the order of the request, the lowest bit of each byte first; bytes in
+    /// hexadecimal.
+    pub held: String,
+}
+
+/// Segments that the others will be asked to hold soon, so that they may fetch them now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferRequest {
+    /// In the order of the lite block that will name them; at most 1,024.
+    pub segments: Vec<OfferedSegment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferedSegment {
+    /// BLAKE3, in hexadecimal.
+    pub hash: String,
+    /// Bytes, at most 16 MiB.
+    pub length: u32,
+}
+
+/// Why a list of segments is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    #[error("it names no segment, or more than {MAX_NAMED}")]
+    Count,
+    #[error("a segment is named by 64 hexadecimal digits")]
+    Name,
+    #[error("a segment has from one byte to 16 MiB")]
+    Length,
+    #[error("it names a segment twice")]
+    Repeated,
+}
+
+fn checked_count(count: usize) -> Result<(), ListError> {
+    if (1..=MAX_NAMED).contains(&count) { Ok(()) } else { Err(ListError::Count) }
+}
+
+fn parse_hash(text: &str) -> Result<[u8; 32], ListError> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).map_err(|_| ListError::Name)?;
+    Ok(hash)
+}
+
+impl HeldRequest {
+    pub fn new<'a>(hashes: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
+        Self { segments: hashes.into_iter().map(hex::encode).collect() }
+    }
+
+    pub fn hashes(&self) -> Result<Vec<[u8; 32]>, ListError> {
+        checked_count(self.segments.len())?;
+        self.segments.iter().map(|text| parse_hash(text)).collect()
+    }
+}
+
+impl HeldAnswer {
+    pub fn new(held: &[bool]) -> Self {
+        let mut bytes = vec![0_u8; held.len().div_ceil(8)];
+        for (index, _) in held.iter().enumerate().filter(|(_, held)| **held) {
+            bytes[index / 8] |= 1 << (index % 8);
+        }
+        Self { held: hex::encode(bytes) }
+    }
+
+    /// For so many segments; none if the answer is to another question.
+    pub fn bits(&self, count: usize) -> Option<Vec<bool>> {
+        let bytes = hex::decode(&self.held).ok()?;
+        let fits = bytes.len() == count.div_ceil(8);
+        fits.then(|| (0..count).map(|index| bytes[index / 8] & (1 << (index % 8)) != 0).collect())
+    }
+}
+
+impl OfferRequest {
+    pub fn new(segments: &[Segment]) -> Self {
+        let offered = segments.iter().map(|segment| OfferedSegment {
+            hash: hex::encode(segment.hash),
+            length: segment.length,
+        });
+        Self { segments: offered.collect() }
+    }
+
+    pub fn parse(&self) -> Result<Vec<Segment>, ListError> {
+        checked_count(self.segments.len())?;
+        let mut known = std::collections::HashSet::new();
+        let parse = |offered: &OfferedSegment| {
+            let segment = Segment { hash: parse_hash(&offered.hash)?, length: offered.length };
+            if !segment.has_valid_length() {
+                return Err(ListError::Length);
+            }
+            if known.insert(segment.hash) { Ok(segment) } else { Err(ListError::Repeated) }
+        };
+        self.segments.iter().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::limits::SEGMENT_BYTES;
+
+    use super::*;
+
+    #[test]
+    fn bits_survive_the_way_there_and_back() {
+        for count in [1, 7, 8, 9, 64, MAX_NAMED] {
+            let held: Vec<bool> = (0..count).map(|index| index % 3 == 0).collect();
+            let answer = HeldAnswer::new(&held);
+            assert_eq!(answer.bits(count), Some(held));
+            assert_eq!(answer.bits(count + 8), None);
+        }
+        assert_eq!(HeldAnswer { held: "zz".into() }.bits(8), None);
+    }
+
+    #[test]
+    fn what_a_request_names_is_bounded_and_well_formed() {
+        let hashes = |count: usize| HeldRequest { segments: vec!["ab".repeat(32); count] };
+        assert_eq!(hashes(2).hashes(), Ok(vec![[0xab; 32]; 2]));
+        assert_eq!(hashes(0).hashes(), Err(ListError::Count));
+        assert_eq!(hashes(MAX_NAMED + 1).hashes(), Err(ListError::Count));
+        let short = HeldRequest { segments: vec!["ab".into()] };
+        assert_eq!(short.hashes(), Err(ListError::Name));
+    }
+
+    #[test]
+    fn an_offer_names_each_segment_once_with_a_length_that_a_segment_has() {
+        let segment = |seed, length| Segment { hash: [seed; 32], length };
+        let offer = |segments: &[Segment]| OfferRequest::new(segments).parse();
+        let good = [segment(1, 1), segment(2, SEGMENT_BYTES)];
+        assert_eq!(offer(&good), Ok(good.to_vec()));
+        assert_eq!(offer(&[]), Err(ListError::Count));
+        assert_eq!(offer(&[segment(1, 0)]), Err(ListError::Length));
+        assert_eq!(offer(&[segment(1, SEGMENT_BYTES + 1)]), Err(ListError::Length));
+        assert_eq!(offer(&[segment(1, 5), segment(1, 6)]), Err(ListError::Repeated));
+    }
+
+    #[test]
+    fn the_longest_requests_fit_their_bound() {
+        let segments: Vec<_> = (0..MAX_NAMED)
+            .map(|index| {
+                let mut hash = [0xff; 32];
+                hash[..8].copy_from_slice(&(index as u64).to_le_bytes());
+                Segment { hash, length: SEGMENT_BYTES }
+            })
+            .collect();
+        let offer = serde_json::to_vec(&OfferRequest::new(&segments)).unwrap();
+        let held = HeldRequest::new(segments.iter().map(|segment| &segment.hash));
+        assert!(offer.len() <= MAX_REQUEST_BYTES, "{}", offer.len());
+        assert!(serde_json::to_vec(&held).unwrap().len() <= MAX_REQUEST_BYTES);
+        let answer = serde_json::to_vec(&HeldAnswer::new(&[true; MAX_NAMED])).unwrap();
+        assert!(answer.len() <= MAX_ANSWER_BYTES);
+    }
+}

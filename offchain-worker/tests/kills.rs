@@ -1,0 +1,249 @@
+//! `kill -9` of workers and of nodes at every stage of a visit's life, in one network of four hospitals.
+//! What needs no other hospital, and killing who announces or fetches, is in `one_hospital` and
+//! `four_hospitals`.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use epione_client::{Account, api::VisitStage, reader::verified, submit::Visit};
+use epione_primitives::{RecordPointer, block::Segment};
+use network::{
+    Network, Tuning, eventually,
+    people::{People, TREATMENT, content_of, reader},
+    process::Process,
+};
+use tokio::time::sleep;
+
+const MIB: usize = 1024 * 1024;
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Worker,
+    Node,
+}
+
+fn media(seed: u8, bytes: usize) -> Vec<u8> {
+    let mut stream = blake3::Hasher::new().update(&[seed]).finalize_xof();
+    let mut bytes = vec![0; bytes];
+    stream.fill(&mut bytes);
+    bytes
+}
+
+/// A network, who writes in it at its first hospital, and what they wrote.
+struct Scene {
+    network: Network,
+    people: People,
+    written: Vec<(Visit, Vec<u8>)>,
+}
+
+impl Scene {
+    fn victim(&mut self, victim: Victim) -> &mut Process {
+        let hospital = &mut self.network.hospitals[0];
+        if victim == Victim::Worker { &mut hospital.worker } else { &mut hospital.node }
+    }
+
+    /// A visit with so much media.
+    async fn visit(&mut self, bytes: usize) -> Visit {
+        let media = media(self.written.len() as u8, bytes);
+        let folder = self.network.folder.path().to_owned();
+        let visit = self.people.visit(&self.network.hospitals[0], &folder, &media).await;
+        self.written.push((visit.clone(), media));
+        visit
+    }
+
+    async fn height(&self) -> u32 {
+        let chain = self.network.hospitals[1].chain().await;
+        chain.finalized().await.unwrap().height().await.unwrap()
+    }
+
+    /// Killed while the media come in: the client itself goes on, or begins again.
+    async fn while_uploading(&mut self, victim: Victim) {
+        let visit = self.visit(40 * MIB).await;
+        let account = self.people.doctor.account.clone();
+        let client = self.network.hospitals[0].client(account).await;
+        let arrived = Arc::new(AtomicU64::new(0));
+        let seen = arrived.clone();
+        let sending = tokio::spawn(async move {
+            let note = move |progress: epione_client::Progress| {
+                seen.store(progress.done, Ordering::Relaxed);
+            };
+            client.submit_visit(&visit, note).await
+        });
+        while arrived.load(Ordering::Relaxed) == 0 && !sending.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.victim(victim).kill();
+        sleep(Duration::from_millis(500)).await;
+        self.victim(victim).start();
+        sending.await.unwrap().unwrap();
+    }
+
+    /// Killed when the visit is acknowledged, and not packed yet.
+    async fn when_queued(&mut self, victim: Victim) {
+        let visit = self.visit(100_000).await;
+        self.people.submit(&self.network.hospitals[0], &visit).await;
+        self.victim(victim).kill();
+        self.victim(victim).start();
+        self.network.hospitals[0].worker_is_ready().await;
+    }
+
+    /// Killed when the announcement is on its way to the chain.
+    async fn when_announcing(&mut self, victim: Victim) {
+        let visit = self.visit(100_000).await;
+        self.people.submit(&self.network.hospitals[0], &visit).await;
+        let left = |stage| (stage != VisitStage::Queued).then_some(());
+        let hospital = &self.network.hospitals[0];
+        self.people.reaches(hospital, visit.record_id(), "the visit is packed", left).await;
+        self.victim(victim).kill();
+        self.victim(victim).start();
+        self.network.hospitals[0].worker_is_ready().await;
+    }
+
+    /// Killed while the ballot is open, and away until the block is committed: its own worker could not
+    /// mark that.
+    async fn until_committed(&mut self, victim: Victim) {
+        let height = self.height().await;
+        for hospital in &mut self.network.hospitals[1..] {
+            hospital.worker.kill();
+        }
+        // Without media, so that the others need nothing of it.
+        let visit = self.visit(0).await;
+        let hospital = &self.network.hospitals[0];
+        self.people.submit(hospital, &visit).await;
+        let open = |stage| matches!(stage, VisitStage::Announced { .. }).then_some(());
+        self.people.reaches(hospital, visit.record_id(), "the ballot is open", open).await;
+        self.victim(victim).kill();
+        for hospital in &mut self.network.hospitals[1..] {
+            hospital.worker.start();
+        }
+        // Whatever was announced before may be committed first.
+        eventually("the others commit it", async || {
+            let chain = self.network.hospitals[1].chain().await;
+            let state = chain.finalized().await.ok()?;
+            let done = state.open_announcements().await.ok()?.is_empty();
+            (done && state.height().await.ok()? > height).then_some(())
+        })
+        .await;
+        self.victim(victim).start();
+        self.network.hospitals[0].worker_is_ready().await;
+        self.people.is_committed(&self.network.hospitals[0], visit.record_id()).await;
+    }
+
+    /// A voter's node is killed while the ballot is open: the others commit, and it catches up.
+    async fn while_another_votes(&mut self) {
+        let visit = self.visit(17 * MIB).await;
+        let hospital = &self.network.hospitals[0];
+        self.people.submit(hospital, &visit).await;
+        let left =
+            |stage| (!matches!(stage, VisitStage::Queued | VisitStage::Packed)).then_some(());
+        self.people.reaches(hospital, visit.record_id(), "the ballot is open", left).await;
+        self.network.hospitals[2].node.kill();
+        self.people.is_committed(&self.network.hospitals[0], visit.record_id()).await;
+        self.network.hospitals[2].node.start();
+    }
+
+    /// Every committed segment, with a record that it is of.
+    async fn placed(&self) -> Vec<(RecordPointer, Segment)> {
+        let chain = self.network.hospitals[1].chain().await;
+        let mut placed = Vec::new();
+        for pointer in self.network.committed().await.into_values().flatten() {
+            let (_, record) = verified(&chain, pointer).await.unwrap();
+            placed.extend(record.segments().iter().map(|segment| (pointer, *segment)));
+        }
+        placed
+    }
+
+    /// Every segment of the first hospital is deleted or damaged, and it is killed while it has them
+    /// again, because the patient wants them.
+    async fn while_repairing(&mut self, victim: Victim) {
+        let placed = self.placed().await;
+        let segments: Vec<_> = placed.iter().map(|(_, segment)| *segment).collect();
+        let hospital = &self.network.hospitals[0];
+        hospital.comes_to_hold(&segments).await;
+        let patient = hospital.client(Account::development("//Patient").unwrap()).await;
+        for (index, segment) in segments.iter().enumerate() {
+            let file = hospital.stored(segment);
+            if index % 2 == 0 {
+                std::fs::remove_file(file).unwrap();
+            } else {
+                std::fs::write(file, b"damaged").unwrap();
+            }
+        }
+        let (wanting, wanted) = (patient.clone(), placed.clone());
+        let asking = tokio::spawn(async move {
+            for (pointer, segment) in &wanted {
+                // The worker is killed meanwhile.
+                wanting.segment_of(*pointer, segment).await.ok();
+            }
+        });
+        eventually("the first is repaired", async || {
+            segments.iter().any(|segment| hospital.holds(segment)).then_some(())
+        })
+        .await;
+        self.victim(victim).kill();
+        asking.abort();
+        self.victim(victim).start();
+        self.network.hospitals[0].worker_is_ready().await;
+        for (pointer, segment) in &placed {
+            eventually("a segment is repaired", async || {
+                patient.segment_of(*pointer, segment).await.ok()
+            })
+            .await;
+        }
+        self.network.hospitals[0].comes_to_hold(&segments).await;
+    }
+
+    /// Everything written is committed once, held by all, and reads as it was written.
+    async fn nothing_is_lost(&self) {
+        let hospital = &self.network.hospitals[0];
+        for (visit, _) in &self.written {
+            self.people.is_committed(hospital, visit.record_id()).await;
+        }
+        let committed = self.network.committed().await;
+        assert_eq!(committed.len(), self.written.len());
+        let segments = self.network.segments().await;
+        for hospital in &self.network.hospitals {
+            hospital.comes_to_hold(&segments).await;
+        }
+        let mut pointers = Vec::new();
+        for (visit, _) in &self.written {
+            let places = &committed[&visit.record_id()];
+            assert_eq!(places.len(), 1, "{}", visit.record_id());
+            pointers.push(places[0]);
+        }
+        let reader = reader(hospital, "//Doctor").await;
+        let opened = reader.open(self.people.patient, &pointers, TREATMENT).await.unwrap();
+        for (record, (visit, media)) in opened.iter().zip(&self.written) {
+            let (_, read) = content_of(&reader, record, self.network.folder.path()).await;
+            assert!(read == *media, "other bytes came back of {}", visit.record_id());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_whoever_is_killed_at_whatever_stage() {
+    let network = Network::start(4, Tuning { pack_age_ms: 500, ..Tuning::default() }).await;
+    let people = People::register(&network.hospitals[0]).await;
+    let mut scene = Scene { network, people, written: Vec::new() };
+    for victim in [Victim::Worker, Victim::Node] {
+        scene.while_uploading(victim).await;
+        scene.when_announcing(victim).await;
+        scene.until_committed(victim).await;
+    }
+    scene.when_queued(Victim::Node).await;
+    scene.while_another_votes().await;
+    for victim in [Victim::Worker, Victim::Node] {
+        scene.while_repairing(victim).await;
+    }
+    scene.nothing_is_lost().await;
+}

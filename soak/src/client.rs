@@ -1,0 +1,117 @@
+//! `epione` as a process of its own, watched while it runs.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    time::interval,
+};
+
+use crate::{memory, programs::Programs};
+
+/// How often its memory is looked at: the kernel keeps the maximum, but not beyond the process's end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Runs `epione` against one network.
+#[derive(Clone, Debug)]
+pub struct Client {
+    epione: PathBuf,
+    devnet: PathBuf,
+    prefix: Vec<String>,
+}
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// What it printed, as JSON.
+    pub answer: Value,
+    /// Its largest resident set, in bytes.
+    pub peak: u64,
+    pub took: Duration,
+}
+
+impl Client {
+    /// `devnet` is the network's directory.
+    pub fn new(programs: &Programs, devnet: &Path) -> Self {
+        Self { epione: programs.epione.clone(), devnet: devnet.into(), prefix: Vec::new() }
+    }
+
+    /// Has it started by another program, such as `nsenter --net=FILE`.
+    #[must_use]
+    pub fn started_by(self, prefix: Vec<String>) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// Runs one command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
+        let begun = Instant::now();
+        let mut child = self
+            .command(arguments)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.epione.display()))?;
+        let pid = child.id();
+        let mut peak = 0;
+        let mut looks = interval(LOOK);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let said = tokio::spawn(async { tokio::join!(read(stdout), read(stderr)) });
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                _ = looks.tick() => peak = peak.max(pid.and_then(memory::peak).unwrap_or_default()),
+            }
+        };
+        let took = begun.elapsed();
+        let (stdout, stderr) = said.await?;
+        if !status.success() {
+            bail!("epione {} failed ({status}): {stderr}", arguments.join(" "));
+        }
+        let answer = serde_json::from_str(&stdout)
+            .with_context(|| format!("epione {} printed no JSON", arguments.join(" ")))?;
+        Ok(Ran { answer, peak, took })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut words = self.prefix.iter();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.epione);
+                command
+            }
+            None => Command::new(&self.epione),
+        };
+        for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
+            command.env_remove(setting);
+        }
+        command
+            .arg("--json")
+            .arg("--devnet")
+            .arg(&self.devnet)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C ends us; we end it.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// Everything that a command of ours prints is short.
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> String {
+    const MOST: u64 = 4 * 1024 * 1024;
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        // A broken pipe means that it ended, which is noticed anyway.
+        let _ = pipe.take(MOST).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

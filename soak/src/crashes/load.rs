@@ -1,0 +1,186 @@
+//! Doctors who go on submitting visits whatever happens, and look how far they have come.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use epione_client::{
+    api::VisitStage,
+    submit::{Visit, VisitBuilder},
+};
+use epione_envelope::record::SectionKind;
+use epione_primitives::{HospitalId, RecordId, access::SectionClass};
+use tokio::{task::JoinHandle, time::sleep};
+
+use super::{
+    CrashesArgs,
+    board::{Acknowledged, Activity, Board},
+};
+use crate::{content, dice::Dice, people::Practice};
+
+/// How long a doctor goes on trying with one visit: longer than any hospital is left alone.
+const PATIENCE: Duration = Duration::from_secs(300);
+const RETRY: Duration = Duration::from_millis(300);
+/// How often a worker is asked how far its visits have come.
+const POLL: Duration = Duration::from_millis(200);
+const MIB: u64 = 1 << 20;
+
+/// The doctors of one round.
+pub struct Load {
+    doctors: Vec<JoinHandle<anyhow::Result<()>>>,
+    followers: Vec<JoinHandle<()>>,
+}
+
+/// Sets every doctor to work until then.
+pub fn start(
+    practices: &[Practice],
+    board: &Arc<Board>,
+    seed: u64,
+    round: u32,
+    args: &CrashesArgs,
+    until: Instant,
+) -> Load {
+    let doctor = |practice: &Practice| Doctor {
+        practice: practice.clone(),
+        board: board.clone(),
+        dice: Dice::new(seed, &format!("doctor {} round {round}", practice.hospital)),
+        name: format!("{seed}-{}-{round}", practice.hospital),
+        folder: args.dir.clone(),
+        pause: args.pause_ms,
+    };
+    Load {
+        doctors: practices.iter().map(|it| tokio::spawn(doctor(it).work(until))).collect(),
+        followers: practices
+            .iter()
+            .map(|it| tokio::spawn(follow(it.clone(), board.clone())))
+            .collect(),
+    }
+}
+
+impl Load {
+    /// Waits until every doctor's last visit is acknowledged.
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        for doctor in &mut self.doctors {
+            doctor.await??;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.doctors.iter().for_each(JoinHandle::abort);
+        self.followers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+struct Doctor {
+    practice: Practice,
+    board: Arc<Board>,
+    dice: Dice,
+    /// Of this doctor in this round.
+    name: String,
+    folder: PathBuf,
+    pause: u64,
+}
+
+impl Doctor {
+    async fn work(mut self, until: Instant) -> anyhow::Result<()> {
+        let mut number = 0;
+        while Instant::now() < until {
+            number += 1;
+            let seed = format!("{}-{number}", self.name);
+            let bytes = self.size();
+            self.submit(seed, bytes).await?;
+            let pause = self.dice.millis(0..2 * self.pause);
+            sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+        Ok(())
+    }
+
+    /// Mostly small; now and then several segments, or no media at all.
+    fn size(&mut self) -> u64 {
+        match self.dice.within(0..100) {
+            0..10 => 0,
+            10..80 => self.dice.within(1..256 * 1024),
+            80..97 => self.dice.within(256 * 1024..2 * MIB),
+            _ => self.dice.within(16 * MIB..34 * MIB),
+        }
+    }
+
+    async fn submit(&mut self, seed: String, bytes: u64) -> anyhow::Result<()> {
+        let hospital = self.practice.hospital;
+        let file = self.folder.join(format!("{seed}.bin"));
+        let text = format!("visit {seed}, nothing new");
+        let visit = self.visit(&text, &seed, bytes, &file).await?;
+        let record = visit.record_id();
+        self.board.set(hospital, record, Activity::Uploading);
+        acknowledged(&self.practice, &visit)
+            .await
+            .with_context(|| format!("visit {record} at hospital {hospital}"))?;
+        self.board.acknowledge(Acknowledged { record, hospital, text, seed, bytes });
+        if bytes > 0 {
+            tokio::fs::remove_file(&file).await?;
+        }
+        Ok(())
+    }
+
+    async fn visit(
+        &self,
+        text: &str,
+        seed: &str,
+        bytes: u64,
+        file: &Path,
+    ) -> anyhow::Result<Visit> {
+        let Practice { chain, patient, hospital, doctor, account, .. } = &self.practice;
+        let mut visit = VisitBuilder::new(chain.genesis_hash(), *patient, *hospital, *doctor).text(
+            SectionKind::Summary,
+            SectionClass::Private,
+            text,
+        );
+        if bytes > 0 {
+            let (path, seed) = (file.to_path_buf(), seed.to_owned());
+            tokio::task::spawn_blocking(move || content::write(&path, &seed, bytes)).await??;
+            visit = visit.file(SectionKind::Media, SectionClass::Private, file);
+        }
+        Ok(visit.build(account).await?)
+    }
+}
+
+/// Submits a visit, as often as it takes, until the worker has acknowledged it.
+async fn acknowledged(practice: &Practice, visit: &Visit) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let Err(error) = practice.worker.submit_visit(visit, |_| {}).await else { return Ok(()) };
+        if begun.elapsed() > PATIENCE {
+            bail!("not acknowledged after {} s: {error}", PATIENCE.as_secs());
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Notes how far a hospital's visits have come, for ever.
+async fn follow(practice: Practice, board: Arc<Board>) {
+    let hospital = practice.hospital;
+    loop {
+        for record in board.open(hospital) {
+            // While the worker is away, nothing is known.
+            let Ok(status) = practice.worker.visit_status(record).await else { break };
+            note(&board, hospital, record, status.stage);
+        }
+        sleep(POLL).await;
+    }
+}
+
+fn note(board: &Board, hospital: HospitalId, record: RecordId, stage: VisitStage) {
+    let activity = match stage {
+        VisitStage::Committed { .. } => return board.settle(hospital, record),
+        VisitStage::Packed => Activity::Packed,
+        VisitStage::Announced { .. } => Activity::Announced,
+        _ => Activity::Queued,
+    };
+    board.set(hospital, record, activity);
+}

@@ -1,0 +1,72 @@
+//! The folder of a run.
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context;
+use epione_cli::devnet::{self, DevnetError};
+
+/// Shows that a folder is one of these runs', and may be emptied.
+const MARK: &str = "epione-soak";
+
+/// Empties the folder of an earlier run, ends what that run left, and makes it if it is not there. Any
+/// other folder that has something in it is left alone.
+pub fn prepare(folder: &Path) -> anyhow::Result<()> {
+    let mark = folder.join(MARK);
+    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty && !mark.exists() {
+        anyhow::bail!(
+            "{} is not empty, and no folder of a soak run: choose another --dir",
+            folder.display()
+        );
+    }
+    match devnet::down(&folder.join("devnet")) {
+        Ok(()) => println!("an earlier run was not ended; it is now"),
+        Err(DevnetError::Absent { .. }) => {}
+        Err(error) => return Err(error).context("an earlier run cannot be ended"),
+    }
+    empty(folder)
+        .and_then(|()| fs::create_dir_all(folder))
+        .and_then(|()| fs::write(&mark, "emptied by the next run\n"))
+        .with_context(|| format!("cannot prepare {}", folder.display()))
+}
+
+/// Removes what a run wrote, the logs of its processes excepted. What cannot be removed stays.
+pub fn clear(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let kept = [MARK, "devnet"].map(|name| folder.join(name));
+        if !kept.contains(&path) {
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_folder_is_emptied() {
+        let parent = tempfile::tempdir().unwrap();
+        let ours = parent.path().join("run");
+        prepare(&ours).unwrap();
+        fs::write(ours.join("media.bin"), "x").unwrap();
+        fs::create_dir_all(ours.join("devnet/logs")).unwrap();
+        clear(&ours);
+        assert!(!ours.join("media.bin").exists() && ours.join("devnet/logs").exists());
+        prepare(&ours).unwrap();
+        assert!(!ours.join("devnet").exists());
+
+        fs::write(parent.path().join("thesis.txt"), "years of work").unwrap();
+        assert!(prepare(parent.path()).is_err());
+        assert!(parent.path().join("thesis.txt").exists());
+    }
+}

@@ -1,0 +1,93 @@
+//! A patient and a doctor at each hospital, who write and read.
+
+use anyhow::Context;
+use epione_cli::devnet::HospitalState;
+use epione_client::{
+    api::{RegisterUser, Relation},
+    chain::Chain,
+    reader::{Intent, Reader},
+    signer::Account,
+    worker::WorkerClient,
+};
+use epione_envelope::development;
+use epione_primitives::{
+    HospitalId, UserId,
+    access::{Purpose, RelationshipKind},
+    profile::Role,
+};
+use futures::future::try_join_all;
+
+/// Why the doctors of these runs read.
+pub const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
+
+/// A doctor and their patient.
+#[derive(Clone)]
+pub struct Practice {
+    pub hospital: HospitalId,
+    pub patient: UserId,
+    pub doctor: UserId,
+    pub account: Account,
+    /// Development key of the doctor, as in `//Doctor-0`.
+    pub uri: String,
+    /// By the hospital's own node.
+    pub chain: Chain,
+    /// In the doctor's name.
+    pub worker: WorkerClient,
+}
+
+impl Practice {
+    /// Registers both at a hospital, and relates them.
+    pub async fn open(hospital: &HospitalState) -> anyhow::Result<Self> {
+        let open = async {
+            let chain = Chain::connect(&hospital.node_url).await?;
+            let governance = Account::development(&hospital.governance)?;
+            let office = WorkerClient::for_hospital(&chain, hospital.id, governance).await?;
+            let (doctor_uri, patient_uri) =
+                (format!("//Doctor-{}", hospital.id), format!("//Patient-{}", hospital.id));
+            let (doctor, patient) = tokio::try_join!(
+                join(&office, Role::Doctor, &doctor_uri),
+                join(&office, Role::Patient, &patient_uri)
+            )?;
+            let kind = RelationshipKind::FamilyDoctor;
+            let relation = Relation { patient, professional: doctor, kind, expires: None };
+            office.relate(&relation).await?;
+            let account = Account::development(&doctor_uri)?;
+            let worker = WorkerClient::for_hospital(&chain, hospital.id, account.clone()).await?;
+            let id = hospital.id;
+            anyhow::Ok(Self {
+                hospital: id,
+                patient,
+                doctor,
+                account,
+                uri: doctor_uri,
+                chain,
+                worker,
+            })
+        };
+        open.await.with_context(|| format!("nobody can be registered at {}", hospital.name))
+    }
+
+    /// One at each of these hospitals.
+    pub async fn open_all(hospitals: &[HospitalState]) -> anyhow::Result<Vec<Self>> {
+        try_join_all(hospitals.iter().map(Self::open)).await
+    }
+
+    /// Reads as the doctor, by the hospital's leave.
+    pub fn reader(&self) -> anyhow::Result<Reader> {
+        let sealing = development::keys(&self.uri)?.sealing;
+        Ok(Reader::new(self.chain.clone(), self.worker.clone(), sealing))
+    }
+}
+
+async fn join(office: &WorkerClient, role: Role, uri: &str) -> anyhow::Result<UserId> {
+    let keys = development::keys(uri)?;
+    let user = RegisterUser {
+        user: None,
+        consent: None,
+        role,
+        account: Account::from(&keys).id(),
+        sealing_key: hex::encode(keys.sealing.public().as_bytes()),
+        name: format!("Synthetic {}", uri.trim_start_matches('/')),
+    };
+    Ok(office.register(&user).await?.user)
+}
