@@ -14,7 +14,7 @@ use tokio::{
     time::interval,
 };
 
-use crate::{memory, programs::Programs};
+use crate::{memory, people::Practice, programs::Programs};
 
 /// How often its memory is looked at: the kernel keeps the maximum, but not beyond the process's end.
 const LOOK: Duration = Duration::from_millis(20);
@@ -75,6 +75,15 @@ impl Client {
         let answer = serde_json::from_str(&stdout)
             .with_context(|| format!("epione {} printed no JSON", arguments.join(" ")))?;
         Ok(Ran { answer, peak, took })
+    }
+
+    /// Submits a visit with a media file, as a doctor about their patient; returns when it is acknowledged.
+    pub async fn submit(&self, practice: &Practice, media: &Path) -> anyhow::Result<Ran> {
+        let (patient, hospital) = (practice.patient.to_string(), practice.hospital.to_string());
+        let (doctor, media) = (practice.uri.as_str(), media.display().to_string());
+        let words = ["visit", "submit", "--as", doctor, "--patient", &patient];
+        let rest = ["--hospital", &hospital, "--media", &media];
+        self.run(&[&words[..], &rest[..]].concat()).await.context("the visit was not acknowledged")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -201,21 +201,7 @@ impl Measuring<'_> {
     }
 
     async fn submit(&mut self, practice: &Practice, media: &Path) -> anyhow::Result<()> {
-        let (patient, media) = (practice.patient.to_string(), media.display().to_string());
-        let hospital = practice.hospital.to_string();
-        let arguments = [
-            "visit",
-            "submit",
-            "--as",
-            &practice.uri,
-            "--patient",
-            &patient,
-            "--hospital",
-            &hospital,
-            "--media",
-            &media,
-        ];
-        let Ran { peak, took, .. } = self.client.run(&arguments).await?;
+        let Ran { peak, took, .. } = self.client.submit(practice, media).await?;
         self.step("submitted and acknowledged", took);
         let name = "client: visit submit".into();
         self.processes.push(Process { name, peak_bytes: peak, bounded: true });

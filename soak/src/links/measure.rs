@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use epione_cli::devnet::{Devnet, HospitalState, Options, Part, Probe};
 use epione_client::chain::Chain;
 use epione_primitives::{HospitalId, block::Segment};
@@ -55,7 +55,7 @@ pub(super) async fn block(
     let media = args.dir.join("media.bin");
     content::write(&media, &format!("links {pre_seeding}"), args.mib << 20)?;
     let before = links.sent(ANNOUNCER)?;
-    submit(&client, &practice, &media.display().to_string()).await?;
+    client.submit(&practice, &media).await?;
     let begun = Instant::now();
     let segments = stores::listed(&hospitals[0].store)?;
     let block_bytes: u64 = segments.iter().map(|segment| u64::from(segment.length)).sum();
@@ -80,23 +80,6 @@ pub(super) async fn block(
     println!("  {measured:?}");
     network.down()?;
     Ok(measured)
-}
-
-async fn submit(client: &Client, practice: &Practice, media: &str) -> anyhow::Result<()> {
-    let (patient, hospital) = (practice.patient.to_string(), practice.hospital.to_string());
-    let arguments = [
-        "visit",
-        "submit",
-        "--as",
-        &practice.uri,
-        "--patient",
-        &patient,
-        "--hospital",
-        &hospital,
-        "--media",
-        media,
-    ];
-    client.run(&arguments).await.context("the visit was not acknowledged").map(drop)
 }
 
 /// When a block reached its stages.
