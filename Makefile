@@ -22,7 +22,7 @@ PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
 SIDE_BY_SIDE ?= 3
 CARGO_TEST := cargo test --release --workspace --locked
 
-.PHONY: help setup build demo test test-rust test-units test-benchmarks test-polkadot-js lint chain-specs weights soak soak-setup soak-large soak-links soak-crashes clean
+.PHONY: help setup build demo test test-rust test-units test-benchmarks test-polkadot-js lint chain-specs weights soak soak-setup soak-large soak-large-s3 soak-links soak-crashes clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -76,13 +76,16 @@ lint: setup ## Format, clippy with warnings denied, and that RocksDB is not amon
 	@if cargo tree --locked -i librocksdb-sys 2>/dev/null | grep -q .; then \
 		echo "librocksdb-sys is in the dependency tree; use default-features = false for sc-cli and sc-service" >&2; exit 1; fi
 
-soak: soak-large soak-links soak-crashes ## Hours: 6 GiB in bounded memory, narrow links, crashes at random; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes ## Hours: 6 GiB in bounded memory, narrow links, crashes at random; results in benchmarks/results/.
 
 soak-setup: build
 	@scripts/setup soak
 
 soak-large: build
 	$(RELEASE)/epione-soak large --gib 6
+
+soak-large-s3: build
+	$(RELEASE)/epione-soak large --gib 6 --store s3
 
 soak-links: soak-setup
 	$(RELEASE)/epione-soak links --hospitals 4,8,16 --mbit 20 --mib 256

@@ -103,10 +103,11 @@ pub struct Pack {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transfer {
-    /// Segments fetched at once. Each holds up to 2 MiB of memory, and on S3 16 MiB.
+    /// Segments fetched at once: no more than others serve at once, or each gets a part of a place. Each
+    /// holds up to 2 MiB of memory, and on S3 4 MiB.
     pub parallel: usize,
-    /// Segments served to other hospitals at once; others wait their turn. Few at a time, so that each is
-    /// soon whole where it goes, and served on from there. Each holds up to 3 MiB of memory.
+    /// Segments served to other hospitals at once; who else asks is told to come again. Few at a time, so
+    /// that each is soon whole where it goes, and served on from there. Each holds up to 3 MiB of memory.
     pub serve_parallel: usize,
     pub connect_timeout_ms: u64,
     /// Without a byte for this long, another hospital is asked.
@@ -147,7 +148,7 @@ pub struct Limits {
     /// Visits taken in at once, but for their media. Each holds some MiB of memory at most.
     pub visits: usize,
     /// Visits at once whose media are awaited. Each holds two parts of at most 8 MiB, and on S3 a
-    /// segment of 16 MiB.
+    /// segment of 4 MiB.
     pub uploads: usize,
     /// Segments served to readers at once. Each holds up to 3 MiB of memory.
     pub segment_reads: usize,
@@ -218,7 +219,7 @@ impl Default for Pack {
 impl Default for Transfer {
     fn default() -> Self {
         Self {
-            parallel: 4,
+            parallel: 3,
             serve_parallel: 3,
             connect_timeout_ms: 5_000,
             stall_timeout_ms: 20_000,
@@ -235,7 +236,7 @@ impl Default for Transfer {
 impl Default for Scrub {
     fn default() -> Self {
         Self {
-            segments_per_minute: 60,
+            segments_per_minute: 240,
             every_ms: 24 * HOUR,
             orphan_grace_ms: 24 * HOUR,
             quarantine_ms: 7 * 24 * HOUR,

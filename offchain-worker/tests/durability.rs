@@ -1,5 +1,5 @@
 //! Losses that an operator has to live with: damaged and deleted segments, a worker's whole disk, a node
-//! that comes back with an older database, a disk that is full or read-only.
+//! that comes back with an older database.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,19 +7,13 @@ mod network;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
 };
 
-use bytes::Bytes;
 use epione_client::submit::{Visit, VisitBuilder};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{RecordId, UserId, access::SectionClass, block::Segment};
-use epione_worker::{
-    journal::{Journal, JournalError, NewVisit},
-    store::{PutError, Store, StoreError},
-};
-use futures::stream;
+use epione_primitives::{access::SectionClass, block::Segment};
 use network::{Hospital, Network, Tuning, eventually, people::People, program};
 use serde_json::Value;
 
@@ -186,120 +180,4 @@ async fn an_older_node_is_waited_for(network: &mut Network, old: &Path, database
     }
     let hospital = &network.hospitals[2];
     assert_eq!(hospital.metric("epione_worker_node_behind_blocks").await, 0);
-}
-
-/// A disk of its own for a test; only the superuser may make one.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new(kib: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={kib}k");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path())
-            .output()
-            .is_ok_and(|output| output.status.success());
-        if !mounted {
-            eprintln!("not tried: this account may not mount a disk of its own");
-        }
-        mounted.then_some(Self(folder))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().to_owned()
-    }
-
-    fn remount(&self, how: &str) {
-        let how = format!("remount,{how}");
-        let done = Command::new("mount").args(["-o", &how]).arg(self.0.path()).status().unwrap();
-        assert!(done.success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
-    }
-}
-
-async fn put(store: &Store, bytes: &[u8]) -> Result<Segment, PutError<std::io::Error>> {
-    let segment = Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 };
-    let chunks: Vec<_> = bytes.chunks(65_536).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
-    store.put(&segment, stream::iter(chunks)).await?;
-    Ok(segment)
-}
-
-#[tokio::test]
-async fn a_store_on_a_full_disk_refuses_keeps_what_it_has_and_goes_on_when_there_is_room() {
-    let Some(disk) = Disk::new(1_024) else { return };
-    let store = Store::local(&disk.path().join("store")).unwrap();
-    let kept = put(&store, &vec![1; 300_000]).await.unwrap();
-    let ballast = disk.path().join("ballast");
-    fs::write(&ballast, vec![0; 400_000]).unwrap();
-    let refused = put(&store, &vec![2; 600_000]).await;
-    assert!(matches!(refused, Err(PutError::Store(StoreError::Full))), "{refused:?}");
-    assert_eq!(fs::read_dir(disk.path().join("store/staging")).unwrap().count(), 0);
-    store.read(&kept).await.unwrap();
-    fs::remove_file(&ballast).unwrap();
-    put(&store, &vec![2; 600_000]).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_store_on_a_read_only_disk_says_so_and_still_reads() {
-    let Some(disk) = Disk::new(1_024) else { return };
-    let store = Store::local(&disk.path().join("store")).unwrap();
-    let kept = put(&store, b"kept").await.unwrap();
-    disk.remount("ro");
-    let refused = put(&store, b"more").await;
-    assert!(matches!(refused, Err(PutError::Store(StoreError::ReadOnly))), "{refused:?}");
-    assert!(matches!(store.probe().await, Err(StoreError::ReadOnly)));
-    assert!(matches!(store.delete(&kept.hash).await, Err(StoreError::ReadOnly)));
-    store.read(&kept).await.unwrap();
-    disk.remount("rw");
-    store.probe().await.unwrap();
-    put(&store, b"more").await.unwrap();
-}
-
-fn sealed(number: u8, bytes: usize) -> NewVisit {
-    NewVisit {
-        record_id: RecordId([number; 16]),
-        patient: UserId([1; 32]),
-        author: UserId([2; 32]),
-        fingerprint: [number; 32],
-        record: vec![number; bytes],
-        segments: Vec::new(),
-        queued_at: 1,
-    }
-}
-
-#[tokio::test]
-async fn a_journal_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep() {
-    let Some(disk) = Disk::new(2_048) else { return };
-    let path = disk.path().join("journal.sqlite");
-    let journal = Journal::open(&path).await.unwrap();
-    journal.enqueue(sealed(1, 100_000), journal.begin_upload()).await.unwrap();
-    let ballast = disk.path().join("ballast");
-    fs::write(&ballast, vec![0; 1_200_000]).unwrap();
-    let refused = journal.enqueue(sealed(2, 900_000), journal.begin_upload()).await;
-    assert!(matches!(refused, Err(JournalError::Full)), "{refused:?}");
-    assert!(journal.visit(RecordId([1; 16])).await.unwrap().is_some());
-    assert!(journal.visit(RecordId([2; 16])).await.unwrap().is_none());
-    fs::remove_file(&ballast).unwrap();
-    journal.enqueue(sealed(2, 500_000), journal.begin_upload()).await.unwrap();
-    drop(journal);
-    let journal = Journal::open(&path).await.unwrap();
-    for number in [1, 2] {
-        assert!(journal.visit(RecordId([number; 16])).await.unwrap().is_some(), "{number}");
-    }
-}
-
-#[tokio::test]
-async fn a_journal_on_a_read_only_disk_says_so() {
-    let Some(disk) = Disk::new(2_048) else { return };
-    let path = disk.path().join("journal.sqlite");
-    drop(Journal::open(&path).await.unwrap());
-    disk.remount("ro");
-    let refused = Journal::open(&path).await.map(drop);
-    assert!(matches!(refused, Err(JournalError::ReadOnly)), "{refused:?}");
 }

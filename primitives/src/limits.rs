@@ -22,7 +22,7 @@ pub const MAX_ENTRIES: u32 = 512;
 /// Segments that one lite block may name.
 pub const MAX_SEGMENTS: u32 = 16_384;
 /// Bytes of a segment; only the last one of a sealed object is shorter.
-pub const SEGMENT_BYTES: u32 = 16 * 1024 * 1024;
+pub const SEGMENT_BYTES: u32 = 4 * 1024 * 1024;
 /// Announcements of one hospital that await their ballot's end.
 pub const MAX_PENDING_ANNOUNCEMENTS: u32 = 8;
 /// Blocks that a ballot stays open.

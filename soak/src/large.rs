@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use epione_cli::devnet::{Devnet, HospitalState, Layout, Options};
+use epione_cli::devnet::{Devnet, HospitalState, Layout, Options, Storage};
 use epione_client::chain::Chain;
 use epione_primitives::block::Segment;
 use serde::Serialize;
@@ -40,9 +40,22 @@ pub struct LargeArgs {
     /// Size of the media, in GiB
     #[arg(long, default_value_t = 6.0)]
     pub gib: f64,
+    /// Where the hospitals keep segments
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub store: Storage,
     /// Folder to work in; emptied first, and at the end
     #[arg(long, value_name = "DIR", default_value = "target/soak/large")]
     pub dir: PathBuf,
+}
+
+impl LargeArgs {
+    /// Of its results' files.
+    fn name(&self) -> &'static str {
+        match self.store {
+            Storage::Local => "large",
+            Storage::S3 => "large-s3",
+        }
+    }
 }
 
 /// What was measured.
@@ -50,6 +63,7 @@ pub struct LargeArgs {
 #[serde(rename_all = "camelCase")]
 struct Large {
     hospitals: u16,
+    store: &'static str,
     media_bytes: u64,
     sha256: String,
     segments: usize,
@@ -99,7 +113,7 @@ pub async fn run(
     let measured = measure(args, programs, bytes).await;
     folder::clear(&args.dir);
     let measured = measured?;
-    let path = results::write(results, "large", stamp, &measured, &measured.table())?;
+    let path = results::write(results, args.name(), stamp, &measured, &measured.table())?;
     println!("the result is in {}", path.display());
     let too_large: Vec<_> = measured.processes.iter().filter(|it| it.exceeds()).collect();
     if too_large.is_empty() {
@@ -135,12 +149,13 @@ async fn measure(args: &LargeArgs, programs: &Programs, bytes: u64) -> anyhow::R
         base_port: None,
         binaries: programs.binaries.clone(),
         pack_millis: 1_000,
-        layout: Layout::default(),
+        layout: Layout { storage: args.store, ..Layout::default() },
     };
     let network = Devnet::up(&options, &|step| println!("{step}")).await?;
     let mut measuring = Measuring {
         network: &network,
         client: Client::new(programs, network.directory()),
+        store: args.store,
         bytes,
         steps: Vec::new(),
         processes: Vec::new(),
@@ -155,6 +170,7 @@ async fn measure(args: &LargeArgs, programs: &Programs, bytes: u64) -> anyhow::R
 struct Measuring<'a> {
     network: &'a Devnet,
     client: Client,
+    store: Storage,
     bytes: u64,
     steps: Vec<Step>,
     processes: Vec<Process>,
@@ -178,6 +194,10 @@ impl Measuring<'_> {
         self.look_at_processes();
         Ok(Large {
             hospitals: HOSPITALS,
+            store: match self.store {
+                Storage::Local => "folders",
+                Storage::S3 => "an S3 server",
+            },
             media_bytes: self.bytes,
             sha256,
             segments: segments.len(),
@@ -298,7 +318,8 @@ fn damage(store: &Path, segments: &[Segment]) -> anyhow::Result<usize> {
 
 impl Large {
     fn table(&self) -> Table {
-        let title = format!("{} of media through four hospitals", gib(self.media_bytes));
+        let size = gib(self.media_bytes);
+        let title = format!("{size} of media through four hospitals, on {}", self.store);
         let mut table = Table::new(&title, &["step or process", "time", "rate", "peak resident"]);
         for Step { what, seconds, mib_per_second } in &self.steps {
             let (time, rate) = (format!("{seconds:.1} s"), format!("{mib_per_second:.1} MiB/s"));

@@ -15,7 +15,7 @@ use epione_soak::{crashes, large, links, machine::Stamp, programs::Programs};
 struct Options {
     #[command(subcommand)]
     run: Run,
-    /// Folder of epione-node, epione-worker and epione [default: beside this program, then PATH]
+    /// Folder of epione-node, epione-worker, epione-s3-server and epione [default: beside this program, then PATH]
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     bin_dir: Option<PathBuf>,
     /// Folder for the results

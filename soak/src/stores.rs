@@ -46,7 +46,7 @@ pub fn listed(store: &Path) -> anyhow::Result<Vec<Segment>> {
             let mut hash = [0; 32];
             if hex::decode_to_slice(entry.file_name().to_string_lossy().as_ref(), &mut hash).is_ok()
             {
-                // No segment is longer than 16 MiB.
+                // Segments are short.
                 let length = u32::try_from(entry.metadata()?.len()).unwrap_or(u32::MAX);
                 segments.push(Segment { hash, length });
             }

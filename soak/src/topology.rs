@@ -21,6 +21,8 @@ use crate::namespaces;
 /// Of the bridge, and of this program.
 const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const BRIDGE: &str = "hub";
+/// What TCP does about a full link: Linux's default, whatever this machine's.
+pub const CONGESTION_CONTROL: &str = "cubic";
 
 /// How wide the workers' links are, each way.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,8 @@ impl Topology {
                 // Each end shapes what it sends: the link's two directions.
                 run(&format!("tc qdisc add dev {name} {shape}"))?;
                 run(&format!("tc -n {name} qdisc add dev eth0 {shape}"))?;
+                let route = format!("10.77.0.0/16 dev eth0 src {address}");
+                run(&format!("ip -n {name} route replace {route} congctl {CONGESTION_CONTROL}"))?;
             }
         }
         Ok(())

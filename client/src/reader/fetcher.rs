@@ -1,7 +1,7 @@
 //! Fetches what a section's media are sealed in, several segments at once, and opens it chunk by chunk,
 //! in order.
 //!
-//! Memory: [`AHEAD`] segments on their way and the one that is being opened, so 64 MiB; the tags of
+//! Memory: [`AHEAD`] segments on their way and the one that is being opened, so 20 MiB; the tags of
 //! 65 536 chunks, so 1 MiB; one open chunk.
 
 use std::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Segments, or parts of them, that are fetched at once.
-pub(super) const AHEAD: usize = 3;
+pub(super) const AHEAD: usize = 4;
 /// Bytes that are fetched by one request where not the whole segment is wanted.
 const PART_BYTES: u32 = 4 * 1024 * 1024;
 /// Chunks whose tags are fetched together.

@@ -51,7 +51,7 @@ pub(crate) type Arrived<'a> = &'a (dyn Fn(i64) + Send + Sync);
 
 impl WorkerClient {
     /// A segment, as an active hospital's agent: that is what this client's account must be. The
-    /// bytes are the segment's: length and BLAKE3 were checked. At most 16 MiB.
+    /// bytes are the segment's: length and BLAKE3 were checked. At most 4 MiB.
     pub async fn segment(&self, segment: &Segment) -> Result<Bytes, WorkerError> {
         self.whole_segment(segment, Right::Agent, &|_| {}).await
     }

@@ -1,6 +1,7 @@
 //! The header of a sealed object: what is stored of it, what is only bound, and the keys it leads to.
 
 use codec::{Compact, Decode, Encode, Error, Input, Output};
+use epione_primitives::limits::SEGMENT_BYTES;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -14,8 +15,8 @@ use crate::{
     suite::Suite,
 };
 
-/// Chunk sizes that are accepted: powers of two from 4 KiB to 16 MiB.
-const CHUNK_SIZE_BITS: std::ops::RangeInclusive<u8> = 12..=24;
+/// Chunk sizes that are accepted: powers of two from 4 KiB to a segment.
+const CHUNK_SIZE_BITS: std::ops::RangeInclusive<u8> = 12..=SEGMENT_BYTES.ilog2() as u8;
 
 /// What of a section an object holds, so that none passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]

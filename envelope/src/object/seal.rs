@@ -29,7 +29,7 @@ impl Sealer {
 }
 
 impl<C: ChunkCipher> Sealer<C> {
-    /// [`Sealer::new`] with a named cipher and chunk size (a power of two from 4 KiB to 16 MiB).
+    /// [`Sealer::new`] with a named cipher and chunk size (a power of two from 4 KiB to 4 MiB).
     pub fn with_cipher(
         key: &ContentKey,
         context: &ObjectContext,

@@ -12,17 +12,11 @@ pub(super) struct Slots {
     visits: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     segment_reads: Arc<Semaphore>,
-    /// Segments for other hospitals, and those who wait for their turn.
+    /// Segments for other hospitals.
     peer_reads: Arc<Semaphore>,
-    peer_queue: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
 }
-
-/// Hospitals that wait, for each that is served.
-const PEERS_WAITING: usize = 2;
-/// How long one waits before it is better off asking another. Shorter than it waits for a byte.
-const PEER_WAIT: Duration = Duration::from_secs(3);
 
 pub(super) type Slot = OwnedSemaphorePermit;
 
@@ -34,7 +28,6 @@ impl Slots {
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             segment_reads: Arc::new(Semaphore::new(limits.segment_reads)),
             peer_reads: Arc::new(Semaphore::new(peer_reads)),
-            peer_queue: Arc::new(Semaphore::new(peer_reads * PEERS_WAITING)),
             transactions: Arc::new(Semaphore::new(limits.transactions)),
             requests: Arc::new(Semaphore::new(limits.requests)),
         }
@@ -67,18 +60,10 @@ impl AppState {
         self.wait_for(&self.shared.slots.segment_reads).await
     }
 
-    /// A place to serve another hospital from; waits shortly for one, unless many do already.
-    pub(super) async fn peer_slot(&self) -> Result<Slot, ApiError> {
-        let slots = &self.shared.slots;
-        let slot = async {
-            let _queued = slots.peer_queue.try_acquire().ok()?;
-            let turn = Arc::clone(&slots.peer_reads).acquire_owned();
-            tokio::time::timeout(PEER_WAIT, turn).await.ok()?.ok()
-        };
-        slot.await.ok_or_else(|| {
-            self.metrics.peers_put_off.inc();
-            ApiError::busy()
-        })
+    /// A place to serve another hospital from, if one is free. Who waited here would not ask another
+    /// meanwhile.
+    pub(super) fn peer_slot(&self) -> Result<Slot, ApiError> {
+        take(&self.shared.slots.peer_reads).inspect_err(|_| self.metrics.peers_put_off.inc())
     }
 
     async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {

@@ -4,7 +4,7 @@
 //! takes readers itself, links and patients are sent there, for so short a time that what the chain takes
 //! back is gone; whoever gets wrong bytes there, or none, comes back with `via=worker`.
 
-use std::{ops::Range, pin::pin, time::Duration};
+use std::{convert::Infallible, ops::Range, pin::pin, time::Duration};
 
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use epione_envelope::record::Record;
 use epione_primitives::RecordPointer;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ApiError, AppState,
@@ -74,7 +74,7 @@ pub(super) async fn serve(
             return Ok(elsewhere);
         }
         let slot = match asker {
-            Asker::Hospital => state.peer_slot().await?,
+            Asker::Hospital => state.peer_slot()?,
             Asker::Reader { .. } => state.segment_slot().await?,
         };
         let checked = verified(&state, hash, asker).await?;
@@ -324,29 +324,55 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-/// A body that gives its place back when it was sent, or when its receiver took too long. What changed in the
-/// storage since it was checked breaks it off.
+/// Bytes that are handed to the connection at a time. It takes the next when the last is nearly sent.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A body that gives its place back when nearly all was sent, or when its receiver took too long. What changed
+/// in the storage since it was checked breaks it off.
 fn streamed(checked: Checked, part: Range<u32>, slot: Slot, limit: Duration) -> Body {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, StoreError>>(1);
+    let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {
         let _slot = slot;
-        let late = sender.clone();
-        let sent = async {
-            let mut pieces = pin!(checked.read(part));
-            while let Some(piece) = pieces.next().await {
-                if let Err(error) = &piece {
+        let late = sender.downgrade();
+        let sent = async move {
+            let mut groups = pin!(checked.read(part));
+            while let Some(group) = groups.next().await {
+                if let Err(error) = &group {
                     tracing::warn!(%error, "a segment was broken off");
                 }
-                if sender.send(piece).await.is_err() {
-                    return;
+                for piece in pieces(group) {
+                    if sender.send(piece).await.is_err() {
+                        return;
+                    }
                 }
             }
+            drop(sender);
+            // An error: the body's end of this is dropped with the body.
+            taken.await.ok();
         };
-        if tokio::time::timeout(limit, sent).await.is_err() {
+        if tokio::time::timeout(limit, sent).await.is_err()
+            && let Some(late) = late.upgrade()
+        {
             late.try_send(Err(StoreError::Interrupted)).ok();
         }
     });
-    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
+    Body::from_stream(stream::unfold((receiver, body), |(mut receiver, body)| async move {
+        receiver.recv().await.map(|piece| (piece, (receiver, body)))
     }))
+}
+
+/// Its bytes, not copied, in short pieces; or the error.
+fn pieces(
+    group: Result<Bytes, StoreError>,
+) -> impl Iterator<Item = Result<Bytes, StoreError>> + Send {
+    let (mut rest, error) = match group {
+        Ok(bytes) => (bytes, None),
+        Err(error) => (Bytes::new(), Some(error)),
+    };
+    let bytes = std::iter::from_fn(move || {
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some(Ok(piece))
+    });
+    bytes.chain(error.map(Err))
 }

@@ -8,6 +8,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto::Builder,
 };
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 
 use super::{AppState, metrics_router, router};
 use crate::{
@@ -22,6 +24,11 @@ const GRACE: Duration = Duration::from_secs(20);
 const HEADERS_LIMIT: Duration = Duration::from_secs(15);
 /// How often a silent HTTP/2 connection is asked whether anybody is there.
 const PING: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer that wait in a connection, and as many in the kernel, before they are sent. The kernel
+/// would take several MiB: then a segment's place is free for the next one while most of it has yet to
+/// go over the link.
+pub(super) const UNSENT: u32 = 128 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -67,9 +74,12 @@ pub async fn serve(
     served.map(drop)
 }
 
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
+pub(super) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
     let failed = |source| ServeError::Listen { address, source };
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    // Its connections inherit it.
+    #[cfg(target_os = "linux")]
+    SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
 }
@@ -99,8 +109,11 @@ async fn run(
     .map_err(ServeError::Failed)
 }
 
-/// Connections on which nothing happens do not stay.
+/// Connections on which nothing happens do not stay, and little waits in them.
 fn bound(http: &mut Builder<TokioExecutor>) {
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_LIMIT);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_LIMIT)
+        .max_buf_size(UNSENT as usize);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
 }

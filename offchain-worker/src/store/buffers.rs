@@ -1,4 +1,4 @@
-//! Memory for whole segments, used again and again. The allocator would spread buffers of 16 MiB over its
+//! Memory for whole segments, used again and again. The allocator would spread buffers of 4 MiB over its
 //! arenas and keep what it was given back; with these, memory stays at what is needed at once.
 
 use std::{

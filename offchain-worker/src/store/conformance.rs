@@ -49,7 +49,7 @@ async fn what_is_put_is_read(store: Store) {
 }
 
 async fn a_writer_takes_the_name_at_the_end(store: Store) {
-    let bytes = pattern(6 * 1024 * 1024, 2);
+    let bytes = pattern(3 * 1024 * 1024, 2);
     let mut writer = store.writer().await.unwrap();
     for chunk in bytes.chunks(1_000_000) {
         writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();

@@ -117,7 +117,7 @@ impl Store {
         SegmentWriter::begin(self).await
     }
 
-    /// The whole segment, at most 16 MiB, checked against its hash and length. Its memory is used again
+    /// The whole segment, at most 4 MiB, checked against its hash and length. Its memory is used again
     /// when the last clone is dropped.
     pub async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         if !segment.has_valid_length() {

@@ -49,6 +49,14 @@ impl Running {
     }
 }
 
+impl Turn {
+    /// Lasts as long as the work. (A closure that only reads `job` would capture that alone.)
+    async fn during(self, work: impl Future<Output = ()>) {
+        work.await;
+        drop(self);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
@@ -94,12 +102,12 @@ async fn begin_due(
         }
         if let Some(turn) = running.begin(job) {
             let context = Arc::clone(context);
-            tasks.spawn(async move {
-                if let Err(error) = attempt(&context, turn.job, attempts).await {
+            tasks.spawn(turn.during(async move {
+                if let Err(error) = attempt(&context, job, attempts).await {
                     context.metrics.task_failures.with_label_values(&["jobs"]).inc();
                     tracing::error!(%error, "the journal does not take what became of a job; it will be done again");
                 }
-            });
+            }));
         }
     }
     Ok(())
@@ -141,4 +149,24 @@ fn report(context: &Context, job: Job, attempts: u32, error: &TaskError) {
     }
     context.metrics.task_failures.with_label_values(&[label]).inc();
     tracing::warn!(?job, attempts = attempts + 1, %error, "a job did not succeed; it will be tried again");
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_under_way_is_not_begun_again() {
+        let (running, job) = (Running::default(), Job::Keep(7));
+        let (end, ended) = oneshot::channel();
+        let turn = running.begin(job).unwrap();
+        let task = tokio::spawn(turn.during(async move { ended.await.unwrap() }));
+        assert!(running.begin(job).is_none());
+        assert!(running.begin(Job::Keep(8)).is_some());
+        end.send(()).unwrap();
+        task.await.unwrap();
+        assert!(running.begin(job).is_some());
+    }
 }

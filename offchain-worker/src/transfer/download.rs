@@ -72,6 +72,10 @@ impl PeerFault {
     }
 }
 
+/// How long a connection that nothing happens on is used again. A worker closes it after 15 seconds, and a
+/// request that meets that end fails.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// How long to wait for a peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
@@ -106,6 +110,7 @@ impl Courier {
             .http()
             .connect_timeout(self.timings.connect)
             .read_timeout(self.timings.stall)
+            .pool_idle_timeout(IDLE)
             .no_proxy()
             .build()
             .map_err(|error| PeerFault::Unreachable(format!("TLS cannot be set up: {error}")))?;

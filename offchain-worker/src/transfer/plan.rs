@@ -42,7 +42,7 @@ impl Default for Rules {
             small: 1024 * 1024,
             patience: Duration::from_secs(3),
             ask_every: (Duration::from_millis(300), Duration::from_secs(1)),
-            rest: (Duration::from_millis(250), Duration::from_secs(2)),
+            rest: (Duration::from_millis(500), Duration::from_secs(2)),
             give_up: Duration::from_secs(60),
         }
     }
@@ -133,6 +133,8 @@ pub struct Plan {
     passed_over: HashSet<HospitalId>,
     direct: bool,
     last_news: Instant,
+    /// When the announcer last was busy serving others.
+    turned_away: Instant,
     rounds: u32,
     slowest: Option<Duration>,
 }
@@ -182,6 +184,7 @@ impl Plan {
             passed_over: HashSet::new(),
             direct: bytes <= rules.small,
             last_news: now,
+            turned_away: now,
             rounds: 0,
             slowest: None,
         }
@@ -401,6 +404,9 @@ impl Plan {
                 let (first, cap) = self.rules.rest;
                 source.rests_until = now + first.saturating_mul(1 << source.busy.min(16)).min(cap);
                 source.busy += 1;
+                if Some(place) == self.origin {
+                    self.turned_away = now;
+                }
                 (PeerFault::Busy, false)
             }
             fault if fault.drops() => (fault, self.drop_source(place)),
@@ -434,9 +440,11 @@ impl Plan {
         let Some(origin) = self.origin.filter(|origin| !self.sources[*origin].dropped) else {
             return;
         };
+        // An announcer that turns hospitals away gives others their shares: nobody is late for that.
         // How long a segment takes is not known before the first came.
         let underway = self.wanted.iter().any(|wanted| wanted.state == State::Underway);
-        if now < self.last_news + self.patience() || (self.slowest.is_none() && underway) {
+        let since = self.last_news.max(self.turned_away);
+        if now < since + self.patience() || (self.slowest.is_none() && underway) {
             return;
         }
         let late: HashSet<_> = (0..self.wanted.len())

@@ -42,7 +42,7 @@ pub struct OfferRequest {
 pub struct OfferedSegment {
     /// BLAKE3, in hexadecimal.
     pub hash: String,
-    /// Bytes, at most 16 MiB.
+    /// Bytes, at most 4 MiB.
     pub length: u32,
 }
 
@@ -53,7 +53,7 @@ pub enum ListError {
     Count,
     #[error("a segment is named by 64 hexadecimal digits")]
     Name,
-    #[error("a segment has from one byte to 16 MiB")]
+    #[error("a segment has from one byte to 4 MiB")]
     Length,
     #[error("it names a segment twice")]
     Repeated,

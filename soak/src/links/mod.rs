@@ -19,7 +19,7 @@ use crate::{
     namespaces,
     programs::Programs,
     results::{self, Table, mib},
-    topology::Width,
+    topology::{CONGESTION_CONTROL, Width},
 };
 
 /// What sixteen hospitals should need at most, in times of one link.
@@ -63,6 +63,7 @@ impl LinksArgs {
 #[serde(rename_all = "camelCase")]
 struct Links {
     megabits_per_second: u32,
+    congestion_control: &'static str,
     goal: f64,
     networks: Vec<Block>,
 }
@@ -129,7 +130,12 @@ pub async fn run(
             folder::clear(&args.dir);
         }
     }
-    let measured = Links { megabits_per_second: args.mbit, goal: GOAL, networks };
+    let measured = Links {
+        megabits_per_second: args.mbit,
+        congestion_control: CONGESTION_CONTROL,
+        goal: GOAL,
+        networks,
+    };
     let path = results::write(results, "links", stamp, &measured, &measured.table())?;
     println!("the result is in {}", path.display());
     Ok(())
@@ -178,6 +184,7 @@ impl Links {
             "Where there are fewer nodes than hospitals, the other workers share these nodes, and only \
              hospitals with a node are validators.",
         );
+        table.note(format!("TCP's congestion control: {}.", self.congestion_control));
         for block in &self.networks {
             if f64::from(block.hospitals) >= 16.0 {
                 let (ratio, word) =

@@ -10,6 +10,7 @@ use super::{
     storage::{as_it_is, body},
     *,
 };
+use crate::reader::fetcher::AHEAD;
 
 /// What somebody did to a partial file.
 type Change = fn(&mut Vec<u8>);
@@ -38,7 +39,7 @@ async fn interrupted(sealed: &Sealed, folder: &tempfile::TempDir) -> PathBuf {
 
 #[tokio::test]
 async fn a_connection_that_breaks_within_segments_costs_only_what_was_not_sent() {
-    let sealed = sealed(40 * MIB);
+    let sealed = sealed(10 * MIB);
     // Every second answer ends in the middle.
     let (server, log) = sealed
         .serve_ranges(|number, _, mut answer| {
@@ -53,29 +54,29 @@ async fn a_connection_that_breaks_within_segments_costs_only_what_was_not_sent()
     saved.unwrap();
     assert!(std::fs::read(to).unwrap() == sealed.content);
     let sealed_bytes: usize = sealed.segments.values().map(Vec::len).sum();
-    let tags = 40 * 16;
+    let tags = 10 * 16;
     assert_eq!(log.sent.load(SeqCst), sealed_bytes + tags);
-    assert!(log.most.load(SeqCst) <= 3);
+    assert!(log.most.load(SeqCst) <= AHEAD);
     assert_eq!(names(&folder), 1);
 }
 
 #[tokio::test]
-async fn segments_are_fetched_in_parallel_but_never_more_than_three() {
-    let sealed = sealed(50 * MIB);
+async fn segments_are_fetched_in_parallel_but_only_a_few_ahead() {
+    let sealed = sealed(26 * MIB);
     let (server, log) = sealed.serve_ranges(as_it_is).await;
     let folder = tempfile::tempdir().unwrap();
     save(&server, &sealed.open(&server, &[1]), 1, &folder).await.0.unwrap();
-    assert_eq!(log.most.load(SeqCst), 3);
+    assert_eq!(log.most.load(SeqCst), AHEAD);
 }
 
 #[tokio::test]
 async fn a_download_goes_on_where_an_earlier_process_was_killed() {
-    let sealed = sealed(40 * MIB);
+    let sealed = sealed(10 * MIB);
     let folder = tempfile::tempdir().unwrap();
     let left = interrupted(&sealed, &folder).await;
     let metadata = left.metadata().unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    assert_eq!(metadata.len(), 32 * MIB as u64);
+    assert_eq!(metadata.len(), 8 * MIB as u64);
 
     let (server, log) = sealed.serve_ranges(as_it_is).await;
     let (saved, to) = save(&server, &sealed.open(&server, &[1]), 1, &folder).await;
@@ -85,19 +86,19 @@ async fn a_download_goes_on_where_an_earlier_process_was_killed() {
     assert_eq!(to.metadata().unwrap().nlink(), 1);
     // The last segment, and the tags: once for what was there, once for what was not.
     let last = sealed.record.segments()[2].length as usize;
-    assert_eq!(log.sent.load(SeqCst), last + 40 * 16 + 8 * 16);
+    assert_eq!(log.sent.load(SeqCst), last + 10 * 16 + 2 * 16);
 }
 
 #[tokio::test]
 async fn only_what_is_still_right_of_a_partial_file_is_trusted() {
-    let sealed = sealed(40 * MIB);
+    let sealed = sealed(10 * MIB);
     let changes: [(Change, usize); 6] = [
         (|left| left[5 * MIB + 3] ^= 1, 5),
         (|left| left[0] ^= 1, 0),
-        (|left| left.truncate(20 * MIB + 77), 20),
+        (|left| left.truncate(6 * MIB + 77), 6),
         (Vec::clear, 0),
-        (|left| left.swap_with_slice(&mut vec![7; 32 * MIB]), 0),
-        (|left| left.resize(50 * MIB, 0), 32),
+        (|left| left.swap_with_slice(&mut vec![7; 8 * MIB]), 0),
+        (|left| left.resize(12 * MIB, 0), 8),
     ];
     for (change, right) in changes {
         let folder = tempfile::tempdir().unwrap();
@@ -111,10 +112,10 @@ async fn only_what_is_still_right_of_a_partial_file_is_trusted() {
         assert!(std::fs::read(&to).unwrap() == sealed.content, "{right}");
         assert_eq!(names(&folder), 1);
         // Whole segments are fetched: from the one with the first chunk that is missing.
-        let segments = &sealed.record.segments()[right / 16..];
+        let segments = &sealed.record.segments()[right / 4..];
         let fetched: usize = segments.iter().map(|segment| segment.length as usize).sum();
         let sent = log.sent.load(SeqCst);
-        assert!((fetched..fetched + 3 * 40 * 16).contains(&sent), "{right}: {sent}");
+        assert!((fetched..fetched + 3 * 10 * 16).contains(&sent), "{right}: {sent}");
     }
 }
 
@@ -136,12 +137,12 @@ async fn a_file_that_was_complete_but_for_its_name_is_not_fetched_again() {
 
 #[tokio::test]
 async fn a_partial_file_of_another_record_is_left_alone() {
-    let (one, other) = (sealed(40 * MIB), sealed(MIB));
+    let (one, other) = (sealed(10 * MIB), sealed(MIB));
     let folder = tempfile::tempdir().unwrap();
     let left = interrupted(&one, &folder).await;
     let (server, _) = other.serve_ranges(as_it_is).await;
     save(&server, &other.open(&server, &[1]), 1, &folder).await.0.unwrap();
-    assert_eq!(left.metadata().unwrap().len(), 32 * MIB as u64);
+    assert_eq!(left.metadata().unwrap().len(), 8 * MIB as u64);
 }
 
 #[tokio::test]
@@ -174,7 +175,7 @@ async fn a_partial_file_that_others_could_read_or_reach_is_refused() {
 
 #[tokio::test]
 async fn two_at_once_do_not_write_one_file() {
-    let sealed = sealed(40 * MIB);
+    let sealed = sealed(10 * MIB);
     let folder = tempfile::tempdir().unwrap();
     let left = interrupted(&sealed, &folder).await;
     let other = std::fs::File::open(&left).unwrap();

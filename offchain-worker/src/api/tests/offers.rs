@@ -73,16 +73,18 @@ async fn an_offer_that_is_no_list_of_segments_is_refused_whole() {
 #[tokio::test]
 async fn beyond_its_quota_a_hospital_s_offer_is_refused_and_changes_nothing() {
     let world = World::new().await;
-    // 8 GiB are 512 segments.
-    let most = segments(0, 500, SEGMENT_BYTES);
-    assert_eq!(offer(&world, &world.other_agent, &most).await.status, 202);
+    // 8 GiB are 2048 segments.
+    for first in [0, 1_000] {
+        let most = segments(first, 1_000, SEGMENT_BYTES);
+        assert_eq!(offer(&world, &world.other_agent, &most).await.status, 202);
+    }
     let before = used(&world).await;
-    let more = segments(1_000, 13, SEGMENT_BYTES);
+    let more = segments(2_000, 49, SEGMENT_BYTES);
     let reply = offer(&world, &world.other_agent, &more).await;
     assert_eq!(reply.refusal(), (409, "offer-quota".into()));
     assert_eq!(used(&world).await, before);
     assert_eq!(world.journal.referenced(more[0].hash).await.unwrap(), None);
-    assert_eq!(offer(&world, &world.other_agent, &more[..12]).await.status, 202);
+    assert_eq!(offer(&world, &world.other_agent, &more[..48]).await.status, 202);
 }
 
 #[tokio::test]

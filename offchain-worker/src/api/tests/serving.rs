@@ -1,6 +1,11 @@
 //! The socket that the API is served on.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 use epione_client::{
     Endpoint,
@@ -16,7 +21,10 @@ use super::{
     world::{Raw, World},
 };
 use crate::{
-    api::{ServeError, serve},
+    api::{
+        ServeError, serve,
+        serve::{UNSENT, listen},
+    },
     config::Config,
     keys::{self, TlsKeys},
     tls::Tls,
@@ -48,6 +56,20 @@ async fn until_up(port: u16) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("nobody listens");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_keeps_little_of_an_answer() {
+    let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let accepted = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+    };
+    assert_eq!(socket2::SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), UNSENT);
 }
 
 #[tokio::test]

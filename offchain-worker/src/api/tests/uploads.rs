@@ -363,7 +363,7 @@ async fn an_upload_that_does_not_go_on_is_forgotten() {
         Limits { upload_timeout_ms: 400, ..Limits::default() },
     ] {
         let world = limited(limits).await;
-        let bytes = SEGMENT_BYTES as usize + 2 * MIB;
+        let bytes = 2 * MAX_PART_BYTES + MIB;
         let (visit, content) = (announced(&world, bytes).await, noise(bytes));
         for begin in [0, MAX_PART_BYTES] {
             let sent = part(&visit, begin, &content[begin..begin + MAX_PART_BYTES]);

@@ -1,6 +1,6 @@
 //! A worker that is up, a hospital's people, and requests as they or others might send them.
 
-use std::{collections::HashMap, net::TcpListener, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum_server::Handle;
 use bytes::Bytes;
@@ -34,7 +34,7 @@ use url::Url;
 
 use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
-    api::{AppState, Services, router},
+    api::{AppState, Services, router, serve::listen},
     config::{Limits, Transfer},
     journal::{Journal, Nonces, visits},
     metrics::Metrics,
@@ -147,8 +147,7 @@ impl World {
         let journal = Journal::in_memory().await.unwrap();
         let metrics = Metrics::new().unwrap();
         let peers = Arc::new(FakePeers { store: store.clone(), copies: HashMap::new().into() });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let parts = Parts { chain, store, journal, metrics, peers, agent, limits };
         let state = parts.worker(&base).await;
@@ -231,8 +230,7 @@ impl World {
 
     /// Another worker over the same storage and journal, as the same would be after it was started anew.
     pub async fn next_worker(&self) -> Url {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let parts = Parts {
             chain: self.chain.clone(),

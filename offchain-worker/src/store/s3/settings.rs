@@ -40,7 +40,7 @@ pub struct S3Settings {
     pub public_endpoint: Option<Url>,
     #[serde(default = "defaults::connect_timeout_ms")]
     pub connect_timeout_ms: u64,
-    /// One attempt at one request: up to 16 MiB have to get through.
+    /// One attempt at one request: up to 4 MiB have to get through.
     #[serde(default = "defaults::request_timeout_ms")]
     pub request_timeout_ms: u64,
     /// All attempts and the pauses between them; longer than an attempt.

@@ -161,6 +161,29 @@ fn news_renew_the_patience_and_slow_links_prolong_it() {
 }
 
 #[test]
+fn nobody_is_late_while_the_announcer_serves_others() {
+    let begun = Instant::now();
+    let mut now = begun;
+    let mut plan = plan(0, 3, 3, now);
+    // One's own share is asked for again and again, in vain.
+    while now < begun + Duration::from_secs(40) {
+        let errand = plan.next(now).unwrap();
+        assert_eq!((errand.wanted, errand.peer.hospital.0), (0, ANNOUNCER));
+        plan.failed(&errand, errand.peer.hospital, PeerFault::Busy, now);
+        plan.reopen(&errand, false);
+        now += rules().rest.1;
+        plan.settle(now);
+    }
+    let errand = plan.next(now).unwrap();
+    plan.arrived(&errand, Some(Duration::from_secs(1)), now);
+    assert!(!plan.has_next(now));
+    // It is not busy any more, and the others' shares are nowhere.
+    now += rules().patience;
+    plan.settle(now);
+    assert_eq!(errands(&mut plan, now), [(1, ANNOUNCER), (2, ANNOUNCER)]);
+}
+
+#[test]
 fn with_nobody_else_left_one_hospital_takes_all_from_the_announcer() {
     let mut now = Instant::now();
     let mut plan = plan(2, 5, 11, now);

@@ -235,10 +235,14 @@ impl Gate {
 
     async fn pass(&self, request: Request, next: Next) -> Response {
         let path = request.uri().path().to_owned();
-        let first = !self.is_dead() && {
-            let segment = path.starts_with("/v1/segments/") && !path.ends_with("/held");
-            !segment || self.given.lock().unwrap().insert(path)
-        };
-        if first { next.run(request).await } else { StatusCode::BAD_GATEWAY.into_response() }
+        if self.is_dead() || self.given.lock().unwrap().contains(&path) {
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
+        let segment = path.starts_with("/v1/segments/") && !path.ends_with("/held");
+        let response = next.run(request).await;
+        if segment && response.status().is_success() {
+            self.given.lock().unwrap().insert(path);
+        }
+        response
     }
 }

@@ -222,7 +222,8 @@ fn segments_agree_with_their_count_bytes_and_root() {
         };
         refused(with(|segments| segments.count = MAX_SEGMENTS + 1), Error::TooManySegments);
         refused(with(|segments| segments.bytes = 0), Error::SegmentBytesMismatch);
-        let too_many_bytes = |segments: &mut Segments| segments.bytes = 16 * 1024 * 1024 + 1;
+        let too_many_bytes =
+            |segments: &mut Segments| segments.bytes = u64::from(SEGMENT_BYTES) + 1;
         refused(with(too_many_bytes), Error::SegmentBytesMismatch);
         let empty_root = |segments: &mut Segments| segments.root = segments_root(&[]);
         refused(with(empty_root), Error::SegmentsRootMismatch);
