@@ -106,8 +106,9 @@ pub struct Transfer {
     /// Segments fetched at once: no more than others serve at once, or each gets a part of a place. Each
     /// holds up to 2 MiB of memory, and on S3 4 MiB.
     pub parallel: usize,
-    /// Segments served to other hospitals at once; who else asks is told to come again. Few at a time, so
-    /// that each is soon whole where it goes, and served on from there. Each holds up to 3 MiB of memory.
+    /// Segments served to other hospitals at once, all but one of them to the same; who else asks is told
+    /// to come again. Few at a time, so that each is soon whole where it goes, and served on from there.
+    /// Each holds up to 3 MiB of memory.
     pub serve_parallel: usize,
     pub connect_timeout_ms: u64,
     /// Without a byte for this long, another hospital is asked.
@@ -219,8 +220,8 @@ impl Default for Pack {
 impl Default for Transfer {
     fn default() -> Self {
         Self {
-            parallel: 3,
-            serve_parallel: 3,
+            parallel: 4,
+            serve_parallel: 4,
             connect_timeout_ms: 5_000,
             stall_timeout_ms: 20_000,
             segment_timeout_ms: 180_000,

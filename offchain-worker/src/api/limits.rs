@@ -1,7 +1,12 @@
 //! How much the API takes on at once, and for how long.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use epione_primitives::HospitalId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ApiError, AppState};
@@ -12,13 +17,34 @@ pub(super) struct Slots {
     visits: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     segment_reads: Arc<Semaphore>,
-    /// Segments for other hospitals.
-    peer_reads: Arc<Semaphore>,
+    peer_reads: PeerReads,
     transactions: Arc<Semaphore>,
     requests: Arc<Semaphore>,
 }
 
 pub(super) type Slot = OwnedSemaphorePermit;
+
+/// Places to serve other hospitals from. None gets all of them, so that one which reads slowly leaves room
+/// for the others.
+struct PeerReads {
+    all: Arc<Semaphore>,
+    each: usize,
+    /// Of active hospitals, so not many.
+    of: Mutex<HashMap<HospitalId, Arc<Semaphore>>>,
+}
+
+impl PeerReads {
+    fn new(places: usize) -> Self {
+        let each = places.saturating_sub(1).max(1);
+        Self { all: Arc::new(Semaphore::new(places)), each, of: Mutex::default() }
+    }
+
+    fn take(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = of.entry(hospital).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
+        Ok((take(own)?, take(&self.all)?))
+    }
+}
 
 impl Slots {
     /// `peer_reads` are segments served to other hospitals at once.
@@ -27,7 +53,7 @@ impl Slots {
             visits: Arc::new(Semaphore::new(limits.visits)),
             uploads: Arc::new(Semaphore::new(limits.uploads)),
             segment_reads: Arc::new(Semaphore::new(limits.segment_reads)),
-            peer_reads: Arc::new(Semaphore::new(peer_reads)),
+            peer_reads: PeerReads::new(peer_reads),
             transactions: Arc::new(Semaphore::new(limits.transactions)),
             requests: Arc::new(Semaphore::new(limits.requests)),
         }
@@ -62,8 +88,9 @@ impl AppState {
 
     /// A place to serve another hospital from, if one is free. Who waited here would not ask another
     /// meanwhile.
-    pub(super) fn peer_slot(&self) -> Result<Slot, ApiError> {
-        take(&self.shared.slots.peer_reads).inspect_err(|_| self.metrics.peers_put_off.inc())
+    pub(super) fn peer_slot(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
+        let place = self.shared.slots.peer_reads.take(hospital);
+        place.inspect_err(|_| self.metrics.peers_put_off.inc())
     }
 
     async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {

@@ -15,7 +15,7 @@ use axum::{
 use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
-use epione_primitives::RecordPointer;
+use epione_primitives::{HospitalId, RecordPointer};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     ApiError, AppState,
     caller::Caller,
-    limits::{Slot, within},
+    limits::within,
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
@@ -73,14 +73,14 @@ pub(super) async fn serve(
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
         }
-        let slot = match asker {
-            Asker::Hospital => state.peer_slot()?,
-            Asker::Reader { .. } => state.segment_slot().await?,
+        let place: Place = match asker {
+            Asker::Hospital(id) => Box::new(state.peer_slot(id)?),
+            Asker::Reader { .. } => Box::new(state.segment_slot().await?),
         };
         let checked = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
         let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        answer(&state, &hash, checked, range, slot)
+        answer(&state, &hash, checked, range, place)
     })
     .await
 }
@@ -108,10 +108,13 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
     Ok(bytes)
 }
 
+/// What is given back when an answer ends.
+type Place = Box<dyn Send>;
+
 /// Who asks for a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asker {
-    Hospital,
+    Hospital(HospitalId),
     /// The holder of a link, or the patient.
     Reader {
         /// How long the right to read holds at least.
@@ -211,7 +214,7 @@ async fn check_own(
 /// Lets active hospitals' agents through.
 async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
     match caller.active_hospital().await? {
-        Some(_) => Ok(Asker::Hospital),
+        Some(id) => Ok(Asker::Hospital(id)),
         None => Err(ApiError::forbidden(
             "Segments are for agents of active hospitals. Users fetch them by the links of a grant, and \
              patients those of their own records by naming the record.",
@@ -230,7 +233,7 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Chec
             state.metrics.segments_damaged.inc();
             tracing::error!(segment = hex::encode(hash), "a stored segment is damaged");
             state.store.quarantine(&hash).await?;
-            if asker == Asker::Hospital {
+            if let Asker::Hospital(_) = asker {
                 let state = state.clone();
                 tokio::spawn(async move {
                     if state.repair.repair(hash).await.is_ok() {
@@ -242,7 +245,7 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Chec
         Err(StoreError::Missing) => {}
         Err(error) => return Err(error.into()),
     }
-    if asker == Asker::Hospital {
+    if let Asker::Hospital(_) = asker {
         return Err(ApiError::not_found("This hospital does not hold the segment now."));
     }
     match state.repair.repair(hash).await {
@@ -283,7 +286,7 @@ fn answer(
     hash: &[u8; 32],
     checked: Checked,
     range: Option<&str>,
-    slot: Slot,
+    place: Place,
 ) -> Result<Response, ApiError> {
     let whole = checked.length();
     let (status, part, content_range) = match requested(range, whole) {
@@ -307,7 +310,7 @@ fn answer(
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
     let limit = Duration::from_millis(state.limits.segment_timeout_ms);
-    let mut response = (status, streamed(checked, part, slot, limit)).into_response();
+    let mut response = (status, streamed(checked, part, place, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -329,11 +332,11 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that gives its place back when nearly all was sent, or when its receiver took too long. What changed
 /// in the storage since it was checked breaks it off.
-fn streamed(checked: Checked, part: Range<u32>, slot: Slot, limit: Duration) -> Body {
+fn streamed(checked: Checked, part: Range<u32>, place: Place, limit: Duration) -> Body {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, StoreError>>(1);
     let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {
-        let _slot = slot;
+        let _place = place;
         let late = sender.downgrade();
         let sent = async move {
             let mut groups = pin!(checked.read(part));

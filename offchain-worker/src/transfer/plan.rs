@@ -15,7 +15,7 @@ use std::{
 use epione_primitives::{HospitalId, block::Segment};
 use tokio::time::Instant;
 
-use super::{Peer, PeerFault, Roll, relay::Reserve, wire::MAX_NAMED};
+use super::{Peer, PeerFault, Roll, relay::Reserve};
 
 /// How a block is fetched.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,10 @@ impl Default for Rules {
 
 /// The longest that a silent network is waited for before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Segments that one question names: 17 KB, which is little beside a segment even if it is asked every
+/// second.
+const NAMED: usize = 256;
 
 /// One segment to fetch.
 #[derive(Clone, Debug)]
@@ -320,7 +324,7 @@ impl Plan {
             }
             let begin = unknown.partition_point(|wanted| *wanted < source.cursor);
             let turned = unknown[begin..].iter().chain(&unknown[..begin]);
-            let wanted: Vec<_> = turned.take(MAX_NAMED).copied().collect();
+            let wanted: Vec<_> = turned.take(NAMED).copied().collect();
             source.cursor = wanted.last().map_or(0, |last| last + 1);
             source.asking = true;
             let hashes = wanted.iter().map(|w| self.wanted[*w].segment.hash).collect();

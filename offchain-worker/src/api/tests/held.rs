@@ -94,13 +94,13 @@ async fn lists_of_hashes_are_bounded_and_well_formed() {
 }
 
 /// Asks for a segment over a connection with little room, and reads no more than the answer's beginning.
-async fn idle_download(world: &World, target: &str) -> TcpStream {
+async fn idle_download(world: &World, target: &str, by: &Actor) -> TcpStream {
     let port = world.base.port().unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
     let mut head = format!("GET {target} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n");
-    for (name, value) in &Raw::get(target).signed(&world.other_agent) {
+    for (name, value) in &Raw::get(target).signed(by) {
         head += &format!("{name}: {}\r\n", value.to_str().unwrap());
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
@@ -111,23 +111,29 @@ async fn idle_download(world: &World, target: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn few_hospitals_are_served_at_a_time_and_the_others_are_put_off_at_once() {
+async fn few_segments_are_served_at_a_time_not_all_to_one_hospital_and_others_are_put_off_at_once()
+{
     let world = World::new().await;
     let segment = stored(&world, vec![3; 2 * 1024 * 1024]).await;
     let target = format!("/v1/segments/{}", hex::encode(segment.hash));
-    let get = async || Raw::get(&target).send(&world, &world.other_agent).await;
-    let mut served = Vec::new();
-    for _ in 0..Transfer::default().serve_parallel {
-        served.push(idle_download(&world, &target).await);
-    }
-    for _ in 0..3 {
-        let reply = get().await;
+    let (one, other) = (&world.other_agent, &world.agent);
+    let get = async |by| Raw::get(&target).send(&world, by).await;
+    let is_put_off = async |by| {
+        let reply = get(by).await;
         assert_eq!(reply.status, 503, "{reply:?}");
         assert!(reply.headers.contains_key("retry-after"));
+    };
+    let mut served = Vec::new();
+    for _ in 1..Transfer::default().serve_parallel {
+        served.push(idle_download(&world, &target, one).await);
     }
+    is_put_off(one).await;
+    served.push(idle_download(&world, &target, other).await);
+    is_put_off(one).await;
+    is_put_off(other).await;
     assert_eq!(world.metrics.peers_put_off.get(), 3);
     drop(served);
-    while get().await.status != 200 {
+    while get(one).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -276,9 +276,9 @@ fn a_long_list_is_asked_in_parts() {
     let roll = Roll { genesis: Hash::zero(), own: Some(HospitalId(0)), peers: vec![peer(1)] };
     let mut plan = Plan::new((0..1_500).map(segments).collect(), roll, None, rules(), now);
     let mut asked: HashSet<usize> = HashSet::new();
-    for step in 1..=2 {
+    for step in 1..=6 {
         let question = plan.questions(now + step * Duration::from_secs(2)).remove(0);
-        assert!(question.hashes.len() <= MAX_NAMED);
+        assert!(question.hashes.len() <= NAMED);
         asked.extend(&question.wanted);
         plan.answered(&question, &vec![false; question.wanted.len()], now);
     }
