@@ -46,7 +46,7 @@ async fn others_approve_and_who_was_away_catches_up() {
     people.submit(&network.hospitals[0], &visit).await;
     people.is_committed(&network.hospitals[0], visit.record_id()).await;
     let segments = network.segments().await;
-    assert_eq!(segments.len(), 2);
+    assert_eq!(segments.len(), 6);
     for hospital in &network.hospitals {
         hospital.comes_to_hold(&segments).await;
     }
@@ -78,8 +78,8 @@ async fn others_approve_and_who_was_away_catches_up() {
     // A damaged segment is repaired from others before it is served to a reader.
     let (pointer, bytes) =
         (network.committed().await[&visit.record_id()][0], media(2, 60 * 1024 * 1024));
-    std::fs::write(network.hospitals[0].stored(&segments[3]), b"short").unwrap();
-    std::fs::remove_file(network.hospitals[0].stored(&segments[4])).unwrap();
+    std::fs::write(network.hospitals[0].stored(&segments[8]), b"short").unwrap();
+    std::fs::remove_file(network.hospitals[0].stored(&segments[9])).unwrap();
     let (_, read) = people.read(&network.hospitals[0], &folder, pointer).await;
     assert!(read == bytes, "other bytes came back");
     network.hospitals[0].comes_to_hold(&segments).await;

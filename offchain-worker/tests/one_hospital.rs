@@ -25,7 +25,7 @@ async fn a_visit_is_committed_and_read_back() {
     let network = Network::start(1, Tuning::default()).await;
     let (hospital, folder) = (&network.hospitals[0], network.folder.path());
     let people = People::register(hospital).await;
-    // Three segments, the last one short.
+    // Nine segments, the last one short.
     let image = media(1, 33 * 1024 * 1024 + 17);
     let visit = people.visit(hospital, folder, &image).await;
     people.submit(hospital, &visit).await;
@@ -37,7 +37,7 @@ async fn a_visit_is_committed_and_read_back() {
 
     // A damaged segment is not served, and nobody else has it.
     let segments = network.segments().await;
-    assert_eq!(segments.len(), 3);
+    assert_eq!(segments.len(), 9);
     let file = hospital.stored(&segments[1]);
     let mut bytes = fs::read(&file).unwrap();
     bytes[100] ^= 1;
