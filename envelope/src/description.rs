@@ -6,14 +6,20 @@ use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{FormatError, OpenError, frames::FrameIndex, hex_array, random};
+use crate::{
+    FormatError, OpenError,
+    frames::FrameIndex,
+    hex_array,
+    object::{CHUNK_BYTES, MAX_SEALED_BYTES},
+    random,
+};
 
 /// Bytes of a media type.
 pub const MAX_MEDIA_TYPE_BYTES: u64 = 127;
 /// Bytes of a file name.
 pub const MAX_FILE_NAME_BYTES: u64 = 255;
 /// Bytes of media: the longest sealed object, less the tags of its 1 MiB chunks.
-pub const MAX_MEDIA_BYTES: u64 = (1 << 38) - (1 << 18) * 16;
+pub const MAX_MEDIA_BYTES: u64 = MAX_SEALED_BYTES - MAX_SEALED_BYTES / CHUNK_BYTES as u64 * 16;
 
 /// Keeps a leaf from being guessed: who knows the leaf of a section, but not its salt, cannot test what it says.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
