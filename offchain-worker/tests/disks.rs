@@ -68,7 +68,7 @@ fn run_inside(test: &str) {
     if !probe.status.success() {
         // Past the harness, which would keep it to itself: kernels may forbid this to their users.
         let said = String::from_utf8_lossy(&probe.stderr);
-        let told = format!("NOT TESTED: {test}: no mounts of one's own here: {said}");
+        let told = format!("NOT TESTED: {test}: no mounts of one's own here: {}\n", said.trim());
         std::io::stderr().write_all(told.as_bytes()).unwrap();
         return;
     }

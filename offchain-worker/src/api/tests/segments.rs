@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::links::{Links, PURPOSE};
 
-async fn stored(world: &World, bytes: usize) -> (Segment, Vec<u8>) {
+pub async fn stored(world: &World, bytes: usize) -> (Segment, Vec<u8>) {
     let content = noise(bytes);
     let segment = Segment { hash: blake3::hash(&content).into(), length: bytes as u32 };
     let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content.clone()))]);

@@ -3,16 +3,13 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use epione_primitives::block::Segment;
-use futures::stream;
 use http::{HeaderMap, header};
 use object_store::memory::InMemory;
 
 use super::{
     grants::{POINTER, committed_in, request},
-    segments::link,
-    world::{Actor, Raw, Reply, World, noise},
+    segments::{link, stored},
+    world::{Actor, Raw, Reply, World},
 };
 use crate::{
     config::Limits,
@@ -22,14 +19,6 @@ use crate::{
 
 async fn world(store: Store) -> World {
     World::over(store, Arc::new(InMemory::new()), Limits::default()).await
-}
-
-async fn stored(world: &World, bytes: usize) -> (Segment, Vec<u8>) {
-    let content = noise(bytes);
-    let segment = Segment { hash: blake3::hash(&content).into(), length: bytes as u32 };
-    let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content.clone()))]);
-    world.store.put(&segment, source).await.unwrap();
-    (segment, content)
 }
 
 /// Asks for a URL, and goes nowhere else.
