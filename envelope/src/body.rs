@@ -8,7 +8,7 @@ use epione_primitives::{
     },
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_SEGMENTS},
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
 use crate::{FormatError, record::Record};
@@ -36,6 +36,8 @@ pub enum BodyError {
     Uncovered { extra: u64 },
     #[error("the announced segments are not those of the records")]
     Segments,
+    #[error("the block names segment {} with two lengths", hex::encode(hash))]
+    Lengths { hash: [u8; 32] },
 }
 
 /// A block that is ready to be announced: the arguments of the call.
@@ -134,7 +136,8 @@ pub struct CheckedBody {
 }
 
 /// What a hospital checks before it approves: the entries cover the body without gap or overlap; each is one record,
-/// of the entry's patient and the announcing hospital; their segments are those that the header commits to.
+/// of the entry's patient and the announcing hospital; their segments are those that the header commits to, each
+/// of one length.
 pub fn check(
     header: &AnnouncedHeader,
     entries: &[AnnouncedEntry],
@@ -167,7 +170,17 @@ pub fn check(
     if segments.len() > MAX_SEGMENTS as usize || summary(&segments) != header.segments {
         return Err(BodyError::Segments);
     }
+    check_lengths(&segments)?;
     Ok(CheckedBody { records, segments })
+}
+
+/// Bytes of one hash have one length.
+fn check_lengths(segments: &[Segment]) -> Result<(), BodyError> {
+    let mut lengths = HashMap::new();
+    let wrong = segments
+        .iter()
+        .find(|segment| *lengths.entry(segment.hash).or_insert(segment.length) != segment.length);
+    wrong.map_or(Ok(()), |segment| Err(BodyError::Lengths { hash: segment.hash }))
 }
 
 fn check_record(

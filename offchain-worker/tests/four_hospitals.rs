@@ -224,4 +224,12 @@ async fn wrong_bytes_from_the_announcer_are_had_elsewhere() {
     }
     assert!(!ballot(&chain, id).await.approvals.contains(&HospitalId(1)));
     drop(server);
+
+    // Whoever says that one of them is shorter is disproved, and nothing happens to it.
+    let lie = forger.forge(&media(6, 1_000)).misnamed(segments[0].hash);
+    let id = announce(&network, &lie).await;
+    rejected(&network, id, RejectReason::SegmentsMismatch).await;
+    for index in [0, 2, 3] {
+        network.hospitals[index].comes_to_hold(&segments).await;
+    }
 }

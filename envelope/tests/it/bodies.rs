@@ -64,6 +64,20 @@ fn a_body_that_differs_from_its_announcement_is_refused() {
 }
 
 #[test]
+fn a_segment_with_two_lengths_is_refused() {
+    let other = stated(SectionKind::Media, SectionClass::Private, &content(50_000));
+    let records = [record(), seal_visit(&[other], &PatientKey::generate()).0];
+    let Packed { mut header, entries, mut body } = packed(&records);
+    let [first, mut second] = [records[0].segments()[0], records[1].segments()[0]];
+    let at = body.windows(32).position(|bytes| bytes == second.hash).unwrap();
+    body[at..at + 32].copy_from_slice(&first.hash);
+    second.hash = first.hash;
+    header.segments = body::summary(&[first, second]);
+    let refused = body::check(&header, &entries, &body);
+    assert_eq!(refused, Err(BodyError::Lengths { hash: first.hash }));
+}
+
+#[test]
 fn a_damaged_body_is_refused_or_differs_only_in_sealed_bytes() {
     let original = packed(&[record()]);
     for position in 0..1000.min(original.body.len()) {

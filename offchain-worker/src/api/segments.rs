@@ -227,7 +227,7 @@ async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
 /// Another hospital gets what is here, or nothing: it asks the others itself, and hospitals that asked
 /// each other in turn would wait for one another.
 async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Checked, ApiError> {
-    match check(state, &hash).await {
+    match state.store.check(&hash).await {
         Ok(checked) => return Ok(checked),
         Err(StoreError::Damaged) => {
             state.metrics.segments_damaged.inc();
@@ -261,14 +261,9 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Chec
             return Err(unavailable());
         }
     }
-    let checked = check(state, &hash).await.map_err(|_| unavailable())?;
+    let checked = state.store.check(&hash).await.map_err(|_| unavailable())?;
     state.metrics.segments_repaired.inc();
     Ok(checked)
-}
-
-async fn check(state: &AppState, hash: &[u8; 32]) -> Result<Checked, StoreError> {
-    let segment = state.store.find(hash).await?.ok_or(StoreError::Missing)?;
-    state.store.check(&segment).await
 }
 
 fn unavailable() -> ApiError {

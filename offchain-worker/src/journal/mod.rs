@@ -142,21 +142,21 @@ impl Journal {
         self.write(move |tx| references::release(tx, owner, now)).await
     }
 
-    /// The segment of a hash, if anybody needs it.
-    pub async fn referenced(&self, hash: [u8; 32]) -> Result<Option<Segment>, JournalError> {
-        self.read(move |connection| references::find(connection, &hash)).await
+    /// Everybody who needs a segment, and which length each says it has; the most trustworthy first.
+    pub async fn claims(&self, hash: [u8; 32]) -> Result<Vec<(Owner, u32)>, JournalError> {
+        self.read(move |connection| references::claims(connection, &hash)).await
     }
 
     pub async fn references_of(&self, owner: Owner) -> Result<Vec<Segment>, JournalError> {
         self.read(move |connection| references::of(connection, owner)).await
     }
 
-    /// Segments that anybody needs, ascending by hash, from after `after` on.
+    /// Names of segments that anybody needs, ascending, from after `after` on.
     pub async fn all_referenced(
         &self,
         after: Option<[u8; 32]>,
         limit: u32,
-    ) -> Result<Vec<Segment>, JournalError> {
+    ) -> Result<Vec<[u8; 32]>, JournalError> {
         self.read(move |connection| references::all(connection, after, limit)).await
     }
 

@@ -3,10 +3,11 @@
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-/// Somebody who needs segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Somebody who needs segments. Ordered by how far their word on a segment's length is to be trusted: what
+/// this hospital sealed itself, then lite blocks, the oldest first, then what was but offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// An upload that is under way; none outlives the process.
     Upload(i64),
@@ -104,41 +105,34 @@ pub fn of(connection: &Connection, owner: Owner) -> rusqlite::Result<Vec<Segment
         .collect()
 }
 
-/// The segment of a hash, if anybody needs it. What an offer says of its length counts least: nobody has
-/// vouched for it.
-pub fn find(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<Segment>> {
-    connection
-        .prepare_cached(
-            "SELECT segment, length FROM segment_references WHERE segment = ?1
-             ORDER BY kind LIMIT 1",
-        )?
-        .query_row([hash], segment)
-        .optional()
+/// Everybody who needs a segment, and which length each says it has; the most trustworthy first.
+pub fn claims(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<(Owner, u32)>> {
+    let claim = |row: &Row<'_>| {
+        let (kind, owner): (u8, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let owner = Owner::of(kind, &owner)
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind.into()))?;
+        Ok((owner, row.get(2)?))
+    };
+    let mut claims: Vec<_> = connection
+        .prepare_cached("SELECT kind, owner, length FROM segment_references WHERE segment = ?1")?
+        .query_map([hash], claim)?
+        .collect::<rusqlite::Result<_>>()?;
+    claims.sort_unstable();
+    Ok(claims)
 }
 
-/// Everybody who needs a segment.
-pub fn owners(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<Owner>> {
-    connection
-        .prepare_cached("SELECT kind, owner FROM segment_references WHERE segment = ?1")?
-        .query_map([hash], |row| {
-            let (kind, owner): (u8, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            Owner::of(kind, &owner).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind.into()))
-        })?
-        .collect()
-}
-
-/// Segments that anybody needs, ascending by hash, from after `after` on; not those that are but offered.
+/// Names of segments that anybody needs, ascending, from after `after` on; not of those that are but offered.
 pub fn all(
     connection: &Connection,
     after: Option<[u8; 32]>,
     limit: u32,
-) -> rusqlite::Result<Vec<Segment>> {
+) -> rusqlite::Result<Vec<[u8; 32]>> {
     connection
         .prepare_cached(
-            "SELECT DISTINCT segment, length FROM segment_references
+            "SELECT DISTINCT segment FROM segment_references
              WHERE (?1 IS NULL OR segment > ?1) AND kind <> ?3 ORDER BY segment LIMIT ?2",
         )?
-        .query_map(params![after.map(Vec::from), limit, OFFER], segment)?
+        .query_map(params![after.map(Vec::from), limit, OFFER], |row| row.get(0))?
         .collect()
 }
 

@@ -55,7 +55,7 @@ pub async fn discard_owner(
 
 async fn discard(journal: &Journal, store: &Store, hash: [u8; 32]) -> Result<bool, SweepError> {
     let _custody = journal.shared.custody.lock().await;
-    let needed = journal.referenced(hash).await?.is_some();
+    let needed = !journal.claims(hash).await?.is_empty();
     if !needed {
         store.delete(&hash).await?;
     }

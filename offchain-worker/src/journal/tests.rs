@@ -59,7 +59,7 @@ async fn the_same_visit_again_is_known_and_another_is_a_conflict() {
     let mut other = visit(1, vec![]);
     other.fingerprint = [7; 32];
     assert_eq!(queue(&journal, other).await, Enqueued::Conflict);
-    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [segment(1)]);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [[1; 32]]);
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn a_visit_goes_from_queued_to_committed() {
     );
     assert_eq!(journal.write(|tx| visits::set_committed(tx, 4, 5, 4_000)).await.unwrap(), 0);
     assert_eq!(journal.write(|tx| visits::requeue(tx, 4, "late", 5_000)).await.unwrap(), 0);
-    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), held);
-    assert_eq!(journal.all_referenced(Some([1; 32]), 1).await.unwrap(), [segment(2)]);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), held.map(|it| it.hash));
+    assert_eq!(journal.all_referenced(Some([1; 32]), 1).await.unwrap(), [[2; 32]]);
     let counts = journal.read(visits::counts).await.unwrap();
     assert_eq!(counts, StageCounts { committed: 2, ..StageCounts::default() });
 }
@@ -117,7 +117,26 @@ async fn a_rejected_batch_returns_to_the_queue_in_its_old_order_with_the_reason(
     let first = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
     assert_eq!(first.last_failure.as_deref(), Some("rejected by 2 hospitals"));
     assert_eq!(first.queued_at, 1_001);
-    assert_eq!(journal.referenced([1; 32]).await.unwrap(), Some(segment(1)));
+    let owner = Owner::Visit(RecordId([1; 16]));
+    assert_eq!(journal.claims([1; 32]).await.unwrap(), [(owner, 10)]);
+}
+
+#[tokio::test]
+async fn who_came_first_is_believed_first_and_who_merely_offers_last() {
+    let journal = Journal::in_memory().await.unwrap();
+    let owners = [
+        Owner::Offer(1),
+        Owner::Announcement(AnnouncementId(256)),
+        Owner::Announcement(AnnouncementId(3)),
+        Owner::Visit(RecordId([9; 16])),
+    ];
+    for (owner, length) in owners.into_iter().zip(1..) {
+        journal.reference(owner, &[Segment { hash: [1; 32], length }]).await.unwrap();
+    }
+    let lengths: Vec<_> =
+        journal.claims([1; 32]).await.unwrap().into_iter().map(|(_, length)| length).collect();
+    assert_eq!(lengths, [4, 3, 2, 1]);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [[1; 32]]);
 }
 
 #[tokio::test]
@@ -139,7 +158,7 @@ async fn acknowledged_visits_outlive_the_process_and_unfinished_uploads_do_not()
     drop(journal);
     let journal = Journal::open(&path).await.unwrap();
     assert_eq!(stage_of(&journal, 1).await, VisitStage::Queued);
-    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [segment(1)]);
+    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), [[1; 32]]);
     let garbage = journal.read(|c| references::garbage(c, u64::MAX >> 1, 10)).await.unwrap();
     assert_eq!(garbage, [[2; 32]]);
 }
@@ -288,7 +307,7 @@ async fn a_visit_taken_in_again_before_the_chain_was_read_is_not_announced_again
     assert_eq!(journal.restore_committed(shown).await.unwrap(), 1);
     let queued = journal.read(|c| visits::queued(c, 10)).await.unwrap();
     assert_eq!(queued.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>(), [2]);
-    assert_eq!(journal.all_referenced(None, 10).await.unwrap(), []);
+    assert!(journal.all_referenced(None, 10).await.unwrap().is_empty());
     // One that is on its way already is left to what becomes of its batch.
     pack(&journal, 5).await;
     assert_eq!(journal.restore_committed(vec![committed(2, vec![])]).await.unwrap(), 0);

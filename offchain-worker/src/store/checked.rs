@@ -8,7 +8,7 @@ use epione_primitives::block::Segment;
 use futures::{Stream, TryStreamExt, stream};
 use object_store::{GetResultPayload, ObjectStoreExt};
 
-use super::{Store, StoreError, blocking, segment_path};
+use super::{Store, StoreError, blocking, segment_of, segment_path};
 
 /// Bytes that are read at a time the second time.
 const GROUP_BYTES: u32 = 1024 * 1024;
@@ -24,35 +24,33 @@ pub struct Checked {
 }
 
 impl Store {
-    /// Checks a stored segment against its hash and length.
-    pub async fn check(&self, segment: &Segment) -> Result<Checked, StoreError> {
-        if !segment.has_valid_length() {
-            return Err(StoreError::Damaged);
-        }
-        let length = u64::from(segment.length);
+    /// Checks a stored segment against its name. Its length is that of the bytes which have this name,
+    /// whatever anybody says of it.
+    pub async fn check(&self, hash: &[u8; 32]) -> Result<Checked, StoreError> {
         let outlined = self.within(async {
-            let found = self.backend.get(&segment_path(&segment.hash)).await?;
-            if found.meta.size != length {
-                return Err(StoreError::Damaged);
-            }
+            let found = self.backend.get(&segment_path(hash)).await?;
+            let segment = segment_of(hash, found.meta.size)?;
             let mut outline = Outline::default();
-            match found.payload {
+            let outline = match found.payload {
                 GetResultPayload::File(file, _) => {
-                    blocking(move || outline.of_file(file.take(length))).await
+                    let file = file.take(segment.length.into());
+                    blocking(move || outline.of_file(file)).await?
                 }
                 GetResultPayload::Stream(mut stream) => {
                     while let Some(chunk) = stream.try_next().await? {
                         outline.update(&chunk);
                     }
-                    Ok(outline)
+                    outline
                 }
-            }
+            };
+            Ok((segment, outline))
         });
-        let (hash, groups) = outlined.await?.finish();
-        if *hash.as_bytes() != segment.hash {
+        let (segment, outline) = outlined.await?;
+        let (found, groups) = outline.finish();
+        if found.as_bytes() != hash {
             return Err(StoreError::Damaged);
         }
-        Ok(Checked { store: self.clone(), segment: *segment, groups })
+        Ok(Checked { store: self.clone(), segment, groups })
     }
 }
 
@@ -178,7 +176,7 @@ mod tests {
             let (store, segment, content) = stored(bytes).await;
             let last = bytes - 1;
             for range in [0..bytes, 0..1, last..bytes, bytes / 3..bytes / 2, bytes / 2..last] {
-                let checked = store.check(&segment).await.unwrap();
+                let checked = store.check(&segment.hash).await.unwrap();
                 let read = collected(checked, range.start as u32..range.end as u32).await.unwrap();
                 assert_eq!(read, content.slice(range.clone()), "{range:?} of {bytes}");
             }
@@ -193,8 +191,8 @@ mod tests {
         changed[2 * GROUP] ^= 1;
         for later in [Bytes::from(changed), content.slice(..2 * GROUP + 1)] {
             store.backend.put(&path, content.clone().into()).await.unwrap();
-            let whole = store.check(&segment).await.unwrap();
-            let first = store.check(&segment).await.unwrap();
+            let whole = store.check(&segment.hash).await.unwrap();
+            let first = store.check(&segment.hash).await.unwrap();
             store.backend.put(&path, later.into()).await.unwrap();
             let pieces: Vec<_> = futures::StreamExt::collect(whole.read(0..segment.length)).await;
             assert!(pieces[..2].iter().all(|piece| piece.as_ref().is_ok_and(|p| p.len() == GROUP)));

@@ -94,7 +94,9 @@ async fn judge(
 
 fn reason(error: &BodyError) -> RejectReason {
     match error {
-        BodyError::Segments | BodyError::Media { .. } => RejectReason::SegmentsMismatch,
+        BodyError::Segments | BodyError::Media { .. } | BodyError::Lengths { .. } => {
+            RejectReason::SegmentsMismatch
+        }
         _ => RejectReason::MalformedBody,
     }
 }
@@ -167,8 +169,10 @@ async fn gather(
     segments: &[Segment],
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
-    if context.fetcher.missing(segments).await?.is_empty() {
-        return Ok(Verdict::Approve);
+    match context.fetcher.missing(segments).await {
+        Ok(0) => return Ok(Verdict::Approve),
+        Ok(_) => {}
+        Err(error) => return refused(error),
     }
     let margin = context.config.transfer.reject_margin_blocks;
     let limit = last_chance(context.head(), deadline, margin);
@@ -181,10 +185,21 @@ async fn gather(
             {
                 Ok(Verdict::Reject(RejectReason::SegmentMissing))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => refused(error),
         },
         () = context.closed(id) => Ok(Verdict::Late),
         () = context.reached(limit) => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
+    }
+}
+
+/// A block that says of a segment what its bytes disprove is rejected; anything else is tried again.
+fn refused(error: FetchError) -> Result<Verdict, TaskError> {
+    match error {
+        FetchError::Contradicted { .. } => {
+            tracing::warn!(%error, "an announced body misstates a segment");
+            Ok(Verdict::Reject(RejectReason::SegmentsMismatch))
+        }
+        error => Err(error.into()),
     }
 }
 
@@ -269,9 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn only_what_the_bytes_disprove_is_a_reason_to_reject_a_fetch() {
+        let disproved = refused(FetchError::Contradicted { claimed: 1, found: 2 });
+        assert!(matches!(disproved, Ok(Verdict::Reject(RejectReason::SegmentsMismatch))));
+        assert!(refused(FetchError::Unavailable { missing: 1, wanted: 2 }).is_err());
+    }
+
+    #[test]
     fn what_is_wrong_with_a_body_has_a_reason() {
         assert_eq!(reason(&BodyError::Segments), RejectReason::SegmentsMismatch);
         assert_eq!(reason(&BodyError::Media { index: 1 }), RejectReason::SegmentsMismatch);
+        let lengths = BodyError::Lengths { hash: [1; 32] };
+        assert_eq!(reason(&lengths), RejectReason::SegmentsMismatch);
         assert_eq!(reason(&BodyError::Range { index: 1 }), RejectReason::MalformedBody);
         assert_eq!(reason(&BodyError::Repeated { index: 1 }), RejectReason::MalformedBody);
     }

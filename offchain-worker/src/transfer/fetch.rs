@@ -29,6 +29,9 @@ pub enum FetchError {
     /// Of those that were missing.
     #[error("{missing} of {wanted} segments could not be had from any hospital")]
     Unavailable { missing: usize, wanted: usize },
+    /// The bytes of that name are here.
+    #[error("a segment of {claimed} bytes is asked for whose name is that of {found} bytes")]
+    Contradicted { claimed: u32, found: u32 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -99,17 +102,16 @@ impl Fetcher {
         }
     }
 
-    /// Those that the store does not list, each once.
-    pub async fn missing(&self, segments: &[Segment]) -> Result<Vec<Segment>, StoreError> {
-        let missing = self.missing_places(segments).await?;
-        Ok(missing.into_iter().map(|(_, segment)| segment).collect())
+    /// How many of them the store does not list, each counted once.
+    pub async fn missing(&self, segments: &[Segment]) -> Result<usize, FetchError> {
+        Ok(self.missing_places(segments).await?.len())
     }
 
     /// With their places in the list.
     async fn missing_places(
         &self,
         segments: &[Segment],
-    ) -> Result<Vec<(usize, Segment)>, StoreError> {
+    ) -> Result<Vec<(usize, Segment)>, FetchError> {
         let mut known = HashSet::new();
         let each: Vec<_> = segments
             .iter()
@@ -119,13 +121,32 @@ impl Fetcher {
             .collect();
         futures::stream::iter(each)
             .map(|(place, segment)| async move {
-                let here = self.store.contains(&segment).await?;
-                Ok::<_, StoreError>((!here).then_some((place, segment)))
+                let here = self.is_here(&segment).await?;
+                Ok::<_, FetchError>((!here).then_some((place, segment)))
             })
             .buffered(LOOKS)
             .try_filter_map(|missing| std::future::ready(Ok(missing)))
             .try_collect()
             .await
+    }
+
+    /// By metadata, unless the length that is stored is another: bytes that have the name prove which is
+    /// wrong.
+    async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
+        match self.store.find(&segment.hash).await {
+            Ok(Some(stored)) if stored == *segment => return Ok(true),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(StoreError::Damaged) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        match self.store.check(&segment.hash).await {
+            Ok(checked) => {
+                let (claimed, found) = (segment.length, checked.length());
+                Err(FetchError::Contradicted { claimed, found })
+            }
+            Err(StoreError::Missing | StoreError::Damaged) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Fetches one segment. `_slot` is held meanwhile, and so is `_turn`.

@@ -1,7 +1,8 @@
 //! A segment that this hospital should hold and does not, or not intact.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
+use epione_primitives::block::Segment;
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{FetchError, Fetcher};
@@ -24,36 +25,46 @@ impl PeerRepair {
     }
 
     async fn restore(&self, hash: [u8; 32]) -> Result<(), RepairError> {
-        let segment = self
-            .journal
-            .referenced(hash)
-            .await
-            .map_err(|error| {
-                tracing::error!(%error, "a segment cannot be repaired: the journal does not answer");
-                RepairError::Unavailable
-            })?
-            .ok_or(RepairError::UnknownSegment)?;
-        match self.store.check(&segment).await {
+        let mut lengths = self.claimed_lengths(hash).await?;
+        match self.store.check(&hash).await {
             // Somebody else was faster.
             Ok(_) => return Ok(()),
             Err(StoreError::Missing) => {}
             Err(StoreError::Damaged) => self.store.quarantine(&hash).await?,
             Err(error) => return Err(error.into()),
         }
-        match self.fetcher.fetch(&[segment], None).await {
-            Ok(()) => {
-                tracing::info!(
-                    bytes = segment.length,
-                    "a segment was repaired from another hospital"
-                );
-                Ok(())
-            }
-            Err(FetchError::Store(error)) => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%error, "a segment could not be repaired now");
-                Err(RepairError::Unavailable)
+        while let Some(length) = lengths.pop_front() {
+            match self.fetcher.fetch(&[Segment { hash, length }], None).await {
+                Ok(()) => {
+                    tracing::info!(bytes = length, "a segment was repaired from another hospital");
+                    return Ok(());
+                }
+                // It came by another way.
+                Err(FetchError::Contradicted { .. }) => return Ok(()),
+                Err(FetchError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    let other_lengths = lengths.len();
+                    tracing::warn!(%error, other_lengths, "a segment could not be repaired now");
+                }
             }
         }
+        Err(RepairError::Unavailable)
+    }
+
+    /// Each length that somebody who needs a segment says it has; the most trustworthy first. Which is
+    /// right is not known before the bytes are here.
+    async fn claimed_lengths(&self, hash: [u8; 32]) -> Result<VecDeque<u32>, RepairError> {
+        let claims = self.journal.claims(hash).await.map_err(|error| {
+            tracing::error!(%error, "a segment cannot be repaired: the journal does not answer");
+            RepairError::Unavailable
+        })?;
+        let mut lengths = VecDeque::new();
+        for (_, length) in claims {
+            if !lengths.contains(&length) {
+                lengths.push_back(length);
+            }
+        }
+        if lengths.is_empty() { Err(RepairError::UnknownSegment) } else { Ok(lengths) }
     }
 }
 

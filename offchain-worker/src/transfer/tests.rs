@@ -291,7 +291,7 @@ async fn wrong_bytes_from_everybody_leave_the_segment_missing() {
     let network = Network::new(&[Manner::Lies, Manner::Lies], &content).await;
     let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
     assert!(matches!(error, FetchError::Unavailable { missing: 2, wanted: 2 }), "{error}");
-    assert_eq!(network.fetcher.missing(&segments(&content)).await.unwrap().len(), 2);
+    assert_eq!(network.fetcher.missing(&segments(&content)).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -461,6 +461,59 @@ async fn a_damaged_segment_is_replaced() {
     // What is whole is left alone.
     repair.repair(hash).await.unwrap();
     assert_eq!(network.asked(0), 1);
+}
+
+/// What somebody claims of content.
+fn lie(content: &[u8]) -> Segment {
+    let Segment { hash, length } = segment(content);
+    Segment { hash, length: length - 1 }
+}
+
+#[tokio::test]
+async fn what_is_stored_proves_a_claim_of_another_length_wrong() {
+    let content = content(2);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    let asked = network.asked(0);
+    for claims in [[segment(&content[0]), lie(&content[1])], [lie(&content[0]), lie(&content[1])]] {
+        let error = network.fetcher.fetch(&claims, None).await.unwrap_err();
+        assert!(matches!(error, FetchError::Contradicted { .. }), "{error}");
+        let error = network.fetcher.missing(&claims).await.unwrap_err();
+        assert!(matches!(error, FetchError::Contradicted { .. }), "{error}");
+    }
+    assert_eq!(network.asked(0), asked);
+    assert!(network.holds(&content).await);
+}
+
+#[tokio::test]
+async fn what_a_disk_cut_short_proves_nothing() {
+    let content = content(1);
+    let objects = Arc::new(InMemory::new());
+    let network = Network::with(Store::over(objects.clone()), &[Manner::Honest], &content).await;
+    let hash = hex::encode(segment(&content[0]).hash);
+    let path = object_store::path::Path::from(format!("segments/{hash}"));
+    objects.put(&path, content[0][..9].to_vec().into()).await.unwrap();
+    network.fetcher.fetch(&segments(&content), None).await.unwrap();
+    assert!(network.holds(&content).await);
+}
+
+#[tokio::test]
+async fn a_segment_is_repaired_whatever_else_is_claimed_of_its_length() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    let journal = Journal::in_memory().await.unwrap();
+    for (id, claim) in [(1, lie(&content[0])), (2, segment(&content[0]))] {
+        journal.reference(Owner::Announcement(AnnouncementId(id)), &[claim]).await.unwrap();
+    }
+    let store = network.store.clone();
+    let repair = PeerRepair::new(Arc::clone(&network.fetcher), journal.clone(), store);
+    let hash = segment(&content[0]).hash;
+    repair.repair(hash).await.unwrap();
+    assert!(network.holds(&content).await);
+    // With nothing but the claim left, what is whole stays.
+    journal.release(Owner::Announcement(AnnouncementId(2)), 1).await.unwrap();
+    repair.repair(hash).await.unwrap();
+    assert!(network.holds(&content).await);
 }
 
 #[tokio::test]

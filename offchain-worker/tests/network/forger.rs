@@ -14,7 +14,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use bytes::Bytes;
 use epione_client::{request, signer::Account};
 use epione_envelope::{
-    body::{BodyBuilder, Packed},
+    body::{BodyBuilder, Packed, summary},
     description::Description,
     keys::PatientKey,
     record::SectionKind,
@@ -52,6 +52,19 @@ pub struct Forged {
     pub entries: AnnouncedEntries,
     pub body: Vec<u8>,
     pub segments: Vec<(Segment, Vec<u8>)>,
+}
+
+impl Forged {
+    /// Names the first segment as if it were another's bytes.
+    pub fn misnamed(mut self, hash: [u8; 32]) -> Self {
+        let first = &mut self.segments[0].0;
+        let at = self.body.windows(32).position(|bytes| bytes == first.hash).unwrap();
+        self.body[at..at + 32].copy_from_slice(&hash);
+        first.hash = hash;
+        let segments: Vec<_> = self.segments.iter().map(|(segment, _)| *segment).collect();
+        self.header.segments = summary(&segments);
+        self
+    }
 }
 
 impl Forger {

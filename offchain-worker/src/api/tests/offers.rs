@@ -83,7 +83,7 @@ async fn beyond_its_quota_a_hospital_s_offer_is_refused_and_changes_nothing() {
     let reply = offer(&world, &world.other_agent, &more).await;
     assert_eq!(reply.refusal(), (409, "offer-quota".into()));
     assert_eq!(used(&world).await, before);
-    assert_eq!(world.journal.referenced(more[0].hash).await.unwrap(), None);
+    assert!(world.journal.claims(more[0].hash).await.unwrap().is_empty());
     assert_eq!(offer(&world, &world.other_agent, &more[..48]).await.status, 202);
 }
 
@@ -96,9 +96,10 @@ async fn an_offer_takes_nothing_away_from_whoever_needs_the_segment_already() {
     // Another length under the same name.
     let offered = segments(0, 1, 999);
     assert_eq!(offer(&world, &world.other_agent, &offered).await.status, 202);
-    assert_eq!(world.journal.referenced(kept[0].hash).await.unwrap(), Some(kept[0]));
-    assert_eq!(world.journal.all_referenced(None, 9).await.unwrap(), kept);
-    let id = world.journal.open_offers().await.unwrap()[0].id;
-    world.journal.release(Owner::Offer(id), crate::now()).await.unwrap();
-    assert_eq!(world.journal.referenced(kept[0].hash).await.unwrap(), Some(kept[0]));
+    let offer = Owner::Offer(world.journal.open_offers().await.unwrap()[0].id);
+    let claims = world.journal.claims(kept[0].hash).await.unwrap();
+    assert_eq!(claims, [(owner, 1_000), (offer, 999)]);
+    assert_eq!(world.journal.all_referenced(None, 9).await.unwrap(), [kept[0].hash]);
+    world.journal.release(offer, crate::now()).await.unwrap();
+    assert_eq!(world.journal.claims(kept[0].hash).await.unwrap(), [(owner, 1_000)]);
 }

@@ -14,7 +14,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::{
     chain::Identity,
-    journal::{Journal, JournalError, Owner, references},
+    journal::{Journal, JournalError, Owner},
 };
 
 const TABLES: &str = "
@@ -121,9 +121,8 @@ impl Ledger {
         segment: [u8; 32],
         open: Arc<[AnnouncementId]>,
     ) -> Result<bool, JournalError> {
-        let owners =
-            self.journal.read(move |connection| references::owners(connection, &segment)).await?;
-        Ok(owners.iter().any(|owner| match owner {
+        let claims = self.journal.claims(segment).await?;
+        Ok(claims.iter().any(|(owner, _)| match owner {
             Owner::Visit(_) => true,
             Owner::Announcement(id) => !open.contains(id),
             _ => false,

@@ -114,12 +114,12 @@ impl Scrubber {
     }
 }
 
-/// A segment as it was asked for, and what the storage lists under its name.
-type Listed = (Segment, Result<Option<Segment>, StoreError>);
+/// A name, and what the storage lists under it.
+type Listed = ([u8; 32], Result<Option<Segment>, StoreError>);
 
-async fn look(store: Store, segment: Segment) -> Listed {
-    let found = store.find(&segment.hash).await;
-    (segment, found)
+async fn look(store: Store, hash: [u8; 32]) -> Listed {
+    let found = store.find(&hash).await;
+    (hash, found)
 }
 
 async fn mended(repair: Arc<dyn Repair>, hash: [u8; 32]) -> ([u8; 32], Result<(), RepairError>) {
@@ -207,16 +207,15 @@ impl Pass<'_> {
         loop {
             let page = self.scrubber.journal.all_referenced(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(done) };
-            after = Some(last.hash);
+            after = Some(*last);
             done += page.len() as u64;
             let mut missing = Vec::new();
-            let mut looks = stream::iter(page)
-                .map(|segment| look(store.clone(), segment))
-                .buffer_unordered(LOOKS);
-            while let Some((segment, found)) = looks.next().await {
+            let mut looks =
+                stream::iter(page).map(|hash| look(store.clone(), hash)).buffer_unordered(LOOKS);
+            while let Some((hash, found)) = looks.next().await {
                 match found {
                     Ok(Some(_)) | Err(StoreError::Damaged) => {}
-                    Ok(None) => missing.push(segment),
+                    Ok(None) => missing.push(hash),
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -246,13 +245,13 @@ impl Pass<'_> {
         loop {
             let page = self.scrubber.journal.all_referenced(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.hash);
-            for segment in page {
-                if up_to.is_some_and(|up_to| segment.hash > up_to) {
+            after = Some(*last);
+            for hash in page {
+                if up_to.is_some_and(|up_to| hash > up_to) {
                     return Ok(());
                 }
-                let found = self.read(&segment).await?;
-                self.mend(vec![segment], &found).await?;
+                let found = self.read(&hash).await?;
+                self.mend(vec![hash], &found).await?;
                 self.report.segments += 1;
                 self.scrubber.tell(Progress::Reading { done: self.report.segments, of });
                 if let Some(pause) = pause {
@@ -262,15 +261,15 @@ impl Pass<'_> {
         }
     }
 
-    async fn read(&mut self, segment: &Segment) -> Result<Found, TaskError> {
-        let error = match self.scrubber.store.check(segment).await {
-            Ok(_) => {
-                self.report.bytes += u64::from(segment.length);
+    async fn read(&mut self, hash: &[u8; 32]) -> Result<Found, TaskError> {
+        let error = match self.scrubber.store.check(hash).await {
+            Ok(checked) => {
+                self.report.bytes += u64::from(checked.length());
                 self.unreadable = 0;
                 return Ok(Found::Intact);
             }
             Err(StoreError::Missing) => return Ok(Found::Missing),
-            Err(StoreError::Damaged) => return self.look_closer(segment).await,
+            Err(StoreError::Damaged) => return Ok(Found::Damaged),
             Err(error @ (StoreError::Unreachable(_) | StoreError::Interrupted)) => {
                 return Err(error.into());
             }
@@ -281,37 +280,24 @@ impl Pass<'_> {
         if self.unreadable > MAX_UNREADABLE {
             return Err(error.into());
         }
-        tracing::warn!(%error, segment = hex::encode(segment.hash), "a stored segment cannot be read");
+        tracing::warn!(%error, segment = hex::encode(hash), "a stored segment cannot be read");
         // A disk's bad sectors. Where the storage itself is away, this fails too, and says so.
-        self.scrubber.store.quarantine(&segment.hash).await?;
-        Ok(Found::Damaged)
-    }
-
-    /// An announcement may claim any length for a segment that others need too: the stored bytes, if they
-    /// have the segment's name, prove it wrong.
-    async fn look_closer(&mut self, segment: &Segment) -> Result<Found, TaskError> {
-        let store = &self.scrubber.store;
-        if let Ok(Some(stored)) = store.find(&segment.hash).await
-            && stored.length != segment.length
-            && store.check(&stored).await.is_ok()
-        {
-            return Ok(Found::Intact);
-        }
+        self.scrubber.store.quarantine(hash).await?;
         Ok(Found::Damaged)
     }
 
     /// Has again what was not found intact, unless it is only on its way.
-    async fn mend(&mut self, segments: Vec<Segment>, found: &Found) -> Result<(), TaskError> {
+    async fn mend(&mut self, hashes: Vec<[u8; 32]>, found: &Found) -> Result<(), TaskError> {
         if matches!(found, Found::Intact) {
             return Ok(());
         }
         let open = self.scrubber.blocks.open();
         let mut due = Vec::new();
-        for segment in segments {
+        for hash in hashes {
             // Reported by an earlier step.
-            let is_new = !self.unrepaired.contains(&segment.hash);
-            if is_new && self.scrubber.ledger.is_due(segment.hash, Arc::clone(&open)).await? {
-                due.push(segment.hash);
+            let is_new = !self.unrepaired.contains(&hash);
+            if is_new && self.scrubber.ledger.is_due(hash, Arc::clone(&open)).await? {
+                due.push(hash);
             }
         }
         let count = due.len() as u64;

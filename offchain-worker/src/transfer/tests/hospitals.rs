@@ -192,7 +192,7 @@ impl Hospital {
     }
 
     pub async fn holds(&self, content: &[Vec<u8>]) -> bool {
-        self.fetcher.missing(&segments(content)).await.unwrap().is_empty()
+        self.fetcher.missing(&segments(content)).await.unwrap() == 0
     }
 
     /// Bytes of segments that left this hospital.
