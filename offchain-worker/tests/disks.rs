@@ -105,7 +105,7 @@ async fn a_store_on_a_full_disk_refuses_keeps_what_it_has_and_goes_on_when_there
     let refused = put(&store, &vec![2; 600_000]).await;
     assert!(matches!(refused, Err(PutError::Store(StoreError::Full))), "{refused:?}");
     assert_eq!(fs::read_dir(disk.path().join("store/staging")).unwrap().count(), 0);
-    store.read(&kept).await.unwrap();
+    store.read(&kept.hash).await.unwrap();
     fs::remove_file(&ballast).unwrap();
     put(&store, &vec![2; 600_000]).await.unwrap();
 }
@@ -122,7 +122,7 @@ async fn a_store_on_a_read_only_disk_says_so_and_still_reads() {
     assert!(matches!(refused, Err(PutError::Store(StoreError::ReadOnly))), "{refused:?}");
     assert!(matches!(store.probe().await, Err(StoreError::ReadOnly)));
     assert!(matches!(store.delete(&kept.hash).await, Err(StoreError::ReadOnly)));
-    store.read(&kept).await.unwrap();
+    store.read(&kept.hash).await.unwrap();
     disk.remount("rw");
     store.probe().await.unwrap();
     put(&store, b"more").await.unwrap();

@@ -4,7 +4,7 @@
 //! takes readers itself, links and patients are sent there, for so short a time that what the chain takes
 //! back is gone; whoever gets wrong bytes there, or none, comes back with `via=worker`.
 
-use std::{convert::Infallible, ops::Range, pin::pin, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
 use axum::{
     body::Body,
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
 use epione_primitives::{HospitalId, RecordPointer};
-use futures::{StreamExt, stream};
+use futures::stream;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,11 +27,7 @@ use super::{
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{
-    repair::RepairError,
-    seal::SealingError,
-    store::{Checked, StoreError},
-};
+use crate::{repair::RepairError, seal::SealingError, store::StoreError};
 
 /// How long a link to the storage holds, at most: nothing checks the grant once more there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
@@ -77,10 +73,10 @@ pub(super) async fn serve(
             Asker::Hospital(id) => Box::new(state.peer_slot(id)?),
             Asker::Reader { .. } => Box::new(state.segment_slot().await?),
         };
-        let checked = verified(&state, hash, asker).await?;
+        let bytes = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
         let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        answer(&state, &hash, checked, range, place)
+        answer(&state, &hash, bytes, range, place)
     })
     .await
 }
@@ -226,9 +222,9 @@ async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
 ///
 /// Another hospital gets what is here, or nothing: it asks the others itself, and hospitals that asked
 /// each other in turn would wait for one another.
-async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Checked, ApiError> {
-    match state.store.check(&hash).await {
-        Ok(checked) => return Ok(checked),
+async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Bytes, ApiError> {
+    match state.store.read(&hash).await {
+        Ok(bytes) => return Ok(bytes),
         Err(StoreError::Damaged) => {
             state.metrics.segments_damaged.inc();
             tracing::error!(segment = hex::encode(hash), "a stored segment is damaged");
@@ -261,9 +257,9 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Chec
             return Err(unavailable());
         }
     }
-    let checked = state.store.check(&hash).await.map_err(|_| unavailable())?;
+    let bytes = state.store.read(&hash).await.map_err(|_| unavailable())?;
     state.metrics.segments_repaired.inc();
-    Ok(checked)
+    Ok(bytes)
 }
 
 fn unavailable() -> ApiError {
@@ -279,11 +275,11 @@ fn unavailable() -> ApiError {
 fn answer(
     state: &AppState,
     hash: &[u8; 32],
-    checked: Checked,
+    bytes: Bytes,
     range: Option<&str>,
     place: Place,
 ) -> Result<Response, ApiError> {
-    let whole = checked.length();
+    let whole = bytes.len() as u32;
     let (status, part, content_range) = match requested(range, whole) {
         Requested::Whole => (StatusCode::OK, 0..whole, None),
         Requested::Part(part) => {
@@ -305,7 +301,8 @@ fn answer(
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
     let limit = Duration::from_millis(state.limits.segment_timeout_ms);
-    let mut response = (status, streamed(checked, part, place, limit)).into_response();
+    let bytes = bytes.slice(part.start as usize..part.end as usize);
+    let mut response = (status, streamed(bytes, place, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -325,52 +322,32 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
 /// Bytes that are handed to the connection at a time. It takes the next when the last is nearly sent.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A body that gives its place back when nearly all was sent, or when its receiver took too long. What changed
-/// in the storage since it was checked breaks it off.
-fn streamed(checked: Checked, part: Range<u32>, place: Place, limit: Duration) -> Body {
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, StoreError>>(1);
+/// A body that gives its place back when nearly all was sent, or when its receiver took too long: then it
+/// breaks off.
+fn streamed(mut bytes: Bytes, place: Place, limit: Duration) -> Body {
+    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(1);
     let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {
         let _place = place;
         let late = sender.downgrade();
         let sent = async move {
-            let mut groups = pin!(checked.read(part));
-            while let Some(group) = groups.next().await {
-                if let Err(error) = &group {
-                    tracing::warn!(%error, "a segment was broken off");
-                }
-                for piece in pieces(group) {
-                    if sender.send(piece).await.is_err() {
-                        return;
-                    }
+            while !bytes.is_empty() {
+                let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+                if sender.send(Ok(piece)).await.is_err() {
+                    return;
                 }
             }
-            drop(sender);
+            drop((sender, bytes));
             // An error: the body's end of this is dropped with the body.
             taken.await.ok();
         };
         if tokio::time::timeout(limit, sent).await.is_err()
             && let Some(late) = late.upgrade()
         {
-            late.try_send(Err(StoreError::Interrupted)).ok();
+            late.try_send(Err(io::ErrorKind::TimedOut.into())).ok();
         }
     });
     Body::from_stream(stream::unfold((receiver, body), |(mut receiver, body)| async move {
         receiver.recv().await.map(|piece| (piece, (receiver, body)))
     }))
-}
-
-/// Its bytes, not copied, in short pieces; or the error.
-fn pieces(
-    group: Result<Bytes, StoreError>,
-) -> impl Iterator<Item = Result<Bytes, StoreError>> + Send {
-    let (mut rest, error) = match group {
-        Ok(bytes) => (bytes, None),
-        Err(error) => (Bytes::new(), Some(error)),
-    };
-    let bytes = std::iter::from_fn(move || {
-        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-        (!piece.is_empty()).then_some(Ok(piece))
-    });
-    bytes.chain(error.map(Err))
 }

@@ -39,10 +39,6 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Appends bytes, or nothing if they do not fit.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= CAPACITY - self.bytes.len();
@@ -104,7 +100,7 @@ mod tests {
         assert_eq!(part, "segment");
         drop(part);
         let again = buffers.take();
-        assert_eq!((again.len(), again.as_ref().as_ptr()), (0, place));
+        assert_eq!((again.bytes.len(), again.as_ref().as_ptr()), (0, place));
     }
 
     #[test]
@@ -113,7 +109,7 @@ mod tests {
         assert!(buffer.append(&vec![1; CAPACITY - 1]));
         assert!(!buffer.append(b"xy"));
         assert!(buffer.append(b"x"));
-        assert_eq!((buffer.len(), buffer.bytes.capacity()), (CAPACITY, CAPACITY));
+        assert_eq!((buffer.bytes.len(), buffer.bytes.capacity()), (CAPACITY, CAPACITY));
     }
 
     #[test]
@@ -122,7 +118,7 @@ mod tests {
         std::fs::write(path.path(), vec![7; CAPACITY]).unwrap();
         let mut buffer = Buffers::default().take();
         buffer.append_file(File::open(path.path()).unwrap(), SEGMENT_BYTES).unwrap();
-        assert_eq!((buffer.len(), buffer.bytes.capacity()), (CAPACITY, CAPACITY));
+        assert_eq!((buffer.bytes.len(), buffer.bytes.capacity()), (CAPACITY, CAPACITY));
     }
 
     #[test]

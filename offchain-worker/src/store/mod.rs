@@ -6,13 +6,11 @@
 //! `quarantine/<hash>-<time>` for what was found damaged, `owner` on S3 for whose all of it is.
 
 mod buffers;
-mod checked;
 mod error;
 mod quarantine;
 mod s3;
 mod writer;
 
-pub use checked::Checked;
 pub use error::{PutError, StoreError};
 pub use s3::{OpenError, S3Settings};
 pub use writer::SegmentWriter;
@@ -117,29 +115,20 @@ impl Store {
         SegmentWriter::begin(self).await
     }
 
-    /// The whole segment, at most 4 MiB, checked against its hash and length. Its memory is used again
-    /// when the last clone is dropped.
-    pub async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
-        if !segment.has_valid_length() {
-            return Err(StoreError::Damaged);
-        }
+    /// A whole segment, at most 4 MiB, checked against its name. Its length is that of the bytes which have
+    /// this name, whatever anybody says of it. Its memory is used again when the last clone is dropped.
+    pub async fn read(&self, hash: &[u8; 32]) -> Result<Bytes, StoreError> {
         let read = async {
-            let found = self.backend.get(&segment_path(&segment.hash)).await?;
-            if found.meta.size != u64::from(segment.length) {
-                return Err(StoreError::Damaged);
-            }
+            let found = self.backend.get(&segment_path(hash)).await?;
+            let segment = segment_of(hash, found.meta.size)?;
             let buffer = self.buffers.take();
             match found.payload {
                 GetResultPayload::File(file, _) => from_file(buffer, file, segment.length).await,
                 GetResultPayload::Stream(stream) => from_stream(buffer, stream).await,
             }
         };
-        let (buffer, hash) = self.within(read).await?;
-        if buffer.len() == segment.length as usize && hash == segment.hash {
-            Ok(buffer.freeze())
-        } else {
-            Err(StoreError::Damaged)
-        }
+        let (buffer, found) = self.within(read).await?;
+        if found == *hash { Ok(buffer.freeze()) } else { Err(StoreError::Damaged) }
     }
 
     /// The segment stored under a hash, by its metadata alone.

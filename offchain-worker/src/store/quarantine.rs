@@ -57,7 +57,7 @@ mod tests {
             store.backend.put(&segment_path(&segment.hash), damaged.into()).await.unwrap();
             let begun = now();
             store.quarantine(&segment.hash).await.unwrap();
-            assert!(matches!(store.read(&segment).await, Err(StoreError::Missing)));
+            assert!(matches!(store.read(&segment.hash).await, Err(StoreError::Missing)));
             assert_eq!(store.purge_quarantine(begun - 1).await.unwrap(), (0, 1));
             // By a version that did not note when.
             let early = Path::from_iter([QUARANTINE, &hex::encode([8; 32])]);

@@ -31,7 +31,7 @@ pub enum FetchError {
     Unavailable { missing: usize, wanted: usize },
     /// The bytes of that name are here.
     #[error("a segment of {claimed} bytes is asked for whose name is that of {found} bytes")]
-    Contradicted { claimed: u32, found: u32 },
+    Contradicted { claimed: u32, found: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -139,9 +139,9 @@ impl Fetcher {
             Ok(None) | Err(StoreError::Damaged) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        match self.store.check(&segment.hash).await {
-            Ok(checked) => {
-                let (claimed, found) = (segment.length, checked.length());
+        match self.store.read(&segment.hash).await {
+            Ok(bytes) => {
+                let (claimed, found) = (segment.length, bytes.len());
                 Err(FetchError::Contradicted { claimed, found })
             }
             Err(StoreError::Missing | StoreError::Damaged) => Ok(false),

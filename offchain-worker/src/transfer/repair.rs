@@ -26,7 +26,7 @@ impl PeerRepair {
 
     async fn restore(&self, hash: [u8; 32]) -> Result<(), RepairError> {
         let mut lengths = self.claimed_lengths(hash).await?;
-        match self.store.check(&hash).await {
+        match self.store.read(&hash).await {
             // Somebody else was faster.
             Ok(_) => return Ok(()),
             Err(StoreError::Missing) => {}

@@ -220,7 +220,7 @@ impl Network {
 
     async fn holds(&self, content: &[Vec<u8>]) -> bool {
         for bytes in content {
-            if self.store.read(&segment(bytes)).await.ok().as_deref() != Some(bytes) {
+            if self.store.read(&segment(bytes).hash).await.ok().as_deref() != Some(bytes) {
                 return false;
             }
         }

@@ -56,7 +56,7 @@ async fn media_of(world: &World, record: &Record, section: u16, key: &PatientKey
     let opener = record.open_media(genesis(), section, &key).unwrap();
     let mut object = Vec::new();
     for segment in record.sections()[usize::from(section)].segments() {
-        object.extend_from_slice(&world.store.read(segment).await.unwrap());
+        object.extend_from_slice(&world.store.read(&segment.hash).await.unwrap());
     }
     let layout = opener.layout();
     let mut content = Vec::new();
@@ -97,8 +97,10 @@ async fn a_visit_is_sealed_stored_and_queued_before_it_is_acknowledged() {
     assert_eq!(media_of(&world, &record, 1, &key).await, noise(bytes));
 
     // Nothing readable is stored anywhere.
-    let all =
-        [sealed[0].record.clone(), world.store.read(&sealed[0].segments[0]).await.unwrap().into()];
+    let all = [
+        sealed[0].record.clone(),
+        world.store.read(&sealed[0].segments[0].hash).await.unwrap().into(),
+    ];
     assert!(!all.concat().windows(7).any(|window| window == b"patient"));
     assert_eq!(world.object_names().await.len(), 2);
 }
@@ -143,7 +145,7 @@ async fn two_uploads_of_one_visit_at_once_leave_one_visit() {
     assert_eq!(sealed.len(), 1);
     assert_eq!(world.object_names().await.len(), sealed[0].segments.len());
     for segment in &sealed[0].segments {
-        world.store.read(segment).await.unwrap();
+        world.store.read(&segment.hash).await.unwrap();
     }
 }
 
@@ -187,7 +189,7 @@ async fn acknowledged_segments_outlive_the_worker_on_a_real_disk() {
     drop(world);
     let store = Store::local(folder.path()).unwrap();
     for segment in segments {
-        store.read(&segment).await.unwrap();
+        store.read(&segment.hash).await.unwrap();
     }
 }
 

@@ -262,9 +262,9 @@ impl Pass<'_> {
     }
 
     async fn read(&mut self, hash: &[u8; 32]) -> Result<Found, TaskError> {
-        let error = match self.scrubber.store.check(hash).await {
-            Ok(checked) => {
-                self.report.bytes += u64::from(checked.length());
+        let error = match self.scrubber.store.read(hash).await {
+            Ok(bytes) => {
+                self.report.bytes += bytes.len() as u64;
                 self.unreadable = 0;
                 return Ok(Found::Intact);
             }
