@@ -1,10 +1,11 @@
 //! What other hospitals are told about what is held here, and how they are served.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use epione_primitives::{block::Segment, hospital::HospitalStatus};
 use futures::stream;
+use object_store::memory::InMemory;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -15,7 +16,7 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    config::Transfer,
+    config::{Limits, Transfer},
     transfer::wire::{HeldAnswer, HeldRequest, MAX_NAMED},
 };
 
@@ -135,5 +136,30 @@ async fn few_segments_are_served_at_a_time_not_all_to_one_hospital_and_others_ar
     drop(served);
     while get(one).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_gets_no_more_and_the_place_is_another_s() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { segment_timeout_ms: 1_000, ..Limits::default() };
+    let world = World::with(objects.clone(), objects, limits).await;
+    let segment = stored(&world, vec![3; 4 * 1024 * 1024]).await;
+    let target = format!("/v1/segments/{}", hex::encode(segment.hash));
+    let one = &world.other_agent;
+    let get = async || Raw::get(&target).send(&world, one).await.status;
+    let mut served = Vec::new();
+    for _ in 1..Transfer::default().serve_parallel {
+        served.push(idle_download(&world, &target, one).await);
+    }
+    assert_eq!(get().await, 503);
+    while get().await != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for mut stream in served {
+        let mut rest = Vec::new();
+        // Whether the end is one or an error is up to what was under way.
+        stream.read_to_end(&mut rest).await.ok();
+        assert!(rest.len() < segment.length as usize, "{} bytes came", rest.len());
     }
 }
