@@ -108,7 +108,7 @@ pub struct Transfer {
     pub parallel: usize,
     /// Segments served to other hospitals at once, all but one of them to the same; who else asks is told
     /// to come again. Few at a time, so that each is soon whole where it goes, and served on from there.
-    /// Each holds up to 3 MiB of memory.
+    /// Each holds up to 4 MiB of memory.
     pub serve_parallel: usize,
     pub connect_timeout_ms: u64,
     /// Without a byte for this long, another hospital is asked.
@@ -151,7 +151,7 @@ pub struct Limits {
     /// Visits at once whose media are awaited. Each holds two parts of at most 8 MiB, and on S3 a
     /// segment of 4 MiB.
     pub uploads: usize,
-    /// Segments served to readers at once. Each holds up to 3 MiB of memory.
+    /// Segments served to readers at once. Each holds up to 4 MiB of memory.
     pub segment_reads: usize,
     /// Requests at once that wait for a transaction to be final.
     pub transactions: usize,

@@ -1,6 +1,6 @@
 //! A segment that this hospital should hold and does not, or not intact.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use epione_primitives::block::Segment;
 use futures::{FutureExt, future::BoxFuture};
@@ -11,6 +11,9 @@ use crate::{
     repair::{Repair, RepairError},
     store::{Store, StoreError},
 };
+
+/// Lengths that are tried for one segment: claims that are lies come after the block that is committed.
+const LENGTHS: usize = 8;
 
 /// Repairs from the other hospitals' workers.
 pub struct PeerRepair {
@@ -25,7 +28,7 @@ impl PeerRepair {
     }
 
     async fn restore(&self, hash: [u8; 32]) -> Result<(), RepairError> {
-        let mut lengths = self.claimed_lengths(hash).await?;
+        let lengths = self.claimed_lengths(hash).await?;
         match self.store.read(&hash).await {
             // Somebody else was faster.
             Ok(_) => return Ok(()),
@@ -33,7 +36,7 @@ impl PeerRepair {
             Err(StoreError::Damaged) => self.store.quarantine(&hash).await?,
             Err(error) => return Err(error.into()),
         }
-        while let Some(length) = lengths.pop_front() {
+        for length in lengths {
             match self.fetcher.fetch(&[Segment { hash, length }], None).await {
                 Ok(()) => {
                     tracing::info!(bytes = length, "a segment was repaired from another hospital");
@@ -43,25 +46,24 @@ impl PeerRepair {
                 Err(FetchError::Contradicted { .. }) => return Ok(()),
                 Err(FetchError::Store(error)) => return Err(error.into()),
                 Err(error) => {
-                    let other_lengths = lengths.len();
-                    tracing::warn!(%error, other_lengths, "a segment could not be repaired now");
+                    tracing::warn!(%error, length, "a segment could not be repaired now");
                 }
             }
         }
         Err(RepairError::Unavailable)
     }
 
-    /// Each length that somebody who needs a segment says it has; the most trustworthy first. Which is
-    /// right is not known before the bytes are here.
-    async fn claimed_lengths(&self, hash: [u8; 32]) -> Result<VecDeque<u32>, RepairError> {
+    /// Lengths that those who need a segment say it has; the most trustworthy first. Which is right is not
+    /// known before the bytes are here.
+    async fn claimed_lengths(&self, hash: [u8; 32]) -> Result<Vec<u32>, RepairError> {
         let claims = self.journal.claims(hash).await.map_err(|error| {
             tracing::error!(%error, "a segment cannot be repaired: the journal does not answer");
             RepairError::Unavailable
         })?;
-        let mut lengths = VecDeque::new();
+        let mut lengths = Vec::new();
         for (_, length) in claims {
-            if !lengths.contains(&length) {
-                lengths.push_back(length);
+            if lengths.len() < LENGTHS && !lengths.contains(&length) {
+                lengths.push(length);
             }
         }
         if lengths.is_empty() { Err(RepairError::UnknownSegment) } else { Ok(lengths) }

@@ -517,6 +517,21 @@ async fn a_segment_is_repaired_whatever_else_is_claimed_of_its_length() {
 }
 
 #[tokio::test]
+async fn of_many_lengths_that_are_claimed_few_are_tried() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    let journal = Journal::in_memory().await.unwrap();
+    let hash = segment(&content[0]).hash;
+    for id in 1..=20 {
+        let claim = Segment { hash, length: id };
+        journal.reference(Owner::Announcement(AnnouncementId(id.into())), &[claim]).await.unwrap();
+    }
+    let repair = PeerRepair::new(Arc::clone(&network.fetcher), journal, network.store.clone());
+    assert!(matches!(repair.repair(hash).await, Err(RepairError::Unavailable)));
+    assert_eq!(network.asked(0), 8);
+}
+
+#[tokio::test]
 async fn what_no_block_names_and_what_nobody_has_is_not_repaired() {
     let content = content(1);
     let network = Network::new(&[Manner::Lies], &content).await;
