@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use assert_cmd::Command;
+use std::process::{Command, Output};
+
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -12,6 +13,22 @@ fn epione() -> Command {
         command.env_remove(setting);
     }
     command
+}
+
+/// What a command printed that ended well.
+fn succeeds(command: &mut Command) -> Output {
+    ends(command, 0)
+}
+
+/// What a command printed that ended with this exit status.
+fn ends(command: &mut Command, status: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(status), "{command:?} ended otherwise: {output:?}");
+    output
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn directory_with_password() -> (TempDir, String) {
@@ -29,22 +46,19 @@ fn json(bytes: &[u8]) -> Value {
 fn a_new_key_file_shows_the_keys_it_was_made_with() {
     let (directory, password) = directory_with_password();
     let file = directory.path().join("doctor.json");
-    let made = epione()
-        .args(["--json", "keys", "new", "--password-file", &password, "--out"])
-        .arg(&file)
-        .assert()
-        .success();
-    let shown = epione().args(["--json", "keys", "show"]).arg(&file).assert().success();
-    let (made, shown) = (json(&made.get_output().stdout), json(&shown.get_output().stdout));
+    let made = succeeds(
+        epione().args(["--json", "keys", "new", "--password-file", &password, "--out"]).arg(&file),
+    );
+    let shown = succeeds(epione().args(["--json", "keys", "show"]).arg(&file));
+    let (made, shown) = (json(&made.stdout), json(&shown.stdout));
     assert_eq!(made, shown);
     assert!(shown["account"].as_str().unwrap().len() > 40);
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(!text.contains("correct horse"));
 
     let again =
-        epione().args(["keys", "new", "--password-file", &password, "--out"]).arg(&file).assert();
-    let again = again.failure().code(1);
-    let said = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
+        ends(epione().args(["keys", "new", "--password-file", &password, "--out"]).arg(&file), 1);
+    let said = said(&again);
     assert!(said.starts_with("error: ") && said.contains("\nhelp: "), "{said}");
     assert!(said.contains("exists"), "{said}");
 }
@@ -53,16 +67,15 @@ fn a_new_key_file_shows_the_keys_it_was_made_with() {
 fn development_keys_are_the_same_everywhere() {
     let (directory, password) = directory_with_password();
     let file = directory.path().join("alice.json");
-    epione()
-        .env("EPIONE_PASSWORD_FILE", &password)
-        .args(["keys", "new", "--development", "//Alice", "--out"])
-        .arg(&file)
-        .assert()
-        .success();
-    let from_file = epione().args(["--json", "keys", "show"]).arg(&file).assert().success();
-    let from_seed = epione().args(["--json", "keys", "show", "//Alice"]).assert().success();
-    let (from_file, from_seed) =
-        (json(&from_file.get_output().stdout), json(&from_seed.get_output().stdout));
+    succeeds(
+        epione()
+            .env("EPIONE_PASSWORD_FILE", &password)
+            .args(["keys", "new", "--development", "//Alice", "--out"])
+            .arg(&file),
+    );
+    let from_file = succeeds(epione().args(["--json", "keys", "show"]).arg(&file));
+    let from_seed = succeeds(epione().args(["--json", "keys", "show", "//Alice"]));
+    let (from_file, from_seed) = (json(&from_file.stdout), json(&from_seed.stdout));
     assert_eq!(from_file["account"], from_seed["account"]);
     assert_eq!(from_seed["account"], "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
 }
@@ -71,8 +84,8 @@ fn development_keys_are_the_same_everywhere() {
 fn a_password_is_asked_for_on_a_terminal_only() {
     let (directory, _) = directory_with_password();
     let file = directory.path().join("doctor.json");
-    let refused = epione().args(["keys", "new", "--out"]).arg(&file).assert().failure().code(2);
-    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let refused = ends(epione().args(["keys", "new", "--out"]).arg(&file), 2);
+    let said = said(&refused);
     assert!(said.contains("--password-file"), "{said}");
     assert!(!file.exists());
 }
@@ -81,11 +94,7 @@ fn a_password_is_asked_for_on_a_terminal_only() {
 fn a_wrong_password_is_refused_without_saying_more() {
     let (directory, password) = directory_with_password();
     let file = directory.path().join("doctor.json");
-    epione()
-        .args(["keys", "new", "--password-file", &password, "--out"])
-        .arg(&file)
-        .assert()
-        .success();
+    succeeds(epione().args(["keys", "new", "--password-file", &password, "--out"]).arg(&file));
     let wrong = directory.path().join("wrong");
     std::fs::write(&wrong, "guess\n").unwrap();
     let source: epione_cli::identity::KeySource = file.to_str().unwrap().parse().unwrap();
@@ -96,14 +105,13 @@ fn a_wrong_password_is_refused_without_saying_more() {
 
 #[test]
 fn errors_are_json_when_results_are() {
-    let refused =
-        epione().args(["--json", "keys", "show", "/nowhere/keys.json"]).assert().failure().code(1);
-    let failure = json(&refused.get_output().stderr);
+    let refused = ends(epione().args(["--json", "keys", "show", "/nowhere/keys.json"]), 1);
+    let failure = json(&refused.stderr);
     assert!(failure["error"].as_str().unwrap().contains("/nowhere/keys.json"), "{failure}");
     assert!(failure["help"].is_string());
 
-    let misused = epione().args(["--json", "records", "get"]).assert().failure().code(2);
-    let failure = json(&misused.get_output().stderr);
+    let misused = ends(epione().args(["--json", "records", "get"]), 2);
+    let failure = json(&misused.stderr);
     assert!(failure["error"].is_string() && failure["help"].is_string(), "{failure}");
 }
 
@@ -132,11 +140,11 @@ fn misuse_is_told_apart_from_failure() {
         &["keys", "renew-sealing", "x"],
         &["hospital", "set-sealing-key"],
     ] {
-        let refused = epione().args(arguments).assert().failure().code(2);
-        assert!(!refused.get_output().stderr.is_empty(), "{arguments:?}");
+        let refused = ends(epione().args(arguments), 2);
+        assert!(!refused.stderr.is_empty(), "{arguments:?}");
     }
-    epione().arg("--help").assert().success();
-    epione().arg("--version").assert().success();
+    succeeds(epione().arg("--help"));
+    succeeds(epione().arg("--version"));
 }
 
 #[test]
@@ -153,8 +161,8 @@ fn an_emergency_has_a_reason_and_ones_own_key_needs_none() {
     ] {
         let mut command = epione();
         command.args(["records", "get", "--as", "x", "--patient", &id, "--all", "--out", "y"]);
-        let refused = command.args(more).assert().failure().code(2);
-        assert!(!refused.get_output().stderr.is_empty(), "{more:?}");
+        let refused = ends(command.args(more), 2);
+        assert!(!refused.stderr.is_empty(), "{more:?}");
     }
 }
 
@@ -163,8 +171,8 @@ fn a_referral_without_an_end_is_refused_before_anybody_is_asked() {
     let id = format!("0x{}", "11".repeat(32));
     let mut command = epione();
     command.args(["relate", "--patient", &id, "--professional", &id, "--kind", "referral"]);
-    let refused = command.assert().failure().code(2);
-    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let refused = ends(&mut command, 2);
+    let said = said(&refused);
     assert!(said.contains("--expires"), "{said}");
 }
 
@@ -172,46 +180,42 @@ fn a_referral_without_an_end_is_refused_before_anybody_is_asked() {
 fn a_renewed_key_file_keeps_its_account_and_changes_its_sealing_key() {
     let (directory, password) = directory_with_password();
     let file = directory.path().join("agent.json");
-    let renew = |from: &str| {
+    let renew = |from: &str, status| {
         let mut command = epione();
         command.args(["--json", "keys", "renew-sealing", from, "--password-file", &password]);
         command.arg("--out").arg(&file);
-        command.assert()
+        ends(&mut command, status)
     };
-    let renewed = json(&renew("//Alice//agent").success().get_output().stdout);
-    let before = epione().args(["--json", "keys", "show", "//Alice//agent"]).assert().success();
-    let before = json(&before.get_output().stdout);
+    let renewed = json(&renew("//Alice//agent", 0).stdout);
+    let before = succeeds(epione().args(["--json", "keys", "show", "//Alice//agent"]));
+    let before = json(&before.stdout);
     assert_eq!(renewed["account"], before["account"]);
     assert_ne!(renewed["sealingKeyHash"], before["sealingKeyHash"]);
-    let shown = epione().args(["--json", "keys", "show"]).arg(&file).assert().success();
-    assert_eq!(json(&shown.get_output().stdout), renewed);
+    let shown = succeeds(epione().args(["--json", "keys", "show"]).arg(&file));
+    assert_eq!(json(&shown.stdout), renewed);
 
-    let again = json(&renew("//Alice//agent").failure().code(1).get_output().stderr);
+    let again = json(&renew("//Alice//agent", 1).stderr);
     assert!(again["error"].as_str().unwrap().contains("exists"), "{again}");
-    let absent = json(&renew("/nowhere/agent.json").failure().code(1).get_output().stderr);
+    let absent = json(&renew("/nowhere/agent.json", 1).stderr);
     assert!(absent["error"].as_str().unwrap().contains("/nowhere/agent.json"), "{absent}");
 }
 
 #[test]
 fn without_a_node_the_user_hears_where_it_was_looked_for() {
-    let refused = epione()
-        .args(["--node", "ws://127.0.0.1:9", "block", "show", "1"])
-        .assert()
-        .failure()
-        .code(1);
-    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let refused = ends(epione().args(["--node", "ws://127.0.0.1:9", "block", "show", "1"]), 1);
+    let said = said(&refused);
     assert!(said.contains("ws://127.0.0.1:9") && said.contains("--node"), "{said}");
 }
 
 #[test]
 fn development_keys_are_for_devnets() {
     let id = format!("0x{}", "11".repeat(32));
-    let refused = epione()
-        .args(["visit", "submit", "--as", "//Doctor", "--hospital", "0", "--patient", &id])
-        .args(["--text", "report=/dev/null"])
-        .assert()
-        .failure()
-        .code(2);
-    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let refused = ends(
+        epione()
+            .args(["visit", "submit", "--as", "//Doctor", "--hospital", "0", "--patient", &id])
+            .args(["--text", "report=/dev/null"]),
+        2,
+    );
+    let said = said(&refused);
     assert!(said.contains("--devnet"), "{said}");
 }

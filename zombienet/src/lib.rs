@@ -1,1 +1,0 @@
-//! Tests of whole networks under zombienet; see `tests/`.
