@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod journal;

@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
+pub mod command;
 pub mod content;
 pub mod crashes;
 pub mod dice;

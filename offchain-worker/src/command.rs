@@ -1,0 +1,165 @@
+//! The program `epione-worker`: its commands and what it prints.
+//!
+//! It is part of the library so that the async functions are compiled once, here, and not again in the program.
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    api,
+    config::Config,
+    keys::{self, TLS_GENERATIONS, TlsKeys},
+    upkeep, worker,
+};
+
+/// Something is missing that could not be had.
+const NOT_WHOLE: u8 = 2;
+
+#[derive(Parser)]
+#[command(version, about = "The off-chain worker of a hospital in an Epione chain")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the worker until it is told to stop (Ctrl-C or SIGTERM).
+    Run(ConfigFile),
+    /// Look once for missing and damaged segments, and have them again from other hospitals. Through the
+    /// running worker, or, if none runs, in its place. Ends with 2 if something could not be repaired.
+    Scrub(ScrubOptions),
+    /// Bring back a worker whose journal and storage were lost, from its keys, its node and the other
+    /// hospitals. Ends with 2 if something could not be had.
+    Rebuild(ReportOptions),
+    /// Check a configuration without running anything.
+    CheckConfig(ConfigFile),
+    /// Print the public half of the key by which others know this worker in TLS, for
+    /// `epione hospital set-endpoint`.
+    TlsKey(TlsKeyOptions),
+    /// Print the OpenAPI description of the HTTP API.
+    Openapi,
+}
+
+#[derive(clap::Args)]
+struct TlsKeyOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Which of the worker's keys: a higher one than before replaces it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(TLS_GENERATIONS)))]
+    generation: u16,
+}
+
+#[derive(clap::Args)]
+struct ScrubOptions {
+    #[command(flatten)]
+    report: ReportOptions,
+    /// Segments read in a minute; as fast as the storage allows, if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+}
+
+#[derive(clap::Args)]
+struct ReportOptions {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// TOML; see worker.example.toml.
+    #[arg(long, env = "EPIONE_WORKER_CONFIG")]
+    config: PathBuf,
+}
+
+/// Parses the command line and does what it says.
+#[tokio::main]
+pub async fn run() -> ExitCode {
+    let command = Options::parse().command;
+    // Commands that end by themselves speak for themselves.
+    let level = if matches!(command, Command::Run(_)) { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    match execute(command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(file) => {
+            let mut terminate = signal(SignalKind::terminate()).context("no signals here")?;
+            let shutdown = async move {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+            };
+            worker::run(Config::read(&file.config)?, shutdown).await?;
+        }
+        Command::Scrub(ScrubOptions { report, rate }) => {
+            let config = Config::read(&report.file.config)?;
+            let found = upkeep::scrub(config, rate, progress()).await?;
+            return show(&report, &found, &found.lines(), found.is_whole());
+        }
+        Command::Rebuild(report) => {
+            let config = Config::read(&report.file.config)?;
+            let rebuilt = upkeep::rebuild(config, progress()).await?;
+            return show(&report, &rebuilt, &rebuilt.lines(), rebuilt.scrub.is_whole());
+        }
+        Command::CheckConfig(file) => {
+            Config::read(&file.config)?;
+            println!("{}: valid", file.config.display());
+        }
+        Command::TlsKey(options) => {
+            let config = Config::read(&options.file.config)?;
+            let keys = TlsKeys::new(&config.keystore, &keys::load(&config.keystore)?)?;
+            println!("{}", hex::encode(keys.generation(options.generation).public()));
+        }
+        Command::Openapi => {
+            println!("{}", api::description().to_pretty_json()?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells on the standard error how far something is, each thing once.
+fn progress() -> impl FnMut(String) {
+    let mut last = String::new();
+    move |now| {
+        if now != last {
+            eprintln!("{now}");
+            last = now;
+        }
+    }
+}
+
+fn show(
+    options: &ReportOptions,
+    report: &impl Serialize,
+    lines: &[String],
+    whole: bool,
+) -> anyhow::Result<ExitCode> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        lines.iter().for_each(|line| println!("{line}"));
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(NOT_WHOLE) })
+}

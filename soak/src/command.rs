@@ -1,0 +1,70 @@
+//! The program `epione-soak`: its arguments, and how it ends.
+
+use std::{path::PathBuf, pin::pin, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use epione_cli::commands::devnet::interrupted;
+
+use crate::{crashes, large, links, machine::Stamp, programs::Programs};
+
+#[derive(Parser)]
+#[command(
+    version,
+    about = "Long runs of whole networks, and what they measure",
+    max_term_width = 100
+)]
+struct Options {
+    #[command(subcommand)]
+    run: Run,
+    /// Folder of epione-node, epione-worker, epione-s3-server and epione [default: beside this program, then PATH]
+    #[arg(long, global = true, value_name = "DIR", env = "EPIONE_BIN_DIR")]
+    bin_dir: Option<PathBuf>,
+    /// Folder for the results
+    #[arg(long, global = true, value_name = "DIR", default_value = "benchmarks/results")]
+    results: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Run {
+    /// Gigabytes in bounded memory: submitted, committed, repaired, read back
+    Large(large::LargeArgs),
+    /// Blocks over narrow links, for networks of several sizes
+    Links(links::LinksArgs),
+    /// Processes killed at random, under load, and whether anything acknowledged is lost
+    Crashes(crashes::CrashesArgs),
+}
+
+/// Parses the command line and does what it says.
+#[tokio::main]
+pub async fn run() -> ExitCode {
+    let options = Options::parse();
+    let mut stop = pin!(interrupted());
+    // What is dropped takes its network and its links down.
+    let outcome = tokio::select! {
+        outcome = execute(&options) => outcome,
+        () = &mut stop => Err(anyhow::anyhow!("interrupted; nothing runs any more")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(options: &Options) -> anyhow::Result<()> {
+    let programs = Programs::find(options.bin_dir.as_deref())?;
+    let stamp = Stamp::take(command());
+    match &options.run {
+        Run::Large(args) => large::run(args, &programs, &options.results, &stamp).await,
+        Run::Links(args) => links::run(args, &programs, &options.results, &stamp).await,
+        Run::Crashes(args) => crashes::run(args, &programs, &options.results, &stamp).await,
+    }
+}
+
+/// What was typed, without the folder of this program.
+fn command() -> String {
+    let words = std::env::args().skip(1);
+    ["epione-soak".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
