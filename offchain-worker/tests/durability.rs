@@ -14,8 +14,8 @@ use std::{
 use epione_client::submit::{Visit, VisitBuilder};
 use epione_envelope::record::SectionKind;
 use epione_primitives::{access::SectionClass, block::Segment};
-use network::{Hospital, Network, Tuning, eventually, people::People, program};
-use serde_json::Value;
+use network::{Hospital, Network, Tuning, people::People, program};
+use serde_json::{Value, json};
 
 const FILES: u32 = 20;
 
@@ -81,76 +81,107 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn damage_a_lost_disk_and_an_older_node_are_survived() {
-    let mut network = Network::start(3, Tuning::default()).await;
-    let folder = network.folder.path().to_owned();
-
-    // A copy of a node's database, made early.
-    let old = network.hospitals[2].home().join("old");
-    let database = network.hospitals[2].home().join("node");
-    network.hospitals[2].node.kill();
-    copy(&database, &old);
-    network.hospitals[2].node.start();
-
-    let people = People::register(&network.hospitals[0]).await;
+/// Three visits at the first hospital, committed, and every segment held by all.
+async fn three_visits(network: &Network) -> (People, Vec<Visit>, Vec<Segment>) {
+    let (hospital, folder) = (&network.hospitals[0], network.folder.path());
+    let people = People::register(hospital).await;
     let mut visits = Vec::new();
     for number in 0..3 {
-        let visit = visit(&people, &network.hospitals[0], &folder, number).await;
-        people.submit(&network.hospitals[0], &visit).await;
+        let visit = visit(&people, hospital, folder, number).await;
+        people.submit(hospital, &visit).await;
         visits.push(visit);
     }
     for visit in &visits {
-        people.is_committed(&network.hospitals[0], visit.record_id()).await;
+        people.is_committed(hospital, visit.record_id()).await;
     }
     let segments = network.segments().await;
     assert_eq!(segments.len(), 3 * FILES as usize);
     for hospital in &network.hospitals {
         hospital.comes_to_hold(&segments).await;
     }
+    (people, visits, segments)
+}
 
-    scrubs_mend(&mut network.hospitals[0], &segments);
-    network.hospitals[0].worker_is_ready().await;
-    rebuild_brings_all_back(&mut network.hospitals[0], &segments);
-    network.hospitals[0].worker_is_ready().await;
-
-    // The worker knows what it had committed, and takes none of it in a second time.
-    for visit in &visits {
-        people.submit(&network.hospitals[0], visit).await;
-        people.is_committed(&network.hospitals[0], visit.record_id()).await;
-    }
-    an_older_node_is_waited_for(&mut network, &old, &database).await;
+async fn each_is_committed_once(network: &Network, visits: &[Visit]) {
     let committed = network.committed().await;
     assert_eq!(committed.len(), visits.len());
     assert!(committed.values().all(|places| places.len() == 1), "{committed:?}");
 }
 
-/// Beside the running worker, and in its place.
-fn scrubs_mend(hospital: &mut Hospital, segments: &[Segment]) {
-    for running in [true, false] {
-        if !running {
-            hospital.worker.kill();
-        }
-        let (damaged, deleted) = spoil(hospital, segments);
-        let report = whole(&command(hospital, "scrub"));
-        assert_eq!(report["segments"], segments.len(), "{report}");
-        assert_eq!(report["damaged"], damaged, "{report}");
-        assert_eq!(report["missing"], deleted, "{report}");
-        assert_eq!(report["repaired"], damaged + deleted, "{report}");
-        assert_eq!(report["unknown_to_journal"], 0, "{report}");
-        assert!(segments.iter().all(|segment| hospital.holds(segment)));
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_and_a_lost_disk_are_mended() {
+    let mut network = Network::start(3, Tuning::default()).await;
+    let (people, visits, segments) = three_visits(&network).await;
+    let hospital = &mut network.hospitals[0];
+    a_scrub_beside_the_worker_leaves_all_whole(hospital, &segments);
+    a_scrub_in_the_workers_place_counts_and_mends(hospital, &segments);
+    hospital.worker_is_ready().await;
+    rebuild_brings_all_back(hospital, &visits, &segments);
+    hospital.worker_is_ready().await;
+
+    // The worker knows what it had committed, and takes none of it in a second time.
+    for visit in &visits {
+        people.submit(hospital, visit).await;
+        people.is_committed(hospital, visit.record_id()).await;
     }
+    each_is_committed_once(&network, &visits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_an_older_database_is_waited_for() {
+    let mut network = Network::start(3, Tuning::default()).await;
+    // A copy of a node's database, made early.
+    let old = network.hospitals[2].home().join("old");
+    let database = network.hospitals[2].home().join("node");
+    network.hospitals[2].node.kill();
+    copy(&database, &old);
+    network.hospitals[2].node.start();
+    let (_, visits, _) = three_visits(&network).await;
+    an_older_node_is_waited_for(&mut network, &old, &database).await;
+    each_is_committed_once(&network, &visits).await;
+}
+
+/// What a scrub beside the running worker finds, the worker may have noticed before: it scrubs by itself, and
+/// keeps what a new block names. All is whole afterwards, whoever was first.
+fn a_scrub_beside_the_worker_leaves_all_whole(hospital: &Hospital, segments: &[Segment]) {
+    let (damaged, deleted) = spoil(hospital, segments);
+    let report = scrub(hospital, segments);
+    let count = |what: &str| report[what].as_u64().unwrap();
+    assert!(count("damaged") <= damaged && count("missing") <= deleted, "{report}");
+    assert_eq!(count("repaired"), count("damaged") + count("missing"), "{report}");
+}
+
+/// In the worker's place, a scrub is alone: it finds each damage, and says so.
+fn a_scrub_in_the_workers_place_counts_and_mends(hospital: &mut Hospital, segments: &[Segment]) {
+    hospital.worker.kill();
+    // What the worker still had to do when it was killed is done by the first.
+    let report = scrub(hospital, segments);
+    assert_eq!((&report["damaged"], &report["missing"]), (&json!(0), &json!(0)), "{report}");
+    let (damaged, deleted) = spoil(hospital, segments);
+    let report = scrub(hospital, segments);
+    assert_eq!(report["damaged"], damaged, "{report}");
+    assert_eq!(report["missing"], deleted, "{report}");
+    assert_eq!(report["repaired"], damaged + deleted, "{report}");
+    assert_eq!(report["unknown_to_journal"], 0, "{report}");
     hospital.worker.start();
 }
 
-fn rebuild_brings_all_back(hospital: &mut Hospital, segments: &[Segment]) {
+/// The report of a scrub, after which all is whole.
+fn scrub(hospital: &Hospital, segments: &[Segment]) -> Value {
+    let report = whole(&command(hospital, "scrub"));
+    assert_eq!(report["segments"], segments.len(), "{report}");
+    assert!(segments.iter().all(|segment| hospital.holds(segment)), "{report}");
+    report
+}
+
+fn rebuild_brings_all_back(hospital: &mut Hospital, visits: &[Visit], segments: &[Segment]) {
     let refused = command(hospital, "rebuild");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("running"), "{said}");
     hospital.worker.kill();
     hospital.lose_everything();
     let report = whole(&command(hospital, "rebuild"));
-    assert_eq!(report["visits_restored"], 3, "{report}");
+    assert_eq!(report["visits_restored"], visits.len(), "{report}");
     assert_eq!(report["scrub"]["segments"], segments.len(), "{report}");
     assert!(report["not_restored"].as_array().unwrap().len() > 1, "{report}");
     assert!(segments.iter().all(|segment| hospital.holds(segment)));
@@ -166,11 +197,10 @@ async fn an_older_node_is_waited_for(network: &mut Network, old: &Path, database
     copy(old, database);
     network.hospitals[2].node.start();
     let hospital = &network.hospitals[2];
-    eventually("the worker sees that its node is behind", async || {
-        let behind = hospital.metric("epione_worker_node_behind_blocks").await > 0;
-        (behind && hospital.get("readyz").await?.0 == 503).then_some(())
-    })
-    .await;
+    hospital.metric_becomes("epione_worker_node_connected", |connected| connected == 0).await;
+    // Of those that could tell it more, none runs.
+    hospital.metric_becomes("epione_worker_node_behind_blocks", |behind| behind > 0).await;
+    hospital.answers("readyz", 503).await;
     assert_eq!(hospital.metric("epione_worker_node_connected").await, 0);
     for hospital in &mut network.hospitals[..2] {
         hospital.node.start();
@@ -179,5 +209,5 @@ async fn an_older_node_is_waited_for(network: &mut Network, old: &Path, database
         hospital.worker_is_ready().await;
     }
     let hospital = &network.hospitals[2];
-    assert_eq!(hospital.metric("epione_worker_node_behind_blocks").await, 0);
+    hospital.metric_becomes("epione_worker_node_behind_blocks", |behind| behind == 0).await;
 }

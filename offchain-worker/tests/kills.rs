@@ -1,5 +1,5 @@
-//! `kill -9` of workers and of nodes at every stage of a visit's life, in one network of four hospitals.
-//! What needs no other hospital, and killing who announces or fetches, is in `one_hospital` and
+//! `kill -9` of workers and of nodes at every stage of a visit's life, each stage in a network of four hospitals
+//! of its own. What needs no other hospital, and killing who announces or fetches, is in `one_hospital` and
 //! `four_hospitals`.
 
 #![allow(clippy::unwrap_used)]
@@ -15,11 +15,15 @@ use std::{
 };
 
 use epione_client::{Account, api::VisitStage, reader::verified, submit::Visit};
-use epione_primitives::{RecordPointer, block::Segment};
+use epione_primitives::{
+    RecordPointer,
+    block::{Segment, Stage},
+};
 use network::{
     Network, Tuning, eventually,
     people::{People, TREATMENT, content_of, reader},
     process::Process,
+    settles,
 };
 use tokio::time::sleep;
 
@@ -47,9 +51,26 @@ struct Scene {
 }
 
 impl Scene {
+    async fn begin() -> Self {
+        let network = Network::start(4, Tuning { pack_age_ms: 500, ..Tuning::default() }).await;
+        let people = People::register(&network.hospitals[0]).await;
+        Self { network, people, written: Vec::new() }
+    }
+
     fn victim(&mut self, victim: Victim) -> &mut Process {
         let hospital = &mut self.network.hospitals[0];
         if victim == Victim::Worker { &mut hospital.worker } else { &mut hospital.node }
+    }
+
+    /// Kills and starts again; returns when the worker is ready after it.
+    async fn strike(&mut self, victim: Victim) {
+        self.victim(victim).kill();
+        if victim == Victim::Node {
+            // Otherwise it may be its word from before that is heard below.
+            self.network.hospitals[0].answers("readyz", 503).await;
+        }
+        self.victim(victim).start();
+        self.network.hospitals[0].worker_is_ready().await;
     }
 
     /// A visit with so much media.
@@ -61,40 +82,34 @@ impl Scene {
         visit
     }
 
-    async fn height(&self) -> u32 {
-        let chain = self.network.hospitals[1].chain().await;
-        chain.finalized().await.unwrap().height().await.unwrap()
-    }
-
-    /// Killed while the media come in: the client itself goes on, or begins again.
+    /// Killed while the media come in: the client itself goes on, or its user begins again.
     async fn while_uploading(&mut self, victim: Victim) {
         let visit = self.visit(40 * MIB).await;
         let account = self.people.doctor.account.clone();
         let client = self.network.hospitals[0].client(account).await;
         let arrived = Arc::new(AtomicU64::new(0));
-        let seen = arrived.clone();
+        let (seen, sent) = (arrived.clone(), visit.clone());
         let sending = tokio::spawn(async move {
             let note = move |progress: epione_client::Progress| {
                 seen.store(progress.done, Ordering::Relaxed);
             };
-            client.submit_visit(&visit, note).await
+            client.submit_visit(&sent, note).await
         });
         while arrived.load(Ordering::Relaxed) == 0 && !sending.is_finished() {
             sleep(Duration::from_millis(1)).await;
         }
-        self.victim(victim).kill();
-        sleep(Duration::from_millis(500)).await;
-        self.victim(victim).start();
-        sending.await.unwrap().unwrap();
+        self.strike(victim).await;
+        if let Err(error) = sending.await.unwrap() {
+            eprintln!("the client gave up: {error}");
+            self.people.submit(&self.network.hospitals[0], &visit).await;
+        }
     }
 
-    /// Killed when the visit is acknowledged, and not packed yet.
+    /// Killed when the visit is acknowledged, and perhaps not packed yet.
     async fn when_queued(&mut self, victim: Victim) {
         let visit = self.visit(100_000).await;
         self.people.submit(&self.network.hospitals[0], &visit).await;
-        self.victim(victim).kill();
-        self.victim(victim).start();
-        self.network.hospitals[0].worker_is_ready().await;
+        self.strike(victim).await;
     }
 
     /// Killed when the announcement is on its way to the chain.
@@ -104,15 +119,12 @@ impl Scene {
         let left = |stage| (stage != VisitStage::Queued).then_some(());
         let hospital = &self.network.hospitals[0];
         self.people.reaches(hospital, visit.record_id(), "the visit is packed", left).await;
-        self.victim(victim).kill();
-        self.victim(victim).start();
-        self.network.hospitals[0].worker_is_ready().await;
+        self.strike(victim).await;
     }
 
     /// Killed while the ballot is open, and away until the block is committed: its own worker could not
     /// mark that.
     async fn until_committed(&mut self, victim: Victim) {
-        let height = self.height().await;
         for hospital in &mut self.network.hospitals[1..] {
             hospital.worker.kill();
         }
@@ -120,20 +132,14 @@ impl Scene {
         let visit = self.visit(0).await;
         let hospital = &self.network.hospitals[0];
         self.people.submit(hospital, &visit).await;
-        let open = |stage| matches!(stage, VisitStage::Announced { .. }).then_some(());
-        self.people.reaches(hospital, visit.record_id(), "the ballot is open", open).await;
+        let announced = self.people.is_announced(hospital, visit.record_id()).await;
+        let announcement = announced.expect("nobody is there who could have approved it");
         self.victim(victim).kill();
         for hospital in &mut self.network.hospitals[1..] {
             hospital.worker.start();
         }
-        // Whatever was announced before may be committed first.
-        eventually("the others commit it", async || {
-            let chain = self.network.hospitals[1].chain().await;
-            let state = chain.finalized().await.ok()?;
-            let done = state.open_announcements().await.ok()?.is_empty();
-            (done && state.height().await.ok()? > height).then_some(())
-        })
-        .await;
+        let ended = self.network.hospitals[1].ballot_ends(announcement).await;
+        assert!(matches!(ended, Stage::Committed { .. }), "{ended:?}");
         self.victim(victim).start();
         self.network.hospitals[0].worker_is_ready().await;
         self.people.is_committed(&self.network.hospitals[0], visit.record_id()).await;
@@ -144,12 +150,19 @@ impl Scene {
         let visit = self.visit(17 * MIB).await;
         let hospital = &self.network.hospitals[0];
         self.people.submit(hospital, &visit).await;
-        let left =
-            |stage| (!matches!(stage, VisitStage::Queued | VisitStage::Packed)).then_some(());
-        self.people.reaches(hospital, visit.record_id(), "the ballot is open", left).await;
+        self.people.is_announced(hospital, visit.record_id()).await;
         self.network.hospitals[2].node.kill();
         self.people.is_committed(&self.network.hospitals[0], visit.record_id()).await;
         self.network.hospitals[2].node.start();
+    }
+
+    /// Visits with media that all hospitals hold.
+    async fn some_are_held(&mut self) {
+        for bytes in [17 * MIB, 100_000, 9 * MIB] {
+            let visit = self.visit(bytes).await;
+            self.people.submit(&self.network.hospitals[0], &visit).await;
+        }
+        self.nothing_is_lost().await;
     }
 
     /// Every committed segment, with a record that it is of.
@@ -190,13 +203,11 @@ impl Scene {
             segments.iter().any(|segment| hospital.holds(segment)).then_some(())
         })
         .await;
-        self.victim(victim).kill();
+        self.strike(victim).await;
         asking.abort();
-        self.victim(victim).start();
-        self.network.hospitals[0].worker_is_ready().await;
         for (pointer, segment) in &placed {
-            eventually("a segment is repaired", async || {
-                patient.segment_of(*pointer, segment).await.ok()
+            settles("a segment is repaired", async || {
+                patient.segment_of(*pointer, segment).await.map_err(|error| error.to_string())
             })
             .await;
         }
@@ -205,6 +216,9 @@ impl Scene {
 
     /// Everything written is committed once, held by all, and reads as it was written.
     async fn nothing_is_lost(&self) {
+        for hospital in &self.network.hospitals {
+            hospital.worker_is_ready().await;
+        }
         let hospital = &self.network.hospitals[0];
         for (visit, _) in &self.written {
             self.people.is_committed(hospital, visit.record_id()).await;
@@ -231,17 +245,38 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_whoever_is_killed_at_whatever_stage() {
-    let network = Network::start(4, Tuning { pack_age_ms: 500, ..Tuning::default() }).await;
-    let people = People::register(&network.hospitals[0]).await;
-    let mut scene = Scene { network, people, written: Vec::new() };
+async fn nothing_is_lost_when_one_is_killed_while_media_come_in() {
+    let mut scene = Scene::begin().await;
     for victim in [Victim::Worker, Victim::Node] {
         scene.while_uploading(victim).await;
+    }
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_one_is_killed_before_the_announcement() {
+    let mut scene = Scene::begin().await;
+    for victim in [Victim::Worker, Victim::Node] {
+        scene.when_queued(victim).await;
         scene.when_announcing(victim).await;
+    }
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_one_is_killed_while_the_ballot_is_open() {
+    let mut scene = Scene::begin().await;
+    for victim in [Victim::Worker, Victim::Node] {
         scene.until_committed(victim).await;
     }
-    scene.when_queued(Victim::Node).await;
     scene.while_another_votes().await;
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_one_is_killed_while_it_repairs() {
+    let mut scene = Scene::begin().await;
+    scene.some_are_held().await;
     for victim in [Victim::Worker, Victim::Node] {
         scene.while_repairing(victim).await;
     }

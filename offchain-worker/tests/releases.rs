@@ -32,6 +32,7 @@ use epione_primitives::{
 use network::{
     Hospital, Network, Tuning, eventually,
     people::{People, SUMMARY, TREATMENT, content_of, join, reader},
+    settles,
 };
 
 fn media(bytes: usize) -> Vec<u8> {
@@ -110,7 +111,8 @@ async fn a_look_leaves_a_receipt_and_revocation_ends_what_it_gave() {
     };
     assert!(state.decide(&question, Some(receipt.at)).await.unwrap().is_allowed());
     assert!(!state.decide(&question, Some(refusals[0].1.at)).await.unwrap().is_allowed());
-    assert_eq!(hospital.metric("epione_worker_refusals_total{result=\"recorded\"}").await, 1);
+    let recorded = "epione_worker_refusals_total{result=\"recorded\"}";
+    assert_eq!(hospital.metric(recorded).await, 1);
 }
 
 fn break_glass() -> Policy {
@@ -158,10 +160,7 @@ async fn who_breaks_the_glass_is_reviewed_and_who_is_suspended_breaks_nothing() 
     assert_eq!(state.emergencies(people.patient, None, 10).await.unwrap().len(), 1);
     let (segment, link) = (network.segments().await[0], granted.reply.links[0].clone());
     client.segment_by_link(&segment, &link).await.unwrap();
-    eventually("the open review is counted", async || {
-        (hospital.metric("epione_worker_reviews_open").await == 1).then_some(())
-    })
-    .await;
+    hospital.metric_becomes("epione_worker_reviews_open", |open| open == 1).await;
 
     // A hospital that is alone judges itself; what was not justified ends.
     let judge = releases::judge(ReviewId(0), false);
@@ -178,7 +177,7 @@ async fn who_breaks_the_glass_is_reviewed_and_who_is_suspended_breaks_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_referred_doctor_reads_at_the_hospital_of_the_record_until_the_referral_ends() {
+async fn a_referred_doctor_reads_at_the_hospital_of_the_record_and_no_longer_than_the_referral() {
     let network = Network::start(2, Tuning::default()).await;
     let (here, there) = (&network.hospitals[0], &network.hospitals[1]);
     let people = People::register(here).await;
@@ -189,40 +188,53 @@ async fn a_referred_doctor_reads_at_the_hospital_of_the_record_until_the_referra
     let request = treatment(people.patient, pointer);
     denied(here, account.clone(), &request).await;
 
-    // The family doctor refers, for less than a minute.
+    // The family doctor refers for less than a minute, which passes before anybody reads.
     let chain = here.chain().await;
-    let expires = chain.finalized().await.unwrap().time().await.unwrap() + 50_000;
-    let refer = role_policies::relate(
-        people.patient,
-        referred,
-        here.id,
-        RelationshipKind::Referral,
-        Some(expires),
-    );
-    chain.submit(&refer, &people.doctor.account).await.unwrap();
+    let time = async || chain.finalized().await.unwrap().time().await.unwrap();
+    let refer = async |expires| {
+        let kind = RelationshipKind::Referral;
+        let call = role_policies::relate(people.patient, referred, here.id, kind, Some(expires));
+        chain.submit(&call, &people.doctor.account).await.unwrap();
+    };
+    let soon = time().await + 45_000;
+    refer(soon).await;
+    settles("the referral is over by the chain's clock", async || {
+        let now = time().await;
+        if now >= soon { Ok(()) } else { Err(soon - now) }
+    })
+    .await;
+    denied(here, account.clone(), &request).await;
+    let question = AccessRequest {
+        requester: referred,
+        action: Action::ReadText,
+        patient: people.patient,
+        hospital: here.id,
+        class: SectionClass::Private,
+        purpose: Purpose::Treatment,
+        cosigned: false,
+    };
+    let state = chain.finalized().await.unwrap();
+    assert!(state.decide(&question, Some(soon - 1)).await.unwrap().is_allowed());
+    assert!(!state.decide(&question, Some(soon)).await.unwrap().is_allowed());
+
+    // Another referral, that lasts.
+    refer(time().await + 30 * 24 * 3_600_000).await;
     let theirs = reader(here, "//Referred").await;
     let opened = theirs.open(people.patient, &[pointer], TREATMENT).await.unwrap();
     let (text, image) = content_of(&theirs, &opened[0], network.folder.path()).await;
     assert_eq!(text, SUMMARY);
     assert!(image == content, "other bytes came back");
 
-    // The referred doctor's own hospital has no key, and refuses too.
-    denied(there, account.clone(), &request).await;
+    // The referred doctor's own hospital has the record and no key, and refuses too.
+    there.comes_to_hold(&network.segments().await).await;
+    denied(there, account, &request).await;
 
     // The patient needs neither: own key, any node, any worker.
-    there.comes_to_hold(&network.segments().await).await;
     let own = reader(there, "//Patient").await;
     let opened = own.open_own(people.patient, &[pointer]).await.unwrap();
     let (text, image) = content_of(&own, &opened[0], network.folder.path()).await;
     assert_eq!(text, SUMMARY);
     assert!(image == content, "other bytes came back");
-
-    eventually("the referral has ended", async || {
-        let time = chain.finalized().await.ok()?.time().await.ok()?;
-        (time >= expires).then_some(())
-    })
-    .await;
-    denied(here, account, &request).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,7 +304,7 @@ async fn hospital_rotates(hospital: &mut Hospital) {
         hospital.worker.log().contains("every profile is sealed to").then_some(())
     })
     .await;
-    assert_eq!(hospital.metric("epione_worker_profiles_to_rewrap").await, 0);
+    hospital.metric_becomes("epione_worker_profiles_to_rewrap", |left| left == 0).await;
 
     // The TLS key was the earlier keystore's, too.
     let tls_key = hospital.printed_tls_key(0);

@@ -5,14 +5,17 @@
 
 pub mod forger;
 pub mod people;
+mod port;
 pub mod process;
 
+use port::Port;
 use process::Process;
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    net::TcpListener,
+    env,
+    fmt::Debug,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -26,8 +29,8 @@ use epione_client::{
 };
 use epione_envelope::{body, development};
 use epione_primitives::{
-    HospitalId, RecordId, RecordPointer,
-    block::{AnnouncedEntry, Segment},
+    AnnouncementId, BlockNumber, HospitalId, RecordId, RecordPointer,
+    block::{AnnouncedEntry, Segment, Stage},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,8 +40,9 @@ use tokio::{
 };
 
 pub const SEEDS: [&str; 4] = ["Alice", "Bob", "Charlie", "Dave"];
-/// For what takes some chain blocks, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Ends only what hangs. Longer than a ballot that nobody answers (ten minutes), since its visits are announced
+/// again afterwards.
+const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(100);
 
 /// One network at a time: they share the machine's few cores.
@@ -47,6 +51,8 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 pub struct Network {
     pub hospitals: Vec<Hospital>,
     pub folder: TempDir,
+    /// Kept until every process has ended.
+    _ports: Vec<Port>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -66,12 +72,13 @@ pub struct Hospital {
 #[derive(Clone, Copy)]
 pub struct Tuning {
     pub pack_age_ms: u64,
+    pub pack_records: u32,
     pub reject_margin_blocks: u32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { pack_age_ms: 200, reject_margin_blocks: 20 }
+        Self { pack_age_ms: 200, pack_records: 200, reject_margin_blocks: 20 }
     }
 }
 
@@ -80,19 +87,16 @@ impl Network {
     pub async fn of_nodes(hospitals: usize, tuning: Tuning) -> Self {
         let alone = ALONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
-        let ports = free_ports(3 * hospitals);
+        let reserved: Vec<_> = (0..3 * hospitals).map(|_| Port::reserve()).collect();
+        let ports: Vec<_> = reserved.iter().map(Port::number).collect();
         let chain = chain_spec(folder.path(), &ports, hospitals);
-        let mut network = Self { hospitals: Vec::new(), folder, _alone: alone };
+        let mut network = Self { hospitals: Vec::new(), folder, _ports: reserved, _alone: alone };
         for index in 0..hospitals {
             let ports = &ports[3 * index..3 * index + 3];
             network.add(index, hospitals, ports, &chain, tuning).await;
         }
         for hospital in &network.hospitals {
-            let chain = hospital.chain().await;
-            eventually("blocks are final", async || {
-                (chain.finalized_head().await.ok()?.number > 0).then_some(())
-            })
-            .await;
+            hospital.finalises(1).await;
         }
         network
     }
@@ -239,14 +243,24 @@ impl Hospital {
     }
 
     pub async fn worker_is_ready(&self) {
-        eventually("the worker is ready", async || {
-            (self.get("readyz").await?.0 == 200).then_some(())
+        self.answers("readyz", 200).await;
+    }
+
+    /// Waits until a route that needs no signature answers with this status.
+    pub async fn answers(&self, route: &str, status: u16) {
+        settles(&format!("{}'s worker answers {status} to {route}", self.seed), async || {
+            let answer = self.get(route).await;
+            if answer.as_ref().is_some_and(|(told, _)| *told == status) {
+                Ok(())
+            } else {
+                Err(answer)
+            }
         })
         .await;
     }
 
-    /// Status and text of a route that needs no signature.
-    pub async fn get(&self, route: &str) -> Option<(u16, String)> {
+    /// Status and text of a route that needs no signature; none while the worker does not answer.
+    async fn get(&self, route: &str) -> Option<(u16, String)> {
         let endpoint = self.endpoint();
         let http = endpoint.http().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
         let answer = http.get(format!("{}{route}", endpoint.url())).send().await.ok()?;
@@ -255,8 +269,18 @@ impl Hospital {
 
     /// The value of a metric, by its whole name with labels; 0 if it is not there yet.
     pub async fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("metrics").await.unwrap();
+        let (_, text) =
+            eventually("the worker tells its metrics", async || self.get("metrics").await).await;
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until a metric is as wanted.
+    pub async fn metric_becomes(&self, name: &str, wanted: impl Fn(u64) -> bool) {
+        settles(&format!("{}'s {name} is as wanted", self.seed), async || {
+            let value = self.metric(name).await;
+            if wanted(value) { Ok(()) } else { Err(value) }
+        })
+        .await;
     }
 
     pub fn stored(&self, segment: &Segment) -> PathBuf {
@@ -272,10 +296,40 @@ impl Hospital {
     }
 
     pub async fn comes_to_hold(&self, segments: &[Segment]) {
-        eventually("every segment is held", async || {
-            segments.iter().all(|segment| self.holds(segment)).then_some(())
+        // What was looked at is not hashed again.
+        let mut lacking = segments.to_vec();
+        settles(&format!("{} holds every segment", self.seed), async || {
+            lacking.retain(|segment| !self.holds(segment));
+            let names: Vec<_> = lacking.iter().map(|segment| hex::encode(segment.hash)).collect();
+            if names.is_empty() { Ok(()) } else { Err(names) }
         })
         .await;
+    }
+
+    /// Waits until a chain block is final, by the hospital's own node.
+    pub async fn finalises(&self, block: BlockNumber) {
+        let chain = self.chain().await;
+        settles(&format!("block {block} is final at {}", self.seed), async || {
+            let head = chain.finalized_head().await.map_err(|error| error.to_string())?.number;
+            if head >= block { Ok(()) } else { Err(format!("block {head} is")) }
+        })
+        .await;
+    }
+
+    /// Waits until a ballot has ended, by the hospital's own node; returns how.
+    pub async fn ballot_ends(&self, id: AnnouncementId) -> Stage {
+        let chain = self.chain().await;
+        settles(&format!("announcement {} is decided", id.0), async || {
+            let state = chain.finalized().await.map_err(|error| error.to_string())?;
+            let found = state.announcement(id).await.map_err(|error| error.to_string())?;
+            match found {
+                Some((announcement, _)) if announcement.stage != Stage::Announced => {
+                    Ok(announcement.stage)
+                }
+                _ => Err(format!("{found:?}, {:?}", state.ballot(id).await)),
+            }
+        })
+        .await
     }
 
     /// Changes the worker's configuration, for its next start.
@@ -319,12 +373,21 @@ fn http() -> reqwest::Client {
 
 /// Asks until there is an answer.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    settles(what, async || ask().await.ok_or("no")).await
+}
+
+/// Looks until it is as wanted; says what was seen instead if it never is.
+pub async fn settles<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        match look().await {
+            Ok(wanted) => return wanted,
+            Err(seen) => assert!(
+                begun.elapsed() < PATIENCE,
+                "waited {} s in vain until {what}; seen last: {seen:?}",
+                begun.elapsed().as_secs()
+            ),
         }
-        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
         sleep(POLL).await;
     }
 }
@@ -337,18 +400,6 @@ pub fn program(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(program.is_file(), "{} is not built", program.display());
     program
-}
-
-/// Ports below those that the kernel gives to outgoing connections, so that nobody takes them before
-/// they are used.
-fn free_ports(count: usize) -> Vec<u16> {
-    let first = 20_000 + (std::process::id() as u16 % 100) * 100;
-    let reserved: Vec<_> = (first..32_000)
-        .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-        .take(count)
-        .collect();
-    assert_eq!(reserved.len(), count, "no free ports");
-    reserved.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 /// The node's own preset of four hospitals, cut to `hospitals`, with the workers' real addresses.
@@ -378,7 +429,7 @@ fn worker_config(
     seed: &str,
     tuning: Tuning,
 ) -> String {
-    let Tuning { pack_age_ms, reject_margin_blocks } = tuning;
+    let Tuning { pack_age_ms, pack_records, reject_margin_blocks } = tuning;
     format!(
         "node_url = {node_url:?}\n\
          listen = \"127.0.0.1:{worker_port}\"\n\
@@ -386,7 +437,7 @@ fn worker_config(
          data_dir = {home:?}\n\
          [keystore]\ndevelopment = \"//{seed}\"\n\
          [store]\ngarbage_grace_ms = 0\n\
-         [pack]\nmax_age_ms = {pack_age_ms}\n\
+         [pack]\nmax_age_ms = {pack_age_ms}\nmax_records = {pack_records}\n\
          [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
          [scrub]\nsegments_per_minute = 600\n"
     )

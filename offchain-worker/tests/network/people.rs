@@ -11,12 +11,12 @@ use epione_client::{
 };
 use epione_envelope::{development, record::SectionKind};
 use epione_primitives::{
-    RecordId, RecordPointer, UserId,
+    AnnouncementId, RecordId, RecordPointer, UserId,
     access::{Purpose, RelationshipKind, SectionClass},
     profile::Role,
 };
 
-use super::{Hospital, eventually};
+use super::{Hospital, settles};
 
 pub struct Doctor {
     pub account: Account,
@@ -80,8 +80,8 @@ impl People {
     /// Submits a visit until the hospital has acknowledged it.
     pub async fn submit(&self, hospital: &Hospital, visit: &Visit) {
         let client = hospital.client(self.doctor.account.clone()).await;
-        eventually("the visit is acknowledged", async || {
-            client.submit_visit(visit, |_| {}).await.ok()
+        settles("the visit is acknowledged", async || {
+            client.submit_visit(visit, |_| {}).await.map_err(|error| error.to_string())
         })
         .await;
     }
@@ -100,7 +100,26 @@ impl People {
         wanted: impl Fn(VisitStage) -> Option<T>,
     ) -> T {
         let client = hospital.client(self.doctor.account.clone()).await;
-        eventually(what, async || wanted(client.visit_status(visit).await.ok()?.stage)).await
+        settles(what, async || {
+            let status = client.visit_status(visit).await.map_err(|error| error.to_string())?;
+            wanted(status.stage).ok_or_else(|| format!("{status:?}"))
+        })
+        .await
+    }
+
+    /// Waits until the block that a visit is in was announced; returns the announcement while its ballot may
+    /// be open.
+    pub async fn is_announced(
+        &self,
+        hospital: &Hospital,
+        visit: RecordId,
+    ) -> Option<AnnouncementId> {
+        self.reaches(hospital, visit, "the visit is announced", |stage| match stage {
+            VisitStage::Announced { announcement } => Some(Some(announcement)),
+            VisitStage::Committed { .. } => Some(None),
+            _ => None,
+        })
+        .await
     }
 
     pub async fn is_committed(&self, hospital: &Hospital, visit: RecordId) -> RecordPointer {
