@@ -25,7 +25,7 @@ before(async () => {
   const keyring = new Keyring({ type: 'sr25519' });
   keys = (uri) => keyring.addFromUri(uri);
   api = await ApiPromise.create({ provider: new WsProvider(network.hospitals[0].nodeUrl), rpc, noInitWarn: true });
-}, { timeout: 300_000 });
+}, { timeout: 900_000 });
 
 after(async () => {
   await api?.disconnect();

@@ -4,12 +4,22 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
 /** The folder with epione, epione-node and epione-worker. */
 const programs = process.env.EPIONE_BIN_DIR;
+
+/** Resolves when a process has ended, or only waits to be reaped. */
+async function hasEnded(pid) {
+  for (;;) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (stat === '' || stat.slice(stat.lastIndexOf(')')).startsWith(') Z')) return;
+    await setTimeout(100);
+  }
+}
 
 /**
  * A network whose workers were stopped: the test itself holds the hospitals' agent keys, and two owners of one
@@ -27,6 +37,7 @@ export async function startWithoutWorkers(hospitals) {
     await run(epione, ['devnet', 'up', '--detach', '--hospitals', `${hospitals}`, '--dir', directory]);
     const state = JSON.parse(await readFile(join(directory, 'devnet.json'), 'utf8'));
     for (const { worker } of state.hospitals) process.kill(worker.pid, 'SIGTERM');
+    for (const { worker } of state.hospitals) await hasEnded(worker.pid);
     return { hospitals: state.hospitals, down };
   } catch (error) {
     await down().catch(() => {});

@@ -8,10 +8,10 @@ mod network;
 use std::{
     fs,
     path::Path,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
-use network::{Network, epione};
+use network::{Network, epione, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -20,10 +20,9 @@ const PATIENT: &str = "//Patient";
 const STRANGER: &str = "//Stranger";
 /// Of the second hospital.
 const SPECIALIST: &str = "//Specialist";
-/// How long a referral lasts; what happens meanwhile takes some of it.
-const REFERRAL: &str = "45s";
-/// The chain's clock is behind this machine's by a slot or two.
-const SLOTS: Duration = Duration::from_secs(8);
+/// Of a referral that nobody reads by, and of one whose end nobody lives to see.
+const SHORT: &str = "45s";
+const LONG: &str = "30d";
 const NOTE: &str = "blood pressure 162/98";
 
 /// Everybody's ids, and the folder for what is read.
@@ -106,22 +105,14 @@ fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
     sections.iter().map(|it| fs::read(folder.join(text(&it["file"]["name"]))).unwrap()).collect()
 }
 
-/// Looks until it holds.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < until, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(500));
-    }
-}
-
 #[test]
 fn every_look_is_allowed_by_policy_and_leaves_a_receipt() {
     let case = Case::begin();
     looks_and_refusals_are_listed(&case);
-    let referred_until = a_referral_opens_the_records_at_their_own_hospital_only(&case);
+    let until = a_doctor_who_treats_the_patient_refers_them(&case);
     a_suspended_doctor_reads_no_more_until_reinstated(&case);
-    a_referral_ends_by_the_chains_clock(&case, referred_until);
+    a_referral_ends_by_the_chains_clock(&case, until);
+    a_referral_opens_the_records_at_their_own_hospital_only(&case);
     an_emergency_is_flagged_and_judged_by_the_other_hospital(&case);
     ones_own_key_opens_without_leave(&case);
     let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(&case);
@@ -162,19 +153,47 @@ fn looks_and_refusals_are_listed(case: &Case) {
     case.fails(&["audit", "who-looked", "--as", "//Nobody"], "no user");
 }
 
+fn refer(case: &Case, by: &str, expires: &str) -> Result<Value, Value> {
+    let refer = ["--kind", "referral", "--expires", expires, "--hospital", "0", "--as-user", by];
+    case.relate(&case.specialist, &refer)
+}
+
 /// Returns when it ends, in milliseconds.
-fn a_referral_opens_the_records_at_their_own_hospital_only(case: &Case) -> u64 {
+fn a_doctor_who_treats_the_patient_refers_them(case: &Case) -> u64 {
     case.read(SPECIALIST, &[]).unwrap_err();
-    let refer = ["--kind", "referral", "--expires", REFERRAL, "--hospital", "0", "--as-user"];
-    let by = |who| case.relate(&case.specialist, &[&refer[..], &[who]].concat());
-    let refused = by(STRANGER).unwrap_err();
+    let refused = refer(case, STRANGER, SHORT).unwrap_err();
     assert!(text(&refused["error"]).contains("did not do it"), "{refused}");
-    let referred = by(DOCTOR).unwrap();
+    refer(case, DOCTOR, SHORT).unwrap()["expires"].as_u64().unwrap()
+}
+
+/// What the policies say of the specialist, now or at a time.
+fn explained(case: &Case, more: &[&str]) -> Value {
+    let explain = ["policy", "explain", "--hospital", "0", "--action", "read-text"];
+    let who = ["--requester", &case.specialist, "--patient", &case.patient];
+    case.network.finding(&[&explain[..], &who, more].concat())
+}
+
+fn a_referral_ends_by_the_chains_clock(case: &Case, until: u64) {
+    eventually("the referral is over by the chain's clock", || {
+        let now = explained(case, &[]);
+        if now["at"].as_u64().unwrap() >= until { Ok(()) } else { Err(now) }
+    });
+    let refused = case.read(SPECIALIST, &[]).unwrap_err();
+    assert!(refused["denial"].to_string().contains("referral"), "{refused}");
+    for (moment, allowed) in [(until - 1, true), (until, false)] {
+        let time = UNIX_EPOCH + Duration::from_millis(moment);
+        let time = humantime::format_rfc3339_millis(time).to_string();
+        let then = explained(case, &["--at", &time]);
+        assert_eq!(then["allowed"], json!(allowed), "{then}");
+    }
+}
+
+fn a_referral_opens_the_records_at_their_own_hospital_only(case: &Case) {
+    refer(case, DOCTOR, LONG).unwrap();
     let read = case.read(SPECIALIST, &[]).unwrap();
     assert_eq!(read["receipts"][0]["policies"], json!(["referred doctor reads"]));
     let elsewhere = case.read(SPECIALIST, &["--from", "1"]).unwrap_err();
     assert!(elsewhere["denial"].to_string().contains("patient-registered"), "{elsewhere}");
-    referred["expires"].as_u64().unwrap()
 }
 
 fn a_suspended_doctor_reads_no_more_until_reinstated(case: &Case) {
@@ -189,13 +208,6 @@ fn a_suspended_doctor_reads_no_more_until_reinstated(case: &Case) {
     case.network.try_run(&change("reinstate")).unwrap_err();
     let nobody = format!("0x{}", "22".repeat(32));
     case.network.try_run(&["user", "suspend", "--user", &nobody]).unwrap_err();
-}
-
-fn a_referral_ends_by_the_chains_clock(case: &Case, until: u64) {
-    let end = UNIX_EPOCH + Duration::from_millis(until) + SLOTS;
-    std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
-    let refused = case.read(SPECIALIST, &[]).unwrap_err();
-    assert!(refused["denial"].to_string().contains("referral"), "{refused}");
 }
 
 fn an_emergency_is_flagged_and_judged_by_the_other_hospital(case: &Case) {
@@ -339,7 +351,7 @@ fn ones_own_key_needs_no_hospital(case: &Case, keys: &str) {
     let worker = state.hospitals[0].worker.as_ref().unwrap();
     let pid = Pid::from_raw(i32::try_from(worker.pid).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
-    eventually("the worker ends", || !worker.is_running());
+    eventually("the worker ends", || if worker.is_running() { Err(worker.pid) } else { Ok(()) });
     let password = case.network.file("password");
     let own = ["--own-key", "--password-file", password.to_str().unwrap()];
     let read = case.read(keys, &own).unwrap();

@@ -8,10 +8,10 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use epione_cli::devnet::{ProcessRecord, State};
+use network::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -93,8 +93,10 @@ fn access_is_reported(report: &Value) {
     assert_eq!(emergency["receipt"], first["number"]);
     let revocation = &report["revocation_ms"];
     assert_eq!(keys(revocation), ["link_refused", "request_refused", "unrelated_final"]);
-    // Finality takes a slot of 3 s or two; what is refused is refused at the next final block.
-    assert!(revocation["request_refused"].as_u64().unwrap() < 30_000, "{revocation}");
+    // How soon is up to the machine; that the link dies at all is up to the right that was taken away.
+    let [unrelated, link, request] = ["unrelated_final", "link_refused", "request_refused"]
+        .map(|moment| revocation[moment].as_u64().unwrap());
+    assert!(unrelated > 0 && link > 0 && request >= unrelated.max(link), "{revocation}");
     for who in ["second-doctor", "specialist", "doctor"] {
         let refused = report["refused_requests"].as_array().unwrap();
         assert!(refused.iter().any(|refused| refused["who"] == who), "{who}: {refused:?}");
@@ -107,11 +109,10 @@ fn an_interrupted_demo_takes_its_network_down() {
     let directory = tempfile::tempdir().unwrap();
     let mut demo =
         demo(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let until = Instant::now() + Duration::from_secs(120);
-    while processes(directory.path()).is_empty() {
-        assert!(Instant::now() < until, "the demo did not start");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually("the demo starts its network", || match processes(directory.path()).is_empty() {
+        true => Err(demo.try_wait()),
+        false => Ok(()),
+    });
     let started = processes(directory.path());
     kill_process(Pid::from_child(&demo), Signal::INT).unwrap();
     assert_eq!(demo.wait().unwrap().code(), Some(1));

@@ -5,23 +5,22 @@
 mod network;
 
 use std::{
+    fs,
     net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use epione_cli::devnet::{Phase, ProcessRecord};
-use network::{Network, epione, stderr};
+use network::{Network, epione, eventually, stderr};
 use rustix::process::{Pid, Signal, kill_process};
 
-const PATIENCE: Duration = Duration::from_secs(180);
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < until, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn runs(network: &Network) {
+    eventually("the network runs", || match network.state() {
+        Some(state) if state.phase == Phase::Running => Ok(()),
+        state => Err(state),
+    });
 }
 
 fn in_background(command: &mut Command) -> Child {
@@ -45,9 +44,7 @@ fn down(network: &Network) {
 fn ctrl_c_takes_a_running_network_down() {
     let network = Network::place();
     let mut up = in_background(&mut network.up(1));
-    wait_until("the network runs", || {
-        network.state().is_some_and(|state| state.phase == Phase::Running)
-    });
+    runs(&network);
     let processes = network.processes();
     assert_eq!(processes.len(), 3, "node, worker, and the one that watches them");
     send(&up, Signal::INT);
@@ -61,9 +58,17 @@ fn ctrl_c_takes_a_running_network_down() {
 #[test]
 fn ctrl_c_while_starting_leaves_no_process() {
     let network = Network::place();
-    let mut up = in_background(&mut network.up(1));
-    wait_until("the node was started", || {
-        network.state().is_some_and(|state| !state.nodes().is_empty())
+    // A worker that never becomes ready keeps the network from running before it is interrupted.
+    let programs = network.file("bin");
+    fs::create_dir(&programs).unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_epione")).with_file_name("epione-node");
+    symlink(built, programs.join("epione-node")).unwrap();
+    let worker = network.write("bin/epione-worker", "#!/bin/sh\nexec sleep 3600\n");
+    fs::set_permissions(worker, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut up = in_background(network.up(1).arg("--bin-dir").arg(&programs));
+    eventually("node and worker were started", || match network.state() {
+        Some(state) if !state.nodes().is_empty() && !state.workers().is_empty() => Ok(()),
+        state => Err(state),
     });
     let processes = network.processes();
     send(&up, Signal::INT);
@@ -96,13 +101,11 @@ fn what_a_killed_network_left_is_explained_and_taken_down() {
     let network = Network::place();
     // With an S3 server, which must go, too. That the worker is ready says that it writes there.
     let mut up = in_background(network.up(1).args(["--store", "s3"]));
-    wait_until("the network runs", || {
-        network.state().is_some_and(|state| state.phase == Phase::Running)
-    });
+    runs(&network);
     let state = network.state().unwrap();
     assert!(state.hospitals[0].store.ends_with("s3/buckets/hospital-alice"));
     let owner = state.hospitals[0].store.join("owner");
-    wait_until("the worker marks its bucket", || owner.is_file());
+    eventually("the worker marks its bucket", || owner.is_file().then_some(()).ok_or(&owner));
     let mut processes = network.processes();
     processes.push(state.s3_server.unwrap());
     up.kill().unwrap();
@@ -134,9 +137,9 @@ fn a_network_that_cannot_start_says_why_and_leaves_nothing() {
 
     // A node that ends at once is no network either.
     let broken = network.file("bin");
-    std::fs::create_dir(&broken).unwrap();
+    fs::create_dir(&broken).unwrap();
     for name in ["epione-node", "epione-worker"] {
-        std::os::unix::fs::symlink("/bin/false", broken.join(name)).unwrap();
+        symlink("/bin/false", broken.join(name)).unwrap();
     }
     let output = network.up(1).arg("--bin-dir").arg(&broken).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

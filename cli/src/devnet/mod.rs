@@ -89,8 +89,8 @@ pub enum DevnetError {
     PortTaken { port: u16, source: io::Error },
     #[error("there are not enough ports after {base}")]
     BasePort { base: u16 },
-    #[error("127.0.0.1 has no {wanted} free ports between 20000 and 32000")]
-    NoPorts { wanted: usize },
+    #[error("127.0.0.1 has no free port: {source}")]
+    NoPorts { source: io::Error },
     #[error("cannot read {path}: {reason}")]
     State { path: PathBuf, reason: String },
     #[error("{path}: {source}")]
@@ -160,6 +160,8 @@ pub struct Devnet {
     plan: Arc<start::Plan>,
     /// Kept so that the kernel can forget them once they end.
     children: Vec<(String, Child)>,
+    /// Kept as long as a process may be started again.
+    _reserved: Vec<ports::Reserved>,
     probe: Probe,
     armed: bool,
 }

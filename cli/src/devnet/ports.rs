@@ -1,12 +1,32 @@
 //! Which ports of 127.0.0.1 a network gets.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
+};
+
+use tokio::net::TcpSocket;
 
 use super::DevnetError;
 
-/// Below the range from which Linux takes ports for outgoing connections, so that none of those gets
-/// in between.
-const RANGE: std::ops::Range<u16> = 20_000..32_000;
+/// A port that the system gives to nobody else while this lives: neither to who asks for any free port nor to
+/// an outgoing connection. So a process of the network may start late, end, and start again.
+pub struct Reserved(TcpSocket);
+
+impl Reserved {
+    /// Any free port, if it is 0.
+    fn at(port: u16) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        // Bound and not listening, it stands in nobody's way who sets the same option, as servers do.
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
+        Ok(Self(socket))
+    }
+
+    fn port(&self) -> io::Result<u16> {
+        Ok(self.0.local_addr()?.port())
+    }
+}
 
 /// The ports of one hospital.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,63 +42,49 @@ pub struct Ports {
 /// Ports per hospital.
 const EACH: u16 = 3;
 
-/// Ports for so many hospitals: in a row from `base`, or wherever some are free. They stay reserved
-/// until the listeners returned beside them are dropped, just before the processes start.
+/// Ports for so many hospitals: in a row from `base`, or wherever some are free. They stay theirs until the
+/// reservations returned beside them are dropped.
 pub fn choose(
     hospitals: u16,
     base: Option<u16>,
-) -> Result<(Vec<Ports>, Vec<TcpListener>), DevnetError> {
-    let wanted = hospitals.saturating_mul(EACH);
-    let (ports, listeners) = free(wanted, base)?;
+) -> Result<(Vec<Ports>, Vec<Reserved>), DevnetError> {
+    let (ports, reserved) = free(hospitals.saturating_mul(EACH), base)?;
     let ports = ports
         .chunks_exact(usize::from(EACH))
         .map(|three| Ports { peers: three[0], rpc: three[1], worker: three[2] })
         .collect();
-    Ok((ports, listeners))
+    Ok((ports, reserved))
 }
 
 /// One more, after the row of so many hospitals' ports or wherever one is free.
-pub fn one_more(hospitals: u16, base: Option<u16>) -> Result<(u16, TcpListener), DevnetError> {
+pub fn one_more(hospitals: u16, base: Option<u16>) -> Result<(u16, Reserved), DevnetError> {
     let after = |base: u16| {
         base.checked_add(hospitals.saturating_mul(EACH)).ok_or(DevnetError::BasePort { base })
     };
-    let (ports, listeners) = free(1, base.map(after).transpose()?)?;
-    ports.into_iter().zip(listeners).next().ok_or(DevnetError::NoPorts { wanted: 1 })
+    one(base.map(after).transpose()?)
 }
 
-fn free(wanted: u16, base: Option<u16>) -> Result<(Vec<u16>, Vec<TcpListener>), DevnetError> {
-    let row = wanted.saturating_sub(1);
-    let wanted = usize::from(wanted);
-    let mut listeners = Vec::with_capacity(wanted);
-    let mut ports = Vec::with_capacity(wanted);
-    let candidates: Box<dyn Iterator<Item = u16>> = match base {
-        Some(base) => {
-            let last = base.checked_add(row);
-            last.ok_or(DevnetError::BasePort { base })?;
-            Box::new(base..)
-        }
-        None => {
-            let width = RANGE.end - RANGE.start;
-            let start = (std::process::id() % u32::from(width)) as u16;
-            Box::new((0..width).map(move |step| {
-                RANGE.start + (u32::from(start) + u32::from(step)).rem_euclid(width.into()) as u16
-            }))
-        }
-    };
-    for port in candidates.take(usize::from(RANGE.end - RANGE.start)) {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(listener) => {
-                listeners.push(listener);
-                ports.push(port);
-            }
-            Err(source) if base.is_some() => return Err(DevnetError::PortTaken { port, source }),
-            Err(_) => {}
-        }
-        if ports.len() == wanted {
-            return Ok((ports, listeners));
-        }
+fn free(wanted: u16, base: Option<u16>) -> Result<(Vec<u16>, Vec<Reserved>), DevnetError> {
+    if let Some(base) = base {
+        base.checked_add(wanted.saturating_sub(1)).ok_or(DevnetError::BasePort { base })?;
     }
-    Err(DevnetError::NoPorts { wanted })
+    (0..wanted).map(|step| one(base.map(|base| base + step))).collect()
+}
+
+/// This port, or any free one.
+fn one(port: Option<u16>) -> Result<(u16, Reserved), DevnetError> {
+    let reserve = || {
+        if let Some(port) = port {
+            // Where somebody listens, this fails; a reservation may not.
+            drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?);
+        }
+        let reserved = Reserved::at(port.unwrap_or(0))?;
+        Ok((reserved.port()?, reserved))
+    };
+    reserve().map_err(|source| match port {
+        Some(port) => DevnetError::PortTaken { port, source },
+        None => DevnetError::NoPorts { source },
+    })
 }
 
 #[cfg(test)]
@@ -86,35 +92,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taken_ports_are_passed_over() {
-        let (first, held) = choose(4, None).unwrap();
-        let (second, _) = choose(4, None).unwrap();
+    fn reserved_ports_are_given_to_nobody_else_and_may_be_listened_at_again_and_again() {
+        let (first, reserved) = choose(4, None).unwrap();
+        let (second, _others) = choose(4, None).unwrap();
         assert!(first.iter().all(|ports| !second.contains(ports)));
-        drop(held);
+        let port = first[0].worker;
+        for _ in 0..2 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+            let asked: Vec<_> = (0..100).map(|_| Reserved::at(0).unwrap()).collect();
+            assert!(asked.iter().all(|it| it.port().unwrap() != port));
+            let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            assert_ne!(client.local_addr().unwrap().port(), first[1].worker);
+            drop(listener);
+        }
+        drop(reserved);
     }
 
     #[test]
     fn a_taken_port_after_the_base_is_named() {
-        let (ports, _held) = choose(1, None).unwrap();
-        let refusal = choose(1, Some(ports[0].peers)).unwrap_err();
-        assert!(refusal.to_string().contains(&ports[0].peers.to_string()), "{refusal}");
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let refusal = choose(1, Some(port)).err().unwrap();
+        assert!(refusal.to_string().contains(&port.to_string()), "{refusal}");
     }
 
     #[test]
     fn one_more_port_is_after_the_row() {
-        let (ports, held) = choose(2, None).unwrap();
-        drop(held);
+        let (ports, reserved) = choose(2, None).unwrap();
+        drop(reserved);
         // Whoever else takes it in between makes this no proof, but never a failure.
-        if let Ok((port, _held)) = one_more(2, Some(ports[0].peers)) {
+        if let Ok((port, _reserved)) = one_more(2, Some(ports[0].peers)) {
             assert_eq!(port, ports[0].peers + 6);
         }
-        let (ports, _held) = choose(1, None).unwrap();
+        let (ports, _reserved) = choose(1, None).unwrap();
         let (port, _) = one_more(1, None).unwrap();
         assert!(![ports[0].peers, ports[0].rpc, ports[0].worker].contains(&port));
     }
 
     #[test]
     fn a_base_too_near_the_last_port_is_refused() {
-        assert!(matches!(choose(4, Some(65_530)), Err(DevnetError::BasePort { .. })));
+        assert!(matches!(choose(4, Some(65_530)).err(), Some(DevnetError::BasePort { .. })));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -24,10 +24,10 @@ use super::{
 };
 
 /// A node compiles its runtime when it starts; a busy machine takes its time.
-const NODE_PATIENCE: Duration = Duration::from_secs(120);
+const NODE_PATIENCE: Duration = Duration::from_secs(300);
 /// Several nodes must find each other and vote.
-const FINALITY_PATIENCE: Duration = Duration::from_secs(180);
-const WORKER_PATIENCE: Duration = Duration::from_secs(90);
+const FINALITY_PATIENCE: Duration = Duration::from_secs(300);
+const WORKER_PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(200);
 /// Validators whose development keys the node has names for, such as `--alice`.
 const NAMED: usize = 8;
@@ -66,21 +66,16 @@ impl Devnet {
             state,
             plan: plan.clone(),
             children: Vec::new(),
+            _reserved: reserved,
             probe: Probe::new()?,
             armed: true,
         };
         devnet.save()?;
-        devnet.start(&plan, reserved, say).await?;
+        devnet.start(&plan, say).await?;
         Ok(devnet)
     }
 
-    async fn start(
-        &mut self,
-        plan: &Plan,
-        reserved: Vec<TcpListener>,
-        say: &(dyn Fn(&str) + Sync),
-    ) -> Result<(), DevnetError> {
-        drop(reserved);
+    async fn start(&mut self, plan: &Plan, say: &(dyn Fn(&str) + Sync)) -> Result<(), DevnetError> {
         if let Some(server) = &plan.s3 {
             say("starting the S3 server");
             let (name, arguments) = (Server::NAME.to_owned(), server.arguments());

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use epione_cli::devnet::{self, ProcessRecord, State};
@@ -14,6 +15,20 @@ use tempfile::TempDir;
 
 /// Networks take both cores of a small machine: one at a time in each test program.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// Ends only what hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Looks until it is as wanted; says what was seen instead if it never is.
+pub fn eventually<S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<(), S>) {
+    let begun = Instant::now();
+    while let Err(seen) = look() {
+        let waited = begun.elapsed();
+        let seconds = waited.as_secs();
+        assert!(waited < PATIENCE, "waited {seconds} s in vain until {what}; seen last: {seen:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
 
 pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +124,21 @@ impl Network {
 
     pub fn run(&self, arguments: &[&str]) -> Value {
         self.try_run(arguments).unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"))
+    }
+
+    /// Runs a command that prints what it found also where that is bad news.
+    pub fn finding(&self, arguments: &[&str]) -> Value {
+        let mut command = epione();
+        let output = command
+            .arg("--json")
+            .arg("--devnet")
+            .arg(self.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let found = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+        serde_json::from_slice(found)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
     }
 
     /// Registers somebody with the development keys of a seed at the first hospital; returns the user

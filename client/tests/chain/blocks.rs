@@ -6,7 +6,10 @@ use epione_client::chain::{BlockRef, ChainError, FinalizedStream};
 use epione_primitives::{Hash, HospitalId, hospital::Duty};
 use futures::StreamExt;
 
-use crate::{agent, node::Node};
+use crate::{
+    agent,
+    node::{Node, PATIENCE},
+};
 
 /// The next block, however often the node is away meanwhile.
 async fn next(stream: &mut FinalizedStream, errors: &mut usize) -> BlockRef {
@@ -77,7 +80,9 @@ async fn finalised_blocks_come_without_gaps_across_a_restart_of_the_node() {
     assert_eq!(errors, 0);
 
     // Blocks that become final while nobody polls are filled in afterwards.
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    while chain.finalized_head().await.unwrap().number < 5 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     for _ in 0..2 {
         seen.push(next(&mut stream, &mut errors).await);
     }
@@ -107,7 +112,7 @@ async fn a_node_that_is_gone_is_an_error_and_not_a_hang() {
     let chain = node.connect().await;
     node.stop();
     let mut stream = chain.finalized_stream(1_000_000);
-    let told = tokio::time::timeout(Duration::from_secs(45), stream.next()).await.unwrap();
+    let told = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
     let error = told.unwrap().unwrap_err();
     assert!(error.to_string().contains(&node.url()), "{error}");
 }

@@ -1,7 +1,6 @@
 //! A node of its own for each test, killed when the test ends.
 
 use std::{
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -9,19 +8,29 @@ use std::{
 
 use epione_client::chain::Chain;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
+
+/// Ends only what hangs.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Node {
     process: Child,
     folder: TempDir,
     port: u16,
+    /// Keeps the port from everybody else while the node is away. Bound and not listening, it stands in
+    /// nobody's way who sets the same option, as servers do.
+    _reserved: TcpSocket,
 }
 
 impl Node {
     /// Starts a chain of one hospital, Alice's.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        Self { process: spawn(&folder, port), folder, port }
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = reserved.local_addr().unwrap().port();
+        Self { process: spawn(&folder, port), folder, port, _reserved: reserved }
     }
 
     pub fn url(&self) -> String {
@@ -29,7 +38,7 @@ impl Node {
     }
 
     pub async fn connect(&self) -> Chain {
-        Chain::connect_within(&self.url(), Duration::from_secs(60)).await.unwrap()
+        Chain::connect_within(&self.url(), PATIENCE).await.unwrap()
     }
 
     pub fn stop(&mut self) {
@@ -47,6 +56,15 @@ impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("node.log"));
+            let log = log.unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!(
+                "the node's log ends:\n{}",
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
+        }
     }
 }
 
@@ -60,8 +78,8 @@ fn spawn(folder: &TempDir, port: u16) -> Child {
         .arg("--dev")
         .arg("--base-path")
         .arg(folder.path())
-        .args(["--rpc-port", &port.to_string(), "--port", &free_port().to_string()])
-        .args(["--no-prometheus", "--no-telemetry"])
+        .args(["--rpc-port", &port.to_string(), "--listen-addr=/ip4/127.0.0.1/tcp/0"])
+        .args(["--no-mdns", "--no-prometheus", "--no-telemetry"])
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -74,8 +92,4 @@ fn binary() -> PathBuf {
     let path = test.ancestors().nth(2).unwrap().join("epione-node");
     assert!(path.exists(), "no node to test against: cargo build --release -p epione-node");
     path
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

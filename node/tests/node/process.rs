@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// How long a node may take to offer its RPC port.
-const START: Duration = Duration::from_secs(60);
+/// Ends only what hangs.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Node {
     child: Child,
@@ -53,7 +53,7 @@ impl Node {
         });
         let mut node = Self { child, rpc_url: String::new(), log };
         let address = found
-            .recv_timeout(START)
+            .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("the node did not start:\n{}", node.log()));
         node.rpc_url = format!("ws://{address}");
         node

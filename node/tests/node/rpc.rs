@@ -1,7 +1,5 @@
 //! Speaks to a node as a client would, with the runtime's own types.
 
-use std::time::Duration;
-
 use codec::{Decode, Encode};
 use epione_primitives::{AccountId, Hash, HospitalId, Nonce, UserId, profile::Role};
 use epione_runtime::{
@@ -21,8 +19,8 @@ use sp_core::{Bytes, Pair, sr25519};
 use sp_io::hashing::twox_128;
 use sp_runtime::{MultiSignature, generic::Era};
 
-/// How long a transaction may take until it is final.
-const FINAL: Duration = Duration::from_secs(60);
+use crate::process::PATIENCE;
+
 const MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
 
 pub struct Rpc {
@@ -112,7 +110,7 @@ impl Rpc {
                 "author_unwatchExtrinsic",
             )
             .await?;
-        let block = tokio::time::timeout(FINAL, async {
+        let block = tokio::time::timeout(PATIENCE, async {
             loop {
                 let status = watched.next().await.unwrap().unwrap();
                 if let Some(block) = status.get("finalized") {

@@ -11,6 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use url::Url;
 
 use super::S3Settings;
@@ -23,6 +24,9 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    /// Keeps the port from everybody else while the server is away. Bound and not listening, it stands in
+    /// nobody's way who sets the same option, as servers do.
+    _reserved: TcpSocket,
 }
 
 impl Server {
@@ -31,8 +35,11 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("buckets").join(BUCKET)).unwrap();
         write_credentials(&folder.path().join("key.toml"), "tests", "only for tests");
-        let (child, address) = spawn(folder.path(), SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { child, address, folder }
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseaddr(true).unwrap();
+        reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let (child, address) = spawn(folder.path(), reserved.local_addr().unwrap());
+        Self { child, address, folder, _reserved: reserved }
     }
 
     /// As a user of the server would configure it, in more of a hurry.
