@@ -1,6 +1,10 @@
 //! Blocks are recomputed, and a damaged segment harms nobody.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use epione_client::verify;
 use epione_envelope::segment::{self, object_key};
@@ -18,6 +22,10 @@ use crate::{
     failure::Failure,
 };
 
+/// Ends only what hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
+const POLL: Duration = Duration::from_millis(250);
+
 impl Story {
     pub(super) async fn verify(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
         self.chapter(
@@ -28,7 +36,7 @@ impl Story {
             self.line(format!("block {height} passes all {} checks", verified.checks.len()));
         }
         for hospital in &self.report.hospitals {
-            verified(scene.context, 1, hospital.id).await?;
+            comes_to_hold(scene.context, 1, hospital.id).await?;
         }
         self.line("A, B, C and D hold the same segments");
         Ok(())
@@ -83,6 +91,21 @@ impl Story {
         fs::write(&path, &bytes).map_err(|error| Failure::file(&path, &error))?;
         self.line(format!("byte {middle} of {} bytes was changed on disk", bytes.len()));
         Ok((*segment, path))
+    }
+}
+
+/// Two approvals commit a block: a slower hospital may still be fetching its segments.
+async fn comes_to_hold(
+    context: &Context,
+    height: u32,
+    hospital: HospitalId,
+) -> Result<Verified, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match verified(context, height, hospital).await {
+            Err(_) if Instant::now() < until => tokio::time::sleep(POLL).await,
+            outcome => return outcome,
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{
 
 /// How often the link is tried.
 const POLL: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Ends only what hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Story {
     pub(super) async fn revoke(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
