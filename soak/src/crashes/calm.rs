@@ -36,7 +36,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(500);
 /// Attempts at reading before it counts as failed, and the pause between them.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(3);
 /// Visits of earlier rounds that are read once more at the end.
 const SAMPLE: usize = 200;

@@ -22,7 +22,7 @@ use super::{
 use crate::{content, dice::Dice, people::Practice};
 
 /// How long a doctor goes on trying with one visit: longer than any hospital is left alone.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 const RETRY: Duration = Duration::from_millis(300);
 /// How often a worker is asked how far its visits have come.
 const POLL: Duration = Duration::from_millis(200);

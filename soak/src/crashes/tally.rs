@@ -60,6 +60,11 @@ impl Tally {
         }
     }
 
+    /// Blows so far.
+    pub fn total(&self) -> u32 {
+        self.blows.values().sum()
+    }
+
     /// In one line.
     pub fn line(&self) -> String {
         let parts: Vec<_> = self
