@@ -12,6 +12,7 @@
 //! | [`verify`] | nobody: recomputes what a committed lite block claims |
 //! | [`api`], [`request`] | the worker's API: its JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | the account that signs |
+//! | [`waiting`] | the caller: what is waited for, and since when |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -25,6 +26,7 @@ pub mod request;
 pub mod signer;
 pub mod submit;
 pub mod verify;
+pub mod waiting;
 pub mod worker;
 
 pub use endpoint::{Endpoint, EndpointError};

@@ -41,6 +41,8 @@ use subxt::{
 };
 use url::Url;
 
+use crate::waiting::{Awaited, Waits};
+
 /// How long a node may take to answer, reconnecting included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 /// How long [`Chain::connect`] waits for a node.
@@ -59,6 +61,7 @@ type SubxtHash = subxt::config::substrate::H256;
 #[derive(Clone)]
 pub struct Chain {
     inner: Arc<Inner>,
+    waits: Waits,
 }
 
 struct Inner {
@@ -134,7 +137,19 @@ impl Chain {
             .map_err(|error| unreachable(url, error))?;
         let genesis = Hash::from(client.genesis_hash().0);
         let queues = submit::Queues::default();
-        Ok(Self { inner: Arc::new(Inner { url: url.into(), rpc, client, genesis, queues }) })
+        let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
+        Ok(Self { inner, waits: Waits::default() })
+    }
+
+    /// Has this handle, and its clones, tell what they wait for.
+    #[must_use]
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
+        self
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     pub fn url(&self) -> &str {
@@ -207,10 +222,12 @@ impl Chain {
         method: &str,
         params: RpcParams,
     ) -> Result<T, ChainError> {
+        let waiting = self.waits.begin(Awaited::Node, None);
         let ask = async {
             loop {
                 match self.inner.rpc.request(method, params.clone()).await {
                     Err(error) if error.is_disconnected_will_reconnect() => {
+                        waiting.because(format!("the connection to {} is lost", self.url()));
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                     answer => return answer.map_err(|error| self.rpc_error(method, error)),

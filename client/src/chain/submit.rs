@@ -28,7 +28,10 @@ use super::{
     BlockRef, Call, Chain, ChainError, ChainEvent, DispatchFailure, SubmitError, SubxtHash,
     error::unknown_number,
 };
-use crate::signer::Account;
+use crate::{
+    signer::Account,
+    waiting::{Awaited, Waiting},
+};
 
 /// How long a submission may take, until it is final.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -91,6 +94,10 @@ enum Refused {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 enum WatchEvent {
+    /// None: the block that included it is no longer of the best chain.
+    BestChainBlockIncluded {
+        block: Option<IncludedAt>,
+    },
     Finalized {
         block: IncludedAt,
     },
@@ -130,9 +137,12 @@ impl Chain {
         signer: &Account,
     ) -> Result<Included, SubmitError> {
         let mut reason = String::from("the node lost it");
+        let waiting = self.waits().begin(Awaited::Inclusion, None);
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
                 tracing::debug!(?call, attempt, reason, "submitting again");
+                waiting.becomes(Awaited::Inclusion);
+                waiting.because(&reason);
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             let sent = match self.send(call, signer).await? {
@@ -143,7 +153,7 @@ impl Chain {
                 }
                 Err(Refused::ForGood(error)) => return Err(error),
             };
-            match self.follow(sent).await? {
+            match self.follow(sent, &waiting).await? {
                 Fate::Final { block, extrinsic } => return self.outcome(block, extrinsic).await,
                 Fate::Lost => reason = "no block took it in time".into(),
             }
@@ -222,7 +232,7 @@ impl Chain {
 
     /// Waits until a transaction is final or lost. One that was sent is sent again, as it is, after
     /// the connection was lost: the node may have lost its pool with it.
-    async fn follow(&self, mut sent: Sent) -> Result<Fate, SubmitError> {
+    async fn follow(&self, mut sent: Sent, waiting: &Waiting) -> Result<Fate, SubmitError> {
         loop {
             let Some(watch) = &mut sent.watch else {
                 sent.watch = Some(patiently(|| self.watch(&sent.bytes)).await?);
@@ -232,6 +242,12 @@ impl Chain {
                 Some(Ok(WatchEvent::Finalized { block })) => {
                     return Ok(Fate::Final { block: block.hash, extrinsic: block.index });
                 }
+                Some(Ok(WatchEvent::BestChainBlockIncluded { block: Some(_) })) => {
+                    waiting.becomes(Awaited::Finality);
+                }
+                Some(Ok(WatchEvent::BestChainBlockIncluded { block: None })) => {
+                    waiting.becomes(Awaited::Inclusion);
+                }
                 Some(Ok(WatchEvent::Underway)) => {}
                 Some(Ok(
                     WatchEvent::Invalid { error }
@@ -239,9 +255,11 @@ impl Chain {
                     | WatchEvent::Dropped { error },
                 )) => {
                     tracing::debug!(error, "the node stopped watching a transaction");
+                    waiting.because(error);
                     return self.search(sent).await;
                 }
                 Some(Err(_)) | None => {
+                    waiting.because(format!("the connection to {} was lost", self.url()));
                     sent.watch = None;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -455,9 +473,13 @@ mod tests {
         assert!(matches!(event(r#"{"event":"validated"}"#), WatchEvent::Underway));
         assert!(matches!(
             event(r#"{"event":"bestChainBlockIncluded","block":null}"#),
-            WatchEvent::Underway
+            WatchEvent::BestChainBlockIncluded { block: None }
         ));
         let hash = Hash::repeat_byte(7);
+        let json = format!(
+            r#"{{"event":"bestChainBlockIncluded","block":{{"hash":"{hash:?}","index":3}}}}"#
+        );
+        assert!(matches!(event(&json), WatchEvent::BestChainBlockIncluded { block: Some(_) }));
         let json = format!(r#"{{"event":"finalized","block":{{"hash":"{hash:?}","index":3}}}}"#);
         let WatchEvent::Finalized { block } = event(&json) else { panic!("{json}") };
         assert_eq!((block.hash, block.index), (hash, 3));

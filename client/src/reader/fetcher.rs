@@ -104,7 +104,12 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Bytes, ReadError> {
         let segment = self.segment(segment)?;
         let right = self.right(segment).await?;
-        let arrived = |bytes| self.tally.add(if counts { bytes } else { 0 });
+        // A progress of nothing would say nothing, and would be told before it is known where to begin.
+        let arrived = |bytes| {
+            if counts {
+                self.tally.add(bytes);
+            }
+        };
         let fetched =
             self.worker.part_of_segment(segment, part, right.borrow(), via, &arrived).await;
         fetched.map_err(|source| failed(segment, source))

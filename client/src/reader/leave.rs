@@ -24,6 +24,7 @@ use crate::{
     api::{GrantRequest, SegmentLink},
     chain::Snapshot,
     now,
+    waiting::Awaited,
 };
 
 /// The worker answers when the receipt is final at its own node; the reader's may be behind.
@@ -89,6 +90,7 @@ impl Reader {
 
     async fn check_receipt(&self, grant: &AccessGrant, intent: Intent) -> Result<(), ReadError> {
         let hash = grant.hash();
+        let _waiting = self.chain.waits().begin(Awaited::Receipt, None);
         let (state, receipt) = tokio::time::timeout(RECEIPT_LIMIT, self.receipt(hash))
             .await
             .unwrap_or(Err(ReadError::NoReceipt { grant: hash, after: RECEIPT_LIMIT }))?;

@@ -27,8 +27,9 @@ use crate::{
     chain::Chain,
     endpoint::Endpoint,
     signer::Account,
+    waiting::{Awaited, Waits},
 };
-use transport::{ANSWER_LIMIT, FINAL_LIMIT, Outgoing, nonce};
+use transport::{ANSWER_LIMIT, Outgoing, nonce};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -36,6 +37,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct WorkerClient {
     inner: Arc<Inner>,
+    waits: Waits,
 }
 
 struct Inner {
@@ -83,7 +85,15 @@ impl WorkerClient {
             .map_err(|error| WorkerError::Tls(error.to_string()))?;
         let base = endpoint.url().clone();
         let storage = OnceLock::new();
-        Ok(Self { inner: Arc::new(Inner { http, storage, base, hospital, genesis, account }) })
+        let inner = Arc::new(Inner { http, storage, base, hospital, genesis, account });
+        Ok(Self { inner, waits: Waits::default() })
+    }
+
+    /// Has this handle, and its clones, tell what they wait for.
+    #[must_use]
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
+        self
     }
 
     /// A client of a hospital's worker at the address and with the TLS key that the chain names.
@@ -111,6 +121,7 @@ impl WorkerClient {
 
     /// Who answers at this address.
     pub async fn info(&self) -> Result<WorkerInfo, WorkerError> {
+        let _waiting = self.waits_for(Awaited::Answer);
         let outgoing = Outgoing::get(self.route("/v1/info")?);
         let response = self.send(outgoing, ANSWER_LIMIT).await?;
         self.json(response).await
@@ -124,7 +135,7 @@ impl WorkerClient {
     /// chain. The grant is still sealed, and not yet verified.
     pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, WorkerError> {
         let nonce = nonce();
-        let response = self.post("/v1/grants", request, nonce, FINAL_LIMIT).await?;
+        let response = self.post("/v1/grants", request, nonce, Awaited::Grant).await?;
         let reply: GrantReply = self.json(response).await?;
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = AccessGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
@@ -133,40 +144,42 @@ impl WorkerClient {
 
     /// Registers a user; resolves when the registration is final on the chain.
     pub async fn register(&self, user: &RegisterUser) -> Result<RegisteredUser, WorkerError> {
-        let response = self.post("/v1/users", user, nonce(), FINAL_LIMIT).await?;
+        let response = self.post("/v1/users", user, nonce(), Awaited::Change).await?;
         self.json(response).await
     }
 
     /// Suspends a user's registration; resolves when that is final on the chain.
     pub async fn suspend(&self, user: UserId) -> Result<(), WorkerError> {
-        self.post("/v1/users/suspend", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/users/suspend", &UserRef { user }, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Puts a suspended registration in force again; resolves when that is final on the chain.
     pub async fn reinstate(&self, user: UserId) -> Result<(), WorkerError> {
-        self.post("/v1/users/reinstate", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/users/reinstate", &UserRef { user }, nonce(), Awaited::Change)
+            .await
+            .map(drop)
     }
 
     /// Ends a registration for good; resolves when that is final on the chain.
     pub async fn end_registration(&self, user: UserId) -> Result<(), WorkerError> {
-        self.post("/v1/users/end", &UserRef { user }, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/users/end", &UserRef { user }, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Has the hospital seal this account's profile to a sealing key whose hash the chain holds
     /// already; resolves when the new profile is final on the chain.
     pub async fn renew_key(&self, key: &SealingPublicKey) -> Result<(), WorkerError> {
         let renewed = RenewedKey { sealing_key: hex::encode(key.as_bytes()) };
-        self.post("/v1/users/keys", &renewed, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/users/keys", &renewed, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Relates a professional to a patient; resolves when that is final on the chain.
     pub async fn relate(&self, relation: &Relation) -> Result<(), WorkerError> {
-        self.post("/v1/relations", relation, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/relations", relation, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Ends such a relationship before it expires.
     pub async fn unrelate(&self, relation: &Relation) -> Result<(), WorkerError> {
-        self.post("/v1/relations/close", relation, nonce(), FINAL_LIMIT).await.map(drop)
+        self.post("/v1/relations/close", relation, nonce(), Awaited::Change).await.map(drop)
     }
 }
 

@@ -17,7 +17,11 @@ use super::{
     CONNECT_LIMIT, WorkerClient, WorkerError,
     transport::{ANSWER_LIMIT, Outgoing, nonce},
 };
-use crate::{api::SegmentLink, endpoint};
+use crate::{
+    api::SegmentLink,
+    endpoint,
+    waiting::{Awaited, Waiting},
+};
 
 /// Connections that one fetch may take.
 const MAX_CONNECTIONS: u32 = 64;
@@ -157,6 +161,7 @@ struct Fetch<'a> {
     bytes: BytesMut,
     /// Whether some of the bytes did not come from the worker.
     from_storage: bool,
+    waiting: Waiting,
 }
 
 impl<'a> Fetch<'a> {
@@ -170,7 +175,9 @@ impl<'a> Fetch<'a> {
     ) -> Result<Self, WorkerError> {
         let url = client.segment_url(segment, right)?;
         let bytes = BytesMut::with_capacity(wanted.len());
-        Ok(Self { client, segment, wanted, url, right, via, arrived, bytes, from_storage: false })
+        let waiting = client.waits_for(Awaited::Segment);
+        let from_storage = false;
+        Ok(Self { client, segment, wanted, url, right, via, arrived, bytes, from_storage, waiting })
     }
 
     /// Where the bytes at hand end.
@@ -207,6 +214,7 @@ impl<'a> Fetch<'a> {
                 Err(error) => {
                     let have = self.bytes.len();
                     tracing::debug!(%error, connections, have, "fetching on");
+                    self.waiting.because(error);
                 }
                 Ok(()) if self.is_complete() => return Ok(()),
                 Ok(()) if spent => return Err(self.wrong_bytes()),
@@ -232,6 +240,7 @@ impl<'a> Fetch<'a> {
         if elsewhere && self.via == Via::Any && !matches!(self.right, Right::Agent) {
             if let Err(error) = self.storage(&response).await {
                 tracing::debug!(%error, "the worker's storage did not serve; the worker is to");
+                self.waiting.because(format!("the hospital's storage did not serve it: {error}"));
                 self.via = Via::Worker;
             }
             return Ok(());
@@ -295,6 +304,7 @@ impl<'a> Fetch<'a> {
             chunk.truncate(self.wanted.len() - self.bytes.len());
             self.bytes.extend_from_slice(&chunk);
             (self.arrived)(chunk.len() as i64);
+            self.waiting.moved();
             // More than was asked for is not waited for.
             if self.is_complete() && at < end && end > self.wanted.end as usize {
                 break;

@@ -8,12 +8,13 @@ use epione_primitives::{
 };
 
 use super::{
-    loopback::{header, reply, server},
+    loopback::{self, header, reply, server},
     *,
 };
 use crate::{
     api::{Problem, SegmentLink},
     request,
+    waiting::Wait,
 };
 
 pub(super) const GENESIS: Hash = Hash::repeat_byte(4);
@@ -232,4 +233,80 @@ async fn registrations_and_keys_are_changed_where_the_api_says() {
         assert_eq!(*body, content);
         assert_eq!(authenticated(head).unwrap().digest, *blake3::hash(body).as_bytes());
     }
+}
+
+/// What is waited for, once something of it is as it should be.
+async fn told(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
+    let mut heard = waits.watch();
+    let limit = Duration::from_secs(60);
+    let waiting = heard.wait_for(|waits| waits.iter().any(&holds));
+    let waiting = tokio::time::timeout(limit, waiting).await.unwrap().unwrap();
+    waiting.iter().find(|wait| holds(wait)).unwrap().clone()
+}
+
+#[tokio::test]
+async fn what_keeps_a_segment_is_told_with_its_hospital_until_it_comes() {
+    let bytes = vec![3; 1_000];
+    let busy = Problem {
+        kind: "urn:epione:problem:segment-unavailable".into(),
+        title: "The segment is not available now".into(),
+        status: 503,
+        detail: None,
+        denial: None,
+    };
+    let busy = reply("503 Service Unavailable", "", &serde_json::to_vec(&busy).unwrap());
+    let (url, _) = server(vec![busy.clone(), busy, reply("200 OK", "", &bytes)]).await;
+    let waits = Waits::default();
+    let (client, wanted) = (client(&url).with_waits(waits.clone()), segment(&bytes));
+    let fetching = tokio::spawn(async move { client.segment(&wanted).await });
+    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    assert_eq!((&wait.what, wait.hospital), (&Awaited::Segment, Some(HOSPITAL)));
+    assert!(wait.reason.unwrap().contains("not available now"));
+    assert_eq!(fetching.await.unwrap().unwrap(), bytes);
+    assert_eq!(waits.now(), []);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_away_is_the_reason_that_is_told() {
+    let waits = Waits::default();
+    let client = client(&Url::parse("http://127.0.0.1:1").unwrap()).with_waits(waits.clone());
+    let wanted = segment(b"never");
+    let fetching = tokio::spawn(async move { client.segment(&wanted).await });
+    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    assert_eq!(wait.hospital, Some(HOSPITAL));
+    assert!(wait.reason.unwrap().contains("http://127.0.0.1:1"));
+    fetching.await.unwrap().unwrap_err();
+    assert_eq!(waits.now(), []);
+}
+
+#[tokio::test]
+async fn what_takes_until_it_is_final_is_told_and_forgotten_when_the_caller_gives_up() {
+    let url = loopback::answering(|_, _| std::future::pending()).await;
+    let waits = Waits::default();
+    let client = client(&url).with_waits(waits.clone());
+    let user = UserId([3; 32]);
+    let request = GrantRequest {
+        patient: user,
+        records: vec![],
+        purpose: Purpose::Treatment,
+        emergency: None,
+    };
+    let granted = {
+        let client = client.clone();
+        tokio::spawn(async move { client.grant(&request).await.map(drop) })
+    };
+    let looked = {
+        let client = client.clone();
+        tokio::spawn(async move { client.visit_status(RecordId([2; 16])).await.map(drop) })
+    };
+    let changed = tokio::spawn(async move { client.suspend(user).await });
+    for what in [Awaited::Grant, Awaited::Answer, Awaited::Change] {
+        let wait = told(&waits, |wait| wait.what == what).await;
+        assert_eq!((wait.hospital, wait.reason), (Some(HOSPITAL), None));
+    }
+    for task in [granted, looked, changed] {
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(waits.now(), []);
 }

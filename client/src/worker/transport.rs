@@ -9,7 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{WorkerClient, WorkerError};
-use crate::{api::Problem, endpoint::EndpointError, now, pin, request};
+use crate::{
+    api::Problem,
+    endpoint::EndpointError,
+    now, pin, request,
+    waiting::{Awaited, Waiting},
+};
 
 /// For answers that the worker has at hand.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +49,11 @@ pub(super) fn nonce() -> [u8; 16] {
 }
 
 impl WorkerClient {
+    /// Tells that something is waited for from this hospital, until what is returned is dropped.
+    pub(super) fn waits_for(&self, what: Awaited) -> Waiting {
+        self.waits.begin(what, Some(self.inner.hospital))
+    }
+
     pub(super) fn route(&self, path: &str) -> Result<Url, WorkerError> {
         let base = self.inner.base.as_str().trim_end_matches('/');
         let url = format!("{base}{path}");
@@ -72,20 +82,22 @@ impl WorkerClient {
 
     /// Asks for JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, WorkerError> {
+        let _waiting = self.waits_for(Awaited::Answer);
         let mut outgoing = Outgoing::get(self.route(path)?);
         self.sign(&mut outgoing, blake3::hash(&[]).into(), nonce());
         let response = self.send(outgoing, ANSWER_LIMIT).await?;
         self.json(response).await
     }
 
-    /// Sends JSON under a nonce.
+    /// Sends JSON under a nonce; the answer may take until a call is final.
     pub(super) async fn post(
         &self,
         path: &str,
         content: &impl Serialize,
         nonce: [u8; 16],
-        limit: Duration,
+        what: Awaited,
     ) -> Result<Response, WorkerError> {
+        let _waiting = self.waits_for(what);
         let url = self.route(path)?;
         let body = serde_json::to_vec(content).map_err(|error| self.malformed(error))?;
         let digest = blake3::hash(&body).into();
@@ -93,7 +105,7 @@ impl WorkerClient {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
         let mut outgoing = Outgoing { method: Method::POST, url, headers, body: Some(body.into()) };
         self.sign(&mut outgoing, digest, nonce);
-        self.send(outgoing, limit).await
+        self.send(outgoing, FINAL_LIMIT).await
     }
 
     /// Sends a request; the answer is a success.

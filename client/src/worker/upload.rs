@@ -20,6 +20,7 @@ use crate::{
     Progress,
     api::{VisitStage, VisitStatus},
     submit::Visit,
+    waiting::{Awaited, Waiting},
 };
 
 /// Parts on their way at once: the worker stores one while the other comes in.
@@ -32,6 +33,7 @@ struct Upload<'a, P> {
     json: Bytes,
     course: Course,
     progress: P,
+    waiting: Waiting,
 }
 
 impl WorkerClient {
@@ -48,7 +50,8 @@ impl WorkerClient {
     ) -> Result<VisitStatus, WorkerError> {
         let json = serde_json::to_vec(&visit.request).map_err(|error| self.malformed(error))?;
         let course = Course::of(visit).await?;
-        Upload { client: self, visit, json: json.into(), course, progress }.run().await
+        let waiting = self.waits_for(Awaited::Upload);
+        Upload { client: self, visit, json: json.into(), course, progress, waiting }.run().await
     }
 }
 
@@ -70,7 +73,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             status = match sent {
                 Ok(status) => status,
                 Err(error) => {
-                    patience.bear(error).await?;
+                    self.bear(&mut patience, error).await?;
                     self.look(&mut patience).await?
                 }
             };
@@ -81,10 +84,16 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
     async fn begin(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         loop {
             match self.announce().await {
-                Err(error) if is_turned_away(&error) => patience.bear(error).await?,
+                Err(error) if is_turned_away(&error) => self.bear(patience, error).await?,
                 answered => return answered,
             }
         }
+    }
+
+    /// Waits before something is tried again, and tells why.
+    async fn bear(&self, patience: &mut Patience, error: WorkerError) -> Result<(), WorkerError> {
+        self.waiting.because(&error);
+        patience.bear(error).await
     }
 
     /// Where an interrupted upload is. What the worker has forgotten begins anew.
@@ -102,7 +111,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             };
             match found {
                 Ok(status) => return Ok(status),
-                Err(error) => patience.bear(error).await?,
+                Err(error) => self.bear(patience, error).await?,
             }
         }
     }
@@ -135,6 +144,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             if told > arrived {
                 arrived = told;
                 patience.rewarded();
+                self.waiting.moved();
             }
             // Somebody else may be sending the same.
             next = next.max(told);

@@ -224,3 +224,22 @@ async fn a_file_from_an_earlier_run_is_known_by_what_the_author_signed() {
     let other = saved_media(&record, 1, &to).await;
     assert!(matches!(other, Err(ReadError::Exists(_))));
 }
+
+#[tokio::test]
+async fn the_progress_of_a_download_that_goes_on_begins_with_what_is_there() {
+    let sealed = sealed(10 * MIB);
+    let folder = tempfile::tempdir().unwrap();
+    interrupted(&sealed, &folder).await;
+    let (server, _) = sealed.serve_ranges(as_it_is).await;
+    let record = sealed.open(&server, &[1]);
+    let told = std::sync::Mutex::new(Vec::new());
+    let tell = |progress: crate::Progress| told.lock().unwrap().push(progress.done);
+    let worker = worker(&server);
+    let fetcher = Fetcher::new(&worker, None, &record, 1, &tell).unwrap();
+    fetcher.save(&folder.path().join("saved.dcm")).await.unwrap();
+    drop(fetcher);
+    let told = told.into_inner().unwrap();
+    assert_eq!(told.first(), Some(&(8 * MIB as u64)), "{told:?}");
+    assert!(told.is_sorted());
+    assert_eq!(told.last(), Some(&(10 * MIB as u64)));
+}

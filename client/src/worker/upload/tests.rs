@@ -18,6 +18,7 @@ use super::*;
 use crate::{
     api::{ContentUpload, MediaProgress, Problem, VisitRequest},
     submit::VisitBuilder,
+    waiting::{Wait, Waits},
     worker::{
         loopback::{answering, reply},
         tests::{GENESIS, HOSPITAL, account, authenticated, client},
@@ -323,4 +324,22 @@ async fn a_worker_that_is_not_there_is_not_waited_for() {
     let nobody = client(&Url::parse("http://127.0.0.1:1").unwrap());
     let error = nobody.submit_visit(&visit, |_| {}).await.unwrap_err();
     assert!(matches!(error, WorkerError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn why_an_upload_does_not_go_on_is_told_with_its_hospital() {
+    let busy = Some(Trouble::Problem(503, "busy"));
+    let (_, url) = Fake::start([None, busy, busy]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let visit = visit(&folder).await;
+    let waits = Waits::default();
+    let mut heard = waits.watch();
+    let client = client(&url).with_waits(waits.clone());
+    let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
+    let told = |waits: &Vec<Wait>| waits.iter().any(|wait| wait.reason.is_some());
+    let wait = heard.wait_for(told).await.unwrap()[0].clone();
+    assert_eq!((wait.what, wait.hospital), (Awaited::Upload, Some(HOSPITAL)));
+    assert!(wait.reason.unwrap().contains("It did not work"));
+    assert_eq!(sending.await.unwrap().unwrap().stage, VisitStage::Queued);
+    assert_eq!(waits.now(), []);
 }

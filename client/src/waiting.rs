@@ -1,0 +1,266 @@
+//! What this library waits for, and since when: for its caller to show. Nothing is printed here.
+//!
+//! A program makes one [`Waits`], hands it to [`Chain::with_waits`](crate::chain::Chain::with_waits) and
+//! [`WorkerClient::with_waits`](crate::worker::WorkerClient::with_waits), and looks at [`Waits::now`] as
+//! often as it likes.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use epione_primitives::HospitalId;
+use tokio::sync::watch;
+
+use crate::Progress;
+
+/// Everything that is waited for at present. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Waits(Arc<watch::Sender<Vec<Wait>>>);
+
+/// One thing that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Tells it from all others of this process.
+    pub number: u64,
+    pub what: Awaited,
+    /// The hospital that has to act, if it is one alone.
+    pub hospital: Option<HospitalId>,
+    /// Why it takes so long, as far as that is known: what went wrong last.
+    pub reason: Option<String>,
+    /// How far it is, if that is known.
+    pub progress: Option<Progress>,
+    /// When the wait began, or when something last came.
+    pub since: Instant,
+}
+
+/// What can be waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Awaited {
+    /// A node's answer; the first one, when it is connected.
+    Node,
+    /// A chain block that includes a call.
+    Inclusion,
+    /// That the block with a call is final.
+    Finality,
+    /// A worker's answer that it has at hand.
+    Answer,
+    /// A hospital's decision on access, with its receipt in a final block.
+    Grant,
+    /// The same receipt in a final block of the reader's own node.
+    Receipt,
+    /// Something that a hospital writes to the chain, in a final block.
+    Change,
+    /// Bytes of a segment.
+    Segment,
+    /// That a worker takes a visit, or the next part of it.
+    Upload,
+    /// A step of the program's own, in words such as "waiting until all workers are ready".
+    Step(Cow<'static, str>),
+}
+
+/// A wait that goes on until this is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    waits: Waits,
+    number: u64,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self(Arc::new(watch::channel(Vec::new()).0))
+    }
+}
+
+impl Waits {
+    /// Begins a wait: for a hospital, if it is one that has to act.
+    pub fn begin(&self, what: Awaited, hospital: Option<HospitalId>) -> Waiting {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let since = Instant::now();
+        let wait = Wait { number, what, hospital, reason: None, progress: None, since };
+        self.0.send_modify(|waits| waits.push(wait));
+        Waiting { waits: self.clone(), number }
+    }
+
+    /// What is waited for now, in the order in which it began.
+    pub fn now(&self) -> Vec<Wait> {
+        self.0.borrow().clone()
+    }
+
+    /// Hears of every wait that begins, gets another reason or ends.
+    pub fn watch(&self) -> watch::Receiver<Vec<Wait>> {
+        self.0.subscribe()
+    }
+}
+
+impl Waiting {
+    /// What went wrong, where it is tried again.
+    pub fn because(&self, reason: impl ToString) {
+        let reason = Some(reason.to_string());
+        self.change(|wait| {
+            let new = wait.reason != reason;
+            wait.reason = reason;
+            new
+        });
+    }
+
+    /// Something came: whatever is waited for from now on is waited for anew.
+    pub fn moved(&self) {
+        self.change(|wait| {
+            wait.since = Instant::now();
+            wait.reason.take().is_some()
+        });
+    }
+
+    /// So far it is now.
+    pub fn reached(&self, progress: Progress) {
+        self.change(|wait| wait.progress.replace(progress) != Some(progress));
+    }
+
+    /// Something else is waited for from now on.
+    pub fn becomes(&self, what: Awaited) {
+        self.change(|wait| {
+            let new = wait.what != what;
+            if new {
+                (wait.what, wait.reason, wait.since) = (what, None, Instant::now());
+            }
+            new
+        });
+    }
+
+    /// Ends the wait before this is dropped.
+    pub fn end(&self) {
+        self.waits.0.send_if_modified(|waits| {
+            let before = waits.len();
+            waits.retain(|wait| wait.number != self.number);
+            waits.len() != before
+        });
+    }
+
+    /// `change` tells whether somebody should hear of it.
+    fn change(&self, change: impl FnOnce(&mut Wait) -> bool) {
+        self.waits.0.send_if_modified(|waits| {
+            waits.iter_mut().find(|wait| wait.number == self.number).is_some_and(change)
+        });
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Awaited {
+    /// Whether it comes only when blocks become final.
+    pub fn needs_finality(&self) -> bool {
+        matches!(
+            self,
+            Self::Inclusion | Self::Finality | Self::Grant | Self::Receipt | Self::Change
+        )
+    }
+}
+
+/// For whom or what, in English: "waiting for the worker of hospital 2 to answer".
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hospital = match self.hospital {
+            Some(hospital) => format!("hospital {hospital}"),
+            None => "the hospital".into(),
+        };
+        match &self.what {
+            Awaited::Node => write!(f, "waiting for the node to answer"),
+            Awaited::Inclusion => write!(f, "waiting for a chain block that includes the call"),
+            Awaited::Finality => write!(f, "waiting for the block with the call to be final"),
+            Awaited::Answer => write!(f, "waiting for the worker of {hospital} to answer"),
+            Awaited::Grant => {
+                write!(
+                    f,
+                    "waiting for {hospital} to decide on access and for the receipt to be final"
+                )
+            }
+            Awaited::Receipt => {
+                write!(f, "waiting for the node to have the receipt in a final block")
+            }
+            Awaited::Change => {
+                write!(
+                    f,
+                    "waiting for {hospital} to write it to the chain and for that to be final"
+                )
+            }
+            Awaited::Segment => {
+                write!(f, "waiting for the worker of {hospital} to send a segment of the file")
+            }
+            Awaited::Upload => write!(f, "waiting for the worker of {hospital} to take the visit"),
+            Awaited::Step(step) => f.write_str(step),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_listed_while_they_last() {
+        let waits = Waits::default();
+        let grant = waits.begin(Awaited::Grant, Some(HospitalId(2)));
+        let node = waits.begin(Awaited::Node, None);
+        let whats =
+            |waits: &Waits| waits.now().into_iter().map(|wait| wait.what).collect::<Vec<_>>();
+        assert_eq!(whats(&waits), [Awaited::Grant, Awaited::Node]);
+        drop(grant);
+        assert_eq!(whats(&waits), [Awaited::Node]);
+        node.becomes(Awaited::Step("resting".into()));
+        node.reached(Progress { done: 1, total: 2 });
+        assert_eq!(waits.now()[0].to_string(), "resting");
+        assert_eq!(waits.now()[0].progress, Some(Progress { done: 1, total: 2 }));
+        node.end();
+        assert_eq!(waits.now(), []);
+        // What has ended does not come back.
+        node.because("whatever");
+        drop(node);
+        assert_eq!(waits.now(), []);
+    }
+
+    #[test]
+    fn a_reason_holds_until_something_comes() {
+        let waits = Waits::default();
+        let mut heard = waits.watch();
+        let segment = waits.begin(Awaited::Segment, Some(HospitalId(1)));
+        let begun = waits.now()[0].since;
+        segment.because("connection refused");
+        assert_eq!(waits.now()[0].reason.as_deref(), Some("connection refused"));
+        assert_eq!(waits.now()[0].since, begun);
+        heard.mark_unchanged();
+        // The same again is no news.
+        segment.because("connection refused");
+        assert!(!heard.has_changed().unwrap());
+        segment.moved();
+        assert!(heard.has_changed().unwrap());
+        let wait = &waits.now()[0];
+        assert_eq!(wait.reason, None);
+        assert!(wait.since >= begun);
+        assert!(wait.to_string().contains("hospital 1"), "{wait}");
+    }
+
+    #[test]
+    fn what_becomes_something_else_begins_anew() {
+        let waits = Waits::default();
+        let call = waits.begin(Awaited::Inclusion, None);
+        call.because("the node lost it");
+        let before = waits.now()[0].clone();
+        call.becomes(Awaited::Inclusion);
+        assert_eq!(waits.now(), [before.clone()]);
+        call.becomes(Awaited::Finality);
+        let after = &waits.now()[0];
+        assert_eq!((&after.what, &after.reason), (&Awaited::Finality, &None));
+        assert!(after.since >= before.since);
+    }
+}
