@@ -47,6 +47,10 @@ fn ctrl_c_takes_a_running_network_down() {
     runs(&network);
     let processes = network.processes();
     assert_eq!(processes.len(), 3, "node, worker, and the one that watches them");
+    // So that no node compiles the runtime a second time to build it.
+    let chain = std::fs::read(network.path().join("data/chain.json")).unwrap();
+    let chain: serde_json::Value = serde_json::from_slice(&chain).unwrap();
+    assert!(chain["genesis"]["raw"]["top"].is_object(), "the first block's state is in it");
     send(&up, Signal::INT);
     assert!(up.wait().unwrap().success());
     assert!(none_runs(&processes));

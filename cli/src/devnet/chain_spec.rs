@@ -1,6 +1,6 @@
 //! The chain of a network: the node's `local` preset, with the workers where they really listen.
 
-use std::{path::Path, process::Stdio};
+use std::{ffi::OsStr, path::Path, process::Stdio};
 
 use epione_envelope::development;
 use epione_primitives::{HospitalId, hospital};
@@ -37,8 +37,22 @@ impl Founder {
 
 /// The preset of four founders, as the node writes it.
 pub async fn preset(node: &Path) -> Result<Value, DevnetError> {
+    let written = export(node, &[OsStr::new("local")]).await?;
+    serde_json::from_slice(&written)
+        .map_err(|error| DevnetError::ChainSpec(format!("epione-node wrote no JSON: {error}")))
+}
+
+/// Writes a specification again, with the whole state of the first block in it. A node that has to build
+/// that state compiles the runtime once more for it, whenever it starts.
+pub async fn with_state(node: &Path, spec: &Path, to: &Path) -> Result<(), DevnetError> {
+    let (spec, to) = (spec.as_os_str(), to.as_os_str());
+    export(node, &[spec, OsStr::new("--raw"), OsStr::new("--output"), to]).await.map(drop)
+}
+
+async fn export(node: &Path, chain: &[&OsStr]) -> Result<Vec<u8>, DevnetError> {
     let output = Command::new(node)
-        .args(["export-chain-spec", "--chain", "local"])
+        .args(["export-chain-spec", "--chain"])
+        .args(chain)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -48,8 +62,7 @@ pub async fn preset(node: &Path) -> Result<Value, DevnetError> {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(DevnetError::ChainSpec(format!("epione-node says: {said}")));
     }
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| DevnetError::ChainSpec(format!("epione-node wrote no JSON: {error}")))
+    Ok(output.stdout)
 }
 
 /// Gives the preset as many founders as there are URLs, and puts the URLs in.

@@ -58,7 +58,7 @@ impl Devnet {
             reserved.push(held);
             plan.s3 = Some(Server::new(&options.binaries, claim.directory(), port)?);
         }
-        say("writing keys, configurations and the chain's specification");
+        say("writing keys and configurations, and building the chain's first block");
         let state = plan.prepare(options).await?;
         let plan = Arc::new(plan);
         let mut devnet = Self {
@@ -77,21 +77,23 @@ impl Devnet {
 
     async fn start(&mut self, plan: &Plan, say: &(dyn Fn(&str) + Sync)) -> Result<(), DevnetError> {
         if let Some(server) = &plan.s3 {
-            say("starting the S3 server");
+            say("starting the S3 server of the network");
             let (name, arguments) = (Server::NAME.to_owned(), server.arguments());
             let process = NewProcess::new(name, &server.program, arguments, &server.log, &[]);
             self.state.s3_server = Some(self.spawn(&process)?);
             self.save()?;
         }
-        say(&format!("starting {} nodes", plan.nodes));
+        say(&format!(
+            "waiting for {} to answer, which compile the runtime first",
+            plan.node_names()
+        ));
         self.start_nodes(plan).await?;
-        say(&format!("starting {} workers", plan.sites.len()));
         for index in 0..plan.sites.len() {
             let record = self.spawn(&plan.sites[index].worker_process(plan))?;
             self.state.hospitals[index].worker = Some(record);
             self.save()?;
         }
-        say("waiting until blocks are final everywhere");
+        say("waiting until the nodes have found each other and a first block is final at each");
         for site in plan.validators() {
             let url = site.node_url();
             self.wait(&site.node_name(), &site.node_log, FINALITY_PATIENCE, async |probe| {
@@ -99,7 +101,7 @@ impl Devnet {
             })
             .await?;
         }
-        say("waiting until every worker is ready");
+        say(&format!("waiting until {} are ready", plan.worker_names()));
         for site in &plan.sites {
             let (node, hospital) = (site.node_url(), HospitalId(site.index as u16));
             self.wait(&site.worker_name(), &site.worker_log, WORKER_PATIENCE, async |probe| {
@@ -300,6 +302,16 @@ impl Plan {
         &self.sites[..self.nodes]
     }
 
+    fn node_names(&self) -> String {
+        let names = self.validators().iter().map(Site::node_name);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    fn worker_names(&self) -> String {
+        let names = self.sites.iter().map(Site::worker_name);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     fn site(&self, hospital: HospitalId, part: Part) -> Result<&Site, DevnetError> {
         let sites = if part == Part::Node { self.validators() } else { &self.sites };
         sites.get(usize::from(hospital.0)).ok_or(DevnetError::NoProcess { hospital, part })
@@ -343,7 +355,9 @@ impl Plan {
                 site.configuration(options, &founders[site.index], s3)?.as_bytes(),
             )?;
         }
-        write(&self.chain, spec.to_string().as_bytes())?;
+        let plain = self.chain.with_file_name("chain-to-build.json");
+        write(&plain, spec.to_string().as_bytes())?;
+        chain_spec::with_state(&self.node, &plain, &self.chain).await?;
         let hospitals = self
             .sites
             .iter()
