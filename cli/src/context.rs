@@ -5,11 +5,17 @@ use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use clap::Args;
-use epione_client::{Endpoint, EndpointError, chain::Chain, signer::Account, worker::WorkerClient};
+use epione_client::{
+    Endpoint, EndpointError,
+    chain::{Chain, ChainError},
+    signer::Account,
+    waiting::{Awaited, Waits},
+    worker::WorkerClient,
+};
 use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{AccountId, HospitalId, UserId, hospital::Duty};
 use serde::Serialize;
@@ -88,14 +94,16 @@ pub trait Output: Serialize + fmt::Display {
 pub struct Context {
     common: Common,
     devnet: Option<State>,
-    chain: OnceCell<Chain>,
+    chain: Arc<OnceCell<Chain>>,
+    waits: Waits,
     /// So that each password is asked for once.
     opened: Mutex<Vec<(KeySource, ActorKeys)>>,
 }
 
 impl Context {
     pub fn new(common: Common) -> Self {
-        Self { common, devnet: None, chain: OnceCell::new(), opened: Mutex::default() }
+        let (chain, waits, opened) = (Arc::default(), Waits::default(), Mutex::default());
+        Self { common, devnet: None, chain, waits, opened }
     }
 
     /// Reads the devnet's own file, if one is named.
@@ -121,6 +129,22 @@ impl Context {
         !self.common.json && io::stderr().is_terminal()
     }
 
+    /// What the command waits for.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// Where [`Context::chain`] keeps its node.
+    pub(crate) fn chain_cell(&self) -> Arc<OnceCell<Chain>> {
+        Arc::clone(&self.chain)
+    }
+
+    async fn connect(&self, url: &str) -> Result<Chain, ChainError> {
+        let waiting = self.waits.begin(Awaited::Node, None);
+        waiting.because(format!("nothing has answered at {url} yet"));
+        Ok(Chain::connect(url).await?.with_waits(self.waits.clone()))
+    }
+
     /// The node, connected at the first call.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
         let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
@@ -130,7 +154,7 @@ impl Context {
             .as_deref()
             .or(in_devnet.map(|hospital| hospital.node_url.as_str()))
             .unwrap_or(DEFAULT_NODE);
-        let chain = self.chain.get_or_try_init(|| Chain::connect(url)).await?;
+        let chain = self.chain.get_or_try_init(|| self.connect(url)).await?;
         let expected = self.devnet.as_ref().and_then(|state| state.genesis);
         if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
             return Err(Failure::new(
@@ -177,7 +201,8 @@ impl Context {
             })?,
             None => Endpoint::of(&known).map_err(unusable)?,
         };
-        Ok(WorkerClient::new(&endpoint, hospital, chain.genesis_hash(), account)?)
+        let worker = WorkerClient::new(&endpoint, hospital, chain.genesis_hash(), account)?;
+        Ok(worker.with_waits(self.waits.clone()))
     }
 
     /// Opens an actor's keys, once.

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod devnet;
 pub mod failure;
 pub mod identity;
+pub mod interrupt;
 pub mod policy;
 pub mod progress;
 pub mod samples;
@@ -44,7 +45,12 @@ pub async fn run() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let json = cli.common.json;
-    match cli.command.run(Context::new(cli.common)).await {
+    let context = Context::new(cli.common);
+    if let Some(help) = cli.command.when_interrupted() {
+        interrupt::ends_with(help, json);
+    }
+    let teller = progress::Teller::new(&context);
+    match teller.during(cli.command.run(context)).await {
         Ok(passed) if passed => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(failure::FAILED),
         Err(failure) => {
@@ -63,6 +69,7 @@ fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
     } else {
         output.to_string()
     };
+    progress::clear();
     // Whoever closed the pipe has read enough.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     Ok(output.passed())

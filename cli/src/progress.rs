@@ -1,55 +1,294 @@
-//! Bars and spinners on standard error, for people only.
+//! What a command waits for and how far it is, on standard error: for people on a terminal as lines that
+//! change; without a terminal as one line for each wait that lasts, and another if it goes on for long; with
+//! `--json` as the same lines in JSON.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+mod pace;
+mod told;
 
-use epione_client::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    convert::Infallible,
+    io::{self, IsTerminal, Write},
+    pin::pin,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant, SystemTime},
+};
 
+use epione_client::{
+    Progress,
+    chain::{Chain, ChainError},
+    waiting::{Awaited, Wait, Waiting, Waits},
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::OnceCell;
+
+use self::{
+    pace::Pace,
+    told::{Told, foremost},
+};
 use crate::context::Context;
 
+/// How often is looked at what is waited for.
 const TICK: Duration = Duration::from_millis(120);
+/// What takes no longer is not shown on a terminal: it would only flicker.
+const FLICKER: Duration = Duration::from_millis(300);
+/// Without a terminal, a wait gets a line when it has lasted so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A wait for a final block makes us look whether blocks become final at all, after so long and so often.
+const LOOK_AFTER: Duration = Duration::from_millis(1_500);
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// Older than a slot of three seconds and a few votes.
+const OLD: Duration = Duration::from_secs(12);
 
-/// A bar over bytes.
-pub fn bytes(context: &Context, what: impl Into<Cow<'static, str>>) -> Arc<ProgressBar> {
-    let bar = bar(context);
-    if let Ok(style) = ProgressStyle::with_template(
-        "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
-    ) {
-        bar.set_style(style);
+/// The lines at the end of this process's terminal.
+static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// A step of a command, shown until it has ended.
+pub struct Step(Waiting);
+
+impl Step {
+    /// Something else is done from now on.
+    pub fn becomes(&self, what: impl Into<Cow<'static, str>>) {
+        self.0.becomes(Awaited::Step(what.into()));
     }
-    bar.set_message(what);
-    Arc::new(bar)
+
+    /// What went wrong, where it is tried again.
+    pub fn because(&self, reason: impl ToString) {
+        self.0.because(reason);
+    }
+
+    /// Ends it.
+    pub fn finish_and_clear(&self) {
+        self.0.end();
+    }
 }
 
-/// Moves a bar to where an upload or a download is.
-pub fn follow(bar: &Arc<ProgressBar>) -> impl Fn(Progress) + Send + Sync + 'static {
-    let bar = Arc::clone(bar);
-    move |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    }
+/// A step whose bytes are counted.
+pub fn bytes(context: &Context, what: impl Into<Cow<'static, str>>) -> Arc<Step> {
+    Arc::new(waiting(context, what))
+}
+
+/// Moves a step to where an upload or a download is.
+pub fn follow(step: &Arc<Step>) -> impl Fn(Progress) + Send + Sync + 'static {
+    let step = Arc::clone(step);
+    move |progress| step.0.reached(progress)
+}
+
+/// A step during which others work.
+pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> Step {
+    Step(context.waits().begin(Awaited::Step(what.into()), None))
 }
 
 /// Something to know, for people.
 pub fn say(context: &Context, what: &str) {
     if context.shows_progress() {
-        eprintln!("{what}");
+        print(what);
     }
 }
 
-/// A sign of life while others work.
-pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> ProgressBar {
-    let spinner = bar(context);
-    spinner.set_message(what);
-    spinner.enable_steady_tick(TICK);
-    spinner
+/// Makes room for the result.
+pub fn clear() {
+    // A terminal that is gone needs no room.
+    let _ = LINES.clear();
 }
 
-fn bar(context: &Context) -> ProgressBar {
-    let target = if context.shows_progress() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    ProgressBar::with_draw_target(None, target)
+/// A line that stays, above those that change.
+fn print(line: &str) {
+    LINES.suspend(|| {
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "{line}");
+    });
+}
+
+/// How waits are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Terminal,
+    Lines,
+    Json,
+}
+
+/// Shows what a command waits for.
+pub struct Teller {
+    waits: Waits,
+    chain: Arc<OnceCell<Chain>>,
+    manner: Manner,
+}
+
+impl Teller {
+    pub fn new(context: &Context) -> Self {
+        let manner = match (context.common().json, io::stderr().is_terminal()) {
+            (true, _) => Manner::Json,
+            (false, true) => Manner::Terminal,
+            (false, false) => Manner::Lines,
+        };
+        Self { waits: context.waits().clone(), chain: context.chain_cell(), manner }
+    }
+
+    /// Shows what is waited for while this work goes on.
+    pub async fn during<T>(self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => done,
+            never = self.tell() => match never {},
+        }
+    }
+
+    async fn tell(&self) -> Infallible {
+        let mut screen = Screen::default();
+        let mut told = Told::default();
+        let mut look = Look::default();
+        loop {
+            tokio::time::sleep(TICK).await;
+            let now = Instant::now();
+            let least = if self.manner == Manner::Terminal { FLICKER } else { PATIENCE };
+            let waits = self.waits.now();
+            let mut foremost = foremost(&waits, now, least);
+            look.again(foremost.as_ref(), &self.chain).await;
+            if let Some(wait) = &mut foremost
+                && wait.what.needs_finality()
+                && wait.reason.is_none()
+            {
+                wait.reason.clone_from(&look.reason);
+            }
+            match (self.manner, foremost) {
+                (Manner::Terminal, foremost) => screen.draw(&waits, foremost.as_ref(), now),
+                (manner, Some(wait)) if told.is_due(&wait, now) => {
+                    print(&told::line(&wait, now, SystemTime::now(), manner == Manner::Json));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether blocks become final, for those who wait for one.
+#[derive(Default)]
+struct Look {
+    last: Option<Instant>,
+    reason: Option<String>,
+}
+
+impl Look {
+    /// Looks, if it is time and somebody waits for it.
+    async fn again(&mut self, wait: Option<&Wait>, chain: &OnceCell<Chain>) {
+        let waits = wait
+            .is_some_and(|wait| wait.what.needs_finality() && wait.since.elapsed() >= LOOK_AFTER);
+        if !waits {
+            *self = Self::default();
+            return;
+        }
+        let Some(chain) = chain.get() else { return };
+        if self.last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        // Its own waiting is nobody's business.
+        let chain = chain.clone().with_waits(Waits::default());
+        self.reason = match tokio::time::timeout(LOOK_LIMIT, finality(&chain)).await {
+            Ok(Ok((age, peers))) => late(age, peers),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("the node at {} does not answer", chain.url())),
+        };
+        self.last = Some(Instant::now());
+    }
+}
+
+/// How old the newest final block is, and how many other nodes the node is connected to.
+async fn finality(chain: &Chain) -> Result<(Duration, u64), ChainError> {
+    let head = chain.finalized_head().await?;
+    let made = SystemTime::UNIX_EPOCH + Duration::from_millis(chain.time(head.hash).await?);
+    let peers = chain.health().await?.peers;
+    Ok((SystemTime::now().duration_since(made).unwrap_or_default(), peers))
+}
+
+fn late(age: Duration, peers: u64) -> Option<String> {
+    (age >= OLD).then(|| {
+        let seconds = age.as_secs();
+        let others = if peers == 1 { "1 other".into() } else { format!("{peers} others") };
+        format!(
+            "no block has become final for {seconds} s, because nodes of hospitals are away or late \
+             (this node is connected to {others})"
+        )
+    })
+}
+
+/// Lines on a terminal.
+#[derive(Default)]
+struct Screen {
+    spinner: Option<ProgressBar>,
+    bars: HashMap<u64, (ProgressBar, Pace)>,
+}
+
+impl Screen {
+    fn draw(&mut self, waits: &[Wait], foremost: Option<&Wait>, now: Instant) {
+        self.bars.retain(|number, (bar, _)| {
+            let goes_on = waits.iter().any(|wait| wait.number == *number);
+            if !goes_on {
+                remove(bar);
+            }
+            goes_on
+        });
+        for wait in waits {
+            if let Some(progress) = wait.progress {
+                let begin = || (bar(wait.to_string()), Pace::begin(progress, now));
+                let (bar, pace) = self.bars.entry(wait.number).or_insert_with(begin);
+                bar.set_length(progress.total);
+                bar.set_position(progress.done);
+                bar.set_prefix(pace.text(progress, now));
+            }
+        }
+        match foremost.filter(|wait| !self.bars.contains_key(&wait.number)) {
+            Some(wait) => {
+                let spinner = self.spinner.get_or_insert_with(spinner);
+                spinner.set_message(told::brief(wait, now));
+                spinner.tick();
+            }
+            None => {
+                if let Some(spinner) = self.spinner.take() {
+                    remove(&spinner);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.bars.values().map(|(bar, _)| bar).chain(&self.spinner).for_each(remove);
+    }
+}
+
+fn remove(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    LINES.remove(bar);
+}
+
+fn spinner() -> ProgressBar {
+    LINES.add(ProgressBar::new_spinner())
+}
+
+/// Has its label before it is drawn.
+fn bar(label: String) -> ProgressBar {
+    let bar = ProgressBar::no_length().with_message(label);
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {bytes} of {total_bytes}{prefix}")
+    {
+        bar.set_style(style);
+    }
+    LINES.add(bar)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finality_is_late_when_the_newest_final_block_is_old() {
+        assert_eq!(late(Duration::from_secs(5), 3), None);
+        let reason = late(Duration::from_secs(40), 1).unwrap();
+        assert!(reason.contains("final for 40 s") && reason.contains("to 1 other"), "{reason}");
+    }
 }

@@ -10,7 +10,6 @@ use std::{
 use clap::{Args, Subcommand};
 use epione_primitives::Hash;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     context::{Context, Output},
@@ -19,7 +18,7 @@ use crate::{
         Storage,
     },
     failure::Failure,
-    progress, show,
+    interrupt, progress, show,
 };
 
 /// Where a network goes if nothing is said.
@@ -146,21 +145,15 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         pack_millis: args.pack_ms,
         layout: Layout { storage: args.store, ..Layout::default() },
     };
-    let spinner = progress::waiting(context, "starting");
-    let say = |step: &str| {
-        if context.shows_progress() {
-            spinner.set_message(step.to_owned());
-        } else if !json {
-            eprintln!("{step}");
-        }
-    };
+    let starting = progress::waiting(context, "starting");
+    let say = |step: &str| starting.becomes(step.to_owned());
     // One for all, so that no signal falls in between.
     let mut stop = pin!(interrupted());
     let mut network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
         () = &mut stop => return Err(stopped()),
     };
-    spinner.finish_and_clear();
+    starting.finish_and_clear();
     show(&Started::new(network.directory(), network.state()), json)?;
     if args.detach {
         network.detach()?;
@@ -194,15 +187,7 @@ fn stopped() -> Failure {
 
 /// Resolves when the user or the system wants this process to end.
 pub async fn interrupted() {
-    let arrival = async |kind| match signal(kind) {
-        Ok(mut signals) => signals.recv().await,
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        _ = arrival(SignalKind::interrupt()) => {}
-        _ = arrival(SignalKind::terminate()) => {}
-        _ = arrival(SignalKind::hangup()) => {}
-    }
+    interrupt::signalled().await;
 }
 
 /// A network that was taken down.

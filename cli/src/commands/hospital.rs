@@ -12,7 +12,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::KeySource,
-    progress, show,
+    show,
 };
 
 #[derive(Debug, Subcommand)]
@@ -90,11 +90,8 @@ pub async fn set_sealing_key(
             "make the file with: epione keys renew-sealing WORKER_KEYSTORE --out NEW",
         ));
     }
-    let spinner = progress::waiting(context, "waiting until it is final");
-    let included =
-        chain.submit(&hospitals::set_sealing_key(new.sealing.as_bytes()), &governance).await;
-    spinner.finish_and_clear();
-    let block = included?.block.number;
+    let call = hospitals::set_sealing_key(new.sealing.as_bytes());
+    let block = chain.submit(&call, &governance).await?.block.number;
     Ok(SealingKeySet { hospital, sealing_key_hash: new.sealing.hash(), block })
 }
 
@@ -181,10 +178,8 @@ pub async fn set_endpoint(
             "name a shorter one",
         ));
     }
-    let spinner = progress::waiting(context, "waiting until it is final");
     let call = hospitals::set_endpoint(&worker_url, endpoint.tls_key());
     let included = chain.submit(&call, &governance).await;
-    spinner.finish_and_clear();
     let tls_key = Hash::from(*endpoint.tls_key());
     Ok(EndpointSet { hospital, worker_url, tls_key, block: included?.block.number })
 }

@@ -13,7 +13,7 @@ pub mod visit;
 
 use clap::Subcommand;
 
-use crate::{context::Context, failure::Failure, show};
+use crate::{context::Context, failure::Failure, interrupt::this_command, show};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -52,6 +52,43 @@ pub enum Command {
 }
 
 impl Command {
+    /// What to say when a signal ends the command before it is done; none if it says so itself, or ends so
+    /// soon that there is nothing to say.
+    pub(crate) fn when_interrupted(&self) -> Option<String> {
+        let again = this_command();
+        let reads = || Some(format!("nothing was changed; to look again, run: {again}"));
+        let changes = || {
+            Some(format!(
+                "what was sent by then may still take effect; the chain does nothing twice, so to be sure, \
+                 run the same command again: {again}"
+            ))
+        };
+        match self {
+            Self::Keys(_)
+            | Self::Devnet(devnet::Command::Up(_))
+            | Self::Visit(visit::Command::Submit(_)) => None,
+            Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
+            Self::Devnet(devnet::Command::Down(_)) => {
+                Some(format!("some of the network may still run; to end it, run: {again}"))
+            }
+            Self::User(user::Command::Consent(_))
+            | Self::Visit(visit::Command::Status(_))
+            | Self::Records(records::Command::List(_))
+            | Self::Audit(audit::Command::WhoLooked(_) | audit::Command::Reviews(_))
+            | Self::Policy(
+                policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
+            )
+            | Self::Block(_)
+            | Self::Devnet(devnet::Command::Status(_)) => reads(),
+            Self::User(_)
+            | Self::Relate(_)
+            | Self::Unrelate(_)
+            | Self::Audit(audit::Command::Judge(_))
+            | Self::Policy(policy::Command::Set(_))
+            | Self::Hospital(_) => changes(),
+        }
+    }
+
     /// Does it, prints the result; tells whether all that was looked at is as it should be.
     pub(crate) async fn run(self, context: Context) -> Result<bool, Failure> {
         let json = context.common().json;

@@ -14,7 +14,6 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, moment, word},
     identity::{self, KeySource},
-    progress,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,7 +122,6 @@ async fn change(
 ) -> Result<Changed, Failure> {
     let kind = args.kind.into();
     let (patient, professional) = (args.patient, args.professional);
-    let spinner = progress::waiting(context, "waiting until it is final");
     let hospital = match (&args.as_user, &args.hospital) {
         (Some(source), Some(hospital)) => {
             let hospital = context.hospital(hospital).await?;
@@ -149,7 +147,6 @@ async fn change(
             hospital
         }
     };
-    spinner.finish_and_clear();
     Ok(Changed { patient, professional, hospital, kind, in_force: begins, expires })
 }
 

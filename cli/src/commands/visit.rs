@@ -18,7 +18,6 @@ use epione_client::{
 };
 use epione_envelope::record::{MAX_TEXT_BYTES, SectionKind};
 use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::{
@@ -269,7 +268,7 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
     let unfinished = Unfinished::of(context, &words);
     let visit = signed(args, builder, &account, unfinished.as_ref(), context).await?;
     let worker = context.worker(hospital, account).await?;
-    let bar = progress::bytes(context, "uploading");
+    let bar = progress::bytes(context, "uploading the visit");
     let status = tokio::select! {
         status = worker.submit_visit(&visit, progress::follow(&bar)) => status,
         () = interrupted() => {
@@ -316,7 +315,9 @@ async fn signed(
         progress::say(context, "going on with the visit that was not acknowledged");
         return Ok(visit);
     }
+    let reading = progress::waiting(context, "reading the files of the visit, to sign them");
     let visit = builder.build(account).await?;
+    reading.finish_and_clear();
     match unfinished.map(|unfinished| unfinished.keep(&visit)) {
         Some(Ok(())) => {}
         Some(Err(error)) => progress::say(context, &format!("{NOT_KEPT} ({error})")),
@@ -423,27 +424,32 @@ async fn follow(
     if !args.wait {
         return Ok(status);
     }
-    let spinner = progress::waiting(context, stage(status.stage));
+    let told =
+        |status: &VisitStatus| format!("visit {}  {}", status.record_id, stage(status.stage));
+    let waiting = progress::waiting(context, told(&status));
     let until = Instant::now() + Duration::from_secs(args.timeout);
     while !matches!(status.stage, VisitStage::Committed { .. }) {
         if Instant::now() > until {
-            return Err(gave_up(&spinner, &status, args.timeout));
+            return Err(gave_up(&status, args.timeout));
         }
         tokio::time::sleep(POLL).await;
         match worker.visit_status(status.record_id).await {
-            Ok(next) => status = next,
+            Ok(next) => {
+                status = next;
+                waiting.becomes(told(&status));
+                if let Some(failure) = &status.last_failure {
+                    waiting.because(format!("an announcement did not get through: {failure}"));
+                }
+            }
             // The visit is safe; the worker may just be starting again.
-            Err(error) if error.is_transient() => {}
+            Err(error) if error.is_transient() => waiting.because(error),
             Err(error) => return Err(error.into()),
         }
-        spinner.set_message(stage(status.stage));
     }
-    spinner.finish_and_clear();
     Ok(status)
 }
 
-fn gave_up(spinner: &ProgressBar, status: &VisitStatus, seconds: u64) -> Failure {
-    spinner.finish_and_clear();
+fn gave_up(status: &VisitStatus, seconds: u64) -> Failure {
     let failed = status.last_failure.as_deref().unwrap_or("nothing is known to be wrong");
     Failure::new(
         format!(

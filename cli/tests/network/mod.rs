@@ -116,7 +116,9 @@ impl Network {
             return Ok(serde_json::from_slice(&output.stdout).unwrap());
         }
         let said = stderr(&output);
-        Err(serde_json::from_str(&said).unwrap_or_else(|error| {
+        // What was waited for comes first, the failure last.
+        let last = said.lines().last().unwrap_or_default();
+        Err(serde_json::from_str(last).unwrap_or_else(|error| {
             let shown = String::from_utf8_lossy(&output.stdout);
             panic!("{arguments:?}: {error}: {said}{shown}")
         }))

@@ -14,7 +14,6 @@ use crate::{
     failure::{Failure, moment},
     identity::KeySource,
     policy::{Source, gloss},
-    progress,
 };
 
 #[derive(Debug, Args)]
@@ -102,9 +101,7 @@ pub async fn set(args: &SetArgs, context: &Context) -> Result<Changed, Failure> 
     let (version, since) = if same {
         (before, known.since)
     } else {
-        let spinner = progress::waiting(context, "waiting until it is final");
         let included = chain.submit(&role_policies::set_policies(&policies), &governance).await?;
-        spinner.finish_and_clear();
         let (version, set) = newest(&chain.at(included.block.hash), hospital).await?;
         (version, set.since)
     };

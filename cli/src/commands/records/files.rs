@@ -119,7 +119,7 @@ async fn save_section(
         }
         OpenContent::Media { media_type, .. } => {
             if saved_media(record, section.index, &path).await?.is_none() {
-                let bar = progress::bytes(context, name.clone());
+                let bar = progress::bytes(context, format!("reading {name}"));
                 let saved =
                     reader.save_media(record, section.index, &path, progress::follow(&bar)).await;
                 bar.finish_and_clear();

@@ -136,7 +136,7 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
     let name = format!("{}-{}-{}", pointer.height, pointer.index, file_name(section, &line));
     let path = args.out.join(&name);
     fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
-    let bar = progress::bytes(context, name.clone());
+    let bar = progress::bytes(context, format!("reading {name}"));
     let saved = reader.save_part(record, section.index, &part, &path, progress::follow(&bar)).await;
     bar.finish_and_clear();
     saved?;

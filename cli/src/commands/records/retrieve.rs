@@ -62,6 +62,17 @@ pub struct GetArgs {
     pub part: PartArgs,
 }
 
+impl GetArgs {
+    /// What to say when a signal ends it. `again` is the same command.
+    pub(crate) fn when_interrupted(&self, again: &str) -> String {
+        let out = self.out.display();
+        if self.part.is_some() {
+            return format!("nothing of the part was kept in {out}; to read it, run: {again}");
+        }
+        format!("what was read by then is kept in {out}; to go on from there, run: {again}")
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Purpose {
     Treatment,

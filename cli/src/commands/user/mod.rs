@@ -18,7 +18,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
-    progress, show,
+    show,
 };
 
 #[derive(Debug, Subcommand)]
@@ -139,7 +139,6 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
     let (hospital, governance) =
         context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
     let worker = context.worker(hospital, governance).await?;
-    let spinner = progress::waiting(context, "registering");
     let registered = worker
         .register(&RegisterUser {
             user: args.user,
@@ -149,9 +148,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
             sealing_key,
             name: args.name.clone(),
         })
-        .await;
-    spinner.finish_and_clear();
-    let registered = registered?;
+        .await?;
     Ok(Registered {
         user: registered.user,
         hospital: registered.hospital,

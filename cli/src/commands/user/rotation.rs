@@ -20,7 +20,6 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::{self, KeySource},
-    progress,
 };
 
 #[derive(Debug, Args)]
@@ -106,10 +105,7 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
     let new = next_keys(args, &old, context)?;
     let chain = context.chain().await?;
     let (user, profile) = subject(chain, &old, &new).await?;
-    let spinner = progress::waiting(context, "rotating the keys on the chain");
-    let rotated_now = rotate_on_chain(chain, user, &profile, &old, &new).await;
-    spinner.finish_and_clear();
-    let rotated_now = rotated_now?;
+    let rotated_now = rotate_on_chain(chain, user, &profile, &old, &new).await?;
 
     let mut hospitals = Vec::new();
     for (hospital, registration) in chain.finalized().await?.registrations(user).await? {
@@ -117,9 +113,7 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
             hospitals.push(Renewal { hospital, outcome: Outcome::Ended, error: None });
             continue;
         }
-        let spinner = progress::waiting(context, format!("asking hospital {hospital}"));
         let renewed = renew(context, hospital, &registration, &new).await;
-        spinner.finish_and_clear();
         hospitals.push(match renewed {
             Ok(outcome) => Renewal { hospital, outcome, error: None },
             Err(failure) => {

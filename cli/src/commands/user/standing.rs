@@ -10,7 +10,6 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, word},
     identity::KeySource,
-    progress,
 };
 
 #[derive(Debug, Args)]
@@ -59,13 +58,11 @@ pub async fn change(
     let (hospital, governance) =
         context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
     let worker = context.worker(hospital, governance).await?;
-    let spinner = progress::waiting(context, "waiting until it is final");
     let (changed, status) = match change {
         Change::Suspend => (worker.suspend(args.user).await, RegistrationStatus::Suspended),
         Change::Reinstate => (worker.reinstate(args.user).await, RegistrationStatus::Active),
         Change::End => (worker.end_registration(args.user).await, RegistrationStatus::Ended),
     };
-    spinner.finish_and_clear();
     changed?;
     Ok(Standing { user: args.user, hospital, status })
 }

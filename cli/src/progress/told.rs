@@ -1,0 +1,220 @@
+//! Which wait is shown, in which words, and how often.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use epione_client::waiting::{Awaited, Wait};
+use epione_primitives::HospitalId;
+use indicatif::BinaryBytes;
+use serde_json::json;
+
+/// A wait that goes on gets another line after so long.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The one wait to show, of those that last at least so long: before all others one for which a reason is
+/// known, the oldest of these; else the one that began last, which is the most particular. Waits for the
+/// same from the same hospital count as one.
+pub(super) fn foremost(waits: &[Wait], now: Instant, least: Duration) -> Option<Wait> {
+    let lasting: Vec<_> = merged(waits)
+        .into_iter()
+        .filter(|wait| now.saturating_duration_since(wait.since) >= least)
+        .collect();
+    let explained = lasting.iter().filter(|wait| wait.reason.is_some());
+    explained.min_by_key(|wait| wait.since).or(lasting.last()).cloned()
+}
+
+/// Several segments on their way from one hospital are one wait: it lasts since something last came of any,
+/// or since the first of those that something keeps.
+fn merged(waits: &[Wait]) -> Vec<Wait> {
+    let mut merged: Vec<Wait> = Vec::new();
+    for wait in waits {
+        let same = |known: &&mut Wait| (&known.what, known.hospital) == (&wait.what, wait.hospital);
+        match merged.iter_mut().find(same) {
+            None => merged.push(wait.clone()),
+            Some(known) => {
+                let newer = wait.since > known.since;
+                let replaces = match (&known.reason, &wait.reason) {
+                    (None, None) => newer,
+                    (None, Some(_)) => true,
+                    (Some(_), None) => false,
+                    (Some(_), Some(_)) => !newer,
+                };
+                if replaces {
+                    known.clone_from(wait);
+                }
+            }
+        }
+    }
+    merged
+}
+
+/// What was told without a terminal.
+#[derive(Default)]
+pub(super) struct Told(HashMap<(Awaited, Option<HospitalId>), Line>);
+
+struct Line {
+    at: Instant,
+    with_reason: bool,
+}
+
+impl Told {
+    /// Whether a wait gets a line now: the first one, one with the first reason, or one more after long.
+    pub(super) fn is_due(&mut self, wait: &Wait, now: Instant) -> bool {
+        let with_reason = wait.reason.is_some();
+        let key = (wait.what.clone(), wait.hospital);
+        let due = self.0.get(&key).is_none_or(|line| {
+            (with_reason && !line.with_reason) || now.saturating_duration_since(line.at) >= AGAIN
+        });
+        if due {
+            // A reason that comes and goes is told once.
+            let with_reason = with_reason || self.0.get(&key).is_some_and(|line| line.with_reason);
+            self.0.insert(key, Line { at: now, with_reason });
+        }
+        due
+    }
+}
+
+/// A line that stays: for what, since when, and why. In JSON an object with the member `waiting`.
+pub(super) fn line(wait: &Wait, now: Instant, clock: SystemTime, as_json: bool) -> String {
+    let lasting = now.saturating_duration_since(wait.since);
+    let since = clock.checked_sub(lasting).unwrap_or(clock);
+    let since = humantime::format_rfc3339_seconds(since).to_string();
+    let seconds = lasting.as_secs();
+    if as_json {
+        let progress = wait.progress.map(|at| json!({ "done": at.done, "total": at.total }));
+        let told = json!({
+            "what": wait.to_string(),
+            "hospital": wait.hospital,
+            "since": since,
+            "seconds": seconds,
+            "reason": wait.reason,
+            "progress": progress,
+        });
+        return json!({ "waiting": told }).to_string();
+    }
+    format!("{wait}, for {seconds} s, since {since}{}", details(wait))
+}
+
+/// As it stands on a terminal.
+pub(super) fn brief(wait: &Wait, now: Instant) -> String {
+    let seconds = now.saturating_duration_since(wait.since).as_secs();
+    format!("{wait}, for {seconds} s{}", details(wait))
+}
+
+fn details(wait: &Wait) -> String {
+    let progress =
+        wait.progress.filter(|progress| progress.total > 0).map_or_else(String::new, |progress| {
+            format!(", {} of {}", BinaryBytes(progress.done), BinaryBytes(progress.total))
+        });
+    let reason = wait.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    // What a worker says may have several lines, or steer a terminal.
+    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    progress + &reason
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_client::{Progress, waiting::Waits};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Waits that began at whole seconds, the newest at `now`.
+    fn script(of: &[(u32, Awaited, Option<u16>, Option<&str>)], now: Instant) -> Vec<Wait> {
+        let waits = Waits::default();
+        let script = of.iter().map(|(age, what, hospital, reason)| {
+            let waiting = waits.begin(what.clone(), hospital.map(HospitalId));
+            let mut wait = waits.now().remove(0);
+            drop(waiting);
+            wait.since = now.checked_sub(SECOND * *age).unwrap();
+            wait.reason = reason.map(Into::into);
+            wait
+        });
+        script.collect()
+    }
+
+    fn later() -> Instant {
+        Instant::now() + SECOND * 3_600
+    }
+
+    #[test]
+    fn the_wait_with_a_reason_is_shown_before_the_most_particular_one() {
+        let now = later();
+        let step = Awaited::Step("reading".into());
+        let quiet = [(9, step.clone(), None, None), (4, Awaited::Answer, Some(1), None)];
+        let shown = |of: &[_]| foremost(&script(of, now), now, SECOND * 2);
+        assert_eq!(shown(&quiet).unwrap().what, Awaited::Answer);
+        let explained = [
+            (9, step, None, None),
+            (8, Awaited::Segment, Some(3), Some("refused")),
+            (4, Awaited::Answer, Some(1), None),
+            (0, Awaited::Node, None, Some("lost")),
+        ];
+        let shown = shown(&explained).unwrap();
+        assert_eq!((shown.what, shown.hospital), (Awaited::Segment, Some(HospitalId(3))));
+    }
+
+    #[test]
+    fn what_is_short_is_not_shown() {
+        let now = later();
+        let waits = script(&[(1, Awaited::Node, None, Some("lost"))], now);
+        assert_eq!(foremost(&waits, now, SECOND * 2), None);
+        assert_eq!(foremost(&[], now, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn segments_of_one_hospital_are_one_wait_which_lasts_since_something_came() {
+        let now = later();
+        let segment = |age, reason| (age, Awaited::Segment, Some(0), reason);
+        let shown = |of: &[_]| foremost(&script(of, now), now, SECOND * 2);
+        // One of four moves: the reader does not wait.
+        assert_eq!(shown(&[segment(9, None), segment(0, None), segment(5, None)]), None);
+        let kept = shown(&[segment(9, None), segment(5, Some("away")), segment(7, Some("away"))]);
+        assert_eq!(kept.unwrap().since, now - SECOND * 7);
+    }
+
+    #[test]
+    fn a_wait_gets_a_line_once_then_one_with_a_reason_then_one_in_half_a_minute() {
+        let now = later();
+        let at = |seconds| now + SECOND * seconds;
+        let quiet = script(&[(2, Awaited::Grant, Some(0), None)], now).remove(0);
+        let explained = Wait { reason: Some("late".into()), ..quiet.clone() };
+        let mut told = Told::default();
+        assert!(told.is_due(&quiet, at(0)));
+        assert!(!told.is_due(&quiet, at(1)));
+        assert!(told.is_due(&explained, at(2)));
+        // Reasons that come and go, or change, make no more of it.
+        assert!(!told.is_due(&quiet, at(3)));
+        assert!(!told.is_due(&Wait { reason: Some("other".into()), ..explained.clone() }, at(4)));
+        assert!(!told.is_due(&explained, at(31)));
+        assert!(told.is_due(&explained, at(32)));
+        let other = Wait { hospital: Some(HospitalId(1)), ..explained };
+        assert!(told.is_due(&other, at(32)));
+        let lines = (33..3_600).filter(|second| told.is_due(&quiet, at(*second))).count();
+        assert!(lines <= 119, "{lines}");
+    }
+
+    #[test]
+    fn a_line_says_for_what_since_when_and_why() {
+        let now = later();
+        let mut wait =
+            script(&[(4, Awaited::Segment, Some(2), Some("away\x1b[2J\nfor now"))], now).remove(0);
+        let clock = SystemTime::UNIX_EPOCH + SECOND * 64;
+        let said = line(&wait, now, clock, false);
+        assert!(said.contains("hospital 2"), "{said}");
+        assert!(said.contains("for 4 s, since 1970-01-01T00:01:00Z: away"), "{said}");
+        assert!(!said.contains(char::is_control), "{said}");
+        wait.progress = Some(Progress { done: 1_048_576, total: 2_097_152 });
+        let brief = brief(&wait, now);
+        assert!(brief.contains("for 4 s, 1.00 MiB of 2.00 MiB: away"), "{brief}");
+        let json: serde_json::Value = serde_json::from_str(&line(&wait, now, clock, true)).unwrap();
+        assert_eq!(json["waiting"]["hospital"], json!(2));
+        assert_eq!(json["waiting"]["seconds"], json!(4));
+        assert_eq!(json["waiting"]["since"], json!("1970-01-01T00:01:00Z"));
+        assert_eq!(json["waiting"]["reason"], json!("away\x1b[2J\nfor now"));
+        assert_eq!(json["waiting"]["progress"]["done"], json!(1_048_576));
+    }
+}

@@ -1,0 +1,234 @@
+//! What a command says while it waits, and when it is interrupted, on networks of which a part is away.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+
+use epione_cli::devnet::{HospitalState, ProcessRecord};
+use epione_client::{
+    chain::Chain,
+    reader::{self, ReadError},
+};
+use epione_envelope::segment::object_key;
+use epione_primitives::RecordPointer;
+use network::{Network, epione};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+const DOCTOR: &str = "//Doctor";
+const PATIENT: &str = "//Patient";
+const PATIENCE: Duration = Duration::from_secs(120);
+const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+
+/// A patient and a doctor who treats them at the first hospital, and a committed record with this file.
+fn with_record(network: &Network, media: &[u8]) -> String {
+    let patient = network.register("patient", PATIENT);
+    let doctor = network.register("doctor", DOCTOR);
+    network.relate(&patient, &doctor);
+    let path = network.write("scan.bin", media);
+    let visit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--patient", &patient];
+    let submitted =
+        network.run(&[&visit[..], &["--media", path.to_str().unwrap(), "--wait"]].concat());
+    assert_eq!(submitted["stage"]["committed"]["pointer"], json!(FIRST), "{submitted}");
+    patient
+}
+
+/// A command that runs, and the lines that it writes to standard error, without a terminal.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Running {
+    fn start(network: &Network, arguments: &[&str]) -> Self {
+        let mut command = epione();
+        command.arg("--devnet").arg(network.path()).args(arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            // Ends with the process, or with the test.
+            errors.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
+        Self { child, lines, said: Vec::new() }
+    }
+
+    /// Waits for a line with all of these words.
+    fn says(&mut self, words: &[&str]) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("not said: {words:?}; but {:#?}", self.said));
+            self.said.push(line.clone());
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+        }
+    }
+
+    /// All that it says until it ends, and its exit status.
+    fn ends(mut self) -> (Vec<String>, Option<i32>) {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end; it said {:#?}", self.said);
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        self.said.extend(self.lines.iter());
+        (std::mem::take(&mut self.said), status.code())
+    }
+
+    fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Has ended already, if the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processes that are stopped, and go on when this is dropped.
+struct Stopped(Vec<ProcessRecord>);
+
+impl Stopped {
+    fn new(processes: impl IntoIterator<Item = Option<ProcessRecord>>) -> Self {
+        let processes: Vec<_> = processes.into_iter().map(Option::unwrap).collect();
+        let stopped = Self(processes);
+        stopped.send(Signal::STOP);
+        stopped
+    }
+
+    fn send(&self, signal: Signal) {
+        for process in self.0.iter().filter(|process| process.is_running()) {
+            kill_process(Pid::from_raw(process.pid as i32).unwrap(), signal).unwrap();
+        }
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.send(Signal::CONT);
+    }
+}
+
+fn hospitals(network: &Network) -> Vec<HospitalState> {
+    network.state().unwrap().hospitals
+}
+
+#[test]
+fn with_two_of_four_hospitals_away_a_read_says_for_whom_it_waits_and_why() {
+    let network = Network::of(4);
+    let patient = with_record(&network, &[7; 100_000]);
+    let out = network.file("out");
+    let read = |who: &'static str, more: &[&'static str]| {
+        let get = ["records", "get", "--as", who, "--patient", &patient, "--all", "--out"];
+        Running::start(&network, &[&get[..], &[out.to_str().unwrap()], more].concat())
+    };
+
+    // Two workers do not answer.
+    let away = Stopped::new(hospitals(&network)[..2].iter().map(|it| it.worker.clone()));
+    let mut granted = read(DOCTOR, &[]);
+    granted.says(&["waiting", "hospital 0", "since 20"]);
+    let (said, status) = granted.ends();
+    assert_eq!(status, Some(1), "{said:#?}");
+    assert!(said.iter().filter(|line| line.contains("waiting")).count() <= 3, "{said:#?}");
+
+    let (said, status) = read(DOCTOR, &["--json"]).ends();
+    assert_eq!(status, Some(1));
+    let told: Vec<Value> = said.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told[0]["waiting"]["hospital"], json!(0), "{told:?}");
+    assert!(told[0]["waiting"]["seconds"].as_u64().unwrap() >= 2, "{told:?}");
+    assert!(told.last().unwrap()["error"].is_string(), "{told:?}");
+
+    let mut own = read(PATIENT, &["--own-key"]);
+    own.says(&["waiting", "hospital 0"]);
+    own.says(&["waiting", "hospital 1"]);
+    let (said, status) = own.ends();
+    assert_eq!(status, Some(0), "a third hospital serves it: {said:#?}");
+    drop(away);
+    fs::remove_dir_all(&out).unwrap();
+
+    // Two nodes are away: no block becomes final, and no receipt.
+    let nodes = hospitals(&network)[2..].iter().map(|it| it.node.clone()).collect::<Vec<_>>();
+    let _away = Stopped::new(nodes);
+    let mut granted = read(DOCTOR, &[]);
+    granted.says(&["waiting", "hospital 0", "receipt", "no block has become final"]);
+    granted.interrupt();
+    let (said, status) = granted.ends();
+    assert_eq!(status, Some(130), "{said:#?}");
+    let help = said.last().unwrap();
+    assert!(help.contains("kept in") && help.contains("run: epione --devnet"), "{help}");
+}
+
+/// Where the worker of the only hospital keeps a segment of the first record.
+fn stored(network: &Network, segment: usize) -> PathBuf {
+    let hospital = hospitals(network).remove(0);
+    let segments = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let chain = Chain::connect(&hospital.node_url).await.unwrap();
+        let (_, record) = reader::verified(&chain, FIRST).await?;
+        Ok::<_, ReadError>(record.segments())
+    });
+    hospital.store.join(object_key(&segments.unwrap()[segment].hash))
+}
+
+/// The file that is being written in a record's folder, if it has this many bytes.
+fn has_read(folder: &Path, bytes: u64) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let mut files = entries.flatten().filter_map(|entry| entry.metadata().ok());
+    files.any(|file| file.len() >= bytes)
+}
+
+#[test]
+fn an_interrupted_read_says_which_command_goes_on_and_that_command_does() {
+    let network = Network::of(1);
+    let media: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    let patient = with_record(&network, &media);
+    // The reader waits for the second segment, until it is there again.
+    let second = stored(&network, 1);
+    let hidden = second.with_extension("hidden");
+    fs::rename(&second, &hidden).unwrap();
+    let out = network.file("what was read");
+    let arguments = ["records", "get", "--as", DOCTOR, "--patient", &patient, "--all", "--out"];
+    let mut reading =
+        Running::start(&network, &[&arguments[..], &[out.to_str().unwrap()]].concat());
+    let until = Instant::now() + PATIENCE;
+    while !has_read(&out.join("1-0.partial"), 4 * 1024 * 1024) {
+        assert!(Instant::now() < until, "the first segment was not read");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let away = Stopped::new([hospitals(&network).remove(0).worker]);
+    reading.says(&["waiting", "hospital 0", "segment"]);
+    reading.interrupt();
+    let (said, status) = reading.ends();
+    drop(away);
+    assert_eq!(status, Some(130), "{said:#?}");
+    let help = said.last().unwrap();
+    assert!(help.contains("what was read by then is kept in"), "{help}");
+    assert!(has_read(&out.join("1-0.partial"), 4 * 1024 * 1024), "it is kept");
+
+    fs::rename(&hidden, &second).unwrap();
+    let (_, command) = help.split_once("run: ").unwrap();
+    let shell = format!("epione() {{ \"{}\" \"$@\"; }}; {command}", env!("CARGO_BIN_EXE_epione"));
+    let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
+    assert!(output.status.success(), "{}", network::stderr(&output));
+    let files: Vec<_> = fs::read_dir(out.join("1-0")).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1);
+    assert!(fs::read(files[0].path()).unwrap() == media);
+}
