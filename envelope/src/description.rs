@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     FormatError, OpenError,
-    frames::FrameIndex,
+    frames::Frames,
     hex_array,
     object::{CHUNK_BYTES, MAX_SEALED_BYTES},
     random,
@@ -57,17 +57,16 @@ pub struct Description {
     /// BLAKE3 of the content.
     #[serde(with = "hex_array")]
     pub content_root: [u8; 32],
-    /// Where its frames lie, if it is a multi-frame image whose frames the author's client could tell
-    /// apart. Media only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frames: Option<FrameIndex>,
+    /// Where its frames lie, or why the author's client could not tell. The default for a text.
+    #[serde(default, skip_serializing_if = "Frames::is_default")]
+    pub frames: Frames,
 }
 
 impl Description {
     /// Describes content that is held in memory. Draws a salt.
     pub fn of(media_type: &str, file_name: &str, content: &[u8]) -> Result<Self, FormatError> {
         let root = blake3::hash(content).into();
-        Self::new(media_type, file_name, content.len() as u64, root, None)
+        Self::new(media_type, file_name, content.len() as u64, root, Frames::default())
     }
 
     /// Describes content of which somebody who read it says length, BLAKE3 and frames. Draws a salt.
@@ -76,7 +75,7 @@ impl Description {
         file_name: &str,
         content_length: u64,
         content_root: [u8; 32],
-        frames: Option<FrameIndex>,
+        frames: Frames,
     ) -> Result<Self, FormatError> {
         let (media_type, file_name) = (media_type.to_owned(), file_name.to_owned());
         let salt = Salt::generate();
@@ -97,7 +96,7 @@ impl Description {
                 return Err(FormatError::TooLarge { what, actual, limit });
             }
         }
-        self.frames.as_ref().map_or(Ok(()), |frames| frames.validate(self.content_length))
+        self.frames.validate(self.content_length)
     }
 
     /// A check of content against this description.

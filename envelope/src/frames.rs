@@ -1,5 +1,5 @@
-//! Where the frames of a multi-frame image lie within its content, so that one of them can be fetched
-//! without the others.
+//! Where the frames of an image lie within its content, so that one of them can be fetched without the
+//! others; or why that cannot be said.
 //!
 //! The author's client finds this out when it describes a file; it is part of what the author signs. It
 //! is a claim about bytes that nobody else looked into: readers bound it by the content's length and
@@ -9,60 +9,215 @@ use std::ops::Range;
 
 use codec::{Compact, Decode, Encode, Error, Input, Output};
 use serde::{Deserialize, Serialize};
+use thiserror::Error as ThisError;
 
 use crate::FormatError;
 
-/// Frames of encapsulated pixel data that an index may list, at four bytes each at most: 16 KiB. So the
-/// lists of a record's 64 sections fill half of a lite block's body at most.
-pub const MAX_LISTED_FRAMES: u32 = 4096;
+/// Frames of encapsulated pixel data that the indexes of one record may list together. A length takes
+/// four bytes at most unless the frame has a GiB, so that the lists fill a quarter of a lite block's body.
+pub const MAX_LISTED_FRAMES: u32 = 128 * 1024;
 /// Bytes of an item's tag and length, with which each fragment of a frame begins (PS3.5, A.4).
 pub const ITEM_HEADER_BYTES: u32 = 8;
 
-/// The frames of a DICOM file's pixel data, in their order, one directly after the other.
+/// Why no frame of a file can be read by itself, as the author's client found when it described the file.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Encode,
+    Decode,
+    Serialize,
+    Deserialize,
+    ThisError
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoFrames {
+    #[error(
+        "it has no DICOM header (128 bytes, then DICM, then meta information that names a transfer syntax)"
+    )]
+    #[codec(index = 0)]
+    NotDicom,
+    #[error("its transfer syntax is not known to the client that described it")]
+    #[codec(index = 1)]
+    UnknownSyntax,
+    #[error("its data set is deflated as a whole")]
+    #[codec(index = 2)]
+    Deflated,
+    #[error("it is video, whose frames are not apart from each other")]
+    #[codec(index = 3)]
+    Video,
+    #[error("its frames are compressed together, not one by one (JPEG 2000 part 2)")]
+    #[codec(index = 4)]
+    Together,
+    #[error("its pixels are not in the file, but at an address that the file names (JPIP)")]
+    #[codec(index = 5)]
+    Elsewhere,
+    #[error("it has no pixel data")]
+    #[codec(index = 6)]
+    NoPixels,
+    #[error("it is cut short: it ends before its first frame does")]
+    #[codec(index = 7)]
+    Cut,
+    #[error("its data set breaks the rules of DICOM before its pixel data, or in them")]
+    #[codec(index = 8)]
+    Malformed,
+    #[error("its number of frames is not a number")]
+    #[codec(index = 9)]
+    FrameNumber,
+    #[error(
+        "its rows, columns, samples and bits are missing, or are none from which a frame's length follows"
+    )]
+    #[codec(index = 10)]
+    Geometry,
+    #[error("its pixel data are not as long as its rows, columns, bits and number of frames say")]
+    #[codec(index = 11)]
+    Length,
+    #[error("its frames share 16-bit words of big endian pixel data, and begin within them")]
+    #[codec(index = 12)]
+    SharedWords,
+    #[error(
+        "its pixel data are compressed where its transfer syntax says that they are not, or not where it says so"
+    )]
+    #[codec(index = 13)]
+    Encapsulation,
+    #[error(
+        "it has no offset table, and its frames are compressed in a way that does not mark their ends"
+    )]
+    #[codec(index = 14)]
+    Unmarked,
+    #[error("its offset table does not agree with the fragments and codestreams that it is about")]
+    #[codec(index = 15)]
+    Table,
+    #[error("it does not have as many codestreams as it says that it has frames")]
+    #[codec(index = 16)]
+    Count,
+    #[error("a codestream in it does not begin or end as its transfer syntax wants")]
+    #[codec(index = 17)]
+    Codestream,
+    #[error(
+        "the compressed images of its record have more than {MAX_LISTED_FRAMES} frames together, and no more can be listed"
+    )]
+    #[codec(index = 18)]
+    TooMany,
+}
+
+/// The frames of a file, in their order, one directly after the other.
+///
+/// `stated` is the number of frames that the file says it has. There are fewer of them if it ends within one: those
+/// before are whole, and can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum FrameIndex {
+pub enum Frames {
+    /// None can be read by itself.
+    None(NoFrames),
     /// Frames of one length, without anything between them.
     Native {
-        /// Offset of the first frame within the content.
+        /// Offset of the first frame within the content, in bytes.
         first: u64,
-        /// Bytes of each frame.
-        length: u32,
+        /// Bits of each frame: a multiple of 8, unless pixels are packed in single bits.
+        bits: u64,
         count: u32,
+        stated: u32,
     },
     /// Frames of one or more fragments each, every fragment with its item tag and length before it.
     Encapsulated {
-        /// Offset of the first frame's first item tag within the content.
+        /// Offset of the first frame's first item tag within the content, in bytes.
         first: u64,
         /// Bytes of each frame, item tags and lengths included.
         lengths: Vec<u32>,
+        stated: u32,
     },
 }
 
-impl FrameIndex {
-    /// Number of frames.
+/// The bytes of a frame within the content, and how the frame is made of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub bytes: Range<u64>,
+    pub form: Form,
+}
+
+/// How a frame is made of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// They are the frame.
+    Plain,
+    /// The frame is `bits` bits of them, after `skip` bits (0 to 7); the least significant bit of a byte comes first.
+    Packed { skip: u8, bits: u64 },
+    /// They are items, whose values together are the frame.
+    Fragments,
+}
+
+/// Why a frame cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+pub enum NoFrame {
+    #[error("no frame can be read by itself: {0}")]
+    None(NoFrames),
+    #[error("there are frames 1 to {count}, and no other")]
+    Beyond { count: u32 },
+    #[error(
+        "the file says that it has {stated} frames, but it ends early: frames 1 to {count} are whole, and no other"
+    )]
+    NotWhole { count: u32, stated: u32 },
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::None(NoFrames::NotDicom)
+    }
+}
+
+impl Frames {
+    /// Whether they are those of a file that is no DICOM, so that nothing is to be said of them.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Number of frames that can be read.
     pub fn count(&self) -> u32 {
         match self {
+            Self::None(_) => 0,
             Self::Native { count, .. } => *count,
             Self::Encapsulated { lengths, .. } => u32::try_from(lengths.len()).unwrap_or(u32::MAX),
         }
     }
 
-    /// The bytes of a frame within the content. Frames count from 1, as DICOM counts them; none for 0
-    /// and beyond the last.
-    pub fn frame(&self, number: u32) -> Option<Range<u64>> {
-        let before = number.checked_sub(1).filter(|_| number <= self.count())?;
-        let (first, skipped, length) = match self {
-            Self::Native { first, length, .. } => {
-                (first, u64::from(before) * u64::from(*length), *length)
-            }
-            Self::Encapsulated { first, lengths } => {
-                let (before, rest) = lengths.split_at(before as usize);
-                (first, before.iter().copied().map(u64::from).sum(), *rest.first()?)
+    /// Number of frames that the file says it has; 0 if none can be read.
+    pub fn stated(&self) -> u32 {
+        match self {
+            Self::None(_) => 0,
+            Self::Native { stated, .. } | Self::Encapsulated { stated, .. } => *stated,
+        }
+    }
+
+    /// Number of frames of which each has an entry of its own.
+    pub fn listed(&self) -> u32 {
+        if let Self::Encapsulated { .. } = self { self.count() } else { 0 }
+    }
+
+    /// Where a frame is. Frames count from 1, as DICOM counts them.
+    pub fn extent(&self, number: u32) -> Result<Extent, NoFrame> {
+        let (count, stated) = (self.count(), self.stated());
+        let beyond = NoFrame::Beyond { count };
+        let before = match number.checked_sub(1) {
+            Some(before) if before < count => before,
+            Some(before) if before < stated => return Err(NoFrame::NotWhole { count, stated }),
+            _ => {
+                return Err(if let Self::None(reason) = self {
+                    NoFrame::None(*reason)
+                } else {
+                    beyond
+                });
             }
         };
-        let start = first.checked_add(skipped)?;
-        Some(start..start.checked_add(length.into())?)
+        let found = match self {
+            Self::None(reason) => return Err(NoFrame::None(*reason)),
+            Self::Native { first, bits, .. } => native(*first, *bits, before),
+            Self::Encapsulated { first, lengths, .. } => fragments(*first, lengths, before),
+        };
+        found.ok_or(beyond)
     }
 
     /// Checks that there are frames, that none is too short to be one, and that all of them lie within
@@ -71,59 +226,90 @@ impl FrameIndex {
         let malformed = |reason: &str| {
             Err(FormatError::Malformed { what: "the frame index", reason: reason.into() })
         };
-        if let Self::Encapsulated { lengths, .. } = self {
-            let (actual, limit) = (lengths.len() as u64, u64::from(MAX_LISTED_FRAMES));
-            if actual > limit {
-                let what = "the number of frames that are listed";
-                return Err(FormatError::TooLarge { what, actual, limit });
-            }
-        }
+        check_listed(u64::from(self.listed()))?;
         let long_enough = match self {
-            Self::Native { length, .. } => *length > 0,
+            Self::None(_) => return Ok(()),
+            Self::Native { bits, .. } => *bits > 0,
             Self::Encapsulated { lengths, .. } => {
-                lengths.iter().all(|length| *length >= ITEM_HEADER_BYTES)
+                lengths.iter().all(|length| *length > ITEM_HEADER_BYTES)
             }
         };
         if self.count() == 0 || !long_enough {
             return malformed("it has no frames, or one without bytes");
         }
-        match self.frame(self.count()) {
-            Some(last) if last.end <= content_length => Ok(()),
+        if self.count() > self.stated() {
+            return malformed("it has more frames than it says that the file has");
+        }
+        match self.extent(self.count()) {
+            Ok(last) if last.bytes.end <= content_length => Ok(()),
             _ => malformed("its frames go beyond the content"),
         }
     }
 }
 
-impl Encode for FrameIndex {
+/// Checks a number of listed frames, of one index or of all in a record.
+pub(crate) fn check_listed(actual: u64) -> Result<(), FormatError> {
+    let limit = u64::from(MAX_LISTED_FRAMES);
+    if actual > limit {
+        let what = "the number of frames that are listed";
+        return Err(FormatError::TooLarge { what, actual, limit });
+    }
+    Ok(())
+}
+
+fn native(first: u64, bits: u64, before: u32) -> Option<Extent> {
+    let from = bits.checked_mul(before.into())?;
+    let to = from.checked_add(bits)?;
+    let bytes = first.checked_add(from / 8)?..first.checked_add(to.div_ceil(8))?;
+    let whole = bits.is_multiple_of(8);
+    let form = if whole { Form::Plain } else { Form::Packed { skip: (from % 8) as u8, bits } };
+    Some(Extent { bytes, form })
+}
+
+fn fragments(first: u64, lengths: &[u32], before: u32) -> Option<Extent> {
+    let (before, rest) = lengths.split_at_checked(before as usize)?;
+    let start = first.checked_add(before.iter().copied().map(u64::from).sum())?;
+    let end = start.checked_add((*rest.first()?).into())?;
+    Some(Extent { bytes: start..end, form: Form::Fragments })
+}
+
+impl Encode for Frames {
     fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
         match self {
-            Self::Native { first, length, count } => {
-                (0_u8, Compact(*first), Compact(*length), Compact(*count)).encode_to(output);
+            Self::None(reason) => (0_u8, reason).encode_to(output),
+            Self::Native { first, bits, count, stated } => {
+                let numbers = (Compact(*first), Compact(*bits), Compact(*count), Compact(*stated));
+                (1_u8, numbers).encode_to(output);
             }
-            Self::Encapsulated { first, lengths } => {
-                (1_u8, Compact(*first), Compact(self.count())).encode_to(output);
+            Self::Encapsulated { first, lengths, stated } => {
+                (2_u8, Compact(*first), Compact(*stated), Compact(self.count())).encode_to(output);
                 lengths.iter().for_each(|length| Compact(*length).encode_to(output));
             }
         }
     }
 }
 
-impl Decode for FrameIndex {
+impl Decode for Frames {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
-        let (form, Compact(first)) = <(u8, Compact<u64>)>::decode(input)?;
-        match form {
-            0 => {
-                let (Compact(length), Compact(count)) =
-                    <(Compact<u32>, Compact<u32>)>::decode(input)?;
-                Ok(Self::Native { first, length, count })
-            }
+        match u8::decode(input)? {
+            0 => Ok(Self::None(NoFrames::decode(input)?)),
             1 => {
+                let (Compact(first), Compact(bits)) =
+                    <(Compact<u64>, Compact<u64>)>::decode(input)?;
+                let (Compact(count), Compact(stated)) =
+                    <(Compact<u32>, Compact<u32>)>::decode(input)?;
+                Ok(Self::Native { first, bits, count, stated })
+            }
+            2 => {
+                let (Compact(first), Compact(stated)) =
+                    <(Compact<u64>, Compact<u32>)>::decode(input)?;
                 let Compact(count) = Compact::<u32>::decode(input)?;
                 if count > MAX_LISTED_FRAMES {
                     return Err("more frames are listed than may be".into());
                 }
                 let lengths = (0..count).map(|_| Ok(Compact::<u32>::decode(input)?.0));
-                Ok(Self::Encapsulated { first, lengths: lengths.collect::<Result<_, Error>>()? })
+                let lengths = lengths.collect::<Result<_, Error>>()?;
+                Ok(Self::Encapsulated { first, lengths, stated })
             }
             _ => Err("the frame index is of a form that is not known".into()),
         }
@@ -137,92 +323,131 @@ mod tests {
 
     use super::*;
 
-    fn native(first: u64, length: u32, count: u32) -> FrameIndex {
-        FrameIndex::Native { first, length, count }
+    fn native(first: u64, bits: u64, count: u32) -> Frames {
+        Frames::Native { first, bits, count, stated: count }
     }
 
-    fn listed(first: u64, lengths: &[u32]) -> FrameIndex {
-        FrameIndex::Encapsulated { first, lengths: lengths.to_vec() }
+    fn listed(first: u64, lengths: &[u32]) -> Frames {
+        Frames::Encapsulated { first, lengths: lengths.to_vec(), stated: lengths.len() as u32 }
+    }
+
+    fn bytes(frames: &Frames, number: u32) -> Result<Range<u64>, NoFrame> {
+        frames.extent(number).map(|extent| extent.bytes)
     }
 
     #[test]
     fn frames_are_counted_from_one_and_lie_side_by_side() {
-        for index in [native(100, 20, 3), listed(100, &[20, 20, 20])] {
-            assert_eq!(index.frame(0), None);
-            assert_eq!(index.frame(1), Some(100..120));
-            assert_eq!(index.frame(3), Some(140..160));
-            assert_eq!(index.frame(4), None);
-            assert_eq!(index.frame(u32::MAX), None);
+        let beyond = Err(NoFrame::Beyond { count: 3 });
+        for frames in [native(100, 160, 3), listed(100, &[20, 20, 20])] {
+            assert_eq!(bytes(&frames, 0), beyond);
+            assert_eq!(bytes(&frames, 1), Ok(100..120));
+            assert_eq!(bytes(&frames, 3), Ok(140..160));
+            assert_eq!(bytes(&frames, 4), beyond);
+            assert_eq!(bytes(&frames, u32::MAX), beyond);
         }
-        assert_eq!(listed(7, &[9, 30, 8]).frame(3), Some(46..54));
+        assert_eq!(bytes(&listed(7, &[9, 30, 10]), 3), Ok(46..56));
+    }
+
+    #[test]
+    fn frames_of_single_bits_begin_and_end_within_bytes() {
+        let frames = native(10, 13, 4);
+        let packed = |bytes, skip| Ok(Extent { bytes, form: Form::Packed { skip, bits: 13 } });
+        assert_eq!(frames.extent(1), packed(10..12, 0));
+        assert_eq!(frames.extent(2), packed(11..14, 5));
+        assert_eq!(frames.extent(3), packed(13..15, 2));
+        assert_eq!(frames.extent(4), packed(14..17, 7));
+        assert_eq!(frames.validate(17), Ok(()));
+        assert!(frames.validate(16).is_err());
+        assert_eq!(native(10, 16, 4).extent(2).unwrap().form, Form::Plain);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_there_is_refused_with_the_reason() {
+        let none = Frames::None(NoFrames::Video);
+        for number in [0, 1, u32::MAX] {
+            assert_eq!(none.extent(number), Err(NoFrame::None(NoFrames::Video)));
+        }
+        let cut = Frames::Encapsulated { first: 0, lengths: vec![10; 7], stated: 10 };
+        assert!(cut.extent(7).is_ok());
+        assert_eq!(cut.extent(8), Err(NoFrame::NotWhole { count: 7, stated: 10 }));
+        assert_eq!(cut.extent(10), Err(NoFrame::NotWhole { count: 7, stated: 10 }));
+        assert_eq!(cut.extent(11), Err(NoFrame::Beyond { count: 7 }));
     }
 
     #[test]
     fn an_index_holds_only_within_its_content() {
-        for index in [native(100, 20, 3), listed(100, &[20, 20, 20])] {
-            assert_eq!(index.validate(160), Ok(()));
-            assert!(index.validate(159).is_err());
+        for frames in [native(100, 160, 3), listed(100, &[20, 20, 20])] {
+            assert_eq!(frames.validate(160), Ok(()));
+            assert!(frames.validate(159).is_err());
         }
         for wrong in [
             native(0, 0, 5),
             native(0, 5, 0),
             native(u64::MAX, 1, 1),
-            native(0, u32::MAX, u32::MAX),
+            native(0, u64::MAX, u32::MAX),
+            Frames::Native { first: 0, bits: 8, count: 3, stated: 2 },
             listed(0, &[]),
-            listed(0, &[20, 7]),
-            listed(u64::MAX - 5, &[8]),
-            listed(0, &[8; MAX_LISTED_FRAMES as usize + 1]),
+            listed(0, &[20, 8]),
+            listed(u64::MAX - 5, &[9]),
+            listed(0, &[9; MAX_LISTED_FRAMES as usize + 1]),
         ] {
-            assert!(wrong.validate(1 << 38).is_err(), "{wrong:?}");
+            assert!(wrong.validate(1 << 38).is_err(), "{:?}", wrong.count());
         }
-        assert_eq!(listed(0, &[8; MAX_LISTED_FRAMES as usize]).validate(1 << 38), Ok(()));
+        assert_eq!(listed(0, &[9; MAX_LISTED_FRAMES as usize]).validate(1 << 38), Ok(()));
+        assert_eq!(Frames::default().validate(0), Ok(()));
     }
 
     #[test]
     fn the_longest_list_takes_four_bytes_a_frame() {
-        let index = listed(4_000_000_000, &[1 << 29; MAX_LISTED_FRAMES as usize]);
-        assert!(index.encoded_size() <= 16 * 1024 + 16);
-        assert!(native(4_000_000_000, 6_000_000, 500).encoded_size() <= 16);
+        let frames = listed(4_000_000_000, &[(1 << 30) - 1; MAX_LISTED_FRAMES as usize]);
+        assert!(frames.encoded_size() <= 512 * 1024 + 24);
+        assert!(native(4_000_000_000, 48_000_000, 500).encoded_size() <= 20);
     }
 
     #[test]
     fn a_claim_of_many_frames_is_refused_before_there_is_memory_for_them() {
-        let claimed = (1_u8, Compact(0_u64), Compact(u32::MAX)).encode();
-        assert!(FrameIndex::decode_all(&mut claimed.as_slice()).is_err());
-        assert!(FrameIndex::decode_all(&mut [2, 0, 0, 0].as_slice()).is_err());
+        let claimed = (2_u8, Compact(0_u64), Compact(u32::MAX), Compact(u32::MAX)).encode();
+        assert!(Frames::decode_all(&mut claimed.as_slice()).is_err());
+        assert!(Frames::decode_all(&mut [3, 0, 0, 0].as_slice()).is_err());
+        assert!(Frames::decode_all(&mut [0, 200].as_slice()).is_err());
     }
 
-    fn any_index() -> impl Strategy<Value = FrameIndex> {
+    fn any_frames() -> impl Strategy<Value = Frames> {
         prop_oneof![
-            any::<(u64, u32, u32)>()
-                .prop_map(|(first, length, count)| native(first, length, count)),
-            (any::<u64>(), prop::collection::vec(any::<u32>(), 0..50))
-                .prop_map(|(first, lengths)| listed(first, &lengths)),
+            (0..=18_u8).prop_map(|reason| {
+                Frames::None(NoFrames::decode(&mut [reason].as_slice()).unwrap())
+            }),
+            any::<(u64, u64, u32, u32)>().prop_map(|(first, bits, count, stated)| {
+                Frames::Native { first, bits, count, stated }
+            }),
+            (any::<u64>(), prop::collection::vec(any::<u32>(), 0..50), any::<u32>()).prop_map(
+                |(first, lengths, stated)| Frames::Encapsulated { first, lengths, stated }
+            ),
         ]
     }
 
     proptest! {
         #[test]
-        fn an_index_comes_back_from_its_bytes(index in any_index()) {
-            let bytes = index.encode();
-            prop_assert_eq!(&FrameIndex::decode_all(&mut bytes.as_slice()).unwrap(), &index);
-            let json = serde_json::to_string(&index).unwrap();
-            prop_assert_eq!(serde_json::from_str::<FrameIndex>(&json).unwrap(), index);
+        fn an_index_comes_back_from_its_bytes(frames in any_frames()) {
+            let bytes = frames.encode();
+            prop_assert_eq!(&Frames::decode_all(&mut bytes.as_slice()).unwrap(), &frames);
+            let json = serde_json::to_string(&frames).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Frames>(&json).unwrap(), frames);
         }
 
         #[test]
         fn whatever_decodes_has_one_encoding_and_no_frame_beyond_what_it_was_checked_against(
-            bytes in prop::collection::vec(any::<u8>(), 0..60), form in 0_u8..3,
+            bytes in prop::collection::vec(any::<u8>(), 0..60), form in 0_u8..4,
             content in any::<u64>(), number in any::<u32>(),
         ) {
             let bytes = [&[form], bytes.as_slice()].concat();
-            let Ok(index) = FrameIndex::decode_all(&mut bytes.as_slice()) else { return Ok(()) };
-            prop_assert_eq!(index.encode(), bytes);
-            let near = number % index.count().saturating_add(2);
-            let frames = [index.frame(number), index.frame(near)];
-            if index.validate(content).is_ok() {
-                for frame in frames.into_iter().flatten() {
-                    prop_assert!(frame.start < frame.end && frame.end <= content);
+            let Ok(frames) = Frames::decode_all(&mut bytes.as_slice()) else { return Ok(()) };
+            prop_assert_eq!(frames.encode(), bytes);
+            let near = number % frames.count().saturating_add(2);
+            let extents = [frames.extent(number), frames.extent(near)];
+            if frames.validate(content).is_ok() {
+                for Extent { bytes, .. } in extents.into_iter().flatten() {
+                    prop_assert!(bytes.start < bytes.end && bytes.end <= content);
                 }
             }
         }

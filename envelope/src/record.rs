@@ -23,7 +23,7 @@ use crate::{
 };
 pub use crate::{
     description::{ContentCheck, Description, MAX_MEDIA_BYTES, Salt},
-    frames::FrameIndex,
+    frames::{Frames, NoFrames},
     signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
 };
 

@@ -29,12 +29,13 @@ use crate::{
     FormatError, SignatureError,
     account::{self, Signer},
     description::Description,
+    frames,
     random,
     record::{MAX_SECTIONS, SectionKind},
     suite::{self, Suite},
 };
 
-/// Bytes of a signed draft in JSON: 64 sections, each with the longest list of frames.
+/// Bytes of a signed draft in JSON: 64 sections, and as many frames as a record may list.
 pub const MAX_DRAFT_JSON_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of an encoded disclosure: as much as a record's body.
 pub const MAX_DISCLOSURE_BYTES: usize = 2 * 1024 * 1024;
@@ -155,7 +156,7 @@ impl Draft {
         SignedDraft { draft: self, signature, patient_signature: None }
     }
 
-    /// Checks the limits, and that no salt serves twice.
+    /// Checks the limits, also of all frame lists together, and that no salt serves twice.
     pub fn validate(&self) -> Result<(), FormatError> {
         let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
         if actual == 0 {
@@ -164,6 +165,8 @@ impl Draft {
         if actual > limit {
             return Err(FormatError::TooLarge { what: "the number of sections", actual, limit });
         }
+        let listed = |section: &DraftSection| u64::from(section.description.frames.listed());
+        frames::check_listed(self.sections.iter().map(listed).sum())?;
         for (second, section) in self.sections.iter().enumerate() {
             section.description.validate()?;
             let salt = &section.description.salt;

@@ -36,7 +36,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<(Description, Zeroizing<Vec<u8>>),
 pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
     let description = Description::decode(packed).map_err(|_| OpenError)?;
     description.validate().map_err(|_| OpenError)?;
-    if description.content_length > u64::from(MAX_TEXT_BYTES) || description.frames.is_some() {
+    if description.content_length > u64::from(MAX_TEXT_BYTES) || !description.frames.is_default() {
         return Err(OpenError);
     }
     Ok(description)
@@ -45,7 +45,7 @@ pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::FrameIndex;
+    use crate::frames::{Frames, NoFrames};
 
     fn packed(claimed: u64, content: &[u8]) -> Vec<u8> {
         let mut description = Description::of("text/plain", "", content).unwrap();
@@ -82,9 +82,14 @@ mod tests {
     #[test]
     fn a_text_has_no_frames() {
         let mut description = Description::of("text/plain", "", b"text").unwrap();
-        description.frames = Some(FrameIndex::Native { first: 0, length: 2, count: 2 });
-        let packed = pack(&description, b"text").unwrap();
-        assert_eq!(unpack(&packed).err(), Some(OpenError));
+        for frames in [
+            Frames::Native { first: 0, bits: 16, count: 2, stated: 2 },
+            Frames::None(NoFrames::Video),
+        ] {
+            description.frames = frames;
+            let packed = pack(&description, b"text").unwrap();
+            assert_eq!(unpack(&packed).err(), Some(OpenError));
+        }
     }
 
     #[test]

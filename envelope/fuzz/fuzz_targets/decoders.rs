@@ -6,7 +6,7 @@
 use codec::{Decode, DecodeAll, Encode};
 use epione_envelope::{
     FormatError, body,
-    frames::FrameIndex,
+    frames::Frames,
     grant::AccessGrant,
     object::SealedObject,
     profile::ProfileBody,
@@ -39,11 +39,12 @@ fn canonical(bytes: &[u8], decoded: Result<impl Encode, FormatError>) {
 }
 
 fn frames(bytes: &[u8]) {
-    let Ok(index) = FrameIndex::decode_all(&mut &bytes[..]) else { return };
+    let Ok(index) = Frames::decode_all(&mut &bytes[..]) else { return };
     assert_eq!(index.encode(), bytes);
     let content = bytes.len() as u64;
     if index.validate(content).is_ok() {
-        assert!(index.frame(index.count()).is_some_and(|last| last.end <= content));
+        let last = index.extent(index.count());
+        assert!(index.count() == 0 || last.is_ok_and(|last| last.bytes.end <= content));
     }
 }
 

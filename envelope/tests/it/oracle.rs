@@ -6,7 +6,7 @@ use aes_gcm::Aes256Gcm;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use codec::{Compact, Decode, Encode};
 use epione_envelope::{
-    frames::FrameIndex,
+    frames::Frames,
     grant::GrantTerms,
     keys::SectionContext,
     object::ObjectContext,
@@ -221,18 +221,20 @@ fn text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-fn frames(bytes: &mut Vec<u8>, frames: Option<&FrameIndex>) {
+fn frames(bytes: &mut Vec<u8>, frames: &Frames) {
     match frames {
-        None => bytes.push(0),
-        Some(FrameIndex::Native { first, length, count }) => {
-            bytes.extend([1, 0]);
+        Frames::None(reason) => bytes.extend([0, *reason as u8]),
+        Frames::Native { first, bits, count, stated } => {
+            bytes.push(1);
             Compact(*first).encode_to(bytes);
-            Compact(*length).encode_to(bytes);
+            Compact(*bits).encode_to(bytes);
             Compact(*count).encode_to(bytes);
+            Compact(*stated).encode_to(bytes);
         }
-        Some(FrameIndex::Encapsulated { first, lengths }) => {
-            bytes.extend([1, 1]);
+        Frames::Encapsulated { first, lengths, stated } => {
+            bytes.push(2);
             Compact(*first).encode_to(bytes);
+            Compact(*stated).encode_to(bytes);
             Compact(lengths.len() as u32).encode_to(bytes);
             lengths.iter().for_each(|length| Compact(*length).encode_to(bytes));
         }
@@ -253,7 +255,7 @@ pub fn leaves(draft: &Draft) -> Vec<Hash> {
         text(&mut bytes, &section.description.file_name);
         Compact(section.description.content_length).encode_to(&mut bytes);
         bytes.extend(section.description.content_root);
-        frames(&mut bytes, section.description.frames.as_ref());
+        frames(&mut bytes, &section.description.frames);
         Hash::from(blake2_256(&bytes))
     };
     (0..).zip(&draft.sections).map(leaf).collect()

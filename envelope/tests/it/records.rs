@@ -3,7 +3,7 @@
 use codec::Encode;
 use epione_envelope::{
     FormatError, OpenError, SealError,
-    frames::{FrameIndex, MAX_LISTED_FRAMES},
+    frames::{Frames, MAX_LISTED_FRAMES},
     keys::{ContentKey, PatientKey},
     object::CHUNK_BYTES,
     record::{
@@ -254,7 +254,7 @@ fn logs_show_neither_names_nor_keys() {
 fn a_description_that_is_over_a_limit_or_has_frames_beyond_its_content_is_refused() {
     assert!(Description::of(&"x".repeat(128), "", b"").is_err());
     assert!(Description::of(FHIR, &"x".repeat(256), b"").is_err());
-    let frames = |count| Some(FrameIndex::Native { first: 10, length: 30, count });
+    let frames = |count| Frames::Native { first: 10, bits: 240, count, stated: count };
     let described = |count| Description::new("application/dicom", "", 100, [0; 32], frames(count));
     assert!(described(3).is_ok());
     assert!(described(4).is_err());
@@ -267,17 +267,26 @@ fn a_description_that_is_over_a_limit_or_has_frames_beyond_its_content_is_refuse
     assert!(Draft::new(PATIENT, HOSPITAL, DOCTOR, vec![section(4)]).is_err());
 }
 
+/// A visit of as many images as a record may have sections, which list this many frames each.
+fn images(frames: u32) -> Vec<Stated> {
+    let image = |_| {
+        let mut stated = stated(SectionKind::Media, SectionClass::Private, &[7; 40_000]);
+        let lengths = vec![9; frames as usize];
+        stated.section.description.frames =
+            Frames::Encapsulated { first: 0, lengths, stated: frames };
+        stated
+    };
+    (0..MAX_SECTIONS).map(image).collect()
+}
+
 #[test]
-fn the_longest_frame_indexes_of_all_sections_fit_into_a_record() {
-    let visit: Vec<_> = (0..MAX_SECTIONS)
-        .map(|_| {
-            let mut stated = stated(SectionKind::Media, SectionClass::Private, &[7; 40_000]);
-            let lengths = vec![9; MAX_LISTED_FRAMES as usize];
-            stated.section.description.frames =
-                Some(FrameIndex::Encapsulated { first: 0, lengths });
-            stated
-        })
-        .collect();
+fn the_frame_lists_of_a_record_are_bounded_together() {
+    let each = MAX_LISTED_FRAMES / u32::from(MAX_SECTIONS);
+    let sections = |visit: Vec<Stated>| visit.into_iter().map(|stated| stated.section).collect();
+    let refused = Draft::new(PATIENT, HOSPITAL, DOCTOR, sections(images(each + 1)));
+    assert!(refused.unwrap_err().to_string().contains("frames"));
+
+    let visit = images(each);
     let signed = signed(&visit);
     assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
     let patient_key = PatientKey::generate();

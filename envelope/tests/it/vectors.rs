@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, str::FromStr};
 use codec::{Decode, Encode};
 use epione_envelope::{
     account::{AccountKey, Scheme, Signer, verify},
-    frames::FrameIndex,
+    frames::{Frames, NoFrames},
     grant::{AccessGrant, Expected, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKey, SectionContext},
     keystore::{self, ActorKeys, Cost},
@@ -208,19 +208,21 @@ fn visit() -> Vec<Stated> {
         Stated { section: DraftSection { kind, class, description }, content }
     };
     let with_frames = |mut stated: Stated, frames| {
-        stated.section.description.frames = Some(frames);
+        stated.section.description.frames = frames;
         stated
     };
     let media = |salt, length| {
         one(salt, SectionKind::Media, SectionClass::Private, "application/dicom", content(length))
     };
-    let native = FrameIndex::Native { first: 1000, length: 500, count: 8 };
-    let encapsulated = FrameIndex::Encapsulated { first: 500, lengths: vec![60, 8, 20_000] };
+    let native = Frames::Native { first: 1000, bits: 4000, count: 8, stated: 9 };
+    let lengths = vec![60, 9, 20_000];
+    let encapsulated = Frames::Encapsulated { first: 500, lengths, stated: 3 };
     vec![
         one(1, SectionKind::Summary, SectionClass::Private, FHIR, VISIT.into()),
         one(2, SectionKind::Diagnosis, SectionClass::Shared, FHIR, b"{}".to_vec()),
         with_frames(media(3, 5000), native),
         with_frames(media(4, 21_000), encapsulated),
+        with_frames(media(5, 300), Frames::None(NoFrames::Video)),
     ]
 }
 
