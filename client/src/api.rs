@@ -20,7 +20,7 @@
 //! Every request but those marked "anybody" and temporary links is signed ([`crate::request`]). Every
 //! error is a [`Problem`] (RFC 9457).
 
-use epione_envelope::frames::FrameIndex;
+use epione_envelope::frames::Frames;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Denial, Purpose, RelationshipKind, SectionClass},
@@ -91,11 +91,12 @@ pub enum ContentUpload {
         bytes: u64,
         /// Its BLAKE3, in hexadecimal; the content root that the author signed.
         blake3: String,
-        /// Where its frames lie, if it is a multi-frame image: `{"native": {first, length, count}}`, or
-        /// `{"encapsulated": {first, lengths}}`, in bytes of the content. Signed with the rest.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// Where the frames of a DICOM image lie: `{"native": {first, bits, count, stated}}`, or
+        /// `{"encapsulated": {first, lengths, stated}}`, offsets and lengths in bytes of the content; or
+        /// `{"none": reason}`, if no frame can be read by itself. Absent if it is no DICOM. Signed with the rest.
+        #[serde(default, skip_serializing_if = "Frames::is_default")]
         #[schema(value_type = Option<Object>)]
-        frames: Option<FrameIndex>,
+        frames: Frames,
     },
 }
 

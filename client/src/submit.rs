@@ -13,6 +13,7 @@ use std::{
 use codec::{DecodeAll, Encode};
 use epione_envelope::{
     FormatError,
+    frames::{Frames, MAX_LISTED_FRAMES, NoFrames},
     record::{
         Description, Draft, DraftSection, MAX_MEDIA_BYTES, MAX_SECTIONS, MAX_TEXT_BYTES, Salt,
         SectionKind, SignedDraft,
@@ -49,6 +50,11 @@ pub enum VisitError {
         "the visit's texts have {bytes} bytes together; at most {MAX_VISIT_JSON_BYTES} are taken: attach some as files"
     )]
     LongTexts { bytes: usize },
+    #[error(
+        "the visit's texts and the lists of its images' frames have {bytes} bytes together; at most \
+         {MAX_VISIT_JSON_BYTES} are taken: submit the images by themselves"
+    )]
+    LongLists { bytes: usize },
     #[error("{} is empty: there is nothing in it to keep", .0.display())]
     EmptyFile(PathBuf),
     #[error("{} is no file: give the files of a folder one by one", .0.display())]
@@ -190,12 +196,13 @@ impl VisitBuilder {
             }
             _ => {}
         }
-        let described = self
+        let mut described = self
             .sections
             .iter()
             .enumerate()
             .map(|(section, planned)| planned.describe(section))
             .collect::<Result<Vec<_>, _>>()?;
+        bound_frames(&mut described);
         let drafts = self.sections.iter().zip(&described).map(|(planned, description)| {
             let Planned { kind, class, .. } = *planned;
             DraftSection { kind, class, description: description.clone() }
@@ -267,9 +274,20 @@ fn describe_file(path: &Path) -> Result<Description, VisitError> {
         return Err(VisitError::LargeFile { path: path.into(), bytes });
     }
     let read = dicom::inspect(file).map_err(fail)?;
-    let media_type = if read.dicom { DICOM } else { OPAQUE };
+    let media_type = if read.is_dicom() { DICOM } else { OPAQUE };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
+}
+
+/// Leaves out the frame lists for which the record has no room beside those of the sections before.
+fn bound_frames(described: &mut [Description]) {
+    let mut left = MAX_LISTED_FRAMES;
+    for description in described {
+        match left.checked_sub(description.frames.listed()) {
+            Some(rest) => left = rest,
+            None => description.frames = Frames::None(NoFrames::TooMany),
+        }
+    }
 }
 
 fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitError> {
@@ -308,7 +326,12 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
     };
     let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
     if bytes > MAX_VISIT_JSON_BYTES {
-        return Err(VisitError::LongTexts { bytes });
+        return Err(
+            match signed.draft.sections.iter().any(|it| it.description.frames.listed() > 0) {
+                true => VisitError::LongLists { bytes },
+                false => VisitError::LongTexts { bytes },
+            },
+        );
     }
     Ok(Visit { request, media })
 }
@@ -347,7 +370,7 @@ fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection,
     let (content_length, content_root, frames) = match &upload.content {
         ContentUpload::Text(text) => {
             check_text(section, text)?;
-            (text.len() as u64, blake3::hash(text.as_bytes()).into(), None)
+            (text.len() as u64, blake3::hash(text.as_bytes()).into(), Frames::default())
         }
         ContentUpload::Media { bytes: 0, .. } => return Err(field("length")),
         ContentUpload::Media { bytes, blake3, frames } => {

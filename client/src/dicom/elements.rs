@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use epione_envelope::frames::NoFrames;
+
 /// Values that are read have at most so many bytes: a UID is the longest.
 const VALUE_BYTES: u64 = 64;
 /// Sequences within items within sequences: deeper than any real object, and a bound.
@@ -21,51 +23,38 @@ pub(super) struct Tag(pub u16, pub u16);
 pub(super) enum Stop {
     /// The file itself failed.
     Read(io::Error),
-    /// It is not DICOM, of a transfer syntax that is not followed, cut short, or wrong.
-    NotUnderstood,
+    /// What is in it has no frames that could be found.
+    None(NoFrames),
+}
+
+impl From<NoFrames> for Stop {
+    fn from(reason: NoFrames) -> Self {
+        Self::None(reason)
+    }
 }
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::NotUnderstood,
+            io::ErrorKind::UnexpectedEof => Self::None(NoFrames::Cut),
             _ => Self::Read(error),
         }
     }
 }
 
-/// How a data set is written, as far as that is followed.
+/// How elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Syntax {
-    /// Implicit VR little endian; native pixel data.
-    Implicit,
-    /// Explicit VR little endian; native pixel data.
-    Explicit,
-    /// Explicit VR little endian; encapsulated pixel data, one frame apart from the other.
-    Encapsulated,
+pub(super) struct Coding {
+    /// Without value representations.
+    pub(super) implicit: bool,
+    pub(super) big_endian: bool,
 }
 
-impl Syntax {
-    /// None for what cannot be followed: deflated and big endian data sets, video, whose fragments are not frames, and
-    /// whatever is not known.
-    pub(super) fn named(uid: &str) -> Option<Self> {
-        Some(match uid.strip_prefix("1.2.840.10008.1.2") {
-            Some("") => Self::Implicit,
-            Some(".1") => Self::Explicit,
-            // Encapsulated uncompressed; JPEG; JPEG-LS; JPEG 2000; JPEG XL; high-throughput JPEG 2000; RLE; deflated frames.
-            Some(
-                ".1.98" | ".4.50" | ".4.51" | ".4.57" | ".4.70" | ".4.80" | ".4.81" | ".4.90"
-                | ".4.91" | ".4.110" | ".4.111" | ".4.112" | ".4.201" | ".4.202" | ".4.203" | ".5"
-                | ".8.1",
-            ) => Self::Encapsulated,
-            _ => return None,
-        })
-    }
-
-    fn is_implicit(self) -> bool {
-        self == Self::Implicit
-    }
-}
+/// Of file meta information, and of all encapsulated pixel data.
+pub(super) const EXPLICIT: Coding = Coding { implicit: false, big_endian: false };
+/// Also of what is within a value of unknown representation (PS3.5, 6.2.2).
+pub(super) const IMPLICIT: Coding = Coding { implicit: true, big_endian: false };
+pub(super) const BIG_ENDIAN: Coding = Coding { implicit: false, big_endian: true };
 
 /// What stands before a value.
 #[derive(Clone, Copy, Debug)]
@@ -73,17 +62,19 @@ pub(super) struct Element {
     pub(super) tag: Tag,
     /// None if it is undefined: the value ends with a delimiter.
     pub(super) length: Option<u32>,
-    /// Within a value of unknown representation, everything is implicit VR (PS3.5, 6.2.2).
-    unknown: bool,
+    /// Whether its value consists of 16-bit words (OW).
+    pub(super) words: bool,
+    /// How what is within it is written, should it be a sequence.
+    inner: Coding,
 }
 
 /// Where in a value of undefined length the reading is.
 #[derive(Clone, Copy)]
 enum Level {
     /// Items follow.
-    Sequence { implicit: bool },
+    Sequence(Coding),
     /// Elements follow.
-    Item { implicit: bool },
+    Item(Coding),
 }
 
 /// Reads elements.
@@ -92,20 +83,28 @@ pub(super) struct Elements<R> {
     /// Bytes of the file before what is read next; those of a peeked tag have been read.
     position: u64,
     peeked: Option<Tag>,
-    implicit: bool,
+    coding: Coding,
 }
 
 impl<R: BufRead> Elements<R> {
     /// Elements that begin after a preamble and a prefix, in explicit VR little endian.
     pub(super) fn after(input: R, preamble: u64, prefix: &[u8; 4]) -> Result<Self, Stop> {
-        let mut elements = Self { input, position: 0, peeked: None, implicit: false };
+        let mut elements = Self { input, position: 0, peeked: None, coding: EXPLICIT };
         elements.skip(preamble)?;
-        if elements.exactly::<4>()? == *prefix { Ok(elements) } else { Err(Stop::NotUnderstood) }
+        if elements.exactly::<4>()? == *prefix {
+            Ok(elements)
+        } else {
+            Err(NoFrames::NotDicom.into())
+        }
     }
 
-    /// From here on, elements are of this syntax.
-    pub(super) fn begin_data_set(&mut self, syntax: Syntax) {
-        self.implicit = syntax.is_implicit();
+    /// From here on, elements are written like this; up to here they were little endian.
+    pub(super) fn begin_data_set(&mut self, coding: Coding) {
+        if coding.big_endian {
+            let swap = |Tag(group, element): Tag| Tag(group.swap_bytes(), element.swap_bytes());
+            self.peeked = self.peeked.map(swap);
+        }
+        self.coding = coding;
     }
 
     /// Offset within the file.
@@ -116,7 +115,7 @@ impl<R: BufRead> Elements<R> {
     /// The next element's tag; none at the end of the file.
     pub(super) fn peek_tag(&mut self) -> Result<Option<Tag>, Stop> {
         if self.peeked.is_none() && !self.input.fill_buf()?.is_empty() {
-            self.peeked = Some(self.tag()?);
+            self.peeked = Some(self.tag(self.coding)?);
         }
         Ok(self.peeked)
     }
@@ -126,40 +125,42 @@ impl<R: BufRead> Elements<R> {
         if self.peek_tag()?.is_none() {
             return Ok(None);
         }
-        self.element(self.implicit).map(Some)
+        self.element(self.coding).map(Some)
     }
 
-    fn element(&mut self, implicit: bool) -> Result<Element, Stop> {
+    fn element(&mut self, coding: Coding) -> Result<Element, Stop> {
         let tag = match self.peeked.take() {
             Some(tag) => tag,
-            None => self.tag()?,
+            None => self.tag(coding)?,
         };
-        if implicit || tag.0 == ITEM.0 {
-            return Ok(Element { tag, length: defined(self.long()?), unknown: false });
+        if coding.implicit || tag.0 == ITEM.0 {
+            let length = defined(self.long(coding)?);
+            return Ok(Element { tag, length, words: false, inner: coding });
         }
         let representation = self.exactly::<2>()?;
         let length = match &representation {
             b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN"
             | b"UR" | b"UT" | b"UV" => {
                 self.skip(2)?;
-                self.long()?
+                self.long(coding)?
             }
             _ if representation.iter().all(u8::is_ascii_uppercase) => {
-                u16::from_le_bytes(self.exactly()?).into()
+                number(coding, self.exactly()?).into()
             }
-            _ => return Err(Stop::NotUnderstood),
+            _ => return Err(NoFrames::Malformed.into()),
         };
-        Ok(Element { tag, length: defined(length), unknown: representation == *b"UN" })
+        let inner = if representation == *b"UN" { IMPLICIT } else { coding };
+        Ok(Element { tag, length: defined(length), words: representation == *b"OW", inner })
     }
 
     /// The header of an item of encapsulated pixel data: its length; none if the sequence ends instead.
     pub(super) fn fragment(&mut self) -> Result<Option<u32>, Stop> {
-        let tag = self.tag()?;
-        let length = self.long()?;
+        let tag = self.tag(EXPLICIT)?;
+        let length = self.long(EXPLICIT)?;
         match tag {
             ITEM if length != UNDEFINED => Ok(Some(length)),
             SEQUENCE_END if length == 0 => Ok(None),
-            _ => Err(Stop::NotUnderstood),
+            _ => Err(NoFrames::Malformed.into()),
         }
     }
 
@@ -167,51 +168,49 @@ impl<R: BufRead> Elements<R> {
     pub(super) fn pass_over(&mut self, element: &Element) -> Result<(), Stop> {
         match element.length {
             Some(length) => self.skip(length.into()),
-            None => self.pass_over_sequence(element.unknown || self.implicit),
+            None => self.pass_over_sequence(element.inner),
         }
     }
 
-    fn pass_over_sequence(&mut self, implicit: bool) -> Result<(), Stop> {
-        let mut levels = vec![Level::Sequence { implicit }];
+    fn pass_over_sequence(&mut self, coding: Coding) -> Result<(), Stop> {
+        let mut levels = vec![Level::Sequence(coding)];
         while let Some(level) = levels.last().copied() {
-            let inner = match level {
-                Level::Sequence { implicit } | Level::Item { implicit } => implicit,
-            };
-            let element = self.element(inner)?;
+            let (Level::Sequence(coding) | Level::Item(coding)) = level;
+            let element = self.element(coding)?;
             match (level, element.tag, element.length) {
-                (Level::Sequence { .. }, SEQUENCE_END, _) | (Level::Item { .. }, ITEM_END, _) => {
+                (Level::Sequence(_), SEQUENCE_END, _) | (Level::Item(_), ITEM_END, _) => {
                     levels.pop();
                 }
-                (Level::Sequence { .. }, ITEM, Some(length)) => self.skip(length.into())?,
-                (Level::Sequence { implicit }, ITEM, None) => levels.push(Level::Item { implicit }),
-                (Level::Sequence { .. }, ..) => return Err(Stop::NotUnderstood),
-                (Level::Item { .. }, tag, _) if tag.0 == ITEM.0 => return Err(Stop::NotUnderstood),
-                (Level::Item { .. }, _, Some(length)) => self.skip(length.into())?,
-                (Level::Item { implicit }, _, None) => {
-                    let implicit = implicit || element.unknown;
-                    levels.push(Level::Sequence { implicit });
+                (Level::Sequence(_), ITEM, Some(length)) => self.skip(length.into())?,
+                (Level::Sequence(_), ITEM, None) => levels.push(Level::Item(coding)),
+                (Level::Sequence(_), ..) => return Err(NoFrames::Malformed.into()),
+                (Level::Item(_), tag, _) if tag.0 == ITEM.0 => {
+                    return Err(NoFrames::Malformed.into());
                 }
+                (Level::Item(_), _, Some(length)) => self.skip(length.into())?,
+                (Level::Item(_), _, None) => levels.push(Level::Sequence(element.inner)),
             }
             if levels.len() > MAX_DEPTH {
-                return Err(Stop::NotUnderstood);
+                return Err(NoFrames::Malformed.into());
             }
         }
         Ok(())
     }
 
-    /// A value of one 16-bit number.
+    /// A value of one 16-bit number; 0 if it is empty.
     pub(super) fn short(&mut self, element: &Element) -> Result<u16, Stop> {
         match element.length {
-            Some(2) => Ok(u16::from_le_bytes(self.exactly()?)),
-            _ => Err(Stop::NotUnderstood),
+            Some(0) => Ok(0),
+            Some(2) => Ok(number(self.coding, self.exactly()?)),
+            _ => Err(NoFrames::Malformed.into()),
         }
     }
 
     /// A short text, without its padding.
     pub(super) fn text(&mut self, element: &Element) -> Result<String, Stop> {
         let length = element.length.filter(|length| u64::from(*length) <= VALUE_BYTES);
-        let bytes = self.bytes(length.ok_or(Stop::NotUnderstood)? as usize)?;
-        let text = String::from_utf8(bytes).map_err(|_| Stop::NotUnderstood)?;
+        let bytes = self.bytes(length.ok_or(NoFrames::Malformed)? as usize)?;
+        let text = String::from_utf8(bytes).map_err(|_| NoFrames::Malformed)?;
         Ok(text.trim_matches(['\0', ' ']).to_owned())
     }
 
@@ -223,27 +222,36 @@ impl<R: BufRead> Elements<R> {
         Ok(bytes)
     }
 
-    pub(super) fn skip(&mut self, mut length: u64) -> Result<(), Stop> {
-        while length > 0 {
-            let at_hand = self.input.fill_buf()?.len();
-            if at_hand == 0 {
-                return Err(Stop::NotUnderstood);
+    /// Passes over so many bytes, all of which are there.
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), Stop> {
+        let passed = self.show(length, |_| {})?;
+        if passed == length { Ok(()) } else { Err(NoFrames::Cut.into()) }
+    }
+
+    /// Shows the next bytes, piece by piece, and says how many of them there are.
+    pub(super) fn show(&mut self, length: u64, mut to: impl FnMut(&[u8])) -> io::Result<u64> {
+        let mut left = length;
+        while left > 0 {
+            let at_hand = self.input.fill_buf()?;
+            if at_hand.is_empty() {
+                break;
             }
-            let skipped = at_hand.min(usize::try_from(length).unwrap_or(usize::MAX));
-            self.input.consume(skipped);
-            self.position += skipped as u64;
-            length -= skipped as u64;
+            let piece = at_hand.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            to(&at_hand[..piece]);
+            self.input.consume(piece);
+            self.position += piece as u64;
+            left -= piece as u64;
         }
-        Ok(())
+        Ok(length - left)
     }
 
-    fn tag(&mut self) -> Result<Tag, Stop> {
-        let [a, b, c, d] = self.exactly()?;
-        Ok(Tag(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])))
+    fn tag(&mut self, coding: Coding) -> Result<Tag, Stop> {
+        Ok(Tag(number(coding, self.exactly()?), number(coding, self.exactly()?)))
     }
 
-    fn long(&mut self) -> Result<u32, Stop> {
-        Ok(u32::from_le_bytes(self.exactly()?))
+    fn long(&mut self, coding: Coding) -> Result<u32, Stop> {
+        let bytes = self.exactly()?;
+        Ok(if coding.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
 
     fn exactly<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
@@ -252,6 +260,10 @@ impl<R: BufRead> Elements<R> {
         self.position += N as u64;
         Ok(bytes)
     }
+}
+
+fn number(coding: Coding, bytes: [u8; 2]) -> u16 {
+    if coding.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
 }
 
 fn defined(length: u32) -> Option<u32> {

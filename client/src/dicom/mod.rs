@@ -1,20 +1,23 @@
 //! Finds the frames of a DICOM file, for a reader who will want one of them: where they lie, never what
-//! they show. DICOM PS3.5 (data sets, encapsulated pixel data) and PS3.10 (files).
+//! they show. DICOM PS3.5 (data sets, pixel data) and PS3.10 (files).
 //!
 //! A file is read once, front to back, whatever its size: what passes by is digested at the same time
-//! ([`Digested`]). Memory is bounded: by a buffer, a fixed depth of nesting and an offset table of as
-//! many frames as an index may list. Whatever is not understood for certain has no index, and is kept
-//! like any other file.
+//! ([`Digested`]). Memory is bounded: by a buffer, a fixed depth of nesting, and lists of as many frames
+//! as an index may list. Where frames cannot be told apart for certain, the reason is the result.
 
+mod codestream;
 mod elements;
+mod fragments;
 mod pixels;
+mod syntax;
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use epione_envelope::frames::FrameIndex;
+use epione_envelope::frames::{Frames, NoFrames};
 
-use elements::{Elements, Stop, Syntax, Tag};
-use pixels::Image;
+use elements::{Elements, Stop, Tag};
+use pixels::{Image, Sample};
+use syntax::Syntax;
 
 /// Bytes that are read, and digested, at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -29,6 +32,9 @@ const ROWS: Tag = Tag(0x0028, 0x0010);
 const COLUMNS: Tag = Tag(0x0028, 0x0011);
 const BITS_ALLOCATED: Tag = Tag(0x0028, 0x0100);
 const EXTENDED_OFFSET_TABLE: Tag = Tag(0x7fe0, 0x0001);
+const EXTENDED_OFFSET_TABLE_LENGTHS: Tag = Tag(0x7fe0, 0x0002);
+const FLOAT_PIXEL_DATA: Tag = Tag(0x7fe0, 0x0008);
+const DOUBLE_FLOAT_PIXEL_DATA: Tag = Tag(0x7fe0, 0x0009);
 const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 
 /// What a file turned out to be.
@@ -36,19 +42,26 @@ const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 pub struct Inspected {
     pub bytes: u64,
     pub blake3: [u8; 32],
-    /// Whether it says of itself that it is DICOM (PS3.10, section 7.1).
-    pub dicom: bool,
-    /// Of a multi-frame image whose frames can be told apart.
-    pub frames: Option<FrameIndex>,
+    pub frames: Frames,
 }
 
-/// Reads a file to its end, once.
+impl Inspected {
+    /// Whether it is a DICOM file (PS3.10, section 7.1): 128 bytes, `DICM`, and file meta information
+    /// that names a transfer syntax. Nothing else makes a file DICOM, neither its name nor a data set
+    /// without that header, of which nobody knows how it is written.
+    pub fn is_dicom(&self) -> bool {
+        self.frames != Frames::None(NoFrames::NotDicom)
+    }
+}
+
+/// Reads a file to its end, once. Only a file that cannot be read is an error.
 pub fn inspect(content: impl Read) -> io::Result<Inspected> {
     let digested = Digested { inner: content, hasher: blake3::Hasher::new() };
     let mut content = BufReader::with_capacity(BUFFER_BYTES, digested);
-    let (dicom, frames) = match Elements::after(&mut content, PREAMBLE_BYTES, PREFIX) {
-        Ok(elements) => (true, found(frames(elements))?),
-        Err(stop) => (false, found(Err(stop))?),
+    let frames = match frames(&mut content) {
+        Ok(frames) => frames,
+        Err(Stop::None(reason)) => Frames::None(reason),
+        Err(Stop::Read(error)) => return Err(error),
     };
     loop {
         let rest = content.fill_buf()?.len();
@@ -58,53 +71,79 @@ pub fn inspect(content: impl Read) -> io::Result<Inspected> {
         content.consume(rest);
     }
     let hasher = content.into_inner().hasher;
-    let (bytes, blake3) = (hasher.count(), hasher.finalize().into());
-    let frames = frames.filter(|frames| frames.validate(bytes).is_ok());
-    Ok(Inspected { bytes, blake3, dicom, frames })
+    Ok(Inspected { bytes: hasher.count(), blake3: hasher.finalize().into(), frames })
 }
 
-/// Only a file that cannot be read is an error.
-fn found(frames: Result<FrameIndex, Stop>) -> io::Result<Option<FrameIndex>> {
-    match frames {
-        Ok(frames) => Ok(Some(frames)),
-        Err(Stop::NotUnderstood) => Ok(None),
-        Err(Stop::Read(error)) => Err(error),
-    }
-}
-
-fn frames<R: BufRead>(mut elements: Elements<R>) -> Result<FrameIndex, Stop> {
-    let syntax = transfer_syntax(&mut elements)?;
-    elements.begin_data_set(syntax);
+fn frames(content: impl BufRead) -> Result<Frames, Stop> {
+    let (mut elements, uid) = header(content).map_err(|stop| match stop {
+        Stop::None(_) => NoFrames::NotDicom.into(),
+        read => read,
+    })?;
+    let syntax = Syntax::named(&uid)?;
+    elements.begin_data_set(syntax.coding);
     let mut image = Image::default();
-    loop {
-        let element = elements.next_element()?.ok_or(Stop::NotUnderstood)?;
-        match element.tag {
-            PIXEL_DATA => return pixels::index(&mut elements, element.length, syntax, &image),
-            EXTENDED_OFFSET_TABLE => {
-                image.offsets = Some(pixels::extended_table(&mut elements, &element)?)
+    while let Some(element) = elements.next_element()? {
+        let sample = match element.tag {
+            PIXEL_DATA => Sample::Integer,
+            FLOAT_PIXEL_DATA => Sample::Float(32),
+            DOUBLE_FLOAT_PIXEL_DATA => Sample::Float(64),
+            _ => {
+                read(&mut elements, &element, &mut image)?;
+                continue;
             }
-            SAMPLES_PER_PIXEL => image.samples = elements.short(&element)?,
-            ROWS => image.rows = elements.short(&element)?,
-            COLUMNS => image.columns = elements.short(&element)?,
-            BITS_ALLOCATED => image.bits = elements.short(&element)?,
-            NUMBER_OF_FRAMES => image.frames = elements.text(&element)?.parse().ok(),
-            PHOTOMETRIC_INTERPRETATION => image.photometric = elements.text(&element)?,
-            _ => elements.pass_over(&element)?,
-        }
+        };
+        return pixels::frames(&mut elements, &element, sample, syntax, &image);
     }
+    Err(NoFrames::NoPixels.into())
 }
 
-/// Reads the file meta information, up to the tag with which the data set begins.
-fn transfer_syntax<R: BufRead>(elements: &mut Elements<R>) -> Result<Syntax, Stop> {
-    let mut syntax = None;
+/// Reads preamble, prefix and file meta information, and says which transfer syntax that names. The next
+/// tag, with which the data set begins, has been looked at.
+fn header<R: BufRead>(content: R) -> Result<(Elements<R>, String), Stop> {
+    let mut elements = Elements::after(content, PREAMBLE_BYTES, PREFIX)?;
+    let mut uid = None;
     while elements.peek_tag()?.is_some_and(|tag| tag.0 == 0x0002) {
-        let element = elements.next_element()?.ok_or(Stop::NotUnderstood)?;
+        let element = elements.next_element()?.ok_or(NoFrames::NotDicom)?;
         match element.tag {
-            TRANSFER_SYNTAX => syntax = Syntax::named(&elements.text(&element)?),
+            TRANSFER_SYNTAX => uid = Some(elements.text(&element)?),
             _ => elements.pass_over(&element)?,
         }
     }
-    syntax.ok_or(Stop::NotUnderstood)
+    let is_uid = |uid: &String| {
+        !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    Ok((elements, uid.filter(is_uid).ok_or(NoFrames::NotDicom)?))
+}
+
+/// Reads an element that says something of the pixel data, or passes over it.
+fn read<R: BufRead>(
+    elements: &mut Elements<R>,
+    element: &elements::Element,
+    image: &mut Image,
+) -> Result<(), Stop> {
+    match element.tag {
+        SAMPLES_PER_PIXEL => image.samples = elements.short(element)?,
+        PHOTOMETRIC_INTERPRETATION => image.photometric = elements.text(element)?,
+        NUMBER_OF_FRAMES => image.frames = number(&elements.text(element)?)?,
+        ROWS => image.rows = elements.short(element)?,
+        COLUMNS => image.columns = elements.short(element)?,
+        BITS_ALLOCATED => image.bits = elements.short(element)?,
+        EXTENDED_OFFSET_TABLE => {
+            image.offsets = pixels::extended_table(elements, element, image.stated())?;
+        }
+        EXTENDED_OFFSET_TABLE_LENGTHS => {
+            image.sizes = pixels::extended_table(elements, element, image.stated())?;
+        }
+        _ => elements.pass_over(element)?,
+    }
+    Ok(())
+}
+
+fn number(text: &str) -> Result<Option<u32>, NoFrames> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| NoFrames::FrameNumber),
+    }
 }
 
 /// Digests what is read through it.

@@ -2,120 +2,141 @@
 
 use std::io::BufRead;
 
-use epione_envelope::frames::{FrameIndex, ITEM_HEADER_BYTES, MAX_LISTED_FRAMES};
+use epione_envelope::frames::{Frames, MAX_LISTED_FRAMES, NoFrames};
 
-use super::elements::{Element, Elements, Stop, Syntax};
+use super::{
+    codestream::Segments,
+    elements::{Element, Elements, Stop},
+    fragments,
+    syntax::Syntax,
+};
 
 /// What a data set says of its pixel data before they come.
 #[derive(Default)]
 pub(super) struct Image {
     pub(super) samples: u16,
     pub(super) photometric: String,
+    /// The number of frames that is stated: none, or 0, for a single image.
     pub(super) frames: Option<u32>,
     pub(super) rows: u16,
     pub(super) columns: u16,
     pub(super) bits: u16,
-    /// The extended offset table.
-    pub(super) offsets: Option<Vec<u64>>,
+    /// The extended offset table: where each frame begins, and its bytes.
+    pub(super) offsets: Table,
+    pub(super) sizes: Table,
+}
+
+/// A list with a number for each frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Table {
+    #[default]
+    Absent,
+    /// With more numbers than frames, or fewer.
+    Unfit,
+    Fit(Vec<u64>),
+}
+
+/// What each sample of pixel data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sample {
+    Integer,
+    /// Of this number of bits.
+    Float(u16),
 }
 
 impl Image {
-    /// Bytes of a native frame, if they are whole bytes.
-    fn frame_bytes(&self) -> Option<u64> {
+    /// Number of frames that the file says it has: at least 1, since there are pixel data.
+    pub(super) fn stated(&self) -> u32 {
+        self.frames.unwrap_or(1).max(1)
+    }
+
+    /// Bits of a frame that is not compressed.
+    pub(super) fn frame_bits(&self) -> Option<u64> {
         let pixels = u64::from(self.rows) * u64::from(self.columns);
-        // Two pixels share their chrominance (PS3.3, C.7.6.3.1.2).
-        let samples = if self.photometric == "YBR_FULL_422" { 2 } else { u64::from(self.samples) };
+        let samples = match &*self.photometric {
+            // Two pixels share their chrominance (PS3.3, C.7.6.3.1.2).
+            "YBR_FULL_422" | "YBR_PARTIAL_422" if self.columns.is_multiple_of(2) => 2,
+            "YBR_FULL_422" | "YBR_PARTIAL_422" => return None,
+            _ => u64::from(self.samples),
+        };
+        let packed = self.bits == 1 || self.bits.is_multiple_of(8);
         let bits = pixels.checked_mul(samples)?.checked_mul(self.bits.into())?;
-        (bits > 0 && bits.is_multiple_of(8)).then_some(bits / 8)
+        (packed && bits > 0).then_some(bits)
+    }
+
+    /// How a frame is divided that is run-length encoded: by samples, and by their bytes.
+    pub(super) fn segments(&self) -> Option<Segments> {
+        let pixels = u64::from(self.rows) * u64::from(self.columns);
+        let count = u32::from(self.samples) * u32::from(self.bits / 8);
+        let right = pixels > 0 && self.bits.is_multiple_of(8) && (1..=15).contains(&count);
+        right.then_some(Segments { count, pixels })
     }
 }
 
 /// Finds the frames of pixel data whose value begins here.
-pub(super) fn index<R: BufRead>(
+pub(super) fn frames<R: BufRead>(
     elements: &mut Elements<R>,
-    length: Option<u32>,
+    element: &Element,
+    sample: Sample,
     syntax: Syntax,
     image: &Image,
-) -> Result<FrameIndex, Stop> {
-    let count = image.frames.filter(|count| *count > 0).ok_or(Stop::NotUnderstood)?;
-    match (syntax, length) {
-        (Syntax::Encapsulated, None) => encapsulated(elements, count, image.offsets.as_deref()),
-        (Syntax::Explicit | Syntax::Implicit, Some(length)) => {
-            let first = elements.position();
-            let frame = image.frame_bytes().ok_or(Stop::NotUnderstood)?;
-            let all = frame.checked_mul(count.into()).ok_or(Stop::NotUnderstood)?;
-            // An odd number of bytes is padded.
-            if all + all % 2 != u64::from(length) {
-                return Err(Stop::NotUnderstood);
-            }
-            let length = u32::try_from(frame).map_err(|_| Stop::NotUnderstood)?;
-            elements.skip(all)?;
-            Ok(FrameIndex::Native { first, length, count })
+) -> Result<Frames, Stop> {
+    if matches!(sample, Sample::Float(bits) if image.bits != bits) {
+        return Err(NoFrames::Geometry.into());
+    }
+    match (syntax.compression, element.length) {
+        (Some(compression), None) if sample == Sample::Integer => {
+            fragments::frames(elements, compression, image)
         }
-        _ => Err(Stop::NotUnderstood),
+        (None, Some(length)) => {
+            let big_endian_words = syntax.coding.big_endian && element.words;
+            native(elements, length.into(), big_endian_words, image)
+        }
+        _ => Err(NoFrames::Encapsulation.into()),
     }
 }
 
-/// An extended offset table (PS3.3, C.7.6.3.1.8), not longer than an index may be.
+/// The value has to be as long as the image says: otherwise it is not understood, and a frame would be
+/// cut out of the wrong place. If the file ends within it, the frames before that are whole.
+fn native<R: BufRead>(
+    elements: &mut Elements<R>,
+    length: u64,
+    big_endian_words: bool,
+    image: &Image,
+) -> Result<Frames, Stop> {
+    let (first, stated) = (elements.position(), image.stated());
+    let bits = image.frame_bits().ok_or(NoFrames::Geometry)?;
+    let all = bits.checked_mul(stated.into()).ok_or(NoFrames::Length)?.div_ceil(8);
+    if length != all && length != all.next_multiple_of(2) {
+        return Err(NoFrames::Length.into());
+    }
+    if big_endian_words && !bits.is_multiple_of(16) {
+        return Err(NoFrames::SharedWords.into());
+    }
+    let there = elements.show(all, |_| {})?;
+    let whole = if there == all { u64::from(stated) } else { there.saturating_mul(8) / bits };
+    let count = u32::try_from(whole).unwrap_or(stated).min(stated);
+    if count == 0 {
+        return Err(NoFrames::Cut.into());
+    }
+    Ok(Frames::Native { first, bits, count, stated })
+}
+
+/// One of the two elements of an extended offset table (PS3.3, C.7.6.3.1.8).
 pub(super) fn extended_table<R: BufRead>(
     elements: &mut Elements<R>,
     element: &Element,
-) -> Result<Vec<u64>, Stop> {
-    let length = element.length.filter(|length| *length <= MAX_LISTED_FRAMES * 8);
-    let bytes = elements.bytes(length.ok_or(Stop::NotUnderstood)? as usize)?;
-    let (offsets, []) = bytes.as_chunks() else { return Err(Stop::NotUnderstood) };
-    Ok(offsets.iter().copied().map(u64::from_le_bytes).collect())
-}
-
-/// Walks the fragments. A frame begins with each fragment that a table names. Without a table, a frame
-/// is a fragment if there are as many of them, and all fragments are the frame if there is one.
-fn encapsulated<R: BufRead>(
-    elements: &mut Elements<R>,
-    count: u32,
-    extended: Option<&[u64]>,
-) -> Result<FrameIndex, Stop> {
-    if count > MAX_LISTED_FRAMES {
-        return Err(Stop::NotUnderstood);
-    }
-    let basic = basic_table(elements)?;
-    let table = match (extended, basic.as_slice()) {
-        (Some(extended), []) if !extended.is_empty() => Some(extended),
-        (Some(_), [_, ..]) => return Err(Stop::NotUnderstood),
-        (_, []) if count == 1 => Some(&[0][..]),
-        (_, []) => None,
-        (None, basic) => Some(basic),
-    };
-    if table.is_some_and(|table| table.len() != count as usize) {
-        return Err(Stop::NotUnderstood);
-    }
-    let first = elements.position();
-    let mut lengths: Vec<u32> = Vec::new();
-    loop {
-        let offset = elements.position() - first;
-        let Some(fragment) = elements.fragment()? else { break };
-        elements.skip(fragment.into())?;
-        let begins = table.is_none_or(|table| table.get(lengths.len()) == Some(&offset));
-        if begins && lengths.len() < count as usize {
-            lengths.push(0);
-        } else if begins {
-            return Err(Stop::NotUnderstood);
+    stated: u32,
+) -> Result<Table, Stop> {
+    match element.length {
+        Some(length) if length > 0 && stated <= MAX_LISTED_FRAMES && length == stated * 8 => {
+            let bytes = elements.bytes(length as usize)?;
+            let (numbers, _) = bytes.as_chunks();
+            Ok(Table::Fit(numbers.iter().copied().map(u64::from_le_bytes).collect()))
         }
-        let length = lengths.last_mut().ok_or(Stop::NotUnderstood)?;
-        *length = fragment
-            .checked_add(ITEM_HEADER_BYTES)
-            .and_then(|bytes| length.checked_add(bytes))
-            .ok_or(Stop::NotUnderstood)?;
+        length => {
+            elements.pass_over(element)?;
+            Ok(if length == Some(0) { Table::Absent } else { Table::Unfit })
+        }
     }
-    if lengths.len() != count as usize {
-        return Err(Stop::NotUnderstood);
-    }
-    Ok(FrameIndex::Encapsulated { first, lengths })
-}
-
-/// The first item, which may be empty (PS3.5, A.4).
-fn basic_table<R: BufRead>(elements: &mut Elements<R>) -> Result<Vec<u64>, Stop> {
-    let length = elements.fragment()?.filter(|length| *length <= MAX_LISTED_FRAMES * 4);
-    let bytes = elements.bytes(length.ok_or(Stop::NotUnderstood)? as usize)?;
-    let (offsets, []) = bytes.as_chunks() else { return Err(Stop::NotUnderstood) };
-    Ok(offsets.iter().copied().map(|offset| u32::from_le_bytes(offset).into()).collect())
 }

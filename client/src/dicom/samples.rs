@@ -107,15 +107,30 @@ pub(crate) fn cine(frames: u32, rows: u16) -> (Vec<u8>, Vec<Vec<u8>>) {
     (file(EXPLICIT, &data), pixels)
 }
 
+/// A codestream as JPEG frames it: start, 12 bytes up to the coded data, which have no `FF`, and end.
+pub(crate) fn jpeg(coded: &[u8]) -> Vec<u8> {
+    [b"\xff\xd8\xff\xda\0\x08\x01\x01\0\0\x3f\0", coded, b"\xff\xd9"].concat()
+}
+
 /// A cine of encapsulated frames, each of the given fragments.
 pub(crate) fn compressed(frames: &[&[&[u8]]], table: &[u32]) -> Vec<u8> {
+    compressed_as(JPEG, frames.len(), frames, table)
+}
+
+/// The same in another syntax, or with another number of frames than there are.
+pub(crate) fn compressed_as(
+    syntax: &str,
+    stated: usize,
+    frames: &[&[&[u8]]],
+    table: &[u32],
+) -> Vec<u8> {
     let mut data = DataSet::new(false);
-    data.image(Some(&frames.len().to_string()), 64, 64);
+    data.image(Some(&stated.to_string()), 64, 64);
     let table: Vec<u8> = table.iter().flat_map(|offset| offset.to_le_bytes()).collect();
     data.begin(0x7fe0, 0x10, "OB").fragment(&table);
     frames.iter().flat_map(|fragments| fragments.iter()).for_each(|fragment| {
         data.fragment(fragment);
     });
     data.item(0xe0dd, 0);
-    file(JPEG, &data)
+    file(syntax, &data)
 }

@@ -1,25 +1,38 @@
-//! Files of every kind that occurs, and of some that should not.
+//! Files of every kind that occurs, and of some that should not. Those in `samples/dicom`, which pydicom
+//! wrote, are read by the reader's tests.
+
+use epione_envelope::frames::{Form, MAX_LISTED_FRAMES};
+use proptest::prelude::*;
 
 use super::{
-    samples::{DataSet, EXPLICIT, IMPLICIT, JPEG, cine, compressed, file},
+    samples::{DataSet, EXPLICIT, IMPLICIT, JPEG, cine, compressed, compressed_as, file, jpeg},
     *,
 };
 
-fn frames_of(content: &[u8]) -> Option<FrameIndex> {
+fn frames_of(content: &[u8]) -> Frames {
     let inspected = inspect(content).unwrap();
     assert_eq!(inspected.bytes, content.len() as u64);
     assert_eq!(inspected.blake3, *blake3::hash(content).as_bytes());
+    assert_eq!(inspected.frames.validate(inspected.bytes), Ok(()));
     inspected.frames
 }
 
+fn reason(content: &[u8]) -> Option<NoFrames> {
+    match frames_of(content) {
+        Frames::None(reason) => Some(reason),
+        _ => None,
+    }
+}
+
 /// The bytes of every frame, as an index tells them.
-fn cut(content: &[u8]) -> Option<Vec<&[u8]>> {
-    let index = frames_of(content)?;
-    let frame = |number| {
-        let range = index.frame(number).unwrap();
-        &content[range.start as usize..range.end as usize]
+fn cut(content: &[u8]) -> Vec<&[u8]> {
+    let frames = frames_of(content);
+    let bytes = |number| {
+        let extent = frames.extent(number).unwrap();
+        assert!(!matches!(extent.form, Form::Packed { .. }));
+        &content[extent.bytes.start as usize..extent.bytes.end as usize]
     };
-    Some((1..=index.count()).map(frame).collect())
+    (1..=frames.count()).map(bytes).collect()
 }
 
 /// Fragments as they lie in a file.
@@ -34,10 +47,10 @@ fn items(fragments: &[&[u8]]) -> Vec<u8> {
 #[test]
 fn native_frames_lie_side_by_side() {
     let (content, frames) = cine(500, 4);
-    assert_eq!(cut(&content).unwrap(), frames);
+    assert_eq!(cut(&content), frames);
     let inspected = inspect(content.as_slice()).unwrap();
-    assert!(inspected.dicom);
-    assert!(matches!(inspected.frames, Some(FrameIndex::Native { count: 500, length: 1024, .. })));
+    assert!(inspected.is_dicom());
+    assert!(matches!(inspected.frames, Frames::Native { count: 500, bits: 8192, stated: 500, .. }));
 }
 
 #[test]
@@ -45,17 +58,7 @@ fn implicit_vr_is_followed_too() {
     let mut data = DataSet::new(true);
     data.image(Some("3"), 1, 5).put(0x7fe0, 0x10, "OW", b"aaaaabbbbbccccc\0");
     let content = file(IMPLICIT, &data);
-    assert_eq!(cut(&content).unwrap(), [b"aaaaa", b"bbbbb", b"ccccc"]);
-}
-
-#[test]
-fn colour_that_shares_chrominance_takes_two_bytes_a_pixel() {
-    let mut data = DataSet::new(false);
-    data.short(0x28, 2, 3).put(0x28, 4, "CS", b"YBR_FULL_422").put(0x28, 8, "IS", b"2 ");
-    data.short(0x28, 0x10, 1).short(0x28, 0x11, 2).short(0x28, 0x100, 8);
-    data.put(0x7fe0, 0x10, "OB", b"aaaabbbb");
-    let content = file(EXPLICIT, &data);
-    assert_eq!(cut(&content).unwrap(), [b"aaaa", b"bbbb"]);
+    assert_eq!(cut(&content), [b"aaaaa", b"bbbbb", b"ccccc"]);
 }
 
 #[test]
@@ -75,113 +78,228 @@ fn sequences_are_passed_over_whatever_is_in_them() {
     data.begin(9, 0x10, "UN").bytes.extend(unknown.bytes);
     data.put(0x10, 0x4000, "UT", b"a remark of some length. ".repeat(20).as_slice());
     data.image(Some("2"), 1, 4).put(0x7fe0, 0x10, "OB", b"aaaabbbb");
-    assert_eq!(cut(&file(EXPLICIT, &data)).unwrap(), [b"aaaa", b"bbbb"]);
+    assert_eq!(cut(&file(EXPLICIT, &data)), [b"aaaa", b"bbbb"]);
 }
 
 #[test]
-fn fragments_are_frames_where_there_are_as_many() {
-    let content = compressed(&[&[b"one1"], &[b"second"], &[b"3."]], &[]);
-    let expected = [items(&[b"one1"]), items(&[b"second"]), items(&[b"3."])];
-    assert_eq!(cut(&content).unwrap(), expected);
+fn without_a_table_a_frame_ends_with_the_fragment_in_which_its_codestream_ends() {
+    let (first, second, third) = (jpeg(b"one1"), jpeg(b"second"), jpeg(b"3."));
+    let halves = [&first[..5], &first[5..]];
+    let content = compressed(&[&halves, &[&second], &[&third[..14], &[], &third[14..]]], &[]);
+    let expected = [items(&halves), items(&[&second]), items(&[&third[..14], &[], &third[14..]])];
+    assert_eq!(cut(&content), expected);
+    // As many fragments as frames are stated, by accident.
+    for stated in [1, 2, 4, 6] {
+        let content = compressed_as(
+            JPEG,
+            stated,
+            &[&halves, &[&second], &[&third[..14], &[], &third[14..]]],
+            &[],
+        );
+        assert_eq!(reason(&content), Some(NoFrames::Count), "{stated}");
+    }
+    let opaque = "1.2.840.10008.1.2.4.110";
+    let content = compressed_as(opaque, 2, &[&[b"frame1"], &[b"frame2"]], &[]);
+    assert_eq!(reason(&content), Some(NoFrames::Unmarked));
+    assert_eq!(cut(&compressed_as(opaque, 1, &[&[b"1a", b"1b"]], &[])), [items(&[b"1a", b"1b"])]);
 }
 
 #[test]
 fn an_offset_table_tells_which_fragments_make_a_frame() {
-    let frames: [&[&[u8]]; 3] = [&[b"1a", b"1b"], &[b"2a"], &[b"3a", b"3b", b"3c"]];
-    let expected: Vec<_> = frames.iter().map(|fragments| items(fragments)).collect();
-    assert_eq!(cut(&compressed(&frames, &[0, 20, 30])).unwrap(), expected);
+    let whole = [jpeg(b"1"), jpeg(b"22"), jpeg(b"333")];
+    let fragments: [&[&[u8]]; 3] = [
+        &[&whole[0][..3], &whole[0][3..]],
+        &[&whole[1]],
+        &[&whole[2][..1], &whole[2][1..2], &whole[2][2..]],
+    ];
+    let expected: Vec<_> = fragments.iter().map(|fragments| items(fragments)).collect();
+    let second = expected[0].len() as u32;
+    let offsets = [0, second, second + expected[1].len() as u32];
+    assert_eq!(cut(&compressed(&fragments, &offsets)), expected);
+    // Whatever a frame consists of, if its end is not marked.
+    let content =
+        compressed_as("1.2.840.10008.1.2.4.110", 2, &[&[b"1a", b"1b"], &[b"2a"]], &[0, 20]);
+    assert_eq!(cut(&content), [items(&[b"1a", b"1b"]), items(&[b"2a"])]);
 
-    let mut data = DataSet::new(false);
-    let table: Vec<u8> = [0_u64, 20, 30].iter().flat_map(|offset| offset.to_le_bytes()).collect();
-    data.image(Some("3"), 64, 64).put(0x7fe0, 1, "OV", &table).put(0x7fe0, 2, "OV", &[0; 24]);
-    data.begin(0x7fe0, 0x10, "OB").fragment(&[]).bytes.extend(expected.concat());
-    data.item(0xe0dd, 0);
-    assert_eq!(cut(&file(JPEG, &data)).unwrap(), expected);
-}
-
-#[test]
-fn all_fragments_are_the_frame_where_there_is_one() {
-    let content = compressed(&[&[b"1a", b"1b", b"1c"]], &[]);
-    assert_eq!(cut(&content).unwrap(), [items(&[b"1a", b"1b", b"1c"])]);
-}
-
-#[test]
-fn frames_that_cannot_be_told_apart_have_no_index() {
-    // More fragments than frames, fewer, and tables that do not fit.
-    let two: [&[&[u8]]; 2] = [&[b"1a", b"1b"], &[b"2a"]];
-    for table in [&[][..], &[0], &[0, 10, 20], &[0, 11], &[10, 20], &[0, 0], &[20, 0], &[0, 30]] {
-        assert_eq!(frames_of(&compressed(&two, table)), None, "{table:?}");
-    }
-    let video = {
+    let extended = |sizes: &[u64]| {
         let mut data = DataSet::new(false);
-        data.image(Some("2"), 64, 64).begin(0x7fe0, 0x10, "OB").fragment(&[]);
-        data.fragment(b"mp").fragment(b"eg").item(0xe0dd, 0);
-        file("1.2.840.10008.1.2.4.102.1", &data)
+        let bytes = |numbers: &[u64]| -> Vec<u8> {
+            numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+        };
+        data.image(Some("3"), 64, 64);
+        data.put(0x7fe0, 1, "OV", &bytes(&offsets.map(u64::from)));
+        data.put(0x7fe0, 2, "OV", &bytes(sizes));
+        data.begin(0x7fe0, 0x10, "OB").fragment(&[]).bytes.extend(expected.concat());
+        data.item(0xe0dd, 0);
+        file(JPEG, &data)
     };
-    assert_eq!(frames_of(&video), None);
-    let frame = [&b"xx"[..]];
-    let many = vec![&frame[..]; 4097];
-    assert_eq!(frames_of(&compressed(&many, &[])), None);
-    assert!(frames_of(&compressed(&many[..4096], &[])).is_some());
+    assert_eq!(cut(&extended(&[15, 16, 17])), expected);
+    for wrong in [&[15, 16][..], &[15, 16, 18], &[0; 3], &[u64::MAX; 3]] {
+        assert_eq!(reason(&extended(wrong)), Some(NoFrames::Table), "{wrong:?}");
+    }
 }
 
 #[test]
-fn an_image_without_a_number_of_frames_has_no_index() {
-    let mut data = DataSet::new(false);
-    data.image(None, 2, 2).put(0x7fe0, 0x10, "OB", b"aaaa");
-    let inspected = inspect(file(EXPLICIT, &data).as_slice()).unwrap();
-    assert!(inspected.dicom);
-    assert_eq!(inspected.frames, None);
+fn a_table_that_does_not_agree_with_what_it_is_about_gives_no_frames() {
+    let (one, two) = (jpeg(b"1"), jpeg(b"22"));
+    let fragments: [&[&[u8]]; 2] = [&[&one[..4], &one[4..]], &[&two]];
+    let second = items(fragments[0]).len() as u32;
+    assert!(reason(&compressed(&fragments, &[0, second])).is_none());
+    let last = second + items(fragments[1]).len() as u32;
+    for table in [
+        &[0][..],
+        &[0, second, second],
+        &[0, second, last],
+        &[0, 12],
+        &[0, 13],
+        &[second, 0],
+        &[0, 0],
+        &[0, last],
+        &[0, last + 1],
+        &[0, u32::MAX],
+        &[12, second],
+    ] {
+        assert_eq!(reason(&compressed(&fragments, table)), Some(NoFrames::Table), "{table:?}");
+    }
 }
 
 #[test]
-fn pixel_data_of_another_length_than_the_image_has_no_index() {
-    for (frames, pixels) in
-        [("2", "aaaabbb"), ("2", "aaaabbbbc"), ("0", ""), ("x", "aaaabbbb"), ("-1", "aaaa")]
-    {
+fn a_slide_of_many_frames_is_listed_up_to_a_limit() {
+    let tile = jpeg(b"tile");
+    let count = MAX_LISTED_FRAMES;
+    let frame = [&tile[..]];
+    let step = tile.len() as u32 + 8;
+    let table: Vec<u32> = (0..=count).map(|tile| tile * step).collect();
+    for table in [&table[..count as usize], &[]] {
+        let content = compressed(&vec![&frame[..]; count as usize], table);
+        let frames = frames_of(&content);
+        assert_eq!(frames.count(), count);
+        let last = frames.extent(count).unwrap().bytes;
+        assert_eq!(&content[last.start as usize + 8..last.end as usize], tile);
+    }
+    let content = compressed(&vec![&frame[..]; count as usize + 1], &table);
+    assert_eq!(reason(&content), Some(NoFrames::TooMany));
+}
+
+#[test]
+fn a_single_image_is_all_fragments_there_are() {
+    let image = jpeg(b"image");
+    let fragments = [&image[..7], &image[7..]];
+    for frames in [None, Some("0"), Some("1"), Some("")] {
+        let mut data = DataSet::new(false);
+        data.image(frames, 64, 64).begin(0x7fe0, 0x10, "OB").fragment(&[]);
+        data.bytes.extend(items(&fragments));
+        data.item(0xe0dd, 0);
+        assert_eq!(cut(&file(JPEG, &data)), [items(&fragments)], "{frames:?}");
+        // Two images are not one.
+        data.bytes.truncate(data.bytes.len() - 8);
+        data.bytes.extend(items(&fragments));
+        data.item(0xe0dd, 0);
+        assert_eq!(reason(&file(JPEG, &data)), Some(NoFrames::Count), "{frames:?}");
+    }
+    for (frames, found) in [(None, 1), (Some("0"), 1), (Some(""), 1), (Some("2"), 0)] {
+        let mut data = DataSet::new(false);
+        data.image(frames, 2, 2).put(0x7fe0, 0x10, "OB", b"aaaa");
+        assert_eq!(frames_of(&file(EXPLICIT, &data)).count(), found, "{frames:?}");
+    }
+}
+
+#[test]
+fn pixel_data_of_another_length_than_the_image_have_no_index() {
+    for (frames, pixels, expected) in [
+        ("2", "aaaabbb", NoFrames::Length),
+        ("2", "aaaabbbbc", NoFrames::Length),
+        ("0", "", NoFrames::Length),
+        ("1", "aaaabbbb", NoFrames::Length),
+        ("4294967295", "aaaa", NoFrames::Length),
+        ("4294967296", "aaaa", NoFrames::FrameNumber),
+        ("x", "aaaabbbb", NoFrames::FrameNumber),
+        ("-1", "aaaa", NoFrames::FrameNumber),
+    ] {
         let mut data = DataSet::new(false);
         data.image(Some(frames), 2, 2).put(0x7fe0, 0x10, "OB", pixels.as_bytes());
-        assert_eq!(frames_of(&file(EXPLICIT, &data)), None, "{frames} {pixels}");
+        assert_eq!(reason(&file(EXPLICIT, &data)), Some(expected), "{frames} {pixels}");
+    }
+    let mut data = DataSet::new(false);
+    data.image(Some("2"), 2, 3).put(0x28, 4, "CS", b"YBR_FULL_422");
+    data.put(0x7fe0, 0x10, "OB", &[0; 24]);
+    assert_eq!(reason(&file(EXPLICIT, &data)), Some(NoFrames::Geometry));
+}
+
+#[test]
+fn the_reason_is_the_transfer_syntax_where_that_is_why() {
+    let mut native = DataSet::new(false);
+    native.image(Some("1"), 1, 4).put(0x7fe0, 0x10, "OB", b"aaaa");
+    let mut compressed = DataSet::new(false);
+    compressed.image(Some("1"), 1, 4).begin(0x7fe0, 0x10, "OB");
+    compressed.fragment(&[]).fragment(b"aa").item(0xe0dd, 0);
+    for (syntax, data, expected) in [
+        ("1.2.840.10008.1.2.1.99", &native, NoFrames::Deflated),
+        ("1.2.840.10008.1.2.4.95", &native, NoFrames::Elsewhere),
+        ("1.2.840.10008.1.2.4.205", &native, NoFrames::Elsewhere),
+        ("1.2.840.10008.1.2.4.93", &compressed, NoFrames::Together),
+        ("1.2.840.10008.1.2.4.100", &compressed, NoFrames::Video),
+        ("1.2.840.10008.1.2.4.102.1", &compressed, NoFrames::Video),
+        ("1.2.840.10008.1.2.7.1", &compressed, NoFrames::Video),
+        ("1.2.840.10008.1.2.4.50.1", &compressed, NoFrames::UnknownSyntax),
+        ("1.2.840.10008.1.2.4.999", &native, NoFrames::UnknownSyntax),
+        ("1.2.3", &native, NoFrames::UnknownSyntax),
+        ("", &native, NoFrames::NotDicom),
+        ("not a UID", &native, NoFrames::NotDicom),
+        (JPEG, &native, NoFrames::Encapsulation),
+        (EXPLICIT, &compressed, NoFrames::Encapsulation),
+    ] {
+        let inspected = inspect(file(syntax, data).as_slice()).unwrap();
+        assert_eq!(inspected.frames, Frames::None(expected), "{syntax}");
+        assert_eq!(inspected.is_dicom(), expected != NoFrames::NotDicom);
     }
 }
 
 #[test]
-fn what_is_deflated_big_endian_or_unknown_has_no_index() {
+fn what_has_no_dicom_header_is_digested_all_the_same() {
     let mut data = DataSet::new(false);
-    data.image(Some("1"), 1, 4).put(0x7fe0, 0x10, "OB", b"aaaa");
-    assert!(frames_of(&file(EXPLICIT, &data)).is_some());
-    for syntax in
-        ["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.95", "1.2.3", ""]
+    data.image(Some("2"), 2, 2).put(0x7fe0, 0x10, "OB", b"aaaabbbb");
+    let whole = file(EXPLICIT, &data);
+    // Meta information without what stands before it; and DICM by accident, before text and other elements.
+    let accident = [&[b'x'; 128][..], b"DICM is written here, at byte 128"].concat();
+    let no_meta = [&whole[..132], &data.bytes].concat();
+    for content in [&b""[..], b"DICM", &[b'x'; 500], &[0; 131], &whole[132..], &accident, &no_meta]
     {
-        let inspected = inspect(file(syntax, &data).as_slice()).unwrap();
-        assert!(inspected.dicom && inspected.frames.is_none(), "{syntax}");
-    }
-    // Native pixel data under an encapsulated syntax, and the other way about.
-    assert_eq!(frames_of(&file(JPEG, &data)), None);
-    let mut data = DataSet::new(false);
-    data.image(Some("1"), 1, 4)
-        .begin(0x7fe0, 0x10, "OB")
-        .fragment(&[])
-        .fragment(b"aa")
-        .item(0xe0dd, 0);
-    assert_eq!(frames_of(&file(EXPLICIT, &data)), None);
-}
-
-#[test]
-fn what_is_not_dicom_is_digested_all_the_same() {
-    for content in [&b""[..], b"DICM", &[b'x'; 500], &[0; 131]] {
-        let inspected = inspect(content).unwrap();
-        assert!(!inspected.dicom && inspected.frames.is_none());
-        assert_eq!(inspected.blake3, *blake3::hash(content).as_bytes());
+        assert_eq!(reason(content), Some(NoFrames::NotDicom));
+        assert!(!inspect(content).unwrap().is_dicom());
     }
 }
 
 #[test]
-fn a_file_cut_anywhere_is_no_error_and_has_no_frames_beyond_its_end() {
-    for content in [cine(3, 1).0, compressed(&[&[b"one1"], &[b"second"]], &[0, 12])] {
-        assert!(frames_of(&content).is_some());
+fn a_file_cut_anywhere_has_the_frames_that_are_whole() {
+    let (native, frames) = cine(3, 1);
+    let (one, two) = (jpeg(b"one1"), jpeg(b"second"));
+    let fragments: [&[&[u8]]; 2] = [&[&one[..5], &one[5..]], &[&two]];
+    let table = [0, items(fragments[0]).len() as u32];
+    let listed: Vec<_> = fragments.iter().map(|fragments| items(fragments)).collect();
+    for (content, frames) in [
+        (native, frames),
+        (compressed(&fragments, &table), listed.clone()),
+        (compressed(&fragments, &[]), listed),
+    ] {
+        assert_eq!(cut(&content), frames);
         for length in 0..content.len() {
-            assert_eq!(frames_of(&content[..length]), None, "{length}");
+            let (cut, index) = (&content[..length], frames_of(&content[..length]));
+            let found: u32 = index.count();
+            // Exactly those whose last byte is there.
+            let all = frames_of(&content);
+            let whole = (1..=all.stated())
+                .filter(|number| all.extent(*number).unwrap().bytes.end <= length as u64);
+            assert_eq!(found, whole.count() as u32, "{length}");
+            for number in 1..=found {
+                assert_eq!(index.extent(number), all.extent(number));
+            }
+            if found == 0 {
+                let expected = [NoFrames::Cut, NoFrames::NoPixels, NoFrames::NotDicom];
+                assert!(expected.contains(&reason(cut).unwrap()), "{length}");
+            } else {
+                assert_eq!(index.stated(), frames.len() as u32);
+            }
         }
     }
 }
@@ -197,9 +315,13 @@ fn lengths_that_lie_are_answered_without_memory_for_them() {
     let mut nested = DataSet::new(false);
     nested.begin(8, 0x1140, "SQ").item(0xe000, u32::MAX);
     let nested = [begin, nested.bytes.repeat(100_000)].concat();
-    for content in [text, table, nested] {
-        assert_eq!(frames_of(&content), None);
-    }
+    assert_eq!(reason(&text), Some(NoFrames::Malformed));
+    assert_eq!(reason(&table), Some(NoFrames::Cut));
+    assert_eq!(reason(&nested), Some(NoFrames::Malformed));
+    // A basic offset table of 3 GiB.
+    let mut data = DataSet::new(false);
+    data.image(Some("9"), 1, 1).begin(0x7fe0, 0x10, "OB").item(0xe000, 0xc000_0000);
+    assert_eq!(reason(&file(JPEG, &data)), Some(NoFrames::Table));
 }
 
 #[test]
@@ -219,4 +341,66 @@ fn a_file_that_cannot_be_read_is_an_error() {
         }
     }
     assert!(inspect(Failing(0)).unwrap_err().to_string().contains("the disk is gone"));
+}
+
+/// Fragments of whole and broken codestreams, in any order.
+fn any_fragments() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let fragment = prop_oneof![
+        Just(jpeg(b"whole")),
+        Just(jpeg(b"start")[..14].to_vec()),
+        Just(jpeg(b"end")[13..].to_vec()),
+        Just(Vec::new()),
+        prop::collection::vec(any::<u8>(), 0..20),
+    ];
+    prop::collection::vec(fragment, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_fragments_frames_are_apart_and_consist_of_fragments(
+        fragments in any_fragments(), stated in 0_usize..8, kept in 0_usize..400,
+        table in prop::collection::vec(0_u32..120, 0..8), right in any::<bool>(), syntax in 0_usize..6,
+    ) {
+        let syntax = ["50", "80", "90", "201", "110", "50"][syntax];
+        let fragments: Vec<&[u8]> = fragments.iter().map(Vec::as_slice).collect();
+        // A table whose offsets are those of fragments is the better lie.
+        let mut starts = vec![0];
+        for fragment in &fragments {
+            starts.push(starts[starts.len() - 1] + 8 + fragment.len() as u32);
+        }
+        let at = |offset: u32| starts[offset as usize % starts.len()];
+        let table: Vec<u32> = table.into_iter().map(|it| if right { at(it) } else { it }).collect();
+        let uid = format!("1.2.840.10008.1.2.4.{syntax}");
+        let whole = compressed_as(&uid, stated, &[&fragments], &table);
+        let content = &whole[..whole.len() - kept.min(whole.len()) * usize::from(kept < 100)];
+        let index = frames_of(content);
+        let mut before = 0;
+        for number in 1..=index.count() {
+            let bytes = index.extent(number).unwrap().bytes;
+            prop_assert!(before == 0 || bytes.start == before);
+            before = bytes.end;
+            let mut rest = &content[bytes.start as usize..bytes.end as usize];
+            while !rest.is_empty() {
+                prop_assert_eq!(&rest[..4], &[0xfe, 0xff, 0, 0xe0]);
+                let length = u32::from_le_bytes(rest[4..8].try_into().unwrap());
+                rest = &rest[8 + length as usize..];
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_altered_anywhere_is_read_without_a_panic(
+        at in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), native in any::<bool>(),
+    ) {
+        let one = jpeg(b"one1");
+        let mut content = match native {
+            true => cine(3, 1).0,
+            false => compressed(&[&[&one[..5], &one[5..]], &[&one]], &[0, 34]),
+        };
+        for (at, byte) in at {
+            let length = content.len();
+            content[at.index(length)] = byte;
+        }
+        frames_of(&content);
+    }
 }

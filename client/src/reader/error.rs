@@ -2,7 +2,7 @@
 
 use std::{io, ops::Range, path::PathBuf, time::Duration};
 
-use epione_envelope::{FormatError, OpenError, grant::GrantError};
+use epione_envelope::{FormatError, OpenError, frames::NoFrame, grant::GrantError};
 use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 
 use crate::{chain::ChainError, worker::WorkerError};
@@ -80,10 +80,8 @@ pub enum ReadError {
         .range.start, .range.end.saturating_sub(1)
     )]
     BeyondEnd { pointer: RecordPointer, section: usize, range: Range<u64>, bytes: u64 },
-    #[error("section {section} of record {pointer} has no frame index: {}", no_frames(.media_type))]
-    NoFrames { pointer: RecordPointer, section: usize, media_type: String },
-    #[error("section {section} of record {pointer} has frames 1 to {count}, and no frame {frame}")]
-    NoSuchFrame { pointer: RecordPointer, section: usize, frame: u32, count: u32 },
+    #[error("frame {frame} of section {section} of record {pointer} cannot be read: {reason}")]
+    NoFrame { pointer: RecordPointer, section: usize, frame: u32, reason: NoFrame },
     #[error(
         "frame {frame} of section {section} of record {pointer} does not consist of fragments, as its \
          author's frame index says: fetch the whole file"
@@ -119,16 +117,5 @@ impl ReadError {
     /// sealed is not what the author signed.
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Open { .. } | Self::NotMedia { .. } | Self::NotGranted { .. })
-    }
-}
-
-/// Why an author's client has told no frames apart.
-fn no_frames(media_type: &str) -> &'static str {
-    match media_type {
-        "application/dicom" => {
-            "it is one image, or video, or deflated, or compressed in more than 4096 frames or without \
-             telling where one ends"
-        }
-        _ => "it is not DICOM",
     }
 }

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 
 use epione_envelope::{
     Zeroizing,
+    frames::Frames,
     keys::{ContentKey, PatientKey},
     record::{Description, Payload, Record, Section, SectionKind},
     sealing::SealingKeyPair,
@@ -122,8 +123,8 @@ pub enum OpenContent {
         file_name: String,
         bytes: u64,
         blake3: [u8; 32],
-        /// Number of frames that can be read one by one, if any.
-        frames: Option<u32>,
+        /// The frames that can be read one by one, or why there is none.
+        frames: Frames,
     },
     /// The grant has no key for it.
     NotGranted,
@@ -269,7 +270,6 @@ impl OpenRecord {
                     media_type, file_name, content_length, content_root, frames, ..
                 } = self.record.describe(genesis, index, key).map_err(failed)?;
                 let (bytes, blake3) = (content_length, content_root);
-                let frames = frames.map(|frames| frames.count());
                 OpenContent::Media { media_type, file_name, bytes, blake3, frames }
             }
         })

@@ -7,9 +7,9 @@
 //! everybody who reads all of it. The frame index itself is the author's word, signed with the
 //! description.
 
-use std::{ops::Range, path::Path};
+use std::{borrow::Cow, ops::Range, path::Path};
 
-use epione_envelope::frames::{FrameIndex, ITEM_HEADER_BYTES};
+use epione_envelope::frames::{Extent, Form, ITEM_HEADER_BYTES};
 use tokio::{
     fs,
     io::{AsyncWrite, AsyncWriteExt},
@@ -27,7 +27,7 @@ use crate::Progress;
 pub enum Part {
     /// Bytes of the content.
     Range(Range<u64>),
-    /// A frame of a multi-frame image, counted from 1.
+    /// A frame of an image, counted from 1.
     Frame(u32),
 }
 
@@ -47,7 +47,8 @@ impl Reader {
     }
 
     /// Writes a frame of a section's image into a sink, and returns its bytes: pixels as they are if
-    /// they are native, and else the codestream, without the item tags between its fragments.
+    /// they are native, from their first bit on if they are packed in single bits, and else the
+    /// codestream, without the item tags between its fragments.
     pub async fn read_frame(
         &self,
         record: &OpenRecord,
@@ -103,7 +104,7 @@ impl Fetcher<'_> {
         mut digest: impl FnMut(&[u8]),
     ) -> Result<u64, ReadError> {
         let content = &self.content;
-        let (range, mut fragments) = self.located(part)?;
+        let (range, mut frame) = self.located(part)?;
         let layout = content.layout();
         let wanted = layout.chunks_of(range.clone());
         let begin = layout.chunk(wanted.start).map_or(0, |chunk| chunk.start);
@@ -115,46 +116,41 @@ impl Fetcher<'_> {
             let start = layout.chunk(chunk).map_or(0, |chunk| chunk.start);
             let within = |offset: u64| (offset.saturating_sub(start) as usize).min(plain.len());
             let bytes = &plain[within(range.start)..within(range.end)];
-            let payload;
-            let bytes = match &mut fragments {
-                None => bytes,
-                Some(fragments) => {
-                    payload = fragments.strip(bytes).ok_or_else(|| self.no_frame(part))?;
-                    payload.as_slice()
+            let bytes = match &mut frame {
+                Pieces::Plain => Cow::Borrowed(bytes),
+                Pieces::Packed(packed) => packed.unpack(bytes).into(),
+                Pieces::Fragments(fragments) => {
+                    fragments.strip(bytes).ok_or_else(|| self.no_frame(part))?.into()
                 }
             };
-            digest(bytes);
-            sink.write_all(bytes).await.map_err(ReadError::Sink)?;
+            digest(&bytes);
+            sink.write_all(&bytes).await.map_err(ReadError::Sink)?;
             written += bytes.len() as u64;
         }
-        if fragments.is_some_and(|fragments| !fragments.are_whole()) {
+        if !frame.is_whole() {
             return Err(self.no_frame(part));
         }
         sink.flush().await.map_err(ReadError::Sink)?;
         Ok(written)
     }
 
-    /// Where a part lies, and how to take fragments apart if it consists of them.
-    fn located(&self, part: &Part) -> Result<(Range<u64>, Option<Fragments>), ReadError> {
+    /// Where a part lies, and how it is made of the bytes there.
+    fn located(&self, part: &Part) -> Result<(Range<u64>, Pieces), ReadError> {
         let (pointer, section) = (self.content.pointer, self.content.section);
         let described = &self.content.description;
         let bytes = described.content_length;
         match part {
             Part::Range(range) if range.start < range.end && range.end <= bytes => {
-                Ok((range.clone(), None))
+                Ok((range.clone(), Pieces::Plain))
             }
             Part::Range(range) => {
                 Err(ReadError::BeyondEnd { pointer, section, range: range.clone(), bytes })
             }
             Part::Frame(frame) => {
-                let media_type = described.media_type.clone();
-                let index = described.frames.as_ref();
-                let index = index.ok_or(ReadError::NoFrames { pointer, section, media_type })?;
-                let (frame, count) = (*frame, index.count());
-                let beyond = ReadError::NoSuchFrame { pointer, section, frame, count };
-                let range = index.frame(frame).filter(|it| it.end <= bytes).ok_or(beyond)?;
-                let encapsulated = matches!(index, FrameIndex::Encapsulated { .. });
-                Ok((range, encapsulated.then(Fragments::default)))
+                let no_frame =
+                    |reason| ReadError::NoFrame { pointer, section, frame: *frame, reason };
+                let Extent { bytes, form } = described.frames.extent(*frame).map_err(no_frame)?;
+                Ok((bytes, Pieces::of(form)))
             }
         }
     }
@@ -163,6 +159,64 @@ impl Fetcher<'_> {
         let (pointer, section) = (self.content.pointer, self.content.section);
         let frame = if let Part::Frame(frame) = part { *frame } else { 0 };
         ReadError::NotFragments { pointer, section, frame }
+    }
+}
+
+/// How a part is made of the bytes that it lies in, as they come.
+enum Pieces {
+    Plain,
+    Packed(Packed),
+    Fragments(Fragments),
+}
+
+impl Pieces {
+    fn of(form: Form) -> Self {
+        match form {
+            Form::Plain => Self::Plain,
+            Form::Packed { skip, bits } => Self::Packed(Packed { skip, left: bits, held: None }),
+            Form::Fragments => Self::Fragments(Fragments::default()),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Packed(packed) => packed.left == 0,
+            Self::Fragments(fragments) => fragments.are_whole(),
+        }
+    }
+}
+
+/// Moves bits so that the first of them is a byte's first, the least significant one (PS3.5, 8.1.1). What
+/// is left of the last byte is zero.
+struct Packed {
+    /// Bits before the first, 0 to 7.
+    skip: u8,
+    /// Bits that are still to be handed out.
+    left: u64,
+    /// The last byte, some of whose bits are still to be handed out.
+    held: Option<u8>,
+}
+
+impl Packed {
+    fn unpack(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut unpacked = Vec::with_capacity(bytes.len() + 1);
+        for byte in bytes.iter().copied() {
+            if let Some(held) = self.held.replace(byte) {
+                unpacked.extend(self.put(u16::from_le_bytes([held, byte])));
+            }
+            if self.left <= u64::from(8 - self.skip) {
+                unpacked.extend(self.put(byte.into()));
+            }
+        }
+        unpacked
+    }
+
+    /// The next byte, if any bits are left for it.
+    fn put(&mut self, both: u16) -> Option<u8> {
+        let bits = self.left.min(8);
+        self.left -= bits;
+        (bits > 0).then(|| ((both >> self.skip) as u8) & (0xff_u8 >> (8 - bits)))
     }
 }
 
@@ -228,6 +282,25 @@ mod tests {
             let parts = whole.chunks(piece).map(|piece| fragments.strip(piece).unwrap());
             assert_eq!(parts.collect::<Vec<_>>().concat(), b"onetwo and more", "{piece}");
             assert!(fragments.are_whole());
+        }
+    }
+
+    #[test]
+    fn packed_bits_are_moved_to_a_bytes_beginning_wherever_chunks_cut_them() {
+        let bytes: Vec<u8> = (1..=40_u8).map(|n| n.wrapping_mul(73) ^ 0x5a).collect();
+        let bit = |at: usize| (bytes[at / 8] >> (at % 8)) & 1;
+        for (skip, bits) in (0..8).flat_map(|skip| (1..60).map(move |bits| (skip, bits))) {
+            let mut expected = vec![0; usize::div_ceil(bits, 8)];
+            for at in 0..bits {
+                expected[at / 8] |= bit(usize::from(skip) + at) << (at % 8);
+            }
+            let covering = &bytes[..usize::div_ceil(usize::from(skip) + bits, 8)];
+            for piece in 1..=covering.len() {
+                let mut packed = Packed { skip, left: bits as u64, held: None };
+                let parts = covering.chunks(piece).map(|piece| packed.unpack(piece));
+                assert_eq!(parts.collect::<Vec<_>>().concat(), expected, "{skip} {bits} {piece}");
+                assert_eq!(packed.left, 0);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use epione_envelope::{
     account::Signer,
     development,
-    frames::FrameIndex,
+    frames::Frames,
     keys::PatientKey,
     record::{Description, Draft, DraftSection},
     sealer::RecordSealer,
@@ -22,6 +22,7 @@ use crate::{
 
 pub(super) const GENESIS: Hash = Hash::repeat_byte(6);
 pub(super) const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
+mod made;
 mod parts;
 mod resuming;
 mod storage;
@@ -41,10 +42,10 @@ pub(super) struct Sealed {
 
 /// A record of one text and one media section.
 pub(super) fn sealed(length: usize) -> Sealed {
-    sealed_content((0..length).map(|i| ((i / 3) ^ (i >> 11)) as u8).collect(), None)
+    sealed_content((0..length).map(|i| ((i / 3) ^ (i >> 11)) as u8).collect(), Frames::default())
 }
 
-fn sealed_content(content: Vec<u8>, frames: Option<FrameIndex>) -> Sealed {
+fn sealed_content(content: Vec<u8>, frames: Frames) -> Sealed {
     let doctor = development::keys("//Doctor").unwrap();
     let section = |kind, name, content: &[u8]| DraftSection {
         kind,

@@ -1,5 +1,5 @@
 use epione_envelope::{
-    frames::FrameIndex,
+    frames::{Frames, MAX_LISTED_FRAMES, NoFrames},
     record::SectionKind::{Media, Report, Summary},
 };
 
@@ -95,23 +95,41 @@ async fn the_frames_of_an_image_are_signed_with_it_and_travel_with_the_visit() {
     let json = serde_json::to_vec(&visit.request).unwrap();
     let signed = signed_draft(&serde_json::from_slice(&json).unwrap()).unwrap();
     signed.verify(GENESIS, &author().id()).unwrap();
-    let frames = signed.draft.sections[0].description.frames.clone().unwrap();
-    assert_eq!((frames.count(), frames.frame(12).unwrap().end), (12, cine.len() as u64));
+    let frames = &signed.draft.sections[0].description.frames;
+    assert_eq!(frames.count(), 12);
+    assert_eq!(frames.extent(12).unwrap().bytes.end, cine.len() as u64);
 
-    let altered = |change: fn(&mut FrameIndex)| {
+    let altered = |change: fn(&mut Frames)| {
         let mut request = visit.request.clone();
-        let ContentUpload::Media { frames: Some(frames), .. } = &mut request.sections[0].content
-        else {
+        let ContentUpload::Media { frames, .. } = &mut request.sections[0].content else {
             panic!()
         };
         change(frames);
         signed_draft(&request)
     };
-    let other = altered(|frames| *frames = FrameIndex::Native { first: 1, length: 1, count: 1 });
+    let other =
+        altered(|frames| *frames = Frames::Native { first: 1, bits: 8, count: 1, stated: 1 });
     assert!(other.unwrap().verify(GENESIS, &author().id()).is_err());
-    let beyond =
-        altered(|frames| *frames = FrameIndex::Native { first: 1, length: 1, count: u32::MAX });
+    let none = altered(|frames| *frames = Frames::None(NoFrames::Video));
+    assert!(none.unwrap().verify(GENESIS, &author().id()).is_err());
+    let beyond = altered(|frames| {
+        *frames = Frames::Native { first: 1, bits: 8, count: u32::MAX, stated: u32::MAX };
+    });
     assert!(beyond.unwrap_err().to_string().contains("frame index"));
+}
+
+#[test]
+fn frames_are_listed_as_long_as_their_record_has_room_for_them() {
+    let described = |count: u32| {
+        let lengths = vec![9; count as usize];
+        let frames = Frames::Encapsulated { first: 0, lengths, stated: count };
+        Description::new("application/dicom", "", 1 << 30, [0; 32], frames).unwrap()
+    };
+    let mut sections = [MAX_LISTED_FRAMES - 10, 20, 10, 1].map(described);
+    bound_frames(&mut sections);
+    let counts = sections.each_ref().map(|section| section.frames.count());
+    assert_eq!(counts, [MAX_LISTED_FRAMES - 10, 0, 10, 0]);
+    assert_eq!(sections[1].frames, Frames::None(NoFrames::TooMany));
 }
 
 #[tokio::test]
@@ -229,7 +247,7 @@ async fn malformed_requests_are_refused_by_what_is_wrong() {
     assert!(refused(|it| it.patient_signature = Some("00".into())).contains("patient's"));
     let empty = |request: &mut VisitRequest| {
         request.sections[0].content =
-            ContentUpload::Media { bytes: 0, blake3: "00".repeat(32), frames: None };
+            ContentUpload::Media { bytes: 0, blake3: "00".repeat(32), frames: Frames::default() };
     };
     assert!(refused(empty).contains("length"));
 }

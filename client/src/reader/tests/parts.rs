@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use epione_envelope::frames::MAX_LISTED_FRAMES;
+use epione_envelope::frames::NoFrames;
 
 use super::{
     storage::{as_it_is, body},
     *,
 };
 use crate::{
-    dicom,
+    dicom::{self, samples::jpeg},
     reader::{fetcher::AHEAD, part::Part},
 };
 
@@ -35,7 +35,7 @@ async fn read(
 fn cine() -> (Sealed, Vec<Vec<u8>>) {
     let (content, frames) = dicom::samples::cine(500, 400);
     let index = dicom::inspect(content.as_slice()).unwrap().frames;
-    assert_eq!(index.as_ref().unwrap().count(), 500);
+    assert_eq!(index.count(), 500);
     (sealed_content(content, index), frames)
 }
 
@@ -44,10 +44,10 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_hold_it() {
     let (sealed, frames) = cine();
     assert_eq!(sealed.record.segments().len(), 13);
     let layout = sealed.open(&Url::parse("http://127.0.0.1:1").unwrap(), &[1]);
-    let index = layout.content_of(1).unwrap().description.frames.unwrap();
+    let index = layout.content_of(1).unwrap().description.frames;
     // Within one chunk; over two chunks; over two segments; the first and the last.
     let across = |at: u64| {
-        let holds = |frame: &u32| index.frame(*frame).unwrap().contains(&at);
+        let holds = |frame: &u32| index.extent(*frame).unwrap().bytes.contains(&at);
         (1..=500).find(holds).unwrap()
     };
     let chosen = [5, across(MIB as u64), across(4 * MIB as u64), 1, 500];
@@ -58,7 +58,7 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_hold_it() {
         assert_eq!(read.unwrap(), bytes.len() as u64);
         assert!(bytes == frames[frame as usize - 1], "{frame}");
 
-        let range = index.frame(frame).unwrap();
+        let range = index.extent(frame).unwrap().bytes;
         let chunks = range.start / MIB as u64..range.end.div_ceil(MIB as u64);
         let content = sealed.content.len() as u64;
         let sealed_bytes = (chunks.end * MIB as u64).min(content) - chunks.start * MIB as u64;
@@ -121,16 +121,28 @@ async fn what_is_not_there_is_refused_before_anything_is_fetched() {
     let plain = super::sealed(10);
     let record = plain.open(&server, &[1]);
     let error = read(&server, &record, Part::Frame(1)).await.0.unwrap_err();
-    assert!(error.to_string().contains("no frame index"), "{error}");
+    assert!(error.to_string().contains("no DICOM header"), "{error}");
+    let video = sealed_content(vec![7; 10], Frames::None(NoFrames::Video));
+    let record = video.open(&server, &[1]);
+    let error = read(&server, &record, Part::Frame(1)).await.0.unwrap_err();
+    assert!(error.to_string().contains("it is video"), "{error}");
+    let cut = Frames::Native { first: 0, bits: 16, count: 3, stated: 9 };
+    let record = sealed_content(vec![7; 7], cut).open(&server, &[1]);
+    let error = read(&server, &record, Part::Frame(4)).await.0.unwrap_err();
+    assert!(error.to_string().contains("frames 1 to 3 are whole"), "{error}");
 }
 
 #[tokio::test]
 async fn a_compressed_frame_comes_without_its_item_tags() {
-    let second = vec![9; MIB + 1];
-    let frames: [&[&[u8]]; 3] = [&[b"1a", b"1b"], &[&second, b"2b"], &[b"3a"]];
-    let content = dicom::samples::compressed(&frames, &[0, 20, 20 + 8 + second.len() as u32 + 10]);
+    let second = [&jpeg(b"2")[..12], &vec![9; MIB - 10]].concat();
+    let whole = [jpeg(b"1a"), jpeg(b"3")];
+    let frames: [&[&[u8]]; 3] =
+        [&[&whole[0][..2], &whole[0][2..]], &[&second, b"\xff\xd9"], &[&whole[1]]];
+    let first = 16 + whole[0].len() as u32;
+    let content =
+        dicom::samples::compressed(&frames, &[0, first, first + 8 + second.len() as u32 + 10]);
     let index = dicom::inspect(content.as_slice()).unwrap().frames;
-    assert!(index.is_some());
+    assert_eq!(index.count(), 3);
     let sealed = sealed_content(content, index);
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
@@ -142,11 +154,44 @@ async fn a_compressed_frame_comes_without_its_item_tags() {
 }
 
 #[tokio::test]
+async fn a_frame_of_single_bits_comes_from_its_first_bit_on() {
+    // Frames of 21 bits: five ones, then the frame's own number.
+    let frame_of = |number: u32| 0x1f | ((u64::from(number) & 0xffff) << 5);
+    let count = 500_000;
+    let mut content = vec![0; 100];
+    let (mut held, mut bits) = (0_u64, 0);
+    for number in 1..=count {
+        held |= frame_of(number) << bits;
+        bits += 21;
+        while bits >= 8 {
+            content.push(held as u8);
+            (held, bits) = (held >> 8, bits - 8);
+        }
+    }
+    content.push(held as u8);
+    let index = Frames::Native { first: 100, bits: 21, count, stated: count };
+    assert_eq!(index.validate(content.len() as u64), Ok(()));
+    // One whose bits lie in two chunks.
+    let lies_across = |number: &u32| {
+        let bytes = index.extent(*number).unwrap().bytes;
+        bytes.start < MIB as u64 && bytes.end > MIB as u64
+    };
+    let across = (1..=count).find(lies_across).unwrap();
+    let sealed = sealed_content(content, index);
+    let (server, _) = sealed.serve_ranges(as_it_is).await;
+    let record = sealed.open(&server, &[1]);
+    for number in [1, 2, 3, 4, 5, 6, 7, 8, 9, across, count] {
+        let (written, bytes, _) = read(&server, &record, Part::Frame(number)).await;
+        assert_eq!(written.unwrap(), 3);
+        assert_eq!(bytes, frame_of(number).to_le_bytes()[..3], "{number}");
+    }
+}
+
+#[tokio::test]
 async fn an_index_that_lies_gets_a_reader_no_further_than_an_error() {
     let content = vec![5; 2 * MIB];
-    let lengths = vec![500; MAX_LISTED_FRAMES as usize];
-    let lie = FrameIndex::Encapsulated { first: 0, lengths };
-    let sealed = sealed_content(content, Some(lie));
+    let lie = Frames::Encapsulated { first: 0, lengths: vec![500; 4096], stated: 4096 };
+    let sealed = sealed_content(content, lie);
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
     for frame in [1, 2100, 4096] {
