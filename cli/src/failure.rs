@@ -14,7 +14,7 @@ use epione_client::{
     verify::VerifyError,
     worker::WorkerError,
 };
-use epione_envelope::keystore::KeystoreError;
+use epione_envelope::{frames::NoFrame, keystore::KeystoreError};
 use epione_primitives::{
     Moment,
     access::{Condition, Denial, Place},
@@ -308,13 +308,13 @@ impl From<ReadError> for Failure {
                     ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
                         "run the command again"
                     }
-                    ReadError::NoFrames { .. } => {
+                    ReadError::NoFrame { reason: NoFrame::Beyond { .. }, .. } => {
+                        "frames are counted from 1: choose one of these"
+                    }
+                    ReadError::NoFrame { .. } => {
                         "leave --frame out to get the whole file, or get bytes of it with --range"
                     }
                     ReadError::NotFragments { .. } => "leave --frame out to get the whole file",
-                    ReadError::NoSuchFrame { .. } => {
-                        "frames are counted from 1: choose one of these"
-                    }
                     ReadError::BeyondEnd { .. } => {
                         "bytes are counted from 0: ask for less, or leave out where the range ends"
                     }

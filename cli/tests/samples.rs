@@ -30,11 +30,11 @@ fn the_images_are_dicom_files() {
 fn the_frames_of_the_cine_are_found() {
     let cine = samples::images().pop().unwrap();
     let inspected = epione_client::dicom::inspect(cine.bytes.as_slice()).unwrap();
-    let frames = inspected.frames.unwrap();
+    let frames = inspected.frames;
     assert_eq!(frames.count(), 8);
     let length = 72 * 96 * 3;
     let end = cine.bytes.len() as u64;
-    assert_eq!(frames.frame(8), Some(end - length..end));
+    assert_eq!(frames.extent(8).unwrap().bytes, end - length..end);
 }
 
 /// Where scripts/fetch-samples put them; where it did not, there is nothing to look at.
@@ -45,10 +45,10 @@ fn the_frames_of_a_real_cine_are_found() {
         Into::into,
     );
     let Ok(cine) = fs::read(folder.join("examples_ybr_color.dcm")) else { return };
-    let frames = epione_client::dicom::inspect(cine.as_slice()).unwrap().frames.unwrap();
+    let frames = epione_client::dicom::inspect(cine.as_slice()).unwrap().frames;
     assert_eq!(frames.count(), 30);
     for number in 1..=30 {
-        let frame = frames.frame(number).unwrap();
+        let frame = frames.extent(number).unwrap().bytes;
         let frame = &cine[frame.start as usize..frame.end as usize];
         // An item, and in it the start of a JPEG image.
         assert_eq!(frame[..4], [0xfe, 0xff, 0x00, 0xe0]);

@@ -220,18 +220,67 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
     let disguised = network.write("holiday.dcm", "not an image at all");
     let kept = network.run(&submit(&patient, &["--media", disguised.to_str().unwrap(), "--wait"]));
     assert_eq!(kept["sections"][0]["mediaType"], json!("application/octet-stream"));
+    assert_eq!(kept["sections"][0]["frames"], json!(0));
+    assert!(kept["sections"][0]["framesNote"].to_string().contains("no DICOM header"), "{kept}");
     let out = network.file("out");
     let retrieved = network.run(&get(&patient, PATIENT, out.to_str().unwrap()));
     assert_eq!(contents(&retrieved), [b"not an image at all"]);
     let frame = ["--pointer", "1/0", "--frame", "1", "--out", out.to_str().unwrap()];
     let who = ["records", "get", "--as", PATIENT, "--patient", &patient];
     let none = network.try_run(&[&who[..], &frame].concat()).unwrap_err();
-    assert!(none["error"].as_str().unwrap().contains("it is not DICOM"), "{none}");
+    assert!(none["error"].as_str().unwrap().contains("it has no DICOM header"), "{none}");
     assert!(none["help"].as_str().unwrap().contains("--range"), "{none}");
+
+    what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(&network, &patient);
 
     // Nothing is overwritten.
     let twice = network.try_run(&get(&patient, PATIENT, out.to_str().unwrap())).unwrap_err();
     assert!(twice["error"].as_str().unwrap().contains("exists"), "{twice}");
+}
+
+/// Each image of `samples/dicom` in one visit, and its frames asked for one by one.
+fn what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(
+    network: &Network,
+    patient: &str,
+) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/dicom");
+    let images = [
+        ("single.dcm", 1, 1, ""),
+        ("jpeg-fragments.dcm", 5, 5, ""),
+        ("bits.dcm", 6, 6, ""),
+        ("cut-last.dcm", 4, 5, "frames 1 to 4 are whole"),
+        ("jpeg-accident.dcm", 0, 0, "does not have as many codestreams"),
+        ("video.dcm", 0, 0, "it is video"),
+        ("no-header.dcm", 0, 0, "it has no DICOM header"),
+    ];
+    let paths = images.map(|(name, ..)| folder.join(name).display().to_string());
+    let mut arguments: Vec<_> = paths.iter().flat_map(|path| ["--media", path]).collect();
+    arguments.push("--wait");
+    let submitted = network.run(&submit(patient, &arguments));
+    let pointer = &submitted["stage"]["committed"]["pointer"];
+    let pointer = format!("{}/{}", pointer["height"], pointer["index"]);
+    let out = network.file("frames");
+    for (index, (name, count, stated, said)) in images.iter().enumerate() {
+        let section = &submitted["sections"][index];
+        assert_eq!(section["frames"], json!(count), "{section}");
+        let note = section["framesNote"].as_str().unwrap_or_default();
+        assert!(note.contains(said) && note.is_empty() == said.is_empty(), "{name}: {note}");
+        let get = |frame: u32| {
+            let (frame, section) = (frame.to_string(), index.to_string());
+            let mut arguments = vec!["records", "get", "--as", PATIENT, "--patient", patient];
+            arguments.extend(["--own-key", "--pointer", &pointer, "--section", &section]);
+            arguments.extend(["--frame", &frame, "--out", out.to_str().unwrap()]);
+            network.try_run(&arguments)
+        };
+        for frame in 1..=*count {
+            let read = get(frame).unwrap();
+            assert_eq!(read["part"], json!({ "frame": { "number": frame, "of": stated } }));
+        }
+        let refused = get(count + 1).unwrap_err();
+        let error = refused["error"].as_str().unwrap();
+        let beyond = format!("there are frames 1 to {count}");
+        assert!(error.contains(if said.is_empty() { &beyond } else { said }), "{name}: {refused}");
+    }
 }
 
 #[test]

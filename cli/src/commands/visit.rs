@@ -11,12 +11,15 @@ use std::{
 use clap::{Args, Subcommand};
 use codec::Encode;
 use epione_client::{
-    api::{ContentUpload, VisitStage, VisitStatus},
+    api::{ContentUpload, SectionUpload, VisitStage, VisitStatus},
     signer::Account,
     submit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
-use epione_envelope::record::{MAX_TEXT_BYTES, SectionKind};
+use epione_envelope::{
+    frames::{Frames, NoFrame},
+    record::{MAX_TEXT_BYTES, SectionKind},
+};
 use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
 use serde::Serialize;
 
@@ -184,6 +187,12 @@ pub struct SectionLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub bytes: u64,
+    /// Number of frames that can be read one by one, of media.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u32>,
+    /// What a reader of frames has to know: why there is none, or why some are missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames_note: Option<String>,
 }
 
 impl Output for Submitted {}
@@ -198,11 +207,8 @@ impl fmt::Display for Submitted {
                 section.kind, section.bytes, section.media_type
             )?;
             writeln!(f, "{}{name}", if name.is_empty() { "" } else { "  " })?;
-            if name.to_ascii_lowercase().ends_with(".dcm") && section.media_type != DICOM {
-                writeln!(
-                    f,
-                    "    not DICOM, whatever its name says: kept as it is, as opaque media"
-                )?;
+            if let Some(line) = section.frames_line() {
+                writeln!(f, "    {line}")?;
             }
         }
         if self.cosigned {
@@ -213,6 +219,49 @@ impl fmt::Display for Submitted {
 }
 
 const DICOM: &str = "application/dicom";
+
+impl SectionLine {
+    /// Of an upload, what its author should know of it.
+    fn of(section: &SectionUpload) -> Self {
+        let (bytes, frames) = match &section.content {
+            ContentUpload::Text(text) => (text.len() as u64, None),
+            ContentUpload::Media { bytes, frames, .. } => (*bytes, Some(frames)),
+        };
+        Self {
+            kind: section.kind.clone(),
+            class: section.class,
+            media_type: section.media_type.clone(),
+            name: section.name.clone(),
+            bytes,
+            frames: frames.map(Frames::count),
+            frames_note: frames.and_then(frames_note),
+        }
+    }
+
+    /// What is said of the frames to people: nothing of a file that is not, and is not called, DICOM.
+    fn frames_line(&self) -> Option<String> {
+        let named = self.name.as_ref().is_some_and(|it| it.to_ascii_lowercase().ends_with(".dcm"));
+        let kept = match self.media_type == DICOM {
+            true => "",
+            false if named => "kept as opaque media; ",
+            false => return None,
+        };
+        match (self.frames?, &self.frames_note) {
+            (_, Some(note)) => Some(format!("{kept}{note}")),
+            (1, None) => Some("1 frame, which can be read by itself".into()),
+            (count, None) => Some(format!("{count} frames, each of which can be read by itself")),
+        }
+    }
+}
+
+/// Why frames cannot be read that somebody may ask for.
+fn frames_note(frames: &Frames) -> Option<String> {
+    let next = frames.count().saturating_add(1);
+    match frames.extent(next) {
+        Err(reason @ (NoFrame::None(_) | NoFrame::NotWhole { .. })) => Some(reason.to_string()),
+        _ => None,
+    }
+}
 
 /// How far a visit has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -285,7 +334,8 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
         status = follow(&worker, status, &args.wait, context) => status?,
         () = interrupted() => return Err(Failure::new("interrupted", is_safe(visit.record_id()))),
     };
-    Ok(Submitted { hospital, author, cosigned, sections: lines(&visit), status })
+    let sections = visit.request.sections.iter().map(SectionLine::of).collect();
+    Ok(Submitted { hospital, author, cosigned, sections, status })
 }
 
 /// What makes this command the same as an earlier one.
@@ -364,20 +414,6 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
         ));
     }
     Ok(Some(account))
-}
-
-fn lines(visit: &Visit) -> Vec<SectionLine> {
-    let sections = visit.request.sections.iter().map(|section| SectionLine {
-        kind: section.kind.clone(),
-        class: section.class,
-        media_type: section.media_type.clone(),
-        name: section.name.clone(),
-        bytes: match &section.content {
-            ContentUpload::Text(text) => text.len() as u64,
-            ContentUpload::Media { bytes, .. } => *bytes,
-        },
-    });
-    sections.collect()
 }
 
 fn read_text(section: &TextSection) -> Result<String, Failure> {
@@ -463,6 +499,8 @@ fn gave_up(status: &VisitStatus, seconds: u64) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use epione_envelope::frames::NoFrames;
+
     use super::*;
 
     #[test]
@@ -484,5 +522,36 @@ mod tests {
         assert_eq!(section, MediaSection { class: SectionClass::Shared, file: "ct.dcm".into() });
         let section: MediaSection = "a=b.dcm".parse().unwrap();
         assert_eq!(section, MediaSection { class: SectionClass::Private, file: "a=b.dcm".into() });
+    }
+
+    fn line(name: &str, media_type: &str, frames: Frames) -> Option<String> {
+        let content = ContentUpload::Media { bytes: 500, blake3: String::new(), frames };
+        let section = SectionUpload {
+            kind: "media".into(),
+            class: SectionClass::Private,
+            salt: String::new(),
+            media_type: media_type.into(),
+            name: Some(name.into()),
+            content,
+        };
+        SectionLine::of(&section).frames_line()
+    }
+
+    #[test]
+    fn what_can_be_read_of_an_image_is_said_when_it_is_submitted() {
+        let native = |count, stated| Frames::Native { first: 0, bits: 8, count, stated };
+        let dicom = |frames| line("a.dcm", DICOM, frames).unwrap();
+        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read by itself");
+        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read by itself");
+        assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
+        assert_eq!(
+            dicom(Frames::None(NoFrames::Video)),
+            "no frame can be read by itself: it is video, whose frames are not apart from each other"
+        );
+        // Named like DICOM, it is told why it is not; a film is not.
+        let opaque = |name| line(name, "application/octet-stream", Frames::default());
+        let named = opaque("A.DCM").unwrap();
+        assert!(named.starts_with("kept as opaque media; ") && named.contains("no DICOM header"));
+        assert_eq!(opaque("film.mp4"), None);
     }
 }

@@ -25,7 +25,7 @@ pub struct PartArgs {
     /// all from there on
     #[arg(long, value_name = "FIRST-LAST", conflicts_with_all = ["all", "frame"])]
     pub range: Option<ByteRange>,
-    /// Only this frame of a multi-frame DICOM image, counted from 1: its pixels as they are stored
+    /// Only this frame of a DICOM image, counted from 1: its pixels, or its codestream, as they are stored
     #[arg(long, value_name = "NUMBER", conflicts_with = "all")]
     pub frame: Option<u32>,
     /// With --range or --frame: number of the section, if the record has several with media
@@ -228,7 +228,7 @@ fn asked(args: &PartArgs, section: &OpenSection) -> Result<(Part, PartLine), Fai
         return Ok((part, PartLine::Range { first, last, of: *bytes }));
     }
     let number = args.frame.unwrap_or_default();
-    Ok((Part::Frame(number), PartLine::Frame { number, of: frames.unwrap_or_default() }))
+    Ok((Part::Frame(number), PartLine::Frame { number, of: frames.stated() }))
 }
 
 fn file_name(section: &OpenSection, part: &PartLine) -> String {
@@ -241,6 +241,8 @@ fn file_name(section: &OpenSection, part: &PartLine) -> String {
 
 #[cfg(test)]
 mod tests {
+    use epione_envelope::frames::Frames;
+
     use super::*;
 
     #[test]
@@ -268,7 +270,7 @@ mod tests {
         assert!(refused.error.contains("--range or --frame"), "{refused}");
     }
 
-    fn media(bytes: u64, frames: Option<u32>) -> OpenSection {
+    fn media(bytes: u64, frames: Frames) -> OpenSection {
         OpenSection {
             index: 2,
             kind: epione_envelope::record::SectionKind::Media,
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_parts_file_says_what_it_is() {
-        let section = media(1000, Some(30));
+        let section = media(1000, Frames::Native { first: 10, bits: 240, count: 30, stated: 30 });
         let named = |args: PartArgs| {
             let (part, line) = asked(&args, &section).unwrap();
             (part, file_name(&section, &line), line.to_string())
