@@ -201,10 +201,12 @@ pub async fn scrub(
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use tokio::{sync::Notify, task::JoinHandle};
+
     use super::*;
 
-    /// Answers one request with a report, after some progress.
-    fn worker(folder: &Path, segments: u64) -> tokio::task::JoinHandle<()> {
+    /// Answers one request with a report, once its progress was heard of.
+    fn worker(folder: &Path, segments: u64, heard: Arc<Notify>) -> JoinHandle<()> {
         let folder = folder.to_owned();
         tokio::spawn(async move {
             let (requests, mut asked) = mpsc::channel::<Request>(1);
@@ -213,7 +215,7 @@ mod tests {
                 let request = asked.recv().await.unwrap();
                 assert_eq!(request.segments_per_minute, Some(7));
                 progress.send_replace(Progress::Reading { done: 1, of: 2 });
-                sleep(TELL * 2).await;
+                heard.notified().await;
                 request.reply.send(Ok(Report { segments, ..Report::default() })).unwrap();
             };
             tokio::join!(serve(folder, requests, seen), answering);
@@ -227,10 +229,17 @@ mod tests {
         assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());
         // A worker that was killed leaves its socket.
         for segments in [1, 2] {
-            let worker = worker(&folder, segments);
+            let heard = Arc::new(Notify::new());
+            let worker = worker(&folder, segments, heard.clone());
             let mut told = Vec::new();
+            let mut hear = |progress| {
+                told.push(progress);
+                if progress != Progress::Idle {
+                    heard.notify_one();
+                }
+            };
             let report = loop {
-                match scrub(&folder, Some(7), |progress| told.push(progress)).await.unwrap() {
+                match scrub(&folder, Some(7), &mut hear).await.unwrap() {
                     Some(report) => break report,
                     None => sleep(Duration::from_millis(10)).await,
                 }
@@ -247,7 +256,7 @@ mod tests {
     async fn nobody_else_can_reach_the_socket_and_nonsense_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("control");
-        let worker = worker(&folder, 1);
+        let worker = worker(&folder, 1, Arc::default());
         let mut stream = loop {
             match UnixStream::connect(socket(&folder)).await {
                 Ok(stream) => break stream,

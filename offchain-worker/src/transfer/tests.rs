@@ -143,16 +143,23 @@ fn broken() -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     })
 }
 
-/// So many segments at once; no block is too small to be shared out, and nobody is waited for long.
-fn bounds(parallel: usize) -> Bounds {
+/// Silence for so long is taken for a stall, by tests in which somebody stalls.
+const STALL: Duration = Duration::from_secs(1);
+/// Longer than a busy machine keeps anybody silent.
+const NEVER: Duration = Duration::from_secs(60);
+/// How long nothing may arrive in tests in which somebody is to be given up.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// So many segments at once; no block is too small to be shared out.
+fn bounds(parallel: usize, patience: Duration) -> Bounds {
     let rules = Rules {
         small: 0,
-        patience: Duration::from_secs(1),
+        patience,
         ask_every: (Duration::from_millis(30), Duration::from_millis(100)),
         rest: (Duration::from_millis(20), Duration::from_millis(200)),
         ..Rules::default()
     };
-    Bounds { parallel, segment_limit: Duration::from_secs(10), rules }
+    Bounds { parallel, segment_limit: NEVER, rules }
 }
 
 struct FixedRoster(Vec<Peer>);
@@ -193,15 +200,15 @@ impl Network {
         }
         let metrics = Metrics::new().unwrap();
         let agent = Account::development("//Alice//agent").unwrap();
-        let timings =
-            Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
+        let stall = if manners.contains(&Manner::Stalls) { STALL } else { NEVER };
+        let timings = Timings { connect: NEVER, stall };
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(FixedRoster(peers)),
             Courier::new(agent, timings),
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
-            bounds(3),
+            bounds(3, SHORT),
         ));
         Self { fetcher, store, metrics, served }
     }
@@ -337,14 +344,14 @@ async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
         Peer { hospital: lie.hospital, endpoint: liar },
         Peer { hospital: truth.hospital, endpoint: serve(truth).await },
     ];
-    let timings = Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(400) };
+    let timings = Timings { connect: NEVER, stall: STALL };
     network.fetcher = Arc::new(Fetcher::new(
         Arc::new(FixedRoster(peers)),
         Courier::new(Account::development("//Alice//agent").unwrap(), timings),
         network.store.clone(),
         Holdings::new(network.store.clone()),
         network.metrics.clone(),
-        bounds(1),
+        bounds(1, SHORT),
     ));
     network.fetcher.fetch(&segments(&honest), None).await.unwrap();
     assert!(network.holds(&honest).await);

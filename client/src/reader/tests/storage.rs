@@ -46,7 +46,7 @@ impl Sealed {
                     asked.push(path.clone());
                     asked.len() - 1
                 };
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 let bare = path.split('?').next().unwrap();
                 let answer = files.get(bare).map_or_else(
                     || reply("404 Not Found", "", b""),

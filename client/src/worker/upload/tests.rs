@@ -129,7 +129,7 @@ impl Fake {
             Some(Trouble::AnswerLost) | None => {}
         }
         let lost = matches!(trouble, Some(Trouble::AnswerLost));
-        for _ in 0..50 {
+        for _ in 0..1_000 {
             if let Some(answer) = self.state().take(section, offset, body) {
                 return if lost { Vec::new() } else { answer };
             }

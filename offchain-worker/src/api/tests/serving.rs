@@ -1,11 +1,6 @@
 //! The socket that the API is served on.
 
-use std::{
-    io,
-    net::{TcpListener, TcpStream},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use epione_client::{
     Endpoint,
@@ -13,7 +8,11 @@ use epione_client::{
 };
 use epione_envelope::{development, record::SectionKind};
 use epione_primitives::access::SectionClass;
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    sync::oneshot,
+};
 use url::Url;
 
 use super::{
@@ -30,8 +29,13 @@ use crate::{
     tls::Tls,
 };
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody else is given while the socket lives. Bound and not listening, it stands in nobody's way
+/// who sets the same option, as servers do.
+fn reserve() -> (u16, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    (socket.local_addr().unwrap().port(), socket)
 }
 
 fn config(url: &str, more: &str) -> Config {
@@ -48,21 +52,22 @@ fn tls(config: &Config) -> Arc<Tls> {
     Arc::new(Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), config).unwrap())
 }
 
-async fn until_up(port: u16) {
-    for _ in 0..100 {
-        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+/// Waits until somebody listens, or nobody does any more.
+async fn until(listens: bool, port: u16) {
+    for _ in 0..6_000 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() == listens {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("nobody listens");
+    panic!("whether somebody listens at {port} should become {listens}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_kernel_keeps_little_of_an_answer() {
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
-    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = loop {
         match listener.accept() {
             Ok((stream, _)) => break stream,
@@ -76,11 +81,12 @@ fn the_kernel_keeps_little_of_an_answer() {
 async fn a_port_that_is_taken_is_named() {
     let world = World::new().await;
     let port = world.base.port().unwrap();
+    let (free, _reserved) = reserve();
     for (config, taken) in [
         (config(&format!("http://127.0.0.1:{port}"), ""), port),
         (
             config(
-                &format!("http://127.0.0.1:{}", free_port()),
+                &format!("http://127.0.0.1:{free}"),
                 &format!("metrics_listen = \"127.0.0.1:{port}\""),
             ),
             port,
@@ -96,14 +102,14 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn a_worker_is_known_by_its_key_and_its_callers_by_their_signatures() {
     let world = World::new().await;
-    let port = free_port();
+    let (port, _reserved) = reserve();
     let config = config(&format!("https://127.0.0.1:{port}"), "");
     let (tls, state) = (tls(&config), world.state.clone());
     let server =
         tokio::spawn(
             async move { serve(&config, Some(&tls), state, std::future::pending()).await },
         );
-    until_up(port).await;
+    until(true, port).await;
     let url = |scheme: &str| Url::parse(&format!("{scheme}://127.0.0.1:{port}")).unwrap();
     let client = |scheme: &str, key| {
         let endpoint = Endpoint::new(url(scheme), key).unwrap();
@@ -125,7 +131,7 @@ async fn a_worker_is_known_by_its_key_and_its_callers_by_their_signatures() {
 #[tokio::test]
 async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_else_is() {
     let world = World::new().await;
-    let (port, metrics) = (free_port(), free_port());
+    let ((port, _reserved), (metrics, _too)) = (reserve(), reserve());
     let config = config(
         &format!("https://127.0.0.1:{port}"),
         &format!("metrics_listen = \"127.0.0.1:{metrics}\""),
@@ -135,7 +141,7 @@ async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_els
         tokio::spawn(
             async move { serve(&config, Some(&tls), state, std::future::pending()).await },
         );
-    until_up(metrics).await;
+    until(true, metrics).await;
     let get = async |path: &str| {
         reqwest::get(format!("http://127.0.0.1:{metrics}/{path}")).await.unwrap()
     };
@@ -148,7 +154,7 @@ async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_els
 #[tokio::test]
 async fn what_is_under_way_is_finished_before_the_worker_stops() {
     let world = World::new().await;
-    let port = free_port();
+    let (port, _reserved) = reserve();
     let (stop, stopped) = oneshot::channel::<()>();
     let config = config(&format!("http://127.0.0.1:{port}"), "");
     let state = world.state.clone();
@@ -158,29 +164,36 @@ async fn what_is_under_way_is_finished_before_the_worker_stops() {
         })
         .await
     });
-    until_up(port).await;
+    until(true, port).await;
     let visit = world
         .builder()
         .text(SectionKind::Report, SectionClass::Private, "x".repeat(500_000))
         .build(&world.doctor.account())
         .await
         .unwrap();
-    let mut raw = Raw::visit(&visit.request);
-    raw.headers.insert("content-length", raw.body.len().into());
-    let (beginning, rest) = (raw.body.slice(..250_000), raw.body.slice(250_000..));
-    let later = futures::stream::once(async move {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        Ok::<_, std::io::Error>(rest)
-    });
-    let pieces = futures::StreamExt::chain(futures::stream::iter([Ok(beginning)]), later);
-    let upload = reqwest::Client::new()
-        .post(format!("http://127.0.0.1:{port}/v1/visits"))
-        .headers(raw.signed(&world.doctor))
-        .body(reqwest::Body::wrap_stream(pieces))
-        .send();
-    let upload = tokio::spawn(upload);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let raw = Raw::visit(&visit.request);
+    let (beginning, rest) = raw.body.split_at(250_000);
+    let mut upload = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let length = raw.body.len();
+    let mut head = format!(
+        "POST /v1/visits HTTP/1.1\r\nhost: worker\r\nconnection: close\r\nexpect: 100-continue\r\n\
+         content-length: {length}\r\n"
+    );
+    for (name, value) in &raw.signed(&world.doctor) {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    upload.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    // By this the worker says that it waits for the body.
+    let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut told = [0; 25];
+    upload.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, expected);
+    upload.write_all(beginning).await.unwrap();
     stop.send(()).unwrap();
-    assert_eq!(upload.await.unwrap().unwrap().status().as_u16(), 202);
+    until(false, port).await;
+    upload.write_all(rest).await.unwrap();
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     server.await.unwrap().unwrap();
 }

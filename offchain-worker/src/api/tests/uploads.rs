@@ -78,7 +78,7 @@ async fn assert_queued(world: &World, content: &[u8]) {
 
 /// Asks until it is so.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if holds().await {
             return;
         }
@@ -404,10 +404,11 @@ async fn more_uploads_than_there_are_places_for_are_turned_away() {
 
 #[tokio::test]
 async fn an_idle_upload_gives_way_to_those_who_may_submit_and_to_nobody_else() {
-    let limits = Limits { uploads: 1, upload_idle_ms: 10_000, ..Limits::default() };
+    let limits = Limits { uploads: 1, upload_idle_ms: 30_000, ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    // A tenth of that, and some more.
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
     // Not related to the patient.
     let mut unwelcome = world.visit(MIB).await;
     unwelcome.request.author = world.stranger.user;

@@ -84,7 +84,8 @@ async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later(
 #[tokio::test]
 async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
     let mut server = Server::start();
-    let store = server.store();
+    let patient = S3Settings { deadline_ms: 300_000, ..server.settings() };
+    let store = Store::s3(&patient).unwrap();
     let (segment, bytes) = content(SEGMENT_BYTES as usize);
     // It has the connection and some bytes, and answers nothing.
     server.pause();
@@ -226,7 +227,9 @@ async fn a_storage_over_tls_has_to_prove_itself() {
     let unknown = Store::s3(&hurried).unwrap().probe().await;
     assert!(matches!(unknown, Err(StoreError::Unreachable(_))), "{unknown:?}");
     let root_certificate = Some(file.path().to_path_buf());
-    let known = Store::s3(&S3Settings { root_certificate, ..hurried }).unwrap().probe().await;
+    let S3Settings { request_timeout_ms, deadline_ms, .. } = server.settings();
+    let patient = S3Settings { root_certificate, request_timeout_ms, deadline_ms, ..hurried };
+    let known = Store::s3(&patient).unwrap().probe().await;
     assert!(matches!(known, Err(StoreError::NoBucket)), "{known:?}");
 }
 

@@ -79,9 +79,6 @@ pub struct Hospital {
     router: Router,
 }
 
-pub const TIMINGS: Timings =
-    Timings { connect: Duration::from_secs(2), stall: Duration::from_secs(2) };
-
 /// The chain, the list of hospitals, and what all of them are configured to do.
 pub struct Region {
     pub chain: FakeChain,
@@ -89,6 +86,8 @@ pub struct Region {
     pub terms: Terms,
     pub transfer: Transfer,
     pub timings: Timings,
+    /// How long nothing may arrive before another's share is dealt out.
+    pub patience: Duration,
 }
 
 impl Default for Region {
@@ -98,12 +97,13 @@ impl Default for Region {
             everybody: Everybody::default(),
             terms: Terms {
                 from_bytes: 1,
-                quiet: Duration::from_secs(20),
-                longest: Duration::from_secs(60),
+                quiet: NEVER,
+                longest: NEVER * 2,
                 ask_every: Duration::from_millis(50),
             },
             transfer: Transfer::default(),
-            timings: TIMINGS,
+            timings: Timings { connect: NEVER, stall: NEVER },
+            patience: NEVER,
         }
     }
 }
@@ -169,7 +169,7 @@ impl Region {
             store.clone(),
             holdings,
             metrics.clone(),
-            bounds(4),
+            bounds(4, self.patience),
         );
         Hospital {
             id: hospital,

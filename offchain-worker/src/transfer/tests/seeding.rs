@@ -27,7 +27,9 @@ async fn offers(hospital: &Hospital) -> Vec<Offer> {
 async fn a_block_is_announced_when_as_many_as_must_approve_it_hold_all_of_it() {
     let content = content(6);
     let wanted = segments(&content);
-    let (_region, announcer, hospitals) = region(Region::default(), 3).await;
+    // The two that take nothing in yet are not waited for.
+    let alike = Region { patience: SHORT, ..Region::default() };
+    let (_region, announcer, hospitals) = region(alike, 3).await;
     announcer.hold(&content).await;
     let seeding = announcer.seeder.seed(&wanted);
     tokio::pin!(seeding);
@@ -100,7 +102,7 @@ async fn where_nobody_takes_offers_a_block_is_announced_at_once() {
 async fn beyond_the_quota_nothing_is_taken_and_the_block_is_announced_all_the_same() {
     let transfer = Transfer { offer_quota_bytes: 150_000, ..Transfer::default() };
     let mut alike = Region { transfer, ..Region::default() };
-    alike.terms.quiet = Duration::from_millis(300);
+    alike.terms.quiet = Duration::from_secs(2);
     let (_region, announcer, hospitals) = region(alike, 2).await;
     let content = content(2);
     announcer.hold(&content).await;
@@ -142,7 +144,8 @@ async fn only_large_blocks_are_offered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_of_what_nobody_has_keeps_no_other_from_being_fetched() {
-    let (_region, announcer, hospitals) = region(Region::default(), 2).await;
+    let (_region, announcer, hospitals) =
+        region(Region { patience: SHORT, ..Region::default() }, 2).await;
     let (here, gone) = (content(3), content(8).split_off(3));
     announcer.hold(&here).await;
     let _tasks = hospitals[0].take_in();

@@ -75,7 +75,7 @@ async fn a_hospital_that_is_away_from_the_beginning_costs_the_announcer_nothing_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hospital_that_answers_and_fetches_nothing_keeps_nobody_waiting_for_ever() {
     let (content, bytes) = block(32);
-    let region = Region::default();
+    let region = Region { patience: SHORT * 3, ..Region::default() };
     let announcer = region.hospital(ANNOUNCER.0).await;
     announcer.hold(&content).await;
     let hospitals = fetchers(&region, 7).await;
@@ -106,9 +106,8 @@ async fn whoever_lies_boasts_stalls_or_breaks_off_is_dropped_and_the_block_compl
         (Manner::Stalls, "stalled"),
         (Manner::ClosesEarly, "closed-early"),
     ] {
-        let timings =
-            Timings { connect: Duration::from_secs(2), stall: Duration::from_millis(700) };
-        let region = Region { timings, ..Region::default() };
+        let timings = Timings { connect: NEVER, stall: STALL };
+        let region = Region { timings, patience: SHORT, ..Region::default() };
         let announcer = region.hospital(ANNOUNCER.0).await;
         announcer.hold(&content).await;
         let hospitals = fetchers(&region, 3).await;
@@ -139,7 +138,7 @@ fn served(hospital: HospitalId, manner: Manner, content: &[Vec<u8>]) -> Served {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_only_one_hospital_has_is_found_there() {
     let (content, _) = block(6);
-    let region = Region::default();
+    let region = Region { patience: SHORT, ..Region::default() };
     let announcer = region.hospital(ANNOUNCER.0).await;
     announcer.hold(&content[..5]).await;
     let hospitals = fetchers(&region, 4).await;
@@ -151,7 +150,7 @@ async fn a_segment_that_only_one_hospital_has_is_found_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_has_is_told_and_the_rest_is_kept() {
     let (content, _) = block(6);
-    let region = Region::default();
+    let region = Region { patience: SHORT, ..Region::default() };
     let announcer = region.hospital(ANNOUNCER.0).await;
     announcer.hold(&content[..5]).await;
     let hospitals = fetchers(&region, 2).await;
