@@ -1,6 +1,7 @@
 //! What every command needs: which node, which worker, whose keys, and how to speak to the user.
 
 use std::{
+    ffi::OsStr,
     fmt,
     io::{self, IsTerminal},
     path::PathBuf,
@@ -24,8 +25,11 @@ use url::Url;
 
 use crate::{
     devnet::State,
-    failure::Failure,
+    failure::{Failure, legible},
     identity::{self, KeySource},
+    invocation::Invocation,
+    names::{AddressBook, Bearer},
+    similar::did_you_mean,
 };
 
 /// Where a node listens if nothing else is said.
@@ -106,8 +110,11 @@ impl Context {
         Self { common, devnet: None, chain, waits, opened }
     }
 
-    /// Reads the devnet's own file, if one is named.
+    /// Reads the devnet's own file, if one is named and it was not read before.
     pub fn with_devnet(mut self) -> Result<Self, Failure> {
+        if self.devnet.is_some() {
+            return Ok(self);
+        }
         let Some(directory) = &self.common.devnet else { return Ok(self) };
         let state = State::read(directory)?.ok_or_else(|| {
             Failure::from(crate::devnet::DevnetError::Absent { directory: directory.clone() })
@@ -139,22 +146,13 @@ impl Context {
         Arc::clone(&self.chain)
     }
 
-    async fn connect(&self, url: &str) -> Result<Chain, ChainError> {
-        let waiting = self.waits.begin(Awaited::Node, None);
-        waiting.because(format!("nothing has answered at {url} yet"));
-        Ok(Chain::connect(url).await?.with_waits(self.waits.clone()))
-    }
-
     /// The node, connected at the first call.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
         let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
-        let url = self
-            .common
-            .node
-            .as_deref()
-            .or(in_devnet.map(|hospital| hospital.node_url.as_str()))
-            .unwrap_or(DEFAULT_NODE);
-        let chain = self.chain.get_or_try_init(|| self.connect(url)).await?;
+        let named = self.common.node.as_deref();
+        let named = named.or(in_devnet.map(|hospital| hospital.node_url.as_str()));
+        let url = named.unwrap_or(DEFAULT_NODE);
+        let chain = self.chain.get_or_try_init(|| connect(&self.waits, named, DEFAULT_NODE)).await?;
         let expected = self.devnet.as_ref().and_then(|state| state.genesis);
         if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
             return Err(Failure::new(
@@ -165,21 +163,36 @@ impl Context {
         Ok(chain)
     }
 
-    /// The id of a hospital that the chain knows.
+    /// The command with these words, as complete as it must be to reach what this run reaches.
+    pub fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
+        Invocation::new(words).within(&self.common)
+    }
+
+    /// The id of a hospital that the chain knows: by its number, a name of the user's own, or its name.
     pub async fn hospital(&self, hospital: &HospitalRef) -> Result<HospitalId, Failure> {
+        let own = match hospital {
+            HospitalRef::Name(name) => AddressBook::open(self).await?.bearer(name),
+            HospitalRef::Id(_) => None,
+        };
+        let hospital = match own {
+            Some(Bearer::Hospital(id)) => HospitalRef::Id(id),
+            _ => hospital.clone(),
+        };
         let known = self.chain().await?.finalized().await?.hospitals().await?;
-        let found = known.iter().find(|(id, known)| match hospital {
+        let found = known.iter().find(|(id, known)| match &hospital {
             HospitalRef::Id(wanted) => id == wanted,
             HospitalRef::Name(wanted) => known.name.eq_ignore_ascii_case(wanted.as_bytes()),
         });
         found.map(|(id, _)| *id).ok_or_else(|| {
-            let names: Vec<_> = known
-                .iter()
-                .map(|(id, hospital)| format!("{id} ({})", String::from_utf8_lossy(&hospital.name)))
-                .collect();
+            let names: Vec<_> = known.iter().map(|(_, it)| legible(&it.name)).collect();
+            let meant = match &hospital {
+                HospitalRef::Id(_) => String::new(),
+                HospitalRef::Name(name) => did_you_mean(name, names.iter().map(String::as_str)),
+            };
+            let choices = known.iter().zip(&names).map(|((id, _), name)| format!("{id} ({name})"));
             Failure::new(
-                format!("the chain knows no hospital {hospital}"),
-                format!("choose one of {}", names.join(", ")),
+                format!("the chain knows no hospital {hospital}{meant}"),
+                format!("choose one of {}", choices.collect::<Vec<_>>().join(", ")),
             )
         })
     }
@@ -245,8 +258,8 @@ impl Context {
         }
         let Some(state) = &self.devnet else {
             return Err(Failure::usage(
-                "it is not said who asks",
-                "name the hospital's governance keystore with --as FILE",
+                "no governance keystore is named",
+                "name the hospital's with --as FILE, or a devnet with --devnet DIR",
             ));
         };
         let id = match hospital {
@@ -288,10 +301,31 @@ impl Context {
         snapshot.user_of(account).await?.ok_or_else(|| {
             Failure::new(
                 "the chain knows this account as no user's",
-                "have the hospital register it (epione user register), or use another --as",
+                "name another key file with --as, or have a hospital register this account",
             )
+            .with_command(self.command(["user", "register", "--help"]))
         })
     }
+}
+
+/// Connects to the node that is named, or else to one that may be there.
+async fn connect(waits: &Waits, named: Option<&str>, usual: &str) -> Result<Chain, Failure> {
+    let url = named.unwrap_or(usual);
+    let waiting = waits.begin(Awaited::Node, None);
+    waiting.because(format!("nothing has answered at {url} yet"));
+    match Chain::connect(url).await {
+        Err(ChainError::Unreachable { .. }) if named.is_none() => Err(no_node(usual)),
+        connected => Ok(connected?.with_waits(waits.clone())),
+    }
+}
+
+fn no_node(usual: &str) -> Failure {
+    Failure::new(
+        format!("no node is named, and none answers at {usual}"),
+        "name a node with --node URL or EPIONE_NODE; or the directory of a network on this machine with \
+         --devnet DIR or EPIONE_DEVNET, and start one if none runs",
+    )
+    .with_command(Invocation::new(["devnet", "up", "--detach"]))
 }
 
 fn unusable(error: EndpointError) -> Failure {
@@ -299,4 +333,21 @@ fn unusable(error: EndpointError) -> Failure {
         format!("the chain names no address at which the hospital's worker can be asked: {error}"),
         "name one with --worker URL, and tell the hospital, whose governance can set it",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_names_no_node_is_told_how_to_reach_one() {
+        let nowhere = "ws://127.0.0.1:1";
+        let failure = connect(&Waits::default(), None, nowhere).await.unwrap_err();
+        for option in ["--node", "EPIONE_NODE", "--devnet", "EPIONE_DEVNET"] {
+            assert!(failure.help.contains(option), "{failure}");
+        }
+        assert_eq!(failure.commands[..], ["epione devnet up --detach"]);
+        let named = connect(&Waits::default(), Some(nowhere), nowhere).await.unwrap_err();
+        assert!(named.commands.is_empty() && named.error.contains(nowhere), "{named}");
+    }
 }

@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::{
     devnet::DevnetError,
+    invocation::Invocation,
     policy::{Mistake, Mistakes, gloss},
 };
 
@@ -38,6 +39,9 @@ pub struct Failure {
     pub error: String,
     /// What to do.
     pub help: String,
+    /// Commands that do it, or look closer: complete, to be run as they are printed.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub commands: Box<[String]>,
     /// Why a hospital's policies refuse, if that is what happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
@@ -53,6 +57,7 @@ impl Failure {
         Self {
             error: error.into(),
             help: help.into(),
+            commands: Box::default(),
             denial: None,
             mistakes: Vec::new(),
             status: FAILED,
@@ -62,6 +67,14 @@ impl Failure {
     /// Arguments that contradict each other, or lack something.
     pub fn usage(error: impl Into<String>, help: impl Into<String>) -> Self {
         Self { status: USAGE, ..Self::new(error, help) }
+    }
+
+    /// Adds a command that helps.
+    #[must_use]
+    pub fn with_command(mut self, command: Invocation) -> Self {
+        let mut commands = std::mem::take(&mut self.commands).into_vec();
+        commands.push(command.to_string());
+        Self { commands: commands.into(), ..self }
     }
 
     pub fn file(path: &Path, error: &io::Error) -> Self {
@@ -93,7 +106,8 @@ impl fmt::Display for Failure {
         for mistake in &self.mistakes {
             write!(f, "\n  {mistake}")?;
         }
-        write!(f, "\nhelp: {}", self.help)
+        write!(f, "\nhelp: {}", self.help)?;
+        self.commands.iter().try_for_each(|command| write!(f, "\n  {command}"))
     }
 }
 
@@ -149,13 +163,26 @@ pub fn unmet(condition: &Condition) -> String {
     }
 }
 
-/// Text from the chain, harmless to a terminal: others wrote it.
+/// Text that others wrote, on one line and harmless to a terminal: what would steer it, or turn the
+/// direction of reading, is replaced.
 pub fn legible(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    if !text.contains(char::is_control) {
+    if !text.contains(steers) {
         return text.into_owned();
     }
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Controls, and the invisible characters that say how others are shown. Two of these are none here:
+/// Persian and the scripts of India need U+200C and U+200D within words.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A plain enum's value as its JSON spells it, with spaces.
@@ -302,8 +329,8 @@ impl From<ReadError> for Failure {
                         "check the folder that --out names, and its free space"
                     }
                     ReadError::OtherSealingKey { .. } => {
-                        "name the key file from before with --earlier-keys, or go on with epione user \
-                         rotate-keys"
+                        "name the key file from before with --earlier-keys, or finish the rotation of \
+                         the keys: repeat the command that began it"
                     }
                     ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
                         "run the command again"
@@ -355,17 +382,21 @@ mod tests {
     #[test]
     fn names_that_others_wrote_cannot_steer_a_terminal() {
         let denial = Denial::Failed(vec![FailedPolicy {
-            policy: b"a\x1b[2Jb\n".to_vec(),
+            policy: "a\x1b[2Jb\n\u{202e}c".into(),
             conditions: vec![Condition::Before(0)],
         }]);
         let reasons = reasons(&denial);
-        assert!(!reasons[0].contains(char::is_control), "{reasons:?}");
+        assert!(!reasons[0].contains(steers), "{reasons:?}");
         assert!(reasons[0].ends_with("it ended at 1970-01-01T00:00:00Z"), "{reasons:?}");
     }
 
     #[test]
     fn the_json_form_has_error_and_help() {
-        let json = Failure::new("it broke", "mend it").render(true);
-        assert_eq!(json, r#"{"error":"it broke","help":"mend it"}"#);
+        let failure = Failure::new("it broke", "mend it");
+        assert_eq!(failure.render(true), r#"{"error":"it broke","help":"mend it"}"#);
+        let failure = failure.with_command(Invocation::new(["block", "show", "1"]));
+        let json = failure.render(true);
+        assert!(json.ends_with(r#","commands":["epione block show 1"]}"#), "{json}");
+        assert!(failure.to_string().ends_with("\nhelp: mend it\n  epione block show 1"));
     }
 }

@@ -1,6 +1,7 @@
 //! Whose keys a command uses.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -34,6 +35,15 @@ impl FromStr for KeySource {
             Some(_) => Self::Development(text.into()),
             None => Self::File(text.into()),
         })
+    }
+}
+
+impl AsRef<OsStr> for KeySource {
+    fn as_ref(&self) -> &OsStr {
+        match self {
+            Self::File(path) => path.as_os_str(),
+            Self::Development(uri) => OsStr::new(uri),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod arguments;
 pub mod commands;
 pub mod context;
 pub mod demo;
@@ -12,40 +13,53 @@ pub mod devnet;
 pub mod failure;
 pub mod identity;
 pub mod interrupt;
+pub mod invocation;
+pub mod names;
+pub mod piped;
 pub mod policy;
+pub mod private;
 pub mod progress;
 pub mod samples;
+pub mod similar;
 pub mod table;
 pub mod unfinished;
+pub mod users;
 
 use std::process::ExitCode;
 
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
 
 use crate::{
+    arguments::Refused,
     commands::Command,
-    context::{Common, Context, Output},
+    context::{Common, Output},
     failure::{Failure, USAGE},
 };
 
 /// Patient records, shared among hospitals: client and operator's tool
 #[derive(Debug, Parser)]
 #[command(name = "epione", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = REACHING)]
 pub struct Cli {
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
+
+const REACHING: &str = "\
+The chain is reached at a node: name it with --node or EPIONE_NODE. A network on this machine is named by its
+directory, with --devnet or EPIONE_DEVNET; start one with: epione devnet up --detach
+A USER is a user id, its first digits, or a name of your own (epione name set --help).";
 
 /// Parses the command line, does what it says, prints the result.
 pub async fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return misused(&error),
+    let (cli, context) = match arguments::parse(std::env::args_os().collect()).await {
+        Ok(parsed) => parsed,
+        Err(Refused::Misused(error)) => return misused(&error),
+        Err(Refused::Failed { failure, json }) => return failed(&failure, json),
     };
-    let json = cli.common.json;
-    let context = Context::new(cli.common);
+    let json = context.common().json;
     if let Some(help) = cli.command.when_interrupted() {
         interrupt::ends_with(help, json);
     }
@@ -53,11 +67,13 @@ pub async fn run() -> ExitCode {
     match teller.during(cli.command.run(context)).await {
         Ok(passed) if passed => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(failure::FAILED),
-        Err(failure) => {
-            eprintln!("{}", failure.render(json));
-            ExitCode::from(failure.status())
-        }
+        Err(failure) => failed(&failure, json),
     }
+}
+
+fn failed(failure: &Failure, json: bool) -> ExitCode {
+    eprintln!("{}", failure.render(json));
+    ExitCode::from(failure.status())
 }
 
 /// Prints a result; returns whether it is as it should be.
@@ -77,16 +93,12 @@ fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
 
 /// Help and version go where clap sends them; misuse has the form of every other error.
 fn misused(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args().any(|argument| argument == "--json");
-    let is_answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    let is_answer = arguments::is_answer(error);
     if is_answer || !wants_json {
         // Nowhere to write to: nothing to tell either.
         let _ = error.print();
         return ExitCode::from(if is_answer { 0 } else { USAGE });
     }
-    let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let failure = Failure::usage(first, "run the command with --help");
-    eprintln!("{}", failure.render(true));
-    ExitCode::from(USAGE)
+    failed(&arguments::misuse(error), true)
 }

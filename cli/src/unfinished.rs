@@ -1,15 +1,17 @@
-//! Visits that were signed and are not acknowledged yet. `visit submit`, run again in the same words over
-//! the same files, goes on with the same visit: nothing is submitted twice, and what a worker has of it is
-//! not sent again.
+//! Visits that were submitted and of which the user has not been told yet that they are committed. `visit
+//! submit`, run again with the same arguments over the same content, goes on with the same visit: nothing is
+//! submitted twice, and what a worker has of it is not sent again.
 //!
-//! A visit lies in a file of its own, which only its owner may read: it holds texts and salts. It goes when
-//! the worker has acknowledged or refused the visit, or after a day.
+//! A visit lies in a file of its own, which only its owner may read. Until the worker has acknowledged it,
+//! the file holds all that its author signed, texts and salts included; from then on the worker has that, and
+//! the file holds no more than how the visit is called. It goes when the user has been told that the visit is
+//! committed, when the worker refuses it, or after a day.
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,16 +21,50 @@ use epione_client::{
     api::{MAX_VISIT_JSON_BYTES, VisitRequest},
     submit::Visit,
 };
+use epione_primitives::RecordId;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::context::Context;
+use crate::{
+    commands::visit::SectionLine,
+    context::Context,
+    private::{self, Kind},
+};
 
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Of a file, at most: a visit as it is sent, and a word around it.
+const MAX_FILE_BYTES: u64 = MAX_VISIT_JSON_BYTES as u64 + 64;
 
-/// Where a visit is kept until it is acknowledged.
+/// Where a visit is kept until it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     path: PathBuf,
+}
+
+/// How far an earlier run came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// It signed this visit, which the worker may have, or may not.
+    Signed(Visit),
+    /// The worker has acknowledged it.
+    Acknowledged(Acknowledged),
+}
+
+/// What is remembered of a visit that its worker keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Acknowledged {
+    pub record_id: RecordId,
+    pub cosigned: bool,
+    pub sections: Vec<SectionLine>,
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Kept {
+    Signed(VisitRequest),
+    Acknowledged(Acknowledged),
 }
 
 /// What makes a command the same as an earlier one.
@@ -48,6 +84,11 @@ impl Words {
         self.sections.push((what, text).encode());
     }
 
+    /// Content that was read from a pipe: it has no name by which to know it again.
+    pub fn content(&mut self, what: &impl Encode, bytes: u64, sha256: &[u8; 32]) {
+        self.sections.push((what, bytes, sha256).encode());
+    }
+
     /// A file, by its name, length and last change: it is not read.
     pub fn file(&mut self, what: &impl Encode, path: &Path) -> io::Result<()> {
         let (path, metadata) = (fs::canonicalize(path)?, fs::metadata(path)?);
@@ -59,8 +100,7 @@ impl Words {
 }
 
 impl Unfinished {
-    /// Where the visit of such a command is kept: in the devnet's directory, or in the user's state
-    /// directory. None if there is neither.
+    /// Where the visit of such a command is kept, if there is any place.
     pub fn of(context: &Context, words: &Words) -> Option<Self> {
         Some(Self::within(&directory(context)?, words))
     }
@@ -71,65 +111,78 @@ impl Unfinished {
         Self { path: directory.join(name).with_extension("json") }
     }
 
-    /// The visit that an earlier run signed, if it was not long ago. `files` are those of its media.
-    pub fn visit(&self, files: Vec<PathBuf>) -> Option<Visit> {
-        self.forget_old_ones();
-        let mut json = Vec::new();
-        let file = File::open(&self.path).ok()?;
-        file.take(MAX_VISIT_JSON_BYTES as u64 + 1).read_to_end(&mut json).ok()?;
-        let request: VisitRequest = serde_json::from_slice(&json).ok()?;
-        Visit::signed_earlier(request, files)
+    /// What an earlier run left, if it was not long ago. `files` are those of the visit's media.
+    pub fn earlier(&self, files: Vec<PathBuf>) -> Option<Earlier> {
+        forget_old_ones(self.path.parent()?);
+        match read(&self.path)? {
+            Kept::Signed(request) => Visit::signed_earlier(request, files).map(Earlier::Signed),
+            Kept::Acknowledged(acknowledged) => Some(Earlier::Acknowledged(acknowledged)),
+        }
     }
 
-    /// Keeps a visit; it is on disk when this returns.
+    /// Keeps a visit that is signed; it is on disk when this returns.
     pub fn keep(&self, visit: &Visit) -> io::Result<()> {
-        let json = serde_json::to_vec(&visit.request)?;
-        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let staged = self.path.with_extension("new");
-        match fs::remove_file(&staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
-        file.write_all(&json)?;
-        file.sync_all()?;
-        fs::rename(&staged, &self.path)?;
-        File::open(directory)?.sync_all()
+        self.write(&Kept::Signed(visit.request.clone()))
+    }
+
+    /// Keeps, in its place, how a visit is called that the worker has acknowledged.
+    pub fn acknowledged(&self, visit: Acknowledged) -> io::Result<()> {
+        self.write(&Kept::Acknowledged(visit))
+    }
+
+    fn write(&self, kept: &Kept) -> io::Result<()> {
+        private::write(&self.path, &serde_json::to_vec(kept)?)
     }
 
     /// Keeps it no longer.
     pub fn forget(&self) {
-        // What stays is tidied up by a later run; an empty directory goes as well.
-        let _ = fs::remove_file(&self.path);
-        if let Some(directory) = self.path.parent() {
-            let _ = fs::remove_dir(directory);
-        }
+        forget(&self.path);
     }
+}
 
-    fn forget_old_ones(&self) {
-        let Some(entries) = self.path.parent().and_then(|folder| fs::read_dir(folder).ok()) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let is_ours = matches!(path.extension().and_then(OsStr::to_str), Some("json" | "new"));
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let age = modified.ok().and_then(|modified| modified.elapsed().ok());
-            if is_ours && age.is_some_and(|age| age > KEPT_FOR) {
-                let _ = fs::remove_file(path);
-            }
+/// Keeps an acknowledged visit no longer: its user has been told that it is committed.
+pub fn told(context: &Context, record: RecordId) {
+    let files = directory(context).and_then(|folder| fs::read_dir(folder).ok());
+    for path in files.into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if matches!(read(&path), Some(Kept::Acknowledged(visit)) if visit.record_id == record) {
+            forget(&path);
         }
     }
 }
 
+/// The devnet's directory, or the user's own. None if there is neither.
 fn directory(context: &Context) -> Option<PathBuf> {
-    if let Some(devnet) = &context.common().devnet {
-        return Some(devnet.join("visits"));
+    match &context.common().devnet {
+        Some(devnet) => Some(devnet.join("visits")),
+        None => Some(private::folder(Kind::State)?.join("visits")),
     }
-    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
-    Some(state.join("epione/visits"))
+}
+
+/// A file that cannot be read, or is of another version of this program, is none.
+fn read(path: &Path) -> Option<Kept> {
+    let mut json = Vec::new();
+    File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+fn forget(path: &Path) {
+    // What stays is tidied up by a later run; an empty directory goes as well.
+    let _ = fs::remove_file(path);
+    if let Some(directory) = path.parent() {
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+fn forget_old_ones(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = matches!(path.extension().and_then(OsStr::to_str), Some("json" | "new"));
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if is_ours && age.is_some_and(|age| age > KEPT_FOR) {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +194,7 @@ mod tests {
     use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
 
     use super::*;
+    use crate::context::Common;
 
     async fn visit(path: &Path) -> Visit {
         VisitBuilder::new(Hash::zero(), UserId([1; 32]), HospitalId(0), UserId([2; 32]))
@@ -166,17 +220,56 @@ mod tests {
         let state = folder.path().join("state/visits");
         let at = |words: &Words| Unfinished::within(&state, words);
         let unfinished = at(&words("all well", &scan));
-        assert_eq!(unfinished.visit(vec![scan.clone()]), None);
+        assert_eq!(unfinished.earlier(vec![scan.clone()]), None);
 
         let visit = visit(&scan).await;
         unfinished.keep(&visit).unwrap();
         unfinished.keep(&visit).unwrap();
-        assert_eq!(at(&words("all well", &scan)).visit(vec![scan.clone()]), Some(visit));
-        assert_eq!(at(&words("not well", &scan)).visit(vec![scan.clone()]), None);
+        let signed = Some(Earlier::Signed(visit));
+        assert_eq!(at(&words("all well", &scan)).earlier(vec![scan.clone()]), signed);
+        assert_eq!(at(&words("not well", &scan)).earlier(vec![scan.clone()]), None);
 
         unfinished.forget();
-        assert_eq!(unfinished.visit(vec![scan.clone()]), None);
+        assert_eq!(unfinished.earlier(vec![scan.clone()]), None);
         assert!(!state.exists());
+    }
+
+    #[tokio::test]
+    async fn of_an_acknowledged_visit_no_text_is_kept_and_nothing_once_it_is_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let scan = folder.path().join("scan.dcm");
+        fs::write(&scan, b"content").unwrap();
+        let devnet = Some(folder.path().to_path_buf());
+        let context = Context::new(Common { devnet, ..Common::default() });
+        let unfinished = Unfinished::of(&context, &words("all well", &scan)).unwrap();
+        let visit = visit(&scan).await;
+        unfinished.keep(&visit).unwrap();
+        assert!(fs::read_to_string(&unfinished.path).unwrap().contains("all well"));
+
+        let record_id = visit.record_id();
+        let acknowledged = Acknowledged { record_id, cosigned: false, sections: Vec::new() };
+        unfinished.acknowledged(acknowledged.clone()).unwrap();
+        assert!(!fs::read_to_string(&unfinished.path).unwrap().contains("all well"));
+        let earlier = unfinished.earlier(vec![scan.clone()]);
+        assert_eq!(earlier, Some(Earlier::Acknowledged(acknowledged)));
+
+        told(&context, RecordId([0; 16]));
+        assert!(unfinished.path.exists());
+        told(&context, record_id);
+        assert_eq!(unfinished.earlier(vec![scan]), None);
+        assert!(!folder.path().join("visits").exists());
+    }
+
+    #[test]
+    fn what_came_through_a_pipe_is_known_by_its_content() {
+        let named = |bytes: u64, digest: u8| {
+            let mut words = Words::about(&0_u8);
+            words.content(&"media", bytes, &[digest; 32]);
+            Unfinished::within(Path::new("/"), &words)
+        };
+        assert_eq!(named(1, 1), named(1, 1));
+        assert_ne!(named(1, 1), named(1, 2));
+        assert_ne!(named(1, 1), named(2, 1));
     }
 
     #[tokio::test]
@@ -206,7 +299,7 @@ mod tests {
 
         let long_ago = SystemTime::now() - KEPT_FOR - Duration::from_secs(60);
         File::options().write(true).open(&unfinished.path).unwrap().set_modified(long_ago).unwrap();
-        assert_eq!(unfinished.visit(vec![scan]), None);
+        assert_eq!(unfinished.earlier(vec![scan]), None);
         assert!(!unfinished.path.exists());
     }
 }

@@ -123,7 +123,7 @@ fn misuse_is_told_apart_from_failure() {
         &["keys"],
         &["devnet", "up", "--hospitals", "0"],
         &["devnet", "up", "--hospitals", "17"],
-        &["visit", "submit", "--as", "x", "--hospital", "0", "--patient", "xyz"],
+        &["visit", "submit", "--as", "x", "--hospital", "0", "--patient", ""],
         &["visit", "submit", "--as", "x", "--hospital", "0", "--patient", &id, "--text", "poem=x"],
         &["records", "get", "--as", "x", "--patient", &id, "--out", "y", "--pointer", "1"],
         &["records", "get", "--as", "x", "--patient", &id, "--out", "y"],

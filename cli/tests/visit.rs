@@ -4,8 +4,9 @@
 
 mod network;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command, thread};
 
+use epione_primitives::limits::MAX_PAGE;
 use network::{Network, eventually};
 use serde_json::{Value, json};
 
@@ -108,11 +109,38 @@ fn a_visit_that_did_not_get_through_is_the_one_that_the_same_command_submits_lat
     let [visit] = &kept()[..] else { panic!("one visit is kept") };
 
     let submitted = network.run(&arguments);
-    assert_eq!(submitted["recordId"], visit["recordId"]);
+    assert_eq!(submitted["recordId"], visit["signed"]["recordId"]);
+    assert_eq!(submitted["resumed"], json!(true));
+    // Acknowledged, and nobody has been told yet that it is committed: it is the same visit.
+    let [kept_now] = &kept()[..] else { panic!("one visit is kept") };
+    assert_eq!(kept_now["acknowledged"]["recordId"], submitted["recordId"]);
+    assert!(!kept_now.to_string().contains("162/98"), "{kept_now}");
+    // Given up, as if it had been interrupted: the command that is printed says where the visit is.
+    let same = |visit: &Value| assert_eq!(visit["recordId"], submitted["recordId"], "{visit}");
+    let is_committed = |visit: &Value| visit["stage"]["committed"].is_object();
+    let hurried = [&arguments[..], &["--wait", "--timeout", "0"]].concat();
+    let told = network.try_run(&hurried).unwrap_or_else(|gave_up| {
+        let [command] = &gave_up["commands"].as_array().unwrap()[..] else { panic!("{gave_up}") };
+        network.run_printed(command.as_str().unwrap())
+    });
+    same(&told);
+    if !is_committed(&told) {
+        let committed = network.run(&[&arguments[..], &["--wait"]].concat());
+        same(&committed);
+        assert!(is_committed(&committed), "{committed}");
+    }
     assert!(kept().is_empty());
+
     // It is done: the same command means another visit now.
     let another = network.run(&arguments);
     assert_ne!(another["recordId"], submitted["recordId"]);
+    assert_eq!(another["resumed"], json!(false));
+    let third = network.run(&[&arguments[..], &["--again"]].concat());
+    assert_ne!(third["recordId"], another["recordId"]);
+    // Told by `visit status`, too.
+    let id = third["recordId"].as_str().unwrap();
+    network.run(&["visit", "status", id, "--as", DOCTOR, "--hospital", "0", "--wait"]);
+    assert!(kept().is_empty());
 }
 
 #[test]
@@ -281,6 +309,98 @@ fn what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(
         let beyond = format!("there are frames 1 to {count}");
         assert!(error.contains(if said.is_empty() { &beyond } else { said }), "{name}: {refused}");
     }
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_kept_like_a_file() {
+    let network = Network::of(1);
+    let (patient, _) = patient_and_doctor(&network);
+    let image = epione_cli::samples::images().remove(0).bytes;
+    let pipe = network.file("ct.dcm");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = {
+        let (pipe, image) = (pipe.clone(), image.clone());
+        thread::spawn(move || fs::write(pipe, image).unwrap())
+    };
+    // A shell's <(...), standard input, and a pipe that has a name.
+    let program = env!("CARGO_BIN_EXE_epione");
+    let line = format!(
+        "printf 'from a pipe' | {program} --json --devnet \"$1\" {} --text report=<(printf text) \
+         --media \"$2\" --media <(printf 'of a process') --media shared=- --wait",
+        submit(&patient, &[]).join(" ")
+    );
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &line, "bash"]).arg(network.path()).arg(&pipe);
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{}", network::stderr(&output));
+    writer.join().unwrap();
+    let submitted: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> =
+        submitted["sections"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, [&Value::Null, &json!("ct.dcm"), &Value::Null, &Value::Null], "{submitted}");
+
+    let out = network.file("out");
+    let retrieved = network.run(&get(&patient, PATIENT, out.to_str().unwrap()));
+    let expected: [&[u8]; 4] = [b"text", &image, b"of a process", b"from a pipe"];
+    assert_eq!(contents(&retrieved), expected);
+    // Into an empty folder.
+    let parts = network.file("parts");
+    let who = ["records", "get", "--as", PATIENT, "--patient", &patient, "--pointer", "1/0"];
+    let range = ["--range", "0-3", "--section", "3", "--out", parts.to_str().unwrap()];
+    let part = network.run(&[&who[..], &range].concat());
+    assert_eq!(fs::read(part["path"].as_str().unwrap()).unwrap(), b"from");
+}
+
+/// More users than the chain tells at once, and names of one's own for some of them.
+#[test]
+fn users_are_listed_and_called_as_their_reader_likes() {
+    let network = Network::of(1);
+    let (patient, doctor) = patient_and_doctor(&network);
+    let others: Vec<_> = (0..MAX_PAGE).map(|number| format!("//Other//{number}")).collect();
+    thread::scope(|scope| {
+        for seeds in others.chunks(others.len() / 4) {
+            let network = &network;
+            scope
+                .spawn(move || seeds.iter().for_each(|seed| drop(network.register("nurse", seed))));
+        }
+    });
+    let everybody = network.run(&["user", "list"]);
+    let users = everybody["users"].as_array().unwrap();
+    assert_eq!(users.len(), others.len() + 2);
+    let nurses = network.run(&["user", "list", "--role", "nurse", "--active", "--hospital", "0"]);
+    assert_eq!(nurses["users"].as_array().unwrap().len(), others.len());
+
+    let named = network.run(&["name", "set", "pat", "--keys", PATIENT]);
+    assert_eq!(named, json!({ "name": "pat", "user": patient }));
+    network.run(&["name", "set", "Dr. Ada", &doctor[..14]]);
+    network.run(&["name", "set", "home", "--hospital", "alice"]);
+    let shown = network.run(&["user", "show", "Dr. Ada"]);
+    assert_eq!((&shown["user"], &shown["name"]), (&json!(doctor), &json!("Dr. Ada")));
+    assert_eq!(shown["registrations"][0]["status"], json!("active"));
+    network.run(&["user", "suspend", "--user", "Dr. Ada", "--hospital", "home"]);
+    let shown = network.run(&["user", "show", &format!("{}…", &doctor[..14])]);
+    assert_eq!(shown["registrations"][0]["status"], json!("suspended"));
+    assert!(shown["registrations"][0]["periods"][0]["until"].is_u64(), "{shown}");
+
+    let fails = |arguments: &[&str], said: &str| {
+        let failure = network.try_run(arguments).unwrap_err();
+        assert!(failure["error"].as_str().unwrap().contains(said), "{failure}");
+        failure
+    };
+    let unknown = fails(&["user", "show", "Dr. Adda"], "did you mean Dr. Ada?");
+    for command in unknown["commands"].as_array().unwrap() {
+        network.run_printed(command.as_str().unwrap());
+    }
+    fails(&["user", "show", "home"], "your name for hospital 0");
+    fails(&["user", "show", "0x12"], "too short");
+    let nobody = format!("0x{}", "0".repeat(16));
+    fails(&["user", "show", &nobody], "no user's id begins with");
+    fails(&["user", "show", &format!("0x{}", "0".repeat(64))], "the chain knows no user");
+    fails(&["user", "list", "--hospital", "alise"], "did you mean Alice?");
+    fails(&["name", "set", "alice", "--keys", PATIENT], "itself the name of hospital 0");
+    network.run(&["name", "remove", "pat"]);
+    fails(&["records", "list", "--patient", "pat"], "neither a user id nor a name");
+    assert_eq!(network.run(&["name", "list"])["names"].as_array().unwrap().len(), 2);
 }
 
 #[test]

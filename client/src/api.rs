@@ -31,8 +31,11 @@ use epione_primitives::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Bytes of a [`VisitRequest`] as JSON, at most.
-pub const MAX_VISIT_JSON_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of UTF-8 that the texts of a visit have together, at most.
+pub const MAX_VISIT_TEXT_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a [`VisitRequest`] as JSON, at most. JSON may write a text's character in up to three times its
+/// bytes (six for one of two, such as `\u00f6`); the rest is for salts, names and frame indexes.
+pub const MAX_VISIT_JSON_BYTES: usize = 3 * MAX_VISIT_TEXT_BYTES + 2 * 1024 * 1024;
 /// Bytes of media that one request may bring, at most.
 pub const MAX_PART_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of any other JSON request, at most.

@@ -21,7 +21,7 @@ pub enum EndpointError {
     Url { url: String, reason: String },
     #[error(
         "{url} is plain http to another machine, where nothing proves who answers: have the hospital \
-         set an https address and its TLS key (epione hospital set-endpoint)"
+         set an https address and its TLS key (epione hospital set-endpoint --help)"
     )]
     Plain { url: Url },
 }

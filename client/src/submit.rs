@@ -22,7 +22,7 @@ use epione_envelope::{
 use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
 
 use crate::{
-    api::{ContentUpload, MAX_VISIT_JSON_BYTES, SectionUpload, VisitRequest},
+    api::{ContentUpload, MAX_VISIT_JSON_BYTES, MAX_VISIT_TEXT_BYTES, SectionUpload, VisitRequest},
     dicom,
     signer::Account,
 };
@@ -47,14 +47,18 @@ pub enum VisitError {
     )]
     LongText { section: usize, bytes: usize },
     #[error(
-        "the visit's texts have {bytes} bytes together; at most {MAX_VISIT_JSON_BYTES} are taken: attach some as files"
+        "the visit's texts have {bytes} bytes together; at most {MAX_VISIT_TEXT_BYTES} are taken: attach some as files"
     )]
     LongTexts { bytes: usize },
     #[error(
-        "the visit's texts and the lists of its images' frames have {bytes} bytes together; at most \
-         {MAX_VISIT_JSON_BYTES} are taken: submit the images by themselves"
+        "section {section} has a control character (U+{:04X}), which no text has: attach it as a file",
+        u32::from(*.character)
     )]
-    LongLists { bytes: usize },
+    ControlCharacter { section: usize, character: char },
+    #[error(
+        "what describes the visit's files is too long ({bytes} bytes): submit its images in several visits"
+    )]
+    LongDescriptions { bytes: usize },
     #[error("{} is empty: there is nothing in it to keep", .0.display())]
     EmptyFile(PathBuf),
     #[error("{} is no file: give the files of a folder one by one", .0.display())]
@@ -92,14 +96,14 @@ struct Planned {
 #[derive(Clone)]
 enum Source {
     Text(String),
-    File(PathBuf),
+    File { path: PathBuf, name: String },
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::File(_) => f.write_str("File"),
+            Self::File { .. } => f.write_str("File"),
         }
     }
 }
@@ -170,13 +174,23 @@ impl VisitBuilder {
 
     /// Adds a file as media: DICOM, or whatever it is. Its name is kept, its folder is not.
     #[must_use]
-    pub fn file(
+    pub fn file(self, kind: SectionKind, class: SectionClass, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.file_named(kind, class, path, name.unwrap_or_default())
+    }
+
+    /// Adds a file as media under another name than its own: none, if that is empty.
+    #[must_use]
+    pub fn file_named(
         mut self,
         kind: SectionKind,
         class: SectionClass,
         path: impl Into<PathBuf>,
+        name: impl Into<String>,
     ) -> Self {
-        self.sections.push(Planned { kind, class, source: Source::File(path.into()) });
+        let source = Source::File { path: path.into(), name: name.into() };
+        self.sections.push(Planned { kind, class, source });
         self
     }
 
@@ -196,6 +210,10 @@ impl VisitBuilder {
             }
             _ => {}
         }
+        check_texts(self.sections.iter().filter_map(|planned| match &planned.source {
+            Source::Text(text) => Some(text),
+            Source::File { .. } => None,
+        }))?;
         let mut described = self
             .sections
             .iter()
@@ -223,20 +241,35 @@ impl Planned {
                 check_text(section, text)?;
                 Ok(Description::of(text_type(text), "", text.as_bytes())?)
             }
-            Source::File(path) => describe_file(path),
+            Source::File { path, name } => describe_file(path, name),
         }
     }
 }
 
 fn check_text(section: usize, text: &str) -> Result<(), VisitError> {
     let bytes = text.len();
-    if text.trim().is_empty() {
+    if legible(text).is_empty() {
         return Err(VisitError::EmptyText { section });
     }
     if bytes as u64 > u64::from(MAX_TEXT_BYTES) {
         return Err(VisitError::LongText { section, bytes });
     }
-    Ok(())
+    let is_odd = |c: &char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\x0c' | '\r');
+    match text.chars().find(is_odd) {
+        Some(character) => Err(VisitError::ControlCharacter { section, character }),
+        None => Ok(()),
+    }
+}
+
+/// The texts of a visit have a limit together, in bytes as their author counts them.
+fn check_texts<'a>(texts: impl Iterator<Item = &'a String>) -> Result<(), VisitError> {
+    let bytes = texts.map(String::len).sum();
+    if bytes > MAX_VISIT_TEXT_BYTES { Err(VisitError::LongTexts { bytes }) } else { Ok(()) }
+}
+
+/// What a text says, without the byte order mark that some programs write before it.
+fn legible(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text).trim()
 }
 
 /// FHIR resources name their type; other JSON objects and lists are JSON, and the rest is plain
@@ -247,7 +280,7 @@ fn text_type(text: &str) -> &'static str {
         #[serde(rename = "resourceType")]
         _resource_type: String,
     }
-    let text = text.trim();
+    let text = legible(text);
     if serde_json::from_str::<Resource>(text).is_ok() {
         FHIR_JSON
     } else if text.starts_with(['{', '['])
@@ -259,7 +292,7 @@ fn text_type(text: &str) -> &'static str {
     }
 }
 
-fn describe_file(path: &Path) -> Result<Description, VisitError> {
+fn describe_file(path: &Path, name: &str) -> Result<Description, VisitError> {
     let fail = |source| VisitError::File { path: path.into(), source };
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
@@ -275,8 +308,7 @@ fn describe_file(path: &Path) -> Result<Description, VisitError> {
     }
     let read = dicom::inspect(file).map_err(fail)?;
     let media_type = if read.is_dicom() { DICOM } else { OPAQUE };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
+    Ok(Description::new(media_type, name, read.bytes, read.blake3, read.frames)?)
 }
 
 /// Leaves out the frame lists for which the record has no room beside those of the sections before.
@@ -297,7 +329,7 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
         let description = &draft.description;
         let content = match planned.source {
             Source::Text(text) => ContentUpload::Text(text),
-            Source::File(path) => {
+            Source::File { path, .. } => {
                 let (bytes, blake3) = (description.content_length, description.content_root);
                 let media_type = description.media_type.clone();
                 media.push(MediaFile { section, path, bytes, blake3, media_type });
@@ -326,12 +358,7 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
     };
     let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
     if bytes > MAX_VISIT_JSON_BYTES {
-        return Err(
-            match signed.draft.sections.iter().any(|it| it.description.frames.listed() > 0) {
-                true => VisitError::LongLists { bytes },
-                false => VisitError::LongTexts { bytes },
-            },
-        );
+        return Err(VisitError::LongDescriptions { bytes });
     }
     Ok(Visit { request, media })
 }
@@ -340,6 +367,10 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
 /// checked; the signatures are not: [`SignedDraft::verify`] does that against the author's account,
 /// and [`SignedDraft::verify_cosignature`] against the patient's.
 pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
+    check_texts(visit.sections.iter().filter_map(|upload| match &upload.content {
+        ContentUpload::Text(text) => Some(text),
+        ContentUpload::Media { .. } => None,
+    }))?;
     let sections =
         visit.sections.iter().enumerate().map(|(section, upload)| draft_section(section, upload));
     let draft = Draft {

@@ -29,8 +29,7 @@ use crate::{
     FormatError, SignatureError,
     account::{self, Signer},
     description::Description,
-    frames,
-    random,
+    frames, random,
     record::{MAX_SECTIONS, SectionKind},
     suite::{self, Suite},
 };

@@ -18,7 +18,9 @@ use crate::{
         Storage,
     },
     failure::Failure,
-    interrupt, progress, show,
+    interrupt,
+    invocation::{Invocation, quoted},
+    progress, show,
 };
 
 /// Where a network goes if nothing is said.
@@ -130,7 +132,14 @@ impl fmt::Display for Started {
             )?;
         }
         writeln!(f, "its keys are development keys, which everybody knows: no real patients here")?;
-        write!(f, "use it: epione --devnet {} ...", self.directory.display())
+        let directory = self.directory.as_os_str();
+        let status = Invocation::new(["devnet", "status", "--dir"]).with([directory]);
+        writeln!(f, "see how it is:      {status}")?;
+        write!(
+            f,
+            "tell every command: export EPIONE_DEVNET={}",
+            quoted(&directory.to_string_lossy())
+        )
     }
 }
 

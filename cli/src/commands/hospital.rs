@@ -87,8 +87,9 @@ pub async fn set_sealing_key(
     if entry.is_some_and(|entry| entry.agent != new.account) {
         return Err(Failure::usage(
             format!("the account of --keys is not the agent of hospital {hospital}"),
-            "make the file with: epione keys renew-sealing WORKER_KEYSTORE --out NEW",
-        ));
+            "make the file from the keystore of the hospital's worker",
+        )
+        .with_command(context.command(["keys", "renew-sealing", "--help"])));
     }
     let call = hospitals::set_sealing_key(new.sealing.as_bytes());
     let block = chain.submit(&call, &governance).await?.block.number;

@@ -172,7 +172,8 @@ impl fmt::Display for Renewed {
         write!(
             f,
             "next: name it as the worker's keystore and the one before it under earlier_keystores, \
-             start the worker again, then epione hospital set-sealing-key --keys {}",
+             start the worker again, then tell the chain of {}, as the hospital's governance: see \
+             epione hospital set-sealing-key --help",
             file.display()
         )
     }

@@ -2,9 +2,11 @@
 
 pub mod audit;
 pub mod block;
+pub mod completions;
 pub mod devnet;
 pub mod hospital;
 pub mod keys;
+pub mod name;
 pub mod policy;
 pub mod records;
 pub mod relation;
@@ -21,9 +23,12 @@ pub enum Command {
     /// Makes and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Registers patients, doctors, nurses, researchers and auditors; suspends them; rotates keys
+    /// Registers patients, doctors, nurses, researchers and auditors; lists them; rotates keys
     #[command(subcommand)]
     User(user::Command),
+    /// Keeps names of your own for users and hospitals, instead of their ids and numbers
+    #[command(subcommand)]
+    Name(name::Command),
     /// Relates a professional to a patient at a hospital
     Relate(relation::RelateArgs),
     /// Ends such a relationship
@@ -49,6 +54,8 @@ pub enum Command {
     /// Runs a whole network on this machine, to try and to test
     #[command(subcommand)]
     Devnet(devnet::Command),
+    /// Writes what a shell needs to complete these words
+    Completions(completions::CompletionsArgs),
 }
 
 impl Command {
@@ -65,6 +72,8 @@ impl Command {
         };
         match self {
             Self::Keys(_)
+            | Self::Name(_)
+            | Self::Completions(_)
             | Self::Devnet(devnet::Command::Up(_))
             | Self::Visit(visit::Command::Submit(_)) => None,
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
@@ -95,6 +104,8 @@ impl Command {
         match self {
             Self::Keys(command) => command.run(&context),
             Self::Devnet(command) => command.run(&context).await,
+            Self::Completions(args) => show(&completions::completions(&args)?, json),
+            Self::Name(command) => command.run(&context.with_devnet()?).await,
             Self::User(command) => command.run(&context.with_devnet()?).await,
             Self::Relate(args) => {
                 show(&relation::relate(&args, &context.with_devnet()?).await?, json)

@@ -1,26 +1,29 @@
 //! `epione visit`: records on their way in.
 
+mod line;
+mod section;
+
+pub use line::SectionLine;
+pub use section::{MediaSection, TextSection};
+
 use std::{
-    fmt, fs,
-    io::{self, Read},
-    path::PathBuf,
-    str::FromStr,
+    ffi::OsStr,
+    fmt,
     time::{Duration, Instant},
 };
 
-use clap::{Args, Subcommand};
-use codec::Encode;
+use clap::{
+    Args, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use epione_client::{
-    api::{ContentUpload, SectionUpload, VisitStage, VisitStatus},
+    api::{VisitStage, VisitStatus},
     signer::Account,
     submit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
-use epione_envelope::{
-    frames::{Frames, NoFrame},
-    record::{MAX_TEXT_BYTES, SectionKind},
-};
 use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
+use section::Content;
 use serde::Serialize;
 
 use crate::{
@@ -28,8 +31,9 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, word},
     identity::{self, KeySource},
+    invocation::Invocation,
     progress, show,
-    unfinished::{Unfinished, Words},
+    unfinished::{self, Acknowledged, Earlier, Unfinished},
 };
 
 /// How often a worker is asked how far a visit has come.
@@ -65,14 +69,19 @@ pub struct SubmitArgs {
     pub hospital: HospitalRef,
     /// A text section, such as diagnosis=FILE or report:shared=FILE; - reads standard input. Kinds:
     /// summary, diagnosis, prescription, report, history, observation
-    #[arg(long = "text", value_name = "KIND[:CLASS]=FILE")]
+    #[arg(long = "text", value_name = "KIND[:CLASS]=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
     pub texts: Vec<TextSection>,
-    /// A media section: DICOM, video or any other file; shared=FILE lets it be shared further
-    #[arg(long = "media", value_name = "[CLASS=]FILE")]
+    /// A media section: DICOM, video or any other file; shared=FILE lets it be shared further; - reads
+    /// standard input. What comes from a pipe is copied into the folder for temporary files first (TMPDIR),
+    /// under no name
+    #[arg(long = "media", value_name = "[CLASS=]FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
     pub media: Vec<MediaSection>,
     /// The patient's key file: they sign the same sections, beside the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
+    /// Submit another visit, although one with the same content is on its way
+    #[arg(long)]
+    pub again: bool,
     #[command(flatten)]
     pub wait: WaitArgs,
 }
@@ -101,69 +110,6 @@ pub struct StatusArgs {
     pub wait: WaitArgs,
 }
 
-/// A text and where to read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextSection {
-    pub kind: SectionKind,
-    pub class: SectionClass,
-    /// Absent: standard input.
-    pub file: Option<PathBuf>,
-}
-
-impl FromStr for TextSection {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (label, file) = text
-            .split_once('=')
-            .ok_or_else(|| format!("{text:?} lacks a file: write it as diagnosis=FILE"))?;
-        let (kind, class) = match label.split_once(':') {
-            Some((kind, class)) => (kind, parse_class(class)?),
-            None => (label, SectionClass::Private),
-        };
-        let kind: SectionKind = kind.parse().map_err(|_| {
-            format!("{kind:?} is no kind of section: choose summary, diagnosis, prescription, report, history or observation")
-        })?;
-        if kind == SectionKind::Media {
-            return Err("media sections are files: pass them with --media".into());
-        }
-        if file.is_empty() {
-            return Err(format!("{text:?} lacks a file: write it as {label}=FILE"));
-        }
-        Ok(Self { kind, class, file: (file != "-").then(|| file.into()) })
-    }
-}
-
-/// A file and how far it may travel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaSection {
-    pub class: SectionClass,
-    pub file: PathBuf,
-}
-
-impl FromStr for MediaSection {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let classed = text.split_once('=').and_then(|(class, file)| {
-            let class = parse_class(class).ok()?;
-            (!file.is_empty()).then(|| Self { class, file: file.into() })
-        });
-        if text.is_empty() {
-            return Err("--media needs a file".into());
-        }
-        Ok(classed.unwrap_or_else(|| Self { class: SectionClass::Private, file: text.into() }))
-    }
-}
-
-fn parse_class(text: &str) -> Result<SectionClass, String> {
-    match text {
-        "private" => Ok(SectionClass::Private),
-        "shared" => Ok(SectionClass::Shared),
-        other => Err(format!("{other:?} is no class of section: choose private or shared")),
-    }
-}
-
 /// A visit that the worker has acknowledged: it is not lost any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -172,27 +118,11 @@ pub struct Submitted {
     pub author: UserId,
     /// Whether the patient signed too.
     pub cosigned: bool,
+    /// Whether it is the visit of an earlier run of the same command.
+    pub resumed: bool,
     pub sections: Vec<SectionLine>,
     #[serde(flatten)]
     pub status: VisitStatus,
-}
-
-/// A section as it was handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SectionLine {
-    pub kind: String,
-    pub class: SectionClass,
-    pub media_type: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    pub bytes: u64,
-    /// Number of frames that can be read one by one, of media.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub frames: Option<u32>,
-    /// What a reader of frames has to know: why there is none, or why some are missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub frames_note: Option<String>,
 }
 
 impl Output for Submitted {}
@@ -214,52 +144,10 @@ impl fmt::Display for Submitted {
         if self.cosigned {
             writeln!(f, "  signed by the patient, too")?;
         }
+        if self.resumed {
+            writeln!(f, "  the same visit as before; to submit another one like it, add --again")?;
+        }
         Followed(self.status.clone()).fmt(f)
-    }
-}
-
-const DICOM: &str = "application/dicom";
-
-impl SectionLine {
-    /// Of an upload, what its author should know of it.
-    fn of(section: &SectionUpload) -> Self {
-        let (bytes, frames) = match &section.content {
-            ContentUpload::Text(text) => (text.len() as u64, None),
-            ContentUpload::Media { bytes, frames, .. } => (*bytes, Some(frames)),
-        };
-        Self {
-            kind: section.kind.clone(),
-            class: section.class,
-            media_type: section.media_type.clone(),
-            name: section.name.clone(),
-            bytes,
-            frames: frames.map(Frames::count),
-            frames_note: frames.and_then(frames_note),
-        }
-    }
-
-    /// What is said of the frames to people: nothing of a file that is not, and is not called, DICOM.
-    fn frames_line(&self) -> Option<String> {
-        let named = self.name.as_ref().is_some_and(|it| it.to_ascii_lowercase().ends_with(".dcm"));
-        let kept = match self.media_type == DICOM {
-            true => "",
-            false if named => "kept as opaque media; ",
-            false => return None,
-        };
-        match (self.frames?, &self.frames_note) {
-            (_, Some(note)) => Some(format!("{kept}{note}")),
-            (1, None) => Some("1 frame, which can be read by itself".into()),
-            (count, None) => Some(format!("{count} frames, each of which can be read by itself")),
-        }
-    }
-}
-
-/// Why frames cannot be read that somebody may ask for.
-fn frames_note(frames: &Frames) -> Option<String> {
-    let next = frames.count().saturating_add(1);
-    match frames.extent(next) {
-        Err(reason @ (NoFrame::None(_) | NoFrame::NotWhole { .. })) => Some(reason.to_string()),
-        _ => None,
     }
 }
 
@@ -294,77 +182,95 @@ fn stage(stage: VisitStage) -> String {
     }
 }
 
-/// Reads, signs and uploads a visit.
+/// Reads, signs and uploads a visit; or goes on with the one that the same command submitted, unless its user
+/// has been told that it is committed.
 pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
+    Content::check(&args.texts, &args.media)?;
     let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
     let author = context.user_of(&account).await?;
     let cosigner = cosigner(args, context).await?;
-    let cosigned = cosigner.is_some();
     let genesis = context.chain().await?.genesis_hash();
-    let texts = args.texts.iter().map(read_text).collect::<Result<Vec<_>, _>>()?;
+    let content = Content::read(&args.texts, &args.media, context)?;
     let cosigning = cosigner.as_ref().map(Account::id);
     let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
-    let words = words(args, &texts, &about)?;
-    let mut builder =
-        VisitBuilder::new(genesis, args.patient, hospital, author).cosigned_by(cosigner);
-    for (section, text) in args.texts.iter().zip(texts) {
-        builder = builder.text(section.kind, section.class, text);
+    let unfinished = Unfinished::of(context, &content.words(&about)?);
+    let earlier = unfinished.as_ref().filter(|_| !args.again);
+    let earlier = earlier.and_then(|unfinished| unfinished.earlier(content.files()));
+    let resumed = earlier.is_some();
+    let worker = context.worker(hospital, account.clone()).await?;
+    let (visit, status) = match earlier {
+        Some(Earlier::Acknowledged(visit)) => {
+            let status = worker.visit_status(visit.record_id).await.map_err(lost)?;
+            (visit, status)
+        }
+        earlier => {
+            let visit = match earlier {
+                Some(Earlier::Signed(visit)) => {
+                    progress::say(context, "going on with the visit that was not acknowledged");
+                    visit
+                }
+                _ => {
+                    let builder = VisitBuilder::new(genesis, args.patient, hospital, author);
+                    let builder = content.add_to(builder.cosigned_by(cosigner));
+                    signed(builder, &account, unfinished.as_ref(), context).await?
+                }
+            };
+            upload(&visit, &worker, unfinished.as_ref(), context).await?
+        }
+    };
+    let look = look_again(visit.record_id, &args.signer, hospital, context);
+    let status = tokio::select! {
+        status = follow(&worker, status, &args.wait, &look, context) => status?,
+        () = interrupted() => return Err(is_safe("interrupted".into(), look)),
+    };
+    if let Some(unfinished) = unfinished.filter(|_| is_committed(&status)) {
+        unfinished.forget();
     }
-    for section in &args.media {
-        builder = builder.file(SectionKind::Media, section.class, section.file.clone());
-    }
-    let unfinished = Unfinished::of(context, &words);
-    let visit = signed(args, builder, &account, unfinished.as_ref(), context).await?;
-    let worker = context.worker(hospital, account).await?;
+    let Acknowledged { cosigned, sections, .. } = visit;
+    Ok(Submitted { hospital, author, cosigned, resumed, sections, status })
+}
+
+/// Sends a visit until the worker has acknowledged it; remembers that it has.
+async fn upload(
+    visit: &Visit,
+    worker: &WorkerClient,
+    unfinished: Option<&Unfinished>,
+    context: &Context,
+) -> Result<(Acknowledged, VisitStatus), Failure> {
     let bar = progress::bytes(context, "uploading the visit");
     let status = tokio::select! {
-        status = worker.submit_visit(&visit, progress::follow(&bar)) => status,
+        status = worker.submit_visit(visit, progress::follow(&bar)) => status,
         () = interrupted() => {
             bar.finish_and_clear();
             return Err(Failure::new("interrupted", GOES_ON));
         }
     };
     bar.finish_and_clear();
-    if let Some(unfinished) = unfinished.filter(|_| !status.as_ref().is_err_and(may_go_on)) {
-        unfinished.forget();
-    }
-    let status = status.map_err(interrupted_upload)?;
-    let status = tokio::select! {
-        status = follow(&worker, status, &args.wait, context) => status?,
-        () = interrupted() => return Err(Failure::new("interrupted", is_safe(visit.record_id()))),
+    let acknowledged = Acknowledged {
+        record_id: visit.record_id(),
+        cosigned: visit.request.patient_signature.is_some(),
+        sections: visit.request.sections.iter().map(SectionLine::of).collect(),
     };
-    let sections = visit.request.sections.iter().map(SectionLine::of).collect();
-    Ok(Submitted { hospital, author, cosigned, sections, status })
+    match (unfinished, &status) {
+        (Some(unfinished), Ok(_)) => {
+            if let Err(error) = unfinished.acknowledged(acknowledged.clone()) {
+                progress::say(context, &format!("{NOT_KEPT} ({error})"));
+            }
+        }
+        (Some(unfinished), Err(error)) if !may_go_on(error) => unfinished.forget(),
+        _ => {}
+    }
+    Ok((acknowledged, status.map_err(interrupted_upload)?))
 }
 
-/// What makes this command the same as an earlier one.
-fn words(args: &SubmitArgs, texts: &[String], about: &impl Encode) -> Result<Words, Failure> {
-    let mut words = Words::about(about);
-    for (section, text) in args.texts.iter().zip(texts) {
-        words.text(&(section.kind, section.class), text);
-    }
-    for MediaSection { class, file } in &args.media {
-        words
-            .file(&(SectionKind::Media, class), file)
-            .map_err(|error| Failure::file(file, &error))?;
-    }
-    Ok(words)
-}
-
-/// The visit that an earlier run of this command signed, or a new one, which a later run will find.
+/// A new visit, which a later run of the same command will find.
 async fn signed(
-    args: &SubmitArgs,
     builder: VisitBuilder,
     account: &Account,
     unfinished: Option<&Unfinished>,
     context: &Context,
 ) -> Result<Visit, Failure> {
-    let files = args.media.iter().map(|section| section.file.clone()).collect();
-    if let Some(visit) = unfinished.and_then(|unfinished| unfinished.visit(files)) {
-        progress::say(context, "going on with the visit that was not acknowledged");
-        return Ok(visit);
-    }
     let reading = progress::waiting(context, "reading the files of the visit, to sign them");
     let visit = builder.build(account).await?;
     reading.finish_and_clear();
@@ -398,8 +304,46 @@ fn interrupted_upload(error: WorkerError) -> Failure {
 
 const GOES_ON: &str = "run the same command again: it goes on with the same visit";
 
-fn is_safe(record: RecordId) -> String {
-    format!("nothing is lost: look again with epione visit status {record}")
+/// The hospital has the visit, whatever became of this run.
+fn is_safe(error: String, look: Invocation) -> Failure {
+    Failure::new(error, "nothing is lost, and the visit moves on by itself: look again")
+        .with_command(look)
+}
+
+fn look_again(
+    record: RecordId,
+    signer: &KeySource,
+    hospital: HospitalId,
+    context: &Context,
+) -> Invocation {
+    let (record, hospital) = (record.to_string(), hospital.to_string());
+    let words: [&OsStr; 7] = [
+        "visit".as_ref(),
+        "status".as_ref(),
+        record.as_ref(),
+        "--as".as_ref(),
+        signer.as_ref(),
+        "--hospital".as_ref(),
+        hospital.as_ref(),
+    ];
+    context.command(words)
+}
+
+/// The worker does not know a visit that it has acknowledged, or cannot be asked.
+fn lost(error: WorkerError) -> Failure {
+    let is_unknown = error.problem().is_some_and(|problem| problem.status == 404);
+    let mut failure = Failure::from(error);
+    if is_unknown {
+        failure.help =
+            "the hospital acknowledged this visit before and has lost it: tell its operator, \
+                        and submit the visit anew with --again"
+                .into();
+    }
+    failure
+}
+
+fn is_committed(status: &VisitStatus) -> bool {
+    matches!(status.stage, VisitStage::Committed { .. })
 }
 
 /// The patient's account, if they sign too.
@@ -416,38 +360,18 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
     Ok(Some(account))
 }
 
-fn read_text(section: &TextSection) -> Result<String, Failure> {
-    let name = section.file.clone().unwrap_or_else(|| "standard input".into());
-    let source: Box<dyn Read> = match &section.file {
-        Some(path) => Box::new(fs::File::open(path).map_err(|error| Failure::file(path, &error))?),
-        None => Box::new(io::stdin()),
-    };
-    let mut bytes = Vec::new();
-    source
-        .take(u64::from(MAX_TEXT_BYTES) + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::file(&name, &error))?;
-    if bytes.len() > MAX_TEXT_BYTES as usize {
-        return Err(Failure::new(
-            format!("{} has more than {MAX_TEXT_BYTES} bytes of text", name.display()),
-            "pass it as a file with --media, or cut it into several sections",
-        ));
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        Failure::new(
-            format!("{} is not UTF-8 text", name.display()),
-            "convert it, or pass it as a file with --media",
-        )
-    })
-}
-
 /// Asks how far a visit has come.
 pub async fn status(args: &StatusArgs, context: &Context) -> Result<Followed, Failure> {
     let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
     let worker = context.worker(hospital, account).await?;
     let status = worker.visit_status(args.id).await?;
-    Ok(Followed(follow(&worker, status, &args.wait, context).await?))
+    let look = look_again(args.id, &args.signer, hospital, context);
+    let status = follow(&worker, status, &args.wait, &look, context).await?;
+    if is_committed(&status) {
+        unfinished::told(context, args.id);
+    }
+    Ok(Followed(status))
 }
 
 /// Waits, if asked to, until a visit is committed.
@@ -455,6 +379,7 @@ async fn follow(
     worker: &WorkerClient,
     mut status: VisitStatus,
     args: &WaitArgs,
+    look: &Invocation,
     context: &Context,
 ) -> Result<VisitStatus, Failure> {
     if !args.wait {
@@ -464,9 +389,9 @@ async fn follow(
         |status: &VisitStatus| format!("visit {}  {}", status.record_id, stage(status.stage));
     let waiting = progress::waiting(context, told(&status));
     let until = Instant::now() + Duration::from_secs(args.timeout);
-    while !matches!(status.stage, VisitStage::Committed { .. }) {
+    while !is_committed(&status) {
         if Instant::now() > until {
-            return Err(gave_up(&status, args.timeout));
+            return Err(gave_up(&status, args.timeout, look));
         }
         tokio::time::sleep(POLL).await;
         match worker.visit_status(status.record_id).await {
@@ -485,73 +410,16 @@ async fn follow(
     Ok(status)
 }
 
-fn gave_up(status: &VisitStatus, seconds: u64) -> Failure {
+fn gave_up(
+    status: &VisitStatus,
+    seconds: u64,
+    look: &Invocation,
+) -> Failure {
     let failed = status.last_failure.as_deref().unwrap_or("nothing is known to be wrong");
-    Failure::new(
-        format!(
-            "visit {} is not committed after {seconds} s but {}; {failed}",
-            status.record_id,
-            word(&status.stage)
-        ),
-        is_safe(status.record_id),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use epione_envelope::frames::NoFrames;
-
-    use super::*;
-
-    #[test]
-    fn a_text_section_names_its_kind_and_perhaps_its_class() {
-        let section: TextSection = "report:shared=a=b.json".parse().unwrap();
-        assert_eq!(section.kind, SectionKind::Report);
-        assert_eq!(section.class, SectionClass::Shared);
-        assert_eq!(section.file, Some("a=b.json".into()));
-        let section: TextSection = "diagnosis=-".parse().unwrap();
-        assert_eq!((section.class, section.file), (SectionClass::Private, None));
-        for wrong in ["report", "report=", "poem=x", "report:secret=x", "media=x"] {
-            assert!(wrong.parse::<TextSection>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_media_section_is_a_file_and_perhaps_its_class() {
-        let section: MediaSection = "shared=ct.dcm".parse().unwrap();
-        assert_eq!(section, MediaSection { class: SectionClass::Shared, file: "ct.dcm".into() });
-        let section: MediaSection = "a=b.dcm".parse().unwrap();
-        assert_eq!(section, MediaSection { class: SectionClass::Private, file: "a=b.dcm".into() });
-    }
-
-    fn line(name: &str, media_type: &str, frames: Frames) -> Option<String> {
-        let content = ContentUpload::Media { bytes: 500, blake3: String::new(), frames };
-        let section = SectionUpload {
-            kind: "media".into(),
-            class: SectionClass::Private,
-            salt: String::new(),
-            media_type: media_type.into(),
-            name: Some(name.into()),
-            content,
-        };
-        SectionLine::of(&section).frames_line()
-    }
-
-    #[test]
-    fn what_can_be_read_of_an_image_is_said_when_it_is_submitted() {
-        let native = |count, stated| Frames::Native { first: 0, bits: 8, count, stated };
-        let dicom = |frames| line("a.dcm", DICOM, frames).unwrap();
-        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read by itself");
-        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read by itself");
-        assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
-        assert_eq!(
-            dicom(Frames::None(NoFrames::Video)),
-            "no frame can be read by itself: it is video, whose frames are not apart from each other"
-        );
-        // Named like DICOM, it is told why it is not; a film is not.
-        let opaque = |name| line(name, "application/octet-stream", Frames::default());
-        let named = opaque("A.DCM").unwrap();
-        assert!(named.starts_with("kept as opaque media; ") && named.contains("no DICOM header"));
-        assert_eq!(opaque("film.mp4"), None);
-    }
+    let error = format!(
+        "visit {} is not committed after {seconds} s but {}; {failed}",
+        status.record_id,
+        word(&status.stage)
+    );
+    is_safe(error, look.clone())
 }

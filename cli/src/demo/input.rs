@@ -11,6 +11,7 @@ use crate::{
         visit::{MediaSection, TextSection},
     },
     failure::Failure,
+    piped::Source,
     samples,
 };
 use epione_primitives::access::SectionClass;
@@ -84,12 +85,13 @@ fn visit(
         visit.texts.push(TextSection {
             kind: text.kind,
             class: SectionClass::Private,
-            file: Some(path),
+            source: Source::Path(path),
         });
     }
     for path in images {
         visit.originals.push(original(&path)?);
-        visit.media.push(MediaSection { class: SectionClass::Private, file: path });
+        let source = Source::Path(path);
+        visit.media.push(MediaSection { class: SectionClass::Private, source });
     }
     Ok(visit)
 }

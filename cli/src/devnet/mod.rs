@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `devnet.json` | what runs where ([`State`]); there while anything may run |
 //! | `devnet.lock` | held by the `epione devnet` that starts, watches or ends the network |
-//! | `data/` | the chain's specification; per hospital, configurations, databases, object storage; the S3 server's buckets and key |
+//! | `data/` | the chain's specification; per hospital, configurations, databases, object storage; the S3 server's buckets and key; the user's own names |
 //! | `logs/` | what the processes print; stays when the network is taken down |
 //!
 //! The network's keys are development keys, which everybody knows: it listens on 127.0.0.1 only.
@@ -33,6 +33,8 @@ use std::{
 };
 
 use epione_primitives::HospitalId;
+
+use crate::invocation::Invocation;
 
 pub use binaries::Binaries;
 pub use claim::Claim;
@@ -124,10 +126,10 @@ impl DevnetError {
             Self::Foreign { .. } => "name an empty or new directory with --dir".into(),
             Self::Busy { .. } => "wait for it, end it with Ctrl-C, or choose another --dir".into(),
             Self::Running { directory } | Self::Stale { directory } => {
-                format!("take it down first: epione devnet down --dir {}", directory.display())
+                format!("take it down first: {}", at("down", directory))
             }
             Self::Absent { directory } => {
-                format!("start one: epione devnet up --dir {}", directory.display())
+                format!("start one: {}", at("up", directory))
             }
             Self::PortTaken { .. } | Self::BasePort { .. } => {
                 "choose another --base-port, or leave it out to have free ports found".into()
@@ -150,6 +152,11 @@ impl DevnetError {
             Self::Http(_) => "check the system's certificates and resolver".into(),
         }
     }
+}
+
+/// A command for the network of a directory.
+fn at(verb: &str, directory: &Path) -> Invocation {
+    Invocation::new(["devnet", verb, "--dir"]).with([directory])
 }
 
 /// A network that this process started. Dropping it takes the network down.

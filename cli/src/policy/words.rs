@@ -6,6 +6,8 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
+use crate::similar::did_you_mean;
+
 /// A value that is written as one word of a few.
 pub trait Word: Copy + PartialEq + Serialize + 'static {
     /// What such a word is called.
@@ -81,7 +83,11 @@ impl Word for PolicyType {
 
 /// Reads a word from the command line.
 pub fn argument<W: Word>(text: &str) -> Result<W, String> {
-    W::read(text).ok_or_else(|| format!("{text:?} is no {}: write {}", W::NOUN, W::known()))
+    W::read(text).ok_or_else(|| {
+        let known: Vec<_> = W::ALL.iter().map(|word| word.spelled()).collect();
+        let meant = did_you_mean(text, known.iter().map(String::as_str));
+        format!("{text:?} is no {}{meant} (there are {})", W::NOUN, known.join(", "))
+    })
 }
 
 #[cfg(test)]

@@ -34,10 +34,14 @@ pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the environment may tell the program.
+const SETTINGS: [&str; 4] =
+    ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"];
+
 /// The program under test. Nothing of the tester's own settings reaches it.
 pub fn epione() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epione"));
-    for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
+    for setting in SETTINGS {
         command.env_remove(setting);
     }
     command
@@ -122,6 +126,22 @@ impl Network {
             let shown = String::from_utf8_lossy(&output.stdout);
             panic!("{arguments:?}: {error}: {said}{shown}")
         }))
+    }
+
+    /// Runs a command as it was printed, by a shell that finds the program under test.
+    pub fn run_printed(&self, command: &str) -> Value {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_epione"));
+        let mut path = program.parent().unwrap().as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh");
+        for setting in SETTINGS {
+            shell.env_remove(setting);
+        }
+        let line = format!("{command} --json");
+        let output = shell.args(["-c", &line]).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub fn run(&self, arguments: &[&str]) -> Value {

@@ -7,13 +7,18 @@ use epione_primitives::{
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
+    limits::MAX_PAGE,
     profile::{Profile, Registration},
     release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
 
 use super::{Chain, ChainError, decode};
+
+/// Questions that are on their way to the node at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// The chain's state after one block. Reads answer for that block, however far the chain has moved
 /// on.
@@ -83,6 +88,27 @@ impl Snapshot {
         limit: u32,
     ) -> Result<Vec<(UserId, Registration)>, ChainError> {
         self.read("ProfilesApi_members", (hospital, after, limit)).await
+    }
+
+    /// Shows everybody who is or was registered at a hospital, page by page, however many they are.
+    pub async fn for_each_member(
+        &self,
+        hospital: HospitalId,
+        mut see: impl FnMut(UserId, Registration),
+    ) -> Result<(), ChainError> {
+        let mut after = None;
+        loop {
+            let page = self.members(hospital, after, MAX_PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            page.into_iter().for_each(|(user, registration)| see(user, registration));
+        }
+    }
+
+    /// The profiles of users, in their order; none for whom the chain does not know.
+    pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Option<Profile>>, ChainError> {
+        let asked: Vec<_> = users.iter().map(|user| self.profile(*user)).collect();
+        stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await
     }
 
     pub async fn decide(

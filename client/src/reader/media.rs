@@ -125,7 +125,8 @@ impl Source {
 
 impl Fetcher<'_> {
     pub(super) async fn save(&self, to: &Path) -> Result<SavedMedia, ReadError> {
-        if fs::try_exists(to).await.unwrap_or(true) {
+        let failed = |source| ReadError::File { path: to.into(), source };
+        if fs::try_exists(to).await.map_err(failed)? {
             return Err(ReadError::Exists(to.into()));
         }
         let mut partial = Partial::resume(to, &self.content.object_id)?;

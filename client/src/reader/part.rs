@@ -77,7 +77,8 @@ impl Reader {
 
 impl Fetcher<'_> {
     pub(super) async fn save_part(&self, part: &Part, to: &Path) -> Result<SavedMedia, ReadError> {
-        if fs::try_exists(to).await.unwrap_or(true) {
+        let failed = |source| ReadError::File { path: to.into(), source };
+        if fs::try_exists(to).await.map_err(failed)? {
             return Err(ReadError::Exists(to.into()));
         }
         self.located(part)?;

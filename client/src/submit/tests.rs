@@ -204,17 +204,88 @@ async fn texts_over_the_limits_are_refused() {
     assert!(matches!(error, VisitError::LongText { section: 0, .. }), "{error}");
 
     let full = "x".repeat(MAX_TEXT_BYTES as usize);
-    let two = builder().text(Report, SectionClass::Private, full.clone()).text(
-        Report,
-        SectionClass::Private,
-        full,
-    );
-    let error = two.build(&author()).await.unwrap_err();
-    assert!(matches!(error, VisitError::LongTexts { .. }), "{error}");
+    let three = (0..3)
+        .fold(builder(), |builder, _| builder.text(Report, SectionClass::Private, full.clone()));
+    let error = three.build(&author()).await.unwrap_err();
+    assert!(matches!(error, VisitError::LongTexts { bytes: 3_145_728 }), "{error}");
 
     let many = (0..=MAX_SECTIONS)
         .fold(builder(), |builder, _| builder.text(Report, SectionClass::Private, "x"));
     assert!(matches!(many.build(&author()).await, Err(VisitError::TooManySections(65))));
+}
+
+/// However JSON writes them: it escapes each of these, some to three times their bytes.
+#[tokio::test]
+async fn the_bytes_of_a_text_are_those_that_its_author_counts() {
+    let ascii = |json: String| {
+        let escaped = |c: char| match c {
+            '\u{80}'.. => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        json.chars().map(escaped).collect::<String>()
+    };
+    for character in ["\"", "\n", "\\", "ö", "漢"] {
+        let count = MAX_TEXT_BYTES as usize / character.len() - 1;
+        let text = format!("x{}", character.repeat(count));
+        let (one, other) = (text.clone(), text);
+        let visit = builder()
+            .text(Report, SectionClass::Private, one)
+            .text(Report, SectionClass::Private, other)
+            .build(&author())
+            .await
+            .unwrap();
+        let json = ascii(serde_json::to_string(&visit.request).unwrap());
+        assert!(json.len() <= MAX_VISIT_JSON_BYTES, "{character:?}: {}", json.len());
+        let request: VisitRequest = serde_json::from_str(&json).unwrap();
+        signed_draft(&request).unwrap().verify(GENESIS, &author().id()).unwrap();
+    }
+    let mut request = builder()
+        .text(Report, SectionClass::Private, "x".repeat(MAX_TEXT_BYTES as usize))
+        .build(&author())
+        .await
+        .unwrap()
+        .request;
+    let section = request.sections[0].clone();
+    request.sections.extend([section.clone(), section]);
+    let error = signed_draft(&request).unwrap_err();
+    assert!(matches!(error, VisitError::LongTexts { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_has_control_characters_is_no_text() {
+    for (text, odd) in [("a\0b", '\0'), ("\x1b[2Ja", '\x1b'), ("a\x7f", '\x7f')] {
+        let error =
+            builder().text(Report, SectionClass::Private, text).build(&author()).await.unwrap_err();
+        let VisitError::ControlCharacter { section: 0, character } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(character, odd);
+    }
+    let text = "a\tb\r\nc\x0cd";
+    builder().text(Report, SectionClass::Private, text).build(&author()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_kept_but_says_nothing() {
+    let text = "\u{feff}{\"resourceType\":\"Observation\"}";
+    let visit = builder().text(Report, SectionClass::Private, text).build(&author()).await.unwrap();
+    let section = &visit.request.sections[0];
+    assert_eq!(section.media_type, FHIR_JSON);
+    assert_eq!(section.content, ContentUpload::Text(text.into()));
+    let empty = builder().text(Report, SectionClass::Private, "\u{feff} \n").build(&author()).await;
+    assert!(matches!(empty, Err(VisitError::EmptyText { section: 0 })), "{empty:?}");
+}
+
+#[tokio::test]
+async fn a_file_may_go_under_another_name_than_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(&folder, "63", &dicom());
+    let named = async |name: &str| {
+        let builder = builder().file_named(Media, SectionClass::Private, &path, name);
+        builder.build(&author()).await.unwrap().request.sections[0].name.clone()
+    };
+    assert_eq!(named("CT.dcm").await.as_deref(), Some("CT.dcm"));
+    assert_eq!(named("").await, None);
 }
 
 #[test]
@@ -223,6 +294,8 @@ fn texts_are_typed_by_what_they_are() {
         (r#" {"resourceType": "Observation", "status": "final"}"#, FHIR_JSON),
         (r#"{"status": "final"}"#, JSON),
         ("[1, 2]", JSON),
+        ("\u{feff}{\"resourceType\": \"Patient\"}", FHIR_JSON),
+        ("\u{feff}\r\n[1]", JSON),
         ("{not json", PLAIN_TEXT),
         ("42", PLAIN_TEXT),
         ("blood pressure 120/80", PLAIN_TEXT),

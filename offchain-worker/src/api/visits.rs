@@ -330,9 +330,13 @@ fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
             VisitError::EmptyText { .. } => {
                 ApiError::bad_request("empty-section", "A section is empty", detail)
             }
+            VisitError::ControlCharacter { .. } => {
+                ApiError::bad_request("text", "A section is no text", detail)
+            }
             VisitError::TooManySections(_)
             | VisitError::LongText { .. }
             | VisitError::LongTexts { .. }
+            | VisitError::LongDescriptions { .. }
             | VisitError::Format(FormatError::TooLarge { .. }) => ApiError::too_large(detail),
             _ => ApiError::bad_request("visit", "The visit is not as the API describes it", detail),
         }

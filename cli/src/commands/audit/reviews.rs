@@ -256,10 +256,8 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
         context.own_governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
     let chain = context.chain().await?;
     if find(&chain.finalized().await?, id).await?.is_none() {
-        return Err(Failure::new(
-            format!("there is no review {id}"),
-            "see which there are: epione audit reviews",
-        ));
+        return Err(Failure::new(format!("there is no review {id}"), "see which there are")
+            .with_command(context.command(["audit", "reviews"])));
     }
     let spinner = progress::waiting(context, "waiting until the verdict is final");
     let included = chain.submit(&releases::judge(id, args.justified), &governance).await;

@@ -115,8 +115,9 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     if snapshot.profile(patient).await?.is_none() {
         return Err(Failure::new(
             format!("the chain knows no user {patient}"),
-            "check the patient's id: epione user register printed it",
-        ));
+            "see who is registered",
+        )
+        .with_command(context.command(["user", "list", "--role", "patient"])));
     }
     let mut book = Book::open(snapshot, patient).await?;
     let receipts = book.receipts(args.limit).await?;

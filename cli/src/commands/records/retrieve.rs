@@ -19,6 +19,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, legible},
     identity::{self, KeySource},
+    invocation::Invocation,
     progress,
 };
 
@@ -401,20 +402,23 @@ pub(super) async fn wanted(
             return Err(Failure::new(
                 format!("the chain holds no record of {}", args.patient),
                 "check the patient's id; visits appear once they are committed",
-            ));
+            )
+            .with_command(context.command(["user", "list", "--role", "patient"])));
         }
         return Ok(known.into_iter().map(|(pointer, hospital)| (hospital, pointer)).collect());
     }
     let wanted = args.pointers.iter().map(|pointer| {
         let hospital = known.get(pointer).ok_or_else(|| {
-            Failure::new(
-                format!("the patient has no record {pointer}"),
-                format!("see which there are: epione records list --patient {}", args.patient),
-            )
+            Failure::new(format!("the patient has no record {pointer}"), "see which there are")
+                .with_command(list_command(args.patient, context))
         })?;
         Ok((*hospital, *pointer))
     });
     wanted.collect()
+}
+
+fn list_command(patient: UserId, context: &Context) -> Invocation {
+    context.command(["records", "list", "--patient"]).with([patient.to_string()])
 }
 
 #[cfg(test)]

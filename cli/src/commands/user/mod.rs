@@ -1,5 +1,6 @@
 //! `epione user`: who is registered where, and with which keys.
 
+pub mod directory;
 pub mod rotation;
 pub mod standing;
 
@@ -18,6 +19,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
+    invocation::Invocation,
     show,
 };
 
@@ -25,6 +27,10 @@ use crate::{
 pub enum Command {
     /// Registers somebody at a hospital; prints their user id
     Register(RegisterArgs),
+    /// Lists everybody whom the chain knows, and where they are registered
+    List(directory::ListArgs),
+    /// Shows what the chain says of one user: account, role, and when they were registered where
+    Show(directory::ShowArgs),
     /// Signs that a further hospital may register oneself
     Consent(ConsentArgs),
     /// Puts somebody's registration at a hospital out of force, until it is reinstated
@@ -42,6 +48,8 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::Register(args) => show(&register(args, context).await?, json),
+            Self::List(args) => show(&directory::list(args, context).await?, json),
+            Self::Show(args) => show(&directory::show(args, context).await?, json),
             Self::Consent(args) => show(&consent(args, context).await?, json),
             Self::Suspend(args) => {
                 show(&standing::change(args, Change::Suspend, context).await?, json)
@@ -134,7 +142,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
             (public.account, hex::encode(public.sealing.as_bytes()))
         }
         (None, Some(account), Some(key)) => (account.clone(), checked_sealing_key(key)?),
-        _ => return Err(Failure::usage("it is not said whom to register", "pass --keys FILE")),
+        _ => return Err(Failure::usage("nobody is named to be registered", "pass --keys FILE")),
     };
     let (hospital, governance) =
         context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
@@ -163,8 +171,9 @@ fn checked_sealing_key(text: &str) -> Result<String, Failure> {
     let wrong = |reason: String| {
         Failure::usage(
             format!("--sealing-key is not a public sealing key: {reason}"),
-            "copy sealingKey from `epione keys show --json`",
+            "copy sealingKey from what the person's own `keys show --json` prints",
         )
+        .with_command(Invocation::new(["keys", "show", "--help"]))
     };
     let bytes = hex::decode(text).map_err(|error| wrong(error.to_string()))?;
     SealingPublicKey::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;

@@ -75,6 +75,7 @@ impl Story {
             texts: visit.texts,
             media: visit.media,
             cosign,
+            again: false,
             wait: visit::WaitArgs::default(),
         };
         let chain = context.chain().await?;

@@ -253,6 +253,9 @@ async fn a_saved_part_has_its_name_only_when_all_of_it_is_there() {
     assert_eq!((saved.bytes, saved.blake3), (expected.len() as u64, blake3::hash(expected).into()));
     assert!(std::fs::read(&to).unwrap() == expected);
     assert!(matches!(fetcher.save_part(&part, &to).await, Err(ReadError::Exists(_))));
+    // That the system cannot look whether it is there does not say that it is.
+    let long = folder.path().join("x".repeat(256));
+    assert!(matches!(fetcher.save_part(&part, &long).await, Err(ReadError::File { .. })));
 
     let second: storage::Alter =
         |_, _, answer| if body(&answer).len() > 1000 { Vec::new() } else { answer };

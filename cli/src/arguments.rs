@@ -1,0 +1,221 @@
+//! From the words of a command line to a command and its context.
+//!
+//! Commands get users by their ids. Users may write less: the words are parsed twice, first to see which
+//! users they name and where the chain is, and again, once the chain has been asked, with the ids in their
+//! place. Without such a name the chain is not asked.
+
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, btree_map::Entry},
+    ffi::OsString,
+    sync::Arc,
+};
+
+use clap::{
+    Arg, ArgMatches, Command, CommandFactory, FromArgMatches,
+    builder::ValueParser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use epione_primitives::UserId;
+
+use crate::{
+    Cli,
+    context::{Common, Context},
+    failure::Failure,
+    users::{self, UserRef},
+};
+
+/// Why there is no command to run.
+pub enum Refused {
+    /// The words make no sense; or they ask for help, which is the answer.
+    Misused(clap::Error),
+    /// A user whom they name is not found.
+    Failed { failure: Box<Failure>, json: bool },
+}
+
+impl From<clap::Error> for Refused {
+    fn from(error: clap::Error) -> Self {
+        Self::Misused(error)
+    }
+}
+
+/// Reads the command line.
+pub async fn parse(words: Vec<OsString>) -> Result<(Cli, Context), Refused> {
+    let named = with_users(Cli::command(), &ValueParser::new(str::parse::<UserRef>));
+    let matches = match named.clone().try_get_matches_from(&words) {
+        Ok(matches) => matches,
+        Err(error) => return Err(without_environment(named, &words, error).into()),
+    };
+    let common = Common::from_arg_matches(&matches)?;
+    let json = common.json;
+    let failed = |failure: Failure| Refused::Failed { failure: failure.into(), json };
+    let mut context = Context::new(common);
+    let mut users = BTreeMap::new();
+    for (text, user) in users_in(&named, &matches) {
+        if let Entry::Vacant(place) = users.entry(text) {
+            if matches!(user, UserRef::Named(_)) {
+                context = context.with_devnet().map_err(failed)?;
+            }
+            place.insert(users::resolve(&user, &context).await.map_err(failed)?);
+        }
+    }
+    let users = Arc::new(users);
+    let found = move |text: &str| users.get(text).copied().ok_or("it names no user");
+    let known = with_users(Cli::command(), &ValueParser::new(found));
+    let matches = known.try_get_matches_from(words)?;
+    Ok((Cli::from_arg_matches(&matches)?, context))
+}
+
+/// The command, with another way to read users.
+fn with_users(command: Command, parser: &ValueParser) -> Command {
+    command
+        .mut_args(|arg| if is_user(&arg) { arg.value_parser(parser.clone()) } else { arg })
+        .mut_subcommands(|command| with_users(command, parser))
+}
+
+fn is_user(arg: &Arg) -> bool {
+    let kind = arg.get_value_parser().type_id();
+    kind == TypeId::of::<UserId>() || kind == TypeId::of::<UserRef>()
+}
+
+/// Every user that the words name, with the words.
+fn users_in(command: &Command, matches: &ArgMatches) -> Vec<(String, UserRef)> {
+    let mut users = Vec::new();
+    for arg in command.get_arguments().filter(|arg| is_user(arg)) {
+        let id = arg.get_id().as_str();
+        let texts = matches.get_raw(id).into_iter().flatten();
+        let read = matches.get_many::<UserRef>(id).into_iter().flatten();
+        users.extend(texts.map(|text| text.to_string_lossy().into_owned()).zip(read.cloned()));
+    }
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        users.extend(users_in(command, matches));
+    }
+    users
+}
+
+/// The same error, with a usage line that does not list what only the environment has set.
+fn without_environment(command: Command, words: &[OsString], error: clap::Error) -> clap::Error {
+    let shows_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_answer(&error) || shows_help {
+        return error;
+    }
+    let quiet = hiding_environment(command);
+    quiet.try_get_matches_from(words).err().filter(|it| it.kind() == error.kind()).unwrap_or(error)
+}
+
+fn hiding_environment(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let is_set = arg.get_env().is_some_and(|name| std::env::var_os(name).is_some());
+            if is_set { arg.hide(true) } else { arg }
+        })
+        .mut_subcommands(hiding_environment)
+}
+
+/// Whether it is not misuse but help, or the version.
+pub fn is_answer(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
+}
+
+/// Misuse as every other failure has it: what is wrong in one line, with the names of what is missing; then
+/// what may have been meant, and the usage.
+pub fn misuse(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
+        return Failure::usage("a subcommand is missing", format!("usage: {usage}; or --help"));
+    }
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let mut what = first.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    if let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) {
+        let heading = first.lines().next().unwrap_or_default();
+        what = format!("{heading} {}", missing.join(", "));
+    }
+    let mut help: Vec<_> = paragraphs
+        .filter(|paragraph| !paragraph.starts_with("For more information"))
+        .flat_map(str::lines)
+        .map(str::trim)
+        .map(|line| line.trim_start_matches("tip: ").replacen("Usage: ", "usage: ", 1))
+        .filter(|line| !line.is_empty())
+        .collect();
+    if help.is_empty() {
+        help.push("run the command with --help".into());
+    }
+    Failure::usage(what, help.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    async fn failure(line: &str) -> Failure {
+        match parse(words(line)).await {
+            Err(Refused::Misused(error)) => misuse(&error),
+            Err(Refused::Failed { failure, .. }) => *failure,
+            Ok(_) => panic!("{line} is understood"),
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[tokio::test]
+    async fn an_id_is_understood_without_a_chain() {
+        let id = "0a".repeat(32);
+        let line = format!("epione records list --patient 0x{id} --node ws://127.0.0.1:1 --json");
+        let (cli, context) = parse(words(&line)).await.unwrap_or_else(|_| panic!());
+        assert!(context.common().json);
+        let crate::commands::Command::Records(crate::commands::records::Command::List(list)) =
+            cli.command
+        else {
+            panic!()
+        };
+        assert_eq!(list.patient, UserId([10; 32]));
+    }
+
+    #[tokio::test]
+    async fn a_name_needs_the_chain() {
+        let line = "epione records list --patient ada --node ws://127.0.0.1:1";
+        let failure = failure(line).await;
+        assert!(failure.error.contains("127.0.0.1:1"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named_in_one_line() {
+        let missing = failure("epione visit submit").await;
+        for name in ["--as <FILE>", "--patient <USER>", "--hospital <HOSPITAL>"] {
+            assert!(missing.error.contains(name), "{missing}");
+        }
+        assert!(
+            !missing.error.contains('\n') && missing.help.contains("usage: epione visit submit")
+        );
+        let group = failure("epione audit who-looked").await;
+        assert!(group.error.contains("--patient") && group.error.contains("--as"), "{group}");
+        let bare = failure("epione visit").await;
+        assert!(bare.error.contains("subcommand") && bare.help.contains("epione visit"), "{bare}");
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_meant_is_said() {
+        for (line, meant) in [
+            ("epione vist submit", "'visit'"),
+            ("epione visit submit --patent x", "'--patient'"),
+            ("epione relate --kind famly-doctor", "'family-doctor'"),
+            ("epione visit submit --text diagnosys=x", "did you mean diagnosis?"),
+            ("epione visit submit --text report:sharred=x", "did you mean shared?"),
+            ("epione policy explain --action read-txt", "did you mean read-text?"),
+        ] {
+            let failure = failure(line).await;
+            assert!(failure.to_string().contains(meant), "{line}: {failure}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What is printed of a section that was handed over.
+
+use epione_client::api::{ContentUpload, SectionUpload};
+use epione_envelope::frames::{Frames, NoFrame};
+use epione_primitives::access::SectionClass;
+use serde::{Deserialize, Serialize};
+
+const DICOM: &str = "application/dicom";
+
+/// A section as it was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SectionLine {
+    pub kind: String,
+    pub class: SectionClass,
+    pub media_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub bytes: u64,
+    /// Number of frames that can be read one by one, of media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u32>,
+    /// What a reader of frames has to know: why there is none, or why some are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_note: Option<String>,
+}
+
+impl SectionLine {
+    /// Of an upload, what its author should know of it.
+    pub(super) fn of(section: &SectionUpload) -> Self {
+        let (bytes, frames) = match &section.content {
+            ContentUpload::Text(text) => (text.len() as u64, None),
+            ContentUpload::Media { bytes, frames, .. } => (*bytes, Some(frames)),
+        };
+        Self {
+            kind: section.kind.clone(),
+            class: section.class,
+            media_type: section.media_type.clone(),
+            name: section.name.clone(),
+            bytes,
+            frames: frames.map(Frames::count),
+            frames_note: frames.and_then(frames_note),
+        }
+    }
+
+    /// What is said of the frames to people: nothing of a file that is not, and is not called, DICOM.
+    pub(super) fn frames_line(&self) -> Option<String> {
+        let named = self.name.as_ref().is_some_and(|it| it.to_ascii_lowercase().ends_with(".dcm"));
+        let kept = match self.media_type == DICOM {
+            true => "",
+            false if named => "kept as opaque media; ",
+            false => return None,
+        };
+        match (self.frames?, &self.frames_note) {
+            (_, Some(note)) => Some(format!("{kept}{note}")),
+            (1, None) => Some("1 frame, which can be read by itself".into()),
+            (count, None) => Some(format!("{count} frames, each of which can be read by itself")),
+        }
+    }
+}
+
+/// Why frames cannot be read that somebody may ask for.
+fn frames_note(frames: &Frames) -> Option<String> {
+    let next = frames.count().saturating_add(1);
+    match frames.extent(next) {
+        Err(reason @ (NoFrame::None(_) | NoFrame::NotWhole { .. })) => Some(reason.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_envelope::frames::NoFrames;
+
+    use super::*;
+
+    fn line(name: &str, media_type: &str, frames: Frames) -> Option<String> {
+        let content = ContentUpload::Media { bytes: 500, blake3: String::new(), frames };
+        let section = SectionUpload {
+            kind: "media".into(),
+            class: SectionClass::Private,
+            salt: String::new(),
+            media_type: media_type.into(),
+            name: Some(name.into()),
+            content,
+        };
+        SectionLine::of(&section).frames_line()
+    }
+
+    #[test]
+    fn what_can_be_read_of_an_image_is_said_when_it_is_submitted() {
+        let native = |count, stated| Frames::Native { first: 0, bits: 8, count, stated };
+        let dicom = |frames| line("a.dcm", DICOM, frames).unwrap();
+        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read by itself");
+        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read by itself");
+        assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
+        assert_eq!(
+            dicom(Frames::None(NoFrames::Video)),
+            "no frame can be read by itself: it is video, whose frames are not apart from each other"
+        );
+        // Named like DICOM, it is told why it is not; a film is not.
+        let opaque = |name| line(name, "application/octet-stream", Frames::default());
+        let named = opaque("A.DCM").unwrap();
+        assert!(named.starts_with("kept as opaque media; ") && named.contains("no DICOM header"));
+        assert_eq!(opaque("film.mp4"), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! The sections of a visit: how the command line names them, and what is read of them.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, Read},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+};
+
+use codec::Encode;
+use epione_client::submit::VisitBuilder;
+use epione_envelope::record::{MAX_MEDIA_BYTES, MAX_TEXT_BYTES, SectionKind};
+use epione_primitives::access::SectionClass;
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    piped::{Reading, Source, Spooled, each_once},
+    policy::words::argument,
+    similar::did_you_mean,
+    unfinished::Words,
+};
+
+/// A text and where to read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextSection {
+    pub kind: SectionKind,
+    pub class: SectionClass,
+    pub source: Source,
+}
+
+impl TextSection {
+    /// Reads `KIND[:CLASS]=FILE`. The file's name need not be UTF-8.
+    pub(super) fn read(text: OsString) -> Result<Self, String> {
+        let shown = text.to_string_lossy();
+        let (label, file) = split(&text)
+            .ok_or_else(|| format!("{shown:?} lacks a file: write it as diagnosis=FILE"))?;
+        let label = label.to_str().ok_or_else(|| format!("{shown:?} names no kind of section"))?;
+        let (kind, class) = match label.split_once(':') {
+            Some((kind, class)) => (kind, argument::<SectionClass>(class)?),
+            None => (label, SectionClass::Private),
+        };
+        if kind == SectionKind::Media.to_string() {
+            return Err("media sections are files: pass them with --media".into());
+        }
+        let kind = kind.parse().map_err(|_| unknown_kind(kind))?;
+        if file.is_empty() {
+            return Err(format!("{shown:?} lacks a file: write it as {label}=FILE"));
+        }
+        Ok(Self { kind, class, source: Source::new(file.into()) })
+    }
+}
+
+fn unknown_kind(kind: &str) -> String {
+    let kinds = SectionKind::ALL.iter().filter(|kind| **kind != SectionKind::Media);
+    let kinds: Vec<_> = kinds.map(SectionKind::to_string).collect();
+    let meant = did_you_mean(kind, kinds.iter().map(String::as_str));
+    format!("{kind:?} is no kind of section{meant} (there are {})", kinds.join(", "))
+}
+
+/// A file and how far it may travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaSection {
+    pub class: SectionClass,
+    pub source: Source,
+}
+
+impl MediaSection {
+    /// Reads `[CLASS=]FILE`. The file's name need not be UTF-8.
+    pub(super) fn read(text: OsString) -> Result<Self, String> {
+        let classed = split(&text).and_then(|(class, file)| {
+            let class = argument::<SectionClass>(class.to_str()?).ok()?;
+            (!file.is_empty()).then(|| Self { class, source: Source::new(file.into()) })
+        });
+        if text.is_empty() {
+            return Err("--media needs a file".into());
+        }
+        let whole = || Self { class: SectionClass::Private, source: Source::new(text.into()) };
+        Ok(classed.unwrap_or_else(whole))
+    }
+}
+
+/// What is before the first equals sign, and what is behind it.
+fn split(text: &OsStr) -> Option<(&OsStr, OsString)> {
+    let bytes = text.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    Some((OsStr::from_bytes(&bytes[..at]), OsString::from_vec(bytes[at + 1..].to_vec())))
+}
+
+/// What the sections hold: texts as they are, media in files that can be read as often as it takes.
+pub(super) struct Content {
+    texts: Vec<(SectionKind, SectionClass, String)>,
+    media: Vec<Media>,
+}
+
+struct Media {
+    class: SectionClass,
+    path: PathBuf,
+    /// Without folders.
+    name: String,
+    /// The file that `path` leads to, if it is the copy of a pipe.
+    spooled: Option<Spooled>,
+}
+
+impl Content {
+    /// Refuses what cannot be read as often as it is named, before anything is read.
+    pub(super) fn check(texts: &[TextSection], media: &[MediaSection]) -> Result<(), Failure> {
+        let texts = texts.iter().map(|section| &section.source);
+        each_once(texts.chain(media.iter().map(|section| &section.source)))
+    }
+
+    /// Reads the texts, and the media that can be read only once. Waits for whoever writes into a pipe.
+    pub(super) fn read(
+        texts: &[TextSection],
+        media: &[MediaSection],
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let texts = texts.iter().map(|TextSection { kind, class, source }| {
+            Ok((*kind, *class, read_text(source, context)?))
+        });
+        let texts = texts.collect::<Result<_, Failure>>()?;
+        let media = media.iter().map(|section| Media::ready(section, context));
+        Ok(Self { texts, media: media.collect::<Result<_, _>>()? })
+    }
+
+    /// A visit's sections, in their order.
+    pub(super) fn add_to(&self, mut builder: VisitBuilder) -> VisitBuilder {
+        for (kind, class, text) in &self.texts {
+            builder = builder.text(*kind, *class, text);
+        }
+        for Media { class, path, name, .. } in &self.media {
+            builder = builder.file_named(SectionKind::Media, *class, path, name);
+        }
+        builder
+    }
+
+    /// The files of the media.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.media.iter().map(|media| media.path.clone()).collect()
+    }
+
+    /// What makes a command with this content the same as an earlier one.
+    pub(super) fn words(&self, about: &impl Encode) -> Result<Words, Failure> {
+        let mut words = Words::about(about);
+        for (kind, class, text) in &self.texts {
+            words.text(&(kind, class), text);
+        }
+        for Media { class, path, name, spooled } in &self.media {
+            let what = (SectionKind::Media, class, name);
+            match spooled {
+                Some(Spooled { bytes, sha256, .. }) => words.content(&what, *bytes, sha256),
+                None => {
+                    words.file(&what, path).map_err(|error| Failure::file(path, &error))?;
+                }
+            }
+        }
+        Ok(words)
+    }
+}
+
+impl Media {
+    fn ready(section: &MediaSection, context: &Context) -> Result<Self, Failure> {
+        let MediaSection { class, source } = section;
+        let name = source.file_name();
+        match (source.look()?, source) {
+            (Reading::Again, Source::Path(path)) => {
+                Ok(Self { class: *class, path: path.clone(), name, spooled: None })
+            }
+            _ => {
+                let spooled = Spooled::read(source, MAX_MEDIA_BYTES, context)?;
+                let path = spooled.path.clone();
+                Ok(Self { class: *class, path, name, spooled: Some(spooled) })
+            }
+        }
+    }
+}
+
+fn read_text(source: &Source, context: &Context) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    source
+        .open(context)?
+        .take(u64::from(MAX_TEXT_BYTES) + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error: io::Error| Failure::file(Path::new(&source.shown()), &error))?;
+    if bytes.len() > MAX_TEXT_BYTES as usize {
+        return Err(Failure::new(
+            format!("{} has more than {MAX_TEXT_BYTES} bytes of text", source.shown()),
+            "pass it as a file with --media, or cut it into several sections",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(
+            format!("{} is not UTF-8 text", source.shown()),
+            "convert it, or pass it as a file with --media",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Result<TextSection, String> {
+        TextSection::read(text.into())
+    }
+
+    fn media(text: &str) -> MediaSection {
+        MediaSection::read(text.into()).unwrap()
+    }
+
+    #[test]
+    fn a_text_section_names_its_kind_and_perhaps_its_class() {
+        let section = text("report:shared=a=b.json").unwrap();
+        assert_eq!(section.kind, SectionKind::Report);
+        assert_eq!(section.class, SectionClass::Shared);
+        assert_eq!(section.source, Source::Path("a=b.json".into()));
+        let section = text("diagnosis=-").unwrap();
+        assert_eq!((section.class, section.source), (SectionClass::Private, Source::StandardInput));
+        for wrong in ["report", "report=", "poem=x", "report:secret=x", "media=x"] {
+            assert!(text(wrong).is_err(), "{wrong}");
+        }
+        let told = text("diagnosys=x").unwrap_err();
+        assert!(told.contains("did you mean diagnosis? (there are summary, "), "{told}");
+        let told = text("poem=x").unwrap_err();
+        assert!(told.contains("no kind of section (there are summary, "), "{told}");
+    }
+
+    #[test]
+    fn a_media_section_is_a_file_and_perhaps_its_class() {
+        let path = |path: &str| Source::Path(path.into());
+        let shared = MediaSection { class: SectionClass::Shared, source: path("ct.dcm") };
+        assert_eq!(media("shared=ct.dcm"), shared);
+        let private = MediaSection { class: SectionClass::Private, source: path("a=b.dcm") };
+        assert_eq!(media("a=b.dcm"), private);
+        assert_eq!(media("shared=-").source, Source::StandardInput);
+    }
+
+    #[test]
+    fn a_files_name_need_not_be_utf_8() {
+        let name = OsString::from_vec(b"gr\xf6\xdfer.dcm".to_vec());
+        let section = MediaSection::read(name.clone()).unwrap();
+        assert_eq!(section.source, Source::Path(name.clone().into()));
+        let mut text = OsString::from("report=");
+        text.push(&name);
+        assert_eq!(TextSection::read(text).unwrap().source, Source::Path(name.into()));
+    }
+}

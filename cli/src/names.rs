@@ -1,0 +1,252 @@
+//! The user's address book: names of their own for users and hospitals of one chain. Nobody else sees it.
+//! It lies in the user's configuration, a file for each chain; a devnet's lies with the devnet's data, and
+//! goes with it.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use epione_primitives::{Hash, HospitalId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    context::Context,
+    failure::{Failure, steers},
+    private::{self, Kind},
+    similar::did_you_mean,
+};
+
+/// Characters of a name, at most.
+const MAX_NAME_CHARS: usize = 64;
+/// Bytes of an address book, at most.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A name that cannot be taken for a number or an id, and is harmless to a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| Err(format!("a name {what}"));
+        if !text.starts_with(char::is_alphabetic) {
+            return wrong("begins with a letter");
+        }
+        if text.chars().count() > MAX_NAME_CHARS {
+            return wrong(&format!("has at most {MAX_NAME_CHARS} characters"));
+        }
+        if text.ends_with(' ') || text.contains(steers) {
+            return wrong("is one line of visible characters, without a space at its end");
+        }
+        if text.parse::<UserId>().is_ok() {
+            return wrong("is not itself a user id");
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whom a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bearer {
+    User(UserId),
+    Hospital(HospitalId),
+}
+
+/// All names for one chain.
+#[derive(Debug)]
+pub struct AddressBook {
+    /// None if the environment names no home: then there are no names.
+    path: Option<PathBuf>,
+    names: BTreeMap<Name, Bearer>,
+}
+
+impl AddressBook {
+    /// The names for the chain that the context is connected to; none yet, if there is no file.
+    pub async fn open(context: &Context) -> Result<Self, Failure> {
+        let genesis = context.chain().await?.genesis_hash();
+        let folder = match &context.common().devnet {
+            Some(devnet) => Some(devnet.join("data/names")),
+            None => private::folder(Kind::Config).map(|folder| folder.join("names")),
+        };
+        match folder {
+            Some(folder) => Self::read(&folder, genesis),
+            None => Ok(Self { path: None, names: BTreeMap::new() }),
+        }
+    }
+
+    fn read(folder: &Path, genesis: Hash) -> Result<Self, Failure> {
+        let path = folder.join(hex::encode(genesis)).with_extension("json");
+        let names = match read(&path) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                return Err(Failure::new(
+                    format!("{}: {error}", path.display()),
+                    "mend this address book, or delete it and set its names again",
+                ));
+            }
+        };
+        Ok(Self { path: Some(path), names })
+    }
+
+    pub fn names(&self) -> &BTreeMap<Name, Bearer> {
+        &self.names
+    }
+
+    /// Whom a name means, if it is one.
+    pub fn bearer(&self, name: &str) -> Option<Bearer> {
+        self.names.iter().find(|(known, _)| known.as_str() == name).map(|(_, bearer)| *bearer)
+    }
+
+    /// The first of their names.
+    pub fn name_of(&self, bearer: Bearer) -> Option<&Name> {
+        self.names.iter().find(|(_, known)| **known == bearer).map(|(name, _)| name)
+    }
+
+    /// A question after the name that was meant, for the end of a message; empty if none is like it.
+    pub fn did_you_mean(&self, name: &str) -> String {
+        did_you_mean(name, self.names.keys().map(Name::as_str))
+    }
+
+    /// Gives a name; returns whom it meant before.
+    pub fn set(&mut self, name: Name, bearer: Bearer) -> Result<Option<Bearer>, Failure> {
+        self.change(|names| names.insert(name, bearer))
+    }
+
+    /// Takes a name away; returns whom it meant.
+    pub fn remove(&mut self, name: &Name) -> Result<Option<Bearer>, Failure> {
+        self.change(|names| names.remove(name))
+    }
+
+    /// Changes the file as it is by then, while no other process does.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut BTreeMap<Name, Bearer>) -> T,
+    ) -> Result<T, Failure> {
+        let path = self.path.as_deref().ok_or_else(|| {
+            Failure::new("there is no place for names of your own", "set HOME or XDG_CONFIG_HOME")
+        })?;
+        let failed = |error: io::Error| Failure::file(path, &error);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        private::make_folder(folder).map_err(failed)?;
+        let claim = File::open(folder).map_err(failed)?;
+        claim.lock().map_err(failed)?;
+        let mut names = match read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            names => names.map_err(failed)?,
+        };
+        let before = change(&mut names);
+        let json = serde_json::to_vec_pretty(&names).map_err(|error| failed(error.into()))?;
+        if json.len() as u64 > MAX_FILE_BYTES {
+            return Err(Failure::new("the address book is full", "remove names first"));
+        }
+        private::write(path, &json).map_err(failed)?;
+        self.names = names;
+        Ok(before)
+    }
+}
+
+fn read(path: &Path) -> io::Result<BTreeMap<Name, Bearer>> {
+    let mut json = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_neither_a_number_nor_an_id_nor_a_trick() {
+        for good in ["ada", "Dr. Müller-Lüdenscheidt", "病院", "decade", "a1", "नमस्ते"]
+        {
+            assert_eq!(name(good).as_str(), good);
+        }
+        let id = "ab".repeat(32);
+        let long = "x".repeat(65);
+        for wrong in
+            ["", "7", "0xab", " a", "a ", "a\nb", "a\u{202e}b", "a\x1b[2J", "-a", &id, &long]
+        {
+            assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_kept_for_their_chain_and_for_their_owner_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("names");
+        let (one, other) = (Hash::repeat_byte(1), Hash::repeat_byte(2));
+        let open = |genesis| AddressBook::read(&folder, genesis).unwrap();
+        let ada = Bearer::User(UserId([1; 32]));
+        let mut book = open(one);
+        // Of another process, meanwhile.
+        open(one).set(name("home"), Bearer::Hospital(HospitalId(3))).unwrap();
+        assert_eq!(book.set(name("ada"), ada).unwrap(), None);
+        assert_eq!(book.set(name("ada"), ada).unwrap(), Some(ada));
+
+        let book = open(one);
+        assert_eq!(book.bearer("ada"), Some(ada));
+        assert_eq!(book.bearer("home"), Some(Bearer::Hospital(HospitalId(3))));
+        assert_eq!(book.name_of(ada), Some(&name("ada")));
+        assert_eq!(book.did_you_mean("adda"), "; did you mean ada?");
+        assert!(open(other).names().is_empty());
+        let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        assert_eq!(open(one).remove(&name("ada")).unwrap(), Some(ada));
+        assert_eq!(open(one).bearer("ada"), None);
+    }
+
+    #[test]
+    fn a_damaged_book_is_named_and_not_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let genesis = Hash::repeat_byte(1);
+        let path = place.path().join(hex::encode(genesis)).with_extension("json");
+        for content in ["{", r#"{"a\u001b[2J":{"hospital":1}}"#, r#"{"ada":{"user":"0x12"}}"#] {
+            fs::write(&path, content).unwrap();
+            let failure = AddressBook::read(place.path(), genesis).unwrap_err();
+            assert!(failure.error.contains(&*path.to_string_lossy()), "{failure}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+}

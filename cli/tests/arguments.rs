@@ -1,0 +1,160 @@
+//! The program's words, without a network: what is wrong with them is said, and what it prints as a command
+//! can be run.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use clap::{CommandFactory, Parser};
+use epione_cli::Cli;
+use network::{epione, stderr};
+use serde_json::Value;
+
+fn run(arguments: &[&str]) -> Output {
+    epione().args(arguments).output().unwrap()
+}
+
+fn failure(output: &Output) -> Value {
+    serde_json::from_str(&stderr(output)).unwrap_or_else(|_| panic!("{}", stderr(output)))
+}
+
+#[test]
+fn what_is_missing_is_named_in_json_too() {
+    let output = run(&["--json", "visit", "submit", "--hospital", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    let failure = failure(&output);
+    let error = failure["error"].as_str().unwrap();
+    assert!(error.contains("--as <FILE>") && error.contains("--patient <USER>"), "{failure}");
+    assert!(!error.contains("--hospital"), "{failure}");
+    assert!(failure["help"].as_str().unwrap().contains("usage: epione visit submit"), "{failure}");
+}
+
+#[test]
+fn a_usage_line_does_not_list_what_the_environment_has_set() {
+    let mut command = epione();
+    command.env("EPIONE_DEVNET", "net").env("EPIONE_PASSWORD_FILE", "password");
+    let output = command.args(["visit", "submit", "--hospital", "0"]).output().unwrap();
+    let said = stderr(&output);
+    let usage = said.lines().find(|line| line.starts_with("Usage:")).unwrap();
+    assert!(usage.contains("--as <FILE>") && usage.contains("--patient <USER>"), "{said}");
+    assert!(!usage.contains("--devnet") && !usage.contains("--password-file"), "{said}");
+
+    let mut command = epione();
+    let help = command.env("EPIONE_DEVNET", "net").args(["visit", "submit", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    assert!(help.contains("--devnet <DIR>"), "{help}");
+}
+
+#[test]
+fn a_mistyped_word_is_recognised() {
+    for (line, meant) in [
+        (&["vist"][..], "visit"),
+        (&["visit", "submit", "--patent", "x"], "--patient"),
+        (&["visit", "submit", "--text", "diagnosys=x"], "did you mean diagnosis?"),
+        (&["relate", "--kind", "famly-doctor"], "family-doctor"),
+    ] {
+        for json in [false, true] {
+            let output = epione().args(json.then_some("--json")).args(line).output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            assert!(stderr(&output).contains(meant), "{line:?}: {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    let user = format!("0x{}", "01".repeat(32));
+    let submit =
+        ["--json", "visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    for sections in [
+        &["--text", "report=-", "--text", "summary=-"][..],
+        &["--text", "report=-", "--media", "-"],
+        &["--media", "-", "--media", "shared=-"],
+    ] {
+        let output = run(&[&submit[..], sections].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let failure = failure(&output);
+        assert!(failure["error"].as_str().unwrap().contains("only once"), "{failure}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn words_that_are_not_utf_8_are_an_error_like_any_other() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let odd = OsStr::from_bytes(b"gr\xf6\xdfer");
+    let output = epione().arg("--json").arg(odd).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    failure(&output);
+}
+
+#[test]
+fn a_shell_completes_the_words() {
+    let script = |shell| {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("epione.bash");
+    fs::write(&path, script("bash")).unwrap();
+    let ask = r#"source "$1"; COMP_WORDS=(epione visit sub); COMP_CWORD=2
+        _epione epione sub visit; printf '%s\n' "${COMPREPLY[@]}""#;
+    let output = Command::new("bash").args(["-c", ask, "bash"]).arg(&path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "submit\n", "{}", stderr(&output));
+    assert!(script("zsh").starts_with("#compdef epione"));
+    assert!(script("fish").contains("complete -c epione"));
+}
+
+/// Messages build their commands from the values at hand (`Invocation`). What is left in the sources' own
+/// words is complete, or asks for help, and no more.
+#[test]
+fn a_command_in_a_message_can_be_run_as_it_is_printed() {
+    let verbs: Vec<_> =
+        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let mut commands = 0;
+    for path in sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        // A phrase from which keys are derived.
+        if path.ends_with("devnet/node_key.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+        let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+        for (at, _) in joined.match_indices("epione ") {
+            let command = joined[at..].split(['"', '`', ')', '(', ',', ';', '\n', ':']).next();
+            let words: Vec<_> = command.unwrap().trim_end_matches('.').split(' ').collect();
+            if words.len() < 3 || !verbs.iter().any(|verb| verb == words[1]) {
+                continue;
+            }
+            commands += 1;
+            let asks = words.last() == Some(&"--help");
+            let runs = match Cli::try_parse_from(&words) {
+                Ok(_) => !asks,
+                Err(error) => asks && error.kind() == clap::error::ErrorKind::DisplayHelp,
+            };
+            assert!(runs, "{}: {}", path.display(), words.join(" "));
+        }
+    }
+    assert!(commands > 3, "{commands}");
+}
+
+fn sources(folder: PathBuf) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
