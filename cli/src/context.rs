@@ -152,7 +152,8 @@ impl Context {
         let named = self.common.node.as_deref();
         let named = named.or(in_devnet.map(|hospital| hospital.node_url.as_str()));
         let url = named.unwrap_or(DEFAULT_NODE);
-        let chain = self.chain.get_or_try_init(|| connect(&self.waits, named, DEFAULT_NODE)).await?;
+        let chain =
+            self.chain.get_or_try_init(|| connect(&self.waits, named, DEFAULT_NODE)).await?;
         let expected = self.devnet.as_ref().and_then(|state| state.genesis);
         if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
             return Err(Failure::new(

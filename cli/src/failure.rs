@@ -33,7 +33,7 @@ pub const USAGE: u8 = 2;
 pub const FAILED: u8 = 1;
 
 /// A command did not do what it was asked.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// What happened.
     pub error: String,
@@ -332,6 +332,12 @@ impl From<ReadError> for Failure {
                         "name the key file from before with --earlier-keys, or finish the rotation of \
                          the keys: repeat the command that began it"
                     }
+                    ReadError::StaleSealingKey { .. } => {
+                        "name the key file with the newest keys, or finish epione user rotate-keys"
+                    }
+                    ReadError::NothingGranted { .. } => {
+                        "ask the hospital's governance which sections its policies let you read"
+                    }
                     ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
                         "run the command again"
                     }
@@ -388,6 +394,16 @@ mod tests {
         let reasons = reasons(&denial);
         assert!(!reasons[0].contains(steers), "{reasons:?}");
         assert!(reasons[0].ends_with("it ended at 1970-01-01T00:00:00Z"), "{reasons:?}");
+    }
+
+    #[test]
+    fn what_turns_the_direction_of_reading_is_replaced_and_words_stay() {
+        let shown = legible("scan\u{202e}mcd.exe\n\u{2066}x".as_bytes());
+        assert_eq!(shown, "scan\u{fffd}mcd.exe\u{fffd}\u{fffd}x");
+        for name in ["हिन्दी.dcm", "می\u{200c}خواهم.txt", "胸部X線.dcm", "e\u{301}te\u{301}.pdf"]
+        {
+            assert_eq!(legible(name.as_bytes()), name);
+        }
     }
 
     #[test]

@@ -11,13 +11,14 @@ use std::{
     str::FromStr,
 };
 
+use epione_client::private;
 use epione_primitives::{Hash, HospitalId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     context::Context,
     failure::{Failure, steers},
-    private::{self, Kind},
+    home::{self, Kind},
     similar::did_you_mean,
 };
 
@@ -100,7 +101,7 @@ impl AddressBook {
         let genesis = context.chain().await?.genesis_hash();
         let folder = match &context.common().devnet {
             Some(devnet) => Some(devnet.join("data/names")),
-            None => private::folder(Kind::Config).map(|folder| folder.join("names")),
+            None => home::folder(Kind::Config).map(|folder| folder.join("names")),
         };
         match folder {
             Some(folder) => Self::read(&folder, genesis),
@@ -162,7 +163,7 @@ impl AddressBook {
         })?;
         let failed = |error: io::Error| Failure::file(path, &error);
         let folder = path.parent().unwrap_or(Path::new("."));
-        private::make_folder(folder).map_err(failed)?;
+        private::folder(folder).map_err(failed)?;
         let claim = File::open(folder).map_err(failed)?;
         claim.lock().map_err(failed)?;
         let mut names = match read(path) {
@@ -174,7 +175,7 @@ impl AddressBook {
         if json.len() as u64 > MAX_FILE_BYTES {
             return Err(Failure::new("the address book is full", "remove names first"));
         }
-        private::write(path, &json).map_err(failed)?;
+        private::replace(path, &json).map_err(failed)?;
         self.names = names;
         Ok(before)
     }

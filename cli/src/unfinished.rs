@@ -19,6 +19,7 @@ use std::{
 use codec::Encode;
 use epione_client::{
     api::{MAX_VISIT_JSON_BYTES, VisitRequest},
+    private,
     submit::Visit,
 };
 use epione_primitives::RecordId;
@@ -28,7 +29,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     commands::visit::SectionLine,
     context::Context,
-    private::{self, Kind},
+    home::{self, Kind},
 };
 
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -131,7 +132,8 @@ impl Unfinished {
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {
-        private::write(&self.path, &serde_json::to_vec(kept)?)
+        private::folder(self.path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        private::replace(&self.path, &serde_json::to_vec(kept)?)
     }
 
     /// Keeps it no longer.
@@ -154,7 +156,7 @@ pub fn told(context: &Context, record: RecordId) {
 fn directory(context: &Context) -> Option<PathBuf> {
     match &context.common().devnet {
         Some(devnet) => Some(devnet.join("visits")),
-        None => Some(private::folder(Kind::State)?.join("visits")),
+        None => Some(home::folder(Kind::State)?.join("visits")),
     }
 }
 

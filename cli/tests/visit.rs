@@ -194,7 +194,7 @@ fn parts_are_read_by_themselves(network: &Network, patient: &str, image: &[u8]) 
     let beyond = format!("5-{end}");
     for (wrong, said) in [
         (&["--frame", "9"][..], "frames 1 to 8"),
-        (&["--frame", "0"], "frames 1 to 8"),
+        (&["--frame", "0"], "no frame 0"),
         (&["--range", &beyond], &*end),
         (&["--range", "0-9", "--section", "1"], "section 1"),
         (&["--range", "100-135"], "exists"),
@@ -214,10 +214,10 @@ fn an_interrupted_read_goes_on(network: &Network, patient: &str, out: &Path, ima
     assert_eq!(fs::read_dir(out).unwrap().count(), 1);
 
     fs::rename(out.join("1-0"), out.join("1-0.partial")).unwrap();
-    let file = fs::read_dir(out.join("1-0.partial")).unwrap().next().unwrap().unwrap().path();
-    fs::write(file, b"something else").unwrap();
+    fs::write(out.join("1-0.partial/00-phantom-us-cine.dcm"), b"something else").unwrap();
     let other = network.try_run(&get(patient, PATIENT, out.to_str().unwrap())).unwrap_err();
-    assert!(other["error"].as_str().unwrap().contains("exists"), "{other}");
+    let error = other["error"].as_str().unwrap();
+    assert!(error.contains("not what its author signed"), "{other}");
     assert!(other["help"].as_str().unwrap().contains("1-0.partial"), "{other}");
 }
 
@@ -261,9 +261,12 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
 
     what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(&network, &patient);
 
-    // Nothing is overwritten.
-    let twice = network.try_run(&get(&patient, PATIENT, out.to_str().unwrap())).unwrap_err();
-    assert!(twice["error"].as_str().unwrap().contains("exists"), "{twice}");
+    // What is there is verified, and nothing is overwritten.
+    let twice = network.run(&get(&patient, PATIENT, out.to_str().unwrap()));
+    assert_eq!(twice["records"][0]["alreadyThere"], json!(true));
+    fs::remove_file(out.join("1-0/record.json")).unwrap();
+    let foreign = network.try_run(&get(&patient, PATIENT, out.to_str().unwrap())).unwrap_err();
+    assert!(foreign["error"].as_str().unwrap().contains("exists"), "{foreign}");
 }
 
 /// Each image of `samples/dicom` in one visit, and its frames asked for one by one.

@@ -26,7 +26,7 @@ use epione_primitives::{
     access::{Denial, Purpose, RelationshipKind, SectionClass},
     limits::MAX_RELEASED_RECORDS,
     profile::Role,
-    release::EmergencyReason,
+    release::{EmergencyReason, SectionSet},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -167,8 +167,7 @@ pub struct GrantRequest {
     #[schema(value_type = String)]
     pub patient: UserId,
     /// At most 64 ([`MAX_GRANT_RECORDS`]).
-    #[schema(value_type = Vec<Pointer>)]
-    pub records: Vec<RecordPointer>,
+    pub records: Vec<WantedRecord>,
     /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
@@ -177,6 +176,32 @@ pub struct GrantRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub emergency: Option<EmergencyReason>,
+}
+
+/// A record, and what is wanted of it. The receipt names what is granted, and that is never more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WantedRecord {
+    #[schema(value_type = Pointer)]
+    pub pointer: RecordPointer,
+    /// Indices of its sections, counted from 0; at least one. Absent: all sections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<u16>>)]
+    pub sections: Option<SectionSet>,
+}
+
+impl WantedRecord {
+    /// Whether a section is wanted, if the record has it.
+    pub fn wants(&self, section: u16) -> bool {
+        self.sections.is_none_or(|sections| sections.contains(section))
+    }
+}
+
+/// All sections of a record.
+impl From<RecordPointer> for WantedRecord {
+    fn from(pointer: RecordPointer) -> Self {
+        Self { pointer, sections: None }
+    }
 }
 
 /// Keys and links to read what was asked for. When it arrives, the chain holds the receipt.

@@ -15,15 +15,15 @@ use epione_envelope::{
     FormatError,
     frames::{Frames, MAX_LISTED_FRAMES, NoFrames},
     record::{
-        Description, Draft, DraftSection, MAX_MEDIA_BYTES, MAX_SECTIONS, MAX_TEXT_BYTES, Salt,
-        SectionKind, SignedDraft,
+        Description, Draft, DraftSection, MAX_FILE_NAME_BYTES, MAX_MEDIA_BYTES, MAX_SECTIONS,
+        MAX_TEXT_BYTES, Salt, SectionKind, SignedDraft,
     },
 };
 use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
 
 use crate::{
     api::{ContentUpload, MAX_VISIT_JSON_BYTES, MAX_VISIT_TEXT_BYTES, SectionUpload, VisitRequest},
-    dicom,
+    dicom, file_name,
     signer::Account,
 };
 
@@ -308,7 +308,9 @@ fn describe_file(path: &Path, name: &str) -> Result<Description, VisitError> {
     }
     let read = dicom::inspect(file).map_err(fail)?;
     let media_type = if read.is_dicom() { DICOM } else { OPAQUE };
-    Ok(Description::new(media_type, name, read.bytes, read.blake3, read.frames)?)
+    // A byte that is not Unicode takes three when it is replaced.
+    let name = file_name::shortened(name, MAX_FILE_NAME_BYTES as usize);
+    Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
 }
 
 /// Leaves out the frame lists for which the record has no room beside those of the sections before.

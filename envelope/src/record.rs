@@ -22,7 +22,7 @@ use crate::{
     text,
 };
 pub use crate::{
-    description::{ContentCheck, Description, MAX_MEDIA_BYTES, Salt},
+    description::{ContentCheck, Description, MAX_FILE_NAME_BYTES, MAX_MEDIA_BYTES, Salt},
     frames::{Frames, NoFrames},
     signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
 };
@@ -359,7 +359,9 @@ impl Record {
         ObjectContext::new(self.context(genesis, section), part)
     }
 
-    fn check_leaf(&self, index: u16, description: &Description) -> Result<(), OpenError> {
+    /// Whether a description is the one of a section that the author signed: for those who keep it from
+    /// when they opened the section. It needs no key.
+    pub fn check_leaf(&self, index: u16, description: &Description) -> Result<(), OpenError> {
         let section = self.section(index)?;
         let (kind, class) = (section.kind, section.class);
         let stated = DraftSection { kind, class, description: description.clone() };

@@ -47,7 +47,12 @@ async fn committed(network: &Network, people: &People, content: &[u8]) -> Record
 }
 
 fn treatment(patient: UserId, record: RecordPointer) -> GrantRequest {
-    GrantRequest { patient, records: vec![record], purpose: Purpose::Treatment, emergency: None }
+    GrantRequest {
+        patient,
+        records: vec![record.into()],
+        purpose: Purpose::Treatment,
+        emergency: None,
+    }
 }
 
 fn emergency(patient: UserId, record: RecordPointer) -> GrantRequest {

@@ -22,14 +22,14 @@ use epione_client::{
     submit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
-use epione_primitives::{HospitalId, RecordId, UserId, access::SectionClass};
+use epione_primitives::{HospitalId, RecordId, UserId};
 use section::Content;
 use serde::Serialize;
 
 use crate::{
     commands::devnet::interrupted,
     context::{Context, HospitalRef, Output},
-    failure::{Failure, word},
+    failure::{Failure, legible, word},
     identity::{self, KeySource},
     invocation::Invocation,
     progress, show,
@@ -130,7 +130,7 @@ impl Output for Submitted {}
 impl fmt::Display for Submitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for section in &self.sections {
-            let name = section.name.as_deref().unwrap_or("");
+            let name = legible(section.name.as_deref().unwrap_or("").as_bytes());
             write!(
                 f,
                 "  {:<13} {:>10} bytes  {}",
@@ -410,11 +410,7 @@ async fn follow(
     Ok(status)
 }
 
-fn gave_up(
-    status: &VisitStatus,
-    seconds: u64,
-    look: &Invocation,
-) -> Failure {
+fn gave_up(status: &VisitStatus, seconds: u64, look: &Invocation) -> Failure {
     let failed = status.last_failure.as_deref().unwrap_or("nothing is known to be wrong");
     let error = format!(
         "visit {} is not committed after {seconds} s but {}; {failed}",

@@ -24,9 +24,16 @@ pub enum ReadError {
     #[error("the access grant does not hold: {0}; ask again")]
     Grant(#[from] GrantError),
     #[error(
-        "the worker granted record {pointer}, for which nobody asked: nothing was opened; tell the hospital"
+        "the worker granted section {section} of record {pointer}, for which nobody asked: nothing was opened; \
+         tell the hospital"
     )]
-    NotAskedFor { pointer: RecordPointer },
+    NotAskedFor { pointer: RecordPointer, section: u16 },
+    /// The grant would be sealed to another key than the reader has.
+    #[error(
+        "the chain names another sealing key of user {user} than the one at hand, which would not open a grant: \
+         nothing was asked for"
+    )]
+    StaleSealingKey { user: UserId },
     #[error(
         "the chain has no receipt of grant {grant:?}, {} s after it came: nothing was opened; look whether the \
          node keeps up with the chain, ask again, and tell the hospital if it goes on",
@@ -73,6 +80,10 @@ pub enum ReadError {
     NotText { pointer: RecordPointer, section: usize },
     #[error("record {pointer} has no media section {section}")]
     NotMedia { pointer: RecordPointer, section: usize },
+    #[error(
+        "no section of record {pointer} was granted: the hospital's policies let you read none of them"
+    )]
+    NothingGranted { pointer: RecordPointer },
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
     #[error(

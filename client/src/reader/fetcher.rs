@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
+use epione_primitives::{block::Segment, limits::SEGMENT_BYTES, release::SectionSet};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Mutex;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Progress,
-    api::SegmentLink,
+    api::{SegmentLink, WantedRecord},
     now,
     worker::{Right, Via, WorkerClient},
 };
@@ -138,7 +138,11 @@ impl<'a> Fetcher<'a> {
         let mut source = self.source.lock().await;
         if let Some(intent) = source.renewal(pointer, std::slice::from_ref(segment), now())? {
             let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
-            let leave = reader.ask(self.record.summary.patient, &[pointer], intent).await?;
+            let mut sections = SectionSet::default();
+            // A record has no more sections than fit.
+            sections.insert(self.content.section as u16);
+            let wanted = WantedRecord { pointer, sections: Some(sections) };
+            let leave = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
             *source = leave.of(pointer, &self.record.record)?.source;
         }
         match &*source {

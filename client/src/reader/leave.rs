@@ -21,7 +21,7 @@ use futures::StreamExt;
 
 use super::{Access, Intent, Links, ReadError, Reader, Source};
 use crate::{
-    api::{GrantRequest, SegmentLink},
+    api::{GrantRequest, SegmentLink, WantedRecord},
     chain::Snapshot,
     now,
     waiting::Awaited,
@@ -58,15 +58,18 @@ impl Leave {
 
 impl Reader {
     /// Asks for access to records of one patient, and takes it once the chain's receipt says the same.
+    /// Does not ask if the key at hand could not open the grant.
     pub(super) async fn ask(
         &self,
         patient: UserId,
-        records: &[RecordPointer],
+        records: &[WantedRecord],
         intent: Intent,
     ) -> Result<Leave, ReadError> {
         let hospital = self.worker.hospital();
-        let entry = self.chain.finalized().await?.hospital(hospital).await?;
+        let state = self.chain.finalized().await?;
+        let entry = state.hospital(hospital).await?;
         let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
+        self.check_sealing_key(&state).await?;
         let Intent { purpose, emergency } = intent;
         let request = GrantRequest { patient, records: records.to_vec(), purpose, emergency };
         let granted = self.worker.grant(&request).await?;
@@ -80,12 +83,29 @@ impl Reader {
             now: now(),
         };
         let keys = granted.grant.open(&expected, &self.sealing)?;
-        let asked_for = |place: &GrantedSection| records.contains(&place.pointer);
+        let asked_for = |place: &GrantedSection| {
+            let same = |wanted: &&WantedRecord| wanted.pointer == place.pointer;
+            records.iter().find(same).is_some_and(|wanted| wanted.wants(place.section))
+        };
         if let Some((place, _)) = keys.iter().find(|(place, _)| !asked_for(place)) {
-            return Err(ReadError::NotAskedFor { pointer: place.pointer });
+            let GrantedSection { pointer, section, .. } = *place;
+            return Err(ReadError::NotAskedFor { pointer, section });
         }
         self.check_receipt(&granted.grant, intent).await?;
         Ok(Leave { keys, links: by_segment(granted.reply.links), intent })
+    }
+
+    /// Grants are sealed to the key that the chain names. What the reader is to the chain, the worker
+    /// says if it is nothing.
+    async fn check_sealing_key(&self, state: &Snapshot) -> Result<(), ReadError> {
+        let Some(user) = state.user_of(&self.worker.account().id()).await? else { return Ok(()) };
+        let profile = state.profile(user).await?;
+        match profile {
+            Some(profile) if profile.sealing_key_hash != self.sealing.public().hash() => {
+                Err(ReadError::StaleSealingKey { user })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn check_receipt(&self, grant: &AccessGrant, intent: Intent) -> Result<(), ReadError> {

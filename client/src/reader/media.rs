@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use epione_envelope::record::ContentCheck;
 use epione_primitives::{Moment, RecordPointer, block::Segment};
 use tokio::{
-    fs::{self, File},
-    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    fs,
+    io::{AsyncWrite, AsyncWriteExt},
 };
 
 use super::{
@@ -19,8 +19,6 @@ use crate::Progress;
 
 /// A link that ends sooner is replaced before it is used.
 const LINK_MARGIN_MILLIS: u64 = 5_000;
-/// Bytes of a file that are digested at a time.
-const DIGEST_BYTES: usize = 256 * 1024;
 
 /// A file that holds what the author signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,35 +70,6 @@ impl Reader {
     ) -> Result<Fetcher<'a>, ReadError> {
         Fetcher::new(&self.worker, Some(self), record, section, progress)
     }
-}
-
-/// The file of a section that an earlier call saved; none if there is no file of that name. One that
-/// holds anything else is an error. Asks nobody.
-pub async fn saved_media(
-    record: &OpenRecord,
-    section: usize,
-    at: &Path,
-) -> Result<Option<SavedMedia>, ReadError> {
-    if !fs::try_exists(at).await.unwrap_or(true) {
-        return Ok(None);
-    }
-    let content = record.content_of(section)?;
-    let mut check = content.description.check();
-    let digested = async {
-        let mut file = File::open(at).await?;
-        let mut buffer = vec![0; DIGEST_BYTES];
-        loop {
-            match file.read(&mut buffer).await? {
-                0 => return Ok(()),
-                read => check.update(&buffer[..read]),
-            }
-        }
-    };
-    digested.await.map_err(|source| ReadError::File { path: at.into(), source })?;
-    check.finish().map_err(|_| ReadError::Exists(at.into()))?;
-    Partial::forget(at, &content.object_id);
-    let (bytes, blake3) = (content.description.content_length, content.description.content_root);
-    Ok(Some(SavedMedia { path: at.into(), bytes, blake3 }))
 }
 
 impl Source {

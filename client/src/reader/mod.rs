@@ -14,11 +14,15 @@ mod media;
 mod own;
 mod part;
 mod partial;
+mod saved;
+mod verified;
 
 pub use error::ReadError;
 pub use fetch::verified;
-pub use media::{SavedMedia, saved_media};
+pub use media::SavedMedia;
 pub use part::Part;
+pub use saved::{save_text, saved};
+pub use verified::VerifiedRecord;
 
 use std::collections::HashMap;
 
@@ -32,12 +36,12 @@ use epione_envelope::{
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Purpose, SectionClass},
-    release::EmergencyReason,
+    release::{EmergencyReason, SectionSet},
 };
 use serde::Serialize;
 
 use crate::{
-    api::{MAX_GRANT_RECORDS, SegmentLink},
+    api::{MAX_GRANT_RECORDS, SegmentLink, WantedRecord},
     chain::Chain,
     worker::WorkerClient,
 };
@@ -126,7 +130,7 @@ pub enum OpenContent {
         /// The frames that can be read one by one, or why there is none.
         frames: Frames,
     },
-    /// The grant has no key for it.
+    /// There is no key for it: it was not asked for, or not granted.
     NotGranted,
 }
 
@@ -173,28 +177,55 @@ impl Reader {
         list(&self.chain, patient, before, limit).await
     }
 
-    /// Asks the worker's hospital for leave to read a patient's records, and opens what is granted of
-    /// them. In the order asked for. Leave counts only with its receipt on the chain: that is waited
-    /// for, half a minute at most.
+    /// Asks the worker's hospital for leave to read a patient's records whole, and opens what is granted
+    /// of them. In the order asked for. Leave counts only with its receipt on the chain: that is waited
+    /// for, half a minute at most. Nothing is asked for unless every record is the patient's, and is
+    /// signed by its author.
     pub async fn open(
         &self,
         patient: UserId,
         pointers: &[RecordPointer],
         intent: Intent,
     ) -> Result<Vec<OpenRecord>, ReadError> {
-        let mut opened = Vec::with_capacity(pointers.len());
-        for pointers in pointers.chunks(MAX_GRANT_RECORDS) {
-            let leave = self.ask(patient, pointers, intent).await?;
-            for pointer in pointers {
-                let (summary, record) = self.verified_of(patient, *pointer).await?;
-                let access = leave.of(*pointer, &record)?;
-                opened.push(OpenRecord::new(self.chain.genesis_hash(), summary, record, access)?);
+        let mut rest = self.whole(patient, pointers).await?;
+        let mut opened = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(MAX_GRANT_RECORDS));
+            for record in self.open_sections(patient, rest, intent).await? {
+                opened.push(record?);
             }
+            rest = later;
         }
         Ok(opened)
     }
 
-    /// Opens a patient's records with the patient's own key, which is on the chain, sealed to the
+    /// Asks for some sections of at most [`MAX_GRANT_RECORDS`] records by one request, and opens what is
+    /// granted, in the order asked for. A record that does not open is an error of its own; so is one of
+    /// which nothing was granted. There is one receipt, which names what was granted: no section that
+    /// was not asked for.
+    pub async fn open_sections(
+        &self,
+        patient: UserId,
+        records: Vec<(VerifiedRecord, SectionSet)>,
+        intent: Intent,
+    ) -> Result<Vec<Result<OpenRecord, ReadError>>, ReadError> {
+        let wanted = records.iter().map(|(record, sections)| WantedRecord {
+            pointer: record.summary.pointer,
+            sections: Some(*sections),
+        });
+        let leave = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
+        let opened = records.into_iter().map(|(VerifiedRecord { summary, record }, _)| {
+            let pointer = summary.pointer;
+            let access = leave.of(pointer, &record)?;
+            if access.keys.is_empty() {
+                return Err(ReadError::NothingGranted { pointer });
+            }
+            OpenRecord::new(self.chain.genesis_hash(), summary, record, access)
+        });
+        Ok(opened.collect())
+    }
+
+    /// Opens a patient's records whole with the patient's own key, which is on the chain, sealed to the
     /// patient. In the order asked for. Nobody's leave is needed; media come from the worker of any
     /// hospital, which must be asked by the patient's account.
     pub async fn open_own(
@@ -202,34 +233,55 @@ impl Reader {
         patient: UserId,
         pointers: &[RecordPointer],
     ) -> Result<Vec<OpenRecord>, ReadError> {
-        let genesis = self.chain.genesis_hash();
-        let mut patient_keys: HashMap<HospitalId, PatientKey> = HashMap::new();
-        let mut opened = Vec::with_capacity(pointers.len());
-        for pointer in pointers {
-            let (summary, record) = self.verified_of(patient, *pointer).await?;
-            let hospital = summary.hospital;
-            let patient_key = match patient_keys.get(&hospital) {
-                Some(known) => known.clone(),
-                None => self.patient_key(patient, hospital).await?,
-            };
-            let keys = own::content_keys(genesis, *pointer, &record, &patient_key)?;
-            patient_keys.insert(hospital, patient_key);
-            let access = Access { keys, source: Source::Own };
-            opened.push(OpenRecord::new(genesis, summary, record, access)?);
-        }
-        Ok(opened)
+        let records = self.whole(patient, pointers).await?;
+        self.open_own_sections(patient, records).await.into_iter().collect()
     }
 
-    async fn verified_of(
+    /// Opens some sections of the patient's records with the patient's own key, in the order asked for.
+    /// A record that does not open is an error of its own.
+    pub async fn open_own_sections(
         &self,
         patient: UserId,
-        pointer: RecordPointer,
-    ) -> Result<(RecordSummary, Record), ReadError> {
-        let (summary, record) = fetch::verified(&self.chain, pointer).await?;
-        if summary.patient != patient {
-            return Err(ReadError::OtherPatient { pointer, patient });
+        records: Vec<(VerifiedRecord, SectionSet)>,
+    ) -> Vec<Result<OpenRecord, ReadError>> {
+        let mut patient_keys = HashMap::new();
+        let mut opened = Vec::with_capacity(records.len());
+        for (record, sections) in records {
+            opened.push(self.open_with(patient, record, sections, &mut patient_keys).await);
         }
-        Ok((summary, record))
+        opened
+    }
+
+    async fn open_with(
+        &self,
+        patient: UserId,
+        VerifiedRecord { summary, record }: VerifiedRecord,
+        sections: SectionSet,
+        patient_keys: &mut HashMap<HospitalId, PatientKey>,
+    ) -> Result<OpenRecord, ReadError> {
+        let (genesis, hospital) = (self.chain.genesis_hash(), summary.hospital);
+        let patient_key = match patient_keys.get(&hospital) {
+            Some(known) => known.clone(),
+            None => self.patient_key(patient, hospital).await?,
+        };
+        let mut keys = own::content_keys(genesis, summary.pointer, &record, &patient_key)?;
+        patient_keys.insert(hospital, patient_key);
+        keys.retain(|section, _| sections.contains(*section));
+        OpenRecord::new(genesis, summary, record, Access { keys, source: Source::Own })
+    }
+
+    async fn whole(
+        &self,
+        patient: UserId,
+        pointers: &[RecordPointer],
+    ) -> Result<Vec<(VerifiedRecord, SectionSet)>, ReadError> {
+        let mut records = Vec::with_capacity(pointers.len());
+        for pointer in pointers {
+            let record = VerifiedRecord::of(&self.chain, patient, *pointer).await?;
+            let sections = record.sections();
+            records.push((record, sections));
+        }
+        Ok(records)
     }
 }
 
@@ -276,7 +328,8 @@ impl OpenRecord {
     }
 }
 
-/// A patient's records as everybody on the chain may see them, newest first.
+/// A patient's records as everybody on the chain may see them, newest first: all of them, or as many as
+/// `limit`. Asks the node as often as it takes.
 pub async fn list(
     chain: &Chain,
     patient: UserId,

@@ -1,9 +1,13 @@
 //! A file on its way to its name: beside it, for its owner only, until every byte of it was verified.
 
 use std::{
+    ffi::OsStr,
     fs::{self, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -13,9 +17,10 @@ use tokio::{
 };
 
 use super::ReadError;
+use crate::private;
 
-/// For the owner to read and write, and nobody else.
-const OWNERS: u32 = 0o600;
+/// Bytes of the name that is to be, which a partial file's name begins with. File systems take 255.
+const MAX_STEM_BYTES: usize = 200;
 
 /// Removed when it is dropped, unless it is kept for a later run to go on with.
 pub(super) struct Partial {
@@ -37,7 +42,7 @@ impl Partial {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(OWNERS)
+            .mode(private::FILE)
             .open(&path)
             .map_err(|source| ReadError::File { path: path.clone(), source })?;
         match file.try_lock() {
@@ -63,7 +68,8 @@ impl Partial {
         let mut suffix = [0; 8];
         getrandom::fill(&mut suffix).expect("the operating system has randomness");
         let path = beside(to, &suffix);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(OWNERS).open(&path);
+        let file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(private::FILE).open(&path);
         let file = file.map_err(|source| ReadError::File { path: path.clone(), source })?;
         Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false })
     }
@@ -168,8 +174,10 @@ impl Drop for Partial {
     }
 }
 
+/// A name of its own, no longer than a file system takes, however long the other one is.
 fn beside(to: &Path, suffix: &[u8]) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
+    let name = to.file_name().unwrap_or_default().as_bytes();
+    let mut name = OsStr::from_bytes(&name[..name.len().min(MAX_STEM_BYTES)]).to_owned();
     name.push(format!(".{}.partial", hex::encode(suffix)));
     to.with_file_name(name)
 }

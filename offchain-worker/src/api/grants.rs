@@ -12,7 +12,10 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use codec::Encode;
 use epione_client::{
-    api::{GrantReply, GrantRequest, MAX_GRANT_RECORDS, MAX_JSON_BYTES, Problem, SegmentLink},
+    api::{
+        GrantReply, GrantRequest, MAX_GRANT_RECORDS, MAX_JSON_BYTES, Problem, SegmentLink,
+        WantedRecord,
+    },
     chain::calls::releases,
 };
 use epione_envelope::{
@@ -94,8 +97,8 @@ impl Asked {
         let caller = Caller::of_parts(state, &parts).await?;
         let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
         let requester = caller.user()?;
-        request.records.sort_unstable();
-        check_pointers(&request.records)?;
+        request.records.sort_unstable_by_key(|wanted| wanted.pointer);
+        check_wanted(&request.records)?;
         check_purpose(&request)?;
         Ok(Self { caller, requester, request })
     }
@@ -112,20 +115,27 @@ impl Asked {
     }
 }
 
-/// Pointers that ascend.
-fn check_pointers(pointers: &[RecordPointer]) -> Result<(), ApiError> {
-    if pointers.is_empty() || pointers.len() > MAX_GRANT_RECORDS {
+/// Records whose pointers ascend.
+fn check_wanted(wanted: &[WantedRecord]) -> Result<(), ApiError> {
+    if wanted.is_empty() || wanted.len() > MAX_GRANT_RECORDS {
         return Err(ApiError::bad_request(
             "records",
             "A grant is for some records",
             format!("Ask for 1 to {MAX_GRANT_RECORDS} records at a time."),
         ));
     }
-    if pointers.windows(2).any(|pair| pair[0] == pair[1]) {
+    if wanted.windows(2).any(|pair| pair[0].pointer == pair[1].pointer) {
         return Err(ApiError::bad_request(
             "records",
             "A record is asked for twice",
-            "Ask for each record once.",
+            "Ask for each record once, with all the sections that you want of it.",
+        ));
+    }
+    if wanted.iter().any(|wanted| wanted.sections.is_some_and(SectionSet::is_empty)) {
+        return Err(ApiError::bad_request(
+            "sections",
+            "A record is asked for without any of its sections",
+            "Name the sections that you want of each record, or leave `sections` out for all of them.",
         ));
     }
     Ok(())
@@ -167,9 +177,9 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
     check_emergencies(asked).await?;
     let patient_key = patient_key(state, caller, request.patient).await?;
     let mut granted = Granted::default();
-    for pointer in &request.records {
-        let record = committed(state, caller, request.patient, *pointer).await?;
-        granted.add(caller.identity.genesis, *pointer, &record, &rights, &patient_key)?;
+    for wanted in &request.records {
+        let record = committed(state, caller, request.patient, wanted.pointer).await?;
+        granted.add(caller.identity.genesis, *wanted, &record, &rights, &patient_key)?;
     }
     if granted.keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
@@ -246,13 +256,16 @@ impl Granted {
     fn add(
         &mut self,
         genesis: Hash,
-        pointer: RecordPointer,
+        wanted: WantedRecord,
         record: &Record,
         rights: &Rights,
         patient_key: &PatientKey,
     ) -> Result<(), ApiError> {
+        let pointer = wanted.pointer;
+        check_sections(&wanted, record)?;
         let mut sections = SectionSet::default();
-        for (index, section) in (0..).zip(record.sections()) {
+        let all = (0..).zip(record.sections());
+        for (index, section) in all.filter(|(index, _)| wanted.wants(*index)) {
             let Some(right) = right_to(section, rights) else { continue };
             let key = record
                 .content_key(genesis, index, patient_key)
@@ -274,6 +287,18 @@ impl Granted {
             ));
         }
         Ok(())
+    }
+}
+
+/// A record has all sections that are wanted of it. How many it has, everybody on the chain may know.
+fn check_sections(wanted: &WantedRecord, record: &Record) -> Result<(), ApiError> {
+    let (pointer, count) = (wanted.pointer, record.sections().len());
+    let named = wanted.sections.unwrap_or_default();
+    match named.iter().find(|index| usize::from(*index) >= count) {
+        None => Ok(()),
+        Some(index) => Err(ApiError::not_found(format!(
+            "Record {pointer} has no section {index}: its {count} sections are counted from 0."
+        ))),
     }
 }
 

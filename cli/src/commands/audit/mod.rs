@@ -7,9 +7,6 @@ use clap::Subcommand;
 
 use crate::{context::Context, failure::Failure, show};
 
-/// Entries of a list that are asked for at most.
-const MAX_LISTED: i64 = 1_024;
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Lists who read a patient's records: emergencies first, then newest first

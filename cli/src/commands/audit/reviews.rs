@@ -11,12 +11,11 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::MAX_LISTED;
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, moment, word},
     identity::KeySource,
-    progress,
+    listing, progress,
 };
 
 #[derive(Debug, Args)]
@@ -24,9 +23,9 @@ pub struct ReviewsArgs {
     /// Only those that still await their verdict
     #[arg(long)]
     pub open: bool,
-    /// How many at most, newest first
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
-    pub limit: u32,
+    /// How many at most, newest first [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 /// An emergency, and how far its review has come.
@@ -142,6 +141,8 @@ impl fmt::Display for Reviewed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reviews {
     pub reviews: Vec<Reviewed>,
+    /// Whether there are older ones, which the limit left out.
+    pub more: bool,
 }
 
 impl Output for Reviews {
@@ -176,7 +177,7 @@ impl fmt::Display for Reviews {
                 review.receipt
             )?;
         }
-        Ok(())
+        if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
 }
 
@@ -185,10 +186,11 @@ pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, F
     let head = context.chain().await?.finalized_head().await?;
     let snapshot = context.chain().await?.at(head.hash);
     let judges = Judges::of(&snapshot.hospitals().await?);
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let asked = listing::asked(args.limit);
+    let limit = usize::try_from(asked).unwrap_or(usize::MAX);
     let (mut reviews, mut before) = (Vec::new(), None);
     while reviews.len() < limit {
-        let page = snapshot.reviews(before, args.limit).await?;
+        let page = snapshot.reviews(before, asked).await?;
         let Some((last, oldest)) = page.last() else { break };
         before = Some(*last);
         // Deadlines come in the order of the numbers: before this one, none is open.
@@ -202,8 +204,8 @@ pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, F
             break;
         }
     }
-    reviews.truncate(limit);
-    Ok(Reviews { reviews })
+    let more = listing::cut(&mut reviews, args.limit);
+    Ok(Reviews { reviews, more })
 }
 
 #[derive(Debug, Args)]
@@ -312,13 +314,15 @@ mod tests {
 
     #[test]
     fn an_expired_review_is_loud_and_fails() {
-        let reviews = Reviews { reviews: vec![review(ReviewStatus::Expired)] };
+        let reviews = Reviews { reviews: vec![review(ReviewStatus::Expired)], more: false };
         assert!(!reviews.passed());
         let text = reviews.to_string();
         assert!(text.starts_with("!! 1 EMERGENCIES WERE NOT JUDGED IN TIME"), "{text}");
         let open = review(ReviewStatus::Open);
         assert_eq!(open.blocks_left, Some(10));
         assert!(open.to_string().contains("hospital 1 says justified"), "{open}");
-        assert!(Reviews { reviews: vec![open] }.passed());
+        let cut = Reviews { reviews: vec![open], more: true };
+        assert!(cut.passed());
+        assert!(cut.to_string().ends_with(listing::MORE), "{cut}");
     }
 }

@@ -12,15 +12,12 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{
-    MAX_LISTED,
-    reviews::{Judges, Reviewed},
-};
+use super::reviews::{Judges, Reviewed};
 use crate::{
     context::{Context, Output},
     failure::{Failure, legible, moment, reasons, word},
     identity::KeySource,
-    table,
+    listing, table,
 };
 
 #[derive(Debug, Args)]
@@ -31,9 +28,9 @@ pub struct WhoLookedArgs {
     /// Instead of --patient: the patient's own key file; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
-    /// How many at most, newest first; emergencies and refusals count by themselves
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=MAX_LISTED))]
-    pub limit: u32,
+    /// How many at most, newest first; emergencies and refusals count by themselves [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Also list who was refused, and what they lacked
     #[arg(long)]
     pub refused: bool,
@@ -46,9 +43,14 @@ pub struct Looks {
     pub patient: UserId,
     /// Emergencies first; newest first among them, and among the rest.
     pub looks: Vec<Look>,
+    /// Whether there are older ones, which the limit left out.
+    pub more: bool,
     /// Absent unless asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Vec<RefusedLook>>,
+    /// Whether there are older refusals, which the limit left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_refused: Option<bool>,
 }
 
 /// A look at records, and by what right.
@@ -120,13 +122,16 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
         .with_command(context.command(["user", "list", "--role", "patient"])));
     }
     let mut book = Book::open(snapshot, patient).await?;
-    let receipts = book.receipts(args.limit).await?;
-    let mut looks = book.emergencies(args.limit, &receipts, head.number).await?;
+    let asked = listing::asked(args.limit);
+    let mut receipts = book.receipts(asked).await?;
+    let mut looks = book.emergencies(asked, &receipts, head.number).await?;
+    let more = listing::cut(&mut looks, args.limit) | listing::cut(&mut receipts, args.limit);
     for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
         looks.push(book.look(number, receipt, None).await?);
     }
-    let refused = if args.refused { Some(book.refusals(args.limit).await?) } else { None };
-    Ok(Looks { patient, looks, refused })
+    let mut refused = if args.refused { Some(book.refusals(asked).await?) } else { None };
+    let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
+    Ok(Looks { patient, looks, more, refused, more_refused })
 }
 
 /// A patient's receipts at one block, and the names of those that appear in them.
@@ -331,7 +336,11 @@ impl fmt::Display for Looks {
                 }
             }
         }
-        self.refused.as_ref().map_or(Ok(()), |refused| fmt_refused(refused, f))
+        if self.more {
+            writeln!(f, "{}", listing::MORE)?;
+        }
+        self.refused.as_ref().map_or(Ok(()), |refused| fmt_refused(refused, f))?;
+        if self.more_refused == Some(true) { writeln!(f, "{}", listing::MORE) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,4 @@
-//! What was read, as files. Nothing unverified is written, and nothing is overwritten. A record's folder
-//! gets its name when everything is in it; until then it is called `.partial`, and the next run goes on
-//! in it.
+//! What was read, as files. Nothing unverified is written, and nothing is overwritten.
 
 use std::{
     fs,
@@ -8,14 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use epione_client::reader::{
-    OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, saved_media,
+use epione_client::{
+    file_name,
+    reader::{
+        OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, VerifiedRecord, save_text,
+        saved,
+    },
 };
 use epione_primitives::{HospitalId, RecordId, RecordPointer, UserId, access::SectionClass};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{context::Context, devnet::write_atomically, failure::Failure, progress};
+use super::kept::Folder;
+use crate::{context::Context, failure::Failure, progress};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +26,8 @@ pub struct RetrievedRecord {
     #[serde(flatten)]
     pub record: Provenance,
     pub directory: PathBuf,
+    /// Whether an earlier run had left all of it, so that no access was asked for.
+    pub already_there: bool,
     pub sections: Vec<RetrievedSection>,
 }
 
@@ -62,80 +67,83 @@ pub struct RetrievedFile {
     pub sha256: String,
 }
 
-/// Writes a record into a folder of its own.
+/// Writes into a record's folder what it lacks.
 pub(super) async fn save(
     reader: &Reader,
     record: &OpenRecord,
-    out: &Path,
+    mut folder: Folder,
     context: &Context,
 ) -> Result<RetrievedRecord, Failure> {
-    let pointer = record.summary.pointer;
-    let name = format!("{}-{}", pointer.height, pointer.index);
-    let (directory, unfinished) = (out.join(&name), out.join(format!("{name}.partial")));
-    if directory.exists() {
-        return Err(Failure::new(
-            format!("{} exists", directory.display()),
-            "choose another --out; nothing is overwritten",
-        ));
-    }
-    fs::create_dir_all(&unfinished).map_err(|error| Failure::file(&unfinished, &error))?;
-    let mut sections = Vec::with_capacity(record.sections.len());
     for section in &record.sections {
-        let file = save_section(reader, record, section, &unfinished, context).await;
-        let file = file.map_err(|failure| interrupted(failure, &unfinished))?;
-        sections.push(RetrievedSection {
-            index: section.index,
-            kind: section.kind.to_string(),
-            class: section.class,
-            file,
-        });
+        let saved = save_section(reader, record, section, &mut folder, context).await;
+        saved.map_err(|failure| interrupted(failure, &folder))?;
     }
-    fs::rename(&unfinished, &directory).map_err(|error| Failure::file(&directory, &error))?;
-    Ok(RetrievedRecord { record: provenance(record), directory, sections })
+    folder.finish()?;
+    Ok(retrieved(&record.summary, &folder, false))
 }
 
-pub(super) fn provenance(record: &OpenRecord) -> Provenance {
-    let RecordSummary { pointer, record_id, hospital, author, cosigned, previous, .. } =
-        record.summary.clone();
+/// A record that an earlier run left, whole.
+pub(super) fn already_there(
+    record: &VerifiedRecord,
+    mut folder: Folder,
+) -> Result<RetrievedRecord, Failure> {
+    if !folder.is_done {
+        folder.finish()?;
+    }
+    Ok(retrieved(&record.summary, &folder, true))
+}
+
+fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> RetrievedRecord {
+    let sections = summary.sections.iter().enumerate().map(|(index, section)| RetrievedSection {
+        index,
+        kind: section.kind.to_string(),
+        class: section.class,
+        // A record has no more sections than fit.
+        file: folder.files.get(&(index as u16)).cloned(),
+    });
+    let sections = sections.collect();
+    let directory = folder.here().to_owned();
+    RetrievedRecord { record: provenance(summary), directory, already_there, sections }
+}
+
+pub(super) fn provenance(summary: &RecordSummary) -> Provenance {
+    let RecordSummary { pointer, record_id, hospital, author, cosigned, previous, .. } = *summary;
     Provenance { pointer, record_id, hospital, author, cosigned, previous }
 }
 
-/// The section's file: as an earlier run left it, or a new one. None if there is no key for it.
+/// Puts an open section into its file, unless an interrupted run left it there.
 async fn save_section(
     reader: &Reader,
     record: &OpenRecord,
     section: &OpenSection,
-    folder: &Path,
+    folder: &mut Folder,
     context: &Context,
-) -> Result<Option<RetrievedFile>, Failure> {
-    let name = file_name(section);
-    let path = folder.join(&name);
+) -> Result<(), Failure> {
+    let (index, name) = (section.index, file_name(section));
+    let path = folder.unfinished.join(&name);
     let media_type = match &section.content {
-        OpenContent::NotGranted => return Ok(None),
-        OpenContent::Text { media_type, text } => {
-            write_atomically(&path, text.as_bytes())
-                .map_err(|error| Failure::file(&path, &error))?;
-            media_type
-        }
-        OpenContent::Media { media_type, .. } => {
-            if saved_media(record, section.index, &path).await?.is_none() {
-                let bar = progress::bytes(context, format!("reading {name}"));
-                let saved =
-                    reader.save_media(record, section.index, &path, progress::follow(&bar)).await;
-                bar.finish_and_clear();
-                saved?;
-            }
-            media_type
-        }
+        OpenContent::NotGranted => return Ok(()),
+        OpenContent::Text { media_type, .. } | OpenContent::Media { media_type, .. } => media_type,
     };
-    written(&path, name, media_type).map(Some)
+    if !saved(record, index, &path).await? {
+        if let OpenContent::Text { .. } = &section.content {
+            save_text(record, index, &path).await?;
+        } else {
+            let bar = progress::bytes(context, format!("reading {name}"));
+            let done = reader.save_media(record, index, &path, progress::follow(&bar)).await;
+            bar.finish_and_clear();
+            done?;
+        }
+    }
+    let file = written(&path, name, media_type)?;
+    // A record has no more sections than fit.
+    folder.keep(index as u16, file, record.description(index)?)
 }
 
 /// Says that another run goes on, if there is anything to go on from.
-fn interrupted(mut failure: Failure, folder: &Path) -> Failure {
-    // Removed only if it is empty.
-    if fs::remove_dir(folder).is_err() {
-        let kept = format!("; what was read is kept in {}", folder.display());
+pub(super) fn interrupted(mut failure: Failure, folder: &Folder) -> Failure {
+    if folder.abandon() {
+        let kept = format!("; what was read is kept in {}", folder.unfinished.display());
         failure.help += &format!("{kept}: repeat the command to go on from there");
     }
     failure
@@ -166,11 +174,17 @@ pub fn sha256(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
+/// Bytes of what a file's name keeps of its author's. With what is put before and after it, no name is
+/// longer than the 255 bytes that file systems take.
+const MAX_OWN_BYTES: usize = 180;
+
 /// Unique within its record, and never outside its folder: the author's name for a media file is only
 /// kept as far as it is harmless.
 pub(super) fn file_name(section: &OpenSection) -> String {
     let (own, media_type) = match &section.content {
-        OpenContent::Media { file_name, media_type, .. } => (harmless(file_name), media_type),
+        OpenContent::Media { file_name, media_type, .. } => {
+            (file_name::harmless(file_name, MAX_OWN_BYTES), media_type)
+        }
         OpenContent::Text { media_type, .. } => (None, media_type),
         OpenContent::NotGranted => return String::new(),
     };
@@ -183,30 +197,10 @@ pub(super) fn file_name(section: &OpenSection) -> String {
         };
         format!("{}.{suffix}", section.kind)
     });
-    format!("{:02}-{own}", section.index)
+    format!("{}{own}", prefix(section.index))
 }
 
-fn harmless(name: &str) -> Option<String> {
-    let last = name.rsplit(['/', '\\']).next()?;
-    let kept: String = last
-        .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
-        .take(120)
-        .collect();
-    (!kept.trim_matches(['.', ' ']).is_empty()).then_some(kept)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_authors_file_name_stays_within_the_folder() {
-        assert_eq!(harmless("CT_small.dcm").as_deref(), Some("CT_small.dcm"));
-        assert_eq!(harmless("../../etc/passwd").as_deref(), Some("passwd"));
-        assert_eq!(harmless("c:\\x\\scan 1.dcm").as_deref(), Some("scan 1.dcm"));
-        assert_eq!(harmless("a\nb\u{202e}").as_deref(), Some("a_b_"));
-        assert_eq!(harmless(".."), None);
-        assert_eq!(harmless(""), None);
-    }
+/// What the name of a section's file begins with, whatever it is called.
+pub(super) fn prefix(section: usize) -> String {
+    format!("{section:02}-")
 }

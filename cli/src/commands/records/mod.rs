@@ -1,12 +1,17 @@
 //! `epione records`: a patient's records on their way out.
 
 mod files;
+mod kept;
+mod outcome;
 mod part;
 mod retrieve;
+mod run;
 
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
+pub use outcome::{FailedRecord, Receipt, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
-pub use retrieve::{Emergency, GetArgs, Purpose, Receipt, Retrieved, get};
+pub use retrieve::{Emergency, GetArgs, Purpose};
+pub use run::get;
 
 use std::fmt;
 
@@ -18,7 +23,7 @@ use serde::Serialize;
 use crate::{
     context::{Context, Output},
     failure::Failure,
-    show,
+    listing, show,
 };
 
 #[derive(Debug, Subcommand)]
@@ -45,9 +50,9 @@ impl Command {
 pub struct ListArgs {
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
-    /// How many at most
-    #[arg(long, default_value_t = 32)]
-    pub limit: u32,
+    /// How many at most [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 /// A patient's records, newest first.
@@ -55,6 +60,8 @@ pub struct ListArgs {
 pub struct Listing {
     pub patient: UserId,
     pub records: Vec<RecordSummary>,
+    /// Whether there are older ones, which the limit left out.
+    pub more: bool,
 }
 
 impl Output for Listing {}
@@ -77,12 +84,14 @@ impl fmt::Display for Listing {
                 kinds.join(", ")
             )?;
         }
-        Ok(())
+        if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
 }
 
 /// Walks a patient's records from the latest on.
 pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure> {
-    let records = reader::list(context.chain().await?, args.patient, None, args.limit).await?;
-    Ok(Listing { patient: args.patient, records })
+    let asked = listing::asked(args.limit);
+    let mut records = reader::list(context.chain().await?, args.patient, None, asked).await?;
+    let more = listing::cut(&mut records, args.limit);
+    Ok(Listing { patient: args.patient, records, more })
 }

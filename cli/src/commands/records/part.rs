@@ -1,16 +1,26 @@
 //! `epione records get --range` and `--frame`: a part of one media section, without the rest.
 
-use std::{fmt, fs, path::PathBuf, str::FromStr};
+use std::{
+    fmt, fs, iter,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::Args;
-use epione_client::reader::{OpenContent, OpenRecord, OpenSection, Part, Reader};
+use epione_client::{
+    private,
+    reader::{
+        OpenContent, OpenRecord, OpenSection, Part, ReadError, Reader, RecordSummary,
+        VerifiedRecord,
+    },
+};
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{RecordPointer, UserId, access::SectionClass};
+use epione_primitives::{RecordPointer, UserId, access::SectionClass, release::SectionSet};
 use serde::Serialize;
 
 use super::{
     GetArgs, Provenance, Receipt, RetrievedFile, files,
-    retrieve::{granted, granted_reader, intent, opened, own_reader, receipts, wanted, who},
+    retrieve::{granted_reader, intent, own_reader, receipts, who},
 };
 use crate::{
     context::{Context, Output},
@@ -125,19 +135,41 @@ impl fmt::Display for RetrievedPart {
     }
 }
 
-/// Reads a part of one record's media.
+/// Reads a part of one record's media. Whatever everybody on the chain may know is checked before
+/// anybody is asked: that there is such a section, and how long its media are. Whether an image has a
+/// frame of this number is sealed with it, so that it is known only once the one section is open; the
+/// receipt names that section and no other.
 pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart, Failure> {
     let pointer = one_record(&args.part, &args.pointers)?;
     let (keys, user) = who(args, context).await?;
-    let (reader, open) = open(args, (&keys, user), pointer, context).await?;
-    let record = open.first().ok_or_else(|| Failure::new("nothing was opened", "try again"))?;
-    let section = chosen(record, args.part.section)?;
-    let (part, line) = asked(&args.part, section)?;
-    let name = format!("{}-{}-{}", pointer.height, pointer.index, file_name(section, &line));
+    let verified = VerifiedRecord::of(context.chain().await?, args.patient, pointer).await?;
+    let section = chosen(&verified.summary, args.part.section)?;
+    let part = checked(&args.part, &verified.summary, section)?;
+    let place = Place::of(&args.out, pointer, section, &part);
+    let is_new = place.prepare()?;
+    let read = read(args, (&keys, user), (verified, section), (&part, &place), context).await;
+    if is_new {
+        // Removed only if it is empty.
+        let _ = fs::remove_dir(&args.out);
+    }
+    read
+}
+
+async fn read(
+    args: &GetArgs,
+    (keys, user): (&ActorKeys, UserId),
+    (verified, index): (VerifiedRecord, usize),
+    (part, place): (&Part, &Place<'_>),
+    context: &Context,
+) -> Result<RetrievedPart, Failure> {
+    let pointer = verified.summary.pointer;
+    let (reader, record) = open(args, (keys, user), verified, index, context).await?;
+    let section = record.sections.get(index).ok_or(ReadError::NotMedia { pointer, section: index });
+    let section = section?;
+    let name = place.name(&files::file_name(section));
     let path = args.out.join(&name);
-    fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
     let bar = progress::bytes(context, format!("reading {name}"));
-    let saved = reader.save_part(record, section.index, &part, &path, progress::follow(&bar)).await;
+    let saved = reader.save_part(&record, index, part, &path, progress::follow(&bar)).await;
     bar.finish_and_clear();
     saved?;
     let receipts = match args.own_key {
@@ -146,11 +178,11 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
     };
     Ok(RetrievedPart {
         patient: args.patient,
-        record: files::provenance(record),
-        index: section.index,
+        record: files::provenance(&record.summary),
+        index,
         kind: section.kind.to_string(),
         class: section.class,
-        part: line,
+        part: line(part, section),
         file: files::written(&path, name, "application/octet-stream")?,
         path,
         receipts,
@@ -165,6 +197,9 @@ fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPoint
             "leave it out: every section of a record gets a file of its own",
         ));
     }
+    if part.frame == Some(0) {
+        return Err(Failure::usage("there is no frame 0", "frames are counted from 1"));
+    }
     match pointers {
         [pointer] => Ok(*pointer),
         _ => Err(Failure::usage(
@@ -174,74 +209,141 @@ fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPoint
     }
 }
 
+/// Opens the one section.
 async fn open(
     args: &GetArgs,
     (keys, user): (&ActorKeys, UserId),
-    pointer: RecordPointer,
+    verified: VerifiedRecord,
+    section: usize,
     context: &Context,
-) -> Result<(Reader, Vec<OpenRecord>), Failure> {
-    let mut hospitals = wanted(args, context).await?.into_iter().map(|(hospital, _)| hospital);
-    if args.own_key {
-        let reader = own_reader(args, hospitals, keys, context).await?;
-        let open = opened(&reader, args.patient, &[pointer], context).await?;
-        return Ok((reader, open));
-    }
-    let hospital = hospitals.next_back().unwrap_or_default();
-    let reader = granted_reader(args, hospital, keys, context).await?;
-    let open = granted(&reader, args.patient, &[pointer], intent(args, user), context).await?;
-    Ok((reader, open))
+) -> Result<(Reader, OpenRecord), Failure> {
+    let (pointer, hospital) = (verified.summary.pointer, verified.summary.hospital);
+    let mut sections = SectionSet::default();
+    // A record has no more sections than fit.
+    sections.insert(section as u16);
+    let wanted = vec![(verified, sections)];
+    let (reader, opened) = if args.own_key {
+        let reader = own_reader(args, iter::once(hospital), keys, context).await?;
+        let opened = reader.open_own_sections(args.patient, wanted).await;
+        (reader, opened)
+    } else {
+        let reader = granted_reader(args, hospital, keys, context).await?;
+        let spinner = progress::waiting(context, "asking for access");
+        let opened = reader.open_sections(args.patient, wanted, intent(args, user)).await;
+        spinner.finish_and_clear();
+        (reader, opened?)
+    };
+    let nothing = ReadError::NothingGranted { pointer };
+    let record = opened.into_iter().next().ok_or(nothing)??;
+    Ok((reader, record))
 }
 
 /// The media section that is meant.
-fn chosen(record: &OpenRecord, named: Option<usize>) -> Result<&OpenSection, Failure> {
-    let is_media = |section: &&OpenSection| matches!(section.content, OpenContent::Media { .. });
-    let media: Vec<_> = record.sections.iter().filter(is_media).collect();
-    let pointer = record.summary.pointer;
-    let choices: Vec<_> = media.iter().map(|section| files::file_name(section)).collect();
+fn chosen(record: &RecordSummary, named: Option<usize>) -> Result<usize, Failure> {
+    let pointer = record.pointer;
+    let sections = record.sections.iter().enumerate();
+    let media: Vec<_> =
+        sections.filter_map(|(index, it)| it.media_bytes.map(|bytes| (index, bytes))).collect();
+    let choices: Vec<_> =
+        media.iter().map(|(index, bytes)| format!("{index} ({bytes} bytes)")).collect();
     let choose = format!("choose one with --section: {}", choices.join(", "));
     match (named, &media[..]) {
         (_, []) => Err(Failure::new(
-            format!("record {pointer} has no media that you may read"),
+            format!("record {pointer} has no media"),
             "leave --range and --frame out to get its texts",
         )),
-        (None, [section]) => Ok(section),
+        (None, [(section, _)]) => Ok(*section),
         (None, _) => {
             Err(Failure::usage(format!("record {pointer} has several media sections"), choose))
         }
-        (Some(index), media) => {
-            media.iter().find(|section| section.index == index).copied().ok_or_else(|| {
-                let error = format!("section {index} of record {pointer} has no media to be read");
-                Failure::usage(error, choose)
-            })
+        (Some(index), media) if media.iter().any(|(section, _)| *section == index) => Ok(index),
+        (Some(index), _) => {
+            Err(Failure::usage(format!("record {pointer} has no media section {index}"), choose))
         }
     }
 }
 
 /// What is asked for, of this section.
-fn asked(args: &PartArgs, section: &OpenSection) -> Result<(Part, PartLine), Failure> {
-    let OpenContent::Media { bytes, frames, .. } = &section.content else {
-        return Err(Failure::new("the section has no media", "choose another --section"));
+fn checked(args: &PartArgs, record: &RecordSummary, section: usize) -> Result<Part, Failure> {
+    let pointer = record.pointer;
+    let Some(ByteRange { first, last }) = args.range else {
+        return Ok(Part::Frame(args.frame.unwrap_or_default()));
     };
-    if let Some(ByteRange { first, last }) = args.range {
-        let last = last.unwrap_or_else(|| bytes.saturating_sub(1).max(first));
-        let part = Part::Range(first..last.saturating_add(1));
-        return Ok((part, PartLine::Range { first, last, of: *bytes }));
+    let bytes = record.sections.get(section).and_then(|section| section.media_bytes);
+    let bytes = bytes.ok_or(ReadError::NotMedia { pointer, section })?;
+    let last = last.unwrap_or_else(|| bytes.saturating_sub(1).max(first));
+    let range = first..last.saturating_add(1);
+    if range.end > bytes {
+        return Err(ReadError::BeyondEnd { pointer, section, range, bytes }.into());
     }
-    let number = args.frame.unwrap_or_default();
-    Ok((Part::Frame(number), PartLine::Frame { number, of: frames.stated() }))
+    Ok(Part::Range(range))
 }
 
-fn file_name(section: &OpenSection, part: &PartLine) -> String {
-    let whole = files::file_name(section);
+fn line(part: &Part, section: &OpenSection) -> PartLine {
+    let (length, count) = match &section.content {
+        OpenContent::Media { bytes, frames, .. } => (*bytes, frames.stated()),
+        OpenContent::Text { .. } | OpenContent::NotGranted => (0, 0),
+    };
     match part {
-        PartLine::Range { first, last, .. } => format!("{whole}.bytes-{first}-{last}"),
-        PartLine::Frame { number, .. } => format!("{whole}.frame-{number}"),
+        Part::Range(range) => {
+            PartLine::Range { first: range.start, last: range.end.saturating_sub(1), of: length }
+        }
+        Part::Frame(number) => PartLine::Frame { number: *number, of: count },
+    }
+}
+
+/// Where a part is to be saved. What the author called the file is sealed; what its name begins and ends
+/// with is not.
+struct Place<'a> {
+    out: &'a Path,
+    begins: String,
+    section: String,
+    ends: String,
+}
+
+impl<'a> Place<'a> {
+    fn of(out: &'a Path, pointer: RecordPointer, section: usize, part: &Part) -> Self {
+        let ends = match part {
+            Part::Range(range) => {
+                format!(".bytes-{}-{}", range.start, range.end.saturating_sub(1))
+            }
+            Part::Frame(number) => format!(".frame-{number}"),
+        };
+        let begins = format!("{}-{}-", pointer.height, pointer.index);
+        Self { out, begins, section: files::prefix(section), ends }
+    }
+
+    /// Of the file, given the section's own.
+    fn name(&self, file: &str) -> String {
+        format!("{}{file}{}", self.begins, self.ends)
+    }
+
+    /// Makes the folder if there is none, and finds out whether the part can be written in it. Returns
+    /// whether the folder is new.
+    fn prepare(&self) -> Result<bool, Failure> {
+        let failed = |error| Failure::file(self.out, &error);
+        let is_new = fs::symlink_metadata(self.out).is_err();
+        if is_new {
+            private::folder(self.out).map_err(failed)?;
+        }
+        private::try_writing(self.out).map_err(failed)?;
+        let begins = format!("{}{}", self.begins, self.section);
+        for entry in fs::read_dir(self.out).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let text = name.to_string_lossy();
+            if text.starts_with(&begins) && text.ends_with(&self.ends) {
+                return Err(ReadError::Exists(self.out.join(&name)).into());
+            }
+        }
+        Ok(is_new)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use epione_envelope::frames::Frames;
+    use epione_client::reader::SectionSummary;
+    use epione_envelope::record::SectionKind;
+    use epione_primitives::{HospitalId, RecordId};
 
     use super::*;
 
@@ -265,42 +367,78 @@ mod tests {
             let refused = one_record(&frame, pointers).unwrap_err();
             assert!(refused.help.contains("--pointer"), "{refused}");
         }
+        let none = PartArgs { frame: Some(0), ..PartArgs::default() };
+        let refused = one_record(&none, &[record]).unwrap_err();
+        assert!(refused.help.contains("counted from 1"), "{refused}");
         let section = PartArgs { section: Some(1), ..PartArgs::default() };
         let refused = one_record(&section, &[record]).unwrap_err();
         assert!(refused.error.contains("--range or --frame"), "{refused}");
     }
 
-    fn media(bytes: u64, frames: Frames) -> OpenSection {
-        OpenSection {
-            index: 2,
-            kind: epione_envelope::record::SectionKind::Media,
+    /// Sections without media, or with so many bytes of them.
+    fn summary(media: &[Option<u64>]) -> RecordSummary {
+        let section = |media_bytes: &Option<u64>| SectionSummary {
+            kind: SectionKind::Media,
             class: SectionClass::Private,
-            content: OpenContent::Media {
-                media_type: "application/dicom".into(),
-                file_name: "cine.dcm".into(),
-                bytes,
-                blake3: [0; 32],
-                frames,
-            },
+            media_bytes: *media_bytes,
+        };
+        RecordSummary {
+            pointer: RecordPointer { height: 12, index: 0 },
+            record_id: RecordId([1; 16]),
+            patient: UserId([1; 32]),
+            hospital: HospitalId(0),
+            author: UserId([2; 32]),
+            cosigned: false,
+            time: 1,
+            previous: None,
+            sections: media.iter().map(section).collect(),
         }
     }
 
     #[test]
-    fn a_parts_file_says_what_it_is() {
-        let section = media(1000, Frames::Native { first: 10, bits: 240, count: 30, stated: 30 });
-        let named = |args: PartArgs| {
-            let (part, line) = asked(&args, &section).unwrap();
-            (part, file_name(&section, &line), line.to_string())
-        };
+    fn a_section_is_chosen_by_what_the_chain_says() {
+        let record = summary(&[None, Some(1000), None]);
+        assert_eq!(chosen(&record, None).unwrap(), 1);
+        assert_eq!(chosen(&record, Some(1)).unwrap(), 1);
+        for other in [0, 2, 3, usize::MAX] {
+            let refused = chosen(&record, Some(other)).unwrap_err();
+            assert!(refused.help.ends_with("1 (1000 bytes)"), "{refused}");
+        }
+        assert!(chosen(&summary(&[None]), None).unwrap_err().error.contains("no media"));
+        let several = chosen(&summary(&[Some(1), Some(2)]), None).unwrap_err();
+        assert!(several.error.contains("several"), "{several}");
+    }
+
+    #[test]
+    fn a_range_lies_within_the_media() {
+        let record = summary(&[None, Some(1000)]);
         let range = |text: &str| PartArgs { range: text.parse().ok(), ..PartArgs::default() };
-        let (part, name, line) = named(range("10-19"));
-        assert_eq!(part, Part::Range(10..20));
-        assert_eq!((&*name, &*line), ("02-cine.dcm.bytes-10-19", "bytes 10-19 of 1000"));
-        assert_eq!(named(range("990-")).0, Part::Range(990..1000));
-        // Beyond the end: it is for the reader to say so.
-        assert_eq!(named(range("5000-")).0, Part::Range(5000..5001));
-        let (part, name, line) = named(PartArgs { frame: Some(7), ..PartArgs::default() });
-        assert_eq!(part, Part::Frame(7));
-        assert_eq!((&*name, &*line), ("02-cine.dcm.frame-7", "frame 7 of 30"));
+        let checked = |text| checked(&range(text), &record, 1);
+        assert_eq!(checked("10-19").unwrap(), Part::Range(10..20));
+        assert_eq!(checked("990-").unwrap(), Part::Range(990..1000));
+        assert_eq!(checked("0-999").unwrap(), Part::Range(0..1000));
+        for beyond in ["0-1000", "1000-", "5000-", "5000-6000"] {
+            assert!(checked(beyond).unwrap_err().error.contains("has 1000 bytes"), "{beyond}");
+        }
+    }
+
+    #[test]
+    fn a_parts_file_says_what_it_is_and_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("parts");
+        let pointer = RecordPointer { height: 12, index: 0 };
+        let place = |part| Place::of(&out, pointer, 2, part);
+        let (frame, range) = (Part::Frame(7), Part::Range(10..20));
+        assert!(place(&frame).prepare().unwrap());
+        let name = place(&frame).name("02-cine.dcm");
+        assert_eq!(name, "12-0-02-cine.dcm.frame-7");
+        fs::write(out.join(&name), "pixels").unwrap();
+        let exists = place(&frame).prepare().unwrap_err();
+        assert!(exists.error.contains("exists already"), "{exists}");
+        assert!(!place(&range).prepare().unwrap());
+        assert_eq!(place(&range).name("02-cine.dcm"), "12-0-02-cine.dcm.bytes-10-19");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+        let file = out.join(&name);
+        assert!(Place::of(&file, pointer, 2, &frame).prepare().is_err());
     }
 }

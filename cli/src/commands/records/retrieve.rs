@@ -1,26 +1,27 @@
-//! `epione records get`: records into files, by a hospital's leave or with the patient's own key.
+//! `epione records get`: what is asked for, and of whom.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use epione_client::{
-    reader::{Intent, OpenRecord, Reader},
+    reader::{Intent, Reader},
     signer::Account,
     worker::WorkerClient,
 };
 use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{
-    BlockNumber, HospitalId, RecordPointer, UserId, access, hospital::HospitalStatus, release,
+    HospitalId, RecordPointer, UserId, access, hospital::HospitalStatus, limits::MAX_PAGE, release,
 };
-use serde::Serialize;
 
-use super::{ListArgs, PartArgs, files, files::RetrievedRecord, list};
+use super::{ListArgs, PartArgs, Receipt, list};
 use crate::{
-    context::{Context, HospitalRef, Output},
+    context::{Context, HospitalRef},
     failure::{Failure, legible},
     identity::{self, KeySource},
     invocation::Invocation,
-    progress,
 };
 
 #[derive(Debug, Args)]
@@ -36,9 +37,9 @@ pub struct GetArgs {
     /// Every record of the patient
     #[arg(long, conflicts_with = "pointers")]
     pub all: bool,
-    /// With --all: how many at most, newest first
-    #[arg(long, default_value_t = 64)]
-    pub limit: u32,
+    /// With --all: how many at most, newest first [default: all]
+    #[arg(long, value_name = "NUMBER", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Folder to write to; each record gets a folder of its own in it
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -125,101 +126,6 @@ fn pointer(text: &str) -> Result<RecordPointer, String> {
     parse().ok_or_else(|| format!("{text:?} is not a record: write it as HEIGHT/INDEX, as in 12/0"))
 }
 
-/// Records that were read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Retrieved {
-    pub patient: UserId,
-    pub records: Vec<RetrievedRecord>,
-    /// What the chain keeps of it, one receipt for each grant; none for one's own key.
-    pub receipts: Vec<Receipt>,
-}
-
-/// A receipt, as its reader wants to know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Receipt {
-    /// Number among the patient's.
-    pub receipt: u32,
-    pub hospital: HospitalId,
-    /// That allowed it, each once.
-    pub policies: Vec<String>,
-    /// Of the hospital's policy set; 0 is the default set.
-    pub version: u32,
-    /// Of the chain.
-    pub block: BlockNumber,
-    /// Of an emergency.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub review: Option<release::ReviewId>,
-}
-
-impl Output for Retrieved {}
-
-impl fmt::Display for Retrieved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for record in &self.records {
-            let by = if record.record.cosigned { "author and patient" } else { "author" };
-            let directory = record.directory.display();
-            writeln!(f, "{}  signed by its {by}  {directory}", record.record.pointer)?;
-            for section in &record.sections {
-                match &section.file {
-                    Some(file) => writeln!(
-                        f,
-                        "  {:<13} {:>10} bytes  sha256 {}  {}",
-                        section.kind,
-                        file.bytes,
-                        file.sha256.get(..16).unwrap_or_default(),
-                        file.name
-                    )?,
-                    None => writeln!(f, "  {:<13} not granted", section.kind)?,
-                }
-            }
-        }
-        for receipt in &self.receipts {
-            writeln!(f, "{receipt}")?;
-        }
-        write!(f, "{} records, every byte verified", self.records.len())
-    }
-}
-
-impl fmt::Display for Receipt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { receipt, hospital, policies, version, block, review } = self;
-        let policies = policies.join("\", \"");
-        write!(
-            f,
-            "receipt {receipt}: allowed at hospital {hospital} by \"{policies}\" (version \
-             {version}), chain block {block}"
-        )?;
-        match review {
-            Some(review) => write!(f, "; an emergency, under review {review}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Reads records. Nothing unverified is written.
-pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
-    let (keys, user) = who(args, context).await?;
-    let mut by_hospital: BTreeMap<HospitalId, Vec<RecordPointer>> = BTreeMap::new();
-    for (hospital, pointer) in wanted(args, context).await? {
-        by_hospital.entry(hospital).or_default().push(pointer);
-    }
-    if args.own_key {
-        return with_own_key(args, &keys, by_hospital, context).await;
-    }
-    let intent = intent(args, user);
-    let mut retrieved =
-        Retrieved { patient: args.patient, records: Vec::new(), receipts: Vec::new() };
-    for (hospital, pointers) in by_hospital {
-        let reader = granted_reader(args, hospital, &keys, context).await?;
-        for record in &granted(&reader, args.patient, &pointers, intent, context).await? {
-            retrieved.records.push(files::save(&reader, record, &args.out, context).await?);
-        }
-        retrieved.receipts.extend(receipts(args.patient, user, &pointers, context).await?);
-    }
-    Ok(retrieved)
-}
-
 /// The reader's keys, and who they are.
 pub(super) async fn who(args: &GetArgs, context: &Context) -> Result<(ActorKeys, UserId), Failure> {
     let keys = context.keys(&args.signer)?;
@@ -248,19 +154,6 @@ pub(super) async fn granted_reader(
     reader(worker, keys, context).await
 }
 
-pub(super) async fn granted(
-    reader: &Reader,
-    patient: UserId,
-    pointers: &[RecordPointer],
-    intent: Intent,
-    context: &Context,
-) -> Result<Vec<OpenRecord>, Failure> {
-    let spinner = progress::waiting(context, "asking for access");
-    let open = reader.open(patient, pointers, intent).await;
-    spinner.finish_and_clear();
-    Ok(open?)
-}
-
 pub(super) fn intent(args: &GetArgs, user: UserId) -> Intent {
     let own = user == args.patient;
     let usual = if own { access::Purpose::PatientRequest } else { access::Purpose::Treatment };
@@ -280,22 +173,6 @@ async fn reader(
     Ok(Reader::new(context.chain().await?.clone(), worker, keys.sealing.clone()))
 }
 
-/// Reads a patient's records from the chain and any worker's store.
-async fn with_own_key(
-    args: &GetArgs,
-    keys: &ActorKeys,
-    by_hospital: BTreeMap<HospitalId, Vec<RecordPointer>>,
-    context: &Context,
-) -> Result<Retrieved, Failure> {
-    let reader = own_reader(args, by_hospital.keys().copied(), keys, context).await?;
-    let pointers: Vec<_> = by_hospital.into_values().flatten().collect();
-    let mut records = Vec::with_capacity(pointers.len());
-    for record in &opened(&reader, args.patient, &pointers, context).await? {
-        records.push(files::save(&reader, record, &args.out, context).await?);
-    }
-    Ok(Retrieved { patient: args.patient, records, receipts: Vec::new() })
-}
-
 /// Reads with the patient's own key, from a worker of these hospitals or of any other.
 pub(super) async fn own_reader(
     args: &GetArgs,
@@ -311,18 +188,6 @@ pub(super) async fn own_reader(
     let earlier = args.earlier_keys.iter().map(|source| Ok(context.keys(source)?.sealing));
     let earlier = earlier.collect::<Result<Vec<_>, Failure>>()?;
     Ok(reader(worker, keys, context).await?.with_earlier_sealing_keys(earlier))
-}
-
-pub(super) async fn opened(
-    reader: &Reader,
-    patient: UserId,
-    pointers: &[RecordPointer],
-    context: &Context,
-) -> Result<Vec<OpenRecord>, Failure> {
-    let spinner = progress::waiting(context, "opening with one's own key");
-    let open = reader.open_own(patient, pointers).await;
-    spinner.finish_and_clear();
-    Ok(open?)
 }
 
 /// The first worker that answers: of the records' own hospitals, then of the others.
@@ -359,62 +224,83 @@ pub(super) async fn receipts(
     context: &Context,
 ) -> Result<Vec<Receipt>, Failure> {
     let snapshot = context.chain().await?.finalized().await?;
-    let newest = snapshot.receipts(patient, None, RECENT_RECEIPTS).await?;
-    let mut missing = pointers.to_vec();
+    let (mut missing, mut before) = (pointers.to_vec(), None);
     let mut receipts = Vec::new();
-    for (number, receipt) in newest {
-        let release = &receipt.release;
-        let covers = |pointer: &RecordPointer| {
-            release.records.iter().any(|record| record.pointer == *pointer)
-        };
-        if release.requester != reader || !missing.iter().any(covers) {
-            continue;
+    // Others may have looked since.
+    while !missing.is_empty() {
+        let page = snapshot.receipts(patient, before, MAX_PAGE).await?;
+        let Some((oldest, _)) = page.last() else { break };
+        before = Some(*oldest);
+        for (number, kept) in page {
+            let covers = |pointer: &RecordPointer| {
+                kept.release.records.iter().any(|record| record.pointer == *pointer)
+            };
+            if kept.release.requester == reader && missing.iter().any(covers) {
+                missing.retain(|pointer| !covers(pointer));
+                receipts.push(receipt(number, kept));
+            }
         }
-        missing.retain(|pointer| !covers(pointer));
-        let mut policies: Vec<_> = receipt.policies.iter().map(|name| legible(name)).collect();
-        policies.dedup();
-        receipts.push(Receipt {
-            receipt: number,
-            hospital: receipt.hospital,
-            policies,
-            version: receipt.version,
-            block: receipt.block,
-            review: receipt.review,
-        });
     }
     Ok(receipts)
 }
 
-/// Others may have looked since.
-const RECENT_RECEIPTS: u32 = 32;
+fn receipt(number: u32, kept: release::Receipt) -> Receipt {
+    let mut policies: Vec<_> = kept.policies.iter().map(|name| legible(name)).collect();
+    policies.dedup();
+    Receipt {
+        receipt: number,
+        hospital: kept.hospital,
+        policies,
+        version: kept.version,
+        block: kept.block,
+        review: kept.review,
+    }
+}
 
-/// The records that are asked for, with the hospitals that hold them.
-pub(super) async fn wanted(
-    args: &GetArgs,
-    context: &Context,
-) -> Result<Vec<(HospitalId, RecordPointer)>, Failure> {
-    let limit = if args.all { args.limit } else { u32::MAX };
-    let listing = list(&ListArgs { patient: args.patient, limit }, context).await?;
-    let known: BTreeMap<_, _> =
-        listing.records.iter().map(|record| (record.pointer, record.hospital)).collect();
+/// The records that are asked for.
+pub(super) struct Wanted {
+    /// By the hospitals that hold them, each once.
+    pub by_hospital: BTreeMap<HospitalId, BTreeSet<RecordPointer>>,
+    /// Those that the chain does not have.
+    pub missing: BTreeSet<RecordPointer>,
+    /// Whether there are older ones, which the limit left out.
+    pub more: bool,
+}
+
+pub(super) async fn wanted(args: &GetArgs, context: &Context) -> Result<Wanted, Failure> {
+    let mut wanted = Wanted { by_hospital: BTreeMap::new(), missing: BTreeSet::new(), more: false };
     if args.all {
-        if known.is_empty() {
+        let listing = list(&ListArgs { patient: args.patient, limit: args.limit }, context).await?;
+        if listing.records.is_empty() {
             return Err(Failure::new(
                 format!("the chain holds no record of {}", args.patient),
                 "check the patient's id; visits appear once they are committed",
             )
             .with_command(context.command(["user", "list", "--role", "patient"])));
         }
-        return Ok(known.into_iter().map(|(pointer, hospital)| (hospital, pointer)).collect());
+        wanted.more = listing.more;
+        for record in listing.records {
+            wanted.by_hospital.entry(record.hospital).or_default().insert(record.pointer);
+        }
+        return Ok(wanted);
     }
-    let wanted = args.pointers.iter().map(|pointer| {
-        let hospital = known.get(pointer).ok_or_else(|| {
-            Failure::new(format!("the patient has no record {pointer}"), "see which there are")
-                .with_command(list_command(args.patient, context))
-        })?;
-        Ok((*hospital, *pointer))
-    });
-    wanted.collect()
+    let snapshot = context.chain().await?.finalized().await?;
+    for pointer in args.pointers.iter().copied() {
+        match (snapshot.record(pointer).await?, snapshot.header(pointer.height).await?) {
+            (Some((entry, _)), Some((header, _))) if entry.patient == args.patient => {
+                wanted.by_hospital.entry(header.announcer).or_default().insert(pointer);
+            }
+            _ => {
+                wanted.missing.insert(pointer);
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+pub(super) fn unknown(patient: UserId, pointer: RecordPointer, context: &Context) -> Failure {
+    Failure::new(format!("the patient has no record {pointer}"), "see which there are")
+        .with_command(list_command(patient, context))
 }
 
 fn list_command(patient: UserId, context: &Context) -> Invocation {

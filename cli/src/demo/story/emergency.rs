@@ -4,7 +4,7 @@ use std::fs;
 
 use epione_primitives::release::{EmergencyReason, ReviewStatus};
 
-use super::{A, B, C, LIMIT, Scene, Story, broken, check, letter, reading};
+use super::{A, B, C, Scene, Story, broken, check, letter, reading};
 use crate::{
     commands::{
         audit::{
@@ -47,7 +47,7 @@ impl Story {
         let looks = WhoLookedArgs {
             patient: None,
             signer: Some(cast.patient.keys.clone()),
-            limit: LIMIT,
+            limit: None,
             refused: false,
         };
         let looks = who_looked(&looks, context).await?;
@@ -96,7 +96,7 @@ impl Story {
             self.line(format!("{} finds it justified", letter(judged.by)));
         }
         let all =
-            reviews::reviews(&ReviewsArgs { open: false, limit: LIMIT }, scene.context).await?;
+            reviews::reviews(&ReviewsArgs { open: false, limit: None }, scene.context).await?;
         let closed = all.reviews.iter().find(|found| found.review.0 == review);
         let closed = closed.ok_or_else(|| broken("the review is listed"))?;
         check(
@@ -122,7 +122,7 @@ impl Story {
         let list = WhoLookedArgs {
             patient: Some(cast.patient.id),
             signer: None,
-            limit: LIMIT,
+            limit: None,
             refused: true,
         };
         let list = who_looked(&list, context).await?;

@@ -47,12 +47,8 @@ impl Story {
         originals: &[Original],
     ) -> Result<(), Failure> {
         self.chapter("The patient reads with their own key, from B's store, by nobody's leave");
-        let list = WhoLookedArgs {
-            patient: Some(patient.id),
-            signer: None,
-            limit: super::LIMIT,
-            refused: false,
-        };
+        let list =
+            WhoLookedArgs { patient: Some(patient.id), signer: None, limit: None, refused: false };
         let before = who_looked(&list, scene.context).await?.looks.len();
         let who = "patient, own key";
         let request = records::GetArgs {

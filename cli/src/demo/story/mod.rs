@@ -34,9 +34,6 @@ const C: HospitalId = HospitalId(2);
 /// The record of the first visit.
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
-/// Entries of the chain's lists that are looked at; the story makes fewer.
-const LIMIT: u32 = 64;
-
 /// The teller: prints, times and checks.
 pub struct Story {
     begun: Instant,

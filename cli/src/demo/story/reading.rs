@@ -108,7 +108,7 @@ pub(super) async fn grant(
     let worker = scene.context.worker(A, account).await?;
     let request = GrantRequest {
         patient: scene.cast.patient.id,
-        records: vec![FIRST],
+        records: vec![FIRST.into()],
         purpose: Purpose::Treatment,
         emergency: None,
     };
@@ -135,7 +135,7 @@ pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> record
         patient: scene.cast.patient.id,
         pointers: vec![FIRST],
         all: false,
-        limit: 1,
+        limit: None,
         out: scene.args.dir.join("read").join(folder.replace(", ", "-").replace(' ', "-")),
         purpose: None,
         emergency: None,

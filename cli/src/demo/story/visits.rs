@@ -138,7 +138,7 @@ impl Story {
         self.chapter("A second visit links back to the first");
         let visit = input::second_visit(&scene.args.dir.join("input"))?;
         self.commit(scene, visit, None, 2).await?;
-        let list = records::ListArgs { patient: scene.cast.patient.id, limit: 8 };
+        let list = records::ListArgs { patient: scene.cast.patient.id, limit: None };
         let listing = records::list(&list, scene.context).await?;
         let links: Vec<_> =
             listing.records.iter().map(|record| (record.pointer, record.previous)).collect();

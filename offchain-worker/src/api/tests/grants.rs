@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use epione_client::{
-    api::GrantRequest,
+    api::{GrantRequest, WantedRecord},
     worker::{Granted, WorkerError},
 };
 use epione_envelope::{
@@ -18,7 +18,7 @@ use epione_primitives::{
     access::{Action, Condition, Denial, Purpose, SectionClass},
     limits::MAX_REFUSALS_PER_DAY,
     profile::{RegistrationStatus, Role},
-    release::{Release, Right},
+    release::{Release, Right, SectionSet},
 };
 use object_store::memory::InMemory;
 
@@ -46,7 +46,7 @@ pub async fn committed_in(world: World) -> (World, Record) {
 pub fn request(world: &World, records: &[RecordPointer]) -> GrantRequest {
     GrantRequest {
         patient: world.patient.user,
-        records: records.to_vec(),
+        records: records.iter().copied().map(Into::into).collect(),
         purpose: Purpose::Treatment,
         emergency: None,
     }
@@ -352,6 +352,42 @@ async fn a_grant_is_for_some_records_each_once() {
         let raw = Raw::post_json("/v1/grants", &request(&world, &records));
         assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (400, "records".into()));
     }
+}
+
+#[tokio::test]
+async fn only_the_sections_that_are_asked_for_are_granted_and_named_in_the_receipt() {
+    let (world, record) = committed().await;
+    let asked = |sections: &[u16]| {
+        let mut set = SectionSet::default();
+        assert!(sections.iter().all(|section| set.insert(*section)));
+        let records = vec![WantedRecord { pointer: POINTER, sections: Some(set) }];
+        GrantRequest { records, ..request(&world, &[]) }
+    };
+    let granted = world.client(&world.doctor).grant(&asked(&[1])).await.unwrap();
+    let opened: Vec<_> =
+        open(&world, &world.doctor, &granted).into_iter().map(|(place, _)| place.section).collect();
+    assert_eq!(opened, [1]);
+    assert_eq!(granted.reply.links.len(), record.sections()[1].segments().len());
+    let granted = world.client(&world.doctor).grant(&asked(&[0])).await.unwrap();
+    assert!(granted.reply.links.is_empty());
+    let receipts = receipts(&world);
+    let mut released: Vec<Vec<u16>> =
+        receipts.iter().map(|receipt| receipt.records[0].sections.iter().collect()).collect();
+    released.sort_unstable();
+    assert_eq!(released, [[0], [1]]);
+    let right = |action| Right { action, class: SectionClass::Private };
+    for receipt in &receipts {
+        let is_media = receipt.records[0].sections.contains(1);
+        let action = if is_media { Action::ReadMedia } else { Action::ReadText };
+        assert_eq!(receipt.rights.to_vec(), [right(action)]);
+    }
+
+    for (sections, refusal) in [(&[][..], (400, "sections")), (&[0, 3], (404, "not-found"))] {
+        let raw = Raw::post_json("/v1/grants", &asked(sections));
+        let refused = raw.send(&world, &world.doctor).await.refusal();
+        assert_eq!(refused, (refusal.0, refusal.1.into()), "{sections:?}");
+    }
+    assert_eq!(world.chain.facts().receipts.len(), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,175 @@
+//! What `epione records get` tells: a result for each record, and the receipts.
+
+use std::fmt;
+
+use epione_primitives::{BlockNumber, HospitalId, RecordPointer, UserId, release};
+use serde::Serialize;
+
+use super::files::RetrievedRecord;
+use crate::{
+    context::Output,
+    failure::{Failure, legible, reasons},
+    listing,
+};
+
+/// Records that were asked for, and what became of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retrieved {
+    pub patient: UserId,
+    /// Those that are in files now, all verified.
+    pub records: Vec<RetrievedRecord>,
+    /// Those that are not, and why.
+    pub failed: Vec<FailedRecord>,
+    /// Whether there are older records, which the limit left out.
+    pub more: bool,
+    /// What the chain keeps of it, one receipt for each grant; none for one's own key.
+    pub receipts: Vec<Receipt>,
+}
+
+/// A record that was not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedRecord {
+    pub pointer: RecordPointer,
+    #[serde(flatten)]
+    pub failure: Failure,
+}
+
+/// A receipt, as its reader wants to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Number among the patient's.
+    pub receipt: u32,
+    pub hospital: HospitalId,
+    /// That allowed it, each once.
+    pub policies: Vec<String>,
+    /// Of the hospital's policy set; 0 is the default set.
+    pub version: u32,
+    /// Of the chain.
+    pub block: BlockNumber,
+    /// Of an emergency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<release::ReviewId>,
+}
+
+impl Retrieved {
+    pub(super) fn of(patient: UserId, more: bool) -> Self {
+        Self { patient, records: Vec::new(), failed: Vec::new(), more, receipts: Vec::new() }
+    }
+
+    pub(super) fn fails(&mut self, pointer: RecordPointer, failure: impl Into<Failure>) {
+        self.failed.push(FailedRecord { pointer, failure: failure.into() });
+    }
+
+    /// One reason why nothing at all was read is the command's own failure.
+    pub(super) fn conclude(mut self) -> Result<Self, Failure> {
+        self.records.sort_by_key(|record| record.record.pointer);
+        self.failed.sort_by_key(|failed| failed.pointer);
+        match self.failed.first() {
+            Some(first)
+                if self.records.is_empty()
+                    && self.failed.iter().all(|other| other.failure == first.failure) =>
+            {
+                Err(first.failure.clone())
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+impl Output for Retrieved {
+    /// Whoever asked for a record that did not come has to know.
+    fn passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+}
+
+impl fmt::Display for Retrieved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for record in &self.records {
+            fmt_record(record, f)?;
+        }
+        for FailedRecord { pointer, failure } in &self.failed {
+            writeln!(f, "{pointer}  NOT READ: {}", failure.error)?;
+            for reason in failure.denial.iter().flat_map(reasons) {
+                writeln!(f, "  {reason}")?;
+            }
+            writeln!(f, "  help: {}", failure.help)?;
+        }
+        for receipt in &self.receipts {
+            writeln!(f, "{receipt}")?;
+        }
+        if self.more {
+            writeln!(f, "{}", listing::MORE)?;
+        }
+        let (all, failed) = (self.records.len(), self.failed.len());
+        write!(f, "{all} records, every byte verified")?;
+        match self.records.iter().filter(|record| record.already_there).count() {
+            0 => {}
+            there => write!(f, "; in the folder already: {there}")?,
+        }
+        if failed > 0 { write!(f, "; {failed} NOT READ, see above") } else { Ok(()) }
+    }
+}
+
+fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let by = if record.record.cosigned { "author and patient" } else { "author" };
+    let there = if record.already_there { "  there already" } else { "" };
+    let directory = record.directory.display();
+    writeln!(f, "{}  signed by its {by}  {directory}{there}", record.record.pointer)?;
+    for section in &record.sections {
+        match &section.file {
+            Some(file) => writeln!(
+                f,
+                "  {:<13} {:>10} bytes  sha256 {}  {}",
+                section.kind,
+                file.bytes,
+                file.sha256.get(..16).unwrap_or_default(),
+                legible(file.name.as_bytes())
+            )?,
+            None => writeln!(f, "  {:<13} not granted", section.kind)?,
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { receipt, hospital, policies, version, block, review } = self;
+        let policies = policies.join("\", \"");
+        write!(
+            f,
+            "receipt {receipt}: allowed at hospital {hospital} by \"{policies}\" (version \
+             {version}), chain block {block}"
+        )?;
+        match review {
+            Some(review) => write!(f, "; an emergency, under review {review}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(errors: &[&str]) -> Retrieved {
+        let mut retrieved = Retrieved::of(UserId([1; 32]), false);
+        for (index, error) in (0..).zip(errors) {
+            retrieved.fails(RecordPointer { height: 1, index }, Failure::new(*error, "try again"));
+        }
+        retrieved
+    }
+
+    #[test]
+    fn a_reason_that_is_everybodys_is_the_commands_own() {
+        assert_eq!(failed(&["refused", "refused"]).conclude().unwrap_err().error, "refused");
+        let mixed = failed(&["refused", "damaged"]).conclude().unwrap();
+        assert!(!mixed.passed());
+        let text = mixed.to_string();
+        assert!(text.contains("1/1  NOT READ: damaged"), "{text}");
+        assert!(text.ends_with("0 records, every byte verified; 2 NOT READ, see above"), "{text}");
+        assert!(failed(&[]).conclude().unwrap().passed());
+    }
+}

@@ -1,0 +1,438 @@
+//! What a reader gets, and is told, on a real network through the program itself: many records, names of
+//! every kind, runs that go on from earlier ones, and requests that cannot be served. One network, because
+//! a network takes its time to come up.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    path::Path,
+};
+
+use epione_cli::context::{Common, Context};
+use epione_client::{Account, api::GrantRequest, submit::VisitBuilder, worker::WorkerClient};
+use epione_envelope::record::SectionKind;
+use epione_primitives::{
+    HospitalId, UserId,
+    access::{Purpose, SectionClass},
+};
+use network::{Network, epione, eventually, stderr};
+use serde_json::{Value, json};
+
+const DOCTOR: &str = "//Doctor";
+const PATIENT: &str = "//Patient";
+/// More than one answer of the node holds, and more than one grant opens.
+const RECORDS: usize = 71;
+/// More than were listed once.
+const LOOKS: usize = 47;
+
+#[test]
+fn a_reader_misses_nothing_and_leaves_no_receipt_for_nothing() {
+    let case = Case::begin();
+    case.visits(RECORDS);
+    every_record_is_listed_and_a_limit_says_that_there_is_more(&case);
+    every_record_is_read_once_and_not_asked_for_again(&case);
+    files_of_every_name_come_back(&case);
+    one_bad_record_does_not_stop_the_others(&case);
+    what_is_decrypted_is_its_readers_alone(&case);
+    a_part_leaves_a_receipt_of_its_section_alone(&case);
+    no_request_that_cannot_be_served_leaves_a_receipt(&case);
+    every_look_is_listed(&case);
+}
+
+struct Case {
+    network: Network,
+    patient: String,
+    doctor: String,
+    runtime: tokio::runtime::Runtime,
+    context: Context,
+}
+
+/// How the program ended, and what it said.
+struct Said {
+    status: i32,
+    json: Value,
+}
+
+impl Case {
+    fn begin() -> Self {
+        let network = Network::of(1);
+        let patient = network.register("patient", PATIENT);
+        let doctor = network.register("doctor", DOCTOR);
+        network.relate(&patient, &doctor);
+        let common = Common { devnet: Some(network.path()), ..Common::default() };
+        let context = Context::new(common).with_devnet().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        Self { network, patient, doctor, runtime, context }
+    }
+
+    fn user(id: &str) -> UserId {
+        id.parse().unwrap()
+    }
+
+    fn worker(&self) -> WorkerClient {
+        let account = Account::development(DOCTOR).unwrap();
+        self.runtime.block_on(self.context.worker(HospitalId(0), account)).unwrap()
+    }
+
+    /// Submits so many visits of one short text each, and waits until they are committed.
+    fn visits(&self, count: usize) {
+        let worker = self.worker();
+        self.runtime.block_on(async {
+            let genesis = self.context.chain().await.unwrap().genesis_hash();
+            let (patient, author) = (Self::user(&self.patient), Self::user(&self.doctor));
+            for number in 0..count {
+                let visit = VisitBuilder::new(genesis, patient, HospitalId(0), author)
+                    .text(
+                        SectionKind::Observation,
+                        SectionClass::Private,
+                        format!("visit {number}"),
+                    )
+                    .build(worker.account())
+                    .await
+                    .unwrap();
+                worker.submit_visit(&visit, |_| {}).await.unwrap();
+            }
+        });
+        eventually("all visits are committed", || self.records(&[]).len() == count);
+    }
+
+    fn list(&self, more: &[&str]) -> Value {
+        self.network.run(&[&["records", "list", "--patient", &self.patient], more].concat())
+    }
+
+    fn records(&self, more: &[&str]) -> Vec<Value> {
+        self.list(more)["records"].as_array().unwrap().clone()
+    }
+
+    /// The pointer of the newest record.
+    fn newest(&self) -> String {
+        let pointer = &self.records(&["--limit", "1"])[0]["pointer"];
+        format!("{}/{}", pointer["height"], pointer["index"])
+    }
+
+    fn get<'a>(&'a self, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+        let get = ["records", "get", "--as", DOCTOR, "--patient", &self.patient, "--out"];
+        [&get[..], &[out.to_str().unwrap()], more].concat()
+    }
+
+    /// A result even of a command that did not do everything.
+    fn says(&self, arguments: &[&str]) -> Said {
+        let output = epione()
+            .arg("--json")
+            .arg("--devnet")
+            .arg(self.network.path())
+            .args(arguments)
+            .output();
+        let output = output.unwrap();
+        let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+        let json = serde_json::from_slice(said)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)));
+        Said { status: output.status.code().unwrap(), json }
+    }
+
+    /// As people see it.
+    fn text(&self, arguments: &[&OsStr]) -> String {
+        let output = epione().arg("--devnet").arg(self.network.path()).args(arguments).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The patient's receipts, newest first.
+    fn receipts(&self) -> Vec<Value> {
+        let looked = self.network.run(&["audit", "who-looked", "--patient", &self.patient]);
+        looked["looks"].as_array().unwrap().clone()
+    }
+
+    fn submit(&self, path: &Path) -> String {
+        let submit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--wait", "--patient"];
+        let mut arguments: Vec<&OsStr> = submit.iter().map(OsStr::new).collect();
+        arguments.extend([OsStr::new(&self.patient), OsStr::new("--media"), path.as_os_str()]);
+        self.text(&arguments)
+    }
+}
+
+fn every_record_is_listed_and_a_limit_says_that_there_is_more(case: &Case) {
+    let all = case.list(&[]);
+    assert_eq!(all["records"].as_array().unwrap().len(), RECORDS);
+    assert_eq!(all["more"], json!(false));
+    for (limit, shown, more) in [("10", 10, true), ("70", 70, true), ("71", 71, false)] {
+        let cut = case.list(&["--limit", limit]);
+        assert_eq!(cut["records"].as_array().unwrap().len(), shown, "{limit}");
+        assert_eq!(cut["more"], json!(more), "{limit}");
+    }
+    let list = ["records", "list", "--patient", &case.patient, "--limit", "3"];
+    let text = case.text(&list.map(OsStr::new));
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(text.contains("leave out --limit"), "{text}");
+
+    let (out, looks) = (case.network.file("none"), case.receipts().len());
+    for none in [
+        case.says(&["records", "list", "--patient", &case.patient, "--limit", "0"]),
+        case.says(&["audit", "who-looked", "--patient", &case.patient, "--limit", "0"]),
+        case.says(&["audit", "reviews", "--limit", "0"]),
+        case.says(&case.get(&out, &["--all", "--limit", "0"])),
+    ] {
+        assert_eq!(none.status, 2, "{}", none.json);
+        assert!(none.json["error"].as_str().unwrap().contains("--limit"), "{}", none.json);
+    }
+    assert!(!out.exists());
+    assert_eq!(case.receipts().len(), looks);
+}
+
+fn every_record_is_read_once_and_not_asked_for_again(case: &Case) {
+    let out = case.network.file("all");
+    let first = case.network.run(&case.get(&out, &["--all", "--limit", "5"]));
+    assert_eq!((first["records"].as_array().unwrap().len(), &first["more"]), (5, &json!(true)));
+    assert_eq!(case.receipts().len(), 1);
+
+    // The rest, by two grants: 64 records are in one at most.
+    let all = case.network.run(&case.get(&out, &["--all"]));
+    let records = all["records"].as_array().unwrap();
+    assert_eq!((records.len(), &all["more"], &all["failed"]), (RECORDS, &json!(false), &json!([])));
+    let there = records.iter().filter(|record| record["alreadyThere"] == json!(true));
+    assert_eq!(there.count(), 5);
+    let mut texts: Vec<_> = records.iter().map(text_of).collect();
+    texts.sort_unstable();
+    let mut visits: Vec<_> = (0..RECORDS).map(|number| format!("visit {number}")).collect();
+    visits.sort_unstable();
+    assert_eq!(texts, visits);
+    assert_eq!(all["receipts"].as_array().unwrap().len(), 2);
+    let receipts = case.receipts();
+    let released = |look: &Value| look["records"].as_array().unwrap().len();
+    assert_eq!(receipts.iter().map(released).collect::<Vec<_>>(), [2, 64, 5]);
+
+    let again = case.network.run(&case.get(&out, &["--all"]));
+    let records = again["records"].as_array().unwrap();
+    assert!(records.iter().all(|record| record["alreadyThere"] == json!(true)));
+    assert_eq!((records.len(), &again["receipts"]), (RECORDS, &json!([])));
+    let text = case.get(&out, &["--all"]);
+    let text = case.text(&text.into_iter().map(OsStr::new).collect::<Vec<_>>());
+    assert!(text.ends_with("in the folder already: 71\n"), "{text}");
+    assert_eq!(case.receipts().len(), 3);
+}
+
+fn text_of(record: &Value) -> String {
+    let name = record["sections"][0]["file"]["name"].as_str().unwrap();
+    fs::read_to_string(Path::new(record["directory"].as_str().unwrap()).join(name)).unwrap()
+}
+
+fn files_of_every_name_come_back(case: &Case) {
+    let long = "胸".repeat(80) + ".dcm";
+    let devious = "note\n\u{202e}gpj.exe";
+    let names: [(&[u8], String); 4] = [
+        (long.as_bytes(), format!("00-{}.dcm", "胸".repeat(58))),
+        ("हिन्दी रिपोर्ट.pdf".as_bytes(), "00-हिन्दी रिपोर्ट.pdf".into()),
+        (devious.as_bytes(), "00-note__gpj.exe".into()),
+        (b"\xe9chographie.mp4", "00-_chographie.mp4".into()),
+    ];
+    for (number, (name, restored)) in names.into_iter().enumerate() {
+        let content = format!("content {number}");
+        let path = case.network.file("x").with_file_name(OsStr::from_bytes(name));
+        fs::write(&path, &content).unwrap();
+        let said = case.submit(&path);
+        assert!(said.contains(&epione_cli::failure::legible(name)), "{said:?}");
+        assert!(!said.contains('\u{202e}') && !said.contains("\ngpj"), "{said:?}");
+
+        let out = case.network.file("all");
+        let read = case.network.run(&case.get(&out, &["--all"]));
+        let new: Vec<_> = read["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|record| record["alreadyThere"] == json!(false))
+            .collect();
+        let [new] = new[..] else { panic!("{new:?}") };
+        assert_eq!(new["sections"][0]["file"]["name"], json!(restored));
+        assert_eq!(text_of(new), content);
+        // Only the new one was asked for.
+        let released = &case.receipts()[0]["records"];
+        assert_eq!(released[0]["pointer"], new["pointer"]);
+        assert_eq!(released.as_array().unwrap().len(), 1);
+    }
+    let unreadable = ["visit", "status", "--json"].map(OsStr::new);
+    let output = epione().args(unreadable).arg(OsStr::from_bytes(b"\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    serde_json::from_slice::<Value>(&output.stderr).unwrap();
+}
+
+fn one_bad_record_does_not_stop_the_others(case: &Case) {
+    let out = case.network.file("all");
+    let records = case.records(&[]);
+    let folder = |record: &Value| {
+        let pointer = &record["pointer"];
+        format!("{}-{}", pointer["height"], pointer["index"])
+    };
+    let (changed, blocked, gone) =
+        (folder(&records[9]), folder(&records[20]), folder(&records[30]));
+    let file = |folder: &str| out.join(folder).join("00-observation.txt");
+    fs::write(file(&changed), "something else").unwrap();
+    fs::remove_dir_all(out.join(&blocked)).unwrap();
+    fs::write(out.join(format!("{blocked}.partial")), "in the way").unwrap();
+    fs::remove_dir_all(out.join(&gone)).unwrap();
+
+    let before = case.receipts().len();
+    let said = case.says(&case.get(&out, &["--all"]));
+    assert_eq!(said.status, 1, "{}", said.json);
+    let failed = said.json["failed"].as_array().unwrap();
+    let error = |place: &str| {
+        let of = |failed: &&Value| failed["error"].as_str().unwrap().contains(place);
+        let failed = failed.iter().find(of).unwrap_or_else(|| panic!("{place}: {failed:?}"));
+        failed["error"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(error(&format!("/{changed}/")).contains("not what its author signed"));
+    assert!(error(&format!("/{blocked}.partial")).contains("exists"));
+    assert_eq!(said.json["records"].as_array().unwrap().len(), records.len() - 2);
+    let looks = case.receipts();
+    assert_eq!(looks.len(), before + 1);
+    let released = looks[0]["records"].as_array().unwrap();
+    assert_eq!(released.len(), 1);
+    assert_eq!(released[0]["pointer"], records[30]["pointer"]);
+    assert!(file(&gone).exists());
+    assert_eq!(fs::read_to_string(file(&changed)).unwrap(), "something else");
+
+    let unknown = case.says(&case.get(&out, &["--pointer", "1/0", "--pointer", "999999/0"]));
+    assert_eq!(unknown.status, 1);
+    assert_eq!(unknown.json["failed"][0]["pointer"]["height"], json!(999_999));
+    assert_eq!(unknown.json["records"].as_array().unwrap().len(), 1);
+}
+
+fn what_is_decrypted_is_its_readers_alone(case: &Case) {
+    let mut seen = 0;
+    let mut folders = vec![case.network.file("all")];
+    while let Some(folder) = folders.pop() {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() != Some(OsStr::new("partial")) {
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > RECORDS, "{seen}");
+}
+
+/// Submits a visit of a text, a cine of eight frames and another text.
+fn cine(case: &Case) -> String {
+    let image = epione_cli::samples::images().remove(2);
+    let image = case.network.write("cine.dcm", &image.bytes);
+    let text = case.network.write("note.txt", "blood pressure 162/98");
+    let texts = ["observation", "report"].map(|kind| format!("{kind}={}", text.display()));
+    let submit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--wait", "--patient"];
+    let sections = ["--text", &texts[0], "--text", &texts[1], "--media", image.to_str().unwrap()];
+    case.network.run(&[&submit[..], &[&case.patient], &sections].concat());
+    case.newest()
+}
+
+fn a_part_leaves_a_receipt_of_its_section_alone(case: &Case) {
+    let record = cine(case);
+    let out = case.network.file("parts");
+    for part in [["--frame", "3"], ["--range", "100-135"]] {
+        let more = [&["--pointer", &record][..], &part].concat();
+        let read = case.network.run(&case.get(&out, &more));
+        assert_eq!(read["receipts"].as_array().unwrap().len(), 1, "{read}");
+        let released = &case.receipts()[0]["records"];
+        assert_eq!(released.as_array().unwrap().len(), 1);
+        assert_eq!(released[0]["sections"], json!([2]), "{part:?}");
+    }
+    // How many frames there are is sealed: it is known when the section is open, as the receipt says.
+    let before = case.receipts().len();
+    let beyond = case.says(&case.get(&out, &["--pointer", &record, "--frame", "99"]));
+    assert!(beyond.json["error"].as_str().unwrap().contains("frames 1 to 8"), "{}", beyond.json);
+    let looks = case.receipts();
+    assert_eq!(looks.len(), before + 1);
+    assert_eq!(looks[0]["records"][0]["sections"], json!([2]));
+    // With one's own key nothing is released.
+    let own = ["records", "get", "--own-key", "--as", PATIENT, "--patient", &case.patient];
+    let part = ["--pointer", &record, "--frame", "99", "--out", out.to_str().unwrap()];
+    assert_eq!(case.says(&[&own[..], &part].concat()).status, 1);
+    assert_eq!(case.receipts().len(), before + 1);
+}
+
+fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
+    let record = case.newest();
+    let (out, parts) = (case.network.file("nothing"), case.network.file("parts"));
+    let in_the_way = case.network.write("in-the-way", "a file").join("out");
+    let password = case.network.write("password", "only for a test\n");
+    let renewed = case.network.file("renewed.json");
+    let renew = ["keys", "renew-sealing", DOCTOR, "--out", renewed.to_str().unwrap()];
+    let password = ["--password-file", password.to_str().unwrap()];
+    case.network.run(&[&renew[..], &password].concat());
+    let stale = ["records", "get", "--as", renewed.to_str().unwrap(), "--patient", &case.patient];
+    let stale = [&stale[..], &["--all", "--out", out.to_str().unwrap()], &password].concat();
+
+    let part = |more: &[&'static str]| -> Vec<String> {
+        let more = [&["--pointer", &record][..], more].concat();
+        case.get(&out, &more).into_iter().map(String::from).collect()
+    };
+    let words = |arguments: Vec<&str>| arguments.into_iter().map(String::from).collect::<Vec<_>>();
+    let failing = [
+        (part(&["--frame", "0"]), "no frame 0"),
+        (part(&["--frame", "-1"]), "-1"),
+        (part(&["--frame", "1", "--section", "0"]), "no media section 0"),
+        (part(&["--frame", "1", "--section", "7"]), "no media section 7"),
+        (part(&["--range", "0-99999999"]), "are not all in section 2"),
+        (part(&["--range", "99999999-"]), "are not all in section 2"),
+        (part(&["--range", "9-8"]), "FIRST-LAST"),
+        (part(&["--section", "2"]), "--section goes with"),
+        (words(case.get(&parts, &["--pointer", &record, "--frame", "3"])), "exists already"),
+        (words(case.get(&in_the_way, &["--pointer", &record, "--frame", "3"])), "in-the-way"),
+        (words(case.get(&in_the_way, &["--all"])), "in-the-way"),
+        (words(case.get(in_the_way.parent().unwrap(), &["--all"])), "in-the-way"),
+        (words(case.get(&out, &["--pointer", "999999/0"])), "no record 999999/0"),
+        (words(case.get(&out, &["--pointer", "999999/0", "--frame", "1"])), "no record 999999/0"),
+        (words(case.get(&out, &["--pointer", "1/0", "--frame", "1"])), "has no media"),
+        (words(stale), "another sealing key"),
+    ];
+    let before = case.receipts();
+    for (arguments, error) in failing {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let said = case.says(&arguments);
+        assert_ne!(said.status, 0, "{arguments:?}: {}", said.json);
+        let told = said.json.to_string();
+        assert!(told.contains(error), "{arguments:?}: {told}");
+        assert_eq!(case.receipts().len(), before.len(), "{arguments:?} left a receipt");
+    }
+    assert!(!out.exists());
+}
+
+fn every_look_is_listed(case: &Case) {
+    let lacking = LOOKS - case.receipts().len();
+    let request = GrantRequest {
+        patient: Case::user(&case.patient),
+        records: vec![epione_primitives::RecordPointer { height: 1, index: 0 }.into()],
+        purpose: Purpose::Treatment,
+        emergency: None,
+    };
+    let worker = case.worker();
+    case.runtime.block_on(async {
+        let looks: Vec<_> = (0..lacking)
+            .map(|_| {
+                let (worker, request) = (worker.clone(), request.clone());
+                tokio::spawn(async move { worker.grant(&request).await.map(drop) })
+            })
+            .collect();
+        for look in looks {
+            look.await.unwrap().unwrap();
+        }
+    });
+    let looked = ["audit", "who-looked", "--patient", &case.patient];
+    let all = case.network.run(&looked);
+    assert_eq!((all["looks"].as_array().unwrap().len(), &all["more"]), (LOOKS, &json!(false)));
+    let cut = case.network.run(&[&looked[..], &["--limit", "46"]].concat());
+    assert_eq!((cut["looks"].as_array().unwrap().len(), &cut["more"]), (46, &json!(true)));
+    let text = case.text(
+        &[&looked[..], &["--limit", "2"]].concat().into_iter().map(OsStr::new).collect::<Vec<_>>(),
+    );
+    assert!(text.contains("leave out --limit"), "{text}");
+}

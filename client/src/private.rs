@@ -1,0 +1,97 @@
+//! Files and folders that only their owner may read. Whatever is decrypted, or tells of it, is written
+//! with these modes, and never through a link that somebody put in its place.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+/// Of a file: for its owner to read and write.
+pub const FILE: u32 = 0o600;
+/// Of a folder: for its owner to list and change.
+pub const FOLDER: u32 = 0o700;
+
+/// Makes a folder, and those above it, for their owner only. One that is there must be a folder and no
+/// link; it becomes its owner's alone.
+pub fn folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER).create(path)?;
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Err(io::Error::new(ErrorKind::NotADirectory, "it is a link, and no folder"));
+    }
+    // Only the owner may, so this tells whose it is.
+    fs::set_permissions(path, fs::Permissions::from_mode(FOLDER))
+}
+
+/// Finds out whether files can be written in a folder, by making one and removing it.
+pub fn try_writing(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(format!(".epione-{}.probe", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).mode(FILE).open(&probe)?;
+    fs::remove_file(&probe)
+}
+
+/// Writes a file beside its place, brings it to the disk, and moves it there: what was there before is
+/// replaced at once, or not at all.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let staged = path.with_extension("new");
+    match fs::remove_file(&staged) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Opens nothing that is there, and follows no link.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE).open(&staged)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&staged, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_and_files_are_their_owners_alone() {
+        let within = tempfile::tempdir().unwrap();
+        let (outer, inner) = (within.path().join("outer"), within.path().join("outer/inner"));
+        folder(&inner).unwrap();
+        assert_eq!((mode(&outer), mode(&inner)), (FOLDER, FOLDER));
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
+        folder(&inner).unwrap();
+        assert_eq!(mode(&inner), FOLDER);
+
+        let file = inner.join("note.json");
+        for text in ["one", "another"] {
+            replace(&file, text.as_bytes()).unwrap();
+            assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), (text, FILE));
+        }
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_planted_link_is_followed() {
+        let within = tempfile::tempdir().unwrap();
+        let (elsewhere, link) = (within.path().join("elsewhere"), within.path().join("link"));
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        folder(&link).unwrap_err();
+
+        let (theirs, ours) = (elsewhere.join("theirs"), within.path().join("note.json"));
+        fs::write(&theirs, "untouched").unwrap();
+        symlink(&theirs, &ours).unwrap();
+        symlink(&theirs, within.path().join("note.new")).unwrap();
+        replace(&ours, b"secret").unwrap();
+        assert_eq!(fs::read(&theirs).unwrap(), b"untouched");
+        assert_eq!((fs::read(&ours).unwrap().as_slice(), mode(&ours)), (&b"secret"[..], FILE));
+    }
+}
