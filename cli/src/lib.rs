@@ -53,7 +53,9 @@ The chain is reached at a node: name it with --node or EPIONE_NODE. A network on
 directory, with --devnet or EPIONE_DEVNET; start one with: epione devnet up --detach
 A USER is a user id, its first digits, or a name of your own (epione name set --help).";
 
-/// Parses the command line, does what it says, prints the result.
+/// Parses the command line, does what it says, prints the result. The runtime is started here, so that the
+/// async functions are compiled with the library and not once more in each program.
+#[tokio::main]
 pub async fn run() -> ExitCode {
     let (cli, context) = match arguments::parse(std::env::args_os().collect()).await {
         Ok(parsed) => parsed,

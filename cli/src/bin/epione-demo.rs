@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use epione_cli::demo;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    demo::run(&demo::Args::parse()).await
+fn main() -> ExitCode {
+    demo::run(&demo::Args::parse())
 }

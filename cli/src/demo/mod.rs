@@ -53,6 +53,7 @@ pub struct Args {
 }
 
 /// Runs the demo; prints what failed, if anything did.
+#[tokio::main]
 pub async fn run(args: &Args) -> ExitCode {
     match demonstrate(args).await {
         Ok(report) => {
