@@ -333,7 +333,8 @@ impl From<ReadError> for Failure {
                          the keys: repeat the command that began it"
                     }
                     ReadError::StaleSealingKey { .. } => {
-                        "name the key file with the newest keys, or finish epione user rotate-keys"
+                        "name the key file with the newest keys, or finish the rotation of the keys: repeat the \
+                         command that began it"
                     }
                     ReadError::NothingGranted { .. } => {
                         "ask the hospital's governance which sections its policies let you read"

@@ -4,7 +4,7 @@ use std::process::exit;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{failure::Failure, progress};
+use crate::{failure::Failure, invocation::Invocation, progress};
 
 /// Resolves when the user or the system wants this process to end; tells by which signal.
 pub async fn signalled() -> SignalKind {
@@ -36,31 +36,5 @@ pub fn ends_with(help: String, json: bool) {
 
 /// The command that runs, as a shell takes it.
 pub fn this_command() -> String {
-    command(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()))
-}
-
-fn command(words: impl Iterator<Item = String>) -> String {
-    words.fold("epione".into(), |command, word| command + " " + &quoted(&word))
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_the_words_that_were_given() {
-        let words = ["records", "get", "--out", "it's here", "$HOME", "", "ä\n", "*"];
-        let printed = command(words.into_iter().map(String::from));
-        let shell = format!("epione() {{ printf '%s|' \"$@\"; }}; {printed}");
-        let output = std::process::Command::new("sh").args(["-c", &shell]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), words.join("|") + "|");
-    }
+    Invocation::new(std::env::args_os().skip(1)).to_string()
 }

@@ -60,6 +60,13 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// The failure that a command printed: after what it waited for, in the last line.
+fn failure(arguments: &[&str], output: &Output) -> Value {
+    let said = stderr(output);
+    serde_json::from_str(said.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
+}
+
 /// A directory for a network, and whatever runs in it.
 pub struct Network {
     directory: TempDir,
@@ -118,23 +125,16 @@ impl Network {
 
     /// Runs `epione --json` in this network.
     pub fn try_run(&self, arguments: &[&str]) -> Result<Value, Value> {
-        let output = epione()
-            .arg("--json")
-            .arg("--devnet")
-            .arg(self.path())
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = self.output(arguments);
         if output.status.success() {
             return Ok(serde_json::from_slice(&output.stdout).unwrap());
         }
-        let said = stderr(&output);
-        // What was waited for comes first, the failure last.
-        let last = said.lines().last().unwrap_or_default();
-        Err(serde_json::from_str(last).unwrap_or_else(|error| {
-            let shown = String::from_utf8_lossy(&output.stdout);
-            panic!("{arguments:?}: {error}: {said}{shown}")
-        }))
+        Err(failure(arguments, &output))
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        let mut command = epione();
+        command.arg("--json").arg("--devnet").arg(self.path()).args(arguments).output().unwrap()
     }
 
     /// Runs a command as it was printed, by a shell that finds the program under test.
@@ -159,17 +159,11 @@ impl Network {
 
     /// Runs a command that prints what it found also where that is bad news.
     pub fn finding(&self, arguments: &[&str]) -> Value {
-        let mut command = epione();
-        let output = command
-            .arg("--json")
-            .arg("--devnet")
-            .arg(self.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        let found = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-        serde_json::from_slice(found)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
+        let output = self.output(arguments);
+        match output.stdout.is_empty() {
+            true => failure(arguments, &output),
+            false => serde_json::from_slice(&output.stdout).unwrap(),
+        }
     }
 
     /// Registers somebody with the development keys of a seed at the first hospital; returns the user
