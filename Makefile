@@ -14,7 +14,7 @@ STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases
 
 # Test programs besides the unit tests, by name; the slowest first, so that none is left to run alone.
-SLOWEST := releases kills four_hospitals access one_hospital crash_loop
+SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop demo
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
 # Whole networks wait for blocks most of the time: so many programs side by side keep two cores busy.
