@@ -98,7 +98,10 @@ impl Case {
                 worker.submit_visit(&visit, |_| {}).await.unwrap();
             }
         });
-        eventually("all visits are committed", || self.records(&[]).len() == count);
+        eventually("all visits are committed", || match self.records(&[]).len() {
+            found if found == count => Ok(()),
+            found => Err(found),
+        });
     }
 
     fn list(&self, more: &[&str]) -> Value {

@@ -310,7 +310,10 @@ fn what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(
         let refused = get(count + 1).unwrap_err();
         let error = refused["error"].as_str().unwrap();
         let beyond = format!("there are frames 1 to {count}");
-        assert!(error.contains(if said.is_empty() { &beyond } else { said }), "{name}: {refused}");
+        assert!(
+            error.contains(if said.is_empty() { beyond.as_str() } else { said }),
+            "{name}: {refused}"
+        );
     }
 }
 
