@@ -141,16 +141,16 @@ fn run_lengths_end_with_the_last_pixel() {
     assert_whole(Compression::Rle, &rle(&[b"\x80\xfex\0y", b"\x01ab\x80\x01cd"]));
     let long = rle(&[b"\x04abcde", b"\xfdx"]);
     let one = rle(&[b"\x03abcd"]);
-    let three = rle(&[b"\xfdx"; 3]);
-    let mut elsewhere = rle(&[b"\xfdx"; 2]);
+    let three = rle(&[&b"\xfdx"[..]; 3]);
+    let mut elsewhere = rle(&[&b"\xfdx"[..]; 2]);
     elsewhere[4] = 66;
-    let mut backwards = rle(&[b"\xfdx"; 2]);
+    let mut backwards = rle(&[&b"\xfdx"[..]; 2]);
     backwards[8] = 65;
     for wrong in [long, one, three, elsewhere, backwards, vec![0xff; 64]] {
         assert_eq!(state(Compression::Rle, &wrong), State::Wrong, "{wrong:x?}");
     }
     let mut unsized_scanner = Scanner::new(Compression::Rle, &Image::default());
-    unsized_scanner.show(&rle(&[b"\xfdx"; 2]));
+    unsized_scanner.show(&rle(&[&b"\xfdx"[..]; 2]));
     assert_eq!(unsized_scanner.state(), State::Wrong);
 }
 
@@ -168,7 +168,8 @@ proptest! {
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0xff_u8), Just(0_u8)], 0..120),
         start in 0_usize..5, compression in prop::sample::select(ALL.to_vec()),
     ) {
-        let start = [&b""[..], b"\xff\xd8", b"\xff\xd8\xff\xda\0\x02", b"\xff\x4f", &rle(&[b"", b""])][start];
+        let segments = rle(&[b"", b""]);
+        let start = [&b""[..], b"\xff\xd8", b"\xff\xd8\xff\xda\0\x02", b"\xff\x4f", &segments][start];
         state(compression, &[start, &bytes].concat());
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use epione_envelope::frames::{NoFrame, NoFrames};
 use serde::Deserialize;
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use super::{storage::as_it_is, *};
 use crate::{dicom, reader::part::Part};
@@ -53,7 +54,7 @@ async fn every_frame_of_a_made_file_is_read_or_refused_with_the_reason() {
         let read = async |number| {
             let mut frame = Vec::new();
             let read = fetcher.read(&Part::Frame(number), &mut frame, |_| {}).await;
-            read.map(|_| hex::encode(sp_core::blake2_256(&frame)))
+            read.map(|_| hex::encode(BlakeTwo256::hash(&frame)))
         };
         match expected {
             Expected::None { none } => {
