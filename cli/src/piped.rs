@@ -2,15 +2,16 @@
 //! into a file that has no name: nobody else can open it, and it goes with this process, however that ends.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File, Metadata, Permissions},
     io::{self, IsTerminal, Read, Write},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
 
+use epione_client::private;
 use sha2::{Digest, Sha256};
 
 use crate::{context::Context, failure::Failure};
@@ -145,6 +146,8 @@ impl Spooled {
             )
         };
         let mut file = tempfile::tempfile().map_err(no_room)?;
+        // It is made with what the umask leaves of 0666.
+        file.set_permissions(Permissions::from_mode(private::FILE)).map_err(no_room)?;
         let (mut hasher, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
         let mut bytes = 0;
         loop {

@@ -22,7 +22,7 @@ fn written(folder: &tempfile::TempDir, name: &str, content: &[u8]) -> PathBuf {
 }
 
 fn dicom() -> Vec<u8> {
-    [[0; 128].as_slice(), b"DICM", b"and more"].concat()
+    include_bytes!("../../../samples/dicom/single.dcm").to_vec()
 }
 
 #[tokio::test]

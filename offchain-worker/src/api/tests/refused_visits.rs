@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use epione_client::api::{ContentUpload, VisitRequest};
+use epione_client::api::{ContentUpload, MAX_VISIT_JSON_BYTES, VisitRequest};
 use epione_envelope::record::SectionKind;
 use epione_primitives::access::{Condition, Denial, SectionClass};
 use object_store::memory::InMemory;
@@ -63,7 +63,7 @@ async fn more_than_the_limits_is_refused() {
     long.sections[0].content = ContentUpload::Text("x".repeat(1024 * 1024 + 1));
     assert_refused(&world, &long, 413, "too-large").await;
 
-    let reply = post(vec![b' '; 2 * 1024 * 1024 + 1]).send(&world, &world.doctor).await;
+    let reply = post(vec![b' '; MAX_VISIT_JSON_BYTES + 1]).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (413, "too-large".into()));
 
     // One file too large, and two that are too large together.
