@@ -125,17 +125,8 @@ impl Case {
 
     /// A result even of a command that did not do everything.
     fn says(&self, arguments: &[&str]) -> Said {
-        let output = epione()
-            .arg("--json")
-            .arg("--devnet")
-            .arg(self.network.path())
-            .args(arguments)
-            .output();
-        let output = output.unwrap();
-        let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-        let json = serde_json::from_slice(said)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output)));
-        Said { status: output.status.code().unwrap(), json }
+        let (status, json) = self.network.outcome(arguments);
+        Said { status, json }
     }
 
     /// As people see it.

@@ -150,11 +150,17 @@ impl Network {
 
     /// Runs a command that prints what it found also where that is bad news.
     pub fn finding(&self, arguments: &[&str]) -> Value {
+        self.outcome(arguments).1
+    }
+
+    /// Exit status and result of a command, or its failure if it has no result.
+    pub fn outcome(&self, arguments: &[&str]) -> (i32, Value) {
         let output = self.output(arguments);
-        match output.stdout.is_empty() {
+        let said = match output.stdout.is_empty() {
             true => failure(arguments, &output),
             false => serde_json::from_slice(&output.stdout).unwrap(),
-        }
+        };
+        (output.status.code().unwrap(), said)
     }
 
     /// Registers somebody with the development keys of a seed at the first hospital; returns the user
