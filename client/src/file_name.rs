@@ -75,7 +75,7 @@ mod tests {
         let accents = "e\u{301}".repeat(100);
         for bytes in 1..12 {
             let cut = shortened(&accents, bytes);
-            assert!(cut.len() <= bytes && cut.len() % 3 == 0, "{bytes}: {cut:?}");
+            assert!(cut.len() <= bytes && cut.len().is_multiple_of(3), "{bytes}: {cut:?}");
         }
         assert_eq!(shortened(".profile-of-mine", 5), ".prof");
     }

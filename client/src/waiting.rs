@@ -257,7 +257,7 @@ mod tests {
         call.because("the node lost it");
         let before = waits.now()[0].clone();
         call.becomes(Awaited::Inclusion);
-        assert_eq!(waits.now(), [before.clone()]);
+        assert_eq!(waits.now(), std::slice::from_ref(&before));
         call.becomes(Awaited::Finality);
         let after = &waits.now()[0];
         assert_eq!((&after.what, &after.reason), (&Awaited::Finality, &None));
