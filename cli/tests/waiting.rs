@@ -228,7 +228,8 @@ fn an_interrupted_read_says_which_command_goes_on_and_that_command_does() {
     let shell = format!("epione() {{ \"{}\" \"$@\"; }}; {command}", env!("CARGO_BIN_EXE_epione"));
     let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
     assert!(output.status.success(), "{}", network::stderr(&output));
-    let files: Vec<_> = fs::read_dir(out.join("1-0")).unwrap().flatten().collect();
-    assert_eq!(files.len(), 1);
-    assert!(fs::read(files[0].path()).unwrap() == media);
+    let files = fs::read_dir(out.join("1-0")).unwrap().map(|entry| entry.unwrap().path());
+    let (notes, files): (Vec<_>, Vec<_>) = files.partition(|path| path.ends_with("record.json"));
+    assert_eq!((notes.len(), files.len()), (1, 1));
+    assert!(fs::read(&files[0]).unwrap() == media);
 }
