@@ -9,8 +9,8 @@ use tokio::net::TcpSocket;
 
 use super::DevnetError;
 
-/// A port that the system gives to nobody else while this lives: neither to who asks for any free port nor to
-/// an outgoing connection. So a process of the network may start late, end, and start again.
+/// A port that the system gives to no other program while this lives: neither to one that asks for any free
+/// port nor to an outgoing connection. So a process of the network may start late, end, and start again.
 pub struct Reserved(TcpSocket);
 
 impl Reserved {

@@ -2,8 +2,9 @@
 
 use tokio::net::TcpSocket;
 
-/// A port of 127.0.0.1 that the system gives to nobody else while this lives: neither to who asks for any free
-/// port nor to an outgoing connection. Whoever knows its number may listen there, as often as needed.
+/// A port of 127.0.0.1 that the system gives to no other program while this lives: neither to one that asks
+/// for any free port nor to an outgoing connection. A process that is told its number may listen there, as
+/// often as needed.
 pub struct Port(TcpSocket);
 
 impl Port {
