@@ -18,13 +18,13 @@ pub mod invocation;
 pub mod listing;
 pub mod names;
 pub mod piped;
-pub mod policy;
 pub mod progress;
 pub mod samples;
 pub mod similar;
 pub mod table;
 pub mod unfinished;
 pub mod users;
+pub mod words;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use crate::{
     profile::Role,
 };
 
-/// What relates a professional to a patient.
+/// What relates a professional, a doctor or nurse, to a patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
@@ -46,7 +46,7 @@ impl Relationship {
     }
 }
 
-/// What somebody wants to do. Reading in an emergency is `BreakGlass`, whatever is read.
+/// What a requester wants to do. Reading in an emergency is `BreakGlass`, for text and media alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
@@ -70,7 +70,7 @@ pub enum SectionClass {
     Shared,
 }
 
-/// Why somebody wants to read.
+/// Why a requester wants to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
@@ -82,7 +82,10 @@ pub enum Purpose {
     Emergency,
 }
 
-/// Where somebody has to be registered.
+/// A bounded list in a policy.
+pub type PolicyList<T> = BoundedVec<T, ConstU32<MAX_POLICY_LIST>>;
+
+/// Where the requester has to be registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
@@ -90,10 +93,10 @@ pub enum Place {
     /// At the hospital whose records they are.
     Here,
     /// At one of these hospitals at least.
-    OneOf(BoundedVec<HospitalId, ConstU32<MAX_POLICY_LIST>>),
+    OneOf(PolicyList<HospitalId>),
 }
 
-/// Something that must hold for a policy to apply.
+/// Something that must hold for a policy to apply. The crate `epione-policies` says what each means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
@@ -106,13 +109,13 @@ pub enum Condition {
     PatientRegistered,
     /// A relationship of one of these kinds holds between requester and patient at the hospital, and
     /// the hospital's policies recognise it ([`Conclusion::Recognises`]).
-    Related(BoundedVec<RelationshipKind, ConstU32<MAX_POLICY_LIST>>),
+    Related(PolicyList<RelationshipKind>),
     /// It is not yet this moment.
     Before(Moment),
     /// Only sections of class shared are touched.
     SectionShared,
     /// The stated purpose is one of these.
-    Purpose(BoundedVec<Purpose, ConstU32<MAX_POLICY_LIST>>),
+    Purpose(PolicyList<Purpose>),
     /// The patient signed what is submitted, too.
     PatientCosigned,
 }
@@ -123,10 +126,10 @@ pub enum Condition {
 #[serde(rename_all = "kebab-case")]
 pub enum Conclusion {
     /// An operation policy: the requester may do these.
-    Allows(BoundedVec<Action, ConstU32<MAX_POLICY_LIST>>),
+    Allows(PolicyList<Action>),
     /// A relationship policy: relationships of these kinds to the requester count. A kind that no
     /// policy recognises counts for nothing.
-    Recognises(BoundedVec<RelationshipKind, ConstU32<MAX_POLICY_LIST>>),
+    Recognises(PolicyList<RelationshipKind>),
 }
 
 /// A rule: whom it binds, what must hold, and what follows.
@@ -140,9 +143,9 @@ pub struct Policy {
     #[serde(with = "crate::text")]
     pub summary: BoundedVec<u8, ConstU32<MAX_SUMMARY_BYTES>>,
     /// To whose records it applies, of the hospitals that set it; empty for every such hospital.
-    pub hospitals: BoundedVec<HospitalId, ConstU32<MAX_POLICY_LIST>>,
-    pub roles: BoundedVec<Role, ConstU32<MAX_POLICY_LIST>>,
-    /// Must all hold.
+    pub hospitals: PolicyList<HospitalId>,
+    pub roles: PolicyList<Role>,
+    /// All must hold. Each kind of condition is there at most once.
     pub conditions: BoundedVec<Condition, ConstU32<MAX_CONDITIONS>>,
     pub conclusion: Conclusion,
     /// When the policy ends by itself, if it does.

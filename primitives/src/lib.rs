@@ -21,9 +21,11 @@ pub mod refusal;
 pub mod release;
 #[cfg(feature = "std")]
 pub mod rpc;
-mod text;
+pub mod text;
+pub mod words;
 
 pub use ids::{AnnouncementId, HospitalId, RecordId, RecordPointer, UserId};
+pub use words::Word;
 
 /// A signature by an account: sr25519 or ed25519.
 pub type Signature = sp_runtime::MultiSignature;

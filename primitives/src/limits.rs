@@ -35,7 +35,7 @@ pub const MAX_REGISTRATION_PERIODS: u32 = 32;
 pub const MAX_RELATIONSHIPS: u32 = 32;
 /// Policies in one hospital's set.
 pub const MAX_POLICIES: u32 = 32;
-/// Conditions of one policy.
+/// Conditions of one policy, which has each kind at most once.
 pub const MAX_CONDITIONS: u32 = 16;
 /// Roles that one policy binds, and actions that it allows.
 pub const MAX_POLICY_LIST: u32 = 8;

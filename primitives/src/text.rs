@@ -1,5 +1,5 @@
-//! Bytes of UTF-8 as JSON text. The chain checks names and URLs when it stores them; should it hold
-//! other bytes all the same, a reply shows them as well as it can.
+//! Bytes of UTF-8 as JSON text, and as text that is safe to print. The chain checks names and URLs when it stores
+//! them. Should it store other bytes nevertheless, these functions replace what is not UTF-8.
 
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -15,4 +15,26 @@ where
 {
     let text = String::deserialize(deserializer)?;
     B::try_from(text.into_bytes()).map_err(|_| D::Error::custom("the text is too long"))
+}
+
+/// Text that someone else wrote, on one line and safe to print: characters that control a terminal or the direction
+/// of reading are replaced.
+pub fn legible(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if !text.contains(controls) {
+        return text.into_owned();
+    }
+    text.chars().map(|c| if controls(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a character is a control, or invisible and changes how others are shown. U+200C and U+200D are not among
+/// them: Persian and the scripts of India need them within words.
+pub fn controls(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
 }

@@ -5,35 +5,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use epione_client::{api::Relation, chain::calls::role_policies};
-use epione_primitives::{HospitalId, Moment, UserId, access::RelationshipKind};
+use epione_primitives::{HospitalId, Moment, UserId, Word, access::RelationshipKind};
 use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment, word},
+    failure::{Failure, moment},
     identity::{self, KeySource},
+    words::argument,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    FamilyDoctor,
-    Treating,
-    Referral,
-    CareTeam,
-}
-
-impl From<Kind> for RelationshipKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::FamilyDoctor => Self::FamilyDoctor,
-            Kind::Treating => Self::Treating,
-            Kind::Referral => Self::Referral,
-            Kind::CareTeam => Self::CareTeam,
-        }
-    }
-}
 
 /// Which relationship, and who says so.
 #[derive(Clone, Debug, Args)]
@@ -43,8 +25,8 @@ pub struct UnrelateArgs {
     /// Doctor or nurse
     #[arg(long, value_name = "USER")]
     pub professional: UserId,
-    #[arg(long, value_enum, default_value_t = Kind::Treating)]
-    pub kind: Kind,
+    #[arg(long, value_parser = argument::<RelationshipKind>(), default_value = "treating")]
+    pub kind: RelationshipKind,
     /// Number or name of the hospital whose records it is about [default: the signer's]
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
@@ -89,7 +71,7 @@ impl fmt::Display for Changed {
             f,
             "{} is {verb} ({}) to patient {} at hospital {}",
             self.professional,
-            word(&self.kind),
+            self.kind.spoken(),
             self.patient,
             self.hospital
         )?;
@@ -99,7 +81,7 @@ impl fmt::Display for Changed {
 
 /// Begins a relationship.
 pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Failure> {
-    if args.relation.kind == Kind::Referral && args.expires.is_none() {
+    if args.relation.kind == RelationshipKind::Referral && args.expires.is_none() {
         return Err(Failure::usage(
             "a referral ends by itself, and it is not said when",
             "pass --expires with a time from now, such as 30d",
@@ -120,7 +102,7 @@ async fn change(
     begins: bool,
     context: &Context,
 ) -> Result<Changed, Failure> {
-    let kind = args.kind.into();
+    let kind = args.kind;
     let (patient, professional) = (args.patient, args.professional);
     let hospital = match (&args.as_user, &args.hospital) {
         (Some(source), Some(hospital)) => {

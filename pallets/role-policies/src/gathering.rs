@@ -1,6 +1,7 @@
 //! The reading half of a decision, and the other questions that the runtime API asks.
 
 use alloc::vec::Vec;
+use epione_policies::{Facts, decision::places, default_policies, evaluate};
 use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{AccessRequest, Decision, Denial, Policy, PolicySet, Relationship},
@@ -10,11 +11,7 @@ use epione_primitives::{
 };
 use frame_support::{storage::unhashed, traits::Time};
 
-use crate::{
-    Config, LatestVersion, Pallet, PolicySets, Relationships,
-    decision::{Facts, evaluate, places},
-    policies::default_policies,
-};
+use crate::{Config, LatestVersion, Pallet, PolicySets, Relationships};
 
 impl<T: Config> Pallet<T> {
     /// Decides by the relationships, registrations and policies in force at `at` (ms): now, if

@@ -1,10 +1,11 @@
 //! What always holds of this pallet's state.
 
+use epione_policies::flaws;
 use epione_primitives::access::{Relationship, RelationshipKind};
 use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
-use crate::{Config, LatestVersion, Pallet, PolicySets, Relationships, flaws};
+use crate::{Config, LatestVersion, Pallet, PolicySets, Relationships};
 
 impl<T: Config> Pallet<T> {
     /// Invariants:

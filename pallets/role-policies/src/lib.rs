@@ -2,9 +2,8 @@
 //! and each hospital's policy sets, are kept as intervals of chain time and never deleted, so that
 //! [`Pallet::decide`] answers for a past moment as it would have answered then.
 //!
-//! Deciding is split in two: [`decision`] is pure and knows no storage; [`gathering`] reads the
-//! bounded number of values that the pure part needs. [`flaws`] says, purely too, which policies make
-//! no sense.
+//! Deciding is split in two: [`epione_policies`] says what policies answer to facts, and which policies are flawed;
+//! [`gathering`] reads the bounded number of values that these facts need.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -16,17 +15,15 @@ pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
-pub mod decision;
-pub mod flaws;
 pub mod gathering;
 mod invariants;
 #[cfg(test)]
 mod mock;
-pub mod policies;
 #[cfg(test)]
 mod tests;
 pub mod weights;
 
+use epione_policies::{flaws, is_professional};
 use epione_primitives::{
     AccountId, HospitalId, Moment, UserId,
     access::{
@@ -81,7 +78,7 @@ pub mod pallet {
     >;
 
     /// Every version of every hospital's policies. Version 0 is
-    /// [`default_policies`](policies::default_policies) and not stored.
+    /// [`default_policies`](epione_policies::default_policies) and not stored.
     #[pallet::storage]
     pub type PolicySets<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Twox64Concat, u32, PolicySet>;
@@ -156,15 +153,15 @@ pub mod pallet {
         /// A policy set needs at least one policy.
         #[codec(index = 12)]
         NoPolicies,
-        /// A policy's name is empty or not UTF-8.
+        /// A policy's name is blank, not UTF-8, or has a control character.
         #[codec(index = 13)]
         InvalidName,
         /// A policy binds no role.
         #[codec(index = 14)]
         NoRoles,
-        /// A policy allows no action.
+        /// An operation policy allows no action, or a relationship policy recognises no kind.
         #[codec(index = 15)]
-        NoActions,
+        NoConclusion,
         /// A policy would have expired already.
         #[codec(index = 16)]
         PolicyExpired,
@@ -184,51 +181,51 @@ pub mod pallet {
         /// The policies name more than `MAX_NAMED_HOSPITALS` hospitals together.
         #[codec(index = 21)]
         TooManyHospitals,
-        /// A policy's summary is not UTF-8.
+        /// A policy's summary is blank, not UTF-8, or has a control character.
         #[codec(index = 22)]
         InvalidSummary,
         /// Two policies of the set have one name.
         #[codec(index = 23)]
         DuplicateName,
-        /// A relationship policy recognises no kind.
+        /// A list in a policy has an entry twice, or a policy has a kind of condition twice.
         #[codec(index = 24)]
-        NoKinds,
-        /// A list in a policy says something twice.
-        #[codec(index = 25)]
         Repeated,
         /// A condition's list is empty, so that it could never hold.
-        #[codec(index = 26)]
+        #[codec(index = 25)]
         EmptyCondition,
-        /// A relationship policy asks for more than registrations and time.
+        /// A relationship policy has a condition that tests more than registrations and time.
+        #[codec(index = 26)]
+        NotInRelationships,
+        /// A policy requires that the requester is the patient, but does not bind patients.
         #[codec(index = 27)]
-        NotOfRelationship,
-        /// A policy wants the requester to be the patient, but does not bind patients.
-        #[codec(index = 28)]
         PatientNotBound,
-        /// A policy wants the requester to be the patient and to be related to the patient.
-        #[codec(index = 29)]
+        /// A policy requires that the requester is the patient and related to the patient.
+        #[codec(index = 28)]
         RelatedToThemselves,
         /// A policy is about relationships, but binds neither doctors nor nurses.
-        #[codec(index = 30)]
+        #[codec(index = 29)]
         NeverRelated,
-        /// A policy asks for relationships of which the set recognises none, for those whom it binds.
-        #[codec(index = 31)]
+        /// A policy requires a relationship of a kind that the set does not recognise for those whom it binds.
+        #[codec(index = 30)]
         NeverRecognised,
-        /// A policy wants the patient to sign what is submitted, but does not allow to submit.
+        /// A policy requires that the patient signs what is submitted, but also allows another action.
+        #[codec(index = 31)]
+        NotSubmitted,
+        /// A policy requires shared sections, but allows an action that touches no section.
         #[codec(index = 32)]
-        NothingSubmitted,
-        /// A policy wants shared sections, but allows nothing that touches sections.
+        NoSection,
+        /// A policy restricts the purpose of reading, but does not allow to read.
         #[codec(index = 33)]
-        NothingTouched,
-        /// A policy asks for the purpose of reading, but does not allow to read.
-        #[codec(index = 34)]
         NothingRead,
-        /// A policy allows reading in emergencies only, for purposes without emergency.
+        /// A policy allows reading in emergencies, for purposes without emergency.
+        #[codec(index = 34)]
+        NotEmergency,
+        /// A policy allows an action whose purpose is always treatment, for purposes without treatment.
         #[codec(index = 35)]
-        EmergencyMissing,
-        /// A policy lists purposes twice, with none in common.
+        NotTreatment,
+        /// A condition lasts at least as long as its policy, so that it has no effect.
         #[codec(index = 36)]
-        PurposesDisjoint,
+        NoEarlierEnd,
     }
 
     #[pallet::hooks]
@@ -320,7 +317,7 @@ pub mod pallet {
             let hospital =
                 T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let since = T::Time::now();
-            flaws::check(&policies, since).map_err(|flawed| Error::<T>::from(flawed.flaw))?;
+            flaws::check(&policies, since).map_err(Error::<T>::from)?;
             let known = flaws::named_hospitals(&policies).into_iter().all(T::Hospitals::exists);
             ensure!(known, Error::<T>::UnknownHospital);
 
@@ -376,7 +373,7 @@ pub mod pallet {
             ensure!(role == Role::Patient, Error::<T>::NotPatient);
             ensure!(T::Users::registered(hospital, patient, now), Error::<T>::PatientNotRegistered);
             let role = T::Users::role(professional).ok_or(Error::<T>::UnknownProfessional)?;
-            ensure!(flaws::is_professional(&role), Error::<T>::NotProfessional);
+            ensure!(is_professional(role), Error::<T>::NotProfessional);
             ensure!(
                 kind == RelationshipKind::Referral
                     || T::Users::registered(hospital, professional, now),
@@ -386,32 +383,41 @@ pub mod pallet {
         }
     }
 
-    impl<T> From<flaws::Flaw> for Error<T> {
-        fn from(flaw: flaws::Flaw) -> Self {
-            use flaws::Flaw;
-            match flaw {
+    impl<T> From<flaws::Flawed> for Error<T> {
+        fn from(flawed: flaws::Flawed) -> Self {
+            use epione_policies::conditions::Obstacle;
+            use flaws::{Flaw, Part};
+
+            let part = flawed.location.map(|location| location.part);
+            match flawed.flaw {
                 Flaw::NoPolicies => Self::NoPolicies,
                 Flaw::TooManyHospitals => Self::TooManyHospitals,
-                Flaw::InvalidName => Self::InvalidName,
-                Flaw::InvalidSummary => Self::InvalidSummary,
-                Flaw::DuplicateName => Self::DuplicateName,
-                Flaw::NoRoles => Self::NoRoles,
-                Flaw::NoActions => Self::NoActions,
-                Flaw::NoKinds => Self::NoKinds,
-                Flaw::Repeated => Self::Repeated,
-                Flaw::Expired => Self::PolicyExpired,
-                Flaw::ConditionNeverHolds => Self::ConditionNeverHolds,
-                Flaw::EmptyCondition => Self::EmptyCondition,
-                Flaw::NotOfRelationship => Self::NotOfRelationship,
+                Flaw::NotUtf8 | Flaw::BlankText | Flaw::ControlCharacter => match part {
+                    Some(Part::Summary) => Self::InvalidSummary,
+                    _ => Self::InvalidName,
+                },
+                Flaw::DuplicateName(_) => Self::DuplicateName,
+                Flaw::EmptyList => match part {
+                    Some(Part::Roles) => Self::NoRoles,
+                    Some(Part::Conclusion) => Self::NoConclusion,
+                    _ => Self::EmptyCondition,
+                },
+                Flaw::Repeated | Flaw::RepeatedCondition => Self::Repeated,
+                Flaw::Passed => match part {
+                    Some(Part::Expiry) => Self::PolicyExpired,
+                    _ => Self::ConditionNeverHolds,
+                },
+                Flaw::NoEarlierEnd => Self::NoEarlierEnd,
+                Flaw::NotInRelationships => Self::NotInRelationships,
                 Flaw::PatientNotBound => Self::PatientNotBound,
                 Flaw::RelatedToThemselves => Self::RelatedToThemselves,
                 Flaw::NeverRelated => Self::NeverRelated,
-                Flaw::NeverRecognised => Self::NeverRecognised,
-                Flaw::NothingSubmitted => Self::NothingSubmitted,
-                Flaw::NothingTouched => Self::NothingTouched,
+                Flaw::NeverRecognised(_) => Self::NeverRecognised,
                 Flaw::NothingRead => Self::NothingRead,
-                Flaw::EmergencyMissing => Self::EmergencyMissing,
-                Flaw::PurposesDisjoint => Self::PurposesDisjoint,
+                Flaw::NeverForAction(_, Obstacle::NotSubmitted) => Self::NotSubmitted,
+                Flaw::NeverForAction(_, Obstacle::NoSection) => Self::NoSection,
+                Flaw::NeverForAction(_, Obstacle::NotEmergency) => Self::NotEmergency,
+                Flaw::NeverForAction(_, Obstacle::NotTreatment) => Self::NotTreatment,
             }
         }
     }

@@ -1,13 +1,12 @@
 use std::{fmt, path::PathBuf};
 
 use clap::Args;
+use epione_policies::language::{self, PolicyType, sentence};
+use epione_primitives::access::Policy;
 use serde::Serialize;
 
-use crate::{
-    context::Output,
-    failure::Failure,
-    policy::{self, Source, gloss::Gloss},
-};
+use super::source::Source;
+use crate::{context::Output, failure::Failure};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -21,6 +20,27 @@ pub struct CheckArgs {
 pub struct Checked {
     pub file: PathBuf,
     pub policies: Vec<Gloss>,
+}
+
+/// A policy in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gloss {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub policy_type: PolicyType,
+    /// What it says, in one sentence.
+    pub gloss: String,
+}
+
+impl From<&Policy> for Gloss {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            name: sentence::name(policy),
+            policy_type: sentence::policy_type(policy),
+            gloss: sentence::policy(policy),
+        }
+    }
 }
 
 impl Output for Checked {}
@@ -39,6 +59,6 @@ impl fmt::Display for Checked {
 
 /// Compiles a file by this machine's clock.
 pub fn check(args: &CheckArgs) -> Result<Checked, Failure> {
-    let policies = Source::read(&args.file)?.compile(policy::now())?;
+    let policies = Source::read(&args.file)?.compile(language::now())?;
     Ok(Checked { file: args.file.clone(), policies: policies.iter().map(Gloss::from).collect() })
 }

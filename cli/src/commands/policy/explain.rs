@@ -3,7 +3,7 @@ use std::fmt;
 use clap::Args;
 use epione_client::chain::{Chain, Snapshot};
 use epione_primitives::{
-    BlockNumber, HospitalId, Moment, UserId,
+    BlockNumber, HospitalId, Moment, UserId, Word,
     access::{
         AccessRequest, Action, Decision, Denial, FailedPolicy, PolicyName, Purpose, SectionClass,
     },
@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::version_name;
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, legible, moment, reasons, unmet, word},
-    policy::words::argument,
+    failure::{Failure, legible, moment, reasons, unmet},
+    words::argument,
 };
 
 #[derive(Debug, Args)]
@@ -28,15 +28,14 @@ pub struct ExplainArgs {
     /// Number or name of the hospital that has the records
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
-    /// read-text, read-media, submit, relate, refer or break-glass
-    #[arg(long, value_parser = argument::<Action>)]
+    /// What they would do
+    #[arg(long, value_parser = argument::<Action>())]
     pub action: Action,
-    /// Class of the sections: private or shared
-    #[arg(long, value_parser = argument::<SectionClass>, default_value = "private")]
+    /// Class of the sections
+    #[arg(long, value_parser = argument::<SectionClass>(), default_value = "private")]
     pub class: SectionClass,
-    /// treatment, patient-request, research, audit or emergency [default: what the action is
-    /// usually for]
-    #[arg(long, value_parser = argument::<Purpose>)]
+    /// Why they would do it [default: the usual purpose of the action]
+    #[arg(long, value_parser = argument::<Purpose>())]
     pub purpose: Option<Purpose>,
     /// As if the patient had signed what is submitted
     #[arg(long)]
@@ -64,7 +63,7 @@ pub struct Explained {
     /// Why it is refused, if that is not a matter of policies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The policies that were considered and do not hold.
+    /// The policies that were considered and do not apply.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub considered: Vec<Considered>,
 }
@@ -111,14 +110,14 @@ impl fmt::Display for Explained {
             "{}: {requester} {} {} (patient {patient}, hospital {hospital})",
             if self.allowed { "allowed" } else { "refused" },
             if self.allowed { "may" } else { "may not" },
-            word(action),
+            action.spoken(),
         )?;
         let block = self.block.map_or(String::new(), |block| format!(" (block {block})"));
         writeln!(
             f,
             "  {} sections, for {}, at {}{block}",
-            word(class),
-            word(purpose),
+            class.spoken(),
+            purpose.spoken(),
             moment(self.at)
         )?;
         if let Some(Allowing { name, version, summary }) = &self.policy {
@@ -129,7 +128,7 @@ impl fmt::Display for Explained {
             writeln!(f, "  {reason}")?;
         }
         for policy in &self.considered {
-            writeln!(f, "  policy \"{}\" does not hold:", policy.name)?;
+            writeln!(f, "  policy \"{}\" does not apply:", policy.name)?;
             for failed in &policy.failed {
                 writeln!(f, "    {failed}")?;
             }

@@ -4,11 +4,13 @@ mod check;
 mod explain;
 mod set;
 mod show;
+mod source;
 
 pub use check::{CheckArgs, Checked, check};
 pub use explain::{ExplainArgs, Explained, explain};
 pub use set::{Change, Changed, SetArgs, set};
 pub use show::{ShowArgs, Shown, show};
+pub use source::MAX_FILE_BYTES;
 
 use clap::Subcommand;
 use epione_primitives::HospitalId;

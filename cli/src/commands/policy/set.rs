@@ -2,18 +2,18 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use clap::Args;
 use epione_client::chain::{Snapshot, calls::role_policies};
+use epione_policies::{conditions::places, language::sentence};
 use epione_primitives::{
     HospitalId, Moment,
-    access::{Condition, Place, Policies, Policy, PolicySet},
+    access::{Policies, Policy, PolicySet},
 };
 use serde::Serialize;
 
-use super::version_name;
+use super::{source::Source, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, moment},
     identity::KeySource,
-    policy::{Source, gloss},
 };
 
 #[derive(Debug, Args)]
@@ -114,7 +114,7 @@ pub async fn set(args: &SetArgs, context: &Context) -> Result<Changed, Failure> 
         since,
         same,
         kept: policies.iter().filter(|policy| known.policies.contains(policy)).count(),
-        idle: policies.iter().filter(idle).map(gloss::name).collect(),
+        idle: policies.iter().filter(idle).map(sentence::name).collect(),
         changes,
     })
 }
@@ -129,16 +129,12 @@ async fn newest(snapshot: &Snapshot, hospital: HospitalId) -> Result<(u32, Polic
 async fn ensure_known(policies: &Policies, snapshot: &Snapshot) -> Result<(), Failure> {
     let known: BTreeSet<_> = snapshot.hospitals().await?.into_iter().map(|(id, _)| id).collect();
     for policy in policies {
-        let places = policy.conditions.iter().filter_map(|condition| match condition {
-            Condition::RequesterRegistered(Place::OneOf(places)) => Some(places),
-            _ => None,
-        });
-        let mut named = policy.hospitals.iter().chain(places.flatten());
+        let mut named = policy.hospitals.iter().chain(policy.conditions.iter().flat_map(places));
         if let Some(unknown) = named.find(|id| !known.contains(*id)) {
             return Err(Failure::new(
                 format!(
                     "policy \"{}\" names hospital {unknown}, which the chain does not know",
-                    gloss::name(policy)
+                    sentence::name(policy)
                 ),
                 "correct the number; nothing was stored",
             ));
@@ -153,7 +149,7 @@ fn changes(before: &Policies, after: &Policies) -> Vec<Change> {
         policies.iter().any(|policy| policy.name.as_slice() == name)
     };
     let new = after.iter().filter(|policy| !before.contains(policy)).map(|policy| {
-        let (name, said) = (gloss::name(policy), gloss::gloss(policy));
+        let (name, said) = (sentence::name(policy), sentence::policy(policy));
         if named(before, &policy.name) {
             Change::Changed { policy: name, gloss: said }
         } else {
@@ -163,6 +159,6 @@ fn changes(before: &Policies, after: &Policies) -> Vec<Change> {
     let gone = before
         .iter()
         .filter(|policy| !named(after, &policy.name))
-        .map(|policy| Change::Removed { policy: gloss::name(policy) });
+        .map(|policy| Change::Removed { policy: sentence::name(policy) });
     new.chain(gone).collect()
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use clap::Args;
+use epione_policies::language;
 use epione_primitives::{
     HospitalId, Moment,
     access::{Policies, PolicySet},
@@ -11,7 +12,6 @@ use super::{hospital, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, moment},
-    policy,
 };
 
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl fmt::Display for Shown {
         if self.version > 0 {
             heading += &format!(", since {}", moment(self.since));
         }
-        f.write_str(&policy::commented(&heading, &self.policies))
+        f.write_str(&language::commented(&heading, &self.policies))
     }
 }
 
@@ -69,6 +69,6 @@ pub async fn show(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> 
         ));
     };
     let PolicySet { since, policies } = set;
-    let toml = policy::to_toml(&policies);
+    let toml = language::to_toml(&policies);
     Ok(Shown { hospital, version, since, policies, toml, plain: args.toml })
 }

@@ -6,16 +6,16 @@ use clap::Args;
 use epione_client::chain::Snapshot;
 use epione_primitives::{
     AccountId, HospitalId, UserId,
-    profile::{self, Period, Profile, Registration, RegistrationStatus},
+    profile::{Period, Profile, Registration, RegistrationStatus, Role},
 };
 use serde::Serialize;
 
-use super::Role;
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::{Failure, legible, moment, word},
     names::{AddressBook, Bearer, Name},
     progress, table,
+    words::argument,
 };
 
 /// Digits of an id in a list, at least: more where two users would look the same.
@@ -28,7 +28,7 @@ pub struct ListArgs {
     /// Only those who are or were registered at this hospital
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = argument::<Role>())]
     pub role: Option<Role>,
     /// Only those whose registration is in force, at any hospital or the one that is named
     #[arg(long)]
@@ -49,7 +49,7 @@ pub struct Listed {
     /// What the reader calls them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    pub role: profile::Role,
+    pub role: Role,
     pub account: AccountId,
     pub registrations: Vec<Registered>,
 }
@@ -205,7 +205,7 @@ async fn users(
         };
         snapshot.for_each_member(*hospital, see).await?;
     }
-    let role = args.role.map(profile::Role::from);
+    let role = args.role;
     let ids: Vec<_> = members.keys().copied().collect();
     let mut users = Vec::new();
     for ids in ids.chunks(AT_ONCE) {

@@ -6,11 +6,14 @@ pub mod standing;
 
 use std::fmt;
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 use codec::Encode;
 use epione_client::api::RegisterUser;
 use epione_envelope::sealing::SealingPublicKey;
-use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, UserId,
+    profile::{Consent, Role},
+};
 use serde::Serialize;
 
 use standing::Change;
@@ -21,6 +24,7 @@ use crate::{
     identity::{self, KeySource},
     invocation::Invocation,
     show,
+    words::argument,
 };
 
 #[derive(Debug, Subcommand)]
@@ -63,27 +67,6 @@ impl Command {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    Doctor,
-    Nurse,
-    Patient,
-    Researcher,
-    Auditor,
-}
-
-impl From<Role> for profile::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Doctor => Self::Doctor,
-            Role::Nurse => Self::Nurse,
-            Role::Patient => Self::Patient,
-            Role::Researcher => Self::Researcher,
-            Role::Auditor => Self::Auditor,
-        }
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("who").required(true).args(["keys", "account"])))]
 pub struct RegisterArgs {
@@ -93,7 +76,7 @@ pub struct RegisterArgs {
     /// Number or name of the hospital [default: the signer's]
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = argument::<Role>())]
     pub role: Role,
     /// The person's name; sealed before it leaves the hospital
     #[arg(long)]
@@ -121,7 +104,7 @@ pub struct RegisterArgs {
 pub struct Registered {
     pub user: UserId,
     pub hospital: HospitalId,
-    pub role: profile::Role,
+    pub role: Role,
     pub account: AccountId,
     pub body_hash: Hash,
 }
@@ -151,7 +134,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
         .register(&RegisterUser {
             user: args.user,
             consent: args.consent.clone(),
-            role: args.role.into(),
+            role: args.role,
             account: account.clone(),
             sealing_key,
             name: args.name.clone(),
@@ -160,7 +143,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
     Ok(Registered {
         user: registered.user,
         hospital: registered.hospital,
-        role: args.role.into(),
+        role: args.role,
         account,
         body_hash: registered.body_hash,
     })
@@ -215,6 +198,6 @@ pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented,
     let genesis = context.chain().await?.genesis_hash();
     let replaced = context.chain().await?.finalized().await?.registration(hospital, user).await?;
     let version = replaced.map_or(0, |registration| registration.version);
-    let signature = account.sign(&profile::Consent::new(genesis, hospital, user, version).encode());
+    let signature = account.sign(&Consent::new(genesis, hospital, user, version).encode());
     Ok(Consented { user, hospital, consent: hex::encode(signature.encode()) })
 }

@@ -16,9 +16,9 @@ use crate::{
     context::Context,
     failure::Failure,
     piped::{Reading, Source, Spooled, each_once},
-    policy::words::argument,
     similar::did_you_mean,
     unfinished::Words,
+    words::read_word,
 };
 
 /// A text and where to read it.
@@ -37,7 +37,7 @@ impl TextSection {
             .ok_or_else(|| format!("{shown:?} lacks a file: write it as diagnosis=FILE"))?;
         let label = label.to_str().ok_or_else(|| format!("{shown:?} names no kind of section"))?;
         let (kind, class) = match label.split_once(':') {
-            Some((kind, class)) => (kind, argument::<SectionClass>(class)?),
+            Some((kind, class)) => (kind, read_word::<SectionClass>(class)?),
             None => (label, SectionClass::Private),
         };
         if kind == SectionKind::Media.to_string() {
@@ -69,7 +69,7 @@ impl MediaSection {
     /// Reads `[CLASS=]FILE`. The file's name need not be UTF-8.
     pub(super) fn read(text: OsString) -> Result<Self, String> {
         let classed = split(&text).and_then(|(class, file)| {
-            let class = argument::<SectionClass>(class.to_str()?).ok()?;
+            let class = read_word::<SectionClass>(class.to_str()?).ok()?;
             (!file.is_empty()).then(|| Self { class, source: Source::new(file.into()) })
         });
         if text.is_empty() {

@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use epione_primitives::{HospitalId, UserId};
+use epione_primitives::{HospitalId, UserId, access::RelationshipKind, profile::Role};
 
 use super::{A, B, Story, letter};
 use crate::{
-    commands::{
-        keys,
-        relation::{self, Kind},
-        user::{self, Role},
-    },
+    commands::{keys, relation, user},
     context::{Context, HospitalRef},
     demo::Args,
     failure::Failure,
@@ -72,7 +68,7 @@ impl Story {
         let relation = relation::UnrelateArgs {
             patient: patient.id,
             professional: doctor.id,
-            kind: Kind::FamilyDoctor,
+            kind: RelationshipKind::FamilyDoctor,
             hospital: Some(HospitalRef::Id(A)),
             signer: None,
             as_user: None,

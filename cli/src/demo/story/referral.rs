@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use epione_primitives::Moment;
+use epione_primitives::{Moment, access::RelationshipKind};
 
 use super::{A, B, Scene, Story, broken, check, reading};
 use crate::{
-    commands::{
-        records,
-        relation::{self, Kind},
-    },
+    commands::{records, relation},
     context::HospitalRef,
     demo::input::Original,
     failure::{Failure, moment},
@@ -42,7 +39,7 @@ impl Story {
         let relation = relation::UnrelateArgs {
             patient: cast.patient.id,
             professional: cast.specialist.id,
-            kind: Kind::Referral,
+            kind: RelationshipKind::Referral,
             hospital: Some(HospitalRef::Id(A)),
             signer: None,
             as_user: Some(cast.doctor.keys.clone()),

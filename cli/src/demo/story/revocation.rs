@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use epione_client::{reader, worker::WorkerError};
+use epione_primitives::access::RelationshipKind;
 
 use super::{A, FIRST, Scene, Story, broken, check, reading};
 use crate::{
-    commands::relation::{self, Kind},
+    commands::relation,
     context::HospitalRef,
     demo::report::{Revocation, millis},
     failure::Failure,
@@ -38,7 +39,7 @@ impl Story {
         let unrelate = relation::UnrelateArgs {
             patient: cast.patient.id,
             professional: doctor.id,
-            kind: Kind::FamilyDoctor,
+            kind: RelationshipKind::FamilyDoctor,
             hospital: Some(HospitalRef::Id(A)),
             signer: None,
             as_user: Some(cast.patient.keys.clone()),

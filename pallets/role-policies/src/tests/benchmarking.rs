@@ -1,9 +1,10 @@
 //! That what benchmarks measure against could be on a chain.
 
+use epione_policies::flaws::check;
 use epione_primitives::ports::AccessPolicies;
 
 use super::*;
-use crate::{benchmarking::largest_set, flaws::check};
+use crate::benchmarking::largest_set;
 
 #[test]
 fn the_largest_set_has_no_flaw() {

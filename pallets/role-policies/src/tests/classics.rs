@@ -14,7 +14,7 @@ fn patient_reads_own_records() -> Policy {
 
 /// (2) A doctor reads and submits for a patient whose doctor they are recognised to be.
 fn recognised_doctor() -> Policy {
-    let conditions = [related(&[FamilyDoctor, Treating, Referral])];
+    let conditions = [related(&[FamilyDoctor, Referral])];
     let may = allows(&[Action::ReadText, Action::ReadMedia, Action::Submit]);
     Policy {
         conditions: list(&conditions),

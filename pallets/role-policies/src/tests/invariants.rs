@@ -1,8 +1,10 @@
 use epione_primitives::access::{PolicySet, Relationship};
 use frame_support::assert_err;
 
+use epione_policies::default_policies;
+
 use super::*;
-use crate::{LatestVersion, PolicySets, Relationships, policies::default_policies};
+use crate::{LatestVersion, PolicySets, Relationships};
 
 fn relationship(since: Moment, expires: Option<Moment>, closed: Option<Moment>) -> Relationship {
     Relationship { kind: Treating, hospital: HOME, since, expires, closed }

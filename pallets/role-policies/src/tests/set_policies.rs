@@ -1,14 +1,14 @@
-use epione_primitives::{access::PolicySet, limits::MAX_POLICIES};
+use epione_policies::default_policies;
+use epione_primitives::{HospitalId, access::PolicySet, limits::MAX_POLICIES};
 use frame_support::assert_noop;
 use sp_runtime::DispatchError::BadOrigin;
 
 use super::*;
-use crate::{Error, LatestVersion, PolicySets, policies::default_policies};
+use crate::{Error, LatestVersion, PolicySets};
 
 /// A policy set of one policy, which ends at once.
 fn one() -> Policies {
     policies(&[Policy {
-        conditions: list(&[Condition::Before(START + 1)]),
         expires: Some(START + 1),
         ..policy("auditors read", &[Role::Auditor], allows(&[Action::ReadText]))
     }])
@@ -125,5 +125,73 @@ fn policies_name_hospitals_that_exist() {
                 Error::<Test>::UnknownHospital
             );
         }
+    });
+}
+
+/// Checks that one policy is refused with this error.
+#[track_caller]
+fn refused(flawed: Policy, error: Error<Test>) {
+    run(|| {
+        let set = policies(&[flawed]);
+        assert_noop!(RolePolicies::set_policies(governance(HOME), set), error);
+    });
+}
+
+/// epione-policies tests which policies are flawed.
+#[test]
+fn each_flaw_has_its_error() {
+    let reads = || policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
+    let does = |action| policy("doctors", &[Role::Doctor], allows(&[action]));
+    let with = |condition: Condition, policy| Policy { conditions: list(&[condition]), ..policy };
+    let purpose = |purpose| Condition::Purpose(list(&[purpose]));
+    let both = list(&[Role::Doctor, Role::Patient]);
+    let own_and_related = list(&[Condition::RequesterIsPatient, related(&[Treating])]);
+
+    refused(Policy { name: list(b" "), ..reads() }, Error::InvalidName);
+    refused(Policy { summary: list(b"\n"), ..reads() }, Error::InvalidSummary);
+    refused(Policy { roles: list(&[]), ..reads() }, Error::NoRoles);
+    refused(Policy { conclusion: allows(&[]), ..reads() }, Error::NoConclusion);
+    refused(with(related(&[]), reads()), Error::EmptyCondition);
+    refused(Policy { hospitals: list(&[HOME, HOME]), ..reads() }, Error::Repeated);
+    refused(Policy { expires: Some(START), ..reads() }, Error::PolicyExpired);
+    refused(with(Condition::Before(START), reads()), Error::ConditionNeverHolds);
+    let late = with(Condition::Before(START + 1), reads());
+    refused(Policy { expires: Some(START + 1), ..late }, Error::NoEarlierEnd);
+    let relates = policy("relates", &[Role::Doctor], recognises(&[Treating]));
+    refused(with(Condition::SectionShared, relates.clone()), Error::NotInRelationships);
+    refused(Policy { roles: list(&[Role::Patient]), ..relates }, Error::NeverRelated);
+    refused(with(Condition::RequesterIsPatient, reads()), Error::PatientNotBound);
+    refused(
+        Policy { roles: both, conditions: own_and_related, ..reads() },
+        Error::RelatedToThemselves,
+    );
+    refused(with(related(&[Treating]), reads()), Error::NeverRecognised);
+    refused(with(Condition::PatientCosigned, reads()), Error::NotSubmitted);
+    refused(with(Condition::SectionShared, does(Action::Refer)), Error::NoSection);
+    refused(with(purpose(Purpose::Treatment), does(Action::Submit)), Error::NothingRead);
+    refused(with(purpose(Purpose::Audit), does(Action::BreakGlass)), Error::NotEmergency);
+    let submits = allows(&[Action::ReadText, Action::Submit]);
+    let audit = with(purpose(Purpose::Audit), reads());
+    refused(Policy { conclusion: submits, ..audit }, Error::NotTreatment);
+    run(|| {
+        let twice = policies(&[reads(), reads()]);
+        let refused = RolePolicies::set_policies(governance(HOME), twice);
+        assert_noop!(refused, Error::<Test>::DuplicateName);
+    });
+}
+
+#[test]
+fn a_set_names_a_bounded_number_of_hospitals() {
+    run(|| {
+        let named = |first: u16| {
+            let places: Vec<_> = (first..first + 7).map(HospitalId).collect();
+            let reads = policy(&first.to_string(), &[Role::Doctor], allows(&[Action::ReadText]));
+            Policy { hospitals: list(&places), ..reads }
+        };
+        let many: Vec<_> = (0..5).map(|number| named(7 * number)).collect();
+        assert_noop!(
+            RolePolicies::set_policies(governance(HOME), policies(&many)),
+            Error::<Test>::TooManyHospitals
+        );
     });
 }

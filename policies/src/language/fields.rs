@@ -1,7 +1,6 @@
 //! The fields of one table of a policy file: each is read as what it must be, or a mistake is noted.
 
-use epione_primitives::{HospitalId, Moment, limits::MAX_POLICY_LIST};
-use sp_core::{ConstU32, bounded::BoundedVec};
+use epione_primitives::{HospitalId, Moment, Word, access::PolicyList, limits::MAX_POLICY_LIST};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -9,14 +8,15 @@ use toml::{
 
 use super::{
     mistake::{Notes, Span, Spot},
+    sentence::{joined, with_article},
     time,
-    words::Word,
 };
+use crate::flaws::Known;
 
 /// What is wrong with a value, and what to do about it.
 pub(super) struct Objection {
-    problem: String,
-    advice: String,
+    pub problem: String,
+    pub advice: String,
 }
 
 impl Objection {
@@ -28,28 +28,39 @@ impl Objection {
 /// A list as far as it could be read.
 #[derive(Debug)]
 pub(super) struct List<T> {
-    /// Of the field's name.
-    pub span: Span,
-    pub items: Vec<Spanned<T>>,
+    /// Of the field's name, if the field is there.
+    pub span: Option<Span>,
+    values: Vec<T>,
+    /// Of each value.
+    pub spans: Vec<Span>,
     /// Whether every entry could be read.
-    pub complete: bool,
+    complete: bool,
+}
+
+/// The list of a field that is missing.
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { span: None, values: Vec::new(), spans: Vec::new(), complete: false }
+    }
 }
 
 impl<T: Clone> List<T> {
     /// As the chain stores it. Longer lists are mistakes already.
-    pub fn bounded(&self) -> BoundedVec<T, ConstU32<MAX_POLICY_LIST>> {
-        BoundedVec::truncate_from(self.items.iter().map(|item| item.get_ref().clone()).collect())
+    pub fn bounded(&self) -> PolicyList<T> {
+        PolicyList::truncate_from(self.values.clone())
     }
 }
 
 impl<T> List<T> {
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.items.iter().map(Spanned::get_ref)
+    pub fn known(&self) -> Known<'_, T> {
+        Known { entries: &self.values, complete: self.complete }
+    }
+
+    /// The list, if every entry could be read.
+    pub fn legible(self) -> Option<Self> {
+        self.complete.then_some(self)
     }
 }
-
-/// UTF-8 within a bound.
-pub(super) type Text<const MAX: u32> = BoundedVec<u8, ConstU32<MAX>>;
 
 /// One table.
 pub(super) struct Fields<'a> {
@@ -94,52 +105,42 @@ impl<'a> Fields<'a> {
         self.table.contains_key(key)
     }
 
-    pub fn lacking(&self, key: &str, advice: impl Into<String>, notes: &mut Notes) {
-        notes.lacking(self.spot(key, self.span.clone()), advice);
+    pub fn missing(&self, key: &str, advice: impl Into<String>, notes: &mut Notes) {
+        notes.missing(self.spot(key, self.span.clone()), advice);
     }
 
-    /// A text that says something, of at most `MAX` bytes.
-    pub fn text<const MAX: u32>(&self, key: &str, notes: &mut Notes) -> Option<Spanned<Text<MAX>>> {
+    /// Where a field's name is, if the field is there.
+    pub fn spot_of(&self, key: &str) -> Option<Spot> {
+        self.value(key).map(|(span, _)| self.spot(key, span))
+    }
+
+    /// A text of at most so many bytes.
+    pub fn text(&self, key: &str, most: u32, notes: &mut Notes) -> Option<Spanned<String>> {
         self.read(key, notes, |value| {
             let Some(text) = value.as_str() else {
                 let problem = format!("is {}, not a text", kind(value));
                 return Err(Objection::new(problem, "write a text in quotation marks"));
             };
-            if text.trim().is_empty() {
-                return Err(Objection::new("is empty", "say in words what it is"));
-            }
-            if text.chars().any(char::is_control) {
+            if text.len() > most as usize {
+                let problem = format!("has {} bytes", text.len());
                 return Err(Objection::new(
-                    "has a line break or another control character",
-                    "write it on one line",
+                    problem,
+                    format!("shorten it to {most} bytes of UTF-8"),
                 ));
             }
-            Text::<MAX>::try_from(text.as_bytes().to_vec()).map_err(|bytes: Vec<u8>| {
-                let problem = format!("has {} bytes", bytes.len());
-                Objection::new(problem, format!("shorten it to {MAX} bytes of UTF-8"))
-            })
+            Ok(text.to_owned())
         })
     }
 
-    /// One of a few words.
-    pub fn word<W: Word>(&self, key: &str, notes: &mut Notes) -> Option<Spanned<W>> {
-        self.read(key, notes, word)
-    }
-
-    /// A time with an offset, after `now`.
-    pub fn moment(&self, key: &str, now: Moment, notes: &mut Notes) -> Option<Spanned<Moment>> {
+    /// A time with an offset.
+    pub fn moment(&self, key: &str, notes: &mut Notes) -> Option<Spanned<Moment>> {
         self.read(key, notes, |value| {
             let Some(written) = value.as_datetime() else {
                 let problem = format!("is {}, not a time", kind(value));
                 let advice = "write it as 2027-01-01T00:00:00Z, without quotation marks";
                 return Err(Objection::new(problem, advice));
             };
-            let moment = time::moment(written)?;
-            if moment <= now {
-                let problem = format!("has passed: it is {} now", time::written(now));
-                return Err(Objection::new(problem, "choose a later time, or leave it out"));
-            }
-            Ok(moment)
+            time::moment(written)
         })
     }
 
@@ -148,7 +149,7 @@ impl<'a> Fields<'a> {
         self.read(key, notes, |value| match value.as_bool() {
             Some(true) => Ok(()),
             Some(false) => Err(Objection::new(
-                "is false, and a condition cannot demand the contrary",
+                "is false, and a condition cannot require the opposite",
                 "leave it out",
             )),
             None => Err(Objection::new(
@@ -158,7 +159,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A value of one's own making.
+    /// A value, read by a function.
     pub fn read<T>(
         &self,
         key: &str,
@@ -176,8 +177,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of at least one entry, none twice; absent only if the field is.
-    pub fn list<T: PartialEq>(
+    /// A list; absent only if the field is.
+    pub fn list<T>(
         &self,
         key: &str,
         notes: &mut Notes,
@@ -185,18 +186,14 @@ impl<'a> Fields<'a> {
     ) -> Option<List<T>> {
         let (span, value) = self.value(key)?;
         let spot = |span| self.spot(key, span);
-        let mut list = List { span: span.clone(), items: Vec::new(), complete: true };
+        let mut list = List { span: Some(span.clone()), ..List::default() };
         let Some(entries) = value.get_ref().as_array() else {
             let problem = format!("is {}, not a list", kind(value.get_ref()));
             let advice = "write it in brackets: [...]";
             notes.wrong(spot(at_value(value, &span)), problem, advice);
-            list.complete = false;
             return Some(list);
         };
-        if entries.is_empty() {
-            notes.wrong(spot(span), "is an empty list", "name at least one, or leave it out");
-            list.complete = false;
-        }
+        list.complete = true;
         for (number, entry) in entries.iter().enumerate() {
             if number == MAX_POLICY_LIST as usize {
                 let problem = format!("has {} entries", entries.len());
@@ -206,10 +203,10 @@ impl<'a> Fields<'a> {
                 break;
             }
             match read(entry.get_ref()) {
-                Ok(item) if list.values().any(|known| *known == item) => {
-                    notes.wrong(spot(entry.span()), "names the same twice", "keep one of them");
+                Ok(value) => {
+                    list.values.push(value);
+                    list.spans.push(entry.span());
                 }
-                Ok(item) => list.items.push(Spanned::new(entry.span(), item)),
                 Err(Objection { problem, advice }) => {
                     notes.wrong(spot(entry.span()), problem, advice);
                     list.complete = false;
@@ -233,15 +230,24 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A word of a few.
+/// One of a few words.
 pub(super) fn word<W: Word>(value: &DeValue<'_>) -> Result<W, Objection> {
-    let advice = || format!("write {}", quoted(&W::known()));
-    match value.as_str() {
-        Some(text) => W::read(text).ok_or_else(|| {
-            Objection::new(format!("\"{}\" is no {}", shown(text), W::NOUN), advice())
-        }),
-        None => Err(Objection::new(format!("{} is no {}", kind(value), W::NOUN), advice())),
-    }
+    let written = match value.as_str() {
+        Some(text) => match W::read(text) {
+            Some(word) => return Ok(word),
+            None => format!("\"{}\"", shown(text)),
+        },
+        None => kind(value).to_owned(),
+    };
+    Err(Objection::new(
+        format!("{written} is not {}", with_article(W::NOUN)),
+        format!("write {}", any::<W>()),
+    ))
+}
+
+/// All words of a kind, each in quotation marks, as a file has them.
+fn any<W: Word>() -> String {
+    joined(W::ALL.iter().map(|word| format!("\"{}\"", word.spelled())), "or")
 }
 
 /// The number of a hospital.
@@ -255,19 +261,10 @@ pub(super) fn hospital(value: &DeValue<'_>) -> Result<HospitalId, Objection> {
             other => kind(other).to_owned(),
         };
         Objection::new(
-            format!("{what} is no hospital's number"),
+            format!("{what} is not a hospital's number"),
             "write the number that the chain gave the hospital, from 0 to 65535",
         )
     })
-}
-
-/// Words in a row, each in quotation marks, as a file has them.
-fn quoted(words: &str) -> String {
-    let words: Vec<_> = words.split(", ").map(|word| format!("\"{word}\"")).collect();
-    match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => words.concat(),
-    }
 }
 
 /// What a value is, in words.

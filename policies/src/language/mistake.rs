@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 
 use serde::Serialize;
 
-/// Mistakes of one file that are told at once; the others are counted.
-const MAX_TOLD: usize = 50;
+/// Mistakes of one file that are reported; further ones are counted.
+const MAX_REPORTED: usize = 50;
 
 /// Bytes of a file, from one to before another.
 pub(super) type Span = Range<usize>;
@@ -41,24 +41,24 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// All that is wrong with a file, in the order of the file.
+/// The mistakes of a file, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
     pub file: String,
     /// At least one.
-    pub told: Vec<Mistake>,
-    /// How many there are beyond those.
+    pub first: Vec<Mistake>,
+    /// How many more there are.
     pub more: usize,
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = &self.file;
-        match (self.told.len(), self.more) {
+        match (self.first.len(), self.more) {
             (1, 0) => write!(f, "{file} has a mistake"),
-            (told, 0) => write!(f, "{file} has {told} mistakes"),
-            (told, more) => {
-                write!(f, "{file} has {} mistakes, of which these are the first", told + more)
+            (count, 0) => write!(f, "{file} has {count} mistakes"),
+            (count, more) => {
+                write!(f, "{file} has {} mistakes, of which these are the first", count + more)
             }
         }
     }
@@ -79,8 +79,8 @@ struct Note {
     spot: Spot,
     problem: String,
     advice: String,
-    /// Whether something is not there.
-    lack: bool,
+    /// Whether a part is missing.
+    missing: bool,
 }
 
 /// The mistakes found so far.
@@ -92,29 +92,31 @@ impl Notes {
         self.0.is_empty()
     }
 
-    /// Something is there and must not be, or not so.
+    /// A part must not be there, or not as it is.
     pub fn wrong(&mut self, spot: Spot, problem: impl Into<String>, advice: impl Into<String>) {
-        self.0.push(Note { spot, problem: problem.into(), advice: advice.into(), lack: false });
+        self.0.push(Note { spot, problem: problem.into(), advice: advice.into(), missing: false });
     }
 
-    /// Something must be there and is not.
-    pub fn lacking(&mut self, spot: Spot, advice: impl Into<String>) {
-        let note = Note { spot, problem: "is missing".into(), advice: advice.into(), lack: true };
+    /// A part is missing.
+    pub fn missing(&mut self, spot: Spot, advice: impl Into<String>) {
+        let note =
+            Note { spot, problem: "is missing".into(), advice: advice.into(), missing: true };
         self.0.push(note);
     }
 
-    /// Forgets what may follow from text that could not be read.
+    /// Forgets mistakes that may follow from text that could not be read.
     pub fn forget_consequences(&mut self, lines: &Lines<'_>, unreadable: &[Span]) {
-        let spoilt: BTreeSet<_> = unreadable.iter().map(|span| lines.line(span.start)).collect();
-        self.0.retain(|note| !note.lack && !spoilt.contains(&lines.line(note.spot.span.start)));
+        let affected: BTreeSet<_> = unreadable.iter().map(|span| lines.line(span.start)).collect();
+        self.0
+            .retain(|note| !note.missing && !affected.contains(&lines.line(note.spot.span.start)));
     }
 
     pub fn into_mistakes(mut self, file: &str, text: &str) -> Mistakes {
         self.0.sort_by_key(|note| note.spot.span.start);
-        let more = self.0.len().saturating_sub(MAX_TOLD);
-        self.0.truncate(MAX_TOLD);
+        let more = self.0.len().saturating_sub(MAX_REPORTED);
+        self.0.truncate(MAX_REPORTED);
         let lines = Lines::of(text);
-        let told = self.0.into_iter().map(|note| Mistake {
+        let first = self.0.into_iter().map(|note| Mistake {
             file: file.into(),
             line: lines.line(note.spot.span.start),
             column: lines.column(note.spot.span.start),
@@ -123,7 +125,7 @@ impl Notes {
             problem: note.problem,
             advice: note.advice,
         });
-        Mistakes { file: file.into(), told: told.collect(), more }
+        Mistakes { file: file.into(), first: first.collect(), more }
     }
 }
 
@@ -169,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn many_mistakes_are_counted_rather_than_told() {
+    fn mistakes_beyond_the_limit_are_counted() {
         let mut notes = Notes::default();
-        for at in 0..MAX_TOLD + 7 {
+        for at in 0..MAX_REPORTED + 7 {
             let spot = Spot { policy: None, field: None, span: at..at };
             notes.wrong(spot, "wrong", "mend it");
         }
         let mistakes = notes.into_mistakes("p.toml", &"\n".repeat(100));
-        assert_eq!((mistakes.told.len(), mistakes.more), (MAX_TOLD, 7));
+        assert_eq!((mistakes.first.len(), mistakes.more), (MAX_REPORTED, 7));
         assert!(mistakes.to_string().contains("57 mistakes"), "{mistakes}");
     }
 }

@@ -1,30 +1,12 @@
-//! The pure half of deciding, against a reading of the policies that shares no code with it.
+//! Decisions, against a reading of the policies that shares no code with them.
 
-use epione_primitives::{HospitalId, access::PolicySet};
+use epione_policies::decision::{Facts, evaluate, places};
+use epione_primitives::{HospitalId, Word, access::PolicySet};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
-use crate::decision::{Facts, evaluate, places};
 
-const ROLES: [Role; 5] =
-    [Role::Doctor, Role::Nurse, Role::Patient, Role::Researcher, Role::Auditor];
-const ACTIONS: [Action; 6] = [
-    Action::ReadText,
-    Action::ReadMedia,
-    Action::Submit,
-    Action::Relate,
-    Action::Refer,
-    Action::BreakGlass,
-];
-const KINDS: [RelationshipKind; 4] = [FamilyDoctor, Treating, Referral, CareTeam];
-const PURPOSES: [Purpose; 5] = [
-    Purpose::Treatment,
-    Purpose::PatientRequest,
-    Purpose::Research,
-    Purpose::Audit,
-    Purpose::Emergency,
-];
-const HOSPITALS: [HospitalId; 3] = [HOME, AWAY, SUSPENDED];
+const HOSPITALS: [HospitalId; 3] = [HOME, AWAY, HospitalId(2)];
 
 fn moment() -> impl Strategy<Value = Moment> {
     0..20_u64
@@ -39,8 +21,8 @@ fn some<Item: Clone + core::fmt::Debug + 'static>(
 
 fn facts() -> impl Strategy<Value = Facts> {
     let class = select(&[SectionClass::Private, SectionClass::Shared][..]);
-    let request = (select(&ROLES[..]), select(&ACTIONS[..]), class, select(&PURPOSES[..]));
-    let relations = (some(&KINDS, 3), some(&HOSPITALS, 3));
+    let request = (select(Role::ALL), select(Action::ALL), class, select(Purpose::ALL));
+    let relations = (some(RelationshipKind::ALL, 3), some(&HOSPITALS, 3));
     (request, moment(), any::<[bool; 3]>(), relations).prop_map(
         |((role, action, class, purpose), at, [patient, patient_in, cosigned], relations)| {
             let (related, requester_at) = relations;
@@ -71,15 +53,15 @@ fn condition() -> impl Strategy<Value = Condition> {
         moment().prop_map(Condition::Before),
         some(&HOSPITALS, 3)
             .prop_map(|places| Condition::RequesterRegistered(Place::OneOf(list(&places)))),
-        some(&KINDS, 3).prop_map(|kinds| related(&kinds)),
-        some(&PURPOSES, 3).prop_map(|purposes| Condition::Purpose(list(&purposes))),
+        some(RelationshipKind::ALL, 3).prop_map(|kinds| related(&kinds)),
+        some(Purpose::ALL, 3).prop_map(|purposes| Condition::Purpose(list(&purposes))),
     ]
 }
 
 fn conclusion() -> impl Strategy<Value = Conclusion> {
     prop_oneof![
-        some(&ACTIONS, 5).prop_map(|actions| allows(&actions)),
-        some(&KINDS, 3).prop_map(|kinds| recognises(&kinds)),
+        some(Action::ALL, 5).prop_map(|actions| allows(&actions)),
+        some(RelationshipKind::ALL, 3).prop_map(|kinds| recognises(&kinds)),
     ]
 }
 
@@ -87,7 +69,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     (
         vec(any::<u8>(), 1..8),
         some(&HOSPITALS, 2),
-        some(&ROLES, 4),
+        some(Role::ALL, 4),
         vec(condition(), 0..4),
         conclusion(),
         option::of(moment()),
@@ -104,7 +86,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 }
 
 fn policy_set() -> impl Strategy<Value = PolicySet> {
-    vec(any_policy(), 0..8).prop_map(|all| PolicySet { since: 0, policies: policies(&all) })
+    vec(any_policy(), 0..8).prop_map(|all| PolicySet { since: 0, policies: list(&all) })
 }
 
 /// With relationships that count as far as `counts` says.
@@ -116,7 +98,9 @@ fn holds(facts: &Facts, condition: &Condition, counts: &dyn Fn(RelationshipKind)
             facts.requester_at.iter().any(|registered| places.contains(registered))
         }
         Condition::PatientRegistered => facts.patient_registered,
-        Condition::Related(kinds) => KINDS.iter().any(|kind| kinds.contains(kind) && counts(*kind)),
+        Condition::Related(kinds) => {
+            RelationshipKind::ALL.iter().any(|kind| kinds.contains(kind) && counts(*kind))
+        }
         Condition::Before(end) => facts.at < *end,
         Condition::SectionShared => matches!(facts.class, SectionClass::Shared),
         Condition::Purpose(purposes) => purposes.contains(&facts.purpose),
@@ -203,7 +187,7 @@ proptest! {
                     .map(|policy| named(policy, failures(&facts, policy, &counts)))
                     .collect();
                 for policy in binding(&facts, &set) {
-                    let missed = KINDS.iter().any(|kind| {
+                    let missed = RelationshipKind::ALL.iter().any(|kind| {
                         facts.related.contains(kind)
                             && !counts(*kind)
                             && recognising(&facts, &set, *kind).any(|other| other == policy)
@@ -225,7 +209,7 @@ proptest! {
             cosigned: true,
             requester_at: HOSPITALS.to_vec(),
             patient_registered: true,
-            related: KINDS.to_vec(),
+            related: RelationshipKind::ALL.to_vec(),
             class: SectionClass::Shared,
             ..facts.clone()
         };

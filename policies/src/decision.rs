@@ -1,19 +1,21 @@
-//! The pure half of a decision: given what holds, what do the policies say?
+//! What policies answer to a request, given the facts.
 //!
-//! First the relationship policies say which of the relationships between the two count. Then the
-//! first operation policy whose conditions all hold allows.
+//! First the relationship policies say which of the relationships between requester and patient count. Then the first
+//! operation policy whose conditions all hold allows.
 
 use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId, Moment,
     access::{
-        Action, Conclusion, Condition, Decision, Denial, FailedPolicy, Place, Policy, PolicySet,
-        Purpose, RelationshipKind, SectionClass,
+        Action, Conclusion, Condition, Decision, Denial, FailedPolicy, Policy, PolicySet, Purpose,
+        RelationshipKind, SectionClass,
     },
     profile::Role,
 };
 
-/// All that policies can ask about, as it stood at one moment.
+use crate::conditions::{Case, add_places, row};
+
+/// Everything that conditions can test, as it was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Of the requester.
@@ -27,7 +29,7 @@ pub struct Facts {
     /// Whose records they are.
     pub hospital: HospitalId,
     pub requester_is_patient: bool,
-    /// Where the requester is registered, of the [`places`] that the policies ask about.
+    /// Where the requester is registered, among the [`places`] that the policies name.
     pub requester_at: Vec<HospitalId>,
     pub patient_registered: bool,
     /// Kinds of the relationships in force between requester and patient, recognised or not.
@@ -63,16 +65,9 @@ pub fn evaluate(facts: &Facts, version: u32, set: &PolicySet) -> Decision {
 ///
 /// As many as a set names, at most: see [`MAX_NAMED_HOSPITALS`](epione_primitives::limits::MAX_NAMED_HOSPITALS).
 pub fn places(policies: &[Policy], role: Role, hospital: HospitalId) -> Vec<HospitalId> {
-    let mut places = Vec::from([hospital]);
     let binding = policies.iter().filter(|policy| binds(policy, role, hospital));
-    for condition in binding.flat_map(|policy| &policy.conditions) {
-        let Condition::RequesterRegistered(Place::OneOf(named)) = condition else { continue };
-        for place in named {
-            if !places.contains(place) {
-                places.push(*place);
-            }
-        }
-    }
+    let mut places = Vec::from([hospital]);
+    add_places(&mut places, binding.flat_map(|policy| &policy.conditions));
     places
 }
 
@@ -132,35 +127,15 @@ impl Facts {
     }
 
     /// The conditions of a policy that do not hold; its own end counts as one.
-    fn failures(
-        &self,
-        policy: &Policy,
-        recognised: &[RelationshipKind],
-    ) -> impl Iterator<Item = Condition> {
+    fn failures<'a>(
+        &'a self,
+        policy: &'a Policy,
+        recognised: &'a [RelationshipKind],
+    ) -> impl Iterator<Item = Condition> + 'a {
+        let case = Case { facts: self, recognised };
+        let holds = move |condition: &Condition| row(condition).test.holds(&case);
         let end = policy.expires.map(Condition::Before);
-        policy
-            .conditions
-            .iter()
-            .filter(move |condition| !self.fulfil(condition, recognised))
-            .cloned()
-            .chain(end.filter(|end| !self.fulfil(end, recognised)))
-    }
-
-    fn fulfil(&self, condition: &Condition, recognised: &[RelationshipKind]) -> bool {
-        match condition {
-            Condition::RequesterIsPatient => self.requester_is_patient,
-            Condition::RequesterRegistered(Place::Here) => {
-                self.requester_at.contains(&self.hospital)
-            }
-            Condition::RequesterRegistered(Place::OneOf(places)) => {
-                places.iter().any(|place| self.requester_at.contains(place))
-            }
-            Condition::PatientRegistered => self.patient_registered,
-            Condition::Related(kinds) => kinds.iter().any(|kind| recognised.contains(kind)),
-            Condition::Before(end) => self.at < *end,
-            Condition::SectionShared => self.class == SectionClass::Shared,
-            Condition::Purpose(purposes) => purposes.contains(&self.purpose),
-            Condition::PatientCosigned => self.cosigned,
-        }
+        let failed = policy.conditions.iter().filter(move |condition| !holds(condition)).cloned();
+        failed.chain(end.filter(move |end| !holds(end)))
     }
 }

@@ -1,15 +1,15 @@
-//! Bad files: each mistake is named with line and field, all of a file at once, and nothing comes of it.
+//! Bad files: each mistake is reported with line and field, all of a file at once, and no policy is compiled.
 
-use epione_cli::policy::Mistake;
+use epione_policies::language::Mistake;
 use epione_primitives::limits::{MAX_NAME_BYTES, MAX_POLICIES, MAX_SUMMARY_BYTES};
 
-use crate::compile;
+use super::*;
 
 /// Marks the lines on which a mistake is expected.
 const MARK: &str = "# wrong";
 
 fn mistakes(text: &str) -> Vec<Mistake> {
-    compile(text).expect_err(text).told
+    compile(text).expect_err(text).first
 }
 
 fn marked(text: &str) -> Vec<usize> {
@@ -19,8 +19,8 @@ fn marked(text: &str) -> Vec<usize> {
 
 /// That a text has one mistake, on the marked line, in that field.
 fn assert_wrong(text: &str, field: &str, problem: &str) {
-    let told = mistakes(text);
-    let [mistake] = &told[..] else { panic!("{told:#?} in {text}") };
+    let found = mistakes(text);
+    let [mistake] = &found[..] else { panic!("{found:#?} in {text}") };
     assert_eq!(vec![mistake.line], marked(text), "{mistake} in {text}");
     assert_eq!(mistake.field.as_deref(), Some(field), "{mistake} in {text}");
     assert!(mistake.problem.contains(problem), "{mistake} in {text}");
@@ -74,15 +74,15 @@ fn unknown_fields_are_named_with_those_that_are_known() {
 }
 
 #[test]
-fn values_of_another_type_are_told_apart() {
+fn values_of_another_type_are_found_apart() {
     for (line, field, problem) in [
         ("hospitals = 0 # wrong", "hospitals", "a number, not a list"),
-        ("hospitals = [\"Alice\"] # wrong", "hospitals", "a text is no hospital"),
-        ("hospitals = [-1] # wrong", "hospitals", "-1 is no hospital"),
-        ("hospitals = [65536] # wrong", "hospitals", "65536 is no hospital"),
-        ("hospitals = [1.0] # wrong", "hospitals", "a fraction is no hospital"),
+        ("hospitals = [\"Alice\"] # wrong", "hospitals", "a text is not a hospital"),
+        ("hospitals = [-1] # wrong", "hospitals", "-1 is not a hospital"),
+        ("hospitals = [65536] # wrong", "hospitals", "65536 is not a hospital"),
+        ("hospitals = [1.0] # wrong", "hospitals", "a fraction is not a hospital"),
         ("until = \"2100-01-01T00:00:00Z\" # wrong", "until", "a text, not a time"),
-        ("until = 2100-01-01 # wrong", "until", "no full time"),
+        ("until = 2100-01-01 # wrong", "until", "not a full time"),
         ("until = 2100-01-01T00:00:00 # wrong", "until", "time zone"),
         ("when = true # wrong", "when", "not a table"),
     ] {
@@ -94,10 +94,10 @@ fn values_of_another_type_are_told_apart() {
         ("requester-is-patient = \"yes\" # wrong", "when.requester-is-patient", "not true"),
         ("patient-registered = \"here\" # wrong", "when.patient-registered", "not true"),
         ("requester-registered = true # wrong", "when.requester-registered", "not a place"),
-        ("requester-registered = \"there\" # wrong", "when.requester-registered", "no place"),
-        ("requester-registered = [[1]] # wrong", "when.requester-registered", "no hospital"),
+        ("requester-registered = \"there\" # wrong", "when.requester-registered", "not a place"),
+        ("requester-registered = [[1]] # wrong", "when.requester-registered", "not a hospital"),
         ("related = \"treating\" # wrong", "when.related", "not a list"),
-        ("purpose = [1] # wrong", "when.purpose", "no purpose"),
+        ("purpose = [1] # wrong", "when.purpose", "not a purpose"),
         ("before = 4102444800 # wrong", "when.before", "not a time"),
     ] {
         assert_wrong(&reading(line), field, problem);
@@ -111,37 +111,37 @@ fn unknown_words_are_answered_with_the_known_ones() {
         (
             operation("roles = [\"docter\"] # wrong\nactions = [\"submit\"]", ""),
             "roles",
-            "\"docter\" is no role",
+            "\"docter\" is not a role",
             "\"doctor\"",
         ),
         (
             operation("roles = [\"doctor\"]\nactions = [\"read\"] # wrong", ""),
             "actions",
-            "\"read\" is no action",
+            "\"read\" is not an action",
             "\"read-text\"",
         ),
         (
             reading("purpose = [\"Treatment\"] # wrong"),
             "when.purpose",
-            "\"Treatment\" is no purpose",
+            "\"Treatment\" is not a purpose",
             "\"treatment\"",
         ),
         (
             reading("related = [\"friend\"] # wrong"),
             "when.related",
-            "\"friend\" is no kind of relationship",
+            "\"friend\" is not a kind of relationship",
             "\"family-doctor\"",
         ),
         (
             relationship("roles = [\"doctor\"]\nrelations = [\"friend\"] # wrong", ""),
             "relations",
-            "\"friend\" is no kind of relationship",
+            "\"friend\" is not a kind of relationship",
             "\"referral\"",
         ),
         (
             format!("{HEAD}type = \"permission\" # wrong\nroles = [\"doctor\"]\n"),
             "type",
-            "\"permission\" is no type",
+            "\"permission\" is not a type",
             "\"operation\"",
         ),
     ] {
@@ -242,7 +242,7 @@ fn ends_that_have_passed_and_ends_without_effect_are_refused() {
     for before in ["2100-01-01T00:00:00Z", "2100-06-01T00:00:00Z"] {
         let until = format!("{fields}\nuntil = 2100-01-01T00:00:00Z");
         let text = operation(&until, &format!("before = {before} # wrong"));
-        assert_wrong(&text, "when.before", "says nothing");
+        assert_wrong(&text, "when.before", "has no effect");
     }
     let until = format!("{fields}\nuntil = 2100-01-01T00:00:00Z");
     assert!(compile(&operation(&until, "before = 2099-01-01T00:00:00Z")).is_ok());
@@ -264,7 +264,7 @@ fn what_belongs_to_the_other_type_is_refused() {
         let field = format!("when.{}", condition.split(' ').next().unwrap());
         let when = format!("{condition} # wrong");
         let text = relationship("roles = [\"doctor\"]\nrelations = [\"treating\"]", &when);
-        assert_wrong(&text, &field, "cannot be asked of a relationship");
+        assert_wrong(&text, &field, "is not for relationships");
     }
     let patients = relationship("roles = [\"patient\"] # wrong\nrelations = [\"treating\"]", "");
     assert_wrong(&patients, "roles", "neither \"doctor\" nor \"nurse\"");
@@ -360,10 +360,10 @@ fn contradictory_conditions_are_refused() {
         assert_wrong(&text, field, problem);
     }
     // Patients are related to nobody, and no policy could recognise it: both are said.
-    let told = mistakes(&operation(patient, "related = [\"treating\"] # wrong"));
+    let found = mistakes(&operation(patient, "related = [\"treating\"] # wrong"));
     assert!(
-        told.iter().any(|mistake| mistake.problem.contains("only doctors and nurses")),
-        "{told:#?}"
+        found.iter().any(|mistake| mistake.problem.contains("only doctors and nurses")),
+        "{found:#?}"
     );
 }
 
@@ -388,25 +388,25 @@ fn a_field_twice_and_text_that_is_not_toml_are_placed() {
     for line in
         ["roles = [\"doctor\" # wrong", "roles # wrong", "until = 2100-13-01T00:00:00Z # wrong"]
     {
-        let told =
+        let found =
             mistakes(&format!("{HEAD}type = \"operation\"\nactions = [\"submit\"]\n{line}\n"));
         assert!(
-            told.iter().any(|mistake| mistake.problem.contains("not TOML")),
-            "{line}: {told:#?}"
+            found.iter().any(|mistake| mistake.problem.contains("not TOML")),
+            "{line}: {found:#?}"
         );
     }
-    let told =
+    let found =
         mistakes(&format!("{HEAD}type = \"operation\"\nactions = [\"submit\"]\nroles = doctor\n"));
-    assert_eq!((told.len(), told[0].line), (1, 6), "{told:#?}");
-    // An open bracket spoils what follows, and each line is told once.
-    let told = mistakes("roles = [\n\"a b\"\n[[policy]]\nname = \"p\"\n");
-    let mut lines: Vec<_> = told.iter().map(|mistake| mistake.line).collect();
+    assert_eq!((found.len(), found[0].line), (1, 6), "{found:#?}");
+    // An open bracket spoils what follows, and each line is found once.
+    let found = mistakes("roles = [\n\"a b\"\n[[policy]]\nname = \"p\"\n");
+    let mut lines: Vec<_> = found.iter().map(|mistake| mistake.line).collect();
     lines.dedup();
-    assert!(lines.len() + 1 >= told.len(), "{told:#?}");
+    assert!(lines.len() + 1 >= found.len(), "{found:#?}");
 }
 
 #[test]
-fn all_mistakes_of_a_file_are_told_at_once_in_its_order() {
+fn all_mistakes_of_a_file_are_found_at_once_in_its_order() {
     let text = "\
 title = \"x\" # wrong
 
@@ -427,16 +427,16 @@ summary = \"s\"
 roles = [\"doctor\"]
 until = 2001-01-01T00:00:00Z # wrong
 ";
-    let told = mistakes(text);
-    let mut lines: Vec<_> = told.iter().map(|mistake| mistake.line).collect();
-    assert_eq!(lines.len(), 8, "{told:#?}");
+    let found = mistakes(text);
+    let mut lines: Vec<_> = found.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines.len(), 8, "{found:#?}");
     lines.dedup();
-    assert_eq!(lines, marked(text), "{told:#?}");
+    assert_eq!(lines, marked(text), "{found:#?}");
     let columns: Vec<_> =
-        told.iter().filter(|mistake| mistake.line == 7).map(|mistake| mistake.column).collect();
+        found.iter().filter(|mistake| mistake.line == 7).map(|mistake| mistake.column).collect();
     assert_eq!(columns, [10, 31]);
-    assert_eq!(told[5].policy.as_deref(), Some("1"));
-    assert_eq!(told[6].policy.as_deref(), Some("2 \"second\""));
+    assert_eq!(found[5].policy.as_deref(), Some("1"));
+    assert_eq!(found[6].policy.as_deref(), Some("2 \"second\""));
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn a_file_of_nothing_but_mistakes_is_answered_soon() {
     for line in ["x\n", "x = 1\n", "[[policy]]\n", "[[policy.when]]\n", "a.b.c=[\n"] {
         let text = line.repeat(64 * 1024 / line.len());
         let mistakes = compile(&text).unwrap_err();
-        assert!(mistakes.told.len() <= 50, "{mistakes}");
+        assert!(mistakes.first.len() <= 50, "{mistakes}");
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -1,17 +1,10 @@
-//! The samples, decided by the pallet's own `evaluate`: each allows what it is for, and refuses as soon
-//! as one of its conditions does not hold, for exactly that reason.
+//! The samples: each allows what it is for, and refuses as soon as one of its conditions does not hold, for exactly that
+//! reason.
 
-use epione_primitives::{
-    HospitalId,
-    access::{
-        Action, Condition, Decision, Denial, Place, PolicySet, Purpose, RelationshipKind,
-        SectionClass,
-    },
-    profile::Role,
-};
-use pallet_role_policies::decision::{Facts, evaluate};
+use epione_policies::decision::{Facts, evaluate};
+use epione_primitives::access::PolicySet;
 
-use crate::{NOW, sample};
+use super::*;
 
 /// 2100-01-01T00:00:00Z, in milliseconds.
 const END: u64 = 4_102_444_800_000;

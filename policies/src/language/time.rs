@@ -1,4 +1,4 @@
-//! Moments, as TOML and command lines write them.
+//! Moments, as TOML and sentences write them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use toml::value::{Datetime, Offset};
 use super::fields::Objection;
 
 /// The last moment that TOML can write, in milliseconds after 1970: the end of the year 9999.
-const LAST: Moment = 253_402_300_799_999;
+pub(super) const LAST: Moment = 253_402_300_799_999;
 
 /// The time of this machine.
 pub fn now() -> Moment {
@@ -19,19 +19,22 @@ pub fn now() -> Moment {
 /// A moment as TOML writes it, in UTC; one that TOML cannot write becomes the last one that it can.
 pub(super) fn written(at: Moment) -> String {
     let at = at.min(LAST);
-    let time = UNIX_EPOCH + Duration::from_millis(at);
     if at.is_multiple_of(1_000) {
-        humantime::format_rfc3339_seconds(time).to_string()
-    } else {
-        humantime::format_rfc3339_millis(time).to_string()
+        return in_seconds(at);
     }
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at)).to_string()
+}
+
+/// A moment up to [`LAST`] in UTC, without its milliseconds.
+pub(super) fn in_seconds(at: Moment) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
 }
 
 /// The moment that a TOML value stands for. What is finer than a millisecond is cut off.
 pub(super) fn moment(written: &Datetime) -> Result<Moment, Objection> {
     let (Some(date), Some(time)) = (written.date, written.time) else {
         return Err(Objection::new(
-            "is no full time",
+            "is not a full time",
             "write date, time and offset, as in 2027-01-01T00:00:00Z",
         ));
     };
@@ -51,7 +54,7 @@ pub(super) fn moment(written: &Datetime) -> Result<Moment, Objection> {
         time.second.unwrap_or(0),
         time.nanosecond.unwrap_or(0),
     );
-    let impossible = || Objection::new("is no time after 1970", "correct it");
+    let impossible = || Objection::new("is not a time after 1970", "correct it");
     let local = humantime::parse_rfc3339(&text).map_err(|_| impossible())?;
     let local = local.duration_since(UNIX_EPOCH).map_err(|_| impossible())?.as_millis();
     let ahead = match offset {

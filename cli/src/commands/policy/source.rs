@@ -1,4 +1,4 @@
-//! From a file to text.
+//! Reads policy files.
 
 use std::{
     fs::File,
@@ -6,9 +6,9 @@ use std::{
     path::Path,
 };
 
+use epione_policies::language::{self, Mistakes};
 use epione_primitives::{Moment, access::Policies};
 
-use super::mistake::{Lines, Mistake, Mistakes};
 use crate::failure::Failure;
 
 /// Bytes of a policy file, at most. A full set of policies takes about half of it.
@@ -31,13 +31,13 @@ impl Source {
         } else {
             path.display().to_string()
         };
-        let text = text(&name, bytes(path)?)?;
+        let text = language::decode(&name, bytes(path)?)?;
         Ok(Self { name, text })
     }
 
-    /// As [`compile`](super::compile).
+    /// As [`language::compile`].
     pub fn compile(&self, now: Moment) -> Result<Policies, Mistakes> {
-        super::compile(&self.name, &self.text, now)
+        language::compile(&self.name, &self.text, now)
     }
 }
 
@@ -57,22 +57,4 @@ fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
         ));
     }
     Ok(bytes)
-}
-
-fn text(file: &str, bytes: Vec<u8>) -> Result<String, Mistakes> {
-    String::from_utf8(bytes).map_err(|error| {
-        let legible = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let legible = String::from_utf8_lossy(legible);
-        let lines = Lines::of(&legible);
-        let mistake = Mistake {
-            file: file.into(),
-            line: lines.line(legible.len()),
-            column: lines.column(legible.len()),
-            policy: None,
-            field: None,
-            problem: "this is not UTF-8".into(),
-            advice: "save the file as UTF-8".into(),
-        };
-        Mistakes { file: file.into(), told: vec![mistake], more: 0 }
-    })
 }

@@ -2,18 +2,14 @@
 
 use std::fmt::Write;
 
-use epione_primitives::access::{Conclusion, Condition, Place, Policies, Policy};
+use epione_primitives::{
+    Word,
+    access::{Conclusion, Condition, Place, Policies, Policy},
+};
 use toml::Value;
 
-use super::{
-    draft::{
-        BEFORE, PATIENT_COSIGNED, PATIENT_REGISTERED, PURPOSE, RELATED, REQUESTER_IS_PATIENT,
-        REQUESTER_REGISTERED, SECTION_SHARED,
-    },
-    gloss,
-    time::written,
-    words::Word,
-};
+use super::{sentence, time::written};
+use crate::conditions::{Test, row};
 
 /// The policies as a file. Compiling it gives the same policies.
 pub fn to_toml(policies: &Policies) -> String {
@@ -24,7 +20,7 @@ pub fn to_toml(policies: &Policies) -> String {
 pub fn commented(heading: &str, policies: &Policies) -> String {
     let mut file = format!("# {heading}\n");
     for policy in policies {
-        file += &format!("\n# {}\n{}", gloss::gloss(policy), to_policy(policy));
+        file += &format!("\n# {}\n{}", sentence::policy(policy), to_policy(policy));
     }
     file
 }
@@ -37,7 +33,7 @@ fn to_policy(policy: &Policy) -> String {
     let mut fields = vec![
         ("name", text(&policy.name)),
         ("summary", text(&policy.summary)),
-        ("type", text(gloss::kind(policy).spelled().as_bytes())),
+        ("type", text(sentence::policy_type(policy).spelled().as_bytes())),
     ];
     if !policy.hospitals.is_empty() {
         fields.push(("hospitals", list(policy.hospitals.iter().map(ToString::to_string))));
@@ -54,29 +50,22 @@ fn to_policy(policy: &Policy) -> String {
 }
 
 fn condition(condition: &Condition) -> (&'static str, String) {
-    let set = || "true".to_owned();
-    match condition {
-        Condition::RequesterIsPatient => (REQUESTER_IS_PATIENT, set()),
-        Condition::RequesterRegistered(place) => {
-            let place = match place {
-                Place::Here => text(b"here"),
-                Place::OneOf(ids) => list(ids.iter().map(ToString::to_string)),
-            };
-            (REQUESTER_REGISTERED, place)
-        }
-        Condition::PatientRegistered => (PATIENT_REGISTERED, set()),
-        Condition::Related(kinds) => (RELATED, words(kinds)),
-        Condition::Before(end) => (BEFORE, written(*end)),
-        Condition::SectionShared => (SECTION_SHARED, set()),
-        Condition::Purpose(purposes) => (PURPOSE, words(purposes)),
-        Condition::PatientCosigned => (PATIENT_COSIGNED, set()),
-    }
+    let rule = row(condition);
+    let argument = match rule.test {
+        Test::Flag(_) => "true".to_owned(),
+        Test::Place(Place::Here, ..) => text(b"here"),
+        Test::Place(Place::OneOf(ids), ..) => list(ids.iter().map(ToString::to_string)),
+        Test::Kinds(kinds, ..) => words(kinds),
+        Test::Purposes(purposes, ..) => words(purposes),
+        Test::End(end, ..) => written(end),
+    };
+    (rule.word, argument)
 }
 
 fn table(header: &str, fields: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let mut table = format!("{header}\n");
     for (key, value) in fields {
-        writeln!(table, "{key} = {value}").expect("a String takes what is written; qed");
+        writeln!(table, "{key} = {value}").expect("writing to a String never fails; qed");
     }
     table
 }

@@ -9,8 +9,7 @@ use epione_primitives::{
     },
     profile::Role,
 };
-use frame_support::traits::Get;
-use sp_runtime::BoundedVec;
+use sp_core::{Get, bounded::BoundedVec};
 
 /// The policies of a hospital that has set none, which is version 0 of every hospital's: patients
 /// read their own records; doctors and nurses read and submit for patients whom they treat; doctors
