@@ -1,32 +1,32 @@
-# The commands of this project. `make demo` and `make test` need nothing but git, make and curl on a
-# Debian or Ubuntu machine: `setup` installs the rest.
+# The commands of this project. `make demo` and `make test` need only git, make and curl on a Debian or Ubuntu machine:
+# `setup` installs the rest.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
-# Debian's OpenSSL instead of compiling one.
+# Use Debian's OpenSSL instead of compiling one.
 export OPENSSL_NO_VENDOR := 1
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 RELEASE := $(CARGO_TARGET_DIR)/release
-# Where the demo's hospitals keep segments: local (folders) or s3 (an S3 server of its own).
+# Where the demo's hospitals store segments: local (folders) or s3 (a separate S3 server).
 STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases
 
-# Test programs besides the unit tests, by name; the slowest first, so that none is left to run alone.
+# Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop demo
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
-# Whole networks wait for blocks most of the time: so many programs side by side keep two cores busy.
+# Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.
 SIDE_BY_SIDE ?= 3
-# Always the whole workspace and one profile: a selection of packages would give dependencies other features, and
-# compile most of them again. `make lint` checks that the two selections below agree.
+# Always the whole workspace and one profile: a subset of the packages would give dependencies other features, and most
+# of them would be compiled again. `make lint` checks that the two selections below agree.
 CARGO_BUILD := scripts/build build --release --workspace --locked
 CARGO_TEST := cargo test --release --workspace --locked
-# The benchmarks' feature must not reach the node and its runtime, so their tests are compiled apart from the rest.
+# The benchmarks' feature must not reach the node and its runtime, so their tests are compiled separately.
 BENCHMARKS := test --release --locked $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)
-# Every test in this list is run, whatever fails; the failed ones are listed at the end.
+# All of these run, even if some fail; the failed ones are listed at the end.
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
@@ -35,7 +35,7 @@ RESULTS := $(CARGO_TARGET_DIR)/test-results
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
-setup: ## Installs the toolchain and packages that are missing.
+setup: ## Installs the missing toolchain and packages.
 	@scripts/setup
 
 build: setup ## Builds node, worker, client and S3 server.
@@ -45,13 +45,13 @@ build-tests: setup
 	@$(CARGO_BUILD) --lib --bins --tests
 	@scripts/build $(BENCHMARKS) --no-run
 
-demo: build ## Four hospitals, sixteen chapters, and what can go wrong: two minutes once built. STORE=s3 on an S3 server.
+demo: build ## Shows four hospitals in sixteen chapters, with failures; two minutes once built. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 
-# Each program's output comes in one piece, when it ends.
-test: build-tests ## Every test.
-	@echo "$(words $(TESTS)) programs of tests, $(SIDE_BY_SIDE) at a time; the longest take minutes."
+# Each program's output is printed in one piece, when the program ends.
+test: build-tests ## Runs every test.
+	@echo "$(words $(TESTS)) test programs, $(SIDE_BY_SIDE) at a time; the longest take minutes."
 	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(SIDE_BY_SIDE) --output-sync=target $(TESTS) || true
 	@scripts/test-results $(RESULTS) $(words $(TESTS))
@@ -71,17 +71,17 @@ test-polkadot-js:
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
 
-weights: setup ## Measures what every call costs and writes runtime/src/weights/.
+weights: setup ## Measures the weight of every call and writes runtime/src/weights/.
 	@scripts/weights
 
-lint: setup ## Format, clippy with warnings denied, and what must hold of the dependencies.
+lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	@if cargo tree --locked -i librocksdb-sys 2>/dev/null | grep -q .; then \
 		echo "librocksdb-sys is in the dependency tree; use default-features = false for sc-cli and sc-service" >&2; exit 1; fi
 	@scripts/same-features
 
-soak: soak-large soak-large-s3 soak-links soak-crashes ## Hours: 6 GiB in bounded memory, narrow links, crashes at random; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes ## Runs for hours; results in benchmarks/results/.
 
 build-soak: setup
 	@$(CARGO_BUILD) --bins
@@ -101,5 +101,5 @@ soak-links: soak-setup
 soak-crashes: soak-setup
 	$(RELEASE)/epione-soak crashes --minutes 60
 
-clean: ## Removes what demo, samples and soak runs left; `cargo clean` removes the build.
+clean: ## Removes the files of demo, samples and soak runs; `cargo clean` removes the build.
 	rm -rf target/demo target/samples target/soak

@@ -1,4 +1,4 @@
-"""Turns cargo's progress bar, read from standard input, into a line every half minute; passes on everything else."""
+"""Passes on cargo's output from standard input, with its progress bar as a line every half minute."""
 
 import os
 import re
@@ -11,7 +11,7 @@ COMPILING = re.compile(rb"^\s*(Compiling|Fresh|Downloaded|Downloading|Blocking) 
 
 
 def lines():
-    """Pieces of standard input up to a line feed or carriage return, as soon as they are there."""
+    """Standard input in pieces up to a line feed or carriage return, as soon as they arrive."""
     rest = b""
     while block := os.read(sys.stdin.fileno(), 65536):
         *whole, rest = re.split(rb"[\r\n]", (rest + block).replace(b"\x1b[K", b""))
