@@ -22,7 +22,6 @@ use epione_primitives::{
 use serde::Serialize;
 
 use crate::{
-    devnet::DevnetError,
     invocation::Invocation,
     policy::{Mistake, Mistakes, gloss},
 };
@@ -204,12 +203,6 @@ pub fn moment(at: Moment) -> String {
 
 /// The year 10000, which RFC 3339 cannot write, in milliseconds after 1970.
 const END_OF_CALENDAR: Moment = 253_402_300_800_000;
-
-impl From<DevnetError> for Failure {
-    fn from(error: DevnetError) -> Self {
-        Self::new(error.to_string(), error.help())
-    }
-}
 
 impl From<ChainError> for Failure {
     fn from(error: ChainError) -> Self {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use epione_devnet::prefixed;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -87,19 +88,13 @@ impl Client {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.prefix.iter();
-        let mut command = match words.next() {
-            Some(first) => {
-                let mut command = Command::new(first);
-                command.args(words).arg(&self.epione);
-                command
-            }
-            None => Command::new(&self.epione),
-        };
+        let (program, words) = prefixed(&self.prefix, &self.epione);
+        let mut command = Command::new(program);
         for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
             command.env_remove(setting);
         }
         command
+            .args(words)
             .arg("--json")
             .arg("--devnet")
             .arg(&self.devnet)

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, pin::pin, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use epione_cli::commands::devnet::interrupted;
+use epione_devnet::signalled;
 
 use crate::{crashes, large, links, machine::Stamp, programs::Programs};
 
@@ -38,11 +38,11 @@ enum Run {
 #[tokio::main]
 pub async fn run() -> ExitCode {
     let options = Options::parse();
-    let mut stop = pin!(interrupted());
+    let mut stop = pin!(signalled());
     // What is dropped takes its network and its links down.
     let outcome = tokio::select! {
         outcome = execute(&options) => outcome,
-        () = &mut stop => Err(anyhow::anyhow!("interrupted; nothing runs any more")),
+        _ = &mut stop => Err(anyhow::anyhow!("interrupted; nothing runs any more")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

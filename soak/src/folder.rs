@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use anyhow::Context;
-use epione_cli::devnet::{self, DevnetError};
+use epione_devnet::DevnetError;
 
 /// Shows that a folder is one of these runs', and may be emptied.
 const MARK: &str = "epione-soak";
@@ -19,7 +19,7 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
             folder.display()
         );
     }
-    match devnet::down(&folder.join("devnet")) {
+    match epione_devnet::down(&folder.join("devnet")) {
         Ok(()) => println!("an earlier run was not ended; it is now"),
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => return Err(error).context("an earlier run cannot be ended"),

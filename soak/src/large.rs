@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use epione_cli::devnet::{Devnet, HospitalState, Layout, Options, Storage};
 use epione_client::chain::Chain;
+use epione_devnet::{Devnet, HospitalState, Layout, Options, Storage};
 use epione_primitives::block::Segment;
 use serde::Serialize;
 

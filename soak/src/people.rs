@@ -1,7 +1,6 @@
 //! A patient and a doctor at each hospital, who write and read.
 
 use anyhow::Context;
-use epione_cli::devnet::HospitalState;
 use epione_client::{
     api::{RegisterUser, Relation},
     chain::Chain,
@@ -9,6 +8,7 @@ use epione_client::{
     signer::Account,
     worker::WorkerClient,
 };
+use epione_devnet::HospitalState;
 use epione_envelope::development;
 use epione_primitives::{
     HospitalId, UserId,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::bail;
-use epione_cli::devnet::Binaries;
+use epione_devnet::Binaries;
 
 /// Node, worker and client.
 #[derive(Clone, Debug)]
@@ -18,8 +18,11 @@ pub struct Programs {
 impl Programs {
     /// In `folder` if given; otherwise beside this program, then along PATH.
     pub fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let binaries =
-            Binaries::find(folder).map_err(|error| anyhow::anyhow!("{error}: {}", error.help()))?;
+        let binaries = Binaries::find(folder).map_err(|error| {
+            anyhow::anyhow!(
+                "{error}: build it (`make build-soak`), or name its folder with --bin-dir"
+            )
+        })?;
         let beside = binaries.worker.parent().map(|folder| folder.join("epione"));
         match beside.filter(|path| path.is_file()) {
             Some(epione) => Ok(Self { binaries, epione }),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use epione_cli::devnet::write_atomically;
+use epione_devnet::write_atomically;
 use serde::Serialize;
 
 use crate::machine::Stamp;

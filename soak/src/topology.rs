@@ -12,7 +12,7 @@
 use std::{net::Ipv4Addr, process::Command};
 
 use anyhow::{Context, bail, ensure};
-use epione_cli::devnet::{Layout, Part, Place, Places};
+use epione_devnet::{Layout, Location, Locations, Service};
 use epione_primitives::HospitalId;
 use serde_json::Value;
 
@@ -85,7 +85,7 @@ impl Topology {
             run(&format!("ip -n {name} link set lo up"))?;
             run(&format!("ip -n {name} addr add {address}/16 dev eth0"))?;
             run(&format!("ip -n {name} link set eth0 up"))?;
-            if let (Some(width), Part::Worker) = (width, part) {
+            if let (Some(width), Service::Worker) = (width, part) {
                 let (rate, burst) = (width.megabits, width.burst());
                 let shape = format!("root tbf rate {rate}mbit burst {burst} latency 100ms");
                 // Each end shapes what it sends: the link's two directions.
@@ -99,8 +99,9 @@ impl Topology {
     }
 
     /// Everything behind a link of its own.
-    fn ends(&self) -> impl Iterator<Item = (HospitalId, Part)> + use<> {
-        let parts = if self.apart { &[Part::Worker, Part::Node][..] } else { &[Part::Worker] };
+    fn ends(&self) -> impl Iterator<Item = (HospitalId, Service)> + use<> {
+        let parts =
+            if self.apart { &[Service::Worker, Service::Node][..] } else { &[Service::Worker] };
         let parts = parts.to_vec();
         (0..self.hospitals)
             .flat_map(move |id| parts.clone().into_iter().map(move |part| (HospitalId(id), part)))
@@ -109,19 +110,21 @@ impl Topology {
     /// Where the processes run.
     pub fn layout(&self) -> Layout {
         let place = |hospital, part| match part {
-            Part::Node if !self.apart => Place { address: HUB.into(), prefix: Vec::new() },
-            _ => Place { address: address(hospital, part).into(), prefix: prefix(hospital, part) },
+            Service::Node if !self.apart => Location { address: HUB.into(), prefix: Vec::new() },
+            _ => {
+                Location { address: address(hospital, part).into(), prefix: prefix(hospital, part) }
+            }
         };
-        let places = (0..self.hospitals).map(HospitalId).map(|hospital| Places {
-            node: place(hospital, Part::Node),
-            worker: place(hospital, Part::Worker),
+        let locations = (0..self.hospitals).map(HospitalId).map(|hospital| Locations {
+            node: place(hospital, Service::Node),
+            worker: place(hospital, Service::Worker),
         });
-        Layout { places: places.collect(), ..Layout::default() }
+        Layout { locations: locations.collect(), ..Layout::default() }
     }
 
     /// Bytes that have left a hospital's worker by its link, headers of packets included.
     pub fn sent(&self, hospital: HospitalId) -> anyhow::Result<u64> {
-        let name = name(hospital, Part::Worker);
+        let name = name(hospital, Service::Worker);
         let links: Value = serde_json::from_str(&run(&format!("ip -s -j link show dev {name}"))?)?;
         // What the hub's end received.
         links[0]["stats64"]["rx"]["bytes"].as_u64().context("ip tells no count of bytes")
@@ -144,7 +147,7 @@ impl Topology {
     /// From which namespaces which addresses are out of reach. One direction is enough to end a
     /// connection; both are taken, so that nothing arrives either.
     fn routes(&self, cut: Cut) -> Vec<(String, Ipv4Addr)> {
-        let (node, worker) = (Part::Node, Part::Worker);
+        let (node, worker) = (Service::Node, Service::Worker);
         match cut {
             Cut::WorkerFromNode(id) => {
                 vec![(name(id, worker), address(id, node)), (name(id, node), address(id, worker))]
@@ -167,7 +170,7 @@ impl Topology {
 }
 
 /// Starts a program behind a hospital's link, as the first words of a command.
-pub fn prefix(hospital: HospitalId, part: Part) -> Vec<String> {
+pub fn prefix(hospital: HospitalId, part: Service) -> Vec<String> {
     let namespace = format!("--net=/run/netns/{}", name(hospital, part));
     vec!["nsenter".into(), namespace, "--".into()]
 }
@@ -186,13 +189,13 @@ impl Drop for Topology {
 }
 
 /// Of a namespace, and of the hub's end of its link.
-fn name(hospital: HospitalId, part: Part) -> String {
-    let part = if part == Part::Node { "node" } else { "worker" };
+fn name(hospital: HospitalId, part: Service) -> String {
+    let part = if part == Service::Node { "node" } else { "worker" };
     format!("{part}{hospital}")
 }
 
-fn address(hospital: HospitalId, part: Part) -> Ipv4Addr {
-    let group = if part == Part::Node { 2 } else { 1 };
+fn address(hospital: HospitalId, part: Service) -> Ipv4Addr {
+    let group = if part == Service::Node { 2 } else { 1 };
     // At most 200 hospitals.
     Ipv4Addr::new(10, 77, group, (hospital.0 + 1) as u8)
 }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use epione_cli::devnet::{Devnet, HospitalState, Probe};
 use epione_client::{
     api::{MAX_GRANT_RECORDS, VisitStage},
     reader::{OpenContent, OpenRecord, Reader},
     signer::Account,
     worker::WorkerClient,
 };
+use epione_devnet::{Devnet, HospitalState, Probe};
 use epione_primitives::{RecordId, RecordPointer, UserId, block::Segment};
 use futures::future::try_join_all;
 use tokio::time::sleep;

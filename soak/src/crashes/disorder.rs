@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use epione_cli::devnet::{Devnet, HospitalState, Part, Probe};
 use epione_client::{signer::Account, worker::WorkerClient};
+use epione_devnet::{Devnet, HospitalState, Probe, Service};
 use epione_primitives::{HospitalId, block::Segment};
 use tokio::time::sleep;
 
@@ -91,9 +91,11 @@ impl Disorder<'_> {
 
     async fn strike(&mut self, hospital: HospitalId, blow: Blow) -> anyhow::Result<()> {
         match blow {
-            Blow::WorkerKilled => self.killed(hospital, blow, &[Part::Worker]).await,
-            Blow::NodeKilled => self.killed(hospital, blow, &[Part::Node]).await,
-            Blow::BothKilled => self.killed(hospital, blow, &[Part::Worker, Part::Node]).await,
+            Blow::WorkerKilled => self.killed(hospital, blow, &[Service::Worker]).await,
+            Blow::NodeKilled => self.killed(hospital, blow, &[Service::Node]).await,
+            Blow::BothKilled => {
+                self.killed(hospital, blow, &[Service::Worker, Service::Node]).await
+            }
             Blow::WorkerCutFromNode => {
                 self.cut(blow, hospital, Cut::WorkerFromNode(hospital)).await
             }
@@ -108,7 +110,7 @@ impl Disorder<'_> {
         &mut self,
         hospital: HospitalId,
         blow: Blow,
-        parts: &[Part],
+        parts: &[Service],
     ) -> anyhow::Result<()> {
         self.tally.count(blow, &self.board.at(hospital));
         for part in parts {
@@ -116,14 +118,14 @@ impl Disorder<'_> {
         }
         sleep(self.dice.millis(0..self.down)).await;
         for part in parts {
-            self.network.start_again(hospital, *part)?;
+            self.network.restart(hospital, *part)?;
         }
         if self.dice.chance(25) {
             // Once more, while it starts.
             sleep(self.dice.millis(0..3_000)).await;
             for part in parts {
                 self.network.kill(hospital, *part)?;
-                self.network.start_again(hospital, *part)?;
+                self.network.restart(hospital, *part)?;
             }
         }
         Ok(())
@@ -165,9 +167,9 @@ impl Disorder<'_> {
         if self.dice.chance(60) {
             sleep(self.dice.millis(0..200)).await;
             let (part, blow) = if self.dice.chance(70) {
-                (Part::Worker, Blow::WorkerKilled)
+                (Service::Worker, Blow::WorkerKilled)
             } else {
-                (Part::Node, Blow::NodeKilled)
+                (Service::Node, Blow::NodeKilled)
             };
             self.killed(hospital, blow, &[part]).await?;
         }
@@ -234,7 +236,7 @@ pub async fn is_back(network: &Devnet, probe: &Probe, hospital: HospitalId) -> b
     let (mut newest, mut own) = (0, None);
     for state in &network.state().hospitals {
         let view = probe.node(&state.node_url).await;
-        newest = newest.max(view.map_or(0, |view| view.finalised));
+        newest = newest.max(view.map_or(0, |view| view.finalized));
         if state.id == hospital {
             own = view;
             if !probe.worker_is_ready(&state.node_url, state.id).await {
@@ -242,5 +244,5 @@ pub async fn is_back(network: &Devnet, probe: &Probe, hospital: HospitalId) -> b
             }
         }
     }
-    own.is_some_and(|view| view.finalised + BEHIND >= newest)
+    own.is_some_and(|view| view.finalized + BEHIND >= newest)
 }

@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use epione_cli::devnet::{Devnet, Layout, Options};
+use epione_devnet::{Devnet, Layout, Options};
 use serde::Serialize;
 
 use crate::{

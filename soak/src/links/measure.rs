@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use epione_cli::devnet::{Devnet, HospitalState, Options, Part, Probe};
 use epione_client::chain::Chain;
+use epione_devnet::{Devnet, HospitalState, Options, Probe, Service};
 use epione_primitives::{HospitalId, block::Segment};
 
 use super::{Block, LinksArgs};
@@ -51,7 +51,7 @@ pub(super) async fn block(
     let hospitals = &network.state().hospitals;
     let practice = Practice::open(&hospitals[0]).await?;
     let client = Client::new(programs, network.directory())
-        .started_by(topology::prefix(ANNOUNCER, Part::Worker));
+        .started_by(topology::prefix(ANNOUNCER, Service::Worker));
     let media = args.dir.join("media.bin");
     content::write(&media, &format!("links {pre_seeding}"), args.mib << 20)?;
     let before = links.sent(ANNOUNCER)?;

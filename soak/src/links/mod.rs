@@ -10,7 +10,7 @@ mod measure;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use epione_cli::devnet::MAX_HOSPITALS;
+use epione_devnet::MAX_HOSPITALS;
 use serde::Serialize;
 
 use crate::{
