@@ -17,6 +17,7 @@ use epione_client::{
     waiting::{Awaited, Waits},
     worker::WorkerClient,
 };
+use epione_devnet::{DevnetError, State};
 use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{AccountId, HospitalId, UserId, hospital::Duty};
 use serde::Serialize;
@@ -24,7 +25,6 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::{
-    devnet::State,
     failure::{Failure, legible},
     identity::{self, KeySource},
     invocation::Invocation,
@@ -116,9 +116,8 @@ impl Context {
             return Ok(self);
         }
         let Some(directory) = &self.common.devnet else { return Ok(self) };
-        let state = State::read(directory)?.ok_or_else(|| {
-            Failure::from(crate::devnet::DevnetError::Absent { directory: directory.clone() })
-        })?;
+        let state = State::read(directory)?
+            .ok_or_else(|| Failure::from(DevnetError::Absent { directory: directory.clone() }))?;
         self.devnet = Some(state);
         Ok(self)
     }

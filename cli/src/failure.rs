@@ -17,7 +17,7 @@ use epione_primitives::access::Denial;
 pub use epione_primitives::text::{controls as steers, legible};
 use serde::Serialize;
 
-use crate::{devnet::DevnetError, invocation::Invocation};
+use crate::invocation::Invocation;
 
 /// Exit status of a command whose arguments make no sense, as clap uses it.
 pub const USAGE: u8 = 2;
@@ -111,12 +111,6 @@ pub fn word(value: &impl Serialize) -> String {
         Ok(serde_json::Value::String(text)) => text.replace('-', " "),
         Ok(other) => other.to_string(),
         Err(error) => error.to_string(),
-    }
-}
-
-impl From<DevnetError> for Failure {
-    fn from(error: DevnetError) -> Self {
-        Self::new(error.to_string(), error.help())
     }
 }
 

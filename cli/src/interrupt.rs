@@ -2,25 +2,9 @@
 
 use std::process::exit;
 
-use tokio::signal::unix::{SignalKind, signal};
+pub use epione_devnet::signalled;
 
 use crate::{failure::Failure, invocation::Invocation, progress};
-
-/// Resolves when the user or the system wants this process to end; tells by which signal.
-pub async fn signalled() -> SignalKind {
-    let arrival = async |kind| match signal(kind) {
-        Ok(mut signals) => {
-            signals.recv().await;
-            kind
-        }
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        kind = arrival(SignalKind::interrupt()) => kind,
-        kind = arrival(SignalKind::terminate()) => kind,
-        kind = arrival(SignalKind::hangup()) => kind,
-    }
-}
 
 /// Has a signal end this process at once, with these words. From a task of its own: the command may be
 /// reading a password.

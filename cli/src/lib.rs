@@ -1,7 +1,7 @@
 //! `epione`: what doctors, patients and operators do from a terminal, and a local network to try it on.
 //!
 //! Each command is a file in [`commands`]: its arguments, and `run`, which returns what to print.
-//! [`devnet`] starts and ends hospitals as processes; [`demo`] tells the main job as a story on one.
+//! [`demo`] tells the main job as a story on a network of [`epione_devnet`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -9,7 +9,6 @@ pub mod arguments;
 pub mod commands;
 pub mod context;
 pub mod demo;
-pub mod devnet;
 pub mod failure;
 pub mod home;
 pub mod identity;

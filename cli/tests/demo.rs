@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use epione_cli::devnet::{ProcessRecord, State};
+use epione_devnet::{ProcessRecord, State};
 use network::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use epione_cli::devnet::{Phase, ProcessRecord};
+use epione_devnet::{Phase, ProcessRecord};
 use network::{Network, epione, eventually, stderr};
 use rustix::process::{Pid, Signal, kill_process};
 

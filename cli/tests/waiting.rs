@@ -13,11 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epione_cli::devnet::{HospitalState, ProcessRecord};
 use epione_client::{
     chain::Chain,
     reader::{self, ReadError},
 };
+use epione_devnet::{HospitalState, ProcessRecord};
 use epione_envelope::segment::object_key;
 use epione_primitives::RecordPointer;
 use network::{Network, epione};

@@ -1,4 +1,4 @@
-//! `epione` as a process of its own, watched while it runs.
+//! Runs `epione` as a process, and measures its memory while it runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use epione_devnet::prefixed;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -16,7 +17,7 @@ use tokio::{
 
 use crate::{memory, people::Practice, programs::Programs};
 
-/// How often its memory is looked at: the kernel keeps the maximum, but not beyond the process's end.
+/// How often its memory is measured: the kernel keeps the maximum, but not beyond the process's end.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs `epione` against one network.
@@ -27,7 +28,7 @@ pub struct Client {
     prefix: Vec<String>,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// What it printed, as JSON.
@@ -38,12 +39,12 @@ pub struct Ran {
 }
 
 impl Client {
-    /// `devnet` is the network's directory.
+    /// Runs it against the network in the directory `devnet`.
     pub fn new(programs: &Programs, devnet: &Path) -> Self {
         Self { epione: programs.epione.clone(), devnet: devnet.into(), prefix: Vec::new() }
     }
 
-    /// Has it started by another program, such as `nsenter --net=FILE`.
+    /// Starts it by another program ([`prefixed`]).
     #[must_use]
     pub fn started_by(self, prefix: Vec<String>) -> Self {
         Self { prefix, ..self }
@@ -77,7 +78,7 @@ impl Client {
         Ok(Ran { answer, peak, took })
     }
 
-    /// Submits a visit with a media file, as a doctor about their patient; returns when it is acknowledged.
+    /// Submits a visit with a media file, as a doctor for their patient; returns when the worker has acknowledged it.
     pub async fn submit(&self, practice: &Practice, media: &Path) -> anyhow::Result<Ran> {
         let (patient, hospital) = (practice.patient.to_string(), practice.hospital.to_string());
         let (doctor, media) = (practice.uri.as_str(), media.display().to_string());
@@ -87,19 +88,13 @@ impl Client {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.prefix.iter();
-        let mut command = match words.next() {
-            Some(first) => {
-                let mut command = Command::new(first);
-                command.args(words).arg(&self.epione);
-                command
-            }
-            None => Command::new(&self.epione),
-        };
+        let (program, words) = prefixed(&self.prefix, &self.epione);
+        let mut command = Command::new(program);
         for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
             command.env_remove(setting);
         }
         command
+            .args(words)
             .arg("--json")
             .arg("--devnet")
             .arg(&self.devnet)
@@ -107,19 +102,19 @@ impl Client {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C ends us; we end it.
+            // A Ctrl-C ends this program, which then ends the command.
             .process_group(0)
             .kill_on_drop(true);
         command
     }
 }
 
-/// Everything that a command of ours prints is short.
+/// Reads the output of a command, which is short.
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> String {
     const MOST: u64 = 4 * 1024 * 1024;
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        // A broken pipe means that it ended, which is noticed anyway.
+        // A broken pipe means that the command ended, which its exit status tells.
         let _ = pipe.take(MOST).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()

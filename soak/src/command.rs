@@ -1,22 +1,18 @@
-//! The program `epione-soak`: its arguments, and how it ends.
+//! The program `epione-soak`: its arguments, and its end.
 
 use std::{path::PathBuf, pin::pin, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use epione_cli::commands::devnet::interrupted;
+use epione_devnet::signalled;
 
 use crate::{crashes, large, links, machine::Stamp, programs::Programs};
 
 #[derive(Parser)]
-#[command(
-    version,
-    about = "Long runs of whole networks, and what they measure",
-    max_term_width = 100
-)]
+#[command(version, about = "Long runs of whole networks, with measurements", max_term_width = 100)]
 struct Options {
     #[command(subcommand)]
     run: Run,
-    /// Folder of epione-node, epione-worker, epione-s3-server and epione [default: beside this program, then PATH]
+    /// Folder of epione-node, epione-worker, epione-s3-server and epione [default: this program's folder, then PATH]
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     bin_dir: Option<PathBuf>,
     /// Folder for the results
@@ -26,23 +22,23 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Run {
-    /// Gigabytes in bounded memory: submitted, committed, repaired, read back
+    /// Submits, commits, repairs and reads back gigabytes in bounded memory
     Large(large::LargeArgs),
-    /// Blocks over narrow links, for networks of several sizes
+    /// Measures how long a block takes over narrow links, for networks of several sizes
     Links(links::LinksArgs),
-    /// Processes killed at random, under load, and whether anything acknowledged is lost
+    /// Kills processes at random under load, and checks that nothing acknowledged is lost
     Crashes(crashes::CrashesArgs),
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs what it selects.
 #[tokio::main]
 pub async fn run() -> ExitCode {
     let options = Options::parse();
-    let mut stop = pin!(interrupted());
-    // What is dropped takes its network and its links down.
+    let mut stop = pin!(signalled());
+    // A run that is dropped takes its network and its links down.
     let outcome = tokio::select! {
         outcome = execute(&options) => outcome,
-        () = &mut stop => Err(anyhow::anyhow!("interrupted; nothing runs any more")),
+        _ = &mut stop => Err(anyhow::anyhow!("interrupted; the network was taken down")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,7 +59,7 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
     }
 }
 
-/// What was typed, without the folder of this program.
+/// The command as it was typed, without the folder of this program.
 fn command() -> String {
     let words = std::env::args().skip(1);
     ["epione-soak".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")

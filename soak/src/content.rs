@@ -1,5 +1,4 @@
-//! Files to submit: bytes that no compression makes shorter, the same for the same seed, made while they
-//! are written or compared.
+//! Files to submit: incompressible bytes, the same for the same seed, generated while they are written or compared.
 
 use std::{
     fs::File,
@@ -10,7 +9,7 @@ use std::{
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-/// Read and written at once.
+/// Bytes that are read or written in one go.
 const PIECE: usize = 1024 * 1024;
 
 /// The bytes of one seed.
@@ -41,7 +40,7 @@ pub fn write(path: &Path, seed: &str, bytes: u64) -> anyhow::Result<String> {
     let attempt = || -> io::Result<String> {
         let mut file = File::create(path)?;
         let digest = each_piece(Content::new(seed, bytes), |piece| file.write_all(piece))?;
-        // What is measured later must not wait for these bytes.
+        // Flushing them later would disturb the measurement.
         file.sync_all()?;
         Ok(digest)
     };
@@ -54,7 +53,7 @@ pub fn sha256_of(path: &Path) -> anyhow::Result<String> {
     attempt().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Whether a file holds exactly the bytes of a seed.
+/// Whether a file contains exactly the bytes of a seed.
 pub fn is_in(path: &Path, seed: &str, bytes: u64) -> anyhow::Result<bool> {
     let attempt = || -> io::Result<bool> {
         let mut file = BufReader::new(File::open(path)?);
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_bytes_every_time_and_others_give_others() {
+    fn a_seed_always_gives_the_same_bytes_and_another_seed_gives_other_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         let bytes = 3 * PIECE as u64 + 17;

@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same seed makes the same choices.
+//! Random choices that can be repeated: the same seed makes the same choices.
 
 use std::{ops::Range, time::Duration};
 
@@ -6,7 +6,7 @@ use std::{ops::Range, time::Duration};
 pub struct Dice(blake3::OutputReader);
 
 impl Dice {
-    /// The sequence `label` of a run; others of the same run do not disturb it.
+    /// The sequence `label` of a run; it does not depend on the run's other sequences.
     pub fn new(seed: u64, label: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&seed.to_le_bytes()).update(label.as_bytes());
@@ -24,7 +24,7 @@ impl Dice {
         range.start + self.number() % (range.end - range.start).max(1)
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.within(0..100) < percent
     }
@@ -33,7 +33,7 @@ impl Dice {
         Duration::from_millis(self.within(range))
     }
 
-    /// One of several; none of none.
+    /// One of several; `None` if there are none.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.within(0..of.len() as u64) as usize)
     }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_picked_of_nothing() {
+    fn nothing_is_picked_from_an_empty_list() {
         let mut dice = Dice::new(1, "a");
         assert_eq!(dice.pick::<u8>(&[]), None);
         assert_eq!(dice.pick(&[7]), Some(&7));

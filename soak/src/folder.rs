@@ -1,28 +1,30 @@
-//! The folder of a run.
+//! Preparing and clearing the folder that a run works in.
 
 use std::{fs, io, path::Path};
 
 use anyhow::Context;
-use epione_cli::devnet::{self, DevnetError};
+use epione_devnet::DevnetError;
 
-/// Shows that a folder is one of these runs', and may be emptied.
+/// A file that marks the folder of a soak run, which the next run may empty.
 const MARK: &str = "epione-soak";
 
-/// Empties the folder of an earlier run, ends what that run left, and makes it if it is not there. Any
-/// other folder that has something in it is left alone.
+/// Creates the folder. If it is the folder of an earlier run, ends what still runs of that run, and empties it. Refuses
+/// any other folder that is not empty.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     let mark = folder.join(MARK);
     let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty && !mark.exists() {
         anyhow::bail!(
-            "{} is not empty, and no folder of a soak run: choose another --dir",
+            "{} is not empty and is not the folder of a soak run: choose another --dir",
             folder.display()
         );
     }
-    match devnet::down(&folder.join("devnet")) {
-        Ok(()) => println!("an earlier run was not ended; it is now"),
+    match epione_devnet::down(&folder.join("devnet")) {
+        Ok(()) => println!("the network of an earlier run was still there; it is taken down now"),
         Err(DevnetError::Absent { .. }) => {}
-        Err(error) => return Err(error).context("an earlier run cannot be ended"),
+        Err(error) => {
+            return Err(error).context("the network of an earlier run cannot be taken down");
+        }
     }
     empty(folder)
         .and_then(|()| fs::create_dir_all(folder))
@@ -30,7 +32,7 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot prepare {}", folder.display()))
 }
 
-/// Removes what a run wrote, the logs of its processes excepted. What cannot be removed stays.
+/// Removes what a run wrote, except the logs of its processes. Ignores files that cannot be removed.
 pub fn clear(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_own_folder_is_emptied() {
+    fn only_the_folder_of_a_run_is_emptied() {
         let parent = tempfile::tempdir().unwrap();
         let ours = parent.path().join("run");
         prepare(&ours).unwrap();

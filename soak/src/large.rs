@@ -1,5 +1,5 @@
-//! Gigabytes through a network of four hospitals: submitted, committed, damaged at one hospital,
-//! repaired, read back. No process of a worker or a client may have more resident memory than its bound.
+//! Sends gigabytes through a network of four hospitals: they are submitted, committed, damaged at one hospital,
+//! repaired and read back. No worker and no client may have more resident memory than a bound.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use epione_cli::devnet::{Devnet, HospitalState, Layout, Options, Storage};
 use epione_client::chain::Chain;
+use epione_devnet::{Devnet, HospitalState, Layout, Options, Storage};
 use epione_primitives::block::Segment;
 use serde::Serialize;
 
@@ -26,11 +26,11 @@ use crate::{
 };
 
 const HOSPITALS: u16 = 4;
-/// What a worker or a client may have resident at most.
+/// The most memory that a worker or a client may have resident.
 const BOUND: u64 = 256 * 1024 * 1024;
-/// Segments destroyed at the hospital that is read from, of each kind of damage.
+/// Segments that are damaged at the hospital that serves the reader, by each kind of damage.
 const DAMAGED: usize = 4;
-/// Copies of the media on the disk: the author's, four hospitals', the reader's, and room to work.
+/// Copies of the media on the disk: the author's, the four hospitals', the reader's, and one in reserve.
 const COPIES: u64 = 7;
 const POLL: Duration = Duration::from_millis(500);
 const GIB: u64 = 1 << 30;
@@ -40,16 +40,16 @@ pub struct LargeArgs {
     /// Size of the media, in GiB
     #[arg(long, default_value_t = 6.0)]
     pub gib: f64,
-    /// Where the hospitals keep segments
+    /// Where the hospitals store segments
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub store: Storage,
-    /// Folder to work in; emptied first, and at the end
+    /// Folder to work in; emptied first and at the end
     #[arg(long, value_name = "DIR", default_value = "target/soak/large")]
     pub dir: PathBuf,
 }
 
 impl LargeArgs {
-    /// Of its results' files.
+    /// The name of the result files.
     fn name(&self) -> &'static str {
         match self.store {
             Storage::Local => "large",
@@ -58,7 +58,7 @@ impl LargeArgs {
     }
 }
 
-/// What was measured.
+/// The result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Large {
@@ -73,13 +73,13 @@ struct Large {
     damaged_segments: usize,
 }
 
-/// How long something took.
+/// How long a step took.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Step {
     what: &'static str,
     seconds: f64,
-    /// Media bytes over that time.
+    /// Media bytes divided by that time.
     mib_per_second: f64,
 }
 
@@ -89,7 +89,7 @@ struct Step {
 struct Process {
     name: String,
     peak_bytes: u64,
-    /// Whether the bound is meant for it.
+    /// Whether the bound applies to it.
     bounded: bool,
 }
 
@@ -107,7 +107,7 @@ pub async fn run(
     stamp: &Stamp,
 ) -> anyhow::Result<()> {
     let bytes = (args.gib * GIB as f64) as u64;
-    ensure!(bytes > 0, "--gib must be more than nothing");
+    ensure!(bytes > 0, "--gib must be more than 0");
     folder::prepare(&args.dir)?;
     room(&args.dir, bytes)?;
     let measured = measure(args, programs, bytes).await;
@@ -121,20 +121,20 @@ pub async fn run(
     }
     let named: Vec<_> =
         too_large.iter().map(|it| format!("{} ({})", it.name, mib(it.peak_bytes))).collect();
-    bail!("more than {} were resident in {}", mib(BOUND), named.join(", "))
+    bail!("these processes had more than {} resident: {}", mib(BOUND), named.join(", "))
 }
 
-/// Checks that the disk has room.
+/// Checks that the disk has enough free space.
 fn room(folder: &Path, bytes: u64) -> anyhow::Result<()> {
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let needed = bytes.saturating_mul(COPIES);
     ensure!(
         free >= needed,
-        "{} of free space are needed in {}, and there are {}: choose another --dir or less --gib",
-        gib(needed),
+        "{} has {} of free space, and the run needs {}: choose another --dir, or a smaller --gib",
         folder.display(),
-        gib(free)
+        gib(free),
+        gib(needed)
     );
     Ok(())
 }
@@ -186,12 +186,15 @@ impl Measuring<'_> {
         let segments = self.committed(&chain, acknowledged).await?;
         self.held_everywhere(&segments, acknowledged).await?;
         let damaged = damage(&first.store, &segments)?;
-        println!("destroyed {damaged} segments at {}; the reader has them repaired", first.name);
+        println!("destroyed {damaged} segments at {}; reading repairs them", first.name);
         let read = self.read(&practice, out).await?;
-        ensure!(content::sha256_of(&read)? == sha256, "other bytes came back");
-        println!("the same bytes came back");
+        ensure!(
+            content::sha256_of(&read)? == sha256,
+            "the bytes that were read differ from those submitted"
+        );
+        println!("the bytes that were read are those submitted");
         self.whole(&segments)?;
-        self.look_at_processes();
+        self.measure_processes();
         Ok(Large {
             hospitals: HOSPITALS,
             store: match self.store {
@@ -215,7 +218,7 @@ impl Measuring<'_> {
         self.steps.push(Step { what, seconds, mib_per_second });
     }
 
-    /// The limit of one step: a slow disk's time.
+    /// The longest that one step may take, on a slow disk.
     fn patience(&self) -> Duration {
         Duration::from_secs(600 + self.bytes / (4 * 1024 * 1024))
     }
@@ -247,7 +250,10 @@ impl Measuring<'_> {
         let has_all =
             |hospital: &HospitalState| segments.iter().all(|it| stores::has(&hospital.store, it));
         while !self.network.state().hospitals.iter().all(has_all) {
-            ensure!(begun.elapsed() < self.patience(), "not every hospital got every segment");
+            ensure!(
+                begun.elapsed() < self.patience(),
+                "not every hospital received every segment in time"
+            );
             tokio::time::sleep(POLL).await;
         }
         self.step("acknowledged to held by every hospital", begun.elapsed());
@@ -278,28 +284,28 @@ impl Measuring<'_> {
             .and_then(|all| all.iter().find_map(|it| it["file"]["name"].as_str()));
         match (directory.as_str(), file) {
             (Some(directory), Some(file)) => Ok(Path::new(directory).join(file)),
-            _ => bail!("the client does not say where it wrote the media: {answer}"),
+            _ => bail!("the client's output does not name the file with the media: {answer}"),
         }
     }
 
-    /// Reads every copy of every segment.
+    /// Verifies every copy of every segment.
     fn whole(&self, segments: &[Segment]) -> anyhow::Result<()> {
         for hospital in &self.network.state().hospitals {
-            let lacking = stores::lacking(&hospital.store, segments).len();
-            ensure!(lacking == 0, "{lacking} segments are not whole at {}", hospital.name);
+            let missing = stores::missing(&hospital.store, segments).len();
+            ensure!(missing == 0, "{missing} segments are missing or damaged at {}", hospital.name);
         }
-        println!("every segment is whole at every hospital");
+        println!("every hospital has every segment, undamaged");
         Ok(())
     }
 
-    fn look_at_processes(&mut self) {
+    fn measure_processes(&mut self) {
         for hospital in &self.network.state().hospitals {
             for (kind, process, bounded) in
                 [("worker", &hospital.worker, true), ("node", &hospital.node, false)]
             {
                 let peak = process.as_ref().and_then(|process| memory::peak(process.pid));
                 let name = format!("{kind} of {}", hospital.name);
-                // A process that has ended has no peak any more: that is no success.
+                // A process that has ended has no peak any more: count that as exceeding the bound.
                 let peak_bytes = peak.unwrap_or(u64::MAX);
                 self.processes.push(Process { name, peak_bytes, bounded });
             }
@@ -331,19 +337,21 @@ impl Large {
         }
         let Self { segments, damaged_segments, sha256, .. } = self;
         table.note(format!(
-            "{segments} segments; {damaged_segments} of them destroyed at the hospital that was read \
-             from, repaired from its peers, and whole everywhere at the end."
+            "{segments} segments. {damaged_segments} of them were destroyed at the hospital that served the reader and \
+             repaired from its peers. At the end, every hospital had every segment undamaged."
         ));
         table.note(format!("SHA-256 before and after: `{sha256}`."));
         let bound = mib(self.bound_bytes);
         table.note(if self.processes.iter().any(Process::exceeds) {
-            format!("**The bound of {bound} for workers and clients was exceeded.**")
+            format!("**A worker or a client exceeded the bound of {bound}.**")
         } else {
-            format!("Every worker and client stayed within its bound of {bound}.")
+            format!("Every worker and client stayed within the bound of {bound}.")
         });
         let nodes = || self.processes.iter().filter(|process| !process.bounded);
         if nodes().any(|node| node.peak_bytes > self.bound_bytes) {
-            table.note(format!("Nodes have no bound here; at least one had more than {bound}."));
+            table.note(format!(
+                "The bound does not apply to nodes; at least one node had more than {bound}."
+            ));
         }
         table
     }

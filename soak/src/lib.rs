@@ -1,14 +1,14 @@
-//! Long runs of whole networks on one machine, and what they measure.
+//! Long runs of whole networks on one machine, with measurements.
 //!
-//! | run | what is learnt |
+//! | run | answers |
 //! | --- | --- |
-//! | [`large`] | whether gigabytes pass through processes of bounded memory, and come back the same |
-//! | [`links`] | how long a block takes over narrow links, for how many hospitals |
-//! | [`crashes`] | whether anything acknowledged is ever lost when processes are killed at random |
+//! | [`large`] | do gigabytes pass unchanged through processes of bounded memory? |
+//! | [`links`] | how long does a block take over narrow links, for how many hospitals? |
+//! | [`crashes`] | is anything acknowledged ever lost when processes are killed at random? |
 //!
-//! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the
-//! command. The networks are those of `epione devnet`; where links are shaped or cut, everything runs in
-//! namespaces of its own ([`namespaces`]), which the kernel removes with the last process.
+//! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the command. The
+//! networks are those of [`epione_devnet`]. If links are shaped or cut, the whole run happens in separate namespaces
+//! ([`namespaces`]), which the kernel removes with the last process.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

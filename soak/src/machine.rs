@@ -1,10 +1,10 @@
-//! What a result was measured on, when, of which source, and how to have it again.
+//! Where a result comes from: the machine, the date, the commit, and the command that repeats it.
 
 use std::{fs, path::Path, process::Command, time::SystemTime};
 
 use serde::Serialize;
 
-/// Goes with every result.
+/// A part of every result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stamp {
@@ -14,13 +14,13 @@ pub struct Stamp {
     pub kernel: String,
     /// UTC.
     pub date: String,
-    /// With `, changed` behind it if the working tree differed from it.
+    /// Followed by `, changed` if the working tree differed from it.
     pub commit: String,
     pub command: String,
 }
 
 impl Stamp {
-    /// `command` is what repeats the run.
+    /// Reads it from this machine; `command` repeats the run.
     pub fn take(command: String) -> Self {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -48,7 +48,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Of the folder that this program was built in, if it still is a git repository.
+/// The commit of the folder that this program was built in, if that is still a git repository.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -56,7 +56,7 @@ fn commit() -> String {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return "unknown".into() };
-    // The results themselves are no change of what is measured.
+    // Results do not change what is measured.
     let changed = git(&["status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results"]);
     match changed {
         Some(changed) if !changed.is_empty() => format!("{commit}, changed"),
@@ -69,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_tells_what_it_is() {
+    fn a_stamp_describes_the_machine() {
         let stamp = Stamp::take("epione-soak large".into());
         assert!(stamp.cores > 0 && stamp.memory_bytes > 1 << 20, "{stamp:?}");
         assert!(!stamp.processor.is_empty() && !stamp.kernel.is_empty(), "{stamp:?}");
     }
 
     #[test]
-    fn the_first_of_several_processors_speaks_for_all() {
+    fn of_several_processors_the_first_is_named() {
         assert_eq!(field("model name\t: A: B\nmodel name : C", "model name"), Some("A: B"));
         assert_eq!(field("", "model name"), None);
     }

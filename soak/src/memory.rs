@@ -1,9 +1,9 @@
-//! How much memory a process has had at most, as the kernel counted it.
+//! The most memory that a process has used, as the kernel counts it.
 
 use std::fs;
 
-/// Largest resident set of a running process so far, in bytes: VmHWM of proc(5). It begins anew when the
-/// process starts another program. `None` if there is no such process.
+/// Largest resident set of a running process so far, in bytes: VmHWM of proc(5). The kernel resets it when the process
+/// executes another program. `None` if there is no such process.
 pub fn peak(pid: u32) -> Option<u64> {
     parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
@@ -19,14 +19,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_own_line_is_read() {
+    fn the_line_of_the_kernel_is_read() {
         assert_eq!(parse("VmPeak:\t 9 kB\nVmHWM:\t    1234 kB\n"), Some(1_263_616));
         assert_eq!(parse("VmHWM: many kB"), None);
         assert_eq!(parse(""), None);
     }
 
     #[test]
-    fn what_a_process_has_had_is_not_forgotten() {
+    fn memory_that_was_freed_still_counts() {
         let ours = std::process::id();
         let before = peak(ours).unwrap();
         let large = vec![1_u8; 64 * 1024 * 1024];

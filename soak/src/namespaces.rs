@@ -1,5 +1,5 @@
-//! Namespaces of this program's own: networks, processes, mounts. Nothing in them reaches the machine's
-//! network, and the kernel removes all of it with this program's last process, however that ends.
+//! Separate namespaces for this program: network, processes, mounts. Nothing in them reaches the machine's network, and
+//! the kernel removes them with this program's last process, in whatever way it ends.
 
 use std::{
     env,
@@ -11,14 +11,14 @@ use anyhow::{Context, bail};
 
 use crate::programs::along_path;
 
-/// Tells this program that it was started inside.
+/// The environment variable by which this program knows that it runs inside.
 const INSIDE: &str = "EPIONE_SOAK_INSIDE";
 
 pub fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-/// Whether namespaces can be had here; the error says why not and what to do.
+/// Checks that namespaces can be made here; the error says why not, and what to do.
 pub fn available() -> anyhow::Result<()> {
     for (program, package) in [
         ("unshare", "util-linux"),
@@ -28,11 +28,11 @@ pub fn available() -> anyhow::Result<()> {
     ] {
         if !along_path(program) {
             bail!(
-                "{program} is not installed: apt-get install {package} (scripts/setup soak does)"
+                "{program} is not installed: run `scripts/setup soak`, or install the package {package}"
             );
         }
     }
-    // All that is done later, once, on a link that ends with the command.
+    // Everything that a run does later, tried once in namespaces that end with the command.
     let attempt = "mount -t tmpfs tmpfs /run && ip netns add there && \
                    ip link add near type veth peer name far netns there && \
                    ip link add middle type bridge && ip link set near master middle && \
@@ -47,14 +47,13 @@ pub fn available() -> anyhow::Result<()> {
         return Ok(());
     }
     bail!(
-        "this user may not make network namespaces with bridges, veth and tbf here ({}): run it as \
-         root, on a kernel that has them",
+        "this user cannot make network namespaces with bridges, veth and tbf here ({}): run it as root, on a \
+         kernel that supports them",
         String::from_utf8_lossy(&output.stderr).trim()
     )
 }
 
-/// Starts this program again, inside, with the same arguments; it takes the place of this one. Returns
-/// only if that fails.
+/// Replaces this process by the same program with the same arguments, inside. Returns only if that fails.
 pub fn enter() -> anyhow::Error {
     if let Err(error) = available() {
         return error;
@@ -69,7 +68,7 @@ pub fn enter() -> anyhow::Error {
 
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
-    // When `unshare` ends, its child is killed; when that first process of the namespace ends, the
+    // When `unshare` ends, its child is killed. The child is the first process of the namespace: when it ends, the
     // kernel ends all others.
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     if !rustix::process::geteuid().is_root() {

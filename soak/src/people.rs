@@ -1,7 +1,6 @@
-//! A patient and a doctor at each hospital, who write and read.
+//! A patient and a doctor at each hospital, who submit visits and read them.
 
 use anyhow::Context;
-use epione_cli::devnet::HospitalState;
 use epione_client::{
     api::{RegisterUser, Relation},
     chain::Chain,
@@ -9,6 +8,7 @@ use epione_client::{
     signer::Account,
     worker::WorkerClient,
 };
+use epione_devnet::HospitalState;
 use epione_envelope::development;
 use epione_primitives::{
     HospitalId, UserId,
@@ -17,7 +17,7 @@ use epione_primitives::{
 };
 use futures::future::try_join_all;
 
-/// Why the doctors of these runs read.
+/// The purpose for which the doctors of these runs read.
 pub const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
 
 /// A doctor and their patient.
@@ -29,9 +29,9 @@ pub struct Practice {
     pub account: Account,
     /// Development key of the doctor, as in `//Doctor-0`.
     pub uri: String,
-    /// By the hospital's own node.
+    /// Through the hospital's own node.
     pub chain: Chain,
-    /// In the doctor's name.
+    /// Signs requests as the doctor.
     pub worker: WorkerClient,
 }
 
@@ -64,15 +64,16 @@ impl Practice {
                 worker,
             })
         };
-        open.await.with_context(|| format!("nobody can be registered at {}", hospital.name))
+        open.await
+            .with_context(|| format!("cannot register a doctor and a patient at {}", hospital.name))
     }
 
-    /// One at each of these hospitals.
+    /// Opens one at each of these hospitals.
     pub async fn open_all(hospitals: &[HospitalState]) -> anyhow::Result<Vec<Self>> {
         try_join_all(hospitals.iter().map(Self::open)).await
     }
 
-    /// Reads as the doctor, by the hospital's leave.
+    /// Reads as the doctor, with a grant of the hospital.
     pub fn reader(&self) -> anyhow::Result<Reader> {
         let sealing = development::keys(&self.uri)?.sealing;
         Ok(Reader::new(self.chain.clone(), self.worker.clone(), sealing))

@@ -1,14 +1,14 @@
-//! The programs of a run, which are those of this build.
+//! Finding the programs of a run.
 
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
-use epione_cli::devnet::Binaries;
+use anyhow::{anyhow, ensure};
+use epione_devnet::Binaries;
 
-/// Node, worker and client.
+/// The network's programs, and the client.
 #[derive(Clone, Debug)]
 pub struct Programs {
     pub binaries: Binaries,
@@ -16,19 +16,19 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// In `folder` if given; otherwise beside this program, then along PATH.
+    /// Looks for them in `folder` if given; otherwise in the folder of this program, then along PATH.
     pub fn find(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let binaries =
-            Binaries::find(folder).map_err(|error| anyhow::anyhow!("{error}: {}", error.help()))?;
-        let beside = binaries.worker.parent().map(|folder| folder.join("epione"));
-        match beside.filter(|path| path.is_file()) {
-            Some(epione) => Ok(Self { binaries, epione }),
-            None => bail!("epione is not beside epione-worker: build it (`make build`)"),
-        }
+        let binaries = Binaries::find(folder).map_err(|error| {
+            anyhow!("{error}: build it (`make build-soak`), or name its folder with --bin-dir")
+        })?;
+        // Of the same build as the worker.
+        let epione = binaries.worker.with_file_name("epione");
+        ensure!(epione.is_file(), "{} does not exist: build it (`make build`)", epione.display());
+        Ok(Self { binaries, epione })
     }
 }
 
-/// Whether a program of the system can be started.
+/// Whether a program of the system is along PATH.
 pub fn along_path(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(name).is_file())

@@ -1,4 +1,4 @@
-//! Where a run's result goes: `<run>.json` for programs, `<run>.md` for people.
+//! Writing the result of a run: `<run>.json` for programs, `<run>.md` for people.
 
 use std::{
     fmt::Write as _,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use epione_cli::devnet::write_atomically;
+use epione_devnet::write_atomically;
 use serde::Serialize;
 
 use crate::machine::Stamp;
@@ -20,7 +20,7 @@ struct Report<'a, T> {
     result: &'a T,
 }
 
-/// A table of a result, as people read it.
+/// The result as people read it.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     title: String,

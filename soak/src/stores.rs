@@ -1,4 +1,4 @@
-//! Hospitals' stores, looked at from outside: their files.
+//! The files of the hospitals' stores, as seen from outside the workers.
 
 use std::{
     fs::{self, File},
@@ -9,13 +9,13 @@ use std::{
 use anyhow::Context;
 use epione_primitives::block::Segment;
 
-/// Where a store has a segment.
+/// The file of a segment in a store.
 pub fn path(store: &Path, segment: &Segment) -> PathBuf {
     store.join("segments").join(hex::encode(segment.hash))
 }
 
-/// Whether a store has a segment of the right length. Workers give a file its name when its bytes are
-/// verified.
+/// Whether a store has a segment, by its name and length: a worker gives a file its final name only when it has
+/// verified the bytes.
 pub fn has(store: &Path, segment: &Segment) -> bool {
     fs::metadata(path(store, segment))
         .is_ok_and(|metadata| metadata.len() == u64::from(segment.length))
@@ -31,8 +31,8 @@ pub fn is_whole(store: &Path, segment: &Segment) -> bool {
     has(store, segment) && hash().is_ok_and(|hash| *hash.as_bytes() == segment.hash)
 }
 
-/// The segments that a store lacks, or has other bytes of.
-pub fn lacking(store: &Path, segments: &[Segment]) -> Vec<Segment> {
+/// The segments that are missing or damaged in a store.
+pub fn missing(store: &Path, segments: &[Segment]) -> Vec<Segment> {
     segments.iter().filter(|segment| !is_whole(store, segment)).copied().collect()
 }
 
@@ -59,14 +59,14 @@ pub fn listed(store: &Path) -> anyhow::Result<Vec<Segment>> {
     }
 }
 
-/// How a segment is destroyed.
+/// A way to destroy a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     Deleted,
     BitFlipped,
 }
 
-/// Destroys a store's copy of a segment, as a failing disk does.
+/// Destroys a store's copy of a segment, as a failing disk would.
 pub fn destroy(store: &Path, segment: &Segment, damage: Damage) -> anyhow::Result<()> {
     let path = path(store, segment);
     let attempt = || match damage {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_is_seen() {
+    fn damage_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path();
         assert_eq!(listed(store).unwrap(), []);
@@ -99,11 +99,11 @@ mod tests {
         for (segment, bytes) in segments.iter().zip([b"one", b"two"]) {
             fs::write(path(store, segment), bytes).unwrap();
         }
-        assert_eq!(lacking(store, &segments), []);
+        assert_eq!(missing(store, &segments), []);
         assert_eq!(listed(store).unwrap().len(), 2);
         destroy(store, &segments[0], Damage::BitFlipped).unwrap();
         assert!(has(store, &segments[0]) && !is_whole(store, &segments[0]));
         destroy(store, &segments[1], Damage::Deleted).unwrap();
-        assert_eq!(lacking(store, &segments), segments);
+        assert_eq!(missing(store, &segments), segments);
     }
 }

@@ -1,5 +1,5 @@
-//! A network of links for a network of hospitals: each worker behind a link of its own to one bridge,
-//! and the nodes at the bridge or, too, each behind a link of its own.
+//! The links between the hospitals: each worker has its own link to one bridge. The nodes are at the bridge, or each
+//! has its own link, too.
 //!
 //! ```text
 //!   hub: 10.77.0.1 ── bridge ──┬── veth ── worker 0: 10.77.1.1
@@ -7,24 +7,24 @@
 //!                              └── veth ── worker 1: 10.77.1.2 ...
 //! ```
 //!
-//! Only inside namespaces of our own ([`crate::namespaces`]).
+//! Links are built only inside separate namespaces ([`crate::namespaces`]).
 
 use std::{net::Ipv4Addr, process::Command};
 
 use anyhow::{Context, bail, ensure};
-use epione_cli::devnet::{Layout, Part, Place, Places};
+use epione_devnet::{Layout, Location, Locations, Service};
 use epione_primitives::HospitalId;
 use serde_json::Value;
 
 use crate::namespaces;
 
-/// Of the bridge, and of this program.
+/// The address of the bridge and of this program.
 const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const BRIDGE: &str = "hub";
-/// What TCP does about a full link: Linux's default, whatever this machine's.
+/// TCP's congestion control on the shaped links: Linux's default, whatever this machine uses.
 pub const CONGESTION_CONTROL: &str = "cubic";
 
-/// How wide the workers' links are, each way.
+/// The bandwidth of the workers' links, in each direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Width {
     pub megabits: u32,
@@ -35,7 +35,7 @@ impl Width {
         u64::from(self.megabits) * 1_000_000 / 8
     }
 
-    /// tbf lets so much through at once: ten milliseconds' worth, and at least a few packets.
+    /// How much tbf lets through in one go: ten milliseconds' worth, and at least a few packets.
     fn burst(self) -> u64 {
         (self.bytes_per_second() / 100).max(32 * 1024)
     }
@@ -44,27 +44,27 @@ impl Width {
 /// Links that exist until this value is dropped.
 pub struct Topology {
     hospitals: u16,
-    /// Whether each node has a namespace of its own.
+    /// Whether each node has its own namespace.
     apart: bool,
 }
 
-/// What is cut off from what.
+/// A connection that is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cut {
-    /// A hospital's worker from its own node.
+    /// Between a hospital's worker and its own node.
     WorkerFromNode(HospitalId),
-    /// A hospital's worker and node from all others'.
+    /// Between a hospital's worker and node and those of all other hospitals.
     HospitalFromOthers(HospitalId),
 }
 
 impl Topology {
     /// Builds the links; `width` shapes those of the workers in both directions.
     pub fn build(hospitals: u16, width: Option<Width>, apart: bool) -> anyhow::Result<Self> {
-        ensure!(namespaces::is_inside(), "links are built in namespaces of our own only");
-        ensure!(hospitals <= 200, "so many hospitals have no addresses here: {hospitals}");
+        ensure!(namespaces::is_inside(), "links are built only in separate namespaces");
+        ensure!(hospitals <= 200, "there are no addresses for {hospitals} hospitals, only for 200");
         static ONCE: std::sync::Once = std::sync::Once::new();
         let mut mounted = Ok(());
-        // `ip netns` keeps its names there; the machine's own are out of sight.
+        // `ip netns` keeps its names there. The mount hides the machine's own.
         ONCE.call_once(|| mounted = run("mount -t tmpfs tmpfs /run").map(drop));
         mounted?;
         let topology = Self { hospitals, apart };
@@ -77,18 +77,18 @@ impl Topology {
         run(&format!("ip link add {BRIDGE} type bridge"))?;
         run(&format!("ip addr add {HUB}/16 dev {BRIDGE}"))?;
         run(&format!("ip link set {BRIDGE} up"))?;
-        for (hospital, part) in self.ends() {
-            let (name, address) = (name(hospital, part), address(hospital, part));
+        for (hospital, service) in self.ends() {
+            let (name, address) = (name(hospital, service), address(hospital, service));
             run(&format!("ip netns add {name}"))?;
             run(&format!("ip link add {name} type veth peer name eth0 netns {name}"))?;
             run(&format!("ip link set {name} master {BRIDGE} up"))?;
             run(&format!("ip -n {name} link set lo up"))?;
             run(&format!("ip -n {name} addr add {address}/16 dev eth0"))?;
             run(&format!("ip -n {name} link set eth0 up"))?;
-            if let (Some(width), Part::Worker) = (width, part) {
+            if let (Some(width), Service::Worker) = (width, service) {
                 let (rate, burst) = (width.megabits, width.burst());
                 let shape = format!("root tbf rate {rate}mbit burst {burst} latency 100ms");
-                // Each end shapes what it sends: the link's two directions.
+                // Each end shapes what it sends; together they shape both directions of the link.
                 run(&format!("tc qdisc add dev {name} {shape}"))?;
                 run(&format!("tc -n {name} qdisc add dev eth0 {shape}"))?;
                 let route = format!("10.77.0.0/16 dev eth0 src {address}");
@@ -98,53 +98,58 @@ impl Topology {
         Ok(())
     }
 
-    /// Everything behind a link of its own.
-    fn ends(&self) -> impl Iterator<Item = (HospitalId, Part)> + use<> {
-        let parts = if self.apart { &[Part::Worker, Part::Node][..] } else { &[Part::Worker] };
-        let parts = parts.to_vec();
+    /// Every process that has its own link.
+    fn ends(&self) -> impl Iterator<Item = (HospitalId, Service)> + use<> {
+        let services: &'static [Service] =
+            if self.apart { &[Service::Worker, Service::Node] } else { &[Service::Worker] };
         (0..self.hospitals)
-            .flat_map(move |id| parts.clone().into_iter().map(move |part| (HospitalId(id), part)))
+            .flat_map(move |id| services.iter().map(move |service| (HospitalId(id), *service)))
     }
 
-    /// Where the processes run.
+    /// Where the processes of the network run.
     pub fn layout(&self) -> Layout {
-        let place = |hospital, part| match part {
-            Part::Node if !self.apart => Place { address: HUB.into(), prefix: Vec::new() },
-            _ => Place { address: address(hospital, part).into(), prefix: prefix(hospital, part) },
+        let location = |hospital, service| match service {
+            Service::Node if !self.apart => Location { address: HUB.into(), prefix: Vec::new() },
+            _ => Location {
+                address: address(hospital, service).into(),
+                prefix: prefix(hospital, service),
+            },
         };
-        let places = (0..self.hospitals).map(HospitalId).map(|hospital| Places {
-            node: place(hospital, Part::Node),
-            worker: place(hospital, Part::Worker),
+        let locations = (0..self.hospitals).map(HospitalId).map(|hospital| Locations {
+            node: location(hospital, Service::Node),
+            worker: location(hospital, Service::Worker),
         });
-        Layout { places: places.collect(), ..Layout::default() }
+        Layout { locations: locations.collect(), ..Layout::default() }
     }
 
-    /// Bytes that have left a hospital's worker by its link, headers of packets included.
+    /// Bytes that a hospital's worker has sent over its link, including packet headers.
     pub fn sent(&self, hospital: HospitalId) -> anyhow::Result<u64> {
-        let name = name(hospital, Part::Worker);
+        let name = name(hospital, Service::Worker);
         let links: Value = serde_json::from_str(&run(&format!("ip -s -j link show dev {name}"))?)?;
         // What the hub's end received.
-        links[0]["stats64"]["rx"]["bytes"].as_u64().context("ip tells no count of bytes")
+        links[0]["stats64"]["rx"]["bytes"]
+            .as_u64()
+            .context("the output of ip has no count of bytes")
     }
 
-    /// Cuts. What is sent over a cut vanishes: connections fall silent, new ones fail.
+    /// Cuts a connection: packets over it are dropped, open connections fall silent, and new ones fail.
     pub fn cut(&self, cut: Cut) -> anyhow::Result<()> {
         self.routes(cut).iter().try_for_each(|(within, to)| {
             run(&format!("ip -n {within} route add blackhole {to}/32")).map(drop)
         })
     }
 
-    /// Undoes a cut.
+    /// Restores a connection.
     pub fn mend(&self, cut: Cut) -> anyhow::Result<()> {
         self.routes(cut).iter().try_for_each(|(within, to)| {
             run(&format!("ip -n {within} route del blackhole {to}/32")).map(drop)
         })
     }
 
-    /// From which namespaces which addresses are out of reach. One direction is enough to end a
-    /// connection; both are taken, so that nothing arrives either.
+    /// The addresses that a cut makes unreachable, each with the namespace that cannot reach it. Blocking one direction
+    /// is enough to end a connection; both are blocked, so that nothing arrives either.
     fn routes(&self, cut: Cut) -> Vec<(String, Ipv4Addr)> {
-        let (node, worker) = (Part::Node, Part::Worker);
+        let (node, worker) = (Service::Node, Service::Worker);
         match cut {
             Cut::WorkerFromNode(id) => {
                 vec![(name(id, worker), address(id, node)), (name(id, node), address(id, worker))]
@@ -154,10 +159,10 @@ impl Topology {
                 let ours = [worker, node];
                 let pairs = ours.iter().flat_map(|mine| theirs.iter().map(move |it| (*mine, *it)));
                 pairs
-                    .flat_map(|(mine, (other, part))| {
+                    .flat_map(|(mine, (other, service))| {
                         [
-                            (name(id, mine), address(other, part)),
-                            (name(other, part), address(id, mine)),
+                            (name(id, mine), address(other, service)),
+                            (name(other, service), address(id, mine)),
                         ]
                     })
                     .collect()
@@ -166,18 +171,18 @@ impl Topology {
     }
 }
 
-/// Starts a program behind a hospital's link, as the first words of a command.
-pub fn prefix(hospital: HospitalId, part: Part) -> Vec<String> {
-    let namespace = format!("--net=/run/netns/{}", name(hospital, part));
+/// The first words of a command that starts a program behind a hospital's link.
+pub fn prefix(hospital: HospitalId, service: Service) -> Vec<String> {
+    let namespace = format!("--net=/run/netns/{}", name(hospital, service));
     vec!["nsenter".into(), namespace, "--".into()]
 }
 
 impl Drop for Topology {
-    /// Makes room for the next; when this program ends, the kernel removes everything anyway.
+    /// Makes room for the next topology; when this program ends, the kernel removes everything anyway.
     fn drop(&mut self) {
-        for (hospital, part) in self.ends() {
-            let name = name(hospital, part);
-            // Its other end goes with it, at once, whatever still runs in the namespace.
+        for (hospital, service) in self.ends() {
+            let name = name(hospital, service);
+            // This removes the other end of the link, too, even if a process still runs in the namespace.
             let _ = run(&format!("ip link del {name}"));
             let _ = run(&format!("ip netns del {name}"));
         }
@@ -185,22 +190,21 @@ impl Drop for Topology {
     }
 }
 
-/// Of a namespace, and of the hub's end of its link.
-fn name(hospital: HospitalId, part: Part) -> String {
-    let part = if part == Part::Node { "node" } else { "worker" };
-    format!("{part}{hospital}")
+/// The name of a namespace, and of the hub's end of its link.
+fn name(hospital: HospitalId, service: Service) -> String {
+    format!("{service}{hospital}")
 }
 
-fn address(hospital: HospitalId, part: Part) -> Ipv4Addr {
-    let group = if part == Part::Node { 2 } else { 1 };
+fn address(hospital: HospitalId, service: Service) -> Ipv4Addr {
+    let group = if service == Service::Node { 2 } else { 1 };
     // At most 200 hospitals.
     Ipv4Addr::new(10, 77, group, (hospital.0 + 1) as u8)
 }
 
-/// Runs a command of words without blanks; returns what it printed.
+/// Runs a command whose words contain no blanks; returns what it printed.
 fn run(command: &str) -> anyhow::Result<String> {
     let mut words = command.split_ascii_whitespace();
-    let program = words.next().context("no command")?;
+    let program = words.next().context("the command is empty")?;
     let output = Command::new(program)
         .args(words)
         .output()
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hospital_cut_off_reaches_nobody_and_nobody_it() {
+    fn a_hospital_that_is_cut_off_and_the_others_cannot_reach_each_other() {
         // Nothing was built, so nothing is removed either.
         let topology = std::mem::ManuallyDrop::new(Topology { hospitals: 3, apart: true });
         let routes = topology.routes(Cut::HospitalFromOthers(HospitalId(1)));
@@ -225,16 +229,16 @@ mod tests {
         assert!(routes.contains(&("worker1".into(), Ipv4Addr::new(10, 77, 2, 3))));
         assert!(routes.contains(&("node2".into(), Ipv4Addr::new(10, 77, 1, 2))));
         let own = Ipv4Addr::new(10, 77, 2, 2);
-        assert!(!routes.contains(&("worker1".into(), own)), "its own node stays in reach");
+        assert!(!routes.contains(&("worker1".into(), own)), "it still reaches its own node");
     }
 
     #[test]
-    fn links_are_not_built_on_the_machines_own_network() {
+    fn links_are_not_built_in_the_machines_own_network() {
         assert!(Topology::build(2, None, false).is_err());
     }
 
     #[test]
-    fn a_width_is_counted_in_bytes_as_it_is() {
+    fn a_width_is_converted_to_bytes() {
         assert_eq!(Width { megabits: 20 }.bytes_per_second(), 2_500_000);
         assert_eq!(Width { megabits: 1 }.burst(), 32 * 1024);
     }

@@ -1,4 +1,4 @@
-//! The chain of lite blocks, walked block by block at the finalised head.
+//! Walks the chain of lite blocks, block by block, up to the finalized head.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use epione_primitives::{
     block::{AnnouncedEntry, AnnouncedHeader, Segment},
 };
 
-/// What the blocks so far hold.
+/// What the blocks contain, as far as they were read.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
-    /// Height of the last block that was looked at.
+    /// Height of the last block that was read.
     pub height: u32,
-    /// Every record id, and everywhere that it is.
+    /// Every record id with all its pointers.
     pub records: BTreeMap<RecordId, Vec<RecordPointer>>,
     /// Every segment, in the order of the blocks.
     pub segments: Vec<Segment>,
 }
 
 impl Walk {
-    /// Goes on to the newest final block.
+    /// Reads on up to the newest finalized block.
     pub async fn go_on(&mut self, chain: &Chain) -> anyhow::Result<()> {
         let state = chain.finalized().await?;
         let newest = state.height().await?;
@@ -58,7 +58,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Records that are there more than once.
+    /// Records that were committed more than once.
     pub fn repeated(&self) -> Vec<(RecordId, Vec<RecordPointer>)> {
         let repeated = self.records.iter().filter(|(_, places)| places.len() > 1);
         repeated.map(|(record, places)| (*record, places.clone())).collect()

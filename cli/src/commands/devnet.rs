@@ -8,15 +8,15 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use epione_devnet::{
+    Binaries, Devnet, DevnetError, HospitalStatus, Layout, MAX_HOSPITALS, Options, Phase, State,
+    Storage,
+};
 use epione_primitives::Hash;
 use serde::Serialize;
 
 use crate::{
     context::{Context, Output},
-    devnet::{
-        self, Binaries, Devnet, HospitalStatus, Layout, MAX_HOSPITALS, Options, Phase, State,
-        Storage,
-    },
     failure::Failure,
     interrupt,
     invocation::{Invocation, quoted},
@@ -132,13 +132,11 @@ impl fmt::Display for Started {
             )?;
         }
         writeln!(f, "its keys are development keys, which everybody knows: no real patients here")?;
-        let directory = self.directory.as_os_str();
-        let status = Invocation::new(["devnet", "status", "--dir"]).with([directory]);
-        writeln!(f, "see how it is:      {status}")?;
+        writeln!(f, "see how it is:      {}", at("status", &self.directory))?;
         write!(
             f,
             "tell every command: export EPIONE_DEVNET={}",
-            quoted(&directory.to_string_lossy())
+            quoted(&self.directory.to_string_lossy())
         )
     }
 }
@@ -160,7 +158,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     let mut stop = pin!(interrupted());
     let mut network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
-        () = &mut stop => return Err(stopped()),
+        () = &mut stop => return Err(stopped(&options.directory)),
     };
     starting.finish_and_clear();
     show(&Started::new(network.directory(), network.state()), json)?;
@@ -190,8 +188,19 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn stopped() -> Failure {
-    Failure::new("interrupted while starting", "what was started has been taken down")
+fn stopped(directory: &Path) -> Failure {
+    if matches!(State::read(directory), Ok(None)) {
+        return Failure::new("interrupted while starting", "what was started has been taken down");
+    }
+    Failure::new(
+        "interrupted while starting, and not everything that was started could be taken down",
+        format!("take it down: {}", at("down", directory)),
+    )
+}
+
+/// A command for the network of a directory.
+fn at(verb: &str, directory: &Path) -> Invocation {
+    Invocation::new(["devnet", verb, "--dir"]).with([directory])
 }
 
 /// Resolves when the user or the system wants this process to end.
@@ -217,7 +226,7 @@ async fn down(args: &DirectoryArgs, context: &Context) -> Result<Ended, Failure>
     let directory = args.resolve(context);
     let spinner = progress::waiting(context, "ending nodes and workers");
     let work = directory.clone();
-    let outcome = tokio::task::spawn_blocking(move || devnet::down(&work)).await;
+    let outcome = tokio::task::spawn_blocking(move || epione_devnet::down(&work)).await;
     spinner.finish_and_clear();
     outcome.map_err(|error| {
         Failure::new(error.to_string(), "this is a defect: report it, then run it again")
@@ -269,6 +278,52 @@ impl fmt::Display for Health {
 }
 
 async fn status(args: &DirectoryArgs, context: &Context) -> Result<Health, Failure> {
-    let (phase, hospitals) = devnet::status(&args.resolve(context)).await?;
+    let (phase, hospitals) = epione_devnet::status(&args.resolve(context)).await?;
     Ok(Health { phase, hospitals })
+}
+
+impl From<DevnetError> for Failure {
+    fn from(error: DevnetError) -> Self {
+        Self::new(error.to_string(), help(&error))
+    }
+}
+
+/// What to do about it.
+fn help(error: &DevnetError) -> String {
+    match error {
+        DevnetError::Hospitals(_) => "pass --hospitals with a number in that range".into(),
+        DevnetError::NoProgram { .. } => {
+            "build it (`cargo build --release`), or name its folder with --bin-dir".into()
+        }
+        DevnetError::Foreign { .. } => "name an empty or new directory with --dir".into(),
+        DevnetError::Busy { .. } => {
+            "wait for it, end it with Ctrl-C, or choose another directory with --dir".into()
+        }
+        DevnetError::Running { directory } | DevnetError::Stale { directory } => {
+            format!("take it down first: {}", at("down", directory))
+        }
+        DevnetError::Absent { directory } => format!("start one: {}", at("up", directory)),
+        DevnetError::PortTaken { .. } | DevnetError::BasePort { .. } => {
+            "choose another --base-port, or omit it to use any free ports".into()
+        }
+        DevnetError::NoPorts { .. } => "end other programs that listen there".into(),
+        DevnetError::State { path, .. } => format!(
+            "if no process of the devnet runs any more, delete {}",
+            path.parent().unwrap_or(path).display()
+        ),
+        DevnetError::File { .. } => "check the path, its permissions and the free space".into(),
+        DevnetError::Start { .. } => "check that the file is a program for this system".into(),
+        DevnetError::NodeCommand { .. } | DevnetError::ChainSpec(_) => {
+            "build epione-node from the same commit as this program".into()
+        }
+        DevnetError::DevelopmentKey(_) => "this is a defect: report it".into(),
+        DevnetError::Ended { log, .. } => format!("read its log: {}", log.display()),
+        DevnetError::TimedOut { log, .. } => {
+            format!("the machine may be too busy; read its log: {}", log.display())
+        }
+        DevnetError::Split { .. } => "another network may use the same ports: take it down".into(),
+        DevnetError::NoProcess { .. } => "name a hospital that has one".into(),
+        DevnetError::Survivors(_) => "end them with kill, as the user who started them".into(),
+        DevnetError::Http(_) => "check the system's certificates and resolver".into(),
+    }
 }

@@ -19,12 +19,11 @@ use std::{
 };
 
 use clap::Parser;
-
-use crate::{
-    commands::devnet::interrupted,
-    devnet::{self, Binaries, Devnet, DevnetError, Layout, Options, Storage, write_atomically},
-    failure::Failure,
+use epione_devnet::{
+    Binaries, Devnet, DevnetError, Layout, Options, Storage, down, write_atomically,
 };
+
+use crate::{commands::devnet::interrupted, failure::Failure};
 
 pub use report::Report;
 use story::Story;
@@ -105,7 +104,7 @@ fn interruption() -> Failure {
 
 /// Removes what an earlier demo left, even one that was killed.
 fn prepare(directory: &Path, network: &Path) -> Result<(), Failure> {
-    match devnet::down(network) {
+    match down(network) {
         Ok(()) => println!("An earlier demo was not taken down; it is now."),
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => return Err(error.into()),

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use epione_client::chain::Chain;
+use epione_devnet::{DevnetError, Probe};
 use epione_primitives::Hash;
 
-use crate::{devnet::Probe, failure::Failure};
+use crate::failure::Failure;
 
 const POLL: Duration = Duration::from_millis(50);
 /// A ballot of 200 blocks of 3 s, and some more.
@@ -24,7 +25,7 @@ pub struct Moments {
 
 /// Watches until the block of this height is committed and final.
 pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
-    let probe = Probe::new().map_err(crate::devnet::DevnetError::from)?;
+    let probe = Probe::new().map_err(DevnetError::from)?;
     let until = Instant::now() + PATIENCE;
     let (mut announced, mut committed) = (None, None);
     loop {

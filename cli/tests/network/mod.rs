@@ -1,31 +1,32 @@
-//! A network of real processes for one test, gone when the test ends, however it ends.
+//! A network of real processes for one test, started by the program under test. It is taken down when the test ends,
+//! also when the test fails.
 
 #![allow(dead_code)]
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use epione_cli::devnet::{self, ProcessRecord, State};
+use epione_devnet::{ProcessRecord, State};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Networks take both cores of a small machine: one at a time in each test program.
+/// One network needs both cores of a small machine: each test program runs one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Ends only what hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Looks until it is as wanted; says what was seen instead if it never is.
+/// Repeats `look` until it succeeds. If it never does, panics with what it saw last.
 pub fn eventually<S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Result<(), S>) {
     let begun = Instant::now();
     while let Err(seen) = look() {
         let waited = begun.elapsed();
         let seconds = waited.as_secs();
-        assert!(waited < PATIENCE, "waited {seconds} s in vain until {what}; seen last: {seen:?}");
+        assert!(waited < PATIENCE, "waited {seconds} s in vain until {what}; last seen: {seen:?}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -34,11 +35,11 @@ pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the environment may tell the program.
+/// The environment variables that the program reads.
 const SETTINGS: [&str; 4] =
     ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"];
 
-/// The program under test. Nothing of the tester's own settings reaches it.
+/// The program under test, without the settings in the tester's environment.
 pub fn epione() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epione"));
     for setting in SETTINGS {
@@ -51,22 +52,22 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The failure that a command printed: after what it waited for, in the last line.
+/// The failure that a command printed: its last line, after the lines about what it waited for.
 fn failure(arguments: &[&str], output: &Output) -> Value {
     let said = stderr(output);
     serde_json::from_str(said.lines().last().unwrap_or_default())
         .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
 }
 
-/// A directory for a network, and whatever runs in it.
+/// A directory for a network, and the network that runs in it.
 pub struct Network {
     directory: TempDir,
-    /// Takes turns with the networks of other tests.
+    /// Held until this network is taken down.
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Network {
-    /// A place, with nothing running yet.
+    /// A directory in which nothing runs yet.
     pub fn place() -> Self {
         let turn = turn();
         Self { directory: tempfile::tempdir().unwrap(), _turn: turn }
@@ -105,7 +106,7 @@ impl Network {
         State::read(&self.path()).unwrap()
     }
 
-    /// Every process of the network as it is recorded now.
+    /// Every process of the network that is recorded now.
     pub fn processes(&self) -> Vec<ProcessRecord> {
         let Some(state) = self.state() else { return Vec::new() };
         let mut processes = state.nodes();
@@ -128,7 +129,7 @@ impl Network {
         command.arg("--json").arg("--devnet").arg(self.path()).args(arguments).output().unwrap()
     }
 
-    /// Runs a command as it was printed, by a shell that finds the program under test.
+    /// Runs a printed command in a shell that finds the program under test.
     pub fn run_printed(&self, command: &str) -> Value {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_epione"));
         let mut path = program.parent().unwrap().as_os_str().to_owned();
@@ -148,12 +149,12 @@ impl Network {
         self.try_run(arguments).unwrap_or_else(|failure| panic!("{arguments:?}: {failure}"))
     }
 
-    /// Runs a command that prints what it found also where that is bad news.
+    /// The result of a command, whether or not it reports success.
     pub fn finding(&self, arguments: &[&str]) -> Value {
         self.outcome(arguments).1
     }
 
-    /// Exit status and result of a command, or its failure if it has no result.
+    /// Exit status and result of a command; its failure if it has no result.
     pub fn outcome(&self, arguments: &[&str]) -> (i32, Value) {
         let output = self.output(arguments);
         let said = match output.stdout.is_empty() {
@@ -163,8 +164,7 @@ impl Network {
         (output.status.code().unwrap(), said)
     }
 
-    /// Registers somebody with the development keys of a seed at the first hospital; returns the user
-    /// id.
+    /// Registers a user with the development keys of a seed at the first hospital; returns the user id.
     pub fn register(&self, role: &str, seed: &str) -> String {
         self.register_at("0", role, seed)
     }
@@ -183,27 +183,13 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        let failed = std::thread::panicking();
-        if failed {
-            show_logs(&self.path());
+        if std::thread::panicking() {
+            eprintln!("{}", epione_devnet::tails(&self.path(), 15));
         }
         if self.state().is_some()
-            && let Err(error) = devnet::down(&self.path())
+            && let Err(error) = epione_devnet::down(&self.path())
         {
             eprintln!("the network of a test was not taken down: {error}");
-        }
-    }
-}
-
-/// What the processes said last, for whoever looks at the failed test.
-fn show_logs(directory: &Path) {
-    let Ok(logs) = std::fs::read_dir(directory.join("logs")) else { return };
-    for log in logs.flatten() {
-        let text = std::fs::read_to_string(log.path()).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        eprintln!("== {}", log.path().display());
-        for line in &lines[lines.len().saturating_sub(15)..] {
-            eprintln!("{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A hospital that announces what it should not, and serves what it pleases.
+//! A malicious hospital: it announces invalid blocks, and serves wrong bytes or none.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 
 use super::{Hospital, people::People};
 
-/// Makes lite blocks in a hospital's name.
+/// Makes lite blocks as if it were a hospital.
 pub struct Forger {
     genesis: Hash,
     hospital: HospitalId,
@@ -55,7 +55,7 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// Names the first segment as if it were another's bytes.
+    /// Gives the first segment the hash of other bytes.
     pub fn misnamed(mut self, hash: [u8; 32]) -> Self {
         let first = &mut self.segments[0].0;
         let at = self.body.windows(32).position(|bytes| bytes == first.hash).unwrap();
@@ -78,17 +78,17 @@ impl Forger {
         }
     }
 
-    /// A block as it should be.
+    /// A valid block.
     pub fn forge(&self, media: &[u8]) -> Forged {
         self.forge_by(&self.doctor, None, media)
     }
 
-    /// A block whose record somebody else signed in the author's name.
+    /// A block whose record another account signed as if it were the author.
     pub fn forge_as_nobody(&self, media: &[u8]) -> Forged {
         self.forge_by(&nobody(), None, media)
     }
 
-    /// A block whose record somebody else signed in the patient's name.
+    /// A block whose record another account signed as if it were the patient.
     pub fn forge_cosigned_by_nobody(&self, media: &[u8]) -> Forged {
         self.forge_by(&self.doctor, Some(&nobody()), media)
     }
@@ -132,16 +132,16 @@ fn joined(parts: Vec<SegmentPart>) -> Vec<(Segment, Vec<u8>)> {
     segments
 }
 
-/// How to answer for a segment.
+/// How to answer a request for a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Honest,
     Garbage,
-    /// Half, then silence.
+    /// Half of the segment, then nothing more.
     Stall,
 }
 
-/// Ends when dropped.
+/// Stops serving when dropped.
 pub struct Server(JoinHandle<()>);
 
 impl Drop for Server {
@@ -151,8 +151,8 @@ impl Drop for Server {
 }
 
 impl Hospital {
-    /// Serves segments in place of the hospital's worker and with its keys, each asker in a manner
-    /// of its own.
+    /// Serves segments in place of the hospital's worker and with its keys. `manner` chooses how to answer each
+    /// account.
     pub async fn impersonate(
         &self,
         forged: &Forged,
@@ -162,7 +162,7 @@ impl Hospital {
         let manner = Arc::new(manner);
         let route = get(move |Path(hash): Path<String>, headers: HeaderMap| {
             let (segments, manner) = (Arc::clone(&segments), Arc::clone(&manner));
-            async move { answer(&segments, &hash, manner(&asking(&headers))) }
+            async move { answer(&segments, &hash, manner(&account_of(&headers))) }
         });
         let router = Router::new().route("/v1/segments/{hash}", route);
         let config = Config::read(&self.home().join("worker.toml")).unwrap();
@@ -178,7 +178,7 @@ impl Hospital {
     }
 }
 
-fn asking(headers: &HeaderMap) -> AccountId {
+fn account_of(headers: &HeaderMap) -> AccountId {
     let account = headers.get(request::ACCOUNT).and_then(|value| value.to_str().ok()).unwrap();
     let mut bytes = [0; 32];
     hex::decode_to_slice(account, &mut bytes).unwrap();

@@ -1,15 +1,11 @@
-//! Hospitals on this machine for the tests: real nodes and workers, as processes that die with the
-//! value that holds them.
+//! Hospitals on this machine for the tests: real nodes and workers, as processes that a test starts and kills one by
+//! one. They are killed when the test ends.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod forger;
 pub mod people;
-mod port;
 pub mod process;
-
-use port::Port;
-use process::Process;
 
 use std::{
     collections::BTreeMap,
@@ -27,48 +23,47 @@ use epione_client::{
     signer::Account,
     worker::WorkerClient,
 };
+use epione_devnet::{Binaries, HospitalState, Layout, Options, Plan};
 use epione_envelope::{body, development};
 use epione_primitives::{
     AnnouncementId, BlockNumber, HospitalId, RecordId, RecordPointer,
     block::{AnnouncedEntry, Segment, Stage},
 };
-use serde_json::{Value, json};
+use process::Process;
 use tempfile::TempDir;
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::sleep,
 };
 
-pub const SEEDS: [&str; 4] = ["Alice", "Bob", "Charlie", "Dave"];
-/// Ends only what hangs. Longer than a ballot that nobody answers (ten minutes), since its visits are announced
-/// again afterwards.
+/// Ends only what hangs. Longer than a ballot without votes (ten minutes), since its visits are announced again
+/// afterwards.
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(100);
 
-/// One network at a time: they share the machine's few cores.
+/// Networks share the machine's few cores: only one runs at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 pub struct Network {
     pub hospitals: Vec<Hospital>,
     pub folder: TempDir,
-    /// Kept until every process has ended.
-    _ports: Vec<Port>,
+    /// Reserves the ports until every process has ended.
+    _plan: Plan,
     _alone: MutexGuard<'static, ()>,
 }
 
 pub struct Hospital {
     pub id: HospitalId,
-    seed: &'static str,
     pub node: Process,
     pub worker: Process,
-    /// That the chain names for the worker, from the beginning.
+    /// The worker's TLS key that the chain names at first.
     pub tls_key: [u8; 32],
-    node_url: String,
-    pub worker_port: u16,
+    state: HospitalState,
     home: PathBuf,
+    data: PathBuf,
 }
 
-/// What differs from a worker's default configuration, as TOML.
+/// Settings of the workers that tests choose.
 #[derive(Clone, Copy)]
 pub struct Tuning {
     pub pack_age_ms: u64,
@@ -82,23 +77,42 @@ impl Default for Tuning {
     }
 }
 
+impl Tuning {
+    /// What differs from a worker's default configuration.
+    fn settings(self) -> toml::Table {
+        let Self { pack_age_ms, pack_records, reject_margin_blocks } = self;
+        let text = format!(
+            "[store]\ngarbage_grace_ms = 0\n\
+             [pack]\nmax_age_ms = {pack_age_ms}\nmax_records = {pack_records}\n\
+             [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
+             [scrub]\nsegments_per_minute = 600\n"
+        );
+        toml::from_str(&text).unwrap()
+    }
+}
+
 impl Network {
-    /// Nodes that finalise blocks, and workers that are not started yet.
+    /// Nodes that finalize blocks, and workers that are not started yet.
     pub async fn of_nodes(hospitals: usize, tuning: Tuning) -> Self {
         let alone = ALONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
-        let reserved: Vec<_> = (0..3 * hospitals).map(|_| Port::reserve()).collect();
-        let ports: Vec<_> = reserved.iter().map(Port::number).collect();
-        let chain = chain_spec(folder.path(), &ports, hospitals);
-        let mut network = Self { hospitals: Vec::new(), folder, _ports: reserved, _alone: alone };
-        for index in 0..hospitals {
-            let ports = &ports[3 * index..3 * index + 3];
-            network.add(index, hospitals, ports, &chain, tuning).await;
+        let options = Options {
+            directory: folder.path().join("net"),
+            hospitals: hospitals as u16,
+            base_port: None,
+            binaries: binaries(),
+            pack_millis: tuning.pack_age_ms,
+            layout: Layout { worker_settings: tuning.settings(), ..Layout::default() },
+        };
+        let plan = Plan::prepare(&options).await.unwrap();
+        let mut hospitals = Hospital::all(&plan);
+        for hospital in &mut hospitals {
+            hospital.node.start();
         }
-        for hospital in &network.hospitals {
+        for hospital in &hospitals {
             hospital.finalises(1).await;
         }
-        network
+        Self { hospitals, folder, _plan: plan, _alone: alone }
     }
 
     /// Nodes and workers, ready.
@@ -113,46 +127,7 @@ impl Network {
         network
     }
 
-    async fn add(&mut self, index: usize, of: usize, ports: &[u16], chain: &Path, tuning: Tuning) {
-        let seed = SEEDS[index];
-        let home = self.folder.path().join(seed);
-        fs::create_dir_all(&home).unwrap();
-        let [peers, rpc, worker_port] = *ports else { panic!("three ports each") };
-        let mut arguments = vec![
-            format!("--{}", seed.to_lowercase()),
-            "--validator".into(),
-            format!("--chain={}", chain.display()),
-            format!("--base-path={}", home.join("node").display()),
-            format!("--node-key={:064x}", index + 1),
-            format!("--listen-addr=/ip4/127.0.0.1/tcp/{peers}"),
-            format!("--rpc-port={rpc}"),
-            "--allow-private-ip".into(),
-            "--no-mdns".into(),
-            "--no-telemetry".into(),
-            "--no-prometheus".into(),
-        ];
-        match self.hospitals.first() {
-            Some(first) => arguments.push(format!("--bootnodes={}", first.address().await)),
-            None if of == 1 => arguments.push("--force-authoring".into()),
-            None => {}
-        }
-        let mut node = Process::new("epione-node", arguments, &home.join("node.log"));
-        node.start();
-        let config = home.join("worker.toml");
-        let node_url = format!("ws://127.0.0.1:{rpc}");
-        fs::write(&config, worker_config(&node_url, worker_port, &home, seed, tuning)).unwrap();
-        let worker = Process::new(
-            "epione-worker",
-            vec!["run".into(), format!("--config={}", config.display())],
-            &home.join("worker.log"),
-        );
-        let id = HospitalId(index as u16);
-        let tls_key = development::tls_key(&format!("//{seed}")).unwrap().public();
-        let hospital = Hospital { id, seed, node, worker, tls_key, node_url, worker_port, home };
-        self.hospitals.push(hospital);
-    }
-
-    /// How often each record is on the chain of lite blocks, and where.
+    /// All pointers of each record on the chain of lite blocks.
     pub async fn committed(&self) -> BTreeMap<RecordId, Vec<RecordPointer>> {
         let chain = self.hospitals[0].chain().await;
         let state = chain.finalized().await.unwrap();
@@ -198,15 +173,30 @@ impl Network {
 }
 
 impl Hospital {
-    /// By the hospital's own node.
-    pub async fn chain(&self) -> Chain {
-        eventually("the node answers", async || Chain::connect(&self.node_url).await.ok()).await
+    /// All hospitals of a network, of which nothing runs yet.
+    fn all(plan: &Plan) -> Vec<Self> {
+        let states = plan.state().hospitals.into_iter();
+        let hospitals = plan.sites().iter().zip(states).map(|(site, state)| Self {
+            id: site.id(),
+            node: Process::new(plan.node(site).unwrap()),
+            worker: Process::new(plan.worker(site)),
+            tls_key: development::tls_key(&state.governance).unwrap().public(),
+            state,
+            home: site.home().to_owned(),
+            data: site.worker_data(),
+        });
+        hospitals.collect()
     }
 
-    /// Where the worker is, and the key that it is known by.
+    /// Through the hospital's own node.
+    pub async fn chain(&self) -> Chain {
+        eventually("the node answers", async || Chain::connect(&self.state.node_url).await.ok())
+            .await
+    }
+
+    /// The worker's address and TLS key.
     pub fn endpoint(&self) -> Endpoint {
-        let url = format!("https://127.0.0.1:{}", self.worker_port).parse().unwrap();
-        Endpoint::new(url, self.tls_key).unwrap()
+        Endpoint::new(self.state.worker_url.parse().unwrap(), self.tls_key).unwrap()
     }
 
     /// What `epione-worker tls-key` prints.
@@ -223,18 +213,18 @@ impl Hospital {
         key
     }
 
-    /// Has the chain name a TLS key for this hospital.
+    /// Sets the TLS key that the chain names for this hospital.
     pub async fn name_tls_key(&self, key: &[u8; 32]) {
         let call = hospitals::set_endpoint(self.endpoint().url().as_str(), key);
         self.chain().await.submit(&call, &self.governance()).await.unwrap();
     }
 
     pub fn agent(&self) -> Account {
-        Account::development(&format!("//{}//agent", self.seed)).unwrap()
+        Account::development(&self.state.agent).unwrap()
     }
 
     pub fn governance(&self) -> Account {
-        Account::development(&format!("//{}", self.seed)).unwrap()
+        Account::development(&self.state.governance).unwrap()
     }
 
     pub async fn client(&self, account: Account) -> WorkerClient {
@@ -248,9 +238,9 @@ impl Hospital {
 
     /// Waits until a route that needs no signature answers with this status.
     pub async fn answers(&self, route: &str, status: u16) {
-        settles(&format!("{}'s worker answers {status} to {route}", self.seed), async || {
+        settles(&format!("{}'s worker answers {status} to {route}", self.state.name), async || {
             let answer = self.get(route).await;
-            if answer.as_ref().is_some_and(|(told, _)| *told == status) {
+            if answer.as_ref().is_some_and(|(found, _)| *found == status) {
                 Ok(())
             } else {
                 Err(answer)
@@ -259,7 +249,7 @@ impl Hospital {
         .await;
     }
 
-    /// Status and text of a route that needs no signature; none while the worker does not answer.
+    /// Status and text of a route that needs no signature; `None` while the worker does not answer.
     async fn get(&self, route: &str) -> Option<(u16, String)> {
         let endpoint = self.endpoint();
         let http = endpoint.http().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
@@ -267,24 +257,25 @@ impl Hospital {
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
-    /// The value of a metric, by its whole name with labels; 0 if it is not there yet.
+    /// The value of a metric, by its whole name with labels; 0 if the worker does not report it yet.
     pub async fn metric(&self, name: &str) -> u64 {
         let (_, text) =
-            eventually("the worker tells its metrics", async || self.get("metrics").await).await;
+            eventually("the worker serves its metrics", async || self.get("metrics").await).await;
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Waits until a metric is as wanted.
+    /// Waits until a metric has an expected value.
     pub async fn metric_becomes(&self, name: &str, wanted: impl Fn(u64) -> bool) {
-        settles(&format!("{}'s {name} is as wanted", self.seed), async || {
+        settles(&format!("{}'s {name} has the expected value", self.state.name), async || {
             let value = self.metric(name).await;
             if wanted(value) { Ok(()) } else { Err(value) }
         })
         .await;
     }
 
+    /// The file of a segment in the hospital's store.
     pub fn stored(&self, segment: &Segment) -> PathBuf {
-        self.home.join("store/segments").join(hex::encode(segment.hash))
+        self.state.store.join("segments").join(hex::encode(segment.hash))
     }
 
     /// Whether the store has exactly the segment's bytes.
@@ -295,28 +286,29 @@ impl Hospital {
         })
     }
 
+    /// Waits until the store has exactly the bytes of all segments.
     pub async fn comes_to_hold(&self, segments: &[Segment]) {
-        // What was looked at is not hashed again.
-        let mut lacking = segments.to_vec();
-        settles(&format!("{} holds every segment", self.seed), async || {
-            lacking.retain(|segment| !self.holds(segment));
-            let names: Vec<_> = lacking.iter().map(|segment| hex::encode(segment.hash)).collect();
+        // A segment that was found is not hashed again.
+        let mut missing = segments.to_vec();
+        settles(&format!("{} has every segment", self.state.name), async || {
+            missing.retain(|segment| !self.holds(segment));
+            let names: Vec<_> = missing.iter().map(|segment| hex::encode(segment.hash)).collect();
             if names.is_empty() { Ok(()) } else { Err(names) }
         })
         .await;
     }
 
-    /// Waits until a chain block is final, by the hospital's own node.
+    /// Waits until the hospital's own node has finalized a chain block.
     pub async fn finalises(&self, block: BlockNumber) {
         let chain = self.chain().await;
-        settles(&format!("block {block} is final at {}", self.seed), async || {
+        settles(&format!("block {block} is finalized at {}", self.state.name), async || {
             let head = chain.finalized_head().await.map_err(|error| error.to_string())?.number;
-            if head >= block { Ok(()) } else { Err(format!("block {head} is")) }
+            if head >= block { Ok(()) } else { Err(format!("the finalized head is block {head}")) }
         })
         .await;
     }
 
-    /// Waits until a ballot has ended, by the hospital's own node; returns how.
+    /// Waits until a ballot has ended for the hospital's own node; returns the stage.
     pub async fn ballot_ends(&self, id: AnnouncementId) -> Stage {
         let chain = self.chain().await;
         settles(&format!("announcement {} is decided", id.0), async || {
@@ -332,7 +324,7 @@ impl Hospital {
         .await
     }
 
-    /// Changes the worker's configuration, for its next start.
+    /// Changes the worker's configuration file; it takes effect at the worker's next start.
     pub fn reconfigure(&self, from: &str, to: &str) {
         let path = self.home.join("worker.toml");
         let config = fs::read_to_string(&path).unwrap();
@@ -340,43 +332,26 @@ impl Hospital {
         fs::write(path, config.replace(from, to)).unwrap();
     }
 
-    /// Where the hospital keeps its files.
+    /// The folder of the hospital's files.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Deletes what the worker keeps, but for its configuration.
+    /// Deletes the worker's journal and store; its configuration stays.
     pub fn lose_everything(&self) {
         for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"] {
-            fs::remove_file(self.home.join(name)).ok();
+            fs::remove_file(self.data.join(name)).ok();
         }
-        fs::remove_dir_all(self.home.join("store")).unwrap();
-    }
-
-    /// Where other nodes reach this one.
-    async fn address(&self) -> String {
-        let url = self.node_url.replace("ws://", "http://");
-        let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "system_localListenAddresses", "params": [] });
-        eventually("the node has an address", async || {
-            let answer: Value =
-                http().post(&url).json(&ask).send().await.ok()?.json().await.ok()?;
-            let addresses = answer["result"].as_array()?;
-            addresses.iter().filter_map(Value::as_str).find(|a| a.contains("/p2p/")).map(Into::into)
-        })
-        .await
+        fs::remove_dir_all(&self.state.store).unwrap();
     }
 }
 
-fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap()
-}
-
-/// Asks until there is an answer.
+/// Repeats `ask` until it answers.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    settles(what, async || ask().await.ok_or("no")).await
+    settles(what, async || ask().await.ok_or("no answer")).await
 }
 
-/// Looks until it is as wanted; says what was seen instead if it never is.
+/// Repeats `look` until it succeeds. If it never does, panics with what it saw last.
 pub async fn settles<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, S>) -> T {
     let begun = Instant::now();
     loop {
@@ -384,7 +359,7 @@ pub async fn settles<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Res
             Ok(wanted) => return wanted,
             Err(seen) => assert!(
                 begun.elapsed() < PATIENCE,
-                "waited {} s in vain until {what}; seen last: {seen:?}",
+                "waited {} s in vain until {what}; last seen: {seen:?}",
                 begun.elapsed().as_secs()
             ),
         }
@@ -392,53 +367,15 @@ pub async fn settles<T, S: Debug>(what: &str, mut look: impl AsyncFnMut() -> Res
     }
 }
 
-/// Beside the worker that was built with this test, or in EPIONE_BIN_DIR.
-pub fn program(name: &str) -> PathBuf {
+/// The programs that were built with this test, or those in EPIONE_BIN_DIR.
+fn binaries() -> Binaries {
     let built = Path::new(env!("CARGO_BIN_EXE_epione-worker"));
     let folder =
         env::var_os("EPIONE_BIN_DIR").map_or(built.parent().unwrap().into(), PathBuf::from);
-    let program = folder.join(name);
-    assert!(program.is_file(), "{} is not built", program.display());
-    program
+    Binaries::find(Some(&folder)).unwrap()
 }
 
-/// The node's own preset of four hospitals, cut to `hospitals`, with the workers' real addresses.
-fn chain_spec(folder: &Path, ports: &[u16], hospitals: usize) -> PathBuf {
-    let output = Command::new(program("epione-node"))
-        .args(["export-chain-spec", "--chain=local"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut spec: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
-    let founders = patch["hospitals"]["founders"].as_array_mut().unwrap();
-    founders.truncate(hospitals);
-    for (founder, ports) in founders.iter_mut().zip(ports.chunks(3)) {
-        founder["workerUrl"] = json!(format!("https://127.0.0.1:{}", ports[2]));
-    }
-    patch["session"]["keys"].as_array_mut().unwrap().truncate(hospitals);
-    let path = folder.join("chain.json");
-    fs::write(&path, spec.to_string()).unwrap();
-    path
-}
-
-fn worker_config(
-    node_url: &str,
-    worker_port: u16,
-    home: &Path,
-    seed: &str,
-    tuning: Tuning,
-) -> String {
-    let Tuning { pack_age_ms, pack_records, reject_margin_blocks } = tuning;
-    format!(
-        "node_url = {node_url:?}\n\
-         listen = \"127.0.0.1:{worker_port}\"\n\
-         public_url = \"https://127.0.0.1:{worker_port}\"\n\
-         data_dir = {home:?}\n\
-         [keystore]\ndevelopment = \"//{seed}\"\n\
-         [store]\ngarbage_grace_ms = 0\n\
-         [pack]\nmax_age_ms = {pack_age_ms}\nmax_records = {pack_records}\n\
-         [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
-         [scrub]\nsegments_per_minute = 600\n"
-    )
+/// One of these programs.
+pub fn program(name: &str) -> PathBuf {
+    binaries().worker.with_file_name(name)
 }

@@ -1,4 +1,4 @@
-//! Who is registered in the tests, and what they write.
+//! The users of the tests, and the visits that they write and read.
 
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ pub struct Doctor {
     pub user: UserId,
 }
 
-/// A doctor and a patient of one hospital, related.
+/// A doctor and their patient at one hospital.
 pub struct People {
     pub doctor: Doctor,
     pub patient: UserId,
@@ -45,7 +45,7 @@ pub async fn join(hospital: &Hospital, role: Role, uri: &str) -> UserId {
     hospital.client(hospital.governance()).await.register(&user).await.unwrap().user
 }
 
-/// Reads by a hospital's leave, in the name of a development account.
+/// A reader that has the keys of a development account and asks a hospital for grants.
 pub async fn reader(hospital: &Hospital, uri: &str) -> Reader {
     let client = hospital.client(Account::development(uri).unwrap()).await;
     Reader::new(hospital.chain().await, client, development::keys(uri).unwrap().sealing)
@@ -64,7 +64,7 @@ impl People {
         Self { doctor: Doctor { account, user: professional }, patient }
     }
 
-    /// A visit with a text, and a file unless it is empty.
+    /// A visit with a text, and with a file unless `media` is empty.
     pub async fn visit(&self, hospital: &Hospital, folder: &Path, media: &[u8]) -> Visit {
         let genesis = hospital.chain().await.genesis_hash();
         let mut visit = VisitBuilder::new(genesis, self.patient, hospital.id, self.doctor.user)
@@ -91,7 +91,7 @@ impl People {
         client.submit_visit(visit, |_| {}).await.map(drop)
     }
 
-    /// Waits until a visit's stage is as wanted.
+    /// Waits until `wanted` accepts the visit's stage.
     pub async fn reaches<T>(
         &self,
         hospital: &Hospital,
@@ -107,8 +107,7 @@ impl People {
         .await
     }
 
-    /// Waits until the block that a visit is in was announced; returns the announcement while its ballot may
-    /// be open.
+    /// Waits until the visit's block is announced; returns the announcement unless the block is committed already.
     pub async fn is_announced(
         &self,
         hospital: &Hospital,

@@ -1,77 +1,48 @@
-//! A program under test: killed, never asked to end, and never left behind.
+//! A node or a worker under test: a process of a network whose errors are panics.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use super::program;
-
-pub struct Process {
-    program: &'static str,
-    arguments: Vec<String>,
-    log: PathBuf,
-    child: Option<Child>,
-}
+/// Killed when dropped; a test that fails shows the end of its log.
+pub struct Process(epione_devnet::Process);
 
 impl Process {
-    pub fn new(program: &'static str, arguments: Vec<String>, log: &Path) -> Self {
-        Self { program, arguments, log: log.into(), child: None }
+    pub fn new(process: epione_devnet::Process) -> Self {
+        Self(process.with_variable("RUST_LOG", "info,epione_worker=debug,epione_worker::api=info"))
     }
 
     pub fn start(&mut self) {
-        assert!(self.child.is_none(), "{} runs already", self.program);
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(program(self.program))
-            .args(&self.arguments)
-            .env("RUST_LOG", "info,epione_worker=debug,epione_worker::api=info")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        // Whoever does not understand its arguments says so at once.
+        self.0.start().unwrap();
+        // A program that rejects its arguments or configuration ends immediately.
         std::thread::sleep(Duration::from_millis(300));
-        let ended = self.child.insert(child).try_wait().unwrap();
-        assert!(ended.is_none(), "{} ended: {}", self.program, self.log());
+        let ended = self.0.ended();
+        assert!(ended.is_none(), "{} ended: {}", self.0.name(), self.log());
     }
 
-    /// As `kill -9` does, and power cuts.
+    /// As `kill -9` and power cuts do.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        self.0.kill().unwrap();
     }
 
-    /// Asks it to end, as an operator does; returns whether it said that all was well.
+    /// Sends SIGTERM, as an operator does; returns whether the process then ended successfully.
     pub fn stop(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else { return false };
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        child.wait().unwrap().success()
+        self.0.stop().unwrap().is_some_and(|status| status.success())
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        std::fs::read_to_string(self.0.log()).unwrap_or_default()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().ok();
-            child.wait().ok();
-        }
         if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<_> = log.lines().collect();
-            let tail = lines[lines.len().saturating_sub(60)..].join("\n");
-            eprintln!("---- {} ({})\n{tail}", self.program, self.log.display());
+            let log = self.0.log();
+            eprintln!(
+                "---- {} ({})\n{}",
+                self.0.name(),
+                log.display(),
+                epione_devnet::tail(log, 60)
+            );
         }
     }
 }

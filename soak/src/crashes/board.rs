@@ -1,4 +1,4 @@
-//! What is known of the visits under way: who waits for what, and what was acknowledged.
+//! The state of every visit of a run, shared by the doctors, the faults and the checks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,26 +8,27 @@ use std::{
 use epione_primitives::{HospitalId, RecordId, block::Segment};
 use serde::Serialize;
 
-/// What goes on at a hospital when something befalls it.
+/// What a hospital does when a fault occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activity {
-    /// A visit is on its way into the worker.
+    /// A visit is being sent to the worker.
     Uploading,
-    /// A visit is durable at the worker.
+    /// The worker has stored a visit durably.
     Queued,
-    /// It is part of a block that is being sent to the chain.
+    /// The visit is part of a block that is being sent to the chain.
     Packed,
-    /// The ballot on its block is open; or it is committed, and the worker has not said so yet.
+    /// The ballot on the visit's block is open, or the block is committed and the worker has not reported it yet.
     Announced,
     /// The ballot on another hospital's block is open.
     Verifying,
-    /// Segments were destroyed here, and are being had again.
+    /// Segments were destroyed here, and are being recovered.
     Repairing,
     Idle,
 }
 
 impl Activity {
+    /// Activities that faults are aimed at.
     pub const AIMED: [Self; 6] = [
         Self::Uploading,
         Self::Queued,
@@ -38,18 +39,18 @@ impl Activity {
     ];
 }
 
-/// A visit that a worker has acknowledged: it must not be lost any more.
+/// A visit that a worker has acknowledged: from then on, it must not be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
     pub record: RecordId,
     pub hospital: HospitalId,
     pub text: String,
-    /// Seed and length of its media; no media if 0.
+    /// Seed and length of its media; it has no media if the length is 0.
     pub seed: String,
     pub bytes: u64,
 }
 
-/// Shared by everybody who takes part.
+/// Clones of an `Arc` of it share one state.
 #[derive(Default)]
 pub struct Board(Mutex<Contents>);
 
@@ -75,12 +76,12 @@ impl Board {
         contents.acknowledged.push(visit);
     }
 
-    /// The worker has said that the visit is committed.
+    /// Notes that the worker has reported the visit as committed.
     pub fn settle(&self, hospital: HospitalId, record: RecordId) {
         self.contents().under_way.remove(&(hospital, record));
     }
 
-    /// Visits of a hospital that are acknowledged and not known as committed.
+    /// Visits of a hospital that are acknowledged and not yet reported as committed.
     pub fn open(&self, hospital: HospitalId) -> Vec<RecordId> {
         let contents = self.contents();
         let of_hospital = contents
@@ -98,7 +99,7 @@ impl Board {
         self.contents().acknowledged.clone()
     }
 
-    /// Segments of a hospital that were destroyed; none any more, if they are whole again.
+    /// Notes which segments of a hospital are damaged or missing; none if all are repaired.
     pub fn damage(&self, hospital: HospitalId, segments: Vec<Segment>) {
         let mut contents = self.contents();
         if segments.is_empty() {
@@ -112,7 +113,7 @@ impl Board {
         self.contents().damaged.clone()
     }
 
-    /// What goes on at a hospital now.
+    /// The current activities of a hospital.
     pub fn at(&self, hospital: HospitalId) -> BTreeSet<Activity> {
         let contents = self.contents();
         let mut activities = BTreeSet::new();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_is_under_way_until_its_worker_says_that_it_is_committed() {
+    fn a_visit_is_under_way_until_its_worker_reports_it_as_committed() {
         let board = Board::default();
         let record = RecordId([1; 16]);
         board.set(A, record, Activity::Uploading);
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_ballot_concerns_the_others_too() {
+    fn an_open_ballot_is_an_activity_of_the_other_hospitals_too() {
         let board = Board::default();
         assert_eq!(board.at(B), [Activity::Idle].into());
         board.set(A, RecordId([1; 16]), Activity::Announced);

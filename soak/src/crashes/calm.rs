@@ -1,4 +1,4 @@
-//! Everything runs, nobody submits: time to look whether anything was lost.
+//! The checks after a round: every process runs, no doctor submits, and nothing may be lost.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use epione_cli::devnet::{Devnet, HospitalState, Probe};
 use epione_client::{
     api::{MAX_GRANT_RECORDS, VisitStage},
     reader::{OpenContent, OpenRecord, Reader},
     signer::Account,
     worker::WorkerClient,
 };
+use epione_devnet::{Devnet, HospitalState, Probe};
 use epione_primitives::{RecordId, RecordPointer, UserId, block::Segment};
 use futures::future::try_join_all;
 use tokio::time::sleep;
@@ -31,14 +31,14 @@ use crate::{
     walk::Walk,
 };
 
-/// How long each of the promises may take to come true once everything runs: a ballot that nobody
-/// answered ends after ten minutes, and its visits are announced again.
+/// How long each check may take to succeed once everything runs: a ballot without votes ends after ten minutes, and its
+/// visits are announced again.
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(500);
-/// Attempts at reading before it counts as failed, and the pause between them.
+/// Attempts at reading before it fails, and the pause between them.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(3);
-/// Visits of earlier rounds that are read once more at the end.
+/// How many random visits are read again at the end.
 const SAMPLE: usize = 200;
 
 pub struct Calm {
@@ -46,7 +46,7 @@ pub struct Calm {
     board: Arc<Board>,
     folder: PathBuf,
     walk: Walk,
-    /// Acknowledged visits that were read back, and segments that were whole everywhere.
+    /// How many acknowledged visits were read back, and how many segments were checked at every hospital.
     read: usize,
     whole: usize,
 }
@@ -57,7 +57,7 @@ impl Calm {
         Self { practices, board, folder, walk, read: 0, whole: 0 }
     }
 
-    /// Segments of all blocks that were checked.
+    /// The segments of all committed blocks so far.
     pub fn segments(&self) -> Vec<Segment> {
         self.walk.segments.clone()
     }
@@ -70,7 +70,7 @@ impl Calm {
         self.walk.height
     }
 
-    /// Checks what is new since the last check.
+    /// Checks everything that is new since the last check.
     pub async fn check(&mut self, network: &mut Devnet) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.all_run(network).await?;
@@ -84,8 +84,8 @@ impl Calm {
             self.board.damage(hospital, Vec::new());
         }
         println!(
-            "  calm: {} visits are committed, each once; {} were read back; {} segments are whole \
-             everywhere ({:.0} s)",
+            "  calm: {} visits are committed, each once; {} were read back; every hospital has {} segments undamaged \
+             ({:.0} s)",
             acknowledged.len(),
             acknowledged.len() - self.read,
             self.walk.segments.len(),
@@ -95,7 +95,7 @@ impl Calm {
         Ok(())
     }
 
-    /// Checks every segment at every hospital again, and reads some of the earlier visits once more.
+    /// Checks every segment at every hospital again, and reads some of all visits again.
     pub async fn check_everything(
         &mut self,
         network: &mut Devnet,
@@ -121,18 +121,18 @@ impl Calm {
             while !disorder::is_back(network, &probe, practice.hospital).await {
                 ensure!(
                     begun.elapsed() < PATIENCE,
-                    "hospital {} does not come back",
+                    "hospital {} is not ready again",
                     practice.hospital
                 );
                 sleep(POLL).await;
             }
         }
         let ended = network.ended();
-        ensure!(ended.is_empty(), "ended by itself: {}", ended.join(", "));
+        ensure!(ended.is_empty(), "ended unexpectedly: {}", ended.join(", "));
         Ok(())
     }
 
-    /// Every acknowledged visit is on the chain, and no record twice.
+    /// Checks that every acknowledged visit is on the chain, and no record twice.
     async fn committed(&mut self, acknowledged: &[Acknowledged]) -> anyhow::Result<()> {
         let chain = self.practices.first().context("there are no hospitals")?.chain.clone();
         let begun = Instant::now();
@@ -150,13 +150,13 @@ impl Calm {
                     .iter()
                     .map(|visit| format!("{} (hospital {})", visit.record, visit.hospital))
                     .collect();
-                bail!("acknowledged and not committed: {}", named.join(", "));
+                bail!("acknowledged but not committed: {}", named.join(", "));
             }
             sleep(POLL).await;
         }
     }
 
-    /// Every worker says of every visit that was under way that it is committed, and where it is.
+    /// Checks that every worker reports its visits as committed, with the right pointers.
     async fn settled(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !self.board.is_settled() {
@@ -167,7 +167,7 @@ impl Calm {
             }
             ensure!(
                 begun.elapsed() < PATIENCE,
-                "visits are committed, and their workers do not say so: {:?}",
+                "visits are committed, but their workers do not report it: {:?}",
                 self.practices.iter().map(|it| self.board.open(it.hospital)).collect::<Vec<_>>()
             );
             sleep(POLL).await;
@@ -176,22 +176,22 @@ impl Calm {
     }
 
     async fn settle(&self, practice: &Practice, record: RecordId) -> anyhow::Result<()> {
-        // Not an answer yet, at worst: it is asked again.
+        // If the worker does not answer yet, the caller asks again.
         let Ok(status) = practice.worker.visit_status(record).await else { return Ok(()) };
         if let VisitStage::Committed { pointer } = status.stage {
-            let place = self.place(record)?;
-            ensure!(place == pointer, "{record} is at {place}, and its worker says {pointer}");
+            let found = self.pointer(record)?;
+            ensure!(found == pointer, "{record} is at {found}, but its worker reports {pointer}");
             self.board.settle(practice.hospital, record);
         }
         Ok(())
     }
 
-    fn place(&self, record: RecordId) -> anyhow::Result<RecordPointer> {
-        let places = self.walk.records.get(&record);
-        places.and_then(|places| places.first()).copied().context("a record that is nowhere")
+    fn pointer(&self, record: RecordId) -> anyhow::Result<RecordPointer> {
+        let pointers = self.walk.records.get(&record);
+        pointers.and_then(|all| all.first()).copied().context("the record is in no block")
     }
 
-    /// Every doctor reads their visits back; all hospitals at once.
+    /// Every doctor reads their visits back, at all hospitals at the same time.
     async fn read_back(&self, visits: &[Acknowledged]) -> anyhow::Result<()> {
         let reading = self.practices.iter().map(|practice| self.read_at(practice, visits));
         try_join_all(reading).await.map(drop)
@@ -202,13 +202,13 @@ impl Calm {
         let reader = practice.reader()?;
         let read = Read { reader: &reader, patient: practice.patient, folder: &self.folder };
         for some in own.chunks(MAX_GRANT_RECORDS) {
-            let pointers = some.iter().map(|visit| self.place(visit.record));
+            let pointers = some.iter().map(|visit| self.pointer(visit.record));
             read.all(&pointers.collect::<anyhow::Result<Vec<_>>>()?, some).await?;
         }
         Ok(())
     }
 
-    /// Every store has these segments and those that were destroyed, or gets them soon.
+    /// Waits until every store has these segments and those that were destroyed, all undamaged.
     async fn all_whole(&self, network: &Devnet, segments: Vec<Segment>) -> anyhow::Result<()> {
         let segments = Arc::new(segments);
         let damaged = self.board.damaged();
@@ -227,37 +227,37 @@ impl Calm {
     ) -> anyhow::Result<()> {
         let begun = Instant::now();
         let store = hospital.store.clone();
-        let mut lacking = tokio::task::spawn_blocking(move || {
-            let mut lacking = stores::lacking(&store, &segments);
-            lacking.extend(stores::lacking(&store, &destroyed));
-            lacking
+        let mut missing = tokio::task::spawn_blocking(move || {
+            let mut missing = stores::missing(&store, &segments);
+            missing.extend(stores::missing(&store, &destroyed));
+            missing
         })
         .await?;
-        while !lacking.is_empty() {
+        while !missing.is_empty() {
             ensure!(
                 begun.elapsed() < PATIENCE,
-                "{} segments are not whole at {}: {}",
-                lacking.len(),
+                "{} segments are missing or damaged at {}: {}",
+                missing.len(),
                 hospital.name,
-                lacking.iter().map(|it| hex::encode(it.hash)).collect::<Vec<_>>().join(", ")
+                missing.iter().map(|it| hex::encode(it.hash)).collect::<Vec<_>>().join(", ")
             );
-            self.ask_for(hospital, &lacking).await?;
+            self.ask_for(hospital, &missing).await?;
             sleep(POLL).await;
             let store = hospital.store.clone();
-            lacking =
-                tokio::task::spawn_blocking(move || stores::lacking(&store, &lacking)).await?;
+            missing =
+                tokio::task::spawn_blocking(move || stores::missing(&store, &missing)).await?;
         }
         Ok(())
     }
 
-    /// Who is asked for a damaged segment repairs it; what is missing is noticed by the next scrub.
+    /// A worker that is asked for a damaged segment repairs it; it notices a missing one at its next scrub.
     async fn ask_for(&self, hospital: &HospitalState, segments: &[Segment]) -> anyhow::Result<()> {
         let practice = self.practices.iter().find(|practice| practice.hospital == hospital.id);
         let chain = &practice.context("a hospital without a doctor")?.chain;
         let agent = Account::development(&hospital.agent)?;
         let worker = WorkerClient::for_hospital(chain, hospital.id, agent).await?;
         for segment in segments {
-            // Whether it was done is looked at in the store.
+            // The caller checks the store.
             let _ = worker.segment(segment).await;
         }
         Ok(())
@@ -281,7 +281,7 @@ impl Read<'_> {
         loop {
             match self.attempt(pointers, expected).await {
                 Err(error) if attempt >= ATTEMPTS => {
-                    return Err(error.context("acknowledged, and not readable"));
+                    return Err(error.context("acknowledged but not readable"));
                 }
                 Err(_) => {
                     attempt += 1;
@@ -305,23 +305,25 @@ impl Read<'_> {
         Ok(())
     }
 
-    /// Whether a record holds what its doctor wrote.
+    /// Checks that a record contains what its doctor wrote.
     async fn same(&self, record: &OpenRecord, visit: &Acknowledged) -> anyhow::Result<()> {
-        ensure!(record.summary.record_id == visit.record, "another record is in its place");
+        ensure!(record.summary.record_id == visit.record, "another record is at its pointer");
         let sections = if visit.bytes > 0 { 2 } else { 1 };
         ensure!(record.sections.len() == sections, "it has {} sections", record.sections.len());
         for section in &record.sections {
             match &section.content {
-                OpenContent::Text { text, .. } => ensure!(**text == visit.text, "another text"),
+                OpenContent::Text { text, .. } => {
+                    ensure!(**text == visit.text, "the text differs from the one submitted")
+                }
                 OpenContent::Media { .. } => {
                     let to = self.folder.join(format!("read-{}", visit.seed));
-                    // Of an attempt that failed.
+                    // An attempt that failed can have left it.
                     let _ = tokio::fs::remove_file(&to).await;
                     self.reader.save_media(record, section.index, &to, |_| {}).await?;
                     let (path, seed, bytes) = (to.clone(), visit.seed.clone(), visit.bytes);
                     let same = move || content::is_in(&path, &seed, bytes);
                     let same = tokio::task::spawn_blocking(same).await??;
-                    ensure!(same, "other bytes came back");
+                    ensure!(same, "the media differ from those submitted");
                     tokio::fs::remove_file(&to).await?;
                 }
                 OpenContent::NotGranted => bail!("section {} was not granted", section.index),
@@ -336,14 +338,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visit_that_is_nowhere_is_no_place() {
+    fn only_a_committed_visit_has_a_pointer() {
         let board = Arc::new(Board::default());
         let mut calm = Calm::new(Vec::new(), board, Path::new("."));
         let record = RecordId([1; 16]);
-        assert!(calm.place(record).is_err());
+        assert!(calm.pointer(record).is_err());
         let pointer = RecordPointer { height: 1, index: 0 };
         calm.walk.records.insert(record, vec![pointer]);
-        assert_eq!(calm.place(record).unwrap(), pointer);
+        assert_eq!(calm.pointer(record).unwrap(), pointer);
         calm.walk.records.insert(record, vec![pointer, pointer]);
         assert_eq!(calm.walk.repeated().len(), 1);
     }

@@ -1,4 +1,4 @@
-//! Doctors who go on submitting visits whatever happens, and look how far they have come.
+//! The load: doctors who submit visits whatever happens, and followers who note the stages of the visits.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,20 +21,20 @@ use super::{
 };
 use crate::{content, dice::Dice, people::Practice};
 
-/// How long a doctor goes on trying with one visit: longer than any hospital is left alone.
+/// How long a doctor retries one visit: longer than any hospital stays down or cut off.
 const PATIENCE: Duration = Duration::from_secs(900);
 const RETRY: Duration = Duration::from_millis(300);
-/// How often a worker is asked how far its visits have come.
+/// How often a worker is asked for the stages of its visits.
 const POLL: Duration = Duration::from_millis(200);
 const MIB: u64 = 1 << 20;
 
-/// The doctors of one round.
+/// The doctors and followers of one round.
 pub struct Load {
     doctors: Vec<JoinHandle<anyhow::Result<()>>>,
     followers: Vec<JoinHandle<()>>,
 }
 
-/// Sets every doctor to work until then.
+/// Lets every doctor submit visits until then.
 pub fn start(
     practices: &[Practice],
     board: &Arc<Board>,
@@ -81,7 +81,7 @@ struct Doctor {
     practice: Practice,
     board: Arc<Board>,
     dice: Dice,
-    /// Of this doctor in this round.
+    /// Identifies this doctor in this round.
     name: String,
     folder: PathBuf,
     pause: u64,
@@ -101,7 +101,7 @@ impl Doctor {
         Ok(())
     }
 
-    /// Mostly small; now and then several segments, or no media at all.
+    /// The size of the media: mostly small, sometimes several segments, sometimes none.
     fn size(&mut self) -> u64 {
         match self.dice.within(0..100) {
             0..10 => 0,
@@ -150,7 +150,7 @@ impl Doctor {
     }
 }
 
-/// Submits a visit, as often as it takes, until the worker has acknowledged it.
+/// Submits a visit, and retries until the worker has acknowledged it.
 async fn acknowledged(practice: &Practice, visit: &Visit) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
@@ -162,12 +162,12 @@ async fn acknowledged(practice: &Practice, visit: &Visit) -> anyhow::Result<()> 
     }
 }
 
-/// Notes how far a hospital's visits have come, for ever.
+/// Notes the stages of a hospital's visits, forever.
 async fn follow(practice: Practice, board: Arc<Board>) {
     let hospital = practice.hospital;
     loop {
         for record in board.open(hospital) {
-            // While the worker is away, nothing is known.
+            // The worker does not answer while it is down.
             let Ok(status) = practice.worker.visit_status(record).await else { break };
             note(&board, hospital, record, status.stage);
         }

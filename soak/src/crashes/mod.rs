@@ -1,10 +1,10 @@
-//! Processes killed at random, under load; and then, whether anything acknowledged was lost.
+//! Kills processes at random under load, and then checks that nothing acknowledged was lost.
 //!
-//! Rounds of disorder and calm. In disorder, doctors submit visits while workers and nodes are killed as
-//! `kill -9` does, cut off from the network and robbed of segments, never at more than one hospital of
-//! four at a time. In calm, everything runs, and it is checked that every visit that was ever
-//! acknowledged is committed exactly once, that those of the round are read back byte for byte, and that
-//! every store is whole.
+//! A run consists of rounds, each with disorder and then calm. During disorder, doctors submit visits while workers
+//! and nodes are killed as by `kill -9`, cut off from the network, and lose segments, at no more than one of the four
+//! hospitals at a time. During calm, everything runs, and the run checks that every visit ever acknowledged is
+//! committed exactly once, that the visits of the round are read back byte for byte, and that every store has every
+//! segment undamaged.
 
 mod board;
 mod calm;
@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use epione_cli::devnet::{Devnet, Layout, Options};
+use epione_devnet::{Devnet, Layout, Options};
 use serde::Serialize;
 
 use crate::{
@@ -42,22 +42,22 @@ const HOSPITALS: u16 = 4;
 
 #[derive(Args, Clone, Debug)]
 pub struct CrashesArgs {
-    /// Disorder, all rounds together, in minutes
+    /// Length of the disorder of all rounds together, in minutes
     #[arg(long, default_value_t = 60.0)]
     pub minutes: f64,
-    /// Length of one round's disorder, in minutes
+    /// Length of the disorder of one round, in minutes
     #[arg(long, default_value_t = 5.0)]
     pub round: f64,
-    /// Makes the same choices again [default: drawn, and printed]
+    /// Seed of all random choices; repeats the choices of an earlier run [default: random, and printed]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Each doctor's pause between two visits, on average, in milliseconds
+    /// Average pause of each doctor between two visits, in milliseconds
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub pause_ms: u64,
-    /// How long a hospital stays down or cut off, at most, in milliseconds
+    /// The longest that a hospital stays down or cut off, in milliseconds
     #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub down_ms: u64,
-    /// Do not cut the network, even where that is possible
+    /// Do not cut the network, even if this machine allows it
     #[arg(long)]
     pub no_cuts: bool,
     /// Folder to work in; emptied first
@@ -65,7 +65,7 @@ pub struct CrashesArgs {
     pub dir: PathBuf,
 }
 
-/// What happened. Whoever gets one knows that nothing was lost.
+/// The result of a run in which nothing was lost.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Crashes {
@@ -73,7 +73,7 @@ struct Crashes {
     seed: u64,
     minutes: f64,
     rounds: u32,
-    /// Absent if the network was cut at random, too.
+    /// Why the network was not cut; absent if it was.
     no_cuts_because: Option<String>,
     visits_acknowledged: usize,
     visits_committed: usize,
@@ -97,7 +97,7 @@ pub async fn run(
         return Err(namespaces::enter());
     }
     if let Some(reason) = &no_cuts {
-        println!("the network is not cut: {reason}");
+        println!("the network will not be cut: {reason}");
     }
     let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()) ^ now_millis());
     println!("seed {seed}");
@@ -112,10 +112,10 @@ pub async fn run(
     Ok(())
 }
 
-/// Why the network cannot be cut, if it cannot.
+/// Why the network is not cut; `None` if it is.
 fn no_cuts(args: &CrashesArgs) -> Option<String> {
     if args.no_cuts {
-        return Some("--no-cuts says so".into());
+        return Some("--no-cuts was given".into());
     }
     if namespaces::is_inside() {
         return None;
@@ -168,7 +168,7 @@ async fn endure(
             down: args.down_ms,
             segments: calm.segments(),
         };
-        disorder.reign(until).await?;
+        disorder.cause_faults(until).await?;
         load.finish().await?;
         println!("round {rounds}: {}", tally.line());
         calm.check(&mut network).await.with_context(|| format!("after round {rounds}"))?;
@@ -192,8 +192,8 @@ async fn endure(
     Ok(crashes)
 }
 
-/// Stores are looked through often enough that damage is repaired within minutes; what has come from a
-/// dead hospital is given up sooner than over a real network.
+/// Workers scrub often enough that damage is repaired within minutes, and give up a transfer from a killed hospital
+/// sooner than over a real network.
 fn settings(layout: &mut Layout) -> anyhow::Result<()> {
     let settings = "[scrub]\nsegments_per_minute = 6000\nevery_ms = 60000\n[transfer]\nstall_timeout_ms = 5000\n";
     layout.worker_settings = toml::from_str(settings)?;
@@ -203,22 +203,21 @@ fn settings(layout: &mut Layout) -> anyhow::Result<()> {
 impl Crashes {
     fn table(&self) -> Table {
         let title = format!("{} minutes of crashes at random", self.minutes);
-        let mut table = Table::new(&title, &["what befell a hospital", "while", "times"]);
+        let mut table = Table::new(&title, &["fault at a hospital", "while", "times"]);
         for (what, stage, times) in self.tally.rows() {
             table.row([what, stage, times.to_string()]);
         }
         let Self { seed, rounds, visits_acknowledged, visits_committed, blocks, segments, .. } =
             self;
         table.note(format!(
-            "{visits_acknowledged} visits were acknowledged, with {} of media; {visits_committed} are \
-             committed, each once, in {blocks} blocks. After each of {rounds} rounds, the visits of the \
-             round were read back byte for byte, and every one of {segments} segments was whole at \
-             each of {HOSPITALS} hospitals at the end.",
+            "{visits_acknowledged} visits with {} of media were acknowledged. {visits_committed} visits are committed, \
+             each once, in {blocks} blocks. After each of {rounds} rounds, the visits of the round were read back byte \
+             for byte. At the end, each of {HOSPITALS} hospitals had every one of {segments} segments undamaged.",
             mib(self.media_bytes)
         ));
         table.note(
-            "A kill counts at every stage that a visit of the hospital was at, so that one kill may \
-             count several times.",
+            "A fault counts once for every activity of the hospital at that moment: the rows of a fault can add up \
+             to more than its total.",
         );
         if let Some(reason) = &self.no_cuts_because {
             table.note(format!("The network was not cut: {reason}."));

@@ -1,4 +1,4 @@
-//! What was done to the network, counted.
+//! Counts the faults that a run caused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::board::Activity;
 
-/// What may befall a hospital.
+/// A fault that a run causes at a hospital.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Blow {
+pub enum Fault {
     WorkerKilled,
     NodeKilled,
     BothKilled,
@@ -18,7 +18,7 @@ pub enum Blow {
     SegmentsDestroyed,
 }
 
-impl Blow {
+impl Fault {
     pub const WITHOUT_CUTS: [Self; 4] =
         [Self::WorkerKilled, Self::NodeKilled, Self::BothKilled, Self::SegmentsDestroyed];
     pub const ALL: [Self; 6] = [
@@ -45,42 +45,44 @@ impl Blow {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
-    pub blows: BTreeMap<Blow, u32>,
-    /// By what went on at the hospital just then.
-    pub by_activity: BTreeMap<Blow, BTreeMap<Activity, u32>>,
+    // Results of earlier runs have this name.
+    #[serde(rename = "blows")]
+    pub faults: BTreeMap<Fault, u32>,
+    /// By the hospital's activities at that moment.
+    pub by_activity: BTreeMap<Fault, BTreeMap<Activity, u32>>,
     pub segments_destroyed: usize,
 }
 
 impl Tally {
-    pub fn count(&mut self, blow: Blow, activities: &BTreeSet<Activity>) {
-        *self.blows.entry(blow).or_default() += 1;
-        let by_activity = self.by_activity.entry(blow).or_default();
+    pub fn count(&mut self, fault: Fault, activities: &BTreeSet<Activity>) {
+        *self.faults.entry(fault).or_default() += 1;
+        let by_activity = self.by_activity.entry(fault).or_default();
         for activity in activities {
             *by_activity.entry(*activity).or_default() += 1;
         }
     }
 
-    /// Blows so far.
+    /// The number of all faults so far.
     pub fn total(&self) -> u32 {
-        self.blows.values().sum()
+        self.faults.values().sum()
     }
 
-    /// In one line.
+    /// All counts in one line.
     pub fn line(&self) -> String {
         let parts: Vec<_> = self
-            .blows
+            .faults
             .iter()
-            .map(|(blow, times)| format!("{} {times} times", blow.words()))
+            .map(|(fault, times)| format!("{} {times} times", fault.words()))
             .collect();
-        if parts.is_empty() { "nothing happened".into() } else { parts.join(", ") }
+        if parts.is_empty() { "no fault".into() } else { parts.join(", ") }
     }
 
-    /// What, while what, how often.
+    /// Rows of the result's table: fault, activity, count.
     pub fn rows(&self) -> Vec<(String, String, u32)> {
         let mut rows = Vec::new();
-        for (blow, times) in &self.blows {
-            rows.push((blow.words().to_owned(), "at any time".to_owned(), *times));
-            for (activity, times) in self.by_activity.get(blow).into_iter().flatten() {
+        for (fault, times) in &self.faults {
+            rows.push((fault.words().to_owned(), "at any time".to_owned(), *times));
+            for (activity, times) in self.by_activity.get(fault).into_iter().flatten() {
                 rows.push((String::new(), format!("{activity:?}").to_lowercase(), *times));
             }
         }
@@ -93,11 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blow_counts_once_and_at_every_activity() {
+    fn a_fault_counts_once_and_at_every_activity() {
         let mut tally = Tally::default();
         let both = [Activity::Queued, Activity::Verifying].into();
-        tally.count(Blow::NodeKilled, &both);
-        tally.count(Blow::NodeKilled, &[Activity::Idle].into());
+        tally.count(Fault::NodeKilled, &both);
+        tally.count(Fault::NodeKilled, &[Activity::Idle].into());
         assert_eq!(tally.line(), "node killed 2 times");
         let rows = tally.rows();
         assert_eq!(rows.len(), 4);

@@ -1,10 +1,10 @@
-//! One block in one network.
+//! Measures one block in one network.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use epione_cli::devnet::{Devnet, HospitalState, Options, Part, Probe};
 use epione_client::chain::Chain;
+use epione_devnet::{Devnet, HospitalState, Options, Probe, Service};
 use epione_primitives::{HospitalId, block::Segment};
 
 use super::{Block, LinksArgs};
@@ -19,9 +19,9 @@ use crate::{
 
 const ANNOUNCER: HospitalId = HospitalId(0);
 const POLL: Duration = Duration::from_millis(100);
-/// Times of one link after which the measurement is given up, and some minutes more.
+/// The measurement fails after so many times of one link, plus some minutes.
 const PATIENCE: f64 = 20.0;
-const MORE_PATIENCE: f64 = 300.0;
+const MORE_PATIENCE_SECONDS: f64 = 300.0;
 
 /// Builds links and network, submits a visit, and watches it.
 pub(super) async fn block(
@@ -51,7 +51,7 @@ pub(super) async fn block(
     let hospitals = &network.state().hospitals;
     let practice = Practice::open(&hospitals[0]).await?;
     let client = Client::new(programs, network.directory())
-        .started_by(topology::prefix(ANNOUNCER, Part::Worker));
+        .started_by(topology::prefix(ANNOUNCER, Service::Worker));
     let media = args.dir.join("media.bin");
     content::write(&media, &format!("links {pre_seeding}"), args.mib << 20)?;
     let before = links.sent(ANNOUNCER)?;
@@ -59,10 +59,13 @@ pub(super) async fn block(
     let begun = Instant::now();
     let segments = stores::listed(&hospitals[0].store)?;
     let block_bytes: u64 = segments.iter().map(|segment| u64::from(segment.length)).sum();
-    ensure!(block_bytes >= args.mib << 20, "the announcer's store does not hold the visit");
+    ensure!(
+        block_bytes >= args.mib << 20,
+        "the announcer's store does not contain the whole visit"
+    );
     let one_link = block_bytes as f64 / args.width().bytes_per_second() as f64;
     println!("  {block_bytes} bytes, {one_link:.1} s over one link");
-    let seen = watch(hospitals, &segments, begun, one_link).await?;
+    let times = watch(hospitals, &segments, begun, one_link).await?;
     let announcer_sent_bytes = links.sent(ANNOUNCER)?.saturating_sub(before);
     let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
     let measured = Block {
@@ -71,10 +74,10 @@ pub(super) async fn block(
         pre_seeding,
         block_bytes,
         one_link,
-        acknowledged_to_announced: seconds(begun, seen.announced),
-        announced_to_committed: seconds(seen.announced, seen.committed),
-        acknowledged_to_committed: seconds(begun, seen.committed),
-        acknowledged_to_held_by_all: seconds(begun, seen.held_by_all),
+        acknowledged_to_announced: seconds(begun, times.announced),
+        announced_to_committed: seconds(times.announced, times.committed),
+        acknowledged_to_committed: seconds(begun, times.committed),
+        acknowledged_to_held_by_all: seconds(begun, times.held_by_all),
         announcer_sent_bytes,
     };
     println!("  {measured:?}");
@@ -83,7 +86,7 @@ pub(super) async fn block(
 }
 
 /// When a block reached its stages.
-struct Seen {
+struct StageTimes {
     announced: Instant,
     committed: Instant,
     held_by_all: Instant,
@@ -94,10 +97,10 @@ async fn watch(
     segments: &[Segment],
     begun: Instant,
     one_link: f64,
-) -> anyhow::Result<Seen> {
+) -> anyhow::Result<StageTimes> {
     let node = &hospitals[0].node_url;
     let (chain, probe) = (Chain::connect(node).await?, Probe::new()?);
-    let limit = Duration::from_secs_f64(PATIENCE * one_link + MORE_PATIENCE);
+    let limit = Duration::from_secs_f64(PATIENCE * one_link + MORE_PATIENCE_SECONDS);
     let (mut announced, mut committed, mut held) = (None, None, None);
     loop {
         if let (None, Some(best)) = (committed, probe.best(node).await) {
@@ -120,12 +123,12 @@ async fn watch(
         }
         if let (Some(announced), Some(committed), Some(held_by_all)) = (announced, committed, held)
         {
-            return Ok(Seen { announced, committed, held_by_all });
+            return Ok(StageTimes { announced, committed, held_by_all });
         }
         ensure!(
             begun.elapsed() < limit,
-            "given up after {} s: announced {}, committed {}, held by {} of {} hospitals; the logs in \
-             the devnet's folder say more",
+            "not held by all after {} s: announced {}, committed {}, held by {} of {} hospitals; read the logs in the \
+             devnet's folder",
             limit.as_secs(),
             announced.is_some(),
             committed.is_some(),

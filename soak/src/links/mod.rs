@@ -1,16 +1,15 @@
-//! How long a block takes over narrow links, and how much of that is the announcer's own.
+//! Measures how long a block takes over narrow links, and how much the announcer sends.
 //!
-//! Each worker is behind a link of the same width, shaped in both directions; nodes are at the bridge,
-//! unshaped. The doctor is within the announcer's own network: handing over the visit takes nothing of
-//! its link. What everything is compared with is the time that one link takes for the block's bytes: no
-//! announcer can be faster than that.
+//! Each worker is behind a link of the same width, shaped in both directions; nodes are at the bridge, unshaped. The
+//! doctor is in the announcer's network: submitting the visit does not use the announcer's link. All times are compared
+//! with the time that one link takes for the block's bytes: no announcer can be faster than that.
 
 mod measure;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use epione_cli::devnet::MAX_HOSPITALS;
+use epione_devnet::MAX_HOSPITALS;
 use serde::Serialize;
 
 use crate::{
@@ -22,12 +21,12 @@ use crate::{
     topology::{CONGESTION_CONTROL, Width},
 };
 
-/// What sixteen hospitals should need at most, in times of one link.
+/// The most time that sixteen hospitals should need, in times of one link.
 const GOAL: f64 = 1.5;
 
 #[derive(Args, Clone, Debug)]
 pub struct LinksArgs {
-    /// Sizes of networks, one after the other
+    /// Sizes of networks, measured one after the other
     #[arg(long, value_delimiter = ',', default_value = "4,8,16",
         value_parser = clap::value_parser!(u16).range(2..=i64::from(MAX_HOSPITALS)))]
     pub hospitals: Vec<u16>,
@@ -37,7 +36,7 @@ pub struct LinksArgs {
     /// Size of the media, in MiB
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=6_144))]
     pub mib: u64,
-    /// Nodes of a network at most; workers beyond them share these [default: four for each core]
+    /// The most nodes of a network; further workers share these nodes [default: four for each core]
     #[arg(long)]
     pub nodes: Option<u16>,
     /// Folder to work in; emptied first
@@ -58,7 +57,7 @@ impl LinksArgs {
     }
 }
 
-/// What was measured.
+/// The result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Links {
@@ -68,7 +67,7 @@ struct Links {
     networks: Vec<Block>,
 }
 
-/// One block in one network. Times are in seconds, best blocks.
+/// One block in one network. Times are in seconds, and until a best block has the change.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Block {
@@ -76,14 +75,14 @@ struct Block {
     nodes: u16,
     pre_seeding: bool,
     block_bytes: u64,
-    /// Block bytes over one link's width.
+    /// Seconds that one link takes for the block's bytes.
     one_link: f64,
     acknowledged_to_announced: f64,
     announced_to_committed: f64,
     acknowledged_to_committed: f64,
     acknowledged_to_held_by_all: f64,
-    /// By the announcer's link, everything that its worker sends included, between acknowledgement and
-    /// the moment when every hospital held all.
+    /// Everything that the announcer's worker sent over its link, from the acknowledgement until every hospital held
+    /// all segments.
     announcer_sent_bytes: u64,
 }
 
@@ -96,8 +95,8 @@ impl Block {
         self.announcer_sent_bytes as f64 / self.block_bytes as f64
     }
 
-    /// What a hospital waits for, in times of one link: without pre-seeding, the vote begins with the
-    /// announcement; with it, everything begins with the visit.
+    /// How long a hospital waits, in times of one link. Without pre-seeding, the transfer begins with the announcement;
+    /// with it, the transfer begins with the visit.
     fn ratio(&self) -> f64 {
         let waited = if self.pre_seeding {
             self.acknowledged_to_committed
@@ -108,7 +107,7 @@ impl Block {
     }
 }
 
-/// Runs it and writes its result, in namespaces of its own.
+/// Runs it in separate namespaces, and writes its result.
 pub async fn run(
     args: &LinksArgs,
     programs: &Programs,
@@ -173,16 +172,16 @@ impl Links {
             ]);
         }
         table.note(
-            "In parentheses: in times of what one link takes for the block, and in times of the \
+            "In parentheses: the time in times of what one link takes for the block, and the bytes in times of the \
              block's bytes. A visit's time begins when the worker has acknowledged it.",
         );
         table.note(
-            "Committed: in a best block, by which time half of the hospitals beside the announcer have \
-             every segment and have approved.",
+            "Committed: in a best block. By then, half of the hospitals other than the announcer have every segment \
+             and have approved.",
         );
         table.note(
-            "Where there are fewer nodes than hospitals, the other workers share these nodes, and only \
-             hospitals with a node are validators.",
+            "If there are fewer nodes than hospitals, the other workers share these nodes, and only hospitals with a \
+             node are validators.",
         );
         table.note(format!("TCP's congestion control: {}.", self.congestion_control));
         for block in &self.networks {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use epione_client::verify;
+use epione_devnet::Storage;
 use epione_envelope::segment::{self, object_key};
 use epione_primitives::{HospitalId, block::Segment};
 
@@ -18,7 +19,6 @@ use crate::{
     },
     context::{Context, HospitalRef},
     demo::input::Original,
-    devnet::Storage,
     failure::Failure,
 };
 

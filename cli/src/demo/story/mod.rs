@@ -11,6 +11,7 @@ mod visits;
 
 use std::{fs, time::Instant};
 
+use epione_devnet::{Devnet, Storage};
 use epione_primitives::{
     HospitalId, RecordPointer,
     access::{Condition, Denial},
@@ -22,7 +23,6 @@ use super::{
 };
 use crate::{
     context::{Common, Context},
-    devnet::{Devnet, Storage},
     failure::{Failure, reasons},
 };
 use cast::{Cast, Person};

@@ -1,4 +1,4 @@
-//! Which ports of 127.0.0.1 a network gets.
+//! Reserving ports of 127.0.0.1 for processes that start late, end, and start again.
 
 use std::{
     io,
@@ -7,17 +7,17 @@ use std::{
 
 use tokio::net::TcpSocket;
 
-use super::DevnetError;
+use crate::DevnetError;
 
-/// A port that the system gives to no other program while this lives: neither to one that asks for any free
-/// port nor to an outgoing connection. So a process of the network may start late, end, and start again.
+/// A port that the system gives to no other program while this value lives: neither to a program that requests any free
+/// port, nor to an outgoing connection. A process that is given its number may listen there, as often as needed.
 pub struct Reserved(TcpSocket);
 
 impl Reserved {
-    /// Any free port, if it is 0.
+    /// Reserves this port; any free port if it is 0.
     fn at(port: u16) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // Bound and not listening, it stands in nobody's way who sets the same option, as servers do.
+        // The socket is bound and does not listen: a server that sets the same option can still listen at the port.
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
         Ok(Self(socket))
@@ -31,19 +31,19 @@ impl Reserved {
 /// The ports of one hospital.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// The node's, for other nodes.
+    /// Of the node, for other nodes.
     pub peers: u16,
-    /// The node's, for its worker and clients.
+    /// Of the node, for its worker and for clients.
     pub rpc: u16,
-    /// The worker's.
+    /// Of the worker.
     pub worker: u16,
 }
 
 /// Ports per hospital.
 const EACH: u16 = 3;
 
-/// Ports for so many hospitals: in a row from `base`, or wherever some are free. They stay theirs until the
-/// reservations returned beside them are dropped.
+/// Reserves ports for so many hospitals: in a row from `base`, or any free ports. Each is reserved until its returned
+/// reservation is dropped.
 pub fn choose(
     hospitals: u16,
     base: Option<u16>,
@@ -56,7 +56,7 @@ pub fn choose(
     Ok((ports, reserved))
 }
 
-/// One more, after the row of so many hospitals' ports or wherever one is free.
+/// Reserves one more port: the one after the row of so many hospitals' ports, or any free one.
 pub fn one_more(hospitals: u16, base: Option<u16>) -> Result<(u16, Reserved), DevnetError> {
     let after = |base: u16| {
         base.checked_add(hospitals.saturating_mul(EACH)).ok_or(DevnetError::BasePort { base })
@@ -71,11 +71,11 @@ fn free(wanted: u16, base: Option<u16>) -> Result<(Vec<u16>, Vec<Reserved>), Dev
     (0..wanted).map(|step| one(base.map(|base| base + step))).collect()
 }
 
-/// This port, or any free one.
+/// Reserves this port, or any free one.
 fn one(port: Option<u16>) -> Result<(u16, Reserved), DevnetError> {
     let reserve = || {
         if let Some(port) = port {
-            // Where somebody listens, this fails; a reservation may not.
+            // Fails if a program listens there; a reservation alone does not always fail.
             drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?);
         }
         let reserved = Reserved::at(port.unwrap_or(0))?;
@@ -92,15 +92,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_ports_are_given_to_nobody_else_and_may_be_listened_at_again_and_again() {
+    fn a_reserved_port_is_given_to_no_other_program_and_can_be_listened_at_repeatedly() {
         let (first, reserved) = choose(4, None).unwrap();
         let (second, _others) = choose(4, None).unwrap();
         assert!(first.iter().all(|ports| !second.contains(ports)));
         let port = first[0].worker;
         for _ in 0..2 {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-            let asked: Vec<_> = (0..100).map(|_| Reserved::at(0).unwrap()).collect();
-            assert!(asked.iter().all(|it| it.port().unwrap() != port));
+            let others: Vec<_> = (0..100).map(|_| Reserved::at(0).unwrap()).collect();
+            assert!(others.iter().all(|it| it.port().unwrap() != port));
             let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
             assert_ne!(client.local_addr().unwrap().port(), first[1].worker);
             drop(listener);
@@ -120,7 +120,7 @@ mod tests {
     fn one_more_port_is_after_the_row() {
         let (ports, reserved) = choose(2, None).unwrap();
         drop(reserved);
-        // Whoever else takes it in between makes this no proof, but never a failure.
+        // If another program takes the port in between, this test proves nothing, but does not fail.
         if let Ok((port, _reserved)) = one_more(2, Some(ports[0].peers)) {
             assert_eq!(port, ports[0].peers + 6);
         }

@@ -1,4 +1,4 @@
-//! Where the hospitals of a network keep segments: in folders, or on one S3 server, in a bucket each.
+//! Where the hospitals of a network store segments: in folders, or on one S3 server with a bucket for each hospital.
 
 use std::{
     fs::{self, File},
@@ -11,55 +11,55 @@ use std::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Binaries, DevnetError};
+use crate::{Binaries, DevnetError, Process, down, logs};
 
-/// What kind of storage the workers of a network use.
+/// What kind of storage the workers of a network use: a value of the option `--store`, which several programs have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Storage {
     /// Folders
     #[default]
     Local,
-    /// An S3 server of the network's own
+    /// An S3 server that the network starts
     S3,
 }
 
 /// The S3 server of a network.
-pub(super) struct Server {
-    pub program: PathBuf,
-    pub log: PathBuf,
+pub(crate) struct S3Server {
+    program: PathBuf,
+    log: PathBuf,
     folder: PathBuf,
     address: SocketAddr,
 }
 
-impl Server {
-    pub const NAME: &str = "s3-server";
+impl S3Server {
+    const NAME: &str = "s3-server";
 
-    pub fn new(binaries: &Binaries, directory: &Path, port: u16) -> Result<Self, DevnetError> {
+    /// Makes the server's folder and its only key.
+    pub fn prepare(binaries: &Binaries, directory: &Path, port: u16) -> Result<Self, DevnetError> {
         let missing = DevnetError::NoProgram { name: "epione-s3-server" };
-        Ok(Self {
+        let server = Self {
             program: binaries.s3_server.clone().ok_or(missing)?,
-            log: directory.join("logs").join(format!("{}.log", Self::NAME)),
-            folder: super::data(directory).join("s3"),
+            log: logs::folder(directory).join(format!("{}.log", Self::NAME)),
+            folder: down::data(directory).join("s3"),
             address: (Ipv4Addr::LOCALHOST, port).into(),
-        })
+        };
+        fs::create_dir_all(&server.folder)
+            .and_then(|()| write_key(&server.credentials()))
+            .map_err(|source| DevnetError::File { path: server.credentials(), source })?;
+        Ok(server)
     }
 
-    pub fn arguments(&self) -> Vec<String> {
-        vec![
+    /// The server's process, not started.
+    pub fn process(&self) -> Process {
+        let arguments = vec![
             format!("--root={}", self.folder.join("buckets").display()),
             format!("--credentials={}", self.credentials().display()),
             format!("--listen={}", self.address),
-        ]
+        ];
+        Process::new(Self::NAME, &self.program, arguments, &self.log)
     }
 
-    /// Makes the server's one key.
-    pub fn prepare(&self) -> Result<(), DevnetError> {
-        fs::create_dir_all(&self.folder)
-            .and_then(|()| write_key(&self.credentials()))
-            .map_err(|source| DevnetError::File { path: self.credentials(), source })
-    }
-
-    /// Makes a hospital's bucket, and tells its worker of it.
+    /// Makes a hospital's bucket; returns what the worker's configuration says of it.
     pub fn bucket(&self, hospital: &str) -> Result<Bucket, DevnetError> {
         let folder = self.objects(hospital);
         fs::create_dir_all(&folder).map_err(|source| DevnetError::File { path: folder, source })?;
@@ -70,7 +70,7 @@ impl Server {
         })
     }
 
-    /// Where the objects of a hospital lie.
+    /// Where the objects of a hospital are.
     pub fn objects(&self, hospital: &str) -> PathBuf {
         self.folder.join("buckets").join(bucket_name(hospital))
     }
@@ -82,7 +82,7 @@ impl Server {
 
 /// `[store.s3]` of a worker.
 #[derive(Serialize)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     endpoint: String,
     bucket: String,
     credentials_file: PathBuf,
@@ -92,7 +92,7 @@ fn bucket_name(hospital: &str) -> String {
     format!("hospital-{hospital}")
 }
 
-/// A key that nobody else may read: other users of this machine reach the server, too.
+/// Writes a random key that no other user may read: other users of this machine reach the server, too.
 fn write_key(path: &Path) -> io::Result<()> {
     let mut secret = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut secret)?;
@@ -107,21 +107,20 @@ mod tests {
 
     use super::*;
 
-    fn server(directory: &Path) -> Server {
+    fn server(directory: &Path) -> S3Server {
         let binaries = Binaries {
             node: "node".into(),
             worker: "worker".into(),
             s3_server: Some("server".into()),
         };
-        Server::new(&binaries, directory, 20_000).unwrap()
+        S3Server::prepare(&binaries, directory, 20_000).unwrap()
     }
 
     #[test]
-    fn the_key_is_drawn_anew_and_its_owner_s_alone() {
+    fn each_network_has_a_random_key_that_only_its_owner_can_read() {
         let keys = [(); 2].map(|()| {
             let directory = tempfile::tempdir().unwrap();
             let server = server(directory.path());
-            server.prepare().unwrap();
             let mode = fs::metadata(server.credentials()).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             fs::read_to_string(server.credentials()).unwrap()
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hospital_gets_a_bucket_of_its_own() {
+    fn each_hospital_has_its_own_bucket() {
         let directory = tempfile::tempdir().unwrap();
         let server = server(directory.path());
         let buckets = ["one", "two"].map(|label| server.bucket(label).unwrap().bucket);
@@ -140,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_not_built_is_named() {
+    fn a_missing_server_program_is_named() {
         let binaries = Binaries { node: "node".into(), worker: "worker".into(), s3_server: None };
-        let refused = Server::new(&binaries, Path::new("/nowhere"), 1).err().unwrap();
+        let refused = S3Server::prepare(&binaries, Path::new("/nowhere"), 1).err().unwrap();
         assert!(refused.to_string().contains("epione-s3-server"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! Asks the processes of a network how they are.
+//! Queries the state of nodes and workers.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use epione_primitives::{Hash, HospitalId, hospital::Hospital};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// A process on the same machine answers at once or is not there yet.
+/// A process on the same machine answers quickly, or does not listen yet.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks over loopback.
+/// Sends queries to the processes of a network.
 #[derive(Clone)]
 pub struct Probe(reqwest::Client);
 
-/// Where a node stands.
+/// What a node reports of its chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeView {
     pub best: u32,
-    pub finalised: u32,
+    pub finalized: u32,
     pub peers: u32,
 }
 
@@ -28,7 +28,7 @@ impl Probe {
         reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().map(Self)
     }
 
-    /// The JSON-RPC answer of a node; `None` while it has none to give.
+    /// The result of a JSON-RPC call to a node; `None` if it does not answer, or answers with an error.
     async fn ask<T: DeserializeOwned>(&self, node: &str, method: &str, params: Value) -> Option<T> {
         // The node serves HTTP and WebSocket on one port.
         let url = node.replacen("ws://", "http://", 1);
@@ -49,10 +49,10 @@ impl Probe {
 
     pub async fn node(&self, node: &str) -> Option<NodeView> {
         let health: Value = self.ask(node, "system_health", json!([])).await?;
-        let finalised: Hash = self.ask(node, "chain_getFinalizedHead", json!([])).await?;
+        let finalized: Hash = self.ask(node, "chain_getFinalizedHead", json!([])).await?;
         Some(NodeView {
             best: self.number(node, json!([])).await?,
-            finalised: self.number(node, json!([finalised])).await?,
+            finalized: self.number(node, json!([finalized])).await?,
             peers: health.get("peers")?.as_u64()?.try_into().ok()?,
         })
     }
@@ -62,7 +62,7 @@ impl Probe {
         u32::from_str_radix(header.get("number")?.as_str()?.strip_prefix("0x")?, 16).ok()
     }
 
-    /// Whether a hospital's worker, where a node's chain says it is, says that it can do its work.
+    /// Whether a hospital's worker reports that it is ready. The chain of `node` names the worker's address.
     pub async fn worker_is_ready(&self, node: &str, hospital: HospitalId) -> bool {
         let Some(endpoint) = self.endpoint(node, hospital).await else { return false };
         let Ok(client) = endpoint.http().timeout(TIMEOUT).no_proxy().build() else { return false };

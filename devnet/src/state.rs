@@ -1,5 +1,5 @@
-//! `devnet.json`: what runs where. Written before and after every step, so that a network whose
-//! `epione devnet up` was killed can still be taken down.
+//! `devnet.json`: which process runs where. It is written after every step, so that a network whose `epione devnet up`
+//! was killed can still be taken down.
 
 use std::{
     fs, io,
@@ -10,14 +10,14 @@ use std::{
 use epione_primitives::{Hash, HospitalId};
 use serde::{Deserialize, Serialize};
 
-use super::{DevnetError, process::ProcessRecord};
+use crate::{DevnetError, record::ProcessRecord};
 
-/// The layout of this file.
+/// Of the form of this file.
 const VERSION: u32 = 1;
-/// `devnet.json` of sixteen hospitals has a few KiB.
+/// The file of sixteen hospitals has a few KiB.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// How far a network has come.
+/// Of a network's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -32,12 +32,12 @@ pub enum Phase {
 pub struct State {
     pub version: u32,
     pub phase: Phase,
-    /// Hash of the chain's first block, once the first node has told it.
+    /// Hash of the chain's first block, once a node has answered.
     pub genesis: Option<Hash>,
     pub hospitals: Vec<HospitalState>,
     /// The `epione devnet up` that stays in the foreground.
     pub supervisor: Option<ProcessRecord>,
-    /// Where the workers' storage is, unless it is in folders.
+    /// Stores the workers' segments, unless they are in folders.
     #[serde(default)]
     pub s3_server: Option<ProcessRecord>,
 }
@@ -51,7 +51,7 @@ pub struct HospitalState {
     /// WebSocket and HTTP share the port.
     pub node_url: String,
     pub worker_url: String,
-    /// Development key URIs. Not secret: everybody can derive these keys.
+    /// Development key URIs. They are not secret: anyone can derive these keys.
     pub governance: String,
     pub agent: String,
     /// The worker's object storage.
@@ -61,13 +61,14 @@ pub struct HospitalState {
 }
 
 impl State {
-    pub fn new(hospitals: Vec<HospitalState>, supervisor: Option<ProcessRecord>) -> Self {
+    /// A network of which nothing runs yet.
+    pub fn new(hospitals: Vec<HospitalState>) -> Self {
         Self {
             version: VERSION,
             phase: Phase::Starting,
             genesis: None,
             hospitals,
-            supervisor,
+            supervisor: None,
             s3_server: None,
         }
     }
@@ -93,18 +94,19 @@ impl State {
         Ok(Some(state))
     }
 
-    /// Replaces the file at once or not at all.
+    /// Replaces the file atomically.
     pub fn write(&self, directory: &Path) -> Result<(), DevnetError> {
         let json = serde_json::to_vec_pretty(self).expect("strings and numbers are JSON; qed");
         write_atomically(&path(directory), &json)
             .map_err(|source| DevnetError::File { path: path(directory), source })
     }
 
-    /// The processes of all workers, or of all nodes.
+    /// The recorded processes of all workers.
     pub fn workers(&self) -> Vec<ProcessRecord> {
         self.hospitals.iter().filter_map(|hospital| hospital.worker.clone()).collect()
     }
 
+    /// The recorded processes of all nodes.
     pub fn nodes(&self) -> Vec<ProcessRecord> {
         self.hospitals.iter().filter_map(|hospital| hospital.node.clone()).collect()
     }
@@ -116,7 +118,6 @@ impl State {
         workers.iter().chain(&nodes).chain(others).any(ProcessRecord::is_running)
     }
 
-    /// By id or name.
     pub fn hospital(&self, id: HospitalId) -> Option<&HospitalState> {
         self.hospitals.iter().find(|hospital| hospital.id == id)
     }
@@ -126,13 +127,13 @@ pub fn path(directory: &Path) -> PathBuf {
     directory.join("devnet.json")
 }
 
-/// Writes a file beside its place, flushes it to the disk, and moves it there.
+/// Replaces a file atomically: writes a temporary file in the same folder, flushes it to the disk, and renames it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = fs::File::create(&beside)?;
+    let temporary = path.with_extension("new");
+    let mut file = fs::File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ mod tests {
     fn what_was_written_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(State::read(directory.path()).unwrap(), None);
-        let state = State::new(Vec::new(), None);
+        let state = State::new(Vec::new());
         state.write(directory.path()).unwrap();
         assert_eq!(State::read(directory.path()).unwrap(), Some(state));
     }

@@ -1,13 +1,13 @@
-//! How a network on this machine is doing.
+//! The state of every process of a network.
 
 use std::path::Path;
 
 use epione_primitives::HospitalId;
 use serde::Serialize;
 
-use super::{DevnetError, Phase, Probe, ProcessRecord, State};
+use crate::{DevnetError, Phase, Probe, ProcessRecord, State};
 
-/// How one hospital of it is doing.
+/// The state of one hospital's processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HospitalStatus {
@@ -18,13 +18,13 @@ pub struct HospitalStatus {
     pub node_runs: bool,
     pub worker_runs: bool,
     pub worker_ready: bool,
-    /// Chain blocks, and other nodes that it is connected to; absent if the node does not answer.
+    /// Numbers of chain blocks, and the number of connected nodes; absent if the node does not answer.
     pub best: Option<u32>,
     pub finalised: Option<u32>,
     pub peers: Option<u32>,
 }
 
-/// Asks every process of the network in `directory`.
+/// Queries every process of the network in `directory`.
 pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), DevnetError> {
     let Some(state) = State::read(directory)? else {
         return Err(DevnetError::Absent { directory: directory.to_path_buf() });
@@ -39,7 +39,7 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), De
             worker_runs: runs(&hospital.worker),
             worker_ready: probe.worker_is_ready(&hospital.node_url, hospital.id).await,
             best: view.map(|view| view.best),
-            finalised: view.map(|view| view.finalised),
+            finalised: view.map(|view| view.finalized),
             peers: view.map(|view| view.peers),
             name: hospital.name,
             node_url: hospital.node_url,

@@ -1,16 +1,16 @@
-//! One directory, one network.
+//! A directory is used by one network, and by one process that starts, watches or ends it.
 
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
-use super::{DevnetError, State};
+use crate::{DevnetError, State};
 
 const LOCK: &str = "devnet.lock";
 
-/// A directory that no other `epione devnet` touches while this value lives. The kernel gives the lock
-/// back even if the process is killed.
+/// A directory that no other process starts or ends a network in while this value lives. The kernel releases the lock
+/// even if the process is killed.
 #[derive(Debug)]
 pub struct Claim {
     directory: PathBuf,
@@ -45,7 +45,8 @@ impl Claim {
         }
     }
 
-    /// Claims a directory for a new network: none may run there, nor have been left behind.
+    /// Claims a directory for a new network. No other network may run there, or have run there without being taken
+    /// down.
     pub fn fresh(directory: &Path) -> Result<Self, DevnetError> {
         let claim = match Self::take(directory) {
             Err(DevnetError::Busy { directory })
@@ -79,20 +80,20 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_others_are_left_alone() {
+    fn a_directory_with_other_files_is_not_claimed() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
         assert!(matches!(Claim::take(directory.path()), Err(DevnetError::Foreign { .. })));
     }
 
     #[test]
-    fn what_a_killed_network_left_must_be_taken_down_first() {
+    fn a_network_whose_starter_was_killed_must_be_taken_down_first() {
         let directory = tempfile::tempdir().unwrap();
         let claim = Claim::fresh(directory.path()).unwrap();
-        State::new(Vec::new(), None).write(directory.path()).unwrap();
+        State::new(Vec::new()).write(directory.path()).unwrap();
         drop(claim);
         assert!(matches!(Claim::fresh(directory.path()), Err(DevnetError::Stale { .. })));
-        super::super::down(directory.path()).unwrap();
+        crate::down(directory.path()).unwrap();
         Claim::fresh(directory.path()).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Processes that outlive the command that started them: recorded well enough that another command
-//! can end them later, and nothing else by mistake.
+//! Processes that outlive the command that started them: recorded so that another command can end them later, and never
+//! ends another process by mistake.
 
 use std::{
     fs, io,
@@ -9,33 +9,32 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-/// How often the end of a process is looked for.
+/// How often it is checked whether a process has ended.
 const POLL: Duration = Duration::from_millis(50);
 /// How long the kernel may take to end a process after SIGKILL.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
-/// A process as the kernel knew it when it was started. A process id alone is not enough: the kernel
-/// gives it to another process sooner or later.
+/// A process as the kernel identified it when it was started. A process id alone is not enough: the kernel reuses it
+/// for another process sooner or later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProcessRecord {
     pub pid: u32,
     /// Clock ticks between the machine's start and the process's (proc(5), `stat`, field 22).
     pub started: u64,
-    /// Which start of the machine that was.
+    /// Identifies the start of the machine since which `started` counts.
     pub boot: String,
 }
 
 impl ProcessRecord {
-    /// Reads what the kernel says of a running process.
+    /// Reads from the kernel what identifies a running process.
     pub fn of(pid: u32) -> io::Result<Self> {
         let started = running_since(pid)?
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the process has ended"))?;
         Ok(Self { pid, started, boot: boot() })
     }
 
-    /// Whether this very process still runs: the same id and start time, and not just waiting for its
-    /// parent to notice that it ended.
+    /// Whether this process still runs: a process with the same id and start time exists, and is not a zombie.
     pub fn is_running(&self) -> bool {
         matches!(running_since(self.pid), Ok(Some(started)) if started == self.started)
             && boot() == self.boot
@@ -57,12 +56,12 @@ impl ProcessRecord {
     }
 }
 
-/// Ends processes: SIGTERM, time to finish, SIGKILL. Returns those that still run.
+/// Ends processes: sends SIGTERM, waits for `grace`, then sends SIGKILL. Returns those that still run.
 pub fn end(processes: &[ProcessRecord], grace: Duration) -> Vec<ProcessRecord> {
     for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, KILL_GRACE)] {
         let running: Vec<_> = processes.iter().filter(|process| process.is_running()).collect();
         for process in &running {
-            // Not permitted, at worst: it then still runs below, and the caller hears of it.
+            // If this is not permitted, the process still runs below, and is returned.
             let _ = process.signal(signal);
         }
         let until = Instant::now() + patience;
@@ -73,15 +72,15 @@ pub fn end(processes: &[ProcessRecord], grace: Duration) -> Vec<ProcessRecord> {
     processes.iter().filter(|process| process.is_running()).cloned().collect()
 }
 
-/// Start time of a process that has not ended; `None` for one that has, and only waits to be reaped.
+/// Start time of a process that has not ended; `None` for a zombie.
 fn running_since(pid: u32) -> io::Result<Option<u64>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     parse_stat(&stat).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "/proc/<pid>/stat is not of its form")
+        io::Error::new(io::ErrorKind::InvalidData, "/proc/<pid>/stat has an unknown form")
     })
 }
 
-/// The command name, in parentheses, may hold anything: fields are counted from its end.
+/// The command name, in parentheses, can contain any character: fields are counted from its end.
 fn parse_stat(stat: &str) -> Option<Option<u64>> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
     let state = fields.next()?;
@@ -89,7 +88,7 @@ fn parse_stat(stat: &str) -> Option<Option<u64>> {
     Some((!matches!(state, "Z" | "X" | "x")).then_some(started))
 }
 
-/// Drawn by the kernel when the machine starts; empty where it does not tell.
+/// A random id that the kernel chooses when the machine starts; empty if it cannot be read.
 fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -122,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn another_process_with_the_recorded_id_is_left_alone() {
+    fn another_process_with_the_recorded_id_is_not_ended() {
         let mut child = sleeper();
         let mut record = ProcessRecord::of(child.id()).unwrap();
         record.started += 1;
         assert!(!record.is_running());
         assert_eq!(end(&[record], Duration::from_millis(100)), []);
-        assert!(child.try_wait().unwrap().is_none(), "the stranger must still run");
+        assert!(child.try_wait().unwrap().is_none(), "the other process must still run");
         child.kill().unwrap();
         child.wait().unwrap();
     }

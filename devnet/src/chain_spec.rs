@@ -1,4 +1,5 @@
-//! The chain of a network: the node's `local` preset, with the workers where they really listen.
+//! The chain of a network: the node's preset `local`, with as many founders as the network has hospitals and with the
+//! workers' real addresses.
 
 use std::{ffi::OsStr, path::Path, process::Stdio};
 
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 use sp_core::{Pair, crypto::Ss58Codec, ed25519, sr25519};
 use tokio::process::Command;
 
-use super::{DevnetError, MAX_HOSPITALS};
+use crate::{DevnetError, MAX_HOSPITALS};
 
-/// Seeds of the development keys of founders, in order. The preset has the first four.
-pub(super) const SEEDS: [&str; MAX_HOSPITALS as usize] = [
+/// Seeds of the founders' development keys, in order. The preset has the first four founders.
+pub const SEEDS: [&str; MAX_HOSPITALS as usize] = [
     "Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie", "One", "Two", "Three", "Four", "Five",
     "Six", "Seven", "Eight", "Nine", "Ten",
 ];
@@ -20,7 +21,7 @@ pub(super) const SEEDS: [&str; MAX_HOSPITALS as usize] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Founder {
     pub name: String,
-    seed: &'static str,
+    pub seed: &'static str,
 }
 
 impl Founder {
@@ -39,11 +40,11 @@ impl Founder {
 pub async fn preset(node: &Path) -> Result<Value, DevnetError> {
     let written = export(node, &[OsStr::new("local")]).await?;
     serde_json::from_slice(&written)
-        .map_err(|error| DevnetError::ChainSpec(format!("epione-node wrote no JSON: {error}")))
+        .map_err(|error| DevnetError::ChainSpec(format!("it is not JSON: {error}")))
 }
 
-/// Writes a specification again, with the whole state of the first block in it. A node that has to build
-/// that state compiles the runtime once more for it, whenever it starts.
+/// Rewrites a specification to contain the whole state of the first block. A node that has to build that state
+/// compiles the runtime once more for it, at each of its starts.
 pub async fn with_state(node: &Path, spec: &Path, to: &Path) -> Result<(), DevnetError> {
     let (spec, to) = (spec.as_os_str(), to.as_os_str());
     export(node, &[spec, OsStr::new("--raw"), OsStr::new("--output"), to]).await.map(drop)
@@ -59,27 +60,28 @@ async fn export(node: &Path, chain: &[&OsStr]) -> Result<Vec<u8>, DevnetError> {
         .await
         .map_err(|source| DevnetError::Start { program: node.to_path_buf(), source })?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(DevnetError::ChainSpec(format!("epione-node says: {said}")));
+        return Err(DevnetError::NodeCommand {
+            command: "export-chain-spec",
+            status: output.status,
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
     }
     Ok(output.stdout)
 }
 
-/// Gives the preset as many founders as there are URLs, and puts the URLs in.
-pub fn settle(spec: &mut Value, worker_urls: &[String]) -> Result<Vec<Founder>, DevnetError> {
-    settle_some(spec, worker_urls, worker_urls.len())
-}
-
-/// As [`settle`]; only the first `validators` founders have session keys.
-pub fn settle_some(
+/// Gives the preset a founder for each URL, whose worker has that URL. The first `validators` founders have session
+/// keys.
+pub fn settle(
     spec: &mut Value,
     worker_urls: &[String],
     validators: usize,
 ) -> Result<Vec<Founder>, DevnetError> {
     let wanted = worker_urls.len();
     let founders = entry(spec, "hospitals", "founders")?;
-    let mut listed: Vec<hospital::Founder> = serde_json::from_value(founders.take())
-        .map_err(|error| DevnetError::ChainSpec(format!("its founders cannot be read: {error}")))?;
+    let mut listed: Vec<hospital::Founder> =
+        serde_json::from_value(founders.take()).map_err(|error| {
+            DevnetError::ChainSpec(format!("hospitals.founders cannot be read: {error}"))
+        })?;
     listed.truncate(wanted);
     let further = listed.len()..wanted;
     for seed in &SEEDS[further] {
@@ -91,7 +93,7 @@ pub fn settle_some(
     *founders = json!(listed);
     let keys = entry(spec, "session", "keys")?
         .as_array_mut()
-        .ok_or_else(|| DevnetError::ChainSpec("its session keys are no list".into()))?;
+        .ok_or_else(|| DevnetError::ChainSpec("session.keys is not a list".into()))?;
     keys.truncate(validators);
     let listed_keys = keys.len();
     for (index, seed) in SEEDS.iter().enumerate().take(validators).skip(listed_keys) {
@@ -104,7 +106,7 @@ pub fn settle_some(
     Ok(settled.collect())
 }
 
-/// A founder like those of the preset.
+/// A founder of the same form as the preset's.
 fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
     let keys = development::keys(&format!("//{seed}")).map_err(underivable)?;
     let account = |uri: String| {
@@ -122,7 +124,7 @@ fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
     })
 }
 
-/// Governance account, hospital, and the validator's keys.
+/// An entry of `session.keys`: governance account, hospital, and the validator's keys.
 fn session_keys(index: usize, seed: &str) -> Result<Value, DevnetError> {
     let uri = format!("//{seed}");
     let aura = sr25519::Pair::from_string(&uri, None)
@@ -133,17 +135,17 @@ fn session_keys(index: usize, seed: &str) -> Result<Value, DevnetError> {
         .map_err(|error| underivable(format!("{error:?}")))?
         .public()
         .to_ss58check();
-    // An account is its public key: they are written alike.
+    // An account is its public key: both have the same text.
     Ok(json!([aura, HospitalId(index as u16), { "aura": aura, "grandpa": grandpa }]))
 }
 
 fn underivable(reason: impl std::fmt::Display) -> DevnetError {
-    DevnetError::ChainSpec(format!("a development key cannot be derived: {reason}"))
+    DevnetError::DevelopmentKey(reason.to_string())
 }
 
 fn entry<'a>(spec: &'a mut Value, pallet: &str, field: &str) -> Result<&'a mut Value, DevnetError> {
     spec.pointer_mut(&format!("/genesis/runtimeGenesis/patch/{pallet}/{field}"))
-        .ok_or_else(|| DevnetError::ChainSpec(format!("its genesis has no {pallet}.{field}")))
+        .ok_or_else(|| DevnetError::ChainSpec(format!("it has no {pallet}.{field}")))
 }
 
 #[cfg(test)]
@@ -161,7 +163,7 @@ mod tests {
     #[test]
     fn the_first_founders_stay_with_their_keys_and_real_urls() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &["https://x".into()]).unwrap();
+        let founders = settle(&mut spec, &["https://x".into()], 1).unwrap();
         assert_eq!(founders, [Founder { name: "Alice".into(), seed: "Alice" }]);
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 1);
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn further_founders_are_made_like_the_presets() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 5]).unwrap();
+        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 5], 5).unwrap();
         assert_eq!(founders[4].governance(), "//Eve");
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         let eve: hospital::Founder =
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn founders_beyond_the_validators_have_no_session_keys() {
         let mut spec = spec();
-        let founders = settle_some(&mut spec, &vec!["https://x".to_owned(); 16], 3).unwrap();
+        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 16], 3).unwrap();
         assert_eq!(founders.len(), 16);
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 16);
@@ -195,6 +197,6 @@ mod tests {
 
     #[test]
     fn a_preset_of_another_form_is_refused() {
-        assert!(matches!(settle(&mut json!({}), &[]), Err(DevnetError::ChainSpec(_))));
+        assert!(matches!(settle(&mut json!({}), &[], 0), Err(DevnetError::ChainSpec(_))));
     }
 }

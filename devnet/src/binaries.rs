@@ -1,13 +1,13 @@
-//! Where the programs of a network are.
+//! Finding the programs of a network.
 
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-use super::DevnetError;
+use crate::DevnetError;
 
-/// The programs of one hospital, and the S3 server, which a network on folders does without.
+/// The programs that a network runs. Only a network that stores segments on S3 needs the S3 server.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     pub node: PathBuf,
@@ -16,11 +16,11 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// In `directory` if given; otherwise beside this program, then along PATH.
+    /// Looks for them in `directory` if given; otherwise in the folder of this program, then along PATH.
     pub fn find(directory: Option<&Path>) -> Result<Self, DevnetError> {
         let folders = match directory {
             Some(directory) => vec![directory.to_path_buf()],
-            None => beside_us().into_iter().chain(along_path()).collect(),
+            None => around_us().into_iter().chain(along_path()).collect(),
         };
         Ok(Self {
             node: find("epione-node", &folders)?,
@@ -38,8 +38,8 @@ fn find(name: &'static str, folders: &[PathBuf]) -> Result<PathBuf, DevnetError>
         .ok_or(DevnetError::NoProgram { name })
 }
 
-/// A test's programs lie one folder above the test itself.
-fn beside_us() -> Vec<PathBuf> {
+/// The folder of this program, and the folder above it: cargo puts a test one folder below the programs.
+fn around_us() -> Vec<PathBuf> {
     let Ok(program) = env::current_exe() else { return Vec::new() };
     program.ancestors().skip(1).take(2).map(Path::to_path_buf).collect()
 }

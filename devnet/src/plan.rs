@@ -1,0 +1,182 @@
+//! The files, ports and processes of a network, before anything runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use epione_primitives::HospitalId;
+use serde_json::Value;
+
+use crate::{
+    Binaries, DevnetError, MAX_HOSPITALS, Options, Process, Service, Site, State, Storage,
+    addresses::Addresses,
+    chain_spec, logs, node_key,
+    ports::{self, Reserved},
+    state::write_atomically,
+    storage::S3Server,
+};
+
+/// Validators whose development keys the node has names for, such as `--alice`.
+const NAMED: usize = 8;
+
+/// A network that is ready to be started. Its ports are reserved for it as long as this value lives, so that each of
+/// its processes can start late, end, and start again.
+pub struct Plan {
+    chain: PathBuf,
+    sites: Vec<Site>,
+    /// The first so many hospitals have a node.
+    nodes: usize,
+    binaries: Binaries,
+    s3: Option<S3Server>,
+    _reserved: Vec<Reserved>,
+}
+
+impl Plan {
+    /// Reserves ports, and writes every file that the processes need.
+    pub async fn prepare(options: &Options) -> Result<Self, DevnetError> {
+        let mut plan = Self::new(options).await?;
+        plan.write_sites(options).await?;
+        Ok(plan)
+    }
+
+    async fn new(options: &Options) -> Result<Self, DevnetError> {
+        let Options { directory, hospitals, base_port, binaries, layout, .. } = options;
+        if !(1..=MAX_HOSPITALS).contains(hospitals) {
+            return Err(DevnetError::Hospitals(*hospitals));
+        }
+        let (ports, mut reserved) = ports::choose(*hospitals, *base_port)?;
+        let s3 = match layout.storage {
+            Storage::Local => None,
+            Storage::S3 => {
+                let (port, held) = ports::one_more(*hospitals, *base_port)?;
+                reserved.push(held);
+                Some(S3Server::prepare(binaries, directory, port)?)
+            }
+        };
+        let nodes = layout.nodes_of(*hospitals);
+        let addresses = Addresses::of(layout, &ports, nodes);
+        let urls: Vec<_> = addresses.iter().map(Addresses::worker_url).collect();
+        let mut spec = chain_spec::preset(&binaries.node).await?;
+        let founders = chain_spec::settle(&mut spec, &urls, nodes)?;
+        let chain = write_chain(&binaries.node, &spec, directory).await?;
+        let sites = (0..)
+            .map(HospitalId)
+            .zip(founders.into_iter().zip(addresses))
+            .map(|(id, (founder, addresses))| Site::new(id, founder, addresses, directory));
+        let (sites, binaries) = (sites.collect(), binaries.clone());
+        Ok(Self { chain, sites, nodes, binaries, s3, _reserved: reserved })
+    }
+
+    async fn write_sites(&mut self, options: &Options) -> Result<(), DevnetError> {
+        create_folder(&logs::folder(&options.directory))?;
+        for (index, site) in self.sites.iter_mut().enumerate() {
+            create_folder(site.home())?;
+            if index < self.nodes {
+                site.write_node_key(&self.binaries.node).await?;
+            }
+            if (NAMED..self.nodes).contains(&index) {
+                node_key::write_keystore(site.seed(), &site.keystore())?;
+            }
+            let configuration = site.configuration(options, self.s3.as_ref())?;
+            write(&site.worker_config(), configuration.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Every hospital.
+    pub fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// The hospitals that have a node of their own.
+    pub(crate) fn validators(&self) -> &[Site] {
+        &self.sites[..self.nodes]
+    }
+
+    /// What to record of the network, of which nothing runs yet.
+    pub fn state(&self) -> State {
+        State::new(self.sites.iter().map(|site| site.state(self.s3.as_ref())).collect())
+    }
+
+    /// The node of a hospital, not started; `None` if the hospital shares another hospital's node.
+    pub fn node(&self, site: &Site) -> Option<Process> {
+        let others = self.validators().iter().filter(|other| other.id() != site.id());
+        let bootnodes = others.map(|other| format!("--bootnodes={}", other.peer_address()));
+        self.validators().iter().any(|other| other.id() == site.id()).then(|| {
+            let arguments = self.node_arguments(site).into_iter().chain(bootnodes).collect();
+            self.process(site, Service::Node, arguments)
+        })
+    }
+
+    fn node_arguments(&self, site: &Site) -> Vec<String> {
+        let addresses = site.addresses();
+        let mut arguments: Vec<String> = if usize::from(site.id().0) < NAMED {
+            vec![format!("--{}", site.label())]
+        } else {
+            vec![
+                format!("--name={}", site.label()),
+                format!("--keystore-path={}", site.keystore().display()),
+            ]
+        };
+        arguments.extend([
+            "--validator".into(),
+            format!("--chain={}", self.chain.display()),
+            format!("--base-path={}", site.home().join("node").display()),
+            format!("--node-key-file={}", site.node_key().display()),
+            format!("--listen-addr={}", addresses.node_listen()),
+            format!("--rpc-port={}", addresses.rpc_port()),
+            "--allow-private-ip".into(),
+            "--no-mdns".into(),
+            "--no-telemetry".into(),
+            "--no-prometheus".into(),
+        ]);
+        if !addresses.locations.node.address.is_loopback() {
+            arguments.extend(["--unsafe-rpc-external".into(), "--rpc-cors=all".into()]);
+        }
+        if self.nodes == 1 {
+            // A validator without peers considers itself offline and authors no blocks.
+            arguments.push("--force-authoring".into());
+        }
+        arguments
+    }
+
+    /// The worker of a hospital, not started.
+    pub fn worker(&self, site: &Site) -> Process {
+        let config = format!("--config={}", site.worker_config().display());
+        self.process(site, Service::Worker, vec!["run".into(), config])
+    }
+
+    fn process(&self, site: &Site, service: Service, arguments: Vec<String>) -> Process {
+        let locations = &site.addresses().locations;
+        let (program, location) = match service {
+            Service::Node => (&self.binaries.node, &locations.node),
+            Service::Worker => (&self.binaries.worker, &locations.worker),
+        };
+        Process::new(site.process_name(service), program, arguments, &site.log(service))
+            .started_by(&location.prefix)
+    }
+
+    /// The network's S3 server, not started; `None` if segments are stored in folders.
+    pub fn s3_server(&self) -> Option<Process> {
+        self.s3.as_ref().map(S3Server::process)
+    }
+}
+
+/// Writes the chain specification that the nodes read.
+async fn write_chain(node: &Path, spec: &Value, directory: &Path) -> Result<PathBuf, DevnetError> {
+    let data = crate::down::data(directory);
+    create_folder(&data)?;
+    let (without_state, chain) = (data.join("chain-to-build.json"), data.join("chain.json"));
+    write(&without_state, spec.to_string().as_bytes())?;
+    chain_spec::with_state(node, &without_state, &chain).await?;
+    Ok(chain)
+}
+
+fn create_folder(path: &Path) -> Result<(), DevnetError> {
+    fs::create_dir_all(path).map_err(|source| DevnetError::File { path: path.into(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DevnetError> {
+    write_atomically(path, bytes).map_err(|source| DevnetError::File { path: path.into(), source })
+}
