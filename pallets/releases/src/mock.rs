@@ -1,8 +1,13 @@
-//! A runtime with releases, and stand-ins for the pallets that they ask: what those would answer is
-//! a fact that a test states. The runtime's own tests join the real pallets.
+//! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
+
+pub use epione_mocks::{pass, set_active};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
+use epione_mocks::{
+    Clock, Hospitals, Now, Users, add_user, admit, agent_account, begin, governance_account,
+    user_account,
+};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Action, Decision, Denial, PolicyName, Purpose, SectionClass},
@@ -11,7 +16,7 @@ use epione_primitives::{
     profile::Role,
     release::{EmergencyReason, Release, ReleasedRecord, Review, ReviewId, Right, SectionSet},
 };
-use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types, traits::Time};
+use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types};
 use frame_system::RawOrigin;
 use sp_io::TestExternalities;
 use sp_runtime::{
@@ -84,7 +89,6 @@ pub const REASON: EmergencyReason = EmergencyReason::UnableToConsent;
 
 parameter_types! {
     pub const ReviewBlocks: u32 = 10;
-    pub static Now: Moment = START;
     /// What [`DOCTOR`] is denied nevertheless.
     pub static Denied: Vec<Right> = Vec::new();
     /// Purposes for which [`DOCTOR`] is denied everything.
@@ -93,88 +97,8 @@ parameter_types! {
     pub static Generous: Vec<HospitalId> = Vec::new();
 }
 
-struct Admitted {
-    active: bool,
-    governance: AccountId,
-    agent: AccountId,
-}
-
 thread_local! {
-    static ADMITTED: RefCell<BTreeMap<HospitalId, Admitted>> = Default::default();
-    static ROLES: RefCell<BTreeMap<UserId, Role>> = Default::default();
     static OWNERS: RefCell<BTreeMap<RecordPointer, (UserId, HospitalId)>> = Default::default();
-}
-
-pub struct Clock;
-
-impl Time for Clock {
-    type Moment = Moment;
-
-    fn now() -> Moment {
-        Now::get()
-    }
-}
-
-pub struct Hospitals;
-
-impl Hospitals {
-    fn active_with(account: impl Fn(&Admitted) -> bool) -> Option<HospitalId> {
-        ADMITTED.with_borrow(|all| {
-            all.iter().find(|(_, known)| known.active && account(known)).map(|(id, _)| *id)
-        })
-    }
-}
-
-impl ports::Hospitals for Hospitals {
-    fn active_by_agent(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.agent == *account)
-    }
-
-    fn active_by_governance(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.governance == *account)
-    }
-
-    fn exists(hospital: HospitalId) -> bool {
-        ADMITTED.with_borrow(|all| all.contains_key(&hospital))
-    }
-
-    fn active() -> Vec<HospitalId> {
-        ADMITTED.with_borrow(|all| {
-            all.iter().filter(|(_, known)| known.active).map(|(id, _)| *id).collect()
-        })
-    }
-
-    #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
-        Self::active_with(|known| known.agent == agent).unwrap_or_else(|| {
-            ADMITTED.with_borrow_mut(|all| {
-                let id = HospitalId(u16::try_from(all.len()).unwrap());
-                all.insert(id, Admitted { active: true, governance, agent });
-                id
-            })
-        })
-    }
-}
-
-pub struct Users;
-
-impl ports::Users for Users {
-    fn by_account(_: &AccountId) -> Option<UserId> {
-        None
-    }
-
-    fn role(user: UserId) -> Option<Role> {
-        ROLES.with_borrow(|all| all.get(&user).copied())
-    }
-
-    fn registered(_: HospitalId, _: UserId, _: Moment) -> bool {
-        false
-    }
-
-    #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(_: HospitalId, user: UserId, role: Role, _: AccountId) {
-        ROLES.with_borrow_mut(|all| all.insert(user, role));
-    }
 }
 
 pub struct Policies;
@@ -223,29 +147,16 @@ impl ports::Records for Records {
     }
 }
 
-/// Suspends a hospital, or reinstates it.
-pub fn set_active(hospital: HospitalId, active: bool) {
-    ADMITTED.with_borrow_mut(|all| all.get_mut(&hospital).unwrap().active = active);
-}
-
-pub fn pass(millis: Moment) {
-    Now::mutate(|now| *now += millis);
-}
-
-fn account(first: u8, hospital: HospitalId) -> AccountId {
-    AccountId::new([first + hospital.0 as u8; 32])
-}
-
 pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
-    RawOrigin::Signed(account(100, hospital)).into()
+    RuntimeOrigin::signed(agent_account(hospital.0))
 }
 
 pub fn governance(hospital: HospitalId) -> RuntimeOrigin {
-    RawOrigin::Signed(account(200, hospital)).into()
+    RuntimeOrigin::signed(governance_account(hospital.0))
 }
 
 pub fn user(user: UserId) -> RuntimeOrigin {
-    RawOrigin::Signed(AccountId::new(user.0)).into()
+    RuntimeOrigin::signed(user_account(user))
 }
 
 /// Origins that none of the calls takes.
@@ -254,24 +165,20 @@ pub fn unsigned() -> [RuntimeOrigin; 2] {
 }
 
 pub fn externalities() -> TestExternalities {
-    Now::set(START);
+    begin(START);
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());
-    let admitted = [HOME, AWAY, NORTH, SOUTH, SUSPENDED].map(|id| {
-        let (governance, agent) = (account(200, id), account(100, id));
-        (id, Admitted { active: id != SUSPENDED, governance, agent })
-    });
-    ADMITTED.set(admitted.into());
-    ROLES.set(
-        [
-            (PATIENT, Role::Patient),
-            (OTHER_PATIENT, Role::Patient),
-            (DOCTOR, Role::Doctor),
-            (NURSE, Role::Nurse),
-        ]
-        .into(),
-    );
+    admit([HOME, AWAY, NORTH, SOUTH, SUSPENDED]);
+    set_active(SUSPENDED, false);
+    for (user, role) in [
+        (PATIENT, Role::Patient),
+        (OTHER_PATIENT, Role::Patient),
+        (DOCTOR, Role::Doctor),
+        (NURSE, Role::Nurse),
+    ] {
+        add_user(user, role);
+    }
     OWNERS.set(
         [
             (FIRST, (PATIENT, HOME)),

@@ -11,7 +11,7 @@ use crate::{Admitted, Error, Event, mock::*};
 /// Admits the hospital that `founder(number)` describes, with some fields replaced.
 fn admit(
     origin: RuntimeOrigin,
-    number: u8,
+    number: u16,
     name: &[u8],
     url: &[u8],
     sealing_key: &[u8],
@@ -24,15 +24,15 @@ fn admit(
         accounts.1,
         url.to_vec().try_into().unwrap(),
         sealing_key.to_vec().try_into().unwrap(),
-        [number; 32],
+        [number as u8; 32],
     )
 }
 
-fn accounts(number: u8) -> (AccountId, AccountId) {
+fn accounts(number: u16) -> (AccountId, AccountId) {
     (governance(number), agent(number))
 }
 
-fn plain(origin: RuntimeOrigin, number: u8) -> DispatchResult {
+fn plain(origin: RuntimeOrigin, number: u16) -> DispatchResult {
     admit(origin, number, b"New", b"https://new.example", &[1, 2], accounts(number))
 }
 
@@ -180,11 +180,11 @@ fn a_sealing_key_is_more_than_its_suite() {
 #[test]
 fn the_chain_holds_so_many_hospitals() {
     chain(1, || {
-        for number in 1..MAX_HOSPITALS as u8 {
+        for number in 1..MAX_HOSPITALS as u16 {
             assert_ok!(plain(council(), number));
         }
         assert_ok!(Hospitals::remove(council(), HospitalId(7)));
-        let number = MAX_HOSPITALS as u8;
+        let number = MAX_HOSPITALS as u16;
         assert_noop!(
             admit(
                 council(),

@@ -4,7 +4,7 @@ use sp_runtime::DispatchError::BadOrigin;
 
 use crate::{Error, Event, mock::*};
 
-fn governor(number: u8) -> RuntimeOrigin {
+fn governor(number: u16) -> RuntimeOrigin {
     RuntimeOrigin::signed(governance(number))
 }
 

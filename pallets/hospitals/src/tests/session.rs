@@ -6,7 +6,7 @@ use sp_runtime::{key_types::DUMMY, testing::UintAuthorityId, traits::Convert};
 use crate::{Seated, ValidatorIdOf, mock::*};
 
 /// Admits hospital `number`, without session keys.
-fn admit(number: u8) {
+fn admit(number: u16) {
     let founder = founder(number);
     assert_ok!(Hospitals::admit(
         council(),
@@ -19,7 +19,7 @@ fn admit(number: u8) {
     ));
 }
 
-fn set_keys(number: u8) {
+fn set_keys(number: u16) {
     assert_ok!(<Session as SessionInterface>::set_keys(&governance(number), keys(number)));
 }
 

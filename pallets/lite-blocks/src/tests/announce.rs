@@ -57,7 +57,7 @@ fn the_body_is_kept_once_everything_else_is_done() {
             Alone::set(alone);
             let visits = visits(1, &[PATIENT]);
             assert_ok!(announce(agent(HOME), visits.clone()));
-            assert_eq!(Kept::get(), [(hash(&visits.body), 4, state())]);
+            assert_eq!(Kept::get(), [(visits.body, state())]);
         });
     }
 }
@@ -247,6 +247,8 @@ fn every_patient_is_registered_at_the_announcer() {
             announce(agent(AWAY), elsewhere).map_err(|failed| failed.error),
             Error::<Test>::PatientNotRegistered
         );
+        end_registration(HOME, OTHER);
+        refused(visits(1, &[PATIENT, OTHER]), Error::PatientNotRegistered);
     });
 }
 

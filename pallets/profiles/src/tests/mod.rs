@@ -17,7 +17,7 @@ use crate::{Error, mock::*};
 fn only_agents(call: impl Fn(RuntimeOrigin) -> DispatchResult) {
     assert_noop!(call(RuntimeOrigin::root()), BadOrigin);
     assert_noop!(call(RuntimeOrigin::none()), BadOrigin);
-    let governance = sp_runtime::AccountId32::new([51; 32]);
+    let governance = epione_mocks::governance_account(A.0);
     for signer in [governance, account(1), account(99)] {
         assert_noop!(call(RuntimeOrigin::signed(signer)), Error::<Test>::NotAgent);
     }

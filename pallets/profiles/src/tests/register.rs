@@ -40,7 +40,7 @@ fn a_hospital_registers_a_new_user() {
         assert_eq!(registration.periods.as_slice(), &[Period { since: START, until: None }]);
         assert_eq!((registration.version, registration.body_hash), (1, body_hash));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(body_hash));
-        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec()]);
+        assert_eq!(kept(), vec![b"Alice at 0".to_vec()]);
         assert_eq!(System::sufficients(&account(1)), 1);
         assert_eq!(Profiles::in_code_storage_version(), StorageVersion::new(1));
     });
@@ -143,11 +143,11 @@ fn a_body_has_a_size() {
 #[test]
 fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
     chain(|| {
-        AtTail::set(false);
+        BodyAtTail::set(false);
         assert_noop!(register(A, None), BODY_NOT_AT_TAIL);
         assert_eq!(Profiles::profile(ALICE), None);
         assert_eq!(System::sufficients(&account(1)), 0);
-        assert_eq!(Kept::get(), Vec::<Vec<u8>>::new());
+        assert_eq!(kept(), Vec::<Vec<u8>>::new());
     });
 }
 
@@ -157,7 +157,7 @@ fn nothing_is_kept_of_a_refused_registration() {
         alice_at_a();
         assert!(register(A, None).is_err());
         assert!(register(B, None).is_err());
-        assert_eq!(Kept::get().len(), 1);
+        assert_eq!(kept().len(), 1);
     });
 }
 

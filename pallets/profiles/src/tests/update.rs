@@ -23,7 +23,7 @@ fn a_registration_gets_a_new_body_and_the_old_one_stays_readable() {
         assert_eq!((after.status, after.periods), (before.status, before.periods));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(before.body_hash));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 2)), Some(body_hash));
-        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
+        assert_eq!(kept(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
     });
 }
 
@@ -71,10 +71,10 @@ fn a_body_has_a_size() {
 fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
     chain(|| {
         alice_at_a();
-        AtTail::set(false);
+        BodyAtTail::set(false);
         assert_noop!(Profiles::update(by(A), ALICE, vec![1]), BODY_NOT_AT_TAIL);
         assert_eq!(registration(A).version, 1);
-        assert_eq!(Kept::get().len(), 1);
+        assert_eq!(kept().len(), 1);
     });
 }
 
