@@ -96,7 +96,7 @@ impl SubstrateCli for Cli {
     }
 
     /// The SDK's arguments, with the defaults that the largest bodies need and that let a worker
-    /// read the events of any finalised block.
+    /// read the events of any finalized block.
     fn setup_command(command: Command) -> Command {
         command
             .name("epione-node")

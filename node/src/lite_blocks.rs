@@ -1,7 +1,7 @@
 //! `liteBlocks_*`: committed lite blocks and records, with the records' own bytes.
 //!
 //! A reader gets entry and text in one round trip and never downloads a body for one record. All
-//! answers are read at the last finalised block: what a node indexed in a block that did not become
+//! answers are read at the last finalized block: what a node indexed in a block that did not become
 //! final is never served.
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub trait LiteBlocksApi {
     ) -> RpcResult<Vec<RecordReply>>;
 }
 
-/// Answers from a client's finalised state and indexed bodies.
+/// Answers from a client's finalized state and indexed bodies.
 pub struct LiteBlocks<Client> {
     client: Arc<Client>,
 }

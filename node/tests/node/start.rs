@@ -15,7 +15,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_development_node_finalises_its_blocks() {
+async fn a_development_node_finalizes_its_blocks() {
     let node = Node::start(development());
     let rpc = Rpc::connect(&node.rpc_url).await;
     let begun = Instant::now();

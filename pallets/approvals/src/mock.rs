@@ -96,7 +96,7 @@ pub fn among(hospitals: u16, test: impl FnOnce()) {
     externalities(hospitals).execute_with(|| {
         System::set_block_number(1);
         test();
-        Approvals::do_try_state().unwrap();
+        Approvals::check_state().unwrap();
     });
 }
 

@@ -157,7 +157,7 @@ pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
         test();
-        Hospitals::do_try_state().unwrap();
+        Hospitals::check_state().unwrap();
     });
 }
 

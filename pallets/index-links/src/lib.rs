@@ -14,15 +14,13 @@ extern crate alloc;
 
 pub use pallet::*;
 
+mod invariants;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeSet;
-use epione_primitives::{RecordPointer, UserId, limits::MAX_ENTRIES, ports::IndexLinks};
-use frame_support::ensure;
-use sp_runtime::TryRuntimeError;
+use epione_primitives::{RecordPointer, UserId, ports::IndexLinks};
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -46,27 +44,9 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         #[cfg(feature = "try-runtime")]
-        fn try_state(_: BlockNumberFor<T>) -> Result<(), TryRuntimeError> {
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_state()
         }
-    }
-}
-
-impl<T: Config> Pallet<T> {
-    /// Invariants:
-    /// - a pointer names a height from 1 on and an index that a lite block can have;
-    /// - no two patients share a record.
-    pub fn check_state() -> Result<(), TryRuntimeError> {
-        let mut seen = BTreeSet::new();
-        for (_, pointer) in Latest::<T>::iter() {
-            ensure!(pointer.height > 0, "a patient's latest record has no height");
-            ensure!(
-                u32::from(pointer.index) < MAX_ENTRIES,
-                "a patient's latest record is beyond the entries of any lite block"
-            );
-            ensure!(seen.insert(pointer), "two patients share a latest record");
-        }
-        Ok(())
     }
 }
 

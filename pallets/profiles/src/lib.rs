@@ -34,13 +34,12 @@ extern crate alloc;
 mod benchmarking;
 mod directory;
 mod identity;
+mod invariants;
 #[cfg(test)]
 mod mock;
 mod registration;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
-mod try_state;
 pub mod weights;
 
 pub use pallet::*;
@@ -206,7 +205,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
+            Self::check_state()
         }
     }
 

@@ -160,6 +160,6 @@ pub fn chain(test: impl FnOnce()) {
         System::set_block_number(1);
         at(START);
         test();
-        Profiles::do_try_state().unwrap();
+        Profiles::check_state().unwrap();
     });
 }

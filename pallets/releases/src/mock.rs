@@ -197,7 +197,7 @@ pub fn externalities() -> TestExternalities {
 pub fn run(test: impl FnOnce()) {
     externalities().execute_with(|| {
         test();
-        Releases::do_try_state().unwrap();
+        Releases::check_state().unwrap();
     });
 }
 

@@ -12,7 +12,7 @@ fn after(damage: impl FnOnce()) -> &'static str {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
         damage();
-        Approvals::do_try_state().unwrap_err().into()
+        Approvals::check_state().unwrap_err().into()
     })
 }
 

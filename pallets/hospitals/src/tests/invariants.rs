@@ -11,7 +11,7 @@ use crate::{Accounts, Active, Admitted, Hospitals as Entries, Seated, mock::*};
 fn after(damage: impl FnOnce()) -> &'static str {
     externalities(2).execute_with(|| {
         damage();
-        Hospitals::do_try_state().unwrap_err().into()
+        Hospitals::check_state().unwrap_err().into()
     })
 }
 

@@ -23,9 +23,9 @@ fn after(damage: impl FnOnce()) -> &'static str {
         assert_ok!(Profiles::suspend(by(A), ALICE));
         at(3_000);
         assert_ok!(Profiles::reinstate(by(A), ALICE));
-        assert_ok!(Profiles::do_try_state());
+        assert_ok!(Profiles::check_state());
         damage();
-        Profiles::do_try_state().unwrap_err().into()
+        Profiles::check_state().unwrap_err().into()
     })
 }
 

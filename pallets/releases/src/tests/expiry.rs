@@ -60,7 +60,7 @@ fn a_block_attends_to_so_many_and_the_next_to_the_others() {
         assert_eq!(events(), expired(0..MAX_EXPIRIES));
         // Late already, though not yet marked.
         assert_noop!(judge(governance(AWAY), MAX_EXPIRIES, true), Error::<Test>::DeadlinePassed);
-        Releases::do_try_state().unwrap();
+        Releases::check_state().unwrap();
 
         block(after + 1, 3);
         assert_eq!(events(), expired(MAX_EXPIRIES..total));

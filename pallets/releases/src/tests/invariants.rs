@@ -28,7 +28,7 @@ fn populated() {
     System::set_block_number(after);
     Releases::on_initialize(after);
     assert_eq!(ExpiryCursor::<Test>::get(), ReviewId(1));
-    Releases::do_try_state().unwrap();
+    Releases::check_state().unwrap();
 }
 
 #[track_caller]
@@ -36,7 +36,7 @@ fn noticed(message: &'static str, damage: fn()) {
     externalities().execute_with(|| {
         populated();
         damage();
-        assert_err!(Releases::do_try_state(), message);
+        assert_err!(Releases::check_state(), message);
     });
 }
 
@@ -126,7 +126,7 @@ fn changed_reviews() {
         externalities().execute_with(|| {
             populated();
             edit_review(0, change);
-            assert_err!(Releases::do_try_state(), "a review disagrees with its receipt");
+            assert_err!(Releases::check_state(), "a review disagrees with its receipt");
         });
     }
     noticed("a hospital has given two verdicts", || {

@@ -1,16 +1,16 @@
-//! The invariants that the crate's documentation lists.
+//! What always holds of this pallet's state: the invariants that the crate documentation lists.
 
 use epione_primitives::{
     HospitalId,
     hospital::{Duty, HospitalStatus},
 };
 use frame_support::ensure;
-use sp_runtime::DispatchError;
+use sp_runtime::TryRuntimeError;
 
 use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet, Seated};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let admitted = Admitted::<T>::get();
         let hospitals = Self::hospitals();
         ensure!(

@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! What always holds of this pallet's state: the invariants that the crate documentation lists.
 
 use epione_primitives::{
     HospitalId, UserId,
@@ -6,7 +6,7 @@ use epione_primitives::{
     profile::{Period, Profile, Registration, RegistrationStatus},
 };
 use frame_support::{ensure, traits::Time};
-use sp_runtime::DispatchError;
+use sp_runtime::TryRuntimeError;
 
 use crate::{
     Accounts, Config, LastRotation, Members, Pallet, ProfileHistory, Profiles, RegistrationBodies,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let (mut profiles, mut earlier, mut rotated) = (0_usize, 0_usize, 0_usize);
         for (user, profile) in Profiles::<T>::iter() {
             Self::check_profile(user, &profile)?;
@@ -37,7 +37,7 @@ impl<T: Config> Pallet<T> {
         Self::check_registrations()
     }
 
-    fn check_registrations() -> Result<(), DispatchError> {
+    fn check_registrations() -> Result<(), TryRuntimeError> {
         let (mut registrations, mut bodies) = (0_usize, 0_usize);
         for (user, hospital, registration) in Registrations::<T>::iter() {
             Self::check_registration(user, hospital, &registration)?;
@@ -55,7 +55,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn check_profile(user: UserId, profile: &Profile) -> Result<(), DispatchError> {
+    fn check_profile(user: UserId, profile: &Profile) -> Result<(), TryRuntimeError> {
         ensure!(
             Accounts::<T>::get(&profile.account) == Some(user),
             "a user's account is not listed under them"
@@ -88,7 +88,7 @@ impl<T: Config> Pallet<T> {
         user: UserId,
         hospital: HospitalId,
         registration: &Registration,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<(), TryRuntimeError> {
         ensure!(Profiles::<T>::contains_key(user), "a registration is of no user");
         ensure!(T::Hospitals::exists(hospital), "a registration is at no hospital");
         ensure!(
@@ -110,7 +110,7 @@ impl<T: Config> Pallet<T> {
         Self::check_periods(registration)
     }
 
-    fn check_periods(registration: &Registration) -> Result<(), DispatchError> {
+    fn check_periods(registration: &Registration) -> Result<(), TryRuntimeError> {
         let Some((last, earlier)) = registration.periods.split_last() else {
             return Err("a registration was never in force".into());
         };

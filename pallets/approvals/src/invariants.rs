@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! What always holds of this pallet's state: the invariants that the crate documentation lists.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::{
@@ -6,12 +6,12 @@ use epione_primitives::{
     approval::{Ballot, BallotOutcome},
 };
 use frame_support::ensure;
-use sp_runtime::{DispatchError, SaturatedConversion};
+use sp_runtime::{SaturatedConversion, TryRuntimeError};
 
 use crate::{Ballots, Config, Deadlines, Pallet, ballot::decision};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let mut open = 0_usize;
         for (subject, ballot) in Ballots::<T>::iter() {
             Self::check_votes(&ballot)?;
@@ -38,7 +38,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn check_votes(ballot: &Ballot) -> Result<(), DispatchError> {
+    fn check_votes(ballot: &Ballot) -> Result<(), TryRuntimeError> {
         let electorate = &ballot.electorate;
         ensure!(
             electorate.is_sorted_by(|a, b| a < b) && electorate.contains(&ballot.opener),
@@ -57,7 +57,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn check_outcome(ballot: &Ballot) -> Result<(), DispatchError> {
+    fn check_outcome(ballot: &Ballot) -> Result<(), TryRuntimeError> {
         let follows = match ballot.outcome {
             Some(outcome @ (BallotOutcome::Approved | BallotOutcome::Rejected)) => {
                 decision(ballot) == Some(outcome)

@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! What always holds of this pallet's state: the invariants that the crate documentation lists.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_receipts()?;
         Self::check_refusals()?;
         Self::check_reviews()?;
