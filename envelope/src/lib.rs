@@ -10,7 +10,46 @@
 //! no more than it justifies, and never panic. Whatever does not open fails with the one
 //! [`error::OpenError`], so that nobody learns from the difference.
 //!
-//! Nothing here does I/O, but for [`keystore`].
+//! Nothing here does I/O, except [`keystore`].
+//!
+//! # Example
+//!
+//! ```
+//! use epione_envelope::{
+//!     account::{AccountKey, Scheme, Signer},
+//!     keys::PatientKey,
+//!     record::{Description, Draft, DraftSection, SectionKind},
+//!     sealer::RecordSealer,
+//! };
+//! use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+//!
+//! // The author's client describes each section, and signs the draft.
+//! let genesis = Hash::repeat_byte(1);
+//! let doctor = AccountKey::generate(Scheme::Sr25519);
+//! let text = br#"{"resourceType":"Condition"}"#;
+//! let section = DraftSection {
+//!     kind: SectionKind::Diagnosis,
+//!     class: SectionClass::Private,
+//!     description: Description::of("application/fhir+json", "", text)?,
+//! };
+//! let (patient, author) = (UserId([2; 32]), UserId([3; 32]));
+//! let draft = Draft::new(patient, HospitalId(0), author, vec![section])?;
+//! let signed = draft.sign(genesis, &doctor);
+//!
+//! // The hospital's worker verifies the signature, and seals the content under the patient key.
+//! let patient_key = PatientKey::generate();
+//! let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &patient_key)?;
+//! sealer.seal_text(0, text)?;
+//! let record = sealer.finish()?;
+//!
+//! // A reader verifies the author's signature, then opens the section.
+//! record.verify(genesis, &doctor.account())?;
+//! let content_key = record.content_key(genesis, 0, &patient_key)?;
+//! let (description, opened) = record.open_text(genesis, 0, &content_key)?;
+//! assert_eq!(description.media_type, "application/fhir+json");
+//! assert_eq!(opened.as_slice(), text);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

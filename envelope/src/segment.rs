@@ -1,5 +1,47 @@
 //! Segments: the pieces of a sealed object in which media travel and are stored, each named by the
 //! BLAKE3 of its (sealed) bytes.
+//!
+//! # Example
+//!
+//! ```
+//! use epione_envelope::{
+//!     keys::{ContentKey, SectionContext},
+//!     object::{ObjectContext, Opener, Part, Sealer},
+//!     segment::{SegmentCutter, verify},
+//! };
+//! use epione_primitives::{Hash, HospitalId, RecordId, UserId};
+//!
+//! let section = SectionContext {
+//!     genesis: Hash::repeat_byte(1),
+//!     hospital: HospitalId(0),
+//!     patient: UserId([2; 32]),
+//!     record: RecordId([3; 16]),
+//!     section: 0,
+//! };
+//! let context = ObjectContext { section, part: Part::Media, version: 1 };
+//! let key = ContentKey::generate();
+//!
+//! // Seal content, and cut the sealed bytes into segments. This content needs only one.
+//! let content = b"the pixels of an image";
+//! let mut sealer = Sealer::new(&key, &context, content.len() as u64)?;
+//! let mut cutter = SegmentCutter::new();
+//! let mut parts = cutter.push(sealer.push(content)?);
+//! let (parameters, tags) = sealer.finish()?;
+//! parts.extend(cutter.push(tags));
+//! parts.extend(cutter.finish());
+//! let segment = parts.iter().find_map(|part| part.ends).expect("one segment ends");
+//! let stored: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
+//!
+//! // A reader verifies the segment by its name, then opens a chunk of the object.
+//! verify(&segment, &stored)?;
+//! let opener = Opener::new(&key, &context, &parameters)?;
+//! let bytes = |range: std::ops::Range<u64>| &stored[range.start as usize..range.end as usize];
+//! let layout = opener.layout();
+//! let chunk = bytes(layout.chunk(0).expect("every object has a first chunk"));
+//! let tag = bytes(layout.tag(0).expect("every chunk has a tag")).try_into()?;
+//! assert_eq!(opener.open_chunk(0, chunk, tag)?, content);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use thiserror::Error;
