@@ -1,14 +1,14 @@
-//! The sealed formats of Epione: what leaves a client or a worker, is stored, or goes on chain, is
-//! made and opened here and nowhere else.
+//! The sealed formats of Epione. Everything that leaves a client or a worker, is stored, or goes on chain
+//! is sealed and opened here and nowhere else.
 //!
-//! Top down: an author signs a [`record::Draft`], and the patient may sign it too; the hospital's worker
-//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s; a
+//! Top down: an author signs a [`record::Draft`], and the patient may cosign it. The hospital's worker
+//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
 //! patient key ([`keys`], [`profile`]) or from an access [`grant`], and opens sections with the record's methods.
 //!
-//! Structures are canonical SCALE and begin with a suite byte. Decoders take bounded input, allocate
-//! no more than it justifies, and never panic. Whatever does not open fails with the one
-//! [`error::OpenError`], so that nobody learns from the difference.
+//! Structures are canonical SCALE and begin with a suite byte. Decoders accept bounded input, allocate
+//! no more than the input justifies, and never panic. Every failure to open is the same
+//! [`error::OpenError`], so an attacker learns nothing from the error.
 //!
 //! Nothing here does I/O, except [`keystore`].
 //!
