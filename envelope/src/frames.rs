@@ -154,7 +154,7 @@ pub enum Form {
 pub enum NoFrame {
     #[error("no frame can be read by itself: {0}")]
     None(NoFrames),
-    #[error("there is no such frame; the frames are numbered 1 to {count}")]
+    #[error("there are frames 1 to {count} only")]
     Beyond { count: u32 },
     #[error(
         "the file states {stated} frames, but it ends early: only frames 1 to {count} are whole"

@@ -1,5 +1,5 @@
-//! Bytes of UTF-8 as JSON text. The chain checks names and URLs when it stores them; should it hold
-//! other bytes all the same, a reply shows them as well as it can.
+//! Bytes of UTF-8 as JSON text. The chain checks names and URLs when it stores them. Should it contain
+//! other bytes anyway, a reply shows replacement characters instead of them.
 
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};

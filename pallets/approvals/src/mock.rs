@@ -41,7 +41,7 @@ impl pallet_hospitals::Config for Test {
 }
 
 parameter_types! {
-    /// What the owner was told, in order.
+    /// The outcomes that the owner received, in order.
     pub static Told: Vec<(Subject, BallotOutcome)> = vec![];
     pub const OnClosedWeight: Weight = Weight::from_parts(7_000_000, 0);
     pub const OnDiscardedWeight: Weight = Weight::from_parts(3_000_000, 0);
@@ -51,7 +51,11 @@ pub struct Owner;
 
 impl OnBallotClosed<Subject> for Owner {
     fn on_ballot_closed(subject: Subject, outcome: BallotOutcome) {
-        assert_eq!(ballot(subject).outcome, Some(outcome), "told before the ballot is closed");
+        assert_eq!(
+            ballot(subject).outcome,
+            Some(outcome),
+            "the ballot is closed before its owner is notified"
+        );
         Told::mutate(|told| told.push((subject, outcome)));
     }
 
@@ -91,7 +95,7 @@ pub fn externalities(hospitals: u16) -> sp_io::TestExternalities {
     storage.into()
 }
 
-/// Runs a test among so many hospitals, in the first block, and checks the invariants afterwards.
+/// Runs a test among this many hospitals, in the first block, and checks the invariants afterwards.
 pub fn among(hospitals: u16, test: impl FnOnce()) {
     externalities(hospitals).execute_with(|| {
         System::set_block_number(1);

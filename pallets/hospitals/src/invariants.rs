@@ -16,7 +16,7 @@ impl<T: Config> Pallet<T> {
         ensure!(
             hospitals.len() == usize::from(admitted)
                 && Hospitals::<T>::iter_keys().count() == hospitals.len(),
-            "hospital ids do not run from 0 to the number admitted"
+            "hospital ids do not range from 0 to the number of admitted hospitals"
         );
 
         let active: alloc::vec::Vec<_> = hospitals
@@ -26,7 +26,7 @@ impl<T: Config> Pallet<T> {
             .collect();
         ensure!(
             Active::<T>::get().into_inner() == active,
-            "the active set is not that of the hospitals whose status is active"
+            "the active set differs from the hospitals whose status is active"
         );
         ensure!(active.is_empty() == (admitted == 0), "no hospital is active");
 
@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
             {
                 ensure!(
                     Accounts::<T>::get(account) == Some((*id, duty)),
-                    "a hospital's account is not listed under it"
+                    "a hospital's account is not listed under the hospital"
                 );
                 ensure!(
                     frame_system::Pallet::<T>::providers(account) > 0,
@@ -46,7 +46,7 @@ impl<T: Config> Pallet<T> {
         }
         ensure!(
             Accounts::<T>::iter_keys().count() == hospitals.len().saturating_mul(2),
-            "an account is listed that no hospital has"
+            "an account is listed that belongs to no hospital"
         );
 
         let seated = Seated::<T>::get();

@@ -1,4 +1,4 @@
-//! Hospitals as the chain has them: with the real session, offences and council pallets.
+//! A runtime with hospitals and the real session, offences and council pallets.
 
 pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
 
@@ -48,7 +48,7 @@ sp_runtime::impl_opaque_keys! {
     }
 }
 
-/// Blocks in a session.
+/// Number of blocks in a session.
 pub const SESSION: u64 = 5;
 
 impl pallet_session::Config for Test {
@@ -114,7 +114,7 @@ impl crate::Config for Test {
     type WeightInfo = ();
 }
 
-/// An account that nobody has. It sorts after those of the hospitals.
+/// An account that belongs to no hospital. It sorts after the accounts of hospitals.
 pub fn stranger(number: u8) -> AccountId {
     AccountId::new([number + 201; 32])
 }
@@ -132,7 +132,7 @@ pub fn entry(number: u16) -> Hospital {
     Hospitals::hospital(HospitalId(number)).unwrap()
 }
 
-/// A chain of `founders` hospitals, each of them with session keys.
+/// A chain of `founders` hospitals, each with session keys.
 pub fn externalities(founders: u16) -> sp_io::TestExternalities {
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     crate::GenesisConfig::<Test> {
@@ -161,7 +161,7 @@ pub fn chain(founders: u16, test: impl FnOnce()) {
     });
 }
 
-/// Goes on to the block that begins the next session.
+/// Makes blocks up to the one that begins the next session.
 pub fn next_session() {
     let begin = (System::block_number() / SESSION + 1) * SESSION;
     System::run_to_block::<AllPalletsWithSystem>(begin);

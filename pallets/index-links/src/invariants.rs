@@ -9,15 +9,15 @@ use crate::{Config, Latest, Pallet};
 
 impl<T: Config> Pallet<T> {
     /// Invariants:
-    /// - a pointer names a height from 1 on and an index that a lite block can have;
-    /// - no two patients share a record.
+    /// - a pointer has a height of at least 1, and an index that a lite block can have;
+    /// - no two patients share a latest record.
     pub fn check_state() -> Result<(), TryRuntimeError> {
         let mut seen = BTreeSet::new();
         for (_, pointer) in Latest::<T>::iter() {
-            ensure!(pointer.height > 0, "a patient's latest record has no height");
+            ensure!(pointer.height > 0, "a patient's latest record has height 0");
             ensure!(
                 u32::from(pointer.index) < MAX_ENTRIES,
-                "a patient's latest record is beyond the entries of any lite block"
+                "a patient's latest record has an index that no lite block has"
             );
             ensure!(seen.insert(pointer), "two patients share a latest record");
         }

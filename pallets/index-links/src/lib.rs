@@ -1,11 +1,10 @@
-//! Where each patient's newest record is. Every committed record points at the patient's record
-//! before it, so that this one pointer is the entrance to the whole history, whichever hospitals
-//! wrote it.
+//! A pointer to each patient's newest record. Every committed record points to the patient's previous
+//! record, so this pointer leads to the patient's whole history, at all hospitals.
 //!
-//! The pallet has no calls: it moves a pointer when pallet-lite-blocks commits a block, through
-//! [`IndexLinks`]. It has no events either: a commit would deposit up to 512 of them, and each
-//! would only repeat what the entries of the committed block say. It measures no weights of its
-//! own; who links pays one read and one write for each record.
+//! The pallet has no calls: pallet-lite-blocks moves the pointers when it commits a block, through
+//! [`IndexLinks`]. It has no events: a commit would deposit up to 512 of them, which would only repeat
+//! the entries of the committed block. It has no weights: the calling pallet pays one read and one
+//! write for each record.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -37,7 +36,7 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config {}
 
-    /// The newest committed record of each patient who has one.
+    /// The newest committed record of each patient who has records.
     #[pallet::storage]
     pub type Latest<T: Config> = StorageMap<_, Blake2_128Concat, UserId, RecordPointer>;
 

@@ -66,7 +66,7 @@ pub const START: Moment = 1_000_000;
 pub const BALLOT_CLOSED: DispatchError = DispatchError::Other("the stand-in has no such ballot");
 
 parameter_types! {
-    /// Whether no other hospital's approval is needed.
+    /// Whether a ballot needs no other hospital's approval.
     pub static Alone: bool = false;
     pub static OpenBallots: Vec<(AnnouncementId, HospitalId)> = Vec::new();
 }
@@ -92,7 +92,7 @@ impl ports::Ballots<AnnouncementId> for Ballots {
     }
 }
 
-/// Closes a ballot as pallet-approvals would.
+/// Closes a ballot like pallet-approvals.
 pub fn close(id: AnnouncementId, outcome: BallotOutcome) {
     assert_ok!(<Ballots as ports::Ballots<AnnouncementId>>::withdraw(id));
     LiteBlocks::on_ballot_closed(id, outcome);
@@ -125,7 +125,7 @@ pub fn run(test: impl FnOnce()) {
     });
 }
 
-/// What a hospital announces.
+/// The arguments of an announcement.
 #[derive(Clone, Debug)]
 pub struct Visits {
     pub header: AnnouncedHeader,
@@ -133,7 +133,7 @@ pub struct Visits {
     pub body: Vec<u8>,
 }
 
-/// A block of [`HOME`] with one record of four bytes and one segment for each patient. Blocks with
+/// A block of [`HOME`] with one record for each patient, of four bytes and one segment. Blocks with
 /// different seeds have different bodies.
 pub fn visits(seed: u8, patients: &[UserId]) -> Visits {
     let entry = |(patient, index): (&UserId, u32)| AnnouncedEntry {
@@ -155,13 +155,13 @@ pub fn segments(count: usize) -> Segments {
     Segments { root: segments_root(&list), count: count as u32, bytes: 10 * count as u64 }
 }
 
-/// Dispatches as an extrinsic does: what fails leaves nothing behind.
+/// Dispatches like an extrinsic: a failed call changes nothing.
 pub fn announce(origin: RuntimeOrigin, visits: Visits) -> DispatchResultWithPostInfo {
     let Visits { header, entries, body } = visits;
     RuntimeCall::from(crate::Call::announce { header, entries, body }).dispatch(origin)
 }
 
-/// Dispatches as an extrinsic does.
+/// Dispatches like an extrinsic.
 pub fn withdraw(origin: RuntimeOrigin, id: u64) -> DispatchResultWithPostInfo {
     RuntimeCall::from(crate::Call::withdraw { id: AnnouncementId(id) }).dispatch(origin)
 }

@@ -60,7 +60,7 @@ impl crate::Config for Test {
 pub const ALICE: UserId = UserId([1; 32]);
 pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
-/// When each test begins.
+/// The chain's time at the start of each test.
 pub const START: Moment = 1_000;
 
 pub fn agent(hospital: HospitalId) -> AccountId {
@@ -95,13 +95,13 @@ pub fn consent(seed: u8, hospital: HospitalId, user: UserId) -> Signature {
     key(seed).sign(&Consent::new(genesis(), hospital, user, version).encode()).into()
 }
 
-/// An account, and its proof that it is held for `user`.
+/// An account, and a proof of possession of its key for `user`.
 pub fn held(seed: u8, user: UserId) -> (AccountId, Signature) {
     let possession = key(seed).sign(&Possession::new(genesis(), user).encode());
     (account(seed), possession.into())
 }
 
-/// Registers Alice, a patient with key 1, with a body of its own for each hospital.
+/// Registers Alice, a patient with key 1, with a different body at each hospital.
 pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchResult {
     let body = format!("Alice at {hospital}").into_bytes();
     Profiles::register(
@@ -115,7 +115,7 @@ pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchRes
     )
 }
 
-/// Alice is registered at hospital A.
+/// Registers Alice at hospital A.
 pub fn alice_at_a() {
     assert_ok!(register(A, None));
 }

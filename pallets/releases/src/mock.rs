@@ -50,7 +50,7 @@ impl pallet_releases::Config for Test {
     type ReviewBlocks = ReviewBlocks;
 }
 
-/// Four active hospitals: three judge what happens at [`HOME`].
+/// Four active hospitals: the three others judge emergencies at [`HOME`].
 pub const HOME: HospitalId = HospitalId(0);
 pub const AWAY: HospitalId = HospitalId(1);
 pub const NORTH: HospitalId = HospitalId(2);
@@ -59,16 +59,16 @@ pub const SUSPENDED: HospitalId = HospitalId(4);
 
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const OTHER_PATIENT: UserId = UserId([2; 32]);
-/// Is allowed everything with [`PATIENT`]'s records at [`HOME`], but for research.
+/// The policies allow this user everything with [`PATIENT`]'s records at [`HOME`], except for research.
 pub const DOCTOR: UserId = UserId([3; 32]);
-/// Is allowed nothing.
+/// The policies allow this user nothing.
 pub const NURSE: UserId = UserId([4; 32]);
 /// Never registered.
 pub const STRANGER: UserId = UserId([5; 32]);
 
-/// Noon of the second of January 1970.
+/// Noon of 2 January 1970.
 pub const START: Moment = DAY_MILLIS * 3 / 2;
-/// Of the policies that allow.
+/// The version of the policies.
 pub const VERSION: u32 = 3;
 
 /// Records of [`PATIENT`] at [`HOME`], ascending.
@@ -89,9 +89,9 @@ pub const REASON: EmergencyReason = EmergencyReason::UnableToConsent;
 
 parameter_types! {
     pub const ReviewBlocks: u32 = 10;
-    /// What [`DOCTOR`] is denied nevertheless.
+    /// Rights that the policies deny [`DOCTOR`].
     pub static Denied: Vec<Right> = Vec::new();
-    /// Purposes for which [`DOCTOR`] is denied everything.
+    /// Purposes for which the policies deny [`DOCTOR`] everything.
     pub static DeniedPurposes: Vec<Purpose> = vec![Purpose::Research];
     /// Hospitals whose policies allow every doctor everything.
     pub static Generous: Vec<HospitalId> = Vec::new();
@@ -159,7 +159,7 @@ pub fn user(user: UserId) -> RuntimeOrigin {
     RuntimeOrigin::signed(user_account(user))
 }
 
-/// Origins that none of the calls takes.
+/// Origins that no call accepts.
 pub fn unsigned() -> [RuntimeOrigin; 2] {
     [RawOrigin::None.into(), RawOrigin::Root.into()]
 }
@@ -210,7 +210,7 @@ pub fn part(pointer: RecordPointer) -> ReleasedRecord {
     ReleasedRecord { pointer, sections: SectionSet(0b11) }
 }
 
-/// [`DOCTOR`] is to read text and media of [`PATIENT`]'s two records. Releases with different seeds
+/// A release of text and media of [`PATIENT`]'s two records to [`DOCTOR`]. Releases with different seeds
 /// have different grants.
 pub fn reading(seed: u8) -> Release {
     Release {
@@ -224,7 +224,7 @@ pub fn reading(seed: u8) -> Release {
     }
 }
 
-/// [`DOCTOR`] is to break the glass over [`PATIENT`]'s first record.
+/// A release in which [`DOCTOR`] breaks the glass on [`PATIENT`]'s first record.
 pub fn emergency(seed: u8) -> Release {
     Release {
         records: BoundedVec::truncate_from(vec![part(FIRST)]),
@@ -235,7 +235,7 @@ pub fn emergency(seed: u8) -> Release {
     }
 }
 
-/// Dispatches as an extrinsic does: what fails leaves nothing behind.
+/// Dispatches like an extrinsic: a failed call changes nothing.
 fn dispatch(call: crate::Call<Test>, origin: RuntimeOrigin) -> DispatchResult {
     RuntimeCall::from(call).dispatch(origin).map(drop).map_err(|failed| failed.error)
 }
@@ -244,7 +244,7 @@ pub fn record(origin: RuntimeOrigin, release: Release) -> DispatchResult {
     dispatch(crate::Call::record { release }, origin)
 }
 
-/// For treatment, and in no emergency.
+/// Refuses for treatment, without an emergency.
 pub fn refuse(origin: RuntimeOrigin, requester: UserId, patient: UserId) -> DispatchResult {
     let (purpose, emergency) = (Purpose::Treatment, false);
     dispatch(crate::Call::refuse { requester, patient, purpose, emergency }, origin)
@@ -254,7 +254,7 @@ pub fn judge(origin: RuntimeOrigin, review: u32, justified: bool) -> DispatchRes
     dispatch(crate::Call::judge { review: ReviewId(review), justified }, origin)
 }
 
-/// Records so many emergencies at [`HOME`], the day's bound aside, with the grants from `seed` on.
+/// Records this many emergencies at [`HOME`], regardless of the daily limit. Their grants have seeds from `seed` on.
 pub fn emergencies(seed: u8, count: u8) {
     for number in 0..count {
         crate::Tallies::<Test>::remove(HOME, DOCTOR);
@@ -266,7 +266,7 @@ pub fn review(id: u32) -> Review {
     crate::Reviews::<Test>::get(ReviewId(id)).unwrap()
 }
 
-/// The events since the last look.
+/// The events since the last call of this function.
 pub fn events() -> Vec<crate::Event<Test>> {
     let events = System::read_events_for_pallet::<crate::Event<Test>>();
     System::reset_events();
