@@ -1,4 +1,4 @@
-//! Does what the command line says.
+//! Executes the command line.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{
     service::{self, Parts},
 };
 
-/// Parses the arguments and runs until done, or until a signal.
+/// Parses the arguments, and runs until the subcommand is done or the node receives a signal.
 pub fn run() -> Result<()> {
     let cli = Cli::from_args();
     match &cli.subcommand {

@@ -1,4 +1,4 @@
-//! The node's JSON-RPC methods beside those that every node has.
+//! The node's JSON-RPC methods, in addition to the standard methods of every node.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::{
     service::{FullClient, Pool},
 };
 
-/// What the methods read from.
+/// The parts that the methods read.
 pub struct Parts {
     pub client: Arc<FullClient>,
     pub pool: Arc<Pool>,
     pub finality: RpcParts,
 }
 
-/// All methods; those that run for long are given to `executor`.
+/// Builds all methods. Long-running methods use `executor`.
 pub fn build(parts: &Parts, executor: Arc<dyn SpawnNamed>) -> Result<RpcModule<()>, ServiceError> {
     let mut module = RpcModule::new(());
     let finality = &parts.finality;
