@@ -37,8 +37,8 @@ pub struct Voter {
     prometheus: Option<Registry>,
 }
 
-/// The parts that the `grandpa_*` RPC methods read.
-pub struct RpcParts {
+/// The sources that the `grandpa_*` RPC methods read.
+pub struct GrandpaSources {
     pub authority_set: SharedAuthoritySet<Hash, u32>,
     pub state: SharedVoterState,
     pub justifications: GrandpaJustificationStream<Block>,
@@ -77,9 +77,9 @@ impl Voter {
         })
     }
 
-    pub fn rpc_parts(&self, backend: &Arc<FullBackend>) -> RpcParts {
+    pub fn rpc_sources(&self, backend: &Arc<FullBackend>) -> GrandpaSources {
         let authority_set = self.link.shared_authority_set().clone();
-        RpcParts {
+        GrandpaSources {
             proofs: FinalityProofProvider::new_for_service(
                 backend.clone(),
                 Some(authority_set.clone()),

@@ -27,8 +27,8 @@ pub type GrandpaImport =
     sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, SelectChain>;
 pub type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, SelectChain>;
 
-/// The parts of a node, for running and for subcommands.
-pub type Parts = PartialComponents<
+/// The components of a node, for running and for subcommands.
+pub type Components = PartialComponents<
     FullClient,
     FullBackend,
     SelectChain,
@@ -40,8 +40,8 @@ pub type Parts = PartialComponents<
 /// Maximum number of blocks after which GRANDPA stores a justification.
 pub const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// Opens the database, and creates the parts that subcommands need too.
-pub fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
+/// Opens the database, and creates the components that subcommands need too.
+pub fn components(config: &Configuration) -> Result<Components, ServiceError> {
     let telemetry = telemetry(config)?;
     let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
     let (client, backend, keystore_container, task_manager) =
@@ -175,7 +175,7 @@ pub fn start(config: Configuration) -> Result<TaskManager, ServiceError> {
 fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
     config: Configuration,
 ) -> Result<TaskManager, ServiceError> {
-    let Parts {
+    let Components {
         client,
         backend,
         mut task_manager,
@@ -184,7 +184,7 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         select_chain,
         transaction_pool,
         other: (grandpa_import, grandpa_link, mut telemetry),
-    } = parts(&config)?;
+    } = components(&config)?;
     let mut net_config = FullNetworkConfiguration::<Block, _, N>::new(
         &config.network,
         config.prometheus_registry().cloned(),
@@ -217,10 +217,10 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         force: config.force_authoring,
         prometheus: config.prometheus_registry().cloned(),
     };
-    let rpc_parts = rpc::Parts {
+    let rpc_sources = rpc::Sources {
         client: client.clone(),
         pool: transaction_pool.clone(),
-        finality: voter.rpc_parts(&backend),
+        finality: voter.rpc_sources(&backend),
     };
     sc_service::spawn_tasks(SpawnTasksParams {
         network: network.clone(),
@@ -228,7 +228,7 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         keystore: keystore_container.keystore(),
         task_manager: &mut task_manager,
         transaction_pool: transaction_pool.clone(),
-        rpc_builder: Box::new(move |executor| rpc::build(&rpc_parts, executor)),
+        rpc_builder: Box::new(move |executor| rpc::build(&rpc_sources, executor)),
         backend,
         system_rpc_tx,
         tx_handler_controller,

@@ -43,9 +43,9 @@ fn a_new_sealing_key_keeps_the_account_and_the_old_file() {
         assert_eq!(renewed.account(), keys.account());
         assert_eq!(renewed.sealing.suite(), suite);
         assert_ne!(renewed.sealing.seed(), keys.sealing.seed());
-        let beside = folder.path().join(format!("renewed-{}.json", suite.byte()));
-        keystore::save(&renewed, &beside, "password", Cost::Fast).unwrap();
-        assert_eq!(keystore::load(&beside, "password").unwrap().public(), renewed.public());
+        let new_path = folder.path().join(format!("renewed-{}.json", suite.byte()));
+        keystore::save(&renewed, &new_path, "password", Cost::Fast).unwrap();
+        assert_eq!(keystore::load(&new_path, "password").unwrap().public(), renewed.public());
     }
     assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());
 }

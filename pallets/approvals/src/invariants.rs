@@ -1,4 +1,4 @@
-//! What always holds of this pallet's state: the invariants that the crate documentation lists.
+//! The invariants of this pallet's state, which the crate documentation lists.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::{

@@ -1,4 +1,4 @@
-//! What always holds of this pallet's state.
+//! The invariants of this pallet's state.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::limits::MAX_ENTRIES;

@@ -1,4 +1,4 @@
-//! Bodies kept in memory.
+//! Bodies stored in memory.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub type State = BTreeMap<Vec<u8>, Vec<u8>>;
 parameter_types! {
     /// Whether the extrinsic being applied ends with its body.
     pub static BodyAtTail: bool = true;
-    /// The bodies that the node would keep, in order, each with the state at that moment.
+    /// The stored bodies, in order, each with the state at that moment.
     pub static Kept: Vec<(Vec<u8>, State)> = Vec::new();
 }
 
@@ -32,7 +32,7 @@ pub fn state() -> State {
         .collect()
 }
 
-/// Stands in for the runtime, which has the node keep bodies.
+/// Stands in for the runtime, which stores bodies in the node.
 pub struct Bodies;
 
 impl ports::Bodies for Bodies {

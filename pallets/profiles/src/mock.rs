@@ -1,4 +1,4 @@
-//! Users of real hospitals, with the real timestamp pallet as their clock; bodies are kept in memory.
+//! Users of real hospitals, with the real timestamp pallet as their clock. Bodies are stored in memory.
 
 pub use epione_mocks::BodyAtTail;
 
@@ -132,7 +132,7 @@ pub fn at(moment: Moment) {
     pallet_timestamp::Now::<Test>::put(moment);
 }
 
-/// The bodies that the node would keep, in order.
+/// The stored bodies, in order.
 pub fn kept() -> Vec<Vec<u8>> {
     epione_mocks::Kept::get().into_iter().map(|(body, _)| body).collect()
 }

@@ -1,8 +1,8 @@
 //! Replaces the published `wasm-opt` crate, whose C++ (all of Binaryen) took a fifth of the time of a first build.
 //!
 //! `substrate-wasm-builder` uses three of its functions: to validate the runtime as WebAssembly 1.0, to remove the
-//! DWARF sections, and to lower the sign extension operators. The target `wasm32v1-none` emits none of these operators, so
-//! there is nothing to lower. A runtime that contains one anyway is rejected, with the position of the operator.
+//! DWARF sections, and to lower the sign extension operators. The target `wasm32v1-none` emits none of these operators,
+//! so there is nothing to lower. A runtime that contains one anyway is rejected, with the position of the operator.
 //! The interface has the same names as the published crate, as far as the builder uses them.
 
 #![forbid(unsafe_code)]
