@@ -17,7 +17,7 @@ use crate as pallet_hospitals;
 pub type Block = frame_system::mocking::MockBlock<Test>;
 pub type Council = pallet_collective::Instance1;
 
-construct_runtime!(
+construct_runtime! {
     pub struct Test {
         System: frame_system,
         Balances: pallet_balances,
@@ -25,9 +25,9 @@ construct_runtime!(
         Historical: session_historical,
         Hospitals: pallet_hospitals,
         Session: pallet_session,
-        CouncilMotions: pallet_collective<Instance1>,
+        CouncilMotions: pallet_collective::<Instance1>,
     }
-);
+}
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
 impl frame_system::Config for Test {
