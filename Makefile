@@ -27,10 +27,10 @@ CARGO_TEST := cargo test --release --workspace --locked
 BENCHMARKS := test --release --locked $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)
 # All of these run, even if some fail; the failed ones are listed at the end.
-TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-benchmarks
+TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -58,6 +58,10 @@ test: build-tests ## Runs every test.
 
 test-units:
 	@scripts/test-program $(RESULTS)/units $(CARGO_TEST) --lib --bins
+
+# The examples in the documentation of libraries.
+test-docs:
+	@scripts/test-program $(RESULTS)/docs $(CARGO_TEST) --doc
 
 test-program-%:
 	@scripts/test-program $(RESULTS)/$* $(CARGO_TEST) --test $* -- --test-threads=2

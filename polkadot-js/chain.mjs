@@ -1,27 +1,27 @@
-// What the tests and the guide do with the chain through @polkadot/api.
+// Functions for the tests and the guide, which use the chain through @polkadot/api.
 
 import { blake2AsHex, blake2AsU8a } from '@polkadot/util-crypto';
 import { hexToU8a } from '@polkadot/util';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
 
-// Multicodec table: raw bytes, and blake2b-256.
+// Codes of the multicodec table: raw bytes, and blake2b-256.
 const RAW = 0x55;
 const BLAKE2B_256 = 0xb220;
 
-/** The content identifier under which a node gives out a body. */
+/** The content identifier under which a node serves a body. */
 export function bodyCid(hash) {
   return CID.createV1(RAW, Digest.create(BLAKE2B_256, hexToU8a(hash))).toString();
 }
 
-/** Reads a body by its hash, and does not trust the node that what it gives is what was asked for. */
+/** Reads a body by its hash, and verifies that the node returned the right bytes. */
 export async function readBody(api, hash) {
   const body = await api.rpc.bitswap.get(bodyCid(hash));
-  if (blake2AsHex(body) !== hash) throw new Error(`the node gave other bytes than those of ${hash}`);
+  if (blake2AsHex(body) !== hash) throw new Error(`the node returned bytes that do not have the hash ${hash}`);
   return body;
 }
 
-/** The methods that Epione's nodes have beside the standard ones. */
+/** The methods that Epione's nodes have in addition to the standard ones. */
 export const rpc = {
   liteBlocks: {
     header: { description: 'A committed lite block', params: [{ name: 'height', type: 'u32' }], type: 'Json' },
@@ -46,7 +46,7 @@ export const rpc = {
   },
 };
 
-/** Sends a transaction; answers with its events once its block is final, or fails with the error's name. */
+/** Sends a transaction. Resolves with its events after its block is finalized, or rejects with the error's name. */
 export function submit(api, transaction, signer) {
   return new Promise((resolve, reject) => {
     transaction

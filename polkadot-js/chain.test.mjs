@@ -1,4 +1,4 @@
-// Epione's chain as Polkadot.js sees it, against a real network of four hospitals.
+// Tests of Epione's chain through Polkadot.js, with a real network of four hospitals.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -40,7 +40,7 @@ function find(events, pallet, name) {
   return event.data;
 }
 
-test('storage of the hospitals decodes', async () => {
+test('the hospitals in storage can be decoded', async () => {
   const hospitals = await api.query.hospitals.hospitals.entries();
   assert.equal(hospitals.length, 4);
   const names = hospitals.map(([, hospital]) => hospital.unwrap().name.toUtf8());
@@ -66,18 +66,18 @@ test('a hospital registers a patient and a doctor', async () => {
   }
 });
 
-test('an error decodes to its name', async () => {
+test('an error is decoded to its name', async () => {
   const call = api.tx.profiles.register(
     patient, 'Patient', keys('//Patient').address, randomBytes(32), null, '0x00');
   await assert.rejects(submit(api, call, agent(0)), /^Error: profiles\.ProfileMismatch$/);
 });
 
-test('an account that the chain does not know is turned away', async () => {
+test('a transaction of an unknown account is rejected', async () => {
   const call = api.tx.rolePolicies.unrelate(patient, doctor, 0, 'Treating');
   await assert.rejects(submit(api, call, keys('//Nobody')), /Custom error: 1/);
 });
 
-test('the patient relates a doctor', async () => {
+test('a patient adds a relationship with a doctor', async () => {
   const call = api.tx.rolePolicies.relate(patient, doctor, 0, 'FamilyDoctor', null);
   find(await submit(api, call, keys('//Patient')), 'rolePolicies', 'Related');
   const [relationship] = await api.query.rolePolicies.relationships(patient, doctor, 0);
@@ -85,7 +85,7 @@ test('the patient relates a doctor', async () => {
   assert.ok(relationship.closed.isNone);
 });
 
-test('hospitals approve an announcement, and its body is read back by hash', async () => {
+test('hospitals approve an announcement, and its body can be read by hash', async () => {
   const entry = { patient, text: { offset: 0, length: 2_000 }, media: { offset: 0, length: 0 } };
   const announce = api.tx.liteBlocks.announce({ announcer: 0, segments: NO_SEGMENTS }, [entry], body);
   const { id, bodyHash } = find(await submit(api, announce, agent(0)), 'liteBlocks', 'Announced');
@@ -113,7 +113,7 @@ test('hospitals approve an announcement, and its body is read back by hash', asy
   assert.deepEqual(history.map((item) => item.toJSON().pointer), [{ height, index: 0 }]);
 });
 
-test('a release leaves a receipt, with the policy that allowed it', async () => {
+test('a release is recorded in a receipt, with the policy that allowed it', async () => {
   const release = {
     requester: doctor,
     patient,
@@ -131,7 +131,7 @@ test('a release leaves a receipt, with the policy that allowed it', async () => 
   assert.equal(receipt.version.toNumber(), 0);
 });
 
-test('a hospital sets its policies, and they decide from then on', async () => {
+test('the policies that a hospital sets decide from then on', async () => {
   const policy = {
     name: 'nobody but patients',
     summary: 'Patients read their own records.',

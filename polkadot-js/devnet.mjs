@@ -1,4 +1,4 @@
-// Starts a real network for a test, and takes it down.
+// Starts a real network for a test, and stops it.
 
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -12,7 +12,7 @@ const run = promisify(execFile);
 /** The folder with epione, epione-node and epione-worker. */
 const programs = process.env.EPIONE_BIN_DIR;
 
-/** Resolves when a process has ended, or only waits to be reaped. */
+/** Resolves when a process has ended, even if its parent has not waited for it yet. */
 async function hasEnded(pid) {
   for (;;) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
@@ -22,7 +22,7 @@ async function hasEnded(pid) {
 }
 
 /**
- * A network whose workers were stopped: the test itself holds the hospitals' agent keys, and two owners of one
+ * Starts a network, and stops its workers: the test uses the hospitals' agent keys itself, and two users of the same
  * key would race for its nonce.
  */
 export async function startWithoutWorkers(hospitals) {

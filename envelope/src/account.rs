@@ -1,4 +1,4 @@
-//! Account keys: they sign, and never seal.
+//! Account keys. They sign, and never seal.
 
 use codec::{Decode, Encode};
 use epione_primitives::{AccountId, Signature};
@@ -56,7 +56,7 @@ impl AccountKey {
         }
     }
 
-    /// The secret seed, for a signer of another library.
+    /// The secret seed, for signing with another library.
     pub fn seed(&self) -> &[u8; 32] {
         &self.seed
     }
@@ -83,7 +83,7 @@ impl Signer for AccountKey {
     }
 }
 
-/// Whether the account signed the message. Only sr25519 and ed25519 signatures ever do.
+/// Whether the account signed the message. Only sr25519 and ed25519 signatures are accepted.
 pub fn verify(signature: &Signature, message: &[u8], account: &AccountId) -> bool {
     matches!(signature, MultiSignature::Sr25519(_) | MultiSignature::Ed25519(_))
         && signature.verify(message, account)

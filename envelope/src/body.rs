@@ -1,4 +1,4 @@
-//! Component A of a lite block: the records of its visits, back to back.
+//! Component A of a lite block: the records of its visits, encoded one directly after the other.
 
 use codec::Encode;
 use epione_primitives::{
@@ -13,34 +13,38 @@ use thiserror::Error;
 
 use crate::{FormatError, record::Record};
 
-/// A body and what is announced of it do not agree, or a record does not fit.
+/// A body disagrees with its announcement, or a record does not fit into it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BodyError {
-    #[error("the block is full; the record belongs into the next one")]
+    #[error("the block is full; put the record into the next one")]
     Full,
     #[error("a block needs at least one record")]
     Empty,
     #[error("record {index}: {error}")]
     Record { index: u16, error: FormatError },
-    #[error("record {index} does not begin where the one before it ends, or runs over the end")]
+    #[error(
+        "record {index} does not begin where the previous record ends, or extends beyond the body"
+    )]
     Range { index: u16 },
-    #[error("record {index} is of another patient than its entry says")]
+    #[error("record {index} belongs to another patient than its entry names")]
     Patient { index: u16 },
-    #[error("record {index} is of hospital {hospital}, which does not announce this block")]
+    #[error(
+        "record {index} belongs to hospital {hospital}, which is not the announcer of this block"
+    )]
     Hospital { index: u16, hospital: HospitalId },
-    #[error("record {index} is in the block twice")]
+    #[error("record {index} appears in the block twice")]
     Repeated { index: u16 },
-    #[error("the segments of record {index} are not those that its entry names")]
+    #[error("the segments of record {index} differ from those in its entry")]
     Media { index: u16 },
     #[error("{extra} bytes of the body belong to no record")]
     Uncovered { extra: u64 },
-    #[error("the announced segments are not those of the records")]
+    #[error("the announced segments differ from the segments of the records")]
     Segments,
     #[error("the block names segment {} with two lengths", hex::encode(hash))]
     Lengths { hash: [u8; 32] },
 }
 
-/// A block that is ready to be announced: the arguments of the call.
+/// A block that is ready to be announced: the arguments of the `announce` call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     pub header: AnnouncedHeader,
@@ -67,7 +71,7 @@ impl BodyBuilder {
         self.entries.is_empty()
     }
 
-    /// Records so far.
+    /// Number of records so far.
     pub fn records(&self) -> usize {
         self.entries.len()
     }
@@ -77,7 +81,7 @@ impl BodyBuilder {
         self.segments.iter().map(|segment| u64::from(segment.length)).sum()
     }
 
-    /// Whether the limits of a block leave room for the record.
+    /// Whether the record fits within the limits of a block.
     pub fn fits(&self, record: &Record) -> bool {
         self.entries.len() < MAX_ENTRIES as usize
             && self.body.len() + record.encoded_size() <= MAX_BODY_BYTES as usize
@@ -117,7 +121,7 @@ impl BodyBuilder {
     }
 }
 
-/// What a header says of a block's segments, given them all in order.
+/// The header's summary of a block's segments, given all of them in order.
 pub fn summary(segments: &[Segment]) -> Segments {
     Segments {
         root: segments_root(segments),
@@ -129,15 +133,15 @@ pub fn summary(segments: &[Segment]) -> Segments {
 /// A body that agrees with its announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedBody {
-    /// One for each entry, in order.
+    /// One record for each entry, in order.
     pub records: Vec<Record>,
-    /// Of the whole block, in order.
+    /// The segments of the whole block, in order.
     pub segments: Vec<Segment>,
 }
 
-/// What a hospital checks before it approves: the entries cover the body without gap or overlap; each is one record,
-/// of the entry's patient and the announcing hospital; their segments are those that the header commits to, each
-/// of one length.
+/// Checks what a hospital must verify before it approves. The entries cover the body without gap or overlap. Each
+/// entry is one record, of the entry's patient and the announcing hospital. The records' segments are those that the
+/// header commits to, and each segment has one length.
 pub fn check(
     header: &AnnouncedHeader,
     entries: &[AnnouncedEntry],
@@ -174,7 +178,7 @@ pub fn check(
     Ok(CheckedBody { records, segments })
 }
 
-/// Bytes of one hash have one length.
+/// Segments with the same hash must have the same length.
 fn check_lengths(segments: &[Segment]) -> Result<(), BodyError> {
     let mut lengths = HashMap::new();
     let wrong = segments
@@ -203,12 +207,12 @@ fn check_record(
     Ok(())
 }
 
-/// The record that lies at a range of a body.
+/// Decodes the record at a range of a body.
 pub fn record_at(range: Range, body: &[u8]) -> Result<Record, FormatError> {
     let what = "the record's range";
     let slice = slice(range, body).ok_or_else(|| FormatError::Malformed {
         what,
-        reason: "it runs over the end of the body".into(),
+        reason: "it extends beyond the body".into(),
     })?;
     Record::decode_exactly(slice)
 }

@@ -1,4 +1,4 @@
-//! What a section's content is: sealed beside it, and signed by the record's author.
+//! The description of a section's content. It is sealed next to the content, and signed by the record's author.
 
 use std::fmt;
 
@@ -14,20 +14,21 @@ use crate::{
     random,
 };
 
-/// Bytes of a media type.
+/// Maximum bytes of a media type.
 pub const MAX_MEDIA_TYPE_BYTES: u64 = 127;
-/// Bytes of a file name.
+/// Maximum bytes of a file name.
 pub const MAX_FILE_NAME_BYTES: u64 = 255;
-/// Bytes of media: the longest sealed object, less the tags of its 1 MiB chunks.
+/// Maximum bytes of media: the longest sealed object without the tags of its 1 MiB chunks.
 pub const MAX_MEDIA_BYTES: u64 = MAX_SEALED_BYTES - MAX_SEALED_BYTES / CHUNK_BYTES as u64 * 16;
 
-/// Keeps a leaf from being guessed: who knows the leaf of a section, but not its salt, cannot test what it says.
+/// Makes a leaf unguessable. An attacker who knows the leaf of a section, but not its salt, cannot test a guess of the
+/// section's description.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Salt(#[serde(with = "hex_array")] [u8; 32]);
 
 impl Salt {
-    /// A fresh salt, for one section only.
+    /// Generates a fresh salt. Use it for one section only.
     pub fn generate() -> Self {
         Self(random::bytes())
     }
@@ -41,15 +42,15 @@ impl Salt {
     }
 }
 
-/// The description of a section's content. All of it is secret: it is never on chain but sealed, and
-/// its `Debug` shows only what says nothing about a patient.
+/// The description of a section's content. All of it is secret: on chain it is always sealed, and
+/// its `Debug` output shows only fields that reveal nothing about a patient.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
     pub salt: Salt,
     /// As registered with IANA, e.g. `application/fhir+json` or `application/dicom`.
     pub media_type: String,
-    /// Name of the file it came from, without folders; may be empty.
+    /// Name of the source file, without folders; may be empty.
     pub file_name: String,
     /// Bytes of the content.
     #[codec(compact)]
@@ -57,19 +58,19 @@ pub struct Description {
     /// BLAKE3 of the content.
     #[serde(with = "hex_array")]
     pub content_root: [u8; 32],
-    /// Where its frames lie, or why the author's client could not tell. The default for a text.
+    /// Where the frames are in the content, or why the author's client could not determine it. The default for a text.
     #[serde(default, skip_serializing_if = "Frames::is_default")]
     pub frames: Frames,
 }
 
 impl Description {
-    /// Describes content that is held in memory. Draws a salt.
+    /// Describes content in memory, with a fresh salt.
     pub fn of(media_type: &str, file_name: &str, content: &[u8]) -> Result<Self, FormatError> {
         let root = blake3::hash(content).into();
         Self::new(media_type, file_name, content.len() as u64, root, Frames::default())
     }
 
-    /// Describes content of which somebody who read it says length, BLAKE3 and frames. Draws a salt.
+    /// Describes content by its length, BLAKE3 hash and frames, with a fresh salt.
     pub fn new(
         media_type: &str,
         file_name: &str,
@@ -84,7 +85,7 @@ impl Description {
         Ok(described)
     }
 
-    /// Checks the limits, and that the frames lie within the content.
+    /// Checks the limits, and that the frames are within the content.
     pub fn validate(&self) -> Result<(), FormatError> {
         let limits = [
             ("a media type's length", self.media_type.len() as u64, MAX_MEDIA_TYPE_BYTES),
@@ -99,7 +100,7 @@ impl Description {
         self.frames.validate(self.content_length)
     }
 
-    /// A check of content against this description.
+    /// Starts a check of content against this description.
     pub fn check(&self) -> ContentCheck {
         ContentCheck {
             length: self.content_length,
@@ -118,7 +119,7 @@ impl fmt::Debug for Description {
     }
 }
 
-/// Whether content that streams by is what was described.
+/// Checks streamed content against a description.
 pub struct ContentCheck {
     length: u64,
     root: [u8; 32],

@@ -1,5 +1,5 @@
-//! Keys for development, **known to everybody**: derived from the phrase that every Substrate tool
-//! ships with. Local networks and tests use them, and nothing else may.
+//! Development keys, which are **public knowledge**: they are derived from the phrase that every Substrate tool
+//! ships with. Only local networks and tests may use them.
 
 use sp_core::{Blake2Hasher, Hasher as _, Pair as _, ed25519, sr25519};
 use thiserror::Error;
@@ -10,9 +10,11 @@ use crate::{
     sealing::{SealingKeyPair, SealingSuite},
 };
 
-/// A text is not the URI of a development key.
+/// The text is not the URI of a development key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a development key is named by hard derivations only, such as //Alice or //Alice//agent")]
+#[error(
+    "the URI of a development key consists of hard derivations only, for example //Alice or //Alice//agent"
+)]
 pub struct UnknownUri;
 
 /// The keys of a development actor: the sr25519 account that Substrate's tools derive for the URI, and [`sealing_key`].
@@ -25,8 +27,8 @@ pub fn keys(uri: &str) -> Result<ActorKeys, UnknownUri> {
     Ok(ActorKeys { account, sealing: sealing_key(uri) })
 }
 
-/// The Ed25519 key by which a development hospital's worker is known in TLS: `//tls` under the hospital's
-/// URI, as the runtime's presets name it.
+/// The Ed25519 key that identifies a development hospital's worker in TLS: `//tls` under the hospital's
+/// URI, as in the runtime's presets.
 pub fn tls_key(hospital: &str) -> Result<AccountKey, UnknownUri> {
     if !hospital.starts_with("//") || hospital.contains("///") {
         return Err(UnknownUri);
@@ -36,8 +38,8 @@ pub fn tls_key(hospital: &str) -> Result<AccountKey, UnknownUri> {
     Ok(AccountKey::from_seed(Scheme::Ed25519, &seed.ok_or(UnknownUri)?))
 }
 
-/// The sealing key of a development actor. A hospital has one, whichever of its accounts acts: those
-/// ending in `//agent` or `//governance` use that of the URI before it.
+/// The sealing key of a development actor. All accounts of a hospital share one sealing key: a URI that
+/// ends in `//agent` or `//governance` has the key of the URI before that ending.
 pub fn sealing_key(uri: &str) -> SealingKeyPair {
     let actor = ["//agent", "//governance"].iter().find_map(|role| uri.strip_suffix(role));
     let actor = actor.filter(|actor| !actor.is_empty()).unwrap_or(uri);

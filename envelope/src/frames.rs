@@ -1,9 +1,8 @@
-//! Where the frames of an image lie within its content, so that one of them can be fetched without the
-//! others; or why that cannot be said.
+//! Where the frames of an image are within its content, so that a reader can fetch one frame without the
+//! others; or why the frames cannot be located.
 //!
-//! The author's client finds this out when it describes a file; it is part of what the author signs. It
-//! is a claim about bytes that nobody else looked into: readers bound it by the content's length and
-//! need not believe more of it.
+//! The author's client determines this when it describes a file, and the author signs it. It is an unverified claim
+//! about the content: readers check it against the content's length, and rely on nothing else.
 
 use std::ops::Range;
 
@@ -13,13 +12,13 @@ use thiserror::Error as ThisError;
 
 use crate::FormatError;
 
-/// Frames of encapsulated pixel data that the indexes of one record may list together. A length takes
-/// four bytes at most unless the frame has a GiB, so that the lists fill a quarter of a lite block's body.
+/// Maximum number of frames of encapsulated pixel data that the indexes of one record list together. A length takes
+/// at most four bytes unless the frame has a GiB, so the lists fill at most a quarter of a lite block's body.
 pub const MAX_LISTED_FRAMES: u32 = 128 * 1024;
-/// Bytes of an item's tag and length, with which each fragment of a frame begins (PS3.5, A.4).
+/// Bytes of an item's tag and length. Each fragment of a frame begins with them (PS3.5, A.4).
 pub const ITEM_HEADER_BYTES: u32 = 8;
 
-/// Why no frame of a file can be read by itself, as the author's client found when it described the file.
+/// Why no frame of a file can be read by itself, as determined by the author's client.
 #[derive(
     Clone,
     Copy,
@@ -40,89 +39,89 @@ pub enum NoFrames {
     )]
     #[codec(index = 0)]
     NotDicom,
-    #[error("its transfer syntax is not known to the client that described it")]
+    #[error("the client that described it does not support its transfer syntax")]
     #[codec(index = 1)]
     UnknownSyntax,
     #[error("its data set is deflated as a whole")]
     #[codec(index = 2)]
     Deflated,
-    #[error("it is video, whose frames are not apart from each other")]
+    #[error("it is video, whose frames depend on each other")]
     #[codec(index = 3)]
     Video,
     #[error("its frames are compressed together, not one by one (JPEG 2000 part 2)")]
     #[codec(index = 4)]
     Together,
-    #[error("its pixels are not in the file, but at an address that the file names (JPIP)")]
+    #[error("its pixels are not in the file, but at an address in the file (JPIP)")]
     #[codec(index = 5)]
     Elsewhere,
     #[error("it has no pixel data")]
     #[codec(index = 6)]
     NoPixels,
-    #[error("it is cut short: it ends before its first frame does")]
+    #[error("it is truncated: it ends before its first frame ends")]
     #[codec(index = 7)]
     Cut,
-    #[error("its data set breaks the rules of DICOM before its pixel data, or in them")]
+    #[error("its data set is not valid DICOM before or within its pixel data")]
     #[codec(index = 8)]
     Malformed,
     #[error("its number of frames is not a number")]
     #[codec(index = 9)]
     FrameNumber,
     #[error(
-        "its rows, columns, samples and bits are missing, or are none from which a frame's length follows"
+        "its rows, columns, samples or bits are missing, or do not determine the length of a frame"
     )]
     #[codec(index = 10)]
     Geometry,
-    #[error("its pixel data are not as long as its rows, columns, bits and number of frames say")]
+    #[error(
+        "the length of its pixel data does not match its rows, columns, bits and number of frames"
+    )]
     #[codec(index = 11)]
     Length,
-    #[error("its frames share 16-bit words of big endian pixel data, and begin within them")]
+    #[error("its frames begin within 16-bit words of big endian pixel data")]
     #[codec(index = 12)]
     SharedWords,
-    #[error(
-        "its pixel data are compressed where its transfer syntax says that they are not, or not where it says so"
-    )]
+    #[error("whether its pixel data are compressed contradicts its transfer syntax")]
     #[codec(index = 13)]
     Encapsulation,
     #[error(
-        "it has no offset table, and its frames are compressed in a way that does not mark their ends"
+        "it has no offset table, and the compression of its frames does not mark where they end"
     )]
     #[codec(index = 14)]
     Unmarked,
-    #[error("its offset table does not agree with the fragments and codestreams that it is about")]
+    #[error("its offset table does not match its fragments and codestreams")]
     #[codec(index = 15)]
     Table,
-    #[error("it does not have as many codestreams as it says that it has frames")]
+    #[error("it does not have as many codestreams as it states frames")]
     #[codec(index = 16)]
     Count,
-    #[error("a codestream in it does not begin or end as its transfer syntax wants")]
+    #[error("one of its codestreams does not begin or end as its transfer syntax requires")]
     #[codec(index = 17)]
     Codestream,
     #[error(
-        "the compressed images of its record have more than {MAX_LISTED_FRAMES} frames together, and no more can be listed"
+        "the compressed images of its record have more than {MAX_LISTED_FRAMES} frames together, which is the limit"
     )]
     #[codec(index = 18)]
     TooMany,
 }
 
-/// The frames of a file, in their order, one directly after the other.
+/// The frames of a file, in order, one directly after the other.
 ///
-/// `stated` is the number of frames that the file says it has. There are fewer of them if it ends within one: those
-/// before are whole, and can be read.
+/// `stated` is the number of frames that the file states. If the file ends within a frame, there are fewer: the frames
+/// before that one are whole, and can be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Frames {
-    /// None can be read by itself.
+    /// No frame can be read by itself.
     None(NoFrames),
-    /// Frames of one length, without anything between them.
+    /// Frames of the same length, without gaps.
     Native {
         /// Offset of the first frame within the content, in bytes.
         first: u64,
-        /// Bits of each frame: a multiple of 8, unless pixels are packed in single bits.
+        /// Bits of each frame: a multiple of 8, unless each pixel is a single bit.
         bits: u64,
         count: u32,
         stated: u32,
     },
-    /// Frames of one or more fragments each, every fragment with its item tag and length before it.
+    /// Frames of one or more fragments each. Each fragment begins with its item tag and length.
     Encapsulated {
         /// Offset of the first frame's first item tag within the content, in bytes.
         first: u64,
@@ -132,21 +131,21 @@ pub enum Frames {
     },
 }
 
-/// The bytes of a frame within the content, and how the frame is made of them.
+/// The bytes of a frame within the content, and how they form the frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     pub bytes: Range<u64>,
     pub form: Form,
 }
 
-/// How a frame is made of its bytes.
+/// How bytes form a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// They are the frame.
+    /// The bytes are the frame.
     Plain,
-    /// The frame is `bits` bits of them, after `skip` bits (0 to 7); the least significant bit of a byte comes first.
+    /// The frame is `bits` bits of the bytes, after `skip` bits (0 to 7). The least significant bit of a byte is first.
     Packed { skip: u8, bits: u64 },
-    /// They are items, whose values together are the frame.
+    /// The bytes are items, whose values together are the frame.
     Fragments,
 }
 
@@ -155,10 +154,10 @@ pub enum Form {
 pub enum NoFrame {
     #[error("no frame can be read by itself: {0}")]
     None(NoFrames),
-    #[error("there are frames 1 to {count}, and no other")]
+    #[error("there are frames 1 to {count} only")]
     Beyond { count: u32 },
     #[error(
-        "the file says that it has {stated} frames, but it ends early: frames 1 to {count} are whole, and no other"
+        "the file states {stated} frames, but it ends early: only frames 1 to {count} are whole"
     )]
     NotWhole { count: u32, stated: u32 },
 }
@@ -170,7 +169,7 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Whether they are those of a file that is no DICOM, so that nothing is to be said of them.
+    /// Whether this is the default, for a file that is not DICOM.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -184,7 +183,7 @@ impl Frames {
         }
     }
 
-    /// Number of frames that the file says it has; 0 if none can be read.
+    /// Number of frames that the file states; 0 if none can be read.
     pub fn stated(&self) -> u32 {
         match self {
             Self::None(_) => 0,
@@ -192,12 +191,12 @@ impl Frames {
         }
     }
 
-    /// Number of frames of which each has an entry of its own.
+    /// Number of frames that each have their own entry in the index.
     pub fn listed(&self) -> u32 {
         if let Self::Encapsulated { .. } = self { self.count() } else { 0 }
     }
 
-    /// Where a frame is. Frames count from 1, as DICOM counts them.
+    /// Where a frame is. Frames are numbered from 1, as in DICOM.
     pub fn extent(&self, number: u32) -> Result<Extent, NoFrame> {
         let (count, stated) = (self.count(), self.stated());
         let beyond = NoFrame::Beyond { count };
@@ -220,7 +219,7 @@ impl Frames {
         found.ok_or(beyond)
     }
 
-    /// Checks that there are frames, that none is too short to be one, and that all of them lie within
+    /// Checks that there are frames, that none is too short, and that all of them are within
     /// content of this length.
     pub fn validate(&self, content_length: u64) -> Result<(), FormatError> {
         let malformed = |reason: &str| {
@@ -235,23 +234,23 @@ impl Frames {
             }
         };
         if self.count() == 0 || !long_enough {
-            return malformed("it has no frames, or one without bytes");
+            return malformed("it has no frames, or a frame without bytes");
         }
         if self.count() > self.stated() {
-            return malformed("it has more frames than it says that the file has");
+            return malformed("it has more frames than the file states");
         }
         match self.extent(self.count()) {
             Ok(last) if last.bytes.end <= content_length => Ok(()),
-            _ => malformed("its frames go beyond the content"),
+            _ => malformed("its frames extend beyond the content"),
         }
     }
 }
 
-/// Checks a number of listed frames, of one index or of all in a record.
+/// Checks the number of listed frames, of one index or of all indexes of a record.
 pub(crate) fn check_listed(actual: u64) -> Result<(), FormatError> {
     let limit = u64::from(MAX_LISTED_FRAMES);
     if actual > limit {
-        let what = "the number of frames that are listed";
+        let what = "the number of listed frames";
         return Err(FormatError::TooLarge { what, actual, limit });
     }
     Ok(())
@@ -305,13 +304,13 @@ impl Decode for Frames {
                     <(Compact<u64>, Compact<u32>)>::decode(input)?;
                 let Compact(count) = Compact::<u32>::decode(input)?;
                 if count > MAX_LISTED_FRAMES {
-                    return Err("more frames are listed than may be".into());
+                    return Err("more frames are listed than the limit allows".into());
                 }
                 let lengths = (0..count).map(|_| Ok(Compact::<u32>::decode(input)?.0));
                 let lengths = lengths.collect::<Result<_, Error>>()?;
                 Ok(Self::Encapsulated { first, lengths, stated })
             }
-            _ => Err("the frame index is of a form that is not known".into()),
+            _ => Err("the frame index has an unknown form".into()),
         }
     }
 }
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_counted_from_one_and_lie_side_by_side() {
+    fn frames_are_numbered_from_one_and_adjacent() {
         let beyond = Err(NoFrame::Beyond { count: 3 });
         for frames in [native(100, 160, 3), listed(100, &[20, 20, 20])] {
             assert_eq!(bytes(&frames, 0), beyond);
@@ -349,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_single_bits_begin_and_end_within_bytes() {
+    fn single_bit_frames_begin_and_end_within_bytes() {
         let frames = native(10, 13, 4);
         let packed = |bytes, skip| Ok(Extent { bytes, form: Form::Packed { skip, bits: 13 } });
         assert_eq!(frames.extent(1), packed(10..12, 0));
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_not_there_is_refused_with_the_reason() {
+    fn a_missing_frame_is_rejected_with_the_reason() {
         let none = Frames::None(NoFrames::Video);
         for number in [0, 1, u32::MAX] {
             assert_eq!(none.extent(number), Err(NoFrame::None(NoFrames::Video)));
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_holds_only_within_its_content() {
+    fn an_index_is_valid_only_within_its_content() {
         for frames in [native(100, 160, 3), listed(100, &[20, 20, 20])] {
             assert_eq!(frames.validate(160), Ok(()));
             assert!(frames.validate(159).is_err());
@@ -398,14 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_list_takes_four_bytes_a_frame() {
+    fn the_longest_list_takes_four_bytes_per_frame() {
         let frames = listed(4_000_000_000, &[(1 << 30) - 1; MAX_LISTED_FRAMES as usize]);
         assert!(frames.encoded_size() <= 512 * 1024 + 24);
         assert!(native(4_000_000_000, 48_000_000, 500).encoded_size() <= 20);
     }
 
     #[test]
-    fn a_claim_of_many_frames_is_refused_before_there_is_memory_for_them() {
+    fn a_claim_of_too_many_frames_is_rejected_before_allocation() {
         let claimed = (2_u8, Compact(0_u64), Compact(u32::MAX), Compact(u32::MAX)).encode();
         assert!(Frames::decode_all(&mut claimed.as_slice()).is_err());
         assert!(Frames::decode_all(&mut [3, 0, 0, 0].as_slice()).is_err());
@@ -428,7 +427,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_index_comes_back_from_its_bytes(frames in any_frames()) {
+        fn an_index_round_trips(frames in any_frames()) {
             let bytes = frames.encode();
             prop_assert_eq!(&Frames::decode_all(&mut bytes.as_slice()).unwrap(), &frames);
             let json = serde_json::to_string(&frames).unwrap();
@@ -436,7 +435,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_decodes_has_one_encoding_and_no_frame_beyond_what_it_was_checked_against(
+        fn decoded_frames_have_one_encoding_and_stay_within_the_content(
             bytes in prop::collection::vec(any::<u8>(), 0..60), form in 0_u8..4,
             content in any::<u64>(), number in any::<u32>(),
         ) {

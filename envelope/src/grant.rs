@@ -1,8 +1,8 @@
-//! Access grants: how a hospital hands content keys to somebody whom its policies allow to read.
+//! Access grants: a hospital gives content keys to a requester whom its policies allow to read.
 //!
-//! A grant names its audience, purpose, expiry and sections in the clear, carries exactly the content
-//! keys of those sections, sealed to the requester's sealing key, and is signed by the hospital's agent. The
-//! signature is the wrap's: it covers the terms and sections by their hash.
+//! A grant states its audience, purpose, expiry and sections in plaintext. It carries the content keys of exactly
+//! those sections, sealed to the requester's sealing key. The hospital's agent signs it: the signature of the wrap
+//! covers the hash of the terms and sections.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -21,36 +21,36 @@ use crate::{
     suite::{self, Suite},
 };
 
-/// Sections that one grant may open.
+/// Maximum number of sections that one grant opens.
 pub const MAX_GRANTED_SECTIONS: u32 = 4_096;
-/// Bytes of an encoded grant.
+/// Maximum bytes of an encoded grant.
 pub const MAX_GRANT_BYTES: usize = 512 * 1024;
 
 /// One section that a grant opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct GrantedSection {
-    /// Where the record is on chain.
+    /// The record's position on chain.
     pub pointer: RecordPointer,
     pub record: RecordId,
     pub section: u16,
 }
 
-/// To whom, for what and until when a grant is given.
+/// For whom, for what purpose and until when a grant is valid.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct GrantTerms {
     /// Hash of the chain's first block.
     pub genesis: Hash,
-    /// Whose records they are, and whose agent signs.
+    /// The hospital of the records. Its agent signs.
     pub hospital: HospitalId,
     pub patient: UserId,
     pub requester: UserId,
-    /// The requester's account; the grant is of no use to any other.
+    /// The requester's account. No other account can use the grant.
     pub audience: AccountId,
     pub purpose: Purpose,
     pub issued: Moment,
-    /// From this moment on the grant does not open.
+    /// The grant does not open at or after this moment.
     pub expires: Moment,
-    /// Drawn by the requester for each request, so that an old grant cannot answer a new one.
+    /// A random value that the requester generates for each request, so an old grant cannot answer a new request.
     pub nonce: [u8; 16],
 }
 
@@ -59,20 +59,20 @@ pub struct GrantTerms {
 pub struct Expected<'a> {
     pub genesis: Hash,
     pub hospital: HospitalId,
-    /// The hospital's agent, as the chain knows it.
+    /// The hospital's agent account on chain.
     pub agent: &'a AccountId,
     /// The requester's own account.
     pub audience: &'a AccountId,
     pub patient: UserId,
-    /// As sent with the request.
+    /// The nonce sent with the request.
     pub nonce: [u8; 16],
     pub now: Moment,
 }
 
-/// A grant does not open.
+/// Why a grant does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum GrantError {
-    #[error("the grant expired at {expired} (Unix time in milliseconds); ask for a new one")]
+    #[error("the grant expired at {expired} (Unix time in milliseconds); request a new grant")]
     Expired { expired: Moment },
     #[error("the grant is for another {what}")]
     Mismatch { what: &'static str },
@@ -82,7 +82,7 @@ pub enum GrantError {
 
 type Sections = BoundedVec<GrantedSection, ConstU32<MAX_GRANTED_SECTIONS>>;
 
-/// Content keys of certain sections, for one requester.
+/// The content keys of some sections, for one requester.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct AccessGrant {
     suite: Suite,
@@ -107,7 +107,7 @@ impl AccessGrant {
             limit,
         })?;
         check(&terms, &sections).map_err(SealError::Refused)?;
-        // Grows no further than this, so that no copy of a key is left behind.
+        // Never reallocates, so no copy of a key stays in freed memory.
         let mut content_keys = Zeroizing::new(Vec::with_capacity(keys.len() * 32));
         keys.iter().for_each(|(_, key)| content_keys.extend_from_slice(key.as_bytes()));
         let context = context(&terms, &sections);
@@ -115,7 +115,7 @@ impl AccessGrant {
         Ok(Self { suite: Suite, terms, sections, keys })
     }
 
-    /// The granted content keys, if the grant is what was asked for, holds now, and was signed by the agent.
+    /// The granted content keys, if the grant answers the request, has not expired, and is signed by the agent.
     pub fn open(
         &self,
         expected: &Expected<'_>,
@@ -140,12 +140,12 @@ impl AccessGrant {
         &self.terms
     }
 
-    /// At least one, none twice.
+    /// At least one section, none twice.
     pub fn sections(&self) -> &[GrantedSection] {
         &self.sections
     }
 
-    /// Blake2-256 of the encoded grant: what a receipt names it by.
+    /// Blake2-256 of the encoded grant. A receipt identifies the grant by this hash.
     pub fn hash(&self) -> Hash {
         Blake2Hasher::hash(&self.encode())
     }
@@ -182,7 +182,7 @@ fn check(terms: &GrantTerms, sections: &Sections) -> Result<(), &'static str> {
         return Err("a grant needs at least one section");
     }
     if terms.expires <= terms.issued {
-        return Err("a grant expires after it is issued");
+        return Err("a grant must expire after it is issued");
     }
     let mut seen = HashSet::new();
     if !sections.iter().all(|granted| seen.insert((granted.record, granted.section))) {

@@ -1,4 +1,4 @@
-//! Symmetric keys: every section of a record has its own content key, and a patient key wraps the
+//! Symmetric keys. Every section of a record has its own content key. A patient key wraps the
 //! content keys of that patient's records at one hospital.
 
 use aes_kw::{KeyInit, KwAes256};
@@ -44,7 +44,7 @@ macro_rules! secret_key {
 }
 
 secret_key! {
-    /// The key (SEK) of a patient at a hospital. Whoever holds it reads all of that patient's records there.
+    /// The key (SEK) of a patient at a hospital. It decrypts all of that patient's records there.
     PatientKey
 }
 
@@ -53,7 +53,7 @@ secret_key! {
     ContentKey
 }
 
-/// The one place where a section belongs. Everything sealed for a section is bound to it.
+/// The context of a section. Everything sealed for a section is bound to it, and opens in no other context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 pub struct SectionContext {
     /// Hash of the chain's first block.
@@ -61,7 +61,7 @@ pub struct SectionContext {
     pub hospital: HospitalId,
     pub patient: UserId,
     pub record: RecordId,
-    /// Position in the record, from 0.
+    /// The section's position in the record, from 0.
     pub section: u16,
 }
 
@@ -70,7 +70,7 @@ pub struct SectionContext {
 pub struct WrappedKey([u8; 40]);
 
 impl PatientKey {
-    /// Wraps a content key so that it unwraps in this context only.
+    /// Wraps a content key. It unwraps in this context only.
     pub fn wrap(&self, key: &ContentKey, context: &SectionContext) -> WrappedKey {
         let mut wrapped = [0; 40];
         self.wrapping_key(context)
@@ -91,7 +91,7 @@ impl PatientKey {
         Ok(ContentKey(key))
     }
 
-    /// The key under which the names in profiles are sealed.
+    /// The key that seals the names in profiles.
     pub(crate) fn name_key(&self) -> ContentKey {
         ContentKey(self.derive(&[b"epione/name-key"]))
     }

@@ -1,6 +1,6 @@
 //! Keystore files: one actor's private keys, encrypted under a password by scrypt and AES-256-GCM.
 //!
-//! A file is JSON. The public half is readable without the password, and is authenticated with it.
+//! A file is JSON. The public keys are readable without the password, and authenticated with it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -25,13 +25,13 @@ use crate::{
     suite::Suite,
 };
 
-/// Bytes of a keystore file.
+/// Maximum bytes of a keystore file.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
-/// Memory that opening a file may take.
+/// Maximum bytes of memory for opening a file.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 const FORMAT: &str = "epione-keystore";
 
-/// One actor's keys: the account key signs, the sealing key seals.
+/// One actor's keys. The account key signs; content is sealed to the sealing key.
 #[derive(Clone)]
 pub struct ActorKeys {
     pub account: AccountKey,
@@ -43,8 +43,8 @@ impl ActorKeys {
         Self { account: AccountKey::generate(scheme), sealing: SealingKeyPair::generate(suite) }
     }
 
-    /// The same account with a fresh sealing key. Keep these keys too: what was sealed to them before
-    /// opens with nothing else.
+    /// The same account with a new sealing key. Keep the old keys too: nothing else opens what was sealed
+    /// to them.
     pub fn with_new_sealing_key(&self, suite: SealingSuite) -> ActorKeys {
         Self { account: self.account.clone(), sealing: SealingKeyPair::generate(suite) }
     }
@@ -68,7 +68,7 @@ impl Signer for ActorKeys {
     }
 }
 
-/// What others may know of an actor's keys.
+/// The public half of an actor's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeys {
     pub scheme: Scheme,
@@ -76,12 +76,12 @@ pub struct PublicKeys {
     pub sealing: SealingPublicKey,
 }
 
-/// How hard a password is to guess.
+/// What each guess of a password costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// 128 MiB and under a second for each guess: for people's passwords.
+    /// 128 MiB of memory and under a second for each guess: for passwords that people choose.
     Interactive,
-    /// 4 MiB and some milliseconds: for tests, and for passwords that a machine drew.
+    /// 4 MiB of memory and some milliseconds for each guess: for tests, and for random passwords.
     Fast,
 }
 
@@ -90,11 +90,11 @@ pub enum Cost {
 pub enum KeystoreError {
     #[error("{}: {error}", .path.display())]
     Io { path: PathBuf, error: io::Error },
-    #[error("{} exists already; keys are not overwritten, choose another name", .path.display())]
+    #[error("{} exists already and is not overwritten; choose another name", .path.display())]
     Exists { path: PathBuf },
     #[error("{} is not a keystore file that this version can read: {reason}", .path.display())]
     Format { path: PathBuf, reason: String },
-    #[error("{} does not open: the password is wrong or the file is damaged", .path.display())]
+    #[error("{} cannot be opened: the password is wrong or the file is damaged", .path.display())]
     Refused { path: PathBuf },
 }
 
@@ -121,7 +121,7 @@ struct KeystoreFile {
     sealed: String,
 }
 
-/// The encrypted half.
+/// The private half, which is encrypted.
 #[derive(Encode, Decode)]
 struct Seeds {
     account: [u8; 32],
@@ -135,7 +135,7 @@ impl Drop for Seeds {
     }
 }
 
-/// Writes a new file that only its owner may read. Complete or not there at all.
+/// Writes a new file that only its owner may read. The file is written completely or not at all.
 pub fn save(
     keys: &ActorKeys,
     path: &Path,
@@ -156,7 +156,7 @@ pub fn load(path: &Path, password: &str) -> Result<ActorKeys, KeystoreError> {
     open(&file, &public, password).ok_or_else(|| KeystoreError::Refused { path: path.into() })
 }
 
-/// Reads the public half of a file. Only [`load`] shows whether it was tampered with.
+/// Reads the public keys of a file. Only [`load`] authenticates them.
 pub fn read_public(path: &Path) -> Result<PublicKeys, KeystoreError> {
     Ok(read(path)?.1)
 }
@@ -172,7 +172,7 @@ impl Cost {
 }
 
 impl Scrypt {
-    /// Refuses parameters that no keystore has, before they cost memory or time.
+    /// Rejects parameters outside the bounds of a keystore, before they cost memory or time.
     fn parameters(self) -> Result<scrypt::Params, String> {
         let Self { log_n, r, p } = self;
         let accepted = (10..=20).contains(&log_n)
@@ -244,10 +244,13 @@ fn parse(bytes: &[u8]) -> Result<(KeystoreFile, PublicKeys), String> {
     }
     let file: KeystoreFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if file.format != FORMAT {
-        return Err("it is of another format".into());
+        return Err("it has another format".into());
     }
     if file.suite != Suite::BYTE {
-        return Err(format!("its suite {} is not known; update the software", file.suite));
+        return Err(format!(
+            "it uses suite {}, which this version does not support; update the software",
+            file.suite
+        ));
     }
     file.scrypt.parameters()?;
     let key = hex::decode(&file.sealing_key).map_err(|_| "its sealing key is not hexadecimal")?;
@@ -278,7 +281,7 @@ fn open(file: &KeystoreFile, public: &PublicKeys, password: &str) -> Option<Acto
     (rest.is_empty() && keys.public() == *public).then_some(keys)
 }
 
-/// Writes beside the path, then moves there unless something is there already.
+/// Writes to a temporary file in the same folder, then links it to the path, which fails if the path exists.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", hex::encode(random::bytes::<4>())));
@@ -299,7 +302,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the new name survive a power cut.
+/// Makes the new name durable across a power failure.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }

@@ -1,16 +1,55 @@
-//! The sealed formats of Epione: what leaves a client or a worker, is stored, or goes on chain, is
-//! made and opened here and nowhere else.
+//! The sealed formats of Epione. Everything that leaves a client or a worker, is stored, or goes on chain
+//! is sealed and opened here and nowhere else.
 //!
-//! Top down: an author signs a [`record::Draft`], and the patient may sign it too; the hospital's worker
-//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s; a
+//! Top down: an author signs a [`record::Draft`], and the patient may cosign it. The hospital's worker
+//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
 //! patient key ([`keys`], [`profile`]) or from an access [`grant`], and opens sections with the record's methods.
 //!
-//! Structures are canonical SCALE and begin with a suite byte. Decoders take bounded input, allocate
-//! no more than it justifies, and never panic. Whatever does not open fails with the one
-//! [`error::OpenError`], so that nobody learns from the difference.
+//! Structures are canonical SCALE and begin with a suite byte. Decoders accept bounded input, allocate
+//! no more than the input justifies, and never panic. Every failure to open is the same
+//! [`error::OpenError`], so an attacker learns nothing from the error.
 //!
-//! Nothing here does I/O, but for [`keystore`].
+//! Nothing here does I/O, except [`keystore`].
+//!
+//! # Example
+//!
+//! ```
+//! use epione_envelope::{
+//!     account::{AccountKey, Scheme, Signer},
+//!     keys::PatientKey,
+//!     record::{Description, Draft, DraftSection, SectionKind},
+//!     sealer::RecordSealer,
+//! };
+//! use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+//!
+//! // The author's client describes each section, and signs the draft.
+//! let genesis = Hash::repeat_byte(1);
+//! let doctor = AccountKey::generate(Scheme::Sr25519);
+//! let text = br#"{"resourceType":"Condition"}"#;
+//! let section = DraftSection {
+//!     kind: SectionKind::Diagnosis,
+//!     class: SectionClass::Private,
+//!     description: Description::of("application/fhir+json", "", text)?,
+//! };
+//! let (patient, author) = (UserId([2; 32]), UserId([3; 32]));
+//! let draft = Draft::new(patient, HospitalId(0), author, vec![section])?;
+//! let signed = draft.sign(genesis, &doctor);
+//!
+//! // The hospital's worker verifies the signature, and seals the content under the patient key.
+//! let patient_key = PatientKey::generate();
+//! let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &patient_key)?;
+//! sealer.seal_text(0, text)?;
+//! let record = sealer.finish()?;
+//!
+//! // A reader verifies the author's signature, then opens the section.
+//! record.verify(genesis, &doctor.account())?;
+//! let content_key = record.content_key(genesis, 0, &patient_key)?;
+//! let (description, opened) = record.open_text(genesis, 0, &content_key)?;
+//! assert_eq!(description.media_type, "application/fhir+json");
+//! assert_eq!(opened.as_slice(), text);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,5 +1,5 @@
-//! Profile bodies (R_UPR): what a hospital keeps of a user outside the chain's state. The user's public sealing key, the
-//! patient key sealed to the hospital and to the patient, and the name.
+//! Profile bodies (R_UPR): the part of a user's profile outside the chain's state. A body contains the user's public
+//! sealing key, the patient key sealed to the hospital and to the patient, and the sealed name.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -17,10 +17,10 @@ use crate::{
     suite::{self, Suite},
 };
 
-/// Bytes of a name.
+/// Maximum bytes of a name.
 pub const MAX_NAME_BYTES: u64 = 255;
 
-/// Whose profile it is, and at which hospital.
+/// The context of a profile: its user and hospital.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProfileContext {
     /// Hash of the chain's first block.
@@ -29,17 +29,17 @@ pub struct ProfileContext {
     pub user: UserId,
 }
 
-/// A user to whom something is sealed.
+/// The user to whom a profile is sealed.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient<'a> {
     pub account: &'a AccountId,
     pub key: &'a SealingPublicKey,
 }
 
-/// A profile's sealing key is not the one that the chain knows: somebody swapped it.
+/// The sealing key in a profile body differs from the key on chain, so it was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "the sealing key in the profile is not the one registered on chain; nothing may be sealed to it"
+    "the sealing key in the profile differs from the one registered on chain; do not seal to it"
 )]
 pub struct SwappedKey;
 
@@ -55,11 +55,11 @@ enum Secrets {
 struct PatientSecrets {
     key_for_hospital: Wrap,
     key_for_patient: Wrap,
-    /// Under a key derived from the patient key.
+    /// Sealed under a key derived from the patient key.
     name: SealedObject,
 }
 
-/// A user's profile at one hospital, sealed and signed by the hospital's agent.
+/// A user's profile at one hospital. The hospital's agent seals and signs it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ProfileBody {
     suite: Suite,
@@ -92,7 +92,7 @@ impl ProfileBody {
         Ok(Self::new(user, agent, Secrets::Patient(Box::new(secrets))))
     }
 
-    /// Seals the profile of anybody who is not a patient. Only the hospital reads its name.
+    /// Seals the profile of a user who is not a patient. Only the hospital can read the name.
     pub fn for_professional(
         context: &ProfileContext,
         name: &str,
@@ -115,17 +115,17 @@ impl ProfileBody {
         suite::decode_exactly("the profile body", bytes, MAX_PROFILE_BODY_BYTES as usize)
     }
 
-    /// The agent account that sealed it. That it is the hospital's, the chain must confirm.
+    /// The agent account that sealed it. The caller must check on chain that it is the hospital's agent.
     pub fn sealer(&self) -> &AccountId {
         &self.sealer
     }
 
-    /// The user's account when it was sealed.
+    /// The user's account at the time of sealing.
     pub fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// To whom it was sealed. Whether the key is still the user's, [`ProfileBody::sealing_key`] tells.
+    /// The user to whom it was sealed. [`ProfileBody::sealing_key`] checks whether the key is still the user's.
     pub fn recipient(&self) -> Recipient<'_> {
         Recipient { account: &self.account, key: &self.sealing_key }
     }
@@ -134,7 +134,7 @@ impl ProfileBody {
         matches!(self.secrets, Secrets::Patient(_))
     }
 
-    /// The user's sealing key, if it is the one whose hash the user's profile on chain holds.
+    /// The user's sealing key, if its hash is the one in the user's profile on chain.
     pub fn sealing_key(&self, on_chain_hash: &Hash) -> Result<&SealingPublicKey, SwappedKey> {
         if self.sealing_key.hash() == *on_chain_hash {
             Ok(&self.sealing_key)
@@ -143,7 +143,7 @@ impl ProfileBody {
         }
     }
 
-    /// The patient key, for the hospital. `agent` is the account that must have sealed it.
+    /// Opens the patient key for the hospital. `agent` is the account that must have sealed it.
     pub fn patient_key_for_hospital(
         &self,
         context: &ProfileContext,
@@ -155,7 +155,7 @@ impl ProfileBody {
         PatientKey::from_slice(&sealed.open(hospital, &context, agent)?)
     }
 
-    /// The patient key, for the patient. `agent` is the account that must have sealed it.
+    /// Opens the patient key for the patient. `agent` is the account that must have sealed it.
     pub fn patient_key_for_patient(
         &self,
         context: &ProfileContext,
@@ -167,7 +167,7 @@ impl ProfileBody {
         PatientKey::from_slice(&sealed.open(patient, &context, agent)?)
     }
 
-    /// A patient's name, for those who hold the patient key.
+    /// Opens a patient's name with the patient key.
     pub fn name_with_patient_key(
         &self,
         context: &ProfileContext,
@@ -177,7 +177,7 @@ impl ProfileBody {
         text(name.open(&key.name_key(), &context.name())?)
     }
 
-    /// Anybody's name, for the hospital.
+    /// Opens the name of any user for the hospital.
     pub fn name_for_hospital(
         &self,
         context: &ProfileContext,

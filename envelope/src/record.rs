@@ -1,4 +1,4 @@
-//! A record (R_MER): one visit of a patient, its sections sealed each with a key of its own.
+//! A record (R_MER): one visit of a patient. Each section is sealed with its own key.
 
 use std::{fmt, str::FromStr};
 
@@ -27,12 +27,12 @@ pub use crate::{
     signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
 };
 
-/// Sections of one record.
+/// Maximum number of sections of one record.
 pub use epione_primitives::limits::MAX_SECTIONS;
-/// Bytes of a text section before compression.
+/// Maximum bytes of a text section before compression.
 pub const MAX_TEXT_BYTES: u32 = 1 << 20;
 
-/// What a section is about.
+/// The kind of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SectionKind {
@@ -78,10 +78,10 @@ impl fmt::Display for SectionKind {
     }
 }
 
-/// A text names no kind of section.
+/// The text is not the name of a kind of section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
 #[error(
-    "a section is one of summary, diagnosis, prescription, report, history, observation and media"
+    "a section kind is one of: summary, diagnosis, prescription, report, history, observation, media"
 )]
 pub struct UnknownSectionKind;
 
@@ -93,7 +93,7 @@ impl FromStr for SectionKind {
     }
 }
 
-/// Where a section's media are: how they are sealed, and in which segments.
+/// How a section's media are sealed, and in which segments they are.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Manifest {
     parameters: Parameters,
@@ -101,7 +101,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// None unless the segments are, by their lengths, those of such an object.
+    /// None unless the lengths of the segments match the length of the sealed object.
     pub(crate) fn new(parameters: Parameters, segments: Vec<Segment>) -> Option<Self> {
         let length = parameters.layout().sealed_length();
         let count = length.div_ceil(u64::from(SEGMENT_BYTES));
@@ -133,11 +133,11 @@ impl Decode for Manifest {
         let parameters = Parameters::decode(input)?;
         let segments = BoundedVec::<Segment, ConstU32<MAX_SEGMENTS>>::decode(input)?;
         Self::new(parameters, segments.into_inner())
-            .ok_or_else(|| "the segments do not make up the sealed object".into())
+            .ok_or_else(|| "the segments do not form the sealed object".into())
     }
 }
 
-/// The sealed content of a section, or where it is.
+/// The sealed content of a section, or the segments with it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Payload {
     #[codec(index = 0)]
@@ -151,15 +151,15 @@ pub enum Payload {
 pub struct Section {
     pub kind: SectionKind,
     pub class: SectionClass,
-    /// What the author signed of this section.
+    /// The hash of this section that the author signed.
     pub leaf: Hash,
-    /// The section's content key under the patient key.
+    /// The section's content key, wrapped under the patient key.
     pub wrap: WrappedKey,
     pub payload: Payload,
 }
 
 impl Section {
-    /// The segments that hold its media, in order; none for text.
+    /// The segments with its media, in order; none for text.
     pub fn segments(&self) -> &[Segment] {
         match &self.payload {
             Payload::Text(_) => &[],
@@ -180,8 +180,8 @@ impl Section {
 
 type Sections = BoundedVec<Section, ConstU32<{ MAX_SECTIONS as u32 }>>;
 
-/// A sealed record, as it lies in the body of a lite block: suite, authorship, sections, the author's
-/// signature, and the patient's if they signed too.
+/// A sealed record, as encoded in the body of a lite block: suite, authorship, sections, the author's
+/// signature, and the patient's signature if the patient cosigned.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Record {
     suite: Suite,
@@ -242,12 +242,12 @@ impl Record {
         &self.signature
     }
 
-    /// There, if the patient signed too. That it is theirs, [`Record::verify_cosignature`] tells.
+    /// The patient's signature, if the patient cosigned. [`Record::verify_cosignature`] verifies it.
     pub fn patient_signature(&self) -> Option<&Signature> {
         self.patient_signature.as_ref()
     }
 
-    /// At least one.
+    /// At least one section.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
@@ -261,18 +261,18 @@ impl Record {
         self.sections.iter().flat_map(Section::segments).copied().collect()
     }
 
-    /// Where a section belongs.
+    /// The context to which a section is bound.
     pub fn context(&self, genesis: Hash, section: u16) -> SectionContext {
         let Authorship { record, patient, hospital, .. } = self.authorship;
         SectionContext { genesis, hospital, patient, record, section }
     }
 
-    /// Whether the author signed this record, with the account that was theirs at that time.
+    /// Checks that the author signed this record with the account that they had at that time.
     pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
         self.authorship.verify(genesis, &self.leaves(), &self.signature, account)
     }
 
-    /// Whether the patient signed this record too, with the account that was theirs at that time.
+    /// Checks that the patient cosigned this record with the account that they had at that time.
     pub fn verify_cosignature(
         &self,
         genesis: Hash,
@@ -282,7 +282,7 @@ impl Record {
         self.authorship.verify_cosignature(genesis, &self.leaves(), signature, account)
     }
 
-    /// The content key of a section, for those who hold the patient key.
+    /// Unwraps the content key of a section with the patient key.
     pub fn content_key(
         &self,
         genesis: Hash,
@@ -292,7 +292,7 @@ impl Record {
         patient_key.unwrap_key(&self.section(section)?.wrap, &self.context(genesis, section))
     }
 
-    /// What a section holds, checked against the leaf that the author signed.
+    /// Opens a section's description, and checks it against the leaf that the author signed.
     pub fn describe(
         &self,
         genesis: Hash,
@@ -320,7 +320,7 @@ impl Record {
         Ok(description)
     }
 
-    /// A text section's content, checked against what the author signed.
+    /// Opens a text section, and checks it against the leaf that the author signed.
     pub fn open_text(
         &self,
         genesis: Hash,
@@ -336,8 +336,8 @@ impl Record {
         Ok((description, content))
     }
 
-    /// Opens the media of a section, chunk by chunk. Each chunk is checked as it opens; that all of them together are
-    /// what the author signed, [`Description::check`] tells.
+    /// Opens the media of a section, chunk by chunk. Each chunk is authenticated as it opens. [`Description::check`]
+    /// checks that all chunks together are the content that the author signed.
     pub fn open_media(
         &self,
         genesis: Hash,
@@ -359,8 +359,8 @@ impl Record {
         ObjectContext::new(self.context(genesis, section), part)
     }
 
-    /// Whether a description is the one of a section that the author signed: for those who keep it from
-    /// when they opened the section. It needs no key.
+    /// Checks that a description is the signed description of a section, without a key: for a reader who stored the
+    /// description when opening the section.
     pub fn check_leaf(&self, index: u16, description: &Description) -> Result<(), OpenError> {
         let section = self.section(index)?;
         let (kind, class) = (section.kind, section.class);
@@ -369,7 +369,7 @@ impl Record {
         if leaf == section.leaf { Ok(()) } else { Err(OpenError) }
     }
 
-    /// No record without sections; nothing in it twice.
+    /// Checks that the record has sections, and no section or sealed object twice.
     fn check_sections(&self) -> Result<(), &'static str> {
         if self.sections.is_empty() {
             return Err("it has no sections");
@@ -378,10 +378,10 @@ impl Record {
         let mut objects = std::collections::HashSet::new();
         for section in &self.sections {
             if !leaves.insert(section.leaf) {
-                return Err("a section is in it twice");
+                return Err("it contains a section twice");
             }
             if !section.objects().all(|parameters| objects.insert(*parameters.object_id())) {
-                return Err("a sealed object is in it twice");
+                return Err("it contains a sealed object twice");
             }
         }
         Ok(())

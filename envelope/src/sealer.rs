@@ -1,4 +1,4 @@
-//! How a signed draft and its contents become a sealed record, at the author's hospital.
+//! Turns a signed draft and its contents into a sealed record, at the author's hospital.
 
 use codec::Encode;
 use epione_primitives::{AccountId, Hash, block::Segment};
@@ -24,8 +24,8 @@ pub struct RecordSealer {
 }
 
 impl RecordSealer {
-    /// Begins with a draft, once its signature by the author's account holds. The patient's co-signature
-    /// goes into the record as it is: whoever knows the patient's account checks it before.
+    /// Starts with a draft, after verifying the author's signature. The patient's cosignature is copied into the
+    /// record without verification: the caller verifies it first with the patient's account.
     pub fn new(
         genesis: Hash,
         draft: SignedDraft,
@@ -43,7 +43,7 @@ impl RecordSealer {
         &self.signed.draft
     }
 
-    /// Seals a text section, which is to be what its author described.
+    /// Seals a text section. Its content must match the author's description.
     pub fn seal_text(&mut self, section: u16, content: &[u8]) -> Result<(), SealError> {
         let draft = self.unsealed(section)?;
         let (actual, limit) = (content.len() as u64, u64::from(MAX_TEXT_BYTES));
@@ -62,7 +62,7 @@ impl RecordSealer {
         Ok(())
     }
 
-    /// Begins a media section. Several may be sealed at once.
+    /// Starts a media section. Several media sections can be sealed concurrently.
     pub fn start_media(&self, section: u16) -> Result<MediaSealer, SealError> {
         let draft = self.unsealed(section)?;
         let key = ContentKey::generate();
@@ -73,7 +73,7 @@ impl RecordSealer {
         Ok(MediaSealer { section, key, check, sealer, cutter, segments })
     }
 
-    /// Ends a media section, whose content is to be what its author described. Returns its last sealed bytes.
+    /// Ends a media section. Its content must match the author's description. Returns the last sealed bytes.
     pub fn end_media(&mut self, media: MediaSealer) -> Result<Vec<SegmentPart>, SealError> {
         let MediaSealer { section, key, check, sealer, mut cutter, mut segments } = media;
         let (parameters, rest) = sealer.finish()?;
@@ -82,7 +82,7 @@ impl RecordSealer {
         parts.extend(cutter.finish());
         segments.extend(parts.iter().filter_map(|part| part.ends));
         let manifest = Manifest::new(parameters, segments)
-            .ok_or(SealError::Refused("the segments do not make up the sealed object"))?;
+            .ok_or(SealError::Refused("the segments do not form the sealed object"))?;
 
         let draft = self.unsealed(section)?;
         let context = ObjectContext::new(self.context(section), Part::Description);
@@ -92,7 +92,7 @@ impl RecordSealer {
         Ok(parts)
     }
 
-    /// The record, once every section is sealed.
+    /// Returns the record after every section is sealed.
     pub fn finish(self) -> Result<Record, SealError> {
         let SignedDraft { draft, signature, patient_signature } = self.signed;
         let sections = (0..).zip(self.sealed);
@@ -125,8 +125,8 @@ impl RecordSealer {
     }
 }
 
-/// Seals the media of one section as they stream by. What it returns are the sealed bytes in order; at any time it
-/// holds at most one chunk of 1 MiB, and 16 bytes for each chunk before.
+/// Seals the media of one section as a stream, and returns the sealed bytes in order. It buffers at most one chunk of
+/// 1 MiB, and 16 bytes for each earlier chunk.
 pub struct MediaSealer {
     section: u16,
     key: ContentKey,
@@ -141,7 +141,7 @@ impl MediaSealer {
         self.section
     }
 
-    /// Bytes that the object will have when it is complete.
+    /// Bytes of the complete sealed object.
     pub fn sealed_length(&self) -> u64 {
         self.sealer.layout().sealed_length()
     }

@@ -1,7 +1,7 @@
-//! Sealing keys, and what is sealed to them: HPKE (RFC 9180) with HKDF-SHA256 and AES-256-GCM, over
-//! X-Wing (X25519 with ML-KEM-768, since ledgers outlive key exchanges) or over X25519 alone.
+//! Sealing keys, and wraps sealed to them: HPKE (RFC 9180) with HKDF-SHA256 and AES-256-GCM, over
+//! X-Wing (X25519 with ML-KEM-768, because a ledger outlives key exchanges) or over X25519 alone.
 //!
-//! Neither tells the recipient who sealed, so the sealer signs every [`Wrap`] with its account key.
+//! HPKE in base mode does not authenticate the sealer, so the sealer signs every [`Wrap`] with its account key.
 //! Sealing keys never sign.
 
 use std::fmt;
@@ -24,12 +24,12 @@ use crate::{
     random, suite,
 };
 
-/// Bytes of what one wrap may carry.
+/// Maximum bytes of plaintext in one wrap.
 pub const MAX_WRAPPED_BYTES: usize = 256 * 1024;
-/// What AES-256-GCM adds.
+/// Bytes that AES-256-GCM adds.
 const TAG_BYTES: usize = 16;
 
-/// How something is sealed to a key. Its byte is the first of a key and of a wrap.
+/// The algorithms of a sealing key. Its byte is the first byte of a key and of a wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SealingSuite {
@@ -67,11 +67,11 @@ impl SealingSuite {
     }
 }
 
-/// A public sealing key: suite byte, then the key.
+/// A public sealing key: the suite byte, then the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealingPublicKey {
     suite: SealingSuite,
-    /// Starts with the suite byte; the rest was parsed once.
+    /// Starts with the suite byte. The rest is a valid key of the suite.
     bytes: Vec<u8>,
 }
 
@@ -104,7 +104,7 @@ impl SealingPublicKey {
         &self.bytes
     }
 
-    /// Blake2-256 of the key's bytes: what the chain holds of it.
+    /// Blake2-256 of the key's bytes. The chain stores this hash.
     pub fn hash(&self) -> Hash {
         Blake2Hasher::hash(&self.bytes)
     }
@@ -130,14 +130,14 @@ impl Decode for SealingPublicKey {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
         let first = input.read_byte()?;
         let suite = SealingSuite::from_byte(first)
-            .ok_or("the sealing suite is not known to this version")?;
+            .ok_or("this version does not support the sealing suite")?;
         let key = suite::read_bytes(input, suite.public_key_bytes())?;
         Self::from_bytes(&[&[first], key.as_slice()].concat())
             .map_err(|_| "not a valid sealing key".into())
     }
 }
 
-/// A sealing key pair, from a seed.
+/// A sealing key pair, derived from a seed.
 #[derive(Clone)]
 pub struct SealingKeyPair {
     seed: Zeroizing<[u8; 32]>,
@@ -149,7 +149,7 @@ impl SealingKeyPair {
         Self::from_seed(suite, &Zeroizing::new(random::bytes()))
     }
 
-    /// The pair that HPKE's DeriveKeyPair makes of the seed.
+    /// Derives the pair from the seed by HPKE's DeriveKeyPair.
     pub fn from_seed(suite: SealingSuite, seed: &[u8; 32]) -> Self {
         let key = match suite {
             SealingSuite::XWing => XWing::derive_keypair(seed).1.to_bytes().to_vec(),
@@ -179,7 +179,7 @@ impl fmt::Debug for SealingKeyPair {
     }
 }
 
-/// What a wrap carries, so that none passes for another.
+/// What a wrap contains. It is bound to the wrap, so one kind of wrap cannot be passed off as another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub enum WrapSubject {
     /// The patient key of the user.
@@ -196,20 +196,20 @@ pub enum WrapSubject {
     Grant { terms: Hash },
 }
 
-/// The one place where a wrap belongs. It is bound, but not stored with the wrap.
+/// The context of a wrap. The wrap is bound to it, but does not store it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct WrapContext {
     /// Hash of the chain's first block.
     pub genesis: Hash,
     pub hospital: HospitalId,
-    /// Whom it is about.
+    /// The user whom the wrap is about.
     pub user: UserId,
     pub subject: WrapSubject,
-    /// The account to whose holder it is sealed.
+    /// The account of the recipient.
     pub recipient: AccountId,
 }
 
-/// Something sealed to one recipient, and signed by who sealed it.
+/// Data sealed to one recipient, and signed by the sealer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrap {
     suite: SealingSuite,
@@ -243,7 +243,7 @@ impl Wrap {
         Ok(Self { suite, encapsulated, ciphertext, signature })
     }
 
-    /// Opens it if `sealer` signed it, for this key and this context.
+    /// Opens the wrap, if `sealer` signed it for this key and this context.
     pub fn open(
         &self,
         keys: &SealingKeyPair,
@@ -281,18 +281,18 @@ impl Encode for Wrap {
 impl Decode for Wrap {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
         let suite = SealingSuite::from_byte(input.read_byte()?)
-            .ok_or("the sealing suite is not known to this version")?;
+            .ok_or("this version does not support the sealing suite")?;
         let encapsulated = suite::read_bytes(input, suite.encapsulated_bytes())?;
         let Compact(length) = Compact::<u32>::decode(input)?;
         if length as usize > MAX_WRAPPED_BYTES + TAG_BYTES {
-            return Err("a wrap carries more than is allowed".into());
+            return Err("the content of a wrap is longer than the limit".into());
         }
         let ciphertext = suite::read_bytes(input, length as usize)?;
         Ok(Self { suite, encapsulated, ciphertext, signature: Signature::decode(input)? })
     }
 }
 
-/// HPKE's `info`: everything that must be the same for sealer and recipient.
+/// HPKE's `info`: everything on which sealer and recipient must agree.
 fn info(recipient: &SealingPublicKey, context: &WrapContext, sealer: &AccountId) -> Vec<u8> {
     (b"epione/wrap", recipient.suite.byte(), context, recipient.hash(), sealer).encode()
 }

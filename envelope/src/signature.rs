@@ -1,5 +1,5 @@
-//! The section signature: one signature by the author over a whole record, of which any subset of
-//! sections can later be shown and verified while the others stay hidden (a content extraction
+//! The section signature: one signature by the author over a whole record. Later, any subset of the
+//! sections can be shown and verified while the others stay hidden (a content extraction
 //! signature in its commitment-vector form).
 //!
 //! ```text
@@ -9,14 +9,14 @@
 //! cosigned = "epione/cosign" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ root
 //! ```
 //!
-//! All of it SCALE. The description holds the section's salt and the BLAKE3 of its content, and with
-//! them its media type, file name, length and frames, so that these are the author's words too. The signed bytes bind where
-//! the record belongs: a signature given at one hospital, or on one chain, says nothing at another.
+//! Everything is encoded in SCALE. The description contains the section's salt, the BLAKE3 hash of its content, and its
+//! media type, file name, length and frames, so the author signs these too. The signature is bound to one hospital and
+//! one chain: it is not valid at another hospital or on another chain.
 //!
-//! The patient may sign too, over the same sections and the same author. That co-signature has a prefix
-//! of its own, so neither passes for the other, even where patient and author are one person. It is
-//! about the record as a whole, so a [`Disclosure`] goes without it. Whoever holds the record can take
-//! it off: a record without one says nothing about what the patient signed.
+//! The patient may cosign, over the same sections and the same author. The cosignature has its own prefix, so one
+//! signature cannot be used as the other, even if patient and author are the same person. It covers
+//! the record as a whole, so a [`Disclosure`] does not contain it. Anyone who has the record can remove the
+//! cosignature: a record without a cosignature does not prove that the patient did not sign.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -34,12 +34,12 @@ use crate::{
     suite::{self, Suite},
 };
 
-/// Bytes of a signed draft in JSON: 64 sections, and as many frames as a record may list.
+/// Maximum bytes of a signed draft in JSON: 64 sections, and as many frames as a record may list.
 pub const MAX_DRAFT_JSON_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of an encoded disclosure: as much as a record's body.
+/// Maximum bytes of an encoded disclosure: as many as of a lite block's body.
 pub const MAX_DISCLOSURE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whose record it is, where, and by whom: what a signature is about, beside the sections.
+/// What a signature covers in addition to the sections: the record, its patient, hospital and author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Authorship {
     pub record: RecordId,
@@ -57,7 +57,7 @@ impl Authorship {
         (b"epione/record", genesis, record, patient, hospital, author, count, root).encode()
     }
 
-    /// The bytes that the patient signs, if they sign too.
+    /// The bytes that the patient signs to cosign.
     pub fn cosigned_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
         (b"epione/cosign", genesis, self, root(&self.record, leaves)).encode()
     }
@@ -94,7 +94,7 @@ fn root(record: &RecordId, leaves: &[Hash]) -> Hash {
     Blake2Hasher::hash(&bytes)
 }
 
-/// A section as its author states it.
+/// A section as its author describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DraftSection {
@@ -112,7 +112,7 @@ impl DraftSection {
     }
 }
 
-/// A record before it is sealed: what its author signs, and sends with the contents to the hospital.
+/// A record before it is sealed. The author signs it, and sends it with the contents to the hospital.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
@@ -124,7 +124,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Draws the record's id.
+    /// Creates a draft with a random record id.
     pub fn new(
         patient: UserId,
         hospital: HospitalId,
@@ -155,7 +155,7 @@ impl Draft {
         SignedDraft { draft: self, signature, patient_signature: None }
     }
 
-    /// Checks the limits, also of all frame lists together, and that no salt serves twice.
+    /// Checks the limits, including the limit of all frame lists together, and that no salt is used twice.
     pub fn validate(&self) -> Result<(), FormatError> {
         let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
         if actual == 0 {
@@ -179,7 +179,7 @@ impl Draft {
     }
 }
 
-/// A draft with its author's signature, and its patient's if they signed too.
+/// A draft with its author's signature, and the patient's signature if the patient cosigned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedDraft {
@@ -190,7 +190,7 @@ pub struct SignedDraft {
 }
 
 impl SignedDraft {
-    /// Reads JSON from outside, and checks its limits. Its errors name a place, never what is there.
+    /// Parses untrusted JSON, and checks its limits. Errors state a line and column, never the content.
     pub fn from_json(json: &[u8]) -> Result<Self, FormatError> {
         let what = "the signed draft";
         let (actual, limit) = (json.len() as u64, MAX_DRAFT_JSON_BYTES as u64);
@@ -207,10 +207,10 @@ impl SignedDraft {
     }
 
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("texts, numbers and lists are all of it")
+        serde_json::to_vec(self).expect("a draft consists of texts, numbers and lists")
     }
 
-    /// Adds the patient's signature, in the place of an earlier one.
+    /// Adds the patient's signature. It replaces an earlier one.
     #[must_use]
     pub fn cosign(mut self, genesis: Hash, patient: &impl Signer) -> Self {
         let signed = self.draft.authorship().cosigned_bytes(genesis, &self.draft.leaves());
@@ -223,7 +223,7 @@ impl SignedDraft {
         self.draft.authorship().verify(genesis, &leaves, &self.signature, account)
     }
 
-    /// Whether the holder of this account, which the caller knows to be the patient's, signed too.
+    /// Checks that this account cosigned. The caller must know that it is the patient's account.
     pub fn verify_cosignature(
         &self,
         genesis: Hash,
@@ -234,20 +234,20 @@ impl SignedDraft {
     }
 }
 
-/// Some sections of a record, shown to somebody who is to believe that its author signed them, with
-/// the bare leaves of the rest. Whoever holds it also needs the contents, to check against the descriptions.
+/// Some sections of a record, with only the leaves of the others. It proves to a third party that the author signed
+/// the shown sections. The third party also needs the contents, to check them against the descriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Disclosure {
     suite: Suite,
     authorship: Authorship,
     leaves: BoundedVec<Hash, ConstU32<{ MAX_SECTIONS as u32 }>>,
-    /// Positions ascend.
+    /// Ascending by position.
     shown: BoundedVec<(u16, DraftSection), ConstU32<{ MAX_SECTIONS as u32 }>>,
     signature: Signature,
 }
 
 impl Disclosure {
-    /// Shows some sections of a record. `leaves` are those of all its sections.
+    /// Shows some sections of a record. `leaves` are the leaves of all its sections.
     pub fn new(
         authorship: Authorship,
         leaves: Vec<Hash>,
@@ -269,7 +269,7 @@ impl Disclosure {
         &self.authorship
     }
 
-    /// The shown sections with their positions, once the author's signature over them holds.
+    /// Verifies the author's signature, and returns the shown sections with their positions.
     pub fn verify(
         &self,
         genesis: Hash,

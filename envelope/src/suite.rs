@@ -1,10 +1,10 @@
-//! The suite byte that every format begins with, and the one way in which formats are decoded.
+//! The suite byte at the beginning of every format, and the one function that decodes formats.
 
 use codec::{Decode, Encode, Error, Input, Output};
 
 use crate::FormatError;
 
-/// The suite byte of a format that has only one suite so far: 1.
+/// The suite byte of a format with only one suite so far: 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suite;
 
@@ -26,7 +26,7 @@ impl Decode for Suite {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
         match input.read_byte()? {
             Self::BYTE => Ok(Self),
-            _ => Err("the suite is not known to this version".into()),
+            _ => Err("this version does not support the suite".into()),
         }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn decode_exactly<T: Decode>(
     }
 }
 
-/// Reads `length` bytes, but allocates only when the input has them.
+/// Reads `length` bytes. Allocates only if the input has them.
 pub(crate) fn read_bytes<I: Input>(input: &mut I, length: usize) -> Result<Vec<u8>, Error> {
     if input.remaining_len()?.is_some_and(|left| left < length) {
         return Err("the input ends too early".into());

@@ -1,11 +1,11 @@
-//! The plaintext of a text section: its description, then its content compressed by zstd.
+//! The plaintext of a text section: its description, then its content compressed with zstd.
 
 use codec::{Decode, Encode};
 use zeroize::Zeroizing;
 
 use crate::{OpenError, SealError, description::Description, record::MAX_TEXT_BYTES};
 
-/// Records are written once and read often, and are small.
+/// High, because records are small, written once and read often.
 const COMPRESSION_LEVEL: i32 = 15;
 
 pub(crate) fn pack(
@@ -19,7 +19,7 @@ pub(crate) fn pack(
     Ok(Zeroizing::new([described.as_slice(), &compressed].concat()))
 }
 
-/// Never makes more than the described length, which is bounded, whatever the compressed bytes say.
+/// Never decompresses to more than the described length, which is bounded.
 pub(crate) fn unpack(packed: &[u8]) -> Result<(Description, Zeroizing<Vec<u8>>), OpenError> {
     let mut rest = packed;
     let description = describe(&mut rest)?;
@@ -32,7 +32,7 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<(Description, Zeroizing<Vec<u8>>),
     Ok((description, content))
 }
 
-/// Only the description.
+/// Decodes only the description.
 pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
     let description = Description::decode(packed).map_err(|_| OpenError)?;
     description.validate().map_err(|_| OpenError)?;
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_comes_back() {
+    fn a_text_round_trips() {
         let description = Description::of("text/plain", "", b"text").unwrap();
         let packed = pack(&description, b"text").unwrap();
         let (described, content) = unpack(&packed).unwrap();
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decompression_bomb_is_refused() {
+    fn a_decompression_bomb_is_rejected() {
         let bomb = vec![0; 64 << 20];
         for claimed in [0, 1, u64::from(MAX_TEXT_BYTES), 64 << 20, 1 << 37, u64::MAX] {
             let packed = packed(claimed, &bomb);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_another_length_than_described_is_refused() {
+    fn a_text_of_another_length_than_described_is_rejected() {
         for claimed in [3, 5] {
             assert_eq!(unpack(&packed(claimed, b"text")).err(), Some(OpenError));
         }
@@ -93,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_compressed_text_are_refused() {
+    fn bytes_after_the_compressed_text_are_rejected() {
         let packed = [packed(4, b"text"), b"x".to_vec()].concat();
         assert_eq!(unpack(&packed).err(), Some(OpenError));
     }
 
     #[test]
-    fn what_is_no_packed_text_is_refused() {
+    fn a_truncated_text_is_rejected() {
         let whole = packed(4, b"text");
         for length in 0..whole.len() {
             assert_eq!(unpack(&whole[..length]).err(), Some(OpenError));

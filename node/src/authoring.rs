@@ -1,4 +1,4 @@
-//! Aura: making blocks.
+//! Block authoring by Aura.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use substrate_prometheus_endpoint::Registry;
 
 use crate::service::{FullClient, GrandpaImport, Pool, SelectChain, inherents};
 
-/// What authoring needs.
+/// The parts that authoring needs.
 pub struct Author {
     pub client: Arc<FullClient>,
     pub select_chain: SelectChain,
@@ -21,13 +21,13 @@ pub struct Author {
     pub pool: Arc<Pool>,
     pub sync: Arc<SyncingService<Block>>,
     pub keystore: KeystorePtr,
-    /// Makes blocks without peers.
+    /// Whether to author blocks without peers.
     pub force: bool,
     pub prometheus: Option<Registry>,
 }
 
 impl Author {
-    /// Makes blocks from now on, whenever a slot is this node's.
+    /// Starts to author a block in every slot of this node.
     pub fn start(
         self,
         task_manager: &TaskManager,
@@ -53,7 +53,7 @@ impl Author {
                 justification_sync_link: self.sync,
                 create_inherent_data_providers: move |_, ()| async move { Ok(inherents(slot_duration)) },
                 force_authoring: self.force,
-                // Blocks go on when finality stalls: the council needs them to mend it.
+                // Authoring continues when finality stalls, because the council needs blocks to fix it.
                 backoff_authoring_blocks: None::<()>,
                 keystore: self.keystore,
                 block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),

@@ -1,4 +1,4 @@
-//! Which chain a node joins: a preset of its runtime, or a file.
+//! Chain specifications: from a preset of the runtime, or from a file.
 
 use std::{fs, path::Path};
 
@@ -8,25 +8,25 @@ use serde_json::{Value, json};
 
 pub type ChainSpec = GenericChainSpec;
 
-/// Where a plain chain specification holds the runtime, as a JSON pointer.
+/// The JSON pointer to the object that contains the runtime in a plain chain specification.
 const CODE: &str = "/genesis/runtimeGenesis";
 
-/// The specification named by `--chain`: `dev`, `local`, or a path to a file.
+/// The specification for the value of `--chain`: `dev`, `local`, or a path to a file.
 ///
-/// A plain file that carries no runtime gets this node's own.
+/// If a plain file contains no runtime, it gets this node's runtime.
 pub fn load(id: &str) -> Result<ChainSpec, String> {
     match id {
-        "" => Err(
-            "no chain is named: give --chain local, --chain <path to a specification>, or --dev"
-                .into(),
-        ),
+        "" => {
+            Err("no chain is given: add --chain local, --chain <path to a specification>, or --dev"
+                .into())
+        }
         genesis::DEV | genesis::LOCAL => preset(id, code()?),
         path => from_file(Path::new(path)),
     }
 }
 
-/// A preset's specification, pretty, without its runtime: what chain-specs/ holds. The runtime is a
-/// megabyte that changes with every build, so it could be compared with nothing.
+/// A preset's specification, pretty-printed, without its runtime: the content of chain-specs/. The runtime has a
+/// megabyte and changes with every build, so it cannot be compared.
 pub fn without_code(id: &str) -> Result<String, String> {
     let mut spec: Value = serde_json::from_str(&preset(id, &[])?.as_json(false)?)
         .map_err(|error| error.to_string())?;
@@ -73,6 +73,7 @@ fn from_file(path: &Path) -> Result<ChainSpec, String> {
 
 fn code() -> Result<&'static [u8], String> {
     WASM_BINARY.ok_or_else(|| {
-        "this node was built without its runtime (SKIP_WASM_BUILD was set): build it again without".into()
+        "this node was built without its runtime, because SKIP_WASM_BUILD was set: unset it and build the node again"
+            .into()
     })
 }

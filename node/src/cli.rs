@@ -6,11 +6,11 @@ use clap::{Args, Command, Parser, Subcommand};
 use epione_runtime::configs::BLOCK_BYTES;
 use sc_cli::{ChainSpec, SubstrateCli};
 
-/// Kilobytes of transactions that wait for a block, by default. The tenth of it that may wait for
-/// an earlier nonce still holds a hospital's announcements at their largest.
+/// Default for the kilobytes of transactions that wait for a block. A tenth of it can wait for an
+/// earlier nonce, which is enough for a hospital's largest announcements.
 const POOL_KBYTES: &str = "262144";
-/// Megabytes of an RPC message, by default: the largest block as JSON, whose hexadecimal doubles it,
-/// twice.
+/// Default for the megabytes of an RPC message: twice the largest block as JSON, whose hexadecimal
+/// digits double its size.
 const RPC_MEGABYTES: &str = "32";
 
 const _: () = assert!(32 * 1024 * 1024 >= 4 * BLOCK_BYTES);
@@ -24,11 +24,11 @@ pub struct Cli {
     pub run: sc_cli::RunCmd,
 }
 
-/// What the node does instead of running.
+/// Subcommands, which the node executes instead of running.
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant)]
 pub enum Action {
-    /// Makes, inspects and inserts keys.
+    /// Generates, inspects and inserts keys.
     #[command(subcommand)]
     Key(sc_cli::KeySubcommand),
 
@@ -38,22 +38,22 @@ pub enum Action {
     /// Writes a chain specification to a file.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),
 
-    /// Writes the presets' chain specifications, without their runtime, to a folder.
+    /// Writes the chain specifications of the presets, without their runtime, to a folder.
     ExportPresets(ExportPresets),
 
-    /// Prints how far the database has come.
+    /// Prints the best and finalized blocks of the database.
     ChainInfo(sc_cli::ChainInfoCmd),
 
-    /// Executes a block again.
+    /// Re-executes a block.
     CheckBlock(sc_cli::CheckBlockCmd),
 
     /// Writes blocks to a file.
     ExportBlocks(sc_cli::ExportBlocksCmd),
 
-    /// Reads blocks from a file, and executes them.
+    /// Imports blocks from a file, and executes them.
     ImportBlocks(sc_cli::ImportBlocksCmd),
 
-    /// Takes back blocks that are not final.
+    /// Reverts blocks that are not finalized.
     Revert(sc_cli::RevertCmd),
 
     /// Deletes the database.
@@ -62,7 +62,7 @@ pub enum Action {
 
 #[derive(Debug, Args)]
 pub struct ExportPresets {
-    /// The folder, which is made if need be; `dev.json` and `local.json` in it are overwritten.
+    /// The folder, which is created if needed. `dev.json` and `local.json` in it are overwritten.
     pub folder: PathBuf,
 }
 
@@ -95,8 +95,8 @@ impl SubstrateCli for Cli {
         Ok(Box::new(crate::chain_spec::load(id)?))
     }
 
-    /// The SDK's arguments, with the defaults that the largest bodies need and that let a worker
-    /// read the events of any finalised block.
+    /// The SDK's arguments, with other defaults: limits for the largest bodies, and a state archive that
+    /// lets a worker read the events of any finalized block.
     fn setup_command(command: Command) -> Command {
         command
             .name("epione-node")

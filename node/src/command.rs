@@ -1,4 +1,4 @@
-//! Does what the command line says.
+//! Executes the command line.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use sc_cli::{Result, SubstrateCli};
 use crate::{
     chain_spec,
     cli::{Action, Cli, ExportPresets},
-    service::{self, Parts},
+    service::{self, Components},
 };
 
-/// Parses the arguments and runs until done, or until a signal.
+/// Parses the arguments, and runs until the subcommand is done or the node receives a signal.
 pub fn run() -> Result<()> {
     let cli = Cli::from_args();
     match &cli.subcommand {
@@ -38,19 +38,21 @@ fn act(cli: &Cli, action: &Action) -> Result<()> {
             cli.create_runner(command)?.sync_run(|config| command.run(config.database))
         }
         Action::CheckBlock(command) => cli.create_runner(command)?.async_run(|config| {
-            let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+            let Components { client, import_queue, task_manager, .. } =
+                service::components(&config)?;
             Ok((command.run(client, import_queue), task_manager))
         }),
         Action::ExportBlocks(command) => cli.create_runner(command)?.async_run(|config| {
-            let Parts { client, task_manager, .. } = service::parts(&config)?;
+            let Components { client, task_manager, .. } = service::components(&config)?;
             Ok((command.run(client, config.database), task_manager))
         }),
         Action::ImportBlocks(command) => cli.create_runner(command)?.async_run(|config| {
-            let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+            let Components { client, import_queue, task_manager, .. } =
+                service::components(&config)?;
             Ok((command.run(client, import_queue), task_manager))
         }),
         Action::Revert(command) => cli.create_runner(command)?.async_run(|config| {
-            let Parts { client, backend, task_manager, .. } = service::parts(&config)?;
+            let Components { client, backend, task_manager, .. } = service::components(&config)?;
             let grandpa = Box::new(|client, _, blocks| {
                 sc_consensus_grandpa::revert(client, blocks)?;
                 Ok(())

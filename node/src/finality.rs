@@ -1,4 +1,4 @@
-//! GRANDPA: voting for blocks, or following the votes.
+//! Finality by GRANDPA: voting for blocks, or only following the votes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use substrate_prometheus_endpoint::Registry;
 
 use crate::service::{FullBackend, FullClient, GrandpaLink, JUSTIFICATION_PERIOD, Pool};
 
-/// How long a vote is expected to take to reach everyone.
+/// The expected time for a vote to reach all nodes.
 const GOSSIP: Duration = Duration::from_millis(333);
 
-/// What GRANDPA needs, gathered before the network starts.
+/// The parts that GRANDPA needs, created before the network starts.
 pub struct Voter {
     enabled: bool,
     role: Role,
@@ -37,8 +37,8 @@ pub struct Voter {
     prometheus: Option<Registry>,
 }
 
-/// What the `grandpa_*` RPC methods read.
-pub struct RpcParts {
+/// The sources that the `grandpa_*` RPC methods read.
+pub struct GrandpaSources {
     pub authority_set: SharedAuthoritySet<Hash, u32>,
     pub state: SharedVoterState,
     pub justifications: GrandpaJustificationStream<Block>,
@@ -56,7 +56,7 @@ impl Voter {
     ) -> Result<Self, ServiceError> {
         let genesis = client
             .block_hash(0)?
-            .ok_or_else(|| ServiceError::Other("the database holds no genesis block".into()))?;
+            .ok_or_else(|| ServiceError::Other("the database contains no genesis block".into()))?;
         let protocol_name =
             sc_consensus_grandpa::protocol_standard_name(&genesis, &config.chain_spec);
         let (protocol, notifications) = sc_consensus_grandpa::grandpa_peers_set_config::<_, N>(
@@ -77,9 +77,9 @@ impl Voter {
         })
     }
 
-    pub fn rpc_parts(&self, backend: &Arc<FullBackend>) -> RpcParts {
+    pub fn rpc_sources(&self, backend: &Arc<FullBackend>) -> GrandpaSources {
         let authority_set = self.link.shared_authority_set().clone();
-        RpcParts {
+        GrandpaSources {
             proofs: FinalityProofProvider::new_for_service(
                 backend.clone(),
                 Some(authority_set.clone()),
@@ -90,7 +90,7 @@ impl Voter {
         }
     }
 
-    /// Votes with the keys of `keystore`, or follows the votes without one.
+    /// Starts to vote with the keys of `keystore`. Without a keystore, only follows the votes.
     pub fn start(
         self,
         network: Arc<dyn NetworkService>,
@@ -118,8 +118,8 @@ impl Voter {
             network,
             sync: Arc::new(sync),
             notification_service: self.notifications,
-            // No rule: the newest block may be voted for. A rule that stays two blocks behind costs
-            // ten seconds, and with one author a slot there is nothing to wait for.
+            // No rule: the node votes for the newest block. A rule that stays two blocks behind costs
+            // ten seconds, and has no benefit with one author per slot.
             voting_rule: (),
             prometheus_registry: self.prometheus,
             shared_voter_state: self.state,

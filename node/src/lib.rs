@@ -1,7 +1,7 @@
 //! A hospital's validator node: the SDK's service around Epione's runtime.
 //!
-//! Blocks by Aura, finality by GRANDPA without a voting rule, the database is parity-db. Every block
-//! is executed, since that is what indexes the bodies; so only full sync is allowed.
+//! Aura authors blocks, GRANDPA finalizes them without a voting rule, and the database is parity-db. Only
+//! full sync is allowed: the node must execute every block, because the execution stores the bodies.
 
 mod authoring;
 pub mod chain_spec;

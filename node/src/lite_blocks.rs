@@ -1,8 +1,8 @@
-//! `liteBlocks_*`: committed lite blocks and records, with the records' own bytes.
+//! The RPC methods `liteBlocks_*`: committed lite blocks and records, with the records' bytes.
 //!
-//! A reader gets entry and text in one round trip and never downloads a body for one record. All
-//! answers are read at the last finalised block: what a node indexed in a block that did not become
-//! final is never served.
+//! A reader gets entry and text in one round trip, and never downloads a whole body for one record. All
+//! replies are read at the last finalized block: data from a block that was not finalized is never
+//! served.
 
 use std::sync::Arc;
 
@@ -28,16 +28,17 @@ use sp_blockchain::HeaderBackend;
 
 #[rpc(server)]
 pub trait LiteBlocksApi {
-    /// Header and hashes of the committed lite block of this height, from 1.
+    /// The header and hashes of the committed lite block with this height. Heights begin at 1.
     #[method(name = "liteBlocks_header", blocking)]
     fn header(&self, height: u32) -> RpcResult<HeaderReply>;
 
-    /// A committed record, with its own slice of the body.
+    /// A committed record, with its bytes of the body.
     #[method(name = "liteBlocks_record", blocking)]
     fn record(&self, pointer: RecordPointer) -> RpcResult<RecordReply>;
 
-    /// A patient's records, newest first, from the latest or from before `before`. May hold fewer
-    /// than `limit`: go on from the last pointer until the answer is empty.
+    /// A patient's records, newest first. The list begins before `before`, or with the latest record if
+    /// absent. It may have fewer entries than `limit`: to read all, repeat with the last pointer until the
+    /// reply is empty.
     #[method(name = "liteBlocks_history", blocking)]
     fn history(
         &self,
@@ -47,7 +48,7 @@ pub trait LiteBlocksApi {
     ) -> RpcResult<Vec<RecordReply>>;
 }
 
-/// Answers from a client's finalised state and indexed bodies.
+/// Implements the methods with a client's finalized state and stored bodies.
 pub struct LiteBlocks<Client> {
     client: Arc<Client>,
 }
@@ -102,7 +103,7 @@ where
             .map_err(internal)?;
         let mut replies = Vec::with_capacity(records.len());
         let mut bytes = 0;
-        // A patient's records of one lite block follow each other, so one body at a time is enough.
+        // A patient's records of one lite block are adjacent, so caching one body is enough.
         let mut held: Option<(Hash, Vec<u8>)> = None;
         for (pointer, entry, body_hash) in records {
             bytes += entry.text.length as usize;
@@ -129,7 +130,10 @@ impl<Client: HeaderBackend<Block> + BlockBackend<Block>> LiteBlocks<Client> {
         self.client.indexed_transaction(hash).map_err(internal)?.ok_or_else(|| {
             refuse(
                 BODY_NOT_HELD,
-                format!("this node does not hold the body {hash:?}: it did not execute the block that carries it; ask another node, or sync this one in full"),
+                format!(
+                    "this node does not have the body {hash:?}, because it did not execute the block with the body: \
+                     query another node, or sync this node with --sync full"
+                ),
             )
         })
     }
@@ -143,7 +147,7 @@ fn reply(pointer: RecordPointer, entry: Entry, body: &[u8]) -> RpcResult<RecordR
         .ok_or_else(|| {
             refuse(
                 BODY_MISMATCH,
-                format!("the body is shorter than the range of record {pointer} in it"),
+                format!("the body is too short for the range of record {pointer}"),
             )
         })?
         .to_vec()
@@ -152,11 +156,11 @@ fn reply(pointer: RecordPointer, entry: Entry, body: &[u8]) -> RpcResult<RecordR
 }
 
 fn unknown_height(height: u32) -> ErrorObjectOwned {
-    refuse(UNKNOWN_HEIGHT, format!("no lite block of height {height} is committed and final"))
+    refuse(UNKNOWN_HEIGHT, format!("no lite block of height {height} is committed and finalized"))
 }
 
 fn unknown_record(pointer: RecordPointer) -> ErrorObjectOwned {
-    refuse(UNKNOWN_RECORD, format!("no record {pointer} is committed and final"))
+    refuse(UNKNOWN_RECORD, format!("no record {pointer} is committed and finalized"))
 }
 
 fn refuse(code: i32, message: String) -> ErrorObjectOwned {

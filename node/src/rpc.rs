@@ -1,4 +1,4 @@
-//! The node's JSON-RPC methods beside those that every node has.
+//! The node's JSON-RPC methods, in addition to the standard methods of every node.
 
 use std::sync::Arc;
 
@@ -9,26 +9,29 @@ use sp_core::traits::SpawnNamed;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::{
-    finality::RpcParts,
+    finality::GrandpaSources,
     lite_blocks::{LiteBlocks, LiteBlocksApiServer},
     service::{FullClient, Pool},
 };
 
-/// What the methods read from.
-pub struct Parts {
+/// The sources that the methods read.
+pub struct Sources {
     pub client: Arc<FullClient>,
     pub pool: Arc<Pool>,
-    pub finality: RpcParts,
+    pub finality: GrandpaSources,
 }
 
-/// All methods; those that run for long are given to `executor`.
-pub fn build(parts: &Parts, executor: Arc<dyn SpawnNamed>) -> Result<RpcModule<()>, ServiceError> {
+/// Builds all methods. Long-running methods use `executor`.
+pub fn build(
+    sources: &Sources,
+    executor: Arc<dyn SpawnNamed>,
+) -> Result<RpcModule<()>, ServiceError> {
     let mut module = RpcModule::new(());
-    let finality = &parts.finality;
+    let finality = &sources.finality;
     let taken =
         |error: jsonrpsee::core::RegisterMethodError| ServiceError::Other(error.to_string());
     module
-        .merge(System::new(parts.client.clone(), parts.pool.clone()).into_rpc())
+        .merge(System::new(sources.client.clone(), sources.pool.clone()).into_rpc())
         .map_err(taken)?;
     module
         .merge(
@@ -42,6 +45,6 @@ pub fn build(parts: &Parts, executor: Arc<dyn SpawnNamed>) -> Result<RpcModule<(
             .into_rpc(),
         )
         .map_err(taken)?;
-    module.merge(LiteBlocks::new(parts.client.clone()).into_rpc()).map_err(taken)?;
+    module.merge(LiteBlocks::new(sources.client.clone()).into_rpc()).map_err(taken)?;
     Ok(module)
 }

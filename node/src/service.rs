@@ -1,4 +1,4 @@
-//! Puts a node together: client, pool, network, consensus, RPC.
+//! Assembles a node: client, pool, network, consensus, RPC.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub type GrandpaImport =
     sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, SelectChain>;
 pub type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, SelectChain>;
 
-/// What a node is made of, running or not.
-pub type Parts = PartialComponents<
+/// The components of a node, for running and for subcommands.
+pub type Components = PartialComponents<
     FullClient,
     FullBackend,
     SelectChain,
@@ -37,11 +37,11 @@ pub type Parts = PartialComponents<
     (GrandpaImport, GrandpaLink, Option<Telemetry>),
 >;
 
-/// Blocks after which GRANDPA stores a justification at the latest.
+/// Maximum number of blocks after which GRANDPA stores a justification.
 pub const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// Opens the database and makes the parts that subcommands need too.
-pub fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
+/// Opens the database, and creates the components that subcommands need too.
+pub fn components(config: &Configuration) -> Result<Components, ServiceError> {
     let telemetry = telemetry(config)?;
     let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
     let (client, backend, keystore_container, task_manager) =
@@ -89,7 +89,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, ServiceError> {
     })
 }
 
-/// Reports to the endpoints that the operator named; by default there are none.
+/// Reports to the endpoints that the operator configured. By default there are none.
 fn telemetry(
     config: &Configuration,
 ) -> Result<Option<(TelemetryWorker, Telemetry)>, sc_telemetry::Error> {
@@ -101,13 +101,14 @@ fn telemetry(
     Ok(Some((worker, telemetry)))
 }
 
-/// Says who holds the database, if somebody does. The SDK reports it as text only.
+/// Explains the error if another node uses the database. The SDK reports this case only as text.
 fn in_use(config: &Configuration, error: ServiceError) -> ServiceError {
     if !error.to_string().contains("Database file is in use") {
         return error;
     }
     ServiceError::Other(format!(
-        "the data in {} is in use by another node: stop that node, or give this one a folder of its own by --base-path",
+        "the data in {} is in use by another node: stop that node, or set another folder for this one with \
+         --base-path",
         config.base_path.path().display()
     ))
 }
@@ -144,7 +145,7 @@ fn import_queue(
 pub type Inherents =
     (sp_consensus_aura::inherents::InherentDataProvider, sp_timestamp::InherentDataProvider);
 
-/// The slot and time of now.
+/// The current slot and time.
 pub fn inherents(slot_duration: sp_consensus_aura::SlotDuration) -> Inherents {
     let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
     let slot = sp_consensus_aura::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
@@ -154,11 +155,13 @@ pub fn inherents(slot_duration: sp_consensus_aura::SlotDuration) -> Inherents {
     (slot, timestamp)
 }
 
-/// Starts a node. It runs for as long as the task manager lives.
+/// Starts a node. It runs until the task manager is dropped.
 pub fn start(config: Configuration) -> Result<TaskManager, ServiceError> {
     if !matches!(config.network.sync_mode, SyncMode::Full) {
         return Err(ServiceError::Other(
-            "this node has to execute every block, since that is what stores the record bodies: start it with --sync full".into(),
+            "this node must execute every block, because the execution stores the record bodies: \
+             start it with --sync full"
+                .into(),
         ));
     }
     match config.network.network_backend {
@@ -172,7 +175,7 @@ pub fn start(config: Configuration) -> Result<TaskManager, ServiceError> {
 fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
     config: Configuration,
 ) -> Result<TaskManager, ServiceError> {
-    let Parts {
+    let Components {
         client,
         backend,
         mut task_manager,
@@ -181,7 +184,7 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         select_chain,
         transaction_pool,
         other: (grandpa_import, grandpa_link, mut telemetry),
-    } = parts(&config)?;
+    } = components(&config)?;
     let mut net_config = FullNetworkConfiguration::<Block, _, N>::new(
         &config.network,
         config.prometheus_registry().cloned(),
@@ -214,10 +217,10 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         force: config.force_authoring,
         prometheus: config.prometheus_registry().cloned(),
     };
-    let rpc_parts = rpc::Parts {
+    let rpc_sources = rpc::Sources {
         client: client.clone(),
         pool: transaction_pool.clone(),
-        finality: voter.rpc_parts(&backend),
+        finality: voter.rpc_sources(&backend),
     };
     sc_service::spawn_tasks(SpawnTasksParams {
         network: network.clone(),
@@ -225,7 +228,7 @@ fn start_on<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         keystore: keystore_container.keystore(),
         task_manager: &mut task_manager,
         transaction_pool: transaction_pool.clone(),
-        rpc_builder: Box::new(move |executor| rpc::build(&rpc_parts, executor)),
+        rpc_builder: Box::new(move |executor| rpc::build(&rpc_sources, executor)),
         backend,
         system_rpc_tx,
         tx_handler_controller,

@@ -1,4 +1,4 @@
-//! Runtime APIs: how nodes, workers and clients read the chain in one call.
+//! Runtime APIs. Nodes, workers and clients read the chain through them, one call for each question.
 
 use alloc::vec::Vec;
 
@@ -15,10 +15,10 @@ use crate::{
 sp_api::decl_runtime_apis! {
     /// Reads pallet-hospitals.
     pub trait HospitalsApi {
-        /// Every hospital ever admitted, ascending.
+        /// Every hospital ever admitted, ascending by id.
         fn hospitals() -> Vec<(HospitalId, Hospital)>;
         fn hospital(id: HospitalId) -> Option<Hospital>;
-        /// The hospital that an account belongs to, whatever its status, and what the account is for.
+        /// The hospital that an account belongs to, whatever the hospital's status, and the account's duty.
         fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)>;
     }
 
@@ -27,10 +27,10 @@ sp_api::decl_runtime_apis! {
         fn user_of(account: AccountId) -> Option<UserId>;
         fn profile(user: UserId) -> Option<Profile>;
         fn registration(hospital: HospitalId, user: UserId) -> Option<Registration>;
-        /// The hospitals at which a user was ever registered, ascending.
+        /// The hospitals at which a user is or was registered, ascending by id.
         fn registrations(user: UserId) -> Vec<(HospitalId, Registration)>;
-        /// Who is, or was, registered at a hospital, in an order of the chain's own, after `after`: at
-        /// most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        /// The users who are or were registered at a hospital, in the order of the chain's storage, after
+        /// `after`: at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE).
         fn members(
             hospital: HospitalId,
             after: Option<UserId>,
@@ -40,38 +40,38 @@ sp_api::decl_runtime_apis! {
 
     /// Reads pallet-role-policies.
     pub trait RolePoliciesApi {
-        /// Decides by the relationships, registrations and policies in force at `at`: now, if absent.
+        /// Decides by the relationships, registrations and policies in force at `at`, or now if absent.
         fn decide(request: AccessRequest, at: Option<Moment>) -> Decision;
-        /// Decides each of at most [`MAX_DECISIONS`](crate::limits::MAX_DECISIONS) requests now, in
-        /// their order; any further ones are left out.
+        /// Decides requests now, in their order. Requests after the first
+        /// [`MAX_DECISIONS`](crate::limits::MAX_DECISIONS) are ignored.
         fn decide_each(requests: Vec<AccessRequest>) -> Vec<Decision>;
-        /// Every relationship of a patient, closed ones included, with its professional.
+        /// Every relationship of a patient, including closed ones, with its professional.
         fn relationships(patient: UserId) -> Vec<(UserId, Relationship)>;
-        /// A version of a hospital's policies, 0 being the default set; the newest, if absent. None if
-        /// there is no such version.
+        /// A version of a hospital's policies, or the newest if absent. Version 0 is the default set. None
+        /// if there is no such version.
         fn policies(hospital: HospitalId, version: Option<u32>) -> Option<(u32, PolicySet)>;
     }
 
-    /// Reads pallet-releases. Lists are newest first, from the last or from before `before`: at most
-    /// `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE).
+    /// Reads pallet-releases. Lists are newest first. They begin before `before`, or with the newest
+    /// entry if absent, and have at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
     pub trait ReleasesApi {
-        /// The receipt of a grant by the grant's hash.
+        /// The receipt of a grant, by the grant's hash.
         fn receipt(grant: Hash) -> Option<Receipt>;
-        /// Whether a grant is recorded and its requester would be allowed the same again now.
+        /// Whether a grant is recorded, and the policies still allow its requester the same.
         fn is_in_force(grant: Hash) -> bool;
-        /// A patient's receipts, by their numbers.
+        /// A patient's receipts, with their numbers.
         fn receipts(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, Receipt)>;
-        /// Emergencies of a patient, by their numbers, with their reviews.
+        /// A patient's emergencies, with their numbers and reviews.
         fn emergencies(
             patient: UserId,
             before: Option<u32>,
             limit: u32,
         ) -> Vec<(u32, ReviewId, Review)>;
-        /// Refusals of access to a patient's records, by their numbers.
+        /// Refusals of access to a patient's records, with their numbers.
         fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)>;
-        /// Every hospital's emergencies.
+        /// The reviews of all hospitals' emergencies.
         fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)>;
-        /// What a requester has caused at a hospital today.
+        /// A requester's refusals and emergencies at a hospital today.
         fn tally(hospital: HospitalId, requester: UserId) -> Tally;
     }
 
@@ -82,18 +82,18 @@ sp_api::decl_runtime_apis! {
         fn header(height: u32) -> Option<(Header, BlockHashes)>;
         fn entries(height: u32) -> Vec<Entry>;
         fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)>;
-        /// The announcements whose ballots are open, ascending.
+        /// The announcements with open ballots, ascending by id.
         fn open_announcements() -> Vec<AnnouncementId>;
-        /// The announcement that carries this body, unless it was rejected, expired or withdrawn.
+        /// The announcement of this body, unless it was rejected, expired or withdrawn.
         fn announcement_of(body_hash: Hash) -> Option<AnnouncementId>;
-        /// A patient's records, newest first, from the latest or from before `before`: at most
-        /// `limit` and [`MAX_HISTORY`](crate::limits::MAX_HISTORY).
+        /// A patient's records, newest first. The list begins before `before`, or with the latest record
+        /// if absent, and has at most `limit` and [`MAX_HISTORY`](crate::limits::MAX_HISTORY) entries.
         fn history(
             patient: UserId,
             before: Option<RecordPointer>,
             limit: u32,
         ) -> Vec<(RecordPointer, Entry, Hash)>;
-        /// One committed record's entry, and the hash of the body that holds it.
+        /// The entry of a committed record, and the hash of the body that contains it.
         fn record(pointer: RecordPointer) -> Option<(Entry, Hash)>;
     }
 

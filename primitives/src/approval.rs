@@ -7,18 +7,18 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{BlockNumber, HospitalId, limits::MAX_HOSPITALS};
 
-/// Why a hospital does not approve.
+/// Why a hospital rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectReason {
-    /// The body does not decode, or disagrees with the entries.
+    /// The body cannot be decoded, or disagrees with the entries.
     MalformedBody,
-    /// The segments root or the sizes do not follow from the body.
+    /// The segments root or the sizes disagree with the body.
     SegmentsMismatch,
-    /// A segment could not be had from any hospital in time.
+    /// No hospital provided a segment in time.
     SegmentMissing,
-    /// A record's author did not sign it, or may not.
+    /// A record's author did not sign it, or is not allowed to submit it.
     InvalidAuthor,
 }
 
@@ -28,23 +28,23 @@ pub enum RejectReason {
 #[serde(rename_all = "lowercase")]
 pub enum BallotOutcome {
     Approved,
-    /// Enough approvals could no longer be reached.
+    /// The needed number of approvals could no longer be reached.
     Rejected,
-    /// Undecided at the deadline.
+    /// Still undecided at the deadline.
     Expired,
-    /// Closed by its opener.
+    /// Withdrawn by its opener.
     Withdrawn,
 }
 
 pub type Electorate = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
 
-/// One subject, one ballot.
+/// A ballot over one subject. A subject has at most one ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Ballot {
-    /// Counts as approving; does not vote.
+    /// Counts as approving, and does not vote.
     pub opener: HospitalId,
-    /// Hospitals active when it opened, the opener included, ascending.
+    /// The hospitals that were active when the ballot opened, including the opener, ascending.
     pub electorate: Electorate,
     pub approvals: Electorate,
     pub rejections: BoundedVec<(HospitalId, RejectReason), ConstU32<MAX_HOSPITALS>>,
@@ -53,8 +53,8 @@ pub struct Ballot {
     pub outcome: Option<BallotOutcome>,
 }
 
-/// Approvals needed beside the opener's own, among λ hospitals: λ/2 rounded up, but never more than
-/// there are others.
+/// Approvals needed in addition to the opener's own, among λ hospitals: λ/2 rounded up, but at most the
+/// number of the other hospitals.
 pub fn approvals_needed(electorate: u32) -> u32 {
     electorate.div_ceil(2).min(electorate.saturating_sub(1))
 }

@@ -11,7 +11,7 @@ use crate::{
     limits::{MAX_ENTRIES, SEGMENT_BYTES},
 };
 
-/// `length` items or bytes from `offset` on.
+/// `length` items or bytes, beginning at `offset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Range {
@@ -22,7 +22,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// The first position after the range, unless it exceeds `u32`.
+    /// The first position after the range, or none if it exceeds `u32`.
     pub fn end(&self) -> Option<u32> {
         self.offset.checked_add(self.length)
     }
@@ -35,7 +35,7 @@ pub struct AnnouncedEntry {
     pub patient: UserId,
     /// The record's bytes within the body.
     pub text: Range,
-    /// The record's segments within the block's ordered list of segments.
+    /// The record's segments, within the block's ordered list of segments.
     pub media: Range,
 }
 
@@ -46,7 +46,7 @@ pub struct Entry {
     pub patient: UserId,
     pub text: Range,
     pub media: Range,
-    /// The same patient's record before this one.
+    /// The same patient's previous record.
     pub previous: Option<RecordPointer>,
 }
 
@@ -60,16 +60,16 @@ pub struct Segments {
     /// [`segments_root`] of the ordered list.
     pub root: Hash,
     pub count: u32,
-    /// Their sizes together.
+    /// The sum of their sizes.
     pub bytes: u64,
 }
 
-/// A piece of a sealed object, named by the BLAKE3 of its bytes.
+/// A piece of a sealed object, named by the BLAKE3 hash of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Segment {
     pub hash: [u8; 32],
-    /// Bytes, at most [`SEGMENT_BYTES`], at least one.
+    /// Bytes: at least one, at most [`SEGMENT_BYTES`].
     pub length: u32,
 }
 
@@ -84,16 +84,16 @@ pub fn segments_root(segments: &[Segment]) -> Hash {
     BlakeTwo256::hash_of(&segments)
 }
 
-/// What a hospital asks the others to approve. The body travels beside it.
+/// The header of an announcement. The body is a separate argument of the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct AnnouncedHeader {
-    /// Whose agent announces; must be the signer's hospital.
+    /// The announcing hospital. It must be the signer's hospital.
     pub announcer: HospitalId,
     pub segments: Segments,
 }
 
-/// How far an announcement has come.
+/// The stage of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
@@ -105,16 +105,16 @@ pub enum Stage {
     },
     Rejected,
     Expired,
-    /// Taken back by its announcer.
+    /// Withdrawn by its announcer.
     Withdrawn,
 }
 
-/// A lite block on its way.
+/// An announced lite block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Announcement {
     pub announcer: HospitalId,
-    /// Blake2-256 of the body, under which nodes keep it.
+    /// Blake2-256 of the body. Nodes store the body under this hash.
     pub body_hash: Hash,
     pub body_bytes: u32,
     pub records: u16,
@@ -135,9 +135,9 @@ pub struct Header {
     /// Zero for the first block.
     pub previous_cloud: Hash,
     pub announcer: HospitalId,
-    /// Whose ballot shows the approvals.
+    /// The announcement of this block. Its ballot shows the approvals.
     pub announcement: AnnouncementId,
-    /// Time of the chain block that committed it.
+    /// The time of the chain block that committed it.
     pub time: Moment,
     pub records: u16,
     pub body_hash: Hash,
@@ -157,7 +157,7 @@ pub fn cloud_hash(lite_hash: Hash, segments_root: Hash) -> Hash {
     BlakeTwo256::hash_of(&(lite_hash, segments_root))
 }
 
-/// The two hashes by which the next block refers to this one.
+/// The two hashes of a block. The next block's header refers to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "camelCase")]

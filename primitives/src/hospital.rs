@@ -1,4 +1,4 @@
-//! What the chain says of a hospital.
+//! Hospitals on chain.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -11,31 +11,31 @@ use crate::{
     limits::{MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
 };
 
-/// Whether a hospital takes part.
+/// The status of a hospital.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum HospitalStatus {
     /// Validates, announces and approves.
     Active,
-    /// Neither validates nor transacts until the council reinstates it.
+    /// Does not validate or transact until the council reinstates it.
     Suspended,
-    /// Left for good. Its id and records stay.
+    /// Removed permanently. Its id and records stay.
     Removed,
 }
 
-/// What an account of a hospital is for.
+/// The duty of a hospital's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum Duty {
-    /// Votes in the council, sets policies, rotates the hospital's keys.
+    /// Votes in the council, sets policies, and rotates the hospital's keys.
     Governance,
-    /// The worker's account: announces, approves, registers.
+    /// The worker's account. Announces, approves and registers.
     Agent,
 }
 
-/// A member of the chain: one validator, one worker.
+/// A member of the chain, with one validator and one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Hospital {
@@ -44,17 +44,17 @@ pub struct Hospital {
     pub name: BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>,
     pub governance: AccountId,
     pub agent: AccountId,
-    /// Where clients and other workers reach this hospital's worker.
+    /// The URL of this hospital's worker, for clients and other workers.
     #[serde(with = "crate::text")]
     pub worker_url: BoundedVec<u8, ConstU32<MAX_URL_BYTES>>,
-    /// Public key to which others seal for this hospital: a suite byte, then the key (`envelope`).
+    /// The public key to which others seal for this hospital: a suite byte, then the key (crate `envelope`).
     pub sealing_key: BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>,
     /// Ed25519 public key of the worker's TLS endpoint.
     pub tls_key: [u8; 32],
     pub status: HospitalStatus,
 }
 
-/// A founder as the genesis configuration names it. In JSON, names and URLs are text and keys are
+/// A founder in the genesis configuration. In JSON, names and URLs are text, and keys are
 /// hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

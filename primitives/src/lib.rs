@@ -1,8 +1,8 @@
-//! The words that every part of Epione shares: identifiers, what the chain stores, its limits, and
-//! the runtime APIs through which nodes, workers and clients read it.
+//! The types that every part of Epione shares: identifiers, the chain's stored types, its limits, and
+//! the runtime APIs through which nodes, workers and clients read the chain.
 //!
-//! Nothing here does I/O or holds state. A pallet that needs another pallet asks through one of the
-//! traits in [`ports`], never through its storage.
+//! Nothing here does I/O or has state. A pallet calls another pallet only through a trait in [`ports`],
+//! never through its storage.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -29,13 +29,13 @@ pub use words::Word;
 
 /// A signature by an account: sr25519 or ed25519.
 pub type Signature = sp_runtime::MultiSignature;
-/// The account behind a [`Signature`]. Accounts can be rotated; ids cannot.
+/// The account that creates a [`Signature`]. Accounts can be rotated; ids cannot.
 pub type AccountId = sp_runtime::AccountId32;
-/// Number of a chain block (not of a lite block).
+/// The number of a chain block (not of a lite block).
 pub type BlockNumber = u32;
-/// Number of transactions that an account has sent.
+/// The number of transactions that an account has sent.
 pub type Nonce = u32;
-/// Blake2-256 everywhere on chain.
+/// A hash on chain: Blake2-256.
 pub type Hash = sp_core::H256;
-/// Unix time in milliseconds, as the chain's blocks carry it.
+/// Unix time in milliseconds, as in the chain's blocks.
 pub type Moment = u64;

@@ -1,5 +1,5 @@
-//! What pallets ask of each other, and of the node. A pallet names the trait it needs in its
-//! configuration; the runtime joins the two ends.
+//! The traits through which pallets call each other and the node. A pallet's configuration names the traits
+//! that it needs, and the runtime connects each to its implementation.
 
 use alloc::vec::Vec;
 use sp_runtime::{
@@ -14,24 +14,24 @@ use crate::{
     profile::Role,
 };
 
-/// Who the hospitals are. Answered by pallet-hospitals.
+/// Which hospitals there are. Implemented by pallet-hospitals.
 pub trait Hospitals {
-    /// The active hospital whose agent this account is.
+    /// The active hospital with this agent account.
     fn active_by_agent(account: &AccountId) -> Option<HospitalId>;
-    /// The active hospital whose governance account this is.
+    /// The active hospital with this governance account.
     fn active_by_governance(account: &AccountId) -> Option<HospitalId>;
-    /// Whether a hospital of this id was ever admitted.
+    /// Whether a hospital with this id was ever admitted.
     fn exists(hospital: HospitalId) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
-    /// For benchmarks: makes an active hospital with these accounts.
+    /// For benchmarks: admits an active hospital with these accounts.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId;
 }
 
-/// Who the users are. Answered by pallet-profiles.
+/// Which users there are. Implemented by pallet-profiles.
 pub trait Users {
-    /// The user whose current account this is.
+    /// The user with this current account.
     fn by_account(account: &AccountId) -> Option<UserId>;
     fn role(user: UserId) -> Option<Role>;
     /// Whether the user's registration at the hospital was in force at a moment.
@@ -41,51 +41,51 @@ pub trait Users {
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId);
 }
 
-/// Who may do what. Answered by pallet-role-policies.
+/// Which actions the policies allow. Implemented by pallet-role-policies.
 pub trait AccessPolicies {
-    /// Decides by what is in force at a moment.
+    /// Decides by the relationships, registrations and policies in force at a moment.
     fn decide(request: &AccessRequest, at: Moment) -> Decision;
-    /// For benchmarks: the largest policy set, whose last policy allows a doctor everything.
+    /// For benchmarks: sets the largest policy set, whose last policy allows a doctor everything.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId);
 }
 
-/// Whose records they are. Answered by pallet-lite-blocks.
+/// Which records there are. Implemented by pallet-lite-blocks.
 pub trait Records {
     /// The patient of a committed record, and the hospital that announced it.
     fn owner(pointer: RecordPointer) -> Option<(UserId, HospitalId)>;
-    /// For benchmarks: commits a lite block at this height, as large as can be, with a record of the
-    /// patient at its end; returns where that is.
+    /// For benchmarks: commits the largest lite block at this height, with a record of the patient at its
+    /// end, and returns that record's pointer.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer;
 }
 
-/// Ballots over subjects of one kind. Answered by pallet-approvals.
+/// Ballots over subjects of one type. Implemented by pallet-approvals.
 pub trait Ballots<Subject> {
-    /// Opens a ballot among the active hospitals. Where no other hospital's approval is needed, its
-    /// outcome is told before this returns.
+    /// Opens a ballot among the active hospitals. If no other hospital's approval is needed,
+    /// [`OnBallotClosed`] is called before this returns.
     fn open(subject: Subject, opener: HospitalId) -> DispatchResult;
-    /// Closes an undecided ballot without telling an outcome.
+    /// Closes an undecided ballot without calling [`OnBallotClosed`].
     fn withdraw(subject: Subject) -> DispatchResult;
 }
 
-/// Told how a ballot ended, once for each ballot. Implemented by the subject's owner.
+/// Called once for each ballot, with its outcome. Implemented by the pallet that owns the subject.
 pub trait OnBallotClosed<Subject> {
     fn on_ballot_closed(subject: Subject, outcome: BallotOutcome);
-    /// For benchmarks: makes the largest subject, whose ballot is then opened.
+    /// For benchmarks: creates the largest subject, without a ballot.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(opener: HospitalId) -> Subject;
 }
 
-/// The latest record of each patient. Answered by pallet-index-links.
+/// The latest record of each patient. Implemented by pallet-index-links.
 pub trait IndexLinks {
-    /// Makes `pointer` the patient's latest record; returns the one before.
+    /// Makes `pointer` the patient's latest record, and returns the previous one.
     fn link(patient: UserId, pointer: RecordPointer) -> Option<RecordPointer>;
     fn latest(patient: UserId) -> Option<RecordPointer>;
 }
 
-/// A body with its Blake2-256 hash. Only [`HashedBody::new`] joins the two, so that none is ever
-/// kept under a hash that a caller made up, and 2 MiB are hashed once.
+/// A body with its Blake2-256 hash. Only [`HashedBody::new`] computes the hash, so a caller cannot
+/// store a body under another hash, and a body of 2 MiB is hashed once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedBody<'a> {
     bytes: &'a [u8],
@@ -106,15 +106,15 @@ impl<'a> HashedBody<'a> {
     }
 }
 
-/// Keeps bodies in the node's database, outside the state. Answered by the runtime.
+/// Stores bodies in the node's database, outside the state. Implemented by the runtime.
 pub trait Bodies {
-    /// Keeps a body under its hash.
+    /// Stores a body under its hash.
     ///
-    /// Call it last: the node indexes even when the dispatch fails afterwards. Fails with
-    /// [`BODY_NOT_AT_TAIL`] unless the extrinsic being applied ends with the body, since the node
-    /// stores the extrinsic's last bytes, whatever they are.
+    /// Call it last: the node stores the body even if the dispatch fails afterwards. Fails with
+    /// [`BODY_NOT_AT_TAIL`] unless the extrinsic being applied ends with the body, because the node
+    /// stores the extrinsic's last bytes without looking at them.
     fn keep(body: HashedBody<'_>) -> DispatchResult;
-    /// For benchmarks: pretends that the extrinsic being applied ends with `body`.
+    /// For benchmarks: makes the extrinsic being applied end with `body`.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(body: &[u8]);
 }
@@ -123,7 +123,7 @@ pub trait Bodies {
 pub const BODY_NOT_AT_TAIL: DispatchError =
     DispatchError::Other("the body is not the last argument of the extrinsic's own call");
 
-/// Nothing to tell.
+/// For runtimes in which no pallet needs the outcome.
 impl<Subject> OnBallotClosed<Subject> for () {
     fn on_ballot_closed(_: Subject, _: BallotOutcome) {}
     #[cfg(feature = "runtime-benchmarks")]

@@ -1,4 +1,4 @@
-//! R_UPR: who a user is, and where they are registered.
+//! R_UPR: users, and their registrations at hospitals.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -7,7 +7,7 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{AccountId, Hash, HospitalId, Moment, UserId, limits::MAX_REGISTRATION_PERIODS};
 
-/// What a user does in the system. It does not change; a person with two roles has two users.
+/// The role of a user. It never changes: a person with two roles has two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
@@ -24,16 +24,16 @@ pub enum Role {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Profile {
     pub role: Role,
-    /// Signs for the user.
+    /// The account that signs for the user.
     pub account: AccountId,
-    /// Blake2-256 of the user's public sealing key. The key itself is in the profile body; a reader
-    /// checks it against this, so that no hospital can swap it.
+    /// Blake2-256 of the user's public sealing key. The key itself is in the profile body. A reader checks
+    /// it against this hash, so no hospital can replace it.
     pub sealing_key_hash: Hash,
-    /// From 1; each rotation of a key adds one.
+    /// Begins at 1. Each rotation of keys adds one.
     pub version: u32,
 }
 
-/// A span of chain time, open at its end while `until` is absent. Holds at `since`, not at `until`.
+/// A period of chain time. It includes `since` and excludes `until`. It is open while `until` is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Period {
@@ -42,33 +42,33 @@ pub struct Period {
 }
 
 impl Period {
-    /// Whether `at` lies within the period.
+    /// Whether the period contains `at`.
     pub fn contains(&self, at: Moment) -> bool {
         self.since <= at && self.until.is_none_or(|until| at < until)
     }
 }
 
-/// Whether a registration is in force.
+/// The status of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistrationStatus {
     Active,
     Suspended,
-    /// Ended for good; a new registration begins a new period.
+    /// Ended. Only a new registration, with the user's consent, makes it active again.
     Ended,
 }
 
-/// That a user belongs to a hospital.
+/// A user's registration at a hospital.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Registration {
     pub status: RegistrationStatus,
-    /// When it was in force, oldest first. Only the last may be open, and is while the status is active.
+    /// The periods in which it was in force, oldest first. The last period is open while the status is active.
     pub periods: BoundedVec<Period, ConstU32<MAX_REGISTRATION_PERIODS>>,
-    /// Of the body, from 1.
+    /// The version of the body, from 1.
     pub version: u32,
-    /// Blake2-256 of the newest profile body, under which nodes keep it.
+    /// Blake2-256 of the newest profile body. Nodes store the body under this hash.
     pub body_hash: Hash,
 }
 
@@ -79,7 +79,7 @@ impl Registration {
     }
 }
 
-/// What a user signs to let a further hospital register them: nothing else carries this prefix.
+/// The message that a user signs to let another hospital register them. No other message has this prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Consent {
     prefix: [u8; 14],
@@ -87,8 +87,8 @@ pub struct Consent {
     pub genesis: Hash,
     pub hospital: HospitalId,
     pub user: UserId,
-    /// Version of the user's registration at this hospital that this one follows, 0 if there is
-    /// none: a consent serves once.
+    /// The version of the user's previous registration at this hospital, or 0 if there is none. So a consent
+    /// is valid only once.
     pub version: u32,
 }
 
@@ -98,7 +98,7 @@ impl Consent {
     }
 }
 
-/// What a user's next account signs when keys are rotated, to prove that it is held.
+/// The message that a user's next account signs in a rotation, to prove possession of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Possession {
     prefix: [u8; 17],

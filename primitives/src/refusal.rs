@@ -1,18 +1,18 @@
-//! Why a transaction is turned away before it reaches a block.
+//! Why nodes reject a transaction before it reaches a block.
 
 use core::fmt;
 
-/// Whom the chain turns away, and for what. Nodes report it as "Invalid Transaction" with the data
+/// Why the chain rejects a transaction. Nodes report it as "Invalid Transaction" with the data
 /// "Custom error: N", where N is the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The signer is the account of no hospital and no user.
+    /// No hospital and no user is registered with the signer's account.
     UnknownAccount,
     /// The signer belongs to a hospital that is suspended or removed.
     HospitalNotActive,
-    /// The signer's role does not make this call.
+    /// The signer's role may not make this call.
     CallNotForRole,
-    /// A batch carries a body, another batch, or a call that the signer's role does not make.
+    /// A batch contains a body, another batch, or a call that the signer's role may not make.
     CallNotForBatch,
 }
 
@@ -43,14 +43,14 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownAccount => {
-                "the account is not registered on this chain: a hospital has to register it first"
+                "the account is not registered on this chain: a hospital must register it first"
             }
             Self::HospitalNotActive => {
                 "the account's hospital is suspended or removed: the council can reinstate it"
             }
-            Self::CallNotForRole => "the account's role does not make this call",
+            Self::CallNotForRole => "the account's role may not make this call",
             Self::CallNotForBatch => {
-                "a batch may not hold a body, another batch, or a call that the account's role does not make"
+                "a batch may not contain a body, another batch, or a call that the account's role may not make"
             }
         })
     }

@@ -1,8 +1,8 @@
-//! Releases: what the chain keeps of every look at a record.
+//! Releases: the chain's records of every access to a record.
 //!
-//! Before a hospital's worker hands out an access grant, it has the chain record the [`Release`]. The
-//! chain decides once more by itself, and keeps the outcome as a [`Receipt`]. Neither is possible
-//! without the other, as far as the chain and honest clients can see.
+//! Before a hospital's worker returns an access grant, it records the [`Release`] on chain. The chain
+//! decides again independently, and stores the outcome as a [`Receipt`]. The chain and honest clients
+//! accept no grant without a receipt.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -15,17 +15,17 @@ use crate::{
     limits::{DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS},
 };
 
-/// Leave to do one thing with sections of one class.
+/// Permission for one action on sections of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Right {
-    /// Reading text, reading media or breaking the glass.
+    /// `ReadText`, `ReadMedia` or `BreakGlass`.
     pub action: Action,
     pub class: SectionClass,
 }
 
 impl Right {
-    /// The rights by which records can be read: as ever, or in an emergency by breaking the glass.
+    /// The rights that allow reading: the ordinary ones, or in an emergency those to break the glass.
     pub fn to_read(emergency: bool) -> impl Iterator<Item = Self> + Clone {
         let actions: &[Action] =
             if emergency { &[Action::BreakGlass] } else { &[Action::ReadText, Action::ReadMedia] };
@@ -34,13 +34,13 @@ impl Right {
     }
 }
 
-/// Sections of a record: bit `i` stands for section `i`.
+/// A set of sections of a record. Bit `i` represents section `i`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct SectionSet(pub u64);
 
 impl SectionSet {
-    /// Adds a section; tells whether there is such an index.
+    /// Adds a section. Returns false if the index is out of range.
     pub fn insert(&mut self, section: u16) -> bool {
         let exists = section < MAX_SECTIONS;
         if exists {
@@ -57,13 +57,13 @@ impl SectionSet {
         self.0 == 0
     }
 
-    /// Ascending.
+    /// The sections, ascending.
     pub fn iter(self) -> impl Iterator<Item = u16> {
         (0..MAX_SECTIONS).filter(move |section| self.contains(*section))
     }
 }
 
-/// In JSON, the list of the indices.
+/// In JSON, a list of the indices.
 impl Serialize for SectionSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for SectionSet {
     }
 }
 
-/// What a grant opens of one record.
+/// The sections of one record that a grant opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct ReleasedRecord {
@@ -90,41 +90,41 @@ pub struct ReleasedRecord {
     pub sections: SectionSet,
 }
 
-/// Why somebody reads without a relationship. Codes, because words would carry health data to the
+/// Why a requester reads in an emergency. Only codes, because free text would bring health data onto the
 /// chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmergencyReason {
-    /// Life or limb is in danger.
+    /// The patient's life or limb is in danger.
     LifeThreatening,
-    /// The patient cannot be asked, and the treatment cannot wait.
+    /// The patient cannot give consent, and the treatment cannot wait.
     UnableToConsent,
-    /// Those who treat the patient cannot be reached.
+    /// The patient's care team cannot be reached.
     CareTeamUnreachable,
     /// An outbreak, a disaster, or a danger to others.
     PublicHealth,
 }
 
-/// What a worker is about to hand out, as it asks the chain to record it.
+/// A release that a worker asks the chain to record, before it returns the grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Release {
     pub requester: UserId,
     pub patient: UserId,
-    /// Of the patient, at the recording agent's hospital; at least one, none twice, each with at
-    /// least one section.
+    /// Records of the patient at the signing agent's hospital: at least one, none twice, ascending by
+    /// pointer, each with at least one section.
     pub records: BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>>,
-    /// By which the sections are granted; at least one, none twice.
+    /// The rights by which the sections are granted: at least one, none twice.
     pub rights: BoundedVec<Right, ConstU32<MAX_RIGHTS>>,
     pub purpose: Purpose,
-    /// Given exactly when every right is to break the glass. The purpose is then emergency.
+    /// Present if and only if every right is to break the glass. The purpose must then be emergency.
     pub emergency: Option<EmergencyReason>,
     /// Blake2-256 of the sealed access grant.
     pub grant: Hash,
 }
 
-/// An emergency that the other hospitals are to look at, numbered in the order of arrival.
+/// The number of an emergency's review, in the order of arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(transparent)]
@@ -136,26 +136,26 @@ impl core::fmt::Display for ReviewId {
     }
 }
 
-/// A release that the chain allowed, for good.
+/// A release that the chain allowed. It is never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Receipt {
     pub release: Release,
-    /// Whose records were released.
+    /// The hospital of the released records.
     pub hospital: HospitalId,
-    /// Of the hospital's policy set; 0 is the default set.
+    /// The version of the hospital's policy set. 0 is the default set.
     pub version: u32,
     /// The policy that allowed each right, in the order of the rights.
     pub policies: BoundedVec<PolicyName, ConstU32<MAX_RIGHTS>>,
-    /// In which it was decided and recorded.
+    /// The chain block that recorded it.
     pub block: BlockNumber,
     /// The time of that block.
     pub at: Moment,
-    /// Of an emergency.
+    /// The review, if it is an emergency.
     pub review: Option<ReviewId>,
 }
 
-/// A read that the chain did not allow. Why not, `decide` tells for the moment `at`.
+/// A read that the chain did not allow. `decide` at the moment `at` returns the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct RefusedAccess {
@@ -169,41 +169,41 @@ pub struct RefusedAccess {
     pub at: Moment,
 }
 
-/// What became of a review.
+/// The status of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReviewStatus {
     Open,
-    /// More than half of the other hospitals agreed.
+    /// More than half of the other hospitals gave the same verdict.
     Closed {
         justified: bool,
         at: Moment,
     },
-    /// They did not agree in time.
+    /// The hospitals did not agree before the deadline.
     Expired,
 }
 
-/// An emergency before the council of hospitals.
+/// The review of an emergency by the other hospitals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Review {
     pub requester: UserId,
     pub patient: UserId,
     pub hospital: HospitalId,
-    /// Number of the receipt among the patient's.
+    /// The number of the receipt among the patient's receipts.
     pub receipt: u32,
     pub reason: EmergencyReason,
     pub opened: Moment,
     /// The last chain block in which it can be closed.
     pub deadline: BlockNumber,
-    /// Whether the other hospitals find it justified: the verdict of more than half of the active
-    /// ones closes the review.
+    /// Each hospital's verdict: whether the emergency was justified. The same verdict of more than half of
+    /// the other active hospitals closes the review.
     pub verdicts: BoundedVec<(HospitalId, bool), ConstU32<MAX_HOSPITALS>>,
     pub status: ReviewStatus,
 }
 
-/// What one requester has caused at one hospital on one day.
+/// How many refusals and emergencies one requester has caused at one hospital on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tally {
@@ -214,7 +214,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The tally as it stands at a moment: nothing, on a day that has just begun.
+    /// The tally at a moment. It is zero at the beginning of another day.
     pub fn on(self, at: Moment) -> Self {
         let day = u32::try_from(at / DAY_MILLIS).unwrap_or(u32::MAX);
         if self.day == day { self } else { Self { day, ..Self::default() } }

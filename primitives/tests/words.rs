@@ -1,4 +1,4 @@
-//! What the shared words promise by themselves.
+//! The shared types.
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{
@@ -13,18 +13,18 @@ use epione_primitives::{
 };
 
 #[test]
-fn identifiers_are_written_and_read_in_hexadecimal() {
+fn identifiers_round_trip_in_hexadecimal() {
     let user = UserId([0xab; 32]);
     assert_eq!(user.to_string(), format!("0x{}", "ab".repeat(32)));
     assert_eq!(user.to_string().parse(), Ok(user));
     assert_eq!("CD".repeat(16).parse(), Ok(RecordId([0xcd; 16])));
     for wrong in ["", "0x", "ab", &"ab".repeat(31), &"ab".repeat(33), &"xy".repeat(32)] {
-        assert!(wrong.parse::<UserId>().is_err(), "{wrong:?} was taken for a user");
+        assert!(wrong.parse::<UserId>().is_err(), "{wrong:?} was parsed as a user");
     }
 }
 
 #[test]
-fn a_period_holds_from_its_beginning_until_before_its_end() {
+fn a_period_includes_its_beginning_and_excludes_its_end() {
     let period = Period { since: 10, until: Some(20) };
     assert_eq!([9, 10, 19, 20].map(|at| period.contains(at)), [false, true, true, false]);
     assert!(Period { since: 10, until: None }.contains(u64::MAX));
@@ -44,7 +44,7 @@ fn a_registration_is_in_force_within_its_periods_only() {
 }
 
 #[test]
-fn a_relationship_ends_at_its_expiry_or_when_it_was_closed_whichever_is_first() {
+fn a_relationship_ends_when_it_expires_or_is_closed() {
     let relationship = |expires, closed| Relationship {
         kind: RelationshipKind::Referral,
         hospital: HospitalId(0),
@@ -60,7 +60,7 @@ fn a_relationship_ends_at_its_expiry_or_when_it_was_closed_whichever_is_first() 
 }
 
 #[test]
-fn half_of_the_hospitals_approve_beside_the_announcer_but_never_more_than_there_are() {
+fn half_of_the_hospitals_rounded_up_must_approve_but_at_most_all_others() {
     let needed: Vec<_> = (0..=10).map(approvals_needed).collect();
     assert_eq!(needed, [0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
 }
@@ -123,7 +123,7 @@ fn the_lite_hash_covers_header_and_entries() {
 }
 
 #[test]
-fn what_a_user_signs_for_one_purpose_is_nothing_else() {
+fn a_consent_cannot_be_used_as_another_message() {
     let (genesis, user) = (Hash::repeat_byte(1), UserId([2; 32]));
     let consent = Consent::new(genesis, HospitalId(0), user, 0).encode();
     let possession = Possession::new(genesis, user).encode();
@@ -135,7 +135,7 @@ fn what_a_user_signs_for_one_purpose_is_nothing_else() {
 }
 
 #[test]
-fn a_set_of_sections_holds_what_was_put_in_and_nothing_beyond_a_record() {
+fn a_set_contains_the_inserted_sections_within_the_limit() {
     let mut sections = SectionSet::default();
     assert!(sections.is_empty());
     for section in [0, 5, MAX_SECTIONS - 1] {
@@ -152,7 +152,7 @@ fn a_set_of_sections_holds_what_was_put_in_and_nothing_beyond_a_record() {
 }
 
 #[test]
-fn a_tally_begins_anew_at_midnight() {
+fn a_tally_is_reset_at_midnight() {
     let noon = 20_000 * DAY_MILLIS + DAY_MILLIS / 2;
     let tally = Tally { day: 20_000, refusals: 3, emergencies: 1 };
     assert_eq!(tally.on(noon), tally);

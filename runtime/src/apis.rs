@@ -1,4 +1,4 @@
-//! What nodes, workers and clients can ask the runtime.
+//! The runtime APIs for nodes, workers and clients.
 
 // The macro exports the runtime's entry points under fixed names.
 #![allow(unsafe_code)]
@@ -325,7 +325,7 @@ impl_runtime_apis! {
         fn on_runtime_upgrade(
             checks: frame_try_runtime::UpgradeCheckSelect,
         ) -> (frame_support::weights::Weight, frame_support::weights::Weight) {
-            // Try-runtime wants the reason on its console; a panic is how it gets it.
+            // try-runtime prints the reason of a failure only for a panic.
             let weight = Executive::try_runtime_upgrade(checks).expect("the upgrade succeeds");
             (weight, crate::configs::BLOCK_WEIGHT)
         }

@@ -1,4 +1,4 @@
-//! Keeps bodies in the node's database, under their hashes.
+//! Stores bodies in the node's database, under their hashes.
 
 use epione_primitives::ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody};
 use frame_support::ensure;
@@ -6,11 +6,11 @@ use sp_runtime::DispatchResult;
 
 use crate::System;
 
-/// Indexes the tail of the extrinsic that is being applied.
+/// Stores the tail of the extrinsic that is being applied.
 ///
-/// The node stores as many of the extrinsic's last bytes as it is told, and trusts the hash; so the
-/// bytes are compared first. It keeps one body for each extrinsic: that a batch carries none is seen
-/// to by [`CheckCaller`](crate::caller::CheckCaller).
+/// The node stores the requested number of the extrinsic's last bytes without checking the hash, so this
+/// compares the bytes first. The node stores one body for each extrinsic, so
+/// [`CheckCaller`](crate::caller::CheckCaller) rejects batches with bodies.
 pub struct ExtrinsicTail;
 
 impl Bodies for ExtrinsicTail {

@@ -1,7 +1,8 @@
-//! Turns away, before a block, whoever has no business making a call.
+//! Rejects transactions from unknown accounts, and calls that the signer's role may not make, before they reach
+//! a block.
 //!
-//! The chain has no fees, so this is what keeps its blocks for its members: each kind of account
-//! makes the calls of its role and no others. The pallets check again, and more closely.
+//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
+//! calls of its role. The pallets check again, in more detail.
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
@@ -20,16 +21,16 @@ use sp_runtime::{
 use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin, weights};
 
 pub trait WeightInfo {
-    /// To look at a signer and a call.
+    /// Checking a signer and a call.
     fn check() -> Weight;
 }
 
-/// Refuses, with the code of a [`Refusal`], a signed transaction whose signer is unknown, or whose
-/// role does not make its call. Has no bytes of its own in a transaction.
+/// Rejects a signed transaction, with the code of a [`Refusal`], if its signer is unknown or the signer's
+/// role may not make its call. It adds no bytes to a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CheckCaller;
 
-/// The role that an account has on the chain.
+/// The role of an account on chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caller {
     Governance,
@@ -107,7 +108,7 @@ fn batched(call: &RuntimeCall) -> Option<&[RuntimeCall]> {
     }
 }
 
-/// A body in a batch would not be at the extrinsic's tail, or would push another off it.
+/// A body in a batch would not be at the extrinsic's tail, or would displace another body from it.
 fn carries_no_body(call: &RuntimeCall) -> bool {
     !matches!(
         call,
@@ -119,7 +120,7 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
 }
 
 impl Caller {
-    /// Whether the role makes this call, batches aside.
+    /// Whether the role may make this call, apart from batches.
     fn makes(self, call: &RuntimeCall) -> bool {
         match self {
             Self::Governance => governance_makes(call),
@@ -133,10 +134,10 @@ fn governance_makes(call: &RuntimeCall) -> bool {
     use pallet_hospitals::Call as Hospital;
     matches!(
         call,
-        // Not `purge_keys`: validators without keys would stop the chain.
+        // Not `purge_keys`: a chain whose validators have no keys stops.
         RuntimeCall::Session(pallet_session::Call::set_keys { .. })
             | RuntimeCall::Council(_)
-            // Carries the code of an upgrade that the council has authorised.
+            // Provides the code of an upgrade that the council has authorized.
             | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
             | RuntimeCall::Releases(pallet_releases::Call::judge { .. })

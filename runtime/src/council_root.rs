@@ -1,14 +1,14 @@
-//! Lets the council act with the chain's highest authority.
+//! Lets the council dispatch calls as root.
 //!
-//! Without this, nobody could: there is no sudo, and `system.authorize_upgrade` or
-//! `grandpa.note_stalled` accept nothing less. It adds no rule of its own.
+//! There is no sudo, and calls such as `system.authorize_upgrade` or `grandpa.note_stalled` require root.
+//! The pallet adds no other rules.
 
 use frame_support::weights::Weight;
 
 pub use pallet::*;
 
 pub trait WeightInfo {
-    /// Beside the dispatched call's own weight.
+    /// The weight in addition to the dispatched call's weight.
     fn dispatch() -> Weight;
 }
 
@@ -24,7 +24,7 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config {
-        /// Whose decision stands for the highest authority.
+        /// The origin that may dispatch calls as root.
         type CouncilOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         type Call: Parameter
             + UnfilteredDispatchable<RuntimeOrigin = Self::RuntimeOrigin>
@@ -38,16 +38,16 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A call was dispatched with the highest authority.
+        /// A call was dispatched as root, with this result.
         #[codec(index = 0)]
         Dispatched { result: DispatchResult },
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Dispatches a call with the highest authority. Only a council motion can.
+        /// Dispatches a call as root. Requires a council motion.
         ///
-        /// Succeeds whatever the call's own result, which the event carries.
+        /// Succeeds even if the dispatched call fails. The event contains that call's result.
         #[pallet::call_index(0)]
         #[pallet::weight({
             let info = call.get_dispatch_info();

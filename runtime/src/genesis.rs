@@ -1,6 +1,6 @@
-//! Who is there when a chain begins: the presets `dev` and `local`.
+//! The genesis presets `dev` and `local`.
 //!
-//! Both are for one machine. Their keys come from public seeds, so whoever reads this holds them.
+//! Both are for networks on one machine. Their keys are derived from public seeds, so everyone has them.
 
 use alloc::{format, vec::Vec};
 use epione_primitives::{AccountId, HospitalId, hospital::Founder};
@@ -13,16 +13,16 @@ use sp_genesis_builder::PresetId;
 
 use crate::{RuntimeGenesisConfig, SessionKeys};
 
-/// Preset of one hospital.
+/// The preset with one hospital.
 pub const DEV: &str = "dev";
-/// Preset of four hospitals.
+/// The preset with four hospitals.
 pub const LOCAL: &str = "local";
 
 /// A founder of the presets.
 struct Development {
-    /// Name and seed, as in `//Alice`.
+    /// The name, which is also the seed, as in `//Alice`.
     seed: &'static str,
-    /// Public sealing key as `epione-envelope` derives it from the seed, in hexadecimal.
+    /// The public sealing key that `epione-envelope` derives from the seed, in hexadecimal.
     sealing_key: &'static str,
 }
 
@@ -33,10 +33,10 @@ const DEVELOPMENT: [Development; 4] = [
     Development { seed: "Dave", sealing_key: include_str!("dev-sealing-keys/dave.hex") },
 ];
 
-/// Port of the first founder's worker; each further founder's is one higher.
+/// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;
 
-/// The JSON of a preset, if there is one of this name.
+/// The JSON of the preset with this name, if there is one.
 pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
     let founders = match id.as_ref() {
         DEV => &DEVELOPMENT[..1],
@@ -89,7 +89,7 @@ impl Development {
             agent: self.agent(),
             worker_url: format!("http://127.0.0.1:{}", FIRST_WORKER_PORT + index).into_bytes(),
             sealing_key: hex::decode(self.sealing_key.trim())
-                .expect("the committed file holds hexadecimal digits; a test reads all of them"),
+                .expect("the committed file contains hexadecimal digits; a test reads all files"),
             tls_key: get_public_from_string_or_panic::<ed25519::Public>(&tls).0,
         }
     }

@@ -1,14 +1,14 @@
-//! The chain's rules: Epione's seven pallets and the SDK's, composed.
+//! The chain's runtime, composed of Epione's seven pallets and the SDK's pallets.
 //!
-//! Composition only. What a hospital, a ballot or a record is, the pallets say; who may call what,
-//! [`caller`] says; who is there when the chain begins, [`genesis`] says.
+//! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call.
+//! [`genesis`] defines the hospitals at the beginning of a chain.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The outermost type of a runtime call with its extension nests deeper than the default allows.
 #![recursion_limit = "256"]
 
 extern crate alloc;
-// Weights name what they are of by its path.
+// The weights refer to this crate's modules by their paths.
 extern crate self as epione_runtime;
 
 #[cfg(feature = "std")]
@@ -37,12 +37,12 @@ use apis::RUNTIME_API_VERSIONS;
 pub type Address = MultiAddress<AccountId, ()>;
 pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
-/// The block as nodes handle it: they need not read its extrinsics, and give them out in hexadecimal.
+/// The block as nodes process it: without decoding its extrinsics, which they return in hexadecimal.
 pub type OpaqueBlock = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
 pub type BlockId = generic::BlockId<Block>;
 
-/// What a transaction carries beside its call. [`caller::CheckCaller`] comes first, so that an
-/// account that the chain does not know hears that, and not that it cannot pay.
+/// The extensions of a transaction. [`caller::CheckCaller`] is first, so an unknown account gets its error and
+/// not another one.
 pub type TxExtension = (
     caller::CheckCaller,
     frame_system::CheckNonZeroSender<Runtime>,
@@ -73,8 +73,8 @@ impl_opaque_keys! {
     }
 }
 
-/// Names this runtime to nodes and signers. Raise `spec_version` with every change that goes on
-/// chain, `transaction_version` when calls or extensions change their encoding.
+/// The version of this runtime, for nodes and signers. Increase `spec_version` with every change that goes on
+/// chain, and `transaction_version` if the encoding of calls or extensions changes.
 #[sp_version::runtime_version]
 pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: alloc::borrow::Cow::Borrowed("epione"),

@@ -1,4 +1,4 @@
-//! Every decoder of the sealed formats, picked by the first byte. Whatever decodes must encode to the
+//! Fuzzes every decoder of the sealed formats; the first byte selects one. A decoded value must encode to the
 //! same bytes again.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! AES-256-GCM over single chunks, by two libraries that make the same bytes.
+//! AES-256-GCM over single chunks, by two libraries with identical output.
 
 use aead_stream::{NewStream, StreamBE32, StreamPrimitive};
 use aes_gcm::{Aes256Gcm, KeyInit};
@@ -19,7 +19,7 @@ pub trait ChunkCipher {
         chunk: &mut [u8],
     ) -> Result<[u8; TAG_BYTES as usize], SealError>;
 
-    /// Decrypts in place. What `chunk` holds after an error is not plaintext of anything.
+    /// Decrypts in place. After an error, do not use the bytes in `chunk`.
     fn open(
         &self,
         index: u32,
@@ -43,7 +43,7 @@ mod fast {
 
     use super::{ChunkCipher, OpenError, SealError};
 
-    /// aws-lc: vectorised assembly.
+    /// aws-lc: vectorized assembly.
     pub struct AwsLcCipher {
         key: LessSafeKey,
         prefix: [u8; 7],

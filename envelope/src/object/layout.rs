@@ -1,4 +1,4 @@
-//! Where a sealed object's chunks and tags lie.
+//! Where the chunks and tags of a sealed object are.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use epione_primitives::limits::SEGMENT_BYTES;
 
 use super::TAG_BYTES;
 
-/// Offsets within a sealed object, which is the concatenation of its segments. The ciphertext of a chunk lies
-/// where its plaintext lies in the content.
+/// Offsets within a sealed object, which is the concatenation of its segments. The ciphertext of a chunk has the same
+/// offset as its plaintext in the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     chunk_size: u32,
@@ -16,7 +16,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// None when the object would be longer than [`super::MAX_SEALED_BYTES`] or has more chunks than nonces.
+    /// None if the object would be longer than [`super::MAX_SEALED_BYTES`], or would have more chunks than nonces.
     pub(super) fn new(chunk_size: u32, plaintext_length: u64) -> Option<Self> {
         let chunks = plaintext_length.div_ceil(u64::from(chunk_size)).max(1);
         let sealed = chunks.checked_mul(u64::from(TAG_BYTES))?.checked_add(plaintext_length)?;
@@ -42,26 +42,26 @@ impl Layout {
         self.tags().end
     }
 
-    /// Where a chunk's ciphertext lies; none after the last chunk.
+    /// The range of a chunk's ciphertext; none after the last chunk.
     pub fn chunk(&self, index: u32) -> Option<Range<u64>> {
         let start = u64::from(index) * u64::from(self.chunk_size);
         let end = (start + u64::from(self.chunk_size)).min(self.plaintext_length);
         (index < self.chunks).then_some(start..end)
     }
 
-    /// Where a chunk's tag lies; none after the last chunk.
+    /// The range of a chunk's tag; none after the last chunk.
     pub fn tag(&self, index: u32) -> Option<Range<u64>> {
         let start = self.plaintext_length + u64::from(index) * u64::from(TAG_BYTES);
         (index < self.chunks).then_some(start..start + u64::from(TAG_BYTES))
     }
 
-    /// Where all tags lie, in the order of the chunks: the object's tail.
+    /// The range of all tags, in the order of the chunks: the object's tail.
     pub fn tags(&self) -> Range<u64> {
         let start = self.plaintext_length;
         start..start + u64::from(self.chunks) * u64::from(TAG_BYTES)
     }
 
-    /// The chunks that hold a range of the content; what lies beyond its end is left out.
+    /// The chunks that contain a range of the content. Positions beyond its end are ignored.
     pub fn chunks_of(&self, plaintext: Range<u64>) -> Range<u32> {
         let end = plaintext.end.min(self.plaintext_length);
         if plaintext.start >= end {
@@ -72,8 +72,8 @@ impl Layout {
         (plaintext.start / size) as u32..end.div_ceil(size) as u32
     }
 
-    /// Which segments hold a range of the sealed object: each one's position in the manifest, and the
-    /// range within it. What lies beyond the end is left out.
+    /// The segments that contain a range of the sealed object: the position of each segment in the manifest, and the
+    /// range within it. Positions beyond the end are ignored.
     pub fn in_segments(&self, sealed: Range<u64>) -> Vec<(usize, Range<u32>)> {
         let size = u64::from(SEGMENT_BYTES);
         let end = sealed.end.min(self.sealed_length());

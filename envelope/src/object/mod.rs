@@ -1,4 +1,4 @@
-//! Sealed objects: AES-256-GCM in the STREAM construction, in chunks that open one by one.
+//! Sealed objects: AES-256-GCM in the STREAM construction, in chunks that can be opened one by one.
 //!
 //! ```text
 //! PRK        = HKDF-SHA256-Extract(salt, content key)
@@ -11,13 +11,13 @@
 //! ```
 //!
 //! The header is SCALE: `"epione/object"`, suite, object id, genesis, hospital, patient, record, section,
-//! part, version (u32), chunk size (u32), plaintext length (u64), salt, commitment. Stored are only its [`Parameters`];
-//! the [`ObjectContext`] is known from where the object is found, is bound, and is **not repeated**: an
-//! object that is found elsewhere does not open.
+//! part, version (u32), chunk size (u32), plaintext length (u64), salt, commitment. Only its [`Parameters`] are stored.
+//! The [`ObjectContext`] is **not stored**: it follows from where the object is found, and the object is bound to it.
+//! In another context, the object does not open.
 //!
 //! GCM does not commit to its key, so the commitment is compared before anything is decrypted. The
-//! tags come last, so that byte ranges of ciphertext and plaintext are the same. An object is written once: a change means
-//! a new salt and a new object id.
+//! tags are last, so byte ranges of ciphertext and plaintext are the same. An object is written once: changed content
+//! needs a new salt and a new object id.
 
 mod cipher;
 mod layout;
@@ -37,18 +37,18 @@ use zeroize::Zeroizing;
 
 use crate::{FormatError, OpenError, SealError, keys::ContentKey, suite};
 
-/// Plaintext bytes of a chunk; only the last chunk of an object is shorter.
+/// Plaintext bytes of a chunk. Only the last chunk of an object may be shorter.
 pub const CHUNK_BYTES: u32 = 1 << 20;
 /// Bytes of a chunk's tag.
 pub const TAG_BYTES: u32 = 16;
-/// The longest sealed object: all the segments that one lite block may name.
+/// Maximum bytes of a sealed object: all the segments that one lite block may name.
 pub const MAX_SEALED_BYTES: u64 = MAX_SEGMENTS as u64 * SEGMENT_BYTES as u64;
 
-/// A small sealed object with its bytes: a text section, the description of media, a name.
+/// A small sealed object, including its bytes: a text section, the description of media, a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedObject {
     parameters: Parameters,
-    /// As many as the parameters say, so their number is not stored.
+    /// The parameters determine their number, so it is not stored.
     bytes: Vec<u8>,
 }
 
@@ -109,7 +109,7 @@ impl Decode for SealedObject {
         let parameters = Parameters::decode(input)?;
         let length = parameters.layout().sealed_length();
         if length > u64::from(MAX_BODY_BYTES) {
-            return Err("the sealed object is longer than a body".into());
+            return Err("the sealed object is longer than the limit of a body".into());
         }
         Ok(Self { bytes: suite::read_bytes(input, length as usize)?, parameters })
     }

@@ -1,11 +1,11 @@
-//! Opening, any chunk at a time.
+//! Opening a sealed object, chunk by chunk, in any order.
 
 use zeroize::Zeroizing;
 
 use super::{ChunkCipher, DefaultCipher, Layout, ObjectContext, Parameters, TAG_BYTES};
 use crate::{OpenError, keys::ContentKey};
 
-/// Opens the chunks of one object, in any order. Exists only where key and context are the object's own.
+/// Opens the chunks of one object, in any order. Its key and context are known to be the object's own.
 pub struct Opener<C = DefaultCipher> {
     layout: Layout,
     cipher: C,
@@ -13,7 +13,7 @@ pub struct Opener<C = DefaultCipher> {
 }
 
 impl Opener {
-    /// Checks the commitment; decrypts nothing yet.
+    /// Checks the commitment. Decrypts nothing yet.
     pub fn new(
         key: &ContentKey,
         context: &ObjectContext,
@@ -24,7 +24,7 @@ impl Opener {
 }
 
 impl<C: ChunkCipher> Opener<C> {
-    /// [`Opener::new`] with a named cipher.
+    /// [`Opener::new`] with an explicit cipher.
     pub fn with_cipher(
         key: &ContentKey,
         context: &ObjectContext,
@@ -50,7 +50,7 @@ impl<C: ChunkCipher> Opener<C> {
         Ok(chunk)
     }
 
-    /// [`Opener::open_chunk`] without a copy. After an error, `chunk` holds nothing of use.
+    /// [`Opener::open_chunk`] without a copy. After an error, do not use the bytes in `chunk`.
     pub fn open_chunk_in_place(
         &self,
         index: u32,
@@ -63,8 +63,8 @@ impl<C: ChunkCipher> Opener<C> {
         self.cipher.open(index, self.layout.is_last(index), &self.aad, chunk, tag)
     }
 
-    /// Whether plaintext that was kept is that of a chunk, given the chunk's tag: sealed again, it must
-    /// have the same one.
+    /// Whether stored plaintext is the plaintext of a chunk with this tag. Sealing the plaintext again must result in
+    /// the same tag.
     pub fn is_chunk(&self, index: u32, plaintext: &[u8], tag: &[u8; TAG_BYTES as usize]) -> bool {
         if self.layout.chunk_length(index) != Some(plaintext.len()) {
             return false;
@@ -74,7 +74,7 @@ impl<C: ChunkCipher> Opener<C> {
         self.cipher.seal(index, last, &self.aad, &mut sealed).is_ok_and(|sealed| sealed == *tag)
     }
 
-    /// Opens a whole object that is held in memory.
+    /// Opens a whole object in memory.
     pub fn open_whole(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         if sealed.len() as u64 != self.layout.sealed_length() {
             return Err(OpenError);

@@ -1,4 +1,4 @@
-//! The header of a sealed object: what is stored of it, what is only bound, and the keys it leads to.
+//! The header of a sealed object: its stored parameters, its context, and the keys derived from them.
 
 use codec::{Compact, Decode, Encode, Error, Input, Output};
 use epione_primitives::limits::SEGMENT_BYTES;
@@ -15,10 +15,10 @@ use crate::{
     suite::Suite,
 };
 
-/// Chunk sizes that are accepted: powers of two from 4 KiB to a segment.
+/// Accepted chunk sizes: powers of two from 4 KiB to the size of a segment.
 const CHUNK_SIZE_BITS: std::ops::RangeInclusive<u8> = 12..=SEGMENT_BYTES.ilog2() as u8;
 
-/// What of a section an object holds, so that none passes for another.
+/// The part of a section in an object. The object is bound to it, so one part cannot be passed off as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 pub enum Part {
     /// A text section: description and compressed content.
@@ -35,23 +35,23 @@ pub enum Part {
     Name,
 }
 
-/// Where an object belongs. Bound by its header, but not stored with it.
+/// The context of an object. The object's header binds it, but does not store it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectContext {
     pub section: SectionContext,
     pub part: Part,
-    /// Version of the section.
+    /// The version of the section.
     pub version: u32,
 }
 
 impl ObjectContext {
-    /// Records and profile bodies are written once: their objects have version 1.
+    /// Records and profile bodies are written once, so their objects have version 1.
     pub(crate) fn new(section: SectionContext, part: Part) -> Self {
         Self { section, part, version: 1 }
     }
 }
 
-/// What is stored of a sealed object's header: suite, object id, chunk size (its binary logarithm, one
+/// The stored part of a sealed object's header: suite, object id, chunk size (its binary logarithm, one
 /// byte), plaintext length (compact), salt, commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
@@ -61,14 +61,14 @@ pub struct Parameters {
     commitment: [u8; 32],
 }
 
-/// What the parameters and the content key lead to.
+/// What is derived from the parameters and the content key.
 pub(super) struct Derived<C> {
     pub(super) cipher: C,
     pub(super) aad: [u8; 32],
 }
 
 impl Parameters {
-    /// Parameters of a new object: a fresh id, a fresh salt.
+    /// Parameters of a new object, with a fresh id and salt.
     pub(super) fn generate(
         key: &ContentKey,
         context: &ObjectContext,
@@ -96,7 +96,7 @@ impl Parameters {
         self.layout
     }
 
-    /// The cipher of the object's chunks, once the commitment shows that the key and context are its own.
+    /// Checks by the commitment that key and context are the object's own, and derives the cipher of its chunks.
     pub(super) fn derive<C: ChunkCipher>(
         &self,
         key: &ContentKey,
@@ -130,7 +130,7 @@ impl Parameters {
         output
     }
 
-    /// The header up to its commitment.
+    /// The header without its commitment.
     fn header_core(&self, context: &ObjectContext) -> Vec<u8> {
         (
             b"epione/object",
@@ -165,7 +165,7 @@ impl Decode for Parameters {
         let (_, object_id, bits, Compact(length), salt, commitment) =
             <(Suite, [u8; 16], u8, Compact<u64>, [u8; 32], [u8; 32])>::decode(input)?;
         if !CHUNK_SIZE_BITS.contains(&bits) {
-            return Err("the chunk size is not one that is used".into());
+            return Err("the chunk size is not supported".into());
         }
         let layout = Layout::new(1 << bits, length).ok_or("the sealed object is too long")?;
         Ok(Self { object_id, layout, salt, commitment })

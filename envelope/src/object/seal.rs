@@ -1,16 +1,16 @@
-//! Sealing, chunk by chunk, with bounded memory.
+//! Sealing an object, chunk by chunk, with bounded memory.
 
 use zeroize::Zeroizing;
 
 use super::{CHUNK_BYTES, ChunkCipher, DefaultCipher, Layout, ObjectContext, Parameters};
 use crate::{SealError, keys::ContentKey};
 
-/// Seals one object as its content is pushed. Holds at most one chunk, and the tags so far (16 bytes for each chunk).
+/// Seals one object from a stream. Buffers at most one chunk, and the tags so far (16 bytes for each chunk).
 pub struct Sealer<C = DefaultCipher> {
     parameters: Parameters,
     cipher: C,
     aad: [u8; 32],
-    /// Content of the chunk that is not complete yet; never grows beyond the capacity it began with.
+    /// Content of the incomplete chunk. Never grows beyond its initial capacity, so no plaintext stays in freed memory.
     pending: Zeroizing<Vec<u8>>,
     next: u32,
     taken: u64,
@@ -18,7 +18,7 @@ pub struct Sealer<C = DefaultCipher> {
 }
 
 impl Sealer {
-    /// Begins an object of exactly `plaintext_length` bytes, with a fresh id and salt.
+    /// Starts an object of exactly `plaintext_length` bytes, with a fresh id and salt.
     pub fn new(
         key: &ContentKey,
         context: &ObjectContext,
@@ -29,7 +29,7 @@ impl Sealer {
 }
 
 impl<C: ChunkCipher> Sealer<C> {
-    /// [`Sealer::new`] with a named cipher and chunk size (a power of two from 4 KiB to 4 MiB).
+    /// [`Sealer::new`] with an explicit cipher and chunk size (a power of two from 4 KiB to 4 MiB).
     pub fn with_cipher(
         key: &ContentKey,
         context: &ObjectContext,
@@ -54,7 +54,7 @@ impl<C: ChunkCipher> Sealer<C> {
         self.parameters.layout()
     }
 
-    /// Takes the next bytes of the content, and returns the ciphertext of the chunks that they complete.
+    /// Accepts the next bytes of the content, and returns the ciphertext of the chunks that they complete.
     pub fn push(&mut self, mut content: &[u8]) -> Result<Vec<u8>, SealError> {
         let declared = self.layout().plaintext_length();
         self.taken = self
@@ -76,7 +76,7 @@ impl<C: ChunkCipher> Sealer<C> {
         Ok(sealed)
     }
 
-    /// Ends the object: the remaining sealed bytes, which are the tags.
+    /// Ends the object. Returns its parameters and the remaining sealed bytes, which are the tags.
     pub fn finish(mut self) -> Result<(Parameters, Vec<u8>), SealError> {
         let declared = self.layout().plaintext_length();
         if self.taken != declared {

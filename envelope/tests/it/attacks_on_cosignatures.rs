@@ -1,4 +1,4 @@
-//! The patient's co-signature holds for the record that they saw, and for nothing made of its pieces.
+//! The patient's cosignature is valid for the record that the patient signed, and for nothing assembled from its parts.
 
 use codec::Encode;
 use epione_envelope::{
@@ -24,7 +24,7 @@ fn sealed(signed: SignedDraft) -> Record {
     seal_draft(signed, &visit(), &PatientKey::generate()).0
 }
 
-/// A record with other bytes in the place of its co-signature.
+/// A record with its cosignature replaced.
 fn with_cosignature(record: &Record, cosignature: Option<&Signature>) -> Record {
     let encoded = record.encode();
     let end = encoded.len() - record.patient_signature().encode().len();
@@ -52,7 +52,7 @@ fn without_the_patients_signature_a_record_is_not_cosigned() {
 }
 
 #[test]
-fn a_stripped_cosignature_leaves_the_authors_record() {
+fn a_record_without_its_cosignature_still_verifies_for_its_author() {
     let record = with_cosignature(&sealed(cosigned(&visit())), None);
     assert_eq!(record.verify(genesis(), &account_id("doctor")), Ok(()));
     assert_eq!(record.verify_cosignature(genesis(), &account_id("patient")), NOT_COSIGNED);
@@ -70,8 +70,8 @@ fn a_cosignature_of_another_account_is_refused() {
 }
 
 #[test]
-fn neither_signature_passes_for_the_other_even_of_one_account() {
-    // A doctor who is the patient, with one account for both.
+fn neither_signature_can_be_used_as_the_other_even_of_the_same_account() {
+    // The doctor is the patient, with the same account.
     let both = account("doctor");
     let draft = draft(&visit()).sign(genesis(), &both).cosign(genesis(), &both);
     let (author, patient) = (draft.signature.clone(), draft.patient_signature.clone().unwrap());
@@ -96,7 +96,7 @@ fn neither_signature_passes_for_the_other_even_of_one_account() {
 }
 
 #[test]
-fn a_cosignature_moved_elsewhere_is_refused() {
+fn a_cosignature_moved_to_another_context_is_refused() {
     type Edit = fn(&mut Draft);
     let original = cosigned(&visit());
     let patient = account_id("patient");
@@ -114,7 +114,7 @@ fn a_cosignature_moved_elsewhere_is_refused() {
     for (what, edit) in edits {
         let mut moved = original.clone();
         edit(&mut moved.draft);
-        // Signed anew by the author, who cannot sign for the patient.
+        // The author signs again, but cannot sign for the patient.
         let resigned = moved.draft.clone().sign(genesis(), &account("doctor"));
         let moved = SignedDraft { patient_signature: moved.patient_signature, ..resigned };
         assert_eq!(moved.verify(genesis(), &account_id("doctor")), Ok(()), "{what}");
@@ -149,7 +149,7 @@ fn no_bit_of_a_cosignature_can_be_changed() {
 }
 
 #[test]
-fn a_cosignature_is_there_or_not_and_nothing_else() {
+fn the_option_byte_of_a_cosignature_is_zero_or_one() {
     let encoded = sealed(signed(&visit())).encode();
     let (absent, record) = encoded.split_last().unwrap();
     assert_eq!(*absent, 0);
@@ -166,7 +166,7 @@ fn signing_again_replaces_the_cosignature() {
     assert_eq!(twice.verify(genesis(), &account_id("doctor")), Ok(()));
 }
 
-/// What a co-signature is about.
+/// What a cosignature covers.
 #[derive(Clone, Debug)]
 struct Subject {
     genesis: Hash,
@@ -183,7 +183,7 @@ impl Subject {
         self.about.signed_bytes(self.genesis, &self.leaves)
     }
 
-    /// Changes one bit of one thing.
+    /// Changes one bit of one field.
     fn altered(&self, what: usize, byte: usize, bit: u8) -> Self {
         let mut other = self.clone();
         let leaf = byte % other.leaves.len();
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_changes_is_signed_by_other_bytes(
+    fn every_change_changes_the_signed_bytes(
         subject in subjects(),
         what in 0..6_usize,
         byte: usize,

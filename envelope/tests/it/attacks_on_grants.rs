@@ -1,4 +1,4 @@
-//! A grant serves its audience, for its sections, until it expires, once.
+//! A grant is valid once, for its audience and its sections, until it expires.
 
 use codec::Encode;
 use epione_envelope::{
@@ -90,7 +90,7 @@ fn a_grant_used_by_another_account_is_refused() {
         },
     );
     assert_eq!(refused, Err(GrantError::Mismatch { what: "account" }));
-    // Nor does it help to pretend to be the audience.
+    // Claiming to be the audience does not help.
     let refused = with_expected(
         |_| (),
         |expected| grant().open(expected, &sealing_keys("other")).map(|_| ()),
@@ -99,7 +99,7 @@ fn a_grant_used_by_another_account_is_refused() {
 }
 
 #[test]
-fn a_grant_is_refused_from_its_expiry_on() {
+fn a_grant_is_refused_at_and_after_its_expiry() {
     assert_eq!(open(&grant(), |_| ()), Ok(3));
     let expired = Err(GrantError::Expired { expired: EXPIRES });
     assert_eq!(open(&grant(), |expected| expected.now = EXPIRES), expired);
@@ -126,7 +126,7 @@ fn a_grant_for_another_patient_hospital_or_chain_is_refused() {
 }
 
 #[test]
-fn a_grant_signed_by_another_than_the_agent_is_refused() {
+fn a_grant_not_signed_by_the_agent_is_refused() {
     let doctor = sealing_keys("doctor");
     let forged = AccessGrant::seal(terms(), &keys(), doctor.public(), &account("other")).unwrap();
     assert_eq!(open(&forged, |_| ()), Err(GrantError::Open(OpenError)));
@@ -141,7 +141,7 @@ fn no_byte_of_a_grant_can_be_edited() {
         let mut edited = encoded.clone();
         edited[position] ^= 1;
         let Ok(grant) = AccessGrant::decode_exactly(&edited) else { continue };
-        // As a requester who believes what the grant itself says.
+        // As a requester who trusts the grant's own terms.
         let terms = grant.terms().clone();
         let agent = account_id("agent");
         let expected = Expected {
@@ -159,7 +159,7 @@ fn no_byte_of_a_grant_can_be_edited() {
 }
 
 #[test]
-fn grants_of_nothing_or_of_a_section_twice_or_for_no_time_are_not_made() {
+fn a_grant_without_sections_with_one_twice_or_without_duration_cannot_be_sealed() {
     let doctor = sealing_keys("doctor");
     let seal = |terms, keys: &[_]| {
         AccessGrant::seal(terms, keys, doctor.public(), &account("agent")).err()
@@ -172,6 +172,6 @@ fn grants_of_nothing_or_of_a_section_twice_or_for_no_time_are_not_made() {
 }
 
 #[test]
-fn each_grant_has_a_hash_of_its_own() {
+fn each_grant_has_its_own_hash() {
     assert_ne!(grant().hash(), grant().hash());
 }

@@ -1,4 +1,4 @@
-//! Whoever holds a sealed object's bytes, but not its key, can only break it.
+//! An attacker who has a sealed object's bytes, but not its key, can only damage it.
 
 use codec::{Compact, Decode, Encode};
 use epione_envelope::{
@@ -180,7 +180,7 @@ fn every_changed_byte_of_the_ciphertext_or_tags_is_refused() {
 }
 
 #[test]
-fn an_object_found_elsewhere_is_refused() {
+fn an_object_in_another_context_is_refused() {
     let victim = Victim::new();
     let here = media_context();
     let mut elsewhere: Vec<_> = other_contexts()

@@ -1,4 +1,4 @@
-//! The author's signature holds for the record as it was signed, and for nothing made of its pieces.
+//! The author's signature is valid for the record as signed, and for nothing assembled from its parts.
 
 use codec::{Decode, Encode};
 use epione_envelope::{
@@ -75,7 +75,7 @@ fn a_leaf_depends_on_the_number_of_sections_and_its_position() {
 }
 
 #[test]
-fn a_leaf_does_not_pass_for_a_root_nor_a_signature_for_another_record_of_the_same_leaves() {
+fn a_leaf_is_no_root_and_a_signature_covers_one_record_only() {
     let one = draft(&visit()[..1]);
     let leaf = one.leaves()[0];
     let signed_bytes = one.authorship().signed_bytes(genesis(), &one.leaves());
@@ -146,13 +146,13 @@ fn a_section_is_not_guessed_from_its_leaf() {
     let signed = signed(&visit);
     let section = &signed.draft.sections[1];
     let leaf = signed.draft.leaves()[1];
-    // Everything but the salt is guessed right.
+    // The guess is right except for the salt.
     for salt in [Salt::from_bytes([0; 32]), Salt::generate()] {
         let mut guess = section.clone();
         guess.description.salt = salt;
         assert_ne!(guess.leaf(&signed.draft.record, 1, 3), leaf);
     }
-    // And nothing that would help is in the record outside what is sealed.
+    // The record contains nothing helpful outside its sealed parts.
     let salt = *section.description.salt.as_bytes();
     let root = section.description.content_root;
     let (record, media) = seal_draft(signed, &visit, &PatientKey::generate());
@@ -164,7 +164,7 @@ fn a_section_is_not_guessed_from_its_leaf() {
 }
 
 #[test]
-fn a_record_verifies_for_its_author_and_no_edit_of_it_does() {
+fn a_record_verifies_for_its_author_and_no_edited_record_does() {
     let visit = visit();
     let (record, _) = seal_draft(signed(&visit), &visit, &PatientKey::generate());
     let doctor = account_id("doctor");
@@ -194,7 +194,7 @@ fn a_section_whose_kind_or_class_was_changed_in_the_record_does_not_open() {
         assert_ne!(edited[position], value);
         edited[position] = value;
         let edited = Record::decode(&mut edited.as_slice()).unwrap();
-        // The signature is over the leaf, which is the same; the description shows the difference.
+        // The signature covers the leaf, which is unchanged. Opening compares the leaf with the kind and class.
         assert_eq!(edited.verify(genesis(), &account_id("doctor")), Ok(()));
         assert_eq!(edited.describe(genesis(), 1, &key), Err(OpenError));
         assert_eq!(edited.open_text(genesis(), 1, &key).err(), Some(OpenError));
@@ -202,7 +202,7 @@ fn a_section_whose_kind_or_class_was_changed_in_the_record_does_not_open() {
 }
 
 #[test]
-fn two_sections_with_one_salt_are_refused() {
+fn two_sections_with_the_same_salt_are_refused() {
     let mut visit = visit();
     visit[1].section.description.salt = visit[0].section.description.salt.clone();
     let sections = visit.into_iter().map(|stated| stated.section).collect();

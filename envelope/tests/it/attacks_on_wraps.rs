@@ -1,4 +1,4 @@
-//! Wraps open only where they were sealed for, by whom they were sealed for.
+//! Wraps open only in their own context, for their own recipient.
 
 use codec::{Decode, Encode};
 use epione_envelope::{
@@ -29,7 +29,7 @@ fn wrap() -> Wrap {
 }
 
 #[test]
-fn a_wrapped_content_key_moved_elsewhere_is_refused() {
+fn a_wrapped_content_key_in_another_context_is_refused() {
     let (patient_key, key) = (PatientKey::generate(), ContentKey::generate());
     let wrapped = patient_key.wrap(&key, &section_context());
     let opened = patient_key.unwrap_key(&wrapped, &section_context()).unwrap();
@@ -66,7 +66,7 @@ fn a_wrap_opens_for_its_recipient_under_both_suites() {
 }
 
 #[test]
-fn a_wrap_moved_elsewhere_is_refused() {
+fn a_wrap_in_another_context_is_refused() {
     let here = wrap_context();
     let subject = |record, section| WrapSubject::ContentKey { record, section };
     let elsewhere = [
@@ -91,7 +91,7 @@ fn a_wrap_signed_by_somebody_else_is_refused() {
 }
 
 #[test]
-fn a_wrap_does_not_open_with_a_key_swapped_in_for_the_recipients() {
+fn a_wrap_does_not_open_with_a_key_that_replaced_the_recipients() {
     let opened = wrap().open(&sealing_keys("swapped"), &wrap_context(), &account_id("agent"));
     assert_eq!(opened, Err(OpenError));
 }

@@ -26,7 +26,7 @@ fn packed(records: &[Record]) -> Packed {
 }
 
 #[test]
-fn what_one_hospital_packs_another_checks() {
+fn a_packed_body_passes_the_check() {
     let text = stated(SectionKind::Report, SectionClass::Private, b"text");
     let records = [record(), seal_visit(&[text], &PatientKey::generate()).0, record()];
     let Packed { header, entries, body } = packed(&records);
@@ -49,7 +49,7 @@ fn a_body_that_differs_from_its_announcement_is_refused() {
         (|packed| packed.entries[1].patient = UserId([0; 32]), "another patient"),
         (|packed| packed.entries[1].media.offset = 0, "segments"),
         (|packed| packed.entries[1].media.length = 2, "segments"),
-        (|packed| packed.header.announcer = HospitalId(9), "of hospital 3"),
+        (|packed| packed.header.announcer = HospitalId(9), "to hospital 3"),
         (|packed| packed.header.segments.bytes += 1, "segments"),
         (|packed| packed.header.segments.root.0[0] ^= 1, "segments"),
         (|packed| packed.body.push(0), "belong to no record"),
@@ -90,7 +90,7 @@ fn a_damaged_body_is_refused_or_differs_only_in_sealed_bytes() {
 }
 
 #[test]
-fn a_record_twice_in_a_block_is_refused() {
+fn a_repeated_record_is_refused() {
     let record = record();
     let mut builder = BodyBuilder::new(HOSPITAL);
     builder.push(&record).unwrap();
@@ -121,7 +121,7 @@ fn a_record_of_another_hospital_is_refused() {
 }
 
 #[test]
-fn a_block_takes_records_until_its_body_is_full() {
+fn a_block_accepts_records_until_its_body_is_full() {
     let mut builder = BodyBuilder::new(HOSPITAL);
     let large = stated(SectionKind::Report, SectionClass::Private, &content(400_000));
     let large = [large];
@@ -142,7 +142,7 @@ fn a_block_takes_records_until_its_body_is_full() {
 }
 
 #[test]
-fn a_block_takes_as_many_records_as_the_chain_allows() {
+fn a_block_accepts_as_many_records_as_the_chain_allows() {
     let visit = [stated(SectionKind::Report, SectionClass::Private, b"x")];
     let patient_key = PatientKey::generate();
     let mut builder = BodyBuilder::new(HOSPITAL);

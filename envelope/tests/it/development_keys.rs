@@ -1,4 +1,4 @@
-//! The keys of local networks, which the runtime's genesis presets name too.
+//! The keys of local networks, which are also in the runtime's genesis presets.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,7 @@ fn accounts_are_those_that_substrate_derives() {
 }
 
 #[test]
-fn a_hospital_has_one_sealing_key_and_everybody_else_their_own() {
+fn a_hospitals_accounts_share_a_sealing_key_and_others_have_their_own() {
     let public = |uri| development::keys(uri).unwrap().sealing.public().clone();
     assert_eq!(public("//Alice//agent"), public("//Alice"));
     assert_eq!(public("//Alice//governance"), public("//Alice"));
@@ -25,7 +25,7 @@ fn a_hospital_has_one_sealing_key_and_everybody_else_their_own() {
 }
 
 #[test]
-fn tls_keys_are_those_that_the_presets_name() {
+fn tls_keys_are_those_of_the_presets() {
     for hospital in ["//Alice", "//Dave"] {
         let pair = sp_core::ed25519::Pair::from_string(&format!("{hospital}//tls"), None).unwrap();
         assert_eq!(development::tls_key(hospital).unwrap().public(), pair.public().0);
@@ -34,15 +34,15 @@ fn tls_keys_are_those_that_the_presets_name() {
 }
 
 #[test]
-fn what_is_no_development_uri_is_refused() {
+fn other_uris_are_refused() {
     for uri in ["", "//", "Alice", "/Alice", "//Alice/soft", "//Alice///password", "bottom drive"] {
         assert!(development::keys(uri).is_err(), "{uri}");
     }
 }
 
-/// To write the files anew: `EPIONE_WRITE_DEVELOPMENT_KEYS=1 cargo test -p epione-envelope --release`.
+/// To rewrite the files: `EPIONE_WRITE_DEVELOPMENT_KEYS=1 cargo test -p epione-envelope --release`.
 #[test]
-fn the_runtimes_files_hold_the_development_sealing_keys() {
+fn the_runtimes_files_contain_the_development_sealing_keys() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/dev-sealing-keys");
     for (name, uri) in
         [("alice", "//Alice"), ("bob", "//Bob"), ("charlie", "//Charlie"), ("dave", "//Dave")]

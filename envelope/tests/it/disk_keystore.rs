@@ -18,7 +18,7 @@ fn saved(cost: Cost) -> (TempDir, std::path::PathBuf, ActorKeys) {
 }
 
 #[test]
-fn keys_come_back_with_the_right_password() {
+fn keys_open_with_the_right_password() {
     for (scheme, suite) in
         [(Scheme::Sr25519, SealingSuite::X25519), (Scheme::Ed25519, SealingSuite::XWing)]
     {
@@ -36,22 +36,22 @@ fn keys_come_back_with_the_right_password() {
 }
 
 #[test]
-fn a_new_sealing_key_leaves_the_account_and_the_old_file_as_they_are() {
+fn a_new_sealing_key_keeps_the_account_and_the_old_file() {
     let (folder, path, keys) = saved(Cost::Fast);
     for suite in [SealingSuite::XWing, SealingSuite::X25519] {
         let renewed = keys.with_new_sealing_key(suite);
         assert_eq!(renewed.account(), keys.account());
         assert_eq!(renewed.sealing.suite(), suite);
         assert_ne!(renewed.sealing.seed(), keys.sealing.seed());
-        let beside = folder.path().join(format!("renewed-{}.json", suite.byte()));
-        keystore::save(&renewed, &beside, "password", Cost::Fast).unwrap();
-        assert_eq!(keystore::load(&beside, "password").unwrap().public(), renewed.public());
+        let new_path = folder.path().join(format!("renewed-{}.json", suite.byte()));
+        keystore::save(&renewed, &new_path, "password", Cost::Fast).unwrap();
+        assert_eq!(keystore::load(&new_path, "password").unwrap().public(), renewed.public());
     }
     assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());
 }
 
 #[test]
-fn the_interactive_cost_opens_too() {
+fn a_file_of_interactive_cost_opens() {
     let (_folder, path, keys) = saved(Cost::Interactive);
     assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());
 }
@@ -95,7 +95,7 @@ fn a_wrong_password_and_a_damaged_file_give_one_error() {
 }
 
 #[test]
-fn files_of_another_format_are_refused_before_any_work_is_done() {
+fn files_of_another_format_are_refused_before_key_derivation() {
     let (_folder, path, _) = saved(Cost::Fast);
     let text = fs::read_to_string(&path).unwrap();
     let edits = [
@@ -119,7 +119,7 @@ fn files_of_another_format_are_refused_before_any_work_is_done() {
 }
 
 #[test]
-fn keys_are_never_overwritten_and_nothing_is_left_beside_them() {
+fn keys_are_never_overwritten_and_no_temporary_file_stays() {
     let (folder, path, keys) = saved(Cost::Fast);
     let other = ActorKeys::generate(Scheme::Ed25519, SealingSuite::XWing);
     let error = keystore::save(&other, &path, "password", Cost::Fast).err().unwrap();
@@ -148,7 +148,7 @@ fn only_the_owner_may_read_the_file() {
 }
 
 #[test]
-fn the_file_holds_no_secret_in_the_clear() {
+fn the_file_contains_no_secret_in_plaintext() {
     let (_folder, path, keys) = saved(Cost::Fast);
     let text = fs::read_to_string(path).unwrap();
     for seed in [keys.account.seed(), keys.sealing.seed()] {

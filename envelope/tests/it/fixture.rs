@@ -41,7 +41,7 @@ pub fn media_context() -> ObjectContext {
     ObjectContext { section: section_context(), part: Part::Media, version: 1 }
 }
 
-/// Every context that differs from `section_context` in one thing.
+/// Every context that differs from `section_context` in one field.
 pub fn other_contexts() -> Vec<(&'static str, SectionContext)> {
     let here = section_context();
     vec![
@@ -105,12 +105,12 @@ pub fn signed(visit: &[Stated]) -> SignedDraft {
     draft(visit).sign(genesis(), &account("doctor"))
 }
 
-/// As [`signed`], and signed by the patient too.
+/// As [`signed`], and cosigned by the patient.
 pub fn cosigned(visit: &[Stated]) -> SignedDraft {
     signed(visit).cosign(genesis(), &account("patient"))
 }
 
-/// Seals a visit; gives the record and the sealed bytes of all its media.
+/// Seals a visit. Returns the record and the sealed bytes of all its media.
 pub fn seal_visit(visit: &[Stated], patient_key: &PatientKey) -> (Record, Vec<u8>) {
     seal_draft(signed(visit), visit, patient_key)
 }

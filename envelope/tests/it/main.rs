@@ -1,4 +1,4 @@
-//! The sealed formats from outside: what other parts of Epione, and attackers, can do with them.
+//! The sealed formats through their public interface, as other parts of Epione and attackers use them.
 
 #![allow(clippy::unwrap_used)]
 

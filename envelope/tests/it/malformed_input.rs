@@ -1,4 +1,4 @@
-//! Decoders meet bytes from anywhere: they answer, without panic and without memory that the input does not justify.
+//! Decoders of untrusted bytes return, without panic, and without allocating memory that the input does not justify.
 
 use codec::Encode;
 use epione_envelope::{
@@ -24,7 +24,7 @@ use crate::fixture::{
 
 type Decode = fn(&[u8]) -> Result<Vec<u8>, FormatError>;
 
-/// Every decoder, with something that it accepts.
+/// Every decoder, with valid input.
 fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
     let signed = signed(&visit());
     let shown = vec![(1, signed.draft.sections[1].clone())];
@@ -78,14 +78,14 @@ fn grant() -> AccessGrant {
 }
 
 #[test]
-fn every_format_comes_back_from_its_own_bytes() {
+fn every_format_round_trips() {
     for (name, bytes, decode) in formats() {
         assert_eq!(decode(&bytes), Ok(bytes), "{name}");
     }
 }
 
 #[test]
-fn unknown_suites_are_named() {
+fn unknown_suites_are_reported() {
     for (name, mut bytes, decode) in formats() {
         bytes[0] = 77;
         let error = decode(&bytes).unwrap_err();
@@ -104,7 +104,7 @@ fn trailing_bytes_and_truncation_are_refused() {
 }
 
 #[test]
-fn no_two_encodings_of_one_thing() {
+fn every_value_has_one_encoding() {
     for (name, bytes, decode) in formats() {
         for position in 0..bytes.len().min(3000) {
             for edit in [1, 2, 4, 0x80, 0xff] {
@@ -119,7 +119,7 @@ fn no_two_encodings_of_one_thing() {
 }
 
 #[test]
-fn claims_of_great_length_are_refused_without_memory_for_them() {
+fn claims_of_great_length_are_refused_before_allocation() {
     let mut object =
         SealedObject::seal(&ContentKey::generate(), &media_context(), b"").unwrap().encode();
     // Compact lengths at the object's length: 1 GiB, and 2^62.
@@ -132,7 +132,7 @@ fn claims_of_great_length_are_refused_without_memory_for_them() {
 }
 
 #[test]
-fn a_record_with_no_sections_or_one_twice_is_refused() {
+fn a_record_without_sections_or_with_one_twice_is_refused() {
     let one = [stated(SectionKind::Report, SectionClass::Private, b"x")];
     let record = seal_visit(&one, &PatientKey::generate()).0;
     let section = record.sections()[0].encode();
@@ -154,7 +154,7 @@ fn a_record_with_no_sections_or_one_twice_is_refused() {
 }
 
 #[test]
-fn a_manifest_whose_segments_do_not_make_up_its_object_is_refused() {
+fn a_manifest_whose_segments_do_not_form_its_object_is_refused() {
     let record = seal_visit(&visit(), &PatientKey::generate()).0;
     let encoded = record.encode();
     let segment = record.segments()[0].encode();
@@ -172,7 +172,7 @@ fn a_manifest_whose_segments_do_not_make_up_its_object_is_refused() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..4000), suite in 1_u8..=2) {
+    fn decoders_return_for_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..4000), suite in 1_u8..=2) {
         let tagged = [&[suite], bytes.as_slice()].concat();
         for bytes in [&bytes, &tagged] {
             let _ = Record::decode_exactly(bytes);
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn any_ranges_of_a_body_are_answered(
+    fn a_body_check_returns_for_any_ranges(
         body in prop::collection::vec(any::<u8>(), 0..200),
         ranges in prop::collection::vec(any::<(u32, u32, u32, u32)>(), 0..5),
     ) {
@@ -207,7 +207,7 @@ proptest! {
 }
 
 #[test]
-fn mutated_formats_are_answered() {
+fn decoders_return_for_mutated_formats() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(400));
     let formats = formats();
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8);

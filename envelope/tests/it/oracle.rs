@@ -1,5 +1,5 @@
 //! A second implementation of the sealed formats, written from their description: RustCrypto's STREAM
-//! for objects, aws-lc's key wrap for wrapped keys, bytes laid out by hand. Shares no code with the library.
+//! for objects, aws-lc's key wrap for wrapped keys, bytes laid out by hand. It shares no code with the library.
 
 use aead_stream::{DecryptorBE32, EncryptorBE32};
 use aes_gcm::Aes256Gcm;

@@ -1,4 +1,4 @@
-//! Profile bodies open for hospital and patient, and for nobody else.
+//! Profile bodies open for the hospital and the patient only.
 
 use codec::Encode;
 use epione_envelope::{
@@ -36,7 +36,7 @@ fn professional() -> ProfileBody {
 }
 
 #[test]
-fn hospital_and_patient_both_get_the_patient_key_and_the_name() {
+fn hospital_and_patient_open_the_patient_key_and_the_name() {
     let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
     let encoded = patient(NAME, &patient_key).unwrap().encode();
     assert!(encoded.len() <= MAX_PROFILE_BODY_BYTES as usize);
@@ -54,7 +54,7 @@ fn hospital_and_patient_both_get_the_patient_key_and_the_name() {
 }
 
 #[test]
-fn the_hospital_reads_a_professionals_name_and_there_is_no_patient_key() {
+fn a_professionals_profile_has_a_name_for_the_hospital_and_no_patient_key() {
     let body = ProfileBody::decode_exactly(&professional().encode()).unwrap();
     let (hospital, agent) = (sealing_keys("hospital"), account_id("agent"));
     assert_eq!(body.name_for_hospital(&context(), &hospital, &agent).unwrap(), NAME);
@@ -63,7 +63,7 @@ fn the_hospital_reads_a_professionals_name_and_there_is_no_patient_key() {
 }
 
 #[test]
-fn a_profile_opens_with_the_sealing_key_of_its_time_and_no_other() {
+fn a_profile_opens_only_with_the_sealing_key_of_its_time() {
     let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
     let before = ActorKeys { account: account("patient"), sealing: sealing_keys("patient") };
     let after = before.with_new_sealing_key(SealingSuite::XWing);
@@ -85,7 +85,7 @@ fn a_profile_opens_with_the_sealing_key_of_its_time_and_no_other() {
 }
 
 #[test]
-fn a_profile_does_not_open_elsewhere_or_for_others() {
+fn a_profile_does_not_open_in_another_context_or_for_others() {
     let (patient_key, agent) = (PatientKey::generate(), account_id("agent"));
     let body = patient(NAME, &patient_key).unwrap();
     let (hospital, own) = (sealing_keys("hospital"), sealing_keys("patient"));
@@ -107,7 +107,7 @@ fn a_profile_does_not_open_elsewhere_or_for_others() {
 }
 
 #[test]
-fn a_sealing_key_swapped_in_the_registry_is_refused() {
+fn a_sealing_key_that_differs_from_the_chain_is_refused() {
     let body = patient(NAME, &PatientKey::generate()).unwrap();
     let own = sealing_keys("patient");
     assert_eq!(body.sealing_key(&own.public().hash()), Ok(own.public()));

@@ -1,4 +1,4 @@
-//! A visit is sealed, and read back.
+//! Sealing a visit and reading it back.
 
 use codec::Encode;
 use epione_envelope::{
@@ -73,7 +73,7 @@ fn media_longer_than_a_segment_are_cut_and_read_back() {
 }
 
 #[test]
-fn sealing_media_holds_no_more_than_a_chunk() {
+fn sealing_media_buffers_at_most_a_chunk() {
     let visit = [stated(SectionKind::Media, SectionClass::Private, &content(5_000_000))];
     let doctor = account_id("doctor");
     let mut sealer =
@@ -119,7 +119,7 @@ fn a_key_of_another_section_or_patient_opens_nothing() {
 }
 
 #[test]
-fn content_that_is_not_what_was_signed_is_refused() {
+fn content_that_differs_from_the_signed_description_is_refused() {
     let visit = visit();
     let doctor = account_id("doctor");
     let mut sealer =
@@ -134,7 +134,7 @@ fn content_that_is_not_what_was_signed_is_refused() {
 }
 
 #[test]
-fn media_cut_short_or_too_long_are_refused() {
+fn truncated_or_too_long_media_are_refused() {
     let visit = visit();
     let doctor = account_id("doctor");
     let mut sealer =
@@ -151,7 +151,7 @@ fn media_cut_short_or_too_long_are_refused() {
 }
 
 #[test]
-fn sections_are_sealed_once_and_all_of_them() {
+fn every_section_is_sealed_exactly_once() {
     let visit = visit();
     let doctor = account_id("doctor");
     let mut sealer =
@@ -174,7 +174,7 @@ fn a_visit_without_sections_or_with_too_many_is_refused() {
 }
 
 #[test]
-fn a_visit_of_the_most_sections_is_sealed() {
+fn a_visit_with_the_maximum_of_sections_is_sealed() {
     let visit: Vec<_> = (0..MAX_SECTIONS)
         .map(|_| stated(SectionKind::Report, SectionClass::Private, b"text"))
         .collect();
@@ -213,14 +213,14 @@ fn texts_that_together_exceed_a_body_are_refused() {
 }
 
 #[test]
-fn a_draft_travels_as_json() {
+fn a_draft_round_trips_as_json() {
     for signed in [signed(&visit()), cosigned(&visit())] {
         assert_eq!(SignedDraft::from_json(&signed.to_json()).unwrap(), signed);
     }
 }
 
 #[test]
-fn json_that_is_no_draft_is_refused_without_repeating_it() {
+fn invalid_json_is_refused_without_quoting_it() {
     let json = String::from_utf8(signed(&visit()).to_json()).unwrap();
     let edits = [
         json.replace("\"patient\"", "\"Mrs Smith\""),
@@ -267,7 +267,7 @@ fn a_description_that_is_over_a_limit_or_has_frames_beyond_its_content_is_refuse
     assert!(Draft::new(PATIENT, HOSPITAL, DOCTOR, vec![section(4)]).is_err());
 }
 
-/// A visit of as many images as a record may have sections, which list this many frames each.
+/// A visit with the maximum of sections, each an image that lists this many frames.
 fn images(frames: u32) -> Vec<Stated> {
     let image = |_| {
         let mut stated = stated(SectionKind::Media, SectionClass::Private, &[7; 40_000]);
@@ -298,7 +298,7 @@ fn the_frame_lists_of_a_record_are_bounded_together() {
 }
 
 #[test]
-fn plaintext_that_was_kept_is_known_by_its_chunks_tag() {
+fn stored_plaintext_is_recognized_by_its_chunks_tag() {
     let content = content(2 * CHUNK_BYTES as usize + 7);
     let visit = [stated(SectionKind::Media, SectionClass::Private, &content)];
     let patient_key = PatientKey::generate();

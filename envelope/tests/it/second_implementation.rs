@@ -1,4 +1,4 @@
-//! What one implementation seals, the other opens, and the same input gives the same bytes.
+//! Each implementation opens what the other seals, and the same input gives the same bytes.
 
 use codec::Encode;
 use epione_envelope::{
@@ -12,11 +12,11 @@ use crate::{
     oracle,
 };
 
-/// Around the chunk size of 4 KiB.
+/// Lengths around the chunk size of 4 KiB.
 const LENGTHS: [usize; 9] = [0, 1, 15, 4095, 4096, 4097, 8192, 12_288, 20_000];
 
 #[test]
-fn the_second_implementation_opens_what_the_fast_one_sealed() {
+fn the_second_implementation_opens_objects_of_the_library() {
     let key = ContentKey::generate();
     for length in LENGTHS {
         let plaintext = content(length);
@@ -27,7 +27,7 @@ fn the_second_implementation_opens_what_the_fast_one_sealed() {
 }
 
 #[test]
-fn the_fast_one_opens_what_the_second_implementation_sealed() {
+fn the_library_opens_objects_of_the_second_implementation() {
     let key = ContentKey::generate();
     for length in LENGTHS {
         let plaintext = content(length);
@@ -45,7 +45,7 @@ fn the_fast_one_opens_what_the_second_implementation_sealed() {
 }
 
 #[test]
-fn the_portable_cipher_and_the_fast_one_open_each_others_objects() {
+fn the_portable_and_the_fast_cipher_open_each_others_objects() {
     let (key, context) = (ContentKey::generate(), media_context());
     for length in LENGTHS {
         let plaintext = content(length);
@@ -73,7 +73,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_content_comes_back_from_the_second_implementation(
+    fn the_second_implementation_opens_any_content(
         plaintext in prop::collection::vec(any::<u8>(), 0..20_000),
         key: [u8; 32],
         version: u32,

@@ -1,4 +1,4 @@
-//! Segments: cutting, naming, checking, and finding bytes in them.
+//! Segments: cutting, naming, verifying, and finding bytes in them.
 
 use epione_envelope::{
     keys::ContentKey,
@@ -22,7 +22,7 @@ fn cut(bytes: &[u8], pieces: usize) -> Vec<SegmentPart> {
 }
 
 #[test]
-fn segments_are_whole_but_the_last_however_the_bytes_arrive() {
+fn all_segments_but_the_last_are_whole_however_the_bytes_arrive() {
     let bytes = content(2 * SEGMENT + 5);
     for pieces in [1, 3, 40] {
         let parts = cut(&bytes, pieces);

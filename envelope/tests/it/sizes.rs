@@ -1,4 +1,4 @@
-//! The goal: bytes on chain below bytes of plaintext.
+//! The goal: a record takes fewer bytes on chain than its plaintext.
 
 use codec::Encode;
 use epione_envelope::{keys::PatientKey, record::SectionKind};
@@ -6,7 +6,7 @@ use epione_primitives::access::SectionClass;
 
 use crate::fixture::{VISIT, seal_visit, stated};
 
-/// Plaintext and record, in bytes.
+/// Bytes of the plaintext and of the record.
 fn sizes(texts: &[String]) -> (usize, usize) {
     let visit: Vec<_> = texts
         .iter()
@@ -17,7 +17,7 @@ fn sizes(texts: &[String]) -> (usize, usize) {
 }
 
 #[test]
-fn a_fhir_visit_takes_less_on_chain_than_its_plaintext() {
+fn a_fhir_visit_is_smaller_on_chain_than_its_plaintext() {
     let (plaintext, sealed) = sizes(&[VISIT.into()]);
     println!("indented, one section: {plaintext} bytes of FHIR are {sealed} on chain");
     assert!(sealed < plaintext / 2);
@@ -29,7 +29,7 @@ fn a_fhir_visit_takes_less_on_chain_than_its_plaintext() {
 }
 
 #[test]
-fn so_does_one_whose_resources_are_sections_of_their_own() {
+fn a_fhir_visit_with_one_section_per_resource_is_smaller_on_chain_too() {
     let bundle: serde_json::Value = serde_json::from_str(VISIT).unwrap();
     let resources: Vec<_> = bundle["entry"]
         .as_array()

@@ -1,5 +1,5 @@
-//! GCM does not commit to its key: whoever knows two keys can make one ciphertext that both accept. Here
-//! the attack is carried out, to show that the commitment is what stops it.
+//! GCM does not commit to its key: an attacker who knows two keys can construct one ciphertext that both accept. This
+//! test carries out the attack, and shows that the commitment stops it.
 
 use aes_gcm::{
     Aes256Gcm, KeyInit,
@@ -59,7 +59,7 @@ fn hash_key_and_mask(key: &[u8; 32], prefix: [u8; 7]) -> (Element, Element) {
     (encrypt([0; 16]), encrypt(counter))
 }
 
-/// GHASH over 32 bytes of associated data and two ciphertext blocks, Horner's way.
+/// GHASH over 32 bytes of associated data and two ciphertext blocks, by Horner's method.
 fn ghash(h: Element, aad: &[u8; 32], blocks: [Element; 2]) -> Element {
     let lengths = (256 << 64) | 256;
     [element(&aad[..16]), element(&aad[16..]), blocks[0], blocks[1], lengths]
@@ -75,7 +75,7 @@ fn ciphertext_that_opens_under_two_keys_is_refused() {
     let (one, two) =
         (oracle::secrets(&first, &context, &header), oracle::secrets(&second, &context, &header));
 
-    // The second block is chosen so that both tags come out equal, under the first key's header.
+    // The second block makes both tags equal, under the first key's header.
     let (h1, mask1) = hash_key_and_mask(&one.key, one.prefix);
     let (h2, mask2) = hash_key_and_mask(&two.key, two.prefix);
     let block = 0x1234;

@@ -1,7 +1,7 @@
-//! The committed test vectors, `vectors/*.json`: what was once sealed opens for ever, in the library and in
-//! the second implementation, and what is deterministic comes out the same.
+//! The committed test vectors, `vectors/*.json`. Both the library and the second implementation must open them, and
+//! deterministic output must stay the same.
 //!
-//! To write them anew after a change of a format (which then needs a new suite, once there are
+//! To rewrite them after a change of a format (which needs a new suite, once there are
 //! chains in use): `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`.
 
 use std::{fs, path::PathBuf, str::FromStr};
@@ -36,7 +36,7 @@ fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name)
 }
 
-/// The committed vector; written first when asked to.
+/// The committed vector. Written first if `EPIONE_WRITE_VECTORS` is set.
 fn vector(name: &str, make: impl FnOnce() -> Value) -> Value {
     if writing() {
         fs::create_dir_all(path("")).unwrap();
@@ -272,7 +272,7 @@ fn section_signatures() {
     assert_eq!(oracle::cosigned_bytes(genesis, &about, &leaves), cosigned_bytes);
     assert_eq!(signed.verify_cosignature(genesis, &account), Ok(()));
     assert!(verify(signed.patient_signature.as_ref().unwrap(), &cosigned_bytes, &account));
-    // Ed25519 is deterministic, so author and patient sign the same again.
+    // Ed25519 is deterministic, so author and patient create the same signatures again.
     assert_eq!(signed.draft.clone().sign(genesis, &author).cosign(genesis, &patient), signed);
 }
 
@@ -326,7 +326,7 @@ fn records() {
     }
 }
 
-/// The record's last 66 bytes are the patient's signature; 0 in their place, and it is not co-signed.
+/// The record's last 66 bytes are the patient's signature. With a 0 instead of them, the record is not cosigned.
 fn check_cosignature(record: &Record, genesis: Hash, patient: &AccountId) {
     assert_eq!(record.verify_cosignature(genesis, patient), Ok(()));
     let encoded = record.encode();

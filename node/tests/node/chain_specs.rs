@@ -7,7 +7,7 @@ use crate::process::command;
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-specs");
 
 #[test]
-fn the_committed_ones_are_those_that_the_node_exports() {
+fn the_committed_specifications_match_those_that_the_node_exports() {
     let folder = tempfile::tempdir().unwrap();
     let output = command().arg("export-presets").arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -22,7 +22,7 @@ fn the_committed_ones_are_those_that_the_node_exports() {
 }
 
 #[test]
-fn a_file_without_a_runtime_gets_the_nodes_own() {
+fn a_file_without_a_runtime_gets_the_nodes_runtime() {
     let output = command()
         .args(["export-chain-spec", "--raw", "--chain"])
         .arg(Path::new(COMMITTED).join("local.json"))
@@ -35,7 +35,7 @@ fn a_file_without_a_runtime_gets_the_nodes_own() {
 }
 
 #[test]
-fn what_is_no_specification_is_named() {
+fn the_error_about_an_invalid_specification_has_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broken.json");
     fs::write(&file, "{").unwrap();

@@ -1,4 +1,4 @@
-//! `liteBlocks_*` and bodies at their largest, from transaction to slice.
+//! `liteBlocks_*` with a body of the maximum size, from transaction to slice.
 
 use epione_primitives::{
     RecordPointer, UserId,
@@ -52,7 +52,7 @@ fn record_of(body: &[u8], index: u16) -> &[u8] {
     &body[start..start + RECORD_BYTES as usize]
 }
 
-/// Name of a body for `bitswap_v1_get`: version 1, raw bytes, Blake2b-256.
+/// The content identifier of a body for `bitswap_v1_get`: version 1, raw bytes, Blake2b-256.
 fn cid(hash: [u8; 32]) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let bytes = [&[0x01, 0x55, 0xa0, 0xe4, 0x02, 0x20][..], &hash].concat();

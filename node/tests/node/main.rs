@@ -1,4 +1,4 @@
-//! A real node, started as a process and spoken to over its RPC port.
+//! Tests of a real node, started as a process and used over its RPC port.
 
 #![allow(clippy::unwrap_used)]
 

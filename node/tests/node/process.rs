@@ -1,4 +1,4 @@
-//! A node as a process that ends with its test.
+//! A node process that ends with its test.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// Ends only what hangs.
+/// Long enough that only a hanging node exceeds it.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Node {
@@ -36,7 +36,7 @@ pub fn development() -> Command {
 }
 
 impl Node {
-    /// Starts a node and waits until it answers.
+    /// Starts a node, and waits until its RPC server runs.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();

@@ -1,4 +1,4 @@
-//! Speaks to a node as a client would, with the runtime's own types.
+//! An RPC client with the runtime's own types.
 
 use codec::{Decode, Encode};
 use epione_primitives::{AccountId, Hash, HospitalId, Nonce, UserId, profile::Role};
@@ -95,7 +95,7 @@ impl Rpc {
         )
     }
 
-    /// Submits a signed call and waits until it is final; returns its block's events.
+    /// Submits a signed call, and waits until it is finalized. Returns its block's events.
     pub async fn finalize(
         &self,
         seed: &str,
@@ -121,7 +121,7 @@ impl Rpc {
             }
         })
         .await
-        .expect("final in time");
+        .expect("finalized in time");
         Ok(self.events(block).await)
     }
 
@@ -164,7 +164,7 @@ pub fn assert_no_failure(events: &[RuntimeEvent]) {
     }
 }
 
-/// The code and message of a refused request, with its data.
+/// The code of a refused request, and its message with data.
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (i32, String) {
     match result {
         Err(ClientError::Call(error)) => (

@@ -1,4 +1,4 @@
-//! Starting, and not starting.
+//! Starting a node, and refusing to start.
 
 use std::{
     process::Output,
@@ -15,7 +15,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_development_node_finalises_its_blocks() {
+async fn a_development_node_finalizes_its_blocks() {
     let node = Node::start(development());
     let rpc = Rpc::connect(&node.rpc_url).await;
     let begun = Instant::now();
@@ -24,13 +24,13 @@ async fn a_development_node_finalises_its_blocks() {
         if number >= 2 {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "block {number} is the last final one");
+        assert!(begun.elapsed() < PATIENCE, "block {number} is the last finalized block");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
 #[test]
-fn a_second_node_on_the_same_data_says_that_it_is_in_use() {
+fn a_second_node_on_the_same_data_reports_that_it_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let on_folder = || {
         let mut command = development();
@@ -46,14 +46,14 @@ fn a_second_node_on_the_same_data_says_that_it_is_in_use() {
 }
 
 #[test]
-fn a_node_without_a_chain_says_how_to_name_one() {
+fn a_node_without_a_chain_reports_how_to_give_one() {
     let output = command().output().unwrap();
     assert!(!output.status.success());
     assert!(stderr(&output).contains("--chain"), "{}", stderr(&output));
 }
 
 #[test]
-fn warp_sync_is_refused_since_it_would_lose_bodies() {
+fn warp_sync_is_refused_because_it_would_skip_bodies() {
     let output = development().arg("--sync=warp").output().unwrap();
     assert!(!output.status.success());
     assert!(stderr(&output).contains("--sync full"), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! What a node says to transactions that the chain does not take.
+//! The node's errors for transactions that the chain rejects.
 
 use epione_primitives::{AnnouncementId, UserId, refusal::Refusal};
 use epione_runtime::{Runtime, RuntimeCall};
@@ -17,7 +17,7 @@ fn custom(refusal: Refusal) -> (i32, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_wrong_roles_and_batched_bodies_hear_why() {
+async fn rejected_transactions_have_a_code_for_the_reason() {
     let node = Node::start(development());
     let rpc = Rpc::connect(&node.rpc_url).await;
     let stranger = rpc.finalize("//Eve", approve()).await;

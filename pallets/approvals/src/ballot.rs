@@ -12,7 +12,7 @@ use sp_runtime::{DispatchResult, SaturatedConversion, traits::One, traits::Satur
 
 use crate::{Ballots, Config, Deadlines, Error, Event, Pallet};
 
-/// What the votes say, if they say it already.
+/// The outcome, if the votes already decide it.
 pub(crate) fn decision(ballot: &Ballot) -> Option<BallotOutcome> {
     let electorate = ballot.electorate.len() as u32;
     let needed = approvals_needed(electorate);
@@ -48,7 +48,7 @@ impl<T: Config> Pallet<T> {
         Ok((hospital, ballot))
     }
 
-    /// Keeps a ballot after a vote, and closes it if that vote was decisive. Returns whether.
+    /// Stores a ballot after a vote, and closes it if that vote was decisive. Returns whether it was.
     pub(crate) fn settle(subject: T::Subject, ballot: Ballot) -> bool {
         match decision(&ballot) {
             Some(outcome) => {
@@ -63,7 +63,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Closes the ballots whose deadline was the block before `now`. Returns how many.
+    /// Closes the ballots whose deadline was the block before `now`. Returns their number.
     pub(crate) fn expire(now: BlockNumberFor<T>) -> u32 {
         let deadline: BlockNumber = now.saturating_sub(One::one()).saturated_into();
         let mut expired = 0;
@@ -114,7 +114,7 @@ impl<T: Config> ports::Ballots<T::Subject> for Pallet<T> {
         let deadline = now.saturating_add(BALLOT_BLOCKS);
         let ballot = Ballot {
             opener,
-            // `Hospitals` promises at most MAX_HOSPITALS.
+            // `Hospitals` returns at most MAX_HOSPITALS.
             electorate: electorate.try_into().map_err(|_| Error::<T>::NotElector)?,
             approvals: Default::default(),
             rejections: Default::default(),

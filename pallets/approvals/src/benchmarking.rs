@@ -1,4 +1,4 @@
-//! Decisive votes among as many hospitals as a chain can have, and a deadline that many ballots
+//! Measures decisive votes among the maximum number of hospitals, and a deadline that many ballots
 //! share.
 
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use sp_runtime::SaturatedConversion;
 
 use crate::{Ballots, Call, Config, Deadlines, Pallet};
 
-/// Fills the chain with hospitals; returns those added, with their agents.
+/// Fills the chain with hospitals. Returns the added hospitals with their agents.
 fn fill<T: Config>() -> Vec<(HospitalId, AccountId)> {
     (T::Hospitals::active().len() as u32..MAX_HOSPITALS)
         .map(|number| {
@@ -32,12 +32,14 @@ fn outcome<T: Config>(subject: T::Subject) -> Option<BallotOutcome> {
 mod benchmarks {
     use super::*;
 
-    /// Opens a ballot of the first hospital in `electors`; returns its subject and the others.
+    /// Opens a ballot of the first hospital in `electors`. Returns its subject and the other hospitals.
     fn opened<T: Config>(
         electors: &[(HospitalId, AccountId)],
     ) -> Result<(T::Subject, &[(HospitalId, AccountId)]), BenchmarkError> {
         let [(opener, _), others @ ..] = electors else {
-            return Err(BenchmarkError::Stop("the chain was full of hospitals already"));
+            return Err(BenchmarkError::Stop(
+                "the chain already has the maximum number of hospitals",
+            ));
         };
         let subject = T::OnClosed::set_up(*opener);
         Pallet::<T>::open(subject.clone(), *opener)?;
@@ -81,8 +83,8 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Far from `MAX_BALLOTS_PER_BLOCK`, whose subjects would take long to make: the cost of each
-    /// further ballot is the same.
+    /// Stays below `MAX_BALLOTS_PER_BLOCK`, because creating so many subjects takes too long. The cost
+    /// is linear in the number of ballots.
     #[benchmark]
     fn expire(b: Linear<0, 32>) -> Result<(), BenchmarkError> {
         let electors = fill::<T>();

@@ -1,21 +1,21 @@
-//! Component C: ballots among hospitals, over subjects of any kind.
+//! Component C: ballots among hospitals, over subjects of any type.
 //!
-//! The subject's owner opens a ballot for a hospital ([`Ballots::open`]). Every hospital active at
-//! that moment is in the electorate; each but the opener votes once, by its agent. The ballot is
-//! approved at [`approvals_needed`], rejected once so many can no longer be reached, and expires
-//! after [`BALLOT_BLOCKS`]. The owner is told how it ended exactly once
-//! ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew it itself.
-//! A closed ballot stays readable.
+//! The pallet that owns the subject opens a ballot for a hospital ([`Ballots::open`]). The electorate
+//! consists of all hospitals that are active at that moment. Each of them except the opener votes once,
+//! through its agent. The ballot is approved with [`approvals_needed`] approvals, rejected when that number
+//! can no longer be reached, and expires after [`BALLOT_BLOCKS`]. The owner is notified of the outcome
+//! exactly once ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew the
+//! ballot. A closed ballot stays readable.
 //!
-//! A hospital that is suspended meanwhile keeps its place in the electorate, but cannot vote; what
-//! it voted before still counts.
+//! A hospital that is suspended while a ballot is open stays in the electorate, but cannot vote. Its
+//! earlier vote still counts.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. an electorate is ascending and has the opener in it;
-//! 2. votes are by others of the electorate, at most one each;
-//! 3. an open ballot is undecided and listed under its deadline, which is not past; a closed one is
+//! 1. an electorate is ascending and contains the opener;
+//! 2. votes are by other members of the electorate, at most one each;
+//! 3. an open ballot is undecided and listed under its deadline, which is not past; a closed ballot is
 //!    not listed;
-//! 4. the outcome follows from the votes: approved with enough, rejected with too few left.
+//! 4. the outcome follows from the votes: approved with enough approvals, rejected if too few could follow.
 //!
 //! [`Ballots::open`]: epione_primitives::ports::Ballots::open
 //! [`approvals_needed`]: epione_primitives::approval::approvals_needed
@@ -29,12 +29,11 @@ extern crate alloc;
 mod ballot;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+mod invariants;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
-mod try_state;
 pub mod weights;
 
 pub use pallet::*;
@@ -61,28 +60,28 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
-        /// What is voted about.
+        /// The subject of a ballot.
         type Subject: Parameter + MaxEncodedLen;
 
         type Hospitals: Hospitals;
 
-        /// The subject's owner.
+        /// The pallet that owns the subject.
         type OnClosed: OnBallotClosed<Self::Subject>;
 
-        /// The most that the owner does when a ballot is approved.
+        /// The owner's maximum weight when a ballot is approved.
         type OnClosedWeight: Get<Weight>;
 
-        /// The most that the owner does when a ballot is rejected or expires.
+        /// The owner's maximum weight when a ballot is rejected or expires.
         type OnDiscardedWeight: Get<Weight>;
 
         type WeightInfo: WeightInfo;
     }
 
-    /// Every ballot, closed ones included.
+    /// Every ballot, including closed ones.
     #[pallet::storage]
     pub type Ballots<T: Config> = StorageMap<_, Blake2_128Concat, T::Subject, Ballot>;
 
-    /// The open ballots by the last block in which a vote counts.
+    /// The open ballots, by the last block in which a vote counts.
     #[pallet::storage]
     pub type Deadlines<T: Config> = StorageMap<
         _,
@@ -95,7 +94,7 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A ballot opened: so many approvals decide it, until the deadline.
+        /// A ballot was opened. It needs this number of approvals by the deadline.
         #[codec(index = 0)]
         Opened { subject: T::Subject, opener: HospitalId, needed: u32, deadline: BlockNumber },
         /// A hospital voted for the subject.
@@ -104,7 +103,7 @@ pub mod pallet {
         /// A hospital voted against the subject.
         #[codec(index = 2)]
         Rejected { subject: T::Subject, hospital: HospitalId, reason: RejectReason },
-        /// A ballot ended.
+        /// A ballot was closed.
         #[codec(index = 3)]
         Closed { subject: T::Subject, outcome: BallotOutcome },
     }
@@ -114,32 +113,32 @@ pub mod pallet {
         /// The signer is not the agent of an active hospital.
         #[codec(index = 0)]
         NotAgent,
-        /// No ballot was ever opened over this subject.
+        /// There is no ballot over this subject.
         #[codec(index = 1)]
         NoSuchBallot,
-        /// The ballot has ended.
+        /// The ballot is closed.
         #[codec(index = 2)]
         BallotClosed,
-        /// The hospital was not active when the ballot opened.
+        /// The hospital is not in the electorate, because it was not active when the ballot opened.
         #[codec(index = 3)]
         NotElector,
-        /// The hospital opened this ballot itself, which counts as its approval.
+        /// The hospital opened this ballot. Opening counts as its approval.
         #[codec(index = 4)]
         OwnBallot,
-        /// The hospital has voted already; a vote is final.
+        /// The hospital has already voted on this ballot. A vote is final.
         #[codec(index = 5)]
         AlreadyVoted,
-        /// A ballot was opened over this subject before.
+        /// There is already a ballot over this subject.
         #[codec(index = 6)]
         BallotExists,
-        /// `MAX_BALLOTS_PER_BLOCK` ballots were opened in this block. Try again in the next one.
+        /// `MAX_BALLOTS_PER_BLOCK` ballots were opened in this block. Retry in the next block.
         #[codec(index = 7)]
         TooManyBallots,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
-        /// Closes the ballots whose last block was the one before.
+        /// Closes the ballots whose deadline was the previous block.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let expired = Self::expire(now);
             T::WeightInfo::expire(expired)
@@ -148,14 +147,14 @@ pub mod pallet {
 
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
+            Self::check_state()
         }
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Votes for a subject, after the hospital's worker has verified it. The decisive vote
-        /// makes the owner act within this call; any other is refunded that part of its weight.
+        /// Votes for a subject, after the hospital's worker has verified it. The decisive vote makes
+        /// the owner act within this call. Any other vote is refunded that part of its weight.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoSuchBallot`](Error::NoSuchBallot),
         /// [`BallotClosed`](Error::BallotClosed), [`OwnBallot`](Error::OwnBallot),
@@ -172,7 +171,7 @@ pub mod pallet {
 
         /// Votes against a subject.
         ///
-        /// Fails as [`approve`](Self::approve) does.
+        /// Fails with the same errors as [`approve`](Self::approve).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::reject().saturating_add(T::OnDiscardedWeight::get()))]
         pub fn reject(

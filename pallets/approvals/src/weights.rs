@@ -1,15 +1,15 @@
-//! What has a weight here. The runtime brings the measured ones.
+//! The weights of this pallet. The runtime provides the measured ones.
 
 use frame_support::weights::Weight;
 
 pub trait WeightInfo {
     fn approve() -> Weight;
     fn reject() -> Weight;
-    /// To close so many ballots at their deadline.
+    /// Closing this many ballots at their deadline.
     fn expire(ballots: u32) -> Weight;
 }
 
-/// For mocks: nothing was measured, but no two weigh the same.
+/// For mocks: not measured, but all different.
 impl WeightInfo for () {
     fn approve() -> Weight {
         Weight::from_parts(1_000_000, 0)

@@ -1,4 +1,4 @@
-//! Each call on a chain that is full of hospitals.
+//! Measures every call on a chain with the maximum number of hospitals.
 
 use alloc::vec;
 use epione_primitives::{
@@ -13,7 +13,7 @@ use frame_system::RawOrigin;
 
 use crate::{Active, Admitted, Call, Config, Event, Hospitals, Pallet, SealingKey, WorkerUrl};
 
-/// A hospital whose every field is as long as it may be.
+/// A hospital whose fields have their maximum length.
 pub(crate) fn largest(governance: AccountId, agent: AccountId) -> Hospital {
     Hospital {
         name: vec![b'n'; MAX_NAME_BYTES as usize].try_into().expect("as long as allowed; qed"),
@@ -44,7 +44,7 @@ fn agent(number: u32) -> AccountId {
     account("agent", number, 0)
 }
 
-/// Admits hospitals until there are `total`; returns the last one and its governance account.
+/// Admits hospitals until there are `total`. Returns the last hospital and its governance account.
 fn fill<T: Config>(total: u32) -> (HospitalId, AccountId) {
     let mut last = (HospitalId(0), governance(0));
     for number in u32::from(Admitted::<T>::get())..total {

@@ -1,4 +1,4 @@
-//! What others may ask: other pallets through the port, nodes and clients through the runtime API.
+//! Reading hospitals: for other pallets through the port, for nodes and clients through the runtime API.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -10,7 +10,7 @@ use epione_primitives::{
 use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet};
 
 impl<T: Config> Pallet<T> {
-    /// Every hospital ever admitted, ascending.
+    /// Every hospital ever admitted, ascending by id.
     pub fn hospitals() -> Vec<(HospitalId, Hospital)> {
         (0..Admitted::<T>::get())
             .map(HospitalId)
@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
         Hospitals::<T>::get(id)
     }
 
-    /// The hospital that an account belongs to, whatever its status, and what the account is for.
+    /// The hospital that an account belongs to, whatever the hospital's status, and the account's duty.
     pub fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)> {
         Accounts::<T>::get(account)
     }
@@ -53,7 +53,7 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
         let id = Self::enrol(crate::benchmarking::largest(governance.clone(), agent))
-            .expect("benchmarks admit at most MAX_HOSPITALS, each with fresh accounts");
+            .expect("benchmarks admit at most MAX_HOSPITALS, each with new accounts");
         Self::change_council(&[governance], &[]);
         id
     }

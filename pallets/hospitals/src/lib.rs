@@ -1,21 +1,21 @@
-//! Who the hospitals are.
+//! The hospitals of the chain.
 //!
-//! The council admits, suspends, reinstates and removes hospitals; each hospital's governance
-//! account keeps its accounts, endpoint and sealing key current. The active hospitals are the
+//! The council admits, suspends, reinstates and removes hospitals. Each hospital's governance
+//! account updates the hospital's accounts, endpoint and sealing key. The active hospitals are the
 //! chain's validators ([`pallet_session::SessionManager`]), and their governance accounts are the
 //! council ([`Config::MembershipChanged`]).
 //!
-//! Nothing is ever forgotten: an id is given once, and a removed hospital keeps its entry. An
-//! account, too, serves once: it keeps its reference when it is rotated out, so that its nonce
-//! never starts again and none of its transactions can be replayed.
+//! Nothing is deleted: ids are never reused, and a removed hospital keeps its entry. Accounts are never
+//! reused either: an account keeps its reference when it is rotated out, so its nonce never restarts and
+//! none of its transactions can be replayed.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. ids run from 0 without a gap, and [`Admitted`] counts them;
-//! 2. [`Active`] holds, ascending, exactly the hospitals whose status is active; it is empty only
+//! 1. ids begin at 0 without gaps, and [`Admitted`] counts them;
+//! 2. [`Active`] contains, ascending, exactly the hospitals whose status is active; it is empty only
 //!    on a chain without hospitals;
-//! 3. [`Accounts`] holds exactly the current accounts of every hospital;
+//! 3. [`Accounts`] contains exactly the current accounts of every hospital;
 //! 4. each of those accounts has a provider reference;
-//! 5. [`Seated`] is ascending and names admitted hospitals only.
+//! 5. [`Seated`] is ascending and contains admitted hospitals only.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -25,14 +25,13 @@ extern crate alloc;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod directory;
+mod invariants;
 mod membership;
 #[cfg(test)]
 mod mock;
 mod session;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
-mod try_state;
 pub mod weights;
 
 pub use pallet::*;
@@ -61,9 +60,9 @@ pub mod pallet {
     pub type HospitalSet = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
     /// A hospital's name, in UTF-8.
     pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
-    /// Where a hospital's worker is reached.
+    /// The URL of a hospital's worker.
     pub type WorkerUrl = BoundedVec<u8, ConstU32<MAX_URL_BYTES>>;
-    /// A suite byte and the public key to which others seal.
+    /// A suite byte and the public key to which others seal for a hospital.
     pub type SealingKey = BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>;
 
     #[pallet::pallet]
@@ -72,10 +71,10 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
-        /// Who admits, suspends, reinstates and removes: more than half of the council.
+        /// The origin that admits, suspends, reinstates and removes: more than half of the council.
         type AdmitOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// The hospitals that have session keys. Others cannot validate yet.
+        /// The hospitals that have session keys. The others cannot validate yet.
         type SessionKeys: Contains<HospitalId>;
 
         /// The council, whose members are the governance accounts of the active hospitals.
@@ -92,7 +91,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Accounts<T: Config> = StorageMap<_, Blake2_128Concat, AccountId, (HospitalId, Duty)>;
 
-    /// How many hospitals were ever admitted; the next one's id.
+    /// How many hospitals were ever admitted, which is also the next hospital's id.
     #[pallet::storage]
     pub type Admitted<T: Config> = StorageValue<_, u16, ValueQuery>;
 
@@ -100,15 +99,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type Active<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
 
-    /// The validator set that the session pallet was last given. A new one is given only when it
-    /// differs, since each change costs a GRANDPA authority set.
+    /// The validator set that the session pallet last received. It receives a new set only if the set
+    /// changed, because each change costs a GRANDPA authority set.
     #[pallet::storage]
     pub type Seated<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
-        /// The first hospitals, active from the start, with ids from 0 in this order.
+        /// The first hospitals, which are active from the start. Their ids begin at 0, in this order.
         pub founders: Vec<Founder>,
         #[serde(skip)]
         pub _config: PhantomData<T>,
@@ -133,28 +132,28 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A hospital joined and is active.
+        /// A hospital was admitted, and is active.
         #[codec(index = 0)]
         Admitted { hospital: HospitalId, governance: AccountId, agent: AccountId },
-        /// A hospital was excluded until it is reinstated: by the council, or for an offence.
+        /// A hospital was suspended, by the council or for an offence.
         #[codec(index = 1)]
         Suspended { hospital: HospitalId },
-        /// A suspended hospital is active again.
+        /// A suspended hospital was reinstated, and is active again.
         #[codec(index = 2)]
         Reinstated { hospital: HospitalId },
-        /// A hospital left for good.
+        /// A hospital was removed permanently.
         #[codec(index = 3)]
         Removed { hospital: HospitalId },
-        /// A hospital's accounts are now these.
+        /// A hospital has new accounts. These are its current ones.
         #[codec(index = 4)]
         AccountsRotated { hospital: HospitalId, governance: AccountId, agent: AccountId },
-        /// A hospital's worker is reached at another URL or with another TLS key.
+        /// A hospital's worker has a new URL or TLS key.
         #[codec(index = 5)]
         EndpointSet { hospital: HospitalId },
-        /// Others seal to another key for this hospital.
+        /// A hospital has a new sealing key.
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
-        /// A hospital committed an offence, but is the only active one, so it stays.
+        /// A hospital committed an offence, but stays active because it is the only active hospital.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
     }
@@ -170,32 +169,32 @@ pub mod pallet {
         /// The hospital is not suspended, so it cannot be reinstated.
         #[codec(index = 2)]
         NotSuspended,
-        /// The hospital was removed already.
+        /// The hospital is already removed.
         #[codec(index = 3)]
         AlreadyRemoved,
-        /// This is the only active hospital; without it the chain would stop.
+        /// This is the only active hospital. Without it the chain would stop.
         #[codec(index = 4)]
         LastActive,
-        /// The chain has `MAX_HOSPITALS` hospitals, removed ones included.
+        /// The chain already has `MAX_HOSPITALS` hospitals, including removed ones.
         #[codec(index = 5)]
         TooManyHospitals,
-        /// The account belongs, or once belonged, to a hospital or a user. Use a new one.
+        /// The account belongs or belonged to a hospital or a user. Use a new account.
         #[codec(index = 6)]
         AccountInUse,
         /// The signer is not the governance account of a hospital.
         #[codec(index = 7)]
         NotGovernance,
-        /// Neither a governance account nor an agent account was given.
+        /// The call has neither a governance account nor an agent account.
         #[codec(index = 8)]
         NothingToRotate,
         /// The name is empty, too long or not UTF-8.
         #[codec(index = 9)]
         InvalidName,
-        /// The worker's URL does not start with `https://` or `http://`, is too long, or has
+        /// The worker's URL does not start with `https://` or `http://`, is too long, or contains
         /// characters other than visible ASCII.
         #[codec(index = 10)]
         InvalidUrl,
-        /// The sealing key is too long, or shorter than a suite byte and a key.
+        /// The sealing key is too long, or too short for a suite byte and a key.
         #[codec(index = 11)]
         InvalidSealingKey,
     }
@@ -204,14 +203,14 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
+            Self::check_state()
         }
     }
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
-        /// Admits a hospital, active at once. It validates two sessions after its governance
-        /// account has set its session keys.
+        /// Admits a hospital, which is active immediately. It begins to validate two sessions after its
+        /// governance account has set its session keys. Requires the council.
         ///
         /// Fails with [`TooManyHospitals`](Error::TooManyHospitals),
         /// [`AccountInUse`](Error::AccountInUse), [`InvalidName`](Error::InvalidName),
@@ -241,7 +240,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Excludes an active hospital until it is reinstated.
+        /// Suspends an active hospital until the council reinstates it. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`NotActive`](Error::NotActive)
         /// or [`LastActive`](Error::LastActive).
@@ -255,7 +254,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Makes a suspended hospital active again.
+        /// Makes a suspended hospital active again. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
         /// [`NotSuspended`](Error::NotSuspended).
@@ -269,7 +268,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Excludes a hospital for good. Its id, entry and records stay.
+        /// Removes a hospital permanently. Its id, entry and records stay. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital),
         /// [`AlreadyRemoved`](Error::AlreadyRemoved) or [`LastActive`](Error::LastActive).
@@ -283,8 +282,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Replaces the signer's hospital's governance account, agent account or both. The old
-        /// ones lose every right at once; its session keys stay.
+        /// Replaces the governance account, the agent account or both of the signer's hospital. The old
+        /// accounts lose all rights immediately. The session keys stay. Signed by the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
         /// [`NothingToRotate`](Error::NothingToRotate) or [`AccountInUse`](Error::AccountInUse).
@@ -314,7 +313,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Sets where the signer's hospital's worker is reached, and its TLS key.
+        /// Sets the URL and TLS key of the worker of the signer's hospital. Signed by the governance
+        /// account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
         /// [`InvalidUrl`](Error::InvalidUrl).
@@ -331,7 +331,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Sets the key to which others seal for the signer's hospital.
+        /// Sets the key to which others seal for the signer's hospital. Signed by the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
         /// [`InvalidSealingKey`](Error::InvalidSealingKey).

@@ -1,4 +1,4 @@
-//! How hospitals come in and out, and how accounts are given to them.
+//! Admitting hospitals, changing their status, and assigning accounts to them.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -11,7 +11,7 @@ use frame_support::{ensure, traits::ChangeMembers};
 use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet};
 
 impl<T: Config> Pallet<T> {
-    /// Gives a hospital the next id and both of its accounts. The council is not told yet.
+    /// Stores a hospital under the next id, and assigns both accounts to it. Does not change the council.
     pub(crate) fn enrol(hospital: Hospital) -> Result<HospitalId, Error<T>> {
         Self::check_name(&hospital.name)?;
         Self::check_url(&hospital.worker_url)?;
@@ -21,14 +21,14 @@ impl<T: Config> Pallet<T> {
         let id = HospitalId(number);
         Self::claim(&hospital.governance, id, Duty::Governance)?;
         Self::claim(&hospital.agent, id, Duty::Agent)?;
-        // The newest id is the greatest, so that the set stays ascending.
+        // The newest id is the greatest, so the set stays ascending.
         Active::<T>::try_append(id).map_err(|()| Error::<T>::TooManyHospitals)?;
         Admitted::<T>::put(number.saturating_add(1));
         Hospitals::<T>::insert(id, hospital);
         Ok(id)
     }
 
-    /// Reads a founder into a hospital's bounded form.
+    /// Converts a founder into a hospital with bounded fields.
     pub(crate) fn hospital_from(founder: &Founder) -> Result<Hospital, Error<T>> {
         let Founder { name, governance, agent, worker_url, sealing_key, tls_key } = founder.clone();
         Ok(Hospital {
@@ -56,7 +56,7 @@ impl<T: Config> Pallet<T> {
         Ok((id, hospital))
     }
 
-    /// Moves a hospital to another status, and into or out of the active set and the council.
+    /// Changes the status of a hospital, and adds it to or removes it from the active set and the council.
     /// Writes nothing if it fails.
     pub(crate) fn set_status(
         id: HospitalId,
@@ -87,8 +87,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Makes `next` the account for a duty. Returns the one that it replaces, which keeps its
-    /// reference but belongs to no hospital from now on.
+    /// Makes `next` the account for a duty. Returns the replaced account, which keeps its
+    /// reference but no longer belongs to a hospital.
     pub(crate) fn hand_over(
         id: HospitalId,
         duty: Duty,
@@ -101,8 +101,8 @@ impl<T: Config> Pallet<T> {
         Ok(previous)
     }
 
-    /// Gives a fresh account to a hospital, with the reference that lets it transact. An account
-    /// with any reference belongs, or once belonged, to somebody.
+    /// Assigns a new account to a hospital, with the reference that lets it transact. An account
+    /// with any reference belongs or belonged to a hospital or a user.
     fn claim(account: &AccountId, id: HospitalId, duty: Duty) -> Result<(), Error<T>> {
         ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
         frame_system::Pallet::<T>::inc_providers(account);
@@ -141,7 +141,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The key's own form is the envelope's concern; the chain asks only for a suite and a key.
+    /// Checks only that there are a suite byte and a key. The envelope crate validates the key itself.
     pub(crate) fn check_sealing_key(key: &[u8]) -> Result<(), Error<T>> {
         ensure!(key.len() > 1, Error::<T>::InvalidSealingKey);
         Ok(())

@@ -1,11 +1,10 @@
-//! Hospitals as the chain has them: with the real session, offences and council pallets.
+//! A runtime with hospitals and the real session, offences and council pallets.
 
-use epione_primitives::{
-    AccountId, HospitalId,
-    hospital::{Founder, Hospital},
-};
+pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
+
+use epione_primitives::{AccountId, HospitalId, hospital::Hospital};
 use frame_support::{
-    derive_impl, parameter_types,
+    construct_runtime, derive_impl, parameter_types,
     traits::{ConstU32, ConstU64, Contains},
     weights::Weight,
 };
@@ -18,37 +17,16 @@ use crate as pallet_hospitals;
 pub type Block = frame_system::mocking::MockBlock<Test>;
 pub type Council = pallet_collective::Instance1;
 
-#[frame_support::runtime]
-mod runtime {
-    #[runtime::runtime]
-    #[runtime::derive(
-        RuntimeCall,
-        RuntimeEvent,
-        RuntimeError,
-        RuntimeOrigin,
-        RuntimeFreezeReason,
-        RuntimeHoldReason,
-        RuntimeSlashReason,
-        RuntimeLockId,
-        RuntimeTask,
-        RuntimeViewFunction
-    )]
-    pub struct Test;
-
-    #[runtime::pallet_index(0)]
-    pub type System = frame_system;
-    #[runtime::pallet_index(1)]
-    pub type Balances = pallet_balances;
-    #[runtime::pallet_index(2)]
-    pub type Offences = pallet_offences;
-    #[runtime::pallet_index(3)]
-    pub type Historical = session_historical;
-    #[runtime::pallet_index(4)]
-    pub type Hospitals = pallet_hospitals;
-    #[runtime::pallet_index(5)]
-    pub type Session = pallet_session;
-    #[runtime::pallet_index(6)]
-    pub type CouncilMotions = pallet_collective<Instance1>;
+construct_runtime! {
+    pub struct Test {
+        System: frame_system,
+        Balances: pallet_balances,
+        Offences: pallet_offences,
+        Historical: session_historical,
+        Hospitals: pallet_hospitals,
+        Session: pallet_session,
+        CouncilMotions: pallet_collective::<Instance1>,
+    }
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -70,7 +48,7 @@ sp_runtime::impl_opaque_keys! {
     }
 }
 
-/// Blocks in a session.
+/// Number of blocks in a session.
 pub const SESSION: u64 = 5;
 
 impl pallet_session::Config for Test {
@@ -120,7 +98,7 @@ impl pallet_collective::Config<Council> for Test {
     type WeightInfo = ();
 }
 
-/// Whether a hospital has session keys, asked of the session pallet.
+/// Whether the session pallet knows a hospital's session keys.
 pub struct HasSessionKeys;
 
 impl Contains<HospitalId> for HasSessionKeys {
@@ -136,31 +114,12 @@ impl crate::Config for Test {
     type WeightInfo = ();
 }
 
-pub fn governance(number: u8) -> AccountId {
-    AccountId::new([number + 1; 32])
-}
-
-pub fn agent(number: u8) -> AccountId {
-    AccountId::new([number + 101; 32])
-}
-
-/// An account that nobody has.
+/// An account that belongs to no hospital. It sorts after the accounts of hospitals.
 pub fn stranger(number: u8) -> AccountId {
     AccountId::new([number + 201; 32])
 }
 
-pub fn founder(number: u8) -> Founder {
-    Founder {
-        name: format!("Hospital {number}").into_bytes(),
-        governance: governance(number),
-        agent: agent(number),
-        worker_url: format!("https://hospital-{number}.example:9443").into_bytes(),
-        sealing_key: vec![1, number],
-        tls_key: [number; 32],
-    }
-}
-
-pub fn keys(number: u8) -> Keys {
+pub fn keys(number: u16) -> Keys {
     Keys { dummy: UintAuthorityId(u64::from(number)) }
 }
 
@@ -169,12 +128,12 @@ pub fn council() -> RuntimeOrigin {
     pallet_collective::RawOrigin::Members(2, 3).into()
 }
 
-pub fn entry(number: u8) -> Hospital {
-    Hospitals::hospital(HospitalId(u16::from(number))).unwrap()
+pub fn entry(number: u16) -> Hospital {
+    Hospitals::hospital(HospitalId(number)).unwrap()
 }
 
-/// A chain of `founders` hospitals, each of them with session keys.
-pub fn externalities(founders: u8) -> sp_io::TestExternalities {
+/// A chain of `founders` hospitals, each with session keys.
+pub fn externalities(founders: u16) -> sp_io::TestExternalities {
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     crate::GenesisConfig::<Test> {
         founders: (0..founders).map(founder).collect(),
@@ -184,7 +143,7 @@ pub fn externalities(founders: u8) -> sp_io::TestExternalities {
     .unwrap();
     pallet_session::GenesisConfig::<Test> {
         keys: (0..founders)
-            .map(|number| (governance(number), HospitalId(u16::from(number)), keys(number)))
+            .map(|number| (governance(number), HospitalId(number), keys(number)))
             .collect(),
         ..Default::default()
     }
@@ -194,15 +153,15 @@ pub fn externalities(founders: u8) -> sp_io::TestExternalities {
 }
 
 /// Runs a test on such a chain, in its first block, and checks the invariants afterwards.
-pub fn chain(founders: u8, test: impl FnOnce()) {
+pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
         test();
-        Hospitals::do_try_state().unwrap();
+        Hospitals::check_state().unwrap();
     });
 }
 
-/// Goes on to the block that begins the next session.
+/// Makes blocks up to the one that begins the next session.
 pub fn next_session() {
     let begin = (System::block_number() / SESSION + 1) * SESSION;
     System::run_to_block::<AllPalletsWithSystem>(begin);

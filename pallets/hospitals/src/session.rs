@@ -1,4 +1,4 @@
-//! The active hospitals as validators: who sits, and what an offence costs.
+//! The active hospitals as validators, and the punishment of offences.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -16,8 +16,8 @@ use sp_staking::{
 
 use crate::{Accounts, Active, Config, Event, Hospitals, Pallet, Seated, WeightInfo};
 
-/// A governance account's hospital, whatever its status. One storage read, as pallet-session asks;
-/// that suspended hospitals do not transact is the transaction extension's concern.
+/// The hospital of a governance account, whatever the hospital's status. One storage read, as pallet-session
+/// requires. The transaction extension rejects suspended hospitals.
 pub struct ValidatorIdOf<T>(PhantomData<T>);
 
 impl<T: Config> Convert<AccountId, Option<HospitalId>> for ValidatorIdOf<T> {
@@ -29,7 +29,7 @@ impl<T: Config> Convert<AccountId, Option<HospitalId>> for ValidatorIdOf<T> {
     }
 }
 
-/// What identifies a validator beyond its id: nothing, since no stake is behind it.
+/// Additional identification of a validator: none, because there is no stake.
 pub struct FullIdentificationOf;
 
 impl Convert<HospitalId, Option<()>> for FullIdentificationOf {
@@ -39,8 +39,8 @@ impl Convert<HospitalId, Option<()>> for FullIdentificationOf {
 }
 
 impl<T: Config> Pallet<T> {
-    /// The active hospitals with session keys, and whether they differ from those last seated.
-    /// `None` if there are none: the session pallet then keeps the validators that it has.
+    /// The active hospitals with session keys, and whether they differ from the last seated set.
+    /// `None` if there are none: the session pallet then keeps the current validators.
     fn plan() -> Option<(Vec<HospitalId>, bool)> {
         let mut set = Active::<T>::get();
         set.retain(T::SessionKeys::contains);
@@ -54,7 +54,7 @@ impl<T: Config> Pallet<T> {
         Some((set.into_inner(), changed))
     }
 
-    /// Suspends a hospital that broke the rules of consensus, unless nobody else is active.
+    /// Suspends a hospital that broke the rules of consensus, unless no other hospital is active.
     fn punish(hospital: HospitalId) {
         let Some(entry) = Hospitals::<T>::get(hospital) else { return };
         if entry.status != HospitalStatus::Active {
@@ -73,7 +73,7 @@ impl<T: Config> pallet_session::SessionManager<HospitalId> for Pallet<T> {
         Self::plan().and_then(|(set, changed)| changed.then_some(set))
     }
 
-    /// The first two sessions are always given in full, so that both have a historical root.
+    /// The session pallet always receives the sets of the first two sessions, so both have a historical root.
     fn new_session_genesis(_: SessionIndex) -> Option<Vec<HospitalId>> {
         Self::plan().map(|(set, _)| set)
     }

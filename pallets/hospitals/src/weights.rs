@@ -1,4 +1,4 @@
-//! What has a weight here. The runtime brings the measured ones.
+//! The weights of this pallet. The runtime provides the measured ones.
 
 use frame_support::weights::Weight;
 
@@ -12,7 +12,7 @@ pub trait WeightInfo {
     fn set_sealing_key() -> Weight;
 }
 
-/// For mocks: nothing was measured, but no two weigh the same.
+/// For mocks: not measured, but all different.
 impl WeightInfo for () {
     fn admit() -> Weight {
         Weight::from_parts(1_000_000, 0)

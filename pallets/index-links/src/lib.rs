@@ -1,11 +1,10 @@
-//! Where each patient's newest record is. Every committed record points at the patient's record
-//! before it, so that this one pointer is the entrance to the whole history, whichever hospitals
-//! wrote it.
+//! A pointer to each patient's newest record. Every committed record points to the patient's previous
+//! record, so this pointer leads to the patient's whole history, at all hospitals.
 //!
-//! The pallet has no calls: it moves a pointer when pallet-lite-blocks commits a block, through
-//! [`IndexLinks`]. It has no events either: a commit would deposit up to 512 of them, and each
-//! would only repeat what the entries of the committed block say. It measures no weights of its
-//! own; who links pays one read and one write for each record.
+//! The pallet has no calls: pallet-lite-blocks moves the pointers when it commits a block, through
+//! [`IndexLinks`]. It has no events: a commit would deposit up to 512 of them, which would only repeat
+//! the entries of the committed block. It has no weights: the calling pallet pays one read and one
+//! write for each record.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -14,15 +13,13 @@ extern crate alloc;
 
 pub use pallet::*;
 
+mod invariants;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeSet;
-use epione_primitives::{RecordPointer, UserId, limits::MAX_ENTRIES, ports::IndexLinks};
-use frame_support::ensure;
-use sp_runtime::TryRuntimeError;
+use epione_primitives::{RecordPointer, UserId, ports::IndexLinks};
 
 #[frame_support::pallet]
 pub mod pallet {
@@ -39,34 +36,16 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config {}
 
-    /// The newest committed record of each patient who has one.
+    /// The newest committed record of each patient who has records.
     #[pallet::storage]
     pub type Latest<T: Config> = StorageMap<_, Blake2_128Concat, UserId, RecordPointer>;
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         #[cfg(feature = "try-runtime")]
-        fn try_state(_: BlockNumberFor<T>) -> Result<(), TryRuntimeError> {
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_state()
         }
-    }
-}
-
-impl<T: Config> Pallet<T> {
-    /// Invariants:
-    /// - a pointer names a height from 1 on and an index that a lite block can have;
-    /// - no two patients share a record.
-    pub fn check_state() -> Result<(), TryRuntimeError> {
-        let mut seen = BTreeSet::new();
-        for (_, pointer) in Latest::<T>::iter() {
-            ensure!(pointer.height > 0, "a patient's latest record has no height");
-            ensure!(
-                u32::from(pointer.index) < MAX_ENTRIES,
-                "a patient's latest record is beyond the entries of any lite block"
-            );
-            ensure!(seen.insert(pointer), "two patients share a latest record");
-        }
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A runtime with nothing but index links.
+//! A runtime with index links only.
 
 use frame_support::{construct_runtime, derive_impl};
 use sp_io::TestExternalities;

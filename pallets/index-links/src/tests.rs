@@ -22,7 +22,7 @@ fn a_patient_without_records_has_no_latest_one() {
 }
 
 #[test]
-fn linking_returns_the_record_before() {
+fn linking_returns_the_previous_record() {
     run(|| {
         assert_eq!(IndexLinks::link(PATIENT, at(1, 0)), None);
         assert_eq!(IndexLinks::link(PATIENT, at(1, 1)), Some(at(1, 0)));
@@ -32,7 +32,7 @@ fn linking_returns_the_record_before() {
 }
 
 #[test]
-fn patients_are_linked_apart_from_each_other() {
+fn the_links_of_patients_are_independent() {
     run(|| {
         IndexLinks::link(PATIENT, at(1, 0));
         assert_eq!(IndexLinks::link(OTHER, at(1, 1)), None);
@@ -42,12 +42,12 @@ fn patients_are_linked_apart_from_each_other() {
 }
 
 #[test]
-fn broken_invariants_are_noticed() {
+fn broken_invariants_are_detected() {
     let broken = [
-        (vec![(PATIENT, at(0, 0))], "a patient's latest record has no height"),
+        (vec![(PATIENT, at(0, 0))], "a patient's latest record has height 0"),
         (
             vec![(PATIENT, at(1, 512))],
-            "a patient's latest record is beyond the entries of any lite block",
+            "a patient's latest record has an index that no lite block has",
         ),
         (vec![(PATIENT, at(1, 0)), (OTHER, at(1, 0))], "two patients share a latest record"),
     ];

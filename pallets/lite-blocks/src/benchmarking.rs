@@ -1,4 +1,4 @@
-//! Measures every call at its largest, and both ways in which a ballot may close.
+//! Measures every call at its maximum size, and closing a ballot with and without approval.
 
 use alloc::vec;
 use epione_primitives::{
@@ -25,7 +25,7 @@ fn segments(records: u32) -> Segments {
     Segments { root: segments_root(&list), count: records, bytes: records.into() }
 }
 
-/// Records of as many patients, of one byte each but the last, which fills the body.
+/// One record for each of as many patients. Each has one byte, except the last, which fills the body.
 fn entries(records: u32, body_bytes: u32) -> AnnouncedEntries {
     let last = records.saturating_sub(1);
     let entry = |index| AnnouncedEntry {
@@ -36,13 +36,13 @@ fn entries(records: u32, body_bytes: u32) -> AnnouncedEntries {
     AnnouncedEntries::truncate_from((0..records).map(entry).collect())
 }
 
-/// Two hospitals, so that an announcement has a ballot; the first announces.
+/// Admits two hospitals, so an announcement needs a ballot. Returns the announcer.
 fn hospital<T: Config>() -> HospitalId {
     T::Hospitals::set_up(account("governance", 1, 0), account("agent", 1, 0));
     T::Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0))
 }
 
-/// Stores an announcement whose ballot is yet to be opened.
+/// Stores an announcement without opening its ballot.
 pub(crate) fn announced<T: Config>(announcer: HospitalId, records: u32) -> AnnouncementId {
     let announcement = Announcement {
         announcer,
@@ -54,11 +54,11 @@ pub(crate) fn announced<T: Config>(announcer: HospitalId, records: u32) -> Annou
         stage: Stage::Announced,
     };
     Pallet::<T>::store(announcement, entries(records, MAX_BODY_BYTES))
-        .expect("a benchmark does not use up all ids")
+        .expect("a benchmark does not use all ids")
 }
 
-/// Stores a block of one hospital as if it had been announced and committed, as large as can be;
-/// returns its last record, which is the patient's. The chain of hashes is not kept up.
+/// Stores the largest block as if the hospital had announced it and the chain had committed it. Returns the
+/// pointer of its last record, which is the patient's. Does not maintain the chain of hashes.
 pub(crate) fn store_largest<T: Config>(
     announcer: HospitalId,
     patient: UserId,

@@ -1,4 +1,4 @@
-//! What follows from the end of a ballot: a block is committed, or discarded.
+//! Commits or discards an announced block when its ballot is closed.
 
 use core::marker::PhantomData;
 use epione_primitives::{
@@ -19,7 +19,7 @@ use crate::{
     Pending, PendingEntries, WeightInfo,
 };
 
-/// Of closing a ballot with approval: the largest block is committed.
+/// The weight of closing a ballot with approval, which commits a block of the maximum size.
 pub struct CommitWeight<T>(PhantomData<T>);
 
 impl<T: Config> Get<Weight> for CommitWeight<T> {
@@ -28,7 +28,7 @@ impl<T: Config> Get<Weight> for CommitWeight<T> {
     }
 }
 
-/// Of closing a ballot without approval.
+/// The weight of closing a ballot without approval.
 pub struct DiscardWeight<T>(PhantomData<T>);
 
 impl<T: Config> Get<Weight> for DiscardWeight<T> {
@@ -69,7 +69,7 @@ impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Chains an announced block to the one before, and links its records.
+    /// Appends an announced block to the chain of lite blocks, and links its records.
     fn commit(id: AnnouncementId, announcement: Announcement) {
         let last = Height::<T>::get();
         let (Some(height), Some(entries)) = (last.checked_add(1), PendingEntries::<T>::take(id))
@@ -102,7 +102,7 @@ impl<T: Config> Pallet<T> {
         Self::deposit_event(Event::Committed { id, height, lite_hash: lite, cloud_hash: cloud });
     }
 
-    /// Drops an announced block, whose body may then be announced anew.
+    /// Discards an announced block. Its body can be announced again.
     pub(crate) fn discard(id: AnnouncementId, announcement: Announcement, stage: Stage) {
         PendingEntries::<T>::remove(id);
         AnnouncementOf::<T>::remove(announcement.body_hash);
@@ -116,7 +116,7 @@ impl<T: Config> Pallet<T> {
         Announcements::<T>::insert(id, Announcement { stage, ..announcement });
     }
 
-    /// Links the records in order, so that two of one patient in this block link to each other.
+    /// Links the records in order, so two records of the same patient in this block are linked to each other.
     fn link(height: u32, entries: AnnouncedEntries) -> block::Entries {
         let linked = entries.into_iter().zip(0_u16..).map(|(entry, index)| Entry {
             patient: entry.patient,
@@ -124,7 +124,7 @@ impl<T: Config> Pallet<T> {
             media: entry.media,
             previous: T::Links::link(entry.patient, RecordPointer { height, index }),
         });
-        // As many as there were, under the same bound.
+        // The number of entries and its bound do not change.
         block::Entries::truncate_from(linked.collect())
     }
 }

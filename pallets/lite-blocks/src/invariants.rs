@@ -1,4 +1,4 @@
-//! What always holds of this pallet's state.
+//! The invariants of this pallet's state.
 
 use alloc::collections::BTreeMap;
 use epione_primitives::{
@@ -20,13 +20,13 @@ type Latest = BTreeMap<UserId, RecordPointer>;
 impl<T: Config> Pallet<T> {
     /// Invariants:
     /// - committed blocks have the heights from 1 to [`Height`] without gaps, each with header,
-    ///   entries and hashes, and no others are stored;
+    ///   entries and hashes, and no other blocks are stored;
     /// - each block's hashes follow from its header and entries, and its header refers to the
-    ///   hashes of the block before;
-    /// - each header says the same as its announcement, which is committed at that height;
-    /// - each entry points at the same patient's entry before it, strictly further back, and the
-    ///   index links lead to each patient's last;
-    /// - announcements are numbered below [`NextId`]; those at stage announced, and only those,
+    ///   hashes of the previous block;
+    /// - each header agrees with its announcement, which is committed at that height;
+    /// - each entry points to the same patient's previous entry, and the index links point to each
+    ///   patient's last entry;
+    /// - announcements have ids below [`NextId`]; those at stage announced, and only those,
     ///   have pending entries that fit, and are counted as pending, within the limit;
     /// - the open and committed announcements, and only those, are found by their body.
     pub fn check_state() -> Result<(), TryRuntimeError> {
@@ -47,11 +47,14 @@ impl<T: Config> Pallet<T> {
             );
             ensure!(
                 (header.previous_lite, header.previous_cloud) == (previous.lite, previous.cloud),
-                "a block is not chained to the one before"
+                "a block does not refer to the previous block"
             );
             let lite = header.lite_hash(&entries);
             let cloud = cloud_hash(lite, header.segments.root);
-            ensure!(hashes == BlockHashes { lite, cloud }, "a block's hashes do not recompute");
+            ensure!(
+                hashes == BlockHashes { lite, cloud },
+                "a block's hashes do not follow from its header and entries"
+            );
             Self::check_committed(&header)?;
             check_links(height, &entries, &mut latest)?;
             previous = hashes;
@@ -61,11 +64,14 @@ impl<T: Config> Pallet<T> {
             Entries::<T>::iter_keys().count(),
             Hashes::<T>::iter_keys().count(),
         ];
-        ensure!(stored.iter().all(|count| *count == top as usize), "a block has no height");
+        ensure!(
+            stored.iter().all(|count| *count == top as usize),
+            "a block is stored beyond the height"
+        );
         for (patient, pointer) in latest {
             ensure!(
                 T::Links::latest(patient) == Some(pointer),
-                "the index links do not lead to a patient's last record"
+                "the index links do not point to a patient's last record"
             );
         }
         Ok(())
@@ -89,7 +95,7 @@ impl<T: Config> Pallet<T> {
         let mut pending = BTreeMap::<HospitalId, u32>::new();
         let (mut open, mut committed) = (0, 0);
         for (id, announcement) in Announcements::<T>::iter() {
-            ensure!(id < NextId::<T>::get(), "an announcement has an id that was not yet given");
+            ensure!(id < NextId::<T>::get(), "an announcement has an id that was not assigned yet");
             Self::check_entries(id, &announcement)?;
             match announcement.stage {
                 Stage::Announced => {
@@ -111,7 +117,7 @@ impl<T: Config> Pallet<T> {
         ensure!(committed == Height::<T>::get() as usize, "a committed announcement has no block");
         ensure!(
             AnnouncementOf::<T>::iter_keys().count() == open + committed,
-            "a body leads to an announcement that is neither open nor committed"
+            "a body points to an announcement that is neither open nor committed"
         );
         ensure!(
             pending.values().all(|count| *count <= MAX_PENDING_ANNOUNCEMENTS),
@@ -141,12 +147,15 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// Every earlier record of a patient is a step back from the one after it, so that each entry's
-/// pointer must be exactly the last record seen.
+/// Checks a block's links, given each patient's last record in the earlier blocks. Each entry must point to
+/// exactly that record.
 fn check_links(height: u32, entries: &[Entry], latest: &mut Latest) -> Result<(), TryRuntimeError> {
     for (entry, index) in entries.iter().zip(0_u16..) {
         let before = latest.insert(entry.patient, RecordPointer { height, index });
-        ensure!(entry.previous == before, "an entry does not point at the patient's record before");
+        ensure!(
+            entry.previous == before,
+            "an entry does not point to the patient's previous record"
+        );
     }
     Ok(())
 }

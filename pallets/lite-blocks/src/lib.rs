@@ -1,11 +1,11 @@
-//! The chain of lite blocks (R_MER). A hospital announces a block of records; the others verify
-//! what it names and approve; then the block gets its height, is chained to the one before by hash,
-//! and each of its records is linked to the same patient's record before.
+//! The chain of lite blocks (R_MER). A hospital announces a block of records. The other hospitals verify
+//! and approve it. Then the chain commits it: the block gets its height, its header refers to the previous
+//! block by hash, and each record is linked to the same patient's previous record.
 //!
-//! The records' ciphertext (the body) travels in the announcing extrinsic and is kept by the nodes
-//! outside the state ([`Bodies`]); the state holds headers, entries, hashes and how far each
-//! announcement has come. [`shape`] decides purely whether entries fit their body and segments;
-//! [`closing`] commits or discards; [`reading`] answers the runtime API.
+//! The records' ciphertext (the body) is in the announcing extrinsic, and nodes store it outside the state
+//! ([`Bodies`]). The state contains headers, entries, hashes and the stage of each announcement.
+//! [`shape`] checks without storage whether entries fit their body and segments. [`closing`] commits or
+//! discards. [`reading`] implements the runtime API.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -53,38 +53,38 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
         type WeightInfo: WeightInfo;
-        /// Who an agent acts for.
+        /// Finds an agent's hospital.
         type Hospitals: Hospitals;
-        /// Whether a patient is registered where the record was written.
+        /// Checks that patients are registered at the announcing hospital.
         type Users: Users;
-        /// Asks the other hospitals, and tells this pallet how it ended.
+        /// Opens ballots among the hospitals, and calls this pallet with their outcomes.
         type Ballots: Ballots<AnnouncementId>;
         /// The latest record of each patient.
         type Links: IndexLinks;
-        /// Keeps the bodies.
+        /// Stores the bodies.
         type Bodies: Bodies;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
     }
 
-    /// The id that the next announcement gets.
+    /// The id of the next announcement.
     #[pallet::storage]
     pub type NextId<T: Config> = StorageValue<_, AnnouncementId, ValueQuery>;
 
-    /// Every announcement, however it ended.
+    /// Every announcement, whatever its stage.
     #[pallet::storage]
     pub type Announcements<T: Config> = StorageMap<_, Twox64Concat, AnnouncementId, Announcement>;
 
-    /// The entries of the announcements whose ballots are open.
+    /// The entries of the announcements with open ballots.
     #[pallet::storage]
     pub type PendingEntries<T: Config> =
         StorageMap<_, Twox64Concat, AnnouncementId, AnnouncedEntries>;
 
-    /// How many ballots of a hospital are open.
+    /// The number of a hospital's open ballots.
     #[pallet::storage]
     pub type Pending<T: Config> = StorageMap<_, Twox64Concat, HospitalId, u32, ValueQuery>;
 
-    /// The announcement that carries a body (by its hash): open or committed.
+    /// The open or committed announcement of a body, by the body's hash.
     #[pallet::storage]
     pub type AnnouncementOf<T: Config> = StorageMap<_, Blake2_128Concat, Hash, AnnouncementId>;
 
@@ -107,19 +107,19 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A hospital asks the others to verify and approve a lite block.
+        /// A hospital announced a lite block. The other hospitals are to verify it and vote.
         #[codec(index = 0)]
         Announced { id: AnnouncementId, announcer: HospitalId, body_hash: Hash },
-        /// A lite block was approved and chained. It will never change.
+        /// A lite block was approved and committed. It will never change.
         #[codec(index = 1)]
         Committed { id: AnnouncementId, height: u32, lite_hash: Hash, cloud_hash: Hash },
-        /// Enough approvals could no longer be reached.
+        /// A lite block was rejected: the needed number of approvals could no longer be reached.
         #[codec(index = 2)]
         Rejected { id: AnnouncementId },
-        /// The ballot was undecided at its deadline.
+        /// An announcement expired: its ballot was undecided at the deadline.
         #[codec(index = 3)]
         Expired { id: AnnouncementId },
-        /// The announcer took the announcement back.
+        /// An announcement was withdrawn by its announcer.
         #[codec(index = 4)]
         Withdrawn { id: AnnouncementId },
     }
@@ -129,13 +129,13 @@ pub mod pallet {
         /// The signer is not the agent of an active hospital.
         #[codec(index = 0)]
         NotAgent,
-        /// The announcement names, or is of, another hospital than the signer's.
+        /// The announcement belongs to another hospital than the signer's.
         #[codec(index = 1)]
         NotAnnouncer,
         /// The body is empty.
         #[codec(index = 2)]
         EmptyBody,
-        /// The body exceeds `MAX_BODY_BYTES`.
+        /// The body is longer than `MAX_BODY_BYTES`.
         #[codec(index = 3)]
         BodyTooLarge,
         /// A lite block needs at least one record.
@@ -144,47 +144,47 @@ pub mod pallet {
         /// A record has no bytes in the body.
         #[codec(index = 5)]
         EmptyRange,
-        /// A record's bytes begin before those of the record before it end.
+        /// The bytes of a record begin before the bytes of the previous record end.
         #[codec(index = 6)]
         RangeOverlap,
-        /// A record's bytes lie beyond the end of the body.
+        /// The bytes of a record extend beyond the body.
         #[codec(index = 7)]
         RangeOverrun,
-        /// Some of the body's bytes belong to no record.
+        /// Some bytes of the body belong to no record.
         #[codec(index = 8)]
         BodyNotCovered,
-        /// A record's segments begin before those of the record before it end.
+        /// The segments of a record begin before the segments of the previous record end.
         #[codec(index = 9)]
         MediaOverlap,
-        /// A record's segments lie beyond the end of the block's list.
+        /// The segments of a record extend beyond the block's list.
         #[codec(index = 10)]
         MediaOverrun,
         /// Some segments belong to no record.
         #[codec(index = 11)]
         SegmentsNotCovered,
-        /// More than `MAX_SEGMENTS` segments.
+        /// The block has more than `MAX_SEGMENTS` segments.
         #[codec(index = 12)]
         TooManySegments,
-        /// So many segments cannot have so many bytes together.
+        /// The number of segments and the sum of their bytes contradict each other.
         #[codec(index = 13)]
         SegmentBytesMismatch,
-        /// The segments root is that of an empty list although there are segments, or is not
-        /// although there are none.
+        /// The segments root belongs to an empty list although there are segments, or to a list that is
+        /// not empty although there are none.
         #[codec(index = 14)]
         SegmentsRootMismatch,
         /// A record's patient is not registered at the announcing hospital.
         #[codec(index = 15)]
         PatientNotRegistered,
-        /// The hospital has `MAX_PENDING_ANNOUNCEMENTS` open ballots. Wait until one is closed.
+        /// The hospital has `MAX_PENDING_ANNOUNCEMENTS` open ballots. Retry after one is closed.
         #[codec(index = 16)]
         TooManyPending,
-        /// This body was announced before, and not rejected, expired or withdrawn.
+        /// This body is already announced or committed.
         #[codec(index = 17)]
         AlreadyAnnounced,
-        /// There is no announcement of this id.
+        /// There is no announcement with this id.
         #[codec(index = 18)]
         UnknownAnnouncement,
-        /// The announcement was already committed, rejected, expired or withdrawn.
+        /// The announcement is already committed, rejected, expired or withdrawn.
         #[codec(index = 19)]
         AlreadyClosed,
     }
@@ -199,13 +199,14 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Announces a lite block and opens its ballot. Where no other hospital's approval is
-        /// needed, it is committed at once.
+        /// Announces a lite block, and opens its ballot. If no other hospital's approval is needed, the
+        /// block is committed immediately.
         ///
-        /// Signed by the announcing hospital's agent. The records' bytes must lie back to back in
-        /// the body and cover it, and their segments likewise in the block's list of segments; a
-        /// record without media has the empty range at its place. Every patient must be registered
-        /// at the hospital. `body` comes last, since the node keeps the extrinsic's tail.
+        /// Signed by the announcing hospital's agent. The records' byte ranges must cover the body in
+        /// order, without gaps or overlaps. Their segment ranges must cover the block's list of segments
+        /// in the same way; a record without media has an empty range at its position. Every patient must
+        /// be registered at the hospital. `body` must be the last argument, because the node stores the
+        /// extrinsic's last bytes.
         #[pallet::call_index(0)]
         #[pallet::weight(announce_weight::<T>(entries.len(), body.len(), true))]
         pub fn announce(
@@ -245,7 +246,7 @@ pub mod pallet {
             Ok(Some(weight).into())
         }
 
-        /// Takes an announcement back while its ballot is open.
+        /// Withdraws an announcement while its ballot is open.
         ///
         /// Signed by the announcing hospital's agent.
         #[pallet::call_index(1)]
@@ -284,7 +285,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Stores an announcement as the next one, and counts it as pending.
+        /// Stores an announcement under the next id, and counts it as pending.
         pub(crate) fn store(
             announcement: Announcement,
             entries: AnnouncedEntries,
@@ -320,7 +321,7 @@ pub mod pallet {
         }
     }
 
-    /// Of announcing, and of committing where that happens within.
+    /// The weight of announcing, plus that of committing if the call commits.
     fn announce_weight<T: Config>(entries: usize, body_bytes: usize, committed: bool) -> Weight {
         let entries = entries.saturated_into();
         let announce = T::WeightInfo::announce(entries, body_bytes.saturated_into());

@@ -1,4 +1,4 @@
-//! The questions of the runtime API, and of other pallets.
+//! Reading lite blocks: for the runtime API, and for other pallets.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -24,7 +24,7 @@ impl<T: Config> Pallet<T> {
         Headers::<T>::get(height).zip(Hashes::<T>::get(height))
     }
 
-    /// A committed block's entries; none if there is no such block.
+    /// A committed block's entries. Empty if there is no such block.
     pub fn entries(height: u32) -> Vec<Entry> {
         Entries::<T>::get(height).unwrap_or_default().into_inner()
     }
@@ -42,7 +42,7 @@ impl<T: Config> Pallet<T> {
         Some((announcement, entries))
     }
 
-    /// The announcements whose ballots are open, ascending: at most
+    /// The announcements with open ballots, ascending by id: at most
     /// `MAX_PENDING_ANNOUNCEMENTS` of each hospital.
     pub fn open_announcements() -> Vec<AnnouncementId> {
         let mut open: Vec<_> = PendingEntries::<T>::iter_keys().collect();
@@ -50,18 +50,19 @@ impl<T: Config> Pallet<T> {
         open
     }
 
-    /// The announcement that carries this body, unless it was rejected, expired or withdrawn.
+    /// The announcement of this body, unless it was rejected, expired or withdrawn.
     pub fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
         AnnouncementOf::<T>::get(body_hash)
     }
 
-    /// One committed record's entry, and the hash of the body that holds it.
+    /// The entry of a committed record, and the hash of the body that contains it.
     pub fn record(pointer: RecordPointer) -> Option<(Entry, Hash)> {
         Reader::<T>::default().record(pointer)
     }
 
-    /// A patient's records, newest first, from the latest or from before `before`: at most `limit`
-    /// and [`MAX_HISTORY`]. None if `before` is not a record of this patient.
+    /// A patient's records, newest first. The list begins before `before`, or with the latest record if
+    /// absent, and has at most `limit` and [`MAX_HISTORY`] entries. Empty if `before` is not a record of
+    /// this patient.
     pub fn history(
         patient: UserId,
         before: Option<RecordPointer>,
@@ -96,7 +97,7 @@ impl<T: Config> Records for Pallet<T> {
     }
 }
 
-/// Follows the links from `first` on, reading no further than the caller takes.
+/// Follows the links from `first` on. Reads only the records that the caller consumes.
 fn walk(
     first: Option<RecordPointer>,
     mut record: impl FnMut(RecordPointer) -> Option<(RecordPointer, Entry, Hash)>,
@@ -109,7 +110,7 @@ fn walk(
     })
 }
 
-/// Reads records, keeping the block that it read last: a patient's records are often neighbours.
+/// Reads records, and caches the last block, because a patient's records are often in the same block.
 struct Reader<T> {
     block: Option<Block>,
     config: PhantomData<T>,

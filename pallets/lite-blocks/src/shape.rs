@@ -1,11 +1,11 @@
-//! Whether announced entries fit their body and their segments. Pure: no storage, no origin.
+//! Checks whether announced entries fit their body and their segments. Pure: no storage, no origin.
 
 use epione_primitives::{
     block::{AnnouncedEntry, Range, Segments, segments_root},
     limits::{MAX_SEGMENTS, SEGMENT_BYTES},
 };
 
-/// Why an announced block does not fit together.
+/// Why the entries of an announced block do not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     NoEntries,
@@ -21,8 +21,8 @@ pub enum Misfit {
     SegmentsRootMismatch,
 }
 
-/// Checks that the entries' text ranges, none empty, tile the body, that their media ranges tile
-/// the list of segments, and that the segments' count, bytes and root can belong together.
+/// Checks that the entries' text ranges are not empty and tile the body, that their media ranges tile
+/// the list of segments, and that the segments' count, bytes and root do not contradict each other.
 pub fn check(
     body_bytes: u32,
     segments: &Segments,
@@ -65,15 +65,15 @@ fn check_segments(segments: &Segments) -> Result<(), Misfit> {
 /// Why ranges do not tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tear {
-    /// A range begins before the one before it ends.
+    /// A range begins before the previous range ends.
     Overlap,
-    /// A range ends beyond the total.
+    /// A range extends beyond the total.
     Overrun,
     /// A position belongs to no range.
     Gap,
 }
 
-/// Checks that the ranges, in order, are back to back and cover exactly `total` positions.
+/// Checks that the ranges, in order, cover exactly `total` positions without gaps or overlaps.
 pub fn tile(ranges: impl IntoIterator<Item = Range>, total: u32) -> Result<(), Tear> {
     let mut covered = 0;
     for range in ranges {

@@ -1,9 +1,9 @@
-//! What has a weight here. The runtime brings the measured ones.
+//! The weights of this pallet. The runtime provides the measured ones.
 
 use frame_support::weights::Weight;
 
 pub trait WeightInfo {
-    /// Announcing, without the commit that may follow at once. `e`: entries; `b`: bytes of the body.
+    /// Announcing, without a commit in the same call. `e`: entries; `b`: bytes of the body.
     fn announce(e: u32, b: u32) -> Weight;
     fn withdraw() -> Weight;
     /// Closing a ballot with approval. `e`: entries.
@@ -12,7 +12,7 @@ pub trait WeightInfo {
     fn discard() -> Weight;
 }
 
-/// For mocks: nothing was measured, but no two weigh the same.
+/// For mocks: not measured, but all different.
 impl WeightInfo for () {
     fn announce(_: u32, _: u32) -> Weight {
         Weight::from_parts(1_000_000, 0)

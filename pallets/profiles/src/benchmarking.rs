@@ -1,4 +1,4 @@
-//! Each call at its largest: the longest body, a signature to verify.
+//! Measures every call at its maximum size: the longest body, a signature to verify.
 
 use alloc::{vec, vec::Vec};
 use codec::Encode;
@@ -17,7 +17,7 @@ use crate::{Call, Config, Pallet, Profiles, Registrations};
 const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
 const USER: UserId = UserId([7; 32]);
 
-/// A fresh account whose key the keystore holds.
+/// A new account whose key is in the keystore.
 fn keyed_account() -> AccountId {
     AccountId::new(sp_io::crypto::sr25519_generate(KEYS, None).0)
 }
@@ -26,7 +26,7 @@ fn sign(account: &AccountId, message: &[u8]) -> Result<Signature, BenchmarkError
     let public = <[u8; 32]>::from(account.clone()).into();
     sp_io::crypto::sr25519_sign(KEYS, &public, message)
         .map(Signature::from)
-        .ok_or(BenchmarkError::Stop("the keystore lacks a key that it made"))
+        .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))
 }
 
 fn hospital<T: Config>(number: u32) -> (HospitalId, AccountId) {
@@ -34,7 +34,7 @@ fn hospital<T: Config>(number: u32) -> (HospitalId, AccountId) {
     (T::Hospitals::set_up(account("governance", number, 0), agent.clone()), agent)
 }
 
-/// A doctor at a hospital; returns it with its agent, and the doctor's account.
+/// Registers a doctor at a hospital. Returns the hospital, its agent, and the doctor's account.
 fn doctor<T: Config>() -> (HospitalId, AccountId, AccountId) {
     let (hospital, agent) = hospital::<T>(1);
     let account = keyed_account();

@@ -1,4 +1,4 @@
-//! What others may ask: other pallets through the port, nodes and clients through the runtime API.
+//! Reading users: for other pallets through the port, for nodes and clients through the runtime API.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -11,7 +11,7 @@ use epione_primitives::{
 use crate::{Accounts, Config, Members, Pallet, Profiles, Registrations};
 
 impl<T: Config> Pallet<T> {
-    /// The user whose current account this is.
+    /// The user with this current account.
     pub fn user_of(account: AccountId) -> Option<UserId> {
         Accounts::<T>::get(account)
     }
@@ -24,16 +24,17 @@ impl<T: Config> Pallet<T> {
         Registrations::<T>::get(user, hospital)
     }
 
-    /// The hospitals at which a user was ever registered, ascending: as many as there are
-    /// hospitals, at most.
+    /// A user's current and past registrations, ascending by hospital: at most one for each
+    /// hospital.
     pub fn registrations(user: UserId) -> Vec<(HospitalId, Registration)> {
         let mut registrations: Vec<_> = Registrations::<T>::iter_prefix(user).collect();
         registrations.sort_by_key(|(hospital, _)| *hospital);
         registrations
     }
 
-    /// Who is, or was, registered at a hospital, in an order of the chain's own, after `after`: at
-    /// most `limit` and [`MAX_PAGE`]. A user who joins meanwhile may come before `after`.
+    /// The users who are or were registered at a hospital, in the order of the chain's storage, after
+    /// `after`: at most `limit` and [`MAX_PAGE`]. A user who is registered between two calls may be
+    /// sorted before `after`.
     pub fn members(
         hospital: HospitalId,
         after: Option<UserId>,
@@ -67,7 +68,7 @@ impl<T: Config> Users for Pallet<T> {
             .is_some_and(|registration| registration.in_force(at))
     }
 
-    /// The registration is in force since the beginning of time, with a body that nobody keeps.
+    /// The registration has been in force since moment 0. Its body is not stored.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
         use epione_primitives::{Hash, profile::Period};
@@ -75,7 +76,7 @@ impl<T: Config> Users for Pallet<T> {
         if !Profiles::<T>::contains_key(user) {
             let sealing_key_hash = Hash::repeat_byte(1);
             Self::create(user, Profile { role, account, sealing_key_hash, version: 1 })
-                .expect("benchmarks give each user a fresh account");
+                .expect("benchmarks give each user a new account");
         }
         let mut registration = Self::first_registration();
         registration.periods =

@@ -1,4 +1,4 @@
-//! Users and their keys: how a profile begins, changes, and is proved to be its user's.
+//! Creating profiles, rotating their keys, and verifying the users' signatures.
 
 use codec::Encode;
 use epione_primitives::{
@@ -19,7 +19,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Whether a hospital describes the user as the chain knows them.
+    /// Whether a hospital's description of a user matches the profile on chain.
     pub(crate) fn agrees(current: &Profile, described: &Profile) -> bool {
         current.role == described.role
             && current.account == described.account
@@ -38,7 +38,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Replaces a user's account, sealing key or both; returns the profile's new version.
+    /// Replaces a user's account, sealing key or both. Returns the profile's new version.
     pub(crate) fn rotate(
         user: UserId,
         account: Option<(AccountId, Signature)>,
@@ -70,8 +70,8 @@ impl<T: Config> Pallet<T> {
         Ok(version)
     }
 
-    /// Gives a fresh account to a user, with the reference that lets it transact. An account with
-    /// any reference belongs, or once belonged, to somebody.
+    /// Assigns a new account to a user, with the reference that lets it transact. An account with
+    /// any reference belongs or belonged to a user or a hospital.
     fn claim(account: &AccountId, user: UserId) -> Result<(), Error<T>> {
         ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
         frame_system::Pallet::<T>::inc_sufficients(account);
@@ -79,7 +79,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What ties a signature to this chain.
+    /// The genesis hash, which binds a signature to this chain.
     fn genesis() -> Hash {
         frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
     }

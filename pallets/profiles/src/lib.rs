@@ -1,27 +1,26 @@
-//! Who the users are, and at which hospitals they are registered (R_UPR).
+//! The users, and their registrations at hospitals (R_UPR).
 //!
-//! A hospital's agent registers a user: the first registration makes the profile, and any further
-//! hospital needs the user's signed [`Consent`], so that none can attach itself to a patient. The
-//! user's keys, wraps and sealed name travel as the profile body, which the node keeps outside the
-//! state ([`Config::Bodies`]); here is its hash. Users rotate their own keys. Nothing is
+//! A hospital's agent registers a user. The first registration creates the profile. Every other hospital
+//! needs the user's signed [`Consent`], so no hospital can register a patient without their consent. The
+//! user's keys, wraps and sealed name are in the profile body, which the node stores outside the state
+//! ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys. Nothing is
 //! overwritten: earlier profiles, periods and bodies stay readable.
 //!
-//! Bodies are kept by the last act of a call, after everything that can fail: the node keeps a body
-//! even when its dispatch fails.
+//! A call stores its body last, after everything that can fail, because the node stores a body even if the
+//! dispatch fails.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. [`Accounts`] holds exactly the current account of every profile, and each has a sufficient
+//! 1. [`Accounts`] contains exactly the current account of every profile, and each has a sufficient
 //!    reference, which it keeps when it is rotated out;
-//! 2. [`ProfileHistory`] holds exactly the versions of a profile before its current one;
-//! 3. every profile is registered somewhere, and every registration is of a profile at a hospital
+//! 2. [`ProfileHistory`] contains exactly the earlier versions of every profile;
+//! 3. every profile has a registration, and every registration belongs to a profile and a hospital
 //!    that exists;
-//! 4. the periods of a registration follow each other; the last is open exactly while the
-//!    registration is active, all others are closed;
-//! 5. [`RegistrationBodies`] holds every version of a registration's body, the newest of which is
-//!    the registration's own;
-//! 6. [`Members`] holds exactly the registrations, by hospital;
-//! 7. [`LastRotation`] holds exactly the users whose profile is not the first, and no moment to
-//!    come.
+//! 4. the periods of a registration follow each other; the last period is open exactly while the
+//!    registration is active, and all others are closed;
+//! 5. [`RegistrationBodies`] contains every version of a registration's body, and the newest is
+//!    the registration's current body;
+//! 6. [`Members`] contains exactly the registrations, by hospital;
+//! 7. [`LastRotation`] contains exactly the users whose profile was rotated, and no future moment.
 //!
 //! [`Consent`]: epione_primitives::profile::Consent
 
@@ -34,13 +33,12 @@ extern crate alloc;
 mod benchmarking;
 mod directory;
 mod identity;
+mod invariants;
 #[cfg(test)]
 mod mock;
 mod registration;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
-mod try_state;
 pub mod weights;
 
 pub use pallet::*;
@@ -69,7 +67,7 @@ pub mod pallet {
     pub trait Config: frame_system::Config<AccountId = AccountId, Hash = Hash> {
         type Hospitals: Hospitals;
 
-        /// Keeps the profile bodies.
+        /// Stores the profile bodies.
         type Bodies: Bodies;
 
         /// The chain's clock, in milliseconds of Unix time.
@@ -78,11 +76,11 @@ pub mod pallet {
         type WeightInfo: WeightInfo;
     }
 
-    /// The users' current identities.
+    /// The users' current profiles.
     #[pallet::storage]
     pub type Profiles<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Profile>;
 
-    /// What a profile was, by its version. The current version is in [`Profiles`] only.
+    /// The earlier versions of a profile. The current version is in [`Profiles`] only.
     #[pallet::storage]
     pub type ProfileHistory<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, Profile>;
@@ -91,12 +89,12 @@ pub mod pallet {
     #[pallet::storage]
     pub type Accounts<T: Config> = StorageMap<_, Blake2_128Concat, AccountId, UserId>;
 
-    /// The hospitals at which a user is, or was, registered.
+    /// A user's current and past registrations, by hospital.
     #[pallet::storage]
     pub type Registrations<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, Registration>;
 
-    /// Who is, or was, registered at a hospital: [`Registrations`] from the other side.
+    /// The users who are or were registered at a hospital: an index of [`Registrations`] by hospital.
     #[pallet::storage]
     pub type Members<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, ()>;
@@ -120,22 +118,22 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A hospital registered a user: for the first time, with consent, or again after an end.
+        /// A hospital registered a user: a new user, or an existing user with consent.
         #[codec(index = 0)]
         Registered { hospital: HospitalId, user: UserId, version: u32, body_hash: Hash },
         /// A registration has a new body.
         #[codec(index = 1)]
         Updated { hospital: HospitalId, user: UserId, version: u32, body_hash: Hash },
-        /// A registration is not in force until it is reinstated.
+        /// A registration was suspended. It is not in force until it is reinstated.
         #[codec(index = 2)]
         Suspended { hospital: HospitalId, user: UserId },
-        /// A suspended registration is in force again.
+        /// A suspended registration was reinstated, and is in force again.
         #[codec(index = 3)]
         Reinstated { hospital: HospitalId, user: UserId },
         /// A registration ended.
         #[codec(index = 4)]
         RegistrationEnded { hospital: HospitalId, user: UserId },
-        /// A user's account, sealing key or both are other ones from now on.
+        /// A user has a new account, a new sealing key or both.
         #[codec(index = 5)]
         KeysRotated { user: UserId, version: u32 },
     }
@@ -148,23 +146,23 @@ pub mod pallet {
         /// The signer is not the current account of a user.
         #[codec(index = 1)]
         NotUser,
-        /// No user has this id. A user's first registration carries no consent.
+        /// No user has this id. The first registration of a user must not have a consent.
         #[codec(index = 2)]
         UnknownUser,
-        /// The account belongs, or once belonged, to a user or a hospital. Use a new one.
+        /// The account belongs or belonged to a user or a hospital. Use a new account.
         #[codec(index = 3)]
         AccountInUse,
-        /// The user exists with another role, account or sealing key.
+        /// The user exists, but with another role, account or sealing key.
         #[codec(index = 4)]
         ProfileMismatch,
-        /// The user exists, so that a further registration needs their signed consent.
+        /// The user exists, so another registration needs their signed consent.
         #[codec(index = 5)]
         ConsentMissing,
-        /// The consent is not signed by the user's current account over this chain, this hospital
-        /// and this user.
+        /// The consent is not a signature of the user's current account for this chain, hospital, user
+        /// and registration version.
         #[codec(index = 6)]
         InvalidConsent,
-        /// The user is registered at this hospital already, if perhaps suspended.
+        /// The user is already registered at this hospital. The registration may be suspended.
         #[codec(index = 7)]
         AlreadyRegistered,
         /// The user was never registered at this hospital.
@@ -179,25 +177,25 @@ pub mod pallet {
         /// The registration is not suspended, so it cannot be reinstated.
         #[codec(index = 11)]
         NotSuspended,
-        /// The registration has had `MAX_REGISTRATION_PERIODS` periods and gets no further one.
+        /// The registration already has `MAX_REGISTRATION_PERIODS` periods.
         #[codec(index = 12)]
         TooManyPeriods,
-        /// A profile body is never empty.
+        /// The profile body is empty.
         #[codec(index = 13)]
         EmptyBody,
         /// The profile body is longer than `MAX_PROFILE_BODY_BYTES`.
         #[codec(index = 14)]
         BodyTooLong,
-        /// Neither an account nor a sealing key other than the current one was given.
+        /// The call has no new account, and no sealing key other than the current one.
         #[codec(index = 15)]
         NothingToRotate,
-        /// The next account did not sign for this chain and this user.
+        /// The proof of possession is not a signature of the new account for this chain and user.
         #[codec(index = 16)]
         InvalidPossession,
-        /// The version cannot be counted any further.
+        /// The version number has reached its maximum.
         #[codec(index = 17)]
         TooManyVersions,
-        /// The user rotated a key less than `ROTATION_PAUSE_MILLIS` ago. Wait.
+        /// The user rotated keys less than `ROTATION_PAUSE_MILLIS` ago. Retry later.
         #[codec(index = 18)]
         RotatedTooRecently,
     }
@@ -206,16 +204,16 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
+            Self::check_state()
         }
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Registers a user at the signer's hospital. Role, account and sealing key make the
-        /// profile of a new user, and must be those of an existing one.
+        /// Registers a user at the signer's hospital. For a new user, role, account and sealing key become
+        /// the profile. For an existing user, they must match the profile. Signed by the hospital's agent.
         ///
-        /// The body must stay the last argument, and the call must not be wrapped in another one:
+        /// The body must be the last argument, and the call must not be wrapped in another call, because
         /// the node stores the extrinsic's last bytes.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody) or
@@ -225,7 +223,7 @@ pub mod pallet {
         /// [`ProfileMismatch`](Error::ProfileMismatch),
         /// [`AlreadyRegistered`](Error::AlreadyRegistered),
         /// [`ConsentMissing`](Error::ConsentMissing), [`InvalidConsent`](Error::InvalidConsent) or
-        /// [`TooManyPeriods`](Error::TooManyPeriods); and as [`Bodies::keep`] does.
+        /// [`TooManyPeriods`](Error::TooManyPeriods); and with the error of [`Bodies::keep`].
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register(body.len() as u32))]
         pub fn register(
@@ -265,14 +263,14 @@ pub mod pallet {
             T::Bodies::keep(body)
         }
 
-        /// Gives a user's registration at the signer's hospital a new body, after a rotation of
-        /// keys for one. A suspended registration may have one too.
+        /// Replaces the body of a user's registration at the signer's hospital, for example after a
+        /// rotation of keys. Works for suspended registrations too. Signed by the hospital's agent.
         ///
-        /// The body must stay the last argument, and the call must not be wrapped in another one.
+        /// The body must be the last argument, and the call must not be wrapped in another call.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
         /// [`BodyTooLong`](Error::BodyTooLong), [`NotRegistered`](Error::NotRegistered),
-        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded) or as [`Bodies::keep`] does.
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded) or the error of [`Bodies::keep`].
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::update(body.len() as u32))]
         pub fn update(origin: OriginFor<T>, user: UserId, body: Vec<u8>) -> DispatchResult {
@@ -284,8 +282,8 @@ pub mod pallet {
             T::Bodies::keep(body)
         }
 
-        /// Puts a user's registration at the signer's hospital out of force, until it is
-        /// reinstated.
+        /// Suspends a user's registration at the signer's hospital, until it is reinstated. Signed by the
+        /// hospital's agent.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered) or
         /// [`NotActive`](Error::NotActive).
@@ -301,7 +299,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Puts a suspended registration at the signer's hospital into force again.
+        /// Reinstates a suspended registration at the signer's hospital. Signed by the hospital's agent.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered),
         /// [`NotSuspended`](Error::NotSuspended) or [`TooManyPeriods`](Error::TooManyPeriods).
@@ -317,8 +315,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Ends a user's registration at the signer's hospital. Only a new registration, with the
-        /// user's consent, begins another one.
+        /// Ends a user's registration at the signer's hospital. To register the user again, the hospital
+        /// needs the user's consent. Signed by the hospital's agent.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered) or
         /// [`RegistrationHasEnded`](Error::RegistrationHasEnded).
@@ -333,10 +331,10 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Replaces the signer's account, sealing key or both. The next account proves by a
-        /// signature over [`Possession`](epione_primitives::profile::Possession) that it is held.
-        /// The old account loses every right at once. The next rotation can follow after a pause,
-        /// so that nobody fills the chain with versions of a profile.
+        /// Replaces the signer's account, sealing key or both. The new account signs a
+        /// [`Possession`](epione_primitives::profile::Possession), to prove that the user has its key.
+        /// The old account loses all rights immediately. The user can rotate again only after a pause,
+        /// so nobody can fill the chain with versions of a profile.
         ///
         /// Fails with [`NotUser`](Error::NotUser),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),

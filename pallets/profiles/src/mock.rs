@@ -1,16 +1,15 @@
-//! Users of real hospitals by a real clock; bodies are kept in memory.
+//! Users of real hospitals, with the real timestamp pallet as their clock. Bodies are stored in memory.
+
+pub use epione_mocks::BodyAtTail;
 
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, Signature, UserId,
-    hospital::Founder,
-    ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::{Consent, Possession, Profile, Registration, Role},
 };
 use frame_support::{
-    assert_ok, derive_impl,
+    assert_ok, construct_runtime, derive_impl,
     dispatch::DispatchResult,
-    parameter_types,
     traits::{ConstU64, Everything},
 };
 use frame_system::EnsureRoot;
@@ -21,32 +20,14 @@ use crate as pallet_profiles;
 
 pub type Block = frame_system::mocking::MockBlock<Test>;
 
-#[frame_support::runtime]
-mod runtime {
-    #[runtime::runtime]
-    #[runtime::derive(
-        RuntimeCall,
-        RuntimeEvent,
-        RuntimeError,
-        RuntimeOrigin,
-        RuntimeFreezeReason,
-        RuntimeHoldReason,
-        RuntimeSlashReason,
-        RuntimeLockId,
-        RuntimeTask,
-        RuntimeViewFunction
-    )]
-    pub struct Test;
-
-    #[runtime::pallet_index(0)]
-    pub type System = frame_system;
-    #[runtime::pallet_index(1)]
-    pub type Timestamp = pallet_timestamp;
-    #[runtime::pallet_index(2)]
-    pub type Hospitals = pallet_hospitals;
-    #[runtime::pallet_index(3)]
-    pub type Profiles = pallet_profiles;
-}
+construct_runtime!(
+    pub struct Test {
+        System: frame_system,
+        Timestamp: pallet_timestamp,
+        Hospitals: pallet_hospitals,
+        Profiles: pallet_profiles,
+    }
+);
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
 impl frame_system::Config for Test {
@@ -69,33 +50,9 @@ impl pallet_hospitals::Config for Test {
     type WeightInfo = ();
 }
 
-parameter_types! {
-    /// The bodies that the node would keep, in order.
-    pub static Kept: Vec<Vec<u8>> = vec![];
-    /// Whether the extrinsic under way ends with its body.
-    pub static AtTail: bool = true;
-}
-
-pub struct Memory;
-
-impl Bodies for Memory {
-    fn keep(body: HashedBody<'_>) -> DispatchResult {
-        if !AtTail::get() {
-            return Err(BODY_NOT_AT_TAIL);
-        }
-        Kept::mutate(|kept| kept.push(body.bytes().to_vec()));
-        Ok(())
-    }
-
-    #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(_: &[u8]) {
-        AtTail::set(true);
-    }
-}
-
 impl crate::Config for Test {
     type Hospitals = Hospitals;
-    type Bodies = Memory;
+    type Bodies = epione_mocks::Bodies;
     type Time = Timestamp;
     type WeightInfo = ();
 }
@@ -103,11 +60,11 @@ impl crate::Config for Test {
 pub const ALICE: UserId = UserId([1; 32]);
 pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
-/// When each test begins.
+/// The chain's time at the start of each test.
 pub const START: Moment = 1_000;
 
 pub fn agent(hospital: HospitalId) -> AccountId {
-    AccountId::new([hospital.0 as u8 + 101; 32])
+    epione_mocks::agent_account(hospital.0)
 }
 
 /// The origin of a hospital's agent.
@@ -138,13 +95,13 @@ pub fn consent(seed: u8, hospital: HospitalId, user: UserId) -> Signature {
     key(seed).sign(&Consent::new(genesis(), hospital, user, version).encode()).into()
 }
 
-/// An account, and its proof that it is held for `user`.
+/// An account, and a proof of possession of its key for `user`.
 pub fn held(seed: u8, user: UserId) -> (AccountId, Signature) {
     let possession = key(seed).sign(&Possession::new(genesis(), user).encode());
     (account(seed), possession.into())
 }
 
-/// Registers Alice, a patient with key 1, with a body of its own for each hospital.
+/// Registers Alice, a patient with key 1, with a different body at each hospital.
 pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchResult {
     let body = format!("Alice at {hospital}").into_bytes();
     Profiles::register(
@@ -158,7 +115,7 @@ pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchRes
     )
 }
 
-/// Alice is registered at hospital A.
+/// Registers Alice at hospital A.
 pub fn alice_at_a() {
     assert_ok!(register(A, None));
 }
@@ -175,28 +132,21 @@ pub fn at(moment: Moment) {
     pallet_timestamp::Now::<Test>::put(moment);
 }
 
-fn founder(number: u8) -> Founder {
-    Founder {
-        name: format!("Hospital {number}").into_bytes(),
-        governance: AccountId::new([number + 51; 32]),
-        agent: agent(HospitalId(u16::from(number))),
-        worker_url: b"https://hospital.example".to_vec(),
-        sealing_key: vec![1, number],
-        tls_key: [number; 32],
-    }
+/// The stored bodies, in order.
+pub fn kept() -> Vec<Vec<u8>> {
+    epione_mocks::Kept::get().into_iter().map(|(body, _)| body).collect()
 }
 
 /// A chain of three hospitals.
 pub fn externalities() -> sp_io::TestExternalities {
+    epione_mocks::begin(START);
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     pallet_hospitals::GenesisConfig::<Test> {
-        founders: (0..3).map(founder).collect(),
+        founders: (0..3).map(epione_mocks::founder).collect(),
         ..Default::default()
     }
     .assimilate_storage(&mut storage)
     .unwrap();
-    Kept::set(vec![]);
-    AtTail::set(true);
     let mut externalities = sp_io::TestExternalities::from(storage);
     externalities.register_extension(sp_keystore::KeystoreExt::new(
         sp_keystore::testing::MemoryKeystore::new(),
@@ -210,6 +160,6 @@ pub fn chain(test: impl FnOnce()) {
         System::set_block_number(1);
         at(START);
         test();
-        Profiles::do_try_state().unwrap();
+        Profiles::check_state().unwrap();
     });
 }

@@ -42,7 +42,7 @@ impl<T: Config> Pallet<T> {
         Ok(registration)
     }
 
-    /// A registration in force from now on, whose body is still to come.
+    /// A registration that is in force from now on, and has no body yet.
     pub(crate) fn first_registration() -> Registration {
         let period = Period { since: T::Time::now(), until: None };
         Registration {
@@ -53,7 +53,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The registration of an existing user: the first at this hospital, or one after an end.
+    /// The registration of an existing user: the first at this hospital, or another after the last one ended.
     pub(crate) fn further_registration(
         hospital: HospitalId,
         user: UserId,
@@ -84,8 +84,8 @@ impl<T: Config> Pallet<T> {
         registration.status = status;
     }
 
-    /// Stores a registration with a new version of its body, the first of which makes the user a
-    /// member; returns that version.
+    /// Stores a registration with a new version of its body, and returns that version. The first version
+    /// adds the user to the hospital's members.
     pub(crate) fn put_with_body(
         hospital: HospitalId,
         user: UserId,

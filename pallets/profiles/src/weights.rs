@@ -1,11 +1,11 @@
-//! What has a weight here. The runtime brings the measured ones.
+//! The weights of this pallet. The runtime provides the measured ones.
 
 use frame_support::weights::Weight;
 
 pub trait WeightInfo {
-    /// With a body of so many bytes.
+    /// `body_bytes`: bytes of the body.
     fn register(body_bytes: u32) -> Weight;
-    /// With a body of so many bytes.
+    /// `body_bytes`: bytes of the body.
     fn update(body_bytes: u32) -> Weight;
     fn suspend() -> Weight;
     fn reinstate() -> Weight;
@@ -13,7 +13,7 @@ pub trait WeightInfo {
     fn rotate_keys() -> Weight;
 }
 
-/// For mocks: nothing was measured, but no two weigh the same.
+/// For mocks: not measured, but all different.
 impl WeightInfo for () {
     fn register(_: u32) -> Weight {
         Weight::from_parts(1_000_000, 0)

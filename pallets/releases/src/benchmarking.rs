@@ -1,4 +1,4 @@
-//! Measures every call at its largest.
+//! Measures every call at its maximum size.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -25,8 +25,8 @@ const DOCTOR: UserId = UserId([2; 32]);
 const NURSE: UserId = UserId([3; 32]);
 const CLASSES: [SectionClass; 2] = [SectionClass::Private, SectionClass::Shared];
 
-/// A hospital with the largest policies and its agent; a patient, and two professionals who may be
-/// refused, and break the glass, once more today.
+/// Admits a hospital with the largest policy set, and registers a patient and two professionals there. Each
+/// professional can be refused, and can break the glass, once more today. Returns the hospital and its agent.
 fn set_up<T: Config>() -> (HospitalId, AccountId) {
     let agent: AccountId = account("agent", 0, 0);
     let hospital = T::Hospitals::set_up(account("governance", 0, 0), agent.clone());
@@ -44,7 +44,7 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
     (hospital, agent)
 }
 
-/// A release of so many records, each of a different lite block.
+/// A release of this many records, each in a different lite block.
 fn release<T: Config>(
     hospital: HospitalId,
     records: u32,
@@ -123,31 +123,31 @@ mod benchmarks {
         assert!(Pallet::<T>::receipt(grant).is_some_and(|receipt| receipt.review.is_some()));
     }
 
-    /// An upper bound of any refusal: first of a doctor, whom the largest policies allow everything
-    /// by their last one, so that everything is asked and nothing recorded; then of a nurse, who is
-    /// refused the first thing asked, so that it is recorded.
+    /// An upper bound of any refusal. First of a doctor: the last policy of the set allows the doctor
+    /// everything, so every right is decided and nothing is recorded. Then of a nurse: the first right is
+    /// denied, so the refusal is recorded.
     #[benchmark]
     fn refuse() -> Result<(), BenchmarkError> {
         let (_, agent) = set_up::<T>();
         let before = RefusalCount::<T>::get(PATIENT);
         let origin = RawOrigin::Signed(agent);
-        let asked;
+        let decided;
         let recorded;
 
         #[block]
         {
             let purpose = Purpose::Treatment;
-            asked = Pallet::<T>::refuse(origin.clone().into(), DOCTOR, PATIENT, purpose, false);
+            decided = Pallet::<T>::refuse(origin.clone().into(), DOCTOR, PATIENT, purpose, false);
             recorded = Pallet::<T>::refuse(origin.into(), NURSE, PATIENT, purpose, false);
         }
 
-        assert_eq!(asked, Err(Error::<T>::NotRefused.into()));
+        assert_eq!(decided, Err(Error::<T>::NotRefused.into()));
         recorded?;
         assert_eq!(RefusalCount::<T>::get(PATIENT), before + 1);
         Ok(())
     }
 
-    /// By the last of as many hospitals as a chain can have. The others are at odds.
+    /// The verdict of the last of the maximum number of hospitals. The others disagree with each other.
     #[benchmark]
     fn judge() -> Result<(), BenchmarkError> {
         let added: Vec<_> = (T::Hospitals::active().len() as u32..MAX_HOSPITALS)
@@ -158,7 +158,9 @@ mod benchmarks {
             })
             .collect();
         let [(hospital, _), .., (last, governance)] = added.as_slice() else {
-            return Err(BenchmarkError::Stop("the chain was full of hospitals already"));
+            return Err(BenchmarkError::Stop(
+                "the chain already has the maximum number of hospitals",
+            ));
         };
         let verdicts = T::Hospitals::active()
             .into_iter()
@@ -183,14 +185,14 @@ mod benchmarks {
             reviewed::<T>(HospitalId(0), 0, verdicts());
         }
         reviewed::<T>(HospitalId(0), BlockNumber::MAX, verdicts());
-        let attended;
+        let processed;
 
         #[block]
         {
-            attended = Pallet::<T>::expire(1_u32.saturated_into());
+            processed = Pallet::<T>::expire(1_u32.saturated_into());
         }
 
-        assert_eq!(attended, n);
+        assert_eq!(processed, n);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);

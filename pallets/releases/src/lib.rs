@@ -1,26 +1,26 @@
-//! A receipt for every look at a record, and a review for every emergency.
+//! A receipt for every access to a record, and a review for every emergency.
 //!
-//! Before a hospital's worker hands out an access grant, it records here what the grant releases. The
-//! policies are asked again at that moment; what they do not allow is not recorded, and a grant that
-//! is not recorded is of no use. Refusals are recorded too. Whoever breaks the glass has a review
-//! opened among the other hospitals: the verdict of more than half of them closes it, and without one
-//! it expires, which every chain follower hears of.
+//! Before a hospital's worker returns an access grant, it records here what the grant releases. The pallet
+//! checks the policies again at that moment, and does not record what they do not allow. A grant that is
+//! not recorded is not usable. Refusals are recorded too. Breaking the glass opens a review among
+//! the other hospitals. The same verdict of more than half of them closes the review; otherwise it
+//! expires, with an event that everyone who follows the chain sees.
 //!
-//! [`shape`] decides purely whether a release is one that a grant can make; [`rights`] asks the
-//! policies; [`recording`] stores; [`review`] is the life of a review; [`reading`] answers the runtime
+//! [`shape`] checks without storage whether a grant can make a release. [`rights`] checks the policies.
+//! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime
 //! API.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. a patient's receipts are numbered without gaps, each of that patient, with a policy for each of
-//!    its rights; each is found by its grant, and nothing else is;
-//! 2. a patient's refusals are numbered without gaps, each of that patient;
-//! 3. reviews are numbered without gaps and their deadlines ascend; each is of one receipt, which is
-//!    an emergency and says the same; each emergency has one;
-//! 4. a patient's emergencies are numbered without gaps and lead, ascending, to the patient's reviews,
-//!    and to all of them;
-//! 5. a hospital gives one verdict on a review, and none on its own while that is open;
-//! 6. reviews before the cursor are closed or expired, those from it on are open or closed;
-//! 7. no tally exceeds the day's bounds, or is of a day to come.
+//! 1. a patient's receipts are numbered without gaps, belong to that patient, and have a policy for each of
+//!    their rights; each receipt is found by its grant, and each grant leads to a receipt;
+//! 2. a patient's refusals are numbered without gaps, and belong to that patient;
+//! 3. reviews are numbered without gaps, and their deadlines ascend; each review belongs to one receipt,
+//!    which is an emergency and agrees with it; each emergency has one review;
+//! 4. a patient's emergencies are numbered without gaps, and point to all of the patient's reviews,
+//!    ascending;
+//! 5. a hospital gives at most one verdict on a review, and none on its own review while that is open;
+//! 6. reviews before the cursor are closed or expired, and all others are open or closed;
+//! 7. no tally exceeds the daily limits, or has a future day.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -32,6 +32,7 @@ pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+mod invariants;
 #[cfg(test)]
 mod mock;
 pub mod reading;
@@ -41,8 +42,6 @@ pub mod rights;
 pub mod shape;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
-mod try_state;
 pub mod weights;
 
 use epione_primitives::{
@@ -70,65 +69,65 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
         type WeightInfo: WeightInfo;
-        /// Who an agent or a governance account acts for, and who reviews.
+        /// Finds the hospital of an agent or governance account, and the hospitals that review.
         type Hospitals: Hospitals;
-        /// Who is known, and as what.
+        /// Finds the role of a user.
         type Users: Users;
-        /// Who may do what.
+        /// Decides what the policies allow.
         type Policies: AccessPolicies;
-        /// Whose records they are.
+        /// Finds the patient and hospital of a record.
         type Records: Records;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
-        /// Chain blocks within which the other hospitals review an emergency.
+        /// Number of chain blocks in which the other hospitals can review an emergency.
         #[pallet::constant]
         type ReviewBlocks: Get<BlockNumber>;
     }
 
-    /// Every release, by the patient and its number among the patient's.
+    /// Every receipt, by patient and the receipt's number among the patient's receipts.
     #[pallet::storage]
     pub type Receipts<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, Receipt>;
 
-    /// How many receipts a patient has.
+    /// The number of a patient's receipts.
     #[pallet::storage]
     pub type ReceiptCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
 
-    /// The patient and the number of the receipt, by the grant's hash.
+    /// The patient and the number of the receipt of a grant, by the grant's hash.
     #[pallet::storage]
     pub type ByGrant<T: Config> = StorageMap<_, Blake2_128Concat, Hash, (UserId, u32)>;
 
-    /// Every recorded refusal, by the patient and its number among the patient's.
+    /// Every recorded refusal, by patient and the refusal's number among the patient's refusals.
     #[pallet::storage]
     pub type Refusals<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, RefusedAccess>;
 
-    /// How many refusals a patient has.
+    /// The number of a patient's refusals.
     #[pallet::storage]
     pub type RefusalCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
 
-    /// The reviews of a patient's emergencies, by the emergency's number among the patient's.
+    /// The reviews of a patient's emergencies, by the emergency's number among the patient's emergencies.
     #[pallet::storage]
     pub type Emergencies<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, ReviewId>;
 
-    /// How many emergencies a patient has.
+    /// The number of a patient's emergencies.
     #[pallet::storage]
     pub type EmergencyCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
 
-    /// Every review, however it ended.
+    /// Every review, whatever its status.
     #[pallet::storage]
     pub type Reviews<T: Config> = StorageMap<_, Twox64Concat, ReviewId, Review>;
 
-    /// The id that the next review gets.
+    /// The id of the next review.
     #[pallet::storage]
     pub type NextReview<T: Config> = StorageValue<_, ReviewId, ValueQuery>;
 
-    /// The first review whose deadline has not been attended to.
+    /// The first review whose deadline has not been processed.
     #[pallet::storage]
     pub type ExpiryCursor<T: Config> = StorageValue<_, ReviewId, ValueQuery>;
 
-    /// What a requester caused at a hospital on the day of the last refusal or emergency.
+    /// How many refusals and emergencies a requester caused at a hospital on the last day with one of them.
     #[pallet::storage]
     pub type Tallies<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, Tally, ValueQuery>;
@@ -136,36 +135,36 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A grant was recorded; it may be handed out once this is final.
+        /// A grant was recorded. The worker may return it after this event is finalized.
         #[codec(index = 0)]
         Released {
             hospital: HospitalId,
             requester: UserId,
             patient: UserId,
-            /// Number among the patient's receipts.
+            /// The receipt's number among the patient's receipts.
             receipt: u32,
             grant: Hash,
             emergency: bool,
         },
-        /// Somebody was refused access.
+        /// A requester was refused access.
         #[codec(index = 1)]
         Refused {
             hospital: HospitalId,
             requester: UserId,
             patient: UserId,
-            /// Number among the patient's refusals.
+            /// The refusal's number among the patient's refusals.
             refusal: u32,
         },
-        /// Somebody broke the glass: the other hospitals are to judge.
+        /// A requester broke the glass. The other hospitals are to judge the emergency.
         #[codec(index = 2)]
         ReviewOpened { review: ReviewId, deadline: BlockNumber },
         /// A hospital gave its verdict on an emergency.
         #[codec(index = 3)]
         Judged { review: ReviewId, hospital: HospitalId, justified: bool },
-        /// More than half of the other hospitals agreed.
+        /// A review was closed: more than half of the other hospitals gave this verdict.
         #[codec(index = 4)]
         ReviewClosed { review: ReviewId, justified: bool },
-        /// Nobody can say whether an emergency was one: the hospitals did not agree in time.
+        /// A review expired: the hospitals did not agree before the deadline.
         #[codec(index = 5)]
         ReviewExpired { review: ReviewId },
     }
@@ -175,62 +174,62 @@ pub mod pallet {
         /// The signer is not the agent of an active hospital.
         #[codec(index = 0)]
         NotAgent,
-        /// No user of the requester's id is registered anywhere.
+        /// No user has the requester's id.
         #[codec(index = 1)]
         UnknownRequester,
-        /// No patient of this id is registered anywhere.
+        /// No patient has this id.
         #[codec(index = 2)]
         UnknownPatient,
         /// A release needs at least one record.
         #[codec(index = 3)]
         NoRecords,
-        /// The records do not ascend strictly by their pointers.
+        /// The records are not strictly ascending by their pointers.
         #[codec(index = 4)]
         RecordsOutOfOrder,
-        /// A record is released without any of its sections.
+        /// A record is released without sections.
         #[codec(index = 5)]
         NoSections,
-        /// There is no committed record at a pointer.
+        /// A pointer does not point to a committed record.
         #[codec(index = 6)]
         UnknownRecord,
-        /// A record is another patient's.
+        /// A record belongs to another patient.
         #[codec(index = 7)]
         RecordOfAnotherPatient,
-        /// A record is another hospital's, whose worker would have to release it.
+        /// A record belongs to another hospital. Only that hospital can release it.
         #[codec(index = 8)]
         RecordOfAnotherHospital,
         /// A release needs at least one right.
         #[codec(index = 9)]
         NoRights,
-        /// A right is named twice.
+        /// The release contains a right twice.
         #[codec(index = 10)]
         RepeatedRight,
-        /// The rights are neither all to read, without an emergency's reason, nor all to break the
-        /// glass, with one.
+        /// The rights and the emergency's reason do not match: rights to read need a release without a
+        /// reason, and rights to break the glass need one with a reason.
         #[codec(index = 11)]
         RightsMismatch,
-        /// The glass is broken for the purpose of emergency only.
+        /// Breaking the glass needs the purpose emergency.
         #[codec(index = 12)]
         PurposeNotEmergency,
-        /// The grant was recorded before.
+        /// The grant is already recorded.
         #[codec(index = 13)]
         AlreadyRecorded,
         /// The hospital's policies do not allow one of the rights now.
         #[codec(index = 14)]
         NotAllowed,
-        /// The requester has broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
+        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
         #[codec(index = 15)]
         TooManyEmergencies,
-        /// The hospital's policies allow all that could be refused.
+        /// The hospital's policies allow everything, so there is nothing to refuse.
         #[codec(index = 16)]
         NotRefused,
-        /// `MAX_REFUSALS_PER_DAY` refusals of the requester at this hospital are recorded today.
+        /// `MAX_REFUSALS_PER_DAY` refusals of the requester at this hospital are already recorded today.
         #[codec(index = 17)]
         TooManyRefusals,
         /// The signer is not the governance account of an active hospital.
         #[codec(index = 18)]
         NotGovernance,
-        /// There is no review of this id.
+        /// There is no review with this id.
         #[codec(index = 19)]
         UnknownReview,
         /// The review is closed.
@@ -239,34 +238,34 @@ pub mod pallet {
         /// The review's deadline has passed.
         #[codec(index = 21)]
         DeadlinePassed,
-        /// The emergency was at the signer's own hospital, and there are others to judge it.
+        /// The emergency was at the signer's own hospital, and other hospitals can judge it.
         #[codec(index = 22)]
         OwnReview,
-        /// The hospital has given its verdict already; it is final.
+        /// The hospital has already given its verdict. A verdict is final.
         #[codec(index = 23)]
         AlreadyJudged,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
-        /// Attends to reviews whose last block has passed.
+        /// Expires reviews whose deadline has passed.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             T::WeightInfo::expire(Self::expire(now))
         }
 
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-            Self::do_try_state()
+            Self::check_state()
         }
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Records what an access grant releases, if the hospital's policies allow each of its
-        /// rights now. An emergency's review is opened with it.
+        /// rights now. Opens a review if the release is an emergency.
         ///
-        /// Signed by the agent of the hospital whose records they are. What a release must be,
-        /// [`Release`] says; it fails with the error of the first rule broken.
+        /// Signed by the agent of the hospital of the records. [`Release`] documents the rules of a
+        /// release. The call fails with the error of the first broken rule.
         #[pallet::call_index(0)]
         #[pallet::weight(crate::weights::of_record::<T>(release))]
         pub fn record(origin: OriginFor<T>, release: Release) -> DispatchResult {
@@ -284,10 +283,10 @@ pub mod pallet {
             Self::store_receipt(release, grounds, &question)
         }
 
-        /// Records that somebody was refused access to a patient's records, if the hospital's
-        /// policies do refuse them something now: reading, or in an emergency breaking the glass.
+        /// Records that a requester was refused access to a patient's records, if the hospital's
+        /// policies refuse the requester some right now: to read, or in an emergency to break the glass.
         ///
-        /// Signed by the agent of the hospital whose records were asked for.
+        /// Signed by the agent of the hospital of the requested records.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`UnknownRequester`](Error::UnknownRequester),
         /// [`UnknownPatient`](Error::UnknownPatient), [`NotRefused`](Error::NotRefused) or
@@ -310,9 +309,9 @@ pub mod pallet {
             Self::store_refusal(emergency, &question)
         }
 
-        /// Gives the signer's hospital's verdict on an emergency at another hospital: whether it was
+        /// Gives the verdict of the signer's hospital on an emergency at another hospital: whether it was
         /// justified. The same verdict of more than half of the other active hospitals closes the
-        /// review. A hospital that is alone on the chain judges itself.
+        /// review. If there is no other active hospital, the hospital judges its own emergency.
         ///
         /// Signed by an active hospital's governance account.
         ///
@@ -328,7 +327,7 @@ pub mod pallet {
                 T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let open = Self::open_review(review)?;
             let judges = Self::judges(open.hospital);
-            // The signer's hospital is active: it is missing only where it would judge itself.
+            // The signer's hospital is active, so it is not a judge only if the review is its own.
             ensure!(judges.contains(&hospital), Error::<T>::OwnReview);
             let judged = open.verdicts.iter().any(|(judge, _)| *judge == hospital);
             ensure!(!judged, Error::<T>::AlreadyJudged);

@@ -1,8 +1,13 @@
-//! A runtime with releases, and stand-ins for the pallets that they ask: what those would answer is
-//! a fact that a test states. The runtime's own tests join the real pallets.
+//! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
+
+pub use epione_mocks::{pass, set_active};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
+use epione_mocks::{
+    Clock, Hospitals, Now, Users, add_user, admit, agent_account, begin, governance_account,
+    user_account,
+};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Action, Decision, Denial, PolicyName, Purpose, SectionClass},
@@ -11,7 +16,7 @@ use epione_primitives::{
     profile::Role,
     release::{EmergencyReason, Release, ReleasedRecord, Review, ReviewId, Right, SectionSet},
 };
-use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types, traits::Time};
+use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types};
 use frame_system::RawOrigin;
 use sp_io::TestExternalities;
 use sp_runtime::{
@@ -45,7 +50,7 @@ impl pallet_releases::Config for Test {
     type ReviewBlocks = ReviewBlocks;
 }
 
-/// Four active hospitals: three judge what happens at [`HOME`].
+/// Four active hospitals: the three others judge emergencies at [`HOME`].
 pub const HOME: HospitalId = HospitalId(0);
 pub const AWAY: HospitalId = HospitalId(1);
 pub const NORTH: HospitalId = HospitalId(2);
@@ -54,16 +59,16 @@ pub const SUSPENDED: HospitalId = HospitalId(4);
 
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const OTHER_PATIENT: UserId = UserId([2; 32]);
-/// Is allowed everything with [`PATIENT`]'s records at [`HOME`], but for research.
+/// The policies allow this user everything with [`PATIENT`]'s records at [`HOME`], except for research.
 pub const DOCTOR: UserId = UserId([3; 32]);
-/// Is allowed nothing.
+/// The policies allow this user nothing.
 pub const NURSE: UserId = UserId([4; 32]);
 /// Never registered.
 pub const STRANGER: UserId = UserId([5; 32]);
 
-/// Noon of the second of January 1970.
+/// Noon of 2 January 1970.
 pub const START: Moment = DAY_MILLIS * 3 / 2;
-/// Of the policies that allow.
+/// The version of the policies.
 pub const VERSION: u32 = 3;
 
 /// Records of [`PATIENT`] at [`HOME`], ascending.
@@ -84,97 +89,16 @@ pub const REASON: EmergencyReason = EmergencyReason::UnableToConsent;
 
 parameter_types! {
     pub const ReviewBlocks: u32 = 10;
-    pub static Now: Moment = START;
-    /// What [`DOCTOR`] is denied nevertheless.
+    /// Rights that the policies deny [`DOCTOR`].
     pub static Denied: Vec<Right> = Vec::new();
-    /// Purposes for which [`DOCTOR`] is denied everything.
+    /// Purposes for which the policies deny [`DOCTOR`] everything.
     pub static DeniedPurposes: Vec<Purpose> = vec![Purpose::Research];
     /// Hospitals whose policies allow every doctor everything.
     pub static Generous: Vec<HospitalId> = Vec::new();
 }
 
-struct Admitted {
-    active: bool,
-    governance: AccountId,
-    agent: AccountId,
-}
-
 thread_local! {
-    static ADMITTED: RefCell<BTreeMap<HospitalId, Admitted>> = Default::default();
-    static ROLES: RefCell<BTreeMap<UserId, Role>> = Default::default();
     static OWNERS: RefCell<BTreeMap<RecordPointer, (UserId, HospitalId)>> = Default::default();
-}
-
-pub struct Clock;
-
-impl Time for Clock {
-    type Moment = Moment;
-
-    fn now() -> Moment {
-        Now::get()
-    }
-}
-
-pub struct Hospitals;
-
-impl Hospitals {
-    fn active_with(account: impl Fn(&Admitted) -> bool) -> Option<HospitalId> {
-        ADMITTED.with_borrow(|all| {
-            all.iter().find(|(_, known)| known.active && account(known)).map(|(id, _)| *id)
-        })
-    }
-}
-
-impl ports::Hospitals for Hospitals {
-    fn active_by_agent(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.agent == *account)
-    }
-
-    fn active_by_governance(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.governance == *account)
-    }
-
-    fn exists(hospital: HospitalId) -> bool {
-        ADMITTED.with_borrow(|all| all.contains_key(&hospital))
-    }
-
-    fn active() -> Vec<HospitalId> {
-        ADMITTED.with_borrow(|all| {
-            all.iter().filter(|(_, known)| known.active).map(|(id, _)| *id).collect()
-        })
-    }
-
-    #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
-        Self::active_with(|known| known.agent == agent).unwrap_or_else(|| {
-            ADMITTED.with_borrow_mut(|all| {
-                let id = HospitalId(u16::try_from(all.len()).unwrap());
-                all.insert(id, Admitted { active: true, governance, agent });
-                id
-            })
-        })
-    }
-}
-
-pub struct Users;
-
-impl ports::Users for Users {
-    fn by_account(_: &AccountId) -> Option<UserId> {
-        None
-    }
-
-    fn role(user: UserId) -> Option<Role> {
-        ROLES.with_borrow(|all| all.get(&user).copied())
-    }
-
-    fn registered(_: HospitalId, _: UserId, _: Moment) -> bool {
-        false
-    }
-
-    #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(_: HospitalId, user: UserId, role: Role, _: AccountId) {
-        ROLES.with_borrow_mut(|all| all.insert(user, role));
-    }
 }
 
 pub struct Policies;
@@ -223,55 +147,38 @@ impl ports::Records for Records {
     }
 }
 
-/// Suspends a hospital, or reinstates it.
-pub fn set_active(hospital: HospitalId, active: bool) {
-    ADMITTED.with_borrow_mut(|all| all.get_mut(&hospital).unwrap().active = active);
-}
-
-pub fn pass(millis: Moment) {
-    Now::mutate(|now| *now += millis);
-}
-
-fn account(first: u8, hospital: HospitalId) -> AccountId {
-    AccountId::new([first + hospital.0 as u8; 32])
-}
-
 pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
-    RawOrigin::Signed(account(100, hospital)).into()
+    RuntimeOrigin::signed(agent_account(hospital.0))
 }
 
 pub fn governance(hospital: HospitalId) -> RuntimeOrigin {
-    RawOrigin::Signed(account(200, hospital)).into()
+    RuntimeOrigin::signed(governance_account(hospital.0))
 }
 
 pub fn user(user: UserId) -> RuntimeOrigin {
-    RawOrigin::Signed(AccountId::new(user.0)).into()
+    RuntimeOrigin::signed(user_account(user))
 }
 
-/// Origins that none of the calls takes.
+/// Origins that no call accepts.
 pub fn unsigned() -> [RuntimeOrigin; 2] {
     [RawOrigin::None.into(), RawOrigin::Root.into()]
 }
 
 pub fn externalities() -> TestExternalities {
-    Now::set(START);
+    begin(START);
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());
-    let admitted = [HOME, AWAY, NORTH, SOUTH, SUSPENDED].map(|id| {
-        let (governance, agent) = (account(200, id), account(100, id));
-        (id, Admitted { active: id != SUSPENDED, governance, agent })
-    });
-    ADMITTED.set(admitted.into());
-    ROLES.set(
-        [
-            (PATIENT, Role::Patient),
-            (OTHER_PATIENT, Role::Patient),
-            (DOCTOR, Role::Doctor),
-            (NURSE, Role::Nurse),
-        ]
-        .into(),
-    );
+    admit([HOME, AWAY, NORTH, SOUTH, SUSPENDED]);
+    set_active(SUSPENDED, false);
+    for (user, role) in [
+        (PATIENT, Role::Patient),
+        (OTHER_PATIENT, Role::Patient),
+        (DOCTOR, Role::Doctor),
+        (NURSE, Role::Nurse),
+    ] {
+        add_user(user, role);
+    }
     OWNERS.set(
         [
             (FIRST, (PATIENT, HOME)),
@@ -290,7 +197,7 @@ pub fn externalities() -> TestExternalities {
 pub fn run(test: impl FnOnce()) {
     externalities().execute_with(|| {
         test();
-        Releases::do_try_state().unwrap();
+        Releases::check_state().unwrap();
     });
 }
 
@@ -303,7 +210,7 @@ pub fn part(pointer: RecordPointer) -> ReleasedRecord {
     ReleasedRecord { pointer, sections: SectionSet(0b11) }
 }
 
-/// [`DOCTOR`] is to read text and media of [`PATIENT`]'s two records. Releases with different seeds
+/// A release of text and media of [`PATIENT`]'s two records to [`DOCTOR`]. Releases with different seeds
 /// have different grants.
 pub fn reading(seed: u8) -> Release {
     Release {
@@ -317,7 +224,7 @@ pub fn reading(seed: u8) -> Release {
     }
 }
 
-/// [`DOCTOR`] is to break the glass over [`PATIENT`]'s first record.
+/// A release in which [`DOCTOR`] breaks the glass on [`PATIENT`]'s first record.
 pub fn emergency(seed: u8) -> Release {
     Release {
         records: BoundedVec::truncate_from(vec![part(FIRST)]),
@@ -328,7 +235,7 @@ pub fn emergency(seed: u8) -> Release {
     }
 }
 
-/// Dispatches as an extrinsic does: what fails leaves nothing behind.
+/// Dispatches like an extrinsic: a failed call changes nothing.
 fn dispatch(call: crate::Call<Test>, origin: RuntimeOrigin) -> DispatchResult {
     RuntimeCall::from(call).dispatch(origin).map(drop).map_err(|failed| failed.error)
 }
@@ -337,7 +244,7 @@ pub fn record(origin: RuntimeOrigin, release: Release) -> DispatchResult {
     dispatch(crate::Call::record { release }, origin)
 }
 
-/// For treatment, and in no emergency.
+/// Refuses for treatment, without an emergency.
 pub fn refuse(origin: RuntimeOrigin, requester: UserId, patient: UserId) -> DispatchResult {
     let (purpose, emergency) = (Purpose::Treatment, false);
     dispatch(crate::Call::refuse { requester, patient, purpose, emergency }, origin)
@@ -347,7 +254,7 @@ pub fn judge(origin: RuntimeOrigin, review: u32, justified: bool) -> DispatchRes
     dispatch(crate::Call::judge { review: ReviewId(review), justified }, origin)
 }
 
-/// Records so many emergencies at [`HOME`], the day's bound aside, with the grants from `seed` on.
+/// Records this many emergencies at [`HOME`], regardless of the daily limit. Their grants have seeds from `seed` on.
 pub fn emergencies(seed: u8, count: u8) {
     for number in 0..count {
         crate::Tallies::<Test>::remove(HOME, DOCTOR);
@@ -359,7 +266,7 @@ pub fn review(id: u32) -> Review {
     crate::Reviews::<Test>::get(ReviewId(id)).unwrap()
 }
 
-/// The events since the last look.
+/// The events since the last call of this function.
 pub fn events() -> Vec<crate::Event<Test>> {
     let events = System::read_events_for_pallet::<crate::Event<Test>>();
     System::reset_events();

@@ -1,4 +1,4 @@
-//! What nodes, workers and clients ask through the runtime API.
+//! Reading receipts, refusals, emergencies and reviews through the runtime API.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -15,14 +15,14 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// The receipt of a grant by the grant's hash.
+    /// The receipt of a grant, by the grant's hash.
     pub fn receipt(grant: Hash) -> Option<Receipt> {
         let (patient, number) = ByGrant::<T>::get(grant)?;
         Receipts::<T>::get(patient, number)
     }
 
-    /// Whether a grant is recorded and its requester would be allowed the same again now. An
-    /// emergency that the other hospitals found unjustified is over, whatever the policies say.
+    /// Whether a grant is recorded, and the policies still allow its requester the same. A grant of an
+    /// emergency that the other hospitals found unjustified is no longer in force, whatever the policies allow.
     pub fn is_in_force(grant: Hash) -> bool {
         let Some(Receipt { release, hospital, review, .. }) = Self::receipt(grant) else {
             return false;
@@ -34,15 +34,15 @@ impl<T: Config> Pallet<T> {
         !unjustified && question.grounds::<T>(&release.rights).is_some()
     }
 
-    /// A patient's receipts with their numbers, newest first, from the last or from before
-    /// `before`: at most `limit` and [`MAX_PAGE`].
+    /// A patient's receipts with their numbers, newest first. The list begins before `before`, or with
+    /// the newest if absent, and has at most `limit` and [`MAX_PAGE`] entries.
     pub fn receipts(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, Receipt)> {
         page(ReceiptCount::<T>::get(patient), before, limit)
             .filter_map(|number| Some((number, Receipts::<T>::get(patient, number)?)))
             .collect()
     }
 
-    /// A patient's emergencies with their numbers and reviews, in the order and within the bounds of
+    /// A patient's emergencies with their numbers and reviews, paged like
     /// [`receipts`](Self::receipts).
     pub fn emergencies(
         patient: UserId,
@@ -57,15 +57,15 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// Refusals of access to a patient's records with their numbers, in the order and within the
-    /// bounds of [`receipts`](Self::receipts).
+    /// Refusals of access to a patient's records with their numbers, paged like
+    /// [`receipts`](Self::receipts).
     pub fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)> {
         page(RefusalCount::<T>::get(patient), before, limit)
             .filter_map(|number| Some((number, Refusals::<T>::get(patient, number)?)))
             .collect()
     }
 
-    /// Every hospital's emergencies, in the order and within the bounds of
+    /// The reviews of all hospitals' emergencies, paged like
     /// [`receipts`](Self::receipts).
     pub fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)> {
         page(NextReview::<T>::get().0, before.map(|id| id.0), limit)
@@ -73,13 +73,13 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// What a requester has caused at a hospital today.
+    /// A requester's refusals and emergencies at a hospital today.
     pub fn tally(hospital: HospitalId, requester: UserId) -> Tally {
         Tallies::<T>::get(hospital, requester).on(T::Time::now())
     }
 }
 
-/// The numbers of a page, descending from the last of `count` or from before `before`.
+/// The numbers of a page, descending, below `before` and `count`.
 fn page(count: u32, before: Option<u32>, limit: u32) -> impl Iterator<Item = u32> {
     let end = before.map_or(count, |before| before.min(count));
     (0..end).rev().take(limit.min(MAX_PAGE).saturated_into())

@@ -1,4 +1,4 @@
-//! Storing releases and refusals, within the day's bounds.
+//! Storing releases and refusals, within the daily limits.
 
 use epione_primitives::{
     BlockNumber, HospitalId, UserId,
@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// That each record is the patient's, at the hospital.
+    /// Checks that each record belongs to the patient and the hospital.
     pub(crate) fn ensure_records_of(
         release: &Release,
         hospital: HospitalId,
@@ -113,13 +113,13 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The number of the chain block that is being made.
+    /// The number of the current chain block.
     pub(crate) fn block() -> BlockNumber {
         frame_system::Pallet::<T>::block_number().saturated_into()
     }
 }
 
-/// The number that follows.
+/// The next number.
 pub(crate) fn after(number: u32) -> Result<u32, ArithmeticError> {
     number.checked_add(1).ok_or(ArithmeticError::Overflow)
 }

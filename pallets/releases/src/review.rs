@@ -1,4 +1,4 @@
-//! The life of a review: opened with an emergency, judged by the other hospitals, closed or expired.
+//! Reviews: opened with an emergency, judged by the other hospitals, then closed or expired.
 
 use alloc::vec::Vec;
 use epione_primitives::{
@@ -15,14 +15,14 @@ use crate::{
     recording::after,
 };
 
-/// Reviews that one block attends to, once their deadlines have passed.
+/// Maximum number of reviews with a passed deadline that one block processes.
 pub const MAX_EXPIRIES: u32 = 8;
 
 /// A hospital, and whether it finds an emergency justified.
 pub type Verdict = (HospitalId, bool);
 
-/// What more than half of the judges say, if so many agree. Verdicts of others, such as hospitals
-/// that have been suspended since, do not count.
+/// The verdict of more than half of the judges, if they agree. Verdicts of other hospitals, such as
+/// hospitals that were suspended since, do not count.
 pub fn agreed(verdicts: &[Verdict], judges: &[HospitalId]) -> Option<bool> {
     let agree = |justified: &bool| {
         let agreeing = verdicts
@@ -56,7 +56,7 @@ impl<T: Config> Pallet<T> {
         Ok(review)
     }
 
-    /// The hospitals that judge an emergency at this one: the other active ones, or itself if there
+    /// The hospitals that judge an emergency at this hospital: the other active hospitals, or itself if there
     /// are none.
     pub(crate) fn judges(hospital: HospitalId) -> Vec<HospitalId> {
         let mut active = T::Hospitals::active();
@@ -73,7 +73,7 @@ impl<T: Config> Pallet<T> {
         (hospital, justified): Verdict,
         judges: &[HospitalId],
     ) -> DispatchResult {
-        // There is room for one of every hospital that a chain can have.
+        // The list has room for a verdict of every hospital that a chain can have.
         review.verdicts.try_push((hospital, justified)).map_err(|_| Error::<T>::AlreadyJudged)?;
         Self::deposit_event(Event::Judged { review: id, hospital, justified });
         if let Some(justified) = agreed(&review.verdicts, judges) {
@@ -84,8 +84,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Expires the open ones among the next [`MAX_EXPIRIES`] reviews whose deadline was before `now`;
-    /// later blocks attend to any others. Returns how many reviews it attended to.
+    /// Processes the next [`MAX_EXPIRIES`] reviews with a deadline before `now`, and expires those that are
+    /// open. Later blocks process the others. Returns the number of processed reviews.
     pub(crate) fn expire(now: BlockNumberFor<T>) -> u32 {
         let now: BlockNumber = now.saturated_into();
         let first = ExpiryCursor::<T>::get().0;
@@ -101,7 +101,7 @@ impl<T: Config> Pallet<T> {
                 Reviews::<T>::insert(id, review);
                 Self::deposit_event(Event::ReviewExpired { review: id });
             }
-            // A review has this number, so that there is a next one.
+            // There is a review with this id, so the next id does not overflow.
             next = next.saturating_add(1);
         }
         if next > first {

@@ -1,4 +1,4 @@
-//! What a hospital's policies say of rights: asked before something is recorded, and again whenever
+//! Checks rights against a hospital's policies, before something is recorded, and again whenever
 //! a recorded grant is used.
 
 use epione_primitives::{
@@ -12,7 +12,7 @@ use sp_runtime::{BoundedVec, traits::ConstU32};
 
 use crate::Config;
 
-/// Who asks for whose records at which hospital, why and when.
+/// A request for a patient's records at a hospital, without the rights.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub requester: UserId,
@@ -22,11 +22,12 @@ pub struct Question {
     pub at: Moment,
 }
 
-/// By which version of the policies rights were allowed, and by which policy each.
+/// The policies that allow rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grounds {
+    /// The version of the hospital's policy set.
     pub version: u32,
-    /// In the order of the rights.
+    /// The policy that allows each right, in the order of the rights.
     pub policies: BoundedVec<PolicyName, ConstU32<MAX_RIGHTS>>,
 }
 
@@ -36,21 +37,21 @@ impl Question {
         Self { requester, patient, hospital, purpose, at }
     }
 
-    /// On what grounds all of these rights are allowed; none if one is not.
+    /// The policies that allow these rights; none if one of the rights is not allowed.
     pub fn grounds<T: Config>(&self, rights: &[Right]) -> Option<Grounds> {
         let mut grounds = Grounds::default();
         for right in rights {
             let Decision::Allow { version, policy } = self.decide::<T>(*right) else {
                 return None;
             };
-            // One hospital at one moment: the same for each right.
+            // The same for every right, because hospital and moment are the same.
             grounds.version = version;
             grounds.policies.try_push(policy).ok()?;
         }
         Some(grounds)
     }
 
-    /// Whether some right is denied that could be asked for: to read, or in an emergency to break
+    /// Whether the policies deny at least one right: to read, or in an emergency to break
     /// the glass.
     pub fn is_refused_some<T: Config>(&self, emergency: bool) -> bool {
         Right::to_read(emergency).any(|right| !self.decide::<T>(right).is_allowed())

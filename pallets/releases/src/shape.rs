@@ -1,11 +1,11 @@
-//! Whether a release is one that a grant can make, as far as the release itself shows.
+//! Checks a release without storage: whether a grant can make it.
 
 use epione_primitives::{
     access::{Action, Purpose},
     release::{Release, ReleasedRecord, Right},
 };
 
-/// Why no grant can make a release.
+/// Why a grant cannot make a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     NoRecords,
@@ -13,12 +13,12 @@ pub enum Misfit {
     NoSections,
     NoRights,
     RepeatedRight,
-    /// Neither all to read, without an emergency, nor all to break the glass, in one.
+    /// The rights must all be to read, without an emergency, or all to break the glass, in an emergency.
     RightsMismatch,
     PurposeNotEmergency,
 }
 
-/// Checks what [`Release`] says of its fields.
+/// Checks the rules that [`Release`] documents for its fields.
 pub fn check(release: &Release) -> Result<(), Misfit> {
     check_records(&release.records)?;
     check_rights(&release.rights, release.emergency.is_some())?;
@@ -55,7 +55,7 @@ fn check_rights(rights: &[Right], emergency: bool) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Whether it is in an emergency that a grant opens records for an action; none if no grant does.
+/// Whether an action belongs to an emergency; none if no grant allows the action.
 fn in_emergency(action: Action) -> Option<bool> {
     match action {
         Action::ReadText | Action::ReadMedia => Some(false),

@@ -1,4 +1,4 @@
-//! What has a weight here. The runtime brings the measured ones.
+//! The weights of this pallet. The runtime provides the measured ones.
 
 use epione_primitives::release::Release;
 use frame_support::weights::Weight;
@@ -7,17 +7,17 @@ use sp_runtime::SaturatedConversion;
 use crate::Config;
 
 pub trait WeightInfo {
-    /// Recording a release that is no emergency. `r`: records; `p`: rights.
+    /// Recording a release that is not an emergency. `r`: records; `p`: rights.
     fn record(r: u32, p: u32) -> Weight;
     /// Recording an emergency, and opening its review. `r`: records; `p`: rights.
     fn record_emergency(r: u32, p: u32) -> Weight;
     fn refuse() -> Weight;
     fn judge() -> Weight;
-    /// Attending to `n` reviews whose deadlines have passed.
+    /// Processing `n` reviews whose deadlines have passed.
     fn expire(n: u32) -> Weight;
 }
 
-/// Of recording this release.
+/// The weight of recording this release.
 pub(crate) fn of_record<T: Config>(release: &Release) -> Weight {
     let records = release.records.len().saturated_into();
     let rights = release.rights.len().saturated_into();
@@ -27,7 +27,7 @@ pub(crate) fn of_record<T: Config>(release: &Release) -> Weight {
     }
 }
 
-/// For mocks: nothing was measured, but no two weigh the same.
+/// For mocks: not measured, but all different.
 impl WeightInfo for () {
     fn record(_: u32, _: u32) -> Weight {
         Weight::from_parts(1_000_000, 0)

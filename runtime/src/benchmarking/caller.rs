@@ -1,4 +1,4 @@
-//! What it costs to look at a transaction's signer.
+//! Measures the check of a transaction's signer.
 
 use core::marker::PhantomData;
 
@@ -21,7 +21,7 @@ pub struct Pallet<T>(PhantomData<T>);
 mod benchmarks {
     use super::*;
 
-    /// A user, who is looked for among the hospitals' accounts first.
+    /// The signer is a user, whose account is looked up among the hospitals' accounts first.
     #[benchmark]
     fn check() {
         let hospital = Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0));

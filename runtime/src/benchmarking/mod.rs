@@ -1,5 +1,5 @@
-//! Benchmarks of what the runtime has of its own, and of SDK pallets whose own benchmarks take a chain
-//! with staking for granted.
+//! Benchmarks of the runtime's own code, and of SDK pallets whose own benchmarks require a chain
+//! with staking.
 
 pub mod caller;
 pub mod session;

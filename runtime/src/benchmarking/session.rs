@@ -1,4 +1,4 @@
-//! What it costs to set a validator's keys.
+//! Measures setting a validator's keys.
 
 use codec::Encode;
 use core::marker::PhantomData;

@@ -1,4 +1,4 @@
-//! Who makes blocks, who makes them final, and what happens to those who cheat.
+//! Block authoring, finality, and the punishment of offences.
 
 use epione_primitives::{
     AccountId,
@@ -21,9 +21,9 @@ use crate::{
     Aura, Historical, Hospitals, Offences, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
 };
 
-/// Sessions for which an equivocation can still be proven: a week.
+/// Number of sessions for which an equivocation can be proven: a week.
 pub const SESSIONS_REMEMBERED: u32 = 7 * 24 * 6;
-/// Chain blocks for which a report of an equivocation stays valid.
+/// Number of chain blocks for which a report of an equivocation stays valid.
 pub const REPORT_LONGEVITY: u64 = SESSIONS_REMEMBERED as u64 * SESSION_BLOCKS as u64;
 
 impl pallet_aura::Config for Runtime {
@@ -39,7 +39,7 @@ impl pallet_authorship::Config for Runtime {
     type EventHandler = ();
 }
 
-/// Names a block's author by its hospital's governance account.
+/// Identifies a block's author by the governance account of its hospital.
 pub struct AuthorsGovernance;
 
 impl FindAuthor<AccountId> for AuthorsGovernance {
@@ -59,8 +59,8 @@ impl pallet_offences::Config for Runtime {
     type OnOffenceHandler = Exclusion;
 }
 
-/// Excludes whoever broke the rules of consensus: the hospital is suspended, and until the session in
-/// which it no longer sits it makes no blocks.
+/// Suspends a hospital that broke the rules of consensus, and disables it as a validator until the session in
+/// which it is no longer one.
 pub struct Exclusion;
 
 impl OnOffenceHandler<AccountId, IdentificationTuple<Runtime>, Weight> for Exclusion {

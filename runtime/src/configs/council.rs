@@ -1,4 +1,4 @@
-//! The council: the hospitals' governance accounts, deciding by more than half.
+//! The council: the hospitals' governance accounts, which decide by a majority of more than half.
 
 use epione_primitives::{AccountId, BlockNumber, limits::MAX_HOSPITALS};
 use frame_support::{parameter_types, traits::ConstU32, weights::Weight};
@@ -15,7 +15,7 @@ use crate::{
 pub type CouncilMajority = EnsureProportionMoreThan<AccountId, Instance1, 1, 2>;
 
 parameter_types! {
-    /// Chain blocks for which a motion stays open: three days.
+    /// Number of chain blocks for which a motion stays open: three days.
     pub const MotionDuration: BlockNumber = 3 * 24 * 60 * 20;
     pub MaxProposalWeight: Weight = NORMAL_SHARE * BLOCK_WEIGHT;
 }
@@ -30,7 +30,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
     // Without a prime, an abstention counts as no.
     type DefaultVote = PrimeDefaultVote;
     type WeightInfo = weights::pallet_collective::Measured<Runtime>;
-    // Members follow the active hospitals; nobody names them.
+    // The members follow the active hospitals, so no origin sets them, except root.
     type SetMembersOrigin = EnsureRoot<AccountId>;
     type MaxProposalWeight = MaxProposalWeight;
     type DisapproveOrigin = CouncilMajority;

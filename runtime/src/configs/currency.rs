@@ -1,4 +1,4 @@
-//! The want of a currency.
+//! The chain has no currency.
 
 use epione_primitives::AccountId;
 use frame_support::traits::{
@@ -9,7 +9,7 @@ use sp_runtime::{DispatchError, DispatchResult, TokenError};
 
 use crate::RuntimeHoldReason;
 
-/// The currency of a chain without one: pallet-session asks for deposits on keys, which are zero.
+/// An empty currency, because pallet-session requires one for deposits on keys. The deposits are zero.
 pub struct NoCurrency;
 
 impl Inspect<AccountId> for NoCurrency {

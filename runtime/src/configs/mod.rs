@@ -1,4 +1,4 @@
-//! What each pallet is given, one concern a file.
+//! The pallets' configurations, one file for each concern.
 
 mod consensus;
 mod council;

@@ -1,4 +1,4 @@
-//! Epione's own pallets, joined to each other through the ports.
+//! Epione's own pallets, connected to each other through the ports.
 
 use epione_primitives::{AnnouncementId, limits::REVIEW_BLOCKS};
 use frame_support::traits::ConstU32;

@@ -1,4 +1,4 @@
-//! Sessions: when the validators can change, and who they are.
+//! Sessions: when the validators change, and which hospitals are validators.
 
 use alloc::vec::Vec;
 use epione_primitives::{AccountId, BlockNumber, HospitalId};
@@ -14,7 +14,7 @@ use crate::{
     weights,
 };
 
-/// Chain blocks of a session: ten minutes.
+/// Number of chain blocks in a session: ten minutes.
 pub const SESSION_BLOCKS: BlockNumber = 200;
 
 type Period = PeriodicSessions<ConstU32<SESSION_BLOCKS>, ConstU32<0>>;
@@ -47,7 +47,7 @@ impl pallet_hospitals::Config for Runtime {
     type WeightInfo = weights::pallet_hospitals::Measured<Runtime>;
 }
 
-/// The hospitals that can validate, because their session keys are known.
+/// The hospitals that have session keys, so they can validate.
 pub struct WithSessionKeys;
 
 impl Contains<HospitalId> for WithSessionKeys {
@@ -56,9 +56,9 @@ impl Contains<HospitalId> for WithSessionKeys {
     }
 }
 
-/// Hands the validators' keys to Aura and GRANDPA.
+/// Passes the validators' keys to Aura and GRANDPA.
 ///
-/// Those take validators to be accounts, but use their keys only; so all get the same account here.
+/// Both require validators to be accounts, but use only their keys. So all validators get the same account here.
 pub struct Handover;
 
 type Consensus = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
@@ -96,14 +96,14 @@ impl SessionHandler<HospitalId> for Handover {
     }
 }
 
-/// The validators as pallet-hospitals has them, with the bookkeeping that equivocation proofs need.
+/// The validators of pallet-hospitals, with the historical roots that equivocation proofs need.
 ///
-/// A rotated key counts as a change of the set, as else the session's historical root would still
-/// name the old key. Roots older than [`SESSIONS_REMEMBERED`] are dropped.
+/// A rotated key counts as a change of the set. Otherwise the session's historical root would still
+/// contain the old key. Roots older than [`SESSIONS_REMEMBERED`] are deleted.
 pub struct Rotation;
 
 impl Rotation {
-    /// The same validators again, if one of them will have other keys than now.
+    /// The same validators, if the next session's keys of one of them differ from its queued keys.
     fn rekeyed() -> Option<Vec<HospitalId>> {
         let queued = pallet_session::QueuedKeys::<Runtime>::get();
         let changed = queued.iter().any(|(hospital, keys)| {

@@ -1,4 +1,4 @@
-//! Blocks: how large, how heavy, how often.
+//! The size, weight and frequency of blocks.
 
 use epione_primitives::{AccountId, BlockNumber, Hash, Moment, Nonce, limits::SLOT_MILLIS};
 use frame_support::{
@@ -20,17 +20,17 @@ use crate::{
     UncheckedExtrinsic, VERSION, weights,
 };
 
-/// Bytes of a block at most.
+/// Maximum bytes of a block.
 pub const BLOCK_BYTES: u32 = 8 * 1024 * 1024;
-/// What ordinary transactions may take of a block: of its bytes, room for two of the largest bodies
-/// with their entries; the rest is for upgrades and inherents.
+/// The share of a block for ordinary transactions. Its bytes are enough for two of the largest bodies
+/// with their entries. The rest is for upgrades and inherents.
 pub const NORMAL_SHARE: Perbill = Perbill::from_percent(75);
-/// Two seconds of computation in a slot of three. Proofs of validity are for parachains: no limit.
+/// Two seconds of computation in a slot of three seconds. Proof size has no limit, because only parachains need it.
 pub const BLOCK_WEIGHT: Weight = Weight::from_parts(2 * WEIGHT_REF_TIME_PER_SECOND, u64::MAX);
 
 parameter_types! {
     pub const Version: RuntimeVersion = VERSION;
-    /// How long a mortal transaction can live: two hours.
+    /// The maximum lifetime of a mortal transaction: two hours.
     pub const BlockHashCount: BlockNumber = 2_400;
     pub const Ss58Prefix: u16 = 42;
     pub RuntimeBlockWeights: BlockWeights =
@@ -72,7 +72,7 @@ impl pallet_utility::Config for Runtime {
     type WeightInfo = weights::pallet_utility::Measured<Runtime>;
 }
 
-/// Lets the runtime's off-chain side submit calls without a signature: reports of equivocation.
+/// Lets the runtime's off-chain code submit unsigned calls: reports of equivocation.
 impl<C> frame_system::offchain::CreateTransactionBase<C> for Runtime
 where
     RuntimeCall: From<C>,

@@ -1,4 +1,4 @@
-//! What every call costs, measured. `make weights` writes the files beside this one from
+//! The measured weights of every call. `make weights` writes the other files in this folder from
 //! `scripts/weights.hbs`.
 
 pub mod epione_runtime_caller;

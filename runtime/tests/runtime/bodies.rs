@@ -1,4 +1,4 @@
-//! Bodies go where the node can find them again: at the extrinsic's tail, or nowhere.
+//! The runtime stores a body only if it is at the extrinsic's tail.
 
 use epione_primitives::{
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
@@ -9,7 +9,7 @@ use epione_runtime::{ExtrinsicTail, LiteBlocks, RuntimeOrigin, System};
 use crate::chain::{A, PATIENT, account, announcement, key, local, register};
 
 #[test]
-fn a_body_at_the_tail_is_kept() {
+fn a_body_at_the_tail_is_stored() {
     local(|_| {
         System::note_extrinsic(b"call and body".to_vec());
         assert_eq!(ExtrinsicTail::keep(HashedBody::new(b"body")), Ok(()));
@@ -17,7 +17,7 @@ fn a_body_at_the_tail_is_kept() {
 }
 
 #[test]
-fn a_body_elsewhere_is_refused() {
+fn a_body_not_at_the_tail_is_refused() {
     local(|_| {
         System::note_extrinsic(b"body and more".to_vec());
         assert_eq!(ExtrinsicTail::keep(HashedBody::new(b"body")), Err(BODY_NOT_AT_TAIL));
@@ -27,7 +27,7 @@ fn a_body_elsewhere_is_refused() {
 }
 
 #[test]
-fn an_announcement_within_another_call_is_refused_by_the_runtime_too() {
+fn the_runtime_refuses_an_announcement_within_another_call() {
     local(|_| {
         register("Alice//agent", PATIENT, Role::Patient);
         let pallet_lite_blocks::Call::announce { header, entries, body } =

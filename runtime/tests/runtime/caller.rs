@@ -1,4 +1,4 @@
-//! Who may put which call into a block.
+//! Which role may make which call.
 
 use epione_primitives::{
     AnnouncementId,
@@ -77,7 +77,7 @@ fn suspend_itself() -> RuntimeCall {
 }
 
 #[test]
-fn an_unknown_account_is_told_so() {
+fn an_unknown_account_is_rejected() {
     local(|_| {
         assert_eq!(refused("Eve", relate()), Some(UnknownAccount));
         assert_eq!(refused("Alice//stash", approve()), Some(UnknownAccount));
@@ -85,7 +85,7 @@ fn an_unknown_account_is_told_so() {
 }
 
 #[test]
-fn an_agent_makes_the_workers_calls_only() {
+fn an_agent_can_make_only_the_workers_calls() {
     local(|_| {
         for call in [approve(), relate(), announce(), refuse(), batch(vec![approve(), relate()])] {
             assert_eq!(refused("Alice//agent", call), None);
@@ -97,7 +97,7 @@ fn an_agent_makes_the_workers_calls_only() {
 }
 
 #[test]
-fn a_governance_account_makes_the_hospitals_calls_only() {
+fn a_governance_account_can_make_only_the_hospitals_calls() {
     local(|_| {
         let propose = pallet_collective::Call::propose {
             threshold: 3,
@@ -117,7 +117,7 @@ fn a_governance_account_makes_the_hospitals_calls_only() {
 }
 
 #[test]
-fn a_user_makes_their_own_calls_only() {
+fn a_user_can_make_only_users_calls() {
     local(|_| {
         register("Alice//agent", PATIENT, Role::Patient);
         let patient = user_seed(PATIENT);
@@ -132,7 +132,7 @@ fn a_user_makes_their_own_calls_only() {
 }
 
 #[test]
-fn a_suspended_hospitals_accounts_are_turned_away() {
+fn a_suspended_hospitals_accounts_are_rejected() {
     local(|_| {
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
         Hospitals::suspend(council, B).unwrap();
@@ -143,7 +143,7 @@ fn a_suspended_hospitals_accounts_are_turned_away() {
 }
 
 #[test]
-fn a_batch_holds_the_roles_calls_without_bodies() {
+fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
     local(|_| {
         for call in [announce(), batch(vec![approve()]), set_policies()] {
             assert_eq!(

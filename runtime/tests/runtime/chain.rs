@@ -24,8 +24,8 @@ pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
 pub const PATIENT: UserId = UserId([7; 32]);
 
-/// A chain in the middle of a block: what runs in it sees the state, and its transactions go into
-/// the block.
+/// A chain during a block. A test in it sees the state, and its transactions are applied in the
+/// block.
 pub struct Chain {
     parent: Hash,
     slot: u64,
@@ -86,14 +86,14 @@ impl Chain {
         header
     }
 
-    /// Ends the block and begins the next; returns the header of the one that ended.
+    /// Ends the block, and begins the next one. Returns the header of the ended block.
     pub fn next_block(&mut self) -> Header {
         let header = self.end();
         self.begin();
         header
     }
 
-    /// Makes blocks until the block in progress has this number.
+    /// Makes blocks until the current block has this number.
     pub fn reach(&mut self, block: u32) {
         while System::block_number() < block {
             self.next_block();
@@ -133,7 +133,7 @@ pub fn signed(pair: &sr25519::Pair, call: impl Into<RuntimeCall>) -> UncheckedEx
     )
 }
 
-/// Puts a signed call into the block in progress.
+/// Applies a signed call in the current block.
 pub fn apply(seed: &str, call: impl Into<RuntimeCall>) -> ApplyExtrinsicResult {
     Executive::apply_extrinsic(signed(&key(seed), call))
 }
@@ -185,7 +185,7 @@ pub fn approve(agent: &str, announcement: u64) {
     apply(agent, call).unwrap().unwrap();
 }
 
-/// The hash under which nodes keep a body.
+/// The hash under which nodes store a body.
 pub fn body_hash(body: &[u8]) -> Hash {
     sp_runtime::traits::BlakeTwo256::hash(body)
 }

@@ -1,4 +1,4 @@
-//! Announced, approved by two others, committed, linked: four pallets at work together.
+//! Announcing, approving, committing and linking a block, with four pallets together.
 
 use epione_primitives::{
     AnnouncementId, RecordPointer,
@@ -13,7 +13,7 @@ use epione_runtime::{Runtime, RuntimeEvent, System};
 use crate::chain::{A, PATIENT, announcement, apply, approve, body_hash, local, register};
 
 #[test]
-fn two_approvals_of_three_others_commit_and_link() {
+fn two_approvals_by_three_others_commit_and_link() {
     local(|chain| {
         register("Alice//agent", PATIENT, Role::Patient);
         apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
@@ -49,7 +49,7 @@ fn two_approvals_of_three_others_commit_and_link() {
 }
 
 #[test]
-fn a_second_block_links_back_to_the_first() {
+fn a_second_block_links_to_the_first() {
     local(|chain| {
         register("Alice//agent", PATIENT, Role::Patient);
         for byte in 0..2 {
@@ -68,7 +68,7 @@ fn a_second_block_links_back_to_the_first() {
 }
 
 #[test]
-fn two_rejections_of_three_others_reject() {
+fn two_rejections_by_three_others_reject() {
     local(|_| {
         register("Alice//agent", PATIENT, Role::Patient);
         apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();

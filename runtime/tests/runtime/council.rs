@@ -43,13 +43,13 @@ fn three_of_four_suspend_a_hospital() {
 }
 
 #[test]
-fn three_of_four_authorise_an_upgrade() {
+fn three_of_four_authorize_an_upgrade() {
     local(|_| {
         let code_hash = BlakeTwo256::hash(b"a runtime");
-        let authorise = frame_system::Call::authorize_upgrade { code_hash };
-        pass(epione_runtime::council_root::Call::dispatch { call: Box::new(authorise.into()) });
-        let authorised = epione_runtime::System::authorized_upgrade().unwrap();
-        assert_eq!(*authorised.code_hash(), code_hash);
+        let authorize = frame_system::Call::authorize_upgrade { code_hash };
+        pass(epione_runtime::council_root::Call::dispatch { call: Box::new(authorize.into()) });
+        let authorized = epione_runtime::System::authorized_upgrade().unwrap();
+        assert_eq!(*authorized.code_hash(), code_hash);
 
         let another = frame_system::Call::apply_authorized_upgrade { code: b"another".to_vec() };
         assert_eq!(
@@ -60,7 +60,7 @@ fn three_of_four_authorise_an_upgrade() {
 }
 
 #[test]
-fn three_of_four_mend_stalled_finality() {
+fn three_of_four_resume_stalled_finality() {
     local(|_| {
         let stalled =
             pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 0 };
@@ -71,7 +71,7 @@ fn three_of_four_mend_stalled_finality() {
 }
 
 #[test]
-fn nobody_else_acts_as_root() {
+fn only_the_council_acts_as_root() {
     local(|_| {
         let remark = frame_system::Call::remark { remark: vec![] };
         for origin in [

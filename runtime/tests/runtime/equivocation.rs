@@ -64,7 +64,7 @@ fn two_equal_votes_are_no_equivocation() {
 }
 
 #[test]
-fn a_report_from_another_node_is_not_taken() {
+fn a_report_from_another_node_is_rejected() {
     local(|chain| {
         chain.next_block();
         let report = report([Hash::repeat_byte(1), Hash::repeat_byte(2)]);

@@ -1,4 +1,4 @@
-//! The presets.
+//! The genesis presets.
 
 use epione_primitives::{hospital::Duty, limits::MAX_SEALING_KEY_BYTES};
 use epione_runtime::{Hospitals, Runtime, genesis};
@@ -50,9 +50,10 @@ fn the_runtime_offers_its_presets_by_name() {
     assert!(Runtime::get_preset(&Some("other".into())).is_none());
 }
 
-/// The files hold what `epione-envelope` derives: paste what this test asks for.
+/// The files must contain the keys that `epione-envelope` derives. To fix a wrong file, paste the text that this test
+/// prints.
 #[test]
-fn the_presets_sealing_keys_are_the_development_actors_own() {
+fn the_presets_sealing_keys_are_those_of_the_development_actors() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dev-sealing-keys");
     let wrong: Vec<_> = ["Alice", "Bob", "Charlie", "Dave"]
         .into_iter()
@@ -60,12 +61,12 @@ fn the_presets_sealing_keys_are_the_development_actors_own() {
             let file = format!("{}.hex", name.to_lowercase());
             let key = epione_envelope::development::sealing_key(&format!("//{name}"));
             let expected = hex::encode(key.public().as_bytes()) + "\n";
-            let held = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
-            (held != expected).then_some((file, expected))
+            let stored = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+            (stored != expected).then_some((file, expected))
         })
         .collect();
     assert!(
         wrong.is_empty(),
-        "these files of src/dev-sealing-keys have other contents: {wrong:#?}"
+        "replace the contents of these files in src/dev-sealing-keys: {wrong:#?}"
     );
 }

@@ -1,4 +1,4 @@
-//! What the limits promise fits into a block.
+//! Transactions at the limits fit into a block.
 
 use codec::Encode;
 use epione_primitives::{

@@ -1,5 +1,5 @@
-//! The composed runtime, without a node: the preset `local`, blocks as an author makes them, and
-//! transactions that are really signed.
+//! Tests of the composed runtime without a node: with the preset `local`, complete blocks, and signed
+//! transactions.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! What clients decode with.
+//! The metadata that clients use to encode and decode.
 
 use codec::Decode;
 use epione_runtime::Runtime;
@@ -10,7 +10,7 @@ fn every_pallet_keeps_its_index() {
     let RuntimeMetadata::V14(metadata) =
         RuntimeMetadataPrefixed::decode(&mut &opaque[..]).unwrap().1
     else {
-        panic!("asked for version 14")
+        panic!("the metadata does not have version 14")
     };
     let pallets: Vec<_> =
         metadata.pallets.iter().map(|pallet| (pallet.index, pallet.name.as_str())).collect();

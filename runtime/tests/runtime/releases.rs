@@ -1,5 +1,5 @@
-//! A look at a record, from relationship to receipt: profiles, role-policies, lite-blocks and releases
-//! at work together.
+//! Access to a record, from relationship to receipt, with profiles, role-policies, lite-blocks and releases
+//! together.
 
 use epione_primitives::{
     Hash, RecordPointer, UserId,
@@ -19,7 +19,7 @@ use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, re
 const DOCTOR: UserId = UserId([8; 32]);
 const GRANT: Hash = Hash::repeat_byte(3);
 
-/// A record of the patient at A, and a doctor there who treats them.
+/// Commits a record of the patient at hospital A, with a treating doctor there.
 fn committed(chain: &mut Chain) {
     register("Alice//agent", PATIENT, Role::Patient);
     register("Alice//agent", DOCTOR, Role::Doctor);
@@ -81,7 +81,7 @@ fn reading() -> AccessRequest {
 }
 
 #[test]
-fn a_release_leaves_a_receipt_with_the_policy_that_allowed_it() {
+fn a_release_is_recorded_with_the_policy_that_allowed_it() {
     local(|chain| {
         committed(chain);
         record("Alice//agent", &[FIRST]).unwrap();
@@ -94,7 +94,7 @@ fn a_release_leaves_a_receipt_with_the_policy_that_allowed_it() {
 }
 
 #[test]
-fn another_hospitals_agent_releases_nothing_of_this_one() {
+fn an_agent_cannot_release_another_hospitals_records() {
     local(|chain| {
         committed(chain);
         assert!(record("Bob//agent", &[FIRST]).is_err());
@@ -105,7 +105,7 @@ fn another_hospitals_agent_releases_nothing_of_this_one() {
 }
 
 #[test]
-fn the_end_of_a_relationship_ends_what_was_released_by_it() {
+fn a_grant_is_no_longer_in_force_after_the_end_of_the_relationship() {
     local(|chain| {
         committed(chain);
         record("Alice//agent", &[FIRST]).unwrap();
@@ -113,7 +113,7 @@ fn the_end_of_a_relationship_ends_what_was_released_by_it() {
         let allowed_at = pallet_timestamp::Now::<Runtime>::get();
         chain.next_block();
         relate(RelationshipKind::Treating, false);
-        assert!(!Runtime::is_in_force(GRANT), "from the same block on, {before:?}");
+        assert!(!Runtime::is_in_force(GRANT), "the relationship ended in this block, {before:?}");
         assert!(!Runtime::decide(reading(), None).is_allowed());
         assert!(Runtime::decide(reading(), Some(allowed_at)).is_allowed());
         assert!(Runtime::receipt(GRANT).is_some());
@@ -133,7 +133,7 @@ fn one_call_decides_several_requests() {
 }
 
 #[test]
-fn a_hospital_lists_its_own_members() {
+fn the_members_of_a_hospital_are_listed_in_pages() {
     local(|_| {
         register("Alice//agent", PATIENT, Role::Patient);
         register("Alice//agent", DOCTOR, Role::Doctor);

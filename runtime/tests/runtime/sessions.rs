@@ -1,4 +1,4 @@
-//! The validators change when the hospitals do, and otherwise not.
+//! The validators change if and only if the hospitals or their keys change.
 
 use codec::Encode;
 use epione_primitives::HospitalId;
@@ -64,7 +64,7 @@ fn a_rotated_key_is_provable_in_its_session() {
 }
 
 #[test]
-fn keys_that_their_owner_does_not_hold_are_refused() {
+fn keys_without_a_proof_of_possession_are_refused() {
     local(|_| {
         let keys = pallet_session::NextKeys::<Runtime>::get(HospitalId(0)).unwrap();
         let proof = SessionKeys::generate(b"somebody else", None).proof.encode();

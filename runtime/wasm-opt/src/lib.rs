@@ -1,9 +1,9 @@
-//! Stands in for the published `wasm-opt` crate, whose C++ (all of Binaryen) took a fifth of a first build.
+//! Replaces the published `wasm-opt` crate, whose C++ (all of Binaryen) took a fifth of the time of a first build.
 //!
-//! `substrate-wasm-builder` uses three things of it: it validates the runtime as WebAssembly 1.0, removes the DWARF
-//! sections, and lowers the sign extension operators. The target `wasm32v1-none` emits none of these operators, so
-//! that there is nothing to lower; a runtime that contains one anyway is refused with the place of the operator.
-//! The interface has the names of the published crate, as far as the builder uses them.
+//! `substrate-wasm-builder` uses three of its functions: to validate the runtime as WebAssembly 1.0, to remove the
+//! DWARF sections, and to lower the sign extension operators. The target `wasm32v1-none` emits none of these operators,
+//! so there is nothing to lower. A runtime that contains one anyway is rejected, with the position of the operator.
+//! The interface has the same names as the published crate, as far as the builder uses them.
 
 #![forbid(unsafe_code)]
 
@@ -15,52 +15,52 @@ use std::{
 use wasm_encoder::{Module, RawSection};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-/// WebAssembly 1.0 with mutable globals: what `wasm32v1-none` emits, and every executor of the SDK runs.
+/// WebAssembly 1.0 with mutable globals, which `wasm32v1-none` emits, and every executor of the SDK runs.
 const FEATURES: WasmFeatures = WasmFeatures::WASM1;
 
-/// Which passes run.
+/// The passes to run.
 #[derive(Debug, Default)]
 pub struct OptimizationOptions {
     strips_debug_sections: bool,
 }
 
-/// A pass that the builder asks for.
+/// A pass that the builder can request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// Removes the custom sections whose names begin with `.debug_`.
     StripDwarf,
-    /// Nothing to do: a module with sign extension operators is refused.
+    /// Does nothing: a module with sign extension operators is rejected.
     SignextLowering,
 }
 
-/// Why a module was not written.
+/// Why the output module was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizationError {
     /// The file could not be read.
-    #[error("{path} can't be read: {error}")]
+    #[error("cannot read {path}: {error}")]
     Read { path: PathBuf, error: io::Error },
     /// The file could not be written.
-    #[error("{path} can't be written: {error}")]
+    #[error("cannot write {path}: {error}")]
     Write { path: PathBuf, error: io::Error },
-    /// It is no module, or uses a feature beyond WebAssembly 1.0.
-    #[error("{path} is no valid module of WebAssembly 1.0: {error}")]
+    /// The file is not a module, or uses a feature beyond WebAssembly 1.0.
+    #[error("{path} is not a valid WebAssembly 1.0 module: {error}")]
     Invalid { path: PathBuf, error: wasmparser::BinaryReaderError },
 }
 
 impl OptimizationOptions {
-    /// Neither reorders nor rewrites code: that is the compiler's work.
+    /// Does not optimize: the compiler has already done it.
     #[must_use]
     pub fn new_opt_level_0() -> Self {
         Self::default()
     }
 
-    /// WebAssembly 1.0 is the only set of features that [`Self::run`] accepts.
+    /// Does nothing: WebAssembly 1.0 is the only feature set that [`Self::run`] accepts.
     #[must_use]
     pub fn mvp_features_only(self) -> Self {
         self
     }
 
-    /// Keeps the section with functions' names, which traps print. It is always kept.
+    /// Does nothing: the section with the names of functions, which traps print, is always kept.
     #[must_use]
     pub fn debug_info(self, _: bool) -> Self {
         self
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// A module of one function, which holds `body`, and two custom sections.
+    /// A module with one function with this body, and two custom sections.
     fn module(body: &[Instruction]) -> Vec<u8> {
         let mut types = TypeSection::new();
         types.ty().function([ValType::I32], [ValType::I32]);
@@ -140,7 +140,7 @@ mod tests {
         names.collect()
     }
 
-    fn optimised(
+    fn optimized(
         module: &[u8],
         options: &OptimizationOptions,
     ) -> Result<Vec<u8>, OptimizationError> {
@@ -151,7 +151,7 @@ mod tests {
         Ok(fs::read(&to).unwrap())
     }
 
-    /// As the builder asks for it.
+    /// The options that the builder sets.
     fn compact() -> OptimizationOptions {
         OptimizationOptions::new_opt_level_0()
             .mvp_features_only()
@@ -163,9 +163,9 @@ mod tests {
     const IDENTITY: [Instruction; 2] = [Instruction::LocalGet(0), Instruction::End];
 
     #[test]
-    fn debug_sections_go_and_everything_else_stays_byte_for_byte() {
+    fn only_debug_sections_are_removed() {
         let with = module(&IDENTITY);
-        let kept = optimised(&with, &compact()).unwrap();
+        let kept = optimized(&with, &compact()).unwrap();
         assert_eq!(custom_sections(&with), [".debug_info", "runtime_version"]);
         assert_eq!(custom_sections(&kept), ["runtime_version"]);
         let mut removed = Vec::new();
@@ -181,20 +181,20 @@ mod tests {
     fn without_the_pass_debug_sections_stay() {
         let with = module(&IDENTITY);
         let options = OptimizationOptions::new_opt_level_0().add_pass(Pass::SignextLowering);
-        assert_eq!(optimised(&with, &options).unwrap(), with);
+        assert_eq!(optimized(&with, &options).unwrap(), with);
     }
 
     #[test]
-    fn an_operator_beyond_webassembly_1_is_refused() {
+    fn an_operator_beyond_webassembly_1_is_rejected() {
         let body = [Instruction::LocalGet(0), Instruction::I32Extend8S, Instruction::End];
-        let error = optimised(&module(&body), &compact()).unwrap_err();
+        let error = optimized(&module(&body), &compact()).unwrap_err();
         assert!(error.to_string().contains("sign extension operations support is not enabled"));
     }
 
     #[test]
-    fn what_is_no_module_is_refused() {
+    fn bytes_that_are_not_a_module_are_rejected() {
         for bytes in [&b""[..], b"\0asm", b"no module at all"] {
-            assert!(matches!(optimised(bytes, &compact()), Err(OptimizationError::Invalid { .. })));
+            assert!(matches!(optimized(bytes, &compact()), Err(OptimizationError::Invalid { .. })));
         }
         let missing = compact().run("/nonexistent/module.wasm", "/nonexistent/out.wasm");
         assert!(matches!(missing, Err(OptimizationError::Read { .. })));

@@ -18,7 +18,7 @@ fn an_approval_is_counted_before_it_decides() {
 }
 
 #[test]
-fn the_decisive_approval_closes_the_ballot_and_tells_its_owner_once() {
+fn the_decisive_approval_closes_the_ballot_and_notifies_its_owner_once() {
     among(4, || {
         open(1);
         System::reset_events();
@@ -40,7 +40,7 @@ fn the_decisive_approval_closes_the_ballot_and_tells_its_owner_once() {
 }
 
 #[test]
-fn half_of_the_hospitals_beside_the_opener_decide() {
+fn half_of_the_hospitals_in_addition_to_the_opener_decide() {
     for (hospitals, needed) in [(2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4)] {
         among(hospitals, || {
             open(1);
@@ -54,7 +54,7 @@ fn half_of_the_hospitals_beside_the_opener_decide() {
 }
 
 #[test]
-fn only_the_decisive_approval_pays_for_what_the_owner_does() {
+fn only_the_decisive_approval_pays_for_the_owners_work() {
     among(4, || {
         open(1);
         let declared = RuntimeCall::Approvals(crate::Call::approve { subject: 1 })
@@ -86,14 +86,14 @@ fn only_an_active_hospitals_agent_approves() {
 }
 
 #[test]
-fn nothing_is_approved_without_a_ballot() {
+fn an_approval_needs_a_ballot() {
     among(4, || {
         assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::NoSuchBallot);
     });
 }
 
 #[test]
-fn an_approval_after_the_end_is_late() {
+fn an_approval_after_the_end_is_refused() {
     among(4, || {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));

@@ -6,7 +6,7 @@ use crate::{Deadlines, Error, Event, WeightInfo, mock::*};
 const DEADLINE: u64 = 1 + BALLOT_BLOCKS as u64;
 
 #[test]
-fn a_vote_counts_in_the_deadlines_own_block() {
+fn a_vote_in_the_block_of_the_deadline_counts() {
     among(2, || {
         open(1);
         System::run_to_block::<AllPalletsWithSystem>(DEADLINE);
@@ -51,7 +51,7 @@ fn each_ballot_expires_at_its_own_deadline() {
 }
 
 #[test]
-fn the_block_pays_for_the_ballots_that_it_closes() {
+fn a_block_pays_for_the_ballots_that_it_closes() {
     among(4, || {
         assert_eq!(Approvals::on_initialize(1), <() as WeightInfo>::expire(0));
         open(1);

@@ -1,18 +1,18 @@
-//! That `try_state` sees what it should.
+//! Every broken invariant is detected.
 
 use epione_primitives::approval::{Ballot, BallotOutcome, RejectReason};
 use frame_support::assert_ok;
 
 use crate::{Ballots, Deadlines, mock::*};
 
-/// What `try_state` says after `damage` to the chain's only ballot, which is open with one approval.
+/// The error after `damage` to the chain's only ballot, which is open with one approval.
 fn after(damage: impl FnOnce()) -> &'static str {
     externalities(5).execute_with(|| {
         System::set_block_number(1);
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
         damage();
-        Approvals::do_try_state().unwrap_err().into()
+        Approvals::check_state().unwrap_err().into()
     })
 }
 
@@ -23,7 +23,7 @@ fn edit(change: impl FnOnce(&mut Ballot)) {
 #[test]
 fn an_electorate_without_its_opener_is_found() {
     let damage = || edit(|ballot| ballot.opener = hospital(9));
-    assert!(after(damage).contains("lacks the opener"));
+    assert!(after(damage).contains("does not contain the opener"));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn an_unsorted_electorate_is_found() {
 }
 
 #[test]
-fn a_vote_that_may_not_be_is_found() {
+fn an_invalid_vote_is_found() {
     for voter in [0, 1, 9] {
         let damage = || {
             edit(|ballot| {
@@ -47,13 +47,13 @@ fn a_vote_that_may_not_be_is_found() {
 #[test]
 fn an_unlisted_open_ballot_is_found() {
     let damage = || Deadlines::<Test>::remove(ballot(1).deadline);
-    assert!(after(damage).contains("not listed"));
+    assert!(after(damage).contains("listed"));
 }
 
 #[test]
 fn a_listed_closed_ballot_is_found() {
     let damage = || edit(|ballot| ballot.outcome = Some(BallotOutcome::Expired));
-    assert!(after(damage).contains("not listed"));
+    assert!(after(damage).contains("although it is closed"));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_subject_listed_without_a_ballot_is_found() {
 
 #[test]
 fn a_past_deadline_is_found() {
-    assert!(after(|| System::set_block_number(500)).contains("has passed"));
+    assert!(after(|| System::set_block_number(500)).contains("a past deadline"));
 }
 
 #[test]

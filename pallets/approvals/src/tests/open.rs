@@ -51,7 +51,7 @@ fn a_single_hospitals_ballot_is_approved_at_once() {
 }
 
 #[test]
-fn a_subject_has_one_ballot_ever() {
+fn a_subject_has_at_most_one_ballot() {
     among(3, || {
         open(1);
         assert_noop!(Approvals::open(1, hospital(1)), Error::<Test>::BallotExists);
@@ -61,7 +61,7 @@ fn a_subject_has_one_ballot_ever() {
 }
 
 #[test]
-fn a_hospital_that_is_not_active_opens_nothing() {
+fn a_hospital_that_is_not_active_opens_no_ballot() {
     among(3, || {
         assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(1)));
         assert_noop!(Approvals::open(1, hospital(1)), Error::<Test>::NotElector);
@@ -70,7 +70,7 @@ fn a_hospital_that_is_not_active_opens_nothing() {
 }
 
 #[test]
-fn so_many_ballots_end_at_one_block() {
+fn the_number_of_ballots_with_the_same_deadline_is_bounded() {
     among(3, || {
         for subject in 0..MAX_BALLOTS_PER_BLOCK {
             open(subject);

@@ -7,7 +7,7 @@ use crate::{Error, Event, WeightInfo, mock::*};
 const WHY: RejectReason = RejectReason::SegmentMissing;
 
 #[test]
-fn a_rejection_is_kept_with_its_reason() {
+fn a_rejection_is_stored_with_its_reason() {
     among(4, || {
         open(1);
         assert_ok!(Approvals::reject(by(2), 1, RejectReason::InvalidAuthor));
@@ -45,7 +45,7 @@ fn a_ballot_is_rejected_once_enough_approvals_cannot_be_reached() {
 }
 
 #[test]
-fn approvals_win_in_spite_of_a_rejection() {
+fn enough_approvals_decide_despite_a_rejection() {
     among(4, || {
         open(1);
         assert_ok!(Approvals::reject(by(1), 1, WHY));
@@ -56,7 +56,7 @@ fn approvals_win_in_spite_of_a_rejection() {
 }
 
 #[test]
-fn only_the_decisive_rejection_pays_for_what_the_owner_does() {
+fn only_the_decisive_rejection_pays_for_the_owners_work() {
     among(4, || {
         open(1);
         let declared = RuntimeCall::Approvals(crate::Call::reject { subject: 1, reason: WHY })
@@ -88,14 +88,14 @@ fn only_an_active_hospitals_agent_rejects() {
 }
 
 #[test]
-fn nothing_is_rejected_without_a_ballot() {
+fn a_rejection_needs_a_ballot() {
     among(4, || {
         assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::NoSuchBallot);
     });
 }
 
 #[test]
-fn a_rejection_after_the_end_is_late() {
+fn a_rejection_after_the_end_is_refused() {
     among(3, || {
         open(1);
         assert_ok!(Approvals::reject(by(1), 1, WHY));

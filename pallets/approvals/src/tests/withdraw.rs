@@ -4,7 +4,7 @@ use frame_support::{assert_noop, assert_ok};
 use crate::{Deadlines, Error, Event, mock::*};
 
 #[test]
-fn a_withdrawn_ballot_is_closed_and_its_owner_not_told() {
+fn a_withdrawn_ballot_is_closed_without_notifying_its_owner() {
     among(4, || {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
@@ -22,7 +22,7 @@ fn a_withdrawn_ballot_is_closed_and_its_owner_not_told() {
 }
 
 #[test]
-fn what_is_not_open_is_not_withdrawn() {
+fn only_an_open_ballot_is_withdrawn() {
     among(2, || {
         assert_noop!(Approvals::withdraw(1), Error::<Test>::NoSuchBallot);
         open(1);

@@ -8,10 +8,10 @@ use sp_runtime::{DispatchError::BadOrigin, traits::Hash as _};
 
 use crate::{Admitted, Error, Event, mock::*};
 
-/// Admits the hospital that `founder(number)` describes, with some fields replaced.
+/// Admits a hospital with these fields.
 fn admit(
     origin: RuntimeOrigin,
-    number: u8,
+    number: u16,
     name: &[u8],
     url: &[u8],
     sealing_key: &[u8],
@@ -24,15 +24,15 @@ fn admit(
         accounts.1,
         url.to_vec().try_into().unwrap(),
         sealing_key.to_vec().try_into().unwrap(),
-        [number; 32],
+        [number as u8; 32],
     )
 }
 
-fn accounts(number: u8) -> (AccountId, AccountId) {
+fn accounts(number: u16) -> (AccountId, AccountId) {
     (governance(number), agent(number))
 }
 
-fn plain(origin: RuntimeOrigin, number: u8) -> DispatchResult {
+fn plain(origin: RuntimeOrigin, number: u16) -> DispatchResult {
     admit(origin, number, b"New", b"https://new.example", &[1, 2], accounts(number))
 }
 
@@ -113,7 +113,7 @@ fn only_the_council_admits() {
 }
 
 #[test]
-fn an_account_serves_one_hospital_and_one_duty() {
+fn an_account_has_one_hospital_and_one_duty() {
     chain(2, || {
         for taken in [governance(0), agent(0)] {
             for pair in [(taken.clone(), agent(2)), (governance(2), taken.clone())] {
@@ -140,7 +140,7 @@ fn a_users_account_cannot_become_a_hospitals() {
 }
 
 #[test]
-fn a_name_is_text() {
+fn a_name_must_be_text() {
     chain(1, || {
         for name in [b"".as_slice(), b"  ", &[0xff, 0xfe]] {
             assert_noop!(
@@ -152,7 +152,7 @@ fn a_name_is_text() {
 }
 
 #[test]
-fn a_url_names_a_scheme_and_a_host() {
+fn a_url_needs_a_scheme_and_a_host() {
     chain(1, || {
         let urls =
             [b"".as_slice(), b"https://", b"ftp://new.example", b"http://a b", b"https://\xc3"];
@@ -166,7 +166,7 @@ fn a_url_names_a_scheme_and_a_host() {
 }
 
 #[test]
-fn a_sealing_key_is_more_than_its_suite() {
+fn a_sealing_key_needs_more_than_its_suite_byte() {
     chain(1, || {
         for key in [[].as_slice(), &[1]] {
             assert_noop!(
@@ -178,13 +178,13 @@ fn a_sealing_key_is_more_than_its_suite() {
 }
 
 #[test]
-fn the_chain_holds_so_many_hospitals() {
+fn the_number_of_hospitals_is_bounded() {
     chain(1, || {
-        for number in 1..MAX_HOSPITALS as u8 {
+        for number in 1..MAX_HOSPITALS as u16 {
             assert_ok!(plain(council(), number));
         }
         assert_ok!(Hospitals::remove(council(), HospitalId(7)));
-        let number = MAX_HOSPITALS as u8;
+        let number = MAX_HOSPITALS as u16;
         assert_noop!(
             admit(
                 council(),

@@ -19,7 +19,7 @@ fn every_hospital_is_listed_whatever_its_status() {
 }
 
 #[test]
-fn an_account_is_known_by_its_duty() {
+fn an_account_is_found_by_its_duty() {
     chain(2, || {
         assert_eq!(Hospitals::hospital_of(agent(1)), Some((HospitalId(1), Duty::Agent)));
         assert_eq!(Hospitals::hospital_of(stranger(0)), None);

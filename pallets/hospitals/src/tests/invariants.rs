@@ -1,4 +1,4 @@
-//! That `try_state` sees what it should.
+//! Every broken invariant is detected.
 
 use epione_primitives::{
     HospitalId,
@@ -7,17 +7,17 @@ use epione_primitives::{
 
 use crate::{Accounts, Active, Admitted, Hospitals as Entries, Seated, mock::*};
 
-/// What `try_state` says after `damage`.
+/// The error after `damage`.
 fn after(damage: impl FnOnce()) -> &'static str {
     externalities(2).execute_with(|| {
         damage();
-        Hospitals::do_try_state().unwrap_err().into()
+        Hospitals::check_state().unwrap_err().into()
     })
 }
 
 #[test]
 fn a_gap_among_the_ids_is_found() {
-    assert!(after(|| Admitted::<Test>::put(3)).contains("do not run from 0"));
+    assert!(after(|| Admitted::<Test>::put(3)).contains("do not range from 0"));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_chain_without_an_active_hospital_is_found() {
 fn accounts_that_disagree_are_found() {
     assert!(after(|| Accounts::<Test>::remove(agent(0))).contains("not listed"));
     let extra = || Accounts::<Test>::insert(stranger(0), (HospitalId(0), Duty::Agent));
-    assert!(after(extra).contains("no hospital has"));
+    assert!(after(extra).contains("belongs to no hospital"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_missing_reference_is_found() {
 }
 
 #[test]
-fn a_seat_of_nobody_is_found() {
+fn a_seated_hospital_that_was_not_admitted_is_found() {
     let damage = || Seated::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
     assert!(after(damage).contains("seated"));
 }

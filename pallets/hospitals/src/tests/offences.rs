@@ -62,7 +62,7 @@ fn an_equivocating_hospital_is_suspended_and_stops_validating() {
 }
 
 #[test]
-fn the_only_active_hospital_stays_in_spite_of_its_offence() {
+fn the_only_active_hospital_stays_active_despite_its_offence() {
     chain(2, || {
         assert_ok!(report(1, &[0, 1]));
 

@@ -4,7 +4,7 @@ use sp_runtime::DispatchError::BadOrigin;
 
 use crate::{Error, Event, mock::*};
 
-fn governor(number: u8) -> RuntimeOrigin {
+fn governor(number: u16) -> RuntimeOrigin {
     RuntimeOrigin::signed(governance(number))
 }
 
@@ -35,7 +35,7 @@ fn a_hospital_rotates_both_accounts() {
 }
 
 #[test]
-fn one_account_is_rotated_alone() {
+fn a_single_account_can_be_rotated() {
     chain(2, || {
         assert_ok!(Hospitals::rotate_accounts(governor(0), None, Some(stranger(1))));
         System::assert_last_event(
@@ -61,7 +61,7 @@ fn one_account_is_rotated_alone() {
 }
 
 #[test]
-fn an_old_account_keeps_its_reference_and_is_never_taken_again() {
+fn an_old_account_keeps_its_reference_and_cannot_be_reused() {
     chain(2, || {
         assert_ok!(Hospitals::rotate_accounts(governor(0), None, Some(stranger(0))));
 
@@ -74,7 +74,7 @@ fn an_old_account_keeps_its_reference_and_is_never_taken_again() {
 }
 
 #[test]
-fn an_account_of_somebody_else_is_refused() {
+fn an_account_in_use_is_refused() {
     chain(2, || {
         System::inc_sufficients(&stranger(0));
         for taken in [agent(1), governance(1), agent(0), governance(0), stranger(0)] {
@@ -95,7 +95,7 @@ fn an_account_of_somebody_else_is_refused() {
 }
 
 #[test]
-fn nothing_is_not_rotated() {
+fn a_rotation_without_accounts_is_refused() {
     chain(2, || {
         assert_noop!(
             Hospitals::rotate_accounts(governor(0), None, None),

@@ -6,7 +6,7 @@ use sp_runtime::{key_types::DUMMY, testing::UintAuthorityId, traits::Convert};
 use crate::{Seated, ValidatorIdOf, mock::*};
 
 /// Admits hospital `number`, without session keys.
-fn admit(number: u8) {
+fn admit(number: u16) {
     let founder = founder(number);
     assert_ok!(Hospitals::admit(
         council(),
@@ -19,7 +19,7 @@ fn admit(number: u8) {
     ));
 }
 
-fn set_keys(number: u8) {
+fn set_keys(number: u16) {
     assert_ok!(<Session as SessionInterface>::set_keys(&governance(number), keys(number)));
 }
 
@@ -28,7 +28,7 @@ fn plan() -> Option<Vec<HospitalId>> {
 }
 
 #[test]
-fn an_unchanged_set_is_not_given_again() {
+fn an_unchanged_set_starts_no_new_validator_set() {
     chain(4, || {
         assert_eq!(plan(), None);
         next_session();
@@ -98,7 +98,7 @@ fn only_a_governance_account_sets_session_keys() {
 }
 
 #[test]
-fn the_keys_of_every_session_can_be_proved() {
+fn the_keys_of_every_session_are_provable() {
     chain(3, || {
         let key = codec::Encode::encode(&UintAuthorityId(1));
         let proof = Historical::prove((DUMMY, &key[..])).unwrap();

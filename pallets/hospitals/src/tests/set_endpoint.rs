@@ -9,7 +9,7 @@ fn url(text: &str) -> WorkerUrl {
 }
 
 #[test]
-fn a_hospital_sets_where_its_worker_is_reached() {
+fn a_hospital_sets_the_endpoint_of_its_worker() {
     chain(2, || {
         let before = entry(1);
         assert_ok!(Hospitals::set_endpoint(
@@ -27,7 +27,7 @@ fn a_hospital_sets_where_its_worker_is_reached() {
 }
 
 #[test]
-fn a_url_that_leads_nowhere_is_refused() {
+fn an_invalid_url_is_refused() {
     chain(2, || {
         for text in ["", "http://", "file:///etc", "https://a\nb"] {
             assert_noop!(
@@ -39,7 +39,7 @@ fn a_url_that_leads_nowhere_is_refused() {
 }
 
 #[test]
-fn only_an_active_hospitals_governance_sets_it() {
+fn only_an_active_hospitals_governance_sets_the_endpoint() {
     chain(2, || {
         let set = |origin| Hospitals::set_endpoint(origin, url("https://new.example"), [9; 32]);
         assert_noop!(set(RuntimeOrigin::root()), BadOrigin);

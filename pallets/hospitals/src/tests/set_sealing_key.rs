@@ -34,7 +34,7 @@ fn a_suite_without_a_key_is_refused() {
 }
 
 #[test]
-fn only_an_active_hospitals_governance_sets_it() {
+fn only_an_active_hospitals_governance_sets_the_sealing_key() {
     chain(2, || {
         let set = |origin| Hospitals::set_sealing_key(origin, key(&[1, 2]));
         assert_noop!(set(RuntimeOrigin::root()), BadOrigin);

@@ -45,7 +45,7 @@ fn a_hospital_is_suspended_once() {
 }
 
 #[test]
-fn the_last_active_hospital_stays() {
+fn the_last_active_hospital_is_not_suspended() {
     chain(2, || {
         assert_ok!(Hospitals::suspend(council(), HospitalId(0)));
         assert_noop!(Hospitals::suspend(council(), HospitalId(1)), Error::<Test>::LastActive);

@@ -1,4 +1,4 @@
-//! What follows from the end of a ballot.
+//! Committing and discarding blocks.
 
 use epione_primitives::{
     AnnouncementId, Hash, RecordPointer,
@@ -73,7 +73,7 @@ fn an_approved_block_is_committed() {
 }
 
 #[test]
-fn blocks_are_chained_in_the_order_of_their_approval() {
+fn blocks_are_committed_in_the_order_of_their_approval() {
     run(|| {
         for seed in 1..=3 {
             assert_ok!(announce(agent(HOME), visits(seed, &[PATIENT])));
@@ -92,7 +92,7 @@ fn blocks_are_chained_in_the_order_of_their_approval() {
 }
 
 #[test]
-fn records_link_to_the_same_patients_record_before() {
+fn records_link_to_the_same_patients_previous_record() {
     run(|| {
         committed(1, &[PATIENT, OTHER]);
         committed(2, &[OTHER, OTHER, PATIENT]);
@@ -115,7 +115,7 @@ fn the_largest_block_is_committed() {
 }
 
 #[test]
-fn a_block_not_approved_is_discarded() {
+fn a_block_without_approval_is_discarded_and_can_be_announced_again() {
     let id = AnnouncementId(0);
     let outcomes = [
         (BallotOutcome::Rejected, Stage::Rejected, Event::Rejected { id }),
@@ -142,7 +142,7 @@ fn a_block_not_approved_is_discarded() {
 }
 
 #[test]
-fn a_committed_block_can_be_recomputed_from_what_the_chain_tells() {
+fn the_hashes_of_committed_blocks_can_be_recomputed() {
     run(|| {
         committed(1, &[PATIENT]);
         committed(2, &[PATIENT, OTHER]);

@@ -1,4 +1,4 @@
-//! Every invariant is noticed when broken.
+//! Every broken invariant is detected.
 
 use epione_primitives::{
     AnnouncementId, Hash, RecordPointer, approval::BallotOutcome, ports::IndexLinks as _,
@@ -21,7 +21,7 @@ fn populated() {
 }
 
 #[track_caller]
-fn noticed(message: &'static str, damage: fn()) {
+fn detected(message: &'static str, damage: fn()) {
     externalities().execute_with(|| {
         populated();
         damage();
@@ -30,30 +30,32 @@ fn noticed(message: &'static str, damage: fn()) {
 }
 
 #[test]
-fn missing_and_surplus_parts_of_blocks() {
-    noticed("a height has no block", || Height::<Test>::put(3));
-    noticed("a height has no block", || Hashes::<Test>::remove(1));
-    noticed("a block has no entries", || Entries::<Test>::remove(2));
-    noticed("a block has no height", || Hashes::<Test>::insert(3, Hashes::<Test>::get(2).unwrap()));
+fn missing_and_extra_parts_of_blocks() {
+    detected("a height has no block", || Height::<Test>::put(3));
+    detected("a height has no block", || Hashes::<Test>::remove(1));
+    detected("a block has no entries", || Entries::<Test>::remove(2));
+    detected("a block is stored beyond the height", || {
+        Hashes::<Test>::insert(3, Hashes::<Test>::get(2).unwrap())
+    });
 }
 
 #[test]
 fn changed_blocks() {
-    noticed("a header disagrees with its height or entries", || {
+    detected("a header disagrees with its height or entries", || {
         Headers::<Test>::mutate(2, |header| header.as_mut().unwrap().records = 1);
     });
-    noticed("a block is not chained to the one before", || {
+    detected("a block does not refer to the previous block", || {
         Headers::<Test>::mutate(2, |header| {
             header.as_mut().unwrap().previous_lite = Hash::zero();
         });
     });
-    noticed("a block's hashes do not recompute", || {
+    detected("a block's hashes do not follow from its header and entries", || {
         Headers::<Test>::mutate(2, |header| header.as_mut().unwrap().time += 1);
     });
-    noticed("a block's hashes do not recompute", || {
+    detected("a block's hashes do not follow from its header and entries", || {
         Entries::<Test>::mutate(2, |entries| entries.as_mut().unwrap()[0].previous = None);
     });
-    noticed("a header disagrees with its announcement", || {
+    detected("a header disagrees with its announcement", || {
         Announcements::<Test>::mutate(AnnouncementId(1), |found| {
             found.as_mut().unwrap().body_bytes += 1;
         });
@@ -62,10 +64,10 @@ fn changed_blocks() {
 
 #[test]
 fn broken_links() {
-    noticed("the index links do not lead to a patient's last record", || {
+    detected("the index links do not point to a patient's last record", || {
         IndexLinks::link(PATIENT, RecordPointer { height: 1, index: 0 });
     });
-    noticed("an entry does not point at the patient's record before", || {
+    detected("an entry does not point to the patient's previous record", || {
         let mut entries = Entries::<Test>::get(2).unwrap();
         entries[0].previous = Some(RecordPointer { height: 2, index: 1 });
         let (header, mut hashes) = LiteBlocks::header(2).unwrap();
@@ -78,33 +80,33 @@ fn broken_links() {
 
 #[test]
 fn broken_announcements() {
-    noticed("an announcement has an id that was not yet given", || {
+    detected("an announcement has an id that was not assigned yet", || {
         NextId::<Test>::put(AnnouncementId(0));
     });
-    noticed("a closed announcement has pending entries", || {
+    detected("a closed announcement has pending entries", || {
         let entries = PendingEntries::<Test>::get(AnnouncementId(3)).unwrap();
         PendingEntries::<Test>::insert(AnnouncementId(2), entries);
     });
-    noticed("an open announcement has no entries", || {
+    detected("an open announcement has no entries", || {
         PendingEntries::<Test>::remove(AnnouncementId(3));
     });
-    noticed("an open announcement's entries do not fit", || {
+    detected("an open announcement's entries do not fit", || {
         PendingEntries::<Test>::mutate(AnnouncementId(3), |entries| {
             entries.as_mut().unwrap()[0].text.length = 3;
         });
     });
-    noticed("entries are pending without an announcement", || {
+    detected("entries are pending without an announcement", || {
         let entries = PendingEntries::<Test>::get(AnnouncementId(3)).unwrap();
         PendingEntries::<Test>::insert(AnnouncementId(9), entries);
     });
-    noticed("an announcement is not found by its body", || {
+    detected("an announcement is not found by its body", || {
         let body_hash = Announcements::<Test>::get(AnnouncementId(3)).unwrap().body_hash;
         AnnouncementOf::<Test>::remove(body_hash);
     });
-    noticed("a body leads to an announcement that is neither open nor committed", || {
+    detected("a body points to an announcement that is neither open nor committed", || {
         AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
     });
-    noticed("a committed announcement has no block", || {
+    detected("a committed announcement has no block", || {
         let mut announcement = Announcements::<Test>::get(AnnouncementId(1)).unwrap();
         announcement.body_hash = Hash::zero();
         AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
@@ -114,6 +116,6 @@ fn broken_announcements() {
 
 #[test]
 fn miscounted_ballots() {
-    noticed("pending announcements are miscounted", || Pending::<Test>::insert(HOME, 2));
-    noticed("pending announcements are miscounted", || Pending::<Test>::insert(AWAY, 1));
+    detected("pending announcements are miscounted", || Pending::<Test>::insert(HOME, 2));
+    detected("pending announcements are miscounted", || Pending::<Test>::insert(AWAY, 1));
 }

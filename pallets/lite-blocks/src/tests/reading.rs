@@ -1,4 +1,4 @@
-//! The questions of the runtime API, and of other pallets.
+//! Reading lite blocks.
 
 use epione_primitives::{
     AnnouncementId, Hash, RecordPointer, UserId, approval::BallotOutcome, limits::MAX_HISTORY,
@@ -13,13 +13,13 @@ fn at(height: u32, index: u16) -> RecordPointer {
     RecordPointer { height, index }
 }
 
-/// Pointers of a patient's history.
+/// The pointers of a patient's history.
 fn history(patient: UserId, before: Option<RecordPointer>, limit: u32) -> Vec<RecordPointer> {
     LiteBlocks::history(patient, before, limit).into_iter().map(|(pointer, ..)| pointer).collect()
 }
 
 #[test]
-fn before_the_first_block_there_is_nothing_to_read() {
+fn before_the_first_block_every_answer_is_empty() {
     run(|| {
         assert_eq!(LiteBlocks::height(), 0);
         assert_eq!(LiteBlocks::header(0), None);
@@ -34,7 +34,7 @@ fn before_the_first_block_there_is_nothing_to_read() {
 }
 
 #[test]
-fn an_announcement_is_read_with_its_entries_unless_they_were_discarded() {
+fn an_announcement_has_its_entries_unless_they_were_discarded() {
     run(|| {
         let visits = visits(1, &[PATIENT, OTHER]);
         let announced = visits.entries.to_vec();
@@ -91,7 +91,7 @@ fn a_record_is_read_with_the_hash_of_its_body() {
 }
 
 #[test]
-fn a_committed_record_is_of_its_patient_and_announcer() {
+fn a_committed_record_has_a_patient_and_an_announcer() {
     run(|| {
         committed(1, &[PATIENT, OTHER]);
         let mut elsewhere = visits(2, &[PATIENT]);
@@ -106,7 +106,7 @@ fn a_committed_record_is_of_its_patient_and_announcer() {
 }
 
 #[test]
-fn what_is_no_committed_record_has_no_owner() {
+fn only_a_committed_record_has_an_owner() {
     run(|| {
         committed(1, &[PATIENT]);
         assert_ok!(announce(agent(HOME), visits(2, &[PATIENT])));
@@ -132,7 +132,7 @@ fn the_largest_block_of_benchmarks_ends_with_the_patients_record() {
 }
 
 #[test]
-fn a_history_runs_from_the_newest_record_to_the_oldest() {
+fn a_history_lists_the_newest_record_first() {
     run(|| {
         committed(1, &[PATIENT, OTHER, PATIENT]);
         committed(2, &[OTHER]);
@@ -172,7 +172,7 @@ fn a_history_is_bounded_whatever_the_limit() {
 }
 
 #[test]
-fn a_history_before_a_record_of_somebody_else_is_empty() {
+fn a_history_before_another_patients_record_is_empty() {
     run(|| {
         committed(1, &[PATIENT, OTHER]);
         committed(2, &[PATIENT, OTHER]);

@@ -3,12 +3,12 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::shape::{Tear, tile};
 
-/// Lengths whose sum stays small, some of them zero.
+/// Lengths with a small sum. Some are zero.
 fn lengths() -> impl Strategy<Value = Vec<u32>> {
     vec(0..50_u32, 0..20)
 }
 
-/// Back to back ranges of these lengths.
+/// Adjacent ranges of these lengths.
 fn tiles(lengths: &[u32]) -> Vec<Range> {
     lengths
         .iter()
@@ -20,7 +20,7 @@ fn tiles(lengths: &[u32]) -> Vec<Range> {
         .collect()
 }
 
-/// How often each position is covered, by painting.
+/// How often each position is covered.
 fn painted(ranges: &[Range], total: u32) -> Option<Vec<u32>> {
     let mut positions = vec![0; total as usize];
     for range in ranges {
@@ -33,12 +33,12 @@ fn painted(ranges: &[Range], total: u32) -> Option<Vec<u32>> {
 
 proptest! {
     #[test]
-    fn ranges_laid_back_to_back_tile_their_sum(lengths in lengths()) {
+    fn adjacent_ranges_tile_the_sum_of_their_lengths(lengths in lengths()) {
         prop_assert_eq!(tile(tiles(&lengths), lengths.iter().sum()), Ok(()));
     }
 
     #[test]
-    fn what_tiles_covers_every_position_once_and_in_order(
+    fn tiles_cover_every_position_once_and_in_order(
         ranges in vec((0..12_u32, 0..12_u32), 0..4),
         total in 0..12_u32,
     ) {
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn an_offset_moved_is_noticed(
+    fn a_moved_offset_is_detected(
         lengths in vec(1..50_u32, 1..20),
         moved in any::<prop::sample::Index>(),
         by in prop_oneof![-60_i64..0, 1..60_i64],
@@ -77,14 +77,14 @@ proptest! {
     }
 
     #[test]
-    fn a_total_that_is_off_is_noticed(lengths in vec(1..50_u32, 1..20), by in 1..50_u32) {
+    fn a_wrong_total_is_detected(lengths in vec(1..50_u32, 1..20), by in 1..50_u32) {
         let sum: u32 = lengths.iter().sum();
         prop_assert_eq!(tile(tiles(&lengths), sum + by), Err(Tear::Gap));
         prop_assert_eq!(tile(tiles(&lengths), sum.saturating_sub(by)), Err(Tear::Overrun));
     }
 
     #[test]
-    fn no_range_whatever_makes_it_panic(
+    fn no_ranges_cause_a_panic(
         ranges in vec((any::<u32>(), any::<u32>()), 0..8),
         total in any::<u32>(),
     ) {
@@ -100,7 +100,7 @@ fn a_range_that_exceeds_the_address_space_overruns() {
 }
 
 #[test]
-fn nothing_tiles_nothing() {
+fn no_ranges_tile_only_an_empty_total() {
     assert_eq!(tile([], 0), Ok(()));
     assert_eq!(tile([], 1), Err(Tear::Gap));
 }

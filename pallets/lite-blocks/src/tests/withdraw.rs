@@ -24,7 +24,7 @@ fn the_announcer_withdraws_while_the_ballot_is_open() {
 }
 
 #[test]
-fn a_withdrawn_body_can_be_announced_anew() {
+fn a_withdrawn_body_can_be_announced_again() {
     run(|| {
         assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
         assert_ok!(withdraw(agent(HOME), 0));
@@ -56,7 +56,7 @@ fn only_the_announcers_agent_withdraws() {
 }
 
 #[test]
-fn what_was_never_announced_cannot_be_withdrawn() {
+fn an_unknown_announcement_cannot_be_withdrawn() {
     run(|| {
         assert_noop!(
             withdraw(agent(HOME), 0).map_err(|failed| failed.error),
@@ -66,7 +66,7 @@ fn what_was_never_announced_cannot_be_withdrawn() {
 }
 
 #[test]
-fn nothing_is_withdrawn_after_its_ballot_closed() {
+fn an_announcement_with_a_closed_ballot_cannot_be_withdrawn() {
     let outcomes = [BallotOutcome::Approved, BallotOutcome::Rejected, BallotOutcome::Expired];
     for outcome in outcomes {
         run(|| {

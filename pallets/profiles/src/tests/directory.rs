@@ -52,7 +52,7 @@ fn members_are_listed_with_their_registrations_even_if_ended() {
 }
 
 #[test]
-fn members_are_listed_page_by_page_each_once() {
+fn pages_list_every_member_once() {
     chain(|| {
         let mut all: Vec<_> = (50..60).map(|number| patient(A, number)).collect();
         (60..65).for_each(|number| {
@@ -73,7 +73,7 @@ fn members_are_listed_page_by_page_each_once() {
 }
 
 #[test]
-fn members_are_listed_after_anybody_even_a_stranger() {
+fn a_page_can_begin_after_a_user_who_is_no_member() {
     chain(|| {
         let all: Vec<_> = (50..60).map(|number| patient(A, number)).collect();
         let after = |user| Profiles::members(A, Some(user), 100).len();
@@ -111,7 +111,7 @@ fn a_users_registrations_are_listed_by_hospital() {
 }
 
 #[test]
-fn a_user_is_known_by_account_and_role() {
+fn a_user_is_found_by_account_and_has_a_role() {
     chain(|| {
         alice_at_a();
         assert_eq!(Profiles::by_account(&account(1)), Some(ALICE));
@@ -124,7 +124,7 @@ fn a_user_is_known_by_account_and_role() {
 }
 
 #[test]
-fn a_user_is_registered_from_a_moment_on_where_they_were_registered() {
+fn a_registration_is_in_force_at_its_hospital_from_its_beginning() {
     chain(|| {
         alice_at_a();
         assert!(!Profiles::registered(A, ALICE, START - 1));

@@ -24,7 +24,7 @@ fn an_ended_registration_stays_readable() {
 }
 
 #[test]
-fn the_end_of_a_suspended_registration_keeps_when_it_was_suspended() {
+fn ending_a_suspended_registration_keeps_the_time_of_suspension() {
     chain(|| {
         alice_at_a();
         at(2_000);

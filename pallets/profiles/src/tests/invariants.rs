@@ -1,4 +1,4 @@
-//! That `try_state` sees what it should.
+//! Every broken invariant is detected.
 
 use epione_primitives::{
     Hash, HospitalId, UserId,
@@ -11,7 +11,7 @@ use crate::{
     Registrations, mock::*,
 };
 
-/// What `try_state` says after `damage` to Alice, who has rotated her keys once and whose
+/// The error after `damage` to Alice, who has rotated her keys once and whose
 /// registration was suspended once.
 fn after(damage: impl FnOnce()) -> &'static str {
     externalities().execute_with(|| {
@@ -23,9 +23,9 @@ fn after(damage: impl FnOnce()) -> &'static str {
         assert_ok!(Profiles::suspend(by(A), ALICE));
         at(3_000);
         assert_ok!(Profiles::reinstate(by(A), ALICE));
-        assert_ok!(Profiles::do_try_state());
+        assert_ok!(Profiles::check_state());
         damage();
-        Profiles::do_try_state().unwrap_err().into()
+        Profiles::check_state().unwrap_err().into()
     })
 }
 
@@ -36,7 +36,7 @@ fn edit(change: impl FnOnce(&mut Registration)) {
 #[test]
 fn accounts_that_disagree_are_found() {
     assert!(after(|| Accounts::<Test>::remove(account(2))).contains("not listed"));
-    assert!(after(|| Accounts::<Test>::insert(account(1), ALICE)).contains("no user has"));
+    assert!(after(|| Accounts::<Test>::insert(account(1), ALICE)).contains("belongs to no user"));
 }
 
 #[test]
@@ -51,18 +51,18 @@ fn a_missing_reference_is_found() {
 fn a_gap_in_the_history_is_found() {
     assert!(after(|| ProfileHistory::<Test>::remove(ALICE, 1)).contains("is missing"));
     let extra = || ProfileHistory::<Test>::insert(ALICE, 2, profile());
-    assert!(after(extra).contains("never had"));
+    assert!(after(extra).contains("never existed"));
 }
 
 #[test]
 fn a_user_without_a_registration_is_found() {
-    assert!(after(|| Registrations::<Test>::remove(ALICE, A)).contains("nowhere"));
+    assert!(after(|| Registrations::<Test>::remove(ALICE, A)).contains("has no registration"));
 }
 
 #[test]
-fn a_registration_of_nobody_or_nowhere_is_found() {
+fn a_registration_without_user_or_hospital_is_found() {
     let stray = || Registrations::<Test>::insert(UserId([9; 32]), A, registration(A));
-    assert!(after(stray).contains("of no user"));
+    assert!(after(stray).contains("a registration belongs to no user"));
     let astray = || Registrations::<Test>::insert(ALICE, HospitalId(9), registration(A));
     assert!(after(astray).contains("at no hospital"));
 }
@@ -72,19 +72,19 @@ fn bodies_that_disagree_are_found() {
     assert!(after(|| RegistrationBodies::<Test>::remove((ALICE, A, 1))).contains("is missing"));
     assert!(after(|| edit(|of| of.body_hash = Hash::zero())).contains("not the newest"));
     let extra = || RegistrationBodies::<Test>::insert((ALICE, A, 2), Hash::zero());
-    assert!(after(extra).contains("no registration has"));
+    assert!(after(extra).contains("belongs to no registration"));
 }
 
 #[test]
 fn members_that_disagree_are_found() {
-    assert!(after(|| Members::<Test>::remove(A, ALICE)).contains("no member"));
+    assert!(after(|| Members::<Test>::remove(A, ALICE)).contains("not a member"));
     assert!(after(|| Members::<Test>::insert(B, ALICE, ())).contains("never registered"));
 }
 
 #[test]
 fn rotations_that_disagree_are_found() {
-    assert!(after(|| LastRotation::<Test>::remove(ALICE)).contains("not noted"));
-    assert!(after(|| LastRotation::<Test>::insert(ALICE, 3_001)).contains("still to come"));
+    assert!(after(|| LastRotation::<Test>::remove(ALICE)).contains("not recorded"));
+    assert!(after(|| LastRotation::<Test>::insert(ALICE, 3_001)).contains("in the future"));
     let stray = || LastRotation::<Test>::insert(UserId([9; 32]), START);
     assert!(after(stray).contains("first keys"));
 }
@@ -92,7 +92,7 @@ fn rotations_that_disagree_are_found() {
 #[test]
 fn a_status_that_disagrees_with_its_period_is_found() {
     let damage = || edit(|of| of.status = RegistrationStatus::Ended);
-    assert!(after(damage).contains("not open exactly"));
+    assert!(after(damage).contains("or the reverse"));
     assert!(after(|| edit(|of| of.periods.clear())).contains("never in force"));
 }
 

@@ -13,11 +13,11 @@ use sp_runtime::DispatchError::BadOrigin;
 
 use crate::{Error, mock::*};
 
-/// That only agents of active hospitals make a call, which otherwise would succeed.
+/// Checks that only agents of active hospitals can make a call that otherwise succeeds.
 fn only_agents(call: impl Fn(RuntimeOrigin) -> DispatchResult) {
     assert_noop!(call(RuntimeOrigin::root()), BadOrigin);
     assert_noop!(call(RuntimeOrigin::none()), BadOrigin);
-    let governance = sp_runtime::AccountId32::new([51; 32]);
+    let governance = epione_mocks::governance_account(A.0);
     for signer in [governance, account(1), account(99)] {
         assert_noop!(call(RuntimeOrigin::signed(signer)), Error::<Test>::NotAgent);
     }
@@ -27,7 +27,7 @@ fn only_agents(call: impl Fn(RuntimeOrigin) -> DispatchResult) {
     assert_eq!(call(by(A)), Ok(()));
 }
 
-/// That a hospital at which Alice was never registered cannot make a call about her.
+/// Checks that a hospital at which Alice was never registered cannot make a call about her.
 fn only_where_registered(call: impl Fn(RuntimeOrigin) -> DispatchResult) {
     assert_noop!(call(by(HospitalId(2))), Error::<Test>::NotRegistered);
 }

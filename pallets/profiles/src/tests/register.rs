@@ -40,14 +40,14 @@ fn a_hospital_registers_a_new_user() {
         assert_eq!(registration.periods.as_slice(), &[Period { since: START, until: None }]);
         assert_eq!((registration.version, registration.body_hash), (1, body_hash));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(body_hash));
-        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec()]);
+        assert_eq!(kept(), vec![b"Alice at 0".to_vec()]);
         assert_eq!(System::sufficients(&account(1)), 1);
         assert_eq!(Profiles::in_code_storage_version(), StorageVersion::new(1));
     });
 }
 
 #[test]
-fn a_further_hospital_registers_a_user_who_consents() {
+fn another_hospital_registers_a_user_who_consents() {
     chain(|| {
         alice_at_a();
         at(2_000);
@@ -64,7 +64,7 @@ fn a_further_hospital_registers_a_user_who_consents() {
 }
 
 #[test]
-fn an_ed25519_account_consents_as_well() {
+fn an_ed25519_account_can_consent() {
     chain(|| {
         let key = ed25519::Pair::from_seed(&[5; 32]);
         let user = UserId([5; 32]);
@@ -86,7 +86,7 @@ fn an_ed25519_account_consents_as_well() {
 }
 
 #[test]
-fn a_registration_after_an_end_begins_a_new_period_and_body() {
+fn a_new_registration_after_an_end_begins_a_new_period_and_body() {
     chain(|| {
         alice_at_a();
         at(2_000);
@@ -105,7 +105,7 @@ fn a_registration_after_an_end_begins_a_new_period_and_body() {
 }
 
 #[test]
-fn a_consent_serves_once() {
+fn a_consent_is_valid_once() {
     chain(|| {
         alice_at_a();
         let consent = consent(1, B, ALICE);
@@ -127,7 +127,7 @@ fn only_an_active_hospitals_agent_registers() {
 }
 
 #[test]
-fn a_body_has_a_size() {
+fn the_length_of_a_body_is_bounded() {
     chain(|| {
         let register = |bytes: u32| {
             let body = vec![1; bytes as usize];
@@ -141,35 +141,35 @@ fn a_body_has_a_size() {
 }
 
 #[test]
-fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
+fn a_registration_with_a_body_not_at_the_tail_changes_nothing() {
     chain(|| {
-        AtTail::set(false);
+        BodyAtTail::set(false);
         assert_noop!(register(A, None), BODY_NOT_AT_TAIL);
         assert_eq!(Profiles::profile(ALICE), None);
         assert_eq!(System::sufficients(&account(1)), 0);
-        assert_eq!(Kept::get(), Vec::<Vec<u8>>::new());
+        assert_eq!(kept(), Vec::<Vec<u8>>::new());
     });
 }
 
 #[test]
-fn nothing_is_kept_of_a_refused_registration() {
+fn a_refused_registration_stores_no_body() {
     chain(|| {
         alice_at_a();
         assert!(register(A, None).is_err());
         assert!(register(B, None).is_err());
-        assert_eq!(Kept::get().len(), 1);
+        assert_eq!(kept().len(), 1);
     });
 }
 
 #[test]
-fn a_consent_needs_a_user_who_exists() {
+fn a_consent_needs_an_existing_user() {
     chain(|| {
         assert_noop!(register(A, Some(consent(1, A, ALICE))), Error::<Test>::UnknownUser);
     });
 }
 
 #[test]
-fn an_account_serves_one_user() {
+fn an_account_belongs_to_one_user() {
     chain(|| {
         alice_at_a();
         let register = |account| {
@@ -189,7 +189,7 @@ fn an_account_serves_one_user() {
 }
 
 #[test]
-fn a_further_hospital_describes_the_user_as_they_are() {
+fn another_hospital_must_describe_the_user_as_on_chain() {
     chain(|| {
         alice_at_a();
         let register = |role, account, key| {
@@ -207,7 +207,7 @@ fn a_further_hospital_describes_the_user_as_they_are() {
 }
 
 #[test]
-fn a_user_is_registered_once_at_a_hospital() {
+fn a_registered_user_cannot_be_registered_again() {
     chain(|| {
         alice_at_a();
         let again = || register(A, Some(consent(1, A, ALICE)));
@@ -218,7 +218,7 @@ fn a_user_is_registered_once_at_a_hospital() {
 }
 
 #[test]
-fn no_hospital_attaches_itself_to_a_user() {
+fn no_hospital_registers_a_user_without_their_consent() {
     chain(|| {
         alice_at_a();
         assert_noop!(register(B, None), Error::<Test>::ConsentMissing);
@@ -238,7 +238,7 @@ fn no_hospital_attaches_itself_to_a_user() {
 }
 
 #[test]
-fn a_consent_ends_with_the_account_that_signed_it() {
+fn a_consent_is_invalid_after_the_account_is_rotated() {
     chain(|| {
         alice_at_a();
         let old = consent(1, B, ALICE);
@@ -257,7 +257,7 @@ fn a_consent_ends_with_the_account_that_signed_it() {
 }
 
 #[test]
-fn a_registration_has_so_many_periods() {
+fn the_number_of_periods_is_bounded() {
     chain(|| {
         alice_at_a();
         for _ in 1..MAX_REGISTRATION_PERIODS {

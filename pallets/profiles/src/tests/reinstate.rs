@@ -9,7 +9,7 @@ use super::{only_agents, only_where_registered};
 use crate::{Error, Event, mock::*};
 
 #[test]
-fn a_reinstated_registration_is_in_force_again_but_was_not_meanwhile() {
+fn a_reinstated_registration_is_in_force_again_but_not_for_the_time_between() {
     chain(|| {
         alice_at_a();
         at(2_000);
@@ -51,7 +51,7 @@ fn only_a_suspended_registration_is_reinstated() {
 }
 
 #[test]
-fn a_registration_has_so_many_periods() {
+fn the_number_of_periods_is_bounded() {
     chain(|| {
         alice_at_a();
         for _ in 1..MAX_REGISTRATION_PERIODS {

@@ -36,7 +36,7 @@ fn a_user_rotates_both_keys_and_the_earlier_profile_stays_readable() {
 }
 
 #[test]
-fn one_key_is_rotated_alone() {
+fn a_single_key_can_be_rotated() {
     chain(|| {
         alice_at_a();
         assert_ok!(rotate(1, None, Some(sealing_key(2))));
@@ -48,7 +48,7 @@ fn one_key_is_rotated_alone() {
 }
 
 #[test]
-fn an_old_account_keeps_its_reference_but_not_its_rights() {
+fn an_old_account_keeps_its_reference_and_loses_its_rights() {
     chain(|| {
         alice_at_a();
         assert_ok!(rotate(1, Some(held(2, ALICE)), None));
@@ -60,7 +60,7 @@ fn an_old_account_keeps_its_reference_but_not_its_rights() {
 }
 
 #[test]
-fn a_user_pauses_between_rotations() {
+fn rotations_need_a_pause_between_them() {
     chain(|| {
         alice_at_a();
         let again = || rotate(2, None, Some(sealing_key(3)));
@@ -76,7 +76,7 @@ fn a_user_pauses_between_rotations() {
 }
 
 #[test]
-fn a_rotation_that_fails_needs_no_pause() {
+fn a_failed_rotation_causes_no_pause() {
     chain(|| {
         alice_at_a();
         assert_noop!(rotate(1, None, None), Error::<Test>::NothingToRotate);
@@ -100,7 +100,7 @@ fn only_a_user_rotates() {
 }
 
 #[test]
-fn nothing_is_not_rotated() {
+fn a_rotation_without_changes_is_refused() {
     chain(|| {
         alice_at_a();
         assert_noop!(rotate(1, None, None), Error::<Test>::NothingToRotate);
@@ -109,7 +109,7 @@ fn nothing_is_not_rotated() {
 }
 
 #[test]
-fn an_account_of_somebody_is_refused() {
+fn an_account_in_use_is_refused() {
     chain(|| {
         alice_at_a();
         assert_noop!(rotate(1, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
@@ -119,7 +119,7 @@ fn an_account_of_somebody_is_refused() {
 }
 
 #[test]
-fn the_next_account_is_proved_to_be_held() {
+fn a_new_account_needs_a_proof_of_possession() {
     chain(|| {
         alice_at_a();
         let elsewhere = Possession::new(Hash::zero(), ALICE);
@@ -139,7 +139,7 @@ fn the_next_account_is_proved_to_be_held() {
 }
 
 #[test]
-fn versions_are_not_counted_beyond_their_type() {
+fn version_numbers_do_not_overflow() {
     externalities().execute_with(|| {
         at(START);
         alice_at_a();

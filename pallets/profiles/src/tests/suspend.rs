@@ -8,7 +8,7 @@ use super::{only_agents, only_where_registered};
 use crate::{Error, Event, mock::*};
 
 #[test]
-fn a_suspended_registration_is_not_in_force_from_then_on() {
+fn a_suspended_registration_is_no_longer_in_force() {
     chain(|| {
         alice_at_a();
         at(2_000);

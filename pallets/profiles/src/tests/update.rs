@@ -23,12 +23,12 @@ fn a_registration_gets_a_new_body_and_the_old_one_stays_readable() {
         assert_eq!((after.status, after.periods), (before.status, before.periods));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(before.body_hash));
         assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 2)), Some(body_hash));
-        assert_eq!(Kept::get(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
+        assert_eq!(kept(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
     });
 }
 
 #[test]
-fn a_suspended_registration_is_updated_too() {
+fn a_suspended_registration_can_be_updated() {
     chain(|| {
         alice_at_a();
         assert_ok!(Profiles::suspend(by(A), ALICE));
@@ -57,7 +57,7 @@ fn an_ended_registration_is_not_updated() {
 }
 
 #[test]
-fn a_body_has_a_size() {
+fn the_length_of_a_body_is_bounded() {
     chain(|| {
         alice_at_a();
         let update = |bytes: u32| Profiles::update(by(A), ALICE, vec![1; bytes as usize]);
@@ -68,18 +68,18 @@ fn a_body_has_a_size() {
 }
 
 #[test]
-fn a_body_that_is_not_at_the_tail_leaves_nothing_behind() {
+fn an_update_with_a_body_not_at_the_tail_changes_nothing() {
     chain(|| {
         alice_at_a();
-        AtTail::set(false);
+        BodyAtTail::set(false);
         assert_noop!(Profiles::update(by(A), ALICE, vec![1]), BODY_NOT_AT_TAIL);
         assert_eq!(registration(A).version, 1);
-        assert_eq!(Kept::get().len(), 1);
+        assert_eq!(kept().len(), 1);
     });
 }
 
 #[test]
-fn versions_are_not_counted_beyond_their_type() {
+fn version_numbers_do_not_overflow() {
     externalities().execute_with(|| {
         at(START);
         alice_at_a();

@@ -8,7 +8,7 @@ use sp_runtime::BoundedVec;
 
 use crate::{Error, Event, mock::*};
 
-/// Breaks the glass as often as the day allows.
+/// Breaks the glass as often as the daily limit allows.
 fn exhaust(seed: u8) {
     for number in 0..MAX_EMERGENCIES_PER_DAY {
         assert_ok!(record(agent(HOME), emergency(seed + number)));
@@ -63,7 +63,7 @@ fn an_emergency_opens_a_review() {
 }
 
 #[test]
-fn an_emergency_has_a_reason_its_purpose_and_only_its_rights() {
+fn an_emergency_needs_a_reason_its_purpose_and_only_its_rights() {
     run(|| {
         let but = |change: fn(&mut Release)| {
             let mut release = emergency(1);
@@ -80,7 +80,7 @@ fn an_emergency_has_a_reason_its_purpose_and_only_its_rights() {
 }
 
 #[test]
-fn the_glass_stays_whole_where_the_policies_do_not_allow_to_break_it() {
+fn the_glass_cannot_be_broken_if_the_policies_do_not_allow_it() {
     run(|| {
         Denied::set(vec![BREAK_GLASS]);
         assert_noop!(record(agent(HOME), emergency(1)), Error::<Test>::NotAllowed);
@@ -89,19 +89,19 @@ fn the_glass_stays_whole_where_the_policies_do_not_allow_to_break_it() {
 }
 
 #[test]
-fn so_many_emergencies_a_day() {
+fn the_emergencies_of_a_day_are_bounded() {
     run(|| {
         exhaust(1);
         let full = Tally { day: 1, refusals: 0, emergencies: MAX_EMERGENCIES_PER_DAY };
         assert_eq!(Releases::tally(HOME, DOCTOR), full);
         assert_eq!(Releases::tally(AWAY, DOCTOR), Tally { emergencies: 0, ..full });
-        // Reading with leave goes on.
+        // Ordinary reading is not affected.
         assert_ok!(record(agent(HOME), reading(50)));
     });
 }
 
 #[test]
-fn the_day_begins_at_midnight() {
+fn the_limit_of_emergencies_is_reset_at_midnight() {
     run(|| {
         exhaust(1);
         pass(DAY_MILLIS / 2 - 1);

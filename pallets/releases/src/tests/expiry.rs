@@ -7,15 +7,15 @@ fn expired(ids: core::ops::Range<u32>) -> Vec<Event<Test>> {
     ids.map(|id| Event::ReviewExpired { review: ReviewId(id) }).collect()
 }
 
-/// Begins a block, and pays for as many reviews as it should attend to.
+/// Begins a block, and checks the number of reviews that it processes by its weight.
 #[track_caller]
-fn block(number: u32, attended: u32) {
+fn block(number: u32, processed: u32) {
     System::set_block_number(number);
-    assert_eq!(Releases::on_initialize(number), <() as WeightInfo>::expire(attended));
+    assert_eq!(Releases::on_initialize(number), <() as WeightInfo>::expire(processed));
 }
 
 #[test]
-fn a_review_expires_after_its_deadlines_block() {
+fn a_review_expires_after_the_block_of_its_deadline() {
     run(|| {
         emergencies(1, 1);
         events();
@@ -50,7 +50,7 @@ fn each_review_expires_at_its_own_deadline() {
 }
 
 #[test]
-fn a_block_attends_to_so_many_and_the_next_to_the_others() {
+fn a_block_processes_a_bounded_number_and_the_next_block_the_others() {
     run(|| {
         let total = MAX_EXPIRIES + 3;
         emergencies(0, total as u8);
@@ -58,9 +58,9 @@ fn a_block_attends_to_so_many_and_the_next_to_the_others() {
         let after = review(0).deadline + 1;
         block(after, MAX_EXPIRIES);
         assert_eq!(events(), expired(0..MAX_EXPIRIES));
-        // Late already, though not yet marked.
+        // The deadline has passed, although the review is not marked as expired yet.
         assert_noop!(judge(governance(AWAY), MAX_EXPIRIES, true), Error::<Test>::DeadlinePassed);
-        Releases::do_try_state().unwrap();
+        Releases::check_state().unwrap();
 
         block(after + 1, 3);
         assert_eq!(events(), expired(MAX_EXPIRIES..total));
@@ -70,7 +70,7 @@ fn a_block_attends_to_so_many_and_the_next_to_the_others() {
 }
 
 #[test]
-fn closed_reviews_are_passed_over_and_count() {
+fn closed_reviews_do_not_expire_but_count_as_processed() {
     run(|| {
         emergencies(0, 3);
         for hospital in [AWAY, NORTH] {

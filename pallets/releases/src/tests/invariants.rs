@@ -1,4 +1,4 @@
-//! Every invariant is noticed when broken.
+//! Every broken invariant is detected.
 
 use epione_primitives::{
     Hash,
@@ -28,15 +28,15 @@ fn populated() {
     System::set_block_number(after);
     Releases::on_initialize(after);
     assert_eq!(ExpiryCursor::<Test>::get(), ReviewId(1));
-    Releases::do_try_state().unwrap();
+    Releases::check_state().unwrap();
 }
 
 #[track_caller]
-fn noticed(message: &'static str, damage: fn()) {
+fn detected(message: &'static str, damage: fn()) {
     externalities().execute_with(|| {
         populated();
         damage();
-        assert_err!(Releases::do_try_state(), message);
+        assert_err!(Releases::check_state(), message);
     });
 }
 
@@ -49,64 +49,64 @@ fn edit_review(id: u32, change: fn(&mut Review)) {
 }
 
 #[test]
-fn missing_and_surplus_receipts() {
-    noticed("a receipt is missing", || ReceiptCount::<Test>::insert(PATIENT, 5));
-    noticed("a receipt is missing", || Receipts::<Test>::remove(PATIENT, 0));
-    noticed("a receipt is not counted", || {
+fn missing_and_extra_receipts() {
+    detected("a receipt is missing", || ReceiptCount::<Test>::insert(PATIENT, 5));
+    detected("a receipt is missing", || Receipts::<Test>::remove(PATIENT, 0));
+    detected("a receipt is not counted", || {
         Receipts::<Test>::insert(PATIENT, 9, Receipts::<Test>::get(PATIENT, 0).unwrap());
     });
-    noticed("a receipt is not found by its grant", || ByGrant::<Test>::remove(grant(0)));
-    noticed("a receipt is not found by its grant", || {
+    detected("a receipt is not found by its grant", || ByGrant::<Test>::remove(grant(0)));
+    detected("a receipt is not found by its grant", || {
         ByGrant::<Test>::insert(grant(0), (PATIENT, 1));
     });
-    noticed("a grant leads to no receipt", || {
+    detected("a grant leads to no receipt", || {
         ByGrant::<Test>::insert(Hash::repeat_byte(99), (PATIENT, 0));
     });
 }
 
 #[test]
 fn changed_receipts() {
-    noticed("a receipt is kept under another patient", || {
+    detected("a receipt is stored under another patient", || {
         edit_receipt(0, |receipt| receipt.release.patient = OTHER_PATIENT);
     });
-    noticed("a receipt is of a release that none can make", || {
+    detected("a receipt has a release that no grant can make", || {
         edit_receipt(0, |receipt| receipt.release.records.clear());
     });
-    noticed("a receipt does not name a policy for each right", || {
+    detected("a receipt does not name a policy for each right", || {
         edit_receipt(0, |receipt| receipt.policies.truncate(1));
     });
-    noticed("an emergency has no review", || edit_receipt(1, |receipt| receipt.review = None));
-    noticed("an emergency has no review", || {
+    detected("an emergency has no review", || edit_receipt(1, |receipt| receipt.review = None));
+    detected("an emergency has no review", || {
         edit_receipt(1, |receipt| receipt.review = Some(ReviewId(1)));
     });
 }
 
 #[test]
 fn refusals_and_tallies() {
-    noticed("a refusal is missing", || RefusalCount::<Test>::insert(PATIENT, 2));
-    noticed("a refusal is not counted", || RefusalCount::<Test>::remove(PATIENT));
-    noticed("a refusal is kept under another patient", || {
+    detected("a refusal is missing", || RefusalCount::<Test>::insert(PATIENT, 2));
+    detected("a refusal is not counted", || RefusalCount::<Test>::remove(PATIENT));
+    detected("a refusal is stored under another patient", || {
         Refusals::<Test>::mutate(PATIENT, 0, |refused| {
             refused.as_mut().unwrap().patient = OTHER_PATIENT;
         });
     });
-    let excess = "a tally exceeds the day's bounds, or is of a day to come";
-    noticed(excess, || Tallies::<Test>::mutate(HOME, NURSE, |tally| tally.refusals = 99));
-    noticed(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.emergencies = 99));
-    noticed(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.day += 1));
-    noticed("a tally is of no hospital", || {
+    let excess = "a tally exceeds the daily limits, or has a future day";
+    detected(excess, || Tallies::<Test>::mutate(HOME, NURSE, |tally| tally.refusals = 99));
+    detected(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.emergencies = 99));
+    detected(excess, || Tallies::<Test>::mutate(HOME, DOCTOR, |tally| tally.day += 1));
+    detected("a tally belongs to no hospital", || {
         let tally = Tallies::<Test>::get(HOME, DOCTOR);
         Tallies::<Test>::insert(epione_primitives::HospitalId(99), DOCTOR, tally);
     });
 }
 
 #[test]
-fn missing_and_surplus_reviews() {
-    noticed("a review is missing", || NextReview::<Test>::put(ReviewId(4)));
-    noticed("a review has an id that was not yet given", || {
+fn missing_and_extra_reviews() {
+    detected("a review is missing", || NextReview::<Test>::put(ReviewId(4)));
+    detected("a review has an id that was not assigned yet", || {
         Reviews::<Test>::insert(ReviewId(9), review(2));
     });
-    noticed("a review is of no receipt", || {
+    detected("a review has no receipt", || {
         edit_receipt(3, |receipt| receipt.release.emergency = None);
         edit_receipt(3, |receipt| receipt.review = None);
         edit_receipt(3, |receipt| receipt.release.rights[0] = READ_TEXT);
@@ -116,7 +116,7 @@ fn missing_and_surplus_reviews() {
 
 #[test]
 fn changed_reviews() {
-    noticed("deadlines do not ascend", || edit_review(2, |review| review.deadline = 0));
+    detected("deadlines do not ascend", || edit_review(2, |review| review.deadline = 0));
     let changes: [fn(&mut Review); 3] = [
         |review| review.hospital = AWAY,
         |review| review.requester = NURSE,
@@ -126,40 +126,40 @@ fn changed_reviews() {
         externalities().execute_with(|| {
             populated();
             edit_review(0, change);
-            assert_err!(Releases::do_try_state(), "a review disagrees with its receipt");
+            assert_err!(Releases::check_state(), "a review disagrees with its receipt");
         });
     }
-    noticed("a hospital has given two verdicts", || {
+    detected("a hospital has given two verdicts", || {
         edit_review(2, |review| review.verdicts.try_push((AWAY, false)).unwrap());
     });
-    noticed("a hospital has judged itself although there are others", || {
+    detected("a hospital has judged its own emergency although there are other hospitals", || {
         edit_review(2, |review| review.verdicts.try_push((HOME, true)).unwrap());
     });
 }
 
 #[test]
 fn a_misplaced_cursor() {
-    let misplaced = "the cursor has passed an open review, or not an expired one";
-    noticed(misplaced, ExpiryCursor::<Test>::kill);
-    noticed(misplaced, || ExpiryCursor::<Test>::put(ReviewId(3)));
-    noticed(misplaced, || edit_review(1, |review| review.status = ReviewStatus::Expired));
-    noticed("the cursor is beyond the last review", || {
+    let misplaced = "the cursor is after an open review, or not after an expired review";
+    detected(misplaced, ExpiryCursor::<Test>::kill);
+    detected(misplaced, || ExpiryCursor::<Test>::put(ReviewId(3)));
+    detected(misplaced, || edit_review(1, |review| review.status = ReviewStatus::Expired));
+    detected("the cursor is beyond the last review", || {
         ExpiryCursor::<Test>::put(ReviewId(4));
     });
 }
 
 #[test]
 fn broken_lists_of_emergencies() {
-    noticed("an emergency is missing", || Emergencies::<Test>::remove(PATIENT, 1));
-    noticed("an emergency is not counted", || EmergencyCount::<Test>::insert(PATIENT, 2));
-    noticed("a review is not among its patient's emergencies", || {
+    detected("an emergency is missing", || Emergencies::<Test>::remove(PATIENT, 1));
+    detected("an emergency is not counted", || EmergencyCount::<Test>::insert(PATIENT, 2));
+    detected("a review is not among its patient's emergencies", || {
         EmergencyCount::<Test>::insert(PATIENT, 2);
         Emergencies::<Test>::remove(PATIENT, 2);
     });
-    noticed("a patient's emergencies do not ascend", || {
+    detected("a patient's emergencies do not ascend", || {
         Emergencies::<Test>::insert(PATIENT, 1, ReviewId(0));
     });
-    noticed("an emergency leads to no review of the patient", || {
+    detected("an emergency leads to no review of the patient", || {
         Emergencies::<Test>::insert(PATIENT, 2, ReviewId(9));
     });
 }

@@ -9,13 +9,13 @@ use crate::{Error, Event, WeightInfo, mock::*, review::agreed};
 
 const ID: ReviewId = ReviewId(0);
 
-/// Judges the only review for a hospital.
+/// Gives a hospital's verdict on the only review.
 fn says(hospital: HospitalId, justified: bool) {
     assert_ok!(judge(governance(hospital), 0, justified));
 }
 
 #[test]
-fn a_verdict_is_kept_before_it_decides() {
+fn a_verdict_is_stored_before_it_decides() {
     run(|| {
         emergencies(1, 1);
         events();
@@ -72,14 +72,14 @@ fn verdicts_of_hospitals_suspended_since_do_not_count() {
         says(AWAY, true);
         says(NORTH, false);
         set_active(AWAY, false);
-        // Of the three judges that are left, two agree.
+        // Two of the three remaining judges agree.
         says(SOUTH, false);
         assert_eq!(review(0).status, ReviewStatus::Closed { justified: false, at: START });
     });
 }
 
 #[test]
-fn a_dissenting_verdict_may_find_that_the_others_have_become_more_than_half() {
+fn a_dissenting_verdict_closes_the_review_if_the_others_have_become_more_than_half() {
     run(|| {
         set_active(SUSPENDED, true);
         emergencies(1, 1);
@@ -93,7 +93,7 @@ fn a_dissenting_verdict_may_find_that_the_others_have_become_more_than_half() {
 }
 
 #[test]
-fn agreement_is_among_the_judges() {
+fn only_verdicts_of_judges_count() {
     let judges = [AWAY, NORTH];
     assert_eq!(agreed(&[], &judges), None);
     assert_eq!(agreed(&[(AWAY, true)], &judges), None);
@@ -119,7 +119,7 @@ fn only_an_active_hospitals_governance_judges() {
 }
 
 #[test]
-fn a_hospital_does_not_judge_itself() {
+fn a_hospital_does_not_judge_its_own_emergency() {
     run(|| {
         emergencies(1, 1);
         assert_noop!(judge(governance(HOME), 0, true), Error::<Test>::OwnReview);
@@ -133,7 +133,7 @@ fn a_hospital_does_not_judge_itself() {
 }
 
 #[test]
-fn a_hospital_that_is_alone_judges_itself() {
+fn the_only_hospital_judges_its_own_emergency() {
     run(|| {
         emergencies(1, 1);
         for other in [AWAY, NORTH, SOUTH] {
@@ -145,7 +145,7 @@ fn a_hospital_that_is_alone_judges_itself() {
 }
 
 #[test]
-fn there_is_something_to_judge() {
+fn a_verdict_needs_a_review() {
     run(|| {
         assert_noop!(judge(governance(AWAY), 0, true), Error::<Test>::UnknownReview);
     });
@@ -163,7 +163,7 @@ fn a_verdict_is_final() {
 }
 
 #[test]
-fn a_closed_review_takes_no_further_verdict() {
+fn a_closed_review_accepts_no_verdict() {
     run(|| {
         emergencies(1, 1);
         says(AWAY, true);
@@ -173,19 +173,19 @@ fn a_closed_review_takes_no_further_verdict() {
 }
 
 #[test]
-fn a_verdict_counts_in_the_deadlines_own_block_and_no_later() {
+fn a_verdict_counts_until_the_block_of_the_deadline() {
     run(|| {
         emergencies(1, 1);
         System::set_block_number(review(0).deadline);
         says(AWAY, true);
-        // Even if the block that would expire it had more to attend to.
+        // The review is not expired yet, as in a block that has too many reviews to process.
         System::set_block_number(review(0).deadline + 1);
         assert_noop!(judge(governance(NORTH), 0, true), Error::<Test>::DeadlinePassed);
     });
 }
 
 #[test]
-fn a_verdict_pays_for_itself() {
+fn a_verdict_has_the_weight_of_judging() {
     let call = RuntimeCall::from(crate::Call::judge { review: ID, justified: true });
     assert_eq!(call.get_dispatch_info().call_weight, <() as WeightInfo>::judge());
 }

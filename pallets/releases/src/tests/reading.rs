@@ -34,7 +34,7 @@ fn receipts_are_listed_newest_first_a_page_at_a_time() {
 }
 
 #[test]
-fn no_page_is_longer_than_the_longest() {
+fn the_length_of_a_page_is_bounded() {
     run(|| {
         let more = MAX_PAGE as u8 + 1;
         for seed in 0..more {
@@ -55,7 +55,7 @@ fn no_page_is_longer_than_the_longest() {
 }
 
 #[test]
-fn emergencies_are_numbered_apart_from_receipts_and_reviews() {
+fn emergencies_receipts_and_reviews_have_independent_numbers() {
     run(|| {
         Generous::set(vec![HOME]);
         let others = Release {
@@ -108,14 +108,14 @@ fn every_review_is_listed_newest_first() {
 }
 
 #[test]
-fn who_has_caused_nothing_has_an_empty_tally_of_today() {
+fn a_requester_without_refusals_or_emergencies_has_an_empty_tally() {
     run(|| {
         assert_eq!(Releases::tally(HOME, DOCTOR), Tally { day: 1, ..Tally::default() });
     });
 }
 
 #[test]
-fn a_grant_is_in_force_once_recorded_and_as_long_as_each_right_is_allowed() {
+fn a_recorded_grant_is_in_force_as_long_as_each_right_is_allowed() {
     run(|| {
         assert!(!Releases::is_in_force(grant(1)));
         assert_eq!(Releases::receipt(grant(1)), None);
@@ -138,7 +138,7 @@ fn a_grant_is_in_force_once_recorded_and_as_long_as_each_right_is_allowed() {
 }
 
 #[test]
-fn a_grant_is_in_force_for_its_own_purpose() {
+fn a_grant_is_in_force_for_its_own_purpose_only() {
     run(|| {
         let audit = Release { purpose: Purpose::Audit, ..reading(1) };
         assert_ok!(record(agent(HOME), audit));

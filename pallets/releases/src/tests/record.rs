@@ -15,7 +15,7 @@ use sp_runtime::{
 
 use crate::{Error, Event, WeightInfo, mock::*};
 
-/// A reading that was changed.
+/// A reading with a change.
 fn but(change: impl FnOnce(&mut Release)) -> Release {
     let mut release = reading(1);
     change(&mut release);
@@ -28,7 +28,7 @@ fn refused(release: Release, error: Error<Test>) {
 }
 
 #[test]
-fn a_release_leaves_a_receipt_with_the_policies_that_the_chain_found() {
+fn a_release_is_recorded_with_the_policies_that_allowed_it() {
     run(|| {
         System::set_block_number(5);
         assert_ok!(record(agent(HOME), reading(1)));
@@ -92,7 +92,7 @@ fn another_hospitals_agent_does_not_record() {
 }
 
 #[test]
-fn requester_and_patient_are_known() {
+fn requester_and_patient_must_exist() {
     run(|| {
         refused(but(|release| release.requester = STRANGER), Error::UnknownRequester);
         refused(but(|release| release.patient = STRANGER), Error::UnknownPatient);
@@ -101,7 +101,7 @@ fn requester_and_patient_are_known() {
 }
 
 #[test]
-fn records_are_there_once_and_in_order() {
+fn records_must_be_committed_ascending_and_of_patient_and_hospital() {
     run(|| {
         let records = |pointers: &[RecordPointer]| {
             let parts = pointers.iter().map(|pointer| part(*pointer)).collect();
@@ -119,7 +119,7 @@ fn records_are_there_once_and_in_order() {
 }
 
 #[test]
-fn each_record_has_sections() {
+fn each_record_needs_sections() {
     run(|| {
         let empty = but(|release| release.records[1].sections = SectionSet::default());
         refused(empty, Error::NoSections);
@@ -127,7 +127,7 @@ fn each_record_has_sections() {
 }
 
 #[test]
-fn rights_are_to_read_and_named_once() {
+fn rights_must_be_to_read_and_without_repetition() {
     run(|| {
         let rights = |rights: &[Right]| {
             but(|release| release.rights = BoundedVec::truncate_from(rights.to_vec()))
@@ -153,7 +153,7 @@ fn a_grant_is_recorded_once() {
 }
 
 #[test]
-fn what_the_policies_do_not_allow_is_not_recorded() {
+fn a_release_that_the_policies_do_not_allow_is_not_recorded() {
     run(|| {
         refused(but(|release| release.purpose = Purpose::Research), Error::NotAllowed);
         refused(but(|release| release.requester = NURSE), Error::NotAllowed);
@@ -165,7 +165,7 @@ fn what_the_policies_do_not_allow_is_not_recorded() {
 }
 
 #[test]
-fn reading_counts_towards_no_bound_of_the_day() {
+fn reading_has_no_daily_limit() {
     run(|| {
         for seed in 0..20 {
             assert_ok!(record(agent(HOME), reading(seed)));
@@ -184,7 +184,7 @@ fn a_release_pays_for_its_records_and_rights() {
 }
 
 #[test]
-fn numbers_do_not_wrap() {
+fn receipt_numbers_do_not_overflow() {
     externalities().execute_with(|| {
         crate::ReceiptCount::<Test>::insert(PATIENT, u32::MAX);
         let overflow = DispatchError::from(sp_runtime::ArithmeticError::Overflow);

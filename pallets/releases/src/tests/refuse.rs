@@ -8,7 +8,7 @@ use sp_runtime::DispatchError::BadOrigin;
 
 use crate::{Error, Event, mock::*};
 
-/// Refuses [`NURSE`] as often as the day allows to record.
+/// Refuses [`NURSE`] as often as the daily limit allows.
 fn exhaust() {
     for _ in 0..MAX_REFUSALS_PER_DAY {
         assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
@@ -17,7 +17,7 @@ fn exhaust() {
 }
 
 #[test]
-fn a_refusal_is_kept() {
+fn a_refusal_is_stored() {
     run(|| {
         System::set_block_number(5);
         assert_ok!(refuse(agent(HOME), NURSE, OTHER_PATIENT));
@@ -52,7 +52,7 @@ fn a_refusal_is_kept() {
 }
 
 #[test]
-fn one_denied_right_is_enough() {
+fn a_refusal_needs_only_one_denied_right() {
     run(|| {
         let refuse = |emergency| {
             Releases::refuse(agent(HOME), DOCTOR, PATIENT, Purpose::Emergency, emergency)
@@ -75,7 +75,7 @@ fn one_denied_right_is_enough() {
 }
 
 #[test]
-fn the_purpose_is_asked_about() {
+fn a_refusal_depends_on_the_purpose() {
     run(|| {
         let refuse = |purpose| Releases::refuse(agent(HOME), DOCTOR, PATIENT, purpose, false);
         assert_noop!(refuse(Purpose::Treatment), Error::<Test>::NotRefused);
@@ -96,7 +96,7 @@ fn only_the_agent_of_an_active_hospital_refuses() {
 }
 
 #[test]
-fn each_hospital_refuses_for_itself() {
+fn a_refusal_follows_the_signers_hospitals_policies() {
     run(|| {
         assert_ok!(refuse(agent(AWAY), DOCTOR, PATIENT));
         assert_noop!(refuse(agent(HOME), DOCTOR, PATIENT), Error::<Test>::NotRefused);
@@ -105,7 +105,7 @@ fn each_hospital_refuses_for_itself() {
 }
 
 #[test]
-fn requester_and_patient_are_known() {
+fn requester_and_patient_must_exist() {
     run(|| {
         assert_noop!(refuse(agent(HOME), STRANGER, PATIENT), Error::<Test>::UnknownRequester);
         for patient in [STRANGER, DOCTOR] {
@@ -115,7 +115,7 @@ fn requester_and_patient_are_known() {
 }
 
 #[test]
-fn so_many_refusals_a_day_of_each_requester_at_each_hospital() {
+fn the_refusals_of_a_requester_at_a_hospital_in_a_day_are_bounded() {
     run(|| {
         exhaust();
         assert_noop!(refuse(agent(HOME), NURSE, OTHER_PATIENT), Error::<Test>::TooManyRefusals);
@@ -127,7 +127,7 @@ fn so_many_refusals_a_day_of_each_requester_at_each_hospital() {
 }
 
 #[test]
-fn the_day_begins_at_midnight() {
+fn the_limit_of_refusals_is_reset_at_midnight() {
     run(|| {
         exhaust();
         pass(DAY_MILLIS / 2 - 1);
@@ -139,7 +139,7 @@ fn the_day_begins_at_midnight() {
 }
 
 #[test]
-fn refusals_and_emergencies_are_counted_apart() {
+fn refusals_and_emergencies_are_counted_separately() {
     run(|| {
         assert_ok!(record(agent(HOME), emergency(1)));
         assert_ok!(refuse(agent(HOME), DOCTOR, OTHER_PATIENT));

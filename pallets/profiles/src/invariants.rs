@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! The invariants of this pallet's state, which the crate documentation lists.
 
 use epione_primitives::{
     HospitalId, UserId,
@@ -6,7 +6,7 @@ use epione_primitives::{
     profile::{Period, Profile, Registration, RegistrationStatus},
 };
 use frame_support::{ensure, traits::Time};
-use sp_runtime::DispatchError;
+use sp_runtime::TryRuntimeError;
 
 use crate::{
     Accounts, Config, LastRotation, Members, Pallet, ProfileHistory, Profiles, RegistrationBodies,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let (mut profiles, mut earlier, mut rotated) = (0_usize, 0_usize, 0_usize);
         for (user, profile) in Profiles::<T>::iter() {
             Self::check_profile(user, &profile)?;
@@ -24,20 +24,20 @@ impl<T: Config> Pallet<T> {
         }
         ensure!(
             Accounts::<T>::iter_keys().count() == profiles,
-            "an account is listed that no user has"
+            "an account is listed that belongs to no user"
         );
         ensure!(
             ProfileHistory::<T>::iter_keys().count() == earlier,
-            "an earlier profile is kept that its user never had"
+            "an earlier version of a profile is stored that never existed"
         );
         ensure!(
             LastRotation::<T>::iter_keys().count() == rotated,
-            "a rotation is noted of a user who has the first keys"
+            "a rotation is recorded for a user who has the first keys"
         );
         Self::check_registrations()
     }
 
-    fn check_registrations() -> Result<(), DispatchError> {
+    fn check_registrations() -> Result<(), TryRuntimeError> {
         let (mut registrations, mut bodies) = (0_usize, 0_usize);
         for (user, hospital, registration) in Registrations::<T>::iter() {
             Self::check_registration(user, hospital, &registration)?;
@@ -50,15 +50,15 @@ impl<T: Config> Pallet<T> {
         );
         ensure!(
             RegistrationBodies::<T>::iter_keys().count() == bodies,
-            "a body is listed that no registration has"
+            "a body is listed that belongs to no registration"
         );
         Ok(())
     }
 
-    fn check_profile(user: UserId, profile: &Profile) -> Result<(), DispatchError> {
+    fn check_profile(user: UserId, profile: &Profile) -> Result<(), TryRuntimeError> {
         ensure!(
             Accounts::<T>::get(&profile.account) == Some(user),
-            "a user's account is not listed under them"
+            "a user's account is not listed under the user"
         );
         ensure!(
             frame_system::Pallet::<T>::sufficients(&profile.account) > 0,
@@ -75,11 +75,11 @@ impl<T: Config> Pallet<T> {
         ensure!(
             profile.version == 1
                 || LastRotation::<T>::get(user).is_some_and(|last| last <= T::Time::now()),
-            "a user's last rotation is not noted, or is still to come"
+            "a user's last rotation is not recorded, or is in the future"
         );
         ensure!(
             Registrations::<T>::iter_key_prefix(user).next().is_some(),
-            "a user is registered nowhere"
+            "a user has no registration"
         );
         Ok(())
     }
@@ -88,12 +88,12 @@ impl<T: Config> Pallet<T> {
         user: UserId,
         hospital: HospitalId,
         registration: &Registration,
-    ) -> Result<(), DispatchError> {
-        ensure!(Profiles::<T>::contains_key(user), "a registration is of no user");
+    ) -> Result<(), TryRuntimeError> {
+        ensure!(Profiles::<T>::contains_key(user), "a registration belongs to no user");
         ensure!(T::Hospitals::exists(hospital), "a registration is at no hospital");
         ensure!(
             Members::<T>::contains_key(hospital, user),
-            "a registered user is no member of the hospital"
+            "a registered user is not a member of the hospital"
         );
         ensure!(
             registration.version >= 1
@@ -110,13 +110,13 @@ impl<T: Config> Pallet<T> {
         Self::check_periods(registration)
     }
 
-    fn check_periods(registration: &Registration) -> Result<(), DispatchError> {
+    fn check_periods(registration: &Registration) -> Result<(), TryRuntimeError> {
         let Some((last, earlier)) = registration.periods.split_last() else {
             return Err("a registration was never in force".into());
         };
         ensure!(
             last.until.is_none() == (registration.status == RegistrationStatus::Active),
-            "a registration's last period is not open exactly while it is active"
+            "a registration is active but its last period is closed, or the reverse"
         );
         let ends = |period: &Period| period.until.unwrap_or(u64::MAX);
         ensure!(

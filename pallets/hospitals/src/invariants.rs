@@ -1,22 +1,22 @@
-//! The invariants that the crate's documentation lists.
+//! The invariants of this pallet's state, which the crate documentation lists.
 
 use epione_primitives::{
     HospitalId,
     hospital::{Duty, HospitalStatus},
 };
 use frame_support::ensure;
-use sp_runtime::DispatchError;
+use sp_runtime::TryRuntimeError;
 
 use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet, Seated};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let admitted = Admitted::<T>::get();
         let hospitals = Self::hospitals();
         ensure!(
             hospitals.len() == usize::from(admitted)
                 && Hospitals::<T>::iter_keys().count() == hospitals.len(),
-            "hospital ids do not run from 0 to the number admitted"
+            "hospital ids do not range from 0 to the number of admitted hospitals"
         );
 
         let active: alloc::vec::Vec<_> = hospitals
@@ -26,7 +26,7 @@ impl<T: Config> Pallet<T> {
             .collect();
         ensure!(
             Active::<T>::get().into_inner() == active,
-            "the active set is not that of the hospitals whose status is active"
+            "the active set differs from the hospitals whose status is active"
         );
         ensure!(active.is_empty() == (admitted == 0), "no hospital is active");
 
@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
             {
                 ensure!(
                     Accounts::<T>::get(account) == Some((*id, duty)),
-                    "a hospital's account is not listed under it"
+                    "a hospital's account is not listed under the hospital"
                 );
                 ensure!(
                     frame_system::Pallet::<T>::providers(account) > 0,
@@ -46,7 +46,7 @@ impl<T: Config> Pallet<T> {
         }
         ensure!(
             Accounts::<T>::iter_keys().count() == hospitals.len().saturating_mul(2),
-            "an account is listed that no hospital has"
+            "an account is listed that belongs to no hospital"
         );
 
         let seated = Seated::<T>::get();

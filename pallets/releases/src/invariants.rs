@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! The invariants of this pallet's state, which the crate documentation lists.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_receipts()?;
         Self::check_refusals()?;
         Self::check_reviews()?;
@@ -44,8 +44,8 @@ impl<T: Config> Pallet<T> {
         receipt: &Receipt,
     ) -> Result<(), TryRuntimeError> {
         let release = &receipt.release;
-        ensure!(release.patient == patient, "a receipt is kept under another patient");
-        ensure!(shape::check(release).is_ok(), "a receipt is of a release that none can make");
+        ensure!(release.patient == patient, "a receipt is stored under another patient");
+        ensure!(shape::check(release).is_ok(), "a receipt has a release that no grant can make");
         ensure!(
             receipt.policies.len() == release.rights.len(),
             "a receipt does not name a policy for each right"
@@ -68,7 +68,7 @@ impl<T: Config> Pallet<T> {
         for (patient, count) in RefusalCount::<T>::iter() {
             for number in 0..count {
                 let refused = Refusals::<T>::get(patient, number).ok_or("a refusal is missing")?;
-                ensure!(refused.patient == patient, "a refusal is kept under another patient");
+                ensure!(refused.patient == patient, "a refusal is stored under another patient");
                 counted += 1;
             }
         }
@@ -90,18 +90,18 @@ impl<T: Config> Pallet<T> {
                 ReviewStatus::Closed { .. } => true,
                 ReviewStatus::Expired => id < cursor,
             };
-            ensure!(fits, "the cursor has passed an open review, or not an expired one");
+            ensure!(fits, "the cursor is after an open review, or not after an expired review");
             check_verdicts(&review)?;
             Self::check_reviewed(id, &review)?;
         }
         let stored = Reviews::<T>::iter_keys().count();
-        ensure!(stored == next.0 as usize, "a review has an id that was not yet given");
+        ensure!(stored == next.0 as usize, "a review has an id that was not assigned yet");
         Ok(())
     }
 
     fn check_reviewed(id: ReviewId, review: &Review) -> Result<(), TryRuntimeError> {
-        let receipt = Receipts::<T>::get(review.patient, review.receipt)
-            .ok_or("a review is of no receipt")?;
+        let receipt =
+            Receipts::<T>::get(review.patient, review.receipt).ok_or("a review has no receipt")?;
         let agrees = receipt.review == Some(id)
             && receipt.hospital == review.hospital
             && receipt.at == review.opened
@@ -133,12 +133,12 @@ impl<T: Config> Pallet<T> {
     fn check_tallies() -> Result<(), TryRuntimeError> {
         let now = T::Time::now();
         for (hospital, _, tally) in Tallies::<T>::iter() {
-            ensure!(T::Hospitals::exists(hospital), "a tally is of no hospital");
+            ensure!(T::Hospitals::exists(hospital), "a tally belongs to no hospital");
             ensure!(
                 tally.refusals <= MAX_REFUSALS_PER_DAY
                     && tally.emergencies <= MAX_EMERGENCIES_PER_DAY
                     && tally.day <= tally.on(now).day,
-                "a tally exceeds the day's bounds, or is of a day to come"
+                "a tally exceeds the daily limits, or has a future day"
             );
         }
         Ok(())
@@ -150,7 +150,7 @@ fn check_verdicts(review: &Review) -> Result<(), TryRuntimeError> {
     ensure!(judges.len() == review.verdicts.len(), "a hospital has given two verdicts");
     ensure!(
         review.status != ReviewStatus::Open || !judges.contains(&review.hospital),
-        "a hospital has judged itself although there are others"
+        "a hospital has judged its own emergency although there are other hospitals"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The invariants that the crate's documentation lists.
+//! The invariants of this pallet's state, which the crate documentation lists.
 
 use alloc::collections::BTreeSet;
 use epione_primitives::{
@@ -6,12 +6,12 @@ use epione_primitives::{
     approval::{Ballot, BallotOutcome},
 };
 use frame_support::ensure;
-use sp_runtime::{DispatchError, SaturatedConversion};
+use sp_runtime::{SaturatedConversion, TryRuntimeError};
 
 use crate::{Ballots, Config, Deadlines, Pallet, ballot::decision};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), DispatchError> {
+    pub fn check_state() -> Result<(), TryRuntimeError> {
         let mut open = 0_usize;
         for (subject, ballot) in Ballots::<T>::iter() {
             Self::check_votes(&ballot)?;
@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
                 .count();
             ensure!(
                 listed == usize::from(ballot.outcome.is_none()),
-                "a ballot is not listed under its deadline exactly while it is open"
+                "a ballot is listed under its deadline although it is closed, or not listed although it is open"
             );
             open = open.saturating_add(listed);
         }
@@ -30,19 +30,22 @@ impl<T: Config> Pallet<T> {
         let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
         let mut listed = 0_usize;
         for (deadline, subjects) in Deadlines::<T>::iter() {
-            ensure!(deadline >= now, "a deadline has passed and its ballots are still listed");
-            ensure!(!subjects.is_empty(), "a deadline is kept for no ballot");
+            ensure!(deadline >= now, "the ballots of a past deadline are still listed");
+            ensure!(!subjects.is_empty(), "a deadline is stored without ballots");
             listed = listed.saturating_add(subjects.len());
         }
-        ensure!(listed == open, "a deadline lists a ballot that is not open or has another one");
+        ensure!(
+            listed == open,
+            "a deadline lists a ballot that is not open or has another deadline"
+        );
         Ok(())
     }
 
-    fn check_votes(ballot: &Ballot) -> Result<(), DispatchError> {
+    fn check_votes(ballot: &Ballot) -> Result<(), TryRuntimeError> {
         let electorate = &ballot.electorate;
         ensure!(
             electorate.is_sorted_by(|a, b| a < b) && electorate.contains(&ballot.opener),
-            "an electorate is not ascending or lacks the opener"
+            "an electorate is not ascending or does not contain the opener"
         );
         let votes: alloc::vec::Vec<_> = ballot
             .approvals
@@ -52,12 +55,12 @@ impl<T: Config> Pallet<T> {
         ensure!(
             votes.iter().all(|vote| **vote != ballot.opener && electorate.contains(vote))
                 && votes.iter().collect::<BTreeSet<_>>().len() == votes.len(),
-            "a vote is the opener's, an outsider's, or a second one"
+            "a vote is by the opener, by a hospital outside the electorate, or a second vote"
         );
         Ok(())
     }
 
-    fn check_outcome(ballot: &Ballot) -> Result<(), DispatchError> {
+    fn check_outcome(ballot: &Ballot) -> Result<(), TryRuntimeError> {
         let follows = match ballot.outcome {
             Some(outcome @ (BallotOutcome::Approved | BallotOutcome::Rejected)) => {
                 decision(ballot) == Some(outcome)

@@ -1,0 +1,28 @@
+//! Stand-ins for what a pallet reaches through the [`ports`](epione_primitives::ports), for the pallets' unit tests.
+//!
+//! A stand-in answers from facts that a test states: which hospitals are active, who is registered, what time it is.
+//! Every thread has its own facts, so tests can run in parallel. A mock calls [`begin`] before each test.
+//!
+//! What only one pallet needs stays in that pallet's mock. The runtime's tests use the real pallets instead.
+
+mod accounts;
+mod bodies;
+mod clock;
+mod hospitals;
+mod users;
+
+pub use accounts::{agent_account, founder, governance_account, user_account};
+pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
+pub use clock::{Clock, Now, pass};
+pub use hospitals::{Hospitals, admit, set_active};
+pub use users::{Users, add_user, end_registration, register};
+
+use epione_primitives::Moment;
+
+/// Forgets the facts of this thread's earlier tests, and sets the clock.
+pub fn begin(now: Moment) {
+    bodies::forget();
+    hospitals::forget();
+    users::forget();
+    Now::set(now);
+}

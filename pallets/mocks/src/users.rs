@@ -1,0 +1,74 @@
+//! Users with a role and an account, registered at hospitals for a period.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use epione_primitives::{
+    AccountId, HospitalId, Moment, UserId, ports,
+    profile::{Period, Role},
+};
+
+use crate::{Now, user_account};
+
+struct User {
+    role: Role,
+    account: AccountId,
+}
+
+thread_local! {
+    static USERS: RefCell<BTreeMap<UserId, User>> = Default::default();
+    static REGISTRATIONS: RefCell<BTreeMap<(HospitalId, UserId), Period>> = Default::default();
+}
+
+pub(crate) fn forget() {
+    USERS.set(BTreeMap::new());
+    REGISTRATIONS.set(BTreeMap::new());
+}
+
+/// Adds a user with the account of their id. They are registered nowhere.
+pub fn add_user(user: UserId, role: Role) {
+    insert(user, User { role, account: user_account(user) });
+}
+
+fn insert(id: UserId, user: User) {
+    USERS.with_borrow_mut(|users| users.insert(id, user));
+}
+
+/// Registers a user at a hospital from a moment on.
+pub fn register(hospital: HospitalId, user: UserId, since: Moment) {
+    let period = Period { since, until: None };
+    REGISTRATIONS.with_borrow_mut(|all| all.insert((hospital, user), period));
+}
+
+/// Ends a user's registration at a hospital now.
+pub fn end_registration(hospital: HospitalId, user: UserId) {
+    REGISTRATIONS.with_borrow_mut(|all| {
+        let period = all.get_mut(&(hospital, user)).expect("the test registered this user");
+        period.until = Some(Now::get());
+    });
+}
+
+/// Stands in for pallet-profiles.
+pub struct Users;
+
+impl ports::Users for Users {
+    fn by_account(account: &AccountId) -> Option<UserId> {
+        USERS.with_borrow(|users| {
+            users.iter().find(|(_, user)| user.account == *account).map(|(id, _)| *id)
+        })
+    }
+
+    fn role(user: UserId) -> Option<Role> {
+        USERS.with_borrow(|users| users.get(&user).map(|user| user.role))
+    }
+
+    fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool {
+        REGISTRATIONS
+            .with_borrow(|all| all.get(&(hospital, user)).is_some_and(|period| period.contains(at)))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
+        insert(user, User { role, account });
+        register(hospital, user, 0);
+    }
+}
