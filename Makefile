@@ -54,7 +54,7 @@ test: build-tests ## Runs every test.
 	@echo "$(words $(TESTS)) test programs, $(SIDE_BY_SIDE) at a time; the longest take minutes."
 	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(SIDE_BY_SIDE) --output-sync=target $(TESTS) || true
-	@scripts/test-results $(RESULTS) $(words $(TESTS))
+	@scripts/test-results $(RESULTS) $(patsubst test-%,%,$(patsubst test-program-%,%,$(TESTS)))
 
 test-units:
 	@scripts/test-program $(RESULTS)/units $(CARGO_TEST) --lib --bins
