@@ -130,7 +130,11 @@ impl Chain {
             .build(url)
             .await
             .map_err(|error| unreachable(url, error))?;
-        let rpc = RpcClient::new(rpc);
+        Self::over(RpcClient::new(rpc), url).await
+    }
+
+    /// The chain to which requests over `rpc` go.
+    async fn over(rpc: RpcClient, url: &str) -> Result<Self, ChainError> {
         let backend = LegacyBackend::<SubstrateConfig>::builder().build(rpc.clone());
         let client = Client::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
             .await
@@ -279,6 +283,8 @@ fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
     codec::DecodeAll::decode_all(&mut bytes).map_err(|error| ChainError::malformed(what, error))
 }
 
+#[cfg(test)]
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

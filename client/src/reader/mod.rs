@@ -18,7 +18,7 @@ mod saved;
 mod verified;
 
 pub use error::ReadError;
-pub use fetch::verified;
+pub use fetch::{hospital_of, verified};
 pub use media::SavedMedia;
 pub use part::Part;
 pub use saved::{save_text, saved};

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use epione_client::{
-    reader::{Intent, Reader},
+    reader::{self, Intent, Reader},
     signer::Account,
     worker::WorkerClient,
 };
@@ -286,11 +286,11 @@ pub(super) async fn wanted(args: &GetArgs, context: &Context) -> Result<Wanted, 
     }
     let snapshot = context.chain().await?.finalized().await?;
     for pointer in args.pointers.iter().copied() {
-        match (snapshot.record(pointer).await?, snapshot.header(pointer.height).await?) {
-            (Some((entry, _)), Some((header, _))) if entry.patient == args.patient => {
-                wanted.by_hospital.entry(header.announcer).or_default().insert(pointer);
+        match reader::hospital_of(&snapshot, args.patient, pointer).await? {
+            Some(hospital) => {
+                wanted.by_hospital.entry(hospital).or_default().insert(pointer);
             }
-            _ => {
+            None => {
                 wanted.missing.insert(pointer);
             }
         }
