@@ -218,15 +218,8 @@ fn check_body(evidence: &Evidence, report: &mut Report) {
 
 fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
     let Header { announcer, segments, .. } = evidence.header;
-    let announced: Vec<AnnouncedEntry> = evidence
-        .entries
-        .iter()
-        .map(|entry| AnnouncedEntry {
-            patient: entry.patient,
-            text: entry.text,
-            media: entry.media,
-        })
-        .collect();
+    let announced: Vec<AnnouncedEntry> =
+        evidence.entries.iter().cloned().map(AnnouncedEntry::from).collect();
     body::check(&AnnouncedHeader { announcer, segments }, &announced, body)
 }
 

@@ -32,7 +32,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// A record: block height and index, as in 12/0; may be repeated
-    #[arg(long = "pointer", value_name = "HEIGHT/INDEX", value_parser = pointer, required_unless_present = "all")]
+    #[arg(long = "pointer", value_name = "HEIGHT/INDEX", required_unless_present = "all")]
     pub pointers: Vec<RecordPointer>,
     /// Every record of the patient
     #[arg(long, conflicts_with = "pointers")]
@@ -116,14 +116,6 @@ impl From<Emergency> for release::EmergencyReason {
             Emergency::PublicHealth => Self::PublicHealth,
         }
     }
-}
-
-fn pointer(text: &str) -> Result<RecordPointer, String> {
-    let parse = || {
-        let (height, index) = text.split_once('/')?;
-        Some(RecordPointer { height: height.parse().ok()?, index: index.parse().ok()? })
-    };
-    parse().ok_or_else(|| format!("{text:?} is not a record: write it as HEIGHT/INDEX, as in 12/0"))
 }
 
 /// The reader's keys, and who they are.
@@ -305,17 +297,4 @@ pub(super) fn unknown(patient: UserId, pointer: RecordPointer, context: &Context
 
 fn list_command(patient: UserId, context: &Context) -> Invocation {
     context.command(["records", "list", "--patient"]).with([patient.to_string()])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pointer_is_a_height_and_an_index() {
-        assert_eq!(pointer("12/3"), Ok(RecordPointer { height: 12, index: 3 }));
-        for wrong in ["", "12", "12/", "a/b", "1/2/3", "1/70000"] {
-            assert!(pointer(wrong).is_err(), "{wrong}");
-        }
-    }
 }
