@@ -10,8 +10,8 @@ use epione_client::{
     api::Problem,
     chain::{ChainError, SubmitError},
     reader::ReadError,
-    submit::VisitError,
     verify::VerifyError,
+    visit::VisitError,
     worker::WorkerError,
 };
 use epione_envelope::{frames::NoFrame, keystore::KeystoreError};

@@ -20,7 +20,7 @@ use codec::Encode;
 use epione_client::{
     api::{MAX_VISIT_JSON_BYTES, VisitRequest},
     private,
-    submit::Visit,
+    visit::Visit,
 };
 use epione_primitives::RecordId;
 use serde::{Deserialize, Serialize};
@@ -191,7 +191,7 @@ fn forget_old_ones(folder: &Path) {
 mod tests {
     use std::{os::unix::fs::PermissionsExt, time::SystemTime};
 
-    use epione_client::{Account, submit::VisitBuilder};
+    use epione_client::{Account, visit::VisitBuilder};
     use epione_envelope::record::SectionKind;
     use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
 

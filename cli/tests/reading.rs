@@ -14,7 +14,7 @@ use std::{
 };
 
 use epione_cli::context::{Common, Context};
-use epione_client::{Account, api::GrantRequest, submit::VisitBuilder, worker::WorkerClient};
+use epione_client::{Account, api::GrantRequest, visit::VisitBuilder, worker::WorkerClient};
 use epione_envelope::record::SectionKind;
 use epione_primitives::{
     HospitalId, UserId,

@@ -7,7 +7,7 @@
 //! | [`pin`] | the server that holds that key |
 //! | [`worker`] | a hospital's worker over HTTP: visits, grants, segments, users, relationships |
 //! | [`dicom`] | the frames of a DICOM file, found when it is described |
-//! | [`submit`] | files and texts on their way into a signed visit |
+//! | [`visit`] | files and texts on their way into a signed visit |
 //! | [`reader`] | a patient's records on their way out: granted or one's own, fetched, verified, decrypted |
 //! | [`verify`] | nobody: recomputes what a committed lite block claims |
 //! | [`api`], [`request`] | the worker's API: its JSON shapes and request signatures, shared with the worker |
@@ -26,13 +26,16 @@ pub mod private;
 pub mod reader;
 pub mod request;
 pub mod signer;
-pub mod submit;
 pub mod verify;
+pub mod visit;
 pub mod waiting;
 pub mod worker;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use signer::Account;
+/// The earlier name of [`visit`].
+#[doc(hidden)]
+pub use visit as submit;
 
 /// How far a transfer has come, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,14 +12,14 @@ mod events;
 mod finalized;
 mod lite_blocks;
 mod snapshot;
-mod submit;
+mod transaction;
 
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
 pub use snapshot::Snapshot;
-pub use submit::Included;
+pub use transaction::Included;
 
 use std::{sync::Arc, time::Duration};
 
@@ -69,7 +69,7 @@ struct Inner {
     rpc: RpcClient,
     client: Client,
     genesis: Hash,
-    queues: submit::Queues,
+    queues: transaction::Queues,
 }
 
 /// A block of the chain.
@@ -140,7 +140,7 @@ impl Chain {
             .await
             .map_err(|error| unreachable(url, error))?;
         let genesis = Hash::from(client.genesis_hash().0);
-        let queues = submit::Queues::default();
+        let queues = transaction::Queues::default();
         let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
         Ok(Self { inner, waits: Waits::default() })
     }

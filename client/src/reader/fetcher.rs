@@ -34,9 +34,9 @@ const TAG_WINDOW: u32 = 65_536;
 
 /// Whether everything is wanted, so that segments are verified as such, or only some chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Segments,
-    Parts,
+pub(super) enum Scope {
+    WholeSegments,
+    Chunks,
 }
 
 /// Fetches one section's media from one worker.
@@ -66,14 +66,14 @@ impl<'a> Fetcher<'a> {
     }
 
     /// These chunks, in order.
-    pub(super) fn chunks(&self, chunks: Range<u32>, wanted: Wanted) -> Chunks<'_> {
-        let most = match wanted {
-            Wanted::Segments => SEGMENT_BYTES,
-            Wanted::Parts => PART_BYTES,
+    pub(super) fn chunks(&self, chunks: Range<u32>, scope: Scope) -> Chunks<'_> {
+        let most = match scope {
+            Scope::WholeSegments => SEGMENT_BYTES,
+            Scope::Chunks => PART_BYTES,
         };
         let arriving = stream::iter(self.content.spans(chunks.clone(), most))
             .map(move |span| async move {
-                let bytes = self.span(&span, wanted).await?;
+                let bytes = self.span(&span, scope).await?;
                 Ok((span, bytes))
             })
             .buffered(AHEAD)
@@ -82,8 +82,8 @@ impl<'a> Fetcher<'a> {
         Chunks { fetcher: self, arriving, tags, current: None, rest: chunks }
     }
 
-    async fn span(&self, span: &Span, wanted: Wanted) -> Result<Bytes, ReadError> {
-        if wanted == Wanted::Parts {
+    async fn span(&self, span: &Span, scope: Scope) -> Result<Bytes, ReadError> {
+        if scope == Scope::Chunks {
             return self.part(span.segment, span.bytes.clone(), Via::Any, true).await;
         }
         let segment = self.segment(span.segment)?;
@@ -142,8 +142,8 @@ impl<'a> Fetcher<'a> {
             // A record has no more sections than fit.
             sections.insert(self.content.section as u16);
             let wanted = WantedRecord { pointer, sections: Some(sections) };
-            let leave = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
-            *source = leave.of(pointer, &self.record.record)?.source;
+            let permission = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
+            *source = permission.of(pointer, &self.record.record)?.source;
         }
         match &*source {
             Source::Own => Ok(OwnedRight::Patient(pointer)),

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     Intent, OpenRecord, ReadError, Reader, Source,
-    fetcher::{Fetcher, Tags, Wanted},
+    fetcher::{Fetcher, Scope, Tags},
     partial::Partial,
 };
 use crate::Progress;
@@ -121,7 +121,7 @@ impl Fetcher<'_> {
         let layout = content.layout();
         let done = layout.chunk(kept).map_or(layout.plaintext_length(), |chunk| chunk.start);
         self.tally.begin(done, layout.plaintext_length());
-        let mut chunks = self.chunks(kept..layout.chunks(), Wanted::Segments);
+        let mut chunks = self.chunks(kept..layout.chunks(), Scope::WholeSegments);
         while let Some((_, plain)) = chunks.next().await? {
             check.update(&plain);
             partial.write(&plain).await?;
@@ -160,7 +160,7 @@ impl Fetcher<'_> {
     ) -> Result<(u64, [u8; 32]), ReadError> {
         let content = &self.content;
         let mut check = content.description.check();
-        let mut chunks = self.chunks(0..content.layout().chunks(), Wanted::Segments);
+        let mut chunks = self.chunks(0..content.layout().chunks(), Scope::WholeSegments);
         while let Some((_, plain)) = chunks.next().await? {
             check.update(&plain);
             sink.write_all(&plain).await.map_err(ReadError::Sink)?;

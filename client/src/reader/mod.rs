@@ -9,11 +9,11 @@ mod content;
 mod error;
 mod fetch;
 mod fetcher;
-mod leave;
 mod media;
 mod own;
 mod part;
 mod partial;
+mod permission;
 mod saved;
 mod verified;
 
@@ -213,10 +213,10 @@ impl Reader {
             pointer: record.summary.pointer,
             sections: Some(*sections),
         });
-        let leave = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
+        let permission = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
         let opened = records.into_iter().map(|(VerifiedRecord { summary, record }, _)| {
             let pointer = summary.pointer;
-            let access = leave.of(pointer, &record)?;
+            let access = permission.of(pointer, &record)?;
             if access.keys.is_empty() {
                 return Err(ReadError::NothingGranted { pointer });
             }

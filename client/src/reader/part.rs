@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     OpenRecord, ReadError, Reader, SavedMedia,
-    fetcher::{Fetcher, Wanted},
+    fetcher::{Fetcher, Scope},
     partial::Partial,
 };
 use crate::Progress;
@@ -111,7 +111,7 @@ impl Fetcher<'_> {
         let begin = layout.chunk(wanted.start).map_or(0, |chunk| chunk.start);
         let end = layout.chunk(wanted.end.saturating_sub(1)).map_or(0, |chunk| chunk.end);
         self.tally.begin(0, end.saturating_sub(begin));
-        let mut chunks = self.chunks(wanted, Wanted::Parts);
+        let mut chunks = self.chunks(wanted, Scope::Chunks);
         let mut written = 0;
         while let Some((chunk, plain)) = chunks.next().await? {
             let start = layout.chunk(chunk).map_or(0, |chunk| chunk.start);

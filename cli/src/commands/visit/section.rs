@@ -8,7 +8,7 @@ use std::{
 };
 
 use codec::Encode;
-use epione_client::submit::VisitBuilder;
+use epione_client::visit::VisitBuilder;
 use epione_envelope::record::{MAX_MEDIA_BYTES, MAX_TEXT_BYTES, SectionKind};
 use epione_primitives::access::SectionClass;
 

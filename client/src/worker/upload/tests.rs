@@ -17,7 +17,7 @@ use url::Url;
 use super::*;
 use crate::{
     api::{ContentUpload, MediaProgress, Problem, VisitRequest},
-    submit::VisitBuilder,
+    visit::VisitBuilder,
     waiting::{Wait, Waits},
     worker::{
         loopback::{answering, reply},
@@ -252,7 +252,7 @@ async fn media_go_in_parts_of_which_two_are_held_at_a_time() {
     let fake = submitted(vec![Some(Trouble::Slow)]).await;
     let state = fake.state();
     assert_eq!((state.announced, state.parts), (1, 4));
-    assert_eq!(state.most, (2, 2 * course::PART_BYTES as usize));
+    assert_eq!(state.most, (2, 2 * media_layout::PART_BYTES as usize));
     assert!(state.progress.is_sorted_by_key(|progress| progress.done), "{:?}", state.progress);
 }
 

@@ -1,7 +1,7 @@
 //! Sends a visit: what its author signed, as JSON, then its media in parts, straight from their
 //! files. A part that does not get through is sent again, from where the worker says that it is.
 
-mod course;
+mod media_layout;
 mod patience;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures::{StreamExt, stream::FuturesOrdered};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use self::{
-    course::{Course, Part},
+    media_layout::{MediaLayout, UploadPart},
     patience::{Patience, is_forgotten, is_turned_away},
 };
 use super::{
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Progress,
     api::{VisitStage, VisitStatus},
-    submit::Visit,
+    visit::Visit,
     waiting::{Awaited, Waiting},
 };
 
@@ -31,7 +31,7 @@ struct Upload<'a, P> {
     client: &'a WorkerClient,
     visit: &'a Visit,
     json: Bytes,
-    course: Course,
+    layout: MediaLayout,
     progress: P,
     waiting: Waiting,
 }
@@ -49,9 +49,9 @@ impl WorkerClient {
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<VisitStatus, WorkerError> {
         let json = serde_json::to_vec(&visit.request).map_err(|error| self.malformed(error))?;
-        let course = Course::of(visit).await?;
+        let layout = MediaLayout::of(visit).await?;
         let waiting = self.waits_for(Awaited::Upload);
-        Upload { client: self, visit, json: json.into(), course, progress, waiting }.run().await
+        Upload { client: self, visit, json: json.into(), layout, progress, waiting }.run().await
     }
 }
 
@@ -64,7 +64,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             if status.stage != VisitStage::Uploading {
                 return Ok(status);
             }
-            let sent = if from < self.course.total() {
+            let sent = if from < self.layout.total() {
                 self.send(from, &mut patience).await
             } else {
                 // All is there, but the worker could not queue it: asked again, it tries again.
@@ -129,7 +129,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         let mut last = None;
         loop {
             while under_way.len() < IN_FLIGHT
-                && let Some(part) = self.course.part(next)
+                && let Some(part) = self.layout.part(next)
             {
                 let content = part.read().await?;
                 next += content.len() as u64;
@@ -156,9 +156,13 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         })
     }
 
-    async fn send_part(&self, part: Part<'_>, content: Bytes) -> Result<VisitStatus, WorkerError> {
+    async fn send_part(
+        &self,
+        part: UploadPart<'_>,
+        content: Bytes,
+    ) -> Result<VisitStatus, WorkerError> {
         let record = self.visit.record_id();
-        let Part { section, offset, .. } = part;
+        let UploadPart { section, offset, .. } = part;
         let path = format!("/v1/visits/{record}/media/{section}?offset={offset}");
         let url = self.client.route(&path)?;
         self.ask(Method::PUT, url, "application/octet-stream", content).await
@@ -183,18 +187,18 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
     /// Passes on how far the visit has come; gives the media's part of it.
     fn told(&self, status: &VisitStatus) -> u64 {
         let media = match status.stage {
-            VisitStage::Uploading => self.course.arrived(status),
-            _ => self.course.total(),
+            VisitStage::Uploading => self.layout.arrived(status),
+            _ => self.layout.total(),
         };
         let json = self.json.len() as u64;
-        (self.progress)(Progress { done: json + media, total: json + self.course.total() });
+        (self.progress)(Progress { done: json + media, total: json + self.layout.total() });
         media
     }
 
     /// An answer after which there is something else to do than before.
     fn moved(&self, status: VisitStatus) -> Result<VisitStatus, WorkerError> {
         let done = status.stage != VisitStage::Uploading
-            || self.course.arrived(&status) < self.course.total();
+            || self.layout.arrived(&status) < self.layout.total();
         if done { Ok(status) } else { Err(self.stuck()) }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     api::VisitStatus,
-    submit::{MediaFile, Visit},
+    visit::{MediaFile, Visit},
     worker::WorkerError,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub(super) const PART_BYTES: u64 = 4 * 1024 * 1024;
 
 /// All media of a visit as if they were one.
-pub(super) struct Course {
+pub(super) struct MediaLayout {
     media: Vec<Media>,
     total: u64,
 }
@@ -33,7 +33,7 @@ struct Media {
 
 /// A part that is to be sent.
 #[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
+pub(super) struct UploadPart<'a> {
     pub section: usize,
     /// In the section.
     pub offset: u64,
@@ -41,7 +41,7 @@ pub(super) struct Part<'a> {
     path: &'a Path,
 }
 
-impl Course {
+impl MediaLayout {
     /// Looks whether the files are still as long as they were, before anything is sent.
     pub(super) async fn of(visit: &Visit) -> Result<Self, WorkerError> {
         let (mut media, mut total) = (Vec::with_capacity(visit.media.len()), 0);
@@ -72,15 +72,15 @@ impl Course {
     }
 
     /// The part that begins at a position among all media; none at their end.
-    pub(super) fn part(&self, at: u64) -> Option<Part<'_>> {
+    pub(super) fn part(&self, at: u64) -> Option<UploadPart<'_>> {
         let media = self.media.iter().find(|media| at < media.start + media.bytes)?;
         let offset = at - media.start;
         let bytes = PART_BYTES.min(media.bytes - offset);
-        Some(Part { section: media.section, offset, bytes, path: &media.path })
+        Some(UploadPart { section: media.section, offset, bytes, path: &media.path })
     }
 }
 
-impl Part<'_> {
+impl UploadPart<'_> {
     pub(super) async fn read(&self) -> Result<Bytes, WorkerError> {
         let (path, offset, bytes) = (self.path.to_owned(), self.offset, self.bytes);
         let reading = move || {

@@ -19,7 +19,7 @@ use clap::{
 use epione_client::{
     api::{VisitStage, VisitStatus},
     signer::Account,
-    submit::{Visit, VisitBuilder},
+    visit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
 use epione_primitives::{HospitalId, RecordId, UserId};

@@ -31,13 +31,13 @@ use crate::{
 const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What was granted, of several records.
-pub(super) struct Leave {
+pub(super) struct Permission {
     keys: Vec<(GrantedSection, ContentKey)>,
     links: Links,
     intent: Intent,
 }
 
-impl Leave {
+impl Permission {
     /// What was granted of one of the records.
     pub(super) fn of(&self, pointer: RecordPointer, record: &Record) -> Result<Access, ReadError> {
         let mut keys = HashMap::new();
@@ -64,7 +64,7 @@ impl Reader {
         patient: UserId,
         records: &[WantedRecord],
         intent: Intent,
-    ) -> Result<Leave, ReadError> {
+    ) -> Result<Permission, ReadError> {
         let hospital = self.worker.hospital();
         let state = self.chain.finalized().await?;
         let entry = state.hospital(hospital).await?;
@@ -92,7 +92,7 @@ impl Reader {
             return Err(ReadError::NotAskedFor { pointer, section });
         }
         self.check_receipt(&granted.grant, intent).await?;
-        Ok(Leave { keys, links: by_segment(granted.reply.links), intent })
+        Ok(Permission { keys, links: by_segment(granted.reply.links), intent })
     }
 
     /// Grants are sealed to the key that the chain names. What the reader is to the chain, the worker

@@ -140,16 +140,16 @@ fn a_grant_of_a_section_that_no_record_has_is_refused() {
 #[test]
 fn a_key_for_another_record_than_the_one_on_the_chain_is_refused() {
     let sealed = sealed(10);
-    let leave = |pointer, record| {
+    let permission = |pointer, record| {
         let place = GrantedSection { pointer, record, section: 1 };
         let keys = vec![(place, ContentKey::generate())];
-        Leave { keys, links: Links::new(), intent: TREATMENT }
+        Permission { keys, links: Links::new(), intent: TREATMENT }
     };
-    let right = leave(POINTER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
+    let right = permission(POINTER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
     assert_eq!(right.keys.keys().collect::<Vec<_>>(), [&1]);
-    let elsewhere = leave(OTHER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
+    let elsewhere = permission(OTHER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
     assert!(elsewhere.keys.is_empty());
-    let wrong = leave(POINTER, RecordId([9; 16])).of(POINTER, &sealed.record).err().unwrap();
+    let wrong = permission(POINTER, RecordId([9; 16])).of(POINTER, &sealed.record).err().unwrap();
     let wanted = GrantError::Mismatch { what: "record" };
     assert!(matches!(&wrong, ReadError::Grant(found) if *found == wanted), "{wrong}");
 }
