@@ -25,11 +25,12 @@ use url::Url;
 
 use crate::{
     devnet::State,
-    failure::{Failure, legible},
+    failure::Failure,
     identity::{self, KeySource},
     invocation::Invocation,
     names::{AddressBook, Bearer},
     similar::did_you_mean,
+    wording::legible,
 };
 
 /// Where a node listens if nothing else is said.

@@ -1,10 +1,6 @@
 //! What a command tells its user when it fails: what happened, and what to do.
 
-use std::{
-    fmt, io,
-    path::Path,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{fmt, io, path::Path};
 
 use epione_client::{
     api::Problem,
@@ -15,16 +11,14 @@ use epione_client::{
     worker::WorkerError,
 };
 use epione_envelope::{frames::NoFrame, keystore::KeystoreError};
-use epione_primitives::{
-    Moment,
-    access::{Condition, Denial, Place},
-};
+use epione_primitives::access::Denial;
 use serde::Serialize;
 
 use crate::{
+    denial::reasons,
     devnet::DevnetError,
     invocation::Invocation,
-    policy::{Mistake, Mistakes, gloss},
+    policy::{Mistake, Mistakes},
 };
 
 /// Exit status of a command whose arguments make no sense, as clap uses it.
@@ -112,98 +106,6 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// A denial in words, one line for each policy that might have allowed.
-pub fn reasons(denial: &Denial) -> Vec<String> {
-    match denial {
-        Denial::UnknownHospital => vec!["the chain knows no such hospital".into()],
-        Denial::UnknownRequester => vec!["the chain knows no such requester".into()],
-        Denial::UnknownPatient => vec!["the chain knows no such patient".into()],
-        Denial::NoPolicy { role, action } => {
-            vec![format!("no policy lets a {} {}", word(role), word(action))]
-        }
-        Denial::Failed(policies) => policies
-            .iter()
-            .map(|failed| {
-                let conditions: Vec<_> = failed.conditions.iter().map(unmet).collect();
-                let name = legible(&failed.policy);
-                format!("policy \"{name}\" does not hold: {}", conditions.join("; "))
-            })
-            .collect(),
-    }
-}
-
-/// What a condition that does not hold says about the case.
-pub fn unmet(condition: &Condition) -> String {
-    match condition {
-        Condition::RequesterIsPatient => "the requester is not the patient".into(),
-        Condition::RequesterRegistered(Place::Here) => {
-            "the requester is not registered at the hospital, or suspended there".into()
-        }
-        Condition::RequesterRegistered(Place::OneOf(places)) => {
-            format!(
-                "the requester is not registered, or suspended, at {}",
-                gloss::hospitals(places)
-            )
-        }
-        Condition::PatientRegistered => {
-            "the patient is not registered at the hospital, or suspended there".into()
-        }
-        Condition::Related(kinds) => {
-            let kinds: Vec<_> = kinds.iter().map(word).collect();
-            format!("no relationship with the patient is in force ({})", kinds.join(", "))
-        }
-        Condition::Before(end) => format!("it ended at {}", moment(*end)),
-        Condition::SectionShared => "a section is not of class shared".into(),
-        Condition::Purpose(purposes) => {
-            let purposes: Vec<_> = purposes.iter().map(word).collect();
-            format!("the purpose is none of {}", purposes.join(", "))
-        }
-        Condition::PatientCosigned => "the patient did not sign what is submitted".into(),
-    }
-}
-
-/// Text that others wrote, on one line and harmless to a terminal: what would steer it, or turn the
-/// direction of reading, is replaced.
-pub fn legible(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    if !text.contains(steers) {
-        return text.into_owned();
-    }
-    text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// Controls, and the invisible characters that say how others are shown. Two of these are none here:
-/// Persian and the scripts of India need U+200C and U+200D within words.
-pub fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-/// A plain enum's value as its JSON spells it, with spaces.
-pub fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text.replace('-', " "),
-        Ok(other) => other.to_string(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// A moment of the chain in UTC, as RFC 3339 writes it.
-pub fn moment(at: Moment) -> String {
-    match UNIX_EPOCH.checked_add(Duration::from_millis(at)) {
-        Some(time) if at < END_OF_CALENDAR => humantime::format_rfc3339_seconds(time).to_string(),
-        _ => format!("{at} ms after 1970"),
-    }
-}
-
-/// The year 10000, which RFC 3339 cannot write, in milliseconds after 1970.
-const END_OF_CALENDAR: Moment = 253_402_300_800_000;
 
 impl From<DevnetError> for Failure {
     fn from(error: DevnetError) -> Self {
@@ -366,7 +268,7 @@ impl From<ReadError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use epione_primitives::access::{FailedPolicy, RelationshipKind};
+    use epione_primitives::access::{Condition, FailedPolicy, RelationshipKind};
 
     #[test]
     fn a_denial_names_the_condition_that_failed() {
@@ -384,27 +286,6 @@ mod tests {
         let text = failure.to_string();
         assert!(text.contains("care team reads"), "{text}");
         assert!(text.contains("family doctor, treating"), "{text}");
-    }
-
-    #[test]
-    fn names_that_others_wrote_cannot_steer_a_terminal() {
-        let denial = Denial::Failed(vec![FailedPolicy {
-            policy: "a\x1b[2Jb\n\u{202e}c".into(),
-            conditions: vec![Condition::Before(0)],
-        }]);
-        let reasons = reasons(&denial);
-        assert!(!reasons[0].contains(steers), "{reasons:?}");
-        assert!(reasons[0].ends_with("it ended at 1970-01-01T00:00:00Z"), "{reasons:?}");
-    }
-
-    #[test]
-    fn what_turns_the_direction_of_reading_is_replaced_and_words_stay() {
-        let shown = legible("scan\u{202e}mcd.exe\n\u{2066}x".as_bytes());
-        assert_eq!(shown, "scan\u{fffd}mcd.exe\u{fffd}\u{fffd}x");
-        for name in ["हिन्दी.dcm", "می\u{200c}خواهم.txt", "胸部X線.dcm", "e\u{301}te\u{301}.pdf"]
-        {
-            assert_eq!(legible(name.as_bytes()), name);
-        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod commands;
 pub mod context;
 pub mod demo;
+pub mod denial;
 pub mod devnet;
 pub mod failure;
 pub mod home;
@@ -25,6 +26,7 @@ pub mod similar;
 pub mod table;
 pub mod unfinished;
 pub mod users;
+pub mod wording;
 
 use std::process::ExitCode;
 

@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     context::Context,
-    failure::{Failure, steers},
+    failure::Failure,
     home::{self, Kind},
     similar::did_you_mean,
+    wording::steers,
 };
 
 /// Characters of a name, at most.

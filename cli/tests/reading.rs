@@ -230,7 +230,7 @@ fn files_of_every_name_come_back(case: &Case) {
         let path = case.network.file("x").with_file_name(OsStr::from_bytes(name));
         fs::write(&path, &content).unwrap();
         let said = case.submit(&path);
-        assert!(said.contains(&epione_cli::failure::legible(name)), "{said:?}");
+        assert!(said.contains(&epione_cli::wording::legible(name)), "{said:?}");
         assert!(!said.contains('\u{202e}') && !said.contains("\ngpj"), "{said:?}");
 
         let out = case.network.file("all");

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment, word},
+    failure::Failure,
     identity::{self, KeySource},
     progress, show,
+    wording::{moment, word},
 };
 
 #[derive(Debug, Subcommand)]

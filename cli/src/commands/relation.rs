@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment, word},
+    failure::Failure,
     identity::{self, KeySource},
+    wording::{moment, word},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

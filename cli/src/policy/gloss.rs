@@ -7,7 +7,7 @@ use epione_primitives::{
 use serde::Serialize;
 
 use super::words::{PolicyType, Word};
-use crate::failure::{moment, word};
+use crate::wording::{moment, word};
 
 /// A policy as a list of them shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,7 +28,7 @@ impl From<&Policy> for Gloss {
 
 /// A policy's name. Whoever set it may not have been this program.
 pub fn name(policy: &Policy) -> String {
-    crate::failure::legible(&policy.name)
+    crate::wording::legible(&policy.name)
 }
 
 pub fn kind(policy: &Policy) -> PolicyType {

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment, word},
+    failure::Failure,
     identity::KeySource,
     listing, progress,
+    wording::{moment, word},
 };
 
 #[derive(Debug, Args)]

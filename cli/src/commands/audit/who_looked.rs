@@ -15,9 +15,11 @@ use serde::Serialize;
 use super::reviews::{Judges, Reviewed};
 use crate::{
     context::{Context, Output},
-    failure::{Failure, legible, moment, reasons, word},
+    denial::reasons,
+    failure::Failure,
     identity::KeySource,
     listing, table,
+    wording::{legible, moment, word},
 };
 
 #[derive(Debug, Args)]

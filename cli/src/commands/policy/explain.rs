@@ -13,8 +13,10 @@ use serde::Serialize;
 use super::version_name;
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, legible, moment, reasons, unmet, word},
+    denial::{reasons, unmet},
+    failure::Failure,
     policy::words::argument,
+    wording::{legible, moment, word},
 };
 
 #[derive(Debug, Args)]

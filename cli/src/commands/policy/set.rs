@@ -11,9 +11,10 @@ use serde::Serialize;
 use super::version_name;
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment},
+    failure::Failure,
     identity::KeySource,
     policy::{Source, gloss},
+    wording::moment,
 };
 
 #[derive(Debug, Args)]

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::{hospital, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment},
+    failure::Failure,
     policy,
+    wording::moment,
 };
 
 #[derive(Debug, Args)]

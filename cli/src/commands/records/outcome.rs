@@ -6,11 +6,7 @@ use epione_primitives::{BlockNumber, HospitalId, RecordPointer, UserId, release}
 use serde::Serialize;
 
 use super::files::RetrievedRecord;
-use crate::{
-    context::Output,
-    failure::{Failure, legible, reasons},
-    listing,
-};
+use crate::{context::Output, denial::reasons, failure::Failure, listing, wording::legible};
 
 /// Records that were asked for, and what became of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -19,9 +19,10 @@ use epione_primitives::{
 use super::{ListArgs, PartArgs, Receipt, list};
 use crate::{
     context::{Context, HospitalRef},
-    failure::{Failure, legible},
+    failure::Failure,
     identity::{self, KeySource},
     invocation::Invocation,
+    wording::legible,
 };
 
 #[derive(Debug, Args)]

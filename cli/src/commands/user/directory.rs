@@ -13,9 +13,10 @@ use serde::Serialize;
 use super::Role;
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, legible, moment, word},
+    failure::Failure,
     names::{AddressBook, Bearer, Name},
     progress, table,
+    wording::{legible, moment, word},
 };
 
 /// Digits of an id in a list, at least: more where two users would look the same.

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, word},
+    failure::Failure,
     identity::KeySource,
+    wording::word,
 };
 
 #[derive(Debug, Args)]

@@ -29,11 +29,12 @@ use serde::Serialize;
 use crate::{
     commands::devnet::interrupted,
     context::{Context, HospitalRef, Output},
-    failure::{Failure, legible, word},
+    failure::Failure,
     identity::{self, KeySource},
     invocation::Invocation,
     progress, show,
     unfinished::{self, Acknowledged, Earlier, Unfinished},
+    wording::{legible, word},
 };
 
 /// How often a worker is asked how far a visit has come.

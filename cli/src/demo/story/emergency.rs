@@ -18,8 +18,10 @@ use crate::{
         input::Original,
         report::{Emergency, Receipt, Refusal},
     },
-    failure::{Failure, reasons, word},
+    denial::reasons,
+    failure::Failure,
     samples,
+    wording::word,
 };
 
 impl Story {

@@ -22,8 +22,9 @@ use super::{
 };
 use crate::{
     context::{Common, Context},
+    denial::reasons,
     devnet::{Devnet, Storage},
-    failure::{Failure, reasons},
+    failure::Failure,
 };
 use cast::{Cast, Person};
 

@@ -17,8 +17,9 @@ use crate::{
         input::Original,
         report::{RetrievedFile, millis},
     },
-    failure::{Failure, moment},
+    failure::Failure,
     identity, samples,
+    wording::moment,
 };
 
 impl Story {

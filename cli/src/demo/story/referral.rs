@@ -12,7 +12,8 @@ use crate::{
     },
     context::HospitalRef,
     demo::input::Original,
-    failure::{Failure, moment},
+    failure::Failure,
+    wording::moment,
 };
 
 /// How long the specialist may read, at least.
