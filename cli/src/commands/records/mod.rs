@@ -1,17 +1,21 @@
 //! `epione records`: a patient's records on their way out.
 
+mod access;
 mod files;
+mod get;
 mod kept;
 mod outcome;
 mod part;
-mod retrieve;
-mod run;
+mod receipts;
+mod request;
+mod wanted;
 
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
-pub use outcome::{FailedRecord, Receipt, Retrieved};
+pub use get::get;
+pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
-pub use retrieve::{Emergency, GetArgs, Purpose};
-pub use run::get;
+pub use receipts::Receipt;
+pub use request::{Emergency, GetArgs, Purpose};
 
 use std::fmt;
 

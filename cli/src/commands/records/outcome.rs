@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use epione_primitives::{BlockNumber, HospitalId, RecordPointer, UserId, release};
+use epione_primitives::{RecordPointer, UserId};
 use serde::Serialize;
 
-use super::files::RetrievedRecord;
+use super::{Receipt, files::RetrievedRecord};
 use crate::{context::Output, denial::reasons, failure::Failure, listing, wording::legible};
 
 /// Records that were asked for, and what became of each.
@@ -29,24 +29,6 @@ pub struct FailedRecord {
     pub pointer: RecordPointer,
     #[serde(flatten)]
     pub failure: Failure,
-}
-
-/// A receipt, as its reader wants to know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Receipt {
-    /// Number among the patient's.
-    pub receipt: u32,
-    pub hospital: HospitalId,
-    /// That allowed it, each once.
-    pub policies: Vec<String>,
-    /// Of the hospital's policy set; 0 is the default set.
-    pub version: u32,
-    /// Of the chain.
-    pub block: BlockNumber,
-    /// Of an emergency.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub review: Option<release::ReviewId>,
 }
 
 impl Retrieved {
@@ -128,22 +110,6 @@ fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Resu
         }
     }
     Ok(())
-}
-
-impl fmt::Display for Receipt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { receipt, hospital, policies, version, block, review } = self;
-        let policies = policies.join("\", \"");
-        write!(
-            f,
-            "receipt {receipt}: allowed at hospital {hospital} by \"{policies}\" (version \
-             {version}), chain block {block}"
-        )?;
-        match review {
-            Some(review) => write!(f, "; an emergency, under review {review}"),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

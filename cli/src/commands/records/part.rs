@@ -1,7 +1,7 @@
 //! `epione records get --range` and `--frame`: a part of one media section, without the rest.
 
 use std::{
-    fmt, fs, iter,
+    fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -14,14 +14,10 @@ use epione_client::{
         VerifiedRecord,
     },
 };
-use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{RecordPointer, UserId, access::SectionClass, release::SectionSet};
 use serde::Serialize;
 
-use super::{
-    GetArgs, Provenance, Receipt, RetrievedFile, files,
-    retrieve::{granted_reader, intent, own_reader, receipts, who},
-};
+use super::{GetArgs, Provenance, Receipt, RetrievedFile, access::Access, files};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -141,52 +137,24 @@ impl fmt::Display for RetrievedPart {
 /// receipt names that section and no other.
 pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart, Failure> {
     let pointer = one_record(&args.part, &args.pointers)?;
-    let (keys, user) = who(args, context).await?;
+    let access = Access::of(args, context).await?;
     let verified = VerifiedRecord::of(context.chain().await?, args.patient, pointer).await?;
     let section = chosen(&verified.summary, args.part.section)?;
     let part = checked(&args.part, &verified.summary, section)?;
-    let place = Place::of(&args.out, pointer, section, &part);
-    let is_new = place.prepare()?;
-    let read = read(args, (&keys, user), (verified, section), (&part, &place), context).await;
+    let file = PartFile::of(&args.out, pointer, section, &part);
+    let is_new = file.prepare()?;
+    let read = async {
+        let (reader, record) = open(&access, verified, section).await?;
+        let (path, saved) = save(&reader, &record, section, (&part, &file), context).await?;
+        let receipts = access.receipts(&[pointer]).await?;
+        retrieved(&record, section, &part, (path, saved), receipts)
+    };
+    let read = read.await;
     if is_new {
         // Removed only if it is empty.
         let _ = fs::remove_dir(&args.out);
     }
     read
-}
-
-async fn read(
-    args: &GetArgs,
-    (keys, user): (&ActorKeys, UserId),
-    (verified, index): (VerifiedRecord, usize),
-    (part, place): (&Part, &Place<'_>),
-    context: &Context,
-) -> Result<RetrievedPart, Failure> {
-    let pointer = verified.summary.pointer;
-    let (reader, record) = open(args, (keys, user), verified, index, context).await?;
-    let section = record.sections.get(index).ok_or(ReadError::NotMedia { pointer, section: index });
-    let section = section?;
-    let name = place.name(&files::file_name(section));
-    let path = args.out.join(&name);
-    let bar = progress::bytes(context, format!("reading {name}"));
-    let saved = reader.save_part(&record, index, part, &path, progress::follow(&bar)).await;
-    bar.finish_and_clear();
-    saved?;
-    let receipts = match args.own_key {
-        true => Vec::new(),
-        false => receipts(args.patient, user, &[pointer], context).await?,
-    };
-    Ok(RetrievedPart {
-        patient: args.patient,
-        record: files::provenance(&record.summary),
-        index,
-        kind: section.kind.to_string(),
-        class: section.class,
-        part: line(part, section),
-        file: files::written(&path, name, "application/octet-stream")?,
-        path,
-        receipts,
-    })
 }
 
 /// The one record of which a part is wanted.
@@ -211,31 +179,62 @@ fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPoint
 
 /// Opens the one section.
 async fn open(
-    args: &GetArgs,
-    (keys, user): (&ActorKeys, UserId),
+    access: &Access<'_>,
     verified: VerifiedRecord,
     section: usize,
-    context: &Context,
 ) -> Result<(Reader, OpenRecord), Failure> {
     let (pointer, hospital) = (verified.summary.pointer, verified.summary.hospital);
     let mut sections = SectionSet::default();
     // A record has no more sections than fit.
     sections.insert(section as u16);
-    let wanted = vec![(verified, sections)];
-    let (reader, opened) = if args.own_key {
-        let reader = own_reader(args, iter::once(hospital), keys, context).await?;
-        let opened = reader.open_own_sections(args.patient, wanted).await;
-        (reader, opened)
-    } else {
-        let reader = granted_reader(args, hospital, keys, context).await?;
-        let spinner = progress::waiting(context, "asking for access");
-        let opened = reader.open_sections(args.patient, wanted, intent(args, user)).await;
-        spinner.finish_and_clear();
-        (reader, opened?)
-    };
+    let (reader, opened) = access.open(hospital, vec![(verified, sections)]).await?;
     let nothing = ReadError::NothingGranted { pointer };
     let record = opened.into_iter().next().ok_or(nothing)??;
     Ok((reader, record))
+}
+
+/// Saves the part of the open section in its file.
+async fn save(
+    reader: &Reader,
+    record: &OpenRecord,
+    section: usize,
+    (part, file): (&Part, &PartFile<'_>),
+    context: &Context,
+) -> Result<(PathBuf, RetrievedFile), Failure> {
+    let name = file.name(&files::file_name(media(record, section)?));
+    let path = file.out.join(&name);
+    let bar = progress::bytes(context, format!("reading {name}"));
+    let saved = reader.save_part(record, section, part, &path, progress::follow(&bar)).await;
+    bar.finish_and_clear();
+    saved?;
+    let file = files::written(&path, name, "application/octet-stream")?;
+    Ok((path, file))
+}
+
+fn media(record: &OpenRecord, section: usize) -> Result<&OpenSection, ReadError> {
+    let pointer = record.summary.pointer;
+    record.sections.get(section).ok_or(ReadError::NotMedia { pointer, section })
+}
+
+fn retrieved(
+    record: &OpenRecord,
+    index: usize,
+    part: &Part,
+    (path, file): (PathBuf, RetrievedFile),
+    receipts: Vec<Receipt>,
+) -> Result<RetrievedPart, Failure> {
+    let section = media(record, index)?;
+    Ok(RetrievedPart {
+        patient: record.summary.patient,
+        record: files::provenance(&record.summary),
+        index,
+        kind: section.kind.to_string(),
+        class: section.class,
+        part: line(part, section),
+        path,
+        file,
+        receipts,
+    })
 }
 
 /// The media section that is meant.
@@ -294,14 +293,14 @@ fn line(part: &Part, section: &OpenSection) -> PartLine {
 
 /// Where a part is to be saved. What the author called the file is sealed; what its name begins and ends
 /// with is not.
-struct Place<'a> {
+struct PartFile<'a> {
     out: &'a Path,
     begins: String,
     section: String,
     ends: String,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PartFile<'a> {
     fn of(out: &'a Path, pointer: RecordPointer, section: usize, part: &Part) -> Self {
         let ends = match part {
             Part::Range(range) => {
@@ -427,18 +426,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("parts");
         let pointer = RecordPointer { height: 12, index: 0 };
-        let place = |part| Place::of(&out, pointer, 2, part);
+        let part_file = |part| PartFile::of(&out, pointer, 2, part);
         let (frame, range) = (Part::Frame(7), Part::Range(10..20));
-        assert!(place(&frame).prepare().unwrap());
-        let name = place(&frame).name("02-cine.dcm");
+        assert!(part_file(&frame).prepare().unwrap());
+        let name = part_file(&frame).name("02-cine.dcm");
         assert_eq!(name, "12-0-02-cine.dcm.frame-7");
         fs::write(out.join(&name), "pixels").unwrap();
-        let exists = place(&frame).prepare().unwrap_err();
+        let exists = part_file(&frame).prepare().unwrap_err();
         assert!(exists.error.contains("exists already"), "{exists}");
-        assert!(!place(&range).prepare().unwrap());
-        assert_eq!(place(&range).name("02-cine.dcm"), "12-0-02-cine.dcm.bytes-10-19");
+        assert!(!part_file(&range).prepare().unwrap());
+        assert_eq!(part_file(&range).name("02-cine.dcm"), "12-0-02-cine.dcm.bytes-10-19");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
         let file = out.join(&name);
-        assert!(Place::of(&file, pointer, 2, &frame).prepare().is_err());
+        assert!(PartFile::of(&file, pointer, 2, &frame).prepare().is_err());
     }
 }
