@@ -24,7 +24,6 @@ pub mod progress;
 pub mod samples;
 pub mod similar;
 pub mod table;
-pub mod unfinished;
 pub mod users;
 pub mod wording;
 

@@ -157,10 +157,10 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     let starting = progress::waiting(context, "starting");
     let say = |step: &str| starting.becomes(step.to_owned());
     // One for all, so that no signal falls in between.
-    let mut stop = pin!(interrupted());
+    let mut stop = pin!(interrupt::signalled());
     let mut network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
-        () = &mut stop => return Err(stopped()),
+        _ = &mut stop => return Err(stopped()),
     };
     starting.finish_and_clear();
     show(&Started::new(network.directory(), network.state()), json)?;
@@ -173,7 +173,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     }
     loop {
         tokio::select! {
-            () = &mut stop => break,
+            _ = &mut stop => break,
             () = tokio::time::sleep(WATCH) => {}
         }
         for process in network.ended() {
@@ -192,11 +192,6 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
 
 fn stopped() -> Failure {
     Failure::new("interrupted while starting", "what was started has been taken down")
-}
-
-/// Resolves when the user or the system wants this process to end.
-pub async fn interrupted() {
-    interrupt::signalled().await;
 }
 
 /// A network that was taken down.

@@ -21,9 +21,9 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    commands::devnet::interrupted,
     devnet::{self, Binaries, Devnet, DevnetError, Layout, Options, Storage, write_atomically},
     failure::Failure,
+    interrupt,
 };
 
 pub use report::Report;
@@ -68,7 +68,7 @@ pub async fn run(args: &Args) -> ExitCode {
 }
 
 async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
-    let mut stop = pin!(interrupted());
+    let mut stop = pin!(interrupt::signalled());
     let network_directory = args.dir.join("devnet");
     prepare(&args.dir, &network_directory)?;
     let options = Options {
@@ -84,11 +84,11 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
     let say = |step: &str| println!("    {step}");
     let network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
-        () = &mut stop => return Err(interruption()),
+        _ = &mut stop => return Err(interruption()),
     };
     let outcome = tokio::select! {
         outcome = story.tell(args, &network) => outcome,
-        () = &mut stop => Err(interruption()),
+        _ = &mut stop => Err(interruption()),
     };
     println!("\nTaking the network down");
     let end = network.down();

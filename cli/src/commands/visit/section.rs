@@ -12,13 +12,13 @@ use epione_client::visit::VisitBuilder;
 use epione_envelope::record::{MAX_MEDIA_BYTES, MAX_TEXT_BYTES, SectionKind};
 use epione_primitives::access::SectionClass;
 
+use super::unfinished::Words;
 use crate::{
     context::Context,
     failure::Failure,
     piped::{Reading, Source, Spooled, each_once},
     policy::words::argument,
     similar::did_you_mean,
-    unfinished::Words,
 };
 
 /// A text and where to read it.

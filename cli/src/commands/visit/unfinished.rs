@@ -26,8 +26,8 @@ use epione_primitives::RecordId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::SectionLine;
 use crate::{
-    commands::visit::SectionLine,
     context::Context,
     home::{self, Kind},
 };
