@@ -60,6 +60,30 @@ pub struct Common {
     pub json: bool,
 }
 
+impl Common {
+    /// Adds what this run was told of node, worker, devnet and password file, unless the environment says
+    /// the same: it will say so to the next run, too.
+    fn complete(&self, command: Invocation) -> Invocation {
+        let worker = self.worker.as_ref().map(|url| url.as_str());
+        let options: [(&str, &str, Option<&OsStr>); 4] = [
+            ("--devnet", "EPIONE_DEVNET", self.devnet.as_ref().map(|path| path.as_ref())),
+            ("--node", "EPIONE_NODE", self.node.as_ref().map(OsStr::new)),
+            ("--worker", "EPIONE_WORKER", worker.map(OsStr::new)),
+            (
+                "--password-file",
+                "EPIONE_PASSWORD_FILE",
+                self.password_file.as_ref().map(|path| path.as_ref()),
+            ),
+        ];
+        options.into_iter().fold(command, |command, (option, variable, value)| match value {
+            Some(value) if std::env::var_os(variable).as_deref() != Some(value) => {
+                command.with([OsStr::new(option), value])
+            }
+            _ => command,
+        })
+    }
+}
+
 /// A hospital as users name it: by number or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalRef {
@@ -167,7 +191,7 @@ impl Context {
 
     /// The command with these words, as complete as it must be to reach what this run reaches.
     pub fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
-        Invocation::new(words).within(&self.common)
+        self.common.complete(Invocation::new(words))
     }
 
     /// The id of a hospital that the chain knows: by its number, a name of the user's own, or its name.
@@ -340,6 +364,13 @@ fn unusable(error: EndpointError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_run_was_told_is_told_again() {
+        let common = Common { devnet: Some("my net".into()), ..Common::default() };
+        let printed = common.complete(Invocation::new(["block", "show", "1"])).to_string();
+        assert_eq!(printed, "epione block show 1 --devnet 'my net'");
+    }
 
     #[tokio::test]
     async fn whoever_names_no_node_is_told_how_to_reach_one() {

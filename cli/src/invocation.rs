@@ -2,8 +2,6 @@
 
 use std::{ffi::OsStr, fmt};
 
-use crate::context::Common;
-
 /// A command that a shell takes as it is written: every word is quoted that needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation(String);
@@ -22,28 +20,6 @@ impl Invocation {
             self.0 += &quoted(&word.as_ref().to_string_lossy());
         }
         self
-    }
-
-    /// Adds what this run was told of node, worker, devnet and password file, unless the environment says
-    /// the same: it will say so to the next run, too.
-    pub(crate) fn within(self, common: &Common) -> Self {
-        let worker = common.worker.as_ref().map(|url| url.as_str());
-        let options: [(&str, &str, Option<&OsStr>); 4] = [
-            ("--devnet", "EPIONE_DEVNET", common.devnet.as_ref().map(|path| path.as_ref())),
-            ("--node", "EPIONE_NODE", common.node.as_ref().map(OsStr::new)),
-            ("--worker", "EPIONE_WORKER", worker.map(OsStr::new)),
-            (
-                "--password-file",
-                "EPIONE_PASSWORD_FILE",
-                common.password_file.as_ref().map(|path| path.as_ref()),
-            ),
-        ];
-        options.into_iter().fold(self, |command, (option, variable, value)| match value {
-            Some(value) if std::env::var_os(variable).as_deref() != Some(value) => {
-                command.with([OsStr::new(option), value])
-            }
-            _ => command,
-        })
     }
 }
 
@@ -77,12 +53,5 @@ mod tests {
         let read = String::from_utf8(output.stdout).unwrap();
         assert_eq!(read, words.join("|") + "|");
         assert!(printed.starts_with("epione visit 'a b'"), "{printed}");
-    }
-
-    #[test]
-    fn what_the_run_was_told_is_told_again() {
-        let common = Common { devnet: Some("my net".into()), ..Common::default() };
-        let printed = Invocation::new(["block", "show", "1"]).within(&common).to_string();
-        assert_eq!(printed, "epione block show 1 --devnet 'my net'");
     }
 }

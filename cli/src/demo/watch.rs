@@ -30,11 +30,11 @@ pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
     loop {
         if let (None, Some(best)) = (committed, probe.best(chain.url()).await) {
             let now = Instant::now();
-            let seen = look(chain, best, height).await?;
-            if announced.is_none() && seen != Seen::Nothing {
+            let stage = look(chain, best, height).await?;
+            if announced.is_none() && stage != BlockStage::Absent {
                 announced = Some(now);
             }
-            if seen == Seen::Committed {
+            if stage == BlockStage::Committed {
                 committed = Some(now);
             }
         }
@@ -53,18 +53,19 @@ pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
     }
 }
 
+/// How far a lite block has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Nothing,
+enum BlockStage {
+    Absent,
     Announced,
     Committed,
 }
 
-async fn look(chain: &Chain, block: Hash, height: u32) -> Result<Seen, Failure> {
+async fn look(chain: &Chain, block: Hash, height: u32) -> Result<BlockStage, Failure> {
     let snapshot = chain.at(block);
     if snapshot.height().await? >= height {
-        return Ok(Seen::Committed);
+        return Ok(BlockStage::Committed);
     }
     let open = snapshot.open_announcements().await?;
-    Ok(if open.is_empty() { Seen::Nothing } else { Seen::Announced })
+    Ok(if open.is_empty() { BlockStage::Absent } else { BlockStage::Announced })
 }
