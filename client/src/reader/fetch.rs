@@ -21,8 +21,8 @@ pub async fn hospital_of(
     }
 }
 
-/// A sealed record, once the chain agrees with it and its author signed it: with an account that
-/// was theirs when it was announced. Whether the patient did so too, its summary tells.
+/// A sealed record, after it was checked that the chain agrees with it, and that its author signed it with an account
+/// that was theirs when it was announced. The summary says whether the patient signed it, too.
 pub async fn verified(
     chain: &Chain,
     pointer: RecordPointer,
@@ -57,7 +57,7 @@ pub async fn verified(
     Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time) }, record))
 }
 
-/// A record as the node tells it, its signatures not yet verified.
+/// A record as the node sent it, without verification of its signatures.
 pub(super) async fn summarised(
     chain: &Chain,
     reply: &RecordReply,

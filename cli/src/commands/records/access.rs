@@ -21,7 +21,8 @@ pub(super) struct Access<'a> {
     user: UserId,
 }
 
-/// Records in the order in which they were requested, each with its own result, and the reader that fetches their media.
+/// Records in the order in which they were requested, each with its own result, and the reader that fetches their
+/// media.
 type Opened = (Reader, Vec<Result<OpenRecord, ReadError>>);
 
 impl<'a> Access<'a> {

@@ -1,6 +1,6 @@
-//! `epione records get` of whole records. What anybody can read on the chain is checked first: the record and its author's
-//! signature, what an earlier run left of it, and whether its files can be written. Then the sections that are missing are
-//! requested, and no others. A record that fails does not stop the others.
+//! `epione records get` of whole records. What anybody can read on the chain is checked first: the record and its
+//! author's signature, what an earlier run left of it, and whether its files can be written. Then the sections that are
+//! missing are requested, and no others. A record that fails does not stop the others.
 
 use std::{collections::BTreeSet, fs, io::ErrorKind, mem, path::Path};
 

@@ -1,5 +1,5 @@
-//! `epione visit submit`: reads and signs a visit, or finds the one that an earlier run of the same command signed; sends it
-//! to the hospital's worker; and follows it if asked to.
+//! `epione visit submit`: reads and signs a visit, or finds the one that an earlier run of the same command signed;
+//! sends it to the hospital's worker; and follows it if asked to.
 
 use std::fmt;
 
@@ -100,8 +100,8 @@ impl fmt::Display for Submitted {
     }
 }
 
-/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been told that
-/// it is committed.
+/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been told
+/// that it is committed.
 pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
     let submission = Submission::prepare(args, context).await?;
     let earlier = submission.earlier();

@@ -1,5 +1,5 @@
-//! Sends a visit: what its author signed, as JSON, then its media in parts, straight from their
-//! files. A part that does not get through is sent again, from where the worker says that it is.
+//! Uploads a visit: what its author signed, as JSON, then its media in parts, read from their files. If a part fails,
+//! the upload resumes at the position that the worker reports.
 
 mod media_layout;
 mod patience;
@@ -23,10 +23,10 @@ use crate::{
     waiting::{Awaited, Waiting},
 };
 
-/// Parts on their way at once: the worker stores one while the other comes in.
+/// Concurrent parts: the worker stores one while it receives the other.
 const IN_FLIGHT: usize = 2;
 
-/// A visit on its way to a worker.
+/// An upload of a visit.
 struct Upload<'a, P> {
     client: &'a WorkerClient,
     visit: &'a Visit,
@@ -37,12 +37,12 @@ struct Upload<'a, P> {
 }
 
 impl WorkerClient {
-    /// Sends a visit and waits until the worker has it durably. Sent again, also by a later process,
-    /// it goes on where it stopped, as long as the worker remembers it; a visit that the worker has
-    /// already is not sent at all.
+    /// Sends a visit, and waits until the worker has stored it durably. If the same visit is sent again, also by a
+    /// later process, the upload resumes, as long as the worker keeps what it received; a visit that the worker already
+    /// stored is not sent again.
     ///
-    /// `progress` hears of what has arrived; it goes back only when the worker forgot what it had. At
-    /// most two parts of 4 MiB are held. Interruptions are borne for two minutes without progress.
+    /// `progress` is called with what has arrived; the number falls only if the worker lost what it had received. At
+    /// most two parts of 4 MiB are in memory. The upload is retried until there was no progress for two minutes.
     pub async fn submit_visit(
         &self,
         visit: &Visit,
@@ -67,7 +67,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             let sent = if from < self.layout.total() {
                 self.send(from, &mut patience).await
             } else {
-                // All is there, but the worker could not queue it: asked again, it tries again.
+                // The worker has all parts but could not queue the visit. On this request it tries again.
                 self.announce().await.and_then(|status| self.moved(status))
             };
             status = match sent {
@@ -80,7 +80,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         }
     }
 
-    /// Announces the visit; waits while the worker has no place for it.
+    /// Announces the visit; waits while the worker is busy.
     async fn begin(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         loop {
             match self.announce().await {
@@ -90,13 +90,13 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         }
     }
 
-    /// Waits before something is tried again, and tells why.
+    /// Waits before the next attempt, and reports the reason.
     async fn bear(&self, patience: &mut Patience, error: WorkerError) -> Result<(), WorkerError> {
         self.waiting.because(&error);
         patience.bear(error).await
     }
 
-    /// Where an interrupted upload is. What the worker has forgotten begins anew.
+    /// The status of an interrupted upload. If the worker has lost it, the upload begins again.
     async fn look(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         loop {
             let found = match self.client.visit_status(self.visit.record_id()).await {
@@ -121,10 +121,10 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         self.ask(Method::POST, url, "application/json", self.json.clone()).await
     }
 
-    /// Sends the media from a position on. The last answer.
+    /// Sends the media from a position on; returns the last answer.
     async fn send(&self, from: u64, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         let (mut next, mut arrived) = (from, from);
-        // What happened to a part says more than what became of the one after it.
+        // In order: the error of a part explains the error of the next one.
         let mut under_way = FuturesOrdered::new();
         let mut last = None;
         loop {
@@ -146,7 +146,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
                 patience.rewarded();
                 self.waiting.moved();
             }
-            // Somebody else may be sending the same.
+            // Another process may be sending the same visit.
             next = next.max(told);
             last = Some(status);
         }
@@ -184,7 +184,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         self.client.json(response).await
     }
 
-    /// Passes on how far the visit has come; gives the media's part of it.
+    /// Reports the progress; returns how many bytes of the media the worker has.
     fn told(&self, status: &VisitStatus) -> u64 {
         let media = match status.stage {
             VisitStage::Uploading => self.layout.arrived(status),
@@ -195,7 +195,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         media
     }
 
-    /// An answer after which there is something else to do than before.
+    /// It is an error if the visit is still not queued although the worker has all of it.
     fn moved(&self, status: VisitStatus) -> Result<VisitStatus, WorkerError> {
         let done = status.stage != VisitStage::Uploading
             || self.layout.arrived(&status) < self.layout.total();
