@@ -1,20 +1,18 @@
-//! Commands of this program as they are shown to a user: complete, so that they run as they are printed.
+//! Commands of this program that are printed for the user. They are complete, so that they run as they are printed.
 
 use std::{ffi::OsStr, fmt};
 
-use crate::context::Common;
-
-/// A command that a shell takes as it is written: every word is quoted that needs it.
+/// A command, with quotes where a shell needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation(String);
 
 impl Invocation {
-    /// `epione` with these words.
+    /// `epione` with these arguments.
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Self {
         Self("epione".into()).with(words)
     }
 
-    /// Adds words.
+    /// Adds arguments.
     #[must_use]
     pub fn with<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         for word in words {
@@ -22,28 +20,6 @@ impl Invocation {
             self.0 += &quoted(&word.as_ref().to_string_lossy());
         }
         self
-    }
-
-    /// Adds what this run was told of node, worker, devnet and password file, unless the environment says
-    /// the same: it will say so to the next run, too.
-    pub(crate) fn within(self, common: &Common) -> Self {
-        let worker = common.worker.as_ref().map(|url| url.as_str());
-        let options: [(&str, &str, Option<&OsStr>); 4] = [
-            ("--devnet", "EPIONE_DEVNET", common.devnet.as_ref().map(|path| path.as_ref())),
-            ("--node", "EPIONE_NODE", common.node.as_ref().map(OsStr::new)),
-            ("--worker", "EPIONE_WORKER", worker.map(OsStr::new)),
-            (
-                "--password-file",
-                "EPIONE_PASSWORD_FILE",
-                common.password_file.as_ref().map(|path| path.as_ref()),
-            ),
-        ];
-        options.into_iter().fold(self, |command, (option, variable, value)| match value {
-            Some(value) if std::env::var_os(variable).as_deref() != Some(value) => {
-                command.with([OsStr::new(option), value])
-            }
-            _ => command,
-        })
     }
 }
 
@@ -53,7 +29,7 @@ impl fmt::Display for Invocation {
     }
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word, quoted for a POSIX shell if needed.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -69,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_the_words_that_were_meant() {
+    fn a_shell_reads_the_quoted_words_back() {
         let words = ["visit", "a b", "it's", "$HOME", "", "//Doctor", "x;y", "ä\n", "*"];
         let printed = Invocation::new(words).to_string();
         let shell = format!("epione() {{ printf '%s|' \"$@\"; }}; {printed}");
@@ -77,12 +53,5 @@ mod tests {
         let read = String::from_utf8(output.stdout).unwrap();
         assert_eq!(read, words.join("|") + "|");
         assert!(printed.starts_with("epione visit 'a b'"), "{printed}");
-    }
-
-    #[test]
-    fn what_the_run_was_told_is_told_again() {
-        let common = Common { devnet: Some("my net".into()), ..Common::default() };
-        let printed = Invocation::new(["block", "show", "1"]).within(&common).to_string();
-        assert_eq!(printed, "epione block show 1 --devnet 'my net'");
     }
 }

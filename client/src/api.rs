@@ -1,24 +1,23 @@
-//! JSON shapes of a worker's HTTP API, version 1. The worker answers with them, clients and other
-//! workers ask with them.
+//! JSON shapes of a worker's HTTP API, version 1: the requests of clients and other workers, and the worker's answers.
 //!
-//! | route | who may ask | request | success |
+//! | route | allowed for | request | success |
 //! | --- | --- | --- | --- |
-//! | `POST /v1/visits` | the record's author | [`VisitRequest`] | 202 [`VisitStatus`]: `queued`, or `uploading` if media are to come |
-//! | `PUT /v1/visits/{record id}/media/{section}?offset={bytes}` | the record's author | the section's content from there on, at most 8 MiB ([`MAX_PART_BYTES`]) of it | 200 [`VisitStatus`] |
+//! | `POST /v1/visits` | the record's author | [`VisitRequest`] | 202 [`VisitStatus`]: `queued`, or `uploading` if media follow |
+//! | `PUT /v1/visits/{record id}/media/{section}?offset={bytes}` | the record's author | the section's content from this offset on, at most 8 MiB ([`MAX_PART_BYTES`]) | 200 [`VisitStatus`] |
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
-//! | `GET /v1/segments/{hash}` | an active hospital's agent, or whoever holds a temporary link | `Range` honoured | 200 or 206, the bytes |
-//! | `GET /v1/segments/{hash}?record={height}/{index}` | the patient whose record it is, at any hospital | `Range` honoured | 200 or 206, the bytes |
+//! | `GET /v1/segments/{hash}` | an active hospital's agent, or the holder of a temporary link | may have `Range` | 200 or 206, the bytes |
+//! | `GET /v1/segments/{hash}?record={height}/{index}` | the record's patient, at any hospital | may have `Range` | 200 or 206, the bytes |
 //! | `POST /v1/users` | the hospital's governance | [`RegisterUser`] | 200 [`RegisteredUser`] |
 //! | `POST /v1/users/suspend`, `/reinstate`, `/end` | the hospital's governance | [`UserRef`] | 204 |
 //! | `POST /v1/users/keys` | a user whose registration here has not ended | [`RenewedKey`] | 204 |
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
-//! | `GET /v1/info` | anybody | | 200 [`WorkerInfo`] |
-//! | `GET /healthz`, `/readyz`, `/metrics` | anybody who reaches the port | | |
+//! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
+//! | `GET /healthz`, `/readyz`, `/metrics` | anyone who can reach the port | | |
 //!
-//! Every request but those marked "anybody" and temporary links is signed ([`crate::request`]). Every
-//! error is a [`Problem`] (RFC 9457).
+//! Every request is signed ([`crate::request`]), except those marked "anyone" and temporary links. Every error is a
+//! [`Problem`] (RFC 9457).
 
 use epione_envelope::frames::Frames;
 use epione_primitives::{
@@ -31,16 +30,16 @@ use epione_primitives::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Bytes of UTF-8 that the texts of a visit have together, at most.
+/// Largest total length of a visit's texts, in bytes of UTF-8.
 pub const MAX_VISIT_TEXT_BYTES: usize = 2 * 1024 * 1024;
-/// Bytes of a [`VisitRequest`] as JSON, at most. JSON may write a text's character in up to three times its
-/// bytes (six for one of two, such as `\u00f6`); the rest is for salts, names and frame indexes.
+/// Largest [`VisitRequest`] in bytes of JSON. JSON may write a character with up to three times its bytes (six instead
+/// of two, such as `\u00f6`); the rest is for salts, names and frame indexes.
 pub const MAX_VISIT_JSON_BYTES: usize = 3 * MAX_VISIT_TEXT_BYTES + 2 * 1024 * 1024;
-/// Bytes of media that one request may bring, at most.
+/// Largest part of media in one request, in bytes.
 pub const MAX_PART_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of any other JSON request, at most.
+/// Largest other JSON request, in bytes.
 pub const MAX_JSON_BYTES: usize = 64 * 1024;
-/// Records that one grant may cover.
+/// Largest number of records that one grant may cover.
 pub const MAX_GRANT_RECORDS: usize = MAX_RELEASED_RECORDS as usize;
 
 /// A visit as its author signed it. The worker seals it.
@@ -56,14 +55,14 @@ pub struct VisitRequest {
     #[schema(value_type = String)]
     pub author: UserId,
     pub sections: Vec<SectionUpload>,
-    /// The author's section signature: SCALE of a `MultiSignature`, in hexadecimal.
+    /// The author's signature over the sections: SCALE of a `MultiSignature`, in hexadecimal.
     pub author_signature: String,
-    /// The patient's, over the same sections, if they signed too.
+    /// The patient's signature over the same sections, if the patient signed, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_signature: Option<String>,
 }
 
-/// One section of a visit, in the clear, on its way to the author's own hospital.
+/// One section of a visit, unsealed, for the author's own hospital.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SectionUpload {
@@ -72,7 +71,7 @@ pub struct SectionUpload {
     /// `private` or `shared`.
     #[schema(value_type = String)]
     pub class: SectionClass,
-    /// 32 random bytes in hexadecimal, which keep the section's leaf from being guessed.
+    /// 32 random bytes in hexadecimal, so that the section's leaf cannot be guessed.
     pub salt: String,
     /// IANA media type, such as `application/fhir+json` or `application/dicom`.
     pub media_type: String,
@@ -82,58 +81,58 @@ pub struct SectionUpload {
     pub content: ContentUpload,
 }
 
-/// What a section holds.
+/// The content of a section.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum ContentUpload {
     /// The text itself.
     Text(String),
-    /// Announces media. They follow in parts: section by section, each from its beginning to its end.
+    /// Announces media. They follow in parts, section by section, each from its beginning to its end.
     Media {
         /// Its length in bytes.
         bytes: u64,
         /// Its BLAKE3, in hexadecimal; the content root that the author signed.
         blake3: String,
-        /// Where the frames of a DICOM image lie: `{"native": {first, bits, count, stated}}`, or
-        /// `{"encapsulated": {first, lengths, stated}}`, offsets and lengths in bytes of the content; or
-        /// `{"none": reason}`, if no frame can be read by itself. Absent if it is no DICOM. Signed with the rest.
+        /// The position of the frames of a DICOM image: `{"native": {first, bits, count, stated}}`, or
+        /// `{"encapsulated": {first, lengths, stated}}`, with offsets and lengths in bytes of the content; or
+        /// `{"none": reason}`, if no single frame can be read. Absent if it is not DICOM. Signed with the rest.
         #[serde(default, skip_serializing_if = "Frames::is_default")]
         #[schema(value_type = Option<Object>)]
         frames: Frames,
     },
 }
 
-/// How far a visit has come. Queued visits move on to committed by themselves: after a rejection or
-/// an expiry they are queued again. One whose media are still to come is not promised anything yet:
-/// it is forgotten if they do not come, or if the worker starts again.
+/// The status of a visit. A queued visit is committed without further requests: after a rejection or an expiry it is
+/// queued again. A visit whose media are incomplete is not acknowledged: the worker discards it if they do not follow,
+/// or if the worker restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VisitStatus {
     #[schema(value_type = String)]
     pub record_id: RecordId,
     pub stage: VisitStage,
-    /// When the worker acknowledged it (Unix time in milliseconds); absent until it has.
+    /// When the worker acknowledged it (Unix time in milliseconds); absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     pub queued_at: Option<Moment>,
-    /// When the stage was reached.
+    /// When it reached this stage.
     #[schema(value_type = u64)]
     pub since: Moment,
-    /// While it is `uploading`: how much there is of each media section, in their order.
+    /// While it is `uploading`: how much of each media section has arrived, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<MediaProgress>,
-    /// Why the last announcement of this visit did not get through, if one did not.
+    /// Why the last announcement of this visit failed, if one failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
 }
 
-/// How much of a media section the worker has. It asks for the sections in their order.
+/// How much of a media section the worker has. It accepts the sections in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaProgress {
     /// Index of the section.
     pub section: u16,
-    /// Where its next part is to begin.
+    /// The offset of its next part.
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,
@@ -142,25 +141,25 @@ pub struct MediaProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VisitStage {
-    /// Media are still to come.
+    /// Media are incomplete.
     Uploading,
-    /// Durable at the hospital, waiting to be packed.
+    /// Stored durably at the hospital, waiting to be packed.
     Queued,
-    /// Part of a lite block that is being sent to the chain.
+    /// In a lite block that is being sent to the chain.
     Packed,
-    /// On chain, in a block that is final; the other hospitals verify it.
+    /// Announced in a final chain block; the other hospitals verify it.
     Announced {
         #[schema(value_type = u64)]
         announcement: AnnouncementId,
     },
-    /// On chain for good, in a block that is final.
+    /// Committed in a final chain block.
     Committed {
         #[schema(value_type = Pointer)]
         pointer: RecordPointer,
     },
 }
 
-/// Asks for the keys and links to read records of one patient.
+/// Requests the keys and links to read records of one patient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantRequest {
@@ -171,50 +170,50 @@ pub struct GrantRequest {
     /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
-    /// To break the glass, for purpose `emergency`: `life-threatening`, `unable-to-consent`,
-    /// `care-team-unreachable` or `public-health`. The patient and the other hospitals are told.
+    /// For purpose `emergency`, to break the glass: `life-threatening`, `unable-to-consent`,
+    /// `care-team-unreachable` or `public-health`. The patient and the other hospitals are informed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub emergency: Option<EmergencyReason>,
 }
 
-/// A record, and what is wanted of it. The receipt names what is granted, and that is never more.
+/// A record, and which of its sections are requested. Never more than these is granted; the receipt names what is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WantedRecord {
     #[schema(value_type = Pointer)]
     pub pointer: RecordPointer,
-    /// Indices of its sections, counted from 0; at least one. Absent: all sections.
+    /// Indices of the requested sections, counted from 0; at least one. Absent: all sections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<u16>>)]
     pub sections: Option<SectionSet>,
 }
 
 impl WantedRecord {
-    /// Whether a section is wanted, if the record has it.
+    /// Whether this section is requested.
     pub fn wants(&self, section: u16) -> bool {
         self.sections.is_none_or(|sections| sections.contains(section))
     }
 }
 
-/// All sections of a record.
+/// Requests all sections of a record.
 impl From<RecordPointer> for WantedRecord {
     fn from(pointer: RecordPointer) -> Self {
         Self { pointer, sections: None }
     }
 }
 
-/// Keys and links to read what was asked for. When it arrives, the chain holds the receipt.
+/// The keys and links to read what was granted. When this answer arrives, the receipt is on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantReply {
     /// SCALE of the sealed access grant (`epione-envelope`), in Base64.
     pub grant: String,
-    /// One for each segment of the granted records.
+    /// One link for each segment of the granted records.
     pub links: Vec<SegmentLink>,
 }
 
-/// A temporary link to a segment: whoever holds it may fetch these bytes until it expires.
+/// A temporary link to a segment: its holder may fetch these bytes until it expires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentLink {
@@ -229,12 +228,11 @@ pub struct SegmentLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterUser {
-    /// Of a user whom another hospital registered already; absent, the hospital draws a new id.
+    /// The id of a user whom another hospital already registered; if absent, the hospital draws a new id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub user: Option<UserId>,
-    /// The existing user's signature over `epione_primitives::profile::Consent`: SCALE of a
-    /// `MultiSignature`, in hexadecimal.
+    /// That user's signature over `epione_primitives::profile::Consent`: SCALE of a `MultiSignature`, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
     /// `doctor`, `nurse`, `patient`, `researcher` or `auditor`.
@@ -244,7 +242,7 @@ pub struct RegisterUser {
     pub account: AccountId,
     /// Public sealing key, suite byte first, in hexadecimal.
     pub sealing_key: String,
-    /// The person's name; sealed before it goes anywhere.
+    /// The person's name; sealed before it leaves the hospital.
     pub name: String,
 }
 
@@ -260,7 +258,7 @@ pub struct RegisteredUser {
     pub body_hash: Hash,
 }
 
-/// Somebody whose registration at the worker's hospital is changed.
+/// The user whose registration at the worker's hospital is changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserRef {
@@ -268,7 +266,7 @@ pub struct UserRef {
     pub user: UserId,
 }
 
-/// The signer's sealing key, once the chain holds its hash: the hospital seals the profile to it anew.
+/// The signer's new sealing key, whose hash must be on the chain: the hospital seals the profile to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RenewedKey {
@@ -292,7 +290,7 @@ pub struct Relation {
     pub expires: Option<Moment>,
 }
 
-/// Who answers at this address.
+/// Which worker answers at this address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerInfo {
@@ -312,16 +310,16 @@ pub struct Problem {
     pub kind: String,
     pub title: String,
     pub status: u16,
-    /// What happened and what to do, for people. Never internals, keys or health data.
+    /// What happened and what to do, for people. Never contains internals, keys or health data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// For refusals by policy: told to registered users only.
+    /// For refusals by policy; sent to registered users only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub denial: Option<Denial>,
 }
 
-/// How [`RecordPointer`] is described: where a committed record is.
+/// The schema of [`RecordPointer`]: the position of a committed record.
 #[derive(ToSchema)]
 #[schema(as = RecordPointer)]
 pub struct Pointer {

@@ -1,26 +1,26 @@
-//! Where a hospital's worker is reached, and the key by which it is known there.
+//! The address of a hospital's worker, and the TLS key that the worker must prove.
 
 use epione_primitives::hospital::Hospital;
 use url::{Host, Url};
 
 use crate::pin;
 
-/// A worker's address together with the TLS key that its hospital's entry on chain names. Over https
-/// the server proves that key and nothing else counts: no name, no date, no certificate authority.
-/// Plain http exists on this machine's loopback only, where there is nobody in between.
+/// A worker's address, with the TLS key that its hospital's entry on the chain names. Over https the server must prove
+/// that key, and nothing else counts: no name, no date, no certificate authority. Plain http is allowed on this
+/// machine's loopback interface only, where nobody can intercept it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
     tls_key: [u8; 32],
 }
 
-/// Why an address is no worker's.
+/// Why an address is not usable as a worker's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    #[error("{url:?} is not a worker's address ({reason}): write it as https://host:port")]
+    #[error("{url:?} is not the address of a worker ({reason}): write it as https://host:port")]
     Url { url: String, reason: String },
     #[error(
-        "{url} is plain http to another machine, where nothing proves who answers: have the hospital \
+        "{url} is plain http to another machine, where nothing proves which server answers: have the hospital \
          set an https address and its TLS key (epione hospital set-endpoint --help)"
     )]
     Plain { url: Url },
@@ -44,7 +44,7 @@ impl Endpoint {
         Ok(Self { url, tls_key })
     }
 
-    /// As the chain has it.
+    /// The endpoint that the chain names.
     pub fn of(hospital: &Hospital) -> Result<Self, EndpointError> {
         let text = String::from_utf8_lossy(&hospital.worker_url).into_owned();
         let url = Url::parse(&text)
@@ -56,13 +56,13 @@ impl Endpoint {
         &self.url
     }
 
-    /// The Ed25519 public key that the server has to prove.
+    /// The Ed25519 public key that the server must prove.
     pub fn tls_key(&self) -> &[u8; 32] {
         &self.tls_key
     }
 
-    /// An HTTP client that speaks over TLS with whoever proves the key, and with nobody else. It
-    /// follows no redirect: what is sent to a worker is for that worker.
+    /// An HTTP client that accepts only a TLS server that proves the key. It follows no redirect: a request to a worker
+    /// is for that worker.
     pub fn http(&self) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .tls_backend_preconfigured(pin::client_config(self.tls_key))
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_no_workers_are_refused() {
+    fn other_addresses_than_a_workers_are_refused() {
         for url in
             ["ftp://host", "file:///etc", "https://host/?a=b", "https://host/#a", "mailto:a@b"]
         {

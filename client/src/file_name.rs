@@ -1,12 +1,12 @@
-//! Names of files that authors chose: how long they may be, and what of them is safe to give a file.
+//! File names that authors chose: shortens them, and makes them safe for this machine's file system.
 
 use unicode_normalization::char::is_combining_mark;
 
-/// A longer extension is taken for a part of the name.
+/// A longer extension counts as part of the name.
 const MAX_EXTENSION_BYTES: usize = 16;
 
-/// A name in at most so many bytes, which file systems count. Its end goes, its extension stays, and no
-/// character is torn from its marks.
+/// Shortens a name to at most `bytes` bytes, which file systems count. Cuts its end but keeps its extension, and never
+/// separates a character from its marks.
 pub fn shortened(name: &str, bytes: usize) -> String {
     if name.len() <= bytes {
         return name.into();
@@ -23,9 +23,8 @@ pub fn shortened(name: &str, bytes: usize) -> String {
     format!("{}{extension}", &name[..end])
 }
 
-/// What of an author's name is safe as the name of a file within a folder, in at most so many bytes.
-/// Folders are left out; of the rest letters, their marks, digits, spaces, `.`, `-` and `_` stay, and
-/// anything else becomes `_`. None if nothing is left that makes a name.
+/// Makes an author's name safe for a file within a folder, with at most `bytes` bytes. Removes folders; keeps letters,
+/// their marks, digits, spaces, `.`, `-` and `_`, and replaces anything else by `_`. None if no name is left.
 pub fn harmless(name: &str, bytes: usize) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?;
     let safe = |c: char| c.is_alphanumeric() || joins(c) || matches!(c, '.' | '-' | '_' | ' ');

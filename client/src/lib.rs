@@ -1,18 +1,18 @@
-//! What a program needs to talk to Epione's chain and to a hospital's worker.
+//! The client library for Epione's chain and for a hospital's worker.
 //!
 //! | module | outside system |
 //! | --- | --- |
-//! | [`chain`] | a node: finalised blocks, runtime API reads, bodies by hash, submission of calls |
-//! | [`endpoint`] | where a hospital's worker is, and the TLS key by which it is known |
-//! | [`pin`] | the server that holds that key |
+//! | [`chain`] | a node: finalized blocks, reads of the runtime API, bodies by hash, submission of calls |
+//! | [`endpoint`] | the address of a hospital's worker, and the TLS key that it must prove |
+//! | [`pin`] | a TLS server that proves a given key |
 //! | [`worker`] | a hospital's worker over HTTP: visits, grants, segments, users, relationships |
-//! | [`dicom`] | the frames of a DICOM file, found when it is described |
-//! | [`submit`] | files and texts on their way into a signed visit |
-//! | [`reader`] | a patient's records on their way out: granted or one's own, fetched, verified, decrypted |
-//! | [`verify`] | nobody: recomputes what a committed lite block claims |
-//! | [`api`], [`request`] | the worker's API: its JSON shapes and request signatures, shared with the worker |
-//! | [`signer`] | the account that signs |
-//! | [`waiting`] | the caller: what is waited for, and since when |
+//! | [`dicom`] | DICOM files: finds their frames when they are submitted |
+//! | [`visit`] | files: makes a signed visit of texts and files |
+//! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
+//! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
+//! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
+//! | [`signer`] | none: the account that signs |
+//! | [`waiting`] | the calling program: what the library waits for, and since when |
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -26,15 +26,18 @@ pub mod private;
 pub mod reader;
 pub mod request;
 pub mod signer;
-pub mod submit;
 pub mod verify;
+pub mod visit;
 pub mod waiting;
 pub mod worker;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use signer::Account;
+/// The earlier name of [`visit`].
+#[doc(hidden)]
+pub use visit as submit;
 
-/// How far a transfer has come, in bytes.
+/// The progress of a transfer, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub done: u64,

@@ -1,6 +1,5 @@
-//! TLS with a server that is known by its key. The chain says which Ed25519 key a hospital's worker
-//! has; a certificate is but the envelope in which TLS carries that key, so nothing else in it is read:
-//! neither its names nor its dates nor who signed it.
+//! TLS with a server that proves a given key. The chain names the Ed25519 key of a hospital's worker. TLS sends that
+//! key in a certificate, of which nothing else is read: neither its names nor its dates nor its signature.
 
 use std::{error::Error, io, sync::Arc};
 
@@ -18,20 +17,20 @@ use rustls::{
     version::TLS13,
 };
 
-/// Accepts the one server that holds a key.
+/// Accepts only the server that has the private half of this key.
 #[derive(Debug)]
 struct Pinned {
     key: SubjectPublicKeyInfoDer<'static>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// The server has another key.
+/// The server proves another key.
 #[derive(Debug, thiserror::Error)]
-#[error("it proves another TLS key than the chain names for this hospital")]
+#[error("the server proves another TLS key than the chain names for this hospital")]
 struct OtherKey;
 
-/// TLS 1.3 with the holder of an Ed25519 key. HTTP/1.1 only: each large transfer has a connection of its
-/// own, so that none waits for another. Sessions are not resumed: the key is proved on every connection.
+/// TLS 1.3 with the server that has an Ed25519 key. HTTP/1.1 only: each large transfer has its own connection, so that
+/// none waits for another. Sessions are not resumed: the server proves the key on every connection.
 pub(crate) fn client_config(key: [u8; 32]) -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let algorithms = provider.signature_verification_algorithms;
@@ -52,19 +51,19 @@ pub fn is_wrong_key(error: &reqwest::Error) -> bool {
     tls_error(error).is_some_and(cannot_prove)
 }
 
-/// What TLS says in a chain of causes.
+/// The TLS error in a chain of causes.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(error) = error.downcast_ref() {
         return Some(error);
     }
-    // An io::Error hides what it wraps: its source is the source of that.
+    // The source of an io::Error is the source of the error that it wraps, not that error itself.
     match error.downcast_ref::<io::Error>() {
         Some(error) => tls_error(error.get_ref()?),
         None => tls_error(error.source()?),
     }
 }
 
-/// The server has another key, none of this kind, or not this version of TLS.
+/// Whether the server has another key, no Ed25519 key, or no TLS 1.3.
 fn cannot_prove(error: &rustls::Error) -> bool {
     use AlertDescription::{HandshakeFailure, ProtocolVersion};
     use rustls::Error::{AlertReceived, InvalidCertificate, PeerIncompatible};

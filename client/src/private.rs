@@ -1,5 +1,5 @@
-//! Files and folders that only their owner may read. Whatever is decrypted, or tells of it, is written
-//! with these modes, and never through a link that somebody put in its place.
+//! Files and folders that only their owner may read. Decrypted content, and what describes it, is written with these
+//! modes, and never through a link in its place.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -8,38 +8,38 @@ use std::{
     path::Path,
 };
 
-/// Of a file: for its owner to read and write.
+/// Mode of a file: its owner may read and write it.
 pub const FILE: u32 = 0o600;
-/// Of a folder: for its owner to list and change.
+/// Mode of a folder: its owner may list and change it.
 pub const FOLDER: u32 = 0o700;
 
-/// Makes a folder, and those above it, for their owner only. One that is there must be a folder and no
-/// link; it becomes its owner's alone.
+/// Makes a folder, and missing folders above it, accessible to their owner only. An existing one must be a folder and
+/// not a link; it becomes accessible to its owner only.
 pub fn folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(path)?;
     if !fs::symlink_metadata(path)?.is_dir() {
-        return Err(io::Error::new(ErrorKind::NotADirectory, "it is a link, and no folder"));
+        return Err(io::Error::new(ErrorKind::NotADirectory, "it is a link, not a folder"));
     }
-    // Only the owner may, so this tells whose it is.
+    // Only the owner may do this, so it fails for a folder of another user.
     fs::set_permissions(path, fs::Permissions::from_mode(FOLDER))
 }
 
-/// Finds out whether files can be written in a folder, by making one and removing it.
+/// Checks that files can be written in a folder, by making one and removing it.
 pub fn try_writing(folder: &Path) -> io::Result<()> {
     let probe = folder.join(format!(".epione-{}.probe", std::process::id()));
     OpenOptions::new().write(true).create_new(true).mode(FILE).open(&probe)?;
     fs::remove_file(&probe)
 }
 
-/// Writes a file beside its place, brings it to the disk, and moves it there: what was there before is
-/// replaced at once, or not at all.
+/// Writes a temporary file in the same folder, syncs it to the disk, and renames it: an earlier file is replaced
+/// atomically.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let staged = path.with_extension("new");
     match fs::remove_file(&staged) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Opens nothing that is there, and follows no link.
+    // Opens no existing file, and follows no link.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE).open(&staged)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_files_are_their_owners_alone() {
+    fn folders_and_files_are_accessible_to_their_owner_only() {
         let within = tempfile::tempdir().unwrap();
         let (outer, inner) = (within.path().join("outer"), within.path().join("outer/inner"));
         folder(&inner).unwrap();

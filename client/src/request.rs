@@ -1,9 +1,9 @@
-//! Signed requests: which account asks a worker for what.
+//! Signed requests to a worker.
 //!
-//! Five headers carry the signature. It covers the chain, the hospital asked, method, path with query,
-//! the body's BLAKE3, the time and a nonce, so that a request can be neither altered, nor sent to another
-//! hospital or chain, nor repeated. The body's digest travels in a header because the body is streamed:
-//! the worker acts on it only after the digest of what arrived was compared.
+//! Five headers contain the signature and what it needs. The signature covers the chain, the hospital, method, path
+//! with query, the body's BLAKE3, the time and a nonce, so that a request can be neither altered, nor sent to another
+//! hospital or chain, nor repeated. The body's digest is in a header because the body is streamed: the worker uses the
+//! body only after it compared the digest of what arrived.
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{AccountId, Hash, HospitalId, Moment, Signature};
@@ -21,10 +21,10 @@ pub const DIGEST: HeaderName = HeaderName::from_static("epione-digest");
 /// SCALE of the `MultiSignature`, in hexadecimal.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("epione-signature");
 
-/// How far the sender's clock may be from the worker's.
+/// Largest difference between the sender's clock and the worker's.
 pub const MAX_SKEW_MILLIS: u64 = 60_000;
 
-/// What the signature covers. Its SCALE encoding is signed.
+/// What the signature covers: the SCALE encoding of this is signed.
 #[derive(Encode)]
 struct Statement<'a> {
     prefix: &'static [u8; 14],
@@ -39,12 +39,12 @@ struct Statement<'a> {
 
 const PREFIX: &[u8; 14] = b"epione/request";
 
-/// Where a request goes and what it asks: everything that its signature covers beside who and when.
+/// The target of a request: what its signature covers in addition to account, body, time and nonce.
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
     /// Hash of the chain's first block.
     pub genesis: Hash,
-    /// The hospital whose worker is asked.
+    /// The hospital whose worker receives the request.
     pub hospital: HospitalId,
     pub method: &'a Method,
     /// As in the request line.
@@ -67,27 +67,27 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A request's signature, parsed and checked but for time and repetition, which need the worker's
-/// clock and memory.
+/// The verified signature of a request. The worker still has to check the time against its clock, and that the nonce
+/// was not used before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
     pub account: AccountId,
     pub time: Moment,
     pub nonce: [u8; 16],
-    /// What the BLAKE3 of the body must turn out to be.
+    /// The BLAKE3 that the body must have.
     pub digest: [u8; 32],
 }
 
-/// Why a request's signature is not accepted. Strangers are told only that it is not.
+/// Why a request's signature is not accepted. A worker does not tell unknown callers more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    #[error("the header {0} is missing or is not of its form")]
+    #[error("the header {0} is missing or malformed")]
     Header(&'static str),
-    #[error("the signature does not belong to this request and account")]
+    #[error("the signature is not one of this account over this request")]
     Signature,
 }
 
-/// Headers that sign a request. `sign` signs bytes with the account's key.
+/// The headers that sign a request. `sign` signs bytes with the account's key.
 pub fn sign(
     target: &Target<'_>,
     account: &AccountId,
@@ -107,7 +107,7 @@ pub fn sign(
     headers
 }
 
-/// Checks the signature of a request.
+/// Verifies the signature of a request.
 pub fn authenticate(
     target: &Target<'_>,
     headers: &HeaderMap,
@@ -179,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_request_tells_who_asks_and_when() {
+    fn a_signed_request_has_its_account_and_time() {
         let account = account();
-        let told = authenticate(&post(), &signed(&account)).unwrap();
+        let authenticated = authenticate(&post(), &signed(&account)).unwrap();
         let expected =
             Authenticated { account: account.id(), time: TIME, nonce: [7; 16], digest: DIGEST };
-        assert_eq!(told, expected);
+        assert_eq!(authenticated, expected);
     }
 
     #[test]
-    fn a_request_sent_elsewhere_or_asking_something_else_is_refused() {
+    fn a_request_for_another_target_is_refused() {
         let headers = signed(&account());
         let altered = [
             Target { genesis: Hash::repeat_byte(9), ..post() },
@@ -237,8 +237,8 @@ mod tests {
             let mut headers = signed(&account());
             headers.insert(name.clone(), HeaderValue::from_str(value).unwrap());
             let error = authenticate(&post(), &headers).unwrap_err();
-            let RequestError::Header(told) = error else { panic!("{name}: {error}") };
-            assert_eq!(told, name.as_str());
+            let RequestError::Header(header) = error else { panic!("{name}: {error}") };
+            assert_eq!(header, name.as_str());
         }
     }
 

@@ -1,5 +1,4 @@
-//! The account that signs for an actor: requests to workers, calls to the chain, sections of
-//! records.
+//! The account that signs for a user or hospital: requests to workers, calls to the chain, sections of records.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use epione_envelope::{
 };
 use epione_primitives::{AccountId, Signature};
 
-/// An account's key. Shows its address only.
+/// An account's key. Its debug text shows the address only.
 #[derive(Clone)]
 pub struct Account {
     key: AccountKey,
@@ -32,9 +31,9 @@ impl Account {
     }
 }
 
-/// A development key was asked for by a name that has none.
+/// The URI of a development key is malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{uri} names no development key: write it as //Alice or //Alice//agent")]
+#[error("{uri} is not a development key: write it as //Alice or //Alice//agent")]
 pub struct SignerError {
     pub uri: String,
 }

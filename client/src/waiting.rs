@@ -1,8 +1,7 @@
-//! What this library waits for, and since when: for its caller to show. Nothing is printed here.
+//! Reports what this library waits for, and since when. The calling program shows it; nothing is printed here.
 //!
-//! A program makes one [`Waits`], hands it to [`Chain::with_waits`](crate::chain::Chain::with_waits) and
-//! [`WorkerClient::with_waits`](crate::worker::WorkerClient::with_waits), and looks at [`Waits::now`] as
-//! often as it likes.
+//! A program makes one [`Waits`], passes it to [`Chain::with_waits`](crate::chain::Chain::with_waits) and
+//! [`WorkerClient::with_waits`](crate::worker::WorkerClient::with_waits), and reads [`Waits::now`] at any time.
 
 use std::{
     borrow::Cow,
@@ -19,52 +18,52 @@ use tokio::sync::watch;
 
 use crate::Progress;
 
-/// Everything that is waited for at present. Clones share it.
+/// All present waits. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Waits(Arc<watch::Sender<Vec<Wait>>>);
 
-/// One thing that is waited for.
+/// One wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Tells it from all others of this process.
+    /// Unique in this process.
     pub number: u64,
     pub what: Awaited,
-    /// The hospital that has to act, if it is one alone.
+    /// The hospital that has to act, if it is a single one.
     pub hospital: Option<HospitalId>,
-    /// Why it takes so long, as far as that is known: what went wrong last.
+    /// Why it takes so long, if that is known: the last error.
     pub reason: Option<String>,
-    /// How far it is, if that is known.
+    /// The progress, if that is known.
     pub progress: Option<Progress>,
-    /// When the wait began, or when something last came.
+    /// When the wait began, or when something last arrived.
     pub since: Instant,
 }
 
-/// What can be waited for.
+/// What a wait is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Awaited {
-    /// A node's answer; the first one, when it is connected.
+    /// A node's answer; also the first one, on connecting.
     Node,
     /// A chain block that includes a call.
     Inclusion,
-    /// That the block with a call is final.
+    /// The block with a call to become final.
     Finality,
-    /// A worker's answer that it has at hand.
+    /// A worker's answer to a request that it can answer at once.
     Answer,
     /// A hospital's decision on access, with its receipt in a final block.
     Grant,
     /// The same receipt in a final block of the reader's own node.
     Receipt,
-    /// Something that a hospital writes to the chain, in a final block.
+    /// A change that a hospital writes to the chain, in a final block.
     Change,
-    /// Bytes of a segment.
+    /// The bytes of a segment.
     Segment,
-    /// That a worker takes a visit, or the next part of it.
+    /// A worker's acknowledgement of a visit, or of the next part of it.
     Upload,
-    /// A step of the program's own, in words such as "waiting until all workers are ready".
+    /// A step of the calling program, in its words, such as "waiting until all workers are ready".
     Step(Cow<'static, str>),
 }
 
-/// A wait that goes on until this is dropped.
+/// A wait that lasts until this is dropped.
 #[derive(Debug)]
 pub struct Waiting {
     waits: Waits,
@@ -78,7 +77,7 @@ impl Default for Waits {
 }
 
 impl Waits {
-    /// Begins a wait: for a hospital, if it is one that has to act.
+    /// Begins a wait, for a hospital if a single one has to act.
     pub fn begin(&self, what: Awaited, hospital: Option<HospitalId>) -> Waiting {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
@@ -88,19 +87,19 @@ impl Waits {
         Waiting { waits: self.clone(), number }
     }
 
-    /// What is waited for now, in the order in which it began.
+    /// The present waits, in the order in which they began.
     pub fn now(&self) -> Vec<Wait> {
         self.0.borrow().clone()
     }
 
-    /// Hears of every wait that begins, gets another reason or ends.
+    /// Notifies of every wait that begins, changes its reason, or ends.
     pub fn watch(&self) -> watch::Receiver<Vec<Wait>> {
         self.0.subscribe()
     }
 }
 
 impl Waiting {
-    /// What went wrong, where it is tried again.
+    /// Sets the reason: the error after which there is another attempt.
     pub fn because(&self, reason: impl ToString) {
         let reason = Some(reason.to_string());
         self.change(|wait| {
@@ -110,7 +109,7 @@ impl Waiting {
         });
     }
 
-    /// Something came: whatever is waited for from now on is waited for anew.
+    /// Something arrived: the wait begins again, without a reason.
     pub fn moved(&self) {
         self.change(|wait| {
             wait.since = Instant::now();
@@ -118,12 +117,12 @@ impl Waiting {
         });
     }
 
-    /// So far it is now.
+    /// Sets the progress.
     pub fn reached(&self, progress: Progress) {
         self.change(|wait| wait.progress.replace(progress) != Some(progress));
     }
 
-    /// Something else is waited for from now on.
+    /// Begins to wait for something else.
     pub fn becomes(&self, what: Awaited) {
         self.change(|wait| {
             let new = wait.what != what;
@@ -143,7 +142,7 @@ impl Waiting {
         });
     }
 
-    /// `change` tells whether somebody should hear of it.
+    /// `change` returns whether to notify of it.
     fn change(&self, change: impl FnOnce(&mut Wait) -> bool) {
         self.waits.0.send_if_modified(|waits| {
             waits.iter_mut().find(|wait| wait.number == self.number).is_some_and(change)
@@ -158,7 +157,7 @@ impl Drop for Waiting {
 }
 
 impl Awaited {
-    /// Whether it comes only when blocks become final.
+    /// Whether it arrives only when blocks become final.
     pub fn needs_finality(&self) -> bool {
         matches!(
             self,
@@ -167,7 +166,7 @@ impl Awaited {
     }
 }
 
-/// For whom or what, in English: "waiting for the worker of hospital 2 to answer".
+/// In English: "waiting for the worker of hospital 2 to answer".
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hospital = match self.hospital {
@@ -186,18 +185,20 @@ impl fmt::Display for Wait {
                 )
             }
             Awaited::Receipt => {
-                write!(f, "waiting for the node to have the receipt in a final block")
+                write!(f, "waiting for the receipt to be final at this node")
             }
             Awaited::Change => {
                 write!(
                     f,
-                    "waiting for {hospital} to write it to the chain and for that to be final"
+                    "waiting for {hospital} to write the change to the chain and for that to be final"
                 )
             }
             Awaited::Segment => {
                 write!(f, "waiting for the worker of {hospital} to send a segment of the file")
             }
-            Awaited::Upload => write!(f, "waiting for the worker of {hospital} to take the visit"),
+            Awaited::Upload => {
+                write!(f, "waiting for the worker of {hospital} to accept the visit")
+            }
             Awaited::Step(step) => f.write_str(step),
         }
     }
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_listed_while_they_last() {
+    fn a_wait_is_listed_until_it_ends() {
         let waits = Waits::default();
         let grant = waits.begin(Awaited::Grant, Some(HospitalId(2)));
         let node = waits.begin(Awaited::Node, None);
@@ -223,14 +224,14 @@ mod tests {
         assert_eq!(waits.now()[0].progress, Some(Progress { done: 1, total: 2 }));
         node.end();
         assert_eq!(waits.now(), []);
-        // What has ended does not come back.
+        // A wait that ended does not come back.
         node.because("whatever");
         drop(node);
         assert_eq!(waits.now(), []);
     }
 
     #[test]
-    fn a_reason_holds_until_something_comes() {
+    fn a_reason_is_shown_until_something_arrives() {
         let waits = Waits::default();
         let mut heard = waits.watch();
         let segment = waits.begin(Awaited::Segment, Some(HospitalId(1)));
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(waits.now()[0].reason.as_deref(), Some("connection refused"));
         assert_eq!(waits.now()[0].since, begun);
         heard.mark_unchanged();
-        // The same again is no news.
+        // The same reason is no change.
         segment.because("connection refused");
         assert!(!heard.has_changed().unwrap());
         segment.moved();
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_something_else_begins_anew() {
+    fn a_wait_for_something_else_begins_again() {
         let waits = Waits::default();
         let call = waits.begin(Awaited::Inclusion, None);
         call.because("the node lost it");

@@ -50,6 +50,13 @@ pub struct Entry {
     pub previous: Option<RecordPointer>,
 }
 
+/// The entry as its hospital announced it.
+impl From<Entry> for AnnouncedEntry {
+    fn from(Entry { patient, text, media, previous: _ }: Entry) -> Self {
+        Self { patient, text, media }
+    }
+}
+
 pub type AnnouncedEntries = BoundedVec<AnnouncedEntry, ConstU32<MAX_ENTRIES>>;
 pub type Entries = BoundedVec<Entry, ConstU32<MAX_ENTRIES>>;
 

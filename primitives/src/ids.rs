@@ -1,7 +1,7 @@
 //! Identifiers. Each has its own type, so the compiler tells them apart.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use core::fmt;
+use core::{fmt, str::FromStr};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -57,6 +57,29 @@ impl fmt::Display for RecordPointer {
     }
 }
 
+/// The text does not name a record as [`RecordPointer`] is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidPointer;
+
+impl fmt::Display for InvalidPointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record is written as HEIGHT/INDEX, as in 12/0")
+    }
+}
+
+impl core::error::Error for InvalidPointer {}
+
+impl FromStr for RecordPointer {
+    type Err = InvalidPointer;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPointer> {
+        let (height, index) = text.split_once('/').ok_or(InvalidPointer)?;
+        let height = height.parse().map_err(|_| InvalidPointer)?;
+        let index = index.parse().map_err(|_| InvalidPointer)?;
+        Ok(Self { height, index })
+    }
+}
+
 /// The text is not a hexadecimal identifier of the right length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId;
@@ -91,7 +114,7 @@ macro_rules! opaque_id {
             }
         }
 
-        impl core::str::FromStr for $name {
+        impl FromStr for $name {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {

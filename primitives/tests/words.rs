@@ -5,7 +5,7 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Relationship, RelationshipKind},
     approval::approvals_needed,
-    block::{Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
+    block::{AnnouncedEntry, Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
     hospital::Founder,
     limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
     profile::{Consent, Period, Possession, Registration, RegistrationStatus},
@@ -21,6 +21,25 @@ fn identifiers_round_trip_in_hexadecimal() {
     for wrong in ["", "0x", "ab", &"ab".repeat(31), &"ab".repeat(33), &"xy".repeat(32)] {
         assert!(wrong.parse::<UserId>().is_err(), "{wrong:?} was parsed as a user");
     }
+}
+
+#[test]
+fn a_record_is_written_and_read_as_a_height_and_an_index() {
+    let pointer = RecordPointer { height: 12, index: 3 };
+    assert_eq!(pointer.to_string(), "12/3");
+    assert_eq!("12/3".parse(), Ok(pointer));
+    for wrong in ["", "12", "12/", "/0", "a/b", "1/2/3", "-1/0", "1/70000", "4294967296/0"] {
+        assert!(wrong.parse::<RecordPointer>().is_err(), "{wrong:?} was taken for a record");
+    }
+}
+
+#[test]
+fn an_entry_was_announced_without_its_link() {
+    let (text, media) = (Range { offset: 1, length: 2 }, Range { offset: 3, length: 4 });
+    let previous = Some(RecordPointer { height: 1, index: 0 });
+    let entry = Entry { patient: UserId([1; 32]), text, media, previous };
+    let announced = AnnouncedEntry { patient: entry.patient, text, media };
+    assert_eq!(AnnouncedEntry::from(entry), announced);
 }
 
 #[test]

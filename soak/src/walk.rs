@@ -40,14 +40,8 @@ impl Walk {
                 let pointer = RecordPointer { height, index };
                 self.records.entry(record.id()).or_default().push(pointer);
             }
-            let entries: Vec<AnnouncedEntry> = entries
-                .into_iter()
-                .map(|entry| AnnouncedEntry {
-                    patient: entry.patient,
-                    text: entry.text,
-                    media: entry.media,
-                })
-                .collect();
+            let entries: Vec<AnnouncedEntry> =
+                entries.into_iter().map(AnnouncedEntry::from).collect();
             let announced =
                 AnnouncedHeader { announcer: header.announcer, segments: header.segments };
             let checked = body::check(&announced, &entries, &bytes)

@@ -1,18 +1,18 @@
-//! Which accounts a user had when something was signed. Accounts can be rotated; what was signed
-//! before stays signed by the old one.
+//! Which accounts a user had when something was signed. A user can rotate accounts; earlier signatures by the old
+//! account stay valid.
 
 use epione_primitives::{AccountId, BlockNumber, Hash, UserId, profile::Profile};
 
 use super::{Chain, ChainError, error::unknown_number};
 
-/// Versions of a profile to go back by: a rotation of the sealing key makes one too.
+/// How many versions of a profile are searched for an earlier account. A rotation of the sealing key alone also makes a
+/// version.
 const MAX_VERSIONS_BACK: usize = 8;
 
 impl Chain {
-    /// The accounts that may have signed, for a user, what was announced in the finalised chain
-    /// block `announced_at`: the one that the user had then, and the one before it, since the
-    /// account may have been rotated between signing and announcing. Newest first; none for a user
-    /// unknown then.
+    /// The accounts that may have signed, for a user, what was announced in the finalized chain block `announced_at`:
+    /// the account that the user had then, and the one before it, since the user may have rotated it between signing
+    /// and announcing. Newest first; empty if the chain did not know the user then.
     pub async fn accounts_at(
         &self,
         user: UserId,

@@ -1,4 +1,4 @@
-//! Record and profile bodies, which nodes keep under their hash, outside the state.
+//! Bodies of records and profiles, which nodes store under their hash, outside the state.
 
 use epione_primitives::Hash;
 use sp_core::Bytes;
@@ -7,7 +7,7 @@ use subxt::rpcs::client::rpc_params;
 
 use super::{Chain, ChainError};
 
-/// Codes of `bitswap_v1_get`: no such body, and not yet known whether there is.
+/// Error codes of `bitswap_v1_get`: the node has no such body; it does not know yet whether it has.
 const NOT_FOUND: i32 = -32810;
 const TRY_LATER: i32 = -32812;
 
@@ -15,8 +15,8 @@ const TRY_LATER: i32 = -32812;
 const CID_PREFIX: [u8; 6] = [0x01, 0x55, 0xa0, 0xe4, 0x02, 0x20];
 
 impl Chain {
-    /// The body that the node keeps under a Blake2-256 hash, if it does. The node indexes bodies
-    /// when it imports their block: look in finalised state whether anything names this one.
+    /// The body that the node stores under a Blake2-256 hash; none if it has no such body. A node indexes bodies when
+    /// it imports their block, final or not: check in finalized state that something names this body.
     pub async fn body(&self, hash: Hash) -> Result<Option<Vec<u8>>, ChainError> {
         let reply: Result<Bytes, ChainError> =
             self.request("bitswap_v1_get", rpc_params![cid(hash)]).await;
@@ -36,8 +36,8 @@ impl Chain {
     }
 }
 
-/// The content identifier of bytes with this hash, as text: multibase `b`, RFC 4648 base 32 in
-/// lower case without padding.
+/// The content identifier of bytes with this hash, as text: multibase `b`, then RFC 4648 base 32 in lower case without
+/// padding.
 fn cid(hash: Hash) -> String {
     let bytes: Vec<u8> = CID_PREFIX.iter().chain(hash.as_bytes()).copied().collect();
     format!("b{}", base32(&bytes))

@@ -1,12 +1,12 @@
-//! The calls that Epione's members make, as SCALE. One constructor for each; arguments are those of
-//! the pallet's call, in its order.
+//! The calls of Epione's members, as SCALE. Each call has a constructor, whose arguments are the call's arguments in
+//! the pallet's order.
 //!
-//! Nothing checks them here: the runtime does, and its answer comes back as a
+//! Nothing is checked here. The runtime checks the arguments, and its answer comes back as a
 //! [`SubmitError`](super::SubmitError).
 
 use codec::Encode;
 
-/// A call that is ready to be signed.
+/// A call, ready to be signed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
     /// Name of the pallet in the runtime.
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Call {
     }
 }
 
-/// Lite blocks. By the announcing hospital's agent.
+/// Calls about lite blocks, by the announcing hospital's agent.
 pub mod lite_blocks {
     use epione_primitives::{
         AnnouncementId,
@@ -46,7 +46,7 @@ pub mod lite_blocks {
     }
 }
 
-/// Ballots. By the agent of any other active hospital.
+/// Votes, by the agent of any other active hospital.
 pub mod approvals {
     use epione_primitives::{AnnouncementId, approval::RejectReason};
 
@@ -61,14 +61,13 @@ pub mod approvals {
     }
 }
 
-/// Users. By the hospital's agent, but [`rotate_keys`](profiles::rotate_keys), which is the user's
-/// own.
+/// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user.
 pub mod profiles {
     use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Role};
 
     use super::Call;
 
-    /// A user as a hospital registers them.
+    /// A user whom a hospital registers.
     #[derive(Clone, Debug)]
     pub struct Registrant<'a> {
         pub user: UserId,
@@ -76,7 +75,7 @@ pub mod profiles {
         pub account: &'a AccountId,
         /// Blake2-256 of the user's public sealing key.
         pub sealing_key_hash: Hash,
-        /// By the user's account over `Consent`, if another hospital registered the user before.
+        /// The signature of the user's account over `Consent`, if another hospital registered the user before.
         pub consent: Option<&'a Signature>,
     }
 
@@ -101,8 +100,7 @@ pub mod profiles {
         Call::new("Profiles", "end_registration", user)
     }
 
-    /// The signer's next account, with its signature over `Possession`, and next sealing key's
-    /// hash.
+    /// Replaces the signer's account, whose successor signs `Possession`; or the hash of the sealing key; or both.
     pub fn rotate_keys(
         account: Option<(&AccountId, &Signature)>,
         sealing_key_hash: Option<Hash>,
@@ -111,7 +109,7 @@ pub mod profiles {
     }
 }
 
-/// Relationships and policies.
+/// Calls about relationships and policies.
 pub mod role_policies {
     use epione_primitives::{
         HospitalId, Moment, UserId,
@@ -120,8 +118,8 @@ pub mod role_policies {
 
     use super::Call;
 
-    /// By the hospital's agent, by the patient, or by a user whom the hospital's policies allow to
-    /// relate or, for referrals, to refer.
+    /// By the hospital's agent, by the patient, or by a user whom the hospital's policies allow to relate or, for
+    /// referrals, to refer.
     pub fn relate(
         patient: UserId,
         professional: UserId,
@@ -132,7 +130,7 @@ pub mod role_policies {
         Call::new("RolePolicies", "relate", (patient, professional, hospital, kind, expires))
     }
 
-    /// As [`relate`], and by the professional.
+    /// By anyone who may [`relate`], or by the professional.
     pub fn unrelate(
         patient: UserId,
         professional: UserId,
@@ -148,7 +146,7 @@ pub mod role_policies {
     }
 }
 
-/// Receipts of what hospitals release, and their reviews.
+/// Calls about receipts of what hospitals release, and about reviews.
 pub mod releases {
     use epione_primitives::{
         UserId,
@@ -158,12 +156,12 @@ pub mod releases {
 
     use super::Call;
 
-    /// By the agent of the hospital whose records they are.
+    /// By the agent of the hospital that has the records.
     pub fn record(release: &Release) -> Call {
         Call::new("Releases", "record", release)
     }
 
-    /// By the agent of the hospital whose records were asked for.
+    /// By the agent of the hospital that has the requested records.
     pub fn refuse(requester: UserId, patient: UserId, purpose: Purpose, emergency: bool) -> Call {
         Call::new("Releases", "refuse", (requester, patient, purpose, emergency))
     }
@@ -174,7 +172,7 @@ pub mod releases {
     }
 }
 
-/// Hospitals. By the hospital's governance.
+/// Calls about a hospital, by its governance.
 pub mod hospitals {
     use epione_primitives::AccountId;
 
@@ -188,7 +186,7 @@ pub mod hospitals {
         Call::new("Hospitals", "set_endpoint", (worker_url, tls_key))
     }
 
-    /// Suite byte, then the key.
+    /// `sealing_key` is the suite byte, then the key.
     pub fn set_sealing_key(sealing_key: &[u8]) -> Call {
         Call::new("Hospitals", "set_sealing_key", sealing_key)
     }
@@ -203,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_the_tail_of_its_call() {
+    fn a_call_ends_with_its_body() {
         let header =
             AnnouncedHeader { announcer: Default::default(), segments: Segments::default() };
         let body = vec![7; 70_000];
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_shows_its_size_and_not_its_bytes() {
+    fn the_debug_text_of_a_call_has_its_size_and_not_its_bytes() {
         let call = profiles::update(epione_primitives::UserId([1; 32]), b"sealed");
         assert_eq!(format!("{call:?}"), "Profiles.update (39 bytes)");
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between this process and its node.
+//! Errors between this process and its node.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub enum ChainError {
     #[error("{url} is not a node's address: {reason}; write it as ws://host:port")]
     Url { url: String, reason: String },
     #[error(
-        "no node answers at {url} ({reason}): check that it runs and that the address is right"
+        "no node answers at {url} ({reason}): check that the node runs and that the address is right"
     )]
     Unreachable { url: String, reason: String },
     #[error(
@@ -20,16 +20,16 @@ pub enum ChainError {
     #[error("the node refused {method}: {message}")]
     Refused { method: String, code: i32, message: String },
     #[error(
-        "the node's answer to {what} cannot be read ({reason}): node and client are of different versions"
+        "the node's answer to {what} cannot be read ({reason}): node and client have different versions"
     )]
     Malformed { what: String, reason: String },
     #[error("the node does not know block {0}")]
     UnknownBlock(String),
     #[error(
-        "the node answered with a body whose hash is {found:?} when asked for {expected:?}: its database is damaged"
+        "the node sent a body with hash {found:?} instead of {expected:?}: its database is damaged"
     )]
     WrongBody { expected: Hash, found: Hash },
-    #[error("the node is still catching up with the chain: try again later")]
+    #[error("the node is still syncing with the chain: try again later")]
     Syncing,
 }
 
@@ -38,25 +38,25 @@ impl ChainError {
         Self::Malformed { what: what.into(), reason: reason.to_string() }
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Syncing)
     }
 }
 
-/// A call that a block includes, and that failed: the chain's own words.
+/// Why a call failed that a block includes, in the words of the chain's metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DispatchFailure {
-    /// Name of the pallet, or of the runtime's own error, such as `BadOrigin`.
+    /// Name of the pallet; `Runtime` for an error of the runtime itself.
     pub pallet: String,
-    /// Name of the pallet's error; empty for the runtime's own.
+    /// Name of the error, such as `BadOrigin`.
     pub error: String,
     /// What the chain's metadata says about it.
     pub docs: String,
 }
 
 impl DispatchFailure {
-    /// Whether this is that error of that pallet.
+    /// Whether it is this error of this pallet.
     pub fn is(&self, pallet: &str, error: &str) -> bool {
         self.pallet == pallet && self.error == error
     }
@@ -75,24 +75,22 @@ impl std::fmt::Display for DispatchFailure {
     }
 }
 
-/// Why a call had no effect, or none that is known of.
+/// Why a call had no effect, or why its effect is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// In a final block, without effect.
-    #[error("the chain did not do it: {0}")]
+    /// A final block includes the call, but it failed.
+    #[error("the call failed on the chain: {0}")]
     Dispatch(DispatchFailure),
-    /// Never in a block: the chain does not take this call from this account.
-    #[error("the chain does not take this call: {0}")]
+    /// No block includes the call: the chain does not accept it from this account.
+    #[error("the chain rejected this call: {0}")]
     Refused(Refusal),
-    /// Never in a block, for another reason.
-    #[error("the node does not take this transaction: {0}")]
+    /// No block includes the call, for another reason.
+    #[error("the node rejected this transaction: {0}")]
     Invalid(String),
-    #[error("not final after {} s: the chain may still include it; look before you repeat it", .after.as_secs())]
+    #[error("the call is not final after {} s, but the chain may still include it", .after.as_secs())]
     TimedOut { after: Duration },
-    /// The runtime has no such call, or its arguments differ.
-    #[error(
-        "{call} is not a call of this chain ({reason}): node and client are of different versions"
-    )]
+    /// The runtime has no such call, or a call with other arguments.
+    #[error("this chain has no call {call} ({reason}): node and client have different versions")]
     UnknownCall { call: String, reason: String },
     #[error(transparent)]
     Chain(#[from] ChainError),

@@ -1,7 +1,7 @@
-//! What the pallets said in a block.
+//! Events of the pallets in a block.
 //!
-//! An event is found by the names of its pallet and variant in the block's own metadata; its fields
-//! are then read by position as the types of `epione_primitives`.
+//! An event is recognized by the names of its pallet and variant in the metadata of the block; its fields are then
+//! decoded by position as the types of `epione_primitives`.
 
 use codec::{Decode, DecodeAll};
 use epione_primitives::{
@@ -17,15 +17,15 @@ use subxt::{
 
 use super::{Chain, ChainError, DispatchFailure, SubxtHash, error::unknown_block};
 
-/// An event, and the extrinsic that caused it.
+/// An event, with the extrinsic that caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockEvent {
-    /// Index of the extrinsic in its block; none for what the block did by itself.
+    /// Index of the extrinsic in its block; none if the block itself caused the event.
     pub extrinsic: Option<u32>,
     pub event: ChainEvent,
 }
 
-/// The events that workers and clients act on.
+/// The events on which workers and clients act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainEvent {
     /// A hospital asks the others to verify and approve a lite block.
@@ -41,7 +41,7 @@ pub enum ChainEvent {
         lite_hash: Hash,
         cloud_hash: Hash,
     },
-    /// Enough approvals could no longer be reached.
+    /// There could no longer be enough approvals.
     Rejected {
         id: AnnouncementId,
     },
@@ -88,7 +88,7 @@ pub enum ChainEvent {
         version: u32,
         body_hash: Hash,
     },
-    /// A user's account, sealing key or both are other ones from now on.
+    /// A user replaced their account, their sealing key or both.
     KeysRotated {
         user: UserId,
         version: u32,
@@ -110,7 +110,7 @@ pub enum ChainEvent {
         hospital: HospitalId,
         version: u32,
     },
-    /// Any other, with the SCALE of its fields.
+    /// Any other event, with the SCALE of its fields.
     Other {
         pallet: String,
         name: String,
@@ -235,7 +235,7 @@ impl Chain {
         .await
     }
 
-    /// The events of one extrinsic, and why it failed if it did.
+    /// The events of one extrinsic, and the reason if it failed.
     pub(super) async fn extrinsic_events(
         &self,
         block: Hash,
@@ -289,16 +289,16 @@ fn chain_event(event: &Event<'_, SubstrateConfig>) -> Result<ChainEvent, ChainEr
     ChainEvent::read(event.pallet_name(), event.event_name(), event.field_bytes())
 }
 
-/// Reads the error at the beginning of `System.ExtrinsicFailed` in the words of the metadata.
+/// Reads the error at the beginning of `System.ExtrinsicFailed`, and finds its name and documentation in the metadata.
 fn dispatch_failure(mut fields: &[u8], metadata: &Metadata) -> Result<DispatchFailure, ChainError> {
     let error = DispatchError::decode(&mut fields)
         .map_err(|error| ChainError::malformed("a dispatch error", error))?;
     let DispatchError::Module(ModuleError { index, error: [variant, ..], .. }) = error else {
-        let told: &'static str = error.into();
+        let docs: &'static str = error.into();
         return Ok(DispatchFailure {
             pallet: "Runtime".into(),
             error: error_name(&error),
-            docs: told.into(),
+            docs: docs.into(),
         });
     };
     let pallet = metadata.pallet_by_error_index(index);
@@ -310,7 +310,7 @@ fn dispatch_failure(mut fields: &[u8], metadata: &Metadata) -> Result<DispatchFa
     })
 }
 
-/// The variant's name alone.
+/// Only the variant's name.
 fn error_name(error: &DispatchError) -> String {
     let debug = format!("{error:?}");
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
@@ -350,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_shape_is_an_error_and_not_a_guess() {
+    fn an_event_with_other_fields_is_an_error() {
         let fields = (AnnouncementId(1), 7_u8).encode();
         let error = ChainEvent::read("LiteBlocks", "Expired", &fields).unwrap_err();
         assert!(error.to_string().contains("LiteBlocks.Expired"), "{error}");
     }
 
     #[test]
-    fn an_event_that_nobody_acts_on_keeps_its_bytes() {
+    fn an_unknown_event_keeps_its_bytes() {
         let event = ChainEvent::read("System", "ExtrinsicSuccess", &[1, 2]).unwrap();
         assert!(matches!(event, ChainEvent::Other { fields, .. } if fields == [1, 2]));
     }

@@ -1,8 +1,8 @@
-//! Every finalised block, in order, whatever happens to the connection.
+//! Every finalized block, in order, across lost connections.
 //!
-//! A node announces finalised heads only: several blocks may become final at once, and what was
-//! announced while the connection was down is never repeated. So an announcement is only a hint of
-//! how far to read; the blocks themselves are asked for by number.
+//! A node announces finalized heads only: several blocks may become final at once, and the node does not repeat what it
+//! announced while the connection was down. An announcement therefore only says how far to read; each block is
+//! requested by its number.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use subxt::rpcs::client::{RpcSubscription, rpc_params};
 
 use super::{BlockRef, Chain, ChainError, HeaderReply, error::unknown_number};
 
-/// Finalised blocks in order. See [`Chain::finalized_stream`].
+/// Finalized blocks in order. See [`Chain::finalized_stream`].
 pub type FinalizedStream = BoxStream<'static, Result<BlockRef, ChainError>>;
 
-/// Without an announcement for so long, the node is asked.
+/// After this time without an announcement, the finalized head is requested.
 const ASK_AFTER: Duration = Duration::from_secs(15);
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -23,16 +23,16 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 struct Follower {
     chain: Chain,
     next: BlockNumber,
-    /// The newest finalised block known of.
+    /// The newest finalized block that is known.
     head: Option<BlockNumber>,
     heads: Option<RpcSubscription<HeaderReply>>,
     pause: Duration,
 }
 
 impl Chain {
-    /// Every finalised block from `from` on, each once, in order, without gaps, across lost
-    /// connections and restarts of the node. Never ends. An error says that the node cannot be read
-    /// just now; the stream then pauses and goes on by itself when it is polled again.
+    /// Every finalized block from `from` on, each once, in order, without gaps, across lost connections and restarts of
+    /// the node. The stream never ends. An error means that the node cannot be read at present; the stream pauses, and
+    /// continues when it is polled again.
     pub fn finalized_stream(&self, from: BlockNumber) -> FinalizedStream {
         let follower =
             Follower { chain: self.clone(), next: from, head: None, heads: None, pause: MIN_PAUSE };
@@ -107,7 +107,7 @@ impl Chain {
         .await
     }
 
-    /// The address may have been given to a node of another chain meanwhile.
+    /// A node of another chain may have the address by now.
     async fn check_genesis(&self) -> Result<(), ChainError> {
         let found: Hash = self.canonical_hash(0).await?.ok_or_else(|| unknown_number(0))?;
         let expected = self.genesis_hash();

@@ -1,5 +1,4 @@
-//! The node's own `liteBlocks_*` methods: pointers, headers and the records' own slices of the
-//! bodies in one round trip.
+//! The node's `liteBlocks_*` methods, which send headers and the records' slices of the bodies in one round trip.
 
 use epione_primitives::{
     RecordPointer, UserId,
@@ -15,7 +14,7 @@ impl Chain {
         unless(UNKNOWN_HEIGHT, self.request("liteBlocks_header", rpc_params![height]).await)
     }
 
-    /// A committed record with its slice of the body.
+    /// A committed record, with its slice of the body.
     pub async fn lite_record(
         &self,
         pointer: RecordPointer,
@@ -23,8 +22,8 @@ impl Chain {
         unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
     }
 
-    /// A patient's records, newest first, from the latest or from before `before`. The node cuts
-    /// long answers: go on before the last pointer until an answer is empty.
+    /// A patient's records before `before`, or all, newest first. The node cuts long answers: repeat the request with
+    /// the last pointer as `before` until an answer is empty.
     pub async fn lite_history(
         &self,
         patient: UserId,
@@ -35,7 +34,7 @@ impl Chain {
     }
 }
 
-/// That there is no such thing is an answer.
+/// Turns the error of this code into an absent result.
 fn unless<T>(unknown: i32, reply: Result<T, ChainError>) -> Result<Option<T>, ChainError> {
     match reply {
         Ok(found) => Ok(Some(found)),

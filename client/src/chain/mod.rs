@@ -1,8 +1,8 @@
-//! The chain as its members see it: finalised blocks, runtime API reads, bodies by their hash, and
-//! calls that are submitted and watched until they are final.
+//! The chain as its members use it: finalized blocks, reads of the runtime API, bodies by their hash, and calls that
+//! are submitted and watched until they are final.
 //!
-//! Only this module knows subxt. Reads go to the runtime APIs of `epione_primitives::api` as SCALE,
-//! so that what the pallets store and what a client reads are the same Rust types.
+//! Only this module uses subxt. Reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that pallets
+//! store and clients read the same Rust types.
 
 mod accounts;
 mod bodies;
@@ -12,14 +12,14 @@ mod events;
 mod finalized;
 mod lite_blocks;
 mod snapshot;
-mod submit;
+mod transaction;
 
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
 pub use snapshot::Snapshot;
-pub use submit::Included;
+pub use transaction::Included;
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,13 +43,13 @@ use url::Url;
 
 use crate::waiting::{Awaited, Waits};
 
-/// How long a node may take to answer, reconnecting included.
+/// How long a node may take to answer, including the time to reconnect.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 /// How long [`Chain::connect`] waits for a node.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Longest pause between two attempts to reconnect.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
-/// Bytes of a JSON message: a block of 8 MiB in hexadecimal, and some more.
+/// Largest JSON message in bytes: a block of 8 MiB in hexadecimal has 16 MiB.
 const MAX_MESSAGE_BYTES: u32 = 32 * 1024 * 1024;
 /// Storage key of `Timestamp::Now`.
 const TIMESTAMP_NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
@@ -57,7 +57,7 @@ const TIMESTAMP_NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf8
 type Client = OnlineClient<SubstrateConfig>;
 type SubxtHash = subxt::config::substrate::H256;
 
-/// A connection to a node. Reconnects by itself; clones share it.
+/// A connection to a node, which reconnects automatically. Clones share it.
 #[derive(Clone)]
 pub struct Chain {
     inner: Arc<Inner>,
@@ -69,17 +69,17 @@ struct Inner {
     rpc: RpcClient,
     client: Client,
     genesis: Hash,
-    queues: submit::Queues,
+    queues: transaction::Queues,
 }
 
-/// A block of the chain.
+/// A chain block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockRef {
     pub hash: Hash,
     pub number: BlockNumber,
 }
 
-/// What a node says of itself.
+/// A node's state, as it reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeHealth {
@@ -89,7 +89,7 @@ pub struct NodeHealth {
 
 #[derive(Deserialize)]
 struct HeaderReply {
-    /// Hexadecimal, after `0x`.
+    /// In hexadecimal, with the prefix `0x`.
     number: String,
 }
 
@@ -107,13 +107,12 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// Connects to a node's JSON-RPC endpoint, `ws://host:port` or `wss://host:port`; waits at most
-    /// ten seconds for it.
+    /// Connects to a node's JSON-RPC endpoint, `ws://host:port` or `wss://host:port`, within ten seconds.
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         Self::connect_within(url, CONNECT_LIMIT).await
     }
 
-    /// As [`Chain::connect`], with a time limit of one's own.
+    /// As [`Chain::connect`], within another time limit.
     pub async fn connect_within(url: &str, limit: Duration) -> Result<Self, ChainError> {
         check_url(url)?;
         tokio::time::timeout(limit, Self::connect_unbounded(url)).await.unwrap_or_else(|_| {
@@ -130,18 +129,22 @@ impl Chain {
             .build(url)
             .await
             .map_err(|error| unreachable(url, error))?;
-        let rpc = RpcClient::new(rpc);
+        Self::over(RpcClient::new(rpc), url).await
+    }
+
+    /// The chain to which requests over `rpc` go.
+    async fn over(rpc: RpcClient, url: &str) -> Result<Self, ChainError> {
         let backend = LegacyBackend::<SubstrateConfig>::builder().build(rpc.clone());
         let client = Client::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
             .await
             .map_err(|error| unreachable(url, error))?;
         let genesis = Hash::from(client.genesis_hash().0);
-        let queues = submit::Queues::default();
+        let queues = transaction::Queues::default();
         let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
         Ok(Self { inner, waits: Waits::default() })
     }
 
-    /// Has this handle, and its clones, tell what they wait for.
+    /// This handle and its clones report what they wait for in `waits`.
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
         self.waits = waits;
@@ -161,13 +164,13 @@ impl Chain {
         self.inner.genesis
     }
 
-    /// The newest finalised block.
+    /// The newest finalized block.
     pub async fn finalized_head(&self) -> Result<BlockRef, ChainError> {
         let hash: Hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
         Ok(BlockRef { hash, number: self.number_of(hash).await? })
     }
 
-    /// Hash of the finalised block of a number; none beyond the newest one.
+    /// Hash of the finalized block with this number; none beyond the newest one.
     pub async fn block_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
         if number > self.finalized_head().await?.number {
             return Ok(None);
@@ -175,14 +178,14 @@ impl Chain {
         self.canonical_hash(number).await
     }
 
-    /// When a block was made.
+    /// The time of a block.
     pub async fn time(&self, block: Hash) -> Result<Moment, ChainError> {
         let stored: Option<Bytes> =
             self.request("state_getStorage", rpc_params![TIMESTAMP_NOW, block]).await?;
         decode("a block's time", &stored.unwrap_or(Bytes(vec![0; 8])).0)
     }
 
-    /// When the finalised block of a number was made; none beyond the newest one.
+    /// The time of the finalized block with this number; none beyond the newest one.
     pub async fn time_at(&self, number: BlockNumber) -> Result<Option<Moment>, ChainError> {
         match self.block_hash(number).await? {
             Some(block) => self.time(block).await.map(Some),
@@ -190,12 +193,12 @@ impl Chain {
         }
     }
 
-    /// Reads the runtime at a block.
+    /// The state after a block.
     pub fn at(&self, block: Hash) -> Snapshot {
         Snapshot::new(self.clone(), block)
     }
 
-    /// Reads the runtime at the newest finalised block.
+    /// The state after the newest finalized block.
     pub async fn finalized(&self) -> Result<Snapshot, ChainError> {
         let hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
         Ok(self.at(hash))
@@ -205,7 +208,7 @@ impl Chain {
         self.request("system_health", rpc_params![]).await
     }
 
-    /// Hash of the block of a number on the branch that the node holds for the best.
+    /// Hash of the block with this number on the node's best branch.
     async fn canonical_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
         self.request("chain_getBlockHash", rpc_params![number]).await
     }
@@ -216,7 +219,7 @@ impl Chain {
         header.ok_or_else(|| error::unknown_block(block))?.number()
     }
 
-    /// Asks until the node answers or the time is up. Only for requests that may be repeated.
+    /// Repeats a request until the node answers or the time limit ends. Only for requests that may be repeated.
     async fn request<T: DeserializeOwned>(
         &self,
         method: &str,
@@ -267,7 +270,7 @@ fn check_url(url: &str) -> Result<(), ChainError> {
     let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
     match parsed.scheme() {
         "ws" | "wss" if parsed.has_host() => Ok(()),
-        scheme => Err(refuse(format!("{scheme} is not the scheme of a web socket"))),
+        scheme => Err(refuse(format!("{scheme} is not a web socket's scheme"))),
     }
 }
 
@@ -280,13 +283,15 @@ fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
 }
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
 
     #[tokio::test]
-    async fn an_address_that_is_no_web_socket_is_refused() {
+    async fn an_address_that_is_not_a_web_socket_is_refused() {
         for url in ["http://127.0.0.1:9944", "127.0.0.1:9944", "", "ws://"] {
             let error = Chain::connect(url).await.unwrap_err();
             assert!(matches!(error, ChainError::Url { .. }), "{url}: {error}");
@@ -294,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_is_not_there_is_reported_within_the_limit() {
+    async fn an_unreachable_node_is_reported_within_the_limit() {
         for url in ["ws://127.0.0.1:1", "wss://127.0.0.1:1"] {
             let error = Chain::connect_within(url, Duration::from_millis(300)).await.unwrap_err();
             assert!(error.is_transient(), "{error}");

@@ -1,4 +1,4 @@
-//! The runtime APIs of `epione_primitives::api`, asked at one block.
+//! The runtime APIs of `epione_primitives::api`, called at one block.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -17,11 +17,10 @@ use subxt::rpcs::client::rpc_params;
 
 use super::{Chain, ChainError, decode};
 
-/// Questions that are on their way to the node at once.
-const ASKED_AT_ONCE: usize = 16;
+/// Concurrent requests to the node.
+const CONCURRENT_REQUESTS: usize = 16;
 
-/// The chain's state after one block. Reads answer for that block, however far the chain has moved
-/// on.
+/// The chain's state after one block. All reads refer to that block, even when the chain has newer ones.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     chain: Chain,
@@ -37,7 +36,7 @@ impl Snapshot {
         self.block
     }
 
-    /// When the block was made.
+    /// The time of the block.
     pub async fn time(&self) -> Result<Moment, ChainError> {
         self.chain.time(self.block).await
     }
@@ -80,7 +79,7 @@ impl Snapshot {
         self.read("ProfilesApi_registrations", user).await
     }
 
-    /// Who is or was registered at a hospital, in an order of the chain's own.
+    /// Users who are or were registered at a hospital, in an order that the chain chooses.
     pub async fn members(
         &self,
         hospital: HospitalId,
@@ -90,7 +89,7 @@ impl Snapshot {
         self.read("ProfilesApi_members", (hospital, after, limit)).await
     }
 
-    /// Shows everybody who is or was registered at a hospital, page by page, however many they are.
+    /// Calls `see` for every user who is or was registered at a hospital. Reads them page by page.
     pub async fn for_each_member(
         &self,
         hospital: HospitalId,
@@ -105,10 +104,10 @@ impl Snapshot {
         }
     }
 
-    /// The profiles of users, in their order; none for whom the chain does not know.
+    /// The profiles of users, in their order; none for a user whom the chain does not know.
     pub async fn profiles(&self, users: &[UserId]) -> Result<Vec<Option<Profile>>, ChainError> {
         let asked: Vec<_> = users.iter().map(|user| self.profile(*user)).collect();
-        stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await
+        stream::iter(asked).buffered(CONCURRENT_REQUESTS).try_collect().await
     }
 
     pub async fn decide(
@@ -126,7 +125,7 @@ impl Snapshot {
         self.read("RolePoliciesApi_relationships", patient).await
     }
 
-    /// Decides several requests at the block, in their order.
+    /// Decides several requests, in their order.
     pub async fn decide_each(
         &self,
         requests: &[AccessRequest],
@@ -134,7 +133,7 @@ impl Snapshot {
         self.read("RolePoliciesApi_decide_each", requests).await
     }
 
-    /// A version of a hospital's policies; the newest, if absent.
+    /// A version of a hospital's policies; the newest version if none is given.
     pub async fn policies(
         &self,
         hospital: HospitalId,
@@ -143,12 +142,12 @@ impl Snapshot {
         self.read("RolePoliciesApi_policies", (hospital, version)).await
     }
 
-    /// The receipt of a grant, by the grant's hash.
+    /// The receipt of the grant with this hash.
     pub async fn receipt(&self, grant: Hash) -> Result<Option<Receipt>, ChainError> {
         self.read("ReleasesApi_receipt", grant).await
     }
 
-    /// Whether a grant is recorded and its requester would be allowed the same again.
+    /// Whether a grant is recorded, and its requester would still be allowed the same.
     pub async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
         self.read("ReleasesApi_is_in_force", grant).await
     }
@@ -192,7 +191,7 @@ impl Snapshot {
         self.read("ReleasesApi_reviews", (before, limit)).await
     }
 
-    /// What a requester has caused at a hospital on the block's day.
+    /// How many refusals and emergencies a requester has caused at a hospital on the day of the block.
     pub async fn tally(
         &self,
         hospital: HospitalId,
@@ -232,7 +231,7 @@ impl Snapshot {
         self.read("LiteBlocksApi_announcement_of", body_hash).await
     }
 
-    /// A patient's records, newest first: pointer, entry, and the hash of the body that holds it.
+    /// A patient's records, newest first: pointer, entry, and hash of the body that contains the record.
     pub async fn history(
         &self,
         patient: UserId,
@@ -253,7 +252,7 @@ impl Snapshot {
         self.read("ApprovalsApi_ballot", id).await
     }
 
-    /// Number of transactions that an account has sent by this block.
+    /// Number of transactions that an account has sent up to this block.
     pub(super) async fn nonce(&self, account: &AccountId) -> Result<u32, ChainError> {
         self.read("AccountNonceApi_account_nonce", account).await
     }

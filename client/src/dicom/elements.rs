@@ -1,12 +1,12 @@
-//! The elements of a data set, one after the other, values passed over unless they are asked for.
+//! Reads the elements of a data set, one after the other. Values are skipped unless the caller reads them.
 
 use std::io::{self, BufRead};
 
 use epione_envelope::frames::NoFrames;
 
-/// Values that are read have at most so many bytes: a UID is the longest.
+/// Longest value that is read, in bytes: a UID.
 const VALUE_BYTES: u64 = 64;
-/// Sequences within items within sequences: deeper than any real object, and a bound.
+/// Deepest nesting of sequences and items: more than any real object has.
 const MAX_DEPTH: usize = 64;
 const UNDEFINED: u32 = u32::MAX;
 
@@ -18,12 +18,12 @@ const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag(pub u16, pub u16);
 
-/// Why there is no more to be read.
+/// Why reading ended.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The file itself failed.
+    /// The file cannot be read.
     Read(io::Error),
-    /// What is in it has no frames that could be found.
+    /// No frames can be found in it.
     None(NoFrames),
 }
 
@@ -42,33 +42,33 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// How elements are written.
+/// The encoding of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Coding {
-    /// Without value representations.
+    /// Elements have no value representation.
     pub(super) implicit: bool,
     pub(super) big_endian: bool,
 }
 
-/// Of file meta information, and of all encapsulated pixel data.
+/// The encoding of file meta information, and of all encapsulated pixel data.
 pub(super) const EXPLICIT: Coding = Coding { implicit: false, big_endian: false };
-/// Also of what is within a value of unknown representation (PS3.5, 6.2.2).
+/// Also the encoding within a value of unknown representation (PS3.5, 6.2.2).
 pub(super) const IMPLICIT: Coding = Coding { implicit: true, big_endian: false };
 pub(super) const BIG_ENDIAN: Coding = Coding { implicit: false, big_endian: true };
 
-/// What stands before a value.
+/// The header of an element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element {
     pub(super) tag: Tag,
-    /// None if it is undefined: the value ends with a delimiter.
+    /// None if the length is undefined: the value ends with a delimiter.
     pub(super) length: Option<u32>,
     /// Whether its value consists of 16-bit words (OW).
     pub(super) words: bool,
-    /// How what is within it is written, should it be a sequence.
+    /// The encoding of its items, if it is a sequence.
     inner: Coding,
 }
 
-/// Where in a value of undefined length the reading is.
+/// The position in a value of undefined length.
 #[derive(Clone, Copy)]
 enum Level {
     /// Items follow.
@@ -80,14 +80,14 @@ enum Level {
 /// Reads elements.
 pub(super) struct Elements<R> {
     input: R,
-    /// Bytes of the file before what is read next; those of a peeked tag have been read.
+    /// Number of bytes that were read, including those of a peeked tag.
     position: u64,
     peeked: Option<Tag>,
     coding: Coding,
 }
 
 impl<R: BufRead> Elements<R> {
-    /// Elements that begin after a preamble and a prefix, in explicit VR little endian.
+    /// Elements after a preamble and a prefix, in explicit VR little endian.
     pub(super) fn after(input: R, preamble: u64, prefix: &[u8; 4]) -> Result<Self, Stop> {
         let mut elements = Self { input, position: 0, peeked: None, coding: EXPLICIT };
         elements.skip(preamble)?;
@@ -98,7 +98,7 @@ impl<R: BufRead> Elements<R> {
         }
     }
 
-    /// From here on, elements are written like this; up to here they were little endian.
+    /// Sets the encoding of the following elements. The peeked tag was read as little endian.
     pub(super) fn begin_data_set(&mut self, coding: Coding) {
         if coding.big_endian {
             let swap = |Tag(group, element): Tag| Tag(group.swap_bytes(), element.swap_bytes());
@@ -164,7 +164,7 @@ impl<R: BufRead> Elements<R> {
         }
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     pub(super) fn pass_over(&mut self, element: &Element) -> Result<(), Stop> {
         match element.length {
             Some(length) => self.skip(length.into()),
@@ -214,7 +214,7 @@ impl<R: BufRead> Elements<R> {
         Ok(text.trim_matches(['\0', ' ']).to_owned())
     }
 
-    /// The next bytes. How many there are is bounded by the caller.
+    /// The next bytes. The caller bounds their number.
     pub(super) fn bytes(&mut self, length: usize) -> Result<Vec<u8>, Stop> {
         let mut bytes = vec![0; length];
         self.input.read_exact(&mut bytes)?;
@@ -222,13 +222,13 @@ impl<R: BufRead> Elements<R> {
         Ok(bytes)
     }
 
-    /// Passes over so many bytes, all of which are there.
+    /// Skips bytes; it is an error if the file ends before them.
     pub(super) fn skip(&mut self, length: u64) -> Result<(), Stop> {
         let passed = self.show(length, |_| {})?;
         if passed == length { Ok(()) } else { Err(NoFrames::Cut.into()) }
     }
 
-    /// Shows the next bytes, piece by piece, and says how many of them there are.
+    /// Passes the next bytes to `to`, piece by piece, and returns their number, which is less at the end of the file.
     pub(super) fn show(&mut self, length: u64, mut to: impl FnMut(&[u8])) -> io::Result<u64> {
         let mut left = length;
         while left > 0 {

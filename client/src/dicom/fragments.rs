@@ -1,10 +1,10 @@
 //! From the fragments of encapsulated pixel data to frames (PS3.5, A.4).
 //!
-//! A frame begins with a fragment. With which one, an offset table says; without a table, the
-//! codestreams do: a frame ends with the fragment in which its codestream ends. A table is believed
-//! only as far as fragments and codestreams agree with it: each of its frames has to begin with a
-//! fragment, and with a codestream, and nothing may follow the end of a codestream in it. If they do
-//! not agree, there is no telling which is right, and so no frame. One frame is all fragments there are.
+//! A frame begins with a fragment. An offset table says with which one. Without a table the codestreams decide: a frame
+//! ends with the fragment in which its codestream ends. A table is accepted only if fragments and codestreams agree
+//! with it: each frame must begin with a fragment and with a codestream, and nothing may follow the end of its
+//! codestream. If they disagree, it is unknown which is right, so no frame is found. A single frame consists of all
+//! fragments.
 
 use std::io::BufRead;
 
@@ -17,7 +17,7 @@ use super::{
     syntax::Compression,
 };
 
-/// Finds the frames of pixel data whose value, a sequence of fragments, begins here.
+/// Finds the frames of encapsulated pixel data, whose first fragment is next.
 pub(super) fn frames<R: BufRead>(
     elements: &mut Elements<R>,
     compression: Compression,
@@ -53,8 +53,8 @@ pub(super) fn frames<R: BufRead>(
     Ok(Frames::Encapsulated { first, lengths, stated })
 }
 
-/// Where each frame begins, counted from the first item after the basic offset table, if a table says
-/// so, or if there is one frame.
+/// The offset of each frame, counted from the first item after the basic offset table; none without a table, unless
+/// there is a single frame.
 fn table<R: BufRead>(
     elements: &mut Elements<R>,
     image: &Image,
@@ -84,28 +84,28 @@ fn table<R: BufRead>(
 /// How the fragments end.
 enum End {
     Delimiter,
-    /// With something else, or the end of the file; and where that is.
+    /// With something else, or the end of the file, at this offset.
     Missing {
         at: u64,
     },
 }
 
-/// The frames that were found so far.
+/// The frames so far.
 struct Walk<'a> {
     compression: Compression,
     image: &'a Image,
     stated: usize,
     table: Option<Vec<u64>>,
-    /// Of whole frames, items included.
+    /// Lengths of the complete frames, including item headers.
     lengths: Vec<u32>,
     frame: Option<Frame>,
-    /// Whether a fragment without bytes may have been a frame.
+    /// Whether a fragment without bytes may be a frame.
     gap: bool,
 }
 
-/// The frame that the last fragment belongs to.
+/// The frame of the last fragment.
 struct Frame {
-    /// Bytes of its fragments, without and with their item tags and lengths.
+    /// Bytes of its fragments, without and with item headers.
     payload: u64,
     length: u64,
     scanner: Scanner,
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         self.lengths.len() + usize::from(self.frame.is_some())
     }
 
-    /// Offset of the frame that begins next, if a table says so.
+    /// Offset of the next frame, if a table says so.
     fn next(&self) -> Option<u64> {
         self.table.as_ref()?.get(self.begun()).copied()
     }
@@ -167,13 +167,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether what was shown can be a frame's.
+    /// Checks that the bytes so far can belong to a frame.
     fn check(&self) -> Result<(), NoFrames> {
         match self.state() {
             State::Beyond if self.stated == 1 => Err(NoFrames::Count),
             State::Beyond if self.table.is_some() => Err(NoFrames::Table),
             State::Beyond => Err(NoFrames::Codestream),
-            // All there is belongs to the one frame, whatever it is.
+            // All bytes belong to the single frame, whatever they are.
             State::Wrong if self.stated == 1 => Ok(()),
             State::Wrong if self.table.is_some() && !self.lengths.is_empty() => {
                 Err(NoFrames::Table)
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Counts the last frame among those that are whole.
+    /// Adds the last frame to the complete ones.
     fn push(&mut self) -> Result<(), NoFrames> {
         let Some(frame) = self.frame.take() else { return Ok(()) };
         if let Table::Fit(sizes) = &self.image.sizes {
@@ -196,8 +196,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The lengths of all frames that are whole: of the stated number, or of fewer if it shows that
-    /// fragments are missing at the end.
+    /// The lengths of all complete frames: as many as the file states, or fewer if fragments are missing at its end.
     fn end(mut self, end: End) -> Result<Vec<u32>, NoFrames> {
         let begun = self.begun();
         let all = begun == self.stated;

@@ -1,9 +1,9 @@
-//! Finds the frames of a DICOM file, for a reader who will want one of them: where they lie, never what
-//! they show. DICOM PS3.5 (data sets, pixel data) and PS3.10 (files).
+//! Finds the position of the frames in a DICOM file, so that a reader can later fetch a single frame. Does not decode
+//! pixels. DICOM PS3.5 (data sets, pixel data) and PS3.10 (files).
 //!
-//! A file is read once, front to back, whatever its size: what passes by is digested at the same time
-//! ([`Digested`]). Memory is bounded: by a buffer, a fixed depth of nesting, and lists of as many frames
-//! as an index may list. Where frames cannot be told apart for certain, the reason is the result.
+//! A file is read once, front to back, whatever its size, and digested at the same time ([`Digested`]). Memory is
+//! bounded by a buffer, a fixed depth of nesting, and lists of as many frames as an index may contain. If the frames
+//! cannot be separated with certainty, the result is the reason.
 
 mod codestream;
 mod elements;
@@ -19,7 +19,7 @@ use elements::{Elements, Stop, Tag};
 use pixels::{Image, Sample};
 use syntax::Syntax;
 
-/// Bytes that are read, and digested, at a time.
+/// Size of the buffer with which a file is read and digested.
 const BUFFER_BYTES: usize = 256 * 1024;
 const PREAMBLE_BYTES: u64 = 128;
 const PREFIX: &[u8; 4] = b"DICM";
@@ -37,7 +37,7 @@ const FLOAT_PIXEL_DATA: Tag = Tag(0x7fe0, 0x0008);
 const DOUBLE_FLOAT_PIXEL_DATA: Tag = Tag(0x7fe0, 0x0009);
 const PIXEL_DATA: Tag = Tag(0x7fe0, 0x0010);
 
-/// What a file turned out to be.
+/// The result of reading a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     pub bytes: u64,
@@ -46,15 +46,15 @@ pub struct Inspected {
 }
 
 impl Inspected {
-    /// Whether it is a DICOM file (PS3.10, section 7.1): 128 bytes, `DICM`, and file meta information
-    /// that names a transfer syntax. Nothing else makes a file DICOM, neither its name nor a data set
-    /// without that header, of which nobody knows how it is written.
+    /// Whether it is a DICOM file (PS3.10, section 7.1): 128 bytes, `DICM`, and file meta information that names a
+    /// transfer syntax. Nothing else makes a file DICOM: neither its name, nor a data set without that header, whose
+    /// transfer syntax is unknown.
     pub fn is_dicom(&self) -> bool {
         self.frames != Frames::None(NoFrames::NotDicom)
     }
 }
 
-/// Reads a file to its end, once. Only a file that cannot be read is an error.
+/// Reads a file to its end, once. Fails only if the file cannot be read.
 pub fn inspect(content: impl Read) -> io::Result<Inspected> {
     let digested = Digested { inner: content, hasher: blake3::Hasher::new() };
     let mut content = BufReader::with_capacity(BUFFER_BYTES, digested);
@@ -97,8 +97,8 @@ fn frames(content: impl BufRead) -> Result<Frames, Stop> {
     Err(NoFrames::NoPixels.into())
 }
 
-/// Reads preamble, prefix and file meta information, and says which transfer syntax that names. The next
-/// tag, with which the data set begins, has been looked at.
+/// Reads preamble, prefix and file meta information, and returns the transfer syntax that it names. The next tag, with
+/// which the data set begins, is peeked.
 fn header<R: BufRead>(content: R) -> Result<(Elements<R>, String), Stop> {
     let mut elements = Elements::after(content, PREAMBLE_BYTES, PREFIX)?;
     let mut uid = None;
@@ -115,7 +115,7 @@ fn header<R: BufRead>(content: R) -> Result<(Elements<R>, String), Stop> {
     Ok((elements, uid.filter(is_uid).ok_or(NoFrames::NotDicom)?))
 }
 
-/// Reads an element that says something of the pixel data, or passes over it.
+/// Reads an element that describes the pixel data, or skips it.
 fn read<R: BufRead>(
     elements: &mut Elements<R>,
     element: &elements::Element,
@@ -146,7 +146,7 @@ fn number(text: &str) -> Result<Option<u32>, NoFrames> {
     }
 }
 
-/// Digests what is read through it.
+/// A reader that digests what is read through it.
 struct Digested<R> {
     inner: R,
     hasher: blake3::Hasher,

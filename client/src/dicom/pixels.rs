@@ -1,4 +1,4 @@
-//! From pixel data to the frames in it.
+//! Finds the frames in pixel data.
 
 use std::io::BufRead;
 
@@ -11,17 +11,17 @@ use super::{
     syntax::Syntax,
 };
 
-/// What a data set says of its pixel data before they come.
+/// The description of pixel data, which precedes them in a data set.
 #[derive(Default)]
 pub(super) struct Image {
     pub(super) samples: u16,
     pub(super) photometric: String,
-    /// The number of frames that is stated: none, or 0, for a single image.
+    /// The stated number of frames; none or 0 for a single image.
     pub(super) frames: Option<u32>,
     pub(super) rows: u16,
     pub(super) columns: u16,
     pub(super) bits: u16,
-    /// The extended offset table: where each frame begins, and its bytes.
+    /// The extended offset table: the offsets of the frames, and their lengths in bytes.
     pub(super) offsets: Table,
     pub(super) sizes: Table,
 }
@@ -31,26 +31,26 @@ pub(super) struct Image {
 pub(super) enum Table {
     #[default]
     Absent,
-    /// With more numbers than frames, or fewer.
+    /// The number of entries is not the number of frames.
     Unfit,
     Fit(Vec<u64>),
 }
 
-/// What each sample of pixel data is.
+/// The type of a sample of pixel data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sample {
     Integer,
-    /// Of this number of bits.
+    /// With this number of bits.
     Float(u16),
 }
 
 impl Image {
-    /// Number of frames that the file says it has: at least 1, since there are pixel data.
+    /// Number of frames that the file states: at least 1, since there are pixel data.
     pub(super) fn stated(&self) -> u32 {
         self.frames.unwrap_or(1).max(1)
     }
 
-    /// Bits of a frame that is not compressed.
+    /// Bits of an uncompressed frame.
     pub(super) fn frame_bits(&self) -> Option<u64> {
         let pixels = u64::from(self.rows) * u64::from(self.columns);
         let samples = match &*self.photometric {
@@ -64,7 +64,7 @@ impl Image {
         (packed && bits > 0).then_some(bits)
     }
 
-    /// How a frame is divided that is run-length encoded: by samples, and by their bytes.
+    /// The segments of a run-length encoded frame: one for each byte of each sample.
     pub(super) fn segments(&self) -> Option<Segments> {
         let pixels = u64::from(self.rows) * u64::from(self.columns);
         let count = u32::from(self.samples) * u32::from(self.bits / 8);
@@ -73,7 +73,7 @@ impl Image {
     }
 }
 
-/// Finds the frames of pixel data whose value begins here.
+/// Finds the frames of pixel data, whose value is next.
 pub(super) fn frames<R: BufRead>(
     elements: &mut Elements<R>,
     element: &Element,
@@ -96,8 +96,8 @@ pub(super) fn frames<R: BufRead>(
     }
 }
 
-/// The value has to be as long as the image says: otherwise it is not understood, and a frame would be
-/// cut out of the wrong place. If the file ends within it, the frames before that are whole.
+/// The value must have the length that the description of the image implies; otherwise the position of a frame would be
+/// wrong. If the file ends within the value, the frames before that are complete.
 fn native<R: BufRead>(
     elements: &mut Elements<R>,
     length: u64,

@@ -1,4 +1,4 @@
-//! DICOM files made for tests, element by element.
+//! Makes DICOM files for tests, element by element.
 
 /// Explicit VR little endian.
 pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
@@ -16,7 +16,7 @@ impl DataSet {
         Self { bytes: Vec::new(), implicit }
     }
 
-    /// A tag and, but for implicit VR, its representation.
+    /// A tag and, except in implicit VR, its value representation.
     fn head(&mut self, group: u16, element: u16, vr: &str) -> &mut Self {
         self.bytes.extend(group.to_le_bytes());
         self.bytes.extend(element.to_le_bytes());
@@ -93,7 +93,7 @@ pub(crate) fn file(syntax: &str, data: &DataSet) -> Vec<u8> {
     [&[0; 128][..], b"DICM", &length.bytes, &meta.bytes, &data.bytes].concat()
 }
 
-/// A cine of native frames of `rows` times 256 bytes, each unlike the others.
+/// A cine of native frames of `rows` times 256 bytes, all different.
 pub(crate) fn cine(frames: u32, rows: u16) -> (Vec<u8>, Vec<Vec<u8>>) {
     let length = usize::from(rows) * 256;
     let pixels: Vec<Vec<u8>> = (0..frames)
@@ -107,17 +107,17 @@ pub(crate) fn cine(frames: u32, rows: u16) -> (Vec<u8>, Vec<Vec<u8>>) {
     (file(EXPLICIT, &data), pixels)
 }
 
-/// A codestream as JPEG frames it: start, 12 bytes up to the coded data, which have no `FF`, and end.
+/// A JPEG codestream: 12 bytes before the coded data, which must have no `FF`, and an end marker.
 pub(crate) fn jpeg(coded: &[u8]) -> Vec<u8> {
     [b"\xff\xd8\xff\xda\0\x08\x01\x01\0\0\x3f\0", coded, b"\xff\xd9"].concat()
 }
 
-/// A cine of encapsulated frames, each of the given fragments.
+/// A cine of encapsulated frames, each with the given fragments.
 pub(crate) fn compressed(frames: &[&[&[u8]]], table: &[u32]) -> Vec<u8> {
     compressed_as(JPEG, frames.len(), frames, table)
 }
 
-/// The same in another syntax, or with another number of frames than there are.
+/// The same in another syntax, or with another stated number of frames.
 pub(crate) fn compressed_as(
     syntax: &str,
     stated: usize,

@@ -4,7 +4,7 @@ use epione_envelope::frames::NoFrames;
 
 use super::elements::{BIG_ENDIAN, Coding, EXPLICIT, IMPLICIT};
 
-/// What a transfer syntax says.
+/// A transfer syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Syntax {
     pub(super) coding: Coding,
@@ -12,22 +12,22 @@ pub(super) struct Syntax {
     pub(super) compression: Option<Compression>,
 }
 
-/// How each frame of encapsulated pixel data is compressed, as far as its end shows.
+/// The compression of each frame of encapsulated pixel data, as far as it determines where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Jpeg,
     JpegLs,
-    /// Also in high throughput.
+    /// Also high throughput.
     Jpeg2000,
     Rle,
     /// Not compressed: the length is known.
     Uncompressed,
-    /// In a way that does not mark the end: JPEG XL, deflated frames.
+    /// A compression that does not mark the end: JPEG XL, deflated frames.
     Unmarked,
 }
 
 impl Syntax {
-    /// The syntax of this UID, if a client can look for frames in it.
+    /// The syntax with this UID; an error if this module cannot find frames in it.
     pub(super) fn named(uid: &str) -> Result<Self, NoFrames> {
         let native = |coding| Ok(Self { coding, compression: None });
         let encapsulated =
@@ -51,7 +51,7 @@ impl Syntax {
                 Some(94 | 95 | 204 | 205) => Err(NoFrames::Elsewhere),
                 Some(100..=108) => Err(NoFrames::Video),
                 Some(110..=112) => encapsulated(Compression::Unmarked),
-                // SMPTE ST 2110: a stream whose frames are sent, not kept.
+                // SMPTE ST 2110: a stream, not a file.
                 _ if rest.starts_with(".7.") => Err(NoFrames::Video),
                 _ => Err(NoFrames::UnknownSyntax),
             },
@@ -59,7 +59,7 @@ impl Syntax {
     }
 }
 
-/// The number that a text begins with: video that may be in several fragments has another `.1` at its end.
+/// The number at the beginning of a text: the UIDs of video that may have several fragments end with another `.1`.
 fn number(text: &str) -> Option<u32> {
     let (number, fragmented) = text.split_once('.').unwrap_or((text, ""));
     let number = number.parse().ok()?;

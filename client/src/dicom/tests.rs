@@ -1,5 +1,4 @@
-//! Files of every kind that occurs, and of some that should not. Those in `samples/dicom`, which pydicom
-//! wrote, are read by the reader's tests.
+//! Valid and invalid files. The reader's tests read the files in `samples/dicom`, which pydicom wrote.
 
 use epione_envelope::frames::{Form, MAX_LISTED_FRAMES};
 use proptest::prelude::*;
@@ -24,7 +23,7 @@ fn reason(content: &[u8]) -> Option<NoFrames> {
     }
 }
 
-/// The bytes of every frame, as an index tells them.
+/// The bytes of every frame, according to the index.
 fn cut(content: &[u8]) -> Vec<&[u8]> {
     let frames = frames_of(content);
     let bytes = |number| {
@@ -35,7 +34,7 @@ fn cut(content: &[u8]) -> Vec<&[u8]> {
     (1..=frames.count()).map(bytes).collect()
 }
 
-/// Fragments as they lie in a file.
+/// Fragments as a file contains them.
 fn items(fragments: &[&[u8]]) -> Vec<u8> {
     let mut data = DataSet::new(false);
     for fragment in fragments {
@@ -45,7 +44,7 @@ fn items(fragments: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn native_frames_lie_side_by_side() {
+fn native_frames_are_contiguous() {
     let (content, frames) = cine(500, 4);
     assert_eq!(cut(&content), frames);
     let inspected = inspect(content.as_slice()).unwrap();
@@ -54,7 +53,7 @@ fn native_frames_lie_side_by_side() {
 }
 
 #[test]
-fn implicit_vr_is_followed_too() {
+fn implicit_vr_is_read() {
     let mut data = DataSet::new(true);
     data.image(Some("3"), 1, 5).put(0x7fe0, 0x10, "OW", b"aaaaabbbbbccccc\0");
     let content = file(IMPLICIT, &data);
@@ -62,7 +61,7 @@ fn implicit_vr_is_followed_too() {
 }
 
 #[test]
-fn sequences_are_passed_over_whatever_is_in_them() {
+fn sequences_are_skipped_with_their_content() {
     let mut inner = DataSet::new(false);
     inner.image(Some("9"), 9, 9);
     let mut data = DataSet::new(false);
@@ -105,7 +104,7 @@ fn without_a_table_a_frame_ends_with_the_fragment_in_which_its_codestream_ends()
 }
 
 #[test]
-fn an_offset_table_tells_which_fragments_make_a_frame() {
+fn an_offset_table_says_which_fragments_make_a_frame() {
     let whole = [jpeg(b"1"), jpeg(b"22"), jpeg(b"333")];
     let fragments: [&[&[u8]]; 3] = [
         &[&whole[0][..3], &whole[0][3..]],
@@ -116,7 +115,7 @@ fn an_offset_table_tells_which_fragments_make_a_frame() {
     let second = expected[0].len() as u32;
     let offsets = [0, second, second + expected[1].len() as u32];
     assert_eq!(cut(&compressed(&fragments, &offsets)), expected);
-    // Whatever a frame consists of, if its end is not marked.
+    // Any bytes are a frame if its end is not marked.
     let content =
         compressed_as("1.2.840.10008.1.2.4.110", 2, &[&[b"1a", b"1b"], &[b"2a"]], &[0, 20]);
     assert_eq!(cut(&content), [items(&[b"1a", b"1b"]), items(&[b"2a"])]);
@@ -140,7 +139,7 @@ fn an_offset_table_tells_which_fragments_make_a_frame() {
 }
 
 #[test]
-fn a_table_that_does_not_agree_with_what_it_is_about_gives_no_frames() {
+fn a_table_that_disagrees_with_the_fragments_gives_no_frames() {
     let (one, two) = (jpeg(b"1"), jpeg(b"22"));
     let fragments: [&[&[u8]]; 2] = [&[&one[..4], &one[4..]], &[&two]];
     let second = items(fragments[0]).len() as u32;
@@ -182,7 +181,7 @@ fn a_slide_of_many_frames_is_listed_up_to_a_limit() {
 }
 
 #[test]
-fn a_single_image_is_all_fragments_there_are() {
+fn a_single_image_consists_of_all_fragments() {
     let image = jpeg(b"image");
     let fragments = [&image[..7], &image[7..]];
     for frames in [None, Some("0"), Some("1"), Some("")] {
@@ -205,7 +204,7 @@ fn a_single_image_is_all_fragments_there_are() {
 }
 
 #[test]
-fn pixel_data_of_another_length_than_the_image_have_no_index() {
+fn pixel_data_of_a_wrong_length_have_no_index() {
     for (frames, pixels, expected) in [
         ("2", "aaaabbb", NoFrames::Length),
         ("2", "aaaabbbbc", NoFrames::Length),
@@ -227,7 +226,7 @@ fn pixel_data_of_another_length_than_the_image_have_no_index() {
 }
 
 #[test]
-fn the_reason_is_the_transfer_syntax_where_that_is_why() {
+fn an_unsupported_transfer_syntax_is_the_reason() {
     let mut native = DataSet::new(false);
     native.image(Some("1"), 1, 4).put(0x7fe0, 0x10, "OB", b"aaaa");
     let mut compressed = DataSet::new(false);
@@ -256,11 +255,11 @@ fn the_reason_is_the_transfer_syntax_where_that_is_why() {
 }
 
 #[test]
-fn what_has_no_dicom_header_is_digested_all_the_same() {
+fn a_file_without_dicom_header_is_digested() {
     let mut data = DataSet::new(false);
     data.image(Some("2"), 2, 2).put(0x7fe0, 0x10, "OB", b"aaaabbbb");
     let whole = file(EXPLICIT, &data);
-    // Meta information without what stands before it; and DICM by accident, before text and other elements.
+    // Meta information without preamble and prefix; and DICM by accident, before text and other elements.
     let accident = [&[b'x'; 128][..], b"DICM is written here, at byte 128"].concat();
     let no_meta = [&whole[..132], &data.bytes].concat();
     for content in [&b""[..], b"DICM", &[b'x'; 500], &[0; 131], &whole[132..], &accident, &no_meta]
@@ -271,7 +270,7 @@ fn what_has_no_dicom_header_is_digested_all_the_same() {
 }
 
 #[test]
-fn a_file_cut_anywhere_has_the_frames_that_are_whole() {
+fn a_truncated_file_has_the_frames_that_are_complete() {
     let (native, frames) = cine(3, 1);
     let (one, two) = (jpeg(b"one1"), jpeg(b"second"));
     let fragments: [&[&[u8]]; 2] = [&[&one[..5], &one[5..]], &[&two]];
@@ -286,7 +285,7 @@ fn a_file_cut_anywhere_has_the_frames_that_are_whole() {
         for length in 0..content.len() {
             let (cut, index) = (&content[..length], frames_of(&content[..length]));
             let found: u32 = index.count();
-            // Exactly those whose last byte is there.
+            // Exactly the frames whose last byte exists.
             let all = frames_of(&content);
             let whole = (1..=all.stated())
                 .filter(|number| all.extent(*number).unwrap().bytes.end <= length as u64);
@@ -305,7 +304,7 @@ fn a_file_cut_anywhere_has_the_frames_that_are_whole() {
 }
 
 #[test]
-fn lengths_that_lie_are_answered_without_memory_for_them() {
+fn false_lengths_do_not_allocate_memory() {
     let mut data = DataSet::new(false);
     data.put(0x28, 8, "IS", b"2 ");
     let begin = file(EXPLICIT, &data);
@@ -343,7 +342,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
     assert!(inspect(Failing(0)).unwrap_err().to_string().contains("the disk is gone"));
 }
 
-/// Fragments of whole and broken codestreams, in any order.
+/// Fragments of complete and broken codestreams, in any order.
 fn any_fragments() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let fragment = prop_oneof![
         Just(jpeg(b"whole")),
@@ -357,13 +356,13 @@ fn any_fragments() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn whatever_the_fragments_frames_are_apart_and_consist_of_fragments(
+    fn frames_are_separate_and_consist_of_fragments(
         fragments in any_fragments(), stated in 0_usize..8, kept in 0_usize..400,
         table in prop::collection::vec(0_u32..120, 0..8), right in any::<bool>(), syntax in 0_usize..6,
     ) {
         let syntax = ["50", "80", "90", "201", "110", "50"][syntax];
         let fragments: Vec<&[u8]> = fragments.iter().map(Vec::as_slice).collect();
-        // A table whose offsets are those of fragments is the better lie.
+        // A false table is harder to detect if its offsets are those of fragments.
         let mut starts = vec![0];
         for fragment in &fragments {
             starts.push(starts[starts.len() - 1] + 8 + fragment.len() as u32);
@@ -389,7 +388,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_was_altered_anywhere_is_read_without_a_panic(
+    fn an_altered_file_is_read_without_a_panic(
         at in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), native in any::<bool>(),
     ) {
         let one = jpeg(b"one1");

@@ -1,4 +1,4 @@
-//! The media of one section, sealed: what they are, and which bytes of which segments hold a chunk.
+//! The sealed media of one section: their description, and which bytes of which segments contain a chunk.
 
 use std::ops::Range;
 
@@ -13,23 +13,23 @@ use super::{OpenRecord, ReadError};
 
 pub(super) const TAG: usize = TAG_BYTES as usize;
 
-/// A media section on its way out.
+/// A media section that is being read.
 pub(super) struct Content<'r> {
     pub(super) pointer: RecordPointer,
     pub(super) section: usize,
     pub(super) description: Description,
     pub(super) segments: &'r [Segment],
-    /// Of the sealed object; nothing else is sealed under the same.
+    /// The id of the sealed object; no other object has the same.
     pub(super) object_id: [u8; 16],
     opener: Opener,
 }
 
-/// Consecutive chunks that lie in one segment.
+/// Consecutive chunks within one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) segment: usize,
     pub(super) chunks: Range<u32>,
-    /// Where their ciphertext lies in the segment.
+    /// The range of their ciphertext in the segment.
     pub(super) bytes: Range<u32>,
 }
 
@@ -41,7 +41,7 @@ impl OpenRecord {
         else {
             return Err(ReadError::NotMedia { pointer, section });
         };
-        // A record has no more sections than fit.
+        // A record has at most 64 sections.
         let index = section as u16;
         let key = self.access.keys.get(&index).ok_or(ReadError::NotGranted { pointer, section })?;
         let failed = |source| ReadError::Open { pointer, section, source };
@@ -58,19 +58,20 @@ impl Content<'_> {
         self.opener.layout()
     }
 
-    /// What does not open.
+    /// The error for content that does not open.
     pub(super) fn failed(&self, source: OpenError) -> ReadError {
         ReadError::Open { pointer: self.pointer, section: self.section, source }
     }
 
-    /// Divides chunks where segments end, and after `most` bytes; a longer chunk is a span by itself.
+    /// Divides chunks into spans, which end where segments end, and after `most` bytes; a longer chunk is a span of its
+    /// own.
     pub(super) fn spans(
         &self,
         chunks: Range<u32>,
         most: u32,
     ) -> impl Iterator<Item = Span> + use<> {
         let layout = self.layout();
-        // Chunks are powers of two up to the length of a segment, so none lies in two segments.
+        // A chunk's length is a power of two up to that of a segment, so no chunk lies in two segments.
         let in_segment = SEGMENT_BYTES / layout.chunk_size();
         let at_once = (most / layout.chunk_size()).max(1);
         let mut next = chunks.start;
@@ -99,7 +100,7 @@ impl Content<'_> {
         self.opener.open_chunk(chunk, sealed, tag)
     }
 
-    /// Whether kept plaintext is a chunk's.
+    /// Whether plaintext from an earlier run is this chunk.
     pub(super) fn is_chunk(&self, chunk: u32, plaintext: &[u8], tag: &[u8; TAG]) -> bool {
         self.opener.is_chunk(chunk, plaintext, tag)
     }

@@ -13,59 +13,59 @@ pub enum ReadError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    #[error("hospital {0} is not on the chain: check its number")]
+    #[error("the chain knows no hospital {0}: check its number")]
     UnknownHospital(HospitalId),
     #[error("there is no record {0}: check its number")]
     UnknownRecord(RecordPointer),
     #[error(
-        "record {pointer} is not of patient {patient}: ask for each patient's records by themselves"
+        "record {pointer} is not a record of patient {patient}: read each patient's records with a command of its own"
     )]
     OtherPatient { pointer: RecordPointer, patient: UserId },
-    #[error("the access grant does not hold: {0}; ask again")]
+    #[error("the access grant is not valid: {0}; request access again")]
     Grant(#[from] GrantError),
     #[error(
-        "the worker granted section {section} of record {pointer}, for which nobody asked: nothing was opened; \
+        "the worker granted section {section} of record {pointer}, which was not requested: nothing was opened; \
          tell the hospital"
     )]
     NotAskedFor { pointer: RecordPointer, section: u16 },
-    /// The grant would be sealed to another key than the reader has.
+    /// The hospital would seal the grant to another key than the reader's.
     #[error(
-        "the chain names another sealing key of user {user} than the one at hand, which would not open a grant: \
-         nothing was asked for"
+        "the chain names another sealing key for user {user} than this key file has, so it could not open a grant: \
+         access was not requested"
     )]
     StaleSealingKey { user: UserId },
     #[error(
-        "the chain has no receipt of grant {grant:?}, {} s after it came: nothing was opened; look whether the \
-         node keeps up with the chain, ask again, and tell the hospital if it goes on",
+        "the chain has no receipt of grant {grant:?}, {} s after the worker sent it: nothing was opened; check that \
+         the node keeps up with the chain, try again, and tell the hospital if this happens again",
         .after.as_secs()
     )]
     NoReceipt { grant: Hash, after: Duration },
-    /// The worker told the chain something else than the reader.
+    /// The worker wrote something else to the chain than it sent to the reader.
     #[error(
-        "the chain's receipt of grant {grant:?} is of another {what}: nothing was opened; tell the hospital"
+        "the chain's receipt of grant {grant:?} names another {what}: nothing was opened; tell the hospital"
     )]
     Receipt { grant: Hash, what: &'static str },
     #[error(
-        "patient {patient} was never registered at hospital {hospital}: there is no key to open with"
+        "patient {patient} was never registered at hospital {hospital}: there is no key to open its records"
     )]
     NotRegistered { patient: UserId, hospital: HospitalId },
     #[error(
-        "the node does not have the profile of patient {patient} at hospital {hospital}: it was not \
-         synchronised in full; use another node"
+        "the node does not have the profile of patient {patient} at hospital {hospital}: it did not sync \
+         every block; use another node"
     )]
     NoProfile { patient: UserId, hospital: HospitalId },
     #[error("the profile at hospital {hospital} cannot be read: {source}")]
     Profile { hospital: HospitalId, source: FormatError },
     #[error(
-        "the patient key at hospital {hospital} is sealed to a sealing key that is not at hand: give the \
+        "the patient key at hospital {hospital} is sealed to another sealing key than the given ones: give the \
          keystore from before the keys were changed, or have the hospital seal it to the new key"
     )]
     OtherSealingKey { hospital: HospitalId },
     #[error("the patient key at hospital {hospital} does not open: {source}")]
     PatientKey { hospital: HospitalId, source: OpenError },
-    /// The node and the chain's state do not say the same.
+    /// The node's answer contradicts the chain's state.
     #[error(
-        "what the node says of record {pointer} does not agree with the chain ({what}): use another node"
+        "the node's answer about record {pointer} contradicts the chain ({what}): use another node"
     )]
     Inconsistent { pointer: RecordPointer, what: &'static str },
     #[error("record {pointer} cannot be read: {source}")]
@@ -76,7 +76,7 @@ pub enum ReadError {
     Author { pointer: RecordPointer, author: UserId },
     #[error("section {section} of record {pointer} does not open: {source}")]
     Open { pointer: RecordPointer, section: usize, source: OpenError },
-    #[error("section {section} of record {pointer} is no text in UTF-8")]
+    #[error("section {section} of record {pointer} is not UTF-8 text")]
     NotText { pointer: RecordPointer, section: usize },
     #[error("record {pointer} has no media section {section}")]
     NotMedia { pointer: RecordPointer, section: usize },
@@ -87,7 +87,7 @@ pub enum ReadError {
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
     #[error(
-        "bytes {}-{} are not all in section {section} of record {pointer}, which has {bytes} bytes",
+        "bytes {}-{} are not all in section {section} of record {pointer}, whose length in bytes is {bytes}",
         .range.start, .range.end.saturating_sub(1)
     )]
     BeyondEnd { pointer: RecordPointer, section: usize, range: Range<u64>, bytes: u64 },
@@ -98,25 +98,25 @@ pub enum ReadError {
          author's frame index says: fetch the whole file"
     )]
     NotFragments { pointer: RecordPointer, section: usize, frame: u32 },
-    /// To break the glass again is for the reader to decide.
-    #[error("the links to record {pointer} have ended: ask for emergency access again")]
+    /// Only the reader decides whether to break the glass again.
+    #[error("the links to record {pointer} have expired: request emergency access again")]
     LinksEnded { pointer: RecordPointer },
-    #[error("the worker gave no link to segment {}: ask again", hex::encode(.segment))]
+    #[error("the worker sent no link to segment {}: request access again", hex::encode(.segment))]
     NoLink { segment: [u8; 32] },
-    #[error("segment {} cannot be had: {source}", hex::encode(.segment))]
+    #[error("segment {} cannot be fetched: {source}", hex::encode(.segment))]
     Segment { segment: [u8; 32], source: WorkerError },
-    #[error("{} exists already: choose another name, or remove it", .0.display())]
+    #[error("{} already exists: choose another name, or remove it", .0.display())]
     Exists(PathBuf),
-    #[error("{} is being written by another process: wait until it has ended", .0.display())]
+    #[error("another process is writing {}: wait until it has ended", .0.display())]
     Busy(PathBuf),
     #[error("{} cannot be written: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("the content cannot be handed on: {0}")]
+    #[error("the content cannot be passed on: {0}")]
     Sink(io::Error),
 }
 
 impl ReadError {
-    /// Which condition of which policy failed, if access was refused.
+    /// Which condition of which policy is not met, if access was refused.
     pub fn denial(&self) -> Option<&epione_primitives::access::Denial> {
         match self {
             Self::Worker(error) => error.denial(),
@@ -124,8 +124,8 @@ impl ReadError {
         }
     }
 
-    /// Whether what was read before the error is worth keeping for another try. It is not if what was
-    /// sealed is not what the author signed.
+    /// Whether to keep what was read before the error, for another attempt. Not if the sealed content is not what the
+    /// author signed.
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Open { .. } | Self::NotMedia { .. } | Self::NotGranted { .. })
     }

@@ -1,13 +1,28 @@
 //! Fetches records, and checks them against the chain and their authors.
 
 use epione_envelope::record::{Payload, Record};
-use epione_primitives::{RecordPointer, rpc::RecordReply};
+use epione_primitives::{HospitalId, RecordPointer, UserId, rpc::RecordReply};
 
 use super::{ReadError, RecordSummary, SectionSummary};
-use crate::chain::Chain;
+use crate::chain::{Chain, ChainError, Snapshot};
 
-/// A sealed record, once the chain agrees with it and its author signed it: with an account that
-/// was theirs when it was announced. Whether the patient did so too, its summary tells.
+/// The hospital at which a patient's record was written. None if the patient has no such record. Reads the record's
+/// entry and the header of its block, and no other record.
+pub async fn hospital_of(
+    state: &Snapshot,
+    patient: UserId,
+    pointer: RecordPointer,
+) -> Result<Option<HospitalId>, ChainError> {
+    match state.record(pointer).await? {
+        Some((entry, _)) if entry.patient == patient => {
+            Ok(state.header(pointer.height).await?.map(|(header, _)| header.announcer))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A sealed record, after it was checked that the chain agrees with it, and that its author signed it with an account
+/// that was theirs when it was announced. The summary says whether the patient signed it, too.
 pub async fn verified(
     chain: &Chain,
     pointer: RecordPointer,
@@ -42,7 +57,7 @@ pub async fn verified(
     Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time) }, record))
 }
 
-/// A record as the node tells it, its signatures not yet verified.
+/// A record as the node sent it, without verification of its signatures.
 pub(super) async fn summarised(
     chain: &Chain,
     reply: &RecordReply,
@@ -88,5 +103,112 @@ fn summary(reply: &RecordReply, record: &Record, time: u64) -> RecordSummary {
         time,
         previous: reply.entry.previous,
         sections: sections.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codec::{Decode, Encode};
+    use epione_primitives::{
+        AnnouncementId, Hash,
+        block::{BlockHashes, Entry, Header, Range},
+    };
+    use serde_json::{Value, json};
+    use sp_core::Bytes;
+
+    use super::*;
+    use crate::{chain::fake::FakeNode, reader::tests::sealed};
+
+    const PATIENT: UserId = UserId([1; 32]);
+    const HOSPITAL: HospitalId = HospitalId(3);
+    /// One in each block. The node sends them in pages of ten.
+    const RECORDS: u32 = 71;
+
+    fn entry() -> Entry {
+        let range = |length| Range { offset: 0, length };
+        Entry { patient: PATIENT, text: range(9), media: range(0), previous: None }
+    }
+
+    fn header(height: u32) -> Header {
+        Header {
+            height,
+            previous_lite: Hash::zero(),
+            previous_cloud: Hash::zero(),
+            announcer: HOSPITAL,
+            announcement: AnnouncementId(0),
+            time: 1,
+            records: 1,
+            body_hash: Hash::zero(),
+            body_bytes: 9,
+            segments: Default::default(),
+        }
+    }
+
+    /// A node that has all of the patient's records.
+    fn node() -> FakeNode {
+        let record = sealed(10).record;
+        let text = Bytes(record.encode());
+        let whole = Entry {
+            text: Range { offset: 0, length: text.0.len() as u32 },
+            media: Range { offset: 0, length: record.segments().len() as u32 },
+            ..entry()
+        };
+        FakeNode::new(move |method, params| match method {
+            "LiteBlocksApi_record" => {
+                let pointer: RecordPointer = argument(params);
+                let exists = pointer.height <= RECORDS && pointer.index == 0;
+                scale(exists.then(|| (entry(), Hash::zero())))
+            }
+            "LiteBlocksApi_header" => {
+                scale(Some((header(argument(params)), BlockHashes::default())))
+            }
+            "liteBlocks_header" => {
+                let height = params[0].as_u64().unwrap() as u32;
+                json!({ "header": header(height), "hashes": BlockHashes::default() })
+            }
+            "liteBlocks_history" => {
+                let before =
+                    params[1]["height"].as_u64().map_or(RECORDS + 1, |height| height as u32);
+                let page = (1..before).rev().take(10).map(|height| RecordReply {
+                    pointer: RecordPointer { height, index: 0 },
+                    entry: whole.clone(),
+                    text: text.clone(),
+                });
+                json!(page.collect::<Vec<_>>())
+            }
+            other => panic!("{other} is not served"),
+        })
+    }
+
+    /// The argument of a call of the runtime.
+    fn argument<T: Decode>(params: &[Value]) -> T {
+        let Bytes(bytes) = serde_json::from_value(params[1].clone()).unwrap();
+        T::decode(&mut bytes.as_slice()).unwrap()
+    }
+
+    fn scale(answer: impl Encode) -> Value {
+        json!(Bytes(answer.encode()))
+    }
+
+    #[tokio::test]
+    async fn the_hospital_of_a_record_is_found_without_reading_the_other_records() {
+        let node = node();
+        let state = node.connect().await.at(Hash::zero());
+        let first = RecordPointer { height: 1, index: 0 };
+        assert_eq!(hospital_of(&state, PATIENT, first).await.unwrap(), Some(HOSPITAL));
+        assert_eq!(node.requests(), ["LiteBlocksApi_record", "LiteBlocksApi_header"]);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_the_patient_does_not_have_has_no_hospital() {
+        let node = node();
+        let state = node.connect().await.at(Hash::zero());
+        let first = RecordPointer { height: 1, index: 0 };
+        let other = UserId([9; 32]);
+        assert_eq!(hospital_of(&state, other, first).await.unwrap(), None);
+        for (height, index) in [(RECORDS + 1, 0), (1, 1)] {
+            let absent = RecordPointer { height, index };
+            assert_eq!(hospital_of(&state, PATIENT, absent).await.unwrap(), None);
+        }
     }
 }

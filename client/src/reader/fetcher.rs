@@ -1,8 +1,7 @@
-//! Fetches what a section's media are sealed in, several segments at once, and opens it chunk by chunk,
-//! in order.
+//! Fetches the segments of a section's media, several at once, and opens them chunk by chunk, in order.
 //!
-//! Memory: [`AHEAD`] segments on their way and the one that is being opened, so 20 MiB; the tags of
-//! 65 536 chunks, so 1 MiB; one open chunk.
+//! Memory: [`AHEAD`] segments that are being fetched and one that is being opened, 20 MiB together; the tags of 65 536
+//! chunks, 1 MiB; one open chunk.
 
 use std::{
     ops::Range,
@@ -25,24 +24,24 @@ use crate::{
     worker::{Right, Via, WorkerClient},
 };
 
-/// Segments, or parts of them, that are fetched at once.
+/// Segments, or parts of them, that are fetched concurrently.
 pub(super) const AHEAD: usize = 4;
-/// Bytes that are fetched by one request where not the whole segment is wanted.
+/// Bytes that one request fetches if not the whole segment is wanted.
 const PART_BYTES: u32 = 4 * 1024 * 1024;
 /// Chunks whose tags are fetched together.
 const TAG_WINDOW: u32 = 65_536;
 
-/// Whether everything is wanted, so that segments are verified as such, or only some chunks.
+/// What is fetched: whole segments, which are verified by their hash, or only some chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Segments,
-    Parts,
+pub(super) enum Scope {
+    WholeSegments,
+    Chunks,
 }
 
 /// Fetches one section's media from one worker.
 pub(super) struct Fetcher<'a> {
     worker: &'a WorkerClient,
-    /// Who asks for new links when those at hand end.
+    /// Requests new links when the present ones expire.
     reader: Option<&'a Reader>,
     record: &'a OpenRecord,
     source: Mutex<Source>,
@@ -65,15 +64,15 @@ impl<'a> Fetcher<'a> {
         Ok(Self { worker, reader, record, source, content, tally })
     }
 
-    /// These chunks, in order.
-    pub(super) fn chunks(&self, chunks: Range<u32>, wanted: Wanted) -> Chunks<'_> {
-        let most = match wanted {
-            Wanted::Segments => SEGMENT_BYTES,
-            Wanted::Parts => PART_BYTES,
+    /// Fetches these chunks, in order.
+    pub(super) fn chunks(&self, chunks: Range<u32>, scope: Scope) -> Chunks<'_> {
+        let most = match scope {
+            Scope::WholeSegments => SEGMENT_BYTES,
+            Scope::Chunks => PART_BYTES,
         };
         let arriving = stream::iter(self.content.spans(chunks.clone(), most))
             .map(move |span| async move {
-                let bytes = self.span(&span, wanted).await?;
+                let bytes = self.span(&span, scope).await?;
                 Ok((span, bytes))
             })
             .buffered(AHEAD)
@@ -82,8 +81,8 @@ impl<'a> Fetcher<'a> {
         Chunks { fetcher: self, arriving, tags, current: None, rest: chunks }
     }
 
-    async fn span(&self, span: &Span, wanted: Wanted) -> Result<Bytes, ReadError> {
-        if wanted == Wanted::Parts {
+    async fn span(&self, span: &Span, scope: Scope) -> Result<Bytes, ReadError> {
+        if scope == Scope::Chunks {
             return self.part(span.segment, span.bytes.clone(), Via::Any, true).await;
         }
         let segment = self.segment(span.segment)?;
@@ -94,7 +93,7 @@ impl<'a> Fetcher<'a> {
         Ok(bytes.slice(span.bytes.start as usize..span.bytes.end as usize))
     }
 
-    /// Bytes of a segment, not verified yet.
+    /// Bytes of a segment, without verification.
     async fn part(
         &self,
         segment: usize,
@@ -104,7 +103,7 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Bytes, ReadError> {
         let segment = self.segment(segment)?;
         let right = self.right(segment).await?;
-        // A progress of nothing would say nothing, and would be told before it is known where to begin.
+        // Tags are fetched before the first progress is known, and do not count.
         let arrived = |bytes| {
             if counts {
                 self.tally.add(bytes);
@@ -120,7 +119,7 @@ impl<'a> Fetcher<'a> {
         self.content.segments.get(index).ok_or(missing)
     }
 
-    /// Tags of consecutive chunks.
+    /// The tags of consecutive chunks.
     async fn tags(&self, chunks: Range<u32>, via: Via) -> Result<Vec<u8>, ReadError> {
         let layout = self.content.layout();
         let first = layout.tag(chunks.start).map_or(0, |tag| tag.start);
@@ -132,18 +131,18 @@ impl<'a> Fetcher<'a> {
         Ok(tags)
     }
 
-    /// By what right to ask for a segment: a link that ends soon is replaced first.
+    /// The right by which to request a segment. A link that expires soon is replaced first.
     async fn right(&self, segment: &Segment) -> Result<OwnedRight, ReadError> {
         let pointer = self.content.pointer;
         let mut source = self.source.lock().await;
         if let Some(intent) = source.renewal(pointer, std::slice::from_ref(segment), now())? {
             let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
             let mut sections = SectionSet::default();
-            // A record has no more sections than fit.
+            // A record has at most 64 sections.
             sections.insert(self.content.section as u16);
             let wanted = WantedRecord { pointer, sections: Some(sections) };
-            let leave = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
-            *source = leave.of(pointer, &self.record.record)?.source;
+            let permission = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
+            *source = permission.of(pointer, &self.record.record)?.source;
         }
         match &*source {
             Source::Own => Ok(OwnedRight::Patient(pointer)),
@@ -159,7 +158,7 @@ fn failed(segment: &Segment, source: crate::worker::WorkerError) -> ReadError {
     ReadError::Segment { segment: segment.hash, source }
 }
 
-/// A right that does not keep the source locked while it is used.
+/// A right that can be used without a lock on the source.
 enum OwnedRight {
     Patient(epione_primitives::RecordPointer),
     Link(SegmentLink),
@@ -174,7 +173,7 @@ impl OwnedRight {
     }
 }
 
-/// How much has arrived, over all segments that are on their way.
+/// How many bytes have arrived, in all concurrent requests.
 pub(super) struct Tally<'a> {
     done: AtomicI64,
     total: AtomicI64,
@@ -185,12 +184,12 @@ impl Tally<'_> {
     pub(super) fn add(&self, bytes: i64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let total = self.total.load(Ordering::Relaxed);
-        // A segment's tags are no content.
+        // The tags in a segment do not count as content.
         let done = u64::try_from(done.min(total)).unwrap_or(0);
         (self.progress)(Progress { done, total: u64::try_from(total).unwrap_or(0) });
     }
 
-    /// Begins to count anew, towards this many bytes.
+    /// Restarts the count at `done` bytes of `total`.
     pub(super) fn begin(&self, done: u64, total: u64) {
         self.total.store(i64::try_from(total).unwrap_or(i64::MAX), Ordering::Relaxed);
         self.done.store(i64::try_from(done).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -198,7 +197,7 @@ impl Tally<'_> {
     }
 }
 
-/// Chunks in order, fetched ahead.
+/// Chunks in order. The next ones are fetched in advance.
 pub(super) struct Chunks<'f> {
     fetcher: &'f Fetcher<'f>,
     arriving: BoxStream<'f, Result<(Span, Bytes), ReadError>>,
@@ -208,7 +207,7 @@ pub(super) struct Chunks<'f> {
 }
 
 impl Chunks<'_> {
-    /// The next chunk, authentic and in its place; none after the last.
+    /// The next chunk, verified to be authentic and in its place; none after the last.
     pub(super) async fn next(&mut self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
         let Some(chunk) = self.rest.next() else { return Ok(None) };
         let tag = self.tags.get(self.fetcher, chunk).await?;
@@ -227,7 +226,7 @@ impl Chunks<'_> {
         let content = &self.fetcher.content;
         let unknown = || content.failed(epione_envelope::OpenError);
         if self.current.as_ref().is_none_or(|(span, _)| !span.chunks.contains(&chunk)) {
-            // What was opened makes room before more comes.
+            // Frees the opened span before the next one arrives.
             self.current = None;
             self.current = Some(self.arriving.next().await.ok_or_else(unknown)??);
         }
@@ -242,8 +241,8 @@ impl Chunks<'_> {
         }
     }
 
-    /// A chunk that did not open, from the worker and not from its storage: if it does not open now,
-    /// nothing will help.
+    /// Fetches a chunk that did not open again, from the worker itself instead of its storage. If it does not open now,
+    /// the error is final.
     async fn again(&self, chunk: u32) -> Result<Vec<u8>, ReadError> {
         let content = &self.fetcher.content;
         let tag = self.fetcher.tags(chunk..chunk + 1, Via::Worker).await?;
@@ -255,11 +254,11 @@ impl Chunks<'_> {
     }
 }
 
-/// The tags of some chunks, fetched when they are needed.
+/// The tags of consecutive chunks, fetched when they are needed.
 pub(super) struct Tags {
     first: u32,
     tags: Vec<u8>,
-    /// No tag from here on will be needed.
+    /// No tag from this chunk on will be needed.
     end: u32,
 }
 

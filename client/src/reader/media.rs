@@ -1,5 +1,5 @@
-//! Whole media: fetched segment by segment, opened chunk by chunk, and checked as a whole before the
-//! file gets its name.
+//! Whole media: fetched segment by segment, opened chunk by chunk, and verified as a whole before the file gets its
+//! name.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,15 @@ use tokio::{
 
 use super::{
     Intent, OpenRecord, ReadError, Reader, Source,
-    fetcher::{Fetcher, Tags, Wanted},
+    fetcher::{Fetcher, Scope, Tags},
     partial::Partial,
 };
 use crate::Progress;
 
-/// A link that ends sooner is replaced before it is used.
+/// A link that expires within this time is replaced before it is used.
 const LINK_MARGIN_MILLIS: u64 = 5_000;
 
-/// A file that holds what the author signed.
+/// A file with the content that the author signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedMedia {
     pub path: PathBuf,
@@ -29,16 +29,15 @@ pub struct SavedMedia {
 }
 
 impl Reader {
-    /// Saves the media of a section under a name that nothing has yet. The bytes are written beside
-    /// it, for their owner only, and get the name when all of them were verified: no wrong byte is
-    /// ever under that name.
+    /// Saves the media of a section in a new file. The bytes are written to a partial file in the same folder, which
+    /// only its owner may read, and which gets the name when all of them are verified. No wrong byte is ever under that
+    /// name.
     ///
-    /// Where an earlier call was interrupted, even by the end of its process, this one goes on: what is
-    /// there counts as far as each chunk of it still has the tag with which it was sealed. After an
-    /// error that another try may mend, it is left for that; after any other it is removed.
+    /// Resumes where an earlier call was interrupted, even by the end of its process: each chunk of the partial file
+    /// that still matches the tag with which it was sealed is kept. After an error that another attempt may overcome,
+    /// the partial file stays; after any other error it is removed.
     ///
-    /// Three segments are fetched at once. 64 MiB of them are held in memory at most, however long the
-    /// content is.
+    /// Four segments are fetched concurrently. The memory in use does not depend on the length of the content.
     pub async fn save_media(
         &self,
         record: &OpenRecord,
@@ -49,9 +48,9 @@ impl Reader {
         self.fetcher(record, section, &progress)?.save(to).await
     }
 
-    /// Writes the media of a section into a sink, and tells its length and BLAKE3. Every chunk is
-    /// authentic and in its place; that they are all that the author signed is known at the end
-    /// only, so on an error what was written must be thrown away.
+    /// Writes the media of a section into a sink, and returns its length and BLAKE3. Every chunk is verified to be
+    /// authentic and in its place. Only at the end is it known that they are what the author signed, so after an error
+    /// the caller must discard what was written.
     pub async fn copy_media(
         &self,
         record: &OpenRecord,
@@ -73,7 +72,7 @@ impl Reader {
 }
 
 impl Source {
-    /// With what intent to ask anew for links to segments; not at all while those at hand last.
+    /// The intent with which to request new links to segments; none while the present links are valid.
     pub(super) fn renewal(
         &self,
         pointer: RecordPointer,
@@ -113,7 +112,7 @@ impl Fetcher<'_> {
         Ok(SavedMedia { path: to.into(), bytes, blake3 })
     }
 
-    /// Puts into a file what it lacks.
+    /// Appends what is missing to a partial file, and verifies the whole.
     async fn fill(&self, partial: &mut Partial) -> Result<(), ReadError> {
         let content = &self.content;
         let mut check = content.description.check();
@@ -121,7 +120,7 @@ impl Fetcher<'_> {
         let layout = content.layout();
         let done = layout.chunk(kept).map_or(layout.plaintext_length(), |chunk| chunk.start);
         self.tally.begin(done, layout.plaintext_length());
-        let mut chunks = self.chunks(kept..layout.chunks(), Wanted::Segments);
+        let mut chunks = self.chunks(kept..layout.chunks(), Scope::WholeSegments);
         while let Some((_, plain)) = chunks.next().await? {
             check.update(&plain);
             partial.write(&plain).await?;
@@ -129,7 +128,7 @@ impl Fetcher<'_> {
         check.finish().map_err(|source| content.failed(source))
     }
 
-    /// How many chunks a partial file holds already. What comes after them in it is cut off.
+    /// How many chunks of a partial file are right. Cuts off what comes after them.
     async fn confirm(
         &self,
         partial: &mut Partial,
@@ -141,7 +140,7 @@ impl Fetcher<'_> {
         let mut confirmed = 0;
         while let Some(range) = layout.chunk(confirmed).filter(|range| range.end <= length) {
             let tag = tags.get(self, confirmed).await?;
-            // Not longer than a segment.
+            // At most the length of a segment.
             let kept = partial.read((range.end - range.start) as usize).await?;
             if !content.is_chunk(confirmed, &kept, &tag) {
                 break;
@@ -160,7 +159,7 @@ impl Fetcher<'_> {
     ) -> Result<(u64, [u8; 32]), ReadError> {
         let content = &self.content;
         let mut check = content.description.check();
-        let mut chunks = self.chunks(0..content.layout().chunks(), Wanted::Segments);
+        let mut chunks = self.chunks(0..content.layout().chunks(), Scope::WholeSegments);
         while let Some((_, plain)) = chunks.next().await? {
             check.update(&plain);
             sink.write_all(&plain).await.map_err(ReadError::Sink)?;

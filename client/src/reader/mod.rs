@@ -1,24 +1,54 @@
-//! A patient's records on their way out: found by the index links, opened by a hospital's leave or
-//! with the patient's own key, fetched, verified and decrypted here, with keys that never leave.
+//! Reads a patient's records: finds them by the index links, opens them with a hospital's permission or with the
+//! patient's own key, fetches, verifies and decrypts them. Keys never leave this process.
 //!
-//! Nothing is handed on before it was checked: a grant against its receipt on the chain, a record
-//! against the chain and its author's signature, a text against its leaf, media chunk by chunk and, if
-//! all of them are read, as a whole.
+//! Nothing is passed on before it is verified: a grant against its receipt on the chain, a record against the chain and
+//! its author's signature, a text against its leaf, media chunk by chunk and, if all of them are read, as a whole.
+//!
+//! ```no_run
+//! use epione_client::{
+//!     chain::Chain,
+//!     reader::{Intent, OpenContent, Reader},
+//!     worker::WorkerClient,
+//! };
+//! use epione_envelope::keystore::ActorKeys;
+//! use epione_primitives::{HospitalId, UserId, access::Purpose};
+//!
+//! async fn read(keys: ActorKeys, patient: UserId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
+//!     let worker = WorkerClient::for_hospital(&chain, HospitalId(0), (&keys).into()).await?;
+//!     let reader = Reader::new(chain, worker, keys.sealing);
+//!     let newest: Vec<_> = reader.list(patient, None, 1).await?.iter().map(|record| record.pointer).collect();
+//!     let intent = Intent { purpose: Purpose::Treatment, emergency: None };
+//!     for record in reader.open(patient, &newest, intent).await? {
+//!         for section in &record.sections {
+//!             match &section.content {
+//!                 OpenContent::Text { text, .. } => println!("{}", text.as_str()),
+//!                 OpenContent::Media { .. } => {
+//!                     let file = format!("section-{}", section.index);
+//!                     reader.save_media(&record, section.index, file.as_ref(), |_| {}).await?;
+//!                 }
+//!                 OpenContent::NotGranted => println!("section {} was not granted", section.index),
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod content;
 mod error;
 mod fetch;
 mod fetcher;
-mod leave;
 mod media;
 mod own;
 mod part;
 mod partial;
+mod permission;
 mod saved;
 mod verified;
 
 pub use error::ReadError;
-pub use fetch::verified;
+pub use fetch::{hospital_of, verified};
 pub use media::SavedMedia;
 pub use part::Part;
 pub use saved::{save_text, saved};
@@ -46,8 +76,7 @@ use crate::{
     worker::WorkerClient,
 };
 
-/// Reads records in the name of one user: by the leave of one hospital, or as the patient whose they
-/// are.
+/// Reads records for one user: with the permission of one hospital, or as the patient whom the records are about.
 #[derive(Clone)]
 pub struct Reader {
     chain: Chain,
@@ -56,15 +85,15 @@ pub struct Reader {
     earlier: Vec<SealingKeyPair>,
 }
 
-/// Why somebody asks to read. It is what the receipt says.
+/// Why a user requests access. The receipt records it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {
     pub purpose: Purpose,
-    /// Given, the glass is broken: the purpose is then emergency, and the other hospitals review it.
+    /// If given, the glass is broken: the purpose must be emergency, and the other hospitals review it.
     pub emergency: Option<EmergencyReason>,
 }
 
-/// What everybody on the chain may know of a record.
+/// What the chain shows of a record to everyone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordSummary {
@@ -73,27 +102,27 @@ pub struct RecordSummary {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
-    /// Whether the patient signed it too. Of a verified record, as its author: with an account that
-    /// was theirs when it was announced; in a list, as the record says.
+    /// Whether the patient signed it, too. In a verified record, with an account that was theirs when it was announced;
+    /// in a list, according to the record, without verification.
     pub cosigned: bool,
-    /// When its block was committed.
+    /// The time at which its block was committed.
     pub time: Moment,
-    /// The same patient's record before this one.
+    /// The previous record of the same patient.
     pub previous: Option<RecordPointer>,
     pub sections: Vec<SectionSummary>,
 }
 
-/// What everybody on the chain may know of a section.
+/// What the chain shows of a section to everyone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionSummary {
     pub kind: SectionKind,
     pub class: SectionClass,
-    /// Length of its media; none for text.
+    /// Length of its media in bytes; none for text.
     pub media_bytes: Option<u64>,
 }
 
-/// A record whose author was verified, with the sections to which there are keys.
+/// A record whose author's signature is verified, with the sections for which there are keys.
 #[derive(Clone)]
 pub struct OpenRecord {
     pub summary: RecordSummary,
@@ -112,62 +141,61 @@ pub struct OpenSection {
     pub content: OpenContent,
 }
 
-/// What a section holds.
+/// The content of a section.
 #[derive(Clone)]
 pub enum OpenContent {
     Text {
         media_type: String,
         text: Zeroizing<String>,
     },
-    /// To be fetched with [`Reader::save_media`], or in part with [`Reader::read_range`] and
-    /// [`Reader::read_frame`].
+    /// Fetch it with [`Reader::save_media`], or a part of it with [`Reader::read_range`] and [`Reader::read_frame`].
     Media {
         media_type: String,
-        /// Name of the file it came from, without folders; may be empty. Chosen by the author.
+        /// Name of the author's file, without folders; may be empty. The author chose it: it is not safe to use as it
+        /// is.
         file_name: String,
         bytes: u64,
         blake3: [u8; 32],
-        /// The frames that can be read one by one, or why there is none.
+        /// The frames that can be read one by one, or why there are none.
         frames: Frames,
     },
-    /// There is no key for it: it was not asked for, or not granted.
+    /// There is no key for it: it was not requested, or not granted.
     NotGranted,
 }
 
-/// How much of one record is open, and to whom.
+/// The keys to sections of one record, and how to fetch its segments.
 #[derive(Clone)]
 struct Access {
     keys: HashMap<u16, ContentKey>,
     source: Source,
 }
 
-/// By what right segments are fetched.
+/// The right by which segments are fetched.
 #[derive(Clone)]
 enum Source {
-    /// A hospital's leave: its temporary links, and why they were asked for.
+    /// A hospital's permission: its temporary links, and the intent with which they were requested.
     Links { links: Links, intent: Intent },
-    /// They are the patient's own.
+    /// The reader is the patient whom the record is about.
     Own,
 }
 
 type Links = HashMap<[u8; 32], SegmentLink>;
 
 impl Reader {
-    /// Reads through `worker`. `sealing` is the key to which hospitals seal for the worker client's
-    /// account.
+    /// Reads through `worker`. `sealing` is the key to which hospitals seal what is for the worker client's account.
     pub fn new(chain: Chain, worker: WorkerClient, sealing: SealingKeyPair) -> Self {
         Self { chain, worker, sealing, earlier: Vec::new() }
     }
 
-    /// Sealing keys that the patient had before. A hospital may still have the patient key sealed to
-    /// one of them; only [`Reader::open_own`] tries them.
+    /// Adds sealing keys that the patient had before. At some hospitals the patient key may still be sealed to one of
+    /// them. Only [`Reader::open_own`] and [`Reader::open_own_sections`] try them.
     #[must_use]
     pub fn with_earlier_sealing_keys(mut self, keys: Vec<SealingKeyPair>) -> Self {
         self.earlier = keys;
         self
     }
 
-    /// A patient's records, newest first, from the latest or from before `before`. Needs no grant.
+    /// A patient's records before `before`, or all, newest first. Needs no grant.
     pub async fn list(
         &self,
         patient: UserId,
@@ -177,10 +205,9 @@ impl Reader {
         list(&self.chain, patient, before, limit).await
     }
 
-    /// Asks the worker's hospital for leave to read a patient's records whole, and opens what is granted
-    /// of them. In the order asked for. Leave counts only with its receipt on the chain: that is waited
-    /// for, half a minute at most. Nothing is asked for unless every record is the patient's, and is
-    /// signed by its author.
+    /// Requests access to all sections of a patient's records from the worker's hospital, and opens what is granted, in
+    /// the order of the request. A grant is accepted only with its receipt on the chain, for which this waits half a
+    /// minute at most. Access is requested only if every record is the patient's, and signed by its author.
     pub async fn open(
         &self,
         patient: UserId,
@@ -199,10 +226,9 @@ impl Reader {
         Ok(opened)
     }
 
-    /// Asks for some sections of at most [`MAX_GRANT_RECORDS`] records by one request, and opens what is
-    /// granted, in the order asked for. A record that does not open is an error of its own; so is one of
-    /// which nothing was granted. There is one receipt, which names what was granted: no section that
-    /// was not asked for.
+    /// Requests access to some sections of at most [`MAX_GRANT_RECORDS`] records together, and opens what is granted,
+    /// in the order of the request. A record that does not open has an error of its own, and so has a record of which
+    /// nothing was granted. There is one receipt, which names the granted sections, and none that was not requested.
     pub async fn open_sections(
         &self,
         patient: UserId,
@@ -213,10 +239,10 @@ impl Reader {
             pointer: record.summary.pointer,
             sections: Some(*sections),
         });
-        let leave = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
+        let permission = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
         let opened = records.into_iter().map(|(VerifiedRecord { summary, record }, _)| {
             let pointer = summary.pointer;
-            let access = leave.of(pointer, &record)?;
+            let access = permission.of(pointer, &record)?;
             if access.keys.is_empty() {
                 return Err(ReadError::NothingGranted { pointer });
             }
@@ -225,9 +251,9 @@ impl Reader {
         Ok(opened.collect())
     }
 
-    /// Opens a patient's records whole with the patient's own key, which is on the chain, sealed to the
-    /// patient. In the order asked for. Nobody's leave is needed; media come from the worker of any
-    /// hospital, which must be asked by the patient's account.
+    /// Opens all sections of a patient's records with the patient's own key, which is on the chain, sealed to the
+    /// patient; in the order of the request. No permission is needed. Media come from the worker of any hospital, on
+    /// requests that the patient's account signs.
     pub async fn open_own(
         &self,
         patient: UserId,
@@ -237,8 +263,8 @@ impl Reader {
         self.open_own_sections(patient, records).await.into_iter().collect()
     }
 
-    /// Opens some sections of the patient's records with the patient's own key, in the order asked for.
-    /// A record that does not open is an error of its own.
+    /// Opens some sections of the patient's records with the patient's own key, in the order of the request. A record
+    /// that does not open has an error of its own.
     pub async fn open_own_sections(
         &self,
         patient: UserId,
@@ -305,7 +331,7 @@ impl OpenRecord {
 
     fn content(&self, section: usize, payload: &Payload) -> Result<OpenContent, ReadError> {
         let (genesis, pointer) = (self.genesis, self.summary.pointer);
-        // A record has no more sections than fit.
+        // A record has at most 64 sections.
         let index = section as u16;
         let Some(key) = self.access.keys.get(&index) else { return Ok(OpenContent::NotGranted) };
         let failed = |source| ReadError::Open { pointer, section, source };
@@ -328,8 +354,8 @@ impl OpenRecord {
     }
 }
 
-/// A patient's records as everybody on the chain may see them, newest first: all of them, or as many as
-/// `limit`. Asks the node as often as it takes.
+/// A patient's records before `before`, or all, as the chain shows them to everyone: newest first, at most `limit`.
+/// Repeats the request to the node until the list is complete.
 pub async fn list(
     chain: &Chain,
     patient: UserId,

@@ -1,11 +1,10 @@
-//! A part of media: a range of bytes, or a frame of an image. Only the chunks that hold it are fetched.
+//! A part of media: a range of bytes, or a frame of an image. Only the chunks that contain it are fetched.
 //!
-//! What a partial read proves: every byte is as the hospital sealed it, for this record, this section
-//! and this place in it. Each chunk has a tag under the content key, to which the object's header is
-//! bound by its commitment. What it does **not** prove is that the author signed these bytes: their
-//! signature covers the BLAKE3 of the whole content, which only the whole content shows. The hospital that sealed the record checked that once, when it sealed; so does
-//! everybody who reads all of it. The frame index itself is the author's word, signed with the
-//! description.
+//! A partial read proves that every byte is as the hospital sealed it, for this record, this section and this place in
+//! it: each chunk has a tag under the content key, to which the object's header is bound by its commitment. It does
+//! **not** prove that the author signed these bytes: the author's signature covers the BLAKE3 of the whole content,
+//! which can be computed from the whole content only. The hospital checked that once, when it sealed the record; a
+//! reader of the whole content checks it, too. The frame index is the author's statement, signed with the description.
 
 use std::{borrow::Cow, ops::Range, path::Path};
 
@@ -17,23 +16,23 @@ use tokio::{
 
 use super::{
     OpenRecord, ReadError, Reader, SavedMedia,
-    fetcher::{Fetcher, Wanted},
+    fetcher::{Fetcher, Scope},
     partial::Partial,
 };
 use crate::Progress;
 
-/// Which part of a section's media.
+/// A part of a section's media.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Bytes of the content.
+    /// These bytes of the content.
     Range(Range<u64>),
     /// A frame of an image, counted from 1.
     Frame(u32),
 }
 
 impl Reader {
-    /// Writes bytes of a section's media into a sink, and returns how many: all of the range, or an
-    /// error. What was written before an error is right, but not all there is.
+    /// Writes a range of a section's media into a sink, and returns the number of bytes. What was written before an
+    /// error is right, but incomplete.
     pub async fn read_range(
         &self,
         record: &OpenRecord,
@@ -46,9 +45,9 @@ impl Reader {
         fetcher.read(&Part::Range(range), sink, |_| {}).await
     }
 
-    /// Writes a frame of a section's image into a sink, and returns its bytes: pixels as they are if
-    /// they are native, from their first bit on if they are packed in single bits, and else the
-    /// codestream, without the item tags between its fragments.
+    /// Writes a frame of a section's image into a sink, and returns the number of bytes. Native pixels are written as
+    /// they are stored, from their first bit on if a pixel has a single bit; of a compressed frame the codestream is
+    /// written, without the item tags between its fragments.
     pub async fn read_frame(
         &self,
         record: &OpenRecord,
@@ -61,8 +60,8 @@ impl Reader {
         fetcher.read(&Part::Frame(frame), sink, |_| {}).await
     }
 
-    /// Saves a part of a section's media under a name that nothing has yet, when all of it is there.
-    /// The BLAKE3 that it returns is the part's.
+    /// Saves a part of a section's media in a new file, which gets its name when it is complete. The returned BLAKE3 is
+    /// that of the part.
     pub async fn save_part(
         &self,
         record: &OpenRecord,
@@ -97,7 +96,7 @@ impl Fetcher<'_> {
         Ok(SavedMedia { path: to.into(), bytes, blake3: hasher.finalize().into() })
     }
 
-    /// Hands out a part, and shows it to `digest` on its way.
+    /// Writes a part into a sink; calls `digest` for the same bytes.
     pub(super) async fn read(
         &self,
         part: &Part,
@@ -111,7 +110,7 @@ impl Fetcher<'_> {
         let begin = layout.chunk(wanted.start).map_or(0, |chunk| chunk.start);
         let end = layout.chunk(wanted.end.saturating_sub(1)).map_or(0, |chunk| chunk.end);
         self.tally.begin(0, end.saturating_sub(begin));
-        let mut chunks = self.chunks(wanted, Wanted::Parts);
+        let mut chunks = self.chunks(wanted, Scope::Chunks);
         let mut written = 0;
         while let Some((chunk, plain)) = chunks.next().await? {
             let start = layout.chunk(chunk).map_or(0, |chunk| chunk.start);
@@ -135,7 +134,7 @@ impl Fetcher<'_> {
         Ok(written)
     }
 
-    /// Where a part lies, and how it is made of the bytes there.
+    /// The range of a part, and how to convert the bytes there.
     fn located(&self, part: &Part) -> Result<(Range<u64>, Pieces), ReadError> {
         let (pointer, section) = (self.content.pointer, self.content.section);
         let described = &self.content.description;
@@ -163,7 +162,7 @@ impl Fetcher<'_> {
     }
 }
 
-/// How a part is made of the bytes that it lies in, as they come.
+/// Converts the bytes of a range into the part, piece by piece.
 enum Pieces {
     Plain,
     Packed(Packed),
@@ -188,14 +187,14 @@ impl Pieces {
     }
 }
 
-/// Moves bits so that the first of them is a byte's first, the least significant one (PS3.5, 8.1.1). What
-/// is left of the last byte is zero.
+/// Shifts bits so that the first of them becomes the first bit of a byte, which is the least significant one (PS3.5,
+/// 8.1.1). The remaining bits of the last byte are zero.
 struct Packed {
-    /// Bits before the first, 0 to 7.
+    /// Number of bits before the first, 0 to 7.
     skip: u8,
-    /// Bits that are still to be handed out.
+    /// Number of bits that are still to be returned.
     left: u64,
-    /// The last byte, some of whose bits are still to be handed out.
+    /// The last byte, some of whose bits are still to be returned.
     held: Option<u8>,
 }
 
@@ -213,7 +212,7 @@ impl Packed {
         unpacked
     }
 
-    /// The next byte, if any bits are left for it.
+    /// The next byte; none if no bits are left.
     fn put(&mut self, both: u16) -> Option<u8> {
         let bits = self.left.min(8);
         self.left -= bits;
@@ -225,17 +224,17 @@ const HEADER: usize = ITEM_HEADER_BYTES as usize;
 /// Group and element of an item, little endian (PS3.5, A.4).
 const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
 
-/// Takes the item tags and lengths out of a frame that consists of fragments.
+/// Removes the item tags and lengths from a frame that consists of fragments.
 #[derive(Default)]
 struct Fragments {
-    /// Of the next fragment's header.
+    /// The bytes of the next fragment's header so far.
     header: Vec<u8>,
-    /// Bytes of this fragment that are still to come.
+    /// Number of bytes of this fragment that are still to come.
     left: u64,
 }
 
 impl Fragments {
-    /// The bytes within fragments; none if they are no fragments.
+    /// The content of fragments; none if these are not fragments.
     fn strip(&mut self, mut bytes: &[u8]) -> Option<Vec<u8>> {
         let mut payload = Vec::with_capacity(bytes.len());
         while !bytes.is_empty() {
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fragment_or_half_of_one_is_noticed() {
+    fn other_bytes_and_incomplete_fragments_are_detected() {
         assert!(Fragments::default().strip(b"not an item, certainly").is_none());
         let whole = fragment(b"one");
         for length in 1..whole.len() {

@@ -1,4 +1,4 @@
-//! A file on its way to its name: beside it, for its owner only, until every byte of it was verified.
+//! A partial file: in the folder of the final one, readable by its owner only, until every byte of it is verified.
 
 use std::{
     ffi::OsStr,
@@ -19,22 +19,22 @@ use tokio::{
 use super::ReadError;
 use crate::private;
 
-/// Bytes of the name that is to be, which a partial file's name begins with. File systems take 255.
+/// Bytes of the final name with which a partial file's name begins. File systems accept names of 255 bytes.
 const MAX_STEM_BYTES: usize = 200;
 
-/// Removed when it is dropped, unless it is kept for a later run to go on with.
+/// Removed when it is dropped, unless it is kept so that a later run can resume.
 pub(super) struct Partial {
     file: File,
     path: PathBuf,
     to: PathBuf,
-    /// Bytes at its beginning that are right.
+    /// Number of bytes at its beginning that are right.
     good: u64,
     keep: bool,
 }
 
 impl Partial {
-    /// The partial file of a sealed object for this name, as an earlier run left it, or a new one. One
-    /// process at a time has it.
+    /// The partial file of a sealed object for this name, from an earlier run or new. It is locked: one process at a
+    /// time uses it.
     pub(super) fn resume(to: &Path, object_id: &[u8; 16]) -> Result<Self, ReadError> {
         let path = beside(to, &object_id[..8]);
         let file = fs::OpenOptions::new()
@@ -55,7 +55,7 @@ impl Partial {
             Ok(false) => {
                 let source = io::Error::new(
                     ErrorKind::PermissionDenied,
-                    "it is a link, or others may read or write it: remove it",
+                    "it is a link, or other users may read or write it: remove it",
                 );
                 Err(ReadError::File { path, source })
             }
@@ -63,7 +63,7 @@ impl Partial {
         }
     }
 
-    /// A new one, of a name that nobody can guess.
+    /// A new partial file, with a name that cannot be guessed.
     pub(super) fn fresh(to: &Path) -> Result<Self, ReadError> {
         let mut suffix = [0; 8];
         getrandom::fill(&mut suffix).expect("the operating system has randomness");
@@ -74,9 +74,9 @@ impl Partial {
         Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false })
     }
 
-    /// What an earlier run left beside a file that has its name since.
+    /// Removes the partial file of an earlier run, when the final file exists.
     pub(super) fn forget(to: &Path, object_id: &[u8; 16]) {
-        // Nothing is there, as a rule.
+        // Usually there is none.
         let _ = fs::remove_file(beside(to, &object_id[..8]));
     }
 
@@ -84,7 +84,7 @@ impl Partial {
         Ok(self.file.metadata().await.map_err(|source| self.failed(source))?.len())
     }
 
-    /// The bytes after those that are known to be right.
+    /// Reads the bytes after those that are known to be right.
     pub(super) async fn read(&mut self, length: usize) -> Result<Vec<u8>, ReadError> {
         let mut bytes = vec![0; length];
         match self.file.read_exact(&mut bytes).await {
@@ -93,12 +93,12 @@ impl Partial {
         }
     }
 
-    /// These many bytes more are right.
+    /// Marks this many more bytes as right.
     pub(super) fn confirm(&mut self, bytes: usize) {
         self.good += bytes as u64;
     }
 
-    /// Cuts off what is not known to be right, and goes on from there.
+    /// Cuts off what is not known to be right, and continues there.
     pub(super) async fn cut(&mut self) -> Result<(), ReadError> {
         let cut = async {
             self.file.set_len(self.good).await?;
@@ -121,26 +121,25 @@ impl Partial {
         }
     }
 
-    /// For bytes that nobody will go on with.
+    /// For bytes from which no later run resumes.
     pub(super) fn sink(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Leaves what there is to a later run, if there is anything.
+    /// Keeps the file for a later run, unless it is empty.
     pub(super) async fn keep(mut self) {
-        // The last bytes may still be on their way to the file. Should they not get there, the later run
-        // finds that out.
+        // The last bytes may not be written yet. If that fails, the later run detects it.
         let _ = self.file.flush().await;
         self.keep = self.good > 0;
     }
 
-    /// Gives the file its name, which nothing may have yet.
+    /// Gives the file its final name. It is an error if a file of that name exists.
     pub(super) async fn publish(mut self) -> Result<(), ReadError> {
         let published = async {
-            // Syncing does not tell of a write that failed; flushing does.
+            // A sync does not report a failed write; a flush does.
             self.file.flush().await?;
             self.file.sync_all().await?;
-            // A link, unlike a renaming, does not replace what came to be there meanwhile.
+            // A link, unlike a rename, does not replace a file that was created meanwhile.
             match tokio::fs::hard_link(&self.path, &self.to).await {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     tokio::fs::rename(&self.path, &self.to).await
@@ -168,13 +167,13 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.keep {
-            // Gone already, if it was renamed. The file is still locked.
+            // Fails if it was renamed. The file is still locked.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// A name of its own, no longer than a file system takes, however long the other one is.
+/// The name of a partial file, short enough for file systems whatever the length of the final name.
 fn beside(to: &Path, suffix: &[u8]) -> PathBuf {
     let name = to.file_name().unwrap_or_default().as_bytes();
     let mut name = OsStr::from_bytes(&name[..name.len().min(MAX_STEM_BYTES)]).to_owned();
@@ -182,7 +181,7 @@ fn beside(to: &Path, suffix: &[u8]) -> PathBuf {
     to.with_file_name(name)
 }
 
-/// Whether an open file is the one of this name, is no other file too, and is its owner's alone.
+/// Whether an open file is the one of this name, has no other name, and is accessible to its owner only.
 fn is_private(file: &fs::File, path: &Path) -> io::Result<bool> {
     let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
     Ok(named.is_file()

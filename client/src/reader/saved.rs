@@ -1,4 +1,4 @@
-//! Sections in files: texts on their way there, and whether a file is what its author signed.
+//! Sections in files: saves texts, and verifies that a file is what its author signed.
 
 use std::{io, path::Path};
 
@@ -10,16 +10,16 @@ use tokio::{
 
 use super::{OpenContent, OpenRecord, ReadError, partial::Partial};
 
-/// Bytes of a file that are digested at a time.
+/// Size of the buffer with which a file is digested.
 const DIGEST_BYTES: usize = 256 * 1024;
 
 impl OpenRecord {
-    /// What a section's content is, as its author signed it. Whoever keeps it can later tell without any
-    /// key whether a file is that content ([`VerifiedRecord::is_in`](super::VerifiedRecord::is_in)). It
-    /// is as secret as the content.
+    /// The description of a section's content, as its author signed it. With it, a later run verifies without any key
+    /// that a file is this content ([`VerifiedRecord::is_in`](super::VerifiedRecord::is_in)). It is as secret as the
+    /// content.
     pub fn description(&self, section: usize) -> Result<Description, ReadError> {
         let pointer = self.summary.pointer;
-        // A record has no more sections than fit.
+        // A record has at most 64 sections.
         let index = section as u16;
         let key = self.access.keys.get(&index).ok_or(ReadError::NotGranted { pointer, section })?;
         let failed = |source| ReadError::Open { pointer, section, source };
@@ -27,7 +27,7 @@ impl OpenRecord {
     }
 }
 
-/// Saves an open text under a name that nothing has yet, for its owner only.
+/// Saves an open text in a new file, readable by its owner only.
 pub async fn save_text(record: &OpenRecord, section: usize, to: &Path) -> Result<(), ReadError> {
     let pointer = record.summary.pointer;
     let content = record.sections.get(section).map(|section| &section.content);
@@ -39,8 +39,7 @@ pub async fn save_text(record: &OpenRecord, section: usize, to: &Path) -> Result
     partial.publish().await
 }
 
-/// Whether an earlier call saved a section under this name; no, if there is no file of that name. One
-/// that holds anything else is an error. Asks nobody.
+/// Whether an earlier call saved a section in this file. A file with other content is an error. Sends no request.
 pub async fn saved(record: &OpenRecord, section: usize, at: &Path) -> Result<bool, ReadError> {
     if !fs::try_exists(at).await.unwrap_or(true) {
         return Ok(false);
@@ -54,13 +53,13 @@ pub async fn saved(record: &OpenRecord, section: usize, at: &Path) -> Result<boo
     Ok(true)
 }
 
-/// Whether a file holds what is described.
+/// Whether a file has the content that is described.
 pub(super) async fn digested(
     description: &Description,
     at: &Path,
 ) -> io::Result<Result<(), OpenError>> {
     let mut check = description.check();
-    // Neither a link nor a pipe, whose opening would not return.
+    // Not a link, and not a pipe, which might never open.
     if !fs::symlink_metadata(at).await?.is_file() {
         return Ok(Err(OpenError));
     }

@@ -1,4 +1,4 @@
-//! A record before anybody is asked for its keys: what its sections are, and whether a file holds one.
+//! A verified record before access is requested: its sections, and whether a file already contains one.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use epione_primitives::{RecordPointer, UserId, release::SectionSet};
 use super::{ReadError, RecordSummary, fetch, saved::digested};
 use crate::chain::Chain;
 
-/// A patient's sealed record, with which the chain agrees and which its author signed.
+/// A patient's sealed record. The chain agrees with it, and its author signed it.
 #[derive(Clone)]
 pub struct VerifiedRecord {
     pub summary: RecordSummary,
@@ -16,7 +16,7 @@ pub struct VerifiedRecord {
 }
 
 impl VerifiedRecord {
-    /// Fetches a record from the node. It is an error if the record is another patient's.
+    /// Fetches a record from the node, and verifies it. A record of another patient is an error.
     pub async fn of(
         chain: &Chain,
         patient: UserId,
@@ -38,13 +38,13 @@ impl VerifiedRecord {
         sections
     }
 
-    /// Number of segments that hold its media.
+    /// Number of segments of its media.
     pub fn segments(&self) -> usize {
         self.record.sections().iter().map(|section| section.segments().len()).sum()
     }
 
-    /// Whether a file holds a section's content. The description is kept from when the section was open;
-    /// it counts if it is the one that the author signed. Needs no key, and asks nobody.
+    /// Whether a file has a section's content. The description comes from an earlier run that opened the section; it
+    /// counts only if the author signed it. Needs no key, and sends no request.
     pub async fn is_in(
         &self,
         at: &Path,

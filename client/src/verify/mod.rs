@@ -1,7 +1,7 @@
-//! Recomputes what a committed lite block claims: its hashes, its links to the blocks and records
-//! before it, and that its body and segments are those that were approved.
+//! Verifies a committed lite block: recomputes its hashes and its links to the blocks and records before it, and checks
+//! that its body and segments are those that were approved.
 //!
-//! Deciding is pure: [`gather`] reads the chain, [`check`] judges. Whoever distrusts the node can
+//! [`gather`] reads the chain, and [`check`] decides without input or output. A user who does not trust a node can
 //! gather from several.
 
 use std::{collections::BTreeMap, fmt::Display};
@@ -30,23 +30,23 @@ pub enum VerifyError {
     #[error("there is no committed block of height {height}: the newest has height {newest}")]
     UnknownHeight { height: u32, newest: u32 },
     #[error(
-        "the node does not have the block's body: it was not synchronised in full; use another node"
+        "the node does not have the block's body: it did not sync every block; use another node"
     )]
     NoBody,
-    #[error("the block's body is not what was announced: {0}")]
+    #[error("the block's body is not the announced one: {0}")]
     Body(#[from] BodyError),
     #[error(transparent)]
     Chain(#[from] ChainError),
 }
 
-/// Everything that the chain keeps of a committed block.
+/// Everything that the chain has of a committed block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     pub height: u32,
     pub header: Header,
     pub hashes: BlockHashes,
     pub entries: Vec<Entry>,
-    /// Hashes of the block before; none before the first.
+    /// Hashes of the previous block; none for the first.
     pub previous: Option<BlockHashes>,
     /// The entries of earlier blocks to which this block's entries point.
     pub earlier: BTreeMap<RecordPointer, Entry>,
@@ -55,22 +55,22 @@ pub struct Evidence {
     pub ballot: Option<Ballot>,
 }
 
-/// What was checked, and how it came out.
+/// The checks and their results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub height: u32,
     pub checks: Vec<Check>,
 }
 
-/// One claim of a block.
+/// One check of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     pub name: String,
     pub passed: bool,
-    /// What follows from the evidence.
+    /// What the evidence requires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What the chain says instead.
+    /// What the chain has instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Report {
         self.checks.iter().all(|check| check.passed)
     }
 
-    /// The check of a name.
+    /// The check with this name.
     pub fn check(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }
@@ -100,7 +100,7 @@ impl Report {
     }
 }
 
-/// Reads a committed block, and what it refers to, from finalised state.
+/// Reads a committed block, and what it refers to, from finalized state.
 pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError> {
     let state = chain.finalized().await?;
     let Some((header, hashes)) = state.header(height).await? else {
@@ -126,7 +126,7 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
     Ok(Evidence { height, header, hashes, entries, previous, earlier, body, announcement, ballot })
 }
 
-/// Judges the evidence.
+/// Checks the evidence.
 pub fn check(evidence: &Evidence) -> Report {
     let Evidence { height, header, hashes, entries, .. } = evidence;
     let mut report = Report { height: *height, checks: Vec::new() };
@@ -148,8 +148,8 @@ fn check_chain_links(evidence: &Evidence, report: &mut Report) {
     let first = *height <= 1;
     match previous {
         None if !first => {
-            let missing = Err("the block before is not on the chain".into());
-            report.holds("previous block", "the block before", missing);
+            let missing = Err("the previous block is not on the chain".into());
+            report.holds("previous block", "the previous block", missing);
         }
         previous => {
             let previous = previous.unwrap_or_default();
@@ -159,8 +159,8 @@ fn check_chain_links(evidence: &Evidence, report: &mut Report) {
     }
 }
 
-/// Every entry points at the same patient's record before it: in this block if there is one, in an
-/// earlier block otherwise.
+/// Every entry must point at the previous record of the same patient: in this block if there is one, otherwise in an
+/// earlier block.
 fn check_record_links(evidence: &Evidence) -> Result<(), String> {
     let mut latest = BTreeMap::new();
     for (index, entry) in (0..).zip(&evidence.entries) {
@@ -184,12 +184,12 @@ fn check_earlier(
     pointer: RecordPointer,
 ) -> Result<(), String> {
     if pointer.height >= evidence.height {
-        return Err(format!("record {here} points at {pointer}, which is not before it"));
+        return Err(format!("record {here} points at {pointer}, which is not earlier"));
     }
     match evidence.earlier.get(&pointer) {
         None => Err(format!("record {here} points at {pointer}, which does not exist")),
         Some(earlier) if earlier.patient != entry.patient => {
-            Err(format!("record {here} points at {pointer}, which is of another patient"))
+            Err(format!("record {here} points at {pointer}, which is another patient's record"))
         }
         Some(_) => Ok(()),
     }
@@ -198,7 +198,7 @@ fn check_earlier(
 fn check_body(evidence: &Evidence, report: &mut Report) {
     let header = &evidence.header;
     let Some(body) = &evidence.body else {
-        let missing = Err("the node does not have it".into());
+        let missing = Err("the node does not have the body".into());
         return report.holds("body hash", "a body of this hash", missing);
     };
     report.same("body hash", &BlakeTwo256::hash(body), &header.body_hash);
@@ -218,15 +218,8 @@ fn check_body(evidence: &Evidence, report: &mut Report) {
 
 fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
     let Header { announcer, segments, .. } = evidence.header;
-    let announced: Vec<AnnouncedEntry> = evidence
-        .entries
-        .iter()
-        .map(|entry| AnnouncedEntry {
-            patient: entry.patient,
-            text: entry.text,
-            media: entry.media,
-        })
-        .collect();
+    let announced: Vec<AnnouncedEntry> =
+        evidence.entries.iter().cloned().map(AnnouncedEntry::from).collect();
     body::check(&AnnouncedHeader { announcer, segments }, &announced, body)
 }
 
@@ -261,7 +254,7 @@ fn check_ballot(evidence: &Evidence) -> Result<(), String> {
     voters.dedup();
     let entitled = |voter| ballot.electorate.contains(voter) && *voter != ballot.opener;
     if voters.len() != ballot.approvals.len() || !voters.iter().all(entitled) {
-        return Err("a hospital approved that may not, or twice".into());
+        return Err("a hospital approved twice, or was not allowed to approve".into());
     }
     let electorate = u32::try_from(ballot.electorate.len()).unwrap_or(u32::MAX);
     let (needed, cast) = (approvals_needed(electorate), voters.len());
@@ -271,13 +264,13 @@ fn check_ballot(evidence: &Evidence) -> Result<(), String> {
     Ok(())
 }
 
-/// The block's ordered list of segments, as its body names them.
+/// The ordered list of the block's segments, from its body.
 pub fn segments(evidence: &Evidence) -> Result<Vec<Segment>, VerifyError> {
     let body = evidence.body.as_ref().ok_or(VerifyError::NoBody)?;
     Ok(checked(evidence, body)?.segments)
 }
 
-/// Fetches every segment, one after the other, and adds a check of its bytes for each.
+/// Fetches every segment, one after the other, and adds a check of its bytes.
 pub async fn check_segments<F, Reply, Failure>(
     report: &mut Report,
     segments: &[Segment],

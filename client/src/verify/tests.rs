@@ -123,7 +123,7 @@ fn a_committed_block_passes_every_check() {
 }
 
 #[test]
-fn a_first_block_follows_nothing() {
+fn a_first_block_has_no_previous_block() {
     let (mut evidence, _) = block();
     evidence.height = 1;
     evidence.header.height = 1;
@@ -138,7 +138,7 @@ fn a_first_block_follows_nothing() {
 }
 
 #[test]
-fn tampering_fails_the_check_that_it_concerns() {
+fn each_alteration_fails_its_own_check() {
     type Tamper = fn(&mut Evidence);
     let cases: [(&str, Tamper); 16] = [
         ("height", |it| it.header.height = 3),
@@ -169,7 +169,7 @@ fn tampering_fails_the_check_that_it_concerns() {
 }
 
 #[test]
-fn a_ballot_that_should_not_have_passed_is_told() {
+fn a_ballot_that_should_not_have_passed_fails_the_check() {
     type Tamper = fn(&mut Ballot);
     let cases: [Tamper; 5] = [
         |ballot| ballot.approvals.truncate(1),
@@ -186,7 +186,7 @@ fn a_ballot_that_should_not_have_passed_is_told() {
 }
 
 #[test]
-fn a_failed_check_says_what_it_expected_and_what_it_found() {
+fn a_failed_check_has_the_expected_and_the_found_value() {
     let (mut evidence, _) = block();
     evidence.header.records = 9;
     let report = check(&evidence);
@@ -197,7 +197,7 @@ fn a_failed_check_says_what_it_expected_and_what_it_found() {
 }
 
 #[tokio::test]
-async fn every_segment_is_fetched_and_its_bytes_checked() {
+async fn every_segment_is_fetched_and_its_bytes_are_checked() {
     let (evidence, mut media) = block();
     let wanted = segments(&evidence).unwrap();
     assert_eq!(wanted.len(), 3);

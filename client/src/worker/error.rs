@@ -1,4 +1,4 @@
-//! What can go wrong between this process and a hospital's worker.
+//! Errors between this process and a hospital's worker.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use epione_primitives::{HospitalId, access::Denial};
 
 use crate::{api::Problem, chain::ChainError, endpoint::EndpointError};
 
-/// Why a worker was not asked, or did not do what it was asked.
+/// Why a request was not sent, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     #[error(transparent)]
@@ -15,43 +15,43 @@ pub enum WorkerError {
     Tls(String),
     #[error(
         "the server at {url} does not prove the TLS key that the chain names for the hospital: if the \
-         hospital has just changed its key, try again in a minute; otherwise somebody else answers there"
+         hospital has just changed its key, try again in a minute; otherwise it is not the hospital's worker"
     )]
     WrongKey { url: String },
-    #[error("hospital {0} is not on the chain: check its number")]
+    #[error("the chain knows no hospital {0}: check its number")]
     UnknownHospital(HospitalId),
     #[error(
-        "no worker answers at {url} ({reason}): check that it runs and that the address is right"
+        "no worker answers at {url} ({reason}): check that the worker runs and that the address is right"
     )]
     Unreachable { url: String, reason: String },
-    #[error("the worker at {url} did not go on within {} s: try again", .after.as_secs())]
+    #[error("the worker at {url} made no progress within {} s: try again", .after.as_secs())]
     Stalled { url: String, after: Duration },
-    /// The worker said no, or could not.
+    /// The worker rejected the request, or could not serve it.
     #[error("the worker answered: {}", describe(.0))]
     Problem(Box<Problem>),
-    #[error("{url} answered with status {status} and no reason: is it a worker?")]
+    #[error("{url} answered with status {status} and no reason: check that it is a worker")]
     Status { url: String, status: u16 },
     #[error(
-        "the answer of {url} cannot be read ({reason}): worker and client are of different versions"
+        "the answer of {url} cannot be read ({reason}): worker and client have different versions"
     )]
     Malformed { url: String, reason: String },
-    #[error("the answer of {url} is longer than the {limit} bytes that it may have")]
+    #[error("the answer of {url} is longer than {limit} bytes")]
     TooLong { url: String, limit: u64 },
-    /// Never handed on.
-    #[error("{url} sent other bytes than those of segment {}: ask another hospital", hex::encode(.segment))]
+    /// The bytes are never passed on.
+    #[error("{url} sent wrong bytes for segment {}: fetch it from another hospital", hex::encode(.segment))]
     WrongBytes { url: String, segment: [u8; 32] },
-    #[error("the link to segment {} is not for {url}'s worker", hex::encode(.segment))]
+    #[error("the link to segment {} is not a link of the worker at {url}", hex::encode(.segment))]
     ForeignLink { url: String, segment: [u8; 32] },
     #[error("{} cannot be read: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("{} changed while it was being sent: start again", .path.display())]
+    #[error("{} changed while it was being sent: submit the visit again", .path.display())]
     FileChanged { path: PathBuf },
     #[error(transparent)]
     Chain(#[from] ChainError),
 }
 
 impl WorkerError {
-    /// What the worker itself said, if it did.
+    /// The worker's own description of the problem, if it sent one.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Problem(problem) => Some(problem),
@@ -59,12 +59,12 @@ impl WorkerError {
         }
     }
 
-    /// Which condition of which policy failed, if access was refused.
+    /// Which condition of which policy is not met, if access was refused.
     pub fn denial(&self) -> Option<&Denial> {
         self.problem()?.denial.as_ref()
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Stalled { .. } => true,

@@ -11,10 +11,10 @@ use tokio::{
 };
 use url::Url;
 
-/// Requests as they arrived: head and body.
+/// The requests in order: head and body.
 pub(crate) type Log = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-/// Answers each connection with the next of `replies`, and remembers what was asked.
+/// Answers each connection with the next of `replies`, and keeps the requests.
 pub(crate) async fn server(replies: Vec<Vec<u8>>) -> (Url, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -32,7 +32,7 @@ pub(crate) async fn server(replies: Vec<Vec<u8>>) -> (Url, Log) {
     (url, log)
 }
 
-/// Answers any number of requests for the files of these paths; everything else is not found.
+/// Answers requests for the files of these paths; everything else is not found.
 pub(crate) async fn files(files: HashMap<String, Vec<u8>>) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -45,14 +45,14 @@ pub(crate) async fn files(files: HashMap<String, Vec<u8>>) -> Url {
                 Some(bytes) => reply("200 OK", "", bytes),
                 None => reply("404 Not Found", "", b""),
             };
-            // Whoever has heard enough may hang up.
+            // The client may close the connection early.
             let _ = stream.write_all(&answer).await;
         }
     });
     url
 }
 
-/// Answers any number of requests, several at once. An empty answer hangs up.
+/// Answers requests concurrently. An empty answer closes the connection.
 pub(crate) async fn answering<A>(answer: impl Fn(String, Vec<u8>) -> A + Send + 'static) -> Url
 where
     A: Future<Output = Vec<u8>> + Send + 'static,
@@ -67,7 +67,7 @@ where
             tokio::spawn(async move {
                 let (head, body) = read_request(&mut stream).await;
                 let answered = { answer.lock().unwrap()(head, body) }.await;
-                // Whoever has heard enough may hang up.
+                // The client may close the connection early.
                 let _ = stream.write_all(&answered).await;
             });
         }

@@ -1,5 +1,5 @@
-//! A hospital's worker over HTTP. Requests are signed by the account; answers are bounded in size
-//! and time; bytes are checked before they are handed on.
+//! Requests to a hospital's worker over HTTP. The account signs each request; answers are bounded in size and time; the
+//! bytes of segments are verified before they are passed on.
 
 mod error;
 mod segments;
@@ -33,7 +33,7 @@ use transport::{ANSWER_LIMIT, Outgoing, nonce};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks one hospital's worker in the name of one account. Clones share their connections.
+/// A client of one hospital's worker, for one account. Clones share their connections.
 #[derive(Clone)]
 pub struct WorkerClient {
     inner: Arc<Inner>,
@@ -42,7 +42,7 @@ pub struct WorkerClient {
 
 struct Inner {
     http: reqwest::Client,
-    /// For the object storage behind the worker, if it ever sends us there.
+    /// For the object storage behind the worker, made when the worker first redirects to it.
     storage: OnceLock<reqwest::Client>,
     base: Url,
     hospital: HospitalId,
@@ -50,8 +50,8 @@ struct Inner {
     account: Account,
 }
 
-/// An access grant as it came. Its nonce must be the request's: an old grant does not answer a new
-/// request.
+/// An access grant as the worker sent it, without verification. The nonce in its terms must be that of the request: an
+/// old grant does not answer a new request.
 #[derive(Clone)]
 pub struct Granted {
     pub grant: AccessGrant,
@@ -89,14 +89,14 @@ impl WorkerClient {
         Ok(Self { inner, waits: Waits::default() })
     }
 
-    /// Has this handle, and its clones, tell what they wait for.
+    /// This handle and its clones report what they wait for in `waits`.
     #[must_use]
     pub fn with_waits(mut self, waits: Waits) -> Self {
         self.waits = waits;
         self
     }
 
-    /// A client of a hospital's worker at the address and with the TLS key that the chain names.
+    /// A client of a hospital's worker, whose address and TLS key the chain names.
     pub async fn for_hospital(
         chain: &Chain,
         hospital: HospitalId,
@@ -119,7 +119,7 @@ impl WorkerClient {
         &self.inner.account
     }
 
-    /// Who answers at this address.
+    /// Which worker answers at this address.
     pub async fn info(&self) -> Result<WorkerInfo, WorkerError> {
         let _waiting = self.waits_for(Awaited::Answer);
         let outgoing = Outgoing::get(self.route("/v1/info")?);
@@ -131,8 +131,8 @@ impl WorkerClient {
         self.get_json(&format!("/v1/visits/{record}")).await
     }
 
-    /// Asks for the keys and links to read records; resolves when the receipt is final on the
-    /// chain. The grant is still sealed, and not yet verified.
+    /// Requests the keys and links to read records; returns when the receipt is final. The grant is still sealed, and
+    /// not verified.
     pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, WorkerError> {
         let nonce = nonce();
         let response = self.post("/v1/grants", request, nonce, Awaited::Grant).await?;
@@ -142,42 +142,42 @@ impl WorkerClient {
         Ok(Granted { grant, reply, nonce })
     }
 
-    /// Registers a user; resolves when the registration is final on the chain.
+    /// Registers a user; returns when the registration is final.
     pub async fn register(&self, user: &RegisterUser) -> Result<RegisteredUser, WorkerError> {
         let response = self.post("/v1/users", user, nonce(), Awaited::Change).await?;
         self.json(response).await
     }
 
-    /// Suspends a user's registration; resolves when that is final on the chain.
+    /// Suspends a user's registration; returns when that is final.
     pub async fn suspend(&self, user: UserId) -> Result<(), WorkerError> {
         self.post("/v1/users/suspend", &UserRef { user }, nonce(), Awaited::Change).await.map(drop)
     }
 
-    /// Puts a suspended registration in force again; resolves when that is final on the chain.
+    /// Puts a suspended registration in force again; returns when that is final.
     pub async fn reinstate(&self, user: UserId) -> Result<(), WorkerError> {
         self.post("/v1/users/reinstate", &UserRef { user }, nonce(), Awaited::Change)
             .await
             .map(drop)
     }
 
-    /// Ends a registration for good; resolves when that is final on the chain.
+    /// Ends a registration permanently; returns when that is final.
     pub async fn end_registration(&self, user: UserId) -> Result<(), WorkerError> {
         self.post("/v1/users/end", &UserRef { user }, nonce(), Awaited::Change).await.map(drop)
     }
 
-    /// Has the hospital seal this account's profile to a sealing key whose hash the chain holds
-    /// already; resolves when the new profile is final on the chain.
+    /// Has the hospital seal the profile of this account's user to a sealing key whose hash is on the chain; returns
+    /// when the new profile is final.
     pub async fn renew_key(&self, key: &SealingPublicKey) -> Result<(), WorkerError> {
         let renewed = RenewedKey { sealing_key: hex::encode(key.as_bytes()) };
         self.post("/v1/users/keys", &renewed, nonce(), Awaited::Change).await.map(drop)
     }
 
-    /// Relates a professional to a patient; resolves when that is final on the chain.
+    /// Relates a professional to a patient; returns when that is final.
     pub async fn relate(&self, relation: &Relation) -> Result<(), WorkerError> {
         self.post("/v1/relations", relation, nonce(), Awaited::Change).await.map(drop)
     }
 
-    /// Ends such a relationship before it expires.
+    /// Ends such a relationship before it expires; returns when that is final.
     pub async fn unrelate(&self, relation: &Relation) -> Result<(), WorkerError> {
         self.post("/v1/relations/close", relation, nonce(), Awaited::Change).await.map(drop)
     }

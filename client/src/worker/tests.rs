@@ -1,4 +1,4 @@
-//! Against a server on loopback that says what a test tells it to.
+//! The client against a server on loopback, whose answers a test defines.
 
 use epione_envelope::development;
 use epione_primitives::{
@@ -50,7 +50,7 @@ pub(super) fn authenticated(head: &str) -> Result<request::Authenticated, reques
 }
 
 #[tokio::test]
-async fn requests_are_signed_for_the_worker_that_gets_them() {
+async fn requests_are_signed_for_their_worker() {
     let problem = reply("404 Not Found", "", b"");
     let (url, log) = server(vec![problem.clone(), problem]).await;
     let client = client(&url);
@@ -64,15 +64,15 @@ async fn requests_are_signed_for_the_worker_that_gets_them() {
     client.visit_status(RecordId([2; 16])).await.unwrap_err();
 
     for (head, body) in log.lock().unwrap().iter() {
-        let told = authenticated(head).unwrap();
-        assert_eq!(told.account, account().id());
-        assert_eq!(told.digest, *blake3::hash(body).as_bytes());
-        assert!(crate::now().abs_diff(told.time) < request::MAX_SKEW_MILLIS);
+        let signed = authenticated(head).unwrap();
+        assert_eq!(signed.account, account().id());
+        assert_eq!(signed.digest, *blake3::hash(body).as_bytes());
+        assert!(crate::now().abs_diff(signed.time) < request::MAX_SKEW_MILLIS);
     }
 }
 
 #[tokio::test]
-async fn a_problem_is_told_in_the_workers_words() {
+async fn a_problem_is_reported_in_the_workers_words() {
     let problem = Problem {
         kind: "urn:epione:problem:access-denied".into(),
         title: "Access denied".into(),
@@ -90,7 +90,7 @@ async fn a_problem_is_told_in_the_workers_words() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_workers_is_told() {
+async fn an_answer_that_no_worker_sends_is_an_error() {
     let (url, _) = server(vec![
         reply("502 Bad Gateway", "", b"<html>"),
         reply("200 OK", "", b"<html>"),
@@ -112,7 +112,7 @@ async fn an_endless_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_not_there_is_named() {
+async fn an_unreachable_worker_is_named() {
     let url = Url::parse("http://127.0.0.1:1").unwrap();
     let error = client(&url).info().await.unwrap_err();
     assert!(error.is_transient());
@@ -128,7 +128,7 @@ async fn routes_keep_the_path_of_the_base() {
 }
 
 #[tokio::test]
-async fn a_segment_is_handed_on_only_when_its_bytes_are_right() {
+async fn a_segment_is_passed_on_only_when_its_bytes_are_right() {
     let bytes = vec![3; 100_000];
     let wrong = vec![4; 100_000];
     let long = vec![3; 100_001];
@@ -146,7 +146,7 @@ async fn a_segment_is_handed_on_only_when_its_bytes_are_right() {
 }
 
 #[tokio::test]
-async fn a_broken_transfer_goes_on_where_it_broke() {
+async fn a_broken_transfer_is_resumed() {
     let bytes: Vec<u8> = (0..200_000_u32).map(|i| (i / 7) as u8).collect();
     let mut broken = reply("200 OK", "", &bytes);
     broken.truncate(broken.len() - 120_000);
@@ -192,7 +192,7 @@ async fn a_link_is_followed_without_a_signature_and_for_its_segment_only() {
 }
 
 #[tokio::test]
-async fn the_patient_asks_for_a_segment_by_the_record_that_it_belongs_to() {
+async fn the_patient_requests_a_segment_with_its_record() {
     let bytes = vec![1; 10];
     let right_and_wrong = vec![reply("200 OK", "", &bytes), reply("200 OK", "", &[2; 10])];
     let (url, log) = server(right_and_wrong).await;
@@ -209,7 +209,7 @@ async fn the_patient_asks_for_a_segment_by_the_record_that_it_belongs_to() {
 }
 
 #[tokio::test]
-async fn registrations_and_keys_are_changed_where_the_api_says() {
+async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
     let done = reply("204 No Content", "", b"");
     let (url, log) = server(vec![done; 4]).await;
     let (client, user) = (client(&url), UserId([3; 32]));
@@ -235,8 +235,8 @@ async fn registrations_and_keys_are_changed_where_the_api_says() {
     }
 }
 
-/// What is waited for, once something of it is as it should be.
-async fn told(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
+/// The first wait for which this holds.
+async fn first_wait(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
     let mut heard = waits.watch();
     let limit = Duration::from_secs(60);
     let waiting = heard.wait_for(|waits| waits.iter().any(&holds));
@@ -245,7 +245,7 @@ async fn told(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
 }
 
 #[tokio::test]
-async fn what_keeps_a_segment_is_told_with_its_hospital_until_it_comes() {
+async fn the_reason_for_a_late_segment_is_reported_with_its_hospital_until_it_arrives() {
     let bytes = vec![3; 1_000];
     let busy = Problem {
         kind: "urn:epione:problem:segment-unavailable".into(),
@@ -259,7 +259,7 @@ async fn what_keeps_a_segment_is_told_with_its_hospital_until_it_comes() {
     let waits = Waits::default();
     let (client, wanted) = (client(&url).with_waits(waits.clone()), segment(&bytes));
     let fetching = tokio::spawn(async move { client.segment(&wanted).await });
-    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    let wait = first_wait(&waits, |wait| wait.reason.is_some()).await;
     assert_eq!((&wait.what, wait.hospital), (&Awaited::Segment, Some(HOSPITAL)));
     assert!(wait.reason.unwrap().contains("not available now"));
     assert_eq!(fetching.await.unwrap().unwrap(), bytes);
@@ -267,12 +267,12 @@ async fn what_keeps_a_segment_is_told_with_its_hospital_until_it_comes() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_away_is_the_reason_that_is_told() {
+async fn an_unreachable_worker_is_reported_as_the_reason() {
     let waits = Waits::default();
     let client = client(&Url::parse("http://127.0.0.1:1").unwrap()).with_waits(waits.clone());
     let wanted = segment(b"never");
     let fetching = tokio::spawn(async move { client.segment(&wanted).await });
-    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    let wait = first_wait(&waits, |wait| wait.reason.is_some()).await;
     assert_eq!(wait.hospital, Some(HOSPITAL));
     assert!(wait.reason.unwrap().contains("http://127.0.0.1:1"));
     fetching.await.unwrap().unwrap_err();
@@ -280,7 +280,7 @@ async fn a_worker_that_is_away_is_the_reason_that_is_told() {
 }
 
 #[tokio::test]
-async fn what_takes_until_it_is_final_is_told_and_forgotten_when_the_caller_gives_up() {
+async fn waits_are_reported_and_removed_when_the_caller_gives_up() {
     let url = loopback::answering(|_, _| std::future::pending()).await;
     let waits = Waits::default();
     let client = client(&url).with_waits(waits.clone());
@@ -301,7 +301,7 @@ async fn what_takes_until_it_is_final_is_told_and_forgotten_when_the_caller_give
     };
     let changed = tokio::spawn(async move { client.suspend(user).await });
     for what in [Awaited::Grant, Awaited::Answer, Awaited::Change] {
-        let wait = told(&waits, |wait| wait.what == what).await;
+        let wait = first_wait(&waits, |wait| wait.what == what).await;
         assert_eq!((wait.hospital, wait.reason), (Some(HOSPITAL), None));
     }
     for task in [granted, looked, changed] {

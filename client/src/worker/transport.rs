@@ -16,18 +16,18 @@ use crate::{
     waiting::{Awaited, Waiting},
 };
 
-/// For answers that the worker has at hand.
+/// For requests that the worker answers at once.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// For answers that wait until a call is final on the chain, or a visit is durable.
+/// For requests that the worker answers when a call is final, or when a visit is stored durably.
 pub(super) const FINAL_LIMIT: Duration = Duration::from_secs(180);
-/// Without a byte for so long, a transfer has stalled.
+/// A transfer has stalled after this time without a byte.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
-/// Bytes of a JSON answer: links to the segments of 64 records are the most.
+/// Largest JSON answer in bytes: links to the segments of 64 records.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes of an error.
+/// Largest error in bytes.
 const MAX_PROBLEM_BYTES: u64 = 64 * 1024;
 
-/// A request on its way to being sent.
+/// A request that is not sent yet.
 pub(super) struct Outgoing {
     pub method: Method,
     pub url: Url,
@@ -49,7 +49,7 @@ pub(super) fn nonce() -> [u8; 16] {
 }
 
 impl WorkerClient {
-    /// Tells that something is waited for from this hospital, until what is returned is dropped.
+    /// Reports a wait for this hospital, until the returned value is dropped.
     pub(super) fn waits_for(&self, what: Awaited) -> Waiting {
         self.waits.begin(what, Some(self.inner.hospital))
     }
@@ -61,7 +61,7 @@ impl WorkerClient {
             .map_err(|error| EndpointError::Url { url, reason: error.to_string() }.into())
     }
 
-    /// Adds the headers that sign a request whose body has this digest.
+    /// Adds the headers that sign a request, whose body has this digest.
     pub(super) fn sign(&self, outgoing: &mut Outgoing, digest: [u8; 32], nonce: [u8; 16]) {
         let path_and_query = match outgoing.url.query() {
             Some(query) => format!("{}?{query}", outgoing.url.path()),
@@ -80,7 +80,7 @@ impl WorkerClient {
         outgoing.headers.extend(headers);
     }
 
-    /// Asks for JSON.
+    /// Requests JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, WorkerError> {
         let _waiting = self.waits_for(Awaited::Answer);
         let mut outgoing = Outgoing::get(self.route(path)?);
@@ -89,7 +89,7 @@ impl WorkerClient {
         self.json(response).await
     }
 
-    /// Sends JSON under a nonce; the answer may take until a call is final.
+    /// Sends JSON under this nonce. The worker may answer only when a call is final.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -108,7 +108,7 @@ impl WorkerClient {
         self.send(outgoing, FINAL_LIMIT).await
     }
 
-    /// Sends a request; the answer is a success.
+    /// Sends a request; an answer that is not a success is an error.
     pub(super) async fn send(
         &self,
         outgoing: Outgoing,
@@ -117,7 +117,7 @@ impl WorkerClient {
         self.success(self.exchange(outgoing, limit).await?).await
     }
 
-    /// Sends a request; the answer is whatever it is.
+    /// Sends a request; returns any answer.
     pub(super) async fn exchange(
         &self,
         outgoing: Outgoing,
@@ -134,7 +134,7 @@ impl WorkerClient {
             .map_err(|error| self.unreachable(&error))
     }
 
-    /// An answer that is a success, or what the worker says instead.
+    /// Passes on an answer that is a success; reads the worker's problem from any other.
     pub(super) async fn success(&self, response: Response) -> Result<Response, WorkerError> {
         if response.status().is_success() {
             return Ok(response);
@@ -150,7 +150,7 @@ impl WorkerClient {
         serde_json::from_slice(&body).map_err(|error| self.malformed(error))
     }
 
-    /// Reads an answer of at most so many bytes.
+    /// Reads an answer of at most `limit` bytes.
     async fn read(&self, mut response: Response, limit: u64) -> Result<Bytes, WorkerError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk(&mut response).await? {
@@ -193,7 +193,7 @@ impl WorkerClient {
         WorkerError::Stalled { url: self.url(), after }
     }
 
-    /// The innermost cause says the most: "connection refused" rather than "error sending request".
+    /// Reports the innermost cause: "connection refused" rather than "error sending request".
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> WorkerError {
         if pin::is_wrong_key(error) {
             return WorkerError::WrongKey { url: self.url() };

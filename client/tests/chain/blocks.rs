@@ -1,4 +1,4 @@
-//! Finalised blocks, and the connection to them.
+//! Finalized blocks, and the connection to a node.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     node::{Node, PATIENCE},
 };
 
-/// The next block, however often the node is away meanwhile.
+/// The next block, after any number of errors while the node is away.
 async fn next(stream: &mut FinalizedStream, errors: &mut usize) -> BlockRef {
     loop {
         match stream.next().await.unwrap() {
@@ -25,7 +25,7 @@ async fn next(stream: &mut FinalizedStream, errors: &mut usize) -> BlockRef {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_read_at_finalised_blocks() {
+async fn a_node_is_read_at_finalized_blocks() {
     let node = Node::start();
     let chain = node.connect().await;
     let mut stream = chain.finalized_stream(1);
@@ -55,7 +55,7 @@ async fn a_node_is_read_at_finalised_blocks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_exist_is_told_from_what_cannot_be_read() {
+async fn what_does_not_exist_is_distinct_from_what_cannot_be_read() {
     let node = Node::start();
     let chain = node.connect().await;
     assert_eq!(chain.body(Hash::repeat_byte(1)).await.unwrap(), None);
@@ -69,7 +69,7 @@ async fn what_does_not_exist_is_told_from_what_cannot_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finalised_blocks_come_without_gaps_across_a_restart_of_the_node() {
+async fn finalized_blocks_come_without_gaps_across_a_restart_of_the_node() {
     let mut node = Node::start();
     let chain = node.connect().await;
     let (mut stream, mut errors) = (chain.finalized_stream(0), 0);
@@ -79,7 +79,7 @@ async fn finalised_blocks_come_without_gaps_across_a_restart_of_the_node() {
     }
     assert_eq!(errors, 0);
 
-    // Blocks that become final while nobody polls are filled in afterwards.
+    // Blocks that become final while the stream is not polled come later.
     while chain.finalized_head().await.unwrap().number < 5 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -107,7 +107,7 @@ async fn finalised_blocks_come_without_gaps_across_a_restart_of_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_gone_is_an_error_and_not_a_hang() {
+async fn a_node_that_stopped_is_an_error_and_not_a_hang() {
     let mut node = Node::start();
     let chain = node.connect().await;
     node.stop();

@@ -1,4 +1,4 @@
-//! Submission: what takes effect, what fails in a block, and what never gets into one.
+//! Submission: calls that take effect, calls that fail in a block, and calls that no block includes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use epione_primitives::{
 use crate::{account, agent, body_of, hash, node::Node, register};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_effect_is_told_with_its_events_when_it_is_final() {
+async fn a_call_returns_its_events_when_it_is_final() {
     let node = Node::start();
     let chain = node.connect().await;
     let user = UserId([1; 32]);
@@ -37,7 +37,7 @@ async fn an_effect_is_told_with_its_events_when_it_is_final() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_in_the_pallets_words() {
+async fn a_failure_is_reported_in_the_pallets_words() {
     let node = Node::start();
     let chain = node.connect().await;
 
@@ -54,7 +54,7 @@ async fn a_failure_is_told_in_the_pallets_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_may_not_are_turned_away_before_a_block() {
+async fn calls_that_are_not_allowed_are_rejected_before_a_block() {
     let node = Node::start();
     let chain = node.connect().await;
     let suspend = profiles::suspend(UserId([1; 32]));
@@ -76,11 +76,11 @@ async fn a_call_that_the_runtime_does_not_have_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_account_submits_many_calls_at_a_time() {
+async fn one_account_submits_many_calls_concurrently() {
     let node = Node::start();
     let (one, other) = (node.connect().await, node.connect().await);
     let users: Vec<UserId> = (1..=8).map(|byte| UserId([byte; 32])).collect();
-    // Through two connections, which know nothing of each other's nonces.
+    // Through two connections, which do not know each other's nonces.
     let submissions =
         users.iter().enumerate().map(|(index, user)| {
             let chain = if index % 2 == 0 { one.clone() } else { other.clone() };
@@ -96,7 +96,7 @@ async fn one_account_submits_many_calls_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_outlives_a_restart_of_the_node() {
+async fn a_call_survives_a_restart_of_the_node() {
     let mut node = Node::start();
     let chain = node.connect().await;
     let user = UserId([1; 32]);
@@ -105,8 +105,7 @@ async fn a_call_outlives_a_restart_of_the_node() {
         let chain = chain.clone();
         async move { register(&chain, UserId([2; 32]), Role::Nurse, &account("//Nurse")).await }
     });
-    // Just after a block: the transaction waits for the next one in the node's pool, and is lost
-    // with it.
+    // Just after a block: the transaction waits in the node's pool, and is lost with it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     node.stop();
     tokio::time::sleep(Duration::from_secs(1)).await;

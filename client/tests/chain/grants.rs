@@ -1,5 +1,5 @@
-//! Reading by a hospital's leave, and with the patient's own key: a real chain, and a worker that says
-//! what a test tells it to.
+//! Reading with a hospital's permission, and with the patient's own key: a real chain, and a worker whose answers a
+//! test defines.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
@@ -45,7 +45,7 @@ const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None 
 struct Answer {
     /// URI of the account that signs the grant.
     agent: &'static str,
-    /// The request's own nonce, if none.
+    /// If none, the nonce of the request.
     nonce: Option<[u8; 16]>,
     expires: Moment,
     section: GrantedSection,
@@ -55,11 +55,11 @@ struct Answer {
 
 type Edit = fn(&mut Release);
 
-/// When the chain is told, and what.
+/// When the release is recorded on the chain, and with which changes.
 #[derive(Clone, Copy)]
 enum Recorded {
     Before(Edit),
-    /// As late as the reader's own node may hear of it.
+    /// After the answer, as if the reader's own node were behind.
     After,
     Never,
 }
@@ -158,7 +158,7 @@ fn text(records: &[OpenRecord]) -> String {
     }
 }
 
-/// Opens the record as the patient, who needs no worker for a text, with these sealing keys.
+/// Opens the record as the patient with these sealing keys. For a text no worker is needed.
 async fn open_own(
     chain: &Chain,
     sealing: SealingKeyPair,
@@ -172,7 +172,7 @@ async fn open_own(
     Ok(text(&reader.open_own(PATIENT, &[pointer]).await?))
 }
 
-/// A chain on which the doctor may read the patient's only record, and what a worker rightly answers.
+/// A chain on which the doctor may read the patient's only record, and the correct answer of a worker.
 async fn related(node: &Node) -> (Chain, Answer) {
     let chain = ready(node).await;
     let kind = RelationshipKind::FamilyDoctor;
@@ -205,15 +205,15 @@ async fn records_open_by_a_grant_with_its_receipt_or_with_the_patients_own_key()
     let error = open_own(&chain, own, Vec::new(), nowhere).await.unwrap_err();
     assert!(matches!(error, ReadError::UnknownRecord(_)), "{error}");
 
-    // By itself: a reader waits for a receipt for so long, and no other call is to delay it.
+    // Not together with others: the reader waits half a minute for the receipt, and no other call must delay it.
     let late = Answer { recorded: Recorded::After, ..good.clone() };
     assert_eq!(open(&chain, late).await.unwrap(), "all well");
 
     let unrecorded = Answer { recorded: Recorded::Never, ..good.clone() };
     tokio::join!(
         a_grant_opens_what_it_names_once_its_receipt_is_final(&chain, &good),
-        a_grant_that_is_not_what_was_asked_for_is_refused(&chain, &unrecorded),
-        a_receipt_that_says_something_else_is_refused(&chain, &good),
+        a_grant_that_does_not_answer_the_request_is_rejected(&chain, &unrecorded),
+        a_receipt_that_differs_from_the_grant_is_rejected(&chain, &good),
         async {
             let error = open(&chain, unrecorded.clone()).await.unwrap_err();
             assert!(matches!(error, ReadError::NoReceipt { .. }), "{error}");
@@ -234,8 +234,8 @@ async fn a_grant_opens_what_it_names_once_its_receipt_is_final(chain: &Chain, go
     assert!(matches!(wrong, ReadError::Open { section: 0, .. }), "{wrong}");
 }
 
-/// Before the chain is asked for a receipt.
-async fn a_grant_that_is_not_what_was_asked_for_is_refused(chain: &Chain, unrecorded: &Answer) {
+/// Before a receipt is read.
+async fn a_grant_that_does_not_answer_the_request_is_rejected(chain: &Chain, unrecorded: &Answer) {
     let refused = [
         Answer { agent: "//Bob//agent", ..unrecorded.clone() },
         Answer { nonce: Some([1; 16]), ..unrecorded.clone() },
@@ -251,7 +251,7 @@ async fn a_grant_that_is_not_what_was_asked_for_is_refused(chain: &Chain, unreco
     assert!(matches!(error, ReadError::NotAskedFor { .. }), "{error}");
 }
 
-async fn a_receipt_that_says_something_else_is_refused(chain: &Chain, good: &Answer) {
+async fn a_receipt_that_differs_from_the_grant_is_rejected(chain: &Chain, good: &Answer) {
     let edits: [(&str, Edit); 2] = [
         ("purpose", |release| release.purpose = Purpose::Audit),
         ("sections", |release| assert!(release.records[0].sections.insert(2))),

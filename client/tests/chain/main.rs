@@ -1,4 +1,4 @@
-//! The chain module against a real node.
+//! The client against a real node.
 
 #![allow(clippy::unwrap_used)]
 
@@ -50,7 +50,7 @@ async fn register_under(
     chain.submit(&profiles::register(&registrant, body), &agent()).await.unwrap()
 }
 
-/// The doctor's is the one to which grants are sealed; the others seal nothing.
+/// Grants are sealed to the doctor's key. The keys of other users are not used.
 fn sealing_key_hash(user: UserId) -> Hash {
     if user == records::DOCTOR {
         return development::keys("//Doctor").unwrap().sealing.public().hash();

@@ -1,4 +1,4 @@
-//! A node of its own for each test, killed when the test ends.
+//! A node for each test, killed when the test ends.
 
 use std::{
     path::PathBuf,
@@ -10,15 +10,15 @@ use epione_client::chain::Chain;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-/// Ends only what hangs.
+/// Long enough that only a hang exceeds it.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Node {
     process: Child,
     folder: TempDir,
     port: u16,
-    /// Keeps the port from everybody else while the node is away. Bound and not listening, it stands in
-    /// nobody's way who sets the same option, as servers do.
+    /// Reserves the port while the node is away. It is bound but does not listen, so a server that sets the same option
+    /// can still use the port.
     _reserved: TcpSocket,
 }
 
@@ -86,7 +86,7 @@ fn spawn(folder: &TempDir, port: u16) -> Child {
         .unwrap()
 }
 
-/// Beside the folder of the test itself.
+/// In the parent of the test program's folder.
 fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.ancestors().nth(2).unwrap().join("epione-node");

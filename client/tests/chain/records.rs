@@ -1,5 +1,4 @@
-//! Lite blocks: announced, committed (one hospital alone needs nobody's approval), read back and
-//! verified.
+//! Lite blocks: announced, committed (a single hospital needs no approval), read back and verified.
 
 use codec::Encode;
 use epione_client::{
@@ -29,7 +28,7 @@ use crate::{account, agent, hash, node::Node, register, register_under};
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const DOCTOR: UserId = UserId([2; 32]);
 
-/// The key of the only patient.
+/// The patient key of the only patient.
 pub fn patient_key() -> PatientKey {
     PatientKey::from_bytes([7; 32])
 }
@@ -83,7 +82,7 @@ pub async fn ready(node: &Node) -> Chain {
     chain
 }
 
-/// The patient's, with the patient key sealed to the patient.
+/// The patient's profile, with the patient key sealed to the patient.
 fn profile(genesis: Hash) -> ProfileBody {
     let context = ProfileContext { genesis, hospital: HospitalId(0), user: PATIENT };
     let sealing = development::sealing_key("//Patient");
@@ -126,7 +125,7 @@ async fn committed_records_are_read_back_and_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_its_author_or_patient_did_not_sign_is_told_from_one_that_they_did() {
+async fn a_forged_signature_of_author_or_patient_is_detected() {
     let node = Node::start();
     let chain = ready(&node).await;
     let genesis = chain.genesis_hash();
@@ -147,7 +146,7 @@ async fn a_record_that_its_author_or_patient_did_not_sign_is_told_from_one_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_body_goes_to_the_chain_and_back() {
+async fn the_largest_body_is_submitted_and_read_back() {
     let node = Node::start();
     let chain = ready(&node).await;
     let body: Vec<u8> = (0..MAX_BODY_BYTES).map(|i| ((i * 7) >> 3) as u8).collect();

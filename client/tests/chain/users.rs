@@ -1,4 +1,4 @@
-//! Users, and the accounts that they had.
+//! Users, and their earlier accounts.
 
 use codec::Encode;
 use epione_client::chain::calls::profiles;
@@ -10,7 +10,7 @@ use epione_primitives::{
 use crate::{account, node::Node, register};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_signed_before_a_rotation_is_checked_against_the_account_of_that_time() {
+async fn after_a_rotation_earlier_signatures_are_verified_with_the_earlier_account() {
     let node = Node::start();
     let chain = node.connect().await;
     let user = UserId([5; 32]);

@@ -156,10 +156,7 @@ async fn signed(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, A
 }
 
 fn parse_pointer(text: &str) -> Result<RecordPointer, ApiError> {
-    let parsed = text.split_once('/').and_then(|(height, index)| {
-        Some(RecordPointer { height: height.parse().ok()?, index: index.parse().ok()? })
-    });
-    parsed.ok_or_else(|| {
+    text.parse().map_err(|_| {
         ApiError::bad_request(
             "record",
             "That is not the place of a record",

@@ -7,7 +7,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AnnouncementId, RecordPointer,
-    block::{AnnouncedEntry, AnnouncedHeader, Entry, Header, Segment},
+    block::{AnnouncedEntry, AnnouncedHeader, Header, Segment},
 };
 
 use super::{Context, TaskError, jobs::Next, ledger::Batch, pack::Bounds};
@@ -59,7 +59,7 @@ pub async fn read(
         .await?
         .ok_or(TaskError::Inconsistent("a committed lite block without header"))?;
     let entries: Vec<AnnouncedEntry> =
-        snapshot.entries(height).await?.into_iter().map(as_announced).collect();
+        snapshot.entries(height).await?.into_iter().map(AnnouncedEntry::from).collect();
     let body = chain.body(header.body_hash).await?.ok_or(TaskError::NoBody(header.body_hash))?;
     let announced = AnnouncedHeader { announcer: header.announcer, segments: header.segments };
     match body::check(&announced, &entries, &body) {
@@ -123,8 +123,4 @@ pub async fn remember(
         );
     }
     Ok(())
-}
-
-fn as_announced(entry: Entry) -> AnnouncedEntry {
-    AnnouncedEntry { patient: entry.patient, text: entry.text, media: entry.media }
 }

@@ -156,11 +156,7 @@ impl Network {
                 .await
                 .unwrap()
                 .into_iter()
-                .map(|entry| AnnouncedEntry {
-                    patient: entry.patient,
-                    text: entry.text,
-                    media: entry.media,
-                })
+                .map(AnnouncedEntry::from)
                 .collect();
             let announced = epione_primitives::block::AnnouncedHeader {
                 announcer: header.announcer,

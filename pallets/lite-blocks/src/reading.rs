@@ -35,7 +35,7 @@ impl<T: Config> Pallet<T> {
         let entries = match announcement.stage {
             Stage::Announced => PendingEntries::<T>::get(id).unwrap_or_default().into_inner(),
             Stage::Committed { height } => {
-                Self::entries(height).into_iter().map(as_announced).collect()
+                Self::entries(height).into_iter().map(AnnouncedEntry::from).collect()
             }
             Stage::Rejected | Stage::Expired | Stage::Withdrawn => Vec::new(),
         };
@@ -142,8 +142,4 @@ impl<T: Config> Reader<T> {
         let body_hash = Headers::<T>::get(height)?.body_hash;
         Some(Block { height, entries: Entries::<T>::get(height)?, body_hash })
     }
-}
-
-fn as_announced(entry: Entry) -> AnnouncedEntry {
-    AnnouncedEntry { patient: entry.patient, text: entry.text, media: entry.media }
 }

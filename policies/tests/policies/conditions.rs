@@ -153,3 +153,14 @@ fn words_are_spelled_as_json_spells_them() {
     check::<epione_policies::language::PolicyType>();
     assert!(Role::read("Doctor").is_none());
 }
+
+#[test]
+fn names_in_sentences_cannot_control_a_terminal() {
+    let denial = Denial::Failed(vec![FailedPolicy {
+        policy: "a\x1b[2Jb\n\u{202e}c".into(),
+        conditions: vec![Condition::Before(0)],
+    }]);
+    let sentences = sentence::denial(&denial);
+    assert!(!sentences[0].contains(epione_primitives::text::controls), "{sentences:?}");
+    assert!(sentences[0].ends_with("it ended at 1970-01-01T00:00:00Z"), "{sentences:?}");
+}

@@ -2,6 +2,7 @@ use std::fmt;
 
 use clap::Args;
 use epione_client::chain::{Chain, Snapshot};
+use epione_policies::language::sentence;
 use epione_primitives::{
     BlockNumber, HospitalId, Moment, UserId, Word,
     access::{
@@ -13,7 +14,8 @@ use serde::Serialize;
 use super::version_name;
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, legible, moment, reasons, unmet},
+    failure::Failure,
+    wording::{legible, moment},
     words::argument,
 };
 
@@ -90,7 +92,7 @@ impl From<&FailedPolicy> for Considered {
     fn from(failed: &FailedPolicy) -> Self {
         Self {
             name: legible(&failed.policy),
-            failed: failed.conditions.iter().map(unmet).collect(),
+            failed: failed.conditions.iter().map(sentence::unmet).collect(),
         }
     }
 }
@@ -173,7 +175,7 @@ pub async fn explain(args: &ExplainArgs, context: &Context) -> Result<Explained,
         Decision::Deny(Denial::Failed(failed)) => {
             explained.considered = failed.iter().map(Considered::from).collect();
         }
-        Decision::Deny(denial) => explained.reason = Some(reasons(denial).join("; ")),
+        Decision::Deny(denial) => explained.reason = Some(sentence::denial(denial).join("; ")),
     }
     Ok(explained)
 }

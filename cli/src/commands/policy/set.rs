@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::{source::Source, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment},
+    failure::Failure,
     identity::KeySource,
+    wording::moment,
 };
 
 #[derive(Debug, Args)]

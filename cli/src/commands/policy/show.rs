@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::{hospital, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
-    failure::{Failure, moment},
+    failure::Failure,
+    wording::moment,
 };
 
 #[derive(Debug, Args)]

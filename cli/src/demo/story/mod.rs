@@ -1,4 +1,4 @@
-//! The story itself, chapter by chapter.
+//! The story, chapter by chapter.
 
 mod blocks;
 mod cast;
@@ -12,6 +12,7 @@ mod visits;
 use std::{fs, time::Instant};
 
 use epione_devnet::{Devnet, Storage};
+use epione_policies::language::sentence;
 use epione_primitives::{
     HospitalId, RecordPointer,
     access::{Condition, Denial},
@@ -23,25 +24,25 @@ use super::{
 };
 use crate::{
     context::{Common, Context},
-    failure::{Failure, reasons},
+    failure::Failure,
 };
 use cast::{Cast, Person};
 
-/// The hospital that the story is about, and two others.
+/// The main hospital of the story, and two others.
 const A: HospitalId = HospitalId(0);
 const B: HospitalId = HospitalId(1);
 const C: HospitalId = HospitalId(2);
 /// The record of the first visit.
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
-/// The teller: prints, times and checks.
+/// Prints, times and checks the story.
 pub struct Story {
     begun: Instant,
     chapter: u32,
     report: Report,
 }
 
-/// What every chapter needs.
+/// The parameters of every chapter.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     args: &'a Args,
@@ -64,7 +65,7 @@ impl Story {
         println!("    {}", text.as_ref());
     }
 
-    /// Tells what follows once the network is up.
+    /// The chapters after the start of the network.
     pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<Report, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
@@ -86,7 +87,7 @@ impl Story {
         Ok(self.report)
     }
 
-    /// Looks at the network, and writes the password file of the demo's keys.
+    /// Prints the network, and writes the password file of the demo's keys.
     fn open(&mut self, args: &Args, network: &Devnet) -> Result<Context, Failure> {
         for hospital in &network.state().hospitals {
             self.line(format!(
@@ -103,7 +104,7 @@ impl Story {
             });
         }
         if args.store == Storage::S3 {
-            self.line("their segments are in buckets, one for each hospital, on an S3 server");
+            self.line("their segments are in buckets on an S3 server, one for each hospital");
         }
         let password_file = args.dir.join("keys").join("password");
         fs::write(&password_file, "only for the demo\n")
@@ -116,7 +117,7 @@ impl Story {
         .with_devnet()
     }
 
-    /// Notes a refusal, which must be for want of a relationship or a registration.
+    /// Prints a refusal, which must be because of a missing relationship or registration.
     fn refused<T>(&mut self, who: &Person, outcome: Result<T, Failure>) -> Result<(), Failure> {
         let failure = match outcome {
             Err(failure) => failure,
@@ -124,7 +125,7 @@ impl Story {
         };
         let Some(denial) = &failure.denial else { return Err(failure) };
         check(names_what_is_missing(denial), "the refusal names what is missing")?;
-        let reasons = reasons(denial);
+        let reasons = sentence::denial(denial);
         self.line(format!("{} is refused:", who.label));
         for reason in &reasons {
             self.line(format!("  {reason}"));
@@ -154,6 +155,6 @@ fn check(holds: bool, claim: &str) -> Result<(), Failure> {
 fn broken(claim: &str) -> Failure {
     Failure::new(
         format!("a check of the demo failed: {claim}"),
-        "the logs of nodes and workers are in the demo's devnet/logs",
+        "read the logs of nodes and workers in the demo's devnet/logs",
     )
 }

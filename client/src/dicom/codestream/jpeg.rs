@@ -1,5 +1,5 @@
-//! JPEG (ISO/IEC 10918-1, annex B) and JPEG-LS (14495-1, annex C): the same markers, other bytes after
-//! `FF` within coded data.
+//! JPEG (ISO/IEC 10918-1, annex B) and JPEG-LS (14495-1, annex C): the markers are the same, the bytes after `FF`
+//! within coded data differ.
 
 use super::State;
 
@@ -8,7 +8,7 @@ const LAST_OF_ALL: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 
 pub(super) struct Jpeg {
-    /// JPEG-LS puts a bit after an `FF` in coded data, JPEG a byte.
+    /// After an `FF` in coded data, JPEG-LS stuffs a bit, and JPEG a byte.
     stuffs_bits: bool,
     at: At,
 }
@@ -20,10 +20,10 @@ enum At {
     Started,
     /// The `FF` of a marker.
     Marker,
-    /// The byte after it, which may be another `FF` to fill.
+    /// The byte after it, which may be another `FF` as padding.
     Code,
-    /// The two bytes of a segment's length, and the rest of it: its pictures in miniature have markers of
-    /// their own, which are none here.
+    /// The two bytes of a segment's length, and its content, in which markers, such as those of a thumbnail, do not
+    /// count.
     LengthHigh {
         scan: bool,
     },
@@ -45,7 +45,7 @@ impl Jpeg {
         Self { stuffs_bits, at: At::Start }
     }
 
-    /// Takes bytes up to the codestream's end, and says how many and what state that is.
+    /// Reads bytes up to the end of the codestream; returns their number and the state after them.
     pub(super) fn show(&mut self, bytes: &[u8]) -> (usize, State) {
         let mut taken = 0;
         while let Some(byte) = bytes.get(taken).copied() {
@@ -88,7 +88,7 @@ impl Jpeg {
             }
             (At::CodedEscape, 0xff) => Ok(At::CodedEscape),
             (At::CodedEscape, 0xd0..=0xd7) => Ok(At::Coded),
-            // A stuffed byte, or in JPEG-LS a stuffed bit.
+            // A stuffed byte; in JPEG-LS, a stuffed bit.
             (At::CodedEscape, 0) => Ok(At::Coded),
             (At::CodedEscape, ..0x80) if self.stuffs_bits => Ok(At::Coded),
             (At::CodedEscape, code) => Self::marker(code),

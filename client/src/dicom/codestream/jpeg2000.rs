@@ -1,5 +1,5 @@
-//! JPEG 2000 (ISO/IEC 15444-1, annex A), also in high throughput (15444-15): marker segments, and
-//! tile-parts that say how long they are.
+//! JPEG 2000 (ISO/IEC 15444-1, annex A), also high throughput (15444-15): marker segments, and tile-parts that state
+//! their length.
 
 use super::State;
 
@@ -8,15 +8,15 @@ const TILE_PART: u8 = 0x90;
 const PACKET: u8 = 0x91;
 const DATA: u8 = 0x93;
 const END: u8 = 0xd9;
-/// Bytes of a tile-part's first marker segment, its marker included.
+/// Bytes of a tile-part's first marker segment, including the marker.
 const TILE_PART_BYTES: u32 = 12;
 
 #[derive(Default)]
 pub(super) struct Jpeg2000 {
     at: At,
-    /// Bytes to be passed over first.
+    /// Number of bytes to skip first.
     left: u32,
-    /// Whether the last tile-part has begun, which goes on to the end of the codestream.
+    /// Whether the last tile-part has begun, which extends to the end of the codestream.
     last: bool,
 }
 
@@ -34,7 +34,7 @@ enum At {
     LengthLow {
         high: u8,
     },
-    /// Within a tile-part's first segment: so many bytes of it, and its length as far as that is known.
+    /// Within a tile-part's first segment: number of bytes so far, and the tile-part's length as far as it was read.
     TilePart {
         taken: u8,
         length: u32,
@@ -45,7 +45,7 @@ enum At {
 }
 
 impl Jpeg2000 {
-    /// Takes bytes up to the codestream's end, and says how many and what state that is.
+    /// Reads bytes up to the end of the codestream; returns their number and the state after them.
     pub(super) fn show(&mut self, bytes: &[u8]) -> (usize, State) {
         let mut taken = 0;
         while let Some(byte) = bytes.get(taken).copied() {
@@ -110,7 +110,7 @@ impl Jpeg2000 {
         }
     }
 
-    /// Length of the segment, tile, **length of the tile-part** from its marker on, number, count.
+    /// The fields: length of the segment, tile, **length of the tile-part** from its marker on, number, count.
     fn tile_part(&mut self, taken: u8, length: u32, byte: u8) -> Result<At, State> {
         match (taken, byte) {
             (0, 0) | (1, 10) | (2 | 3, _) | (8, _) => Ok(At::TilePart { taken: taken + 1, length }),

@@ -1,6 +1,5 @@
-//! Where the codestream of a frame begins and ends, told from the codestream itself: only its framing is
-//! followed, not what is coded. Each scanner takes the bytes of one frame in pieces of any length, and
-//! keeps a few bytes of state whatever it is shown.
+//! Finds the beginning and end of a frame's codestream from its markers, without decoding it. Each scanner reads the
+//! bytes of one frame in pieces of any length, and keeps a few bytes of state.
 
 mod jpeg;
 mod jpeg2000;
@@ -10,18 +9,18 @@ pub(super) use rle::Segments;
 
 use super::{pixels::Image, syntax::Compression};
 
-/// What a frame's bytes have been so far.
+/// What the bytes of a frame are so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// There were none.
+    /// There are none.
     Unstarted,
-    /// The beginning of a codestream that goes on; any bytes at all if ends are not marked.
+    /// The beginning of a codestream; any bytes if its end is not marked.
     Inside,
-    /// A whole codestream, and padding.
+    /// A complete codestream, and padding.
     Ended,
-    /// A whole codestream, or one that another begins within; and other bytes after it.
+    /// A complete codestream, or one in which another begins, followed by other bytes.
     Beyond,
-    /// No such codestream.
+    /// Not such a codestream.
     Wrong,
 }
 
@@ -35,7 +34,7 @@ enum Kind {
     Jpeg(jpeg::Jpeg),
     Jpeg2000(jpeg2000::Jpeg2000),
     Rle(rle::Rle),
-    /// Bytes that are still to come.
+    /// Number of bytes that are still to come.
     Length(u64),
     Unmarked,
 }
@@ -59,12 +58,12 @@ impl Scanner {
         self.state
     }
 
-    /// Whether the end of a frame shows.
+    /// Whether the end of a frame can be found.
     pub(super) fn marks_ends(&self) -> bool {
         !matches!(self.kind, Kind::Unmarked)
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub(super) fn show(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.state {
@@ -80,7 +79,8 @@ impl Scanner {
                     bytes = &bytes[taken.0..];
                 }
                 State::Ended => {
-                    // An odd codestream is padded with a zero; some writers pad more, or with ones.
+                    // A codestream of odd length is padded with a zero byte; some writers pad more, or with bytes of
+                    // ones.
                     if bytes.iter().any(|byte| !matches!(byte, 0 | 0xff)) {
                         self.state = State::Beyond;
                     }
@@ -92,7 +92,7 @@ impl Scanner {
     }
 }
 
-/// Passes over bytes of which a number is still to come.
+/// Skips bytes of a known number.
 fn counted(left: &mut u64, bytes: &[u8]) -> (usize, State) {
     let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
     *left -= taken as u64;

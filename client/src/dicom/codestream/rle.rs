@@ -1,13 +1,13 @@
-//! DICOM's run-length encoding (PS3.5, annex G): a header of 64 bytes that says where segments begin, and
-//! segments of as many bytes, once decoded, as there are pixels. So the end shows, although nothing marks it.
+//! DICOM's run-length encoding (PS3.5, annex G): a header of 64 bytes with the offsets of segments, each of which
+//! decodes to as many bytes as there are pixels. The end is found by counting, although nothing marks it.
 
 use super::State;
 
 const HEADER_BYTES: usize = 64;
-/// The run of this length does nothing.
+/// A run with this length byte has no effect.
 const NO_RUN: u8 = 128;
 
-/// How many segments a frame has, and how many bytes each of them has once it is decoded.
+/// The number of segments of a frame, and the number of bytes to which each decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dicom) struct Segments {
     /// 1 to 15.
@@ -16,16 +16,16 @@ pub(in crate::dicom) struct Segments {
 }
 
 pub(super) struct Rle {
-    /// None if the data set does not say.
+    /// None if the data set does not determine them.
     expected: Option<Segments>,
     header: Vec<u8>,
-    /// Bytes of the frame so far.
+    /// Number of bytes of the frame so far.
     position: u64,
-    /// Segments that have ended.
+    /// Number of segments that have ended.
     segments: u32,
-    /// Decoded bytes of the segment that has not.
+    /// Number of decoded bytes of the present segment.
     decoded: u64,
-    /// Bytes to be passed over first: the values of a run, or padding.
+    /// Number of bytes to skip first: the values of a run, or padding.
     left: u64,
 }
 
@@ -35,7 +35,7 @@ impl Rle {
         Self { expected, header, position: 0, segments: 0, decoded: 0, left: 0 }
     }
 
-    /// Takes bytes up to the last segment's end, and says how many and what state that is.
+    /// Reads bytes up to the end of the last segment; returns their number and the state after them.
     pub(super) fn show(&mut self, bytes: &[u8]) -> (usize, State) {
         let Some(expected) = self.expected else { return (bytes.len(), State::Wrong) };
         let mut taken = 0;
@@ -69,7 +69,7 @@ impl Rle {
         };
     }
 
-    /// Goes on to the next segment where one ends.
+    /// Begins the next segment if one ends.
     fn state(&mut self, expected: Segments) -> State {
         if self.position == HEADER_BYTES as u64
             && (self.number(0) != expected.count || self.number(1) != HEADER_BYTES as u32)
@@ -97,7 +97,7 @@ impl Rle {
         }
     }
 
-    /// A number of the header: how many segments there are, and where they begin. 0 beyond its end.
+    /// A number of the header: the number of segments, then their offsets. 0 beyond its end.
     fn number(&self, index: usize) -> u32 {
         let (numbers, _) = self.header.as_chunks();
         numbers.get(index).copied().map_or(0, u32::from_le_bytes)

@@ -1,4 +1,4 @@
-//! Codestreams, whole and broken, shown in pieces of every length.
+//! Complete and broken codestreams, read in pieces of every length.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn image() -> Image {
     Image { samples: 1, rows: 2, columns: 2, bits: 16, ..Image::default() }
 }
 
-/// What state bytes end in, however they are cut into pieces.
+/// The state after these bytes, which does not depend on how they are divided.
 fn state(compression: Compression, bytes: &[u8]) -> State {
     let shown = |piece: usize| {
         let mut scanner = Scanner::new(compression, &image());
@@ -33,7 +33,7 @@ fn state(compression: Compression, bytes: &[u8]) -> State {
     whole
 }
 
-/// Bytes are a codestream: all of them, and no fewer.
+/// These bytes are a complete codestream, and no shorter prefix is.
 fn assert_whole(compression: Compression, bytes: &[u8]) {
     assert_eq!(state(compression, &[]), State::Unstarted);
     for length in 1..bytes.len() {
@@ -48,9 +48,9 @@ fn assert_whole(compression: Compression, bytes: &[u8]) {
 }
 
 #[test]
-fn jpeg_ends_with_its_end_marker_and_not_before() {
+fn jpeg_ends_with_its_end_marker() {
     assert_whole(Compression::Jpeg, &jpeg(b"data"));
-    // A picture in miniature in a segment of its own; fill bytes; tables; stuffed bytes and restarts.
+    // A thumbnail in a segment of its own; fill bytes; tables; stuffed bytes and restarts.
     let inner = jpeg(b"small");
     let mut whole = b"\xff\xd8\xff\xff\xe1".to_vec();
     whole.extend((inner.len() as u16 + 2).to_be_bytes());
@@ -75,7 +75,7 @@ fn jpeg_ends_with_its_end_marker_and_not_before() {
     ] {
         assert_eq!(state(Compression::Jpeg, wrong), State::Wrong, "{wrong:x?}");
     }
-    // Another codestream begins before the end of this one.
+    // Another codestream begins before this one ends.
     assert_eq!(state(Compression::Jpeg, &jpeg(b"cut")[..14].repeat(2)), State::Beyond);
 }
 
@@ -87,7 +87,7 @@ fn jpeg_ls_stuffs_a_bit_where_jpeg_stuffs_a_byte() {
     assert_eq!(state(Compression::Jpeg, whole), State::Wrong);
 }
 
-/// Main header, and tile-parts of these bytes; the length of the last is left open if it is to be.
+/// A main header, and tile-parts with these bytes; with `open`, the last one does not state its length.
 fn jpeg_2000(tiles: &[&[u8]], open: bool) -> Vec<u8> {
     let mut whole = b"\xff\x4f\xff\x51\0\x06size\xff\x64\0\x04\xff\xd9\xff\x30".to_vec();
     for (index, tile) in (1..).zip(tiles) {
@@ -105,7 +105,7 @@ fn jpeg_2000(tiles: &[&[u8]], open: bool) -> Vec<u8> {
 fn jpeg_2000_ends_after_its_tile_parts() {
     let tiles: [&[u8]; 2] = [b"\xff\x93data\xff\xd9\xff\x4f", b"\xff\x58\0\x04\xff\xd9\xff\x93d"];
     assert_whole(Compression::Jpeg2000, &jpeg_2000(&tiles, false));
-    // Open to the end: markers within a header, a packet's number and coded data are passed over.
+    // Open to the end: markers within a header, in a packet's number and in coded data do not count.
     let open: [&[u8]; 2] =
         [tiles[0], b"\xff\x58\0\x04\xff\xd9\xff\x93\xff\x91\0\x04\xff\xd9a\xff\x8f\xff\x7f"];
     assert_whole(Compression::Jpeg2000, &jpeg_2000(&open, true));
@@ -155,7 +155,7 @@ fn run_lengths_end_with_the_last_pixel() {
 }
 
 #[test]
-fn what_is_not_compressed_ends_with_its_length_and_what_is_unmarked_does_not_end() {
+fn uncompressed_frames_end_with_their_length_and_unmarked_ones_do_not_end() {
     assert_whole(Compression::Uncompressed, b"pixelsof");
     assert_eq!(state(Compression::Unmarked, &[9; 500]), State::Inside);
     assert!(!Scanner::new(Compression::Unmarked, &image()).marks_ends());
@@ -164,7 +164,7 @@ fn what_is_not_compressed_ends_with_its_length_and_what_is_unmarked_does_not_end
 
 proptest! {
     #[test]
-    fn any_bytes_are_judged_alike_in_whatever_pieces_they_come(
+    fn the_state_does_not_depend_on_how_bytes_are_divided(
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0xff_u8), Just(0_u8)], 0..120),
         start in 0_usize..5, compression in prop::sample::select(ALL.to_vec()),
     ) {

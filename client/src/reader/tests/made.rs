@@ -1,5 +1,5 @@
-//! The files in `samples/dicom`, which pydicom wrote, from the file to a frame in a reader's hands; what
-//! to expect of each was written down when they were made (`scripts/make-dicom-inputs`).
+//! The files in `samples/dicom`, which pydicom wrote: each is sealed, and its frames are read back. The expected frames
+//! were recorded when the files were made (`scripts/make-dicom-inputs`).
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{dicom, reader::part::Part};
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Expected {
-    /// The BLAKE2b of each frame that is whole, and how many the file says it has.
+    /// The BLAKE2b of each complete frame, and the number of frames that the file states.
     Frames {
         frames: Vec<String>,
         stated: u32,
@@ -32,7 +32,7 @@ fn expected() -> BTreeMap<String, Expected> {
 }
 
 #[test]
-fn every_made_file_is_expected_and_every_expected_file_is_there() {
+fn every_sample_has_expected_frames_and_every_expected_file_exists() {
     let names = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.retain(|name| name.ends_with(".dcm"));
@@ -42,7 +42,7 @@ fn every_made_file_is_expected_and_every_expected_file_is_there() {
 }
 
 #[tokio::test]
-async fn every_frame_of_a_made_file_is_read_or_refused_with_the_reason() {
+async fn every_frame_of_a_sample_is_read_or_refused_with_the_reason() {
     for (name, expected) in expected() {
         let content = fs::read(folder().join(&name)).unwrap();
         let index = dicom::inspect(content.as_slice()).unwrap().frames;

@@ -1,4 +1,4 @@
-//! Ranges and frames: right, and no more fetched than they need.
+//! Ranges and frames are right, and no more is fetched than they need.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -19,16 +19,16 @@ async fn read(
     part: Part,
 ) -> (Result<u64, ReadError>, Vec<u8>, Vec<u64>) {
     let worker = worker(server);
-    let told = std::sync::Mutex::new(Vec::new());
+    let reported = std::sync::Mutex::new(Vec::new());
     let progress = |progress: crate::Progress| {
         assert!(progress.done <= progress.total);
-        told.lock().unwrap().push(progress.done);
+        reported.lock().unwrap().push(progress.done);
     };
     let fetcher = Fetcher::new(&worker, None, record, 1, &progress).unwrap();
     let mut sink = Vec::new();
     let read = fetcher.read(&part, &mut sink, |_| {}).await;
     drop(fetcher);
-    (read, sink, told.into_inner().unwrap())
+    (read, sink, reported.into_inner().unwrap())
 }
 
 /// A cine of 500 frames of 100 KiB, in many segments.
@@ -40,7 +40,7 @@ fn cine() -> (Sealed, Vec<Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_hold_it() {
+async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_contain_it() {
     let (sealed, frames) = cine();
     assert_eq!(sealed.record.segments().len(), 13);
     let layout = sealed.open(&Url::parse("http://127.0.0.1:1").unwrap(), &[1]);
@@ -54,7 +54,7 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_hold_it() {
     for frame in chosen {
         let (server, log) = sealed.serve_ranges(as_it_is).await;
         let record = sealed.open(&server, &[1]);
-        let (read, bytes, told) = read(&server, &record, Part::Frame(frame)).await;
+        let (read, bytes, reported) = read(&server, &record, Part::Frame(frame)).await;
         assert_eq!(read.unwrap(), bytes.len() as u64);
         assert!(bytes == frames[frame as usize - 1], "{frame}");
 
@@ -65,7 +65,7 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_hold_it() {
         let tags = 16 * (chunks.end - chunks.start);
         assert_eq!(log.sent.load(SeqCst) as u64, sealed_bytes + tags, "{frame}");
         assert!(sealed_bytes <= 2 * MIB as u64);
-        assert_eq!(*told.last().unwrap(), sealed_bytes);
+        assert_eq!(*reported.last().unwrap(), sealed_bytes);
     }
 }
 
@@ -101,7 +101,7 @@ async fn the_tags_of_an_object_that_ends_with_a_segment_are_found_in_the_next() 
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused_before_anything_is_fetched() {
+async fn a_missing_range_or_frame_is_refused_before_anything_is_fetched() {
     let (sealed, _) = cine();
     let (server, log) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
@@ -133,7 +133,7 @@ async fn what_is_not_there_is_refused_before_anything_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_compressed_frame_comes_without_its_item_tags() {
+async fn a_compressed_frame_is_read_without_its_item_tags() {
     let second = [&jpeg(b"2")[..12], &vec![9; MIB - 10]].concat();
     let whole = [jpeg(b"1a"), jpeg(b"3")];
     let frames: [&[&[u8]]; 3] =
@@ -154,7 +154,7 @@ async fn a_compressed_frame_comes_without_its_item_tags() {
 }
 
 #[tokio::test]
-async fn a_frame_of_single_bits_comes_from_its_first_bit_on() {
+async fn a_frame_of_single_bits_is_read_from_its_first_bit_on() {
     // Frames of 21 bits: five ones, then the frame's own number.
     let frame_of = |number: u32| 0x1f | ((u64::from(number) & 0xffff) << 5);
     let count = 500_000;
@@ -188,7 +188,7 @@ async fn a_frame_of_single_bits_comes_from_its_first_bit_on() {
 }
 
 #[tokio::test]
-async fn an_index_that_lies_gets_a_reader_no_further_than_an_error() {
+async fn a_false_frame_index_leads_to_an_error() {
     let content = vec![5; 2 * MIB];
     let lie = Frames::Encapsulated { first: 0, lengths: vec![500; 4096], stated: 4096 };
     let sealed = sealed_content(content, lie);
@@ -201,7 +201,7 @@ async fn an_index_that_lies_gets_a_reader_no_further_than_an_error() {
 }
 
 #[tokio::test]
-async fn a_damaged_chunk_is_asked_for_once_more_from_the_worker_itself() {
+async fn a_damaged_chunk_is_fetched_again_from_the_worker_itself() {
     let sealed = sealed(3 * MIB);
     // The storage behind the worker sends a wrong chunk, or a wrong tag; the worker does not.
     let alters: [storage::Alter; 2] = [
@@ -239,7 +239,7 @@ async fn a_damaged_chunk_is_asked_for_once_more_from_the_worker_itself() {
 }
 
 #[tokio::test]
-async fn a_saved_part_has_its_name_only_when_all_of_it_is_there() {
+async fn a_saved_part_gets_its_name_only_when_it_is_complete() {
     let sealed = sealed(3 * MIB);
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
@@ -253,7 +253,7 @@ async fn a_saved_part_has_its_name_only_when_all_of_it_is_there() {
     assert_eq!((saved.bytes, saved.blake3), (expected.len() as u64, blake3::hash(expected).into()));
     assert!(std::fs::read(&to).unwrap() == expected);
     assert!(matches!(fetcher.save_part(&part, &to).await, Err(ReadError::Exists(_))));
-    // That the system cannot look whether it is there does not say that it is.
+    // If the system cannot check whether a file exists, that is not taken for an existing file.
     let long = folder.path().join("x".repeat(256));
     assert!(matches!(fetcher.save_part(&part, &long).await, Err(ReadError::File { .. })));
 

@@ -1,4 +1,4 @@
-//! Downloads that break off, and go on: within a segment, within a process, after its end.
+//! Downloads that are interrupted and resumed: within a segment, within a process, and by a later process.
 
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::reader::fetcher::AHEAD;
 
-/// What somebody did to a partial file.
+/// A change of a partial file between two runs.
 type Change = fn(&mut Vec<u8>);
-/// Puts something where the partial file is to be, given a file elsewhere.
+/// Puts something in the place of the partial file; the second path is a file in another folder.
 type Arrange<'a> = &'a dyn Fn(&Path, &Path);
 
 /// The one partial file in a folder.
@@ -26,7 +26,7 @@ fn partial(folder: &tempfile::TempDir) -> PathBuf {
     found
 }
 
-/// What an interrupted download of three segments leaves: the first two.
+/// The partial file of an interrupted download of three segments: the first two.
 async fn interrupted(sealed: &Sealed, folder: &tempfile::TempDir) -> PathBuf {
     let mut half = Sealed { segments: sealed.segments.clone(), ..sealed_like(sealed) };
     half.segments.get_mut(&sealed.record.segments()[2].hash).unwrap()[0] ^= 1;
@@ -38,7 +38,7 @@ async fn interrupted(sealed: &Sealed, folder: &tempfile::TempDir) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_within_segments_costs_only_what_was_not_sent() {
+async fn after_a_broken_connection_only_the_missing_bytes_are_sent_again() {
     let sealed = sealed(10 * MIB);
     // Every second answer ends in the middle.
     let (server, log) = sealed
@@ -70,7 +70,7 @@ async fn segments_are_fetched_in_parallel_but_only_a_few_ahead() {
 }
 
 #[tokio::test]
-async fn a_download_goes_on_where_an_earlier_process_was_killed() {
+async fn a_download_resumes_where_an_earlier_process_was_killed() {
     let sealed = sealed(10 * MIB);
     let folder = tempfile::tempdir().unwrap();
     let left = interrupted(&sealed, &folder).await;
@@ -90,7 +90,7 @@ async fn a_download_goes_on_where_an_earlier_process_was_killed() {
 }
 
 #[tokio::test]
-async fn only_what_is_still_right_of_a_partial_file_is_trusted() {
+async fn only_the_right_chunks_of_a_partial_file_are_kept() {
     let sealed = sealed(10 * MIB);
     let changes: [(Change, usize); 6] = [
         (|left| left[5 * MIB + 3] ^= 1, 5),
@@ -120,7 +120,7 @@ async fn only_what_is_still_right_of_a_partial_file_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_complete_but_for_its_name_is_not_fetched_again() {
+async fn a_complete_partial_file_is_not_fetched_again() {
     let sealed = sealed(17 * MIB);
     let folder = tempfile::tempdir().unwrap();
     let (server, log) = sealed.serve_ranges(as_it_is).await;
@@ -146,7 +146,7 @@ async fn a_partial_file_of_another_record_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_partial_file_that_others_could_read_or_reach_is_refused() {
+async fn a_partial_file_that_other_users_could_read_or_replace_is_refused() {
     let sealed = sealed(MIB);
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
@@ -174,7 +174,7 @@ async fn a_partial_file_that_others_could_read_or_reach_is_refused() {
 }
 
 #[tokio::test]
-async fn two_at_once_do_not_write_one_file() {
+async fn two_processes_do_not_write_the_same_file() {
     let sealed = sealed(10 * MIB);
     let folder = tempfile::tempdir().unwrap();
     let left = interrupted(&sealed, &folder).await;
@@ -189,7 +189,7 @@ async fn two_at_once_do_not_write_one_file() {
 }
 
 #[tokio::test]
-async fn what_the_author_did_not_sign_is_not_kept_for_another_try() {
+async fn content_that_the_author_did_not_sign_is_not_kept() {
     let sealed = sealed(20 * MIB);
     let wrong = Sealed { segments: sealed.segments.clone(), ..sealed_like(&sealed) };
     // Tags are wrong wherever they come from, as if the hospital had sealed something else.
@@ -209,7 +209,7 @@ async fn what_the_author_did_not_sign_is_not_kept_for_another_try() {
 }
 
 #[tokio::test]
-async fn a_file_from_an_earlier_run_is_known_by_what_the_author_signed() {
+async fn a_file_from_an_earlier_run_is_verified_by_what_the_author_signed() {
     let sealed = sealed(3 * MIB);
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
@@ -227,20 +227,20 @@ async fn a_file_from_an_earlier_run_is_known_by_what_the_author_signed() {
 }
 
 #[tokio::test]
-async fn the_progress_of_a_download_that_goes_on_begins_with_what_is_there() {
+async fn the_progress_of_a_resumed_download_begins_with_the_kept_bytes() {
     let sealed = sealed(10 * MIB);
     let folder = tempfile::tempdir().unwrap();
     interrupted(&sealed, &folder).await;
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
-    let told = std::sync::Mutex::new(Vec::new());
-    let tell = |progress: crate::Progress| told.lock().unwrap().push(progress.done);
+    let reported = std::sync::Mutex::new(Vec::new());
+    let report = |progress: crate::Progress| reported.lock().unwrap().push(progress.done);
     let worker = worker(&server);
-    let fetcher = Fetcher::new(&worker, None, &record, 1, &tell).unwrap();
+    let fetcher = Fetcher::new(&worker, None, &record, 1, &report).unwrap();
     fetcher.save(&folder.path().join("saved.dcm")).await.unwrap();
     drop(fetcher);
-    let told = told.into_inner().unwrap();
-    assert_eq!(told.first(), Some(&(8 * MIB as u64)), "{told:?}");
-    assert!(told.is_sorted());
-    assert_eq!(told.last(), Some(&(10 * MIB as u64)));
+    let reported = reported.into_inner().unwrap();
+    assert_eq!(reported.first(), Some(&(8 * MIB as u64)), "{reported:?}");
+    assert!(reported.is_sorted());
+    assert_eq!(reported.last(), Some(&(10 * MIB as u64)));
 }

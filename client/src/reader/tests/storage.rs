@@ -1,4 +1,4 @@
-//! A server of segments that honours ranges, counts what it sends, and fails when told to.
+//! A server of segments that serves ranges, counts the bytes that it sends, and fails where a test says so.
 
 use std::sync::{
     Arc, Mutex,
@@ -8,19 +8,19 @@ use std::sync::{
 use super::*;
 use crate::worker::loopback::{answering, header, reply};
 
-/// What was asked for and sent.
+/// Requests and answers.
 #[derive(Default)]
 pub(super) struct Log {
     /// Paths.
     pub(super) asked: Mutex<Vec<String>>,
     /// Bytes of bodies.
     pub(super) sent: AtomicUsize,
-    /// Requests that are being answered, and the most there were at once.
+    /// Number of requests that are being answered, and its maximum.
     now: AtomicUsize,
     pub(super) most: AtomicUsize,
 }
 
-/// What becomes of an answer: the path and the number of the request are given. An empty one hangs up.
+/// Changes an answer, given the number and path of the request. An empty answer closes the connection.
 pub(super) type Alter = fn(usize, &str, Vec<u8>) -> Vec<u8>;
 
 pub(super) fn as_it_is(_: usize, _: &str, answer: Vec<u8>) -> Vec<u8> {
@@ -67,8 +67,8 @@ fn ranged(bytes: &[u8], range: Option<String>) -> Vec<u8> {
     let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let start: usize = start.parse().unwrap();
     let end = end.parse().map_or(bytes.len(), |last: usize| last + 1);
-    let told = format!("content-range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
-    reply("206 Partial Content", &told, &bytes[start..end])
+    let header = format!("content-range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
+    reply("206 Partial Content", &header, &bytes[start..end])
 }
 
 /// Where an answer's body begins.

@@ -1,4 +1,4 @@
-//! Workers that send readers on to storage, and storage that does well or not.
+//! Workers that redirect readers to storage, and storage that works or fails.
 
 use epione_primitives::{Hash, HospitalId};
 
@@ -37,7 +37,7 @@ fn redirection(to: &str) -> Vec<u8> {
     reply("307 Temporary Redirect", &format!("location: {to}\r\n"), b"")
 }
 
-/// A worker that redirects once to this storage, and what it says afterwards.
+/// A worker that redirects once to this storage, and then sends these answers.
 async fn redirecting(to: &str, then: Vec<Vec<u8>>) -> (Url, Log) {
     server([vec![redirection(to)], then].concat()).await
 }
@@ -55,7 +55,7 @@ fn is_signed(head: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_redirection_to_storage_is_followed_once_and_without_our_signature() {
+async fn a_redirect_to_storage_is_followed_once_and_without_a_signature() {
     let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
     let presigned = storage.join("/bucket/x?X-Amz-Signature=s").unwrap();
     let (worker, asked) = redirecting(presigned.as_str(), vec![]).await;
@@ -68,7 +68,7 @@ async fn a_redirection_to_storage_is_followed_once_and_without_our_signature() {
 }
 
 #[tokio::test]
-async fn what_storage_does_wrong_the_worker_makes_good() {
+async fn when_the_storage_fails_the_worker_serves_the_segment() {
     let mut wrong = content();
     wrong[77] ^= 1;
     let long = [content(), vec![0]].concat();
@@ -87,7 +87,7 @@ async fn what_storage_does_wrong_the_worker_makes_good() {
         ("gone", Vec::new()),
     ] {
         let (storage, _) = server(vec![answer]).await;
-        // The worker answers from the beginning, whatever is asked for.
+        // The worker ignores ranges.
         let (worker, asked) =
             redirecting(storage.as_str(), vec![reply("200 OK", "", &content())]).await;
         let link = link(&worker);
@@ -102,7 +102,7 @@ async fn what_storage_does_wrong_the_worker_makes_good() {
 }
 
 #[tokio::test]
-async fn a_patient_signs_anew_when_the_worker_is_to_serve_itself() {
+async fn a_patient_signs_again_when_the_worker_itself_is_to_serve() {
     let (storage, _) = server(vec![reply("500 Internal Server Error", "", b"")]).await;
     let answers = vec![reply("200 OK", "", &content())];
     let (worker, asked) = redirecting(storage.as_str(), answers).await;
@@ -115,7 +115,7 @@ async fn a_patient_signs_anew_when_the_worker_is_to_serve_itself() {
 }
 
 #[tokio::test]
-async fn a_worker_that_sends_wrong_bytes_or_redirects_again_is_given_up() {
+async fn wrong_bytes_of_the_worker_or_a_second_redirect_are_errors() {
     for answer in [reply("200 OK", "", &[7; 100_000]), redirection("http://127.0.0.1:1/")] {
         let (storage, _) = server(vec![reply("404 Not Found", "", b"")]).await;
         let (worker, _) = redirecting(storage.as_str(), vec![answer]).await;
@@ -139,7 +139,7 @@ async fn plain_http_to_another_machine_and_other_schemes_are_never_followed() {
 }
 
 #[tokio::test]
-async fn a_hospital_agent_is_served_by_the_worker_or_not_at_all() {
+async fn a_hospital_agent_is_never_redirected_to_storage() {
     let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
     let (worker, _) = redirecting(storage.as_str(), vec![]).await;
     let error = client(&worker).segment(&segment()).await.unwrap_err();
@@ -148,7 +148,7 @@ async fn a_hospital_agent_is_served_by_the_worker_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_part_is_all_that_is_fetched_and_resumed_where_it_broke() {
+async fn only_the_requested_part_is_fetched_and_resumed() {
     let bytes = content();
     let ranged = |start: usize, end: usize| {
         let range = format!("content-range: bytes {start}-{}/100000\r\n", end - 1);
@@ -176,7 +176,7 @@ async fn a_part_is_all_that_is_fetched_and_resumed_where_it_broke() {
 }
 
 #[tokio::test]
-async fn a_server_without_ranges_or_with_others_gives_the_part_or_an_error() {
+async fn a_server_that_ignores_or_mistakes_ranges_gives_the_part_or_an_error() {
     let bytes = content();
     let other = reply("206 Partial Content", "content-range: bytes 5-9/100000\r\n", &bytes[5..10]);
     let (worker, _) = server(vec![reply("200 OK", "", &bytes), other]).await;
@@ -189,7 +189,7 @@ async fn a_server_without_ranges_or_with_others_gives_the_part_or_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_sends_anything_is_given_up() {
+async fn a_server_that_sends_nothing_is_an_error() {
     let (worker, asked) = server(vec![Vec::new(); 64]).await;
     let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");

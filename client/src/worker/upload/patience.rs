@@ -1,28 +1,28 @@
-//! When an upload that was interrupted goes on, and when it is given up.
+//! When an interrupted upload is retried, and when it fails.
 
 use std::time::{Duration, Instant};
 
 use crate::worker::WorkerError;
 
-/// Without progress for so long, an upload is given up.
+/// An upload fails after this time without progress.
 const GIVE_UP: Duration = Duration::from_secs(120);
-/// Pause after the first failure; it doubles with each further one, five times.
+/// Pause after the first failure; it doubles with each further failure, five times.
 const PAUSE: Duration = Duration::from_millis(250);
 const DOUBLINGS: u32 = 5;
-/// How often a worker may forget what it had of one visit.
+/// How often a worker may lose what it received of one visit.
 const MAX_BEGINNINGS: u32 = 8;
 
-/// What is still borne.
+/// The failures so far.
 #[derive(Default)]
 pub(super) struct Patience {
-    /// Failures since the last progress, and when the first of them was.
+    /// Failures since the last progress, and the time of the first of them.
     failures: u32,
     since: Option<Instant>,
     beginnings: u32,
 }
 
 impl Patience {
-    /// Waits before something is tried again; gives the error back if that is in vain.
+    /// Waits before the next attempt; returns the error if there is no point in one.
     pub(super) async fn bear(&mut self, error: WorkerError) -> Result<(), WorkerError> {
         let pause = self.pause(error)?;
         tokio::time::sleep(pause).await;
@@ -40,13 +40,13 @@ impl Patience {
         Ok(pause)
     }
 
-    /// Something arrived.
+    /// There was progress.
     pub(super) fn rewarded(&mut self) {
         self.failures = 0;
         self.since = None;
     }
 
-    /// Allows for another beginning, or gives the error back.
+    /// Allows the upload to begin again; returns the error if it did so too often.
     pub(super) fn begin_anew(&mut self, error: WorkerError) -> Result<(), WorkerError> {
         self.beginnings += 1;
         if self.beginnings > MAX_BEGINNINGS { Err(error) } else { Ok(()) }
@@ -57,17 +57,17 @@ fn kind(error: &WorkerError) -> Option<&str> {
     error.problem()?.kind.rsplit(':').next()
 }
 
-/// Whether the worker has no place at the moment.
+/// Whether the worker is busy.
 pub(super) fn is_turned_away(error: &WorkerError) -> bool {
     kind(error) == Some("busy")
 }
 
-/// Whether the worker knows nothing of the visit.
+/// Whether the worker does not know the visit.
 pub(super) fn is_forgotten(error: &WorkerError) -> bool {
     error.problem().is_some_and(|problem| problem.status == 404)
 }
 
-/// Whether an upload may go on after this, once the worker was asked where it is.
+/// Whether an upload may resume after this error.
 fn is_passing(error: &WorkerError) -> bool {
     let of_the_connection = ["offset", "no-upload", "silent", "truncated"];
     error.is_transient() || kind(error).is_some_and(|kind| of_the_connection.contains(&kind))
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_borne_in_growing_pauses_and_progress_is_rewarded() {
+    fn transient_errors_are_retried_after_growing_pauses_which_progress_resets() {
         let mut patience = Patience::default();
         let pauses: Vec<_> =
             (0..8).map(|_| patience.pause(problem(503, "storage")).unwrap()).collect();
@@ -102,21 +102,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_not_borne() {
+    fn a_refusal_is_not_retried() {
         for (status, kind) in [(400, "content"), (403, "denied"), (507, "storage")] {
             Patience::default().pause(problem(status, kind)).unwrap_err();
         }
     }
 
     #[test]
-    fn without_progress_an_upload_is_given_up() {
+    fn an_upload_without_progress_fails() {
         let Some(long_ago) = Instant::now().checked_sub(GIVE_UP + PAUSE) else { return };
         let mut patience = Patience { since: Some(long_ago), ..Patience::default() };
         patience.pause(problem(503, "busy")).unwrap_err();
     }
 
     #[test]
-    fn a_worker_that_forgets_again_and_again_is_given_up() {
+    fn an_upload_that_the_worker_loses_too_often_fails() {
         let mut patience = Patience::default();
         for _ in 0..MAX_BEGINNINGS {
             patience.begin_anew(problem(404, "not-found")).unwrap();

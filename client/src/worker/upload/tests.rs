@@ -1,4 +1,4 @@
-//! Against a worker on loopback that keeps what it is sent, and stumbles when a test says so.
+//! Uploads to a worker on loopback, which fails where a test says so.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use url::Url;
 use super::*;
 use crate::{
     api::{ContentUpload, MediaProgress, Problem, VisitRequest},
-    submit::VisitBuilder,
+    visit::VisitBuilder,
     waiting::{Wait, Waits},
     worker::{
         loopback::{answering, reply},
@@ -25,17 +25,17 @@ use crate::{
     },
 };
 
-/// What happens to a request instead of what should.
+/// How a request fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// The connection ends without an answer, and nothing was done.
+    /// The connection ends without an answer, and the request had no effect.
     HangsUp,
-    /// As before, but all was done.
+    /// The connection ends without an answer, but the request had its effect.
     AnswerLost,
     Problem(u16, &'static str),
-    /// The worker starts again.
+    /// The worker restarts, and loses the upload.
     Forgets,
-    /// The worker is slow: the next part comes before this one is done.
+    /// The worker is slow: the next part arrives before this one is stored.
     Slow,
 }
 
@@ -43,11 +43,11 @@ enum Trouble {
 struct State {
     visit: Option<VisitRequest>,
     content: Vec<u8>,
-    /// For the requests that bring parts, one after the other.
+    /// One for each part in turn.
     troubles: VecDeque<Option<Trouble>>,
     announced: usize,
     parts: usize,
-    /// Parts that are being handled, with their bytes, and the most that there ever were.
+    /// The number and bytes of the parts that are being stored, and their maximum.
     held: (usize, usize),
     most: (usize, usize),
     progress: Vec<Progress>,
@@ -70,8 +70,8 @@ impl Fake {
     }
 
     async fn answer(self, head: String, body: Vec<u8>) -> Vec<u8> {
-        let told = authenticated(&head).unwrap();
-        assert_eq!(told.digest, *blake3::hash(&body).as_bytes());
+        let signed = authenticated(&head).unwrap();
+        assert_eq!(signed.digest, *blake3::hash(&body).as_bytes());
         let mut line = head.split(' ');
         match line.next().unwrap() {
             "POST" => {
@@ -162,7 +162,7 @@ impl State {
         None
     }
 
-    /// The answer to a part; none while it is not its turn.
+    /// The answer to a part; none while an earlier part is missing.
     fn take(&mut self, section: u16, offset: u64, body: &[u8]) -> Option<Vec<u8>> {
         let Some(at) = self.position(section, offset) else {
             return Some(problem(404, "no-upload"));
@@ -231,7 +231,7 @@ async fn visit(folder: &TempDir) -> Visit {
         .unwrap()
 }
 
-/// Submits a visit to a worker that stumbles, and checks that it got all of it.
+/// Submits a visit to a worker with these troubles, and checks that the worker received all of it.
 async fn submitted(troubles: Vec<Option<Trouble>>) -> Fake {
     let (fake, url) = Fake::start(troubles).await;
     let folder = tempfile::tempdir().unwrap();
@@ -248,16 +248,16 @@ async fn submitted(troubles: Vec<Option<Trouble>>) -> Fake {
 }
 
 #[tokio::test]
-async fn media_go_in_parts_of_which_two_are_held_at_a_time() {
+async fn media_are_sent_in_parts_of_which_two_are_in_memory() {
     let fake = submitted(vec![Some(Trouble::Slow)]).await;
     let state = fake.state();
     assert_eq!((state.announced, state.parts), (1, 4));
-    assert_eq!(state.most, (2, 2 * course::PART_BYTES as usize));
+    assert_eq!(state.most, (2, 2 * media_layout::PART_BYTES as usize));
     assert!(state.progress.is_sorted_by_key(|progress| progress.done), "{:?}", state.progress);
 }
 
 #[tokio::test]
-async fn an_interrupted_part_is_sent_again_from_where_the_worker_is() {
+async fn an_interrupted_upload_resumes_at_the_workers_position() {
     for trouble in [
         Trouble::HangsUp,
         Trouble::AnswerLost,
@@ -279,13 +279,13 @@ async fn an_interrupted_part_is_sent_again_from_where_the_worker_is() {
 }
 
 #[tokio::test]
-async fn when_the_answer_to_the_last_part_is_lost_the_visit_is_done() {
+async fn when_the_answer_to_the_last_part_is_lost_the_upload_succeeds() {
     let fake = submitted(vec![None, None, None, Some(Trouble::AnswerLost)]).await;
     assert_eq!(fake.state().announced, 1);
 }
 
 #[tokio::test]
-async fn a_worker_that_forgot_gets_everything_again() {
+async fn a_worker_that_lost_an_upload_receives_everything_again() {
     let fake = submitted(vec![None, None, Some(Trouble::Forgets)]).await;
     let state = fake.state();
     assert_eq!(state.announced, 2);
@@ -305,7 +305,7 @@ async fn a_refusal_ends_the_upload_at_once() {
 }
 
 #[tokio::test]
-async fn files_that_vanish_or_change_are_named_before_anything_is_sent() {
+async fn missing_or_changed_files_are_named_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let visit = visit(&folder).await;
     let nobody = client(&Url::parse("http://127.0.0.1:1").unwrap());
@@ -318,7 +318,7 @@ async fn files_that_vanish_or_change_are_named_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_not_there_is_not_waited_for() {
+async fn an_upload_to_an_unreachable_worker_fails_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let visit = visit(&folder).await;
     let nobody = client(&Url::parse("http://127.0.0.1:1").unwrap());
@@ -327,7 +327,7 @@ async fn a_worker_that_is_not_there_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn why_an_upload_does_not_go_on_is_told_with_its_hospital() {
+async fn the_reason_for_a_late_upload_is_reported_with_its_hospital() {
     let busy = Some(Trouble::Problem(503, "busy"));
     let (_, url) = Fake::start([None, busy, busy]).await;
     let folder = tempfile::tempdir().unwrap();
@@ -336,8 +336,8 @@ async fn why_an_upload_does_not_go_on_is_told_with_its_hospital() {
     let mut heard = waits.watch();
     let client = client(&url).with_waits(waits.clone());
     let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
-    let told = |waits: &Vec<Wait>| waits.iter().any(|wait| wait.reason.is_some());
-    let wait = heard.wait_for(told).await.unwrap()[0].clone();
+    let explained = |waits: &Vec<Wait>| waits.iter().any(|wait| wait.reason.is_some());
+    let wait = heard.wait_for(explained).await.unwrap()[0].clone();
     assert_eq!((wait.what, wait.hospital), (Awaited::Upload, Some(HOSPITAL)));
     assert!(wait.reason.unwrap().contains("It did not work"));
     assert_eq!(sending.await.unwrap().unwrap().stage, VisitStage::Queued);

@@ -1,7 +1,7 @@
-//! A hospital's leave to read: an access grant, and the receipt of it on the chain.
+//! A hospital's permission to read: an access grant, and its receipt on the chain.
 //!
-//! The chain decides when it records the receipt, so a grant without one was allowed by nobody: a
-//! worker's word is not enough.
+//! The chain decides on access when it records the receipt. A grant without a receipt was never allowed: the worker's
+//! answer alone is not enough.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,18 +27,18 @@ use crate::{
     waiting::Awaited,
 };
 
-/// The worker answers when the receipt is final at its own node; the reader's may be behind.
+/// The worker answers when the receipt is final at its own node. The reader's node may be behind.
 const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
 
-/// What was granted, of several records.
-pub(super) struct Leave {
+/// What was granted of several records.
+pub(super) struct Permission {
     keys: Vec<(GrantedSection, ContentKey)>,
     links: Links,
     intent: Intent,
 }
 
-impl Leave {
-    /// What was granted of one of the records.
+impl Permission {
+    /// What was granted of this record.
     pub(super) fn of(&self, pointer: RecordPointer, record: &Record) -> Result<Access, ReadError> {
         let mut keys = HashMap::new();
         for (place, key) in self.keys.iter().filter(|(place, _)| place.pointer == pointer) {
@@ -57,14 +57,14 @@ impl Leave {
 }
 
 impl Reader {
-    /// Asks for access to records of one patient, and takes it once the chain's receipt says the same.
-    /// Does not ask if the key at hand could not open the grant.
+    /// Requests access to records of one patient, and accepts the grant when the chain's receipt agrees with it.
+    /// Requests nothing if the reader's key could not open the grant.
     pub(super) async fn ask(
         &self,
         patient: UserId,
         records: &[WantedRecord],
         intent: Intent,
-    ) -> Result<Leave, ReadError> {
+    ) -> Result<Permission, ReadError> {
         let hospital = self.worker.hospital();
         let state = self.chain.finalized().await?;
         let entry = state.hospital(hospital).await?;
@@ -92,11 +92,11 @@ impl Reader {
             return Err(ReadError::NotAskedFor { pointer, section });
         }
         self.check_receipt(&granted.grant, intent).await?;
-        Ok(Leave { keys, links: by_segment(granted.reply.links), intent })
+        Ok(Permission { keys, links: by_segment(granted.reply.links), intent })
     }
 
-    /// Grants are sealed to the key that the chain names. What the reader is to the chain, the worker
-    /// says if it is nothing.
+    /// Checks that the reader has the key that the chain names, to which the worker will seal the grant. If the chain
+    /// does not know the reader, the worker will say so.
     async fn check_sealing_key(&self, state: &Snapshot) -> Result<(), ReadError> {
         let Some(user) = state.user_of(&self.worker.account().id()).await? else { return Ok(()) };
         let profile = state.profile(user).await?;
@@ -121,8 +121,7 @@ impl Reader {
         }
     }
 
-    /// The receipt of a grant, and the finalised state that has it: at once, or as soon as a block
-    /// brings it.
+    /// The receipt of a grant, with the finalized state that contains it. Waits for the block that records it.
     async fn receipt(&self, grant: Hash) -> Result<(Snapshot, Receipt), ReadError> {
         let head = self.chain.finalized_head().await?;
         let mut blocks = self.chain.finalized_stream(head.number);
@@ -138,7 +137,7 @@ impl Reader {
     }
 }
 
-/// What of a receipt is not what the grant says, or not what was asked for.
+/// The first part of a receipt that differs from the grant, or from the request.
 fn disagreement(
     receipt: &Receipt,
     grant: &AccessGrant,
@@ -164,7 +163,7 @@ fn released(release: &Release) -> Sections {
     release.records.iter().map(|record| (record.pointer, record.sections)).collect()
 }
 
-/// None for a grant of a section that no record has.
+/// None if the grant names a section number that no record can have.
 fn opened(grant: &AccessGrant) -> Option<Sections> {
     let mut sections = Sections::new();
     for place in grant.sections() {

@@ -1,4 +1,4 @@
-//! A patient's own key: in the profile body that the registration names, sealed to the patient.
+//! A patient's own key, which is in the profile body that the registration names, sealed to the patient.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ impl Reader {
     }
 }
 
-/// The patient key, opened with the one sealing key that it is sealed to.
+/// The patient key, opened with the sealing key to which it is sealed.
 fn opened<'k>(
     body: &ProfileBody,
     context: &ProfileContext,
@@ -42,7 +42,7 @@ fn opened<'k>(
     let pair = keys
         .find(|pair| pair.public() == body.recipient().key)
         .ok_or(ReadError::OtherSealingKey { hospital })?;
-    // The chain took this body from this hospital's agent of that time: it is the sealer.
+    // The chain accepted this body from the agent that this hospital had then: it is the sealer.
     body.patient_key_for_patient(context, pair, body.sealer())
         .map_err(|source| ReadError::PatientKey { hospital, source })
 }

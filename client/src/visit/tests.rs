@@ -26,7 +26,7 @@ fn dicom() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_the_worker_rebuilds_is_what_the_author_signed() {
+async fn the_worker_rebuilds_what_the_author_signed() {
     let folder = tempfile::tempdir().unwrap();
     let scan = written(&folder, "CT_small.dcm", &dicom());
     let visit = builder()
@@ -49,7 +49,7 @@ async fn what_the_worker_rebuilds_is_what_the_author_signed() {
 }
 
 #[tokio::test]
-async fn a_visit_that_was_signed_earlier_goes_with_as_many_files() {
+async fn a_visit_that_was_signed_earlier_needs_the_same_number_of_files() {
     let folder = tempfile::tempdir().unwrap();
     let scan = written(&folder, "CT_small.dcm", &dicom());
     let visit = builder()
@@ -86,7 +86,7 @@ async fn the_patient_signs_what_the_author_signed() {
 }
 
 #[tokio::test]
-async fn the_frames_of_an_image_are_signed_with_it_and_travel_with_the_visit() {
+async fn the_frames_of_an_image_are_signed_and_sent_with_the_visit() {
     let folder = tempfile::tempdir().unwrap();
     let (cine, _) = crate::dicom::samples::cine(12, 2);
     let path = written(&folder, "cine.dcm", &cine);
@@ -119,7 +119,7 @@ async fn the_frames_of_an_image_are_signed_with_it_and_travel_with_the_visit() {
 }
 
 #[test]
-fn frames_are_listed_as_long_as_their_record_has_room_for_them() {
+fn frames_are_listed_up_to_the_limit_of_the_record() {
     let described = |count: u32| {
         let lengths = vec![9; count as usize];
         let frames = Frames::Encapsulated { first: 0, lengths, stated: count };
@@ -186,7 +186,7 @@ async fn folders_and_missing_files_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_dicom_is_kept_as_opaque_media() {
+async fn a_file_that_is_not_dicom_is_kept_as_opaque_media() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [("short.dcm", b"DICM".to_vec()), ("named-so.dcm", vec![b'x'; 500])] {
         let path = written(&folder, name, &content);
@@ -214,9 +214,9 @@ async fn texts_over_the_limits_are_refused() {
     assert!(matches!(many.build(&author()).await, Err(VisitError::TooManySections(65))));
 }
 
-/// However JSON writes them: it escapes each of these, some to three times their bytes.
+/// JSON escapes each of these characters, some with three times their bytes.
 #[tokio::test]
-async fn the_bytes_of_a_text_are_those_that_its_author_counts() {
+async fn the_limit_of_a_text_counts_the_bytes_of_its_author() {
     let ascii = |json: String| {
         let escaped = |c: char| match c {
             '\u{80}'.. => format!("\\u{:04x}", u32::from(c)),
@@ -252,7 +252,7 @@ async fn the_bytes_of_a_text_are_those_that_its_author_counts() {
 }
 
 #[tokio::test]
-async fn what_has_control_characters_is_no_text() {
+async fn a_text_with_control_characters_is_refused() {
     for (text, odd) in [("a\0b", '\0'), ("\x1b[2Ja", '\x1b'), ("a\x7f", '\x7f')] {
         let error =
             builder().text(Report, SectionClass::Private, text).build(&author()).await.unwrap_err();
@@ -266,7 +266,7 @@ async fn what_has_control_characters_is_no_text() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_kept_but_says_nothing() {
+async fn a_byte_order_mark_is_kept_but_does_not_count_as_text() {
     let text = "\u{feff}{\"resourceType\":\"Observation\"}";
     let visit = builder().text(Report, SectionClass::Private, text).build(&author()).await.unwrap();
     let section = &visit.request.sections[0];
@@ -277,7 +277,7 @@ async fn a_byte_order_mark_is_kept_but_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_may_go_under_another_name_than_its_own() {
+async fn a_file_may_have_another_name_than_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(&folder, "63", &dicom());
     let named = async |name: &str| {
@@ -289,7 +289,7 @@ async fn a_file_may_go_under_another_name_than_its_own() {
 }
 
 #[test]
-fn texts_are_typed_by_what_they_are() {
+fn a_texts_media_type_follows_from_its_content() {
     for (text, media_type) in [
         (r#" {"resourceType": "Observation", "status": "final"}"#, FHIR_JSON),
         (r#"{"status": "final"}"#, JSON),
@@ -305,7 +305,7 @@ fn texts_are_typed_by_what_they_are() {
 }
 
 #[tokio::test]
-async fn malformed_requests_are_refused_by_what_is_wrong() {
+async fn malformed_requests_are_refused_with_what_is_wrong() {
     let visit =
         builder().text(Report, SectionClass::Private, "all well").build(&author()).await.unwrap();
     let refused = |alter: fn(&mut VisitRequest)| {

@@ -1,8 +1,7 @@
-//! Fetches segments: whole and verified, or the part that is needed; resumed where the connection
-//! broke.
+//! Fetches segments: whole and verified, or only a part. After a broken connection the fetch resumes.
 //!
-//! A worker may send a reader on to its object storage, once and for these bytes only. The storage gets
-//! no signature of ours. Whatever it does wrong, the worker is asked to send the bytes itself.
+//! A worker may redirect a reader to its object storage, once and for these bytes only. The storage gets no signature.
+//! If the storage fails in any way, the client requests the bytes from the worker itself.
 
 use std::{ops::Range, time::Duration};
 
@@ -23,45 +22,61 @@ use crate::{
     waiting::{Awaited, Waiting},
 };
 
-/// Connections that one fetch may take.
+/// Connections that one fetch may use.
 const MAX_CONNECTIONS: u32 = 64;
-/// Connections in a row that may bring nothing.
+/// Consecutive connections without progress, after which a fetch fails.
 const MAX_FRUITLESS: u32 = 5;
-/// Doubles with each connection that brought nothing.
+/// Pause after the first connection; doubles with each connection without progress.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// By what right a segment is asked for.
+/// The right by which a segment is requested.
 #[derive(Clone, Copy)]
 pub(crate) enum Right<'a> {
     /// As an active hospital's agent.
     Agent,
-    /// As the patient whose record it belongs to.
+    /// As the patient whose record the segment belongs to.
     Patient(RecordPointer),
-    /// By a temporary link.
+    /// With a temporary link.
     Link(&'a SegmentLink),
 }
 
-/// Who may send the bytes.
+/// Which server may send the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
-    /// The worker, or the storage to which it sends us.
+    /// The worker, or the storage to which it redirects.
     Any,
-    /// The worker alone.
+    /// Only the worker.
     Worker,
 }
 
-/// Told of bytes as they arrive, and with a negative number of bytes that were thrown away.
+/// Called with the number of bytes that arrived; with a negative number when bytes are discarded.
 pub(crate) type Arrived<'a> = &'a (dyn Fn(i64) + Send + Sync);
 
 impl WorkerClient {
-    /// A segment, as an active hospital's agent: that is what this client's account must be. The
-    /// bytes are the segment's: length and BLAKE3 were checked. At most 4 MiB.
+    /// Fetches a segment as an active hospital's agent, which this client's account must be. Length and BLAKE3 of the
+    /// bytes are verified. At most 4 MiB.
+    ///
+    /// ```no_run
+    /// use epione_client::{chain::Chain, verify, worker::WorkerClient};
+    ///
+    /// async fn first_of_block(
+    ///     height: u32,
+    ///     chain: &Chain,
+    ///     worker: &WorkerClient,
+    /// ) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let evidence = verify::gather(chain, height).await?;
+    ///     if let [first, ..] = &verify::segments(&evidence)?[..] {
+    ///         println!("{} verified bytes", worker.segment(first).await?.len());
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn segment(&self, segment: &Segment) -> Result<Bytes, WorkerError> {
         self.whole_segment(segment, Right::Agent, &|_| {}).await
     }
 
-    /// A segment of a record, as the patient whose record it is: that is who this client's account
-    /// must be. Any hospital's worker serves it. Checked as by [`WorkerClient::segment`].
+    /// Fetches a segment of a record as the record's patient, to whom this client's account must belong. Any hospital's
+    /// worker serves it. Verified as by [`WorkerClient::segment`].
     pub async fn segment_of(
         &self,
         record: RecordPointer,
@@ -70,7 +85,7 @@ impl WorkerClient {
         self.whole_segment(segment, Right::Patient(record), &|_| {}).await
     }
 
-    /// A segment by a temporary link of this worker. Checked as by [`WorkerClient::segment`].
+    /// Fetches a segment with a temporary link of this worker. Verified as by [`WorkerClient::segment`].
     pub async fn segment_by_link(
         &self,
         segment: &Segment,
@@ -96,7 +111,7 @@ impl WorkerClient {
         }
     }
 
-    /// Bytes of a segment, not verified: only the whole has a name.
+    /// Fetches bytes of a segment, without verification: only the whole segment has a hash.
     pub(crate) async fn part_of_segment(
         &self,
         segment: &Segment,
@@ -110,8 +125,8 @@ impl WorkerClient {
         Ok(fetch.bytes.freeze())
     }
 
-    /// The client for object storage: it trusts the authorities that this machine trusts, and follows
-    /// no further redirection.
+    /// The client for object storage. It trusts the certificate authorities that this machine trusts, and follows no
+    /// further redirect.
     fn storage(&self) -> Result<reqwest::Client, WorkerError> {
         if let Some(client) = self.inner.storage.get() {
             return Ok(client.clone());
@@ -140,7 +155,7 @@ impl WorkerClient {
     }
 }
 
-/// Plain HTTP is for this machine only.
+/// Plain HTTP is allowed on this machine only.
 fn may_be_asked(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.has_host(),
@@ -149,7 +164,7 @@ fn may_be_asked(url: &Url) -> bool {
     }
 }
 
-/// Consecutive bytes of a segment on their way here.
+/// A fetch of consecutive bytes of a segment.
 struct Fetch<'a> {
     client: &'a WorkerClient,
     segment: &'a Segment,
@@ -159,7 +174,7 @@ struct Fetch<'a> {
     via: Via,
     arrived: Arrived<'a>,
     bytes: BytesMut,
-    /// Whether some of the bytes did not come from the worker.
+    /// Whether some of the bytes came from the storage.
     from_storage: bool,
     waiting: Waiting,
 }
@@ -180,7 +195,7 @@ impl<'a> Fetch<'a> {
         Ok(Self { client, segment, wanted, url, right, via, arrived, bytes, from_storage, waiting })
     }
 
-    /// Where the bytes at hand end.
+    /// The position of the next missing byte in the segment.
     fn next(&self) -> usize {
         self.wanted.start as usize + self.bytes.len()
     }
@@ -200,7 +215,7 @@ impl<'a> Fetch<'a> {
         self.via = Via::Worker;
     }
 
-    /// Fetches until everything is there, over as many connections as it takes.
+    /// Fetches until all bytes have arrived, over several connections if needed.
     async fn complete(&mut self) -> Result<(), WorkerError> {
         let (mut connections, mut fruitless) = (0, 0);
         while !self.is_complete() {
@@ -225,7 +240,7 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// Fetches what one connection brings of what is missing.
+    /// Fetches missing bytes over one connection.
     async fn connect(&mut self) -> Result<(), WorkerError> {
         let mut outgoing = Outgoing::get(self.url.clone());
         if self.via == Via::Worker && !matches!(self.right, Right::Agent) {
@@ -239,8 +254,9 @@ impl<'a> Fetch<'a> {
         let elsewhere = response.status() == StatusCode::TEMPORARY_REDIRECT;
         if elsewhere && self.via == Via::Any && !matches!(self.right, Right::Agent) {
             if let Err(error) = self.storage(&response).await {
-                tracing::debug!(%error, "the worker's storage did not serve; the worker is to");
-                self.waiting.because(format!("the hospital's storage did not serve it: {error}"));
+                tracing::debug!(%error, "the worker's storage did not serve a segment; requesting it from the worker");
+                self.waiting
+                    .because(format!("the hospital's storage did not serve the segment: {error}"));
                 self.via = Via::Worker;
             }
             return Ok(());
@@ -249,7 +265,7 @@ impl<'a> Fetch<'a> {
         self.receive(&mut response).await
     }
 
-    /// What is missing, as a `Range` header; none if that is the whole segment.
+    /// The `Range` header for the missing bytes; none if that is the whole segment.
     fn range(&self) -> Option<HeaderValue> {
         let (next, end) = (self.next(), self.wanted.end);
         let range = match (next, end == self.segment.length) {
@@ -260,18 +276,18 @@ impl<'a> Fetch<'a> {
         HeaderValue::from_str(&range).ok()
     }
 
-    /// Follows a redirection, to which nothing of ours goes but the range.
+    /// Follows a redirect. The request carries nothing but the range.
     async fn storage(&mut self, redirection: &Response) -> Result<(), WorkerError> {
         let location = redirection.headers().get(header::LOCATION);
         let url = location.and_then(|it| it.to_str().ok()).and_then(|it| Url::parse(it).ok());
-        let url = url.filter(may_be_asked).ok_or_else(|| {
-            self.client.malformed("it names no storage that may be asked over this network")
-        })?;
+        let url = url
+            .filter(may_be_asked)
+            .ok_or_else(|| self.client.malformed("the redirect names no https address"))?;
         let mut request = self.client.storage()?.get(url);
         if let Some(range) = self.range() {
             request = request.header(header::RANGE, range);
         }
-        // A presigned address is a secret, so it stays out of errors.
+        // A presigned address is a secret, so errors do not contain it.
         let mut response = tokio::time::timeout(ANSWER_LIMIT, request.send())
             .await
             .map_err(|_| self.client.stalled(ANSWER_LIMIT))?
@@ -285,13 +301,14 @@ impl<'a> Fetch<'a> {
         if self.is_complete() { Ok(()) } else { Err(self.wrong_bytes()) }
     }
 
-    /// Appends what an answer has of what is missing. An answer without a range begins with the
-    /// segment.
+    /// Appends the missing bytes from an answer. An answer without a range begins at the beginning of the segment.
     async fn receive(&mut self, response: &mut Response) -> Result<(), WorkerError> {
         let ranged = response.status() == StatusCode::PARTIAL_CONTENT;
         let (mut at, end) = match ranged {
             true if begins_at(response, self.next()) => (self.next(), self.wanted.end as usize),
-            true => return Err(self.client.malformed("it sent another range than was asked for")),
+            true => {
+                return Err(self.client.malformed("it is another range than the requested one"));
+            }
             false => (0, self.segment.length as usize),
         };
         while let Some(mut chunk) = self.client.chunk(response).await? {
@@ -305,7 +322,7 @@ impl<'a> Fetch<'a> {
             self.bytes.extend_from_slice(&chunk);
             (self.arrived)(chunk.len() as i64);
             self.waiting.moved();
-            // More than was asked for is not waited for.
+            // Does not wait for more than was requested.
             if self.is_complete() && at < end && end > self.wanted.end as usize {
                 break;
             }

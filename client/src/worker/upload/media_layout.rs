@@ -1,4 +1,4 @@
-//! The media of a visit, one after the other, and the parts in which they are sent.
+//! The media of a visit as one sequence of bytes, and the parts in which they are sent.
 
 use std::{
     fs::File,
@@ -10,15 +10,15 @@ use bytes::Bytes;
 
 use crate::{
     api::VisitStatus,
-    submit::{MediaFile, Visit},
+    visit::{MediaFile, Visit},
     worker::WorkerError,
 };
 
-/// Bytes of a part but the last of a section; half of what a worker takes.
+/// Bytes of a part, except the last one of a section; half of what a worker accepts.
 pub(super) const PART_BYTES: u64 = 4 * 1024 * 1024;
 
-/// All media of a visit as if they were one.
-pub(super) struct Course {
+/// All media of a visit, one after the other.
+pub(super) struct MediaLayout {
     media: Vec<Media>,
     total: u64,
 }
@@ -26,23 +26,23 @@ pub(super) struct Course {
 struct Media {
     section: usize,
     path: PathBuf,
-    /// Where it begins among all media.
+    /// Its position in the sequence.
     start: u64,
     bytes: u64,
 }
 
-/// A part that is to be sent.
+/// A part of an upload.
 #[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
+pub(super) struct UploadPart<'a> {
     pub section: usize,
-    /// In the section.
+    /// Its position in the section.
     pub offset: u64,
     bytes: u64,
     path: &'a Path,
 }
 
-impl Course {
-    /// Looks whether the files are still as long as they were, before anything is sent.
+impl MediaLayout {
+    /// Checks that the files still have the lengths that were signed. Nothing is sent before that.
     pub(super) async fn of(visit: &Visit) -> Result<Self, WorkerError> {
         let (mut media, mut total) = (Vec::with_capacity(visit.media.len()), 0);
         for MediaFile { section, path, bytes, .. } in &visit.media {
@@ -65,22 +65,22 @@ impl Course {
         self.total
     }
 
-    /// How much of the media a worker says it has.
+    /// How many bytes of the media the worker has, according to its answer.
     pub(super) fn arrived(&self, status: &VisitStatus) -> u64 {
         let offsets = status.media.iter().map(|media| media.offset);
         offsets.fold(0, u64::saturating_add).min(self.total)
     }
 
-    /// The part that begins at a position among all media; none at their end.
-    pub(super) fn part(&self, at: u64) -> Option<Part<'_>> {
+    /// The part at a position of the sequence; none at its end.
+    pub(super) fn part(&self, at: u64) -> Option<UploadPart<'_>> {
         let media = self.media.iter().find(|media| at < media.start + media.bytes)?;
         let offset = at - media.start;
         let bytes = PART_BYTES.min(media.bytes - offset);
-        Some(Part { section: media.section, offset, bytes, path: &media.path })
+        Some(UploadPart { section: media.section, offset, bytes, path: &media.path })
     }
 }
 
-impl Part<'_> {
+impl UploadPart<'_> {
     pub(super) async fn read(&self) -> Result<Bytes, WorkerError> {
         let (path, offset, bytes) = (self.path.to_owned(), self.offset, self.bytes);
         let reading = move || {

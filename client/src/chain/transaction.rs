@@ -1,8 +1,8 @@
-//! Submits calls, and says what became of them.
+//! Submits calls, and reports their outcome.
 //!
-//! A submission resolves when the call is in a final block. Transactions are mortal, so one whose
-//! fate the node lost sight of is either found in a finalised block or can no longer get into one;
-//! only then is the call sent again. A call therefore takes effect at most once per submission.
+//! A submission ends when the call is in a final block. Transactions are mortal: one that the node no longer watches is
+//! either found in a finalized block, or can no longer be included. Only then is the call sent again. A call
+//! therefore takes effect at most once per submission.
 
 use std::{
     collections::HashMap,
@@ -33,16 +33,15 @@ use crate::{
     waiting::{Awaited, Waiting},
 };
 
-/// How long a submission may take, until it is final.
+/// How long a submission may take until it is final.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Chain blocks after the newest finalised one in which a transaction may be included.
+/// Number of chain blocks after the newest finalized one in which a transaction may be included.
 const MORTALITY: u32 = 32;
-/// Transactions that one submission may try.
+/// Transactions that one submission sends at most.
 const MAX_ATTEMPTS: u32 = 4;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serialises the drawing of nonces: one queue for each account that submits through this
-/// connection.
+/// Serializes the choice of nonces: one queue for each account that submits through this connection.
 #[derive(Default)]
 pub(super) struct Queues(StdMutex<HashMap<AccountId, Arc<Mutex<()>>>>);
 
@@ -59,42 +58,42 @@ pub struct Included {
     pub block: BlockRef,
     /// Its index in the block.
     pub extrinsic: u32,
-    /// What the chain said about it.
+    /// The events that it caused.
     pub events: Vec<ChainEvent>,
 }
 
-/// A transaction on its way.
+/// A transaction that was sent.
 struct Sent {
     account: AccountId,
     nonce: u32,
     bytes: Vec<u8>,
     /// The last block that may include it.
     last: BlockNumber,
-    /// None once the connection was lost.
+    /// None after the connection was lost.
     watch: Option<RpcSubscription<WatchEvent>>,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Fate {
     Final {
         block: Hash,
         extrinsic: u32,
     },
-    /// It is in no block and cannot get into one any more.
+    /// No block includes it, and no block can include it any more.
     Lost,
 }
 
-/// Whether it is worthwhile to send the call again.
+/// Whether the call may be sent again.
 enum Refused {
     Now(String),
     ForGood(SubmitError),
 }
 
-/// `transactionWatch_v1_watchEvent`, as far as it matters.
+/// The events of `transactionWatch_v1_submitAndWatch` that matter here.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 enum WatchEvent {
-    /// None: the block that included it is no longer of the best chain.
+    /// None if the block that included it is no longer part of the best chain.
     BestChainBlockIncluded {
         block: Option<IncludedAt>,
     },
@@ -123,8 +122,8 @@ struct IncludedAt {
 impl Chain {
     /// Signs a call, submits it and waits until it is final.
     ///
-    /// Several submissions may be under way, for the same account too. A nonce that another process
-    /// took, and a transaction that the node dropped, are retried, a few times.
+    /// Several submissions may run at the same time, also for the same account. If another process used the nonce, or
+    /// the node dropped the transaction, the call is sent again, a few times.
     pub async fn submit(&self, call: &Call, signer: &Account) -> Result<Included, SubmitError> {
         tokio::time::timeout(LIMIT, self.submit_unbounded(call, signer))
             .await
@@ -155,14 +154,13 @@ impl Chain {
             };
             match self.follow(sent, &waiting).await? {
                 Fate::Final { block, extrinsic } => return self.outcome(block, extrinsic).await,
-                Fate::Lost => reason = "no block took it in time".into(),
+                Fate::Lost => reason = "no block included it in time".into(),
             }
         }
         Err(SubmitError::Invalid(format!("{reason}; {MAX_ATTEMPTS} attempts")))
     }
 
-    /// Draws a nonce, signs and sends; waits until the node has taken the transaction or refused
-    /// it.
+    /// Chooses a nonce, signs and sends; waits until the node has accepted or rejected the transaction.
     async fn send(
         &self,
         call: &Call,
@@ -170,7 +168,7 @@ impl Chain {
     ) -> Result<Result<Sent, Refused>, SubmitError> {
         let account = signer.id();
         let queue = self.inner.queues.of(&account);
-        let _turn = queue.lock().await;
+        let _held_until_sent = queue.lock().await;
 
         let birth = self.finalized_head().await?;
         let nonce: u32 =
@@ -230,8 +228,8 @@ impl Chain {
         signable.sign(signer).map_err(unknown)
     }
 
-    /// Waits until a transaction is final or lost. One that was sent is sent again, as it is, after
-    /// the connection was lost: the node may have lost its pool with it.
+    /// Waits until a transaction is final or lost. After a lost connection the same transaction is sent again, because
+    /// the node may have lost its pool.
     async fn follow(&self, mut sent: Sent, waiting: &Waiting) -> Result<Fate, SubmitError> {
         loop {
             let Some(watch) = &mut sent.watch else {
@@ -267,7 +265,7 @@ impl Chain {
         }
     }
 
-    /// Looks for a transaction in the finalised blocks that may include it, as they come.
+    /// Searches for a transaction in the finalized blocks that may include it, as these become final.
     async fn search(&self, sent: Sent) -> Result<Fate, SubmitError> {
         let mut next = sent.last.saturating_sub(MORTALITY).saturating_add(1);
         loop {
@@ -288,7 +286,7 @@ impl Chain {
         }
     }
 
-    /// The nonce was used in this block: by the transaction, or by another of the same account.
+    /// This block used the nonce, for this transaction or for another one of the same account.
     async fn find_in(&self, block: Hash, transaction: Hash) -> Result<Fate, SubmitError> {
         #[derive(Deserialize)]
         struct Reply {
@@ -298,7 +296,7 @@ impl Chain {
         struct Body {
             extrinsics: Vec<Extrinsic>,
         }
-        /// Nodes whose block type is opaque write hexadecimal, others a list of numbers.
+        /// Nodes with opaque blocks write hexadecimal digits, other nodes a list of numbers.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Extrinsic {
@@ -328,8 +326,8 @@ impl Chain {
     }
 }
 
-/// Asks until the node answers. Whoever sent something wants to know what became of it; the
-/// submission's own limit ends it.
+/// Repeats a request until the node answers, so that the outcome of a sent transaction is found. The time limit of the
+/// submission ends it.
 async fn patiently<T, Reply>(mut ask: impl FnMut() -> Reply) -> Result<T, ChainError>
 where
     Reply: Future<Output = Result<T, ChainError>>,
@@ -347,8 +345,7 @@ type Submittable = subxt::transactions::SubmittableTransaction<
     subxt::client::OnlineClientAtBlockImpl<SubstrateConfig>,
 >;
 
-/// Judges a transaction that the node did not take: `error` is what it said, `checked` what the
-/// runtime says about it now.
+/// Classifies a transaction that the node rejected with `error`; `checked` is the result of validating it again.
 fn refusal(error: &str, checked: Option<ValidationResult>) -> Refused {
     let custom = error.strip_prefix("Invalid transaction with custom error: ");
     let code = match checked {
@@ -362,7 +359,7 @@ fn refusal(error: &str, checked: Option<ValidationResult>) -> Refused {
         });
     }
     match checked {
-        // Accounts without a reference to them are said to be unable to pay.
+        // For an account that does not exist, the runtime reports that it cannot pay.
         Some(ValidationResult::Invalid(TransactionInvalid::Payment)) => {
             Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))
         }
@@ -393,7 +390,7 @@ impl Payload for Call {
     }
 }
 
-/// The arguments are SCALE already: 2 MiB of body as a tree of values would take a hundred.
+/// The arguments are SCALE already. A body of 2 MiB as a tree of values would take a hundred MiB.
 impl scale_encode::EncodeAsFields for Call {
     fn encode_as_fields_to<R: TypeResolver>(
         &self,
@@ -434,7 +431,7 @@ mod tests {
 
     use super::*;
 
-    /// Compiles or not: workers submit from spawned tasks.
+    /// It is enough that this compiles: workers submit from spawned tasks.
     #[test]
     fn a_submission_may_move_between_threads() {
         fn moves<T: Send>(_: fn(&'static Chain, &'static Call, &'static Account) -> T) {}
@@ -442,28 +439,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_runtime_is_told_by_its_name() {
+    fn a_refusal_of_the_runtime_is_recognized_by_its_code() {
         for known in Refusal::ALL {
             let said = format!("Invalid transaction with custom error: {}", known.code());
-            let Refused::ForGood(SubmitError::Refused(told)) = refusal(&said, None) else {
+            let Refused::ForGood(SubmitError::Refused(reason)) = refusal(&said, None) else {
                 panic!("{said}");
             };
-            assert_eq!(told, known);
+            assert_eq!(reason, known);
         }
     }
 
     #[test]
-    fn an_account_without_references_is_an_unknown_account() {
+    fn an_account_that_cannot_pay_is_an_unknown_account() {
         let checked = Some(ValidationResult::Invalid(TransactionInvalid::Payment));
-        let told = refusal("Invalid transaction: Inability to pay some fees", checked);
-        assert!(matches!(told, Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))));
+        let refused = refusal("Invalid transaction: Inability to pay some fees", checked);
+        assert!(matches!(refused, Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))));
     }
 
     #[test]
-    fn a_nonce_that_another_process_took_is_tried_again() {
+    fn a_nonce_that_another_process_used_is_retried() {
         for invalid in [TransactionInvalid::Stale, TransactionInvalid::Future] {
-            let told = refusal("whatever", Some(ValidationResult::Invalid(invalid)));
-            assert!(matches!(told, Refused::Now(_)));
+            let refused = refusal("whatever", Some(ValidationResult::Invalid(invalid)));
+            assert!(matches!(refused, Refused::Now(_)));
         }
     }
 

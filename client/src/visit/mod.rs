@@ -1,8 +1,28 @@
-//! Files and texts become a visit that its author signed.
+//! Makes a signed visit of texts and files.
 //!
-//! The author's own hospital gets the visit in the clear, and seals it. What the author signs are
-//! the salted leaves of the sections ([`epione_envelope::record::Draft`]), so that the signature
-//! holds for the sealed record and for any section shown alone. The patient may sign the same.
+//! The author's own hospital receives the visit unsealed, and seals it. The author signs the salted leaves of the
+//! sections ([`epione_envelope::record::Draft`]), so that the signature is valid for the sealed record and for a single
+//! section of it. The patient may sign the same leaves.
+//!
+//! ```no_run
+//! use epione_client::{Account, chain::Chain, visit::VisitBuilder, worker::WorkerClient};
+//! use epione_envelope::record::SectionKind;
+//! use epione_primitives::{HospitalId, UserId, access::SectionClass};
+//!
+//! async fn submit(patient: UserId, doctor: UserId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let (hospital, account) = (HospitalId(0), Account::development("//Alice//doctor")?);
+//!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
+//!     let visit = VisitBuilder::new(chain.genesis_hash(), patient, hospital, doctor)
+//!         .text(SectionKind::Diagnosis, SectionClass::Shared, "Stage 2 hypertension.")
+//!         .file(SectionKind::Media, SectionClass::Private, "heart.dcm")
+//!         .build(&account)
+//!         .await?;
+//!     let worker = WorkerClient::for_hospital(&chain, hospital, account).await?;
+//!     let status = worker.submit_visit(&visit, |sent| println!("{} of {} bytes", sent.done, sent.total)).await?;
+//!     println!("record {} is {:?}", status.record_id, status.stage);
+//!     Ok(())
+//! }
+//! ```
 
 use std::{
     fs::File,
@@ -33,7 +53,7 @@ const FHIR_JSON: &str = "application/fhir+json";
 const JSON: &str = "application/json";
 const PLAIN_TEXT: &str = "text/plain";
 
-/// Why a visit is not one.
+/// Why a visit is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum VisitError {
     #[error("a visit needs at least one section: give a text or a file")]
@@ -43,39 +63,39 @@ pub enum VisitError {
     #[error("section {section} is empty: leave it out, or give its text")]
     EmptyText { section: usize },
     #[error(
-        "section {section} has {bytes} bytes of text; at most {MAX_TEXT_BYTES} are taken: attach it as a file"
+        "section {section} has {bytes} bytes of text, but the limit is {MAX_TEXT_BYTES}: attach it as a file"
     )]
     LongText { section: usize, bytes: usize },
     #[error(
-        "the visit's texts have {bytes} bytes together; at most {MAX_VISIT_TEXT_BYTES} are taken: attach some as files"
+        "the visit's texts have {bytes} bytes together, but the limit is {MAX_VISIT_TEXT_BYTES}: attach some as files"
     )]
     LongTexts { bytes: usize },
     #[error(
-        "section {section} has a control character (U+{:04X}), which no text has: attach it as a file",
+        "section {section} has a control character (U+{:04X}), which texts must not have: attach it as a file",
         u32::from(*.character)
     )]
     ControlCharacter { section: usize, character: char },
     #[error(
-        "what describes the visit's files is too long ({bytes} bytes): submit its images in several visits"
+        "the descriptions of the visit's files are too long ({bytes} bytes): submit its images in several visits"
     )]
     LongDescriptions { bytes: usize },
-    #[error("{} is empty: there is nothing in it to keep", .0.display())]
+    #[error("{} is empty: leave it out", .0.display())]
     EmptyFile(PathBuf),
-    #[error("{} is no file: give the files of a folder one by one", .0.display())]
+    #[error("{} is not a file: give the files of a folder one by one", .0.display())]
     NotFile(PathBuf),
-    #[error("{} has {bytes} bytes; at most {MAX_MEDIA_BYTES} are taken", .path.display())]
+    #[error("{} has {bytes} bytes, but the limit is {MAX_MEDIA_BYTES}", .path.display())]
     LargeFile { path: PathBuf, bytes: u64 },
     #[error("{} cannot be read: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("section {section}: its {what} is not what the API says")]
+    #[error("the {what} of section {section} does not have the form that the API requires")]
     Field { section: usize, what: &'static str },
-    #[error("the {0}'s signature is not the hexadecimal SCALE of a signature")]
+    #[error("the {0}'s signature is not a SCALE-encoded signature in hexadecimal")]
     Signature(&'static str),
     #[error(transparent)]
     Format(#[from] FormatError),
 }
 
-/// Gathers the sections of a visit, in their order.
+/// Collects the sections of a visit, in order.
 #[derive(Clone, Debug)]
 pub struct VisitBuilder {
     genesis: Hash,
@@ -108,11 +128,11 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// A signed visit, ready to be sent, and the files that go with it.
+/// A signed visit, and the files of its media.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     pub request: VisitRequest,
-    /// In the order of their sections.
+    /// In the order of the sections.
     pub media: Vec<MediaFile>,
 }
 
@@ -128,8 +148,8 @@ pub struct MediaFile {
 }
 
 impl Visit {
-    /// A visit that was signed earlier, with the files of its media sections in their order; the worker
-    /// checks that their content is what was signed. None if there are not as many files.
+    /// A visit that was signed earlier, with the files of its media sections in order; none if the numbers of files and
+    /// media sections differ. The worker checks that the content is what was signed.
     pub fn signed_earlier(request: VisitRequest, files: Vec<PathBuf>) -> Option<Self> {
         let mut files = files.into_iter();
         let mut media = Vec::new();
@@ -153,12 +173,12 @@ impl Visit {
 }
 
 impl VisitBuilder {
-    /// A visit of `patient` at `hospital`, written by `author`, on the chain with this first block.
+    /// A visit of `patient` at `hospital`, whose author is `author`, on the chain with this first block.
     pub fn new(genesis: Hash, patient: UserId, hospital: HospitalId, author: UserId) -> Self {
         Self { genesis, patient, hospital, author, cosigner: None, sections: Vec::new() }
     }
 
-    /// Has the patient sign too, with the patient's account. None, and the visit is not co-signed.
+    /// Has the patient sign, too, with this account. With none, the visit is not co-signed.
     #[must_use]
     pub fn cosigned_by(mut self, patient: Option<Account>) -> Self {
         self.cosigner = patient;
@@ -172,7 +192,7 @@ impl VisitBuilder {
         self
     }
 
-    /// Adds a file as media: DICOM, or whatever it is. Its name is kept, its folder is not.
+    /// Adds a file as media: DICOM, or any other file. The record keeps its name, but not its folder.
     #[must_use]
     pub fn file(self, kind: SectionKind, class: SectionClass, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
@@ -180,7 +200,7 @@ impl VisitBuilder {
         self.file_named(kind, class, path, name.unwrap_or_default())
     }
 
-    /// Adds a file as media under another name than its own: none, if that is empty.
+    /// Adds a file as media under another name than its own; without a name if that is empty.
     #[must_use]
     pub fn file_named(
         mut self,
@@ -194,7 +214,7 @@ impl VisitBuilder {
         self
     }
 
-    /// Reads the files once, and signs.
+    /// Reads the files once, and signs the visit.
     pub async fn build(self, author: &Account) -> Result<Visit, VisitError> {
         let author = author.clone();
         tokio::task::spawn_blocking(move || self.sign(&author))
@@ -261,19 +281,19 @@ fn check_text(section: usize, text: &str) -> Result<(), VisitError> {
     }
 }
 
-/// The texts of a visit have a limit together, in bytes as their author counts them.
+/// Checks the total length of the texts, in bytes as their author counts them.
 fn check_texts<'a>(texts: impl Iterator<Item = &'a String>) -> Result<(), VisitError> {
     let bytes = texts.map(String::len).sum();
     if bytes > MAX_VISIT_TEXT_BYTES { Err(VisitError::LongTexts { bytes }) } else { Ok(()) }
 }
 
-/// What a text says, without the byte order mark that some programs write before it.
+/// A text without surrounding space and without the byte order mark that some programs write before it.
 fn legible(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text).trim()
 }
 
-/// FHIR resources name their type; other JSON objects and lists are JSON, and the rest is plain
-/// text.
+/// The media type of a text: FHIR if it names a resource type, JSON if it is another JSON object or list, plain text
+/// otherwise.
 fn text_type(text: &str) -> &'static str {
     #[derive(serde::Deserialize)]
     struct Resource {
@@ -308,12 +328,12 @@ fn describe_file(path: &Path, name: &str) -> Result<Description, VisitError> {
     }
     let read = dicom::inspect(file).map_err(fail)?;
     let media_type = if read.is_dicom() { DICOM } else { OPAQUE };
-    // A byte that is not Unicode takes three when it is replaced.
+    // A byte that is not Unicode was replaced by a character of three bytes.
     let name = file_name::shortened(name, MAX_FILE_NAME_BYTES as usize);
     Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
 }
 
-/// Leaves out the frame lists for which the record has no room beside those of the sections before.
+/// Removes the frame lists of the sections after which the record's limit of listed frames would be exceeded.
 fn bound_frames(described: &mut [Description]) {
     let mut left = MAX_LISTED_FRAMES;
     for description in described {
@@ -365,9 +385,8 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
     Ok(Visit { request, media })
 }
 
-/// What the author of a visit signed, rebuilt from the request that a worker got. Limits are
-/// checked; the signatures are not: [`SignedDraft::verify`] does that against the author's account,
-/// and [`SignedDraft::verify_cosignature`] against the patient's.
+/// Rebuilds what the author of a visit signed from the request that a worker received. Checks limits, but no signature:
+/// [`SignedDraft::verify`] verifies the author's signature, and [`SignedDraft::verify_cosignature`] the patient's.
 pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
     check_texts(visit.sections.iter().filter_map(|upload| match &upload.content {
         ContentUpload::Text(text) => Some(text),

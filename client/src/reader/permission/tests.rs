@@ -73,13 +73,13 @@ fn receipt(grant: &AccessGrant) -> Receipt {
 }
 
 #[test]
-fn a_receipt_that_says_what_the_grant_says_is_taken() {
+fn a_receipt_that_agrees_with_the_grant_is_accepted() {
     let grant = grant();
     assert_eq!(disagreement(&receipt(&grant), &grant, Some(DOCTOR), TREATMENT), None);
 }
 
 #[test]
-fn a_receipt_that_says_anything_else_is_refused_by_what_it_says() {
+fn a_receipt_that_differs_from_the_grant_is_rejected_with_what_differs() {
     type Alter = fn(&mut Receipt);
     let cases: [(&str, Alter); 11] = [
         ("grant", |it| it.release.grant = Hash::zero()),
@@ -108,7 +108,7 @@ fn a_receipt_that_says_anything_else_is_refused_by_what_it_says() {
 }
 
 #[test]
-fn a_receipt_of_what_somebody_else_asked_for_or_for_another_purpose_is_refused() {
+fn a_receipt_for_another_requester_or_purpose_is_rejected() {
     let grant = grant();
     let receipt = receipt(&grant);
     for requester in [None, Some(UserId([9; 32]))] {
@@ -126,7 +126,7 @@ fn a_receipt_of_what_somebody_else_asked_for_or_for_another_purpose_is_refused()
 }
 
 #[test]
-fn a_grant_of_a_section_that_no_record_has_is_refused() {
+fn a_grant_of_a_section_that_no_record_has_is_rejected() {
     let grant = granting(&[(POINTER, 64)]);
     let mut receipt = receipt(&grant);
     receipt.release.records =
@@ -138,18 +138,18 @@ fn a_grant_of_a_section_that_no_record_has_is_refused() {
 }
 
 #[test]
-fn a_key_for_another_record_than_the_one_on_the_chain_is_refused() {
+fn a_key_for_another_record_than_the_one_on_the_chain_is_rejected() {
     let sealed = sealed(10);
-    let leave = |pointer, record| {
+    let permission = |pointer, record| {
         let place = GrantedSection { pointer, record, section: 1 };
         let keys = vec![(place, ContentKey::generate())];
-        Leave { keys, links: Links::new(), intent: TREATMENT }
+        Permission { keys, links: Links::new(), intent: TREATMENT }
     };
-    let right = leave(POINTER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
+    let right = permission(POINTER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
     assert_eq!(right.keys.keys().collect::<Vec<_>>(), [&1]);
-    let elsewhere = leave(OTHER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
+    let elsewhere = permission(OTHER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
     assert!(elsewhere.keys.is_empty());
-    let wrong = leave(POINTER, RecordId([9; 16])).of(POINTER, &sealed.record).err().unwrap();
+    let wrong = permission(POINTER, RecordId([9; 16])).of(POINTER, &sealed.record).err().unwrap();
     let wanted = GrantError::Mismatch { what: "record" };
     assert!(matches!(&wrong, ReadError::Grant(found) if *found == wanted), "{wrong}");
 }

@@ -1,4 +1,4 @@
-//! Media, from segments on a server to a file. What needs a chain is tested against a node.
+//! Media, from segments on a server to a file. The tests that need a chain are in `client/tests`.
 
 use std::path::PathBuf;
 
@@ -29,10 +29,10 @@ mod storage;
 
 const MIB: usize = 1024 * 1024;
 const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
-/// When links end.
+/// When links expire.
 const ENDS: Moment = 4_000_000_000_000;
 
-/// Sealed media and where their segments are kept.
+/// Sealed media, and their segments.
 pub(super) struct Sealed {
     pub(super) record: Record,
     pub(super) key: PatientKey,
@@ -139,7 +139,7 @@ fn names(folder: &tempfile::TempDir) -> usize {
 }
 
 #[tokio::test]
-async fn media_come_back_byte_for_byte() {
+async fn media_are_read_back_byte_for_byte() {
     // One segment; content that ends with a segment, its tags in the next; three segments.
     for length in [1, 3 * MIB + 7, 4 * MIB, 9 * MIB + 1] {
         let sealed = sealed(length);
@@ -169,7 +169,7 @@ async fn the_patients_own_media_come_from_any_worker_by_their_record() {
 }
 
 #[test]
-fn links_that_end_soon_are_asked_for_anew_but_never_by_breaking_the_glass_again() {
+fn links_that_expire_soon_are_renewed_but_never_by_breaking_the_glass_again() {
     let sealed = sealed(10);
     let server = Url::parse("http://127.0.0.1:1").unwrap();
     let segments = sealed.record.segments();
@@ -202,11 +202,11 @@ async fn a_damaged_or_missing_segment_leaves_no_file_of_that_name() {
             let folder = tempfile::tempdir().unwrap();
             let (saved, to) = save(&server, &sealed.open(&server, &[1]), 1, &folder).await;
             let error = saved.unwrap_err();
-            let ReadError::Segment { segment: told, source } = error else { panic!("{error}") };
-            assert_eq!(told, segment.hash, "{index}");
+            let ReadError::Segment { segment: named, source } = error else { panic!("{error}") };
+            assert_eq!(named, segment.hash, "{index}");
             assert_eq!(damage, matches!(source, WorkerError::WrongBytes { .. }), "{source}");
             assert!(!to.exists());
-            // What came before it is kept, and goes on when the segment is there again.
+            // What came before it is kept, and the next run resumes there.
             assert_eq!(names(&folder), usize::from(index == 1 && damage));
             let server = whole.serve().await;
             let (saved, to) = save(&server, &whole.open(&server, &[1]), 1, &folder).await;

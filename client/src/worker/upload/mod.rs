@@ -1,7 +1,7 @@
-//! Sends a visit: what its author signed, as JSON, then its media in parts, straight from their
-//! files. A part that does not get through is sent again, from where the worker says that it is.
+//! Uploads a visit: what its author signed, as JSON, then its media in parts, read from their files. If a part fails,
+//! the upload resumes at the position that the worker reports.
 
-mod course;
+mod media_layout;
 mod patience;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures::{StreamExt, stream::FuturesOrdered};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use self::{
-    course::{Course, Part},
+    media_layout::{MediaLayout, UploadPart},
     patience::{Patience, is_forgotten, is_turned_away},
 };
 use super::{
@@ -19,39 +19,39 @@ use super::{
 use crate::{
     Progress,
     api::{VisitStage, VisitStatus},
-    submit::Visit,
+    visit::Visit,
     waiting::{Awaited, Waiting},
 };
 
-/// Parts on their way at once: the worker stores one while the other comes in.
+/// Concurrent parts: the worker stores one while it receives the other.
 const IN_FLIGHT: usize = 2;
 
-/// A visit on its way to a worker.
+/// An upload of a visit.
 struct Upload<'a, P> {
     client: &'a WorkerClient,
     visit: &'a Visit,
     json: Bytes,
-    course: Course,
+    layout: MediaLayout,
     progress: P,
     waiting: Waiting,
 }
 
 impl WorkerClient {
-    /// Sends a visit and waits until the worker has it durably. Sent again, also by a later process,
-    /// it goes on where it stopped, as long as the worker remembers it; a visit that the worker has
-    /// already is not sent at all.
+    /// Sends a visit, and waits until the worker has stored it durably. If the same visit is sent again, also by a
+    /// later process, the upload resumes, as long as the worker keeps what it received; a visit that the worker already
+    /// stored is not sent again.
     ///
-    /// `progress` hears of what has arrived; it goes back only when the worker forgot what it had. At
-    /// most two parts of 4 MiB are held. Interruptions are borne for two minutes without progress.
+    /// `progress` is called with what has arrived; the number falls only if the worker lost what it had received. At
+    /// most two parts of 4 MiB are in memory. The upload is retried until there was no progress for two minutes.
     pub async fn submit_visit(
         &self,
         visit: &Visit,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<VisitStatus, WorkerError> {
         let json = serde_json::to_vec(&visit.request).map_err(|error| self.malformed(error))?;
-        let course = Course::of(visit).await?;
+        let layout = MediaLayout::of(visit).await?;
         let waiting = self.waits_for(Awaited::Upload);
-        Upload { client: self, visit, json: json.into(), course, progress, waiting }.run().await
+        Upload { client: self, visit, json: json.into(), layout, progress, waiting }.run().await
     }
 }
 
@@ -60,14 +60,14 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         let mut patience = Patience::default();
         let mut status = self.begin(&mut patience).await?;
         loop {
-            let from = self.told(&status);
+            let from = self.reported(&status);
             if status.stage != VisitStage::Uploading {
                 return Ok(status);
             }
-            let sent = if from < self.course.total() {
+            let sent = if from < self.layout.total() {
                 self.send(from, &mut patience).await
             } else {
-                // All is there, but the worker could not queue it: asked again, it tries again.
+                // The worker has all parts but could not queue the visit. On this request it tries again.
                 self.announce().await.and_then(|status| self.moved(status))
             };
             status = match sent {
@@ -80,7 +80,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         }
     }
 
-    /// Announces the visit; waits while the worker has no place for it.
+    /// Announces the visit; waits while the worker is busy.
     async fn begin(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         loop {
             match self.announce().await {
@@ -90,13 +90,13 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         }
     }
 
-    /// Waits before something is tried again, and tells why.
+    /// Waits before the next attempt, and reports the reason.
     async fn bear(&self, patience: &mut Patience, error: WorkerError) -> Result<(), WorkerError> {
         self.waiting.because(&error);
         patience.bear(error).await
     }
 
-    /// Where an interrupted upload is. What the worker has forgotten begins anew.
+    /// The status of an interrupted upload. If the worker has lost it, the upload begins again.
     async fn look(&self, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         loop {
             let found = match self.client.visit_status(self.visit.record_id()).await {
@@ -121,15 +121,15 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         self.ask(Method::POST, url, "application/json", self.json.clone()).await
     }
 
-    /// Sends the media from a position on. The last answer.
+    /// Sends the media from a position on; returns the last answer.
     async fn send(&self, from: u64, patience: &mut Patience) -> Result<VisitStatus, WorkerError> {
         let (mut next, mut arrived) = (from, from);
-        // What happened to a part says more than what became of the one after it.
+        // In order: the error of a part explains the error of the next one.
         let mut under_way = FuturesOrdered::new();
         let mut last = None;
         loop {
             while under_way.len() < IN_FLIGHT
-                && let Some(part) = self.course.part(next)
+                && let Some(part) = self.layout.part(next)
             {
                 let content = part.read().await?;
                 next += content.len() as u64;
@@ -137,17 +137,17 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             }
             let Some(answered) = under_way.next().await else { break };
             let status = answered?;
-            let told = self.told(&status);
+            let reported = self.reported(&status);
             if status.stage != VisitStage::Uploading {
                 return Ok(status);
             }
-            if told > arrived {
-                arrived = told;
+            if reported > arrived {
+                arrived = reported;
                 patience.rewarded();
                 self.waiting.moved();
             }
-            // Somebody else may be sending the same.
-            next = next.max(told);
+            // Another process may be sending the same visit.
+            next = next.max(reported);
             last = Some(status);
         }
         last.ok_or_else(|| self.stuck()).and_then(|status| match arrived > from {
@@ -156,9 +156,13 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         })
     }
 
-    async fn send_part(&self, part: Part<'_>, content: Bytes) -> Result<VisitStatus, WorkerError> {
+    async fn send_part(
+        &self,
+        part: UploadPart<'_>,
+        content: Bytes,
+    ) -> Result<VisitStatus, WorkerError> {
         let record = self.visit.record_id();
-        let Part { section, offset, .. } = part;
+        let UploadPart { section, offset, .. } = part;
         let path = format!("/v1/visits/{record}/media/{section}?offset={offset}");
         let url = self.client.route(&path)?;
         self.ask(Method::PUT, url, "application/octet-stream", content).await
@@ -180,21 +184,21 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         self.client.json(response).await
     }
 
-    /// Passes on how far the visit has come; gives the media's part of it.
-    fn told(&self, status: &VisitStatus) -> u64 {
+    /// Reports the progress; returns how many bytes of the media the worker has.
+    fn reported(&self, status: &VisitStatus) -> u64 {
         let media = match status.stage {
-            VisitStage::Uploading => self.course.arrived(status),
-            _ => self.course.total(),
+            VisitStage::Uploading => self.layout.arrived(status),
+            _ => self.layout.total(),
         };
         let json = self.json.len() as u64;
-        (self.progress)(Progress { done: json + media, total: json + self.course.total() });
+        (self.progress)(Progress { done: json + media, total: json + self.layout.total() });
         media
     }
 
-    /// An answer after which there is something else to do than before.
+    /// It is an error if the visit is still not queued although the worker has all of it.
     fn moved(&self, status: VisitStatus) -> Result<VisitStatus, WorkerError> {
         let done = status.stage != VisitStage::Uploading
-            || self.course.arrived(&status) < self.course.total();
+            || self.layout.arrived(&status) < self.layout.total();
         if done { Ok(status) } else { Err(self.stuck()) }
     }
 

@@ -1,0 +1,139 @@
+//! `epione records get` of whole records. What anybody can read on the chain is checked first: the record and its
+//! author's signature, what an earlier run left of it, and whether its files can be written. Then the sections that are
+//! missing are requested, and no others. A record that fails does not stop the others.
+
+use std::{collections::BTreeSet, fs, io::ErrorKind, mem, path::Path};
+
+use epione_client::{api::MAX_GRANT_RECORDS, private, reader::VerifiedRecord};
+use epione_primitives::{HospitalId, RecordPointer, limits::MAX_SEGMENTS, release::SectionSet};
+
+use super::{
+    GetArgs, Retrieved,
+    access::Access,
+    files,
+    kept::Folder,
+    wanted::{Wanted, unknown},
+};
+use crate::{context::Context, failure::Failure};
+
+/// Reads whole records. Nothing unverified is written.
+pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
+    let access = Access::of(args, context).await?;
+    let Wanted { by_hospital, unknown: absent, more } = Wanted::of(args, context).await?;
+    let is_new = make_folder(&args.out)?;
+    let retrieved = Retrieved::of(args.patient, more);
+    let mut retrieval = Retrieval { args, context, access, retrieved };
+    for pointer in absent {
+        retrieval.retrieved.fails(pointer, unknown(args.patient, pointer, context));
+    }
+    for (hospital, pointers) in by_hospital {
+        retrieval.read_at(hospital, pointers).await?;
+    }
+    if is_new {
+        // Removed only if it is empty: no record was read.
+        let _ = fs::remove_dir(&args.out);
+    }
+    retrieval.retrieved.conclude()
+}
+
+/// Makes the folder of --out; returns whether it is new.
+fn make_folder(out: &Path) -> Result<bool, Failure> {
+    let is_new = fs::symlink_metadata(out).is_err();
+    if is_new {
+        private::folder(out).map_err(|error| Failure::file(out, &error))?;
+    } else if !out.is_dir() {
+        return Err(Failure::file(out, &ErrorKind::NotADirectory.into()));
+    }
+    Ok(is_new)
+}
+
+/// A run of the command.
+struct Retrieval<'a> {
+    args: &'a GetArgs,
+    context: &'a Context,
+    access: Access<'a>,
+    retrieved: Retrieved,
+}
+
+/// A record of which sections are still to be fetched into its folder.
+struct Incomplete {
+    record: VerifiedRecord,
+    sections: SectionSet,
+    folder: Folder,
+}
+
+impl Retrieval<'_> {
+    /// Reads records of one hospital, as many by one grant as it covers.
+    async fn read_at(
+        &mut self,
+        hospital: HospitalId,
+        pointers: BTreeSet<RecordPointer>,
+    ) -> Result<(), Failure> {
+        let (mut batch, mut segments) = (Vec::new(), 0);
+        for pointer in pointers {
+            let incomplete = match self.check(pointer).await {
+                Ok(Some(incomplete)) => incomplete,
+                Ok(None) => continue,
+                Err(failure) => {
+                    self.retrieved.fails(pointer, failure);
+                    continue;
+                }
+            };
+            let more = incomplete.record.segments();
+            if batch.len() == MAX_GRANT_RECORDS || segments + more > MAX_SEGMENTS as usize {
+                self.read(hospital, mem::take(&mut batch)).await?;
+                segments = 0;
+            }
+            segments += more;
+            batch.push(incomplete);
+        }
+        if batch.is_empty() { Ok(()) } else { self.read(hospital, batch).await }
+    }
+
+    /// Checks a record, and what an earlier run left of it; none, if that is all of it.
+    async fn check(&mut self, pointer: RecordPointer) -> Result<Option<Incomplete>, Failure> {
+        let chain = self.context.chain().await?;
+        let record = VerifiedRecord::of(chain, self.args.patient, pointer).await?;
+        let folder = Folder::look(&self.args.out, &record).await?;
+        let sections = folder.missing(&record);
+        if folder.is_done || sections.is_empty() {
+            self.retrieved.records.push(files::already_there(&record, folder)?);
+            return Ok(None);
+        }
+        folder.prepare().inspect_err(|_| {
+            folder.abandon();
+        })?;
+        Ok(Some(Incomplete { record, sections, folder }))
+    }
+
+    /// Opens records together, and saves each in its folder.
+    async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) -> Result<(), Failure> {
+        let (mut wanted, mut folders) = (Vec::new(), Vec::new());
+        for Incomplete { record, sections, folder } in batch {
+            folders.push((record.summary.pointer, folder));
+            wanted.push((record, sections));
+        }
+        let pointers: Vec<_> = folders.iter().map(|(pointer, _)| *pointer).collect();
+        let (reader, opened) = match self.access.open(hospital, wanted).await {
+            Ok(opened) => opened,
+            Err(failure) => {
+                for (pointer, folder) in folders {
+                    self.retrieved.fails(pointer, files::interrupted(failure.clone(), &folder));
+                }
+                return Ok(());
+            }
+        };
+        for ((pointer, folder), opened) in folders.into_iter().zip(opened) {
+            let saved = match opened {
+                Ok(record) => files::save(&reader, &record, folder, self.context).await,
+                Err(error) => Err(files::interrupted(error.into(), &folder)),
+            };
+            match saved {
+                Ok(record) => self.retrieved.records.push(record),
+                Err(failure) => self.retrieved.fails(pointer, failure),
+            }
+        }
+        self.retrieved.receipts.extend(self.access.receipts(&pointers).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The arguments of `epione records get`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use epione_client::reader::Intent;
+use epione_primitives::{RecordPointer, UserId, access, release};
+
+use super::PartArgs;
+use crate::{context::HospitalRef, identity::KeySource};
+
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The reader's key file
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// The patient: user id, its first digits, or a name of your own
+    #[arg(long, value_name = "USER")]
+    pub patient: UserId,
+    /// A record, by block height and index, as in 12/0; may be repeated
+    #[arg(long = "pointer", value_name = "HEIGHT/INDEX", required_unless_present = "all")]
+    pub pointers: Vec<RecordPointer>,
+    /// Every record of the patient
+    #[arg(long, conflicts_with = "pointers")]
+    pub all: bool,
+    /// With --all: maximum number, newest first [default: all]
+    #[arg(long, value_name = "NUMBER", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Folder to write to; each record gets its own folder in it
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Purpose of the access [default: patient-request for the patient, treatment for others]
+    #[arg(long, value_enum)]
+    pub purpose: Option<Purpose>,
+    /// Break the glass, if the hospital's policies allow it: the patient sees it at the top of the list of who
+    /// looked, and the other hospitals review it
+    #[arg(long, value_enum, value_name = "REASON", conflicts_with = "purpose")]
+    pub emergency: Option<Emergency>,
+    /// For the patient only: open with the patient's own key; no hospital's permission is needed
+    #[arg(long, conflicts_with_all = ["purpose", "emergency"])]
+    pub own_key: bool,
+    /// With --own-key: a key file from before a rotation, because a hospital's profile of the patient may
+    /// still be sealed to its key; may be repeated
+    #[arg(long, value_name = "FILE", requires = "own_key")]
+    pub earlier_keys: Vec<KeySource>,
+    /// Hospital whose worker to use [default: the record's hospital; with --own-key, any whose worker answers]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub from: Option<HospitalRef>,
+    #[command(flatten)]
+    pub part: PartArgs,
+}
+
+impl GetArgs {
+    /// The help that is printed when a signal ends the command. `again` is the same command.
+    pub(crate) fn when_interrupted(&self, again: &str) -> String {
+        let out = self.out.display();
+        if self.part.is_some() {
+            return format!("no part was saved in {out}; to read it, run: {again}");
+        }
+        format!("what was read so far is kept in {out}; to resume, run: {again}")
+    }
+
+    /// Why this user requests access; the receipt records it.
+    pub(super) fn intent(&self, user: UserId) -> Intent {
+        let own = user == self.patient;
+        let usual = if own { access::Purpose::PatientRequest } else { access::Purpose::Treatment };
+        let emergency = self.emergency.map(release::EmergencyReason::from);
+        let purpose = match emergency {
+            Some(_) => access::Purpose::Emergency,
+            None => self.purpose.map_or(usual, access::Purpose::from),
+        };
+        Intent { purpose, emergency }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    Treatment,
+    PatientRequest,
+    Research,
+    Audit,
+}
+
+impl From<Purpose> for access::Purpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Treatment => Self::Treatment,
+            Purpose::PatientRequest => Self::PatientRequest,
+            Purpose::Research => Self::Research,
+            Purpose::Audit => Self::Audit,
+        }
+    }
+}
+
+/// The reason for emergency access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emergency {
+    /// The patient's life or limb is in danger
+    LifeThreatening,
+    /// The patient cannot consent, and the treatment cannot wait
+    UnableToConsent,
+    /// The professionals who treat the patient cannot be reached
+    CareTeamUnreachable,
+    /// An outbreak, a disaster, or a danger to others
+    PublicHealth,
+}
+
+impl From<Emergency> for release::EmergencyReason {
+    fn from(reason: Emergency) -> Self {
+        match reason {
+            Emergency::LifeThreatening => Self::LifeThreatening,
+            Emergency::UnableToConsent => Self::UnableToConsent,
+            Emergency::CareTeamUnreachable => Self::CareTeamUnreachable,
+            Emergency::PublicHealth => Self::PublicHealth,
+        }
+    }
+}

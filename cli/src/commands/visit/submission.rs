@@ -1,0 +1,302 @@
+//! `epione visit submit`: reads and signs a visit, or finds the one that an earlier run of the same command signed;
+//! sends it to the hospital's worker; and follows it if asked to.
+
+use std::fmt;
+
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use epione_client::{
+    api::VisitStatus,
+    signer::Account,
+    visit::{Visit, VisitBuilder},
+    worker::{WorkerClient, WorkerError},
+};
+use epione_primitives::{Hash, HospitalId, UserId};
+use serde::Serialize;
+
+use super::{
+    MediaSection, SectionLine, TextSection,
+    section::Content,
+    status::{Followed, WaitArgs, follow, is_committed, is_safe, look_again},
+    unfinished::{Acknowledged, Earlier, Unfinished},
+};
+use crate::{
+    context::{Context, HospitalRef, Output},
+    failure::Failure,
+    identity::{self, KeySource},
+    interrupt, progress,
+    wording::{bytes_column, legible},
+};
+
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The author's key file
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// The patient: user id, its first digits, or a name of your own
+    #[arg(long, value_name = "USER")]
+    pub patient: UserId,
+    /// Number or name of the hospital of the visit
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: HospitalRef,
+    /// A text section, such as diagnosis=FILE or report:shared=FILE; - is standard input. Kinds:
+    /// summary, diagnosis, prescription, report, history, observation
+    #[arg(long = "text", value_name = "KIND[:CLASS]=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
+    pub texts: Vec<TextSection>,
+    /// A media section: DICOM, video or any other file; shared=FILE makes its class shared; - is
+    /// standard input. A pipe is first copied into a file without a name in the folder for temporary
+    /// files (TMPDIR)
+    #[arg(long = "media", value_name = "[CLASS=]FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
+    pub media: Vec<MediaSection>,
+    /// The patient's key file, with which the patient signs the same sections as the author
+    #[arg(long, value_name = "FILE")]
+    pub cosign: Option<KeySource>,
+    /// Submit another visit, although one with the same content is not committed yet
+    #[arg(long)]
+    pub again: bool,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// A visit that the worker acknowledged, so that it cannot be lost any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submitted {
+    pub hospital: HospitalId,
+    pub author: UserId,
+    /// Whether the patient signed, too.
+    pub cosigned: bool,
+    /// Whether it is the visit of an earlier run of the same command.
+    pub resumed: bool,
+    pub sections: Vec<SectionLine>,
+    #[serde(flatten)]
+    pub status: VisitStatus,
+}
+
+impl Output for Submitted {}
+
+impl fmt::Display for Submitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for section in &self.sections {
+            let name = legible(section.name.as_deref().unwrap_or("").as_bytes());
+            write!(
+                f,
+                "  {:<13} {}  {}",
+                section.kind,
+                bytes_column(section.bytes),
+                section.media_type
+            )?;
+            writeln!(f, "{}{name}", if name.is_empty() { "" } else { "  " })?;
+            if let Some(line) = section.frames_line() {
+                writeln!(f, "    {line}")?;
+            }
+        }
+        if self.cosigned {
+            writeln!(f, "  also signed by the patient")?;
+        }
+        if self.resumed {
+            writeln!(
+                f,
+                "  resumed the visit of an earlier run; to submit another one, add --again"
+            )?;
+        }
+        Followed(self.status.clone()).fmt(f)
+    }
+}
+
+/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been informed
+/// that it is committed.
+pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
+    let submission = Submission::prepare(args, context).await?;
+    let earlier = submission.earlier();
+    let resumed = earlier.is_some();
+    let (visit, status) = submission.hand_over(earlier).await?;
+    let status = submission.follow(&visit, status).await?;
+    let Submission { hospital, author, .. } = submission;
+    let Acknowledged { cosigned, sections, .. } = visit;
+    Ok(Submitted { hospital, author, cosigned, resumed, sections, status })
+}
+
+/// Who submits what to which hospital.
+struct Submission<'a> {
+    args: &'a SubmitArgs,
+    context: &'a Context,
+    genesis: Hash,
+    hospital: HospitalId,
+    author: UserId,
+    account: Account,
+    /// The patient's account, if they sign too.
+    cosigner: Option<Account>,
+    content: Content,
+    worker: WorkerClient,
+    /// Where the visit is kept between runs; none if this machine has no place for it.
+    unfinished: Option<Unfinished>,
+}
+
+impl<'a> Submission<'a> {
+    /// Looks everything up, and reads texts and pipes. Nothing is signed or sent.
+    async fn prepare(args: &'a SubmitArgs, context: &'a Context) -> Result<Self, Failure> {
+        Content::check(&args.texts, &args.media)?;
+        let account = identity::account(&context.keys(&args.signer)?);
+        let hospital = context.hospital(&args.hospital).await?;
+        let author = context.user_of(&account).await?;
+        let cosigner = cosigner(args, context).await?;
+        let genesis = context.chain().await?.genesis_hash();
+        let content = Content::read(&args.texts, &args.media, context)?;
+        let cosigning = cosigner.as_ref().map(Account::id);
+        let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
+        let unfinished = Unfinished::of(context, &content.words(&about)?);
+        let worker = context.worker(hospital, account.clone()).await?;
+        Ok(Self {
+            args,
+            context,
+            genesis,
+            hospital,
+            author,
+            account,
+            cosigner,
+            content,
+            worker,
+            unfinished,
+        })
+    }
+
+    /// What an earlier run of the same command left, unless another visit is requested.
+    fn earlier(&self) -> Option<Earlier> {
+        let unfinished = self.unfinished.as_ref().filter(|_| !self.args.again)?;
+        unfinished.earlier(self.content.files())
+    }
+
+    /// Has the worker acknowledge the visit, if it did not do so in an earlier run.
+    async fn hand_over(
+        &self,
+        earlier: Option<Earlier>,
+    ) -> Result<(Acknowledged, VisitStatus), Failure> {
+        match earlier {
+            Some(Earlier::Acknowledged(visit)) => {
+                let status = self.worker.visit_status(visit.record_id).await.map_err(lost)?;
+                Ok((visit, status))
+            }
+            Some(Earlier::Signed(visit)) => {
+                self.say("resuming the visit that was not acknowledged");
+                self.upload(&visit).await
+            }
+            None => self.upload(&self.sign().await?).await,
+        }
+    }
+
+    /// A new visit, which a later run of the same command will find.
+    async fn sign(&self) -> Result<Visit, Failure> {
+        let builder =
+            VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author);
+        let builder = self.content.add_to(builder.cosigned_by(self.cosigner.clone()));
+        let reading = progress::waiting(self.context, "reading and signing the files of the visit");
+        let visit = builder.build(&self.account).await?;
+        reading.finish_and_clear();
+        match self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.say(&format!("{NOT_KEPT} ({error})")),
+            None => self.say(NOT_KEPT),
+        }
+        Ok(visit)
+    }
+
+    /// Sends a visit until the worker has acknowledged it; remembers that it has.
+    async fn upload(&self, visit: &Visit) -> Result<(Acknowledged, VisitStatus), Failure> {
+        let bar = progress::bytes(self.context, "uploading the visit");
+        let status = tokio::select! {
+            status = self.worker.submit_visit(visit, progress::follow(&bar)) => status,
+            _ = interrupt::signalled() => {
+                bar.finish_and_clear();
+                return Err(Failure::new("interrupted", RESUMES));
+            }
+        };
+        bar.finish_and_clear();
+        let acknowledged = Acknowledged {
+            record_id: visit.record_id(),
+            cosigned: visit.request.patient_signature.is_some(),
+            sections: visit.request.sections.iter().map(SectionLine::of).collect(),
+        };
+        match (&self.unfinished, &status) {
+            (Some(unfinished), Ok(_)) => {
+                if let Err(error) = unfinished.acknowledged(acknowledged.clone()) {
+                    self.say(&format!("{NOT_KEPT} ({error})"));
+                }
+            }
+            (Some(unfinished), Err(error)) if !may_go_on(error) => unfinished.forget(),
+            _ => {}
+        }
+        Ok((acknowledged, status.map_err(interrupted_upload)?))
+    }
+
+    /// With --wait, waits until the visit is committed. A committed visit is not kept any longer.
+    async fn follow(
+        &self,
+        visit: &Acknowledged,
+        status: VisitStatus,
+    ) -> Result<VisitStatus, Failure> {
+        let look = look_again(visit.record_id, &self.args.signer, self.hospital, self.context);
+        let status = tokio::select! {
+            status = follow(&self.worker, status, &self.args.wait, &look, self.context) => status?,
+            _ = interrupt::signalled() => return Err(is_safe("interrupted".into(), look)),
+        };
+        if let Some(unfinished) = self.unfinished.as_ref().filter(|_| is_committed(&status)) {
+            unfinished.forget();
+        }
+        Ok(status)
+    }
+
+    fn say(&self, what: &str) {
+        progress::say(self.context, what);
+    }
+}
+
+const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another visit";
+const RESUMES: &str = "rerun the same command to resume";
+
+/// The patient's account, if they sign too.
+async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account>, Failure> {
+    let Some(source) = &args.cosign else { return Ok(None) };
+    let account = identity::account(&context.keys(source)?);
+    let user = context.user_of(&account).await?;
+    if user != args.patient {
+        return Err(Failure::usage(
+            format!("--cosign gives the keys of user {user}, who is not the patient"),
+            "give the key file of the patient of the visit",
+        ));
+    }
+    Ok(Some(account))
+}
+
+/// Whether the worker may have the visit, or accept it later: the same command resumes it then.
+fn may_go_on(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::Problem(problem) => !matches!(problem.status, 400 | 403 | 409 | 413),
+        WorkerError::FileChanged { .. } => false,
+        _ => true,
+    }
+}
+
+fn interrupted_upload(error: WorkerError) -> Failure {
+    let resumable = error.is_transient();
+    let mut failure = Failure::from(error);
+    if resumable {
+        failure.help = format!("{}; {RESUMES}", failure.help);
+    }
+    failure
+}
+
+/// The worker does not know a visit that it has acknowledged, or cannot be asked.
+fn lost(error: WorkerError) -> Failure {
+    let is_unknown = error.problem().is_some_and(|problem| problem.status == 404);
+    let mut failure = Failure::from(error);
+    if is_unknown {
+        failure.help =
+            "the hospital acknowledged this visit before and has lost it: tell its operator, \
+             and submit the visit again with --again"
+                .into();
+    }
+    failure
+}

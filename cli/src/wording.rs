@@ -1,0 +1,49 @@
+//! How values are written for people: names that others chose, words of enums, moments, numbers of things.
+
+use std::fmt;
+
+pub use epione_policies::language::sentence::moment;
+pub use epione_primitives::text::{controls, legible};
+use serde::Serialize;
+
+/// A plain enum's value as its JSON spells it, with spaces.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text.replace('-', " "),
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A number of things: `1 record`, `2 records`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+    let noun = if number == N::from(1) { one } else { many };
+    format!("{number} {noun}")
+}
+
+/// A number of bytes, as wide as the others in its column.
+pub fn bytes_column(bytes: u64) -> String {
+    format!("{bytes:>10} {:<5}", if bytes == 1 { "byte" } else { "bytes" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_turns_the_direction_of_reading_is_replaced_and_words_stay() {
+        let shown = legible("scan\u{202e}mcd.exe\n\u{2066}x".as_bytes());
+        assert_eq!(shown, "scan\u{fffd}mcd.exe\u{fffd}\u{fffd}x");
+        for name in ["हिन्दी.dcm", "می\u{200c}خواهم.txt", "胸部X線.dcm", "e\u{301}te\u{301}.pdf"]
+        {
+            assert_eq!(legible(name.as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn one_is_singular_and_any_other_number_is_plural() {
+        let records = |number: u32| counted(number, "record", "records");
+        assert_eq!([0, 1, 2].map(records), ["0 records", "1 record", "2 records"]);
+        assert_eq!(bytes_column(1).len(), bytes_column(1_000_000).len());
+    }
+}
