@@ -1,321 +1,191 @@
-//! What the worker counts, for Prometheus. No label ever names a person, a record or a segment.
-
-use std::{cell::RefCell, sync::Arc};
+//! The worker's metrics, for Prometheus. Each is declared once: field, type, name, labels and help in one place.
+//! No label ever names a person, a record or a segment.
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    TextEncoder, core::Collector,
 };
 
-/// The worker's counters. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Metrics {
-    registry: Registry,
-    names: Arc<[String]>,
-    /// HTTP requests by route and status.
-    pub requests: IntCounterVec,
-    /// Seconds until the answer's headers, by route.
-    pub request_seconds: HistogramVec,
-    pub visits_acknowledged: IntCounter,
-    /// By the problem that was answered.
-    pub visits_refused: IntCounterVec,
-    /// Visits whose media are awaited.
-    pub uploads_open: IntGauge,
-    /// Bytes of media that were received and are not sealed yet.
-    pub upload_bytes_held: IntGauge,
-    pub grants: IntCounter,
-    /// Grants that the chain recorded. Each is then handed out, unless its requester has gone.
-    pub receipts: IntCounter,
-    /// Grants in whose name the glass was broken.
-    pub emergencies: IntCounter,
-    /// Refusals by policy, by what became of their record on chain: `recorded`, `beyond-limit` of the
-    /// requester's day, `no-patient` to record it for, or `failed`.
-    pub refusals: IntCounterVec,
-    /// Emergencies on the whole chain that the other hospitals have yet to judge.
-    pub reviews_open: IntGauge,
-    /// Emergencies on the whole chain that nobody judged in time.
-    pub reviews_expired: IntGauge,
-    /// Profiles that only an earlier sealing key opens, and that are to be sealed to the current one.
-    pub profiles_to_rewrap: IntGauge,
-    /// Profiles that stay with an earlier sealing key, since their registrations have ended.
-    pub profiles_of_earlier_keys: IntGauge,
-    pub announcements: IntCounter,
-    pub announcements_failed: IntCounter,
-    pub blocks_committed: IntCounter,
-    pub approvals: IntCounter,
-    /// Blocks of others that this hospital rejected, by reason.
-    pub rejections: IntCounterVec,
-    pub segments_stored: IntCounter,
-    pub segment_bytes_stored: IntCounter,
-    pub segments_served: IntCounter,
-    pub segment_bytes_served: IntCounter,
-    /// Readers sent to the storage itself.
-    pub segments_redirected: IntCounter,
-    /// Found damaged in the store.
-    pub segments_damaged: IntCounter,
-    /// Had again from another hospital.
-    pub segments_repaired: IntCounter,
-    /// Deleted since nothing needed them any more.
-    pub segments_collected: IntCounter,
-    /// Segments and questions asked of other hospitals, by result.
-    pub peer_fetches: IntCounterVec,
-    /// Bytes of segments that came from other hospitals: from the block's `announcer`, or from an `other`.
-    pub peer_bytes: IntCounterVec,
-    /// Hospitals not asked again for the rest of a block, by reason.
-    pub peers_dropped: IntCounterVec,
-    /// Hospitals that wanted a segment while too many others were being served.
-    pub peers_put_off: IntCounter,
-    /// Offers of this hospital's segments to others, by answer.
-    pub offers_made: IntCounterVec,
-    /// Offers of others, by what became of them: `taken`, `known`, `no-room` in the quota, `declined`,
-    /// `fulfilled` or `expired`.
-    pub offers_received: IntCounterVec,
-    /// Bytes that each other hospital offers and has not announced yet.
-    pub offered_bytes: IntGaugeVec,
-    /// How long blocks were offered before they were announced, by why they were then: a `majority` held
-    /// them, too many `declined`, or it was `quiet` or `late`.
-    pub seeding_seconds: HistogramVec,
-    /// Newest final block of the chain that the worker knows of.
-    pub finalised_block: IntGauge,
-    /// Newest final block whose events were all acted upon.
-    pub processed_block: IntGauge,
-    /// Acknowledged visits that are not committed yet.
-    pub queued_visits: IntGauge,
-    /// Work that is waiting or being tried again.
-    pub jobs: IntGauge,
-    /// Attempts of tasks that did not succeed, by task. Each is tried again.
-    pub task_failures: IntCounterVec,
-    /// Whether the hospital's node answers.
-    pub node_connected: IntGauge,
-    /// Whether the worker has the TLS key that the chain names; 1 until the chain was read, and where
-    /// something in front of the worker speaks TLS.
-    pub tls_key_matches: IntGauge,
-    /// Final blocks by which the node is behind what this worker has seen.
-    pub node_behind_blocks: IntGauge,
-    /// Seconds by which this machine's clock was ahead of a final block's time when it was seen.
-    pub clock_offset_seconds: IntGauge,
-    /// Whether the storage took a write the last time it was tried.
-    pub store_writable: IntGauge,
-    /// Whether the journal did.
-    pub journal_writable: IntGauge,
-    /// Objects set aside as damaged.
-    pub quarantined: IntGauge,
-    /// Unix time in seconds at which the last complete scrub ended, and what it found.
-    pub scrub_finished_at: IntGauge,
-    pub scrub_seconds: IntGauge,
-    pub scrub_checked: IntGauge,
-    pub scrub_missing: IntGauge,
-    pub scrub_damaged: IntGauge,
-    pub scrub_repaired: IntGauge,
-    pub scrub_unrepaired: IntGauge,
-    /// Segments and blocks about which chain and journal disagreed.
-    pub scrub_drift: IntGauge,
-    /// Stored segments that the journal did not know.
-    pub scrub_orphans: IntGauge,
+/// What every metric's name begins with.
+macro_rules! name {
+    ($name:literal) => {
+        concat!("epione_worker_", $name)
+    };
 }
 
-/// Registers metrics under names that begin alike.
-struct Registrar(Registry, RefCell<Vec<String>>);
+/// Declares [`Metrics`]: `field: Type = "name" ["label", ...] from INITIAL, "Help";`. Without `from`, a metric
+/// starts at 0.
+macro_rules! metrics {
+    ($(
+        $field:ident: $type:ident = $name:literal $([$($label:literal),+])? $(from $initial:literal)?, $help:literal;
+    )*) => {
+        /// The worker's metrics. Clones share them.
+        #[derive(Clone, Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $type,)*
+        }
 
-impl Registrar {
-    fn options(&self, name: &str, help: &str) -> Opts {
-        let name = format!("epione_worker_{name}");
-        self.1.borrow_mut().push(name.clone());
-        Opts::new(name, help)
-    }
+        impl Metrics {
+            /// The names of all metrics, including those that have not counted anything yet.
+            pub const NAMES: &'static [&'static str] = &[$(name!($name)),*];
 
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let counter = IntCounter::with_opts(self.options(name, help))?;
-        self.0.register(Box::new(counter.clone()))?;
-        Ok(counter)
-    }
+            /// Metrics in a registry of their own.
+            pub fn new() -> prometheus::Result<Self> {
+                let registry = Registry::new();
+                $(
+                    let $field: $type =
+                        register(&registry, Opts::new(name!($name), $help), &[$($($label),+)?])?;
+                    $($field.set($initial);)?
+                )*
+                Ok(Self { registry, $($field,)* })
+            }
+        }
+    };
+}
 
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        let counters = IntCounterVec::new(self.options(name, help), labels)?;
-        self.0.register(Box::new(counters.clone()))?;
-        Ok(counters)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        let gauge = IntGauge::with_opts(self.options(name, help))?;
-        self.0.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        let gauges = IntGaugeVec::new(self.options(name, help), labels)?;
-        self.0.register(Box::new(gauges.clone()))?;
-        Ok(gauges)
-    }
-
-    /// A gauge that says something before it is first set.
-    fn gauge_from(&self, name: &str, help: &str, value: i64) -> prometheus::Result<IntGauge> {
-        let gauge = self.gauge(name, help)?;
-        gauge.set(value);
-        Ok(gauge)
-    }
-
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
-        let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
-        let options = HistogramOpts::from(self.options(name, help)).buckets(buckets);
-        let histogram = HistogramVec::new(options, labels)?;
-        self.0.register(Box::new(histogram.clone()))?;
-        Ok(histogram)
-    }
+metrics! {
+    requests: IntCounterVec = "requests_total" ["route", "status"], "HTTP requests, by route and status.";
+    request_seconds: HistogramVec = "request_seconds" ["route"],
+        "Seconds from a request to the headers of its response, by route.";
+    visits_acknowledged: IntCounter = "visits_acknowledged_total", "Visits that were stored and queued.";
+    visits_refused: IntCounterVec = "visits_refused_total" ["problem"],
+        "Requests to submit visits or their media that were rejected, by problem.";
+    uploads_open: IntGauge = "uploads_open", "Visits whose media are still being uploaded.";
+    upload_bytes_held: IntGauge = "upload_bytes_held", "Bytes of media that were received and are not sealed yet.";
+    grants: IntCounter = "grants_total", "Access grants that were sent to their requesters.";
+    receipts: IntCounter = "receipts_total",
+        "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
+    emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
+    refusals: IntCounterVec = "refusals_total" ["result"],
+        "Requests for access that the policies did not allow, by what happened to their record on the chain: recorded, \
+         beyond-limit (the requester's daily limit), no-patient (no such patient), or failed.";
+    reviews_open: IntGauge = "reviews_open", "Emergencies on the whole chain that await a verdict.";
+    reviews_expired: IntGauge = "reviews_expired", "Emergencies on the whole chain that expired without a verdict.";
+    profiles_to_rewrap: IntGauge = "profiles_to_rewrap",
+        "Profiles that only an earlier sealing key opens, and that will be sealed to the current key.";
+    profiles_of_earlier_keys: IntGauge = "profiles_of_earlier_keys",
+        "Profiles of ended registrations. They stay sealed to an earlier key.";
+    announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
+    announcements_failed: IntCounter = "announcements_failed_total",
+        "Lite blocks of this hospital that were rejected, expired, or not accepted by the chain.";
+    blocks_committed: IntCounter = "blocks_committed_total",
+        "Committed lite blocks whose segments are all stored here.";
+    approvals: IntCounter = "approvals_total", "Lite blocks of other hospitals that this hospital approved.";
+    rejections: IntCounterVec = "rejections_total" ["reason"],
+        "Lite blocks of other hospitals that this hospital rejected, by reason.";
+    segments_stored: IntCounter = "segments_stored_total", "Segments that were stored.";
+    segment_bytes_stored: IntCounter = "segment_bytes_stored_total", "Bytes of segments that were stored.";
+    segments_served: IntCounter = "segments_served_total", "Segments that the worker served.";
+    segment_bytes_served: IntCounter = "segment_bytes_served_total", "Bytes of segments that the worker served.";
+    segments_redirected: IntCounter = "segments_redirected_total",
+        "Requests for segments that were redirected to the object storage.";
+    segments_damaged: IntCounter = "segments_damaged_total", "Stored segments that were found damaged.";
+    segments_repaired: IntCounter = "segments_repaired_total", "Segments that were recovered from another hospital.";
+    segments_collected: IntCounter = "segments_collected_total",
+        "Segments that were deleted because nothing needs them any more.";
+    peer_fetches: IntCounterVec = "peer_fetches_total" ["result"],
+        "Requests to other hospitals for segments, or for the list of those they store, by result.";
+    peer_bytes: IntCounterVec = "peer_bytes_total" ["from"],
+        "Bytes of segments from other hospitals: from the block's announcer, or from an other.";
+    peers_dropped: IntCounterVec = "peers_dropped_total" ["reason"],
+        "Hospitals that were dropped as sources for the rest of a block, by reason.";
+    peers_put_off: IntCounter = "peers_put_off_total",
+        "Requests of other hospitals for segments that were told to retry later, because too many were being served.";
+    offers_made: IntCounterVec = "offers_made_total" ["result"],
+        "Offers of this hospital's segments to other hospitals, by answer.";
+    offers_received: IntCounterVec = "offers_received_total" ["result"],
+        "Offers of other hospitals, by what happened to them: taken, known, no-room (in the quota), declined, \
+         fulfilled, or expired.";
+    offered_bytes: IntGaugeVec = "offered_bytes" ["hospital"],
+        "Bytes that each other hospital has offered and not announced yet.";
+    seeding_seconds: HistogramVec = "seeding_seconds" ["reason"],
+        "Seconds that blocks were offered before they were announced, by why the offering ended: majority (enough \
+         hospitals store the block), declined (too many declined), quiet (nothing arrived anywhere), or late.";
+    finalised_block: IntGauge = "finalised_block", "Newest finalized block of the chain that the worker has seen.";
+    processed_block: IntGauge = "processed_block", "Newest finalized block that the worker has processed.";
+    queued_visits: IntGauge = "queued_visits", "Acknowledged visits that are not committed yet.";
+    jobs: IntGauge = "jobs", "Jobs that are waiting, running or being retried.";
+    task_failures: IntCounterVec = "task_failures_total" ["task"],
+        "Failed attempts of tasks, by task. Each is retried.";
+    node_connected: IntGauge = "node_connected",
+        "1 while the hospital's node answers and is not behind what the worker has seen.";
+    tls_key_matches: IntGauge = "tls_key_matches" from 1,
+        "0 while the chain names a TLS key that this worker does not have. 1 before the chain was read, and where \
+         something in front of the worker ends TLS.";
+    node_behind_blocks: IntGauge = "node_behind_blocks",
+        "Finalized blocks that this worker has seen and the node does not have.";
+    clock_offset_seconds: IntGauge = "clock_offset_seconds",
+        "Seconds by which this machine's clock was ahead of the newest finalized block's time when it was seen.";
+    store_writable: IntGauge = "store_writable" from 1, "1 if the storage accepted the last test write.";
+    journal_writable: IntGauge = "journal_writable" from 1, "1 if the journal accepted the last test write.";
+    quarantined: IntGauge = "quarantined", "Damaged objects in quarantine.";
+    scrub_finished_at: IntGauge = "scrub_finished_at",
+        "Unix time in seconds at which the last complete scrub ended. 0 before the first.";
+    scrub_seconds: IntGauge = "scrub_seconds", "Duration of the last complete scrub in seconds.";
+    scrub_checked: IntGauge = "scrub_checked", "Segments that the last complete scrub checked.";
+    scrub_missing: IntGauge = "scrub_missing", "Segments that the last complete scrub found missing.";
+    scrub_damaged: IntGauge = "scrub_damaged", "Segments that the last complete scrub found damaged.";
+    scrub_repaired: IntGauge = "scrub_repaired", "Segments that the last complete scrub repaired.";
+    scrub_unrepaired: IntGauge = "scrub_unrepaired", "Segments that the last complete scrub could not repair.";
+    scrub_drift: IntGauge = "scrub_drift",
+        "Segments and blocks about which chain and journal disagreed at the last complete scrub.";
+    scrub_orphans: IntGauge = "scrub_orphans",
+        "Stored segments that the journal did not know at the last complete scrub.";
 }
 
 impl Metrics {
-    /// Counters in a registry of their own.
-    pub fn new() -> prometheus::Result<Self> {
-        let to = Registrar(Registry::new(), RefCell::default());
-        Ok(Self {
-            requests: to.counters("requests_total", "HTTP requests", &["route", "status"])?,
-            request_seconds: to.seconds("request_seconds", "Time to answer", &["route"])?,
-            visits_acknowledged: to.counter("visits_acknowledged_total", "Visits taken in")?,
-            visits_refused: to.counters("visits_refused_total", "Visits refused", &["problem"])?,
-            uploads_open: to.gauge("uploads_open", "Visits whose media are awaited")?,
-            upload_bytes_held: to.gauge("upload_bytes_held", "Bytes of media not sealed yet")?,
-            grants: to.counter("grants_total", "Access grants given")?,
-            receipts: to.counter("receipts_total", "Access grants recorded on chain")?,
-            emergencies: to.counter("emergencies_total", "Access grants that broke the glass")?,
-            refusals: to.counters("refusals_total", "Access refused by policy", &["result"])?,
-            reviews_open: to.gauge("reviews_open", "Emergencies to be judged, of all hospitals")?,
-            reviews_expired: to.gauge(
-                "reviews_expired",
-                "Emergencies that nobody judged in time, of all hospitals",
-            )?,
-            profiles_to_rewrap: to.gauge(
-                "profiles_to_rewrap",
-                "Profiles to be sealed to the hospital's current key",
-            )?,
-            profiles_of_earlier_keys: to.gauge(
-                "profiles_of_earlier_keys",
-                "Profiles of ended registrations that only an earlier key opens",
-            )?,
-            announcements: to.counter("announcements_total", "Lite blocks announced")?,
-            announcements_failed: to.counter(
-                "announcements_failed_total",
-                "Lite blocks of this hospital that were rejected, expired or not accepted",
-            )?,
-            blocks_committed: to.counter("blocks_committed_total", "Lite blocks seen committed")?,
-            approvals: to.counter("approvals_total", "Lite blocks approved")?,
-            rejections: to.counters("rejections_total", "Lite blocks rejected", &["reason"])?,
-            segments_stored: to.counter("segments_stored_total", "Segments stored")?,
-            segment_bytes_stored: to.counter("segment_bytes_stored_total", "Their bytes")?,
-            segments_served: to.counter("segments_served_total", "Segments served")?,
-            segment_bytes_served: to.counter("segment_bytes_served_total", "Their bytes")?,
-            segments_redirected: to.counter(
-                "segments_redirected_total",
-                "Readers sent to the storage for a segment",
-            )?,
-            segments_damaged: to.counter("segments_damaged_total", "Segments found damaged")?,
-            segments_repaired: to.counter("segments_repaired_total", "Segments had again")?,
-            segments_collected: to.counter("segments_collected_total", "Segments deleted")?,
-            peer_fetches: to.counters(
-                "peer_fetches_total",
-                "Segments asked of other hospitals",
-                &["result"],
-            )?,
-            peer_bytes: to.counters(
-                "peer_bytes_total",
-                "Bytes of segments had from other hospitals",
-                &["from"],
-            )?,
-            peers_dropped: to.counters(
-                "peers_dropped_total",
-                "Hospitals not asked again for the rest of a block",
-                &["reason"],
-            )?,
-            peers_put_off: to.counter(
-                "peers_put_off_total",
-                "Segments that others were told to ask for again later",
-            )?,
-            offers_made: to.counters("offers_made_total", "Offers to others", &["result"])?,
-            offers_received: to.counters(
-                "offers_received_total",
-                "Offers of others",
-                &["result"],
-            )?,
-            offered_bytes: to.gauges(
-                "offered_bytes",
-                "Bytes that others offer and have not announced",
-                &["hospital"],
-            )?,
-            seeding_seconds: to.seconds(
-                "seeding_seconds",
-                "Time that blocks were offered before they were announced",
-                &["reason"],
-            )?,
-            finalised_block: to.gauge("finalised_block", "Newest final block")?,
-            processed_block: to.gauge("processed_block", "Newest final block acted upon")?,
-            queued_visits: to.gauge("queued_visits", "Visits not committed yet")?,
-            jobs: to.gauge("jobs", "Work waiting")?,
-            task_failures: to.counters(
-                "task_failures_total",
-                "Attempts of tasks that did not succeed and are repeated",
-                &["task"],
-            )?,
-            node_connected: to.gauge("node_connected", "1 while the hospital's node answers")?,
-            tls_key_matches: {
-                let gauge = to.gauge(
-                    "tls_key_matches",
-                    "0 while the chain names a TLS key that this worker does not have",
-                )?;
-                gauge.set(1);
-                gauge
-            },
-            node_behind_blocks: to.gauge(
-                "node_behind_blocks",
-                "Final blocks that this worker has seen and the node does not know",
-            )?,
-            clock_offset_seconds: to.gauge(
-                "clock_offset_seconds",
-                "This machine's clock less the time of the newest final block when it was seen",
-            )?,
-            store_writable: to.gauge_from(
-                "store_writable",
-                "1 while the storage takes writes",
-                1,
-            )?,
-            journal_writable: to.gauge_from(
-                "journal_writable",
-                "1 while the journal takes writes",
-                1,
-            )?,
-            quarantined: to.gauge("quarantined", "Damaged objects set aside")?,
-            scrub_finished_at: to.gauge(
-                "scrub_finished_at",
-                "Unix time at which the last complete scrub ended; 0 before the first",
-            )?,
-            scrub_seconds: to.gauge("scrub_seconds", "Duration of the last complete scrub")?,
-            scrub_checked: to.gauge("scrub_checked", "Segments that it looked at")?,
-            scrub_missing: to.gauge("scrub_missing", "Segments that it missed")?,
-            scrub_damaged: to.gauge("scrub_damaged", "Segments that it found damaged")?,
-            scrub_repaired: to.gauge("scrub_repaired", "Segments that it had again")?,
-            scrub_unrepaired: to
-                .gauge("scrub_unrepaired", "Segments that it could not have again")?,
-            scrub_drift: to
-                .gauge("scrub_drift", "Disagreements of chain and journal that it found")?,
-            scrub_orphans: to
-                .gauge("scrub_orphans", "Stored segments that the journal did not know")?,
-            names: to.1.into_inner().into(),
-            registry: to.0,
-        })
-    }
-
-    /// The names of all metrics, also of those that nothing was counted in yet.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A type that [`metrics!`] can declare.
+trait Metric: Collector + Clone + Sized + 'static {
+    /// A type without labels gets none.
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self>;
+}
+
+fn register<M: Metric>(
+    registry: &Registry,
+    options: Opts,
+    labels: &[&str],
+) -> prometheus::Result<M> {
+    let metric = M::declared(options, labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+impl Metric for IntCounter {
+    fn declared(options: Opts, _: &[&str]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Metric for IntCounterVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(options, labels)
+    }
+}
+
+impl Metric for IntGauge {
+    fn declared(options: Opts, _: &[&str]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Metric for IntGaugeVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(options, labels)
+    }
+}
+
+/// Every histogram is of seconds.
+impl Metric for HistogramVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
+        Self::new(HistogramOpts::from(options).buckets(buckets), labels)
     }
 }
 
