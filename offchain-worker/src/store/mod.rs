@@ -9,6 +9,7 @@ mod buffers;
 mod error;
 mod quarantine;
 mod s3;
+mod traits;
 mod writer;
 
 pub use error::{PutError, StoreError};
@@ -29,7 +30,7 @@ use url::Url;
 
 use crate::config::Config;
 use buffers::{Buffer, Buffers};
-use s3::Remote;
+use traits::Traits;
 
 const SEGMENTS: &str = "segments";
 const STAGING: &str = "staging";
@@ -45,8 +46,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 pub struct Store {
     backend: Arc<dyn ObjectStore>,
     buffers: Buffers,
-    /// If it is on S3.
-    remote: Option<Arc<Remote>>,
+    traits: Arc<Traits>,
 }
 
 impl Store {
@@ -78,8 +78,8 @@ impl Store {
 
     /// Segments in a bucket.
     pub fn s3(settings: &S3Settings) -> Result<Self, OpenError> {
-        let (backend, remote) = s3::connect(settings)?;
-        Ok(Self { backend, buffers: Buffers::default(), remote: Some(Arc::new(remote)) })
+        let (backend, traits) = s3::connect(settings)?;
+        Ok(Self::with(backend, traits))
     }
 
     /// Segments in memory, for tests.
@@ -89,7 +89,11 @@ impl Store {
 
     /// Segments in any storage that takes parts of an object one after another and renames objects.
     pub fn over(backend: Arc<dyn ObjectStore>) -> Self {
-        Self { backend, buffers: Buffers::default(), remote: None }
+        Self::with(backend, Traits::default())
+    }
+
+    fn with(backend: Arc<dyn ObjectStore>, traits: Traits) -> Self {
+        Self { backend, buffers: Buffers::default(), traits: Arc::new(traits) }
     }
 
     /// Stores bytes from anywhere that should be `segment`, in place of what may be stored under its
@@ -153,7 +157,7 @@ impl Store {
     /// A URL under which anybody can read a segment from the storage itself, for whole seconds of this
     /// time: whoever gets it has to check the bytes. `None` if the storage has no such URLs.
     pub async fn presigned(&self, hash: &[u8; 32], lifetime: Duration) -> Option<Url> {
-        let links = self.remote.as_ref()?.links.as_ref()?;
+        let links = self.traits.links.as_ref()?;
         if lifetime < Duration::from_secs(1) {
             return None;
         }
@@ -197,10 +201,10 @@ impl Store {
             .unwrap_or(Err(StoreError::Unreachable(None)))
     }
 
-    /// Marks a storage on S3 as somebody's, so that two workers that were given the same bucket by mistake
-    /// do not delete each other's segments; gives [`StoreError::Foreign`] if it is somebody else's.
+    /// Records the owner of a shared storage in it, so that two workers that were given the same bucket by mistake
+    /// do not delete each other's segments. Returns [`StoreError::Foreign`] if it has another owner.
     pub async fn claim(&self, owner: &str) -> Result<(), StoreError> {
-        if self.remote.is_none() {
+        if !self.traits.shared {
             return Ok(());
         }
         let path = Path::from(OWNER);
@@ -226,13 +230,13 @@ impl Store {
         self.within(async { Ok(self.backend.put(path, bytes.into()).await.map(drop)?) }).await
     }
 
-    /// What takes longer than a storage on S3 is given has failed.
+    /// An operation that exceeds the backend's deadline has failed.
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match &self.remote {
-            Some(remote) => tokio::time::timeout(remote.deadline, work)
+        match self.traits.deadline {
+            Some(deadline) => tokio::time::timeout(deadline, work)
                 .await
                 .unwrap_or(Err(StoreError::Unreachable(None))),
             None => work.await,

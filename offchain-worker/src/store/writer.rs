@@ -8,7 +8,9 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{Stream, StreamExt};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, path::Path};
 
-use super::{PutError, STAGING, Store, StoreError, buffers::Buffer, segment_path};
+use super::{
+    PutError, STAGING, Store, StoreError, buffers::Buffer, segment_path, traits::Publishing,
+};
 
 /// Bytes that are gathered before they go to the disk.
 const PART_BYTES: usize = 1024 * 1024;
@@ -30,9 +32,9 @@ enum Sink {
 
 impl SegmentWriter {
     pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
-        let sink = match store.remote {
-            Some(_) => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
-            None => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
+        let sink = match store.traits.publishing {
+            Publishing::Whole => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
+            Publishing::Staged => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
         };
         Ok(Self { sink, hasher: blake3::Hasher::new(), length: 0 })
     }

@@ -22,7 +22,10 @@ use object_store::{
 use reqwest::{Certificate, redirect};
 use url::Url;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    traits::{Publishing, Traits},
+};
 use credentials::Credentials;
 
 /// Pauses between attempts, at first and at most; how many there are is up to the deadline.
@@ -56,16 +59,8 @@ pub enum OpenError {
     Refused(#[from] object_store::Error),
 }
 
-/// What a storage on S3 has beside its objects.
-pub struct Remote {
-    /// Makes links to the storage itself, unless readers shall not be sent there.
-    pub links: Option<Box<dyn Signer>>,
-    /// Of one operation, attempts and pauses together.
-    pub deadline: Duration,
-}
-
-/// Opens a bucket, without asking it anything.
-pub fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Remote), OpenError> {
+/// Opens a bucket without sending it a request.
+pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Traits), OpenError> {
     let credentials = Credentials::load(settings.credentials_file.as_deref())?;
     let http = Http(client(settings)?);
     let prefix = Path::from(settings.prefix.as_str());
@@ -80,8 +75,9 @@ pub fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Remote), 
         }
         false => None,
     };
-    let remote = Remote { links, deadline: settings.deadline() };
-    Ok((Arc::new(open(&settings.endpoint)?), remote))
+    let deadline = Some(settings.deadline());
+    let traits = Traits { publishing: Publishing::Whole, deadline, links, shared: true };
+    Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
 
 fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
