@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+pub mod backoff;
 pub mod chain;
 pub mod command;
 pub mod config;

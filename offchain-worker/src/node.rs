@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{metrics::Metrics, tasks::backoff::Backoff};
+use crate::{backoff::Backoff, metrics::Metrics};
 
 /// The node while it answers; none while it does not.
 pub type NodeHandle = watch::Receiver<Option<Chain>>;

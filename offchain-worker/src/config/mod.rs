@@ -1,6 +1,10 @@
 //! The worker's configuration: one TOML file, read once and checked as a whole before anything starts.
 //! `worker.example.toml` shows every key with its default.
 
+mod s3;
+
+pub use s3::S3Settings;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -12,8 +16,6 @@ use epione_client::endpoint::is_loopback;
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 use serde::Deserialize;
 use url::Url;
-
-use crate::store::S3Settings;
 
 /// What an operator decides about a worker.
 #[derive(Clone, Debug, Deserialize)]

@@ -13,7 +13,7 @@ mod traits;
 mod writer;
 
 pub use error::{PutError, StoreError};
-pub use s3::{OpenError, S3Settings};
+pub use s3::OpenError;
 pub use writer::SegmentWriter;
 
 use std::{fmt, path::Path as FsPath, sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ use object_store::{
 };
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{Config, S3Settings};
 use buffers::{Buffer, Buffers};
 use traits::Traits;
 

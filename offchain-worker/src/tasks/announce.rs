@@ -17,12 +17,11 @@ use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
-    backoff::Backoff,
     ledger::Batch,
     pack::{self, Bounds, Choice},
     undone,
 };
-use crate::{now, transfer::Seeded};
+use crate::{backoff::Backoff, now, transfer::Seeded};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// Without anything happening, the queue is looked at again.

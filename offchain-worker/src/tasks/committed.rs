@@ -10,7 +10,11 @@ use epione_primitives::{
     block::{AnnouncedEntry, AnnouncedHeader, Entry, Header, Segment},
 };
 
-use super::{Context, TaskError, jobs::Next, ledger::Batch, pack::Bounds};
+use super::{
+    Context, TaskError,
+    ledger::{Batch, Next},
+    pack::Bounds,
+};
 use crate::{
     journal::{CommittedVisit, Owner},
     now,

@@ -10,23 +10,10 @@ use epione_primitives::Moment;
 use tokio::task::JoinSet;
 
 use super::{
-    Context, TaskError, announced,
-    backoff::Backoff,
-    committed,
-    ledger::{Job, JobKind},
+    Context, TaskError, announced, committed,
+    ledger::{Job, JobKind, Next},
 };
-use crate::{journal::JournalError, now};
-
-/// What a reaction leaves to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing.
-    Done,
-    /// Nothing, until the chain says that something changed.
-    Wait,
-    /// To be looked at again at once.
-    Again,
-}
+use crate::{backoff::Backoff, journal::JournalError, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
 /// How often the ledger is asked even if no block was finalised.

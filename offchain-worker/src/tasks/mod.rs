@@ -7,7 +7,6 @@
 
 pub mod announce;
 pub mod announced;
-pub mod backoff;
 pub mod committed;
 pub mod jobs;
 pub mod ledger;

@@ -12,8 +12,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     journal::{Journal, JournalError, offers::Offer},
     metrics::Metrics,
     now,

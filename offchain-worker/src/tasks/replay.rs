@@ -12,13 +12,11 @@ use futures::StreamExt;
 use tokio::sync::watch;
 
 use super::{
-    Context, Seen, TaskError, announce,
-    backoff::Backoff,
-    committed,
+    Context, Seen, TaskError, announce, committed,
     ledger::{Batch, Progress},
     undone::{self, Cause},
 };
-use crate::now;
+use crate::{backoff::Backoff, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 /// Looks at one block before the next one is waited for.

@@ -8,8 +8,8 @@ use epione_primitives::{
     release::{Review, ReviewId, ReviewStatus},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     chain::{ChainView, FinalState, ViewError},
     metrics::Metrics,
 };

@@ -12,9 +12,9 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    config::Limits,
+    config::{Limits, S3Settings},
     journal::visits::{self, StageCounts},
-    store::{S3Settings, Store, server::Server},
+    store::{Store, server::Server},
 };
 
 async fn world(store: Store) -> World {

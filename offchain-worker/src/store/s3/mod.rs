@@ -3,11 +3,8 @@
 mod credentials;
 #[cfg(test)]
 pub(crate) mod server;
-mod settings;
 #[cfg(test)]
 mod tests;
-
-pub use settings::S3Settings;
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,6 +23,7 @@ use super::{
     StoreError,
     traits::{Publishing, Traits},
 };
+use crate::config::S3Settings;
 use credentials::Credentials;
 
 /// Pauses between attempts, at first and at most; how many there are is up to the deadline.

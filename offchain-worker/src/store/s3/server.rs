@@ -14,8 +14,7 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use url::Url;
 
-use super::S3Settings;
-use crate::store::Store;
+use crate::{config::S3Settings, store::Store};
 
 pub const BUCKET: &str = "epione-test";
 pub const PREFIX: &str = "hospitals/a";

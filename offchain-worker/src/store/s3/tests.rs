@@ -10,8 +10,11 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{TryStreamExt, stream};
 use url::Url;
 
-use super::{S3Settings, server::Server};
-use crate::store::{PutError, Store, StoreError};
+use super::server::Server;
+use crate::{
+    config::S3Settings,
+    store::{PutError, Store, StoreError},
+};
 
 fn content(bytes: usize) -> (Segment, Bytes) {
     let mut content = vec![0; bytes];

@@ -49,6 +49,17 @@ impl Job {
     }
 }
 
+/// What remains to be done after a reaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Done,
+    /// Nothing, until the chain reports a change.
+    Wait,
+    /// The reaction, at once.
+    Again,
+}
+
 /// No pause between attempts is longer, in milliseconds: what seems due later was noted before the
 /// clock was set back.
 const MAX_PAUSE: Moment = 60_000;

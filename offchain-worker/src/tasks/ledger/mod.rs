@@ -5,7 +5,7 @@ mod batches;
 mod jobs;
 
 pub use batches::Batch;
-pub use jobs::{Job, JobKind};
+pub use jobs::{Job, JobKind, Next};
 
 use std::sync::Arc;
 

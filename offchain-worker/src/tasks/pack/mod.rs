@@ -11,8 +11,8 @@ use epione_primitives::{
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_SEGMENTS},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     config,
     journal::{QueuedVisit, SealedVisit},
 };

@@ -21,8 +21,8 @@ use epione_primitives::{
 };
 use futures::{StreamExt, stream};
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, Identity, ViewError},
     metrics::Metrics,
     seal::{Seal, SealingError, Standing},

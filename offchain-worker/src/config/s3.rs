@@ -144,7 +144,7 @@ impl S3Settings {
     }
 
     /// The bucket's own URL below an endpoint, as `object_store` wants it.
-    pub(super) fn bucket_endpoint(&self, endpoint: &Url) -> String {
+    pub(crate) fn bucket_endpoint(&self, endpoint: &Url) -> String {
         let (scheme, authority) = (endpoint.scheme(), endpoint.authority());
         match self.path_style {
             true => format!("{scheme}://{authority}"),
@@ -152,19 +152,19 @@ impl S3Settings {
         }
     }
 
-    pub(super) fn is_on_this_machine(&self) -> bool {
+    pub(crate) fn is_on_this_machine(&self) -> bool {
         is_loopback(&self.endpoint)
     }
 
-    pub(super) fn connect_timeout(&self) -> Duration {
+    pub(crate) fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.connect_timeout_ms)
     }
 
-    pub(super) fn request_timeout(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }
 
-    pub(super) fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
 }
