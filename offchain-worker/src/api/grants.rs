@@ -6,6 +6,7 @@
 
 use axum::{
     Json,
+    body::Body,
     extract::{Request, State},
     http::StatusCode,
 };
@@ -33,7 +34,7 @@ use epione_primitives::{
 
 use super::{
     ApiError, AppState,
-    caller::Caller,
+    caller::{Caller, signed},
     limits::within,
     refusals::{self, Refusal},
     rights::{Decided, Rights},
@@ -61,19 +62,19 @@ pub(super) async fn grant(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<GrantReply>, ApiError> {
-    let (asked, prepared) = within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let asked = Asked::read(&state, request).await?;
-        let prepared = prepare(&state, &asked).await?;
+    let state = &state;
+    let (asked, prepared) = signed(state, request, |caller, body| async move {
+        let asked = Asked::read(caller, body).await?;
+        let prepared = prepare(state, &asked).await?;
         Ok((asked, prepared))
     })
     .await?;
     match prepared {
         Prepared::Sealed(sealed) => {
-            record(&state, &asked, &sealed).await?;
-            hand_out(&state, &asked, &sealed).map(Json)
+            record(state, &asked, &sealed).await?;
+            hand_out(state, &asked, &sealed).map(Json)
         }
-        Prepared::Denied(denial) => Err(refuse(&state, &asked, denial).await),
+        Prepared::Denied(denial) => Err(refuse(state, &asked, denial).await),
     }
 }
 
@@ -92,9 +93,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(state: &AppState, request: Request) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(state, &parts).await?;
+    async fn read(caller: Caller, body: Body) -> Result<Self, ApiError> {
         let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
         let requester = caller.user()?;
         request.records.sort_unstable_by_key(|wanted| wanted.pointer);

@@ -12,16 +12,13 @@ use axum::{
     extract::{Request, State},
     http::request::Parts,
 };
-use epione_client::{
-    api::Problem,
-    request::{self, Authenticated, MAX_SKEW_MILLIS, Target},
-};
+use epione_client::api::Problem;
 use epione_primitives::AccountId;
 use tokio::time::Instant;
 
 use super::{
     ApiError, AppState,
-    caller::{Caller, parse_json},
+    caller::{Caller, authenticate, check_nonce, parse_json},
     limits::within,
 };
 use crate::transfer::wire::{HeldAnswer, HeldRequest, ListError, MAX_REQUEST_BYTES};
@@ -91,33 +88,15 @@ impl KnownPeers {
 
 /// Lets active hospitals' agents through; returns what the BLAKE3 of the body must turn out to be.
 async fn check_peer(state: &AppState, parts: &Parts) -> Result<[u8; 32], ApiError> {
-    if let Some(request) = recognise(state, parts).await? {
+    let (identity, request) = authenticate(state, parts).await?;
+    if state.shared.peers.knows(&request.account) {
+        check_nonce(state, &request).await?;
         return Ok(request.digest);
     }
-    let caller = Caller::of_parts(state, parts).await?;
+    let caller = Caller::of_authenticated(state, identity, request).await?;
     if caller.active_hospital().await?.is_none() {
         return Err(ApiError::forbidden("This is for agents of active hospitals."));
     }
     state.shared.peers.learn(caller.request.account.clone());
     Ok(caller.request.digest)
-}
-
-/// Whoever is known already, if the request is neither stale nor repeated.
-async fn recognise(state: &AppState, parts: &Parts) -> Result<Option<Authenticated>, ApiError> {
-    let identity = state.view.identity().await?;
-    let target = Target {
-        genesis: identity.genesis,
-        hospital: identity.hospital,
-        method: &parts.method,
-        path_and_query: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
-    };
-    let request =
-        request::authenticate(&target, &parts.headers).map_err(|_| ApiError::unauthorized())?;
-    if !state.shared.peers.knows(&request.account) {
-        return Ok(None);
-    }
-    let now = crate::now();
-    let fresh = now.abs_diff(request.time) <= MAX_SKEW_MILLIS
-        && state.nonces.first_use(&request.account, request.nonce, request.time, now).await?;
-    if fresh { Ok(Some(request)) } else { Err(ApiError::unauthorized()) }
 }

@@ -20,7 +20,6 @@ mod rights;
 mod segments;
 mod serve;
 mod status;
-mod uploads;
 mod users;
 mod visits;
 
@@ -80,7 +79,7 @@ struct Shared {
     refusals: Arc<refusals::Underway>,
     readiness: status::Readiness,
     peers: held::KnownPeers,
-    uploads: uploads::Uploads,
+    uploads: visits::Uploads,
 }
 
 impl AppState {
@@ -104,9 +103,9 @@ impl std::ops::Deref for AppState {
 /// All routes.
 pub fn router(state: AppState) -> Router {
     Router::new()
-        .route("/v1/visits", post(visits::submit))
-        .route("/v1/visits/{record}", get(visits::status))
-        .route("/v1/visits/{record}/media/{section}", put(uploads::put))
+        .route("/v1/visits", post(visits::submit::submit))
+        .route("/v1/visits/{record}", get(visits::status::status))
+        .route("/v1/visits/{record}/media/{section}", put(visits::uploads::put))
         .route("/v1/grants", post(grants::grant))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))

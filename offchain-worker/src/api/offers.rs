@@ -7,7 +7,7 @@ use axum::{
 };
 use epione_client::api::Problem;
 
-use super::{ApiError, AppState, caller::Caller, held::unlisted, limits::within};
+use super::{ApiError, AppState, caller::signed, held::unlisted};
 use crate::{
     journal::offers::{Quota, Taken},
     transfer::wire::{MAX_REQUEST_BYTES, OfferRequest},
@@ -32,10 +32,8 @@ pub(super) async fn offer(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
+    let state = &state;
+    signed(state, request, |caller, body| async move {
         let hospital = caller
             .active_hospital()
             .await?
@@ -45,17 +43,17 @@ pub(super) async fn offer(
         let segments = offer.parse().map_err(unlisted)?;
         let bytes = state.transfer.offer_quota_bytes;
         if bytes == 0 {
-            count(&state, "declined");
+            count(state, "declined");
             return Err(ApiError::forbidden("This hospital takes no offers; announce the block."));
         }
         let quota = Quota { bytes, lifetime: state.transfer.offer_lifetime_ms };
         let taken = state.journal.take_offer(hospital, segments, quota, crate::now()).await?;
         tracing::debug!(hospital = hospital.0, ?taken, "a hospital offers segments");
         match taken {
-            Taken::New => count(&state, "taken"),
-            Taken::Known => count(&state, "known"),
+            Taken::New => count(state, "taken"),
+            Taken::Known => count(state, "known"),
             Taken::NoRoom => {
-                count(&state, "no-room");
+                count(state, "no-room");
                 return Err(no_room());
             }
         }

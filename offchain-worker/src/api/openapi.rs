@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, held, offers, registrations, segments, status, uploads, users, visits};
+use super::{grants, held, offers, registrations, segments, status, users, visits};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,9 +16,9 @@ use super::{grants, held, offers, registrations, segments, status, uploads, user
         description = "What clients and other workers ask of a hospital's worker."
     ),
     paths(
-        visits::submit,
-        visits::status,
-        uploads::put,
+        visits::submit::submit,
+        visits::status::status,
+        visits::uploads::put,
         grants::grant,
         segments::serve,
         held::held,

@@ -13,7 +13,7 @@ use epione_envelope::sealing::SealingPublicKey;
 use epione_primitives::{UserId, profile::RegistrationStatus};
 
 use super::{
-    ApiError, AppState, caller::Caller, governance::govern, limits::within,
+    ApiError, AppState, caller::signed, governance::govern, limits::within,
     users::parse_sealing_key,
 };
 use crate::chain::Identity;
@@ -98,10 +98,7 @@ pub(super) async fn renew_key(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let (identity, user, sealing_key) = within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
+    let (identity, user, sealing_key) = signed(&state, request, |caller, body| async move {
         let user = caller.user()?;
         let RenewedKey { sealing_key } = caller.json(body, MAX_JSON_BYTES).await?;
         Ok((caller.identity, user, parse_sealing_key(&sealing_key)?))

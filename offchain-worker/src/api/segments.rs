@@ -135,12 +135,12 @@ async fn authorise(
     hash: &[u8; 32],
 ) -> Result<Asker, ApiError> {
     if parts.uri.query().is_none() {
-        return check_agent(&signed(state, parts, body).await?).await;
+        return check_agent(&without_body(state, parts, body).await?).await;
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
         Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
-            let caller = signed(state, parts, body).await?;
+            let caller = without_body(state, parts, body).await?;
             check_own(state, &caller, pointer, hash).await?;
             Ok(Asker::Reader { left: STORAGE_LINK, via })
         }
@@ -148,9 +148,9 @@ async fn authorise(
     }
 }
 
-/// Who signed a request without a body.
-async fn signed(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
-    let caller = Caller::of_parts(state, parts).await?;
+/// The caller of a request that has no body.
+async fn without_body(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
+    let caller = Caller::of(state, parts).await?;
     caller.body(body, 0).await?;
     Ok(caller)
 }

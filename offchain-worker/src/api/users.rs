@@ -21,7 +21,11 @@ use epione_primitives::{
     profile::{Registration, RegistrationStatus, Role},
 };
 
-use super::{ApiError, AppState, caller::Caller, governance::govern, limits::within};
+use super::{
+    ApiError, AppState,
+    caller::Caller,
+    governance::{govern, governed},
+};
 use crate::seal::Person;
 
 /// Registers a user at the hospital, for its governance. Answers when the registration is final.
@@ -41,13 +45,10 @@ pub(super) async fn register(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<RegisteredUser>, ApiError> {
-    within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.transaction_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        caller.ensure_governance()?;
+    let state = &state;
+    governed(state, request, |caller, body| async move {
         let request: RegisterUser = caller.json(body, MAX_JSON_BYTES).await?;
-        Ok(Json(seal_and_register(&state, &caller, request).await?))
+        Ok(Json(seal_and_register(state, &caller, request).await?))
     })
     .await
 }
