@@ -80,7 +80,7 @@ pub struct Identity {
 pub trait ChainView: Send + Sync {
     fn identity(&self) -> Answer<'_, Identity>;
     /// The state after the last final block.
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>>;
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>>;
     /// A body by its hash, checked against it.
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>>;
     /// A committed record's own bytes.
@@ -160,7 +160,7 @@ impl ChainView for NodeChain {
         Box::pin(self.ask_identity())
     }
 
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
         Box::pin(async {
             let chain = self.chain()?;
             let head = self.seen.head_of(&chain).await?.ok_or(ViewError::Away)?;

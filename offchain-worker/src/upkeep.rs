@@ -121,7 +121,7 @@ impl Alone {
         let Ok(identity) = timeout(NODE_LIMIT, worker::identify(&parts.view)).await else {
             bail!(
                 "the hospital's node did not answer within {} s, or knows less than this worker has seen: \
-                 start it, wait until it has synchronised, and try again",
+                 start it, wait until it has synchronized, and try again",
                 NODE_LIMIT.as_secs()
             );
         };
@@ -144,14 +144,14 @@ impl Alone {
         loop {
             let pending = self.context.ledger.keeps().await?.len();
             let height = self.context.seen.borrow().as_ref().map(|seen| seen.height);
-            let synchronised = self.is_synchronised().await;
+            let synchronized = self.is_synchronized().await;
             match height {
-                Some(_) if synchronised && pending == 0 => return Ok(()),
-                Some(height) if synchronised => tell(format!(
+                Some(_) if synchronized && pending == 0 => return Ok(()),
+                Some(height) if synchronized => tell(format!(
                     "{} of {height} lite blocks are here",
                     height.saturating_sub(u32::try_from(pending).unwrap_or(u32::MAX))
                 )),
-                _ => tell("waiting until the node has synchronised".into()),
+                _ => tell("waiting until the node has synchronized".into()),
             }
             let now = Some((pending, height, self.context.metrics.segments_stored.get()));
             if now != last {
@@ -168,7 +168,7 @@ impl Alone {
     }
 
     /// Whether the node knows as much of the chain as the nodes that it knows.
-    async fn is_synchronised(&self) -> bool {
+    async fn is_synchronized(&self) -> bool {
         match self.context.chain() {
             Ok(chain) => chain.health().await.is_ok_and(|health| !health.is_syncing),
             Err(_) => false,

@@ -1,4 +1,4 @@
-//! The caller of a request: the account that signed it, as the chain knows the account after the last finalised block.
+//! The caller of a request: the account that signed it, as the chain knows the account after the last finalized block.
 
 use axum::{body::Body, extract::Request, http::request::Parts};
 use bytes::Bytes;
@@ -87,14 +87,14 @@ impl Caller {
         identity: Identity,
         request: Authenticated,
     ) -> Result<Self, ApiError> {
-        let finalised = state.view.finalised().await?;
-        let user = finalised.user_of(&request.account).await?;
-        let duty = finalised.hospital_of(&request.account).await?;
+        let finalized = state.view.finalized().await?;
+        let user = finalized.user_of(&request.account).await?;
+        let duty = finalized.hospital_of(&request.account).await?;
         if user.is_none() && duty.is_none() {
             return Err(ApiError::unauthorized());
         }
         check_nonce(state, &request).await?;
-        Ok(Self { request, user, duty, state: finalised, identity })
+        Ok(Self { request, user, duty, state: finalized, identity })
     }
 
     /// The signer of a request that takes long: only finding the caller needs one of the slots for requests.

@@ -25,7 +25,7 @@ where
     .await
 }
 
-/// Submits the call that a JSON request asks for. Responds when the call is finalised.
+/// Submits the call that a JSON request asks for. Responds when the call is finalized.
 pub(super) async fn govern<T: DeserializeOwned>(
     state: AppState,
     request: Request,

@@ -393,7 +393,7 @@ async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), 
 /// The answer when the chain, at a later block, did not allow what the worker had found allowed.
 async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
     let decided = within(state.limits.request_timeout_ms, async {
-        let latest = state.view.finalised().await?;
+        let latest = state.view.finalized().await?;
         asked.decide(latest.as_ref()).await
     })
     .await;

@@ -104,12 +104,12 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
     let Refusal { requester, patient, purpose, emergency } = refusal;
     let Ok(_slot) = state.transaction_slot() else { return Ok(Noted::Busy) };
     let hospital = state.view.identity().await?.hospital;
-    let finalised = state.view.finalised().await?;
-    let profile = finalised.profile(patient).await?;
+    let finalized = state.view.finalized().await?;
+    let profile = finalized.profile(patient).await?;
     if profile.is_none_or(|profile| profile.role != Role::Patient) {
         return Ok(Noted::NoPatient);
     }
-    let tally = finalised.tally(hospital, requester).await?;
+    let tally = finalized.tally(hospital, requester).await?;
     let Some(_turn) = state.shared.refusals.begin(requester, tally.refusals) else {
         return Ok(Noted::Enough);
     };

@@ -120,7 +120,7 @@ async fn seal_anew(
 ) -> Result<(), ApiError> {
     let _turn = state.seal.turn(user).ok_or_else(ApiError::busy)?;
     // A turn before this one may have changed the profile.
-    let latest = state.view.finalised().await?;
+    let latest = state.view.finalized().await?;
     let registration = latest.registration(identity.hospital, user).await?;
     let registration = registration
         .filter(|found| found.status != RegistrationStatus::Ended)

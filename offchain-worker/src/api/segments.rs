@@ -65,7 +65,7 @@ pub(super) async fn serve(
     let (parts, body) = request.into_parts();
     let hash = parse(&hash)?;
     within(state.limits.segment_timeout_ms, async {
-        let asker = authorise(&state, &parts, body, &hash).await?;
+        let asker = authorize(&state, &parts, body, &hash).await?;
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
         }
@@ -128,7 +128,7 @@ struct OwnRecord {
 }
 
 /// Lets through holders of a link whose grant is in force, patients, and active hospitals' agents.
-async fn authorise(
+async fn authorize(
     state: &AppState,
     parts: &Parts,
     body: Body,
@@ -174,7 +174,7 @@ async fn check_link(state: &AppState, parts: &Parts, hash: &[u8; 32]) -> Result<
     let now = crate::now();
     if let Ok(Query(link)) = Query::<LinkQuery>::try_from_uri(&parts.uri)
         && let Some(grant) = state.shared.links.grant_of(&link, hash, now)
-        && state.view.finalised().await?.is_in_force(grant).await?
+        && state.view.finalized().await?.is_in_force(grant).await?
     {
         return Ok(Asker::Reader { left: link.left(now), via: link.via });
     }

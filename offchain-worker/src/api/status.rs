@@ -104,7 +104,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, Api
 async fn examine(state: &AppState) -> Report {
     let node = async {
         state.view.identity().await?;
-        state.view.finalised().await.map(drop)
+        state.view.finalized().await.map(drop)
     };
     let (node, store, journal) = tokio::join!(node, state.store.probe(), state.journal.probe());
     Report { node: part(node), store: part(store), journal: part(journal) }

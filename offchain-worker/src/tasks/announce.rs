@@ -26,7 +26,7 @@ use crate::{backoff::Backoff, now, transfer::Seeded};
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// Without anything happening, the queue is looked at again.
 const IDLE: Duration = Duration::from_secs(60);
-/// Chain blocks after the newest finalised one in which a transaction of one submission may still
+/// Chain blocks after the newest finalized one in which a transaction of one submission may still
 /// be included: it is mortal for 32 blocks, and may be sent anew within two minutes.
 const UNCERTAIN_BLOCKS: BlockNumber = 80;
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{backoff::Backoff, journal::JournalError, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
-/// How often the ledger is asked even if no block was finalised.
+/// How often the ledger is asked even if no block was finalized.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Jobs under way; none runs twice at once.

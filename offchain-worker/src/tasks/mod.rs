@@ -1,6 +1,6 @@
 //! What the worker does of its own accord, one file for each occasion.
 //!
-//! Reactions follow finalised state, not events: at each finalised block the worker looks at the height
+//! Reactions follow finalized state, not events: at each finalized block the worker looks at the height
 //! of the lite blocks, at the open ballots and at its own announcements, and writes down as jobs what is
 //! new ([`replay`]). So nothing is missed after any length of absence, and catching up costs as much as
 //! there are lite blocks, not chain blocks. Jobs are idempotent, and tried until they are done ([`jobs`]).
@@ -38,7 +38,7 @@ use crate::{
 use ledger::Ledger;
 use pack::Caution;
 
-/// The newest finalised block that was acted upon.
+/// The newest finalized block that was acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub head: BlockRef,
@@ -84,7 +84,7 @@ pub enum TaskError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(
-        "the node does not hold the body {0:?} of a block that it knows: is it an archive node, synchronised in full?"
+        "the node does not hold the body {0:?} of a block that it knows: is it an archive node, synchronized in full?"
     )]
     NoBody(Hash),
     #[error("the chain does not say what it should: {0}")]
@@ -97,7 +97,7 @@ impl Context {
         self.node.borrow().clone().ok_or(TaskError::NodeAway)
     }
 
-    /// The node, and what it says at the newest finalised block that was acted upon.
+    /// The node, and what it says at the newest finalized block that was acted upon.
     pub fn look(&self) -> Result<(Chain, Snapshot), TaskError> {
         let chain = self.chain()?;
         let head = self.seen.borrow().as_ref().map(|seen| seen.head.hash);
@@ -105,12 +105,12 @@ impl Context {
         Ok((chain, snapshot))
     }
 
-    /// Number of the newest finalised block that was acted upon.
+    /// Number of the newest finalized block that was acted upon.
     pub fn head(&self) -> BlockNumber {
         self.seen.borrow().as_ref().map_or(0, |seen| seen.head.number)
     }
 
-    /// Returns when a block is finalised.
+    /// Returns when a block is finalized.
     pub async fn reached(&self, block: BlockNumber) {
         self.sees(|seen| seen.head.number >= block).await;
     }

@@ -1,4 +1,4 @@
-//! Follows finalised blocks, and compares what they say with what this hospital has done.
+//! Follows finalized blocks, and compares what they say with what this hospital has done.
 //!
 //! Only the newest state counts: a worker that was away does not walk through the blocks that it
 //! missed, but keeps the lite blocks above the height that it had seen, looks at the ballots that are open
@@ -78,7 +78,7 @@ async fn act(
     }
 }
 
-/// Acts on a finalised block's state, unless a newer one was acted upon before: then the node's database
+/// Acts on a finalized block's state, unless a newer one was acted upon before: then the node's database
 /// is an older copy, and what it says may not be true any more. Progress is noted last, together with the
 /// jobs.
 async fn look(

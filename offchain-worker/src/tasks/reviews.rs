@@ -89,8 +89,8 @@ impl Seen {
 }
 
 async fn look(view: &dyn ChainView, seen: &mut Seen, metrics: &Metrics) -> Result<(), ViewError> {
-    let finalised = view.finalised().await?;
-    let reviews = since(finalised.as_ref(), seen.ended_before).await?;
+    let finalized = view.finalized().await?;
+    let reviews = since(finalized.as_ref(), seen.ended_before).await?;
     let looked = seen.looked;
     let Count { open, expired, news } = seen.take(&reviews);
     metrics.reviews_open.set(i64::try_from(open).unwrap_or(i64::MAX));

@@ -142,7 +142,7 @@ impl Tls {
         complained: &mut Option<Instant>,
     ) -> Result<(), ViewError> {
         let own = view.identity().await?.hospital;
-        let Some(entry) = view.finalised().await?.hospital(own).await? else {
+        let Some(entry) = view.finalized().await?.hospital(own).await? else {
             return Ok(());
         };
         let found = self.adopt(&entry.tls_key).unwrap_or_else(|error| {

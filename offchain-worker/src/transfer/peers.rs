@@ -43,7 +43,7 @@ pub enum RosterError {
     Chain(#[from] ChainError),
 }
 
-/// The hospitals as the chain lists them at the newest finalised block.
+/// The hospitals as the chain lists them at the newest finalized block.
 pub struct ChainRoster {
     node: NodeHandle,
     agent: AccountId,

@@ -59,7 +59,7 @@ pub(super) fn check_sizes(state: &AppState, visit: &VisitRequest) -> Result<(), 
 
 /// Decides by the policies; returns the registration that names the patient's key.
 pub(super) async fn authorize(
-    finalised: &dyn FinalState,
+    finalized: &dyn FinalState,
     terms: &VisitTerms,
 ) -> Result<Registration, ApiError> {
     let question = |class: &SectionClass| AccessRequest {
@@ -73,7 +73,7 @@ pub(super) async fn authorize(
         cosigned: terms.cosigned,
     };
     let questions: Vec<_> = terms.classes.iter().map(question).collect();
-    let decisions = finalised.decide_each(&questions).await?;
+    let decisions = finalized.decide_each(&questions).await?;
     let allowed = decisions.iter().filter(|decision| decision.is_allowed()).count();
     if allowed < questions.len() {
         let denial = decisions.into_iter().find_map(|decision| match decision {
@@ -82,7 +82,7 @@ pub(super) async fn authorize(
         });
         return Err(ApiError::denied(denial.unwrap_or(Denial::Failed(Vec::new()))));
     }
-    finalised.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
+    finalized.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
         ApiError::forbidden(
             "The patient is not registered at this hospital: have the hospital register the patient first.",
         )
@@ -91,14 +91,14 @@ pub(super) async fn authorize(
 
 /// Checks that the patient's signature is valid, if there is one.
 pub(super) async fn check_cosignature(
-    finalised: &dyn FinalState,
+    finalized: &dyn FinalState,
     terms: &VisitTerms,
     verify: impl Fn(&AccountId) -> Result<(), SignatureError>,
 ) -> Result<(), ApiError> {
     if !terms.cosigned {
         return Ok(());
     }
-    let profile = finalised.profile(terms.patient).await?;
+    let profile = finalized.profile(terms.patient).await?;
     if profile.is_some_and(|patient| verify(&patient.account).is_ok()) {
         return Ok(());
     }

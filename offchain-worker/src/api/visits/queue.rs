@@ -18,15 +18,15 @@ pub(super) async fn conclude(
     terms: &VisitTerms,
     ingest: &mut Ingest,
 ) -> Result<Visit, ApiError> {
-    let finalised = state.view.finalised().await?;
-    if finalised.user_of(&terms.account).await? != Some(terms.author) {
+    let finalized = state.view.finalized().await?;
+    if finalized.user_of(&terms.account).await? != Some(terms.author) {
         return Err(ApiError::forbidden(
             "The author's account has changed since the visit was signed: sign and submit it again.",
         ));
     }
-    authorize(&*finalised, terms).await?;
+    authorize(&*finalized, terms).await?;
     let record: &Record = ingest.record()?;
-    check_cosignature(&*finalised, terms, |account| {
+    check_cosignature(&*finalized, terms, |account| {
         record.verify_cosignature(terms.genesis, account)
     })
     .await?;

@@ -59,7 +59,7 @@ pub struct Ledger {
 /// How far the chain was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The last finalised chain block acted upon.
+    /// The last finalized chain block acted upon.
     pub block: BlockNumber,
     /// The last committed lite block whose keeping was made a job.
     pub height: u32,
@@ -129,7 +129,7 @@ impl Ledger {
         }))
     }
 
-    /// Makes jobs of what a finalised block's state shows, and notes that it was seen, in one
+    /// Makes jobs of what a finalized block's state shows, and notes that it was seen, in one
     /// transaction: a job for every lite block committed since, one for every open ballot, and those
     /// jobs that wait for the end of a ballot that is not open any more become due.
     pub async fn observe(

@@ -153,7 +153,7 @@ impl Rewrap {
     /// How the hospital's key on chain stands to the worker's.
     async fn standing(&self) -> Result<Standing, RewrapError> {
         let identity = self.view.identity().await?;
-        let hospital = self.view.finalised().await?.hospital(identity.hospital).await?;
+        let hospital = self.view.finalized().await?.hospital(identity.hospital).await?;
         Ok(self.seal.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
     }
 
@@ -200,7 +200,7 @@ impl Rewrap {
         identity: Identity,
         after: Option<UserId>,
     ) -> Result<Option<Vec<(UserId, Registration)>>, RewrapError> {
-        let state = self.view.finalised().await?;
+        let state = self.view.finalized().await?;
         let page = state.members(identity.hospital, after, MAX_PAGE).await?;
         Ok((!page.is_empty()).then_some(page))
     }
@@ -233,7 +233,7 @@ impl Rewrap {
     ) -> Result<(), RewrapError> {
         // Who has the turn seals to the current key as well.
         let Some(_turn) = self.seal.turn(user) else { return Ok(()) };
-        let state = self.view.finalised().await?;
+        let state = self.view.finalized().await?;
         let registration = state.registration(identity.hospital, user).await?;
         let Some(registration) =
             registration.filter(|found| found.status != RegistrationStatus::Ended)

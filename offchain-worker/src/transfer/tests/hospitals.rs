@@ -32,8 +32,8 @@ impl ChainView for Seat {
         async move { Ok(identity) }.boxed()
     }
 
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
-        self.chain.finalised()
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
+        self.chain.finalized()
     }
 
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
