@@ -20,10 +20,9 @@ use crate::{
     journal::{Journal, StageCounts, visits},
     node,
     tasks::{
-        Context, jobs,
-        ledger::JobKind,
-        replay,
+        Context, jobs, replay,
         scrub::{Progress, Report, Scrubber, pause},
+        task_journal::JobKind,
     },
     worker::{self, KEEPS, Parts},
 };
@@ -125,7 +124,7 @@ impl Alone {
                 NODE_LIMIT.as_secs()
             );
         };
-        worker::bind(&parts.ledger, identity).await?;
+        worker::bind(&parts.task_journal, identity).await?;
         worker::claim(&parts.store, identity).await?;
         let (seen_sender, seen) = watch::channel(None);
         let context = Arc::new(worker::context(parts, identity, seen));
@@ -142,7 +141,7 @@ impl Alone {
     async fn catch_up(&self, tell: &mut impl FnMut(String)) -> anyhow::Result<()> {
         let (mut last, mut moved) = (None, Instant::now());
         loop {
-            let pending = self.context.ledger.keeps().await?.len();
+            let pending = self.context.task_journal.keeps().await?.len();
             let height = self.context.seen.borrow().as_ref().map(|seen| seen.height);
             let synchronized = self.is_synchronized().await;
             match height {

@@ -17,22 +17,23 @@ use crate::{
     chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
     config::{Config, Transfer},
     control,
+    hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
     keys::{self, TlsKeys},
     metrics::Metrics,
     node::{self, HighWater, NodeHandle},
-    seal::Seal,
     store::{Store, StoreError},
     tasks::{
         self, Context, Seen,
-        ledger::{JobKind, Ledger},
-        offers::Intake,
+        offers::OfferFetcher,
         rewrap::Rewrap,
         scrub::Scrubber,
+        task_journal::{JobKind, TaskJournal},
     },
     tls::Tls,
     transfer::{
-        Bounds, ChainRoster, Courier, Fetcher, Holdings, PeerRepair, Rules, Seeder, Terms, Timings,
+        ChainRoster, Courier, FetchBounds, Fetcher, Holdings, PeerRepair, Rules, Seeder,
+        SeedingTerms, Timings,
     },
 };
 
@@ -51,9 +52,9 @@ pub(crate) struct Parts {
     node: NodeHandle,
     pub(crate) seen: HighWater,
     pub(crate) view: Arc<NodeChain>,
-    seal: Arc<Seal>,
+    hospital_keys: Arc<HospitalKeys>,
     journal: Journal,
-    pub(crate) ledger: Ledger,
+    pub(crate) task_journal: TaskJournal,
     pub(crate) store: Store,
     fetcher: Arc<Fetcher>,
     repair: Arc<PeerRepair>,
@@ -76,7 +77,7 @@ pub async fn run(
         .context("opening the memory of answered requests")?;
     let state = AppState::new(Services {
         public_url: parts.config.public_url.clone(),
-        seal: Arc::clone(&parts.seal),
+        hospital_keys: Arc::clone(&parts.hospital_keys),
         view: parts.view.clone(),
         calls: parts.view.clone(),
         store: parts.store.clone(),
@@ -187,9 +188,9 @@ pub(crate) async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Par
     let journal = Journal::open(&config.journal_path())
         .await
         .with_context(|| format!("opening the journal {}", config.journal_path().display()))?;
-    let ledger = Ledger::open(journal.clone()).await.context("opening the journal")?;
-    let genesis = ledger.identity().await?.map(|identity| identity.genesis);
-    let seen = HighWater::new(ledger.progress().await?.block, genesis);
+    let task_journal = TaskJournal::open(journal.clone()).await.context("opening the journal")?;
+    let genesis = task_journal.identity().await?.map(|identity| identity.genesis);
+    let seen = HighWater::new(task_journal.progress().await?.block, genesis);
     let store = Store::open(&config)?;
     let metrics = Metrics::new().context("setting up metrics")?;
     let courier = Courier::new(agent.clone(), timings(&config.transfer));
@@ -206,16 +207,16 @@ pub(crate) async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Par
     let seeder = Arc::new(Seeder::new(roster, courier, metrics.clone(), terms(&config.transfer)));
     let repair = Arc::new(PeerRepair::new(Arc::clone(&fetcher), journal.clone(), store.clone()));
     let view = Arc::new(NodeChain::new(node.clone(), seen.clone(), agent.clone()));
-    let seal = Arc::new(Seal::new(keys, earlier, view.clone()));
+    let hospital_keys = Arc::new(HospitalKeys::new(keys, earlier, view.clone()));
     Ok(Parts {
         config,
         agent,
         node,
         seen,
         view,
-        seal,
+        hospital_keys,
         journal,
-        ledger,
+        task_journal,
         store,
         fetcher,
         repair,
@@ -233,16 +234,16 @@ fn timings(transfer: &Transfer) -> Timings {
     }
 }
 
-fn bounds(transfer: &Transfer) -> Bounds {
-    Bounds {
+fn bounds(transfer: &Transfer) -> FetchBounds {
+    FetchBounds {
         parallel: transfer.parallel,
         segment_limit: Duration::from_millis(transfer.segment_timeout_ms),
         rules: Rules::default(),
     }
 }
 
-fn terms(transfer: &Transfer) -> Terms {
-    Terms {
+fn terms(transfer: &Transfer) -> SeedingTerms {
+    SeedingTerms {
         from_bytes: transfer.offer_from_bytes,
         quiet: Duration::from_millis(transfer.offer_wait_ms),
         // The others keep what is offered for as long, if they are configured alike.
@@ -254,7 +255,7 @@ fn terms(transfer: &Transfer) -> Terms {
 /// Everything that needs the chain. Goes on for ever.
 async fn work(parts: Parts) -> anyhow::Result<()> {
     let identity = identify(&parts.view).await;
-    bind(&parts.ledger, identity).await?;
+    bind(&parts.task_journal, identity).await?;
     claim(&parts.store, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "working for this hospital");
     let mut tasks = begin(parts, identity);
@@ -272,8 +273,8 @@ fn begin(parts: Parts, identity: Identity) -> JoinSet<()> {
     let view: Arc<dyn ChainView> = parts.view.clone();
     let calls: Arc<dyn ChainCalls> = parts.view.clone();
     tasks.spawn(tasks::reviews::run(Arc::clone(&view), parts.metrics.clone()));
-    let seal = Arc::clone(&parts.seal);
-    let rewrap = Rewrap { seal, view, calls, metrics: parts.metrics.clone() };
+    let hospital_keys = Arc::clone(&parts.hospital_keys);
+    let rewrap = Rewrap { hospital_keys, view, calls, metrics: parts.metrics.clone() };
     tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });
     let (seen_sender, seen) = watch::channel::<Option<Seen>>(None);
     let context = Arc::new(context(parts, identity, seen));
@@ -285,7 +286,7 @@ fn begin(parts: Parts, identity: Identity) -> JoinSet<()> {
         let context = Arc::clone(&context);
         async move { tasks::announce::run(&context).await }
     });
-    tasks.spawn(tasks::offers::run(Arc::new(Intake {
+    tasks.spawn(tasks::offers::run(Arc::new(OfferFetcher {
         journal: context.journal.clone(),
         fetcher: Arc::clone(&context.fetcher),
         metrics: context.metrics.clone(),
@@ -322,7 +323,7 @@ pub(crate) fn context(
         node: parts.node,
         seen,
         journal: parts.journal,
-        ledger: parts.ledger,
+        task_journal: parts.task_journal,
         store: parts.store,
         fetcher: parts.fetcher,
         repair: parts.repair,
@@ -345,10 +346,10 @@ pub(crate) async fn identify(view: &NodeChain) -> Identity {
     }
 }
 
-pub(crate) async fn bind(ledger: &Ledger, identity: Identity) -> anyhow::Result<()> {
-    let known = ledger.identity().await?;
+pub(crate) async fn bind(task_journal: &TaskJournal, identity: Identity) -> anyhow::Result<()> {
+    let known = task_journal.identity().await?;
     match known {
-        None => Ok(ledger.bind(identity).await?),
+        None => Ok(task_journal.bind(identity).await?),
         Some(known) if known == identity => Ok(()),
         Some(known) => bail!(
             "the journal belongs to hospital {} of the chain {:?}, but the node says hospital {} of {:?}: \
@@ -383,15 +384,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_journal_of_another_chain_or_hospital_is_refused_with_what_to_do() {
-        let ledger = Ledger::open(Journal::in_memory().await.unwrap()).await.unwrap();
+        let task_journal = TaskJournal::open(Journal::in_memory().await.unwrap()).await.unwrap();
         let identity = Identity { genesis: Hash::repeat_byte(1), hospital: HospitalId(2) };
-        bind(&ledger, identity).await.unwrap();
-        bind(&ledger, identity).await.unwrap();
+        bind(&task_journal, identity).await.unwrap();
+        bind(&task_journal, identity).await.unwrap();
         for other in [
             Identity { genesis: Hash::repeat_byte(9), ..identity },
             Identity { hospital: HospitalId(3), ..identity },
         ] {
-            let refused = bind(&ledger, other).await.unwrap_err().to_string();
+            let refused = bind(&task_journal, other).await.unwrap_err().to_string();
             assert!(refused.contains("data_dir"), "{refused}");
         }
     }

@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     chain::{CallError, FinalState},
-    seal::SealingError,
+    hospital_keys::HospitalKeysError,
 };
 
 /// Grants keys and temporary links to read committed records of one patient, as far as the hospital's
@@ -210,7 +210,7 @@ async fn patient_key(
         caller.state.registration(hospital, patient).await?.ok_or_else(|| {
             ApiError::not_found("The patient was never registered at this hospital.")
         })?;
-    Ok(state.seal.patient_key(caller.identity, patient, &registration).await?)
+    Ok(state.hospital_keys.patient_key(caller.identity, patient, &registration).await?)
 }
 
 /// A record that is committed on chain, of this patient and this hospital.
@@ -232,7 +232,7 @@ async fn committed(
     if entry.patient != patient || header.announcer != hospital {
         return Err(not_here());
     }
-    let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     if record.patient() == patient && record.hospital() == hospital {
         Ok(record)
@@ -326,7 +326,7 @@ async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Seale
     let Granted { keys, segments, records, rights } = granted;
     let too_large = || ApiError::too_large("That is more than one receipt holds: ask for less.");
     let recipient = sealing_key(state, caller, *requester).await?;
-    let grant = state.seal.seal_grant(terms, keys, recipient).await?;
+    let grant = state.hospital_keys.seal_grant(terms, keys, recipient).await?;
     let release = Release {
         requester: *requester,
         patient: request.patient,
@@ -359,9 +359,13 @@ async fn sealing_key(
     let mut registrations = caller.state.registrations(requester).await?;
     registrations.sort_by_key(|(hospital, _)| *hospital != caller.identity.hospital);
     for (_, registration) in registrations {
-        match state.seal.sealing_key(registration.body_hash, profile.sealing_key_hash).await {
+        match state
+            .hospital_keys
+            .sealing_key(registration.body_hash, profile.sealing_key_hash)
+            .await
+        {
             Ok(key) => return Ok(key),
-            Err(SealingError::View(error)) => return Err(error.into()),
+            Err(HospitalKeysError::View(error)) => return Err(error.into()),
             Err(error) => tracing::debug!(%error, "a profile does not hold the requester's key"),
         }
     }

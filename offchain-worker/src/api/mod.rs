@@ -40,10 +40,10 @@ use url::Url;
 use crate::{
     chain::{ChainCalls, ChainView},
     config::{Limits, Transfer},
+    hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
     metrics::Metrics,
     repair::Repair,
-    seal::Seal,
     store::Store,
     transfer::Holdings,
 };
@@ -57,7 +57,7 @@ pub struct Services {
     pub store: Store,
     pub journal: Journal,
     pub nonces: Nonces,
-    pub seal: Arc<Seal>,
+    pub hospital_keys: Arc<HospitalKeys>,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
@@ -84,7 +84,7 @@ struct Shared {
 
 impl AppState {
     pub fn new(services: Services) -> Self {
-        let links = links::Links::new(services.seal.derived_key(links::PURPOSE));
+        let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
         let (refusals, readiness, peers, uploads) = Default::default();
         let shared = Shared { services, links, slots, refusals, readiness, peers, uploads };

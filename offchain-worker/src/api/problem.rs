@@ -11,8 +11,8 @@ use epione_primitives::{access::Denial, limits::MAX_EMERGENCIES_PER_DAY};
 
 use crate::{
     chain::{CallError, ViewError},
+    hospital_keys::HospitalKeysError,
     journal::JournalError,
-    seal::SealingError,
     store::StoreError,
 };
 
@@ -235,11 +235,11 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<SealingError> for ApiError {
-    fn from(error: SealingError) -> Self {
+impl From<HospitalKeysError> for ApiError {
+    fn from(error: HospitalKeysError) -> Self {
         match error {
-            SealingError::View(error) => error.into(),
-            SealingError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
+            HospitalKeysError::View(error) => error.into(),
+            HospitalKeysError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
             error => Self::internal(&error),
         }
     }

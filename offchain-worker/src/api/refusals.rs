@@ -39,7 +39,7 @@ enum Noted {
 pub(super) struct Underway(Mutex<HashMap<UserId, u8>>);
 
 /// Counts while it lives.
-struct Turn {
+struct Recording {
     underway: Arc<Underway>,
     requester: UserId,
 }
@@ -50,18 +50,18 @@ impl Underway {
     }
 
     /// A turn to record one more, beside those that the chain has recorded today.
-    fn begin(self: &Arc<Self>, requester: UserId, recorded: u8) -> Option<Turn> {
+    fn begin(self: &Arc<Self>, requester: UserId, recorded: u8) -> Option<Recording> {
         let mut counts = self.counts();
         let underway = counts.get(&requester).copied().unwrap_or(0);
         if recorded.saturating_add(underway) >= MAX_REFUSALS_PER_DAY {
             return None;
         }
         counts.insert(requester, underway + 1);
-        Some(Turn { underway: Arc::clone(self), requester })
+        Some(Recording { underway: Arc::clone(self), requester })
     }
 }
 
-impl Drop for Turn {
+impl Drop for Recording {
     fn drop(&mut self) {
         let mut counts = self.underway.counts();
         match counts.get_mut(&self.requester) {
@@ -110,7 +110,7 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
         return Ok(Noted::NoPatient);
     }
     let tally = finalized.tally(hospital, requester).await?;
-    let Some(_turn) = state.shared.refusals.begin(requester, tally.refusals) else {
+    let Some(_recording) = state.shared.refusals.begin(requester, tally.refusals) else {
         return Ok(Noted::Enough);
     };
     let call = releases::refuse(requester, patient, purpose, emergency);
@@ -132,15 +132,15 @@ mod tests {
     #[test]
     fn no_more_are_under_way_than_the_chain_would_take() {
         let underway = Arc::new(Underway::default());
-        let mut turns: Vec<_> = (0..3)
+        let mut recordings: Vec<_> = (0..3)
             .map(|_| underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3))
             .collect::<Option<_>>()
             .unwrap();
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3).is_none());
         assert!(underway.begin(UserId([2; 32]), 0).is_some());
-        turns.pop();
+        recordings.pop();
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3).is_some());
-        drop(turns);
+        drop(recordings);
         assert!(underway.counts().is_empty());
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY).is_none());
     }

@@ -118,7 +118,7 @@ async fn seal_anew(
     user: UserId,
     sealing_key: SealingPublicKey,
 ) -> Result<(), ApiError> {
-    let _turn = state.seal.turn(user).ok_or_else(ApiError::busy)?;
+    let _resealing = state.hospital_keys.begin_resealing(user).ok_or_else(ApiError::busy)?;
     // A turn before this one may have changed the profile.
     let latest = state.view.finalized().await?;
     let registration = latest.registration(identity.hospital, user).await?;
@@ -129,8 +129,13 @@ async fn seal_anew(
     if profile.sealing_key_hash != sealing_key.hash() {
         return Err(unknown_key());
     }
-    let renewed =
-        state.seal.renew_profile(identity, user, &registration, profile.account, sealing_key);
+    let renewed = state.hospital_keys.renew_profile(
+        identity,
+        user,
+        &registration,
+        profile.account,
+        sealing_key,
+    );
     if let Some(body) = renewed.await? {
         state.calls.submit(profiles::update(user, &body)).await?;
         tracing::info!(%user, "a profile is sealed to its user's new keys");

@@ -27,7 +27,7 @@ use super::{
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{repair::RepairError, seal::SealingError, store::StoreError};
+use crate::{hospital_keys::HospitalKeysError, repair::RepairError, store::StoreError};
 
 /// How long a link to the storage holds, at most: nothing checks the grant once more there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
@@ -69,14 +69,14 @@ pub(super) async fn serve(
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
         }
-        let place: Place = match asker {
+        let slot: ServingSlot = match asker {
             Asker::Hospital(id) => Box::new(state.peer_slot(id)?),
             Asker::Reader { .. } => Box::new(state.segment_slot().await?),
         };
         let bytes = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
         let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        answer(&state, &hash, bytes, range, place)
+        answer(&state, &hash, bytes, range, slot)
     })
     .await
 }
@@ -105,7 +105,7 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
 }
 
 /// What is given back when an answer ends.
-type Place = Box<dyn Send>;
+type ServingSlot = Box<dyn Send>;
 
 /// Who asks for a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ async fn check_own(
     if caller.user != Some(entry.patient) {
         return Err(not_own());
     }
-    let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     let holds = record.segments().iter().any(|segment| segment.hash == *hash);
     if holds && record.patient() == entry.patient { Ok(()) } else { Err(not_own()) }
@@ -277,7 +277,7 @@ fn answer(
     hash: &[u8; 32],
     bytes: Bytes,
     range: Option<&str>,
-    place: Place,
+    slot: ServingSlot,
 ) -> Result<Response, ApiError> {
     let whole = bytes.len() as u32;
     let (status, part, content_range) = match requested(range, whole) {
@@ -302,7 +302,7 @@ fn answer(
     let length = part.len().to_string();
     let limit = Duration::from_millis(state.limits.segment_timeout_ms);
     let bytes = bytes.slice(part.start as usize..part.end as usize);
-    let mut response = (status, streamed(bytes, place, limit)).into_response();
+    let mut response = (status, streamed(bytes, slot, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -324,11 +324,11 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that gives its place back when nearly all was sent, or when its receiver took too long: then it
 /// ends before its length, which breaks the answer off.
-fn streamed(mut bytes: Bytes, place: Place, limit: Duration) -> Body {
+fn streamed(mut bytes: Bytes, slot: ServingSlot, limit: Duration) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {
-        let _place = place;
+        let _slot = slot;
         let sent = async move {
             while !bytes.is_empty() {
                 let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));

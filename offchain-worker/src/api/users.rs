@@ -26,7 +26,7 @@ use super::{
     caller::Caller,
     governance::{govern, governed},
 };
-use crate::seal::Person;
+use crate::hospital_keys::Person;
 
 /// Registers a user at the hospital, for its governance. Answers when the registration is final.
 #[utoipa::path(
@@ -76,7 +76,7 @@ async fn seal_and_register(
         is_patient: role == Role::Patient,
         name,
     };
-    let body = state.seal.seal_profile(caller.identity, person).await?;
+    let body = state.hospital_keys.seal_profile(caller.identity, person).await?;
     let registrant = Registrant {
         user,
         role,

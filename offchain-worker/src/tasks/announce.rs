@@ -17,8 +17,8 @@ use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
-    ledger::Batch,
-    pack::{self, Bounds, Choice},
+    pack::{self, BlockBounds, Choice},
+    task_journal::Batch,
     undone,
 };
 use crate::{backoff::Backoff, now, transfer::Seeded};
@@ -54,7 +54,7 @@ impl Seedings {
             return Ok(true);
         }
         if !self.underway.values().any(|id| *id == batch.id) {
-            let segments = context.ledger.segments(batch.id).await?;
+            let segments = context.task_journal.segments(batch.id).await?;
             let seeder = Arc::clone(&context.seeder);
             let task = self.tasks.spawn(async move { seeder.seed(&segments).await });
             self.underway.insert(task.id(), batch.id);
@@ -127,7 +127,7 @@ async fn step(context: &Context, seedings: &mut Seedings) -> Result<Pause, TaskE
     if context.seen.borrow().as_ref().is_some_and(|seen| seen.stray) {
         return Ok(Pause::For(IDLE));
     }
-    let batches = context.ledger.batches().await?;
+    let batches = context.task_journal.batches().await?;
     seedings.forget_all_but(&batches);
     for batch in batches.iter().filter(|batch| batch.announcement.is_none()) {
         // One that is still offered keeps no later one waiting.
@@ -146,23 +146,23 @@ async fn pack_next(context: &Context) -> Result<Pause, TaskError> {
     let moment = now();
     let (bounds, pause) = {
         let caution = context.caution();
-        (caution.narrow(Bounds::from(&context.config.pack)), caution.pause(moment))
+        (caution.narrow(BlockBounds::from(&context.config.pack)), caution.pause(moment))
     };
     if let Some(pause) = pause {
         return Ok(Pause::For(pause));
     }
-    let queue = context.ledger.queue(bounds.records.saturating_add(1), moment).await?;
+    let queue = context.task_journal.queue(bounds.records.saturating_add(1), moment).await?;
     let count = match pack::choose(&queue, &bounds, moment) {
         Choice::Empty => return Ok(Pause::For(IDLE)),
         Choice::Later(pause) => return Ok(Pause::For(pause.min(IDLE))),
         Choice::Pack(count) => count,
     };
     let rows: Vec<i64> = queue.iter().take(count).map(|visit| visit.row).collect();
-    let visits = context.ledger.sealed(rows.clone()).await?;
+    let visits = context.task_journal.sealed(rows.clone()).await?;
     match pack::assemble(context.hospital, &visits) {
         Ok(packed) => {
             let bytes = packed.body.len();
-            let batch = context.ledger.pack(packed, rows, moment).await?;
+            let batch = context.task_journal.pack(packed, rows, moment).await?;
             tracing::info!(batch, records = count, bytes, "packed a lite block");
         }
         Err(unpackable) => {
@@ -171,7 +171,7 @@ async fn pack_next(context: &Context) -> Result<Pause, TaskError> {
                 "a queued visit fits into no lite block; it is held back, the others go on. \
                  Keep its row of the journal and report this"
             );
-            context.ledger.hold(unpackable.row, moment, pack::hold).await?;
+            context.task_journal.hold(unpackable.row, moment, pack::hold).await?;
         }
     }
     Ok(Pause::No)
@@ -183,16 +183,16 @@ async fn send(context: &Context, batch: &Batch) -> Result<(), TaskError> {
     if let Some(id) = chain.finalized().await?.announcement_of(batch.body_hash).await? {
         return note(context, batch, id).await;
     }
-    let body = context.ledger.body(batch.id).await?;
+    let body = context.task_journal.body(batch.id).await?;
     let call = lite_blocks::announce(&batch.header, &batch.entries, &body);
     let until = chain.finalized_head().await?.number.saturating_add(UNCERTAIN_BLOCKS);
-    context.ledger.set_sent(batch.id, Some(until)).await?;
+    context.task_journal.set_sent(batch.id, Some(until)).await?;
     let outcome = chain.submit(&call, &context.agent).await;
     let certain =
         matches!(outcome, Ok(_) | Err(SubmitError::Dispatch(_) | SubmitError::Refused(_)));
     // What an earlier attempt sent may still be on its way.
     if certain && batch.sent_until.is_none() {
-        context.ledger.set_sent(batch.id, None).await?;
+        context.task_journal.set_sent(batch.id, None).await?;
     }
     conclude(context, &chain, batch, outcome).await
 }
@@ -242,7 +242,7 @@ pub(super) async fn note(
     batch: &Batch,
     id: AnnouncementId,
 ) -> Result<(), TaskError> {
-    if context.ledger.announced(batch.id, id, now()).await? {
+    if context.task_journal.announced(batch.id, id, now()).await? {
         context.metrics.announcements.inc();
         tracing::info!(batch = batch.id, announcement = id.0, "a lite block is announced");
     }

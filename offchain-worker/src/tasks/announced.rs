@@ -14,7 +14,7 @@ use epione_primitives::{
     profile::Role,
 };
 
-use super::{Context, TaskError, ledger::Next, undone};
+use super::{Context, TaskError, task_journal::Next, undone};
 use crate::{journal::Owner, now, transfer::FetchError};
 
 /// The last moment for a vote to get into a block.

@@ -12,8 +12,8 @@ use epione_primitives::{
 
 use super::{
     Context, TaskError,
-    ledger::{Batch, Next},
-    pack::Bounds,
+    pack::BlockBounds,
+    task_journal::{Batch, Next},
 };
 use crate::{
     journal::{CommittedVisit, Owner},
@@ -27,8 +27,8 @@ pub async fn settle(
     id: AnnouncementId,
     height: u32,
 ) -> Result<(), TaskError> {
-    let visits = context.ledger.committed(batch.id, id, height, now()).await?;
-    context.caution().committed(&Bounds::from(&context.config.pack));
+    let visits = context.task_journal.committed(batch.id, id, height, now()).await?;
+    context.caution().committed(&BlockBounds::from(&context.config.pack));
     tracing::info!(
         height,
         announcement = id.0,

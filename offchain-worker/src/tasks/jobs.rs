@@ -11,32 +11,32 @@ use tokio::task::JoinSet;
 
 use super::{
     Context, TaskError, announced, committed,
-    ledger::{Job, JobKind, Next},
+    task_journal::{Job, JobKind, Next},
 };
 use crate::{backoff::Backoff, journal::JournalError, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
-/// How often the ledger is asked even if no block was finalized.
+/// How often the task journal is read even if no block was finalized.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Jobs under way; none runs twice at once.
 #[derive(Clone, Default)]
-struct Running(Arc<Mutex<HashSet<Job>>>);
+struct RunningJobs(Arc<Mutex<HashSet<Job>>>);
 
 /// Takes the job off the list when it ends, however it ends.
-struct Turn {
-    running: Running,
+struct RunningJob {
+    running: RunningJobs,
     job: Job,
 }
 
-impl Running {
-    fn begin(&self, job: Job) -> Option<Turn> {
+impl RunningJobs {
+    fn begin(&self, job: Job) -> Option<RunningJob> {
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
-        new.then(|| Turn { running: self.clone(), job })
+        new.then(|| RunningJob { running: self.clone(), job })
     }
 }
 
-impl Turn {
+impl RunningJob {
     /// Lasts as long as the work. (A closure that only reads `job` would capture that alone.)
     async fn during(self, work: impl Future<Output = ()>) {
         work.await;
@@ -44,7 +44,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for RunningJob {
     fn drop(&mut self) {
         self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
     }
@@ -52,7 +52,7 @@ impl Drop for Turn {
 
 /// Does jobs of one kind, at most `parallel` at once, for ever.
 pub async fn run(context: Arc<Context>, kind: JobKind, parallel: usize) {
-    let running = Running::default();
+    let running = RunningJobs::default();
     let mut tasks = JoinSet::new();
     let mut seen = context.seen.clone();
     loop {
@@ -76,20 +76,20 @@ async fn begin_due(
     context: &Arc<Context>,
     kind: JobKind,
     parallel: usize,
-    running: &Running,
+    running: &RunningJobs,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), JournalError> {
     if context.seen.borrow().is_none() || tasks.len() >= parallel {
         return Ok(());
     }
-    let due = context.ledger.due(kind, now(), parallel + tasks.len()).await?;
+    let due = context.task_journal.due(kind, now(), parallel + tasks.len()).await?;
     for (job, attempts) in due {
         if tasks.len() >= parallel {
             break;
         }
-        if let Some(turn) = running.begin(job) {
+        if let Some(running_job) = running.begin(job) {
             let context = Arc::clone(context);
-            tasks.spawn(turn.during(async move {
+            tasks.spawn(running_job.during(async move {
                 if let Err(error) = attempt(&context, job, attempts).await {
                     context.metrics.task_failures.with_label_values(&["jobs"]).inc();
                     tracing::error!(%error, "the journal does not take what became of a job; it will be done again");
@@ -102,14 +102,14 @@ async fn begin_due(
 
 async fn attempt(context: &Context, job: Job, attempts: u32) -> Result<(), JournalError> {
     let pause = RETRY.after(attempts.saturating_add(1));
-    context.ledger.start(job, later(pause)).await?;
+    context.task_journal.start(job, later(pause)).await?;
     match react(context, job).await {
-        Ok(Next::Done) => context.ledger.finish(job).await,
-        Ok(Next::Wait) => context.ledger.wait(job).await,
-        Ok(Next::Again) => context.ledger.postpone(job, now()).await,
+        Ok(Next::Done) => context.task_journal.finish(job).await,
+        Ok(Next::Wait) => context.task_journal.wait(job).await,
+        Ok(Next::Again) => context.task_journal.postpone(job, now()).await,
         Err(error) => {
             report(context, job, attempts, &error);
-            context.ledger.postpone(job, later(pause)).await
+            context.task_journal.postpone(job, later(pause)).await
         }
     }
 }
@@ -146,10 +146,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_under_way_is_not_begun_again() {
-        let (running, job) = (Running::default(), Job::Keep(7));
+        let (running, job) = (RunningJobs::default(), Job::Keep(7));
         let (end, ended) = oneshot::channel();
-        let turn = running.begin(job).unwrap();
-        let task = tokio::spawn(turn.during(async move { ended.await.unwrap() }));
+        let running_job = running.begin(job).unwrap();
+        let task = tokio::spawn(running_job.during(async move { ended.await.unwrap() }));
         assert!(running.begin(job).is_none());
         assert!(running.begin(Job::Keep(8)).is_some());
         end.send(()).unwrap();

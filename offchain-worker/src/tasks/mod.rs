@@ -9,13 +9,13 @@ pub mod announce;
 pub mod announced;
 pub mod committed;
 pub mod jobs;
-pub mod ledger;
 pub mod offers;
 pub mod pack;
 pub mod replay;
 pub mod reviews;
 pub mod rewrap;
 pub mod scrub;
+pub mod task_journal;
 pub mod undone;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,8 +35,8 @@ use crate::{
     store::{Store, StoreError},
     transfer::{FetchError, Fetcher, PeerRepair, Seeder},
 };
-use ledger::Ledger;
 use pack::Caution;
+use task_journal::TaskJournal;
 
 /// The newest finalized block that was acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Context {
     pub node: NodeHandle,
     pub seen: watch::Receiver<Option<Seen>>,
     pub journal: Journal,
-    pub ledger: Ledger,
+    pub task_journal: TaskJournal,
     pub store: Store,
     pub fetcher: Arc<Fetcher>,
     pub repair: Arc<PeerRepair>,

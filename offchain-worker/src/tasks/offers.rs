@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 const OF_ONE: usize = 2;
 
 /// Fetches what is offered.
-pub struct Intake {
+pub struct OfferFetcher {
     pub journal: Journal,
     pub fetcher: Arc<Fetcher>,
     pub metrics: Metrics,
@@ -60,14 +60,14 @@ impl Attempts {
         self.underway.len() < AT_ONCE && of_same < OF_ONE && !known && !rests
     }
 
-    fn begin(&mut self, intake: &Arc<Intake>, offer: Offer) {
+    fn begin(&mut self, fetcher: &Arc<OfferFetcher>, offer: Offer) {
         let attempt = Attempt { offer: offer.id, hospital: offer.hospital };
         let (failures, _) = self.setbacks.get(&offer.id).copied().unwrap_or((0, Instant::now()));
         // Should it fail; if it does not, the offer is not open any more.
         let pause = RETRY.after(failures + 1);
         self.setbacks.insert(offer.id, (failures + 1, Instant::now() + pause));
-        let intake = Arc::clone(intake);
-        let task = self.tasks.spawn(async move { intake.fetch(&offer).await });
+        let fetcher = Arc::clone(fetcher);
+        let task = self.tasks.spawn(async move { fetcher.fetch(&offer).await });
         self.underway.insert(task.id(), attempt);
     }
 
@@ -92,13 +92,13 @@ impl Attempts {
 }
 
 /// Fetches offers, for ever.
-pub async fn run(intake: Arc<Intake>) {
+pub async fn run(fetcher: Arc<OfferFetcher>) {
     let mut attempts = Attempts::default();
     loop {
-        let pause = match look(&intake, &mut attempts).await {
+        let pause = match look(&fetcher, &mut attempts).await {
             Ok(()) => POLL,
             Err(error) => {
-                intake.metrics.task_failures.with_label_values(&["offers"]).inc();
+                fetcher.metrics.task_failures.with_label_values(&["offers"]).inc();
                 tracing::warn!(%error, "the journal does not tell what is offered");
                 RETRY.cap
             }
@@ -110,28 +110,28 @@ pub async fn run(intake: Arc<Intake>) {
     }
 }
 
-async fn look(intake: &Arc<Intake>, attempts: &mut Attempts) -> Result<(), JournalError> {
-    let expired = intake.journal.expire_offers(intake.lifetime, now()).await?;
+async fn look(fetcher: &Arc<OfferFetcher>, attempts: &mut Attempts) -> Result<(), JournalError> {
+    let expired = fetcher.journal.expire_offers(fetcher.lifetime, now()).await?;
     if expired > 0 {
-        intake.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
+        fetcher.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
         tracing::info!(expired, "offers that no announcement followed are over");
     }
-    let open = intake.journal.open_offers().await?;
+    let open = fetcher.journal.open_offers().await?;
     attempts.setbacks.retain(|id, _| open.iter().any(|offer| offer.id == *id));
     for offer in open {
         if attempts.may_begin(&offer) {
-            attempts.begin(intake, offer);
+            attempts.begin(fetcher, offer);
         }
     }
-    intake.metrics.offered_bytes.reset();
-    for (hospital, bytes) in intake.journal.offered_bytes().await? {
-        let gauge = intake.metrics.offered_bytes.with_label_values(&[&hospital.to_string()]);
+    fetcher.metrics.offered_bytes.reset();
+    for (hospital, bytes) in fetcher.journal.offered_bytes().await? {
+        let gauge = fetcher.metrics.offered_bytes.with_label_values(&[&hospital.to_string()]);
         gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
     Ok(())
 }
 
-impl Intake {
+impl OfferFetcher {
     /// One attempt at an offer, which ends with the offer's time.
     async fn fetch(&self, offer: &Offer) -> Result<(), JournalError> {
         let left = Duration::from_millis(offer.expires.saturating_sub(now()));

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Context, Seen, TaskError, announce, committed,
-    ledger::{Batch, Progress},
+    task_journal::{Batch, ChainProgress},
     undone::{self, Cause},
 };
 use crate::{backoff::Backoff, now};
@@ -79,7 +79,7 @@ async fn act(
 }
 
 /// Acts on a finalized block's state, unless a newer one was acted upon before: then the node's database
-/// is an older copy, and what it says may not be true any more. Progress is noted last, together with the
+/// is an older copy, and what it says may not be true any more. ChainProgress is noted last, together with the
 /// jobs.
 async fn look(
     context: &Context,
@@ -88,7 +88,7 @@ async fn look(
     own: &mut Own,
 ) -> Result<Option<Seen>, TaskError> {
     context.metrics.finalised_block.set(block.number.into());
-    let before = context.ledger.progress().await?;
+    let before = context.task_journal.progress().await?;
     if block.number < before.block {
         tracing::debug!(
             block = block.number,
@@ -101,15 +101,15 @@ async fn look(
     watch_clock(context, snapshot.time().await?);
     let height = snapshot.height().await?;
     let open = snapshot.open_announcements().await?;
-    for batch in context.ledger.batches().await? {
+    for batch in context.task_journal.batches().await? {
         follow(context, &snapshot, block.number, &batch).await?;
     }
     for committed in before.height.saturating_add(1)..=height {
         committed::remember(context, chain, &snapshot, committed).await?;
     }
     let stray = own.has_stray(context, &snapshot, &open).await?;
-    let progress = Progress { block: block.number, height };
-    context.ledger.observe(progress, open.clone()).await?;
+    let progress = ChainProgress { block: block.number, height };
+    context.task_journal.observe(progress, open.clone()).await?;
     Ok(Some(Seen { head: block, height, open: open.into(), stray }))
 }
 
@@ -133,7 +133,7 @@ impl Own {
                 self.0.insert(*id, own);
             }
         }
-        let known = context.ledger.batches().await?;
+        let known = context.task_journal.batches().await?;
         let is_known = |id: &AnnouncementId| known.iter().any(|it| it.announcement == Some(*id));
         Ok(self.0.iter().any(|(id, own)| *own && !is_known(id)))
     }

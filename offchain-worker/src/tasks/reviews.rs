@@ -23,9 +23,9 @@ const MAX_PAGES: u32 = 1_024;
 
 /// Counts reviews, for ever.
 pub async fn run(view: Arc<dyn ChainView>, metrics: Metrics) {
-    let (mut seen, mut failures) = (Seen::default(), 0);
+    let (mut known, mut failures) = (KnownReviews::default(), 0);
     loop {
-        let pause = match look(view.as_ref(), &mut seen, &metrics).await {
+        let pause = match look(view.as_ref(), &mut known, &metrics).await {
             Ok(()) => {
                 failures = 0;
                 POLL
@@ -46,7 +46,7 @@ pub async fn run(view: Arc<dyn ChainView>, metrics: Metrics) {
 
 /// What is known of all reviews.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
+struct KnownReviews {
     /// Every review before this one has ended. Those are not read again.
     ended_before: ReviewId,
     /// How many of these expired.
@@ -66,7 +66,7 @@ struct Count {
     news: Vec<ReviewId>,
 }
 
-impl Seen {
+impl KnownReviews {
     /// Takes in the reviews that were read, newest first.
     fn take(&mut self, reviews: &[(ReviewId, Review)]) -> Count {
         let with = |status: ReviewStatus| {
@@ -88,11 +88,15 @@ impl Seen {
     }
 }
 
-async fn look(view: &dyn ChainView, seen: &mut Seen, metrics: &Metrics) -> Result<(), ViewError> {
+async fn look(
+    view: &dyn ChainView,
+    known: &mut KnownReviews,
+    metrics: &Metrics,
+) -> Result<(), ViewError> {
     let finalized = view.finalized().await?;
-    let reviews = since(finalized.as_ref(), seen.ended_before).await?;
-    let looked = seen.looked;
-    let Count { open, expired, news } = seen.take(&reviews);
+    let reviews = since(finalized.as_ref(), known.ended_before).await?;
+    let looked = known.looked;
+    let Count { open, expired, news } = known.take(&reviews);
     metrics.reviews_open.set(i64::try_from(open).unwrap_or(i64::MAX));
     metrics.reviews_expired.set(i64::try_from(expired).unwrap_or(i64::MAX));
     if looked {
@@ -158,21 +162,21 @@ mod tests {
     #[test]
     fn what_ended_is_not_read_again_and_what_expires_is_told_once() {
         use ReviewStatus::{Expired, Open};
-        let mut seen = Seen::default();
-        let count = seen.take(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
+        let mut known = KnownReviews::default();
+        let count = known.take(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
         assert_eq!(count, Count { open: 1, expired: 1, news: vec![ReviewId(1)] });
-        assert_eq!(seen.ended_before, ReviewId(2));
+        assert_eq!(known.ended_before, ReviewId(2));
 
         let mut reviews = newest_first(&[CLOSED, Expired, Expired, CLOSED, Open, Expired]);
         reviews.truncate(4);
-        let count = seen.take(&reviews);
+        let count = known.take(&reviews);
         assert_eq!((count.open, count.expired), (1, 3));
         assert_eq!(count.news, [ReviewId(2), ReviewId(5)]);
-        assert_eq!(seen.ended_before, ReviewId(4));
+        assert_eq!(known.ended_before, ReviewId(4));
 
-        let count = seen.take(&newest_first(&[CLOSED; 6])[..2]);
-        assert_eq!((count.open, count.expired, seen.ended_before), (0, 2, ReviewId(6)));
-        assert_eq!(seen.take(&[]), Count { open: 0, expired: 2, news: vec![] });
+        let count = known.take(&newest_first(&[CLOSED; 6])[..2]);
+        assert_eq!((count.open, count.expired, known.ended_before), (0, 2, ReviewId(6)));
+        assert_eq!(known.take(&[]), Count { open: 0, expired: 2, news: vec![] });
     }
 
     #[tokio::test]
@@ -182,13 +186,13 @@ mod tests {
             .map(|index| if index % 2 == 0 { ReviewStatus::Open } else { ReviewStatus::Expired })
             .collect();
         chain.facts().reviews = statuses.iter().copied().map(review).collect();
-        let (metrics, mut seen) = (Metrics::new().unwrap(), Seen::default());
-        look(&chain, &mut seen, &metrics).await.unwrap();
+        let (metrics, mut known) = (Metrics::new().unwrap(), KnownReviews::default());
+        look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (100, 100));
         for review in &mut chain.facts().reviews {
             review.status = ReviewStatus::Expired;
         }
-        look(&chain, &mut seen, &metrics).await.unwrap();
+        look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (0, 200));
     }
 }

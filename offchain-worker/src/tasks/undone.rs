@@ -2,7 +2,7 @@
 
 use epione_primitives::{AnnouncementId, block::Stage};
 
-use super::{Context, TaskError, ledger::Batch, pack};
+use super::{Context, TaskError, pack, task_journal::Batch};
 use crate::{journal::Owner, now};
 
 /// Why this hospital's own block came to nothing.
@@ -28,7 +28,7 @@ pub async fn requeue(
         if refused { caution.refused(records, moment) } else { caution.delay(moment) }
     }
     let hold: Option<fn(u32) -> u64> = if refused { Some(pack::hold) } else { None };
-    let visits = context.ledger.undone(batch.id, reason.into(), moment, hold).await?;
+    let visits = context.task_journal.undone(batch.id, reason.into(), moment, hold).await?;
     context.metrics.announcements_failed.inc();
     tracing::warn!(
         batch = batch.id,

@@ -81,7 +81,7 @@ struct Shown {
 
 /// What the chain says of this worker's TLS.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum NamedKey {
     /// The key that is shown.
     Shown,
     /// Another of the worker's keys, which is shown from now on.
@@ -147,10 +147,10 @@ impl Tls {
         };
         let found = self.adopt(&entry.tls_key).unwrap_or_else(|error| {
             tracing::error!(%error, "the TLS key that the chain names cannot be used");
-            Found::Foreign
+            NamedKey::Foreign
         });
-        metrics.tls_key_matches.set((found != Found::Foreign).into());
-        if let Found::Next { generation } = found {
+        metrics.tls_key_matches.set((found != NamedKey::Foreign).into());
+        if let NamedKey::Next { generation } = found {
             let key = hex::encode(entry.tls_key);
             tracing::info!(generation, %key, "now known by this TLS key");
         }
@@ -166,23 +166,23 @@ impl Tls {
     }
 
     /// Shows the worker's key of this public half from now on, if it has one.
-    fn adopt(&self, named: &[u8; 32]) -> Result<Found, TlsError> {
+    fn adopt(&self, named: &[u8; 32]) -> Result<NamedKey, TlsError> {
         if self.shown().0 == *named {
-            return Ok(Found::Shown);
+            return Ok(NamedKey::Shown);
         }
         let Some((generation, key)) = self.keys.find(named) else {
-            return Ok(Found::Foreign);
+            return Ok(NamedKey::Foreign);
         };
         let certificate = own_certificate(&key, &self.public_url, &self.provider)?;
         *self.shown.key.write().unwrap_or_else(PoisonError::into_inner) = (*named, certificate);
-        Ok(Found::Next { generation })
+        Ok(NamedKey::Next { generation })
     }
 
     /// What is wrong with the hospital's entry, and how to mend it.
-    fn complaint(&self, found: &Found, entry: &Hospital) -> Option<String> {
+    fn complaint(&self, found: &NamedKey, entry: &Hospital) -> Option<String> {
         let (own_key, own_url) = (hex::encode(self.shown().0), &self.public_url);
         let named_url = String::from_utf8_lossy(&entry.worker_url);
-        let problem = if *found == Found::Foreign {
+        let problem = if *found == NamedKey::Foreign {
             format!(
                 "the chain names the TLS key {}, which this worker does not have: no hospital and no \
                  client will talk to it. Is it the right keystore? If so",

@@ -40,7 +40,7 @@ pub enum FetchError {
 
 /// What fetching may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct FetchBounds {
     /// Segments at once, of all blocks together. Each may hold a whole segment in memory.
     pub parallel: usize,
     /// For one segment from one hospital.
@@ -60,7 +60,7 @@ pub struct Fetcher {
     store: Store,
     holdings: Holdings,
     metrics: Metrics,
-    bounds: Bounds,
+    bounds: FetchBounds,
     slots: Arc<Semaphore>,
     /// One download of a segment at a time.
     flights: Flights,
@@ -73,7 +73,7 @@ impl Fetcher {
         store: Store,
         holdings: Holdings,
         metrics: Metrics,
-        bounds: Bounds,
+        bounds: FetchBounds,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(bounds.parallel));
         let flights = Flights::default();
@@ -96,7 +96,7 @@ impl Fetcher {
         let roll = self.roster.roll(first).await?;
         let genesis = roll.genesis;
         let plan = Plan::new(missing, roll, first, self.bounds.rules, Instant::now());
-        match Pass::new(self, genesis, plan).run().await? {
+        match BlockFetch::new(self, genesis, plan).run().await? {
             0 => Ok(()),
             missing => Err(FetchError::Unavailable { missing, wanted }),
         }
@@ -149,13 +149,13 @@ impl Fetcher {
         }
     }
 
-    /// Fetches one segment. `_slot` is held meanwhile, and so is `_turn`.
+    /// Fetches one segment. `_slot` is held meanwhile, and so is `_flight`.
     async fn download(
         &self,
         genesis: Hash,
         errand: Errand,
         _slot: OwnedSemaphorePermit,
-        _turn: Turn<'_>,
+        _flight: Flight<'_>,
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
@@ -188,8 +188,7 @@ impl Fetcher {
     /// Waits until nobody else fetches a segment, and looks whether it is here then.
     async fn await_other(&self, errand: Errand) -> Done {
         let began = Instant::now();
-        let turn = self.flights.wait(errand.segment.hash).await;
-        drop(turn);
+        drop(self.flights.wait(errand.segment.hash).await);
         let result = match self.store.contains(&errand.segment).await {
             Ok(true) => Fetched::Here,
             Ok(false) => Fetched::Missed,
@@ -220,7 +219,7 @@ struct Done {
 type Answer = (Question, Result<Vec<bool>, PeerFault>);
 
 /// One block's way into the store.
-struct Pass<'a> {
+struct BlockFetch<'a> {
     fetcher: &'a Fetcher,
     genesis: Hash,
     plan: Plan,
@@ -230,7 +229,7 @@ struct Pass<'a> {
     slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> BlockFetch<'a> {
     fn new(fetcher: &'a Fetcher, genesis: Hash, plan: Plan) -> Self {
         Self {
             fetcher,
@@ -293,8 +292,8 @@ impl<'a> Pass<'a> {
     fn begin(&mut self, slot: OwnedSemaphorePermit) {
         let Some(errand) = self.plan.next(Instant::now()) else { return };
         let fetcher = self.fetcher;
-        self.downloads.push(match fetcher.flights.try_turn(errand.segment.hash) {
-            Some(turn) => Box::pin(fetcher.download(self.genesis, errand, slot, turn)),
+        self.downloads.push(match fetcher.flights.try_begin(errand.segment.hash) {
+            Some(flight) => Box::pin(fetcher.download(self.genesis, errand, slot, flight)),
             None => Box::pin(fetcher.await_other(errand)),
         });
     }
@@ -366,7 +365,7 @@ async fn granted(
 struct Flights(Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
 
 /// The right to fetch a segment, while it lives.
-struct Turn<'a> {
+struct Flight<'a> {
     flights: &'a Flights,
     hash: [u8; 32],
     guard: Option<OwnedMutexGuard<()>>,
@@ -378,22 +377,22 @@ impl Flights {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn flight(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+    fn lock_of(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(self.lock().entry(hash).or_default())
     }
 
-    fn try_turn(&self, hash: [u8; 32]) -> Option<Turn<'_>> {
-        let guard = self.flight(hash).try_lock_owned().ok()?;
-        Some(Turn { flights: self, hash, guard: Some(guard) })
+    fn try_begin(&self, hash: [u8; 32]) -> Option<Flight<'_>> {
+        let guard = self.lock_of(hash).try_lock_owned().ok()?;
+        Some(Flight { flights: self, hash, guard: Some(guard) })
     }
 
-    async fn wait(&self, hash: [u8; 32]) -> Turn<'_> {
-        let guard = self.flight(hash).lock_owned().await;
-        Turn { flights: self, hash, guard: Some(guard) }
+    async fn wait(&self, hash: [u8; 32]) -> Flight<'_> {
+        let guard = self.lock_of(hash).lock_owned().await;
+        Flight { flights: self, hash, guard: Some(guard) }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         self.guard = None;

@@ -20,12 +20,12 @@ pub mod wire;
 
 pub use asking::Offered;
 pub use download::{Courier, PeerFault, Timings};
-pub use fetch::{Bounds, FetchError, Fetcher};
+pub use fetch::{FetchBounds, FetchError, Fetcher};
 pub use holdings::Holdings;
 pub use peers::{ChainRoster, Peer, Roll, Roster, RosterError};
 pub use plan::Rules;
 pub use repair::PeerRepair;
-pub use seeding::{Seeded, Seeder, Terms};
+pub use seeding::{Seeded, Seeder, SeedingTerms};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// What an announcer does for its large blocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct SeedingTerms {
     /// Blocks with fewer bytes of media are announced at once.
     pub from_bytes: u64,
     /// How long nothing may arrive anywhere before the block is announced all the same. Zero: nothing is
@@ -68,11 +68,16 @@ pub struct Seeder {
     roster: Arc<dyn Roster>,
     courier: Courier,
     metrics: Metrics,
-    terms: Terms,
+    terms: SeedingTerms,
 }
 
 impl Seeder {
-    pub fn new(roster: Arc<dyn Roster>, courier: Courier, metrics: Metrics, terms: Terms) -> Self {
+    pub fn new(
+        roster: Arc<dyn Roster>,
+        courier: Courier,
+        metrics: Metrics,
+        terms: SeedingTerms,
+    ) -> Self {
         Self { roster, courier, metrics, terms }
     }
 

@@ -80,7 +80,8 @@ async fn accept(
         draft.verify_cosignature(terms.genesis, account)
     })
     .await?;
-    let patient_key = state.seal.patient_key(caller.identity, visit.patient, &registration).await?;
+    let patient_key =
+        state.hospital_keys.patient_key(caller.identity, visit.patient, &registration).await?;
     let layout = MediaLayout::of(&visit);
     if layout.total() == 0 {
         let ingest = begin(state, &terms, draft, &patient_key, visit).await?;

@@ -19,7 +19,7 @@ use crate::{
 
 /// What one lite block may hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct BlockBounds {
     pub records: usize,
     pub body_bytes: u64,
     pub media_bytes: u64,
@@ -28,7 +28,7 @@ pub struct Bounds {
     pub max_age: Duration,
 }
 
-impl From<&config::Pack> for Bounds {
+impl From<&config::Pack> for BlockBounds {
     fn from(pack: &config::Pack) -> Self {
         Self {
             records: pack.max_records.min(MAX_ENTRIES) as usize,
@@ -53,7 +53,7 @@ pub enum Choice {
 
 /// Decides over the front of the queue. `queue` must be longer than `bounds.records` if the whole queue
 /// is. The first visit always fits: one that exceeds the bounds by itself gets a block of its own.
-pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
+pub fn choose(queue: &[QueuedVisit], bounds: &BlockBounds, now: Moment) -> Choice {
     let Some(oldest) = queue.iter().map(|visit| visit.queued_at).min() else {
         return Choice::Empty;
     };
@@ -67,7 +67,7 @@ pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
     }
 }
 
-fn fitting(queue: &[QueuedVisit], bounds: &Bounds) -> usize {
+fn fitting(queue: &[QueuedVisit], bounds: &BlockBounds) -> usize {
     let (mut body, mut media, mut segments) = (0_u64, 0_u64, 0_u64);
     queue
         .iter()
@@ -138,16 +138,16 @@ impl Caution {
     }
 
     /// A block was committed.
-    pub fn committed(&mut self, bounds: &Bounds) {
+    pub fn committed(&mut self, bounds: &BlockBounds) {
         self.failures = 0;
         self.not_before = 0;
         self.records = self.records.map(|records| records * 2).filter(|r| *r < bounds.records);
     }
 
     /// The bounds of the next block.
-    pub fn narrow(&self, bounds: Bounds) -> Bounds {
+    pub fn narrow(&self, bounds: BlockBounds) -> BlockBounds {
         let records = self.records.map_or(bounds.records, |records| records.min(bounds.records));
-        Bounds { records, ..bounds }
+        BlockBounds { records, ..bounds }
     }
 
     /// How long not to pack.

@@ -24,8 +24,8 @@ use futures::{StreamExt, stream};
 use crate::{
     backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, Identity, ViewError},
+    hospital_keys::{HospitalKeys, HospitalKeysError, Standing},
     metrics::Metrics,
-    seal::{Seal, SealingError, Standing},
 };
 
 /// Profiles under way at once: their new bodies wait for finality together.
@@ -34,7 +34,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(
 
 /// What the task works with.
 pub struct Rewrap {
-    pub seal: Arc<Seal>,
+    pub hospital_keys: Arc<HospitalKeys>,
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub metrics: Metrics,
@@ -54,14 +54,14 @@ pub enum RewrapError {
     #[error(transparent)]
     View(#[from] ViewError),
     #[error(transparent)]
-    Sealing(#[from] SealingError),
+    Sealing(#[from] HospitalKeysError),
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
 /// How a profile stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum ProfileState {
     /// The current key opens it.
     Current,
     /// Only an earlier key opens it.
@@ -84,7 +84,7 @@ struct Survey {
 /// then rests.
 pub async fn run(rewrap: &Rewrap) {
     rewrap.tell_standing().await;
-    if rewrap.seal.has_earlier_keys() {
+    if rewrap.hospital_keys.has_earlier_keys() {
         rewrap.until_done().await;
     }
     std::future::pending().await
@@ -154,7 +154,7 @@ impl Rewrap {
     async fn standing(&self) -> Result<Standing, RewrapError> {
         let identity = self.view.identity().await?;
         let hospital = self.view.finalized().await?.hospital(identity.hospital).await?;
-        Ok(self.seal.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
+        Ok(self.hospital_keys.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
     }
 
     async fn survey(&self, identity: Identity) -> Result<Survey, RewrapError> {
@@ -167,10 +167,10 @@ impl Rewrap {
             let found: Vec<_> = found.buffer_unordered(PARALLEL).collect().await;
             for found in found {
                 match found? {
-                    Found::Current => {}
-                    Found::Waiting => survey.waiting += 1,
-                    Found::Ended => survey.ended += 1,
-                    Found::Unread => survey.unread += 1,
+                    ProfileState::Current => {}
+                    ProfileState::Waiting => survey.waiting += 1,
+                    ProfileState::Ended => survey.ended += 1,
+                    ProfileState::Unread => survey.unread += 1,
                 }
             }
         }
@@ -210,15 +210,15 @@ impl Rewrap {
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<Found, RewrapError> {
+    ) -> Result<ProfileState, RewrapError> {
         let ended = registration.status == RegistrationStatus::Ended;
-        match self.seal.is_sealed_to_current(identity, user, registration).await {
-            Ok(true) => Ok(Found::Current),
-            Ok(false) if ended => Ok(Found::Ended),
-            Ok(false) => Ok(Found::Waiting),
-            Err(error @ (SealingError::Open(_) | SealingError::Format(_))) => {
+        match self.hospital_keys.is_sealed_to_current(identity, user, registration).await {
+            Ok(true) => Ok(ProfileState::Current),
+            Ok(false) if ended => Ok(ProfileState::Ended),
+            Ok(false) => Ok(ProfileState::Waiting),
+            Err(error @ (HospitalKeysError::Open(_) | HospitalKeysError::Format(_))) => {
                 tracing::error!(%user, %error, "a profile cannot be sealed anew");
-                Ok(Found::Unread)
+                Ok(ProfileState::Unread)
             }
             Err(error) => Err(error.into()),
         }
@@ -232,7 +232,7 @@ impl Rewrap {
         done: &AtomicU64,
     ) -> Result<(), RewrapError> {
         // Who has the turn seals to the current key as well.
-        let Some(_turn) = self.seal.turn(user) else { return Ok(()) };
+        let Some(_resealing) = self.hospital_keys.begin_resealing(user) else { return Ok(()) };
         let state = self.view.finalized().await?;
         let registration = state.registration(identity.hospital, user).await?;
         let Some(registration) =
@@ -240,10 +240,12 @@ impl Rewrap {
         else {
             return Ok(());
         };
-        let body = match self.seal.rewrap(identity, user, &registration).await {
+        let body = match self.hospital_keys.rewrap(identity, user, &registration).await {
             Ok(Some(body)) => body,
             // The survey tells of those that do not open.
-            Ok(None) | Err(SealingError::Open(_) | SealingError::Format(_)) => return Ok(()),
+            Ok(None) | Err(HospitalKeysError::Open(_) | HospitalKeysError::Format(_)) => {
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         self.calls.submit(profiles::update(user, &body)).await?;

@@ -64,7 +64,7 @@ async fn examine(context: &Context) -> Result<(), TaskError> {
     let counts = context.journal.read(journal::visits::counts).await?;
     let waiting = counts.queued + counts.packed + counts.announced;
     context.metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-    context.metrics.jobs.set(context.ledger.open_jobs().await?);
+    context.metrics.jobs.set(context.task_journal.open_jobs().await?);
     journal?;
     Ok(store?)
 }

@@ -18,7 +18,7 @@ use crate::{
     now,
     repair::{Repair, RepairError},
     store::{Store, StoreError},
-    tasks::{Context, TaskError, ledger::Ledger},
+    tasks::{Context, TaskError, task_journal::TaskJournal},
 };
 
 /// Segments listed at once.
@@ -32,7 +32,7 @@ const MAX_UNREADABLE: u32 = 16;
 pub struct Scrubber {
     pub blocks: Arc<dyn Blocks>,
     pub journal: Journal,
-    pub ledger: Ledger,
+    pub task_journal: TaskJournal,
     pub store: Store,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
@@ -44,7 +44,7 @@ pub struct Scrubber {
 }
 
 /// How one look at a segment ended.
-enum Found {
+enum SegmentState {
     Intact,
     Missing,
     Damaged,
@@ -64,7 +64,7 @@ impl Scrubber {
         Self {
             blocks,
             journal: context.journal.clone(),
-            ledger: context.ledger.clone(),
+            task_journal: context.task_journal.clone(),
             store: context.store.clone(),
             repair: context.repair.clone(),
             metrics: context.metrics.clone(),
@@ -138,7 +138,7 @@ impl Pass<'_> {
 
     /// Compares what the chain says is needed with what the journal does.
     async fn ask_the_chain(&mut self) -> Result<(), TaskError> {
-        let Scrubber { blocks, journal, ledger, .. } = self.scrubber;
+        let Scrubber { blocks, journal, task_journal, .. } = self.scrubber;
         // Before the height is taken: what is committed later is not taken to be held in vain.
         let held = journal.announcements().await?;
         let height = blocks.height()?;
@@ -152,7 +152,7 @@ impl Pass<'_> {
             };
             committed.insert(block.announcement);
             // Asked first: once the job is done, the journal knows the segments.
-            let underway = ledger.keeps().await?.contains(&at);
+            let underway = task_journal.keeps().await?.contains(&at);
             let owner = Owner::Announcement(block.announcement);
             let lacking = self.unreferenced(owner, block.segments).await?;
             if lacking.is_empty() {
@@ -220,7 +220,7 @@ impl Pass<'_> {
                 }
             }
             drop(looks);
-            self.mend(missing, &Found::Missing).await?;
+            self.mend(missing, &SegmentState::Missing).await?;
             self.scrubber.tell(Progress::Presence { done });
         }
     }
@@ -261,15 +261,15 @@ impl Pass<'_> {
         }
     }
 
-    async fn read(&mut self, hash: &[u8; 32]) -> Result<Found, TaskError> {
+    async fn read(&mut self, hash: &[u8; 32]) -> Result<SegmentState, TaskError> {
         let error = match self.scrubber.store.read(hash).await {
             Ok(bytes) => {
                 self.report.bytes += bytes.len() as u64;
                 self.unreadable = 0;
-                return Ok(Found::Intact);
+                return Ok(SegmentState::Intact);
             }
-            Err(StoreError::Missing) => return Ok(Found::Missing),
-            Err(StoreError::Damaged) => return Ok(Found::Damaged),
+            Err(StoreError::Missing) => return Ok(SegmentState::Missing),
+            Err(StoreError::Damaged) => return Ok(SegmentState::Damaged),
             Err(error @ (StoreError::Unreachable(_) | StoreError::Interrupted)) => {
                 return Err(error.into());
             }
@@ -283,12 +283,12 @@ impl Pass<'_> {
         tracing::warn!(%error, segment = hex::encode(hash), "a stored segment cannot be read");
         // A disk's bad sectors. Where the storage itself is away, this fails too, and says so.
         self.scrubber.store.quarantine(hash).await?;
-        Ok(Found::Damaged)
+        Ok(SegmentState::Damaged)
     }
 
     /// Has again what was not found intact, unless it is only on its way.
-    async fn mend(&mut self, hashes: Vec<[u8; 32]>, found: &Found) -> Result<(), TaskError> {
-        if matches!(found, Found::Intact) {
+    async fn mend(&mut self, hashes: Vec<[u8; 32]>, found: &SegmentState) -> Result<(), TaskError> {
+        if matches!(found, SegmentState::Intact) {
             return Ok(());
         }
         let open = self.scrubber.blocks.open();
@@ -296,12 +296,12 @@ impl Pass<'_> {
         for hash in hashes {
             // Reported by an earlier step.
             let is_new = !self.unrepaired.contains(&hash);
-            if is_new && self.scrubber.ledger.is_due(hash, Arc::clone(&open)).await? {
+            if is_new && self.scrubber.task_journal.is_due(hash, Arc::clone(&open)).await? {
                 due.push(hash);
             }
         }
         let count = due.len() as u64;
-        if matches!(found, Found::Damaged) {
+        if matches!(found, SegmentState::Damaged) {
             self.report.damaged += count;
             self.scrubber.metrics.segments_damaged.inc_by(count);
         } else {
@@ -354,8 +354,8 @@ impl Pass<'_> {
     /// Lists stored segments of which nothing is known, and has them deleted when their time is up. Not
     /// while the journal may be incomplete.
     async fn adopt_orphans(&mut self) -> Result<(), TaskError> {
-        let Scrubber { journal, ledger, store, orphan_grace, .. } = self.scrubber;
-        if self.report.contradictory_blocks > 0 || !ledger.keeps().await?.is_empty() {
+        let Scrubber { journal, task_journal, store, orphan_grace, .. } = self.scrubber;
+        if self.report.contradictory_blocks > 0 || !task_journal.keeps().await?.is_empty() {
             return Ok(());
         }
         self.scrubber.tell(Progress::Orphans);

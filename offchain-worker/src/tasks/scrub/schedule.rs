@@ -89,7 +89,7 @@ async fn settle(context: &Context) {
     let jobs_done = async {
         loop {
             sleep(POLL).await;
-            if matches!(context.ledger.open_jobs().await, Ok(0)) {
+            if matches!(context.task_journal.open_jobs().await, Ok(0)) {
                 return;
             }
         }

@@ -22,10 +22,10 @@ use crate::{
     journal::{Journal, Owner, sweep},
     metrics::Metrics,
     store::Store,
-    tasks::ledger::Ledger,
+    tasks::task_journal::TaskJournal,
     transfer::{
-        Bounds, Courier, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError, Rules,
-        Timings,
+        Courier, FetchBounds, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError,
+        Rules, Timings,
     },
 };
 
@@ -87,7 +87,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::local(folder.path()).unwrap();
         let journal = Journal::in_memory().await.unwrap();
-        let ledger = Ledger::open(journal.clone()).await.unwrap();
+        let task_journal = TaskJournal::open(journal.clone()).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let other = World::new().await;
         let endpoint = Endpoint::new(other.base.clone(), [0; 32]).unwrap();
@@ -99,13 +99,17 @@ impl Site {
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
-            Bounds { parallel: 4, segment_limit: Duration::from_secs(20), rules: Rules::default() },
+            FetchBounds {
+                parallel: 4,
+                segment_limit: Duration::from_secs(20),
+                rules: Rules::default(),
+            },
         ));
         let blocks = Arc::new(FakeBlocks::default());
         let scrubber = Scrubber {
             blocks: blocks.clone(),
             journal: journal.clone(),
-            ledger,
+            task_journal,
             store: store.clone(),
             repair: Arc::new(PeerRepair::new(fetcher, journal.clone(), store.clone())),
             metrics,
@@ -284,12 +288,12 @@ async fn nothing_is_taken_for_an_orphan_while_blocks_are_still_being_fetched() {
     let site = Site::new().await;
     site.hold(&content(1));
     let identity = crate::chain::Identity { genesis: fake::genesis(), hospital: HospitalId(0) };
-    let ledger = &site.scrubber.ledger;
-    ledger.bind(identity).await.unwrap();
-    let progress = crate::tasks::ledger::Progress { block: 5, height: 1 };
-    ledger.observe(progress, vec![]).await.unwrap();
+    let task_journal = &site.scrubber.task_journal;
+    task_journal.bind(identity).await.unwrap();
+    let progress = crate::tasks::task_journal::ChainProgress { block: 5, height: 1 };
+    task_journal.observe(progress, vec![]).await.unwrap();
     assert_eq!(site.pass().await.orphans.count, 0);
-    ledger.finish(crate::tasks::ledger::Job::Keep(1)).await.unwrap();
+    task_journal.finish(crate::tasks::task_journal::Job::Keep(1)).await.unwrap();
     assert_eq!(site.pass().await.orphans.count, 1);
 }
 

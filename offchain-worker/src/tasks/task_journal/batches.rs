@@ -14,7 +14,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::Ledger;
+use super::TaskJournal;
 use crate::journal::{JournalError, Owner, QueuedVisit, SealedVisit, references, visits};
 
 /// A batch without its body.
@@ -58,7 +58,7 @@ fn forget(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<usize> {
     tx.execute("DELETE FROM batches WHERE id = ?1", [batch])
 }
 
-impl Ledger {
+impl TaskJournal {
     /// Queued visits that are not held back, oldest first.
     pub async fn queue(&self, limit: usize, now: Moment) -> Result<Vec<QueuedVisit>, JournalError> {
         let too_late = now.saturating_add(MAX_HOLD).min(i64::MAX as Moment);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use epione_primitives::{AnnouncementId, Moment};
 use rusqlite::{Connection, params};
 
-use super::Ledger;
+use super::TaskJournal;
 use crate::journal::JournalError;
 
 /// A reaction, idempotent, tried until it is done.
@@ -96,7 +96,7 @@ pub(super) fn watch_ballots(tx: &Connection, open: &[AnnouncementId]) -> rusqlit
     Ok(())
 }
 
-impl Ledger {
+impl TaskJournal {
     /// Jobs that are due, and how often each was tried; oldest subject first.
     pub async fn due(
         &self,
@@ -162,7 +162,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// The job is due again when [`Ledger::observe`] sees what it waits for.
+    /// The job is due again when [`TaskJournal::observe`] sees what it waits for.
     pub async fn wait(&self, job: Job) -> Result<(), JournalError> {
         let (kind, subject) = job.columns();
         self.journal

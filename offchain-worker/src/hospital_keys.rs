@@ -25,7 +25,7 @@ const CACHED_KEYS: usize = 1_024;
 
 /// Why a key could not be had, or something not be sealed.
 #[derive(Debug, thiserror::Error)]
-pub enum SealingError {
+pub enum HospitalKeysError {
     #[error("the node does not have the profile that the chain names: it may still be catching up")]
     NoBody,
     #[error("the profile cannot be read: {0}")]
@@ -38,7 +38,7 @@ pub enum SealingError {
     #[error("{0}")]
     Swapped(#[from] SwappedKey),
     #[error(transparent)]
-    Seal(#[from] SealError),
+    HospitalKeys(#[from] SealError),
     #[error(transparent)]
     View(#[from] ViewError),
     #[error("the worker is stopping")]
@@ -46,7 +46,7 @@ pub enum SealingError {
 }
 
 /// The hospital's keys, and the patient keys opened with them.
-pub struct Seal {
+pub struct HospitalKeys {
     keys: Arc<Keys>,
     view: Arc<dyn ChainView>,
     opened: Mutex<OpenedKeys>,
@@ -55,14 +55,14 @@ pub struct Seal {
 }
 
 /// A turn at sealing a user's profile anew; given back when dropped.
-pub struct Turn<'a> {
-    seal: &'a Seal,
+pub struct Resealing<'a> {
+    keys: &'a HospitalKeys,
     user: UserId,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Resealing<'_> {
     fn drop(&mut self) {
-        self.seal.resealing().remove(&self.user);
+        self.keys.resealing().remove(&self.user);
     }
 }
 
@@ -143,7 +143,7 @@ pub struct Person {
     pub name: String,
 }
 
-impl Seal {
+impl HospitalKeys {
     /// `earlier` are the sealing keys that were the hospital's before.
     pub fn new(keys: ActorKeys, earlier: Vec<SealingKeyPair>, view: Arc<dyn ChainView>) -> Self {
         let keys = Arc::new(Keys { agent: keys, earlier });
@@ -179,7 +179,7 @@ impl Seal {
         identity: Identity,
         patient: UserId,
         registration: &Registration,
-    ) -> Result<PatientKey, SealingError> {
+    ) -> Result<PatientKey, HospitalKeysError> {
         let body_hash = registration.body_hash;
         if let Some(key) = self.opened().by_body.get(&body_hash) {
             return Ok(key.clone());
@@ -201,7 +201,7 @@ impl Seal {
         &self,
         body_hash: Hash,
         key_hash: Hash,
-    ) -> Result<SealingPublicKey, SealingError> {
+    ) -> Result<SealingPublicKey, HospitalKeysError> {
         Ok(self.profile_body(body_hash).await?.sealing_key(&key_hash)?.clone())
     }
 
@@ -210,7 +210,7 @@ impl Seal {
         &self,
         identity: Identity,
         person: Person,
-    ) -> Result<Vec<u8>, SealingError> {
+    ) -> Result<Vec<u8>, HospitalKeysError> {
         let patient_key = match &person.earlier {
             Some(earlier) if person.is_patient => {
                 Some(self.patient_key(identity, person.user, earlier).await?)
@@ -229,10 +229,10 @@ impl Seal {
 
     /// A turn at sealing a user's profile anew; none while somebody else has it. To be held from reading
     /// the registration until its new body is final, so that no body replaces a newer one.
-    pub fn turn(&self, user: UserId) -> Option<Turn<'_>> {
+    pub fn begin_resealing(&self, user: UserId) -> Option<Resealing<'_>> {
         let first = self.resealing().insert(user);
         // Not made in vain: dropping one gives the turn back.
-        first.then(|| Turn { seal: self, user })
+        first.then(|| Resealing { keys: self, user })
     }
 
     /// A registered user's profile body, sealed anew to the account and the key that are theirs now.
@@ -244,7 +244,7 @@ impl Seal {
         registration: &Registration,
         account: AccountId,
         sealing_key: SealingPublicKey,
-    ) -> Result<Option<Vec<u8>>, SealingError> {
+    ) -> Result<Option<Vec<u8>>, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -266,7 +266,7 @@ impl Seal {
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<bool, SealingError> {
+    ) -> Result<bool, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -283,7 +283,7 @@ impl Seal {
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<Option<Vec<u8>>, SealingError> {
+    ) -> Result<Option<Vec<u8>>, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -305,13 +305,13 @@ impl Seal {
         terms: GrantTerms,
         keys: Vec<(GrantedSection, ContentKey)>,
         recipient: SealingPublicKey,
-    ) -> Result<AccessGrant, SealingError> {
+    ) -> Result<AccessGrant, HospitalKeysError> {
         let hospital = Arc::clone(&self.keys);
         blocking(move || Ok(AccessGrant::seal(terms, &keys, &recipient, &hospital.agent)?)).await
     }
 
-    async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, SealingError> {
-        let bytes = self.view.body(hash).await?.ok_or(SealingError::NoBody)?;
+    async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, HospitalKeysError> {
+        let bytes = self.view.body(hash).await?.ok_or(HospitalKeysError::NoBody)?;
         Ok(ProfileBody::decode_exactly(&bytes)?)
     }
 
@@ -359,9 +359,9 @@ fn context(identity: Identity, user: UserId) -> ProfileContext {
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SealingError> + Send + 'static,
-) -> Result<T, SealingError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SealingError::Interrupted)?
+    work: impl FnOnce() -> Result<T, HospitalKeysError> + Send + 'static,
+) -> Result<T, HospitalKeysError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| HospitalKeysError::Interrupted)?
 }
 
 #[cfg(test)]

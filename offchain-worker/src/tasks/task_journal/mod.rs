@@ -52,20 +52,20 @@ const TABLES: &str = "
 
 /// The tasks' part of the journal. Clones share it.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct TaskJournal {
     journal: Journal,
 }
 
 /// How far the chain was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ChainProgress {
     /// The last finalized chain block acted upon.
     pub block: BlockNumber,
     /// The last committed lite block whose keeping was made a job.
     pub height: u32,
 }
 
-impl Ledger {
+impl TaskJournal {
     pub async fn open(journal: Journal) -> Result<Self, JournalError> {
         journal.write(|tx| tx.execute_batch(TABLES)).await?;
         Ok(Self { journal })
@@ -101,12 +101,12 @@ impl Ledger {
             .map(drop)
     }
 
-    pub async fn progress(&self) -> Result<Progress, JournalError> {
+    pub async fn progress(&self) -> Result<ChainProgress, JournalError> {
         self.journal
             .read(|connection| {
                 connection
                     .query_row("SELECT block, height FROM task_progress", [], |row| {
-                        Ok(Progress { block: row.get(0)?, height: row.get(1)? })
+                        Ok(ChainProgress { block: row.get(0)?, height: row.get(1)? })
                     })
                     .optional()
             })
@@ -134,7 +134,7 @@ impl Ledger {
     /// jobs that wait for the end of a ballot that is not open any more become due.
     pub async fn observe(
         &self,
-        seen: Progress,
+        seen: ChainProgress,
         open: Vec<AnnouncementId>,
     ) -> Result<(), JournalError> {
         self.journal
