@@ -36,7 +36,7 @@ const HOUR: u64 = 3_600_000;
 struct Facts {
     blocks: Vec<Needed>,
     open: Vec<AnnouncementId>,
-    undone: HashSet<AnnouncementId>,
+    failed: HashSet<AnnouncementId>,
 }
 
 #[derive(Default)]
@@ -56,9 +56,9 @@ impl Blocks for FakeBlocks {
         async { Ok(Some(block)) }.boxed()
     }
 
-    fn came_to_nothing(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
-        let undone = self.0.lock().unwrap().undone.contains(&id);
-        async move { Ok(undone) }.boxed()
+    fn has_failed(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
+        let failed = self.0.lock().unwrap().failed.contains(&id);
+        async move { Ok(failed) }.boxed()
     }
 }
 
@@ -238,7 +238,7 @@ async fn the_chain_says_what_is_needed_also_when_the_journal_does_not_know_it() 
 }
 
 #[tokio::test]
-async fn a_block_that_came_to_nothing_is_let_go_but_never_what_a_committed_block_shares_with_it() {
+async fn a_block_that_has_failed_is_let_go_but_never_what_a_committed_block_shares_with_it() {
     let site = Site::new().await;
     let (own, shared) = (site.hold(&content(1)), site.hold(&content(2)));
     let (rejected, unheard_of) = (AnnouncementId(7), AnnouncementId(8));
@@ -247,7 +247,7 @@ async fn a_block_that_came_to_nothing_is_let_go_but_never_what_a_committed_block
     let later = site.hold(&content(3));
     site.journal.reference(Owner::Announcement(unheard_of), &[later]).await.unwrap();
     site.commit(9, &[shared]).await;
-    site.blocks.0.lock().unwrap().undone.insert(rejected);
+    site.blocks.0.lock().unwrap().failed.insert(rejected);
     let report = site.pass().await;
     assert_eq!(report.held_in_vain, 1, "{report:?}");
     let now = crate::now();
