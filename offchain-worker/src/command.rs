@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     api,
-    config::Config,
+    config::{self, Config},
     keys::{self, TLS_GENERATIONS, TlsKeys},
     upkeep, worker,
 };
@@ -44,6 +44,8 @@ enum Command {
     TlsKey(TlsKeyOptions),
     /// Print the OpenAPI description of the HTTP API.
     Openapi,
+    /// Print an example configuration: every key with its comment and its default.
+    ExampleConfig,
 }
 
 #[derive(clap::Args)]
@@ -135,6 +137,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Openapi => {
             println!("{}", api::description().to_pretty_json()?);
         }
+        Command::ExampleConfig => print!("{}", config::example()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,11 +28,14 @@ pub mod upkeep;
 pub mod worker;
 
 use epione_primitives::Moment;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The machine's time.
+/// This machine's time.
 pub fn now() -> Moment {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// A duration in milliseconds, the unit of [`Moment`].
+pub fn millis(duration: Duration) -> Moment {
+    Moment::try_from(duration.as_millis()).unwrap_or(Moment::MAX)
 }

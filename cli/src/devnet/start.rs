@@ -501,7 +501,7 @@ impl Site {
             data_dir: self.worker_data(),
             keystore: KeystoreConfiguration { development: founder.governance() },
             store,
-            pack: PackConfiguration { max_age_ms: options.pack_millis },
+            pack: PackConfiguration { max_age: format!("{}ms", options.pack_millis) },
         };
         let unwritable = |error: toml::ser::Error| DevnetError::File {
             path: self.worker_config(),
@@ -539,7 +539,7 @@ enum StoreConfiguration {
 
 #[derive(Serialize)]
 struct PackConfiguration {
-    max_age_ms: u64,
+    max_age: String,
 }
 
 /// The last line of a log that speaks of an error, or just the last; shortened.

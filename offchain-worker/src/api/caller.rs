@@ -22,7 +22,7 @@ pub(super) async fn signed<T, W>(
 where
     W: Future<Output = Result<T, ApiError>>,
 {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let _slot = state.request_slot()?;
         let (parts, body) = request.into_parts();
         let caller = Caller::of(state, &parts).await?;

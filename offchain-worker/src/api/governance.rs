@@ -15,7 +15,7 @@ pub(super) async fn governed<T, W>(
 where
     W: Future<Output = Result<T, ApiError>>,
 {
-    within(state.limits.transaction_timeout_ms, async {
+    within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot()?;
         let (parts, body) = request.into_parts();
         let caller = Caller::of(state, &parts).await?;

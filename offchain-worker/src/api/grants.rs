@@ -319,7 +319,7 @@ async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Seale
         audience: caller.request.account.clone(),
         purpose: request.purpose,
         issued: now,
-        expires: now.saturating_add(state.limits.grant_lifetime_ms),
+        expires: now.saturating_add(crate::millis(state.limits.grant_lifetime)),
         // The request is answered once, and so is its nonce.
         nonce: caller.request.nonce,
     };
@@ -374,7 +374,7 @@ async fn sealing_key(
 
 /// Returns when the chain's receipt is final.
 async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
-    let recorded = within(state.limits.transaction_timeout_ms, async {
+    let recorded = within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot()?;
         Ok(state.calls.submit(releases::record(&sealed.release)).await)
     })
@@ -396,7 +396,7 @@ async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), 
 
 /// The answer when the chain, at a later block, did not allow what the worker had found allowed.
 async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
-    let decided = within(state.limits.request_timeout_ms, async {
+    let decided = within(state.limits.request_timeout, async {
         let latest = state.view.finalized().await?;
         asked.decide(latest.as_ref()).await
     })
@@ -424,7 +424,7 @@ fn hand_out(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<GrantRep
         let (requester, patient) = (asked.requester, release.patient);
         tracing::warn!(%requester, %patient, "the glass was broken");
     }
-    let expires = now.saturating_add(state.limits.link_lifetime_ms);
+    let expires = now.saturating_add(crate::millis(state.limits.link_lifetime));
     let link = |hash| state.link(hash, release.grant, expires);
     let links = segments.iter().map(link).collect();
     Ok(GrantReply { grant: STANDARD.encode(grant.encode()), links })

@@ -44,7 +44,7 @@ pub(super) async fn held(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<HeldAnswer>, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let _slot = state.request_slot()?;
         let (parts, body) = request.into_parts();
         let digest = check_peer(&state, &parts).await?;

@@ -94,8 +94,9 @@ impl AppState {
     }
 
     async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
-        let wait = Duration::from_millis(self.limits.request_timeout_ms);
-        match tokio::time::timeout(wait, Arc::clone(slots).acquire_owned()).await {
+        match tokio::time::timeout(self.limits.request_timeout, Arc::clone(slots).acquire_owned())
+            .await
+        {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(ApiError::busy()),
         }
@@ -106,12 +107,10 @@ fn take(slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
     Arc::clone(slots).try_acquire_owned().map_err(|_| ApiError::busy())
 }
 
-/// Gives work up after so many milliseconds.
+/// Ends work that takes longer than a time limit.
 pub(super) async fn within<T>(
-    milliseconds: u64,
+    limit: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    tokio::time::timeout(Duration::from_millis(milliseconds), work)
-        .await
-        .unwrap_or_else(|_| Err(ApiError::timed_out()))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ApiError::timed_out()))
 }

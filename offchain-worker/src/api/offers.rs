@@ -46,7 +46,7 @@ pub(super) async fn offer(
             count(state, "declined");
             return Err(ApiError::forbidden("This hospital takes no offers; announce the block."));
         }
-        let quota = Quota { bytes, lifetime: state.transfer.offer_lifetime_ms };
+        let quota = Quota { bytes, lifetime: crate::millis(state.transfer.offer_lifetime) };
         let taken = state.journal.take_offer(hospital, segments, quota, crate::now()).await?;
         tracing::debug!(hospital = hospital.0, ?taken, "a hospital offers segments");
         match taken {

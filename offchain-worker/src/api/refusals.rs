@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use epione_client::chain::calls::releases;
@@ -82,8 +81,9 @@ pub(super) async fn record(state: &AppState, refusal: Refusal) {
 }
 
 async fn note(state: AppState, refusal: Refusal) {
-    let limit = Duration::from_millis(state.limits.transaction_timeout_ms);
-    let noted = timeout(limit, submit(&state, refusal)).await.unwrap_or(Err(CallError::TimedOut));
+    let noted = timeout(state.limits.transaction_timeout, submit(&state, refusal))
+        .await
+        .unwrap_or(Err(CallError::TimedOut));
     let result = match noted {
         Ok(Noted::Recorded) => "recorded",
         Ok(Noted::Enough) => "beyond-limit",

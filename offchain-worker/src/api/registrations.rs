@@ -104,7 +104,7 @@ pub(super) async fn renew_key(
         Ok((caller.identity, user, parse_sealing_key(&sealing_key)?))
     })
     .await?;
-    within(state.limits.transaction_timeout_ms, async {
+    within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot()?;
         seal_anew(&state, identity, user, sealing_key).await?;
         Ok(StatusCode::NO_CONTENT)

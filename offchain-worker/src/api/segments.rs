@@ -64,7 +64,7 @@ pub(super) async fn serve(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let hash = parse(&hash)?;
-    within(state.limits.segment_timeout_ms, async {
+    within(state.limits.segment_timeout, async {
         let asker = authorize(&state, &parts, body, &hash).await?;
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
@@ -300,7 +300,7 @@ fn answer(
     };
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
-    let limit = Duration::from_millis(state.limits.segment_timeout_ms);
+    let limit = state.limits.segment_timeout;
     let bytes = bytes.slice(part.start as usize..part.end as usize);
     let mut response = (status, streamed(bytes, slot, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);

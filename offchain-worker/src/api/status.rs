@@ -48,7 +48,7 @@ pub(super) struct Readiness(Mutex<Option<(Instant, Report)>>);
     )
 )]
 pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInfo>, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let _slot = state.request_slot()?;
         let identity = state.view.identity().await?;
         Ok(Json(WorkerInfo {
@@ -84,7 +84,7 @@ pub(super) async fn alive() -> &'static str {
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let mut last = state.shared.readiness.0.lock().await;
         let report = match &*last {
             Some((at, report)) if at.elapsed() < FRESH => report.clone(),

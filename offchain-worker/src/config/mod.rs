@@ -1,8 +1,17 @@
 //! The worker's configuration: one TOML file, read once and checked as a whole before anything starts.
-//! `worker.example.toml` shows every key with its default.
+//!
+//! `worker.example.toml` shows every key with its default. It is generated from the types below
+//! (`epione-worker example-config`): the doc comment of each field is the comment of its key.
 
+#[macro_use]
+mod documented;
+mod check;
+mod duration;
+mod example;
+mod outdated;
 mod s3;
 
+pub use example::example;
 pub use s3::S3Settings;
 
 use std::{
@@ -12,182 +21,216 @@ use std::{
     time::Duration,
 };
 
-use epione_client::endpoint::is_loopback;
-use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
-use serde::Deserialize;
+use epione_primitives::limits::MAX_BODY_BYTES;
 use url::Url;
 
-/// What an operator decides about a worker.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// WebSocket of the hospital's own node.
-    #[serde(default = "defaults::node_url")]
-    pub node_url: Url,
-    /// Address to serve the HTTP API at.
-    #[serde(default = "defaults::listen")]
-    pub listen: SocketAddr,
-    /// Under which clients reach this API; temporary links begin with it. The hospital's entry on
-    /// chain names the same.
-    pub public_url: Url,
-    /// Serve without TLS although `public_url` is https or others than this machine can reach the address:
-    /// something in front of the worker speaks TLS, with the key that the chain names.
+settings! {
+    /// The settings of a worker.
+    pub struct Config {
+        /// WebSocket URL of the hospital's own node. Keep the node's RPC private.
+        #[serde(default = "defaults::node_url")]
+        pub node_url: Url,
+        /// Address at which the worker serves the HTTP API.
+        #[serde(default = "defaults::listen")]
+        pub listen: SocketAddr,
+        /// URL at which clients and other hospitals reach this API. The hospital's entry on the chain names the same
+        /// URL, and the key that `epione-worker tls-key` prints, by which they recognize this worker. http is permitted
+        /// on loopback only.
+        pub public_url: Url,
+        /// Serve without TLS, because something in front of the worker ends TLS with the key that the chain names.
+        #[serde(default)]
+        pub allow_plain_http: bool,
+        /// Loopback address at which /metrics is also served, over plain HTTP. Absent: only with the API.
+        pub metrics_listen: Option<SocketAddr>,
+        /// Directory of the journal, and of the store unless [store] names another place. What to back up:
+        /// docs/operations.md.
+        pub data_dir: PathBuf,
+        /// PEM files with a certificate from an authority and its key, for browsers. The worker reads them again every
+        /// ten minutes. Other hospitals and `epione` ignore them.
+        pub tls: Option<Tls>,
+        /// The agent's account key and the hospital's sealing key.
+        pub keystore: Keystore,
+        /// Keystores with the hospital's previous sealing keys, at most 8. They open patients' profiles until the
+        /// worker has sealed all profiles to the current key, which it then reports in its log.
+        #[serde(default)]
+        pub earlier_keystores: Vec<Keystore>,
+        /// Where segments are stored.
+        #[serde(default)]
+        pub store: StoreConfig,
+        /// When queued visits become a lite block: as soon as one of these bounds is reached.
+        #[serde(default)]
+        pub pack: Pack,
+        /// Fetching segments from other hospitals, and serving segments to them.
+        #[serde(default)]
+        pub transfer: Transfer,
+        /// Checking what is stored.
+        #[serde(default)]
+        pub scrub: Scrub,
+        /// What the HTTP API accepts at once, and for how long. With these values the worker needs less than 256 MiB of
+        /// memory.
+        #[serde(default)]
+        pub limits: Limits,
+    }
+}
+
+settings! {
+    /// Certificate chain and private key, both PEM.
+    pub struct Tls {
+        pub certificate: PathBuf,
+        pub key: PathBuf,
+    }
+}
+
+settings! {
+    /// The source of the agent's account key and the hospital's sealing key: a keystore file and the file with its
+    /// password, or development keys.
+    pub struct Keystore {
+        pub path: Option<PathBuf>,
+        pub password_file: Option<PathBuf>,
+        /// Instead of both, on a local network only: a name of development keys, which everybody knows.
+        pub development: Option<String>,
+    }
+}
+
+settings! {
+    /// The hospital's storage of segments.
     #[serde(default)]
-    pub allow_plain_http: bool,
-    /// Address, on loopback, to serve `/metrics` at over plain HTTP as well.
-    pub metrics_listen: Option<SocketAddr>,
-    /// Where the journal is, and the store unless `[store]` says otherwise.
-    pub data_dir: PathBuf,
-    /// For browsers. Other hospitals and `epione` know the worker by its own key.
-    pub tls: Option<Tls>,
-    pub keystore: Keystore,
-    /// Keystores whose sealing keys were the hospital's before. They open profiles until all of these
-    /// are sealed to the current key.
+    pub struct StoreConfig {
+        /// A local directory. Absent: `store` in data_dir. It cannot be combined with [store.s3].
+        pub path: Option<PathBuf>,
+        /// How long a segment is kept after it was last needed.
+        #[serde(with = "duration")]
+        pub garbage_grace: Duration,
+        /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it marks it as its
+        /// hospital's: each hospital needs its own bucket or prefix.
+        pub s3: Option<S3Settings>,
+    }
+}
+
+settings! {
+    /// Bounds of a lite block.
     #[serde(default)]
-    pub earlier_keystores: Vec<Keystore>,
+    pub struct Pack {
+        /// Age of the oldest queued visit.
+        #[serde(with = "duration")]
+        pub max_age: Duration,
+        pub max_records: u32,
+        /// Sealed media of all records together. A single larger visit is packed into a block of its own.
+        pub max_media_bytes: u64,
+        /// All sealed records together.
+        pub max_body_bytes: u32,
+    }
+}
+
+settings! {
+    /// Fetching segments from other hospitals, and serving segments to them.
     #[serde(default)]
-    pub store: StoreConfig,
+    pub struct Transfer {
+        /// Segments fetched at once. More than the other hospitals serve at once does not help. Each needs up to 2 MiB
+        /// of memory, and 4 MiB if the store is on S3.
+        pub parallel: usize,
+        /// Segments served to other hospitals at once, and at most one fewer to one of them. Requests beyond that are
+        /// told to retry later. With a small number, each segment arrives soon, and its receiver can serve it to
+        /// others. Each needs up to 4 MiB of memory.
+        pub serve_parallel: usize,
+        #[serde(with = "duration")]
+        pub connect_timeout: Duration,
+        /// If nothing arrives for this long, the worker tries another hospital.
+        #[serde(with = "duration")]
+        pub stall_timeout: Duration,
+        #[serde(with = "duration")]
+        pub segment_timeout: Duration,
+        /// If segments are still missing this many chain blocks before a ballot's deadline, the worker votes to reject
+        /// the block.
+        pub reject_margin_blocks: u32,
+        /// Bytes that each other hospital may have stored here ahead of its announcements. 0 declines all offers.
+        pub offer_quota_bytes: u64,
+        /// How long they are kept if no announcement follows.
+        #[serde(with = "duration")]
+        pub offer_lifetime: Duration,
+        /// Blocks of this hospital with at least this many bytes of media are offered to the other hospitals before
+        /// they are announced.
+        pub offer_from_bytes: u64,
+        /// Such a block is announced when a majority of the hospitals stores all of it, or when nothing has arrived
+        /// anywhere for this long. 0s offers nothing.
+        #[serde(with = "duration")]
+        pub offer_wait: Duration,
+    }
+}
+
+settings! {
+    /// Checking what is stored.
     #[serde(default)]
-    pub pack: Pack,
+    pub struct Scrub {
+        /// Segments that a scheduled pass reads per minute.
+        pub segments_per_minute: u32,
+        /// From the start of one pass to the start of the next. A pass that takes longer is followed immediately.
+        #[serde(with = "duration")]
+        pub every: Duration,
+        /// How long a stored segment that the journal does not know is kept after it was noticed. At least 1h.
+        #[serde(with = "duration")]
+        pub orphan_grace: Duration,
+        /// How long damaged objects are kept in quarantine/ for inspection.
+        #[serde(with = "duration")]
+        pub quarantine: Duration,
+    }
+}
+
+settings! {
+    /// What the HTTP API accepts at once, and for how long.
     #[serde(default)]
-    pub transfer: Transfer,
-    #[serde(default)]
-    pub scrub: Scrub,
-    #[serde(default)]
-    pub limits: Limits,
+    pub struct Limits {
+        /// Visits that are received at once, without their media. Each needs some MiB of memory at most.
+        pub visits: usize,
+        /// Visits whose media are uploaded at once. Each needs memory for two parts of at most 8 MiB, and for a segment
+        /// of 4 MiB if the store is on S3.
+        pub uploads: usize,
+        /// Segments served to readers at once. Each needs up to 4 MiB of memory.
+        pub segment_reads: usize,
+        /// Requests at once that wait until a transaction is finalized.
+        pub transactions: usize,
+        /// Other requests at once.
+        pub requests: usize,
+        /// Bytes of a visit's media.
+        pub max_upload_bytes: u64,
+        /// An upload that is idle for this long is ended, or for a tenth of it if another upload needs its slot.
+        #[serde(with = "duration")]
+        pub upload_idle: Duration,
+        /// An upload that takes longer than this in all is ended.
+        #[serde(with = "duration")]
+        pub upload_timeout: Duration,
+        /// Receiving and storing a visit without its media, or one part of them.
+        #[serde(with = "duration")]
+        pub part_timeout: Duration,
+        /// A request whose body stops arriving for this long is ended.
+        #[serde(with = "duration")]
+        pub silence: Duration,
+        /// Serving a segment, including its repair from another hospital.
+        #[serde(with = "duration")]
+        pub segment_timeout: Duration,
+        /// Requests that wait until a transaction is finalized.
+        #[serde(with = "duration")]
+        pub transaction_timeout: Duration,
+        /// Any other request.
+        #[serde(with = "duration")]
+        pub request_timeout: Duration,
+        /// How long a temporary link to a segment is valid. 1h at most.
+        #[serde(with = "duration")]
+        pub link_lifetime: Duration,
+        /// How long an access grant is valid after it was sealed, which is some seconds before the chain has its
+        /// receipt. 1min at least, 1h at most.
+        #[serde(with = "duration")]
+        pub grant_lifetime: Duration,
+    }
 }
 
-/// Certificate chain and private key, both PEM.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
-
-/// Where the agent's account key and the hospital's sealing key come from: a keystore file and the
-/// file that holds its password, or well-known development keys.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keystore {
-    pub path: Option<PathBuf>,
-    pub password_file: Option<PathBuf>,
-    /// `//Name` of a development hospital. Everybody knows its keys.
-    pub development: Option<String>,
-}
-
-/// The private cloud.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StoreConfig {
-    /// A local directory; `data_dir/store` if absent, unless `s3` is there.
-    pub path: Option<PathBuf>,
-    /// A bucket instead.
-    pub s3: Option<S3Settings>,
-    /// How long a segment that nothing needs any more is kept.
-    pub garbage_grace_ms: u64,
-}
-
-/// When queued visits become a lite block: at whichever bound is met first.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Pack {
-    /// Age of the oldest queued visit.
-    pub max_age_ms: u64,
-    pub max_records: u32,
-    /// Sealed media of all records together. A single larger visit still gets a block of its own.
-    pub max_media_bytes: u64,
-    /// Sealed records together.
-    pub max_body_bytes: u32,
-}
-
-/// Fetching segments from other hospitals, and giving them theirs.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Transfer {
-    /// Segments fetched at once: no more than others serve at once, or each gets a part of a place. Each
-    /// holds up to 2 MiB of memory, and on S3 4 MiB.
-    pub parallel: usize,
-    /// Segments served to other hospitals at once, all but one of them to the same; who else asks is told
-    /// to come again. Few at a time, so that each is soon whole where it goes, and served on from there.
-    /// Each holds up to 4 MiB of memory.
-    pub serve_parallel: usize,
-    pub connect_timeout_ms: u64,
-    /// Without a byte for this long, another hospital is asked.
-    pub stall_timeout_ms: u64,
-    pub segment_timeout_ms: u64,
-    /// Chain blocks before a ballot's deadline at which a block whose segments cannot be had is rejected.
-    pub reject_margin_blocks: u32,
-    /// Bytes that each other hospital may have stored here ahead of its announcements; 0 declines all
-    /// offers.
-    pub offer_quota_bytes: u64,
-    /// How long they are kept if no announcement follows.
-    pub offer_lifetime_ms: u64,
-    /// Blocks of this hospital with fewer bytes of media than this are announced without being offered.
-    pub offer_from_bytes: u64,
-    /// A block that is offered is announced when nothing has arrived anywhere for this long, if not
-    /// earlier; 0 offers nothing.
-    pub offer_wait_ms: u64,
-}
-
-/// Checking what is already stored.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Scrub {
-    /// Segments read in a minute by the background's passes.
-    pub segments_per_minute: u32,
-    /// From the beginning of one pass to that of the next; a longer pass is followed at once.
-    pub every_ms: u64,
-    /// How long a stored segment that the journal does not know is kept, once it was noticed.
-    pub orphan_grace_ms: u64,
-    /// How long an object that was found damaged is kept for somebody to look at.
-    pub quarantine_ms: u64,
-}
-
-/// What the HTTP API takes on.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Visits taken in at once, but for their media. Each holds some MiB of memory at most.
-    pub visits: usize,
-    /// Visits at once whose media are awaited. Each holds two parts of at most 8 MiB, and on S3 a
-    /// segment of 4 MiB.
-    pub uploads: usize,
-    /// Segments served to readers at once. Each holds up to 4 MiB of memory.
-    pub segment_reads: usize,
-    /// Requests at once that wait for a transaction to be final.
-    pub transactions: usize,
-    /// Other requests at once.
-    pub requests: usize,
-    /// Bytes of a visit's media.
-    pub max_upload_bytes: u64,
-    /// A visit whose media do not go on for this long is forgotten. When places are wanted, a tenth of
-    /// it is enough.
-    pub upload_idle_ms: u64,
-    /// And one whose media take longer than this in all.
-    pub upload_timeout_ms: u64,
-    /// Receiving and storing a visit without its media, or one part of these.
-    pub part_timeout_ms: u64,
-    /// A body of which nothing comes for this long is given up.
-    pub silence_ms: u64,
-    /// Serving a segment, including its repair from another hospital.
-    pub segment_timeout_ms: u64,
-    /// Requests that wait for a transaction to be final.
-    pub transaction_timeout_ms: u64,
-    /// Any other request.
-    pub request_timeout_ms: u64,
-    /// How long a temporary link to a segment holds; an hour at most.
-    pub link_lifetime_ms: u64,
-    /// How long an access grant holds after it was sealed, which is before the chain has its receipt; a
-    /// minute at least, an hour at most.
-    pub grant_lifetime_ms: u64,
-}
-
-/// Earlier keystores: opening each takes up to a second when the worker starts.
+/// Opening an earlier keystore takes up to a second when the worker starts.
 const MAX_EARLIER_KEYSTORES: usize = 8;
 
-const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const GIB: u64 = 1 << 30;
 
 mod defaults {
@@ -204,14 +247,14 @@ mod defaults {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { path: None, s3: None, garbage_grace_ms: 10 * MINUTE }
+        Self { path: None, garbage_grace: 10 * MINUTE, s3: None }
     }
 }
 
 impl Default for Pack {
     fn default() -> Self {
         Self {
-            max_age_ms: 5_000,
+            max_age: 5 * SECOND,
             max_records: 200,
             max_media_bytes: GIB,
             max_body_bytes: MAX_BODY_BYTES,
@@ -224,14 +267,14 @@ impl Default for Transfer {
         Self {
             parallel: 4,
             serve_parallel: 4,
-            connect_timeout_ms: 5_000,
-            stall_timeout_ms: 20_000,
-            segment_timeout_ms: 180_000,
+            connect_timeout: 5 * SECOND,
+            stall_timeout: 20 * SECOND,
+            segment_timeout: 3 * MINUTE,
             reject_margin_blocks: 20,
             offer_quota_bytes: 8 * GIB,
-            offer_lifetime_ms: HOUR,
+            offer_lifetime: HOUR,
             offer_from_bytes: 4 << 20,
-            offer_wait_ms: 30_000,
+            offer_wait: 30 * SECOND,
         }
     }
 }
@@ -240,9 +283,9 @@ impl Default for Scrub {
     fn default() -> Self {
         Self {
             segments_per_minute: 240,
-            every_ms: 24 * HOUR,
-            orphan_grace_ms: 24 * HOUR,
-            quarantine_ms: 7 * 24 * HOUR,
+            every: 24 * HOUR,
+            orphan_grace: 24 * HOUR,
+            quarantine: WEEK,
         }
     }
 }
@@ -256,34 +299,16 @@ impl Default for Limits {
             transactions: 256,
             requests: 64,
             max_upload_bytes: 8 * GIB,
-            upload_idle_ms: 10 * MINUTE,
-            upload_timeout_ms: 4 * HOUR,
-            part_timeout_ms: 3 * MINUTE,
-            silence_ms: 20_000,
-            segment_timeout_ms: 3 * MINUTE,
-            transaction_timeout_ms: 2 * MINUTE + 10_000,
-            request_timeout_ms: 20_000,
-            link_lifetime_ms: 10 * MINUTE,
-            grant_lifetime_ms: 10 * MINUTE,
+            upload_idle: 10 * MINUTE,
+            upload_timeout: 4 * HOUR,
+            part_timeout: 3 * MINUTE,
+            silence: 20 * SECOND,
+            segment_timeout: 3 * MINUTE,
+            transaction_timeout: 2 * MINUTE + 10 * SECOND,
+            request_timeout: 20 * SECOND,
+            link_lifetime: 10 * MINUTE,
+            grant_lifetime: 10 * MINUTE,
         }
-    }
-}
-
-impl Limits {
-    pub fn upload_idle(&self) -> Duration {
-        Duration::from_millis(self.upload_idle_ms)
-    }
-
-    pub fn upload_timeout(&self) -> Duration {
-        Duration::from_millis(self.upload_timeout_ms)
-    }
-
-    pub fn part_timeout(&self) -> Duration {
-        Duration::from_millis(self.part_timeout_ms)
-    }
-
-    pub fn silence(&self) -> Duration {
-        Duration::from_millis(self.silence_ms)
     }
 }
 
@@ -294,12 +319,13 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the configuration is not valid: {0}")]
     Syntax(#[from] toml::de::Error),
+    /// A key of an earlier version.
+    #[error(
+        "the configuration is not valid: {old} is now {new}, a duration with a unit: write {line}"
+    )]
+    Outdated { old: String, new: String, line: String },
     #[error("the configuration is not valid: {key} {problem}")]
     Value { key: &'static str, problem: String },
-}
-
-fn refuse<T>(key: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError::Value { key, problem: problem.into() })
 }
 
 impl Config {
@@ -311,12 +337,9 @@ impl Config {
     }
 
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        outdated::check(text)?;
         let config: Self = toml::from_str(text)?;
-        config.check_endpoints()?;
-        config.check_keystores()?;
-        config.store.check()?;
-        config.check_work()?;
-        config.limits.check()?;
+        config.check()?;
         Ok(config)
     }
 
@@ -328,7 +351,7 @@ impl Config {
         self.data_dir.join("nonces.sqlite")
     }
 
-    /// Where a running worker is asked for what only its own machine may ask; a folder.
+    /// The folder of the socket at which a running worker accepts commands from its own machine.
     pub fn control_path(&self) -> PathBuf {
         self.data_dir.join("control")
     }
@@ -337,160 +360,9 @@ impl Config {
         self.store.path.clone().unwrap_or_else(|| self.data_dir.join("store"))
     }
 
-    fn check_endpoints(&self) -> Result<(), ConfigError> {
-        if !matches!(self.node_url.scheme(), "ws" | "wss") {
-            return refuse("node_url", "must begin with ws:// or wss://");
-        }
-        if !matches!(self.public_url.scheme(), "http" | "https") {
-            return refuse("public_url", "must begin with http:// or https://");
-        }
-        if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
-            return refuse("public_url", "must have neither a query nor a fragment");
-        }
-        if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
-            return refuse(
-                "public_url",
-                "must begin with https://: over http nothing proves who answers, so other hospitals \
-                 and clients use it on 127.0.0.1 only",
-            );
-        }
-        if self.tls.is_some() && !self.serves_tls() {
-            return refuse("tls", "needs an https public_url, and no allow_plain_http");
-        }
-        if !self.serves_tls() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
-            return refuse(
-                "listen",
-                "is reachable from other machines, without TLS: give an https public_url, \
-                 or listen on 127.0.0.1, or, where something in front of the worker speaks TLS, \
-                 say allow_plain_http = true",
-            );
-        }
-        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return refuse("metrics_listen", "must be an address of 127.0.0.1 or [::1]");
-        }
-        Ok(())
-    }
-
-    /// Whether the worker itself speaks TLS.
+    /// Whether the worker itself ends TLS.
     pub fn serves_tls(&self) -> bool {
         self.public_url.scheme() == "https" && !self.allow_plain_http
-    }
-
-    fn check_keystores(&self) -> Result<(), ConfigError> {
-        self.keystore.check("keystore")?;
-        if self.earlier_keystores.len() > MAX_EARLIER_KEYSTORES {
-            return refuse("earlier_keystores", format!("has more than {MAX_EARLIER_KEYSTORES}"));
-        }
-        self.earlier_keystores.iter().try_for_each(|earlier| earlier.check("earlier_keystores"))
-    }
-
-    fn check_work(&self) -> Result<(), ConfigError> {
-        if !(1..=MAX_ENTRIES).contains(&self.pack.max_records) {
-            return refuse("pack.max_records", format!("must be from 1 to {MAX_ENTRIES}"));
-        }
-        if !(1..=MAX_BODY_BYTES).contains(&self.pack.max_body_bytes) {
-            return refuse("pack.max_body_bytes", format!("must be from 1 to {MAX_BODY_BYTES}"));
-        }
-        self.transfer.check()?;
-        if self.scrub.segments_per_minute == 0 {
-            return refuse("scrub.segments_per_minute", "must be at least 1");
-        }
-        if self.scrub.orphan_grace_ms < HOUR {
-            let range = "must be at least 3600000 (an hour): an upload may be under way";
-            return refuse("scrub.orphan_grace_ms", range);
-        }
-        for (key, value) in [("pack.max_media_bytes", self.pack.max_media_bytes)] {
-            if value == 0 {
-                return refuse(key, "must be at least 1");
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Transfer {
-    fn check(&self) -> Result<(), ConfigError> {
-        for (key, value) in
-            [("transfer.parallel", self.parallel), ("transfer.serve_parallel", self.serve_parallel)]
-        {
-            if !(1..=64).contains(&value) {
-                return refuse(key, "must be from 1 to 64");
-            }
-        }
-        for (key, value) in [
-            ("transfer.connect_timeout_ms", self.connect_timeout_ms),
-            ("transfer.stall_timeout_ms", self.stall_timeout_ms),
-            ("transfer.segment_timeout_ms", self.segment_timeout_ms),
-        ] {
-            if value == 0 {
-                return refuse(key, "must be at least 1");
-            }
-        }
-        if !(MINUTE..=7 * 24 * HOUR).contains(&self.offer_lifetime_ms) {
-            let range = "must be from 60000 (a minute) to 604800000 (a week)";
-            return refuse("transfer.offer_lifetime_ms", range);
-        }
-        Ok(())
-    }
-}
-
-impl StoreConfig {
-    fn check(&self) -> Result<(), ConfigError> {
-        let Some(s3) = &self.s3 else { return Ok(()) };
-        if self.path.is_some() {
-            return refuse("store", "must have either path or [store.s3], not both");
-        }
-        s3.check().map_err(|(key, problem)| ConfigError::Value { key, problem })
-    }
-}
-
-impl Keystore {
-    fn check(&self, key: &'static str) -> Result<(), ConfigError> {
-        match (&self.path, &self.password_file, &self.development) {
-            (Some(_), Some(_), None) => Ok(()),
-            (None, None, Some(uri)) if uri.starts_with("//") => Ok(()),
-            (None, None, Some(_)) => refuse(key, "needs in development a name such as \"//Alice\""),
-            _ => refuse(key, "needs path and password_file, or else development alone"),
-        }
-    }
-}
-
-impl Limits {
-    fn check(&self) -> Result<(), ConfigError> {
-        for (key, value) in [
-            ("limits.visits", self.visits),
-            ("limits.uploads", self.uploads),
-            ("limits.segment_reads", self.segment_reads),
-            ("limits.transactions", self.transactions),
-            ("limits.requests", self.requests),
-        ] {
-            if !(1..=4_096).contains(&value) {
-                return refuse(key, "must be from 1 to 4096");
-            }
-        }
-        for (key, value) in [
-            ("limits.max_upload_bytes", self.max_upload_bytes),
-            ("limits.upload_idle_ms", self.upload_idle_ms),
-            ("limits.upload_timeout_ms", self.upload_timeout_ms),
-            ("limits.part_timeout_ms", self.part_timeout_ms),
-            ("limits.silence_ms", self.silence_ms),
-            ("limits.segment_timeout_ms", self.segment_timeout_ms),
-            ("limits.transaction_timeout_ms", self.transaction_timeout_ms),
-            ("limits.request_timeout_ms", self.request_timeout_ms),
-        ] {
-            if value == 0 {
-                return refuse(key, "must be at least 1");
-            }
-        }
-        if !(1_000..=HOUR).contains(&self.link_lifetime_ms) {
-            let range = "must be from 1000 (a second) to 3600000 (an hour)";
-            return refuse("limits.link_lifetime_ms", range);
-        }
-        if !(MINUTE..=HOUR).contains(&self.grant_lifetime_ms) {
-            let range = "must be from 60000 (a minute) to 3600000 (an hour)";
-            return refuse("limits.grant_lifetime_ms", range);
-        }
-        Ok(())
     }
 }
 

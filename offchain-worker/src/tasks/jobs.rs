@@ -13,7 +13,7 @@ use super::{
     Context, JobContext, TaskError, announced, committed,
     task_journal::{Job, JobKind, Next},
 };
-use crate::{backoff::Backoff, journal::JournalError, now};
+use crate::{backoff::Backoff, journal::JournalError, millis, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
 /// How often the task journal is read even if no block was finalized.
@@ -118,7 +118,7 @@ async fn attempt(jobs: &JobContext, job: Job, attempts: u32) -> Result<(), Journ
 }
 
 fn later(pause: Duration) -> Moment {
-    now().saturating_add(Moment::try_from(pause.as_millis()).unwrap_or(Moment::MAX))
+    now().saturating_add(millis(pause))
 }
 
 async fn react(jobs: &JobContext, job: Job) -> Result<Next, TaskError> {

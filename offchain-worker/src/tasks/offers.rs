@@ -16,7 +16,7 @@ use crate::{
     backoff::Backoff,
     journal::{Journal, JournalError, offers::Offer},
     metrics::Metrics,
-    now,
+    millis, now,
     transfer::{FetchError, Fetcher},
 };
 
@@ -33,8 +33,8 @@ pub struct OfferFetcher {
     pub journal: Journal,
     pub fetcher: Arc<Fetcher>,
     pub metrics: Metrics,
-    /// Of an offer, in milliseconds.
-    pub lifetime: u64,
+    /// How long an offer is kept.
+    pub lifetime: Duration,
 }
 
 /// An attempt that is under way.
@@ -111,7 +111,7 @@ pub async fn run(fetcher: Arc<OfferFetcher>) {
 }
 
 async fn look(fetcher: &Arc<OfferFetcher>, attempts: &mut Attempts) -> Result<(), JournalError> {
-    let expired = fetcher.journal.expire_offers(fetcher.lifetime, now()).await?;
+    let expired = fetcher.journal.expire_offers(millis(fetcher.lifetime), now()).await?;
     if expired > 0 {
         fetcher.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
         tracing::info!(expired, "offers that no announcement followed are over");

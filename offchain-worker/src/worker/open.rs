@@ -153,16 +153,13 @@ impl Exchange {
 }
 
 fn timings(transfer: &Transfer) -> Timings {
-    Timings {
-        connect: Duration::from_millis(transfer.connect_timeout_ms),
-        stall: Duration::from_millis(transfer.stall_timeout_ms),
-    }
+    Timings { connect: transfer.connect_timeout, stall: transfer.stall_timeout }
 }
 
 fn bounds(transfer: &Transfer) -> FetchBounds {
     FetchBounds {
         parallel: transfer.parallel,
-        segment_limit: Duration::from_millis(transfer.segment_timeout_ms),
+        segment_limit: transfer.segment_timeout,
         rules: Rules::default(),
     }
 }
@@ -170,9 +167,9 @@ fn bounds(transfer: &Transfer) -> FetchBounds {
 fn terms(transfer: &Transfer) -> SeedingTerms {
     SeedingTerms {
         from_bytes: transfer.offer_from_bytes,
-        quiet: Duration::from_millis(transfer.offer_wait_ms),
+        quiet: transfer.offer_wait,
         // Half of the time for which hospitals with the same configuration keep what was offered.
-        longest: Duration::from_millis(transfer.offer_lifetime_ms) / 2,
+        longest: transfer.offer_lifetime / 2,
         ask_every: ASK_EVERY,
     }
 }

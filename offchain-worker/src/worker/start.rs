@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     control,
     metrics::Metrics,
+    millis,
     store::{Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
@@ -64,7 +65,7 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         journal: context.journal.clone(),
         fetcher: Arc::clone(&exchange.fetcher),
         metrics: context.metrics.clone(),
-        lifetime: config.transfer.offer_lifetime_ms,
+        lifetime: config.transfer.offer_lifetime,
     })));
     let jobs = Arc::new(jobs(&context, &exchange, &config));
     tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, BALLOTS));
@@ -94,8 +95,8 @@ fn look_after(
     let sweeper = Sweeper {
         context: Arc::clone(&context),
         store: storage.store.clone(),
-        garbage_grace: config.store.garbage_grace_ms,
-        quarantine: config.scrub.quarantine_ms,
+        garbage_grace: millis(config.store.garbage_grace),
+        quarantine: millis(config.scrub.quarantine),
     };
     tasks.spawn(async move { sweeper.run().await });
     let scrubber = scrubber(&context, storage, exchange, &config);

@@ -436,9 +436,9 @@ fn worker_config(
          public_url = \"https://127.0.0.1:{worker_port}\"\n\
          data_dir = {home:?}\n\
          [keystore]\ndevelopment = \"//{seed}\"\n\
-         [store]\ngarbage_grace_ms = 0\n\
-         [pack]\nmax_age_ms = {pack_age_ms}\nmax_records = {pack_records}\n\
-         [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
+         [store]\ngarbage_grace = \"0s\"\n\
+         [pack]\nmax_age = \"{pack_age_ms}ms\"\nmax_records = {pack_records}\n\
+         [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout = \"2s\"\n\
          [scrub]\nsegments_per_minute = 600\n"
     )
 }

@@ -47,7 +47,7 @@ pub(in crate::api) async fn submit(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let mut intake = Intake::new(body, state.limits.silence());
+    let mut intake = Intake::new(body, state.limits.silence);
     let submission = async {
         let caller = Caller::admitted(&state, &parts).await?;
         // Only now, so that strangers do not take slots from the hospital's own users.
@@ -58,7 +58,7 @@ pub(in crate::api) async fn submit(
         drop(json);
         accept(&state, &caller, visit).await
     };
-    let answered = within(state.limits.part_timeout_ms, submission).await;
+    let answered = within(state.limits.part_timeout, submission).await;
     intake.drain().await;
     Ok((StatusCode::ACCEPTED, Json(answered?)).into_response())
 }

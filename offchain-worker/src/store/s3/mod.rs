@@ -73,7 +73,7 @@ pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Tr
         }
         false => None,
     };
-    let deadline = Some(settings.deadline());
+    let deadline = Some(settings.deadline);
     let traits = Traits { publishing: Publishing::Whole, deadline, links, shared: true };
     Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
@@ -83,7 +83,7 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
         backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
         max_retries: ATTEMPTS,
         // The last attempt should end before the deadline, so that it can say what failed.
-        retry_timeout: settings.deadline().saturating_sub(settings.request_timeout()),
+        retry_timeout: settings.deadline.saturating_sub(settings.request_timeout),
     };
     let builder = AmazonS3Builder::new()
         .with_endpoint(settings.bucket_endpoint(endpoint))
@@ -103,8 +103,8 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
 
 fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
     let mut builder = reqwest::Client::builder()
-        .connect_timeout(settings.connect_timeout())
-        .timeout(settings.request_timeout())
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout)
         // A storage that sends the worker elsewhere does not get its requests signed for there.
         .redirect(redirect::Policy::none())
         .https_only(settings.endpoint.scheme() == "https")

@@ -15,6 +15,7 @@ use crate::{
     backoff::Backoff,
     config,
     journal::{QueuedVisit, SealedVisit},
+    millis,
 };
 
 /// What one lite block may hold.
@@ -35,7 +36,7 @@ impl From<&config::Pack> for BlockBounds {
             body_bytes: pack.max_body_bytes.min(MAX_BODY_BYTES).into(),
             media_bytes: pack.max_media_bytes,
             segments: MAX_SEGMENTS.into(),
-            max_age: Duration::from_millis(pack.max_age_ms),
+            max_age: pack.max_age,
         }
     }
 }
@@ -161,10 +162,6 @@ impl Caution {
 /// How many milliseconds a visit is held back after it failed alone so many times.
 pub fn hold(times: u32) -> Moment {
     millis(HOLD.after(times))
-}
-
-fn millis(duration: Duration) -> Moment {
-    Moment::try_from(duration.as_millis()).unwrap_or(Moment::MAX)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     journal::{Journal, Owner},
     metrics::Metrics,
-    now,
+    millis, now,
     repair::{Repair, RepairError},
     store::{Store, StoreError},
     tasks::{Context, TaskError, task_journal::TaskJournal},
@@ -75,7 +75,7 @@ impl Scrubber {
             repair,
             metrics: context.metrics.clone(),
             parallel: config.transfer.parallel,
-            orphan_grace: config.scrub.orphan_grace_ms,
+            orphan_grace: millis(config.scrub.orphan_grace),
             progress: watch::Sender::new(Progress::Idle),
         }
     }

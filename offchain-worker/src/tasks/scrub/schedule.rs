@@ -40,7 +40,6 @@ pub async fn run(
     mut requests: mpsc::Receiver<Request>,
 ) {
     let slowly = pause(Some(config.segments_per_minute));
-    let every = Duration::from_millis(config.every_ms);
     let mut next = None;
     loop {
         tokio::select! {
@@ -57,7 +56,7 @@ pub async fn run(
             Some(request) = requests.recv() => answer(context, scrubber, request).await,
             done = scrubber.pass(slowly) => {
                 let pause = match done {
-                    Ok(_) => every.saturating_sub(begun.elapsed()).max(PAUSE),
+                    Ok(_) => config.every.saturating_sub(begun.elapsed()).max(PAUSE),
                     Err(error) => {
                         report(context, &error);
                         PAUSE

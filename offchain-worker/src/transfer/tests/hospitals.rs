@@ -211,7 +211,7 @@ impl Hospital {
             journal: self.journal.clone(),
             fetcher: Arc::clone(&self.fetcher),
             metrics: self.metrics.clone(),
-            lifetime: Transfer::default().offer_lifetime_ms,
+            lifetime: Transfer::default().offer_lifetime,
         })));
         tasks
     }

@@ -62,7 +62,7 @@ pub(in crate::api) async fn put(
     request: Request,
 ) -> Result<Json<VisitStatus>, ApiError> {
     let (parts, body) = request.into_parts();
-    let mut intake = Intake::new(body, state.limits.silence());
+    let mut intake = Intake::new(body, state.limits.silence);
     let accepted = async {
         let caller = Caller::admitted(&state, &parts).await?;
         let part = PartRef::parse(&record, &section, &parts.uri)?;
@@ -71,7 +71,7 @@ pub(in crate::api) async fn put(
             None => queued_already(&state, &caller, part.record).await,
         }
     };
-    let answered = within(state.limits.part_timeout_ms, accepted).await;
+    let answered = within(state.limits.part_timeout, accepted).await;
     intake.drain().await;
     answered.map(Json)
 }
@@ -117,7 +117,7 @@ async fn accept(
     }
     let span = upload.layout.span(part.section, part.offset, content.len());
     let span = span.ok_or_else(outside_of_media)?;
-    upload.reach(span.start, state.limits.part_timeout() / 2).await?;
+    upload.reach(span.start, state.limits.part_timeout / 2).await?;
     // In a separate task: what was sealed must be accounted for, even if the client disconnects.
     tokio::spawn(advance(state.clone(), upload, span, content, in_flight))
         .await

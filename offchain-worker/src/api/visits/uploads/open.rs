@@ -92,7 +92,7 @@ impl Uploads {
         if let Ok(slot) = state.upload_slot() {
             return Ok(slot);
         }
-        let patience = state.limits.upload_idle() / GIVES_WAY_AFTER;
+        let patience = state.limits.upload_idle / GIVES_WAY_AFTER;
         let uploads: Vec<_> = self.lock().values().cloned().collect();
         let idle = uploads.into_iter().map(|upload| (upload.idle(), upload));
         match idle.max_by_key(|(idle, _)| *idle).filter(|(idle, _)| *idle > patience) {
@@ -120,7 +120,7 @@ impl Uploads {
         let upload = Arc::new(upload);
         open.insert(upload.terms.record, Arc::clone(&upload));
         upload.open.inc();
-        let (idle, limit) = (state.limits.upload_idle(), state.limits.upload_timeout());
+        let (idle, limit) = (state.limits.upload_idle, state.limits.upload_timeout);
         tokio::spawn(watch(self.clone(), upload, idle, limit));
         Ok(status)
     }
