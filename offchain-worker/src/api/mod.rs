@@ -1,5 +1,5 @@
-//! The HTTP API: what clients and other workers ask of this hospital. Routes and shapes are those of
-//! `epione_client::api`. The router is a function, so that tests run it in process.
+//! The HTTP API for clients and other workers. Routes and shapes are those of `epione_client::api`. The router is a
+//! function, so that tests run it in process.
 
 mod caller;
 mod governance;
@@ -50,7 +50,7 @@ use crate::{
 
 /// What the API works with.
 pub struct Services {
-    /// Under which clients reach this API.
+    /// URL at which clients reach this API.
     pub public_url: Url,
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
@@ -61,12 +61,12 @@ pub struct Services {
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
-    /// What is stored here, for other hospitals.
+    /// Which segments are stored here, for other hospitals.
     pub holdings: Holdings,
     pub transfer: Transfer,
 }
 
-/// What every handler gets. Clones share it.
+/// The state of every handler. Clones share it.
 #[derive(Clone)]
 pub struct AppState {
     shared: Arc<Shared>,
@@ -124,13 +124,13 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(status::metrics))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        // Every handler bounds what it reads by itself.
+        // Every handler bounds what it reads.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-/// The counters alone, for a listener of their own.
+/// The metrics alone, for their own listener.
 fn metrics_router(state: AppState) -> Router {
     Router::new().route("/metrics", get(status::metrics)).with_state(state)
 }

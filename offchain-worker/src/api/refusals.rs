@@ -1,5 +1,5 @@
-//! Refusals by policy. The chain records each before it is answered, up to its bound for a requester's
-//! day; where the chain cannot, the refusal stands all the same, and is logged and counted.
+//! Refusals by policy. The chain records each refusal before the worker responds, up to a requester's daily limit. If
+//! the chain cannot, the request is refused all the same, and the failure is logged and counted.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{AppState, problem::Chained};
 use crate::chain::CallError;
 
-/// Who was refused what.
+/// A refused request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusal {
     pub requester: UserId,
@@ -22,22 +22,22 @@ pub(super) struct Refusal {
     pub emergency: bool,
 }
 
-/// What became of a refusal on its way to the chain.
+/// What happened to the record of a refusal.
 enum Noted {
     Recorded,
-    /// The requester's day has as many as the chain takes.
+    /// The requester has reached the daily limit.
     Enough,
-    /// There is no such patient, whose list it could be on.
+    /// No such patient exists, to whose list it could be added.
     NoPatient,
-    /// Too many transactions are waited for.
+    /// Too many requests wait for transactions.
     Busy,
 }
 
-/// Recordings under way, by requester: the chain's tally does not show them yet.
+/// The number of recordings in progress, by requester. The chain's tally does not show them yet.
 #[derive(Default)]
 pub(super) struct Underway(Mutex<HashMap<UserId, u8>>);
 
-/// Counts while it lives.
+/// A recording in progress. It counts until it is dropped.
 struct Recording {
     underway: Arc<Underway>,
     requester: UserId,
@@ -48,7 +48,7 @@ impl Underway {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn to record one more, beside those that the chain has recorded today.
+    /// Begins one more recording, in addition to those that the chain has recorded today; none beyond the limit.
     fn begin(self: &Arc<Self>, requester: UserId, recorded: u8) -> Option<Recording> {
         let mut counts = self.counts();
         let underway = counts.get(&requester).copied().unwrap_or(0);
@@ -72,11 +72,11 @@ impl Drop for Recording {
     }
 }
 
-/// Returns when the chain has recorded a refusal, or when it is clear that it does not.
+/// Records a refusal. Returns when it is recorded, or when it is certain that it will not be.
 pub(super) async fn record(state: &AppState, refusal: Refusal) {
-    // In a task of its own: who hangs up at once is recorded all the same.
+    // In a separate task: a client that disconnects is recorded all the same.
     if let Err(error) = tokio::spawn(note(state.clone(), refusal)).await {
-        tracing::error!(%error, "recording a refusal failed in an unforeseen way");
+        tracing::error!(%error, "recording a refusal panicked");
     }
 }
 
@@ -89,11 +89,11 @@ async fn note(state: AppState, refusal: Refusal) {
         Ok(Noted::Enough) => "beyond-limit",
         Ok(Noted::NoPatient) => "no-patient",
         Ok(Noted::Busy) => {
-            tracing::warn!("a refusal was not recorded: too many transactions are waited for");
+            tracing::warn!("a refusal was not recorded: too many requests wait for transactions");
             "failed"
         }
         Err(error) => {
-            tracing::warn!(error = %Chained(&error), "a refusal was not recorded on chain");
+            tracing::warn!(error = %Chained(&error), "a refusal was not recorded on the chain");
             "failed"
         }
     };
@@ -130,7 +130,7 @@ mod tests {
     const SOMEBODY: UserId = UserId([1; 32]);
 
     #[test]
-    fn no_more_are_under_way_than_the_chain_would_take() {
+    fn no_more_are_in_progress_than_the_chain_accepts() {
         let underway = Arc::new(Underway::default());
         let mut recordings: Vec<_> = (0..3)
             .map(|_| underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3))

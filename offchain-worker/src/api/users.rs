@@ -1,5 +1,5 @@
-//! What the hospital's governance has the agent do on chain: register users, relate professionals to
-//! patients.
+//! Users and relationships: the hospital's governance has the agent register users on the chain, and relate
+//! professionals to patients.
 
 use axum::{
     Json,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::hospital_keys::Person;
 
-/// Registers a user at the hospital, for its governance. Answers when the registration is final.
+/// Registers a user at the hospital. For the hospital's governance. Responds when the registration is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users",
@@ -105,8 +105,8 @@ pub(super) fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiErr
         || {
             ApiError::bad_request(
                 "sealing-key",
-                "That is not a public sealing key",
-                "Send suite byte and key in hexadecimal, as `epione keys show` prints them.",
+                "The sealing key is not valid",
+                "Send the suite byte and the public key in hexadecimal, as `epione keys show` prints them.",
             )
         },
     )
@@ -119,14 +119,14 @@ fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
         .ok_or_else(|| {
             ApiError::bad_request(
                 "consent",
-                "The consent is not a signature",
-                "Send the SCALE of the user's signature over the consent, in hexadecimal.",
+                "The consent is not a valid signature",
+                "Send the user's signature over the consent, as SCALE in hexadecimal.",
             )
         })
 }
 
-/// Refuses accounts that belong to somebody else, before anything is sealed. Gives the user's earlier
-/// registration here.
+/// Rejects accounts that belong to somebody else, before anything is sealed. Returns the user's earlier registration at
+/// this hospital.
 async fn check_account(
     caller: &Caller,
     user: Option<UserId>,
@@ -135,8 +135,8 @@ async fn check_account(
     let taken = |by: String| {
         ApiError::conflict(
             "account-taken",
-            "The account belongs to somebody already",
-            format!("It is the account of {by}. Each user has an account of their own."),
+            "The account is already in use",
+            format!("It is the account of {by}. Each user needs a separate account."),
         )
     };
     if let Some((hospital, _)) = caller.state.hospital_of(account).await? {
@@ -155,8 +155,8 @@ async fn check_account(
         Some(registration) if registration.status != RegistrationStatus::Ended => {
             Err(ApiError::conflict(
                 "registered",
-                "The user is registered here already",
-                "A registration that is suspended is reinstated, not repeated.",
+                "The user is already registered here",
+                "If the registration is suspended, reinstate it (POST /v1/users/reinstate).",
             ))
         }
         _ => Ok(earlier),
@@ -169,7 +169,7 @@ fn draw_user() -> Result<UserId, ApiError> {
     Ok(UserId(id))
 }
 
-/// Relates a professional to a patient, for the hospital's governance. Answers when that is final.
+/// Relates a professional to a patient. For the hospital's governance. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/relations",
@@ -191,8 +191,8 @@ pub(super) async fn relate(
         if expires.is_some_and(|expires| expires <= crate::now()) {
             return Err(ApiError::bad_request(
                 "expiry",
-                "The relationship would have expired already",
-                "Give a moment to come, as Unix time in milliseconds, or none.",
+                "The relationship would already have expired",
+                "Give an expiry in the future, as Unix time in milliseconds, or leave it out.",
             ));
         }
         let hospital = caller.identity.hospital;
@@ -201,7 +201,7 @@ pub(super) async fn relate(
     .await
 }
 
-/// Ends a relationship before it expires, for the hospital's governance.
+/// Ends a relationship before it expires. For the hospital's governance. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/relations/close",
@@ -223,8 +223,8 @@ pub(super) async fn unrelate(
         if expires.is_some() {
             return Err(ApiError::bad_request(
                 "expiry",
-                "A relationship is closed now",
-                "Leave the expiry out.",
+                "A relationship cannot be ended with an expiry",
+                "Leave the expiry out: the relationship ends now.",
             ));
         }
         Ok(role_policies::unrelate(patient, professional, caller.identity.hospital, kind))
