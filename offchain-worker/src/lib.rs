@@ -1,10 +1,9 @@
-//! The off-chain worker of a hospital: it keeps the hospital's private cloud, takes in visits, and
-//! announces, verifies and approves lite blocks.
+//! The off-chain worker of a hospital: it keeps the hospital's private cloud, accepts visits, and announces, verifies
+//! and approves lite blocks.
 //!
-//! One module, one outside system: [`store`] is object storage, [`journal`] the embedded database,
-//! [`chain`] the node, [`api`] what clients and other workers ask over HTTP. The chain is the source
-//! of truth; everything here but the keys and the visits that are not committed yet can be rebuilt
-//! from it and from the other hospitals.
+//! One module, one outside system: [`store`] is object storage, [`journal`] the embedded database, [`chain`] the node,
+//! and [`api`] serves clients and other workers over HTTP. The chain is the source of truth. Everything here can be
+//! rebuilt from it and from the other hospitals, except the keys and the visits that are not committed yet.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
