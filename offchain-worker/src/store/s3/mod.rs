@@ -26,7 +26,7 @@ use super::{
 use crate::config::S3Settings;
 use credentials::Credentials;
 
-/// Pauses between attempts, at first and at most; how many there are is up to the deadline.
+/// The first and the longest pause between attempts. The deadline limits their number.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 1_000;
@@ -37,19 +37,19 @@ pub enum OpenError {
     #[error("cannot open the store {path}: {source}")]
     Directory { path: PathBuf, source: StoreError },
     #[error(
-        "the S3 credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file in \
-         credentials_file of [store.s3]"
+        "the S3 credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set credentials_file in \
+         [store.s3]"
     )]
     NoCredentials,
     #[error("cannot read the file {path} of [store.s3]: {source}")]
     File { path: PathBuf, source: io::Error },
-    #[error("others may read the S3 credentials in {path}: chmod 600 it")]
+    #[error("other users can read the S3 credentials in {path}: run chmod 600 {path}")]
     Exposed { path: PathBuf },
     #[error(
-        "{path} must give access_key_id and secret_access_key, if need be session_token, as TOML"
+        "{path} must be TOML with access_key_id and secret_access_key, and optionally session_token"
     )]
     NotCredentials { path: PathBuf },
-    #[error("{path} holds no certificates in PEM")]
+    #[error("{path} contains no certificates in PEM form")]
     NotCertificates { path: PathBuf },
     #[error("cannot set up HTTP for [store.s3]: {0}")]
     Http(#[from] reqwest::Error),
@@ -82,7 +82,7 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
         max_retries: ATTEMPTS,
-        // The last attempt should end before the deadline, so that it can say what failed.
+        // The last attempt should end before the deadline, so that its error is reported.
         retry_timeout: settings.deadline.saturating_sub(settings.request_timeout),
     };
     let builder = AmazonS3Builder::new()
@@ -92,7 +92,7 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_access_key_id(credentials.access_key_id.as_str())
         .with_secret_access_key(credentials.secret_access_key.as_str())
-        // Nothing here deletes more than one object at a time, and not every storage has the other call.
+        // The store deletes one object at a time, and not every storage supports bulk deletion.
         .with_disable_bulk_delete(true)
         .with_retry(retry);
     match &credentials.session_token {
@@ -105,7 +105,7 @@ fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)
-        // A storage that sends the worker elsewhere does not get its requests signed for there.
+        // Signed requests must not go to another host.
         .redirect(redirect::Policy::none())
         .https_only(settings.endpoint.scheme() == "https")
         .http1_only();
@@ -124,7 +124,7 @@ fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
     Ok(builder.build()?)
 }
 
-/// Gives `object_store` the client above.
+/// Provides `object_store` with the client above.
 #[derive(Clone, Debug)]
 struct Http(reqwest::Client);
 

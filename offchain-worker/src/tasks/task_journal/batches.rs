@@ -221,7 +221,7 @@ impl TaskJournal {
                 Ok(visits)
             })
             .await?;
-        self.journal.ring();
+        self.journal.notify_arrivals();
         Ok(visits)
     }
 
