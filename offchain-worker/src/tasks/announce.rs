@@ -1,8 +1,8 @@
 //! Packs queued visits into lite blocks, and announces these.
 //!
 //! The segments of a large block are first offered to the other hospitals, so that its ballot need not wait for a
-//! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere in
-//! between sends the same bytes again, unless the chain has them: the chain rejects a body that it already has.
+//! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere
+//! in between sends the same bytes again, unless the chain has them: the chain rejects a body that it already has.
 
 use std::{
     collections::{HashMap, HashSet},

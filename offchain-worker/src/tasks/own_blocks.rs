@@ -79,7 +79,7 @@ impl OwnBlocks {
         }
         let hold: Option<fn(u32) -> u64> = if refused { Some(pack::hold) } else { None };
         let visits =
-            self.context.task_journal.undone(batch.id, reason.into(), moment, hold).await?;
+            self.context.task_journal.failed(batch.id, reason.into(), moment, hold).await?;
         self.context.metrics.announcements_failed.inc();
         tracing::warn!(
             batch = batch.id,

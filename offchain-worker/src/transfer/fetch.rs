@@ -1,4 +1,4 @@
-//! All segments of a block, from whoever has them.
+//! Fetches all segments of a block, from any hospitals that have them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,14 +23,16 @@ use crate::{
     store::{PutError, Store, StoreError},
 };
 
-/// Why not all segments are here now.
+/// Why not all segments could be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Of those that were missing.
-    #[error("{missing} of {wanted} segments could not be had from any hospital")]
+    /// `wanted` segments were missing before.
+    #[error("{missing} of {wanted} segments could not be fetched from any hospital")]
     Unavailable { missing: usize, wanted: usize },
-    /// The bytes of that name are here.
-    #[error("a segment of {claimed} bytes is asked for whose name is that of {found} bytes")]
+    /// The bytes with that name are stored here, so the stated length is wrong.
+    #[error(
+        "the length of a segment is stated as {claimed} bytes, but the segment has {found} bytes"
+    )]
     Contradicted { claimed: u32, found: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,22 +40,22 @@ pub enum FetchError {
     Roster(#[from] RosterError),
 }
 
-/// What fetching may take.
+/// The bounds of fetching.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchBounds {
-    /// Segments at once, of all blocks together. Each may hold a whole segment in memory.
+    /// Segments at once, of all blocks together. Each may need memory for a whole segment.
     pub parallel: usize,
     /// For one segment from one hospital.
     pub segment_limit: Duration,
     pub rules: Rules,
 }
 
-/// Questions about what is stored that are under way at once.
+/// Lookups in the store at once.
 const LOOKS: usize = 16;
-/// How often a block that waits is looked at.
+/// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Brings segments into the store. One for the whole worker: its bounds hold for all blocks together.
+/// Fetches segments into the store. There is one for the whole worker: its bounds apply to all blocks together.
 pub struct Fetcher {
     roster: Arc<dyn Roster>,
     courier: Courier,
@@ -62,7 +64,7 @@ pub struct Fetcher {
     metrics: Metrics,
     bounds: FetchBounds,
     slots: Arc<Semaphore>,
-    /// One download of a segment at a time.
+    /// No segment is downloaded twice at once.
     flights: Flights,
 }
 
@@ -80,15 +82,15 @@ impl Fetcher {
         Self { roster, courier, store, holdings, metrics, bounds, slots, flights }
     }
 
-    /// Fetches those segments that are not in the store. `segments` are all of a block, in its order,
-    /// and `first` the hospital that announced it; or segments of any blocks, without `first`. What was
-    /// fetched stays when others fail, so that the next attempt has less to do.
+    /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and
+    /// `first` is the hospital that announced it; or segments of any blocks, without `first`. If some cannot be
+    /// fetched, the others are kept, so that the next attempt has less to do.
     pub async fn fetch(
         &self,
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
-        let missing = self.missing_places(segments).await?;
+        let missing = self.missing_at(segments).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -102,16 +104,13 @@ impl Fetcher {
         }
     }
 
-    /// How many of them the store does not list, each counted once.
+    /// How many of these segments are not in the store, each counted once.
     pub async fn missing(&self, segments: &[Segment]) -> Result<usize, FetchError> {
-        Ok(self.missing_places(segments).await?.len())
+        Ok(self.missing_at(segments).await?.len())
     }
 
-    /// With their places in the list.
-    async fn missing_places(
-        &self,
-        segments: &[Segment],
-    ) -> Result<Vec<(usize, Segment)>, FetchError> {
+    /// The missing segments, with their positions in the list.
+    async fn missing_at(&self, segments: &[Segment]) -> Result<Vec<(usize, Segment)>, FetchError> {
         let mut known = HashSet::new();
         let each: Vec<_> = segments
             .iter()
@@ -120,9 +119,9 @@ impl Fetcher {
             .filter(|(_, segment)| known.insert(segment.hash))
             .collect();
         futures::stream::iter(each)
-            .map(|(place, segment)| async move {
+            .map(|(position, segment)| async move {
                 let here = self.is_here(&segment).await?;
-                Ok::<_, FetchError>((!here).then_some((place, segment)))
+                Ok::<_, FetchError>((!here).then_some((position, segment)))
             })
             .buffered(LOOKS)
             .try_filter_map(|missing| std::future::ready(Ok(missing)))
@@ -130,8 +129,8 @@ impl Fetcher {
             .await
     }
 
-    /// By metadata, unless the length that is stored is another: bytes that have the name prove which is
-    /// wrong.
+    /// Decides by metadata, unless the stored length differs. Then the bytes are read: if they have the name, the
+    /// stated length is wrong.
     async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
         match self.store.find(&segment.hash).await {
             Ok(Some(stored)) if stored == *segment => return Ok(true),
@@ -149,7 +148,7 @@ impl Fetcher {
         }
     }
 
-    /// Fetches one segment. `_slot` is held meanwhile, and so is `_flight`.
+    /// Fetches one segment, and holds `_slot` and `_flight` until it is done.
     async fn download(
         &self,
         genesis: Hash,
@@ -185,7 +184,7 @@ impl Fetcher {
         }
     }
 
-    /// Waits until nobody else fetches a segment, and looks whether it is here then.
+    /// Waits until another download of a segment has ended, and checks whether the segment is here.
     async fn await_other(&self, errand: Errand) -> Done {
         let began = Instant::now();
         drop(self.flights.wait(errand.segment.hash).await);
@@ -198,13 +197,13 @@ impl Fetcher {
     }
 }
 
-/// What became of an errand.
+/// The result of an errand.
 enum Fetched {
     New,
-    /// Somebody else brought it.
+    /// Another download has stored it.
     Here,
     Missed,
-    /// What arrived was something else.
+    /// Other bytes arrived than the segment's.
     Wrong,
     Store(StoreError),
 }
@@ -218,14 +217,14 @@ struct Done {
 
 type Answer = (Question, Result<Vec<bool>, PeerFault>);
 
-/// One block's way into the store.
+/// The fetch of one block.
 struct BlockFetch<'a> {
     fetcher: &'a Fetcher,
     genesis: Hash,
     plan: Plan,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
     answers: FuturesUnordered<BoxFuture<'a, Answer>>,
-    /// This block's place in the queue for a slot, if it wants one: blocks take turns.
+    /// This block's request for a slot, if it needs one: slots are granted in the order of the requests.
     slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
 }
 
@@ -241,7 +240,7 @@ impl<'a> BlockFetch<'a> {
         }
     }
 
-    /// Returns how many segments could not be had.
+    /// Returns how many segments could not be fetched.
     async fn run(mut self) -> Result<usize, StoreError> {
         loop {
             let now = Instant::now();
@@ -314,7 +313,8 @@ impl<'a> BlockFetch<'a> {
             Fetched::Here => self.plan.arrived(&errand, None, now),
             Fetched::Missed => self.plan.reopen(&errand, false),
             Fetched::Wrong => {
-                // Which of several sent wrong bytes is not known: each is asked for all of it.
+                // If several hospitals took part, it is not known which of them sent wrong bytes. So the segment is
+                // fetched again, as a whole from one hospital.
                 if let [(one, _)] = log.bytes.as_slice() {
                     self.blame(&errand, *one, PeerFault::WrongBytes, now);
                 }
@@ -344,9 +344,9 @@ impl<'a> BlockFetch<'a> {
         let hospital = hospital.0;
         if dropped {
             self.fetcher.metrics.peers_dropped.with_label_values(&[fault.label()]).inc();
-            tracing::warn!(hospital, %fault, "a hospital is not asked again for this block");
+            tracing::warn!(hospital, %fault, "a hospital is dropped as a source for this block");
         } else {
-            tracing::debug!(hospital, %fault, "a hospital does not have a segment for us now");
+            tracing::debug!(hospital, %fault, "a hospital could not supply a segment now");
         }
     }
 }
@@ -360,11 +360,11 @@ async fn granted(
     }
 }
 
-/// Who fetches which segment, so that no two do.
+/// The segments that are being downloaded.
 #[derive(Default)]
 struct Flights(Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
 
-/// The right to fetch a segment, while it lives.
+/// The right to download a segment, until dropped.
 struct Flight<'a> {
     flights: &'a Flights,
     hash: [u8; 32],
@@ -373,7 +373,7 @@ struct Flight<'a> {
 
 impl Flights {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>> {
-        // Nothing that panics is done under this lock.
+        // No code under this lock panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -396,7 +396,7 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         self.guard = None;
-        // Only the list knows it: nobody else waits.
+        // If only the list refers to it, nobody waits for it.
         if flights.get(&self.hash).is_some_and(|flight| Arc::strong_count(flight) == 1) {
             flights.remove(&self.hash);
         }

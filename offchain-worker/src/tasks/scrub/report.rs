@@ -104,8 +104,8 @@ impl Report {
         }
         if self.drift() > 0 {
             lines.push(format!(
-                "chain and journal disagreed, and the journal was corrected: it did not know {} needed segments, and kept \
-                 the segments of {} failed blocks",
+                "chain and journal disagreed, and the journal was corrected: it did not know {} needed segments, and \
+                 kept the segments of {} failed blocks",
                 self.unknown_to_journal, self.held_in_vain
             ));
         }

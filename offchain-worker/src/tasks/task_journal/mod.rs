@@ -1,5 +1,5 @@
-//! What the tasks must remember across restarts: how far the chain was read, which batches are on
-//! their way to it, and which reactions are still due. Tables in the journal.
+//! What the tasks must remember across restarts: how far the chain was processed, which batches are on their way to it,
+//! and which jobs are due. These are tables in the journal.
 
 mod batches;
 mod jobs;
@@ -56,12 +56,12 @@ pub struct TaskJournal {
     journal: Journal,
 }
 
-/// How far the chain was read.
+/// How far the chain was processed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChainProgress {
-    /// The last finalized chain block acted upon.
+    /// The last finalized chain block that was processed.
     pub block: BlockNumber,
-    /// The last committed lite block whose keeping was made a job.
+    /// The last committed lite block for which there is or was a job.
     pub height: u32,
 }
 
@@ -71,7 +71,7 @@ impl TaskJournal {
         Ok(Self { journal })
     }
 
-    /// Which chain and hospital the journal belongs to; none before the node was first reached.
+    /// The chain and the hospital to which the journal belongs; none before the node was first reached.
     pub async fn identity(&self) -> Result<Option<Identity>, JournalError> {
         self.journal
             .read(|connection| {
@@ -114,8 +114,8 @@ impl TaskJournal {
             .map(Option::unwrap_or_default)
     }
 
-    /// Whether an acknowledged visit or a lite block other than these needs a segment. Segments of open
-    /// ballots, of uploads and of offers are on their way, and nobody misses them yet.
+    /// Whether an acknowledged visit, or a lite block other than these, owns a segment. Segments of open ballots,
+    /// uploads and offers may still be on their way.
     pub async fn is_due(
         &self,
         segment: [u8; 32],
@@ -129,9 +129,9 @@ impl TaskJournal {
         }))
     }
 
-    /// Makes jobs of what a finalized block's state shows, and notes that it was seen, in one
-    /// transaction: a job for every lite block committed since, one for every open ballot, and those
-    /// jobs that wait for the end of a ballot that is not open any more become due.
+    /// Records in one transaction that a finalized block's state was processed, and adds its jobs: one for every lite
+    /// block that was committed since, and one for every open ballot. Jobs that wait for a ballot that has ended become
+    /// due.
     pub async fn observe(
         &self,
         seen: ChainProgress,

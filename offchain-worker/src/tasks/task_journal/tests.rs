@@ -172,7 +172,7 @@ async fn the_visits_of_a_batch_that_came_to_nothing_are_queued_again_in_order() 
     queue(&journal, 2).await;
     let id = pack(&task_journal, 5).await;
     task_journal.announced(id, ID, 6).await.unwrap();
-    assert_eq!(task_journal.undone(id, "no".into(), 7, Some(hold)).await.unwrap(), 2);
+    assert_eq!(task_journal.failed(id, "no".into(), 7, Some(hold)).await.unwrap(), 2);
     let queued = task_journal.queue(10, 7).await.unwrap();
     assert_eq!(queued.iter().map(|v| v.record_id.0[0]).collect::<Vec<_>>(), [1, 2]);
     let visit = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
@@ -186,7 +186,7 @@ async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
     let (journal, task_journal) = task_journal().await;
     queue(&journal, 1).await;
     let id = pack(&task_journal, 0).await;
-    task_journal.undone(id, "no".into(), 100, Some(hold)).await.unwrap();
+    task_journal.failed(id, "no".into(), 100, Some(hold)).await.unwrap();
     queue(&journal, 2).await;
     let rows = |queue: Vec<crate::journal::QueuedVisit>| {
         queue.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>()
