@@ -100,15 +100,15 @@ mod tests {
     #[test]
     fn settings_override_all_but_what_holds_the_network_together() {
         let mut table: toml::Table =
-            toml::from_str("listen = \"a\"\n[pack]\nmax_age_ms = 1\n[store]\npath = \"s\"")
+            toml::from_str("listen = \"a\"\n[pack]\nmax_age = \"1s\"\n[store]\npath = \"s\"")
                 .unwrap();
         let settings = toml::from_str(
-            "listen = \"b\"\n[pack]\nmax_age_ms = 2\nmax_records = 3\n[scrub]\nx = 1\n[store]\npath = \"t\"",
+            "listen = \"b\"\n[pack]\nmax_age = \"2s\"\nmax_records = 3\n[scrub]\nx = 1\n[store]\npath = \"t\"",
         )
         .unwrap();
         put(&mut table, &settings, &["listen", "store.path"]);
         let expected: toml::Table = toml::from_str(
-            "listen = \"a\"\n[pack]\nmax_age_ms = 2\nmax_records = 3\n[scrub]\nx = 1\n[store]\npath = \"s\"",
+            "listen = \"a\"\n[pack]\nmax_age = \"2s\"\nmax_records = 3\n[scrub]\nx = 1\n[store]\npath = \"s\"",
         )
         .unwrap();
         assert_eq!(table, expected);

@@ -164,7 +164,7 @@ impl Site {
             data_dir: self.worker_data(),
             keystore: KeystoreConfiguration { development: self.founder.governance() },
             store,
-            pack: PackConfiguration { max_age_ms: options.pack_millis },
+            pack: PackConfiguration { max_age: format!("{}ms", options.pack_millis) },
         };
         let unwritable = |error: toml::ser::Error| DevnetError::File {
             path: self.worker_config(),
@@ -202,5 +202,5 @@ enum StoreConfiguration {
 
 #[derive(Serialize)]
 struct PackConfiguration {
-    max_age_ms: u64,
+    max_age: String,
 }

@@ -1,5 +1,5 @@
-//! The chain as the worker's API needs it: final state, bodies by hash, and the agent's calls. Narrow,
-//! so that the API is tested without a node; [`NodeChain`] is the real one.
+//! The chain as the worker's API needs it: finalized state, bodies by hash, and the agent's calls. The traits are
+//! narrow, so that the API is tested without a node. [`NodeChain`] implements them with the node.
 
 use std::{error::Error, sync::OnceLock};
 
@@ -21,17 +21,19 @@ use tokio::sync::watch;
 
 use crate::node::HighWater;
 
-/// A read's answer.
+/// The result of a read.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
 
 /// Why the chain could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    #[error("the hospital's node is away or still catching up: try again later")]
+    #[error("the hospital's node does not answer, or is still catching up: retry later")]
     Away,
-    #[error("account {0} is no active hospital's agent on this chain: check the worker's keystore")]
+    #[error(
+        "account {0} is not the agent of an active hospital on this chain: check the worker's keystore"
+    )]
     NotAgent(AccountId),
-    #[error("the hospital's node failed; see the worker's log")]
+    #[error("the hospital's node failed: see the worker's log")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
@@ -44,13 +46,15 @@ impl From<ChainError> for ViewError {
 /// Why a call had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// In a final block, without effect. The chain's own words; fit to be shown.
-    #[error("the chain did not do it: {0}")]
+    /// It is in a finalized block, without effect. Callers may show the chain's reason.
+    #[error("the chain rejected the call: {0}")]
     Failed(DispatchFailure),
-    /// Never in a block: the chain does not take this call from this account. Fit to be shown.
-    #[error("the chain does not take this call: {0}")]
+    /// It never gets into a block: the chain does not accept this call from this account. Callers may show the reason.
+    #[error("the chain does not accept this call: {0}")]
     Refused(Refusal),
-    #[error("not final in time: the chain may still do it; look before you repeat it")]
+    #[error(
+        "the call was not finalized in time and may still take effect: check before you repeat it"
+    )]
     TimedOut,
     #[error(transparent)]
     View(#[from] ViewError),
@@ -68,7 +72,7 @@ impl From<SubmitError> for CallError {
     }
 }
 
-/// Which hospital of which chain a worker works for.
+/// The chain and the hospital that a worker serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Hash of the chain's first block.
@@ -76,63 +80,67 @@ pub struct Identity {
     pub hospital: HospitalId,
 }
 
-/// What the worker's API asks the chain.
+/// What the worker's API reads from the chain.
 pub trait ChainView: Send + Sync {
     fn identity(&self) -> Answer<'_, Identity>;
-    /// The state after the last final block.
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>>;
-    /// A body by its hash, checked against it.
+    /// The state after the last finalized block.
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>>;
+    /// A body by its hash. The body is checked against the hash.
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>>;
-    /// A committed record's own bytes.
+    /// The bytes of a committed record.
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>>;
 }
 
-/// The chain's state after one final block.
+/// The chain's state after a finalized block.
 pub trait FinalState: Send + Sync {
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>>;
     fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>>;
     fn user_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<UserId>>;
     fn profile(&self, user: UserId) -> Answer<'_, Option<Profile>>;
     fn registration(&self, hospital: HospitalId, user: UserId) -> Answer<'_, Option<Registration>>;
-    /// Wherever the user was ever registered.
+    /// The user's registrations at all hospitals, including ended ones.
     fn registrations(&self, user: UserId) -> Answer<'_, Vec<(HospitalId, Registration)>>;
-    /// A page of those who are or were registered at a hospital.
+    /// A page of the users who are or were registered at a hospital.
     fn members(
         &self,
         hospital: HospitalId,
         after: Option<UserId>,
         limit: u32,
     ) -> Answer<'_, Vec<(UserId, Registration)>>;
-    /// Decides each request, in one call, in their order.
+    /// Decides all requests in one call; the decisions are in the order of the requests.
     fn decide_each<'a>(&'a self, requests: &'a [AccessRequest]) -> Answer<'a, Vec<Decision>>;
     fn header(&self, height: u32) -> Answer<'_, Option<Header>>;
     fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>>;
-    /// Whether a grant is recorded and its requester would be allowed the same again.
+    /// Whether a grant is recorded, and the policies would still allow its requester the same.
     fn is_in_force(&self, grant: Hash) -> Answer<'_, bool>;
-    /// What a requester has caused at a hospital today.
+    /// A requester's refusals and emergencies at a hospital today.
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
 }
 
-/// What the worker's API does on chain, as the hospital's agent.
+/// The calls that the worker's API submits, as the hospital's agent.
 pub trait ChainCalls: Send + Sync {
-    /// Resolves when the call's effect is final.
+    /// Resolves when the call is finalized.
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>>;
 }
 
-/// The chain through the hospital's own node, which may come and go.
+/// The chain through the hospital's own node, which may be unreachable at times.
 pub struct NodeChain {
     node: watch::Receiver<Option<Chain>>,
-    seen: HighWater,
+    high_water: HighWater,
     agent: Account,
     identity: OnceLock<Identity>,
 }
 
 impl NodeChain {
-    /// `node` holds the connection once there is one. A state older than what was `seen` counts as none.
-    pub fn new(node: watch::Receiver<Option<Chain>>, seen: HighWater, agent: Account) -> Self {
-        Self { node, seen, agent, identity: OnceLock::new() }
+    /// `node` is the connection while there is one. A state that is older than the high-water mark is not used.
+    pub fn new(
+        node: watch::Receiver<Option<Chain>>,
+        high_water: HighWater,
+        agent: Account,
+    ) -> Self {
+        Self { node, high_water, agent, identity: OnceLock::new() }
     }
 
     fn chain(&self) -> Result<Chain, ViewError> {
@@ -160,10 +168,10 @@ impl ChainView for NodeChain {
         Box::pin(self.ask_identity())
     }
 
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
         Box::pin(async {
             let chain = self.chain()?;
-            let head = self.seen.head_of(&chain).await?.ok_or(ViewError::Away)?;
+            let head = self.high_water.head_of(&chain).await?.ok_or(ViewError::Away)?;
             Ok(Box::new(chain.at(head.hash)) as Box<dyn FinalState>)
         })
     }

@@ -1,6 +1,6 @@
 //! The program `epione-worker`: its commands and what it prints.
 //!
-//! It is part of the library so that the async functions are compiled once, here, and not again in the program.
+//! It is part of the library so that the async functions are compiled once, and not again in the program.
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -12,12 +12,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     api,
-    config::Config,
+    config::{self, Config},
     keys::{self, TLS_GENERATIONS, TlsKeys},
     upkeep, worker,
 };
 
-/// Something is missing that could not be had.
+/// The exit code if segments are missing that could not be recovered.
 const NOT_WHOLE: u8 = 2;
 
 #[derive(Parser)]
@@ -31,26 +31,28 @@ struct Options {
 enum Command {
     /// Run the worker until it is told to stop (Ctrl-C or SIGTERM).
     Run(ConfigFile),
-    /// Look once for missing and damaged segments, and have them again from other hospitals. Through the
-    /// running worker, or, if none runs, in its place. Ends with 2 if something could not be repaired.
+    /// Check once for missing and damaged segments, and recover them from other hospitals. The running worker does
+    /// this, or, if none runs, this program. The exit code is 2 if segments could not be repaired.
     Scrub(ScrubOptions),
-    /// Bring back a worker whose journal and storage were lost, from its keys, its node and the other
-    /// hospitals. Ends with 2 if something could not be had.
+    /// Rebuild a worker whose journal and storage were lost, from its keys, its node and the other hospitals. The exit
+    /// code is 2 if segments could not be recovered.
     Rebuild(ReportOptions),
-    /// Check a configuration without running anything.
+    /// Check a configuration without running the worker.
     CheckConfig(ConfigFile),
-    /// Print the public half of the key by which others know this worker in TLS, for
-    /// `epione hospital set-endpoint`.
+    /// Print the worker's public TLS key, for `epione hospital set-endpoint`. Other hospitals and clients recognize the
+    /// worker by this key.
     TlsKey(TlsKeyOptions),
     /// Print the OpenAPI description of the HTTP API.
     Openapi,
+    /// Print an example configuration: every key with its comment and its default.
+    ExampleConfig,
 }
 
 #[derive(clap::Args)]
 struct TlsKeyOptions {
     #[command(flatten)]
     file: ConfigFile,
-    /// Which of the worker's keys: a higher one than before replaces it
+    /// Number of the key. To replace the key in use, choose a higher number
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(TLS_GENERATIONS)))]
     generation: u16,
 }
@@ -59,7 +61,7 @@ struct TlsKeyOptions {
 struct ScrubOptions {
     #[command(flatten)]
     report: ReportOptions,
-    /// Segments read in a minute; as fast as the storage allows, if absent
+    /// Segments to read per minute. Default: as fast as the storage allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 }
@@ -68,23 +70,23 @@ struct ScrubOptions {
 struct ReportOptions {
     #[command(flatten)]
     file: ConfigFile,
-    /// Report as JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(clap::Args)]
 struct ConfigFile {
-    /// TOML; see worker.example.toml.
+    /// Configuration file (TOML); `epione-worker example-config` prints an example
     #[arg(long, env = "EPIONE_WORKER_CONFIG")]
     config: PathBuf,
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the command.
 #[tokio::main]
 pub async fn run() -> ExitCode {
     let command = Options::parse().command;
-    // Commands that end by themselves speak for themselves.
+    // Commands that end print their results: they log warnings only.
     let level = if matches!(command, Command::Run(_)) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
@@ -104,7 +106,7 @@ pub async fn run() -> ExitCode {
 async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(file) => {
-            let mut terminate = signal(SignalKind::terminate()).context("no signals here")?;
+            let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
             let shutdown = async move {
                 tokio::select! {
                     _ = tokio::signal::ctrl_c() => {}
@@ -135,11 +137,12 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Openapi => {
             println!("{}", api::description().to_pretty_json()?);
         }
+        Command::ExampleConfig => print!("{}", config::example()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells on the standard error how far something is, each thing once.
+/// Prints progress to standard error, without repeating a line.
 fn progress() -> impl FnMut(String) {
     let mut last = String::new();
     move |now| {

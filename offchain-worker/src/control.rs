@@ -1,7 +1,7 @@
-//! What only this machine's operator may ask of a running worker: over a socket in a folder of the data
-//! directory that nobody else can enter. So a request needs no signature, and nothing of it is in the API.
+//! Commands of this machine's operator to a running worker, over a socket in a folder of the data directory that nobody
+//! else can enter. So these requests need no signature, and are not part of the API.
 //!
-//! One line of JSON asks; lines of JSON answer, the last of them with what came of it.
+//! A request is one line of JSON. The response is lines of JSON, of which the last is the result.
 
 use std::{
     fs::DirBuilder,
@@ -24,20 +24,21 @@ use crate::tasks::scrub::{Progress, Report, Request};
 
 /// Connections at once.
 const CONNECTIONS: usize = 4;
-/// Bytes of a line: a report's names are bounded.
+/// Bytes of a line, at most. The number of names in a report is bounded.
 const MAX_LINE: u64 = 64 * 1024;
+/// For reading or writing a line.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two answers about a pass that is under way.
-const TELL: Duration = Duration::from_millis(500);
+/// Between two progress reports.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
 
-/// What may be asked.
+/// A request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Ask {
+enum ControlRequest {
     Scrub { segments_per_minute: Option<u32> },
 }
 
-/// What is answered.
+/// A line of the response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Answer {
@@ -46,18 +47,20 @@ enum Answer {
     Failed(String),
 }
 
-/// Why a running worker did not do what it was asked.
+/// Why a running worker did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    #[error("cannot speak with the running worker at {path}: {source}")]
+    #[error("cannot connect to the running worker at {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("the running worker ended, or did not answer, before it was done: see its log")]
+    #[error(
+        "the running worker stopped, or did not answer, before the request was done: see its log"
+    )]
     Gone,
     #[error(
-        "the running worker answers in another way than this program: are both of one version?"
+        "the running worker's response is not understood: use this program and the worker in the same version"
     )]
     Malformed,
-    #[error("the running worker could not do it: {0}")]
+    #[error("the running worker could not carry out the request: {0}")]
     Failed(String),
 }
 
@@ -65,7 +68,7 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("worker.sock")
 }
 
-/// Answers requests, for ever. Only whoever holds the journal may call this.
+/// Serves requests. Never returns. To be called only by the process that has opened the journal.
 pub async fn serve(
     folder: PathBuf,
     scrubs: mpsc::Sender<Request>,
@@ -74,26 +77,29 @@ pub async fn serve(
     let listener = match listen(&folder) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%error, folder = %folder.display(), "a running worker cannot be asked to scrub: stop it for that");
+            tracing::warn!(
+                %error, folder = %folder.display(),
+                "the control socket cannot be opened: to scrub, stop the worker first"
+            );
             return std::future::pending().await;
         }
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (scrubs, progress) = (scrubs.clone(), progress.clone());
                 tokio::spawn(async move {
-                    let _place = place;
+                    let _slot = slot;
                     if let Err(error) = answer(stream, &scrubs, progress).await {
-                        tracing::debug!(%error, "whoever asked this worker has gone");
+                        tracing::debug!(%error, "a client of the control socket has disconnected");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a request from this machine was not taken");
-                sleep(TELL).await;
+                tracing::warn!(%error, "a connection to the control socket was not accepted");
+                sleep(REPORT_EVERY).await;
             }
         }
     }
@@ -104,7 +110,7 @@ fn listen(folder: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // An earlier process's; whoever holds the journal is alone.
+    // It is an earlier process's: this process has the journal, so no other is running.
     match std::fs::remove_file(socket(folder)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -119,12 +125,12 @@ async fn answer(
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader);
-    let Some(Ask::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
-        return send(&mut writer, &Answer::Failed("that cannot be asked here".into())).await;
+    let Some(ControlRequest::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
+        return send(&mut writer, &Answer::Failed("the request is not known".into())).await;
     };
     let (reply, mut done) = oneshot::channel();
     if scrubs.try_send(Request { segments_per_minute, reply }).is_err() {
-        let busy = "a scrub was asked for already and has not begun: try again later";
+        let busy = "another scrub was requested and has not begun: retry later";
         return send(&mut writer, &Answer::Failed(busy.into())).await;
     }
     loop {
@@ -137,7 +143,7 @@ async fn answer(
                 };
                 return send(&mut writer, &answer).await;
             }
-            () = sleep(TELL) => {
+            () = sleep(REPORT_EVERY) => {
                 let now = *progress.borrow_and_update();
                 send(&mut writer, &Answer::Progress(now)).await?;
             }
@@ -154,7 +160,7 @@ async fn send(
     timeout(PATIENCE, writer.write_all(&line)).await?
 }
 
-/// The next line; none if it cannot be understood.
+/// The next line; none if it cannot be parsed.
 async fn receive<T: DeserializeOwned>(
     lines: &mut BufReader<OwnedReadHalf>,
 ) -> io::Result<Option<T>> {
@@ -166,12 +172,11 @@ async fn receive<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&line).ok())
 }
 
-/// Asks the worker that runs with this folder for a scrub, and waits until it is done; `None` if no worker
-/// runs.
+/// Requests a scrub from the worker that runs with this folder, and waits until it is done. `None` if no worker runs.
 pub async fn scrub(
     folder: &Path,
     segments_per_minute: Option<u32>,
-    mut tell: impl FnMut(Progress),
+    mut report: impl FnMut(Progress),
 ) -> Result<Option<Report>, ControlError> {
     let path = socket(folder);
     let stream = match UnixStream::connect(&path).await {
@@ -186,10 +191,10 @@ pub async fn scrub(
     let gone = |_| ControlError::Gone;
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader);
-    send(&mut writer, &Ask::Scrub { segments_per_minute }).await.map_err(gone)?;
+    send(&mut writer, &ControlRequest::Scrub { segments_per_minute }).await.map_err(gone)?;
     loop {
         match receive(&mut lines).await.map_err(gone)? {
-            Some(Answer::Progress(progress)) => tell(progress),
+            Some(Answer::Progress(progress)) => report(progress),
             Some(Answer::Done(report)) => return Ok(Some(*report)),
             Some(Answer::Failed(reason)) => return Err(ControlError::Failed(reason)),
             None => return Err(ControlError::Malformed),
@@ -205,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with a report, once its progress was heard of.
+    /// Serves one request, and sends its report once the client has received its progress.
     fn worker(folder: &Path, segments: u64, heard: Arc<Notify>) -> JoinHandle<()> {
         let folder = folder.to_owned();
         tokio::spawn(async move {
@@ -223,17 +228,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_running_worker_is_asked_tells_how_far_it_is_and_reports() {
+    async fn a_running_worker_reports_progress_and_result() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("control");
         assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());
-        // A worker that was killed leaves its socket.
+        // A worker that was killed leaves its socket behind.
         for segments in [1, 2] {
             let heard = Arc::new(Notify::new());
             let worker = worker(&folder, segments, heard.clone());
-            let mut told = Vec::new();
+            let mut heard_of = Vec::new();
             let mut hear = |progress| {
-                told.push(progress);
+                heard_of.push(progress);
                 if progress != Progress::Idle {
                     heard.notify_one();
                 }
@@ -245,7 +250,7 @@ mod tests {
                 }
             };
             assert_eq!(report.segments, segments);
-            assert!(told.contains(&Progress::Reading { done: 1, of: 2 }), "{told:?}");
+            assert!(heard_of.contains(&Progress::Reading { done: 1, of: 2 }), "{heard_of:?}");
             worker.abort();
             let _ = worker.await;
             assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());
@@ -253,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_else_can_reach_the_socket_and_nonsense_is_refused() {
+    async fn only_the_owner_can_reach_the_socket_and_unknown_requests_fail() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("control");
         let worker = worker(&folder, 1, Arc::default());

@@ -1,5 +1,4 @@
-//! The keys that a worker holds: the agent's account key, the hospital's sealing key, and the keys by which
-//! others know it in TLS.
+//! The worker's keys: the agent's account key, the hospital's sealing key, and the worker's TLS keys.
 
 use std::{fmt, fs, io, path::PathBuf};
 
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Keystore;
 
-/// TLS keys that a worker has of one keystore.
+/// The number of TLS keys that are derived from one keystore.
 pub const TLS_GENERATIONS: u16 = 64;
 const TLS_CONTEXT: &str = "epione 2026-11-20 TLS key of a hospital's worker";
 
@@ -23,23 +22,25 @@ const MAX_PASSWORD_BYTES: u64 = 4_096;
 pub enum KeysError {
     #[error("cannot read the password file {path}: {source}")]
     PasswordFile { path: PathBuf, source: io::Error },
-    #[error("the password file {0} is longer than a password: is it the right file?")]
+    #[error(
+        "the password file {0} is too long for a password: check that password_file names the right file"
+    )]
     LongPassword(PathBuf),
     #[error("cannot open the keystore {path}: {source}")]
     Keystore { path: PathBuf, source: KeystoreError },
-    #[error("{0} is not the name of development keys: write it like \"//Alice\"")]
+    #[error("{0} is not a name of development keys: use a name such as \"//Alice\"")]
     Development(String),
     #[error("the configuration names no keys")]
     Absent,
 }
 
-/// Opens the keys that a configuration names. Slow on purpose: run it on a blocking thread.
+/// Opens the keys that a configuration names. Opening a keystore is slow on purpose: call this on a blocking thread.
 pub fn load(config: &Keystore) -> Result<ActorKeys, KeysError> {
     if let Some(hospital) = &config.development {
         tracing::warn!(
             hospital,
-            "DEVELOPMENT KEYS: everybody knows them, so nothing that this worker seals or signs is \
-             protected. Never use them for real patients."
+            "DEVELOPMENT KEYS: everybody knows these keys, so nothing that this worker seals or signs is protected. \
+             Never use them for real patients."
         );
         return development::keys(&format!("{hospital}//agent"))
             .map_err(|_| KeysError::Development(hospital.clone()));
@@ -56,18 +57,18 @@ pub fn load(config: &Keystore) -> Result<ActorKeys, KeysError> {
         .map_err(|source| KeysError::Keystore { path: path.clone(), source })
 }
 
-/// The Ed25519 keys by which a worker may be known in TLS. There are as many as anybody needs, all from the
-/// keystore that has to be kept anyway; the chain says which of them is in use.
+/// The Ed25519 keys that a worker can prove in TLS. They are derived from the keystore, which has to be kept anyway.
+/// The chain names the one that is in use.
 #[derive(Clone)]
 pub struct TlsKeys {
-    /// The current keystore's first.
+    /// The current keystore's comes first.
     roots: Vec<Root>,
 }
 
 #[derive(Clone)]
 struct Root {
     agent: AccountKey,
-    /// Instead of generation 0: the one that the presets of local networks name.
+    /// Replaces generation 0: the key that the presets of local networks name.
     development: Option<AccountKey>,
 }
 
@@ -78,19 +79,19 @@ impl fmt::Debug for TlsKeys {
 }
 
 impl TlsKeys {
-    /// `keys` is what the configuration's keystore holds.
+    /// `keys` is the content of the configuration's keystore.
     pub fn new(config: &Keystore, keys: &ActorKeys) -> Result<Self, KeysError> {
         Ok(Self { roots: vec![Root::new(config, keys)?] })
     }
 
-    /// Adds those of a keystore that was the hospital's before, so that a key that the chain still names
-    /// goes on being proved after the agent's account was changed.
+    /// Adds the keys of a previous keystore, so that the worker can prove a key that the chain still names after the
+    /// agent's account was changed.
     pub fn and_earlier(&mut self, config: &Keystore, keys: &ActorKeys) -> Result<(), KeysError> {
         self.roots.push(Root::new(config, keys)?);
         Ok(())
     }
 
-    /// A key of the current keystore. Generation 0 is the first to be used.
+    /// A key of the current keystore. Generation 0 is the first one in use.
     pub fn generation(&self, generation: u16) -> AccountKey {
         self.roots[0].generation(generation)
     }
@@ -172,7 +173,7 @@ mod tests {
         assert_ne!(keys.generation(1).public(), named);
     }
 
-    /// Deployed workers' keys follow from this; another result would take them off the network.
+    /// Deployed workers' keys depend on this: another result would cut them off from the network.
     #[test]
     fn the_tls_key_of_a_keystore_never_changes() {
         let stored = Keystore { path: None, password_file: None, development: None };

@@ -1,24 +1,24 @@
-//! The off-chain worker of a hospital: it keeps the hospital's private cloud, takes in visits, and
-//! announces, verifies and approves lite blocks.
+//! The off-chain worker of a hospital: it keeps the hospital's private cloud, accepts visits, and announces, verifies
+//! and approves lite blocks.
 //!
-//! One module, one outside system: [`store`] is object storage, [`journal`] the embedded database,
-//! [`chain`] the node, [`api`] what clients and other workers ask over HTTP. The chain is the source
-//! of truth; everything here but the keys and the visits that are not committed yet can be rebuilt
-//! from it and from the other hospitals.
+//! One module, one outside system: [`store`] is object storage, [`journal`] the embedded database, [`chain`] the node,
+//! and [`api`] serves clients and other workers over HTTP. The chain is the source of truth. Everything here can be
+//! rebuilt from it and from the other hospitals, except the keys and the visits that are not committed yet.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+pub mod backoff;
 pub mod chain;
 pub mod command;
 pub mod config;
 pub mod control;
+pub mod hospital_keys;
 pub mod journal;
 pub mod keys;
 pub mod metrics;
 pub mod node;
 pub mod repair;
-pub mod seal;
 pub mod store;
 pub mod tasks;
 pub mod tls;
@@ -27,11 +27,14 @@ pub mod upkeep;
 pub mod worker;
 
 use epione_primitives::Moment;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The machine's time.
+/// This machine's time.
 pub fn now() -> Moment {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+/// A duration in milliseconds, the unit of [`Moment`].
+pub fn millis(duration: Duration) -> Moment {
+    Moment::try_from(duration.as_millis()).unwrap_or(Moment::MAX)
 }

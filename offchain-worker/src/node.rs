@@ -1,4 +1,4 @@
-//! The connection to the hospital's own node, which comes and goes.
+//! The connection to the hospital's own node, which may be unreachable at times.
 
 use std::{
     sync::{
@@ -16,34 +16,34 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{metrics::Metrics, tasks::backoff::Backoff};
+use crate::{backoff::Backoff, metrics::Metrics};
 
-/// The node while it answers; none while it does not.
+/// The connection while the node answers; none while it does not.
 pub type NodeHandle = watch::Receiver<Option<Chain>>;
 
 const CONNECT: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 const PROBE: Duration = Duration::from_secs(2);
-/// A node that does not answer this long is taken to be away.
+/// A node that does not answer for this long counts as unreachable.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// The newest final block that this worker ever acted upon or decided by. A node that knows less, since
-/// its database is an older copy, is taken to be away until it has caught up: what it says was true
-/// once, and may not be any more. Clones share it.
+/// The newest finalized block that this worker has ever processed or used for a decision. A node whose newest block is
+/// older, because its database is an older copy, counts as unreachable until it has caught up: its state may be
+/// outdated. Clones share the mark.
 #[derive(Clone, Debug, Default)]
 pub struct HighWater {
     block: Arc<AtomicU32>,
-    /// Of which chain; none before one was seen.
+    /// The chain of the block; none before one was seen.
     genesis: Option<Hash>,
 }
 
 impl HighWater {
-    /// What the journal remembers: the newest block, and of which chain.
+    /// The mark that the journal stores: the newest block, and its chain.
     pub fn new(block: BlockNumber, genesis: Option<Hash>) -> Self {
         Self { block: Arc::new(AtomicU32::new(block)), genesis }
     }
 
-    /// What was seen of a chain. Nothing, if it is another one: then whoever compares the journal with it
-    /// says so.
+    /// The newest block that was seen of a chain. 0 for another chain: the check that compares the journal with the
+    /// chain reports that error.
     fn level(&self, genesis: Hash) -> BlockNumber {
         if self.genesis.is_some_and(|own| own != genesis) {
             return 0;
@@ -51,7 +51,7 @@ impl HighWater {
         self.block.load(Ordering::SeqCst)
     }
 
-    /// The node's newest final block; none if it is older than what was seen before it was asked.
+    /// The node's newest finalized block; none if it is older than the mark was before the request.
     pub async fn head_of(&self, chain: &Chain) -> Result<Option<BlockRef>, ChainError> {
         let before = self.level(chain.genesis_hash());
         let head = chain.finalized_head().await?;
@@ -64,30 +64,30 @@ impl HighWater {
     }
 }
 
-/// How the node is.
+/// The condition of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
     Answers,
-    /// It knows less than this worker has seen.
+    /// Its newest block is older than the high-water mark.
     Behind,
     Away,
 }
 
-/// Connects to the node and keeps telling whether it answers, and is not behind what this worker has
-/// seen, for ever. What happens to the node is not this worker's fault, and never its end.
+/// Connects to the node, and reports whether it answers and is not behind what this worker has seen. Never returns: a
+/// failure of the node never ends the worker.
 pub async fn keep_connected(
     url: Url,
     metrics: Metrics,
-    seen: HighWater,
+    high_water: HighWater,
     node: watch::Sender<Option<Chain>>,
 ) {
     let chain = connect(&url).await;
     let mut last = None;
     loop {
-        let condition = examine(&chain, &metrics, &seen).await;
+        let condition = examine(&chain, &metrics, &high_water).await;
         if last != Some(condition) {
             last = Some(condition);
-            tell(condition, &url, seen.level(chain.genesis_hash()));
+            report_condition(condition, &url, high_water.level(chain.genesis_hash()));
             let answers = condition == Condition::Answers;
             metrics.node_connected.set(answers.into());
             node.send_replace(answers.then(|| chain.clone()));
@@ -96,8 +96,8 @@ pub async fn keep_connected(
     }
 }
 
-async fn examine(chain: &Chain, metrics: &Metrics, seen: &HighWater) -> Condition {
-    let before = seen.level(chain.genesis_hash());
+async fn examine(chain: &Chain, metrics: &Metrics, high_water: &HighWater) -> Condition {
+    let before = high_water.level(chain.genesis_hash());
     let head = async {
         chain.health().await?;
         chain.finalized_head().await
@@ -105,23 +105,27 @@ async fn examine(chain: &Chain, metrics: &Metrics, seen: &HighWater) -> Conditio
     match timeout(ANSWER, head).await {
         Ok(Ok(head)) => {
             metrics.node_behind_blocks.set(before.saturating_sub(head.number).into());
-            if seen.admits(head.number, before) { Condition::Answers } else { Condition::Behind }
+            if high_water.admits(head.number, before) {
+                Condition::Answers
+            } else {
+                Condition::Behind
+            }
         }
         Ok(Err(_)) | Err(_) => Condition::Away,
     }
 }
 
-fn tell(condition: Condition, url: &Url, seen: BlockNumber) {
+fn report_condition(condition: Condition, url: &Url, seen: BlockNumber) {
     match condition {
         Condition::Answers => tracing::info!(%url, "the node answers"),
         Condition::Behind => tracing::error!(
             %url,
             seen,
-            "the node's newest final block is older than what this worker has seen: its database is an older \
-             copy. Nothing is decided or announced until the node has caught up"
+            "the node's newest finalized block is older than the newest that this worker has seen: the node's database \
+             is an older copy. The worker decides and announces nothing until the node has caught up"
         ),
         Condition::Away => {
-            tracing::warn!(%url, "the node does not answer: visits are refused until it does");
+            tracing::warn!(%url, "the node does not answer: the worker rejects visits until it does");
         }
     }
 }
@@ -144,7 +148,7 @@ fn report(error: &ChainError) {
     if error.is_transient() {
         tracing::warn!(%error, "waiting for the node");
     } else {
-        tracing::error!(%error, "the node cannot be used; trying again");
+        tracing::error!(%error, "the node cannot be used; retrying");
     }
 }
 
@@ -155,7 +159,7 @@ mod tests {
     const CHAIN: Hash = Hash::repeat_byte(1);
 
     #[test]
-    fn a_node_that_knows_less_than_was_seen_is_not_admitted_until_it_has_caught_up() {
+    fn a_node_behind_the_mark_is_not_used_until_it_has_caught_up() {
         let seen = HighWater::new(100, Some(CHAIN));
         let admits = |head| seen.admits(head, seen.level(CHAIN));
         assert!(!admits(40));
@@ -167,11 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_cross_each_other_do_not_look_like_an_older_database() {
+    fn responses_that_arrive_out_of_order_do_not_look_like_an_older_database() {
         let seen = HighWater::new(100, None);
         let before = seen.level(CHAIN);
         assert!(seen.admits(102, before));
-        // Asked before the other answer came.
+        // It was requested before the other response arrived.
         assert!(seen.admits(101, before));
         assert_eq!(seen.level(CHAIN), 102);
     }

@@ -1,5 +1,5 @@
-//! Commands beside `run`: a worker that takes nothing in, announces nothing and serves nobody. It brings
-//! here what its hospital should hold, checks it, says what it found, and ends.
+//! The commands `scrub` and `rebuild`: a worker that accepts no visits, announces nothing and serves nobody. It fetches
+//! what its hospital should store, checks it, reports what it found, and ends.
 
 use std::{
     sync::Arc,
@@ -20,37 +20,36 @@ use crate::{
     journal::{Journal, StageCounts, visits},
     node,
     tasks::{
-        Context, jobs,
-        ledger::JobKind,
-        replay,
+        Context, jobs, replay,
         scrub::{Progress, Report, Scrubber, pause},
+        task_journal::JobKind,
     },
-    worker::{self, KEEPS, Parts},
+    worker::{self, KEEPS, Opened},
 };
 
 const POLL: Duration = Duration::from_secs(1);
-/// A node that does not answer this long is not waited for.
+/// How long to wait for a node that does not answer.
 const NODE_LIMIT: Duration = Duration::from_secs(120);
-/// Nothing has come for so long: nobody who is there has what is still missing.
+/// If nothing arrived for this long, no hospital that answers has what is still missing.
 const STUCK: Duration = Duration::from_secs(300);
 
-/// What a rebuild came to.
+/// The result of a rebuild.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rebuilt {
-    /// Visits of this hospital that the journal did not know and the chain did.
+    /// Visits of this hospital that the chain has and the journal did not know.
     pub visits_restored: u64,
-    /// What was checked afterwards.
+    /// The check afterwards.
     pub scrub: Report,
-    /// What neither chain nor other hospitals have.
+    /// What neither the chain nor other hospitals have.
     pub not_restored: &'static [&'static str],
 }
 
 impl Rebuilt {
-    /// For people.
+    /// The result as text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.scrub.lines();
-        lines.push(format!("{} visits of this hospital are known again", self.visits_restored));
-        lines.push("not restored, since neither chain nor other hospitals have it:".into());
+        lines.push(format!("restored {} visits of this hospital", self.visits_restored));
+        lines.push("not restored, because neither the chain nor other hospitals have it:".into());
         lines.extend(self.not_restored.iter().map(|lost| format!("  {lost}")));
         lines
     }
@@ -58,36 +57,36 @@ impl Rebuilt {
 
 /// What is lost with a worker's disk.
 pub const NOT_RESTORED: &[&str] = &[
-    "visits that this worker had acknowledged and that no lite block on the chain holds: their authors' \
-     programs still have them, and may submit them again without harm",
-    "the memory of answered requests: requests that were signed before it began anew are refused",
-    "objects that had been set aside as damaged",
+    "visits that this worker had acknowledged and that no lite block on the chain contains: their authors' clients \
+     still have them, and can safely submit them again",
+    "the record of answered requests: requests that were signed before the new record began are rejected",
+    "damaged objects in quarantine",
 ];
 
-/// Scrubs once: through the worker that runs with this configuration, or, if none does, in its place.
+/// Scrubs once: through the running worker of this configuration, or in its place if none runs.
 pub async fn scrub(
     config: Config,
     segments_per_minute: Option<u32>,
-    mut tell: impl FnMut(String),
+    mut report: impl FnMut(String),
 ) -> anyhow::Result<Report> {
     let folder = config.control_path();
-    let asked = control::scrub(&folder, segments_per_minute, |progress| {
-        tell(progress.to_string());
+    let requested = control::scrub(&folder, segments_per_minute, |progress| {
+        report(progress.to_string());
     });
-    if let Some(report) = asked.await? {
-        return Ok(report);
+    if let Some(found) = requested.await? {
+        return Ok(found);
     }
-    let alone = Alone::begin(config, &mut tell).await?;
-    alone.catch_up(&mut tell).await?;
-    alone.pass(segments_per_minute, &mut tell).await
+    let alone = Alone::begin(config, &mut report).await?;
+    alone.catch_up(&mut report).await?;
+    alone.pass(segments_per_minute, &mut report).await
 }
 
-/// Brings back what can be had from the keys, the node and the other hospitals, and checks all of it.
-pub async fn rebuild(config: Config, mut tell: impl FnMut(String)) -> anyhow::Result<Rebuilt> {
-    let alone = Alone::begin(config, &mut tell).await?;
+/// Restores what the keys, the node and the other hospitals make possible, and checks all of it.
+pub async fn rebuild(config: Config, mut report: impl FnMut(String)) -> anyhow::Result<Rebuilt> {
+    let alone = Alone::begin(config, &mut report).await?;
     let before = alone.before.committed;
-    alone.catch_up(&mut tell).await?;
-    let scrub = alone.pass(None, &mut tell).await?;
+    alone.catch_up(&mut report).await?;
+    let scrub = alone.pass(None, &mut report).await?;
     let after = counts(&alone.context.journal).await?.committed;
     let visits_restored = after.saturating_sub(before);
     Ok(Rebuilt { visits_restored, scrub, not_restored: NOT_RESTORED })
@@ -100,65 +99,67 @@ async fn counts(journal: &Journal) -> anyhow::Result<StageCounts> {
 /// A worker without its API. Its tasks end when it is dropped.
 struct Alone {
     context: Arc<Context>,
+    scrubber: Scrubber,
     /// The journal's visits when it was opened.
     before: StageCounts,
     _tasks: JoinSet<()>,
 }
 
 impl Alone {
-    async fn begin(config: Config, tell: &mut impl FnMut(String)) -> anyhow::Result<Self> {
+    async fn begin(config: Config, report: &mut impl FnMut(String)) -> anyhow::Result<Self> {
         let node_url = config.node_url.clone();
         let (sender, node) = watch::channel(None);
-        let parts = worker::open(config, node).await?;
+        let opened = worker::open(config, node).await?;
         let mut tasks = JoinSet::new();
-        let (metrics, seen) = (parts.metrics.clone(), parts.seen.clone());
-        tasks.spawn(node::keep_connected(node_url, metrics, seen, sender));
-        tell("waiting for the node".into());
-        Self::bound(parts, tasks).await
+        let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
+        tasks.spawn(node::keep_connected(node_url, metrics, high_water, sender));
+        report("waiting for the node".into());
+        Self::bound(opened, tasks).await
     }
 
-    async fn bound(parts: Parts, mut tasks: JoinSet<()>) -> anyhow::Result<Self> {
-        let Ok(identity) = timeout(NODE_LIMIT, worker::identify(&parts.view)).await else {
+    async fn bound(opened: Opened, mut tasks: JoinSet<()>) -> anyhow::Result<Self> {
+        let Opened { config, metrics, chain, storage, exchange, .. } = opened;
+        let Ok(identity) = timeout(NODE_LIMIT, worker::identify(&chain.view)).await else {
             bail!(
-                "the hospital's node did not answer within {} s, or knows less than this worker has seen: \
-                 start it, wait until it has synchronised, and try again",
+                "the hospital's node did not answer within {} s, or its newest finalized block is older than what \
+                 this worker has seen: start the node, wait until it has synchronized, and retry",
                 NODE_LIMIT.as_secs()
             );
         };
-        worker::bind(&parts.ledger, identity).await?;
-        worker::claim(&parts.store, identity).await?;
-        let (seen_sender, seen) = watch::channel(None);
-        let context = Arc::new(worker::context(parts, identity, seen));
+        worker::bind(&storage.task_journal, identity).await?;
+        worker::claim(&storage.store, identity).await?;
+        let (processed_sender, processed) = watch::channel(None);
+        let context = Arc::new(worker::context(chain, &storage, metrics, identity, processed));
         let before = counts(&context.journal).await?;
-        tasks.spawn({
-            let context = Arc::clone(&context);
-            async move { replay::run(&context, seen_sender).await }
-        });
-        tasks.spawn(jobs::run(Arc::clone(&context), JobKind::Keep, KEEPS));
-        Ok(Self { context, before, _tasks: tasks })
+        let own = worker::own_blocks(&context, &config);
+        tasks.spawn(async move { replay::run(&own, processed_sender).await });
+        let keeps = Arc::new(worker::jobs(&context, &exchange, &config));
+        tasks.spawn(jobs::run(keeps, JobKind::Keep, KEEPS));
+        let scrubber = worker::scrubber(&context, &storage, &exchange, &config);
+        Ok(Self { context, scrubber, before, _tasks: tasks })
     }
 
-    /// Waits until every committed lite block's segments were brought, or nobody has the rest.
-    async fn catch_up(&self, tell: &mut impl FnMut(String)) -> anyhow::Result<()> {
+    /// Waits until the segments of every committed lite block were fetched, or no hospital has the rest.
+    async fn catch_up(&self, report: &mut impl FnMut(String)) -> anyhow::Result<()> {
         let (mut last, mut moved) = (None, Instant::now());
         loop {
-            let pending = self.context.ledger.keeps().await?.len();
-            let height = self.context.seen.borrow().as_ref().map(|seen| seen.height);
-            let synchronised = self.is_synchronised().await;
+            let pending = self.context.task_journal.keeps().await?.len();
+            let height = self.context.processed.borrow().as_ref().map(|processed| processed.height);
+            let synchronized = self.is_synchronized().await;
             match height {
-                Some(_) if synchronised && pending == 0 => return Ok(()),
-                Some(height) if synchronised => tell(format!(
-                    "{} of {height} lite blocks are here",
+                Some(_) if synchronized && pending == 0 => return Ok(()),
+                Some(height) if synchronized => report(format!(
+                    "fetched {} of {height} lite blocks",
                     height.saturating_sub(u32::try_from(pending).unwrap_or(u32::MAX))
                 )),
-                _ => tell("waiting until the node has synchronised".into()),
+                _ => report("waiting until the node has synchronized".into()),
             }
             let now = Some((pending, height, self.context.metrics.segments_stored.get()));
             if now != last {
                 (last, moved) = (now, Instant::now());
             } else if moved.elapsed() > STUCK && height.is_some() {
-                tell(format!(
-                    "nothing has come for {} s: going on without the rest",
+                report(format!(
+                    "nothing arrived for {} s: continuing without the rest",
                     STUCK.as_secs()
                 ));
                 return Ok(());
@@ -167,8 +168,8 @@ impl Alone {
         }
     }
 
-    /// Whether the node knows as much of the chain as the nodes that it knows.
-    async fn is_synchronised(&self) -> bool {
+    /// Whether the node has as much of the chain as its peers.
+    async fn is_synchronized(&self) -> bool {
         match self.context.chain() {
             Ok(chain) => chain.health().await.is_ok_and(|health| !health.is_syncing),
             Err(_) => false,
@@ -178,19 +179,18 @@ impl Alone {
     async fn pass(
         &self,
         segments_per_minute: Option<u32>,
-        tell: &mut impl FnMut(String),
+        report: &mut impl FnMut(String),
     ) -> anyhow::Result<Report> {
-        let scrubber = Scrubber::of(&self.context);
-        let mut progress = scrubber.progress.subscribe();
-        let pass = scrubber.pass(pause(segments_per_minute));
+        let mut progress = self.scrubber.progress.subscribe();
+        let pass = self.scrubber.pass(pause(segments_per_minute));
         tokio::pin!(pass);
         loop {
             tokio::select! {
-                done = &mut pass => return done.context("the scrub did not come to its end"),
+                done = &mut pass => return done.context("the scrub failed"),
                 () = sleep(POLL) => {
                     let now = *progress.borrow_and_update();
                     if now != Progress::Idle {
-                        tell(now.to_string());
+                        report(now.to_string());
                     }
                 }
             }

@@ -44,12 +44,12 @@ async fn a_block_commits_while_one_hospital_is_away_and_it_catches_up() {
     network.hospitals[DAVE].worker.kill();
     network.hospitals[DAVE].node.kill();
     let chain = network.hospitals[0].chain().await;
-    let finalised = chain.finalized_head().await.unwrap().number;
+    let finalized = chain.finalized_head().await.unwrap().number;
     let during = commit(&network, &people, b"while one is away").await;
     assert_eq!(during.height, before.height + 1);
     let approvals = approvals(&chain, during.height).await;
     assert!(!approvals.contains(&HospitalId(DAVE as u16)), "one that is away approved");
-    assert!(chain.finalized_head().await.unwrap().number > finalised);
+    assert!(chain.finalized_head().await.unwrap().number > finalized);
 
     network.hospitals[DAVE].node.start();
     network.hospitals[DAVE].worker.start();
@@ -77,7 +77,7 @@ async fn four_validators_finalise_the_same_blocks_in_order() {
     let mut times = Vec::new();
     while times.len() < BLOCKS {
         let block = stream.next().await.unwrap().unwrap();
-        assert_eq!(block.number, from + times.len() as u32, "a finalised block is missing");
+        assert_eq!(block.number, from + times.len() as u32, "a finalized block is missing");
         let events = chain.events(block.hash).await.unwrap();
         assert!(!events.iter().any(|event| matches!(event.event, ChainEvent::Committed { .. })));
         times.push(chain.time(block.hash).await.unwrap());
@@ -87,7 +87,7 @@ async fn four_validators_finalise_the_same_blocks_in_order() {
     assert!(expected.is_some());
     for hospital in &network.hospitals {
         let own = hospital.chain().await;
-        eventually("every node has finalised the block", async || {
+        eventually("every node has finalized the block", async || {
             (own.finalized_head().await.ok()?.number >= from).then_some(())
         })
         .await;

@@ -300,7 +300,7 @@ async fn hospital_rotates(hospital: &mut Hospital) {
     hospital.worker.start();
     hospital.worker_is_ready().await;
     eventually("the worker misses its key on the chain", async || {
-        hospital.worker.log().contains("is an earlier one of this worker's").then_some(())
+        hospital.worker.log().contains("is an earlier key of this worker").then_some(())
     })
     .await;
     let set = hospitals::set_sealing_key(keys.sealing.public().as_bytes());

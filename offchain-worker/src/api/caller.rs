@@ -1,9 +1,6 @@
-//! Who asks: the account that signed a request, as the chain knows it after the last final block.
+//! The caller of a request: the account that signed it, as the chain knows the account after the last finalized block.
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, Method, Uri, request::Parts},
-};
+use axum::{body::Body, extract::Request, http::request::Parts};
 use bytes::Bytes;
 use epione_client::request::{self, Authenticated, MAX_SKEW_MILLIS, Target};
 use epione_primitives::{
@@ -12,73 +9,115 @@ use epione_primitives::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, limits::within};
 use crate::chain::{FinalState, Identity};
+
+/// Does the work of a short request: within the time limit, in one of the slots for requests, and once its caller is
+/// known. `work` gets the body unread.
+pub(super) async fn signed<T, W>(
+    state: &AppState,
+    request: Request,
+    work: impl FnOnce(Caller, Body) -> W,
+) -> Result<T, ApiError>
+where
+    W: Future<Output = Result<T, ApiError>>,
+{
+    within(state.limits.request_timeout, async {
+        let _slot = state.request_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of(state, &parts).await?;
+        work(caller, body).await
+    })
+    .await
+}
+
+/// A request whose signature is valid and whose time is close to this machine's. Its account may be unknown to the
+/// chain, and its nonce may have been used before.
+pub(super) async fn authenticate(
+    state: &AppState,
+    parts: &Parts,
+) -> Result<(Identity, Authenticated), ApiError> {
+    let identity = state.view.identity().await?;
+    let target = Target {
+        genesis: identity.genesis,
+        hospital: identity.hospital,
+        method: &parts.method,
+        path_and_query: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+    };
+    let request =
+        request::authenticate(&target, &parts.headers).map_err(|_| ApiError::unauthorized())?;
+    if crate::now().abs_diff(request.time) > MAX_SKEW_MILLIS {
+        return Err(ApiError::unauthorized());
+    }
+    Ok((identity, request))
+}
+
+/// Accepts a request's nonce once.
+pub(super) async fn check_nonce(state: &AppState, request: &Authenticated) -> Result<(), ApiError> {
+    let Authenticated { account, time, nonce, .. } = request;
+    if state.nonces.first_use(account, *nonce, *time, crate::now()).await? {
+        Ok(())
+    } else {
+        Err(ApiError::unauthorized())
+    }
+}
 
 /// The signer of a request.
 pub(super) struct Caller {
     pub request: Authenticated,
     /// The user whose account it is.
     pub user: Option<UserId>,
-    /// The hospital whose account it is, and what for.
+    /// The hospital whose account it is, and the account's duty there.
     pub duty: Option<(HospitalId, Duty)>,
-    /// What the chain said when the request was accepted; decisions are made by the same.
+    /// The chain's state when the request was accepted. Decisions about the request use the same state.
     pub state: Box<dyn FinalState>,
     pub identity: Identity,
 }
 
 impl Caller {
-    /// The signer of a request, if the chain knows the account, and the request is neither stale nor
-    /// repeated. Whatever does not fit, the answer is the same.
-    pub async fn of(
+    /// The signer of a request, if the chain knows the account, and the request is neither stale nor repeated. The
+    /// error is the same for every reason.
+    pub async fn of(state: &AppState, parts: &Parts) -> Result<Self, ApiError> {
+        let (identity, request) = authenticate(state, parts).await?;
+        Self::of_authenticated(state, identity, request).await
+    }
+
+    pub async fn of_authenticated(
         state: &AppState,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
+        identity: Identity,
+        request: Authenticated,
     ) -> Result<Self, ApiError> {
-        let identity = state.view.identity().await?;
-        let target = Target {
-            genesis: identity.genesis,
-            hospital: identity.hospital,
-            method,
-            path_and_query: uri.path_and_query().map_or("/", |target| target.as_str()),
-        };
-        let request =
-            request::authenticate(&target, headers).map_err(|_| ApiError::unauthorized())?;
-        let now = crate::now();
-        if now.abs_diff(request.time) > MAX_SKEW_MILLIS {
-            return Err(ApiError::unauthorized());
-        }
-        let finalised = state.view.finalised().await?;
-        let user = finalised.user_of(&request.account).await?;
-        let duty = finalised.hospital_of(&request.account).await?;
+        let finalized = state.view.finalized().await?;
+        let user = finalized.user_of(&request.account).await?;
+        let duty = finalized.hospital_of(&request.account).await?;
         if user.is_none() && duty.is_none() {
             return Err(ApiError::unauthorized());
         }
-        let Authenticated { account, time, nonce, .. } = &request;
-        if !state.nonces.first_use(account, *nonce, *time, now).await? {
-            return Err(ApiError::unauthorized());
-        }
-        Ok(Self { request, user, duty, state: finalised, identity })
+        check_nonce(state, &request).await?;
+        Ok(Self { request, user, duty, state: finalized, identity })
     }
 
-    pub async fn of_parts(state: &AppState, parts: &Parts) -> Result<Self, ApiError> {
-        Self::of(state, &parts.method, &parts.uri, &parts.headers).await
+    /// The signer of a request that takes long: only finding the caller needs one of the slots for requests.
+    pub async fn admitted(state: &AppState, parts: &Parts) -> Result<Self, ApiError> {
+        let _slot = state.request_slot()?;
+        Self::of(state, parts).await
     }
 
-    /// The registered user who asks.
+    /// The registered user who sent the request.
     pub fn user(&self) -> Result<UserId, ApiError> {
         self.user.ok_or_else(|| {
-            ApiError::forbidden("Ask with the account of a registered user, not with a hospital's.")
+            ApiError::forbidden(
+                "Sign the request with the account of a registered user, not with a hospital's account.",
+            )
         })
     }
 
-    /// Whether the hospital's own governance asks.
+    /// Whether the caller is the governance of this worker's hospital.
     pub fn is_governance(&self) -> bool {
         self.duty == Some((self.identity.hospital, Duty::Governance))
     }
 
-    /// The hospital whose agent asks, if the hospital is active.
+    /// The hospital whose agent the caller is, if the hospital is active.
     pub async fn active_hospital(&self) -> Result<Option<HospitalId>, ApiError> {
         let Some((id, Duty::Agent)) = self.duty else { return Ok(None) };
         let hospital = self.state.hospital(id).await?;
@@ -86,26 +125,28 @@ impl Caller {
         Ok(active.then_some(id))
     }
 
-    /// Refuses everybody but the hospital's own governance.
+    /// Rejects every caller but the governance of this worker's hospital.
     pub fn ensure_governance(&self) -> Result<(), ApiError> {
         if self.is_governance() {
             return Ok(());
         }
-        Err(ApiError::forbidden("Ask with the governance account of this worker's hospital."))
+        Err(ApiError::forbidden(
+            "Sign the request with the governance account of this worker's hospital.",
+        ))
     }
 
-    /// The whole body, if it is what was signed.
+    /// The whole body, if it is the one that was signed.
     pub async fn body(&self, body: Body, limit: usize) -> Result<Bytes, ApiError> {
         let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
             ApiError::too_large(format!(
-                "The request did not arrive whole, or has more than {limit} bytes."
+                "The body has more than {limit} bytes, or the connection ended before all of it arrived."
             ))
         })?;
         self.check_digest(&blake3::hash(&bytes))?;
         Ok(bytes)
     }
 
-    /// The body as JSON, if it is what was signed.
+    /// The body as JSON, if it is the one that was signed.
     pub async fn json<T: DeserializeOwned>(&self, body: Body, limit: usize) -> Result<T, ApiError> {
         let bytes = self.body(body, limit).await?;
         parse_json(&bytes)
@@ -118,18 +159,18 @@ impl Caller {
         Err(ApiError::bad_request(
             "digest",
             "The body is not the one that was signed",
-            "Its BLAKE3 differs from the Epione-Digest header: it was changed or cut short on its \
-             way. Nothing was acknowledged; send it again.",
+            "Its BLAKE3 hash differs from the Epione-Digest header: the body was changed or cut short in transit. \
+             Nothing was acknowledged. Send the request again.",
         ))
     }
 }
 
-/// Reads JSON. Says where it is wrong, not what is there.
+/// Parses JSON. The error names the position of the mistake and quotes nothing.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| {
         ApiError::bad_request(
             "json",
-            "The request is not the JSON that the API describes",
+            "The body is not the JSON that the API describes",
             format!("See line {}, column {}.", error.line(), error.column()),
         )
     })

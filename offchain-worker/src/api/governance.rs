@@ -1,22 +1,38 @@
-//! What the hospital's own governance has the chain do through the worker.
+//! Requests of the hospital's governance, which the worker carries out on the chain as the hospital's agent.
 
-use axum::{extract::Request, http::StatusCode};
+use axum::{body::Body, extract::Request, http::StatusCode};
 use epione_client::{api::MAX_JSON_BYTES, chain::Call};
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, AppState, caller::Caller, limits::within};
 
-/// Submits the call that the governance's JSON request comes to. Answers when it is final.
+/// Does the work of a request that waits for a transaction, once the caller is known to be the governance.
+pub(super) async fn governed<T, W>(
+    state: &AppState,
+    request: Request,
+    work: impl FnOnce(Caller, Body) -> W,
+) -> Result<T, ApiError>
+where
+    W: Future<Output = Result<T, ApiError>>,
+{
+    within(state.limits.transaction_timeout, async {
+        let _slot = state.transaction_slot()?;
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of(state, &parts).await?;
+        caller.ensure_governance()?;
+        work(caller, body).await
+    })
+    .await
+}
+
+/// Submits the call that a JSON request asks for. Responds when the call is finalized.
 pub(super) async fn govern<T: DeserializeOwned>(
     state: AppState,
     request: Request,
     call: impl FnOnce(&Caller, T) -> Result<Call, ApiError> + Send,
 ) -> Result<StatusCode, ApiError> {
-    within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.transaction_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        caller.ensure_governance()?;
+    let state = &state;
+    governed(state, request, |caller, body| async move {
         let call = call(&caller, caller.json(body, MAX_JSON_BYTES).await?)?;
         let done = format!("{call:?}");
         state.calls.submit(call).await?;

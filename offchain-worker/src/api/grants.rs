@@ -1,11 +1,12 @@
-//! Access grants: content keys and links to read committed records of this hospital, for whom its
-//! policies allow.
+//! Access grants: content keys and links to read committed records of this hospital, for requesters whom its policies
+//! allow to.
 //!
-//! The worker decides by the last final block, seals the grant, and has the chain record the release. The
-//! chain decides once more. Only when its receipt is final is the grant handed out.
+//! The worker decides by the last finalized block, seals the grant, and has the chain record the release. The chain
+//! decides once more. The worker sends the grant only when the chain's receipt is finalized.
 
 use axum::{
     Json,
+    body::Body,
     extract::{Request, State},
     http::StatusCode,
 };
@@ -33,18 +34,18 @@ use epione_primitives::{
 
 use super::{
     ApiError, AppState,
-    caller::Caller,
+    caller::{Caller, signed},
     limits::within,
     refusals::{self, Refusal},
     rights::{Decided, Rights},
 };
 use crate::{
     chain::{CallError, FinalState},
-    seal::SealingError,
+    hospital_keys::HospitalKeysError,
 };
 
-/// Grants keys and temporary links to read committed records of one patient, as far as the hospital's
-/// policies allow. Answers when the chain's receipt of it is final.
+/// Grants keys and temporary links to read committed records of one patient, as far as the hospital's policies allow.
+/// Responds when the chain's receipt is finalized.
 #[utoipa::path(
     post,
     path = "/v1/grants",
@@ -61,40 +62,38 @@ pub(super) async fn grant(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<GrantReply>, ApiError> {
-    let (asked, prepared) = within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let asked = Asked::read(&state, request).await?;
-        let prepared = prepare(&state, &asked).await?;
+    let state = &state;
+    let (asked, prepared) = signed(state, request, |caller, body| async move {
+        let asked = Asked::read(caller, body).await?;
+        let prepared = prepare(state, &asked).await?;
         Ok((asked, prepared))
     })
     .await?;
     match prepared {
         Prepared::Sealed(sealed) => {
-            record(&state, &asked, &sealed).await?;
-            hand_out(&state, &asked, &sealed).map(Json)
+            record(state, &asked, &sealed).await?;
+            hand_out(state, &asked, &sealed).map(Json)
         }
-        Prepared::Denied(denial) => Err(refuse(&state, &asked, denial).await),
+        Prepared::Denied(denial) => Err(refuse(state, &asked, denial).await),
     }
 }
 
-/// The answer to what the policies do not allow, once the refusal is recorded.
+/// Records that the policies do not allow the request; returns the response.
 async fn refuse(state: &AppState, asked: &Asked, denial: Denial) -> ApiError {
     refusals::record(state, asked.refusal()).await;
     ApiError::denied(denial)
 }
 
-/// Who asks for what.
+/// A valid request for a grant, and its requester.
 struct Asked {
     caller: Caller,
     requester: UserId,
-    /// Its records ascend.
+    /// Its records are sorted by pointer.
     request: GrantRequest,
 }
 
 impl Asked {
-    async fn read(state: &AppState, request: Request) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(state, &parts).await?;
+    async fn read(caller: Caller, body: Body) -> Result<Self, ApiError> {
         let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
         let requester = caller.user()?;
         request.records.sort_unstable_by_key(|wanted| wanted.pointer);
@@ -108,34 +107,34 @@ impl Asked {
         Refusal { requester: self.requester, patient, purpose, emergency: emergency.is_some() }
     }
 
-    /// What the policies say after some final block.
+    /// The policies' decision in a state of the chain.
     async fn decide(&self, state: &dyn FinalState) -> Result<Decided, ApiError> {
         let hospital = self.caller.identity.hospital;
         Rights::decide(state, hospital, self.requester, &self.request).await
     }
 }
 
-/// Records whose pointers ascend.
+/// Checks records that are sorted by pointer.
 fn check_wanted(wanted: &[WantedRecord]) -> Result<(), ApiError> {
     if wanted.is_empty() || wanted.len() > MAX_GRANT_RECORDS {
         return Err(ApiError::bad_request(
             "records",
-            "A grant is for some records",
-            format!("Ask for 1 to {MAX_GRANT_RECORDS} records at a time."),
+            "The number of records is not valid",
+            format!("Request 1 to {MAX_GRANT_RECORDS} records at a time."),
         ));
     }
     if wanted.windows(2).any(|pair| pair[0].pointer == pair[1].pointer) {
         return Err(ApiError::bad_request(
             "records",
-            "A record is asked for twice",
-            "Ask for each record once, with all the sections that you want of it.",
+            "A record is requested twice",
+            "Request each record once, with all the sections that you want of it.",
         ));
     }
     if wanted.iter().any(|wanted| wanted.sections.is_some_and(SectionSet::is_empty)) {
         return Err(ApiError::bad_request(
             "sections",
-            "A record is asked for without any of its sections",
-            "Name the sections that you want of each record, or leave `sections` out for all of them.",
+            "A record is requested without any of its sections",
+            "Name the sections that you want of each record, or leave `sections` out to request all of them.",
         ));
     }
     Ok(())
@@ -147,21 +146,21 @@ fn check_purpose(request: &GrantRequest) -> Result<(), ApiError> {
     }
     Err(ApiError::bad_request(
         "emergency",
-        "Purpose and emergency do not agree",
-        "To break the glass, give the purpose `emergency` and a reason code in `emergency`; otherwise \
+        "Purpose and emergency do not match",
+        "To break the glass, set the purpose to `emergency` and give a reason code in `emergency`. Otherwise use \
          neither.",
     ))
 }
 
-/// How far a request came without the chain doing anything.
+/// The result of a request before the chain records anything.
 enum Prepared {
-    /// To be recorded.
+    /// To be recorded as a release.
     Sealed(Box<Sealed>),
-    /// Refused by policy.
+    /// To be recorded as a refusal.
     Denied(Denial),
 }
 
-/// A grant that nobody has but the worker, and what the chain is to record of it.
+/// A grant that only the worker has yet, and what the chain will record about it.
 struct Sealed {
     grant: AccessGrant,
     release: Release,
@@ -187,7 +186,7 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
     Ok(Prepared::Sealed(Box::new(seal(state, asked, granted).await?)))
 }
 
-/// Spares the chain what it would refuse.
+/// Rejects an emergency that the chain would reject.
 async fn check_emergencies(asked: &Asked) -> Result<(), ApiError> {
     if asked.request.emergency.is_none() {
         return Ok(());
@@ -211,7 +210,7 @@ async fn patient_key(
         caller.state.registration(hospital, patient).await?.ok_or_else(|| {
             ApiError::not_found("The patient was never registered at this hospital.")
         })?;
-    Ok(state.seal.patient_key(caller.identity, patient, &registration).await?)
+    Ok(state.hospital_keys.patient_key(caller.identity, patient, &registration).await?)
 }
 
 /// A record that is committed on chain, of this patient and this hospital.
@@ -224,8 +223,8 @@ async fn committed(
     let hospital = caller.identity.hospital;
     let not_here = || {
         ApiError::not_found(format!(
-            "Record {pointer} is not a committed record of this patient at hospital {hospital}: ask \
-             the hospital whose record it is."
+            "Record {pointer} is not a committed record of this patient at hospital {hospital}: send the request \
+             to the hospital that created the record."
         ))
     };
     let entry = caller.state.record(pointer).await?.ok_or_else(not_here)?;
@@ -233,7 +232,7 @@ async fn committed(
     if entry.patient != patient || header.announcer != hospital {
         return Err(not_here());
     }
-    let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     if record.patient() == patient && record.hospital() == hospital {
         Ok(record)
@@ -242,13 +241,13 @@ async fn committed(
     }
 }
 
-/// What goes into a grant.
+/// The content of a grant.
 #[derive(Default)]
 struct Granted {
     keys: Vec<(GrantedSection, ContentKey)>,
     segments: Vec<[u8; 32]>,
     records: Vec<ReleasedRecord>,
-    /// Those that were needed.
+    /// The rights that the grant uses.
     rights: Vec<Right>,
 }
 
@@ -283,21 +282,21 @@ impl Granted {
         }
         if self.segments.len() > MAX_SEGMENTS as usize {
             return Err(ApiError::too_large(
-                "The records have too many segments together: ask for fewer at a time.",
+                "The records have too many segments together: request fewer records at a time.",
             ));
         }
         Ok(())
     }
 }
 
-/// A record has all sections that are wanted of it. How many it has, everybody on the chain may know.
+/// Checks that a record has all sections that are requested. The number of sections is public on the chain.
 fn check_sections(wanted: &WantedRecord, record: &Record) -> Result<(), ApiError> {
     let (pointer, count) = (wanted.pointer, record.sections().len());
     let named = wanted.sections.unwrap_or_default();
     match named.iter().find(|index| usize::from(*index) >= count) {
         None => Ok(()),
         Some(index) => Err(ApiError::not_found(format!(
-            "Record {pointer} has no section {index}: its {count} sections are counted from 0."
+            "Record {pointer} has no section {index}: it has {count} sections, counted from 0."
         ))),
     }
 }
@@ -320,14 +319,18 @@ async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Seale
         audience: caller.request.account.clone(),
         purpose: request.purpose,
         issued: now,
-        expires: now.saturating_add(state.limits.grant_lifetime_ms),
-        // The request is answered once, and so is its nonce.
+        expires: now.saturating_add(crate::millis(state.limits.grant_lifetime)),
+        // Each request is answered once, so its nonce is unique.
         nonce: caller.request.nonce,
     };
     let Granted { keys, segments, records, rights } = granted;
-    let too_large = || ApiError::too_large("That is more than one receipt holds: ask for less.");
+    let too_large = || {
+        ApiError::too_large(
+            "The request exceeds what one receipt can record: request fewer records at a time.",
+        )
+    };
     let recipient = sealing_key(state, caller, *requester).await?;
-    let grant = state.seal.seal_grant(terms, keys, recipient).await?;
+    let grant = state.hospital_keys.seal_grant(terms, keys, recipient).await?;
     let release = Release {
         requester: *requester,
         patient: request.patient,
@@ -340,8 +343,8 @@ async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Seale
     Ok(Sealed { grant, release, segments })
 }
 
-/// The requester's sealing key: the one whose hash is on chain, from whichever hospital's profile of
-/// the requester holds it.
+/// The requester's sealing key: the one whose hash is on the chain, from any hospital's profile of the requester that
+/// contains it.
 async fn sealing_key(
     state: &AppState,
     caller: &Caller,
@@ -352,26 +355,30 @@ async fn sealing_key(
             StatusCode::CONFLICT,
             "sealing-key",
             "Your sealing key is not in your profile",
-            "The chain names another key than the profiles that your hospitals keep: send your new key \
-             to the worker of one of them (POST /v1/users/keys).",
+            "The chain names another key than the profiles that your hospitals keep. Send your new key to the \
+             worker of one of these hospitals (POST /v1/users/keys).",
         )
     };
     let profile = caller.state.profile(requester).await?.ok_or_else(stale)?;
     let mut registrations = caller.state.registrations(requester).await?;
     registrations.sort_by_key(|(hospital, _)| *hospital != caller.identity.hospital);
     for (_, registration) in registrations {
-        match state.seal.sealing_key(registration.body_hash, profile.sealing_key_hash).await {
+        match state
+            .hospital_keys
+            .sealing_key(registration.body_hash, profile.sealing_key_hash)
+            .await
+        {
             Ok(key) => return Ok(key),
-            Err(SealingError::View(error)) => return Err(error.into()),
-            Err(error) => tracing::debug!(%error, "a profile does not hold the requester's key"),
+            Err(HospitalKeysError::View(error)) => return Err(error.into()),
+            Err(error) => tracing::debug!(%error, "a profile does not contain the requester's key"),
         }
     }
     Err(stale())
 }
 
-/// Returns when the chain's receipt is final.
+/// Records the release. Returns when the chain's receipt is finalized.
 async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
-    let recorded = within(state.limits.transaction_timeout_ms, async {
+    let recorded = within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot()?;
         Ok(state.calls.submit(releases::record(&sealed.release)).await)
     })
@@ -391,10 +398,10 @@ async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), 
     }
 }
 
-/// The answer when the chain, at a later block, did not allow what the worker had found allowed.
+/// The response when the chain, at a later block, denied what the worker had found allowed.
 async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
-    let decided = within(state.limits.request_timeout_ms, async {
-        let latest = state.view.finalised().await?;
+    let decided = within(state.limits.request_timeout, async {
+        let latest = state.view.finalized().await?;
         asked.decide(latest.as_ref()).await
     })
     .await;
@@ -402,8 +409,8 @@ async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
         Ok(Decided::Denied(denial)) => refuse(state, asked, denial).await,
         Ok(Decided::Allowed(_)) => ApiError::conflict(
             "changed",
-            "What you may read has just changed",
-            "Nothing was granted. Ask again.",
+            "Your permissions have just changed",
+            "Nothing was granted. Send the request again.",
         ),
         Err(error) => error,
     }
@@ -419,9 +426,9 @@ fn hand_out(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<GrantRep
     if release.emergency.is_some() {
         state.metrics.emergencies.inc();
         let (requester, patient) = (asked.requester, release.patient);
-        tracing::warn!(%requester, %patient, "the glass was broken");
+        tracing::warn!(%requester, %patient, "a professional broke the glass");
     }
-    let expires = now.saturating_add(state.limits.link_lifetime_ms);
+    let expires = now.saturating_add(crate::millis(state.limits.link_lifetime));
     let link = |hash| state.link(hash, release.grant, expires);
     let links = segments.iter().map(link).collect();
     Ok(GrantReply { grant: STANDARD.encode(grant.encode()), links })

@@ -1,5 +1,5 @@
-//! What this hospital holds, for those who fetch the same block. While a block spreads they ask several
-//! times a second, so neither the storage nor the chain is asked each time.
+//! Which segments this hospital stores, for hospitals that fetch the same block. While a block spreads they ask several
+//! times a second, so not every request reaches the storage and the chain.
 
 use std::{
     collections::HashMap,
@@ -12,25 +12,22 @@ use axum::{
     extract::{Request, State},
     http::request::Parts,
 };
-use epione_client::{
-    api::Problem,
-    request::{self, Authenticated, MAX_SKEW_MILLIS, Target},
-};
+use epione_client::api::Problem;
 use epione_primitives::AccountId;
 use tokio::time::Instant;
 
 use super::{
     ApiError, AppState,
-    caller::{Caller, parse_json},
+    caller::{Caller, authenticate, check_nonce, parse_json},
     limits::within,
 };
 use crate::transfer::wire::{HeldAnswer, HeldRequest, ListError, MAX_REQUEST_BYTES};
 
-/// How long an agent is taken to be one. Who is suspended meanwhile learns no more than which hashes are
-/// held; segments themselves are given after a look at the chain only.
+/// How long an account is remembered as an active hospital's agent. A hospital that is suspended meanwhile learns only
+/// which hashes are stored: the chain is checked before a segment is served.
 const KNOWN: Duration = Duration::from_secs(5);
 
-/// Which segments are held here, verified: for active hospitals' agents.
+/// Which of these segments this hospital stores. For agents of active hospitals.
 #[utoipa::path(
     post,
     path = "/v1/segments/held",
@@ -39,7 +36,7 @@ const KNOWN: Duration = Duration::from_secs(5);
     request_body = HeldRequest,
     security(("signed" = [])),
     responses(
-        (status = 200, description = "A bit for each segment", body = HeldAnswer),
+        (status = 200, description = "One bit for each segment", body = HeldAnswer),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -47,13 +44,15 @@ pub(super) async fn held(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<HeldAnswer>, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let _slot = state.request_slot()?;
         let (parts, body) = request.into_parts();
         let digest = check_peer(&state, &parts).await?;
-        let bytes = axum::body::to_bytes(body, MAX_REQUEST_BYTES)
-            .await
-            .map_err(|_| ApiError::too_large("The list does not fit, or did not arrive whole."))?;
+        let bytes = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| {
+            ApiError::too_large(
+                "The list is too long, or the connection ended before all of it arrived.",
+            )
+        })?;
         if *blake3::hash(&bytes).as_bytes() != digest {
             return Err(ApiError::unauthorized());
         }
@@ -64,16 +63,20 @@ pub(super) async fn held(
 }
 
 pub(super) fn unlisted(error: ListError) -> ApiError {
-    let title = "That is not a list of segments";
-    ApiError::bad_request("segments", title, format!("The request is refused whole: {error}."))
+    let title = "The list of segments is not valid";
+    ApiError::bad_request(
+        "segments",
+        title,
+        format!("No part of the request was accepted: {error}."),
+    )
 }
 
-/// Agents of active hospitals, and since when that is known.
+/// Agents of active hospitals, and when the chain was last checked.
 #[derive(Default)]
 pub(super) struct KnownPeers(Mutex<HashMap<AccountId, Instant>>);
 
 impl KnownPeers {
-    /// As many as there are hospitals, at most.
+    /// At most one entry for each hospital.
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,35 +92,17 @@ impl KnownPeers {
     }
 }
 
-/// Lets active hospitals' agents through; returns what the BLAKE3 of the body must turn out to be.
+/// Rejects every caller but agents of active hospitals; returns the signed BLAKE3 hash of the body.
 async fn check_peer(state: &AppState, parts: &Parts) -> Result<[u8; 32], ApiError> {
-    if let Some(request) = recognise(state, parts).await? {
+    let (identity, request) = authenticate(state, parts).await?;
+    if state.shared.peers.knows(&request.account) {
+        check_nonce(state, &request).await?;
         return Ok(request.digest);
     }
-    let caller = Caller::of_parts(state, parts).await?;
+    let caller = Caller::of_authenticated(state, identity, request).await?;
     if caller.active_hospital().await?.is_none() {
-        return Err(ApiError::forbidden("This is for agents of active hospitals."));
+        return Err(ApiError::forbidden("Only agents of active hospitals may send this request."));
     }
     state.shared.peers.learn(caller.request.account.clone());
     Ok(caller.request.digest)
-}
-
-/// Whoever is known already, if the request is neither stale nor repeated.
-async fn recognise(state: &AppState, parts: &Parts) -> Result<Option<Authenticated>, ApiError> {
-    let identity = state.view.identity().await?;
-    let target = Target {
-        genesis: identity.genesis,
-        hospital: identity.hospital,
-        method: &parts.method,
-        path_and_query: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
-    };
-    let request =
-        request::authenticate(&target, &parts.headers).map_err(|_| ApiError::unauthorized())?;
-    if !state.shared.peers.knows(&request.account) {
-        return Ok(None);
-    }
-    let now = crate::now();
-    let fresh = now.abs_diff(request.time) <= MAX_SKEW_MILLIS
-        && state.nonces.first_use(&request.account, request.nonce, request.time, now).await?;
-    if fresh { Ok(Some(request)) } else { Err(ApiError::unauthorized()) }
 }

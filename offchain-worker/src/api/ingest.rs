@@ -1,7 +1,8 @@
-//! Seals a visit as it comes in: texts at once, media part by part, through the sealer and the segment
-//! cutter into the store. Beside the part that is being sealed, this holds what the store holds of the
-//! segment being written (a MiB on a disk, the segment on S3), a chunk of a MiB, and 16 bytes for each
-//! MiB of media so far.
+//! Seals a visit while it is received: texts at once, media part by part, through the sealer and the segment cutter
+//! into the store.
+//!
+//! Memory: the part that is being sealed, the store's buffer of the segment being written (1 MiB on a disk, the segment
+//! on S3), a chunk of 1 MiB, and 16 bytes for each MiB of media so far.
 
 use bytes::Bytes;
 use epione_client::api::{ContentUpload, VisitRequest};
@@ -20,11 +21,11 @@ use crate::{
     store::{SegmentWriter, Store},
 };
 
-/// Content that is sealed in one go.
+/// Bytes of content that one call seals.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// The segments of a visit that is not acknowledged yet. Dropped before [`keep`](Self::keep), it
-/// removes them.
+/// The segments of a visit that is not acknowledged yet. It removes them when dropped, unless the visit was kept
+/// ([`Ingest::keep`]).
 struct Claim {
     journal: Journal,
     store: Store,
@@ -38,7 +39,7 @@ impl Claim {
         Self { journal, store: state.store.clone(), owner }
     }
 
-    /// Makes a segment needed before it becomes visible.
+    /// References a segment before it becomes visible, so that no sweep deletes it.
     async fn reference(&self, segment: &Segment) -> Result<(), ApiError> {
         match self.owner {
             Some(owner) => Ok(self.journal.reference(owner, &[*segment]).await?),
@@ -67,18 +68,18 @@ impl Drop for Claim {
 
 async fn remove(journal: &Journal, store: &Store, owner: Owner) {
     if let Err(error) = crate::journal::discard_owner(journal, store, owner, crate::now()).await {
-        // They are garbage by now, or will be when the journal is next opened.
-        tracing::warn!(%error, "segments of an upload were not removed yet");
+        // They are garbage now, or will be when the journal is next opened.
+        tracing::warn!(%error, "segments of an ended upload could not be removed yet");
     }
 }
 
-/// A visit that is being sealed. After an error of [`push`](Self::push) it is of no use any more: what the
-/// sealer has given out is not given out again. To be abandoned then.
+/// A visit that is being sealed. After an error of [`push`](Self::push) it must be abandoned: the sealer does not
+/// produce the same bytes twice.
 pub(super) struct Ingest {
     claim: Claim,
     store: Store,
     metrics: Metrics,
-    /// Until every section is sealed.
+    /// None once every section is sealed.
     sealer: Option<RecordSealer>,
     media: Option<MediaSealer>,
     writer: Option<SegmentWriter>,
@@ -86,7 +87,7 @@ pub(super) struct Ingest {
 }
 
 impl Ingest {
-    /// Begins with the texts of a visit.
+    /// Seals the texts of a visit.
     pub async fn begin(
         state: &AppState,
         sealer: RecordSealer,
@@ -104,7 +105,7 @@ impl Ingest {
         })
     }
 
-    /// Seals and stores the next content of a media section; with the last of it, the section is done.
+    /// Seals and stores the next content of a media section. With `is_last`, the section is complete.
     pub async fn push(
         &mut self,
         section: u16,
@@ -134,7 +135,7 @@ impl Ingest {
         Ok(())
     }
 
-    /// The sealed record, once every section is there.
+    /// The sealed record, once every section is complete.
     pub fn record(&mut self) -> Result<&Record, ApiError> {
         if let Some(sealer) = self.sealer.take() {
             self.record = Some(sealer.finish().map_err(refused)?);
@@ -142,17 +143,17 @@ impl Ingest {
         self.record.as_ref().ok_or_else(spent)
     }
 
-    /// Who needs the segments.
+    /// The owner of the segments.
     pub fn owner(&self) -> Result<Owner, ApiError> {
         self.claim.owner.ok_or_else(spent)
     }
 
-    /// Somebody else sees to the segments from here on.
+    /// Keeps the segments: a queued visit owns them now.
     pub fn keep(&mut self) {
         self.claim.owner = None;
     }
 
-    /// Removes what was stored.
+    /// Removes the segments that were stored.
     pub async fn abandon(mut self) {
         if let Some(writer) = self.writer.take() {
             writer.abort().await;
@@ -200,20 +201,20 @@ fn seal_texts(mut sealer: RecordSealer, visit: &VisitRequest) -> Result<RecordSe
     Ok(sealer)
 }
 
-/// Why something was not sealed, in terms of the upload. Names sections, never their contents.
+/// Why content was not sealed, in terms of the upload. The error names sections, never their contents.
 pub(super) fn refused(error: SealError) -> ApiError {
     let detail = format!("{error}. Nothing was acknowledged.");
     match error {
         SealError::Signature(_) => ApiError::bad_request(
             "author-signature",
-            "The author's signature does not hold",
+            "The author's signature is not valid",
             "Sign the visit's sections with the author's account, for this hospital and chain.",
         ),
         SealError::ContentDiffers { .. }
         | SealError::TooLong { .. }
         | SealError::TooShort { .. } => ApiError::bad_request(
             "content",
-            "A section's content is not what its author described and signed",
+            "A section's content differs from the description that its author signed",
             detail,
         ),
         SealError::Format(FormatError::TooLarge { .. }) => ApiError::too_large(detail),
@@ -224,9 +225,9 @@ pub(super) fn refused(error: SealError) -> ApiError {
     }
 }
 
-/// An upload that failed before is being used again.
+/// An error in the worker's own code: an upload that has failed was used again.
 fn spent() -> ApiError {
-    ApiError::internal(&std::io::Error::other("an upload is used after it failed"))
+    ApiError::internal(&std::io::Error::other("an upload was used after it had failed"))
 }
 
 async fn blocking<T: Send + 'static>(

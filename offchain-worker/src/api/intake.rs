@@ -1,4 +1,4 @@
-//! The body of a request as it comes in: bounded in length and in silence.
+//! The body of a request while it is received: its length is bounded, and how long it may stall.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use futures::StreamExt;
 
 use super::ApiError;
 
-/// How long the rest of a body is read after its refusal, so that the sender gets to hear of it.
+/// How long the rest of a body is read after it was rejected, so that the client receives the response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A body, read at most once.
 pub(super) struct Intake {
     body: BodyDataStream,
-    /// Its length, if the request says so.
+    /// Its length, if the request states it.
     length: Option<u64>,
     silence: Duration,
     ended: bool,
 }
 
 impl Intake {
-    /// A body that is given up when nothing of it comes for as long as `silence`.
+    /// A body that is rejected when nothing of it arrives for as long as `silence`.
     pub fn new(body: Body, silence: Duration) -> Self {
         let length = body.size_hint().exact();
         Self { body: body.into_data_stream(), length, silence, ended: false }
     }
 
-    /// All of it, if it has at most `limit` bytes. It must say beforehand how many: no more memory is
-    /// taken than that.
+    /// The whole body, if it has at most `limit` bytes. The request must state its length, so that no more memory is
+    /// allocated.
     pub async fn whole(&mut self, limit: usize) -> Result<Bytes, ApiError> {
         let announced = self.length.ok_or_else(no_length)?;
         if announced > limit as u64 {
@@ -51,7 +51,7 @@ impl Intake {
         Ok(whole.freeze())
     }
 
-    /// Reads on for a little, so that a sender who got an early answer is not cut off before it came.
+    /// Reads the rest of the body for a while, so that a client receives an early response before the connection ends.
     pub async fn drain(mut self) {
         let rest = async {
             let mut drained = 0;
@@ -84,20 +84,20 @@ fn no_length() -> ApiError {
     ApiError::new(
         StatusCode::LENGTH_REQUIRED,
         "length",
-        "The request does not say how long it is",
-        "Send it with a Content-Length.",
+        "The request has no length",
+        "Send it with a Content-Length header.",
     )
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::too_large(format!("This request has at most {limit} bytes."))
+    ApiError::too_large(format!("This request may have at most {limit} bytes."))
 }
 
 fn truncated() -> ApiError {
     ApiError::bad_request(
         "truncated",
         "The request ended before it was complete",
-        "Nothing of it was taken; send it again.",
+        "No part of it was accepted. Send it again.",
     )
 }
 
@@ -105,7 +105,7 @@ fn silent() -> ApiError {
     ApiError::new(
         StatusCode::REQUEST_TIMEOUT,
         "silent",
-        "The request fell silent",
-        "Nothing of it was taken; send it again.",
+        "The request stopped arriving",
+        "No part of it was accepted. Send it again.",
     )
 }

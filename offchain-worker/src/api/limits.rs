@@ -1,4 +1,4 @@
-//! How much the API takes on at once, and for how long.
+//! How many requests the API accepts at once, and for how long.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{ApiError, AppState};
 use crate::config::Limits;
 
-/// Places for requests under way. A place is given back when dropped.
+/// Slots for requests in progress. A slot is given back when dropped.
 pub(super) struct Slots {
     visits: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
@@ -24,19 +24,19 @@ pub(super) struct Slots {
 
 pub(super) type Slot = OwnedSemaphorePermit;
 
-/// Places to serve other hospitals from. None gets all of them, so that one which reads slowly leaves room
-/// for the others.
+/// Slots for serving other hospitals. No hospital gets all of them, so that one which reads slowly leaves some for the
+/// others.
 struct PeerReads {
     all: Arc<Semaphore>,
     each: usize,
-    /// Of active hospitals, so not many.
+    /// One entry for each active hospital, so not many.
     of: Mutex<HashMap<HospitalId, Arc<Semaphore>>>,
 }
 
 impl PeerReads {
-    fn new(places: usize) -> Self {
-        let each = places.saturating_sub(1).max(1);
-        Self { all: Arc::new(Semaphore::new(places)), each, of: Mutex::default() }
+    fn new(slots: usize) -> Self {
+        let each = slots.saturating_sub(1).max(1);
+        Self { all: Arc::new(Semaphore::new(slots)), each, of: Mutex::default() }
     }
 
     fn take(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
@@ -61,41 +61,42 @@ impl Slots {
 }
 
 impl AppState {
-    /// A place to take a visit in, but for its media; waits for one.
+    /// A slot for receiving a visit without its media; waits for one.
     pub(super) async fn visit_slot(&self) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.visits).await
     }
 
-    /// A place for a visit whose media are awaited, if one is free.
+    /// A slot for an upload, if one is free.
     pub(super) fn upload_slot(&self) -> Result<Slot, ApiError> {
         take(&self.shared.slots.uploads)
     }
 
-    /// A place to wait in until a transaction is final, if one is free.
+    /// A slot for waiting until a transaction is finalized, if one is free.
     pub(super) fn transaction_slot(&self) -> Result<Slot, ApiError> {
         take(&self.shared.slots.transactions)
     }
 
-    /// A place for any other request, if one is free.
+    /// A slot for any other request, if one is free.
     pub(super) fn request_slot(&self) -> Result<Slot, ApiError> {
         take(&self.shared.slots.requests)
     }
 
-    /// A place to serve a segment from; waits for one.
+    /// A slot for serving a segment to a reader; waits for one.
     pub(super) async fn segment_slot(&self) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.segment_reads).await
     }
 
-    /// A place to serve another hospital from, if one is free. Who waited here would not ask another
-    /// meanwhile.
+    /// A slot for serving a segment to another hospital, if one is free. It does not wait, because the other hospital
+    /// can ask elsewhere meanwhile.
     pub(super) fn peer_slot(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
-        let place = self.shared.slots.peer_reads.take(hospital);
-        place.inspect_err(|_| self.metrics.peers_put_off.inc())
+        let slots = self.shared.slots.peer_reads.take(hospital);
+        slots.inspect_err(|_| self.metrics.peers_put_off.inc())
     }
 
     async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
-        let wait = Duration::from_millis(self.limits.request_timeout_ms);
-        match tokio::time::timeout(wait, Arc::clone(slots).acquire_owned()).await {
+        match tokio::time::timeout(self.limits.request_timeout, Arc::clone(slots).acquire_owned())
+            .await
+        {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(ApiError::busy()),
         }
@@ -106,12 +107,10 @@ fn take(slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
     Arc::clone(slots).try_acquire_owned().map_err(|_| ApiError::busy())
 }
 
-/// Gives work up after so many milliseconds.
+/// Ends work that takes longer than a time limit.
 pub(super) async fn within<T>(
-    milliseconds: u64,
+    limit: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    tokio::time::timeout(Duration::from_millis(milliseconds), work)
-        .await
-        .unwrap_or_else(|_| Err(ApiError::timed_out()))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ApiError::timed_out()))
 }

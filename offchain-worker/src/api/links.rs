@@ -1,6 +1,6 @@
-//! Temporary links to segments, each bound to an access grant: whoever holds one may fetch the segment
-//! until it expires, or the chain no longer allows what the grant gave. The worker authenticates links
-//! with a key of its own, so it need not remember any.
+//! Temporary links to segments, each bound to an access grant. The holder of a link may fetch the segment until the
+//! link expires, or until the chain no longer allows what the grant gave. The worker authenticates links with a secret
+//! key, so it need not remember any.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use epione_primitives::{Hash, Moment};
 use serde::Deserialize;
 use url::Url;
 
-/// What the links' key is derived for.
+/// The context from which the links' key is derived.
 pub(super) const PURPOSE: &str = "epione 2026-11 worker temporary segment links";
 
 /// Makes and checks links.
@@ -26,20 +26,20 @@ pub(super) struct LinkQuery {
     expires: Moment,
     /// Hexadecimal.
     mac: String,
-    /// Not covered by the MAC: whoever follows the link says so.
+    /// Not covered by the MAC: the client that follows the link chooses it.
     pub via: Option<Via>,
 }
 
-/// From where somebody who follows a link wants the bytes.
+/// Where a client that follows a link wants to fetch the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Via {
-    /// From this worker, which checks and repairs them first.
+    /// From this worker, which first checks the segment, and repairs it if necessary.
     Worker,
 }
 
 impl LinkQuery {
-    /// How long the link still holds.
+    /// How long the link is still valid.
     pub fn left(&self, now: Moment) -> Duration {
         Duration::from_millis(self.expires.saturating_sub(now))
     }
@@ -50,7 +50,7 @@ impl Links {
         Self { key }
     }
 
-    /// A link under the API's public URL, for whom this grant was given to.
+    /// A link below the API's public URL, for the requester of this grant.
     pub fn make(
         &self,
         public_url: &Url,
@@ -67,16 +67,16 @@ impl Links {
         SegmentLink { segment, url: url.into(), expires }
     }
 
-    /// The grant to which a query is bound, if it is that of a link to this segment that has not
-    /// expired. Whether the grant is in force, the chain tells.
+    /// The grant to which a link is bound, if this is the query of a link to this segment that has not expired. Whether
+    /// the grant is in force is for the chain to decide.
     pub fn grant_of(&self, query: &LinkQuery, hash: &[u8; 32], now: Moment) -> Option<Hash> {
         let mut grant = [0; 32];
         hex::decode_to_slice(&query.grant, &mut grant).ok()?;
         let grant = Hash::from(grant);
         let mac = blake3::Hash::from_hex(&query.mac).ok()?;
-        // Comparing two `blake3::Hash`es takes the same time wherever they differ.
-        let holds = mac == self.mac(hash, grant, query.expires) && now < query.expires;
-        holds.then_some(grant)
+        // Comparing two `blake3::Hash` values takes constant time.
+        let is_valid = mac == self.mac(hash, grant, query.expires) && now < query.expires;
+        is_valid.then_some(grant)
     }
 
     fn mac(&self, hash: &[u8; 32], grant: Hash, expires: Moment) -> blake3::Hash {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_link_can_be_exchanged() {
+    fn no_part_of_a_link_can_be_replaced() {
         let links = Links::new([7; 32]);
         let base = Url::parse("https://worker.example").unwrap();
         let good = query_of(&links.make(&base, &[1; 32], GRANT, 1_000));

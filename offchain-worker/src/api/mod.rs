@@ -1,5 +1,5 @@
-//! The HTTP API: what clients and other workers ask of this hospital. Routes and shapes are those of
-//! `epione_client::api`. The router is a function, so that tests run it in process.
+//! The HTTP API for clients and other workers. Routes and shapes are those of `epione_client::api`. The router is a
+//! function, so that tests run it in process.
 
 mod caller;
 mod governance;
@@ -20,7 +20,6 @@ mod rights;
 mod segments;
 mod serve;
 mod status;
-mod uploads;
 mod users;
 mod visits;
 
@@ -41,33 +40,33 @@ use url::Url;
 use crate::{
     chain::{ChainCalls, ChainView},
     config::{Limits, Transfer},
+    hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
     metrics::Metrics,
     repair::Repair,
-    seal::Seal,
     store::Store,
     transfer::Holdings,
 };
 
 /// What the API works with.
 pub struct Services {
-    /// Under which clients reach this API.
+    /// URL at which clients reach this API.
     pub public_url: Url,
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub store: Store,
     pub journal: Journal,
     pub nonces: Nonces,
-    pub seal: Arc<Seal>,
+    pub hospital_keys: Arc<HospitalKeys>,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
-    /// What is stored here, for other hospitals.
+    /// Which segments are stored here, for other hospitals.
     pub holdings: Holdings,
     pub transfer: Transfer,
 }
 
-/// What every handler gets. Clones share it.
+/// The state of every handler. Clones share it.
 #[derive(Clone)]
 pub struct AppState {
     shared: Arc<Shared>,
@@ -80,12 +79,12 @@ struct Shared {
     refusals: Arc<refusals::Underway>,
     readiness: status::Readiness,
     peers: held::KnownPeers,
-    uploads: uploads::Uploads,
+    uploads: visits::Uploads,
 }
 
 impl AppState {
     pub fn new(services: Services) -> Self {
-        let links = links::Links::new(services.seal.derived_key(links::PURPOSE));
+        let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
         let (refusals, readiness, peers, uploads) = Default::default();
         let shared = Shared { services, links, slots, refusals, readiness, peers, uploads };
@@ -104,9 +103,9 @@ impl std::ops::Deref for AppState {
 /// All routes.
 pub fn router(state: AppState) -> Router {
     Router::new()
-        .route("/v1/visits", post(visits::submit))
-        .route("/v1/visits/{record}", get(visits::status))
-        .route("/v1/visits/{record}/media/{section}", put(uploads::put))
+        .route("/v1/visits", post(visits::submit::submit))
+        .route("/v1/visits/{record}", get(visits::status::status))
+        .route("/v1/visits/{record}/media/{section}", put(visits::uploads::put))
         .route("/v1/grants", post(grants::grant))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
@@ -125,13 +124,13 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(status::metrics))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        // Every handler bounds what it reads by itself.
+        // Every handler bounds what it reads.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-/// The counters alone, for a listener of their own.
+/// The metrics alone, for their own listener.
 fn metrics_router(state: AppState) -> Router {
     Router::new().route("/metrics", get(status::metrics)).with_state(state)
 }

@@ -1,4 +1,4 @@
-//! Counts and times requests. Paths are counted as routes, so that no id becomes a label.
+//! Counts and times requests. It counts routes, not paths, so that no id becomes a label.
 
 use std::time::Instant;
 

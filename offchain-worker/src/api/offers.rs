@@ -1,5 +1,5 @@
-//! What other hospitals are about to announce, so that its segments can be fetched ahead. An offer only
-//! says what to fetch: bytes come from registered hospitals, checked, as for any block.
+//! Offers of blocks that other hospitals will announce, so that the worker can fetch their segments ahead. An offer
+//! only says what to fetch: the bytes come from registered hospitals and are checked, as for any block.
 
 use axum::{
     extract::{Request, State},
@@ -7,14 +7,14 @@ use axum::{
 };
 use epione_client::api::Problem;
 
-use super::{ApiError, AppState, caller::Caller, held::unlisted, limits::within};
+use super::{ApiError, AppState, caller::signed, held::unlisted};
 use crate::{
     journal::offers::{Quota, Taken},
     transfer::wire::{MAX_REQUEST_BYTES, OfferRequest},
 };
 
-/// Segments that the asking hospital will announce. They are fetched under its quota, and kept until it
-/// announces them or too much time has passed.
+/// Offers segments that the calling hospital will announce. The worker fetches them within that hospital's quota, and
+/// keeps them until the hospital announces them or the offer expires.
 #[utoipa::path(
     post,
     path = "/v1/offers",
@@ -23,8 +23,8 @@ use crate::{
     request_body = OfferRequest,
     security(("signed" = [])),
     responses(
-        (status = 202, description = "They are fetched, or here already"),
-        (status = 409, description = "The hospital's quota has no room for them now", body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "The worker fetches the segments, or stores them already"),
+        (status = 409, description = "The calling hospital's quota has no room for them now", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -32,30 +32,32 @@ pub(super) async fn offer(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
+    let state = &state;
+    signed(state, request, |caller, body| async move {
         let hospital = caller
             .active_hospital()
             .await?
             .filter(|hospital| *hospital != caller.identity.hospital)
-            .ok_or_else(|| ApiError::forbidden("Other active hospitals' agents make offers."))?;
+            .ok_or_else(|| {
+                ApiError::forbidden("Only agents of other active hospitals may make offers.")
+            })?;
         let offer: OfferRequest = caller.json(body, MAX_REQUEST_BYTES).await?;
         let segments = offer.parse().map_err(unlisted)?;
         let bytes = state.transfer.offer_quota_bytes;
         if bytes == 0 {
-            count(&state, "declined");
-            return Err(ApiError::forbidden("This hospital takes no offers; announce the block."));
+            count(state, "declined");
+            return Err(ApiError::forbidden(
+                "This hospital accepts no offers: announce the block without one.",
+            ));
         }
-        let quota = Quota { bytes, lifetime: state.transfer.offer_lifetime_ms };
+        let quota = Quota { bytes, lifetime: crate::millis(state.transfer.offer_lifetime) };
         let taken = state.journal.take_offer(hospital, segments, quota, crate::now()).await?;
-        tracing::debug!(hospital = hospital.0, ?taken, "a hospital offers segments");
+        tracing::debug!(hospital = hospital.0, ?taken, "a hospital offered segments");
         match taken {
-            Taken::New => count(&state, "taken"),
-            Taken::Known => count(&state, "known"),
+            Taken::New => count(state, "taken"),
+            Taken::Known => count(state, "known"),
             Taken::NoRoom => {
-                count(&state, "no-room");
+                count(state, "no-room");
                 return Err(no_room());
             }
         }
@@ -71,8 +73,8 @@ fn count(state: &AppState, result: &str) {
 fn no_room() -> ApiError {
     ApiError::conflict(
         "offer-quota",
-        "There is no room for what is offered",
-        "What this hospital keeps for yours ahead of announcements is limited. There is room again when \
-         an earlier offer was announced or its time was up; or announce without an offer.",
+        "The quota for your offers is used up",
+        "This hospital stores a limited amount for yours ahead of announcements. Offer again when an earlier offer \
+         was announced or has expired, or announce the block without an offer.",
     )
 }

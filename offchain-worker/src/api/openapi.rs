@@ -1,4 +1,4 @@
-//! The API's description, generated from the handlers and shapes. `docs/openapi.json` is its output.
+//! The OpenAPI description, generated from the handlers and shapes. `docs/openapi.json` is its output.
 
 use axum::Json;
 use epione_client::api::Problem;
@@ -7,18 +7,18 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, held, offers, registrations, segments, status, uploads, users, visits};
+use super::{grants, held, offers, registrations, segments, status, users, visits};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Epione off-chain worker",
-        description = "What clients and other workers ask of a hospital's worker."
+        description = "The API of a hospital's worker, for clients and for the workers of other hospitals."
     ),
     paths(
-        visits::submit,
-        visits::status,
-        uploads::put,
+        visits::submit::submit,
+        visits::status::status,
+        visits::uploads::put,
         grants::grant,
         segments::serve,
         held::held,
@@ -40,14 +40,14 @@ use super::{grants, held, offers, registrations, segments, status, uploads, user
 )]
 struct Description;
 
-/// Adds how requests are signed.
+/// Adds the description of how requests are signed.
 struct Signed;
 
 impl Modify for Signed {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let explained = "SCALE of a MultiSignature, in hexadecimal, over genesis hash, hospital, method, \
-                         path with query, epione-digest, epione-time and epione-nonce, which are headers \
-                         too, as is epione-account. See epione_client::request.";
+        let explained = "SCALE of a MultiSignature, in hexadecimal, over genesis hash, hospital, method, path with \
+                         query, and the values of the headers epione-digest, epione-time and epione-nonce. The \
+                         header epione-account names the signer. See epione_client::request.";
         let header = ApiKeyValue::with_description("epione-signature", explained);
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("signed", SecurityScheme::ApiKey(ApiKey::Header(header)));

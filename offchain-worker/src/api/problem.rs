@@ -1,5 +1,5 @@
-//! Errors as callers see them (RFC 9457): what happened and what to do, never internals, keys or
-//! health data. What an operator needs beyond that goes to the log.
+//! Errors as callers see them (RFC 9457): what happened and what to do, never internals, keys or health data. What an
+//! operator needs in addition goes to the log.
 
 use axum::{
     Json,
@@ -11,21 +11,21 @@ use epione_primitives::{access::Denial, limits::MAX_EMERGENCIES_PER_DAY};
 
 use crate::{
     chain::{CallError, ViewError},
+    hospital_keys::HospitalKeysError,
     journal::JournalError,
-    seal::SealingError,
     store::StoreError,
 };
 
 const PREFIX: &str = "urn:epione:problem:";
 
-/// Seconds after which a caller may ask again.
+/// Seconds after which a caller may retry.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// A problem to answer with.
+/// A problem, as the response to a request.
 #[derive(Debug)]
 pub struct ApiError(Box<Problem>);
 
-/// The problem's kind without its prefix, kept beside the answer for the metrics.
+/// The problem's kind without its prefix, attached to the response for the metrics.
 #[derive(Clone)]
 pub(super) struct ProblemKind(pub String);
 
@@ -40,31 +40,36 @@ impl ApiError {
         }))
     }
 
-    /// The one answer to everybody who is not known, whatever it is that does not fit.
+    /// The response to every request that cannot be authenticated. It does not say why.
     pub fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "The request is not signed by an account that the chain knows",
-            "Sign each request anew with a registered account, for this hospital and chain, within \
-             60 seconds by this machine's clock (see the Date header).",
+            "The request is not signed by a registered account",
+            "Sign each request separately with an account that is registered on the chain, for this hospital and \
+             chain. Your clock must be within 60 seconds of this worker's clock (see the Date header).",
         )
     }
 
-    /// A policy's refusal, for registered users.
+    /// A denial by the hospital's policies, for registered users.
     pub fn denied(denial: Denial) -> Self {
         let mut error = Self::new(
             StatusCode::FORBIDDEN,
             "denied",
             "The hospital's policies do not allow this",
-            "The denial says which conditions failed.",
+            "The denial lists the conditions that are not met.",
         );
         error.0.denial = Some(denial);
         error
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "This account may not do this", detail)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This account is not permitted to do this",
+            detail,
+        )
     }
 
     pub fn bad_request(kind: &str, title: &str, detail: impl Into<String>) -> Self {
@@ -72,40 +77,39 @@ impl ApiError {
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here", detail)
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
 
     pub fn conflict(kind: &str, title: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, title, detail)
     }
 
-    /// The chain did not do what it was asked to, in its own words.
+    /// The chain rejected a call, for the reason that it gave.
     fn chain_refused(words: String) -> Self {
-        Self::conflict("chain-refused", "The chain did not do it", words)
+        Self::conflict("chain-refused", "The chain rejected the request", words)
     }
 
     pub fn too_many_emergencies() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-emergencies",
-            "You have broken the glass too often today",
+            "Too many emergencies today",
             format!(
-                "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a day, \
-                 and the day ends at midnight UTC. Ask a colleague, or have the hospital relate you \
-                 to the patient."
+                "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a day. The day ends at \
+                 midnight UTC. Ask a colleague for help, or have the hospital relate you to the patient."
             ),
         )
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "More than is taken", detail)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", detail)
     }
 
     pub fn busy() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
-            "The worker has enough to do",
+            "The worker is busy",
             "Try again in a few seconds.",
         )
     }
@@ -114,19 +118,19 @@ impl ApiError {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "timed-out",
-            "It took too long",
-            "Nothing was promised; look whether it was done, then try again.",
+            "The request timed out",
+            "It may still take effect: check whether it did before you retry.",
         )
     }
 
-    /// Something failed that the caller can do nothing about; `error` goes to the log.
+    /// A failure that the caller cannot correct. `error` goes to the log.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %Chained(error), "a request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "The worker failed",
-            "Nothing was acknowledged. Try again later, and tell the hospital's operator.",
+            "Nothing was acknowledged. Retry later, and inform the hospital's operator.",
         )
     }
 
@@ -135,10 +139,10 @@ impl ApiError {
     }
 
     fn storage(status: StatusCode, detail: &str) -> Self {
-        Self::new(status, "storage", "The hospital's storage takes nothing", detail)
+        Self::new(status, "storage", "The hospital's storage is not accepting writes", detail)
     }
 
-    /// Whether it is the worker that could not, not the caller who asked for the wrong thing.
+    /// Whether the worker failed, not the caller.
     pub fn is_the_workers(&self) -> bool {
         self.0.status >= 500
     }
@@ -186,7 +190,7 @@ impl From<ViewError> for ApiError {
         Self::unavailable(
             "node",
             "The hospital's node does not answer",
-            "Access is decided by the chain, so nothing was done. Try again later.",
+            "The worker decides by the chain's state, so it did nothing. Retry later.",
         )
     }
 }
@@ -206,10 +210,10 @@ impl From<JournalError> for ApiError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::Full | JournalError::ReadOnly => {
-                tracing::error!(error = %Chained(&error), "the journal takes nothing");
+                tracing::error!(error = %Chained(&error), "the journal is not accepting writes");
                 Self::storage(
                     StatusCode::INSUFFICIENT_STORAGE,
-                    "Nothing was acknowledged. Tell the hospital's operator, then try again.",
+                    "Nothing was acknowledged. Inform the hospital's operator, then retry.",
                 )
             }
             error => Self::internal(&error),
@@ -220,26 +224,26 @@ impl From<JournalError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.needs_operator() {
-            tracing::error!(error = %Chained(&error), "the store takes nothing");
+            tracing::error!(error = %Chained(&error), "the storage is not accepting writes");
             let status = match error {
                 StoreError::Full | StoreError::ReadOnly => StatusCode::INSUFFICIENT_STORAGE,
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
             return Self::storage(
                 status,
-                "Nothing was acknowledged. Tell the hospital's operator, then try again.",
+                "Nothing was acknowledged. Inform the hospital's operator, then retry.",
             );
         }
-        tracing::warn!(error = %Chained(&error), "the store failed");
-        Self::storage(StatusCode::SERVICE_UNAVAILABLE, "Nothing was acknowledged. Try again later.")
+        tracing::warn!(error = %Chained(&error), "the storage failed");
+        Self::storage(StatusCode::SERVICE_UNAVAILABLE, "Nothing was acknowledged. Retry later.")
     }
 }
 
-impl From<SealingError> for ApiError {
-    fn from(error: SealingError) -> Self {
+impl From<HospitalKeysError> for ApiError {
+    fn from(error: HospitalKeysError) -> Self {
         match error {
-            SealingError::View(error) => error.into(),
-            SealingError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
+            HospitalKeysError::View(error) => error.into(),
+            HospitalKeysError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
             error => Self::internal(&error),
         }
     }
@@ -253,7 +257,7 @@ pub(super) async fn no_such_method() -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method",
-        "The path has no such method",
-        "See the API's description.",
+        "The path does not support this method",
+        "See the API's description (GET /v1/openapi.json).",
     )
 }

@@ -1,18 +1,18 @@
-//! The `Range` header of a request for a segment (RFC 9110, section 14.2): one range of bytes. Anything
-//! else that is allowed is answered with the whole.
+//! The `Range` header of a request for a segment (RFC 9110, section 14.2): one range of bytes. For anything else that
+//! the RFC permits, the whole segment is sent.
 
 use std::ops::Range;
 
-/// What part of a segment to send.
+/// The part of a segment to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Requested {
     Whole,
     Part(Range<u32>),
-    /// It begins after the last byte.
+    /// The range begins after the last byte.
     Unsatisfiable,
 }
 
-/// Reads a `Range` header for something of `length` bytes.
+/// Parses a `Range` header for a segment of `length` bytes.
 pub(super) fn requested(header: Option<&str>, length: u32) -> Requested {
     let Some((first, last)) = header
         .and_then(|header| header.trim().strip_prefix("bytes="))

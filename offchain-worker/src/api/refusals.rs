@@ -1,10 +1,9 @@
-//! Refusals by policy. The chain records each before it is answered, up to its bound for a requester's
-//! day; where the chain cannot, the refusal stands all the same, and is logged and counted.
+//! Refusals by policy. The chain records each refusal before the worker responds, up to a requester's daily limit. If
+//! the chain cannot, the request is refused all the same, and the failure is logged and counted.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use epione_client::chain::calls::releases;
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 use super::{AppState, problem::Chained};
 use crate::chain::CallError;
 
-/// Who was refused what.
+/// A refused request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusal {
     pub requester: UserId,
@@ -23,23 +22,23 @@ pub(super) struct Refusal {
     pub emergency: bool,
 }
 
-/// What became of a refusal on its way to the chain.
+/// What happened to the record of a refusal.
 enum Noted {
     Recorded,
-    /// The requester's day has as many as the chain takes.
+    /// The requester has reached the daily limit.
     Enough,
-    /// There is no such patient, whose list it could be on.
+    /// No such patient exists, to whose list it could be added.
     NoPatient,
-    /// Too many transactions are waited for.
+    /// Too many requests wait for transactions.
     Busy,
 }
 
-/// Recordings under way, by requester: the chain's tally does not show them yet.
+/// The number of recordings in progress, by requester. The chain's tally does not show them yet.
 #[derive(Default)]
 pub(super) struct Underway(Mutex<HashMap<UserId, u8>>);
 
-/// Counts while it lives.
-struct Turn {
+/// A recording in progress. It counts until it is dropped.
+struct Recording {
     underway: Arc<Underway>,
     requester: UserId,
 }
@@ -49,19 +48,19 @@ impl Underway {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn to record one more, beside those that the chain has recorded today.
-    fn begin(self: &Arc<Self>, requester: UserId, recorded: u8) -> Option<Turn> {
+    /// Begins one more recording, in addition to those that the chain has recorded today; none beyond the limit.
+    fn begin(self: &Arc<Self>, requester: UserId, recorded: u8) -> Option<Recording> {
         let mut counts = self.counts();
         let underway = counts.get(&requester).copied().unwrap_or(0);
         if recorded.saturating_add(underway) >= MAX_REFUSALS_PER_DAY {
             return None;
         }
         counts.insert(requester, underway + 1);
-        Some(Turn { underway: Arc::clone(self), requester })
+        Some(Recording { underway: Arc::clone(self), requester })
     }
 }
 
-impl Drop for Turn {
+impl Drop for Recording {
     fn drop(&mut self) {
         let mut counts = self.underway.counts();
         match counts.get_mut(&self.requester) {
@@ -73,27 +72,28 @@ impl Drop for Turn {
     }
 }
 
-/// Returns when the chain has recorded a refusal, or when it is clear that it does not.
+/// Records a refusal. Returns when it is recorded, or when it is certain that it will not be.
 pub(super) async fn record(state: &AppState, refusal: Refusal) {
-    // In a task of its own: who hangs up at once is recorded all the same.
+    // In a separate task: a client that disconnects is recorded all the same.
     if let Err(error) = tokio::spawn(note(state.clone(), refusal)).await {
-        tracing::error!(%error, "recording a refusal failed in an unforeseen way");
+        tracing::error!(%error, "recording a refusal panicked");
     }
 }
 
 async fn note(state: AppState, refusal: Refusal) {
-    let limit = Duration::from_millis(state.limits.transaction_timeout_ms);
-    let noted = timeout(limit, submit(&state, refusal)).await.unwrap_or(Err(CallError::TimedOut));
+    let noted = timeout(state.limits.transaction_timeout, submit(&state, refusal))
+        .await
+        .unwrap_or(Err(CallError::TimedOut));
     let result = match noted {
         Ok(Noted::Recorded) => "recorded",
         Ok(Noted::Enough) => "beyond-limit",
         Ok(Noted::NoPatient) => "no-patient",
         Ok(Noted::Busy) => {
-            tracing::warn!("a refusal was not recorded: too many transactions are waited for");
+            tracing::warn!("a refusal was not recorded: too many requests wait for transactions");
             "failed"
         }
         Err(error) => {
-            tracing::warn!(error = %Chained(&error), "a refusal was not recorded on chain");
+            tracing::warn!(error = %Chained(&error), "a refusal was not recorded on the chain");
             "failed"
         }
     };
@@ -104,13 +104,13 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
     let Refusal { requester, patient, purpose, emergency } = refusal;
     let Ok(_slot) = state.transaction_slot() else { return Ok(Noted::Busy) };
     let hospital = state.view.identity().await?.hospital;
-    let finalised = state.view.finalised().await?;
-    let profile = finalised.profile(patient).await?;
+    let finalized = state.view.finalized().await?;
+    let profile = finalized.profile(patient).await?;
     if profile.is_none_or(|profile| profile.role != Role::Patient) {
         return Ok(Noted::NoPatient);
     }
-    let tally = finalised.tally(hospital, requester).await?;
-    let Some(_turn) = state.shared.refusals.begin(requester, tally.refusals) else {
+    let tally = finalized.tally(hospital, requester).await?;
+    let Some(_recording) = state.shared.refusals.begin(requester, tally.refusals) else {
         return Ok(Noted::Enough);
     };
     let call = releases::refuse(requester, patient, purpose, emergency);
@@ -130,17 +130,17 @@ mod tests {
     const SOMEBODY: UserId = UserId([1; 32]);
 
     #[test]
-    fn no_more_are_under_way_than_the_chain_would_take() {
+    fn no_more_are_in_progress_than_the_chain_accepts() {
         let underway = Arc::new(Underway::default());
-        let mut turns: Vec<_> = (0..3)
+        let mut recordings: Vec<_> = (0..3)
             .map(|_| underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3))
             .collect::<Option<_>>()
             .unwrap();
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3).is_none());
         assert!(underway.begin(UserId([2; 32]), 0).is_some());
-        turns.pop();
+        recordings.pop();
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY - 3).is_some());
-        drop(turns);
+        drop(recordings);
         assert!(underway.counts().is_empty());
         assert!(underway.begin(SOMEBODY, MAX_REFUSALS_PER_DAY).is_none());
     }

@@ -1,5 +1,5 @@
-//! Registrations after their beginning: the governance suspends, reinstates and ends them; users who
-//! rotated their keys have their profile sealed anew.
+//! Changes of registrations: the governance suspends, reinstates and ends them, and users who rotated their keys have
+//! their profile sealed to the new ones.
 
 use axum::{
     extract::{Request, State},
@@ -13,13 +13,13 @@ use epione_envelope::sealing::SealingPublicKey;
 use epione_primitives::{UserId, profile::RegistrationStatus};
 
 use super::{
-    ApiError, AppState, caller::Caller, governance::govern, limits::within,
+    ApiError, AppState, caller::signed, governance::govern, limits::within,
     users::parse_sealing_key,
 };
 use crate::chain::Identity;
 
-/// Puts a user's registration out of force until it is reinstated, for the hospital's governance. Answers
-/// when that is final.
+/// Suspends a user's registration until it is reinstated. For the hospital's governance. Responds when that is
+/// finalized.
 #[utoipa::path(
     post,
     path = "/v1/users/suspend",
@@ -39,7 +39,7 @@ pub(super) async fn suspend(
     govern(state, request, |_, UserRef { user }| Ok(profiles::suspend(user))).await
 }
 
-/// Puts a suspended registration into force again, for the hospital's governance.
+/// Reinstates a suspended registration. For the hospital's governance. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users/reinstate",
@@ -59,8 +59,8 @@ pub(super) async fn reinstate(
     govern(state, request, |_, UserRef { user }| Ok(profiles::reinstate(user))).await
 }
 
-/// Ends a user's registration for good, for the hospital's governance. A patient's records stay, and
-/// stay theirs.
+/// Ends a user's registration permanently. For the hospital's governance. A patient's records are kept, and remain the
+/// patient's. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users/end",
@@ -80,8 +80,8 @@ pub(super) async fn end(
     govern(state, request, |_, UserRef { user }| Ok(profiles::end_registration(user))).await
 }
 
-/// Seals a user's profile to the account and the sealing key that are theirs on chain now, for the user.
-/// Answers when the new profile is final.
+/// Seals the caller's profile to the account and the sealing key that the chain now names for the caller. Responds when
+/// the new profile is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users/keys",
@@ -98,16 +98,13 @@ pub(super) async fn renew_key(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let (identity, user, sealing_key) = within(state.limits.request_timeout_ms, async {
-        let _slot = state.request_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
+    let (identity, user, sealing_key) = signed(&state, request, |caller, body| async move {
         let user = caller.user()?;
         let RenewedKey { sealing_key } = caller.json(body, MAX_JSON_BYTES).await?;
         Ok((caller.identity, user, parse_sealing_key(&sealing_key)?))
     })
     .await?;
-    within(state.limits.transaction_timeout_ms, async {
+    within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot()?;
         seal_anew(&state, identity, user, sealing_key).await?;
         Ok(StatusCode::NO_CONTENT)
@@ -121,9 +118,9 @@ async fn seal_anew(
     user: UserId,
     sealing_key: SealingPublicKey,
 ) -> Result<(), ApiError> {
-    let _turn = state.seal.turn(user).ok_or_else(ApiError::busy)?;
-    // A turn before this one may have changed the profile.
-    let latest = state.view.finalised().await?;
+    let _resealing = state.hospital_keys.begin_resealing(user).ok_or_else(ApiError::busy)?;
+    // Another request may have changed the profile before this one began.
+    let latest = state.view.finalized().await?;
     let registration = latest.registration(identity.hospital, user).await?;
     let registration = registration
         .filter(|found| found.status != RegistrationStatus::Ended)
@@ -132,8 +129,13 @@ async fn seal_anew(
     if profile.sealing_key_hash != sealing_key.hash() {
         return Err(unknown_key());
     }
-    let renewed =
-        state.seal.renew_profile(identity, user, &registration, profile.account, sealing_key);
+    let renewed = state.hospital_keys.renew_profile(
+        identity,
+        user,
+        &registration,
+        profile.account,
+        sealing_key,
+    );
     if let Some(body) = renewed.await? {
         state.calls.submit(profiles::update(user, &body)).await?;
         tracing::info!(%user, "a profile is sealed to its user's new keys");
@@ -145,13 +147,13 @@ fn unknown_key() -> ApiError {
     ApiError::conflict(
         "sealing-key",
         "The chain does not name this sealing key",
-        "Rotate your keys on the chain first (Profiles.rotate_keys), and send the key whose hash the \
-         chain then holds.",
+        "Rotate your keys on the chain first (Profiles.rotate_keys), then send the key whose hash the chain stores.",
     )
 }
 
 fn not_registered() -> ApiError {
     ApiError::forbidden(
-        "You are not registered at this hospital (any more): send the key to a hospital where you are.",
+        "You are not registered at this hospital, or not any more: send the key to a hospital where you are \
+         registered.",
     )
 }

@@ -1,4 +1,4 @@
-//! What a hospital's policies let a user read of a patient's records, asked of the chain in one call.
+//! What a hospital's policies allow a user to read of a patient's records. One call asks the chain.
 
 use epione_client::api::GrantRequest;
 use epione_primitives::{
@@ -10,21 +10,22 @@ use epione_primitives::{
 use super::ApiError;
 use crate::chain::FinalState;
 
-/// Rights to read, and why not more. In an emergency, reading whatever is to break the glass.
+/// The rights to read that the policies allow, and why they deny the others. In an emergency, every right to read is
+/// the right to break the glass.
 pub(super) struct Rights {
     allowed: Vec<Right>,
     denial: Denial,
     emergency: bool,
 }
 
-/// What the policies say.
+/// The policies' decision.
 pub(super) enum Decided {
     Allowed(Rights),
     Denied(Denial),
 }
 
 impl Rights {
-    /// Asks the chain, before any record is looked at.
+    /// Asks the chain. To be called before any record is read.
     pub async fn decide(
         state: &dyn FinalState,
         hospital: HospitalId,
@@ -59,17 +60,17 @@ impl Rights {
         })
     }
 
-    /// The right by which texts of a class may be read, if there is one.
+    /// The right to read texts of a class, if the policies allow it.
     pub fn to_text(&self, class: SectionClass) -> Option<Right> {
         self.to(Action::ReadText, class)
     }
 
-    /// The right by which media of a class may be read, if there is one.
+    /// The right to read media of a class, if the policies allow it.
     pub fn to_media(&self, class: SectionClass) -> Option<Right> {
         self.to(Action::ReadMedia, class)
     }
 
-    /// Why not more.
+    /// Why the policies deny the other rights.
     pub fn into_denial(self) -> Denial {
         self.denial
     }

@@ -1,8 +1,10 @@
-//! Serving segments: to other hospitals, to whoever holds a temporary link whose grant is in force, and
-//! to patients those of their own records. Every segment is checked against its name before a byte of it
-//! leaves; a damaged or missing one comes from another hospital first, or not at all. Where the storage
-//! takes readers itself, links and patients are sent there, for so short a time that what the chain takes
-//! back is gone; whoever gets wrong bytes there, or none, comes back with `via=worker`.
+//! Serving segments: to other hospitals, to holders of a temporary link whose grant is in force, and to patients who
+//! read their own records.
+//!
+//! The worker checks every segment against its name before it sends a byte. It first fetches a damaged or missing
+//! segment from another hospital. If the storage itself serves readers, the worker redirects holders of links and
+//! patients there, by a URL that expires so soon that a revoked permission ends with it. A client that receives wrong
+//! bytes there, or none, comes back with `via=worker`.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -27,33 +29,33 @@ use super::{
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{repair::RepairError, seal::SealingError, store::StoreError};
+use crate::{hospital_keys::HospitalKeysError, repair::RepairError, store::StoreError};
 
-/// How long a link to the storage holds, at most: nothing checks the grant once more there.
+/// The longest lifetime of a URL of the storage: the grant is not checked again there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
 
-/// A segment, for active hospitals' agents, for holders of a temporary link, and for the patient whose
-/// record it belongs to, whichever hospital's. Checked before it is served. The latter two may be sent to the
-/// hospital's storage, where nobody checks the bytes but they.
+/// Serves a segment to agents of active hospitals, to holders of a temporary link, and to the patient to whose record
+/// it belongs, at any hospital. The worker checks the segment before it serves it. It may redirect holders of links and
+/// patients to the hospital's storage, whose bytes they must check themselves.
 #[utoipa::path(
     get,
     path = "/v1/segments/{hash}",
     operation_id = "segment",
     tag = "records",
     params(
-        ("hash" = String, Path, description = "BLAKE3 of the segment, in hexadecimal"),
+        ("hash" = String, Path, description = "BLAKE3 hash of the segment, in hexadecimal"),
         ("range" = Option<String>, Header, description = "One range of bytes"),
         ("record" = Option<String>, Query, description = "Height and index, as in `12/0`, of a committed record of the patient who signs the request"),
-        ("grant" = Option<String>, Query, description = "Of a temporary link"),
-        ("expires" = Option<u64>, Query, description = "Of a temporary link"),
-        ("mac" = Option<String>, Query, description = "Of a temporary link"),
-        ("via" = Option<String>, Query, description = "`worker`, beside `record` or a link's: the worker itself reads, checks and, if need be, repairs the segment")
+        ("grant" = Option<String>, Query, description = "From a temporary link"),
+        ("expires" = Option<u64>, Query, description = "From a temporary link"),
+        ("mac" = Option<String>, Query, description = "From a temporary link"),
+        ("via" = Option<String>, Query, description = "`worker`, in addition to `record` or a link's parameters: the worker itself reads and checks the segment, and repairs it if necessary")
     ),
     security(("signed" = [])),
     responses(
-        (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 307, description = "Where the storage gives it, for a minute at most, to a request without a signature and with the same range"),
+        (status = 200, description = "The whole segment", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The requested range", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 307, description = "The URL of the segment in the storage, valid for a minute at most. Request it without a signature and with the same range"),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -64,24 +66,25 @@ pub(super) async fn serve(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let hash = parse(&hash)?;
-    within(state.limits.segment_timeout_ms, async {
-        let asker = authorise(&state, &parts, body, &hash).await?;
+    within(state.limits.segment_timeout, async {
+        let asker = authorize(&state, &parts, body, &hash).await?;
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
         }
-        let place: Place = match asker {
+        let slot: ServingSlot = match asker {
             Asker::Hospital(id) => Box::new(state.peer_slot(id)?),
             Asker::Reader { .. } => Box::new(state.segment_slot().await?),
         };
         let bytes = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
         let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        answer(&state, &hash, bytes, range, place)
+        answer(&state, &hash, bytes, range, slot)
     })
     .await
 }
 
-/// Sends readers to the storage, if it takes them. Its URL is as good as the segment: it is in no log.
+/// Redirects readers to the storage, if it serves them. Whoever has the URL can read the segment, so it is never
+/// logged.
 async fn elsewhere(state: &AppState, hash: &[u8; 32], asker: Asker) -> Option<Response> {
     let Asker::Reader { left, via: None } = asker else { return None };
     let url = state.store.presigned(hash, left.min(STORAGE_LINK)).await?;
@@ -97,29 +100,29 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
     hex::decode_to_slice(hash, &mut bytes).map_err(|_| {
         ApiError::bad_request(
             "segment",
-            "That is not the name of a segment",
-            "A segment is named by 64 hexadecimal digits.",
+            "The name of the segment is not valid",
+            "The name of a segment is its BLAKE3 hash: 64 hexadecimal digits.",
         )
     })?;
     Ok(bytes)
 }
 
-/// What is given back when an answer ends.
-type Place = Box<dyn Send>;
+/// The slot of a response, given back when the response ends.
+type ServingSlot = Box<dyn Send>;
 
-/// Who asks for a segment.
+/// The kind of caller that requests a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asker {
     Hospital(HospitalId),
     /// The holder of a link, or the patient.
     Reader {
-        /// How long the right to read holds at least.
+        /// How long the permission to read lasts at least.
         left: Duration,
         via: Option<Via>,
     },
 }
 
-/// The query of a patient who asks for a segment of a record of their own.
+/// The query of a patient who requests a segment of one of their own records.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnRecord {
@@ -127,20 +130,20 @@ struct OwnRecord {
     via: Option<Via>,
 }
 
-/// Lets through holders of a link whose grant is in force, patients, and active hospitals' agents.
-async fn authorise(
+/// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals.
+async fn authorize(
     state: &AppState,
     parts: &Parts,
     body: Body,
     hash: &[u8; 32],
 ) -> Result<Asker, ApiError> {
     if parts.uri.query().is_none() {
-        return check_agent(&signed(state, parts, body).await?).await;
+        return check_agent(&without_body(state, parts, body).await?).await;
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
         Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
-            let caller = signed(state, parts, body).await?;
+            let caller = without_body(state, parts, body).await?;
             check_own(state, &caller, pointer, hash).await?;
             Ok(Asker::Reader { left: STORAGE_LINK, via })
         }
@@ -148,9 +151,9 @@ async fn authorise(
     }
 }
 
-/// Who signed a request without a body.
-async fn signed(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
-    let caller = Caller::of_parts(state, parts).await?;
+/// The caller of a request that has no body.
+async fn without_body(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
+    let caller = Caller::of(state, parts).await?;
     caller.body(body, 0).await?;
     Ok(caller)
 }
@@ -159,30 +162,29 @@ fn parse_pointer(text: &str) -> Result<RecordPointer, ApiError> {
     text.parse().map_err(|_| {
         ApiError::bad_request(
             "record",
-            "That is not the place of a record",
-            "A record is named by its lite block's height and its index there, as in `12/0`.",
+            "The record is not named correctly",
+            "Name a record by the height of its lite block and its index in the block, as in `12/0`.",
         )
     })
 }
 
-/// Lets holders of a link through, while the chain still allows what its grant gave. Whatever does not
-/// hold, the answer is the same.
+/// Accepts holders of a link while the chain still allows what its grant gave. The error is the same for every reason.
 async fn check_link(state: &AppState, parts: &Parts, hash: &[u8; 32]) -> Result<Asker, ApiError> {
     let now = crate::now();
     if let Ok(Query(link)) = Query::<LinkQuery>::try_from_uri(&parts.uri)
         && let Some(grant) = state.shared.links.grant_of(&link, hash, now)
-        && state.view.finalised().await?.is_in_force(grant).await?
+        && state.view.finalized().await?.is_in_force(grant).await?
     {
         return Ok(Asker::Reader { left: link.left(now), via: link.via });
     }
     Err(ApiError::forbidden(
-        "The link has expired, its grant is not in force any more, or it is not one of this worker's: \
-         ask for a new grant.",
+        "The link has expired, its grant is not in force any more, or this worker did not create it: request a \
+         new grant.",
     ))
 }
 
-/// Lets patients have the segments of their own committed records, wherever these were written: the key
-/// is theirs, so no policy and no receipt stands between. Whatever does not hold, the answer is the same.
+/// Accepts patients who request segments of their own committed records, from any hospital. Patients have the key to
+/// their records, so neither a policy nor a receipt is needed. The error is the same for every reason.
 async fn check_own(
     state: &AppState,
     caller: &Caller,
@@ -191,34 +193,34 @@ async fn check_own(
 ) -> Result<(), ApiError> {
     let not_own = || {
         ApiError::forbidden(
-            "The segment does not belong to a committed record of yours at this place.",
+            "The segment does not belong to a committed record of yours with this height and index.",
         )
     };
     let entry = caller.state.record(pointer).await?.ok_or_else(not_own)?;
     if caller.user != Some(entry.patient) {
         return Err(not_own());
     }
-    let bytes = state.view.record_bytes(pointer).await?.ok_or(SealingError::NoBody)?;
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     let holds = record.segments().iter().any(|segment| segment.hash == *hash);
     if holds && record.patient() == entry.patient { Ok(()) } else { Err(not_own()) }
 }
 
-/// Lets active hospitals' agents through.
+/// Accepts agents of active hospitals.
 async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
     match caller.active_hospital().await? {
         Some(id) => Ok(Asker::Hospital(id)),
         None => Err(ApiError::forbidden(
-            "Segments are for agents of active hospitals. Users fetch them by the links of a grant, and \
-             patients those of their own records by naming the record.",
+            "Only agents of active hospitals may request segments by name. Users request them by the links of a \
+             grant, and patients request segments of their own records by naming the record.",
         )),
     }
 }
 
-/// The segment, checked; repaired first if need be.
+/// The segment, checked, and first repaired if necessary.
 ///
-/// Another hospital gets what is here, or nothing: it asks the others itself, and hospitals that asked
-/// each other in turn would wait for one another.
+/// For another hospital, a segment is not repaired before the response: that hospital can ask the others itself, and
+/// hospitals that repaired segments for each other would wait for one another.
 async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Bytes, ApiError> {
     match state.store.read(&hash).await {
         Ok(bytes) => return Ok(bytes),
@@ -239,18 +241,18 @@ async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Byte
         Err(error) => return Err(error.into()),
     }
     if let Asker::Hospital(_) = asker {
-        return Err(ApiError::not_found("This hospital does not hold the segment now."));
+        return Err(ApiError::not_found("This hospital does not have the segment now."));
     }
     match state.repair.repair(hash).await {
         Ok(()) => {}
         Err(RepairError::UnknownSegment) => {
             return Err(ApiError::not_found(
-                "No lite block that this hospital knows names the segment.",
+                "No lite block that this hospital knows contains the segment.",
             ));
         }
         Err(RepairError::Store(error)) if error.needs_operator() => return Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, segment = hex::encode(hash), "a segment was not repaired");
+            tracing::warn!(%error, segment = hex::encode(hash), "a segment could not be repaired");
             return Err(unavailable());
         }
     }
@@ -264,8 +266,8 @@ fn unavailable() -> ApiError {
         StatusCode::SERVICE_UNAVAILABLE,
         "segment-unavailable",
         "The segment is not available now",
-        "It is missing or damaged here and could not be had from another hospital yet: try again \
-         later, or ask another hospital.",
+        "It is missing or damaged here, and could not be fetched from another hospital yet. Retry later, or ask \
+         another hospital.",
     )
 }
 
@@ -274,7 +276,7 @@ fn answer(
     hash: &[u8; 32],
     bytes: Bytes,
     range: Option<&str>,
-    place: Place,
+    slot: ServingSlot,
 ) -> Result<Response, ApiError> {
     let whole = bytes.len() as u32;
     let (status, part, content_range) = match requested(range, whole) {
@@ -297,9 +299,9 @@ fn answer(
     };
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
-    let limit = Duration::from_millis(state.limits.segment_timeout_ms);
+    let limit = state.limits.segment_timeout;
     let bytes = bytes.slice(part.start as usize..part.end as usize);
-    let mut response = (status, streamed(bytes, place, limit)).into_response();
+    let mut response = (status, streamed(bytes, slot, limit)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -316,16 +318,16 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-/// Bytes that are handed to the connection at a time. It takes the next when the last is nearly sent.
+/// Bytes that are passed to the connection at a time. It accepts the next piece when the last is nearly sent.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A body that gives its place back when nearly all was sent, or when its receiver took too long: then it
-/// ends before its length, which breaks the answer off.
-fn streamed(mut bytes: Bytes, place: Place, limit: Duration) -> Body {
+/// A body that gives its slot back when it is nearly sent, or when its receiver is too slow. In that case the body ends
+/// early, which aborts the response.
+fn streamed(mut bytes: Bytes, slot: ServingSlot, limit: Duration) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {
-        let _place = place;
+        let _slot = slot;
         let sent = async move {
             while !bytes.is_empty() {
                 let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
@@ -334,11 +336,11 @@ fn streamed(mut bytes: Bytes, place: Place, limit: Duration) -> Body {
                 }
             }
             drop((sender, bytes));
-            // An error: the body's end of this is dropped with the body.
+            // Resolves, with an error, when the body is dropped.
             taken.await.ok();
         };
         if tokio::time::timeout(limit, sent).await.is_err() {
-            tracing::debug!("a segment was broken off: it was read too slowly");
+            tracing::debug!("the response with a segment was aborted: its receiver is too slow");
         }
     });
     Body::from_stream(stream::unfold((receiver, body), |(mut receiver, body)| async move {

@@ -1,4 +1,4 @@
-//! Serving the router on a socket, with TLS or without, until told to stop.
+//! Serves the router on a socket, with or without TLS, until the worker stops.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,22 +17,24 @@ use crate::{
     tls::{Tls, TlsError},
 };
 
-/// How long requests under way may still take when the worker stops.
+/// How long requests in progress may go on when the worker stops.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How long a request's headers may take.
+/// How long a request's headers may take to arrive.
 const HEADERS_LIMIT: Duration = Duration::from_secs(15);
-/// How often a silent HTTP/2 connection is asked whether anybody is there.
+/// How often a silent HTTP/2 connection is tested.
 const PING: Duration = Duration::from_secs(30);
 
-/// Bytes of an answer that wait in a connection, and as many in the kernel, before they are sent. The kernel
-/// would take several MiB: then a segment's place is free for the next one while most of it has yet to
-/// go over the link.
+/// Bytes of a response that wait in a connection, and as many in the kernel, before they are sent. By default the
+/// kernel accepts several MiB: then a segment's slot would be free for the next one while most of the segment is still
+/// unsent.
 pub(super) const UNSENT: u32 = 128 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("cannot listen at {address}: {source}; is the port taken, or another worker running?")]
+    #[error(
+        "cannot listen at {address}: {source}; check whether another program or worker uses the port"
+    )]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -40,7 +42,7 @@ pub enum ServeError {
     Failed(#[source] io::Error),
 }
 
-/// Serves the API until `shutdown`, then finishes what is under way. Without `tls`: over plain HTTP.
+/// Serves the API until `shutdown`, then finishes requests in progress. Without `tls`: over plain HTTP.
 pub async fn serve(
     config: &Config,
     tls: Option<&Arc<Tls>>,
@@ -77,7 +79,7 @@ pub async fn serve(
 pub(super) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServeError> {
     let failed = |source| ServeError::Listen { address, source };
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    // Its connections inherit it.
+    // The connections inherit the option.
     #[cfg(target_os = "linux")]
     SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -109,7 +111,7 @@ async fn run(
     .map_err(ServeError::Failed)
 }
 
-/// Connections on which nothing happens do not stay, and little waits in them.
+/// Closes connections on which nothing happens, and bounds how much waits in them.
 fn bound(http: &mut Builder<TokioExecutor>) {
     http.http1()
         .timer(TokioTimer::new())

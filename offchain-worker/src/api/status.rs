@@ -1,4 +1,4 @@
-//! Who answers here, and how it is: for people, load balancers and Prometheus.
+//! The identity and the health of the worker, for people, load balancers and Prometheus.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 
 use super::{ApiError, AppState, limits::within, problem::Chained};
 
-/// How long an answer about readiness holds, so that asking often costs the disk nothing.
+/// How long a readiness report is reused, so that frequent requests do not burden the disk.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// What the worker needs to do its work. Each part is `ok`, or says what is wrong.
+/// What the worker needs to do its work. Each part is `ok`, or an error.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Report {
     node: String,
@@ -36,19 +36,19 @@ impl Report {
 #[derive(Default)]
 pub(super) struct Readiness(Mutex<Option<(Instant, Report)>>);
 
-/// Whose worker this is.
+/// The hospital of this worker.
 #[utoipa::path(
     get,
     path = "/v1/info",
     operation_id = "info",
     tag = "worker",
     responses(
-        (status = 200, description = "Who answers here", body = WorkerInfo),
+        (status = 200, description = "The hospital, its chain, and the version of the worker", body = WorkerInfo),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInfo>, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let _slot = state.request_slot()?;
         let identity = state.view.identity().await?;
         Ok(Json(WorkerInfo {
@@ -60,19 +60,19 @@ pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInf
     .await
 }
 
-/// The process runs.
+/// Whether the process runs.
 #[utoipa::path(
     get,
     path = "/healthz",
     operation_id = "alive",
     tag = "worker",
-    responses((status = 200, description = "It does"))
+    responses((status = 200, description = "It runs"))
 )]
 pub(super) async fn alive() -> &'static str {
     "ok"
 }
 
-/// Whether the worker can take visits in, or what it lacks.
+/// Whether the worker can accept visits.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -80,11 +80,11 @@ pub(super) async fn alive() -> &'static str {
     tag = "worker",
     responses(
         (status = 200, description = "It can", body = Report),
-        (status = 503, description = "What it lacks", body = Report)
+        (status = 503, description = "It cannot: one of the parts is not ok", body = Report)
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
-    within(state.limits.request_timeout_ms, async {
+    within(state.limits.request_timeout, async {
         let mut last = state.shared.readiness.0.lock().await;
         let report = match &*last {
             Some((at, report)) if at.elapsed() < FRESH => report.clone(),
@@ -104,7 +104,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, Api
 async fn examine(state: &AppState) -> Report {
     let node = async {
         state.view.identity().await?;
-        state.view.finalised().await.map(drop)
+        state.view.finalized().await.map(drop)
     };
     let (node, store, journal) = tokio::join!(node, state.store.probe(), state.journal.probe());
     Report { node: part(node), store: part(store), journal: part(journal) }
@@ -120,13 +120,13 @@ fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
     }
 }
 
-/// Counters, in Prometheus' text format.
+/// Metrics in Prometheus' text format.
 #[utoipa::path(
     get,
     path = "/metrics",
     operation_id = "metrics",
     tag = "worker",
-    responses((status = 200, description = "The counters", body = String))
+    responses((status = 200, description = "The metrics", body = String))
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
     let text = state.metrics.render().map_err(|error| ApiError::internal(&error))?;

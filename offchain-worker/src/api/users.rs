@@ -1,5 +1,5 @@
-//! What the hospital's governance has the agent do on chain: register users, relate professionals to
-//! patients.
+//! Users and relationships: the hospital's governance has the agent register users on the chain, and relate
+//! professionals to patients.
 
 use axum::{
     Json,
@@ -21,10 +21,14 @@ use epione_primitives::{
     profile::{Registration, RegistrationStatus, Role},
 };
 
-use super::{ApiError, AppState, caller::Caller, governance::govern, limits::within};
-use crate::seal::Person;
+use super::{
+    ApiError, AppState,
+    caller::Caller,
+    governance::{govern, governed},
+};
+use crate::hospital_keys::Person;
 
-/// Registers a user at the hospital, for its governance. Answers when the registration is final.
+/// Registers a user at the hospital. For the hospital's governance. Responds when the registration is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users",
@@ -41,13 +45,10 @@ pub(super) async fn register(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<RegisteredUser>, ApiError> {
-    within(state.limits.transaction_timeout_ms, async {
-        let _slot = state.transaction_slot()?;
-        let (parts, body) = request.into_parts();
-        let caller = Caller::of_parts(&state, &parts).await?;
-        caller.ensure_governance()?;
+    let state = &state;
+    governed(state, request, |caller, body| async move {
         let request: RegisterUser = caller.json(body, MAX_JSON_BYTES).await?;
-        Ok(Json(seal_and_register(&state, &caller, request).await?))
+        Ok(Json(seal_and_register(state, &caller, request).await?))
     })
     .await
 }
@@ -75,7 +76,7 @@ async fn seal_and_register(
         is_patient: role == Role::Patient,
         name,
     };
-    let body = state.seal.seal_profile(caller.identity, person).await?;
+    let body = state.hospital_keys.seal_profile(caller.identity, person).await?;
     let registrant = Registrant {
         user,
         role,
@@ -104,8 +105,8 @@ pub(super) fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiErr
         || {
             ApiError::bad_request(
                 "sealing-key",
-                "That is not a public sealing key",
-                "Send suite byte and key in hexadecimal, as `epione keys show` prints them.",
+                "The sealing key is not valid",
+                "Send the suite byte and the public key in hexadecimal, as `epione keys show` prints them.",
             )
         },
     )
@@ -118,14 +119,14 @@ fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
         .ok_or_else(|| {
             ApiError::bad_request(
                 "consent",
-                "The consent is not a signature",
-                "Send the SCALE of the user's signature over the consent, in hexadecimal.",
+                "The consent is not a valid signature",
+                "Send the user's signature over the consent, as SCALE in hexadecimal.",
             )
         })
 }
 
-/// Refuses accounts that belong to somebody else, before anything is sealed. Gives the user's earlier
-/// registration here.
+/// Rejects accounts that belong to somebody else, before anything is sealed. Returns the user's earlier registration at
+/// this hospital.
 async fn check_account(
     caller: &Caller,
     user: Option<UserId>,
@@ -134,8 +135,8 @@ async fn check_account(
     let taken = |by: String| {
         ApiError::conflict(
             "account-taken",
-            "The account belongs to somebody already",
-            format!("It is the account of {by}. Each user has an account of their own."),
+            "The account is already in use",
+            format!("It is the account of {by}. Each user needs a separate account."),
         )
     };
     if let Some((hospital, _)) = caller.state.hospital_of(account).await? {
@@ -154,8 +155,8 @@ async fn check_account(
         Some(registration) if registration.status != RegistrationStatus::Ended => {
             Err(ApiError::conflict(
                 "registered",
-                "The user is registered here already",
-                "A registration that is suspended is reinstated, not repeated.",
+                "The user is already registered here",
+                "If the registration is suspended, reinstate it (POST /v1/users/reinstate).",
             ))
         }
         _ => Ok(earlier),
@@ -168,7 +169,7 @@ fn draw_user() -> Result<UserId, ApiError> {
     Ok(UserId(id))
 }
 
-/// Relates a professional to a patient, for the hospital's governance. Answers when that is final.
+/// Relates a professional to a patient. For the hospital's governance. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/relations",
@@ -190,8 +191,8 @@ pub(super) async fn relate(
         if expires.is_some_and(|expires| expires <= crate::now()) {
             return Err(ApiError::bad_request(
                 "expiry",
-                "The relationship would have expired already",
-                "Give a moment to come, as Unix time in milliseconds, or none.",
+                "The relationship would already have expired",
+                "Give an expiry in the future, as Unix time in milliseconds, or leave it out.",
             ));
         }
         let hospital = caller.identity.hospital;
@@ -200,7 +201,7 @@ pub(super) async fn relate(
     .await
 }
 
-/// Ends a relationship before it expires, for the hospital's governance.
+/// Ends a relationship before it expires. For the hospital's governance. Responds when that is finalized.
 #[utoipa::path(
     post,
     path = "/v1/relations/close",
@@ -222,8 +223,8 @@ pub(super) async fn unrelate(
         if expires.is_some() {
             return Err(ApiError::bad_request(
                 "expiry",
-                "A relationship is closed now",
-                "Leave the expiry out.",
+                "A relationship cannot be ended with an expiry",
+                "Leave the expiry out: the relationship ends now.",
             ));
         }
         Ok(role_policies::unrelate(patient, professional, caller.identity.hospital, kind))

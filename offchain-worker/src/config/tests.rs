@@ -13,6 +13,15 @@ fn with_table(table: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
+fn the_committed_example_is_current() {
+    assert!(
+        EXAMPLE == example(),
+        "worker.example.toml is out of date: run `epione-worker example-config > \
+         offchain-worker/worker.example.toml`"
+    );
+}
+
+#[test]
 fn the_example_is_valid_and_shows_the_defaults() {
     let example = Config::parse(EXAMPLE).unwrap();
     let minimal = Config::parse(MINIMAL).unwrap();
@@ -22,7 +31,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
             config.node_url,
             config.listen,
             config.earlier_keystores,
-            config.store.garbage_grace_ms,
+            config.store.garbage_grace,
             config.pack,
             config.transfer,
             config.scrub,
@@ -30,6 +39,48 @@ fn the_example_is_valid_and_shows_the_defaults() {
         )
     };
     assert_eq!(shown(&example), shown(&minimal));
+}
+
+#[test]
+fn every_key_in_the_example_is_known_and_every_value_can_be_used() {
+    let is_key = |line: &str| {
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+    };
+    let uncommented: Vec<_> = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|line| is_key(line)).unwrap_or(line))
+        // These two exclude others.
+        .filter(|line| !line.starts_with("development = ") && !line.starts_with("path = \"/srv"))
+        .collect();
+    let config = Config::parse(&uncommented.join("\n")).unwrap();
+    assert_eq!(config.earlier_keystores.len(), 1);
+    assert!(config.tls.is_some() && config.store.s3.is_some() && config.metrics_listen.is_some());
+}
+
+#[test]
+fn a_duration_has_a_unit() {
+    for (value, shown) in [("5000", "5000"), ("\"5000\"", "5000"), ("\"soon\"", "soon")] {
+        let error = with_table(&format!("[pack]\nmax_age = {value}")).unwrap_err().to_string();
+        assert!(error.contains(shown) && error.contains("\"30s\""), "{error}");
+    }
+    let config = with_table("[pack]\nmax_age = \"1min 30s\"").unwrap();
+    assert_eq!(config.pack.max_age, Duration::from_secs(90));
+}
+
+#[test]
+fn a_key_of_an_earlier_version_names_the_new_one() {
+    for (table, new) in [
+        ("[pack]\nmax_age_ms = 5000", "write max_age = \"5s\""),
+        ("[store]\ngarbage_grace_ms = 0", "write garbage_grace = \"0s\""),
+        ("[scrub]\nevery_ms = 86400000", "scrub.every,"),
+        (
+            "[store.s3]\nendpoint = \"https://s3.example\"\nbucket = \"b-1\"\ndeadline_ms = 90000",
+            "write deadline = \"1min 30s\"",
+        ),
+    ] {
+        let error = with_table(table).unwrap_err().to_string();
+        assert!(error.contains(new), "{error}");
+    }
 }
 
 #[test]
@@ -123,12 +174,12 @@ fn values_out_of_range_name_their_key() {
         ("[pack]\nmax_body_bytes = 99999999", "pack.max_body_bytes"),
         ("[transfer]\nparallel = 0", "transfer.parallel"),
         ("[transfer]\nserve_parallel = 65", "transfer.serve_parallel"),
-        ("[transfer]\nstall_timeout_ms = 0", "transfer.stall_timeout_ms"),
-        ("[transfer]\noffer_lifetime_ms = 59999", "transfer.offer_lifetime_ms"),
+        ("[transfer]\nstall_timeout = \"0s\"", "transfer.stall_timeout"),
+        ("[transfer]\noffer_lifetime = \"59s\"", "transfer.offer_lifetime"),
         ("[scrub]\nsegments_per_minute = 0", "scrub.segments_per_minute"),
-        ("[scrub]\norphan_grace_ms = 3599999", "scrub.orphan_grace_ms"),
-        ("[limits]\nlink_lifetime_ms = 3600001", "limits.link_lifetime_ms"),
-        ("[limits]\ngrant_lifetime_ms = 59999", "limits.grant_lifetime_ms"),
+        ("[scrub]\norphan_grace = \"59min\"", "scrub.orphan_grace"),
+        ("[limits]\nlink_lifetime = \"1h 1ms\"", "limits.link_lifetime"),
+        ("[limits]\ngrant_lifetime = \"59s\"", "limits.grant_lifetime"),
         ("[limits]\nuploads = 0", "limits.uploads"),
         ("[limits]\ntransactions = 0", "limits.transactions"),
     ] {

@@ -1,16 +1,19 @@
-//! What can go wrong with the journal, in terms of what to do about it.
+//! The journal's errors, by what an operator has to do.
 
 use rusqlite::ErrorCode;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("another process uses the journal: is the worker running already?")]
+    #[error("another process uses the journal: check whether the worker is already running")]
     InUse,
-    #[error("the disk of the journal is full: make room, then try again")]
+    #[error("the disk of the journal is full: free some space, then retry")]
     Full,
     #[error("the journal is read-only: check its permissions and how its disk is mounted")]
     ReadOnly,
-    #[error("the journal was written by a newer worker (schema {found}, this one knows {known})")]
+    #[error(
+        "a newer worker has written the journal (schema {found}, this worker knows {known}): use the newer worker, or \
+         remove the journal and run `epione-worker rebuild`"
+    )]
     Newer { found: i64, known: i64 },
     #[error("the journal cannot be opened: {0}")]
     Io(#[from] std::io::Error),

@@ -1,6 +1,5 @@
-//! What must outlive the process: acknowledged visits, who needs which segment, and whatever the
-//! tasks keep of their own progress. An embedded SQLite database with one writer; a write is on disk
-//! when it returns.
+//! What must outlive the process: acknowledged visits, the owners of segments, and the progress of the tasks. An
+//! embedded SQLite database with one writer. A write is on disk when it returns.
 
 mod error;
 pub mod nonces;
@@ -40,20 +39,20 @@ struct Shared {
     connection: Mutex<Connection>,
     arrivals: watch::Sender<u64>,
     uploads: AtomicI64,
-    /// Held while segments gain owners and while the sweep deletes one, so that nothing is deleted
-    /// that was just asked for.
+    /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
+    /// just gained an owner.
     custody: AsyncMutex<()>,
 }
 
 impl Journal {
-    /// Opens or makes the database, and keeps other processes out of it. What uploads of an earlier
-    /// process left becomes garbage.
+    /// Opens or creates the database, and locks it against other processes. Segments of an earlier process's uploads
+    /// become garbage.
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
         let path = path.to_owned();
         blocking(move || Self::with(schema::open(&path)?)).await
     }
 
-    /// A database that is gone when dropped, for tests.
+    /// A database in memory, for tests.
     pub async fn in_memory() -> Result<Self, JournalError> {
         blocking(|| Self::with(Connection::open_in_memory()?)).await
     }
@@ -74,7 +73,7 @@ impl Journal {
         })
     }
 
-    /// One transaction, on disk when this returns. An error undoes all of it.
+    /// Runs one transaction, which is on disk when this returns. An error rolls it back.
     pub async fn write<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -91,7 +90,7 @@ impl Journal {
         .await
     }
 
-    /// Looks something up.
+    /// Reads from the database.
     pub async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -100,27 +99,27 @@ impl Journal {
         blocking(move || Ok(look(&lock(&shared.connection))?)).await
     }
 
-    /// Changes whenever the queue of visits grows.
+    /// Changes whenever visits are queued.
     pub fn arrivals(&self) -> watch::Receiver<u64> {
         self.shared.arrivals.subscribe()
     }
 
-    /// Says that the queue of visits has grown.
-    pub fn ring(&self) {
+    /// Notifies that visits were queued.
+    pub fn notify_arrivals(&self) {
         self.shared.arrivals.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Queues a sealed visit; the segments of `upload` become the visit's. If a visit of its record id
-    /// is known, nothing changes.
+    /// Queues a sealed visit, which becomes the owner of the segments of `upload`. If a visit with its record id is
+    /// known, nothing changes.
     pub async fn enqueue(&self, visit: NewVisit, upload: Owner) -> Result<Enqueued, JournalError> {
         let enqueued = self.write(move |tx| visits::enqueue(tx, &visit, upload)).await?;
         if matches!(enqueued, Enqueued::New(_)) {
-            self.ring();
+            self.notify_arrivals();
         }
         Ok(enqueued)
     }
 
-    /// What is known of a visit.
+    /// The visit with a record id, if there is one.
     pub async fn visit(&self, id: RecordId) -> Result<Option<Visit>, JournalError> {
         self.read(move |connection| visits::find(connection, id)).await
     }
@@ -130,19 +129,19 @@ impl Journal {
         Owner::Upload(self.shared.uploads.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes an owner need segments. Reference first, then see whether the store holds them.
+    /// Makes somebody an owner of segments. Reference segments first, then check whether they are stored.
     pub async fn reference(&self, owner: Owner, segments: &[Segment]) -> Result<(), JournalError> {
         let segments = segments.to_vec();
         let _custody = self.shared.custody.lock().await;
         self.write(move |tx| references::add(tx, owner, &segments)).await
     }
 
-    /// Ends all needs of an owner. What nobody else needs is deleted after the grace period.
+    /// Removes an owner. Segments without another owner are deleted after the grace period.
     pub async fn release(&self, owner: Owner, now: Moment) -> Result<(), JournalError> {
         self.write(move |tx| references::release(tx, owner, now)).await
     }
 
-    /// Everybody who needs a segment, and which length each says it has; the most trustworthy first.
+    /// All owners of a segment, and the length that each states for it; the most trustworthy first.
     pub async fn claims(&self, hash: [u8; 32]) -> Result<Vec<(Owner, u32)>, JournalError> {
         self.read(move |connection| references::claims(connection, &hash)).await
     }
@@ -151,7 +150,7 @@ impl Journal {
         self.read(move |connection| references::of(connection, owner)).await
     }
 
-    /// Names of segments that anybody needs, ascending, from after `after` on.
+    /// Names of segments that have owners, ascending, after `after`.
     pub async fn all_referenced(
         &self,
         after: Option<[u8; 32]>,
@@ -160,13 +159,13 @@ impl Journal {
         self.read(move |connection| references::all(connection, after, limit)).await
     }
 
-    /// Lite blocks that need segments, whatever became of their ballots.
+    /// Lite blocks that own segments, whatever happened to their ballots.
     pub async fn announcements(&self) -> Result<Vec<AnnouncementId>, JournalError> {
         self.read(references::announcements).await
     }
 
-    /// Makes those of these stored segments that nothing is known of garbage, as if they were needed
-    /// until `until`; returns them. Whoever needs one before its time is up keeps it.
+    /// Makes garbage of those stored segments that the journal does not know, as if they had an owner until `until`,
+    /// and returns them. A segment that gains an owner in time is kept.
     pub async fn adopt_orphans(
         &self,
         stored: Vec<[u8; 32]>,
@@ -185,9 +184,9 @@ impl Journal {
         .await
     }
 
-    /// Whether the journal takes writes.
+    /// Tests whether the journal accepts writes.
     pub async fn probe(&self) -> Result<(), JournalError> {
-        // Writing what is there already shows it.
+        // It writes the value that is there already.
         self.write(|tx| {
             let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
             tx.pragma_update(None, "user_version", version)
@@ -195,8 +194,8 @@ impl Journal {
         .await
     }
 
-    /// Notes visits of this hospital that a committed block names and this journal does not know as
-    /// committed: it was lost, and they were submitted before that. Returns how many.
+    /// Adds this hospital's committed visits that this journal does not know, because it was lost after they were
+    /// submitted. Returns how many.
     pub async fn restore_committed(
         &self,
         visits: Vec<CommittedVisit>,
@@ -206,7 +205,7 @@ impl Journal {
 }
 
 fn lock(connection: &Mutex<Connection>) -> std::sync::MutexGuard<'_, Connection> {
-    // A panic while it was held rolled its transaction back.
+    // If a thread panicked with the lock, its transaction was rolled back.
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,10 +1,9 @@
-//! Nonces of signed requests, so that none is answered twice, not even after a restart. A database of
-//! its own: it may lose its last moments with the machine's power, which the journal may not, and so
-//! costs no wait for the disk on every request.
+//! Nonces of signed requests, so that no request is answered twice, not even after a restart. They have a separate
+//! database: unlike the journal, it may lose its last writes in a power failure, so no request waits for the disk.
 //!
-//! A clock that is set back makes stale requests look fresh again. So the memory reaches further back
-//! than a request may be old, and remembers how far it has forgotten: what was signed before that is
-//! refused, whatever the clock says. A new memory knows nothing from before its beginning.
+//! A clock that is set back makes stale requests look fresh again. So nonces are kept for longer than a request may be
+//! old, and the database records up to which time it has forgotten them: requests that were signed before that time are
+//! rejected, whatever the clock says. A new database rejects requests that were signed before it was created.
 
 use std::{
     path::Path,
@@ -16,10 +15,10 @@ use rusqlite::{Connection, params};
 
 use super::{JournalError, blocking, lock, schema};
 
-/// How long a nonce is remembered, in milliseconds: a clock that is wrong by up to an hour, in either
-/// direction, and put right again costs nobody an answer.
+/// How long a nonce is kept, in milliseconds. If a clock was wrong by up to an hour, in either direction, and was
+/// corrected, no request is rejected because of that.
 const MEMORY_MILLIS: u64 = 2 * 60 * 60_000;
-/// How far a sender's clock is usually behind, in milliseconds.
+/// How far the clock of a client may be behind when the database is new, in milliseconds.
 const MAX_LAG_MILLIS: u64 = 2_000;
 
 /// The nonces of the last hours. Clones share them.
@@ -32,18 +31,18 @@ impl Nonces {
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
         let path = path.to_owned();
         blocking(move || {
-            // Requests that arrive while the sender's clock is a little behind are not refused.
+            // A client's clock may be a little behind.
             Self::with(schema::open(&path)?, crate::now().saturating_sub(MAX_LAG_MILLIS))
         })
         .await
     }
 
-    /// Forgotten when dropped, for tests.
+    /// A database in memory, for tests.
     pub async fn in_memory() -> Result<Self, JournalError> {
         blocking(|| Self::with(Connection::open_in_memory()?, 0)).await
     }
 
-    /// A memory that is new knows nothing of requests signed before `begins`.
+    /// A new database rejects requests that were signed before `begins`.
     fn with(mut connection: Connection, begins: Moment) -> Result<Self, JournalError> {
         schema::prepare(&mut connection, "NORMAL")?;
         connection.execute_batch(
@@ -63,8 +62,8 @@ impl Nonces {
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
-    /// Notes the nonce of a request signed at `time`; false if the account used it before, or may have:
-    /// what is long past by `now` is forgotten, and refused from then on.
+    /// Records the nonce of a request that was signed at `time`. False if the account has used the nonce before, or may
+    /// have: nonces that are too old at `now` are forgotten, and requests of that time are rejected from then on.
     pub async fn first_use(
         &self,
         account: &AccountId,

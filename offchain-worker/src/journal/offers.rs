@@ -1,6 +1,7 @@
-//! Segments that other hospitals will ask this one to hold soon, and that it fetches ahead: what each of
-//! them offered, and until when. An offer only ever adds: it is taken while it fits under a quota of its
-//! own, and what it brought is garbage once the offer is over, unless a lite block has named it by then.
+//! Offers of other hospitals: segments of blocks that they will announce soon, and that this hospital fetches ahead.
+//!
+//! An offer only adds segments. It is accepted while it fits into the offering hospital's quota. When it ends, its
+//! segments become garbage, unless a lite block owns them by then.
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{HospitalId, Moment, block::Segment};
@@ -11,34 +12,34 @@ use super::{
     references::{self, Owner},
 };
 
-/// Offers of one hospital that are open at once.
+/// Open offers of one hospital, at most.
 pub const MAX_OPEN: i64 = 64;
 
-/// What an offer may be.
+/// The limits of offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// Of all segments that one hospital offers at a time, here or still on their way.
+    /// All segments of one hospital's open offers together, whether they have arrived or not.
     pub bytes: u64,
-    /// Milliseconds.
+    /// How long an offer is open, in milliseconds.
     pub lifetime: u64,
 }
 
-/// What became of an offer.
+/// The result of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     New,
-    /// The same segments are offered already, and no longer than they were.
+    /// The same segments are offered already. The offer does not last longer.
     Known,
-    /// The hospital's quota has no room for it now.
+    /// The hospital's quota has no room for the offer now.
     NoRoom,
 }
 
-/// Segments that a hospital offers.
+/// An open offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     pub id: i64,
     pub hospital: HospitalId,
-    /// In the order of the lite block that will name them.
+    /// In the order of the lite block that will contain them.
     pub segments: Vec<Segment>,
     pub expires: Moment,
 }
@@ -94,7 +95,7 @@ fn end(tx: &Transaction<'_>, id: i64, now: Moment) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM offers WHERE id = ?1")?.execute([id]).map(drop)
 }
 
-/// Ends those offers of a hospital whose segments are all among these, which something else needs now.
+/// Ends those offers of a hospital whose segments are all among these, which have another owner now.
 fn take_over(
     tx: &Transaction<'_>,
     hospital: HospitalId,
@@ -113,7 +114,7 @@ fn take_over(
 }
 
 impl Journal {
-    /// Takes an offer, if the hospital's quota has room for it.
+    /// Accepts an offer if the hospital's quota has room for it.
     pub async fn take_offer(
         &self,
         hospital: HospitalId,
@@ -125,8 +126,8 @@ impl Journal {
         self.write(move |tx| take(tx, hospital, &segments, quota, now)).await
     }
 
-    /// Makes an owner need the segments of a block that a hospital announced: what the hospital offered
-    /// of them is the owner's from now on, and its quota has room again.
+    /// Makes somebody the owner of the segments of a block that a hospital announced. The hospital's offers of these
+    /// segments end, so that its quota has room again.
     pub async fn reference_announced(
         &self,
         owner: Owner,
@@ -143,7 +144,7 @@ impl Journal {
         .await
     }
 
-    /// Offers whose segments are not all here yet, oldest first.
+    /// Offers whose segments have not all arrived yet, oldest first.
     pub async fn open_offers(&self) -> Result<Vec<Offer>, JournalError> {
         self.read(|connection| {
             connection
@@ -157,7 +158,7 @@ impl Journal {
         .await
     }
 
-    /// All of an offer's segments are here.
+    /// Records that all segments of an offer have arrived.
     pub async fn fulfil_offer(&self, id: i64) -> Result<(), JournalError> {
         self.write(move |tx| {
             tx.prepare_cached("UPDATE offers SET fulfilled = 1 WHERE id = ?1")?.execute([id])
@@ -166,8 +167,8 @@ impl Journal {
         .map(drop)
     }
 
-    /// Ends offers whose time is up; returns how many. So does a clock that was set back beyond
-    /// `lifetime`, since nobody knows then how old they are.
+    /// Ends expired offers; returns how many. It also ends offers that expire later than `lifetime` from now: the clock
+    /// was set back, and their age is not known.
     pub async fn expire_offers(&self, lifetime: u64, now: Moment) -> Result<usize, JournalError> {
         let latest = now.saturating_add(lifetime);
         let expired: Vec<i64> = self
@@ -185,7 +186,7 @@ impl Journal {
         Ok(count)
     }
 
-    /// Bytes that each hospital's open offers name.
+    /// Bytes of each hospital's offers.
     pub async fn offered_bytes(&self) -> Result<Vec<(HospitalId, u64)>, JournalError> {
         self.read(|connection: &Connection| {
             connection
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_hospital_s_offers_stay_below_its_quota_and_the_same_counts_once() {
+    async fn offers_stay_below_each_hospital_s_quota_and_repeated_ones_count_once() {
         let journal = Journal::in_memory().await.unwrap();
         assert_eq!(take(&journal, BOB, &[1, 2, 3]).await, Taken::New);
         assert_eq!(take(&journal, BOB, &[1, 2, 3]).await, Taken::Known);
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(take(&journal, BOB, &[4, 5]).await, Taken::New);
         assert_eq!(take(&journal, HospitalId(2), &[4, 5, 6]).await, Taken::New);
         assert_eq!(used(&journal).await, [(BOB, 100), (HospitalId(2), 60)]);
-        // What is here counts as what is on its way.
+        // Segments that have arrived still count.
         let first = journal.open_offers().await.unwrap().remove(0);
         assert_eq!(first.segments, segments(&[1, 2, 3]));
         journal.fulfil_offer(first.id).await.unwrap();
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_offers_are_few_too() {
+    async fn the_number_of_offers_is_limited_too() {
         let journal = Journal::in_memory().await.unwrap();
         let one = |seed| vec![Segment { hash: [seed; 32], length: 1 }];
         for seed in 0..MAX_OPEN as u8 {
@@ -249,13 +250,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_announced_block_takes_its_offer_over() {
+    async fn an_announced_block_ends_its_offer() {
         let journal = Journal::in_memory().await.unwrap();
         take(&journal, BOB, &[1, 2]).await;
         take(&journal, HospitalId(2), &[1]).await;
         let block = Owner::Announcement(AnnouncementId(5));
         journal.reference_announced(block, BOB, &segments(&[2, 1, 9]), 20).await.unwrap();
-        // The other hospital's offer stays.
+        // The other hospital's offer stays open.
         assert_eq!(used(&journal).await, [(HospitalId(2), 20)]);
         assert_eq!(take(&journal, BOB, &[3, 4, 5, 6, 7]).await, Taken::New);
         journal.release(block, 30).await.unwrap();
@@ -264,12 +265,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_offer_that_no_block_follows_ends_and_its_segments_are_garbage() {
+    async fn an_expired_offer_leaves_its_segments_as_garbage() {
         let journal = Journal::in_memory().await.unwrap();
         take(&journal, BOB, &[1]).await;
         journal.reference(Owner::Announcement(AnnouncementId(1)), &segments(&[2])).await.unwrap();
         take(&journal, BOB, &[2, 3]).await;
-        // Offering it again does not keep it longer.
+        // A repeated offer does not last longer.
         journal.take_offer(BOB, segments(&[1]), QUOTA, 900).await.unwrap();
         assert_eq!(journal.expire_offers(QUOTA.lifetime, 1_009).await.unwrap(), 0);
         assert_eq!(journal.expire_offers(QUOTA.lifetime, 1_010).await.unwrap(), 2);

@@ -1,22 +1,21 @@
-//! Who needs which segment. What nobody needs becomes garbage and is deleted later; so a rejected
-//! block never takes a segment with it that a queued visit or a committed block still names.
+//! The owners of segments. A segment without an owner becomes garbage and is deleted later. So a rejected block never
+//! takes a segment with it that a queued visit or a committed block still needs.
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
 use rusqlite::{Connection, Row, params};
 
-/// Somebody who needs segments. Ordered by how far their word on a segment's length is to be trusted: what
-/// this hospital sealed itself, then lite blocks, the oldest first, then what was but offered.
+/// An owner of segments. The order is that of trust in the length that an owner states for a segment: first what this
+/// hospital sealed itself, then lite blocks, the oldest first, then offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// An upload that is under way; none outlives the process.
+    /// An open upload. It does not outlive the process.
     Upload(i64),
     /// An acknowledged visit, until it is committed.
     Visit(RecordId),
-    /// A lite block, its own or another hospital's: while its ballot is open, and for good once it
-    /// is committed.
+    /// A lite block of any hospital, while its ballot is open, and permanently once it is committed.
     Announcement(AnnouncementId),
-    /// What another hospital offers, until it is announced or the offer is over.
+    /// An offer of another hospital, until the block is announced or the offer ends.
     Offer(i64),
 }
 
@@ -46,8 +45,8 @@ impl Owner {
     }
 }
 
-/// Makes an owner need segments. Where any of them has no owner yet, [`super::Journal::reference`]
-/// must be used, which keeps the sweep out.
+/// Makes somebody an owner of segments. If any of them may have no owner yet, use [`super::Journal::reference`], which
+/// locks the sweep out.
 pub fn add(tx: &Connection, owner: Owner, segments: &[Segment]) -> rusqlite::Result<()> {
     let (kind, owner) = owner.columns();
     let mut insert = tx.prepare_cached(
@@ -61,7 +60,7 @@ pub fn add(tx: &Connection, owner: Owner, segments: &[Segment]) -> rusqlite::Res
     Ok(())
 }
 
-/// Ends all needs of an owner.
+/// Removes an owner.
 pub fn release(tx: &Connection, owner: Owner, now: Moment) -> rusqlite::Result<()> {
     let segments = of(tx, owner)?;
     let (kind, owner) = owner.columns();
@@ -77,7 +76,7 @@ pub fn release(tx: &Connection, owner: Owner, now: Moment) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Ends the needs of uploads that an earlier process did not finish.
+/// Removes uploads that an earlier process did not finish.
 pub(super) fn release_uploads(tx: &Connection, now: Moment) -> rusqlite::Result<()> {
     tx.execute(
         "INSERT OR IGNORE INTO garbage (segment, since) SELECT segment, ?1 FROM segment_references AS r
@@ -93,7 +92,7 @@ fn segment(row: &Row<'_>) -> rusqlite::Result<Segment> {
     Ok(Segment { hash: row.get(0)?, length: row.get(1)? })
 }
 
-/// The segments that an owner needs, ascending by hash.
+/// The segments of an owner, ascending by hash.
 pub fn of(connection: &Connection, owner: Owner) -> rusqlite::Result<Vec<Segment>> {
     let (kind, owner) = owner.columns();
     connection
@@ -105,7 +104,7 @@ pub fn of(connection: &Connection, owner: Owner) -> rusqlite::Result<Vec<Segment
         .collect()
 }
 
-/// Everybody who needs a segment, and which length each says it has; the most trustworthy first.
+/// All owners of a segment, and the length that each states for it; the most trustworthy first.
 pub fn claims(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<(Owner, u32)>> {
     let claim = |row: &Row<'_>| {
         let (kind, owner): (u8, Vec<u8>) = (row.get(0)?, row.get(1)?);
@@ -121,7 +120,7 @@ pub fn claims(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Vec<
     Ok(claims)
 }
 
-/// Names of segments that anybody needs, ascending, from after `after` on; not of those that are but offered.
+/// Names of segments that have owners other than offers, ascending, after `after`.
 pub fn all(
     connection: &Connection,
     after: Option<[u8; 32]>,
@@ -136,7 +135,7 @@ pub fn all(
         .collect()
 }
 
-/// Segments that nobody has needed since `before`, oldest first.
+/// Segments that have had no owner since `before`, oldest first.
 pub(super) fn garbage(
     connection: &Connection,
     before: Moment,
@@ -148,7 +147,7 @@ pub(super) fn garbage(
         .collect()
 }
 
-/// Lite blocks that need segments, whatever became of their ballots.
+/// Lite blocks that own segments, whatever happened to their ballots.
 pub(super) fn announcements(connection: &Connection) -> rusqlite::Result<Vec<AnnouncementId>> {
     connection
         .prepare_cached("SELECT DISTINCT owner FROM segment_references WHERE kind = ?1")?
@@ -160,7 +159,7 @@ pub(super) fn announcements(connection: &Connection) -> rusqlite::Result<Vec<Ann
         .collect()
 }
 
-/// Whether the journal knows a segment: as needed, or as garbage.
+/// Whether the journal knows a segment: with an owner, or as garbage.
 pub(super) fn is_known(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -170,7 +169,7 @@ pub(super) fn is_known(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Re
         .query_row([hash], |row| row.get(0))
 }
 
-/// Makes a stored segment that nothing is known of garbage, as if it were needed until `until`.
+/// Makes garbage of a stored segment that the journal does not know, as if it had an owner until `until`.
 pub(super) fn adopt(tx: &Connection, hash: &[u8; 32], until: Moment) -> rusqlite::Result<bool> {
     if is_known(tx, hash)? {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The journal's tables. Each migration is one step, never changed once released.
+//! The journal's tables. Each migration is one step, and does not change once it is released.
 
 use std::path::Path;
 
@@ -58,24 +58,24 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Opens or makes a database for writing.
+/// Opens or creates a database for writing.
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
     let connection = Connection::open(path)?;
-    // SQLite makes do with reading where it may not write.
+    // Without write permission, SQLite opens the database for reading.
     if connection.is_readonly("main")? { Err(JournalError::ReadOnly) } else { Ok(connection) }
 }
 
-/// Sets a fresh connection up. `synchronous` is SQLite's word for when a commit is on disk.
+/// Sets up a new connection. `synchronous` is the SQLite setting for when a commit is on disk.
 pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", synchronous)
 }
 
-/// Brings the tables to what this worker knows. Also takes the lock.
+/// Migrates the tables to this worker's schema. Also acquires the lock.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
     let known = MIGRATIONS.len() as i64;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

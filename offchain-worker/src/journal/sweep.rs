@@ -1,11 +1,11 @@
-//! Deletes what nobody has needed for a while.
+//! Deletes segments that have had no owner for a while.
 
 use epione_primitives::Moment;
 
 use super::{Journal, JournalError, Owner, references};
 use crate::store::{Store, StoreError};
 
-/// Segments deleted in one go.
+/// Segments read at once.
 const BATCH: u32 = 256;
 
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum SweepError {
     Store(#[from] StoreError),
 }
 
-/// Deletes segments that nobody has needed for `grace` milliseconds; returns how many.
+/// Deletes segments that have had no owner for `grace` milliseconds; returns how many.
 pub async fn sweep(
     journal: &Journal,
     store: &Store,
@@ -37,8 +37,8 @@ pub async fn sweep(
     }
 }
 
-/// Ends all needs of an owner, and deletes at once what nobody else needs. For segments that nobody
-/// else can be about to need, as those of an upload.
+/// Removes an owner, and immediately deletes its segments that have no other owner. For segments that cannot be about
+/// to gain another owner, such as those of an upload.
 pub async fn discard_owner(
     journal: &Journal,
     store: &Store,

@@ -1,5 +1,5 @@
-//! The visits that this worker acknowledged, from queued to committed. Functions over a transaction,
-//! so that a task changes them together with its own tables.
+//! The visits that this worker acknowledged, from queued to committed. They are functions over a transaction, so that a
+//! task can change visits together with its own tables.
 
 use codec::{DecodeAll, Encode};
 use epione_client::api::{VisitStage, VisitStatus};
@@ -25,7 +25,7 @@ pub struct NewVisit {
     pub record_id: RecordId,
     pub patient: UserId,
     pub author: UserId,
-    /// Tells a visit that is sent again from another under the same record id.
+    /// Distinguishes a visit that is submitted again from another visit with the same record id.
     pub fingerprint: [u8; 32],
     /// SCALE of the sealed record.
     pub record: Vec<u8>,
@@ -33,7 +33,7 @@ pub struct NewVisit {
     pub queued_at: Moment,
 }
 
-/// What became of a visit to be queued.
+/// The result of queueing a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     New(Visit),
@@ -43,7 +43,7 @@ pub enum Enqueued {
     Conflict,
 }
 
-/// What is known of a visit.
+/// A visit and its stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
     pub record_id: RecordId,
@@ -70,7 +70,7 @@ impl From<Visit> for VisitStatus {
     }
 }
 
-/// A queued visit's sizes, from which a lite block is composed.
+/// The sizes of a queued visit, by which visits are chosen for a lite block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedVisit {
     pub row: i64,
@@ -82,7 +82,7 @@ pub struct QueuedVisit {
     pub queued_at: Moment,
 }
 
-/// A visit as it goes into a lite block.
+/// A sealed visit, as it is packed into a lite block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedVisit {
     pub row: i64,
@@ -93,7 +93,7 @@ pub struct SealedVisit {
     pub segments: Vec<Segment>,
 }
 
-/// How many visits there are in each stage.
+/// The number of visits in each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageCounts {
     pub queued: u64,
@@ -102,7 +102,7 @@ pub struct StageCounts {
     pub committed: u64,
 }
 
-/// A visit as a committed block shows it.
+/// A visit as a committed block contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedVisit {
     pub pointer: RecordPointer,
@@ -112,7 +112,7 @@ pub struct CommittedVisit {
     pub author: UserId,
     pub fingerprint: [u8; 32],
     pub segments: Vec<Segment>,
-    /// Time of the block.
+    /// The time of the block.
     pub time: Moment,
 }
 
@@ -137,8 +137,8 @@ impl CommittedVisit {
     }
 }
 
-/// What makes two uploads the same visit: all that its author signed, and whether the patient signed too.
-/// The signatures themselves may differ.
+/// Two uploads with the same fingerprint are the same visit: it covers all that the author signed, and whether the
+/// patient signed too. The signatures themselves may differ.
 pub fn fingerprint(authorship: &Authorship, leaves: &[Hash], cosigned: bool) -> [u8; 32] {
     let mut signed = (authorship, leaves).encode();
     if cosigned {
@@ -270,7 +270,7 @@ fn sealed_visit(row: &Row<'_>) -> rusqlite::Result<SealedVisit> {
     })
 }
 
-/// Visits that are not committed yet, in the order asked for.
+/// Visits that are not committed yet, in the order of `rows`.
 pub fn sealed(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Vec<SealedVisit>> {
     let mut statement = connection.prepare_cached(
         "SELECT row, record_id, patient, record, segments FROM visits
@@ -290,8 +290,8 @@ pub fn of_batch(connection: &Connection, batch: i64) -> rusqlite::Result<Vec<Sea
         .collect()
 }
 
-/// Puts queued visits into a batch, in the order of its entries. False if one of them was not queued:
-/// then undo the transaction.
+/// Puts queued visits into a batch, in the order of its entries. False if one of them was not queued: then the caller
+/// must roll the transaction back.
 pub fn set_packed(
     tx: &Connection,
     rows: &[i64],
@@ -312,7 +312,7 @@ pub fn set_packed(
     Ok(true)
 }
 
-/// Notes that a batch is announced; returns how many visits this is news of.
+/// Records that a batch is announced; returns how many visits changed.
 pub fn set_announced(
     tx: &Connection,
     batch: i64,
@@ -325,8 +325,8 @@ pub fn set_announced(
     .execute(params![ANNOUNCED, announcement.0 as i64, now as i64, batch, PACKED])
 }
 
-/// Notes that a batch is committed; returns how many visits this is news of. The record's bytes are
-/// on chain now; its segments stay needed by the announcement, which must be their owner by then.
+/// Records that a batch is committed; returns how many visits changed. The records' bytes are on the chain now. The
+/// announcement must be an owner of their segments already.
 pub fn set_committed(
     tx: &Connection,
     batch: i64,
@@ -347,8 +347,8 @@ pub fn set_committed(
     .execute(params![COMMITTED, height, now as i64, batch, PACKED, ANNOUNCED])
 }
 
-/// Notes visits that a committed block names. One that this worker took in a second time, since it had
-/// forgotten the first, need not be announced again if it has not been packed yet.
+/// Adds visits of a committed block. If this worker accepted one of them again, after its journal was lost, and has not
+/// packed it yet, the visit is not announced again.
 pub(super) fn restore_committed(
     tx: &Connection,
     visits: &[CommittedVisit],
@@ -390,7 +390,7 @@ pub(super) fn restore_committed(
     Ok(restored)
 }
 
-/// Puts the visits of a batch that came to nothing back into the queue, at their old places.
+/// Puts the visits of a failed batch back into the queue, at their previous positions.
 pub fn requeue(tx: &Connection, batch: i64, reason: &str, now: Moment) -> rusqlite::Result<usize> {
     tx.prepare_cached(
         "UPDATE visits SET stage = ?1, batch = NULL, position = NULL, announcement = NULL,
@@ -400,7 +400,7 @@ pub fn requeue(tx: &Connection, batch: i64, reason: &str, now: Moment) -> rusqli
     .execute(params![QUEUED, now as i64, reason, batch, PACKED, ANNOUNCED])
 }
 
-/// How many visits there are in each stage.
+/// The number of visits in each stage.
 pub fn counts(connection: &Connection) -> rusqlite::Result<StageCounts> {
     let mut counts = StageCounts::default();
     let mut statement =

@@ -1,5 +1,5 @@
-//! Memory for whole segments, used again and again. The allocator would spread buffers of 4 MiB over its
-//! arenas and keep what it was given back; with these, memory stays at what is needed at once.
+//! Reusable memory for whole segments. The allocator would spread buffers of 4 MiB over its arenas and keep freed ones;
+//! with this pool, the worker uses only as much memory as it needs at once.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use epione_primitives::limits::SEGMENT_BYTES;
 
 const CAPACITY: usize = SEGMENT_BYTES as usize;
-/// Free buffers that are kept. Beyond, the limits of the configuration allow more than usual.
+/// Free buffers that are kept. More are in use at once only if the configured limits are high.
 const KEPT: usize = 8;
 
 /// Free buffers. Clones share them.
@@ -27,19 +27,19 @@ impl Buffers {
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        // Nothing that panics is done under this lock.
+        // No code under this lock panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Room for one segment; goes back when dropped.
+/// Memory for one segment. It returns to the pool when dropped.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     home: Buffers,
 }
 
 impl Buffer {
-    /// Appends bytes, or nothing if they do not fit.
+    /// Appends bytes if they fit; returns whether they do.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= CAPACITY - self.bytes.len();
         if fits {
@@ -48,13 +48,13 @@ impl Buffer {
         fits
     }
 
-    /// Appends a file's next bytes, at most so many and no more than fit.
+    /// Appends a file's next `bytes` bytes, as far as they fit.
     pub fn append_file(&mut self, file: File, bytes: u32) -> io::Result<()> {
         let room = (CAPACITY - self.bytes.len()) as u64;
         file.take(u64::from(bytes).min(room)).read_to_end(&mut self.bytes).map(drop)
     }
 
-    /// The bytes, without copying. The room goes back with the last clone.
+    /// The bytes, without copying. The memory returns to the pool with the last clone.
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_used_again_once_its_last_bytes_are_gone() {
+    fn a_buffer_is_reused_once_its_last_clone_is_dropped() {
         let buffers = Buffers::default();
         let mut buffer = buffers.take();
         assert!(buffer.append(b"a segment"));
@@ -96,7 +96,7 @@ mod tests {
         let part = bytes.slice(2..);
         let place = bytes.as_ptr();
         drop(bytes);
-        assert!(buffers.free().is_empty(), "a part of it is still held");
+        assert!(buffers.free().is_empty(), "a part of it is still in use");
         assert_eq!(part, "segment");
         drop(part);
         let again = buffers.take();

@@ -1,4 +1,4 @@
-//! What every backend must do, run on each of them.
+//! What every backend must do, tested on each of them.
 
 use bytes::Bytes;
 use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
@@ -33,7 +33,7 @@ async fn objects(store: &Store) -> usize {
     store.backend.list(None).count().await
 }
 
-async fn what_is_put_is_read(store: Store) {
+async fn stored_segments_are_read_back(store: Store) {
     for size in [1, 100, 70_000, SEGMENT_BYTES as usize] {
         let bytes = pattern(size, 1);
         let segment = segment_of(&bytes);
@@ -45,10 +45,10 @@ async fn what_is_put_is_read(store: Store) {
         assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
     }
     assert_eq!(store.list().try_collect::<Vec<_>>().await.unwrap().len(), 4);
-    assert_eq!(objects(&store).await, 4, "nothing stays staged");
+    assert_eq!(objects(&store).await, 4, "nothing remains in staging");
 }
 
-async fn a_writer_takes_the_name_at_the_end(store: Store) {
+async fn a_writer_learns_the_name_at_the_end(store: Store) {
     let bytes = pattern(3 * 1024 * 1024, 2);
     let mut writer = store.writer().await.unwrap();
     for chunk in bytes.chunks(1_000_000) {
@@ -59,7 +59,7 @@ async fn a_writer_takes_the_name_at_the_end(store: Store) {
     assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
 }
 
-async fn wrong_bytes_are_refused_and_leave_nothing(store: Store) {
+async fn wrong_bytes_are_rejected_and_leave_nothing(store: Store) {
     let bytes = pattern(100_000, 3);
     let segment = segment_of(&bytes);
     let mut flipped = bytes.clone();
@@ -86,7 +86,7 @@ async fn a_source_that_fails_leaves_nothing(store: Store) {
     assert_eq!(objects(&store).await, 0);
 }
 
-async fn damage_is_found_quarantined_and_mended(store: Store) {
+async fn damage_is_found_quarantined_and_repaired(store: Store) {
     let bytes = pattern(100_000, 5);
     let segment = segment_of(&bytes);
     put(&store, &segment, chunks(&bytes, 65_536)).await.unwrap();
@@ -104,7 +104,7 @@ async fn damage_is_found_quarantined_and_mended(store: Store) {
     }
 }
 
-async fn putting_again_mends_in_place(store: Store) {
+async fn storing_again_repairs_in_place(store: Store) {
     let bytes = pattern(1_000, 6);
     let segment = segment_of(&bytes);
     let path = segment_path(&segment.hash);
@@ -113,7 +113,7 @@ async fn putting_again_mends_in_place(store: Store) {
     assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
 }
 
-async fn deleting_twice_is_fine(store: Store) {
+async fn deleting_twice_succeeds(store: Store) {
     let bytes = pattern(1_000, 7);
     let segment = segment_of(&bytes);
     put(&store, &segment, chunks(&bytes, 100)).await.unwrap();
@@ -122,7 +122,7 @@ async fn deleting_twice_is_fine(store: Store) {
     assert!(matches!(store.read(&segment.hash).await, Err(StoreError::Missing)));
 }
 
-async fn nothing_longer_than_a_segment_or_empty_is_stored(store: Store) {
+async fn empty_and_too_long_segments_are_rejected(store: Store) {
     let mut writer = store.writer().await.unwrap();
     writer.write(Bytes::from(vec![0; SEGMENT_BYTES as usize])).await.unwrap();
     assert!(matches!(writer.write(Bytes::from_static(b"x")).await, Err(StoreError::Length)));
@@ -163,19 +163,19 @@ macro_rules! conformance {
 }
 
 conformance! {
-    what_is_put_is_read,
-    a_writer_takes_the_name_at_the_end,
-    wrong_bytes_are_refused_and_leave_nothing,
+    stored_segments_are_read_back,
+    a_writer_learns_the_name_at_the_end,
+    wrong_bytes_are_rejected_and_leave_nothing,
     a_source_that_fails_leaves_nothing,
-    damage_is_found_quarantined_and_mended,
-    putting_again_mends_in_place,
-    deleting_twice_is_fine,
-    nothing_longer_than_a_segment_or_empty_is_stored,
+    damage_is_found_quarantined_and_repaired,
+    storing_again_repairs_in_place,
+    deleting_twice_succeeds,
+    empty_and_too_long_segments_are_rejected,
     a_probe_leaves_nothing,
 }
 
 #[tokio::test]
-async fn a_full_storage_says_so_and_keeps_nothing_half() {
+async fn a_full_storage_is_reported_and_keeps_no_partial_segment() {
     let (backend, room, inner) = Faulty::with_room(60_000);
     let store = Store::over(backend);
     let bytes = pattern(100_000, 8);
@@ -188,7 +188,7 @@ async fn a_full_storage_says_so_and_keeps_nothing_half() {
 }
 
 #[tokio::test]
-async fn opening_a_directory_clears_what_was_half_written() {
+async fn opening_a_directory_removes_partial_segments() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::local(directory.path()).unwrap();
     store

@@ -1,26 +1,26 @@
-//! What can go wrong with object storage, in terms of what to do about it.
+//! The storage's errors, by what an operator has to do.
 
 use std::{error::Error, io};
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-/// Why storage did not do as asked. Never names a path: callers may show it.
+/// Why an operation of the storage failed. Callers may show these errors: they never contain a path.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the segment is not stored here")]
     Missing,
-    #[error("the stored segment is damaged: it has to be fetched again from another hospital")]
+    #[error("the stored segment is damaged: it must be fetched again from another hospital")]
     Damaged,
-    #[error("the bytes are not those of the segment that they were sent as")]
+    #[error("the bytes are not those of the named segment")]
     Mismatch,
-    #[error("the segment is longer than a segment may be, or empty")]
+    #[error("the segment is empty or too long")]
     Length,
-    #[error("the storage is full: make room or enlarge it, then try again")]
+    #[error("the storage is full: free some space or enlarge it, then retry")]
     Full,
-    #[error("the storage is read-only: mount it writable, then try again")]
+    #[error("the storage is read-only: mount it writable, then retry")]
     ReadOnly,
     #[error(
-        "the storage refuses access: check what the worker's account, or its S3 access key, may do there"
+        "the storage denies access: check the permissions of the worker's account or of its S3 access key"
     )]
     Denied,
     #[error(
@@ -28,28 +28,30 @@ pub enum StoreError {
          of [store.s3], then restart the worker"
     )]
     Credentials,
-    #[error("the bucket of [store.s3] does not exist: make it, or correct its name")]
+    #[error("the bucket of [store.s3] does not exist: create it, or correct its name")]
     NoBucket,
-    #[error("the storage has another time than this machine: set the clock of whichever is wrong")]
+    #[error(
+        "the storage's clock differs from this machine's clock: correct the clock that is wrong"
+    )]
     Clock,
     #[error(
-        "the storage does not answer, or too slowly: check that it runs and can be reached from here; the \
-         worker tries again by itself"
+        "the storage does not answer, or answers too slowly: check that it runs and can be reached from this machine. \
+         The worker retries automatically"
     )]
     Unreachable(#[source] Option<Box<dyn Error + Send + Sync>>),
     #[error(
-        "the storage belongs to another hospital or chain: give this worker a bucket or prefix of its own"
+        "the storage belongs to another hospital or chain: give this worker a separate bucket or prefix"
     )]
     Foreign,
     #[error("the worker is stopping")]
     Interrupted,
-    /// Something else; trying again later may help.
+    /// Another failure. A later attempt may succeed.
     #[error("the storage failed")]
     Backend(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl StoreError {
-    /// Whether nothing can be written until an operator acts.
+    /// Whether writes will fail until an operator acts.
     pub fn needs_operator(&self) -> bool {
         matches!(
             self,
@@ -72,7 +74,7 @@ impl StoreError {
         }
     }
 
-    /// What S3's error codes mean here.
+    /// The error for an error code of S3.
     fn of_code(code: &str) -> Option<Self> {
         match code {
             "NoSuchBucket" => Some(Self::NoBucket),
@@ -89,7 +91,7 @@ impl StoreError {
         }
     }
 
-    /// The first of an error's causes that says what to do.
+    /// The first of an error's causes that has an error here.
     fn of_causes(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -102,13 +104,13 @@ impl StoreError {
     }
 }
 
-/// The code in an answer of S3, which `object_store` gives as text only.
+/// The error code in a response of S3, which `object_store` provides only as text.
 fn code_of(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("<Code>")?;
     rest.split_once("</Code>").map(|(code, _)| code)
 }
 
-/// Whether no answer came, rather than a refusal.
+/// Whether the storage sent no response, rather than an error.
 fn is_unreachable(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -146,10 +148,10 @@ impl From<object_store::Error> for StoreError {
     }
 }
 
-/// Why bytes from elsewhere were not stored.
+/// Why bytes from a source were not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError<E> {
-    /// Wherever the bytes came from failed.
+    /// The source of the bytes failed.
     #[error("the source of the bytes failed: {0}")]
     Source(E),
     #[error(transparent)]
@@ -166,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_s3_says_what_to_do() {
+    fn an_error_code_of_s3_tells_what_to_do() {
         for (code, named) in [
             ("NoSuchBucket", "bucket"),
             ("InvalidAccessKeyId", "credentials"),
             ("SignatureDoesNotMatch", "credentials"),
             ("RequestTimeTooSkewed", "clock"),
-            ("AccessDenied", "refuses access"),
+            ("AccessDenied", "denies access"),
             ("XMinioStorageFull", "full"),
         ] {
             let error = answered(code);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_from_a_refusal() {
+    fn no_response_differs_from_an_error() {
         let silence = |kind| {
             let source = HttpError::new(kind, io::Error::other("nothing came"));
             StoreError::from(object_store::Error::Generic { store: "S3", source: source.into() })

@@ -1,4 +1,4 @@
-//! A storage that runs full after a number of bytes, as a disk does.
+//! A storage that is full after a number of bytes, like a disk.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use object_store::{
     path::Path,
 };
 
-/// Room that is left, shared with whoever wants to change it.
+/// The remaining space. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Room(Arc<AtomicU64>);
 
@@ -43,7 +43,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// A storage with room for so many bytes, and what it holds.
+    /// A storage with space for a number of bytes, and its content.
     pub fn with_room(bytes: u64) -> (Arc<Self>, Room, Arc<InMemory>) {
         let inner = Arc::new(InMemory::new());
         let room = Room(Arc::new(AtomicU64::new(bytes)));

@@ -1,18 +1,19 @@
-//! The hospital's private cloud: segments as objects, under the BLAKE3 of their bytes.
+//! The hospital's private cloud: segments as objects, named by the BLAKE3 hash of their bytes.
 //!
-//! A segment becomes visible at once and whole, only after its bytes turned out to be what its name
-//! says, and is durable when a write returns. Nothing here trusts what a disk gives back: reading
-//! checks again. Layout: `segments/<hash>`, `staging/<random>` for what is being written,
-//! `quarantine/<hash>-<time>` for what was found damaged, `owner` on S3 for whose all of it is.
+//! A segment becomes visible as a whole, only after its bytes were checked against its name, and is durable when the
+//! write returns. Nothing here trusts a disk: every read checks again. Layout: `segments/<hash>`, `staging/<random>`
+//! for segments that are being written, `quarantine/<hash>-<time>` for damaged ones, and on S3 `owner`, which names the
+//! hospital.
 
 mod buffers;
 mod error;
 mod quarantine;
 mod s3;
+mod traits;
 mod writer;
 
 pub use error::{PutError, StoreError};
-pub use s3::{OpenError, S3Settings};
+pub use s3::OpenError;
 pub use writer::SegmentWriter;
 
 use std::{fmt, path::Path as FsPath, sync::Arc, time::Duration};
@@ -27,17 +28,17 @@ use object_store::{
 };
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{Config, S3Settings};
 use buffers::{Buffer, Buffers};
-use s3::Remote;
+use traits::Traits;
 
 const SEGMENTS: &str = "segments";
 const STAGING: &str = "staging";
 const QUARANTINE: &str = "quarantine";
 const OWNER: &str = "owner";
-/// What is written to find out whether writing works. Always the same, so that none is left behind.
+/// The object that tests whether writes work. Its name is always the same, so that no such objects accumulate.
 const PROBE: &str = "probe";
-/// How long somebody waits who only asks whether the storage works.
+/// How long a test of the storage may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Object storage of one hospital. Clones share it.
@@ -45,12 +46,11 @@ const PROBE_LIMIT: Duration = Duration::from_secs(10);
 pub struct Store {
     backend: Arc<dyn ObjectStore>,
     buffers: Buffers,
-    /// If it is on S3.
-    remote: Option<Arc<Remote>>,
+    traits: Arc<Traits>,
 }
 
 impl Store {
-    /// The storage that a configuration names. One on S3 need not answer yet.
+    /// The storage that a configuration names. A storage on S3 need not answer yet.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         match &config.store.s3 {
             Some(settings) => Self::s3(settings),
@@ -61,8 +61,8 @@ impl Store {
         }
     }
 
-    /// Segments as files below a directory, which is made if need be. What an earlier process left
-    /// half written is removed: open the journal first, which keeps a second process out.
+    /// Segments as files below a directory, which is created if necessary. Partial segments of an earlier process are
+    /// removed, so open the journal first: its lock keeps a second process out.
     pub fn local(directory: &FsPath) -> Result<Self, StoreError> {
         let staging = directory.join(STAGING);
         match std::fs::remove_dir_all(&staging) {
@@ -78,8 +78,8 @@ impl Store {
 
     /// Segments in a bucket.
     pub fn s3(settings: &S3Settings) -> Result<Self, OpenError> {
-        let (backend, remote) = s3::connect(settings)?;
-        Ok(Self { backend, buffers: Buffers::default(), remote: Some(Arc::new(remote)) })
+        let (backend, traits) = s3::connect(settings)?;
+        Ok(Self::with(backend, traits))
     }
 
     /// Segments in memory, for tests.
@@ -87,14 +87,18 @@ impl Store {
         Self::over(Arc::new(InMemory::new()))
     }
 
-    /// Segments in any storage that takes parts of an object one after another and renames objects.
+    /// Segments in any storage that accepts an object in parts, one after another, and renames objects.
     pub fn over(backend: Arc<dyn ObjectStore>) -> Self {
-        Self { backend, buffers: Buffers::default(), remote: None }
+        Self::with(backend, Traits::default())
     }
 
-    /// Stores bytes from anywhere that should be `segment`, in place of what may be stored under its
-    /// name. Holds up to 2 MiB; on S3, a segment. On failure nothing changes and nothing is left behind;
-    /// bytes that are not the segment's give [`StoreError::Mismatch`].
+    fn with(backend: Arc<dyn ObjectStore>, traits: Traits) -> Self {
+        Self { backend, buffers: Buffers::default(), traits: Arc::new(traits) }
+    }
+
+    /// Stores bytes from a source that should be those of `segment`, and replaces what may be stored under its name.
+    /// Needs up to 2 MiB of memory, or a whole segment on S3. A failure changes nothing and leaves nothing behind. If
+    /// the bytes are not those of the segment, the error is [`StoreError::Mismatch`].
     pub async fn put<S, E>(&self, segment: &Segment, source: S) -> Result<(), PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
@@ -110,13 +114,13 @@ impl Store {
         }
     }
 
-    /// Begins a segment whose name is known only when its last byte comes.
+    /// Begins a segment whose name is known only after its last byte.
     pub async fn writer(&self) -> Result<SegmentWriter, StoreError> {
         SegmentWriter::begin(self).await
     }
 
-    /// A whole segment, at most 4 MiB, checked against its name. Its length is that of the bytes which have
-    /// this name, whatever anybody says of it. Its memory is used again when the last clone is dropped.
+    /// A whole segment, at most 4 MiB, checked against its name. So its length is right, whatever an owner states. Its
+    /// memory is reused when the last clone is dropped.
     pub async fn read(&self, hash: &[u8; 32]) -> Result<Bytes, StoreError> {
         let read = async {
             let found = self.backend.get(&segment_path(hash)).await?;
@@ -131,7 +135,7 @@ impl Store {
         if found == *hash { Ok(buffer.freeze()) } else { Err(StoreError::Damaged) }
     }
 
-    /// The segment stored under a hash, by its metadata alone.
+    /// The segment that is stored under a hash, by metadata alone.
     pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Segment>, StoreError> {
         let path = segment_path(hash);
         match self.within(async { Ok(self.backend.head(&path).await?) }).await {
@@ -141,7 +145,7 @@ impl Store {
         }
     }
 
-    /// Whether something of the segment's name and length is stored, by its metadata alone.
+    /// Whether an object with the segment's name and length is stored, by metadata alone.
     pub async fn contains(&self, segment: &Segment) -> Result<bool, StoreError> {
         match self.find(&segment.hash).await {
             Ok(found) => Ok(found.as_ref() == Some(segment)),
@@ -150,23 +154,23 @@ impl Store {
         }
     }
 
-    /// A URL under which anybody can read a segment from the storage itself, for whole seconds of this
-    /// time: whoever gets it has to check the bytes. `None` if the storage has no such URLs.
+    /// A URL at which anybody can read a segment from the storage itself, for this time in whole seconds. The reader
+    /// has to check the bytes. `None` if the storage has no such URLs.
     pub async fn presigned(&self, hash: &[u8; 32], lifetime: Duration) -> Option<Url> {
-        let links = self.remote.as_ref()?.links.as_ref()?;
+        let links = self.traits.links.as_ref()?;
         if lifetime < Duration::from_secs(1) {
             return None;
         }
         match links.signed_url(Method::GET, &segment_path(hash), lifetime).await {
             Ok(url) => Some(url),
             Err(error) => {
-                tracing::warn!(%error, "no link to the storage was made");
+                tracing::warn!(%error, "a link to the storage could not be created");
                 None
             }
         }
     }
 
-    /// Deletes a segment, if it is there. Only the journal's sweep knows what may be deleted.
+    /// Deletes a segment if it is stored. Only the journal's sweep knows which segments may be deleted.
     pub async fn delete(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         let path = segment_path(hash);
         unless_missing(self.within(async { Ok(self.backend.delete(&path).await?) }).await)
@@ -185,7 +189,7 @@ impl Store {
             .boxed()
     }
 
-    /// Whether the storage takes writes.
+    /// Tests whether the storage accepts writes.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let path = Path::from_iter([STAGING, PROBE]);
         let probe = async {
@@ -197,10 +201,10 @@ impl Store {
             .unwrap_or(Err(StoreError::Unreachable(None)))
     }
 
-    /// Marks a storage on S3 as somebody's, so that two workers that were given the same bucket by mistake
-    /// do not delete each other's segments; gives [`StoreError::Foreign`] if it is somebody else's.
+    /// Records the owner of a shared storage in it, so that two workers that were given the same bucket by mistake
+    /// do not delete each other's segments. Returns [`StoreError::Foreign`] if it has another owner.
     pub async fn claim(&self, owner: &str) -> Result<(), StoreError> {
-        if self.remote.is_none() {
+        if !self.traits.shared {
             return Ok(());
         }
         let path = Path::from(OWNER);
@@ -226,13 +230,13 @@ impl Store {
         self.within(async { Ok(self.backend.put(path, bytes.into()).await.map(drop)?) }).await
     }
 
-    /// What takes longer than a storage on S3 is given has failed.
+    /// An operation that exceeds the backend's deadline has failed.
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match &self.remote {
-            Some(remote) => tokio::time::timeout(remote.deadline, work)
+        match self.traits.deadline {
+            Some(deadline) => tokio::time::timeout(deadline, work)
                 .await
                 .unwrap_or(Err(StoreError::Unreachable(None))),
             None => work.await,
@@ -303,7 +307,7 @@ fn segment_of(hash: &[u8; 32], size: u64) -> Result<Segment, StoreError> {
 fn listed(meta: &ObjectMeta) -> Option<Segment> {
     let mut hash = [0; 32];
     hex::decode_to_slice(meta.location.filename()?, &mut hash).ok()?;
-    // What is too long or empty cannot be read as a segment either: it is listed as far as it goes.
+    // An object that is too long or empty is listed too. Reading it reports the damage.
     Some(Segment { hash, length: u32::try_from(meta.size).unwrap_or(SEGMENT_BYTES) })
 }
 

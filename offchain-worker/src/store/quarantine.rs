@@ -1,5 +1,4 @@
-//! Damaged objects are set aside for a while, for somebody to look at: a disk that begins to fail shows in
-//! them.
+//! Quarantine of damaged objects, for inspection: they show when a disk begins to fail.
 
 use epione_primitives::Moment;
 use futures::TryStreamExt;
@@ -9,23 +8,22 @@ use super::{QUARANTINE, Store, StoreError, segment_path, unless_missing};
 use crate::now;
 
 impl Store {
-    /// Moves a damaged segment out of sight. Its name there ends in the time, since a move keeps a file's
-    /// own.
+    /// Moves a damaged segment to the quarantine. Its name there ends with the time, because moving a file does not
+    /// change the file's time.
     pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         let name = format!("{}-{}", hex::encode(hash), now());
         let (path, aside) = (segment_path(hash), Path::from_iter([QUARANTINE, &name]));
         unless_missing(self.within(async { Ok(self.backend.rename(&path, &aside).await?) }).await)
     }
 
-    /// Deletes what was set aside before a moment; returns how many objects were deleted, and how many
-    /// are left.
+    /// Deletes objects that were quarantined before a moment; returns how many were deleted, and how many remain.
     pub async fn purge_quarantine(&self, before: Moment) -> Result<(u64, u64), StoreError> {
         let path = Path::from(QUARANTINE);
         let listed = async { Ok(self.backend.list(Some(&path)).try_collect::<Vec<_>>().await?) };
         let aside = self.within(listed).await?;
         let (mut deleted, mut left) = (0, 0);
         for object in aside {
-            if set_aside_at(&object.location) > before {
+            if quarantined_at(&object.location) > before {
                 left += 1;
                 continue;
             }
@@ -37,8 +35,8 @@ impl Store {
     }
 }
 
-/// What has no time in its name is older than times in names.
-fn set_aside_at(location: &Path) -> Moment {
+/// The time at which an object was quarantined. Names without a time are from earlier versions.
+fn quarantined_at(location: &Path) -> Moment {
     let time = location.filename().and_then(|name| name.split_once('-'));
     time.and_then(|(_, time)| time.parse().ok()).unwrap_or(0)
 }
@@ -49,7 +47,7 @@ mod tests {
     use epione_primitives::block::Segment;
 
     #[tokio::test]
-    async fn damaged_objects_stay_in_quarantine_for_their_time_and_no_longer() {
+    async fn damaged_objects_stay_in_quarantine_for_their_time() {
         let folder = tempfile::tempdir().unwrap();
         for store in [Store::local(folder.path()).unwrap(), Store::in_memory()] {
             let segment = Segment { hash: [7; 32], length: 3 };
@@ -59,7 +57,7 @@ mod tests {
             store.quarantine(&segment.hash).await.unwrap();
             assert!(matches!(store.read(&segment.hash).await, Err(StoreError::Missing)));
             assert_eq!(store.purge_quarantine(begun - 1).await.unwrap(), (0, 1));
-            // By a version that did not note when.
+            // From a version that recorded no time.
             let early = Path::from_iter([QUARANTINE, &hex::encode([8; 32])]);
             store.backend.put(&early, bytes::Bytes::from_static(b"x").into()).await.unwrap();
             assert_eq!(store.purge_quarantine(begun - 1).await.unwrap(), (1, 1));

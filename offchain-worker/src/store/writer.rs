@@ -1,5 +1,5 @@
-//! Writing one segment. On a disk: staged, hashed on the way, then renamed to its name. On S3: gathered in
-//! memory, then put in one request, which either stores all of it or nothing.
+//! Writes one segment. A staged segment is written in parts, hashed meanwhile, and then renamed to its name. A whole
+//! one is collected in memory and stored by one request.
 
 use std::{pin::pin, sync::Arc};
 
@@ -8,13 +8,15 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{Stream, StreamExt};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, path::Path};
 
-use super::{PutError, STAGING, Store, StoreError, buffers::Buffer, segment_path};
+use super::{
+    PutError, STAGING, Store, StoreError, buffers::Buffer, segment_path, traits::Publishing,
+};
 
-/// Bytes that are gathered before they go to the disk.
+/// Bytes that are collected before they are written to the disk.
 const PART_BYTES: usize = 1024 * 1024;
 
-/// A segment that is being written. Dropped, it leaves nothing visible; [`abort`](Self::abort) also
-/// cleans up at once.
+/// A segment that is being written. If it is dropped, nothing is visible; [`abort`](Self::abort) also cleans up
+/// immediately.
 #[derive(Debug)]
 pub struct SegmentWriter {
     sink: Sink,
@@ -30,14 +32,14 @@ enum Sink {
 
 impl SegmentWriter {
     pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
-        let sink = match store.remote {
-            Some(_) => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
-            None => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
+        let sink = match store.traits.publishing {
+            Publishing::Whole => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
+            Publishing::Staged => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
         };
         Ok(Self { sink, hasher: blake3::Hasher::new(), length: 0 })
     }
 
-    /// Appends bytes; gives [`StoreError::Length`] beyond what a segment may hold.
+    /// Appends bytes. The error is [`StoreError::Length`] if the segment becomes too long.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let length = u32::try_from(bytes.len())
             .ok()
@@ -54,7 +56,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Makes the segment visible and durable, if what was written is `segment`.
+    /// Makes the segment visible and durable, if the written bytes are those of `segment`.
     pub async fn finish(self, segment: &Segment) -> Result<(), StoreError> {
         let written = Segment { hash: self.hasher.finalize().into(), length: self.length };
         let wrong = if !written.has_valid_length() {
@@ -68,7 +70,7 @@ impl SegmentWriter {
         Err(wrong)
     }
 
-    /// Gives the segment up. What cannot be cleaned up now goes when the store is next opened.
+    /// Discards the segment. If it cannot be cleaned up now, this happens when the store is next opened.
     pub async fn abort(self) {
         self.sink.abort().await;
     }
@@ -117,7 +119,7 @@ impl Sink {
     }
 }
 
-/// What is written so far, under a name of its own.
+/// The parts that were written so far, under a staging name.
 #[derive(Debug)]
 struct Staged {
     backend: Arc<dyn ObjectStore>,
@@ -158,7 +160,7 @@ impl Staged {
         let aborted = self.upload.abort().await;
         let deleted = self.backend.delete(&self.path).await;
         if let (Err(error), Err(_)) = (aborted, deleted) {
-            tracing::debug!(%error, "a staged segment was not cleaned up");
+            tracing::debug!(%error, "a staged segment could not be cleaned up");
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Queued visits become a lite block, and the block is announced.
+//! Packs queued visits into lite blocks, and announces these.
 //!
-//! The segments of a large block are offered to the other hospitals first, so that its ballot need not
-//! wait for a transfer. The batch is in the journal, bytes and all, before anything is sent. A worker that
-//! stops anywhere in between sends the same bytes again, unless the chain has them: the chain refuses a
-//! body that it has.
+//! The segments of a large block are first offered to the other hospitals, so that its ballot need not wait for a
+//! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere
+//! in between sends the same bytes again, unless the chain has them: the chain rejects a body that it already has.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,21 +16,24 @@ use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
-    backoff::Backoff,
-    ledger::Batch,
-    pack::{self, Bounds, Choice},
-    undone,
+    own_blocks::{Cause, OwnBlocks},
+    pack::{self, Choice},
+    task_journal::Batch,
 };
-use crate::{now, transfer::Seeded};
+use crate::{
+    backoff::Backoff,
+    now,
+    transfer::{Seeded, Seeder},
+};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
-/// Without anything happening, the queue is looked at again.
+/// How often the queue is read even if nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
-/// Chain blocks after the newest finalised one in which a transaction of one submission may still
-/// be included: it is mortal for 32 blocks, and may be sent anew within two minutes.
+/// Chain blocks after the newest finalized one in which a transaction of one submission may still be included: it is
+/// mortal for 32 blocks, and may be sent again within two minutes.
 const UNCERTAIN_BLOCKS: BlockNumber = 80;
 
-/// When to go on.
+/// When the next step is due.
 enum Pause {
     No,
     /// Or earlier, if something happens.
@@ -39,36 +41,40 @@ enum Pause {
 }
 
 /// Blocks of this hospital that are offered to the others before they are announced.
-#[derive(Default)]
 struct Seedings {
+    seeder: Arc<Seeder>,
     tasks: JoinSet<Seeded>,
     underway: HashMap<Id, i64>,
     ended: HashSet<i64>,
 }
 
 impl Seedings {
+    fn new(seeder: Arc<Seeder>) -> Self {
+        Self { seeder, tasks: JoinSet::new(), underway: HashMap::new(), ended: HashSet::new() }
+    }
+
     /// Whether a batch may be announced. If not, it is being offered from now on.
     async fn is_ready(&mut self, context: &Context, batch: &Batch) -> Result<bool, TaskError> {
-        let offered = context.seeder.offers(batch.header.segments.bytes);
-        // What was sent once may be on chain.
+        let offered = self.seeder.offers(batch.header.segments.bytes);
+        // A batch that was sent may be on the chain.
         if !offered || batch.sent_until.is_some() || self.ended.contains(&batch.id) {
             return Ok(true);
         }
         if !self.underway.values().any(|id| *id == batch.id) {
-            let segments = context.ledger.segments(batch.id).await?;
-            let seeder = Arc::clone(&context.seeder);
+            let segments = context.task_journal.segments(batch.id).await?;
+            let seeder = Arc::clone(&self.seeder);
             let task = self.tasks.spawn(async move { seeder.seed(&segments).await });
             self.underway.insert(task.id(), batch.id);
         }
         Ok(false)
     }
 
-    /// Returns when a batch has become ready.
+    /// Returns when another batch is ready.
     async fn changed(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
             Some(Ok((id, _))) => id,
             Some(Err(error)) => {
-                tracing::error!(%error, "offering a block failed in an unforeseen way; it is announced");
+                tracing::error!(%error, "offering a block panicked; the block is announced now");
                 error.id()
             }
             None => std::future::pending().await,
@@ -81,15 +87,16 @@ impl Seedings {
     }
 }
 
-/// Packs and announces, for ever.
-pub async fn run(context: &Context) {
-    let mut seedings = Seedings::default();
+/// Packs and announces. Never returns.
+pub async fn run(own: &OwnBlocks, seeder: Arc<Seeder>) {
+    let context = &own.context;
+    let mut seedings = Seedings::new(seeder);
     let mut arrivals = context.journal.arrivals();
-    let mut seen = context.seen.clone();
+    let mut processed = context.processed.clone();
     let mut failures = 0;
     loop {
         arrivals.mark_unchanged();
-        let pause = match step(context, &mut seedings).await {
+        let pause = match step(own, &mut seedings).await {
             Ok(Pause::No) => {
                 failures = 0;
                 continue;
@@ -98,7 +105,7 @@ pub async fn run(context: &Context) {
                 failures = 0;
                 pause
             }
-            // Nothing failed that the node's return would not mend.
+            // Not counted as a failure: it ends when the node answers again.
             Err(TaskError::NodeAway) => RETRY.first,
             Err(error) => {
                 failures += 1;
@@ -112,94 +119,96 @@ pub async fn run(context: &Context) {
             () = tokio::time::sleep(pause) => {}
             () = seedings.changed() => {}
             changed = arrivals.changed() => if changed.is_err() { return },
-            changed = seen.changed() => if changed.is_err() { return },
+            changed = processed.changed() => if changed.is_err() { return },
         }
     }
 }
 
 fn report(context: &Context, error: &TaskError, pause: Duration) {
     context.metrics.task_failures.with_label_values(&["announce"]).inc();
-    tracing::warn!(%error, retry_in = ?pause, "announcing did not succeed; visits stay queued");
+    tracing::warn!(%error, retry_in = ?pause, "announcing failed; the visits stay queued");
 }
 
-async fn step(context: &Context, seedings: &mut Seedings) -> Result<Pause, TaskError> {
-    // Before the chain was looked at, it is not known which batches it has.
+async fn step(own: &OwnBlocks, seedings: &mut Seedings) -> Result<Pause, TaskError> {
+    let context = &own.context;
+    // Until the chain was read, it is not known which batches it has.
     context.look()?;
-    if context.seen.borrow().as_ref().is_some_and(|seen| seen.stray) {
+    if context.processed.borrow().as_ref().is_some_and(|processed| processed.stray) {
         return Ok(Pause::For(IDLE));
     }
-    let batches = context.ledger.batches().await?;
+    let batches = context.task_journal.batches().await?;
     seedings.forget_all_but(&batches);
     for batch in batches.iter().filter(|batch| batch.announcement.is_none()) {
-        // One that is still offered keeps no later one waiting.
+        // A batch that is still being offered does not delay later ones.
         if seedings.is_ready(context, batch).await? {
-            send(context, batch).await?;
+            send(own, batch).await?;
             return Ok(Pause::No);
         }
     }
     if batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
         return Ok(Pause::For(IDLE));
     }
-    pack_next(context).await
+    pack_next(own).await
 }
 
-async fn pack_next(context: &Context) -> Result<Pause, TaskError> {
-    let moment = now();
+async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
+    let (context, moment) = (&own.context, now());
     let (bounds, pause) = {
-        let caution = context.caution();
-        (caution.narrow(Bounds::from(&context.config.pack)), caution.pause(moment))
+        let caution = own.caution();
+        (caution.narrow(own.bounds), caution.pause(moment))
     };
     if let Some(pause) = pause {
         return Ok(Pause::For(pause));
     }
-    let queue = context.ledger.queue(bounds.records.saturating_add(1), moment).await?;
+    let queue = context.task_journal.queue(bounds.records.saturating_add(1), moment).await?;
     let count = match pack::choose(&queue, &bounds, moment) {
         Choice::Empty => return Ok(Pause::For(IDLE)),
         Choice::Later(pause) => return Ok(Pause::For(pause.min(IDLE))),
         Choice::Pack(count) => count,
     };
     let rows: Vec<i64> = queue.iter().take(count).map(|visit| visit.row).collect();
-    let visits = context.ledger.sealed(rows.clone()).await?;
+    let visits = context.task_journal.sealed(rows.clone()).await?;
     match pack::assemble(context.hospital, &visits) {
         Ok(packed) => {
             let bytes = packed.body.len();
-            let batch = context.ledger.pack(packed, rows, moment).await?;
+            let batch = context.task_journal.pack(packed, rows, moment).await?;
             tracing::info!(batch, records = count, bytes, "packed a lite block");
         }
         Err(unpackable) => {
             tracing::error!(
                 visit = unpackable.row, error = %unpackable,
-                "a queued visit fits into no lite block; it is held back, the others go on. \
-                 Keep its row of the journal and report this"
+                "a queued visit cannot be packed into any lite block; it is held back, and the others are packed. \
+                 Keep its row of the journal, and report this"
             );
-            context.ledger.hold(unpackable.row, moment, pack::hold).await?;
+            context.task_journal.hold(unpackable.row, moment, pack::hold).await?;
         }
     }
     Ok(Pause::No)
 }
 
 /// Sends a batch, unless the chain has it.
-async fn send(context: &Context, batch: &Batch) -> Result<(), TaskError> {
+async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
+    let context = &own.context;
     let chain = context.chain()?;
     if let Some(id) = chain.finalized().await?.announcement_of(batch.body_hash).await? {
-        return note(context, batch, id).await;
+        return own.announced(batch, id).await;
     }
-    let body = context.ledger.body(batch.id).await?;
+    let body = context.task_journal.body(batch.id).await?;
     let call = lite_blocks::announce(&batch.header, &batch.entries, &body);
     let until = chain.finalized_head().await?.number.saturating_add(UNCERTAIN_BLOCKS);
-    context.ledger.set_sent(batch.id, Some(until)).await?;
+    context.task_journal.set_sent(batch.id, Some(until)).await?;
     let outcome = chain.submit(&call, &context.agent).await;
     let certain =
         matches!(outcome, Ok(_) | Err(SubmitError::Dispatch(_) | SubmitError::Refused(_)));
-    // What an earlier attempt sent may still be on its way.
+    // A transaction of an earlier attempt may still be included.
     if certain && batch.sent_until.is_none() {
-        context.ledger.set_sent(batch.id, None).await?;
+        context.task_journal.set_sent(batch.id, None).await?;
     }
-    conclude(context, &chain, batch, outcome).await
+    conclude(own, &chain, batch, outcome).await
 }
 
 async fn conclude(
-    context: &Context,
+    own: &OwnBlocks,
     chain: &Chain,
     batch: &Batch,
     outcome: Result<Included, SubmitError>,
@@ -207,17 +216,17 @@ async fn conclude(
     let failure = match outcome {
         Ok(included) => {
             let id = announced_id(&included)
-                .ok_or(TaskError::Inconsistent("an announcement without its event"))?;
-            return note(context, batch, id).await;
+                .ok_or(TaskError::Inconsistent("an announcement has no event"))?;
+            return own.announced(batch, id).await;
         }
         Err(SubmitError::Dispatch(failure)) => failure,
         Err(error) => return Err(error.into()),
     };
     if failure.is("LiteBlocks", "AlreadyAnnounced") {
         let known = chain.finalized().await?.announcement_of(batch.body_hash).await?;
-        // If it is gone again it was rejected meanwhile, and is announced anew.
+        // If it is not there any more, it was rejected meanwhile, and is announced again.
         return match known {
-            Some(id) => note(context, batch, id).await,
+            Some(id) => own.announced(batch, id).await,
             None => Ok(()),
         };
     }
@@ -226,8 +235,8 @@ async fn conclude(
     if !about_contents {
         return Err(SubmitError::Dispatch(failure).into());
     }
-    tracing::warn!(batch = batch.id, %failure, "the chain did not take a lite block; its visits are queued again");
-    undone::requeue(context, batch, undone::Cause::Refused, &failure.to_string()).await
+    tracing::warn!(batch = batch.id, %failure, "the chain rejected a lite block; its visits are queued again");
+    own.requeue(batch, Cause::Refused, &failure.to_string()).await
 }
 
 fn announced_id(included: &Included) -> Option<AnnouncementId> {
@@ -235,17 +244,4 @@ fn announced_id(included: &Included) -> Option<AnnouncementId> {
         ChainEvent::Announced { id, .. } => Some(*id),
         _ => None,
     })
-}
-
-/// Notes that a batch is on chain.
-pub(super) async fn note(
-    context: &Context,
-    batch: &Batch,
-    id: AnnouncementId,
-) -> Result<(), TaskError> {
-    if context.ledger.announced(batch.id, id, now()).await? {
-        context.metrics.announcements.inc();
-        tracing::info!(batch = batch.id, announcement = id.0, "a lite block is announced");
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! A lite block is announced: this hospital verifies what it names, holds its segments, and votes.
+//! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,44 +14,45 @@ use epione_primitives::{
     profile::Role,
 };
 
-use super::{Context, TaskError, jobs::Next, undone};
+use super::{Context, JobContext, TaskError, task_journal::Next};
 use crate::{journal::Owner, now, transfer::FetchError};
 
-/// The last moment for a vote to get into a block.
+/// Chain blocks before the deadline that a vote needs to be included in time.
 const LAST_BLOCKS: BlockNumber = 4;
 
-/// What this hospital says of a block.
+/// This hospital's verdict about a block.
 enum Verdict {
     Approve,
     Reject(RejectReason),
-    /// The ballot ended meanwhile.
+    /// The ballot has ended meanwhile.
     Late,
 }
 
-/// See a ballot through.
-pub async fn react(context: &Context, id: AnnouncementId) -> Result<Next, TaskError> {
+/// Votes in a ballot, or cleans up after it.
+pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskError> {
+    let context = &jobs.context;
     let (chain, snapshot) = context.look()?;
     let (announcement, entries) = snapshot
         .announcement(id)
         .await?
-        .ok_or(TaskError::Inconsistent("an open ballot without announcement"))?;
+        .ok_or(TaskError::Inconsistent("an open ballot has no announcement"))?;
     match announcement.stage {
         Stage::Announced => {}
-        // Its segments are the business of the committed block.
+        // The job of the committed block fetches its segments.
         Stage::Committed { .. } => return Ok(Next::Done),
         Stage::Rejected | Stage::Expired | Stage::Withdrawn => {
-            undone::forget(context, id).await?;
+            forget(context, id).await?;
             return Ok(Next::Done);
         }
     }
     let ballot = snapshot
         .ballot(id)
         .await?
-        .ok_or(TaskError::Inconsistent("an announcement without ballot"))?;
+        .ok_or(TaskError::Inconsistent("an announcement has no ballot"))?;
     if !may_vote(&ballot, context.hospital) {
         return Ok(Next::Wait);
     }
-    let verdict = judge(context, &chain, id, &announcement, &entries, &ballot).await?;
+    let verdict = judge(jobs, &chain, id, &announcement, &entries, &ballot).await?;
     cast(context, &chain, id, verdict).await
 }
 
@@ -66,7 +67,7 @@ fn may_vote(ballot: &Ballot, hospital: HospitalId) -> bool {
 }
 
 async fn judge(
-    context: &Context,
+    jobs: &JobContext,
     chain: &Chain,
     id: AnnouncementId,
     announcement: &Announcement,
@@ -80,7 +81,7 @@ async fn judge(
     let CheckedBody { records, segments } = match body::check(&header, entries, &body) {
         Ok(checked) => checked,
         Err(error) => {
-            tracing::warn!(announcement = id.0, %error, "an announced body is not as it should be");
+            tracing::warn!(announcement = id.0, %error, "the body of an announced lite block is not valid");
             return Ok(Verdict::Reject(reason(&error)));
         }
     };
@@ -88,8 +89,8 @@ async fn judge(
         return Ok(Verdict::Reject(RejectReason::InvalidAuthor));
     }
     let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
-    context.journal.reference_announced(owner, announcer, &segments, now()).await?;
-    gather(context, id, announcement.announcer, &segments, ballot.deadline).await
+    jobs.context.journal.reference_announced(owner, announcer, &segments, now()).await?;
+    gather(jobs, id, announcement.announcer, &segments, ballot.deadline).await
 }
 
 fn reason(error: &BodyError) -> RejectReason {
@@ -101,18 +102,16 @@ fn reason(error: &BodyError) -> RejectReason {
     }
 }
 
-/// Whether each record's author signed it, and might: a doctor or nurse whose registration at the
-/// announcing hospital was in force when the block was announced. And whether each co-signature that is
-/// there is the patient's.
+/// Whether each record's author signed it and was permitted to: a doctor or nurse whose registration at the announcing
+/// hospital was in force when the block was announced. And whether each co-signature is the patient's.
 async fn are_signed(
     chain: &Chain,
     announcement: &Announcement,
     records: &[Record],
 ) -> Result<bool, TaskError> {
-    let block = chain
-        .block_hash(announcement.announced_at)
-        .await?
-        .ok_or(TaskError::Inconsistent("an announcement of a block that is not final"))?;
+    let block = chain.block_hash(announcement.announced_at).await?.ok_or(
+        TaskError::Inconsistent("an announcement was made in a block that is not finalized"),
+    )?;
     let then = chain.at(block);
     for author in records.iter().map(Record::author).collect::<HashSet<_>>() {
         if !may_submit(&then, announcement.announcer, author).await? {
@@ -128,14 +127,13 @@ async fn are_signed(
     Ok(records.iter().all(|record| is_signed(genesis, record, &accounts)))
 }
 
-/// Who must have signed a record.
+/// The users who must have signed a record.
 fn signers(record: &Record) -> impl Iterator<Item = UserId> {
     let cosigner = record.patient_signature().map(|_| record.patient());
     [record.author()].into_iter().chain(cosigner)
 }
 
-/// Whether the author signed a record, and the patient where a signature of theirs is there, each with
-/// one of these accounts.
+/// Whether the author signed a record, and the patient if there is a co-signature, each with one of these accounts.
 fn is_signed(genesis: Hash, record: &Record, accounts: &HashMap<UserId, Vec<AccountId>>) -> bool {
     let of = |user| accounts.get(&user).map_or(&[][..], Vec::as_slice);
     let by_author = of(record.author()).iter().any(|it| record.verify(genesis, it).is_ok());
@@ -160,25 +158,26 @@ async fn may_submit(
     Ok(registration.is_some_and(|registration| registration.in_force(moment)))
 }
 
-/// Brings the segments here. Gives up when the deadline is near: who is at it then stops, and who comes
-/// later tries once.
+/// Fetches the segments. Gives up when the deadline is near: an attempt that is running then stops, and one that begins
+/// later is the last.
 async fn gather(
-    context: &Context,
+    jobs: &JobContext,
     id: AnnouncementId,
     announcer: HospitalId,
     segments: &[Segment],
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
-    match context.fetcher.missing(segments).await {
+    let context = &jobs.context;
+    match jobs.fetcher.missing(segments).await {
         Ok(0) => return Ok(Verdict::Approve),
         Ok(_) => {}
         Err(error) => return refused(error),
     }
-    let margin = context.config.transfer.reject_margin_blocks;
+    let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
     tokio::select! {
         biased;
-        fetched = context.fetcher.fetch(segments, Some(announcer)) => match fetched {
+        fetched = jobs.fetcher.fetch(segments, Some(announcer)) => match fetched {
             Ok(()) => Ok(Verdict::Approve),
             Err(FetchError::Unavailable { .. })
                 if context.head() >= deadline.saturating_sub(margin) =>
@@ -192,19 +191,19 @@ async fn gather(
     }
 }
 
-/// A block that says of a segment what its bytes disprove is rejected; anything else is tried again.
+/// A block whose statement about a segment is disproved by the segment's bytes is rejected. Other errors are retried.
 fn refused(error: FetchError) -> Result<Verdict, TaskError> {
     match error {
         FetchError::Contradicted { .. } => {
-            tracing::warn!(%error, "an announced body misstates a segment");
+            tracing::warn!(%error, "an announced lite block states a wrong length of a segment");
             Ok(Verdict::Reject(RejectReason::SegmentsMismatch))
         }
         error => Err(error.into()),
     }
 }
 
-/// The chain block at which to stop: a margin before the deadline, or, for who comes later, as late as a
-/// vote may still count.
+/// The chain block at which to stop: a margin before the deadline; or, for an attempt that begins within the margin, as
+/// late as a vote still counts.
 fn last_chance(head: BlockNumber, deadline: BlockNumber, margin: BlockNumber) -> BlockNumber {
     let limit = deadline.saturating_sub(margin);
     if head < limit { limit } else { deadline.saturating_sub(LAST_BLOCKS) }
@@ -227,8 +226,8 @@ async fn cast(
             Ok(Next::Wait)
         }
         Err(SubmitError::Dispatch(failure)) if failure.pallet == "Approvals" => {
-            // Voted before a restart, or the ballot ended: the next look at the chain tells.
-            tracing::info!(announcement = id.0, %failure, "the vote is not needed any more");
+            // It voted before a restart, or the ballot has ended: the next finalized block shows which.
+            tracing::info!(announcement = id.0, %failure, "this hospital's vote is not needed any more");
             Ok(Next::Wait)
         }
         Err(error) => Err(error.into()),
@@ -247,6 +246,13 @@ fn count(context: &Context, id: AnnouncementId, verdict: &Verdict) {
             tracing::info!(announcement = id.0, "approved a lite block");
         }
     }
+}
+
+/// Releases the segments of an announcement that failed. Those that nothing else needs are deleted later.
+async fn forget(context: &Context, id: AnnouncementId) -> Result<(), TaskError> {
+    context.journal.release(Owner::Announcement(id), now()).await?;
+    tracing::info!(announcement = id.0, "an announcement failed; its segments were released");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -277,21 +283,21 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_late_still_gets_a_chance() {
+    fn an_attempt_within_the_margin_ends_before_the_deadline() {
         assert_eq!(last_chance(10, 200, 20), 180);
         assert_eq!(last_chance(185, 200, 20), 196);
         assert_eq!(last_chance(0, 10, 20), 6);
     }
 
     #[test]
-    fn only_what_the_bytes_disprove_is_a_reason_to_reject_a_fetch() {
+    fn only_a_disproved_statement_is_a_reason_to_reject() {
         let disproved = refused(FetchError::Contradicted { claimed: 1, found: 2 });
         assert!(matches!(disproved, Ok(Verdict::Reject(RejectReason::SegmentsMismatch))));
         assert!(refused(FetchError::Unavailable { missing: 1, wanted: 2 }).is_err());
     }
 
     #[test]
-    fn what_is_wrong_with_a_body_has_a_reason() {
+    fn each_mistake_of_a_body_has_a_reason() {
         assert_eq!(reason(&BodyError::Segments), RejectReason::SegmentsMismatch);
         assert_eq!(reason(&BodyError::Media { index: 1 }), RejectReason::SegmentsMismatch);
         let lengths = BodyError::Lengths { hash: [1; 32] };

@@ -1,4 +1,4 @@
-//! A lite block is committed: its visits are on chain for good, and every hospital holds its segments.
+//! Reactions to committed lite blocks: every hospital stores their segments.
 
 use epione_client::chain::{Chain, Snapshot};
 use epione_envelope::{
@@ -6,35 +6,17 @@ use epione_envelope::{
     record::Record,
 };
 use epione_primitives::{
-    AnnouncementId, RecordPointer,
+    RecordPointer,
     block::{AnnouncedEntry, AnnouncedHeader, Header, Segment},
 };
 
-use super::{Context, TaskError, jobs::Next, ledger::Batch, pack::Bounds};
+use super::{Context, JobContext, TaskError, task_journal::Next};
 use crate::{
     journal::{CommittedVisit, Owner},
     now,
 };
 
-/// This hospital's own batch: its visits are committed.
-pub async fn settle(
-    context: &Context,
-    batch: &Batch,
-    id: AnnouncementId,
-    height: u32,
-) -> Result<(), TaskError> {
-    let visits = context.ledger.committed(batch.id, id, height, now()).await?;
-    context.caution().committed(&Bounds::from(&context.config.pack));
-    tracing::info!(
-        height,
-        announcement = id.0,
-        visits,
-        "a lite block of this hospital is committed"
-    );
-    Ok(())
-}
-
-/// A committed lite block: what the chain says, and what its body comes to.
+/// A committed lite block: the chain's header, and what its body contains.
 pub struct Block {
     pub header: Header,
     pub records: Vec<Record>,
@@ -48,7 +30,7 @@ impl Block {
     }
 }
 
-/// The block of a height; none if it contradicts itself, so that its segments are not known.
+/// The block of a height; none if its body contradicts the chain, so that its segments are not known.
 pub async fn read(
     chain: &Chain,
     snapshot: &Snapshot,
@@ -57,7 +39,7 @@ pub async fn read(
     let (header, _) = snapshot
         .header(height)
         .await?
-        .ok_or(TaskError::Inconsistent("a committed lite block without header"))?;
+        .ok_or(TaskError::Inconsistent("a committed lite block has no header"))?;
     let entries: Vec<AnnouncedEntry> =
         snapshot.entries(height).await?.into_iter().map(AnnouncedEntry::from).collect();
     let body = chain.body(header.body_hash).await?.ok_or(TaskError::NoBody(header.body_hash))?;
@@ -67,16 +49,17 @@ pub async fn read(
         Err(error) => {
             tracing::error!(
                 height, %error,
-                "a committed lite block contradicts itself: its segments cannot be kept. \
-                 The hospitals that approved it must be asked why"
+                "the body of a committed lite block contradicts the chain: its segments cannot be stored. \
+                 Ask the hospitals that approved it why they did"
             );
             Ok(None)
         }
     }
 }
 
-/// Anybody's block: brings every segment that is not here.
-pub async fn keep(context: &Context, height: u32) -> Result<Next, TaskError> {
+/// Fetches the segments of any hospital's committed block that are missing here.
+pub async fn keep(jobs: &JobContext, height: u32) -> Result<Next, TaskError> {
+    let context = &jobs.context;
     let (chain, snapshot) = context.look()?;
     let Some(block) = read(&chain, &snapshot, height).await? else {
         return Ok(Next::Done);
@@ -84,18 +67,18 @@ pub async fn keep(context: &Context, height: u32) -> Result<Next, TaskError> {
     let segments = &block.segments;
     let announcer = block.header.announcer;
     context.journal.reference_announced(block.owner(), announcer, segments, now()).await?;
-    context.fetcher.fetch(segments, Some(announcer)).await?;
+    jobs.fetcher.fetch(segments, Some(announcer)).await?;
     context.metrics.blocks_committed.inc();
     tracing::info!(
         height,
         segments = segments.len(),
-        "every segment of a committed lite block is here"
+        "every segment of a committed lite block is stored here"
     );
     Ok(Next::Done)
 }
 
-/// A journal that was lost knows nothing of the visits that were committed before: their blocks tell.
-/// Then none of them is announced, and committed, a second time. Called before anything is packed.
+/// Restores this hospital's committed visits of a block that the journal does not know, because it was lost. So none of
+/// them is announced and committed twice. To be called before anything is packed.
 pub async fn remember(
     context: &Context,
     chain: &Chain,
@@ -119,7 +102,7 @@ pub async fn remember(
         tracing::info!(
             height,
             visits = restored,
-            "visits that the journal did not know are committed"
+            "restored committed visits that the journal did not know"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Does what is due, several jobs at once, again and again until each is done.
+//! Runs the jobs that are due, several at once, and retries each until it succeeds.
 
 use std::{
     collections::HashSet,
@@ -10,102 +10,91 @@ use epione_primitives::Moment;
 use tokio::task::JoinSet;
 
 use super::{
-    Context, TaskError, announced,
-    backoff::Backoff,
-    committed,
-    ledger::{Job, JobKind},
+    Context, JobContext, TaskError, announced, committed,
+    task_journal::{Job, JobKind, Next},
 };
-use crate::{journal::JournalError, now};
-
-/// What a reaction leaves to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing.
-    Done,
-    /// Nothing, until the chain says that something changed.
-    Wait,
-    /// To be looked at again at once.
-    Again,
-}
+use crate::{backoff::Backoff, journal::JournalError, millis, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
-/// How often the ledger is asked even if no block was finalised.
+/// How often the task journal is read even if no block was finalized.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Jobs under way; none runs twice at once.
+/// The jobs that are running. No job runs twice at once.
 #[derive(Clone, Default)]
-struct Running(Arc<Mutex<HashSet<Job>>>);
+struct RunningJobs(Arc<Mutex<HashSet<Job>>>);
 
-/// Takes the job off the list when it ends, however it ends.
-struct Turn {
-    running: Running,
+/// Removes the job from the running ones when dropped.
+struct RunningJob {
+    running: RunningJobs,
     job: Job,
 }
 
-impl Running {
-    fn begin(&self, job: Job) -> Option<Turn> {
+impl RunningJobs {
+    fn begin(&self, job: Job) -> Option<RunningJob> {
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
-        new.then(|| Turn { running: self.clone(), job })
+        new.then(|| RunningJob { running: self.clone(), job })
     }
 }
 
-impl Turn {
-    /// Lasts as long as the work. (A closure that only reads `job` would capture that alone.)
+impl RunningJob {
+    /// Lasts as long as the work. (A closure that only reads `job` would capture that field alone.)
     async fn during(self, work: impl Future<Output = ()>) {
         work.await;
         drop(self);
     }
 }
 
-impl Drop for Turn {
+impl Drop for RunningJob {
     fn drop(&mut self) {
         self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
     }
 }
 
-/// Does jobs of one kind, at most `parallel` at once, for ever.
-pub async fn run(context: Arc<Context>, kind: JobKind, parallel: usize) {
-    let running = Running::default();
+/// Runs jobs of one kind, at most `parallel` at once. Never returns.
+pub async fn run(jobs: Arc<JobContext>, kind: JobKind, parallel: usize) {
+    let running = RunningJobs::default();
     let mut tasks = JoinSet::new();
-    let mut seen = context.seen.clone();
+    let context = &jobs.context;
+    let mut processed = context.processed.clone();
     loop {
-        if let Err(error) = begin_due(&context, kind, parallel, &running, &mut tasks).await {
+        if let Err(error) = begin_due(&jobs, kind, parallel, &running, &mut tasks).await {
             context.metrics.task_failures.with_label_values(&["jobs"]).inc();
-            tracing::error!(%error, "the journal does not tell which jobs are due");
+            tracing::error!(%error, "the journal could not be read for jobs that are due; retrying");
         }
         tokio::select! {
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "a job failed in an unforeseen way; it will be tried again");
+                    tracing::error!(%error, "a job panicked; it will be retried");
                 }
             }
             () = tokio::time::sleep(POLL) => {}
-            changed = seen.changed() => if changed.is_err() { return },
+            changed = processed.changed() => if changed.is_err() { return },
         }
     }
 }
 
 async fn begin_due(
-    context: &Arc<Context>,
+    jobs: &Arc<JobContext>,
     kind: JobKind,
     parallel: usize,
-    running: &Running,
+    running: &RunningJobs,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), JournalError> {
-    if context.seen.borrow().is_none() || tasks.len() >= parallel {
+    let context = &jobs.context;
+    if context.processed.borrow().is_none() || tasks.len() >= parallel {
         return Ok(());
     }
-    let due = context.ledger.due(kind, now(), parallel + tasks.len()).await?;
+    let due = context.task_journal.due(kind, now(), parallel + tasks.len()).await?;
     for (job, attempts) in due {
         if tasks.len() >= parallel {
             break;
         }
-        if let Some(turn) = running.begin(job) {
-            let context = Arc::clone(context);
-            tasks.spawn(turn.during(async move {
-                if let Err(error) = attempt(&context, job, attempts).await {
-                    context.metrics.task_failures.with_label_values(&["jobs"]).inc();
-                    tracing::error!(%error, "the journal does not take what became of a job; it will be done again");
+        if let Some(running_job) = running.begin(job) {
+            let jobs = Arc::clone(jobs);
+            tasks.spawn(running_job.during(async move {
+                if let Err(error) = attempt(&jobs, job, attempts).await {
+                    jobs.context.metrics.task_failures.with_label_values(&["jobs"]).inc();
+                    tracing::error!(%error, "the journal did not accept the result of a job; the job will be retried");
                 }
             }));
         }
@@ -113,28 +102,29 @@ async fn begin_due(
     Ok(())
 }
 
-async fn attempt(context: &Context, job: Job, attempts: u32) -> Result<(), JournalError> {
+async fn attempt(jobs: &JobContext, job: Job, attempts: u32) -> Result<(), JournalError> {
+    let task_journal = &jobs.context.task_journal;
     let pause = RETRY.after(attempts.saturating_add(1));
-    context.ledger.start(job, later(pause)).await?;
-    match react(context, job).await {
-        Ok(Next::Done) => context.ledger.finish(job).await,
-        Ok(Next::Wait) => context.ledger.wait(job).await,
-        Ok(Next::Again) => context.ledger.postpone(job, now()).await,
+    task_journal.start(job, later(pause)).await?;
+    match react(jobs, job).await {
+        Ok(Next::Done) => task_journal.finish(job).await,
+        Ok(Next::Wait) => task_journal.wait(job).await,
+        Ok(Next::Again) => task_journal.postpone(job, now()).await,
         Err(error) => {
-            report(context, job, attempts, &error);
-            context.ledger.postpone(job, later(pause)).await
+            report(&jobs.context, job, attempts, &error);
+            task_journal.postpone(job, later(pause)).await
         }
     }
 }
 
 fn later(pause: Duration) -> Moment {
-    now().saturating_add(Moment::try_from(pause.as_millis()).unwrap_or(Moment::MAX))
+    now().saturating_add(millis(pause))
 }
 
-async fn react(context: &Context, job: Job) -> Result<Next, TaskError> {
+async fn react(jobs: &JobContext, job: Job) -> Result<Next, TaskError> {
     match job {
-        Job::Ballot(id) => announced::react(context, id).await,
-        Job::Keep(height) => committed::keep(context, height).await,
+        Job::Ballot(id) => announced::react(jobs, id).await,
+        Job::Keep(height) => committed::keep(jobs, height).await,
     }
 }
 
@@ -148,7 +138,7 @@ fn report(context: &Context, job: Job, attempts: u32, error: &TaskError) {
         return;
     }
     context.metrics.task_failures.with_label_values(&[label]).inc();
-    tracing::warn!(?job, attempts = attempts + 1, %error, "a job did not succeed; it will be tried again");
+    tracing::warn!(?job, attempts = attempts + 1, %error, "a job failed; it will be retried");
 }
 
 #[cfg(test)]
@@ -158,11 +148,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_job_under_way_is_not_begun_again() {
-        let (running, job) = (Running::default(), Job::Keep(7));
+    async fn a_running_job_is_not_started_again() {
+        let (running, job) = (RunningJobs::default(), Job::Keep(7));
         let (end, ended) = oneshot::channel();
-        let turn = running.begin(job).unwrap();
-        let task = tokio::spawn(turn.during(async move { ended.await.unwrap() }));
+        let running_job = running.begin(job).unwrap();
+        let task = tokio::spawn(running_job.during(async move { ended.await.unwrap() }));
         assert!(running.begin(job).is_none());
         assert!(running.begin(Job::Keep(8)).is_some());
         end.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! What other hospitals offer is fetched ahead of their announcements, until each offer's time is up.
+//! Fetches what other hospitals offer ahead of their announcements, until each offer expires.
 
 use std::{
     collections::HashMap,
@@ -12,43 +12,43 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     journal::{Journal, JournalError, offers::Offer},
     metrics::Metrics,
-    now,
+    millis, now,
     transfer::{FetchError, Fetcher},
 };
 
-/// How often the journal is asked what is offered.
+/// How often the journal is read for open offers.
 const POLL: Duration = Duration::from_millis(500);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 /// Offers fetched at once.
 const AT_ONCE: usize = 8;
-/// And of one hospital: whoever gives nothing keeps nobody else's from being fetched.
+/// Offers of one hospital fetched at once: a hospital that does not supply its segments must not delay the others'.
 const OF_ONE: usize = 2;
 
-/// Fetches what is offered.
-pub struct Intake {
+/// Fetches offers.
+pub struct OfferFetcher {
     pub journal: Journal,
     pub fetcher: Arc<Fetcher>,
     pub metrics: Metrics,
-    /// Of an offer, in milliseconds.
-    pub lifetime: u64,
+    /// How long an offer is kept.
+    pub lifetime: Duration,
 }
 
-/// An attempt that is under way.
+/// A running attempt to fetch an offer.
 struct Attempt {
     offer: i64,
     hospital: HospitalId,
 }
 
-/// Offers under way, and those that wait after failures.
+/// Running attempts, and offers that wait after failures.
 #[derive(Default)]
 struct Attempts {
     tasks: JoinSet<Result<(), JournalError>>,
     underway: HashMap<Id, Attempt>,
-    /// Failures in a row, and when to try again.
+    /// Failures in a row, and when the next attempt may begin.
     setbacks: HashMap<i64, (u32, Instant)>,
 }
 
@@ -60,14 +60,14 @@ impl Attempts {
         self.underway.len() < AT_ONCE && of_same < OF_ONE && !known && !rests
     }
 
-    fn begin(&mut self, intake: &Arc<Intake>, offer: Offer) {
+    fn begin(&mut self, fetcher: &Arc<OfferFetcher>, offer: Offer) {
         let attempt = Attempt { offer: offer.id, hospital: offer.hospital };
         let (failures, _) = self.setbacks.get(&offer.id).copied().unwrap_or((0, Instant::now()));
-        // Should it fail; if it does not, the offer is not open any more.
+        // For the case that it fails. If it succeeds, the offer is not open any more.
         let pause = RETRY.after(failures + 1);
         self.setbacks.insert(offer.id, (failures + 1, Instant::now() + pause));
-        let intake = Arc::clone(intake);
-        let task = self.tasks.spawn(async move { intake.fetch(&offer).await });
+        let fetcher = Arc::clone(fetcher);
+        let task = self.tasks.spawn(async move { fetcher.fetch(&offer).await });
         self.underway.insert(task.id(), attempt);
     }
 
@@ -75,11 +75,11 @@ impl Attempts {
         let id = match ended {
             Ok((id, Ok(()))) => id,
             Ok((id, Err(error))) => {
-                tracing::warn!(%error, "the journal does not take what became of an offer");
+                tracing::warn!(%error, "the journal did not accept the result of an offer");
                 id
             }
             Err(error) => {
-                tracing::error!(%error, "fetching an offer failed in an unforeseen way");
+                tracing::error!(%error, "fetching an offer panicked");
                 error.id()
             }
         };
@@ -91,15 +91,15 @@ impl Attempts {
     }
 }
 
-/// Fetches offers, for ever.
-pub async fn run(intake: Arc<Intake>) {
+/// Fetches offers. Never returns.
+pub async fn run(fetcher: Arc<OfferFetcher>) {
     let mut attempts = Attempts::default();
     loop {
-        let pause = match look(&intake, &mut attempts).await {
+        let pause = match look(&fetcher, &mut attempts).await {
             Ok(()) => POLL,
             Err(error) => {
-                intake.metrics.task_failures.with_label_values(&["offers"]).inc();
-                tracing::warn!(%error, "the journal does not tell what is offered");
+                fetcher.metrics.task_failures.with_label_values(&["offers"]).inc();
+                tracing::warn!(%error, "the journal could not be read for open offers; retrying");
                 RETRY.cap
             }
         };
@@ -110,29 +110,29 @@ pub async fn run(intake: Arc<Intake>) {
     }
 }
 
-async fn look(intake: &Arc<Intake>, attempts: &mut Attempts) -> Result<(), JournalError> {
-    let expired = intake.journal.expire_offers(intake.lifetime, now()).await?;
+async fn look(fetcher: &Arc<OfferFetcher>, attempts: &mut Attempts) -> Result<(), JournalError> {
+    let expired = fetcher.journal.expire_offers(millis(fetcher.lifetime), now()).await?;
     if expired > 0 {
-        intake.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
-        tracing::info!(expired, "offers that no announcement followed are over");
+        fetcher.metrics.offers_received.with_label_values(&["expired"]).inc_by(expired as u64);
+        tracing::info!(expired, "offers have expired without an announcement");
     }
-    let open = intake.journal.open_offers().await?;
+    let open = fetcher.journal.open_offers().await?;
     attempts.setbacks.retain(|id, _| open.iter().any(|offer| offer.id == *id));
     for offer in open {
         if attempts.may_begin(&offer) {
-            attempts.begin(intake, offer);
+            attempts.begin(fetcher, offer);
         }
     }
-    intake.metrics.offered_bytes.reset();
-    for (hospital, bytes) in intake.journal.offered_bytes().await? {
-        let gauge = intake.metrics.offered_bytes.with_label_values(&[&hospital.to_string()]);
+    fetcher.metrics.offered_bytes.reset();
+    for (hospital, bytes) in fetcher.journal.offered_bytes().await? {
+        let gauge = fetcher.metrics.offered_bytes.with_label_values(&[&hospital.to_string()]);
         gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
     Ok(())
 }
 
-impl Intake {
-    /// One attempt at an offer, which ends with the offer's time.
+impl OfferFetcher {
+    /// Attempts to fetch an offer until the offer expires.
     async fn fetch(&self, offer: &Offer) -> Result<(), JournalError> {
         let left = Duration::from_millis(offer.expires.saturating_sub(now()));
         let fetching = self.fetcher.fetch(&offer.segments, Some(offer.hospital));
@@ -141,7 +141,7 @@ impl Intake {
                 self.journal.fulfil_offer(offer.id).await?;
                 self.metrics.offers_received.with_label_values(&["fulfilled"]).inc();
                 let (hospital, segments) = (offer.hospital.0, offer.segments.len());
-                tracing::info!(hospital, segments, "what a hospital offered is here");
+                tracing::info!(hospital, segments, "fetched the segments that a hospital offers");
             }
             Ok(Err(error)) => self.report(offer, &error),
             Err(_) => {}
@@ -153,7 +153,7 @@ impl Intake {
         self.metrics.task_failures.with_label_values(&["offers"]).inc();
         tracing::warn!(
             hospital = offer.hospital.0, %error,
-            "what a hospital offers could not be fetched now; it will be tried again"
+            "the segments that a hospital offers could not be fetched now; retrying later"
         );
     }
 }

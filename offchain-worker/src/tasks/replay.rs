@@ -1,8 +1,8 @@
-//! Follows finalised blocks, and compares what they say with what this hospital has done.
+//! Follows finalized blocks, and compares their state with what this hospital has done.
 //!
-//! Only the newest state counts: a worker that was away does not walk through the blocks that it
-//! missed, but keeps the lite blocks above the height that it had seen, looks at the ballots that are open
-//! now, and asks what became of its own batches.
+//! Only the newest state counts. A worker that was away does not process the chain blocks that it missed. It stores the
+//! lite blocks above the height that it had processed, votes in the ballots that are open now, and looks up what
+//! happened to its own batches.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,20 +12,19 @@ use futures::StreamExt;
 use tokio::sync::watch;
 
 use super::{
-    Context, Seen, TaskError, announce,
-    backoff::Backoff,
-    committed,
-    ledger::{Batch, Progress},
-    undone::{self, Cause},
+    Context, Processed, TaskError, committed,
+    own_blocks::{self, Cause, OwnBlocks},
+    task_journal::{Batch, ChainProgress},
 };
-use crate::now;
+use crate::{backoff::Backoff, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
-/// Looks at one block before the next one is waited for.
-const MAX_LOOKS: u32 = 6;
+/// Attempts to process one block before the next one is awaited.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// Follows the node, for ever. `seen` tells the other tasks what was acted upon.
-pub async fn run(context: &Context, seen: watch::Sender<Option<Seen>>) {
+/// Follows the node. Never returns. `processed` tells the other tasks which block was processed.
+pub async fn run(own: &OwnBlocks, processed: watch::Sender<Option<Processed>>) {
+    let context = &own.context;
     let mut node = context.node.clone();
     let chain = match node.wait_for(Option::is_some).await {
         Ok(chain) => chain.clone(),
@@ -43,12 +42,12 @@ pub async fn run(context: &Context, seen: watch::Sender<Option<Seen>>) {
             }
         }
     };
-    let mut own = Own::default();
-    // The connection mends itself, so that this stream never ends.
+    let mut announcers = Announcers::default();
+    // The connection recovers automatically, so that this stream never ends.
     let mut blocks = chain.finalized_stream(head.number);
     while let Some(block) = blocks.next().await {
         match block {
-            Ok(block) => act(context, &chain, block, &mut own, &seen).await,
+            Ok(block) => process(own, &chain, block, &mut announcers, &processed).await,
             Err(error) => fail(context, &error.into()),
         }
     }
@@ -56,21 +55,22 @@ pub async fn run(context: &Context, seen: watch::Sender<Option<Seen>>) {
 
 fn fail(context: &Context, error: &TaskError) {
     context.metrics.task_failures.with_label_values(&["replay"]).inc();
-    tracing::warn!(%error, "the chain cannot be followed just now; trying again");
+    tracing::warn!(%error, "following the chain failed; retrying");
 }
 
-async fn act(
-    context: &Context,
+async fn process(
+    own: &OwnBlocks,
     chain: &Chain,
     block: BlockRef,
-    own: &mut Own,
-    seen: &watch::Sender<Option<Seen>>,
+    announcers: &mut Announcers,
+    processed: &watch::Sender<Option<Processed>>,
 ) {
-    for attempt in 1..=MAX_LOOKS {
-        match look(context, chain, block, own).await {
-            Ok(Some(now_seen)) => {
+    let context = &own.context;
+    for attempt in 1..=MAX_ATTEMPTS {
+        match look(own, chain, block, announcers).await {
+            Ok(Some(state)) => {
                 context.metrics.processed_block.set(block.number.into());
-                seen.send_replace(Some(now_seen));
+                processed.send_replace(Some(state));
                 return;
             }
             Ok(None) => return,
@@ -80,21 +80,21 @@ async fn act(
     }
 }
 
-/// Acts on a finalised block's state, unless a newer one was acted upon before: then the node's database
-/// is an older copy, and what it says may not be true any more. Progress is noted last, together with the
-/// jobs.
+/// Processes a finalized block's state, unless a newer one was processed before: then the node's database is an older
+/// copy, whose state may be outdated. Progress is recorded last, together with the jobs.
 async fn look(
-    context: &Context,
+    own: &OwnBlocks,
     chain: &Chain,
     block: BlockRef,
-    own: &mut Own,
-) -> Result<Option<Seen>, TaskError> {
+    announcers: &mut Announcers,
+) -> Result<Option<Processed>, TaskError> {
+    let context = &own.context;
     context.metrics.finalised_block.set(block.number.into());
-    let before = context.ledger.progress().await?;
+    let before = context.task_journal.progress().await?;
     if block.number < before.block {
         tracing::debug!(
             block = block.number,
-            seen = before.block,
+            processed = before.block,
             "waiting for the node to catch up"
         );
         return Ok(None);
@@ -103,24 +103,24 @@ async fn look(
     watch_clock(context, snapshot.time().await?);
     let height = snapshot.height().await?;
     let open = snapshot.open_announcements().await?;
-    for batch in context.ledger.batches().await? {
-        follow(context, &snapshot, block.number, &batch).await?;
+    for batch in context.task_journal.batches().await? {
+        follow(own, &snapshot, block.number, &batch).await?;
     }
     for committed in before.height.saturating_add(1)..=height {
         committed::remember(context, chain, &snapshot, committed).await?;
     }
-    let stray = own.has_stray(context, &snapshot, &open).await?;
-    let progress = Progress { block: block.number, height };
-    context.ledger.observe(progress, open.clone()).await?;
-    Ok(Some(Seen { head: block, height, open: open.into(), stray }))
+    let stray = announcers.has_stray(context, &snapshot, &open).await?;
+    let progress = ChainProgress { block: block.number, height };
+    context.task_journal.observe(progress, open.clone()).await?;
+    Ok(Some(Processed { head: block, height, open: open.into(), stray }))
 }
 
-/// Which open announcements are this hospital's own.
+/// Whether each open announcement is this hospital's own.
 #[derive(Default)]
-struct Own(HashMap<AnnouncementId, bool>);
+struct Announcers(HashMap<AnnouncementId, bool>);
 
-impl Own {
-    /// Whether one of them is in no batch of the journal. Each announcement is looked at once.
+impl Announcers {
+    /// Whether one of this hospital's own is in no batch of the journal. Each announcement is read once.
     async fn has_stray(
         &mut self,
         context: &Context,
@@ -135,28 +135,28 @@ impl Own {
                 self.0.insert(*id, own);
             }
         }
-        let known = context.ledger.batches().await?;
+        let known = context.task_journal.batches().await?;
         let is_known = |id: &AnnouncementId| known.iter().any(|it| it.announcement == Some(*id));
         Ok(self.0.iter().any(|(id, own)| *own && !is_known(id)))
     }
 }
 
-/// A final block is some seconds old when it is seen. Anything else is this machine's clock, or the
-/// others'.
+/// A finalized block is some seconds old when it is processed. Any other difference is an error of this machine's
+/// clock, or of the other hospitals'.
 fn watch_clock(context: &Context, block_time: Moment) {
     let to_signed = |moment: Moment| i64::try_from(moment).unwrap_or(i64::MAX);
     let offset = to_signed(now()).saturating_sub(to_signed(block_time)) / 1_000;
     context.metrics.clock_offset_seconds.set(offset);
 }
 
-/// What became of one of this hospital's own batches.
+/// Records what happened to one of this hospital's own batches.
 async fn follow(
-    context: &Context,
+    own: &OwnBlocks,
     snapshot: &Snapshot,
     block: BlockNumber,
     batch: &Batch,
 ) -> Result<(), TaskError> {
-    // A batch may have been announced again; what the chain holds for its body goes first.
+    // A batch may have been announced twice. The chain's announcement of its body takes precedence.
     let live = snapshot.announcement_of(batch.body_hash).await?;
     let Some(id) = live.or(batch.announcement) else {
         return Ok(());
@@ -165,17 +165,17 @@ async fn follow(
         return Ok(());
     };
     if live.is_some() && live != batch.announcement {
-        announce::note(context, batch, id).await?;
+        own.announced(batch, id).await?;
     }
     match fate(announcement.stage, batch.sent_until, block) {
         Fate::Open => Ok(()),
-        Fate::Committed(height) => committed::settle(context, batch, id, height).await,
-        Fate::Undone(cause, reason) => {
+        Fate::Committed(height) => own.committed(batch, id, height).await,
+        Fate::Failed(cause, reason) => {
             let reason = match announcement.stage {
                 Stage::Rejected => format!("{reason}{}", votes(snapshot, id).await?),
                 _ => reason.into(),
             };
-            undone::requeue(context, batch, cause, &reason).await
+            own.requeue(batch, cause, &reason).await
         }
     }
 }
@@ -183,27 +183,27 @@ async fn follow(
 /// What an announcement's stage means for its batch.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// Nothing is decided, or it may still change.
+    /// Nothing is decided, or the decision may still change.
     Open,
     Committed(u32),
-    Undone(Cause, &'static str),
+    Failed(Cause, &'static str),
 }
 
-/// While a transaction of unknown fate may still announce the same bytes again, their visits must not
-/// be packed anew: they would be committed twice.
+/// While a transaction whose outcome is not known may still announce the same bytes again, their visits must not be
+/// packed again: they would be committed twice.
 fn fate(stage: Stage, sent_until: Option<BlockNumber>, block: BlockNumber) -> Fate {
     if let Stage::Committed { height } = stage {
         return Fate::Committed(height);
     }
-    match undone::cause(stage) {
+    match own_blocks::cause(stage) {
         Some((cause, reason)) if sent_until.is_none_or(|until| until < block) => {
-            Fate::Undone(cause, reason)
+            Fate::Failed(cause, reason)
         }
         _ => Fate::Open,
     }
 }
 
-/// Who rejected, and why.
+/// The hospitals that rejected an announcement, and their reasons.
 async fn votes(snapshot: &Snapshot, id: AnnouncementId) -> Result<String, TaskError> {
     let rejections = snapshot.ballot(id).await?.map(|ballot| ballot.rejections);
     let votes: Vec<String> = rejections
@@ -224,22 +224,22 @@ mod tests {
     }
 
     #[test]
-    fn a_committed_batch_is_settled_whatever_may_still_be_under_way() {
+    fn a_committed_batch_is_committed_even_if_a_transaction_may_be_under_way() {
         assert_eq!(fate(Stage::Committed { height: 7 }, Some(99), 10), Fate::Committed(7));
     }
 
     #[test]
-    fn visits_are_queued_again_only_when_nothing_can_announce_their_old_block_any_more() {
+    fn visits_are_queued_again_only_when_no_transaction_can_announce_their_block() {
         for stage in [Stage::Rejected, Stage::Expired, Stage::Withdrawn] {
             assert_eq!(fate(stage, Some(10), 10), Fate::Open);
-            assert!(matches!(fate(stage, Some(10), 11), Fate::Undone(..)), "{stage:?}");
-            assert!(matches!(fate(stage, None, 10), Fate::Undone(..)), "{stage:?}");
+            assert!(matches!(fate(stage, Some(10), 11), Fate::Failed(..)), "{stage:?}");
+            assert!(matches!(fate(stage, None, 10), Fate::Failed(..)), "{stage:?}");
         }
     }
 
     #[test]
     fn only_a_rejection_is_blamed_on_the_visits() {
-        let blamed = |stage| matches!(fate(stage, None, 1), Fate::Undone(Cause::Refused, _));
+        let blamed = |stage| matches!(fate(stage, None, 1), Fate::Failed(Cause::Refused, _));
         assert!(blamed(Stage::Rejected));
         assert!(!blamed(Stage::Expired) && !blamed(Stage::Withdrawn));
     }

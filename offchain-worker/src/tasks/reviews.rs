@@ -1,5 +1,5 @@
-//! Emergencies before the council of hospitals: how many wait for a verdict, and which got none in time.
-//! A review that expires is told here as well as on chain, so that no hospital can overlook it.
+//! Reviews of emergencies by the council of hospitals: how many await a verdict, and which expired without one. The
+//! worker reports an expired review in its log, in addition to the chain, so that no hospital overlooks it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -8,34 +8,36 @@ use epione_primitives::{
     release::{Review, ReviewId, ReviewStatus},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     chain::{ChainView, FinalState, ViewError},
     metrics::Metrics,
 };
 
-/// How often the chain is asked.
+/// How often the chain is read.
 const POLL: Duration = Duration::from_secs(30);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(2), POLL);
-/// Pages read in one look, the first one above all: later ones go no further back than to the oldest open
-/// review.
+/// Pages that one look reads, at most. Only the first look may need many: later ones go back to the oldest open review.
 const MAX_PAGES: u32 = 1_024;
 
-/// Counts reviews, for ever.
+/// Counts reviews. Never returns.
 pub async fn run(view: Arc<dyn ChainView>, metrics: Metrics) {
-    let (mut seen, mut failures) = (Seen::default(), 0);
+    let (mut known, mut failures) = (KnownReviews::default(), 0);
     loop {
-        let pause = match look(view.as_ref(), &mut seen, &metrics).await {
+        let pause = match look(view.as_ref(), &mut known, &metrics).await {
             Ok(()) => {
                 failures = 0;
                 POLL
             }
             Err(error) => {
                 failures += 1;
-                // That the node is away, others say.
+                // Other tasks report that the node does not answer.
                 if !matches!(error, ViewError::Away) {
                     metrics.task_failures.with_label_values(&["reviews"]).inc();
-                    tracing::warn!(?error, "the reviews of emergencies cannot be counted just now");
+                    tracing::warn!(
+                        ?error,
+                        "the reviews of emergencies could not be read; retrying"
+                    );
                 }
                 RETRY.after(failures)
             }
@@ -46,29 +48,30 @@ pub async fn run(view: Arc<dyn ChainView>, metrics: Metrics) {
 
 /// What is known of all reviews.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
-    /// Every review before this one has ended. Those are not read again.
+struct KnownReviews {
+    /// Every review before this one has ended, and is not read again.
     ended_before: ReviewId,
     /// How many of these expired.
     expired: u64,
-    /// Of the others, those that are known to have expired.
-    told: BTreeSet<ReviewId>,
+    /// The expired reviews among the others. They were reported.
+    reported: BTreeSet<ReviewId>,
+    /// Whether the chain was read before.
     looked: bool,
 }
 
-/// What a look at the chain shows.
+/// The result of a look at the chain.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
     open: u64,
     /// Since the chain began.
     expired: u64,
-    /// Of the expired ones, those that were not known to be.
+    /// The expired reviews that were not reported before.
     news: Vec<ReviewId>,
 }
 
-impl Seen {
-    /// Takes in the reviews that were read, newest first.
-    fn take(&mut self, reviews: &[(ReviewId, Review)]) -> Count {
+impl KnownReviews {
+    /// Adds the reviews that were read, newest first.
+    fn add(&mut self, reviews: &[(ReviewId, Review)]) -> Count {
         let with = |status: ReviewStatus| {
             let of_status = reviews.iter().filter(move |(_, review)| review.status == status);
             of_status.map(|(id, _)| *id).collect::<BTreeSet<_>>()
@@ -77,32 +80,36 @@ impl Seen {
         let count = Count {
             open: open.len() as u64,
             expired: self.expired + expired.len() as u64,
-            news: expired.difference(&self.told).copied().collect(),
+            news: expired.difference(&self.reported).copied().collect(),
         };
         let next = reviews.first().map(|(newest, _)| ReviewId(newest.0.saturating_add(1)));
         self.ended_before = open.first().copied().or(next).unwrap_or(self.ended_before);
-        self.told = expired.split_off(&self.ended_before);
+        self.reported = expired.split_off(&self.ended_before);
         self.expired += expired.len() as u64;
         self.looked = true;
         count
     }
 }
 
-async fn look(view: &dyn ChainView, seen: &mut Seen, metrics: &Metrics) -> Result<(), ViewError> {
-    let finalised = view.finalised().await?;
-    let reviews = since(finalised.as_ref(), seen.ended_before).await?;
-    let looked = seen.looked;
-    let Count { open, expired, news } = seen.take(&reviews);
+async fn look(
+    view: &dyn ChainView,
+    known: &mut KnownReviews,
+    metrics: &Metrics,
+) -> Result<(), ViewError> {
+    let finalized = view.finalized().await?;
+    let reviews = since(finalized.as_ref(), known.ended_before).await?;
+    let looked = known.looked;
+    let Count { open, expired, news } = known.add(&reviews);
     metrics.reviews_open.set(i64::try_from(open).unwrap_or(i64::MAX));
     metrics.reviews_expired.set(i64::try_from(expired).unwrap_or(i64::MAX));
     if looked {
         for review in news {
-            tracing::error!(%review, "AN EMERGENCY WAS NEVER JUDGED: its review expired");
+            tracing::error!(%review, "AN EMERGENCY WAS NEVER JUDGED: its review has expired");
         }
     } else if expired > 0 {
         tracing::warn!(
             expired,
-            "emergencies on this chain were never judged: their reviews expired"
+            "emergencies on this chain were never judged: their reviews have expired"
         );
     }
     Ok(())
@@ -156,23 +163,23 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_is_not_read_again_and_what_expires_is_told_once() {
+    fn ended_reviews_are_not_read_again_and_expired_ones_are_reported_once() {
         use ReviewStatus::{Expired, Open};
-        let mut seen = Seen::default();
-        let count = seen.take(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
+        let mut known = KnownReviews::default();
+        let count = known.add(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
         assert_eq!(count, Count { open: 1, expired: 1, news: vec![ReviewId(1)] });
-        assert_eq!(seen.ended_before, ReviewId(2));
+        assert_eq!(known.ended_before, ReviewId(2));
 
         let mut reviews = newest_first(&[CLOSED, Expired, Expired, CLOSED, Open, Expired]);
         reviews.truncate(4);
-        let count = seen.take(&reviews);
+        let count = known.add(&reviews);
         assert_eq!((count.open, count.expired), (1, 3));
         assert_eq!(count.news, [ReviewId(2), ReviewId(5)]);
-        assert_eq!(seen.ended_before, ReviewId(4));
+        assert_eq!(known.ended_before, ReviewId(4));
 
-        let count = seen.take(&newest_first(&[CLOSED; 6])[..2]);
-        assert_eq!((count.open, count.expired, seen.ended_before), (0, 2, ReviewId(6)));
-        assert_eq!(seen.take(&[]), Count { open: 0, expired: 2, news: vec![] });
+        let count = known.add(&newest_first(&[CLOSED; 6])[..2]);
+        assert_eq!((count.open, count.expired, known.ended_before), (0, 2, ReviewId(6)));
+        assert_eq!(known.add(&[]), Count { open: 0, expired: 2, news: vec![] });
     }
 
     #[tokio::test]
@@ -182,13 +189,13 @@ mod tests {
             .map(|index| if index % 2 == 0 { ReviewStatus::Open } else { ReviewStatus::Expired })
             .collect();
         chain.facts().reviews = statuses.iter().copied().map(review).collect();
-        let (metrics, mut seen) = (Metrics::new().unwrap(), Seen::default());
-        look(&chain, &mut seen, &metrics).await.unwrap();
+        let (metrics, mut known) = (Metrics::new().unwrap(), KnownReviews::default());
+        look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (100, 100));
         for review in &mut chain.facts().reviews {
             review.status = ReviewStatus::Expired;
         }
-        look(&chain, &mut seen, &metrics).await.unwrap();
+        look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (0, 200));
     }
 }

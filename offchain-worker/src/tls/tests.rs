@@ -326,7 +326,7 @@ fn a_complaint_names_the_command_that_mends_it() {
     let tls = Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap();
     let chain = chain(public("//Bob"), "https://127.0.0.1:1");
     let entry = chain.facts().hospitals[&HOSPITAL].clone();
-    let complaint = tls.complaint(&Found::Foreign, &entry).unwrap();
+    let complaint = tls.complaint(&NamedKey::Foreign, &entry).unwrap();
     let key = hex::encode(public("//Alice"));
     let mend = format!("epione hospital set-endpoint --url https://127.0.0.1:1/ --tls-key {key}");
     assert!(complaint.ends_with(&mend), "{complaint}");

@@ -1,4 +1,4 @@
-//! Questions to other hospitals' workers: what they hold, and whether they take an offer.
+//! Requests to other hospitals' workers: which segments they store, and whether they accept an offer.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use super::{
     wire::{HeldAnswer, HeldRequest, MAX_ANSWER_BYTES, OfferRequest},
 };
 
-/// For a whole answer.
+/// For a complete response.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a hospital makes of an offer.
+/// A hospital's response to an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
-    /// It fetches the segments.
+    /// It will fetch the segments.
     Taken,
     /// It has no room for them now.
     NoRoom,
-    /// It takes no offers.
+    /// It accepts no offers.
     Declined,
 }
 
 impl Courier {
-    /// Which of these segments the peer says it holds, in their order. At most
+    /// Which of these segments the peer says it stores, in their order. At most
     /// [`MAX_NAMED`](super::wire::MAX_NAMED).
     pub async fn held(
         &self,
@@ -81,7 +81,7 @@ impl Courier {
     }
 }
 
-/// Status and body, the latter only of a success and of bounded size.
+/// The status, and the body of a success. The body's size is bounded.
 async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), PeerFault> {
     let mut response = request.send().await.map_err(|error| fault(&error))?;
     let status = response.status();

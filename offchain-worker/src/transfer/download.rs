@@ -1,4 +1,4 @@
-//! One segment, or the rest of one, from one hospital.
+//! Downloads of one segment, or the rest of one, from one hospital.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use url::Url;
 use super::Peer;
 use crate::now;
 
-/// What went wrong with a hospital that was asked for a segment.
+/// How a hospital failed that was asked for a segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerFault {
     #[error("it cannot be reached: {0}")]
@@ -32,30 +32,30 @@ pub enum PeerFault {
     WrongKey,
     #[error("it sent nothing for too long")]
     Stalled,
-    #[error("it ended {missing} bytes too early")]
+    #[error("its response ended {missing} bytes too early")]
     ClosedEarly { missing: u32 },
-    #[error("it sent other bytes than the segment's")]
+    #[error("it sent bytes that are not the segment's")]
     WrongBytes,
-    #[error("it refused with status {0}")]
+    #[error("it rejected the request with status {0}")]
     Refused(u16),
-    #[error("it does not hold the segment")]
+    #[error("it does not have the segment")]
     Absent,
-    #[error("it does not hold a segment that it said it holds")]
+    #[error("it does not have a segment that it said it has")]
     BrokenPromise,
-    #[error("its answer is none that the API describes")]
+    #[error("its response does not match the API's description")]
     Nonsense,
     #[error("it is busy")]
     Busy,
 }
 
 impl PeerFault {
-    /// Whether the hospital is not to be asked for further segments of the block: it is not merely
-    /// without this one, or busy.
+    /// Whether the hospital is dropped as a source for the rest of the block. It is not if it is only busy, or does not
+    /// have this segment.
     pub fn drops(&self) -> bool {
         !matches!(self, Self::Absent | Self::Busy)
     }
 
-    /// For the metric `peer_fetches`.
+    /// The label for the metric `peer_fetches_total`.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -72,24 +72,24 @@ impl PeerFault {
     }
 }
 
-/// How long a connection that nothing happens on is used again. A worker closes it after 15 seconds, and a
-/// request that meets that end fails.
+/// How long an idle connection is reused. A worker closes it after 15 seconds, and a request that is sent at that
+/// moment fails.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// How long to wait for a peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Timings {
     pub connect: Duration,
-    /// Without a byte.
+    /// Without receiving a byte.
     pub stall: Duration,
 }
 
-/// Asks other hospitals' workers in this hospital's name. Clones share their connections.
+/// Sends requests to other hospitals' workers on behalf of this hospital. Clones share their connections.
 #[derive(Clone)]
 pub struct Courier {
     agent: Account,
     timings: Timings,
-    /// One for each hospital, for the endpoint that the chain named last.
+    /// One client for each hospital, for the endpoint that the chain last named.
     clients: Arc<Mutex<HashMap<HospitalId, (Endpoint, reqwest::Client)>>>,
 }
 
@@ -98,7 +98,7 @@ impl Courier {
         Self { agent, timings, clients: Arc::default() }
     }
 
-    /// A client that speaks with the hospital's own worker only.
+    /// A client that connects only to this hospital's worker.
     fn http(&self, peer: &Peer) -> Result<reqwest::Client, PeerFault> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         match clients.get(&peer.hospital) {
@@ -118,9 +118,9 @@ impl Courier {
         Ok(client)
     }
 
-    /// The bytes of a segment from `offset` on. Never more than the segment's length; a stream that
-    /// ends in fewer bytes ends in [`PeerFault::ClosedEarly`]. Whether they are the right ones is for the
-    /// store to find out. `genesis` is the hash of the chain's first block.
+    /// The bytes of a segment from `offset` on, never more than the segment has. If the response has fewer, the stream
+    /// ends with [`PeerFault::ClosedEarly`]. The store checks whether the bytes are right. `genesis` is the hash of the
+    /// chain's first block.
     pub async fn open(
         &self,
         genesis: Hash,
@@ -143,7 +143,7 @@ impl Courier {
         Ok(exactly(bytes, skip, expected).boxed())
     }
 
-    /// A request to a peer's worker, signed by this hospital's agent. `path` is what follows `v1`.
+    /// A request to a peer's worker, signed by this hospital's agent. `path` is the part after `v1`.
     pub(super) fn request(
         &self,
         genesis: Hash,
@@ -166,7 +166,7 @@ impl Courier {
     }
 }
 
-/// The URL of a path of the API below a worker's URL.
+/// The URL of an API path below a worker's URL.
 fn extended(base: &Url, path: &[&str]) -> Option<Url> {
     let mut url = base.clone();
     url.path_segments_mut().ok()?.pop_if_empty().push("v1").extend(path);
@@ -175,7 +175,7 @@ fn extended(base: &Url, path: &[&str]) -> Option<Url> {
     Some(url)
 }
 
-/// How many bytes to skip of an answer, so that what follows begins at `offset`.
+/// How many bytes of a response to skip, so that the rest begins at `offset`.
 fn accepted_start(response: &reqwest::Response, offset: u32) -> Result<u32, PeerFault> {
     match response.status() {
         StatusCode::OK => Ok(offset),
@@ -205,7 +205,7 @@ pub(super) fn fault(error: &reqwest::Error) -> PeerFault {
     }
 }
 
-/// `expected` bytes of a stream after `skip`, no more and no fewer.
+/// Exactly `expected` bytes of a stream, after skipping `skip`.
 fn exactly<S>(
     bytes: S,
     skip: u32,
@@ -216,7 +216,7 @@ where
 {
     let mut skip = u64::from(skip);
     let mut missing = expected;
-    // The end of the peer's stream is an item too, so that an early one can be told.
+    // The end of the peer's stream becomes an item too, so that an early end is detected.
     let marked = bytes.map(Some).chain(futures::stream::iter([None]));
     marked.filter_map(move |item| {
         ready(match item {
@@ -269,13 +269,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_whole_answer_to_a_request_for_the_rest_is_cut() {
+    async fn a_complete_response_to_a_request_for_the_rest_is_cut() {
         assert_eq!(through(&[b"ab", b"cde"], 3, 2).await, Ok(b"de".to_vec()));
         assert_eq!(through(&[b"abcde"], 4, 1).await, Ok(b"e".to_vec()));
     }
 
     #[tokio::test]
-    async fn an_early_end_is_told_with_what_is_missing() {
+    async fn an_early_end_is_reported_with_the_missing_bytes() {
         assert_eq!(through(&[b"ab"], 0, 5).await, Err(PeerFault::ClosedEarly { missing: 3 }));
         assert_eq!(through(&[], 0, 5).await, Err(PeerFault::ClosedEarly { missing: 5 }));
     }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_asked_for_under_the_path_of_the_url() {
+    fn segments_are_requested_below_the_path_of_the_url() {
         let hash = "ab".repeat(32);
         for (base, path) in [
             ("http://h:1", format!("/v1/segments/{hash}")),

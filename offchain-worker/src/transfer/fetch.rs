@@ -1,4 +1,4 @@
-//! All segments of a block, from whoever has them.
+//! Fetches all segments of a block, from any hospitals that have them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,14 +23,16 @@ use crate::{
     store::{PutError, Store, StoreError},
 };
 
-/// Why not all segments are here now.
+/// Why not all segments could be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Of those that were missing.
-    #[error("{missing} of {wanted} segments could not be had from any hospital")]
+    /// `wanted` segments were missing before.
+    #[error("{missing} of {wanted} segments could not be fetched from any hospital")]
     Unavailable { missing: usize, wanted: usize },
-    /// The bytes of that name are here.
-    #[error("a segment of {claimed} bytes is asked for whose name is that of {found} bytes")]
+    /// The bytes with that name are stored here, so the stated length is wrong.
+    #[error(
+        "the length of a segment is stated as {claimed} bytes, but the segment has {found} bytes"
+    )]
     Contradicted { claimed: u32, found: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,31 +40,31 @@ pub enum FetchError {
     Roster(#[from] RosterError),
 }
 
-/// What fetching may take.
+/// The bounds of fetching.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Segments at once, of all blocks together. Each may hold a whole segment in memory.
+pub struct FetchBounds {
+    /// Segments at once, of all blocks together. Each may need memory for a whole segment.
     pub parallel: usize,
     /// For one segment from one hospital.
     pub segment_limit: Duration,
     pub rules: Rules,
 }
 
-/// Questions about what is stored that are under way at once.
+/// Lookups in the store at once.
 const LOOKS: usize = 16;
-/// How often a block that waits is looked at.
+/// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Brings segments into the store. One for the whole worker: its bounds hold for all blocks together.
+/// Fetches segments into the store. There is one for the whole worker: its bounds apply to all blocks together.
 pub struct Fetcher {
     roster: Arc<dyn Roster>,
     courier: Courier,
     store: Store,
     holdings: Holdings,
     metrics: Metrics,
-    bounds: Bounds,
+    bounds: FetchBounds,
     slots: Arc<Semaphore>,
-    /// One download of a segment at a time.
+    /// No segment is downloaded twice at once.
     flights: Flights,
 }
 
@@ -73,22 +75,22 @@ impl Fetcher {
         store: Store,
         holdings: Holdings,
         metrics: Metrics,
-        bounds: Bounds,
+        bounds: FetchBounds,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(bounds.parallel));
         let flights = Flights::default();
         Self { roster, courier, store, holdings, metrics, bounds, slots, flights }
     }
 
-    /// Fetches those segments that are not in the store. `segments` are all of a block, in its order,
-    /// and `first` the hospital that announced it; or segments of any blocks, without `first`. What was
-    /// fetched stays when others fail, so that the next attempt has less to do.
+    /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and
+    /// `first` is the hospital that announced it; or segments of any blocks, without `first`. If some cannot be
+    /// fetched, the others are kept, so that the next attempt has less to do.
     pub async fn fetch(
         &self,
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
-        let missing = self.missing_places(segments).await?;
+        let missing = self.missing_at(segments).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -96,22 +98,19 @@ impl Fetcher {
         let roll = self.roster.roll(first).await?;
         let genesis = roll.genesis;
         let plan = Plan::new(missing, roll, first, self.bounds.rules, Instant::now());
-        match Pass::new(self, genesis, plan).run().await? {
+        match BlockFetch::new(self, genesis, plan).run().await? {
             0 => Ok(()),
             missing => Err(FetchError::Unavailable { missing, wanted }),
         }
     }
 
-    /// How many of them the store does not list, each counted once.
+    /// How many of these segments are not in the store, each counted once.
     pub async fn missing(&self, segments: &[Segment]) -> Result<usize, FetchError> {
-        Ok(self.missing_places(segments).await?.len())
+        Ok(self.missing_at(segments).await?.len())
     }
 
-    /// With their places in the list.
-    async fn missing_places(
-        &self,
-        segments: &[Segment],
-    ) -> Result<Vec<(usize, Segment)>, FetchError> {
+    /// The missing segments, with their positions in the list.
+    async fn missing_at(&self, segments: &[Segment]) -> Result<Vec<(usize, Segment)>, FetchError> {
         let mut known = HashSet::new();
         let each: Vec<_> = segments
             .iter()
@@ -120,9 +119,9 @@ impl Fetcher {
             .filter(|(_, segment)| known.insert(segment.hash))
             .collect();
         futures::stream::iter(each)
-            .map(|(place, segment)| async move {
+            .map(|(position, segment)| async move {
                 let here = self.is_here(&segment).await?;
-                Ok::<_, FetchError>((!here).then_some((place, segment)))
+                Ok::<_, FetchError>((!here).then_some((position, segment)))
             })
             .buffered(LOOKS)
             .try_filter_map(|missing| std::future::ready(Ok(missing)))
@@ -130,8 +129,8 @@ impl Fetcher {
             .await
     }
 
-    /// By metadata, unless the length that is stored is another: bytes that have the name prove which is
-    /// wrong.
+    /// Decides by metadata, unless the stored length differs. Then the bytes are read: if they have the name, the
+    /// stated length is wrong.
     async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
         match self.store.find(&segment.hash).await {
             Ok(Some(stored)) if stored == *segment => return Ok(true),
@@ -149,13 +148,13 @@ impl Fetcher {
         }
     }
 
-    /// Fetches one segment. `_slot` is held meanwhile, and so is `_turn`.
+    /// Fetches one segment, and holds `_slot` and `_flight` until it is done.
     async fn download(
         &self,
         genesis: Hash,
         errand: Errand,
         _slot: OwnedSemaphorePermit,
-        _turn: Turn<'_>,
+        _flight: Flight<'_>,
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
@@ -185,11 +184,10 @@ impl Fetcher {
         }
     }
 
-    /// Waits until nobody else fetches a segment, and looks whether it is here then.
+    /// Waits until another download of a segment has ended, and checks whether the segment is here.
     async fn await_other(&self, errand: Errand) -> Done {
         let began = Instant::now();
-        let turn = self.flights.wait(errand.segment.hash).await;
-        drop(turn);
+        drop(self.flights.wait(errand.segment.hash).await);
         let result = match self.store.contains(&errand.segment).await {
             Ok(true) => Fetched::Here,
             Ok(false) => Fetched::Missed,
@@ -199,13 +197,13 @@ impl Fetcher {
     }
 }
 
-/// What became of an errand.
+/// The result of an errand.
 enum Fetched {
     New,
-    /// Somebody else brought it.
+    /// Another download has stored it.
     Here,
     Missed,
-    /// What arrived was something else.
+    /// Other bytes arrived than the segment's.
     Wrong,
     Store(StoreError),
 }
@@ -219,18 +217,18 @@ struct Done {
 
 type Answer = (Question, Result<Vec<bool>, PeerFault>);
 
-/// One block's way into the store.
-struct Pass<'a> {
+/// The fetch of one block.
+struct BlockFetch<'a> {
     fetcher: &'a Fetcher,
     genesis: Hash,
     plan: Plan,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
     answers: FuturesUnordered<BoxFuture<'a, Answer>>,
-    /// This block's place in the queue for a slot, if it wants one: blocks take turns.
+    /// This block's request for a slot, if it needs one: slots are granted in the order of the requests.
     slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> BlockFetch<'a> {
     fn new(fetcher: &'a Fetcher, genesis: Hash, plan: Plan) -> Self {
         Self {
             fetcher,
@@ -242,7 +240,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Returns how many segments could not be had.
+    /// Returns how many segments could not be fetched.
     async fn run(mut self) -> Result<usize, StoreError> {
         loop {
             let now = Instant::now();
@@ -293,8 +291,8 @@ impl<'a> Pass<'a> {
     fn begin(&mut self, slot: OwnedSemaphorePermit) {
         let Some(errand) = self.plan.next(Instant::now()) else { return };
         let fetcher = self.fetcher;
-        self.downloads.push(match fetcher.flights.try_turn(errand.segment.hash) {
-            Some(turn) => Box::pin(fetcher.download(self.genesis, errand, slot, turn)),
+        self.downloads.push(match fetcher.flights.try_begin(errand.segment.hash) {
+            Some(flight) => Box::pin(fetcher.download(self.genesis, errand, slot, flight)),
             None => Box::pin(fetcher.await_other(errand)),
         });
     }
@@ -315,7 +313,8 @@ impl<'a> Pass<'a> {
             Fetched::Here => self.plan.arrived(&errand, None, now),
             Fetched::Missed => self.plan.reopen(&errand, false),
             Fetched::Wrong => {
-                // Which of several sent wrong bytes is not known: each is asked for all of it.
+                // If several hospitals took part, it is not known which of them sent wrong bytes. So the segment is
+                // fetched again, as a whole from one hospital.
                 if let [(one, _)] = log.bytes.as_slice() {
                     self.blame(&errand, *one, PeerFault::WrongBytes, now);
                 }
@@ -345,9 +344,9 @@ impl<'a> Pass<'a> {
         let hospital = hospital.0;
         if dropped {
             self.fetcher.metrics.peers_dropped.with_label_values(&[fault.label()]).inc();
-            tracing::warn!(hospital, %fault, "a hospital is not asked again for this block");
+            tracing::warn!(hospital, %fault, "a hospital is dropped as a source for this block");
         } else {
-            tracing::debug!(hospital, %fault, "a hospital does not have a segment for us now");
+            tracing::debug!(hospital, %fault, "a hospital could not supply a segment now");
         }
     }
 }
@@ -361,12 +360,12 @@ async fn granted(
     }
 }
 
-/// Who fetches which segment, so that no two do.
+/// The segments that are being downloaded.
 #[derive(Default)]
 struct Flights(Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
 
-/// The right to fetch a segment, while it lives.
-struct Turn<'a> {
+/// The right to download a segment, until dropped.
+struct Flight<'a> {
     flights: &'a Flights,
     hash: [u8; 32],
     guard: Option<OwnedMutexGuard<()>>,
@@ -374,30 +373,30 @@ struct Turn<'a> {
 
 impl Flights {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>> {
-        // Nothing that panics is done under this lock.
+        // No code under this lock panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn flight(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
+    fn lock_of(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(self.lock().entry(hash).or_default())
     }
 
-    fn try_turn(&self, hash: [u8; 32]) -> Option<Turn<'_>> {
-        let guard = self.flight(hash).try_lock_owned().ok()?;
-        Some(Turn { flights: self, hash, guard: Some(guard) })
+    fn try_begin(&self, hash: [u8; 32]) -> Option<Flight<'_>> {
+        let guard = self.lock_of(hash).try_lock_owned().ok()?;
+        Some(Flight { flights: self, hash, guard: Some(guard) })
     }
 
-    async fn wait(&self, hash: [u8; 32]) -> Turn<'_> {
-        let guard = self.flight(hash).lock_owned().await;
-        Turn { flights: self, hash, guard: Some(guard) }
+    async fn wait(&self, hash: [u8; 32]) -> Flight<'_> {
+        let guard = self.lock_of(hash).lock_owned().await;
+        Flight { flights: self, hash, guard: Some(guard) }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock();
         self.guard = None;
-        // Only the list knows it: nobody else waits.
+        // If only the list refers to it, nobody waits for it.
         if flights.get(&self.hash).is_some_and(|flight| Arc::strong_count(flight) == 1) {
             flights.remove(&self.hash);
         }

@@ -1,5 +1,5 @@
-//! What is stored here, told to other hospitals without asking the storage each time: while a block
-//! spreads, everybody asks everybody several times a second, and storage elsewhere charges for every look.
+//! Which segments are stored here, remembered so that not every question of another hospital reaches the storage: while
+//! a block spreads, all hospitals ask each other several times a second, and remote storage charges for every request.
 
 use std::{
     collections::HashMap,
@@ -12,20 +12,20 @@ use tokio::time::Instant;
 
 use crate::store::{Store, StoreError};
 
-/// How long it is taken to be true that a segment is here. It may be deleted or found damaged meanwhile;
-/// who then asks for it is told so.
+/// How long it is remembered that a segment is here. If it is deleted or found damaged meanwhile, a request for it
+/// fails.
 const HERE: Duration = Duration::from_secs(30);
-/// And that it is not here, unless it arrives.
+/// How long it is remembered that a segment is not here, unless it arrives.
 const AWAY: Duration = Duration::from_secs(1);
 /// Segments remembered.
 const REMEMBERED: usize = 16_384;
-/// Looks at the storage at once, for one question.
+/// Lookups in the storage at once, for one question.
 const LOOKS: usize = 16;
 
-/// Whether a segment is here, and since when that is known, by hash.
+/// Whether a segment is here, and when that was found out, by hash.
 type Known = HashMap<[u8; 32], (bool, Instant)>;
 
-/// Knows which segments are stored. Clones share what they know.
+/// Remembers which segments are stored. Clones share the memory.
 #[derive(Clone)]
 pub struct Holdings {
     store: Store,
@@ -41,12 +41,12 @@ impl Holdings {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A segment was verified and stored.
+    /// Records that a segment was verified and stored.
     pub fn arrived(&self, hash: &[u8; 32]) {
         self.remember(hash, true, Instant::now());
     }
 
-    /// Which of these are stored, in their order. What is stored was verified when it came.
+    /// Which of these segments are stored, in their order. Stored segments were verified when they arrived.
     pub async fn held(&self, hashes: &[[u8; 32]]) -> Result<Vec<bool>, StoreError> {
         self.held_at(hashes, Instant::now()).await
     }
@@ -68,7 +68,7 @@ impl Holdings {
             Err(StoreError::Damaged) => false,
             Err(error) => return Err(error),
         };
-        // It may have arrived while the storage was asked.
+        // It may have arrived during the lookup.
         Ok(self.recall(&hash, now).filter(|held| *held).unwrap_or_else(|| {
             self.remember(&hash, held, now);
             held
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_is_told_in_the_order_of_the_question() {
+    async fn answers_are_in_the_order_of_the_question() {
         let store = Store::in_memory();
         let (first, second) = (put(&store, b"a").await, put(&store, b"b").await);
         let holdings = Holdings::new(store);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_arrives_is_told_at_once() {
+    async fn an_arrived_segment_is_known_at_once() {
         let store = Store::in_memory();
         let holdings = Holdings::new(store.clone());
         let hash = blake3::hash(b"late").into();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_deleted_or_came_by_another_way_is_noticed_after_a_while() {
+    async fn other_changes_of_the_storage_are_noticed_after_a_while() {
         let store = Store::in_memory();
         let gone = put(&store, b"gone").await;
         let holdings = Holdings::new(store.clone());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_is_remembered_than_there_is_room_for() {
+    async fn the_memory_is_bounded() {
         let holdings = Holdings::new(Store::in_memory());
         for index in 0..(REMEMBERED as u64 + 10) {
             let mut hash = [0; 32];

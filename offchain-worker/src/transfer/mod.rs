@@ -1,11 +1,11 @@
-//! Segments from other hospitals, and to them.
+//! Transfers of segments between hospitals.
 //!
-//! A hospital that needs a block takes its share of it from the announcer and the rest from whoever holds
-//! it by then ([`plan`]); what it has verified, others take from it while it still fetches. Bytes go
-//! straight into the store, which keeps them only if they are the segment that the chain names; a download
-//! that breaks off is continued from another hospital ([`relay`]). A hospital that is not up to it (wrong
-//! bytes, silence, an early end, a segment that it claimed and does not have) is not asked again for the
-//! rest of that block. A large block is offered to the others before it is announced ([`seeding`]).
+//! A hospital that needs a block fetches its share of the segments from the announcer, and the others from any hospital
+//! that has them by then ([`plan`]). Other hospitals fetch from it what it has verified, while it still fetches the
+//! rest. Bytes go directly into the store, which keeps them only if they are those of the segment that the chain names.
+//! A download that breaks off is continued from another hospital ([`relay`]). A hospital that fails (wrong bytes, a
+//! stall, an early end, a segment that it claimed and does not have) is dropped as a source for the rest of that block.
+//! A large block is offered to the other hospitals before it is announced ([`seeding`]).
 
 mod asking;
 mod download;
@@ -20,12 +20,12 @@ pub mod wire;
 
 pub use asking::Offered;
 pub use download::{Courier, PeerFault, Timings};
-pub use fetch::{Bounds, FetchError, Fetcher};
+pub use fetch::{FetchBounds, FetchError, Fetcher};
 pub use holdings::Holdings;
 pub use peers::{ChainRoster, Peer, Roll, Roster, RosterError};
 pub use plan::Rules;
 pub use repair::PeerRepair;
-pub use seeding::{Seeded, Seeder, Terms};
+pub use seeding::{Seeded, Seeder, SeedingTerms};
 
 #[cfg(test)]
 mod tests;

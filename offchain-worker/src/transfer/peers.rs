@@ -1,4 +1,4 @@
-//! Whom to ask.
+//! The other hospitals' workers, and in which order to ask them.
 
 use std::collections::HashMap;
 
@@ -17,33 +17,33 @@ pub struct Peer {
     pub endpoint: Endpoint,
 }
 
-/// The workers to ask, in this order.
+/// The workers to ask, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roll {
-    /// Hash of the first block of the chain that lists them.
+    /// Hash of the chain's first block.
     pub genesis: Hash,
-    /// The hospital that asks, while it is active itself.
+    /// This hospital, while it is active.
     pub own: Option<HospitalId>,
     pub peers: Vec<Peer>,
 }
 
-/// Knows the other hospitals' workers.
+/// Lists the other hospitals' workers.
 pub trait Roster: Send + Sync {
-    /// The workers that may hold segments. `first`, if it is another hospital, comes first whatever
-    /// its status: it may hold what nobody else does.
+    /// The workers that may have segments. `first`, if it is another hospital, comes first whatever its status: it may
+    /// have segments that no other hospital has.
     fn roll(&self, first: Option<HospitalId>) -> BoxFuture<'_, Result<Roll, RosterError>>;
 }
 
-/// Why nobody can be asked.
+/// Why the other hospitals are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum RosterError {
-    #[error("the hospital's node is away: it is needed to find the other hospitals")]
+    #[error("the hospital's node, which lists the other hospitals, does not answer")]
     NodeAway,
     #[error(transparent)]
     Chain(#[from] ChainError),
 }
 
-/// The hospitals as the chain lists them at the newest finalised block.
+/// The hospitals that the chain lists at the newest finalized block.
 pub struct ChainRoster {
     node: NodeHandle,
     agent: AccountId,
@@ -73,8 +73,8 @@ impl Roster for ChainRoster {
     }
 }
 
-/// `first`, then the active ones, beginning with the one whose number follows the agent's own hospital,
-/// so that not everybody asks the same one second.
+/// `first`, then the active hospitals, beginning with the one whose number follows this hospital's, so that not all
+/// hospitals ask the same one second.
 fn in_asking_order(
     hospitals: Vec<(HospitalId, Hospital)>,
     agent: &AccountId,
@@ -96,7 +96,7 @@ fn in_asking_order(
             Err(error) => tracing::warn!(
                 hospital = id.0,
                 %error,
-                "this hospital's worker cannot be asked at the address that the chain names"
+                "the URL that the chain names for this hospital's worker cannot be used"
             ),
         }
     }

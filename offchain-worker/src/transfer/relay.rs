@@ -1,4 +1,4 @@
-//! One download of a segment, which goes on at another hospital where one breaks off.
+//! The download of a segment, which another hospital continues if one breaks off.
 
 use std::{
     collections::VecDeque,
@@ -13,20 +13,20 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Courier, Peer, PeerFault};
 
-/// There are no more bytes to be had in this download.
+/// No hospital remains that can continue this download.
 #[derive(Debug, thiserror::Error)]
 #[error("no hospital is left to continue the segment")]
 pub(super) struct Exhausted;
 
-/// What a download told of the hospitals that took part in it.
+/// How the hospitals behaved that took part in a download.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// Bytes of each, in the order of the first byte.
+    /// Bytes from each hospital, in the order of their first bytes.
     pub bytes: Vec<(HospitalId, u64)>,
     pub faults: Vec<(HospitalId, PeerFault)>,
 }
 
-/// The log while it is written.
+/// The log while it is being written.
 #[derive(Clone, Default)]
 pub(super) struct SharedLog(Arc<Mutex<Log>>);
 
@@ -51,7 +51,7 @@ impl SharedLog {
     }
 }
 
-/// Who may continue a download, while that is still found out. Clones share it.
+/// The hospitals that may continue a download. More may be added meanwhile. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reserve(Arc<Mutex<VecDeque<Peer>>>);
 
@@ -64,12 +64,12 @@ impl Reserve {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whom to ask next.
+    /// The next hospital to ask.
     pub fn next(&self) -> Option<Peer> {
         self.lock().pop_front()
     }
 
-    /// Somebody else who holds the segment, to be asked before those who are known already.
+    /// Adds a hospital that has the segment. It is asked before those that were added earlier.
     pub fn add(&self, peer: Peer) {
         self.lock().push_front(peer);
     }
@@ -86,7 +86,7 @@ struct Source {
     deadline: Instant,
 }
 
-/// Bytes of one segment, from hospital after hospital.
+/// The bytes of one segment, from one hospital after another.
 pub(super) struct Relay<'a> {
     courier: &'a Courier,
     genesis: Hash,
@@ -164,7 +164,7 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// With nothing received there is nothing to continue: whom to ask then is not for a relay to say.
+    /// If nothing was received, there is nothing to continue: the plan decides which hospital to ask instead.
     fn fail(&self, hospital: HospitalId, fault: PeerFault) -> Result<(), Exhausted> {
         self.log.failed(hospital, fault);
         if self.offset == 0 { Err(Exhausted) } else { Ok(()) }

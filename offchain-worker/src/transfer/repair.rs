@@ -1,4 +1,4 @@
-//! A segment that this hospital should hold and does not, or not intact.
+//! Repair of segments that are missing or damaged here.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Lengths that are tried for one segment: claims that are lies come after the block that is committed.
+/// Stated lengths that are tried for one segment. Those of committed blocks come first, so wrong ones do no harm.
 const LENGTHS: usize = 8;
 
 /// Repairs from the other hospitals' workers.
@@ -30,7 +30,7 @@ impl PeerRepair {
     async fn restore(&self, hash: [u8; 32]) -> Result<(), RepairError> {
         let lengths = self.claimed_lengths(hash).await?;
         match self.store.read(&hash).await {
-            // Somebody else was faster.
+            // Another repair was faster.
             Ok(_) => return Ok(()),
             Err(StoreError::Missing) => {}
             Err(StoreError::Damaged) => self.store.quarantine(&hash).await?,
@@ -42,7 +42,7 @@ impl PeerRepair {
                     tracing::info!(bytes = length, "a segment was repaired from another hospital");
                     return Ok(());
                 }
-                // It came by another way.
+                // The segment has arrived meanwhile, with another length.
                 Err(FetchError::Contradicted { .. }) => return Ok(()),
                 Err(FetchError::Store(error)) => return Err(error.into()),
                 Err(error) => {
@@ -53,11 +53,11 @@ impl PeerRepair {
         Err(RepairError::Unavailable)
     }
 
-    /// Lengths that those who need a segment say it has; the most trustworthy first. Which is right is not
-    /// known before the bytes are here.
+    /// The lengths that a segment's owners state, the most trustworthy first. Which one is right is not known before
+    /// the bytes arrive.
     async fn claimed_lengths(&self, hash: [u8; 32]) -> Result<Vec<u32>, RepairError> {
         let claims = self.journal.claims(hash).await.map_err(|error| {
-            tracing::error!(%error, "a segment cannot be repaired: the journal does not answer");
+            tracing::error!(%error, "a segment cannot be repaired, because the journal failed");
             RepairError::Unavailable
         })?;
         let mut lengths = Vec::new();

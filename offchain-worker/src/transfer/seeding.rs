@@ -1,5 +1,5 @@
-//! Before a large block is announced: the others are offered its segments, and fetch them at their own
-//! pace, so that a ballot need not wait for a transfer.
+//! Offers a large block's segments to the other hospitals before the block is announced. They fetch the segments ahead,
+//! so that the ballot need not wait for a transfer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,38 +13,37 @@ use tokio::{
 use super::{Courier, Offered, Peer, PeerFault, Roll, Roster, wire::MAX_NAMED};
 use crate::metrics::Metrics;
 
-/// What an announcer does for its large blocks.
+/// When and for how long an announcer offers its blocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct SeedingTerms {
     /// Blocks with fewer bytes of media are announced at once.
     pub from_bytes: u64,
-    /// How long nothing may arrive anywhere before the block is announced all the same. Zero: nothing is
-    /// offered.
+    /// If nothing has arrived anywhere for this long, the block is announced. Zero: nothing is offered.
     pub quiet: Duration,
-    /// A block is not held back longer than this, nor much longer than its bytes take at [`SLOWEST`].
+    /// A block is not delayed for longer than this, nor for much longer than its transfer takes at [`SLOWEST`].
     pub longest: Duration,
-    /// Between two questions to a hospital how far it is, or whether it takes the offer now.
+    /// Between two questions to a hospital, how much it has or whether it accepts the offer now.
     pub ask_every: Duration,
 }
 
-/// Bytes a second. Who is slower than this all the time is not waited for.
+/// Bytes per second. A hospital that is always slower than this is not awaited.
 pub const SLOWEST: u64 = 1024 * 1024;
 
 /// Why a block may be announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seeded {
-    /// As many as must approve it hold all of it.
+    /// As many hospitals as must approve the block have all of it.
     Majority,
-    /// Too few hospitals take offers, or there is no other.
+    /// Too few hospitals accept offers, or there is no other hospital.
     Declined,
     /// Nothing arrived anywhere for too long.
     Quiet,
-    /// It was waited for long enough.
+    /// The longest delay is over.
     Late,
 }
 
 impl Seeded {
-    /// For the metric `seeding_seconds`.
+    /// The label for the metric `seeding_seconds`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Majority => "majority",
@@ -55,9 +54,9 @@ impl Seeded {
     }
 }
 
-/// What became of one hospital's part.
+/// What happened at one hospital.
 enum Event {
-    /// Something arrived there.
+    /// Segments have arrived.
     News,
     HoldsAll,
     Declined,
@@ -68,11 +67,16 @@ pub struct Seeder {
     roster: Arc<dyn Roster>,
     courier: Courier,
     metrics: Metrics,
-    terms: Terms,
+    terms: SeedingTerms,
 }
 
 impl Seeder {
-    pub fn new(roster: Arc<dyn Roster>, courier: Courier, metrics: Metrics, terms: Terms) -> Self {
+    pub fn new(
+        roster: Arc<dyn Roster>,
+        courier: Courier,
+        metrics: Metrics,
+        terms: SeedingTerms,
+    ) -> Self {
         Self { roster, courier, metrics, terms }
     }
 
@@ -87,7 +91,7 @@ impl Seeder {
         let seeded = self.offer(segments, began).await;
         let (seconds, reason) = (began.elapsed().as_secs_f64(), seeded.label());
         self.metrics.seeding_seconds.with_label_values(&[reason]).observe(seconds);
-        tracing::info!(segments = segments.len(), seconds, reason, "a block was offered");
+        tracing::info!(segments = segments.len(), seconds, reason, "offering a block has ended");
         seeded
     }
 
@@ -101,12 +105,12 @@ impl Seeder {
         }
     }
 
-    /// Who is there to be offered something. The node may be away for a while.
+    /// The hospitals to which the block is offered. Waits while the node does not answer.
     async fn roll(&self) -> Roll {
         loop {
             match self.roster.roll(None).await {
                 Ok(roll) => return roll,
-                Err(error) => tracing::debug!(%error, "nobody can be offered anything just now"),
+                Err(error) => tracing::debug!(%error, "the other hospitals are not known now"),
             }
             sleep(self.terms.ask_every).await;
         }
@@ -146,7 +150,7 @@ impl Seeder {
         }
     }
 
-    /// Makes one hospital the offer, and asks until it holds everything.
+    /// Offers the block to one hospital, and asks until the hospital has all of it.
     async fn follow(
         &self,
         genesis: Hash,
@@ -154,33 +158,33 @@ impl Seeder {
         segments: &[Segment],
         events: mpsc::Sender<Event>,
     ) {
-        if !self.is_taken(genesis, peer, segments).await {
-            return tell(&events, Event::Declined).await;
+        if !self.is_accepted(genesis, peer, segments).await {
+            return report(&events, Event::Declined).await;
         }
-        let mut lacking: Vec<[u8; 32]> = segments.iter().map(|segment| segment.hash).collect();
+        let mut missing: Vec<[u8; 32]> = segments.iter().map(|segment| segment.hash).collect();
         loop {
-            let asked = lacking.len().min(MAX_NAMED);
-            if let Ok(held) = self.courier.held(genesis, peer, &lacking[..asked]).await {
-                let before = lacking.len();
+            let asked = missing.len().min(MAX_NAMED);
+            if let Ok(held) = self.courier.held(genesis, peer, &missing[..asked]).await {
+                let before = missing.len();
                 let mut held = held.into_iter();
-                lacking.retain(|_| !held.next().unwrap_or(false));
-                let arrived = before - lacking.len();
-                if lacking.is_empty() {
-                    return tell(&events, Event::HoldsAll).await;
+                missing.retain(|_| !held.next().unwrap_or(false));
+                let arrived = before - missing.len();
+                if missing.is_empty() {
+                    return report(&events, Event::HoldsAll).await;
                 }
-                // Those that did not fit into this question come first in the next.
-                let count = lacking.len();
-                lacking.rotate_left((asked - arrived) % count);
+                // The next question begins with those that did not fit into this one.
+                let count = missing.len();
+                missing.rotate_left((asked - arrived) % count);
                 if arrived > 0 {
-                    tell(&events, Event::News).await;
+                    report(&events, Event::News).await;
                 }
             }
             sleep(self.terms.ask_every).await;
         }
     }
 
-    /// Offers until the hospital takes it; false if it takes no offers.
-    async fn is_taken(&self, genesis: Hash, peer: &Peer, segments: &[Segment]) -> bool {
+    /// Offers the block until the hospital accepts it; false if it accepts no offers.
+    async fn is_accepted(&self, genesis: Hash, peer: &Peer, segments: &[Segment]) -> bool {
         for part in segments.chunks(MAX_NAMED) {
             loop {
                 let answer = self.courier.offer(genesis, peer, part).await;
@@ -196,8 +200,8 @@ impl Seeder {
     }
 }
 
-async fn tell(events: &mpsc::Sender<Event>, event: Event) {
-    // Who listened is gone only when nobody wants to know any more.
+async fn report(events: &mpsc::Sender<Event>, event: Event) {
+    // The receiver is dropped only when the result is not needed any more.
     events.send(event).await.ok();
 }
 

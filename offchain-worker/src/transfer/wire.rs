@@ -1,5 +1,5 @@
-//! What hospitals' workers say to each other beside the segments themselves. Clients have no use for it,
-//! so it is not in `epione_client::api`.
+//! The messages between hospitals' workers, except the segments themselves. Clients do not need them, so they are not
+//! in `epione_client::api`.
 
 use epione_primitives::block::Segment;
 use serde::{Deserialize, Serialize};
@@ -7,55 +7,55 @@ use utoipa::ToSchema;
 
 /// Segments that one request may name.
 pub const MAX_NAMED: usize = 1_024;
-/// Bytes of the longest request: every segment with its hash, its length and what JSON puts around.
+/// Bytes of the longest request: every segment with its hash, its length and the JSON around them.
 pub const MAX_REQUEST_BYTES: usize = 128 * MAX_NAMED;
-/// Bytes of the longest answer.
+/// Bytes of the longest response.
 pub const MAX_ANSWER_BYTES: usize = 1_024;
 
-/// Which of these segments are held?
+/// Asks which of these segments a hospital stores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldRequest {
-    /// BLAKE3 of each, in hexadecimal; at most 1,024.
+    /// The BLAKE3 hash of each, in hexadecimal. At most 1,024.
     pub segments: Vec<String>,
 }
 
-/// Those that are held, verified.
+/// The segments that a hospital stores and has verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldAnswer {
-    /// A bit for each segment in the order of the request, the lowest bit of each byte first; bytes in
+    /// One bit for each segment in the order of the request, the lowest bit of each byte first. The bytes are in
     /// hexadecimal.
     pub held: String,
 }
 
-/// Segments that the others will be asked to hold soon, so that they may fetch them now.
+/// Segments of a block that the calling hospital will announce soon, so that other hospitals can fetch them now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferRequest {
-    /// In the order of the lite block that will name them; at most 1,024.
+    /// In the order of the lite block that will contain them. At most 1,024.
     pub segments: Vec<OfferedSegment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferedSegment {
-    /// BLAKE3, in hexadecimal.
+    /// The BLAKE3 hash, in hexadecimal.
     pub hash: String,
-    /// Bytes, at most 4 MiB.
+    /// In bytes, at most 4 MiB.
     pub length: u32,
 }
 
-/// Why a list of segments is none.
+/// Why a list of segments is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    #[error("it names no segment, or more than {MAX_NAMED}")]
+    #[error("it must name 1 to {MAX_NAMED} segments")]
     Count,
-    #[error("a segment is named by 64 hexadecimal digits")]
+    #[error("the name of a segment must have 64 hexadecimal digits")]
     Name,
-    #[error("a segment has from one byte to 4 MiB")]
+    #[error("the length of a segment must be from one byte to 4 MiB")]
     Length,
-    #[error("it names a segment twice")]
+    #[error("it must name each segment only once")]
     Repeated,
 }
 
@@ -89,7 +89,7 @@ impl HeldAnswer {
         Self { held: hex::encode(bytes) }
     }
 
-    /// For so many segments; none if the answer is to another question.
+    /// The bits for a number of segments; none if the answer has another number.
     pub fn bits(&self, count: usize) -> Option<Vec<bool>> {
         let bytes = hex::decode(&self.held).ok()?;
         let fits = bytes.len() == count.div_ceil(8);
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_survive_the_way_there_and_back() {
+    fn bits_survive_encoding_and_decoding() {
         for count in [1, 7, 8, 9, 64, MAX_NAMED] {
             let held: Vec<bool> = (0..count).map(|index| index % 3 == 0).collect();
             let answer = HeldAnswer::new(&held);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_names_is_bounded_and_well_formed() {
+    fn the_names_in_a_request_are_bounded_and_well_formed() {
         let hashes = |count: usize| HeldRequest { segments: vec!["ab".repeat(32); count] };
         assert_eq!(hashes(2).hashes(), Ok(vec![[0xab; 32]; 2]));
         assert_eq!(hashes(0).hashes(), Err(ListError::Count));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_names_each_segment_once_with_a_length_that_a_segment_has() {
+    fn an_offer_names_each_segment_once_with_a_valid_length() {
         let segment = |seed, length| Segment { hash: [seed; 32], length };
         let offer = |segments: &[Segment]| OfferRequest::new(segments).parse();
         let good = [segment(1, 1), segment(2, SEGMENT_BYTES)];

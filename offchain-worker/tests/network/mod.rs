@@ -82,9 +82,9 @@ impl Tuning {
     fn settings(self) -> toml::Table {
         let Self { pack_age_ms, pack_records, reject_margin_blocks } = self;
         let text = format!(
-            "[store]\ngarbage_grace_ms = 0\n\
-             [pack]\nmax_age_ms = {pack_age_ms}\nmax_records = {pack_records}\n\
-             [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout_ms = 2000\n\
+            "[store]\ngarbage_grace = \"0s\"\n\
+             [pack]\nmax_age = \"{pack_age_ms}ms\"\nmax_records = {pack_records}\n\
+             [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout = \"2s\"\n\
              [scrub]\nsegments_per_minute = 600\n"
         );
         toml::from_str(&text).unwrap()

@@ -195,7 +195,7 @@ async fn endure(
 /// Workers scrub often enough that damage is repaired within minutes, and give up a transfer from a killed hospital
 /// sooner than over a real network.
 fn settings(layout: &mut Layout) -> anyhow::Result<()> {
-    let settings = "[scrub]\nsegments_per_minute = 6000\nevery_ms = 60000\n[transfer]\nstall_timeout_ms = 5000\n";
+    let settings = "[scrub]\nsegments_per_minute = 6000\nevery = \"1min\"\n[transfer]\nstall_timeout = \"5s\"\n";
     layout.worker_settings = toml::from_str(settings)?;
     Ok(())
 }

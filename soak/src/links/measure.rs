@@ -36,7 +36,7 @@ pub(super) async fn block(
     layout.nodes = Some(nodes);
     if !pre_seeding {
         let none = toml::toml! { offer_quota_bytes = 0
-        offer_wait_ms = 0 };
+        offer_wait = "0s" };
         layout.worker_settings.insert("transfer".into(), none.into());
     }
     let options = Options {

@@ -261,7 +261,7 @@ impl ChainView for FakeChain {
         self.answer(|_| Identity { genesis: genesis(), hospital: HOSPITAL })
     }
 
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
         let state = self.clone();
         self.answer(|_| Box::new(state) as Box<dyn FinalState>)
     }

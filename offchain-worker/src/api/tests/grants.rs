@@ -154,7 +154,7 @@ async fn the_records_of_a_receipt_ascend_and_those_without_a_granted_section_are
 #[tokio::test]
 async fn without_a_final_receipt_there_is_no_grant() {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { transaction_timeout_ms: 300, ..Limits::default() };
+    let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     world.chain.facts().stalled = true;
     let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
@@ -236,7 +236,7 @@ async fn no_more_refusals_are_recorded_than_the_day_has_room_for() {
 #[tokio::test]
 async fn a_refusal_that_the_chain_does_not_take_is_a_refusal_all_the_same() {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { transaction_timeout_ms: 300, ..Limits::default() };
+    let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     let ask = async || {
         let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
@@ -252,7 +252,7 @@ async fn a_refusal_that_the_chain_does_not_take_is_a_refusal_all_the_same() {
 #[tokio::test]
 async fn hanging_up_does_not_spare_anybody_the_record() {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { transaction_timeout_ms: 1_000, ..Limits::default() };
+    let limits = Limits { transaction_timeout: Duration::from_secs(1), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     let (submitted, seen) = tokio::sync::oneshot::channel();
     world.chain.facts().stalled = true;

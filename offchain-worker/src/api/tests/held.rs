@@ -150,7 +150,7 @@ async fn few_segments_are_served_at_a_time_not_all_to_one_hospital_and_others_ar
 #[tokio::test]
 async fn who_reads_too_slowly_gets_no_more_and_the_place_is_free_again() {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { segment_timeout_ms: 1_000, ..Limits::default() };
+    let limits = Limits { segment_timeout: Duration::from_secs(1), ..Limits::default() };
     let world = World::with(objects.clone(), objects, limits.clone()).await;
     let segment = stored(&world, vec![3; 4 * 1024 * 1024]).await;
     let target = format!("/v1/segments/{}", hex::encode(segment.hash));
@@ -160,7 +160,7 @@ async fn who_reads_too_slowly_gets_no_more_and_the_place_is_free_again() {
         served.push(idle_download(&world, &target, one).await);
     }
     // They took all places that one hospital may have, as is told above. After this, the time of each is over.
-    tokio::time::sleep(Duration::from_millis(2 * limits.segment_timeout_ms)).await;
+    tokio::time::sleep(2 * limits.segment_timeout).await;
     gets_a_place(&world, &target, one).await;
     for mut stream in served {
         let mut rest = Vec::new();

@@ -101,7 +101,7 @@ async fn a_body_that_was_not_signed_is_not_a_visit() {
 #[tokio::test]
 async fn a_visit_that_falls_silent_is_given_up() {
     let objects = Arc::new(InMemory::new());
-    let limits = Limits { silence_ms: 200, ..Limits::default() };
+    let limits = Limits { silence: Duration::from_millis(200), ..Limits::default() };
     let world = World::with(objects.clone(), objects, limits).await;
     let mut raw = Raw::visit(&request(&world).await);
     raw.headers.insert("content-length", raw.body.len().into());

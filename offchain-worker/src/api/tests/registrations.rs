@@ -149,9 +149,9 @@ async fn only_the_key_that_the_chain_names_is_sealed_to_for_who_is_registered() 
 async fn a_profile_is_sealed_anew_by_one_at_a_time() {
     let world = World::new().await;
     let patient = rotated(&world, &world.patient);
-    let turn = world.state.seal.turn(patient.user).unwrap();
+    let resealing = world.state.hospital_keys.begin_resealing(patient.user).unwrap();
     let refused = renew(&world, &patient, &patient.keys).await;
     assert_eq!(refused.refusal(), (503, "busy".into()));
-    drop(turn);
+    drop(resealing);
     assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
 }

@@ -35,7 +35,7 @@ async fn readiness_names_what_is_lacking() {
     let lacking = get(&world, "/readyz").await;
     assert_eq!(lacking.status, 503);
     let report: serde_json::Value = serde_json::from_slice(&lacking.body).unwrap();
-    assert!(report["node"].as_str().unwrap().contains("node is away"), "{report}");
+    assert!(report["node"].as_str().unwrap().contains("does not answer"), "{report}");
     assert!(report["store"].as_str().unwrap().contains("full"), "{report}");
     assert_eq!(report["journal"], "ok");
     assert_eq!(get(&world, "/healthz").await.status, 200);

@@ -12,9 +12,9 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    config::Limits,
+    config::{Limits, S3Settings},
     journal::visits::{self, StageCounts},
-    store::{S3Settings, Store, server::Server},
+    store::{Store, server::Server},
 };
 
 async fn world(store: Store) -> World {
@@ -122,7 +122,11 @@ async fn patients_are_sent_to_the_storage_and_other_hospitals_never() {
 #[tokio::test]
 async fn while_the_storage_does_not_answer_nothing_is_acknowledged_and_nothing_lost() {
     let server = Server::start();
-    let hurried = S3Settings { request_timeout_ms: 1_500, deadline_ms: 4_000, ..server.settings() };
+    let hurried = S3Settings {
+        request_timeout: Duration::from_millis(1_500),
+        deadline: Duration::from_secs(4),
+        ..server.settings()
+    };
     let world = world(Store::s3(&hurried).unwrap()).await;
     world.submit(&world.visit(300_000).await).await;
     let waiting = world.visit(400_000).await;

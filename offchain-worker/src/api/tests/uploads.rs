@@ -184,7 +184,7 @@ async fn a_part_that_comes_early_waits_for_its_turn() {
 
 #[tokio::test]
 async fn of_a_visit_two_parts_are_held_and_no_more() {
-    let world = limited(Limits { part_timeout_ms: 8_000, ..Limits::default() }).await;
+    let world = limited(Limits { part_timeout: Duration::from_secs(8), ..Limits::default() }).await;
     let (visit, content) = (announced(&world, BYTES).await, noise(BYTES));
     let whole = &content[MAX_PART_BYTES..2 * MAX_PART_BYTES];
     let early = async || send(&world, part(&visit, MAX_PART_BYTES, whole)).await;
@@ -250,7 +250,7 @@ async fn a_part_lies_within_what_the_author_described() {
 
 #[tokio::test]
 async fn nothing_is_sealed_of_a_part_that_is_not_whole_and_signed() {
-    let limits = Limits { silence_ms: 300, ..Limits::default() };
+    let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
     let world = limited(limits).await;
     let (visit, content) = (announced(&world, MIB).await, noise(MIB));
     let right = part(&visit, 0, &content);
@@ -359,8 +359,8 @@ async fn without_its_node_the_worker_keeps_what_it_has_and_queues_it_when_asked_
 #[tokio::test]
 async fn an_upload_that_does_not_go_on_is_forgotten() {
     for limits in [
-        Limits { upload_idle_ms: 200, ..Limits::default() },
-        Limits { upload_timeout_ms: 400, ..Limits::default() },
+        Limits { upload_idle: Duration::from_millis(200), ..Limits::default() },
+        Limits { upload_timeout: Duration::from_millis(400), ..Limits::default() },
     ] {
         let world = limited(limits).await;
         let bytes = 2 * MAX_PART_BYTES + MIB;
@@ -380,7 +380,7 @@ async fn an_upload_that_does_not_go_on_is_forgotten() {
 
 #[tokio::test]
 async fn more_uploads_than_there_are_places_for_are_turned_away() {
-    let limits = Limits { uploads: 1, upload_idle_ms: 60_000, ..Limits::default() };
+    let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(60), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
     let second = world.visit(MIB + 1).await;
@@ -404,7 +404,7 @@ async fn more_uploads_than_there_are_places_for_are_turned_away() {
 
 #[tokio::test]
 async fn an_idle_upload_gives_way_to_those_who_may_submit_and_to_nobody_else() {
-    let limits = Limits { uploads: 1, upload_idle_ms: 30_000, ..Limits::default() };
+    let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(30), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
     // A tenth of that, and some more.

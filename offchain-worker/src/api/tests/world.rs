@@ -36,9 +36,9 @@ use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
     api::{AppState, Services, router, serve::listen},
     config::{Limits, Transfer},
+    hospital_keys::HospitalKeys,
     journal::{Journal, Nonces, visits},
     metrics::Metrics,
-    seal::Seal,
     store::Store,
     transfer::Holdings,
 };
@@ -106,7 +106,7 @@ impl Parts {
             store: self.store.clone(),
             journal: self.journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
-            seal: Arc::new(Seal::new(self.agent.keys.clone(), Vec::new(), view)),
+            hospital_keys: Arc::new(HospitalKeys::new(self.agent.keys.clone(), Vec::new(), view)),
             repair: self.peers.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits.clone(),

@@ -1,4 +1,4 @@
-//! The key to a bucket: from a file, or from the environment under the names that S3's own tools use.
+//! The access key of a bucket, from a file, or from the environment variables that S3's own tools use.
 
 use std::{env, fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::OpenError;
 
-/// Bytes of a file of credentials, at most. Session tokens are long.
+/// Bytes of a credentials file, at most. Session tokens are long.
 const MAX_BYTES: u64 = 16_384;
-/// Permissions of others than a file's owner and group.
+/// The permissions of users other than a file's owner and group.
 const OTHERS: u32 = 0o007;
 
 pub struct Credentials {
@@ -40,19 +40,19 @@ impl Credentials {
         if metadata.permissions().mode() & OTHERS != 0 {
             return Err(OpenError::Exposed { path: path.into() });
         }
-        // What a parser says of a file may quote it.
-        let useless = || OpenError::NotCredentials { path: path.into() };
+        // The parser's message may quote the file.
+        let invalid = || OpenError::NotCredentials { path: path.into() };
         if metadata.len() > MAX_BYTES {
-            return Err(useless());
+            return Err(invalid());
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-        let contents: Contents = toml::from_str(&text).map_err(|_| useless())?;
+        let contents: Contents = toml::from_str(&text).map_err(|_| invalid())?;
         let credentials = Self {
             access_key_id: contents.access_key_id,
             secret_access_key: Zeroizing::new(contents.secret_access_key),
             session_token: contents.session_token.map(Zeroizing::new),
         };
-        if credentials.is_complete() { Ok(credentials) } else { Err(useless()) }
+        if credentials.is_complete() { Ok(credentials) } else { Err(invalid()) }
     }
 
     fn of_variables(value: impl Fn(&str) -> Option<String>) -> Result<Self, OpenError> {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn a_file_that_others_may_read_is_rejected() {
         let text = "access_key_id = \"key\"\nsecret_access_key = \"secret\"\n";
         let good = Credentials::load(Some(file(text, 0o640).path())).unwrap();
         assert_eq!(
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said_without_its_secret() {
+    fn errors_in_a_file_are_reported_without_its_secret() {
         for text in [
             "",
             "access_key_id = \"key\"",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_gives_both_or_nothing() {
+    fn the_environment_must_have_both_variables() {
         let with = |names: &'static [&'static str]| {
             Credentials::of_variables(move |name| names.contains(&name).then(|| "x".to_owned()))
         };

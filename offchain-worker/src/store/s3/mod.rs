@@ -3,11 +3,8 @@
 mod credentials;
 #[cfg(test)]
 pub(crate) mod server;
-mod settings;
 #[cfg(test)]
 mod tests;
-
-pub use settings::S3Settings;
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,10 +19,14 @@ use object_store::{
 use reqwest::{Certificate, redirect};
 use url::Url;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    traits::{Publishing, Traits},
+};
+use crate::config::S3Settings;
 use credentials::Credentials;
 
-/// Pauses between attempts, at first and at most; how many there are is up to the deadline.
+/// The first and the longest pause between attempts. The deadline limits their number.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 1_000;
@@ -36,19 +37,19 @@ pub enum OpenError {
     #[error("cannot open the store {path}: {source}")]
     Directory { path: PathBuf, source: StoreError },
     #[error(
-        "the S3 credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file in \
-         credentials_file of [store.s3]"
+        "the S3 credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set credentials_file in \
+         [store.s3]"
     )]
     NoCredentials,
     #[error("cannot read the file {path} of [store.s3]: {source}")]
     File { path: PathBuf, source: io::Error },
-    #[error("others may read the S3 credentials in {path}: chmod 600 it")]
+    #[error("other users can read the S3 credentials in {path}: run chmod 600 {path}")]
     Exposed { path: PathBuf },
     #[error(
-        "{path} must give access_key_id and secret_access_key, if need be session_token, as TOML"
+        "{path} must be TOML with access_key_id and secret_access_key, and optionally session_token"
     )]
     NotCredentials { path: PathBuf },
-    #[error("{path} holds no certificates in PEM")]
+    #[error("{path} contains no certificates in PEM form")]
     NotCertificates { path: PathBuf },
     #[error("cannot set up HTTP for [store.s3]: {0}")]
     Http(#[from] reqwest::Error),
@@ -56,16 +57,8 @@ pub enum OpenError {
     Refused(#[from] object_store::Error),
 }
 
-/// What a storage on S3 has beside its objects.
-pub struct Remote {
-    /// Makes links to the storage itself, unless readers shall not be sent there.
-    pub links: Option<Box<dyn Signer>>,
-    /// Of one operation, attempts and pauses together.
-    pub deadline: Duration,
-}
-
-/// Opens a bucket, without asking it anything.
-pub fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Remote), OpenError> {
+/// Opens a bucket without sending it a request.
+pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Traits), OpenError> {
     let credentials = Credentials::load(settings.credentials_file.as_deref())?;
     let http = Http(client(settings)?);
     let prefix = Path::from(settings.prefix.as_str());
@@ -80,16 +73,17 @@ pub fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Remote), 
         }
         false => None,
     };
-    let remote = Remote { links, deadline: settings.deadline() };
-    Ok((Arc::new(open(&settings.endpoint)?), remote))
+    let deadline = Some(settings.deadline);
+    let traits = Traits { publishing: Publishing::Whole, deadline, links, shared: true };
+    Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
 
 fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
         max_retries: ATTEMPTS,
-        // The last attempt should end before the deadline, so that it can say what failed.
-        retry_timeout: settings.deadline().saturating_sub(settings.request_timeout()),
+        // The last attempt should end before the deadline, so that its error is reported.
+        retry_timeout: settings.deadline.saturating_sub(settings.request_timeout),
     };
     let builder = AmazonS3Builder::new()
         .with_endpoint(settings.bucket_endpoint(endpoint))
@@ -98,7 +92,7 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_access_key_id(credentials.access_key_id.as_str())
         .with_secret_access_key(credentials.secret_access_key.as_str())
-        // Nothing here deletes more than one object at a time, and not every storage has the other call.
+        // The store deletes one object at a time, and not every storage supports bulk deletion.
         .with_disable_bulk_delete(true)
         .with_retry(retry);
     match &credentials.session_token {
@@ -109,9 +103,9 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
 
 fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
     let mut builder = reqwest::Client::builder()
-        .connect_timeout(settings.connect_timeout())
-        .timeout(settings.request_timeout())
-        // A storage that sends the worker elsewhere does not get its requests signed for there.
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout)
+        // Signed requests must not go to another host.
         .redirect(redirect::Policy::none())
         .https_only(settings.endpoint.scheme() == "https")
         .http1_only();
@@ -130,7 +124,7 @@ fn client(settings: &S3Settings) -> Result<reqwest::Client, OpenError> {
     Ok(builder.build()?)
 }
 
-/// Gives `object_store` the client above.
+/// Provides `object_store` with the client above.
 #[derive(Clone, Debug)]
 struct Http(reqwest::Client);
 

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,8 +15,7 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use url::Url;
 
-use super::S3Settings;
-use crate::store::Store;
+use crate::{config::S3Settings, store::Store};
 
 pub const BUCKET: &str = "epione-test";
 pub const PREFIX: &str = "hospitals/a";
@@ -55,9 +55,9 @@ impl Server {
             allow_plain_http: false,
             links: true,
             public_endpoint: None,
-            connect_timeout_ms: 2_000,
-            request_timeout_ms: 10_000,
-            deadline_ms: 20_000,
+            connect_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(10),
+            deadline: Duration::from_secs(20),
         }
     }
 

@@ -10,8 +10,11 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{TryStreamExt, stream};
 use url::Url;
 
-use super::{S3Settings, server::Server};
-use crate::store::{PutError, Store, StoreError};
+use super::server::Server;
+use crate::{
+    config::S3Settings,
+    store::{PutError, Store, StoreError},
+};
 
 fn content(bytes: usize) -> (Segment, Bytes) {
     let mut content = vec![0; bytes];
@@ -70,7 +73,11 @@ async fn a_missing_bucket_is_named_and_not_made() {
 #[tokio::test]
 async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later() {
     let server = Server::start();
-    let hurried = S3Settings { request_timeout_ms: 150, deadline_ms: 500, ..server.settings() };
+    let hurried = S3Settings {
+        request_timeout: Duration::from_millis(150),
+        deadline: Duration::from_millis(500),
+        ..server.settings()
+    };
     let store = Store::s3(&hurried).unwrap();
     let (segment, bytes) = content(100_000);
     put(&server.store(), &segment, &bytes).await.unwrap();
@@ -84,7 +91,7 @@ async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later(
 #[tokio::test]
 async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
     let mut server = Server::start();
-    let patient = S3Settings { deadline_ms: 300_000, ..server.settings() };
+    let patient = S3Settings { deadline: Duration::from_secs(300), ..server.settings() };
     let store = Store::s3(&patient).unwrap();
     let (segment, bytes) = content(SEGMENT_BYTES as usize);
     // It has the connection and some bytes, and answers nothing.
@@ -107,7 +114,11 @@ async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
 #[tokio::test]
 async fn a_server_that_is_gone_leaves_nothing_acknowledged() {
     let mut server = Server::start();
-    let hurried = S3Settings { request_timeout_ms: 150, deadline_ms: 500, ..server.settings() };
+    let hurried = S3Settings {
+        request_timeout: Duration::from_millis(150),
+        deadline: Duration::from_millis(500),
+        ..server.settings()
+    };
     let store = Store::s3(&hurried).unwrap();
     server.kill();
     all_fail(&store, |error| matches!(error, StoreError::Unreachable(_))).await;
@@ -222,13 +233,17 @@ async fn a_storage_over_tls_has_to_prove_itself() {
     let (endpoint, certificate) = over_tls().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), certificate).unwrap();
-    let hurried =
-        S3Settings { endpoint, request_timeout_ms: 500, deadline_ms: 1_000, ..server.settings() };
+    let hurried = S3Settings {
+        endpoint,
+        request_timeout: Duration::from_millis(500),
+        deadline: Duration::from_secs(1),
+        ..server.settings()
+    };
     let unknown = Store::s3(&hurried).unwrap().probe().await;
     assert!(matches!(unknown, Err(StoreError::Unreachable(_))), "{unknown:?}");
     let root_certificate = Some(file.path().to_path_buf());
-    let S3Settings { request_timeout_ms, deadline_ms, .. } = server.settings();
-    let patient = S3Settings { root_certificate, request_timeout_ms, deadline_ms, ..hurried };
+    let S3Settings { request_timeout, deadline, .. } = server.settings();
+    let patient = S3Settings { root_certificate, request_timeout, deadline, ..hurried };
     let known = Store::s3(&patient).unwrap().probe().await;
     assert!(matches!(known, Err(StoreError::NoBucket)), "{known:?}");
 }

@@ -5,8 +5,8 @@ use super::*;
 
 const NOW: Moment = 1_000_000;
 
-fn bounds() -> Bounds {
-    Bounds {
+fn bounds() -> BlockBounds {
+    BlockBounds {
         records: 4,
         body_bytes: 1_000,
         media_bytes: 10_000,
@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn the_visit_to_blame_ends_up_alone(bad in 0_usize..200) {
-        let bounds = Bounds { records: 200, ..bounds() };
+        let bounds = BlockBounds { records: 200, ..bounds() };
         let mut caution = Caution::default();
         // What is left in front of the bad visit, and how many blocks it takes to isolate it.
         let (mut before, mut blocks) = (bad, 0);

@@ -27,7 +27,7 @@ fn rewrap(world: &World, keys: &ActorKeys) -> Rewrap {
     let view: Arc<FakeChain> = Arc::new(world.chain.clone());
     let earlier = vec![world.agent.keys.sealing.clone()];
     Rewrap {
-        seal: Arc::new(Seal::new(keys.clone(), earlier, view.clone())),
+        hospital_keys: Arc::new(HospitalKeys::new(keys.clone(), earlier, view.clone())),
         view: view.clone(),
         calls: view,
         metrics: Metrics::new().unwrap(),
@@ -80,14 +80,14 @@ async fn every_profile_opens_with_the_current_key_alone_and_says_the_same() {
 async fn what_fails_is_done_in_the_next_round_and_what_is_done_is_not_done_again() {
     let world = World::new().await;
     let rewrap = rewrap(&world, &rotated(&world));
-    let turn = rewrap.seal.turn(world.doctor.user).unwrap();
+    let resealing = rewrap.hospital_keys.begin_resealing(world.doctor.user).unwrap();
     world.chain.facts().failure = Some(failure("Profiles", "NotAgent"));
     assert!(matches!(rewrap.step().await, Err(RewrapError::Call(_))));
     assert_eq!(rewrap.metrics.profiles_to_rewrap.get(), 3);
     world.chain.facts().failure = None;
     assert_eq!(rewrap.step().await.unwrap(), None);
     assert_eq!(rewrap.metrics.profiles_to_rewrap.get(), 1);
-    drop(turn);
+    drop(resealing);
     assert_eq!(rewrap.step().await.unwrap(), None);
     assert_eq!(rewrap.step().await.unwrap(), Some(Survey::default()));
     assert_eq!(world.chain.facts().calls.len(), 3);

@@ -1,4 +1,4 @@
-//! What the chain says is needed, as a scrub asks for it.
+//! What a scrub must know of the chain: which segments the lite blocks need.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use epione_primitives::{
 };
 use futures::{FutureExt, future::BoxFuture};
 
-use super::super::{Context, TaskError, committed};
+use crate::tasks::{Context, TaskError, committed};
 
 /// A committed lite block's segments.
 #[derive(Clone, Debug)]
@@ -17,25 +17,30 @@ pub struct Needed {
     pub segments: Vec<Segment>,
 }
 
-/// The chain of lite blocks at the newest final block that was acted upon.
+/// The chain of lite blocks at the newest finalized block that was processed.
 pub trait Blocks: Send + Sync {
-    /// The newest committed block's.
+    /// Height of the newest committed block.
     fn height(&self) -> Result<u32, TaskError>;
     /// The announcements whose ballots are open.
     fn open(&self) -> Arc<[AnnouncementId]>;
-    /// By the block's body; none if that contradicts the chain.
+    /// A committed block, read from its body; none if the body contradicts the chain.
     fn block(&self, height: u32) -> BoxFuture<'_, Result<Option<Needed>, TaskError>>;
-    /// Whether an announcement was rejected, withdrawn, or expired.
-    fn came_to_nothing(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>>;
+    /// Whether an announcement was rejected or withdrawn, or has expired.
+    fn has_failed(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>>;
 }
 
 impl Blocks for Context {
     fn height(&self) -> Result<u32, TaskError> {
-        self.seen.borrow().as_ref().map(|seen| seen.height).ok_or(TaskError::NodeAway)
+        self.processed
+            .borrow()
+            .as_ref()
+            .map(|processed| processed.height)
+            .ok_or(TaskError::NodeAway)
     }
 
     fn open(&self) -> Arc<[AnnouncementId]> {
-        self.seen.borrow().as_ref().map(|seen| Arc::clone(&seen.open)).unwrap_or_default()
+        let processed = self.processed.borrow();
+        processed.as_ref().map(|processed| Arc::clone(&processed.open)).unwrap_or_default()
     }
 
     fn block(&self, height: u32) -> BoxFuture<'_, Result<Option<Needed>, TaskError>> {
@@ -50,7 +55,7 @@ impl Blocks for Context {
         .boxed()
     }
 
-    fn came_to_nothing(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
+    fn has_failed(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
         async move {
             let (_, snapshot) = self.look()?;
             let found = snapshot.announcement(id).await?;

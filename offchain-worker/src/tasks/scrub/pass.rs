@@ -1,5 +1,5 @@
-//! One complete pass: what is needed is asked of the chain, then looked for, then read; what is missing or
-//! damaged comes from other hospitals.
+//! One complete pass: it reads from the chain which segments are needed, checks that all are stored, and reads each of
+//! them. Missing and damaged segments are fetched from other hospitals.
 
 use std::{
     collections::HashSet,
@@ -13,26 +13,27 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{Blocks, Progress, Report};
 use crate::{
+    config::Config,
     journal::{Journal, Owner},
     metrics::Metrics,
-    now,
+    millis, now,
     repair::{Repair, RepairError},
     store::{Store, StoreError},
-    tasks::{Context, TaskError, ledger::Ledger},
+    tasks::{Context, TaskError, task_journal::TaskJournal},
 };
 
 /// Segments listed at once.
 const PAGE: u32 = 256;
-/// Segments asked of the storage at once, by their metadata.
+/// Segments looked up in the storage at once, by metadata.
 const LOOKS: usize = 8;
-/// So many segments in a row that cannot be read are the storage's failure, not theirs.
+/// If more segments than this in a row cannot be read, the storage has failed, not the segments.
 const MAX_UNREADABLE: u32 = 16;
 
-/// Walks everything that must be here. One for the whole worker.
+/// Checks everything that must be stored here. There is one for the whole worker.
 pub struct Scrubber {
     pub blocks: Arc<dyn Blocks>,
     pub journal: Journal,
-    pub ledger: Ledger,
+    pub task_journal: TaskJournal,
     pub store: Store,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
@@ -43,8 +44,8 @@ pub struct Scrubber {
     pub progress: watch::Sender<Progress>,
 }
 
-/// How one look at a segment ended.
-enum Found {
+/// What a check of a segment found.
+enum SegmentState {
     Intact,
     Missing,
     Damaged,
@@ -53,29 +54,33 @@ enum Found {
 struct Pass<'a> {
     scrubber: &'a Scrubber,
     report: Report,
-    /// Names of those that were not repaired yet.
+    /// Names of the segments that were not repaired yet.
     unrepaired: HashSet<[u8; 32]>,
     unreadable: u32,
 }
 
 impl Scrubber {
-    pub fn of(context: &Arc<Context>) -> Self {
+    pub fn of(
+        context: &Arc<Context>,
+        store: Store,
+        repair: Arc<dyn Repair>,
+        config: &Config,
+    ) -> Self {
         let blocks: Arc<dyn Blocks> = context.clone();
         Self {
             blocks,
             journal: context.journal.clone(),
-            ledger: context.ledger.clone(),
-            store: context.store.clone(),
-            repair: context.repair.clone(),
+            task_journal: context.task_journal.clone(),
+            store,
+            repair,
             metrics: context.metrics.clone(),
-            parallel: context.config.transfer.parallel,
-            orphan_grace: context.config.scrub.orphan_grace_ms,
+            parallel: config.transfer.parallel,
+            orphan_grace: millis(config.scrub.orphan_grace),
             progress: watch::Sender::new(Progress::Idle),
         }
     }
 
-    /// One pass, with a pause after each segment that is read. Dropped half-way, it leaves nothing undone
-    /// but the rest.
+    /// One pass, with a pause after each segment that is read. If it is dropped half-way, only the rest is not checked.
     pub fn pass(&self, pause: Option<Duration>) -> BoxFuture<'_, Result<Report, TaskError>> {
         self.whole_pass(pause).boxed()
     }
@@ -97,24 +102,24 @@ impl Scrubber {
                 damaged = report.damaged,
                 repaired = report.repaired,
                 orphans = report.orphans.count,
-                "scrubbed: all is whole"
+                "scrub finished: every needed segment is stored and intact"
             );
         } else {
             tracing::error!(
                 unrepaired = report.unrepaired.count,
                 contradictory = report.contradictory_blocks,
-                "scrubbed: segments are missing that no other hospital could give now"
+                "scrub finished: segments are missing, and no other hospital could supply them now"
             );
         }
         Ok(report)
     }
 
-    fn tell(&self, progress: Progress) {
+    fn report_progress(&self, progress: Progress) {
         self.progress.send_replace(progress);
     }
 }
 
-/// A name, and what the storage lists under it.
+/// A segment's name, and what the storage lists under it.
 type Listed = ([u8; 32], Result<Option<Segment>, StoreError>);
 
 async fn look(store: Store, hash: [u8; 32]) -> Listed {
@@ -129,46 +134,46 @@ async fn mended(repair: Arc<dyn Repair>, hash: [u8; 32]) -> ([u8; 32], Result<()
 
 impl Pass<'_> {
     async fn run(&mut self, pause: Option<Duration>) -> Result<(), TaskError> {
-        self.ask_the_chain().await?;
+        self.compare_with_chain().await?;
         let needed = self.look_for_missing().await?;
         self.read_all(pause, needed).await?;
-        self.try_again().await?;
+        self.retry().await?;
         self.adopt_orphans().await
     }
 
-    /// Compares what the chain says is needed with what the journal does.
-    async fn ask_the_chain(&mut self) -> Result<(), TaskError> {
-        let Scrubber { blocks, journal, ledger, .. } = self.scrubber;
-        // Before the height is taken: what is committed later is not taken to be held in vain.
+    /// Compares which segments the chain and the journal say are needed.
+    async fn compare_with_chain(&mut self) -> Result<(), TaskError> {
+        let Scrubber { blocks, journal, task_journal, .. } = self.scrubber;
+        // Read before the height, so that a block which is committed later does not look like one that failed.
         let held = journal.announcements().await?;
         let height = blocks.height()?;
         self.report.blocks = height;
         let mut committed = HashSet::new();
         for at in 1..=height {
-            self.scrubber.tell(Progress::Chain { done: at, of: height });
+            self.scrubber.report_progress(Progress::Chain { done: at, of: height });
             let Some(block) = blocks.block(at).await? else {
                 self.report.contradictory_blocks += 1;
                 continue;
             };
             committed.insert(block.announcement);
-            // Asked first: once the job is done, the journal knows the segments.
-            let underway = ledger.keeps().await?.contains(&at);
+            // Read first: once the job is done, the journal knows the segments.
+            let underway = task_journal.keeps().await?.contains(&at);
             let owner = Owner::Announcement(block.announcement);
-            let lacking = self.unreferenced(owner, block.segments).await?;
-            if lacking.is_empty() {
+            let unreferenced = self.unreferenced(owner, block.segments).await?;
+            if unreferenced.is_empty() {
                 continue;
             }
             if !underway {
                 tracing::warn!(
                     height = at,
-                    segments = lacking.len(),
+                    segments = unreferenced.len(),
                     "the journal did not know segments of a committed block"
                 );
-                self.report.unknown_to_journal += lacking.len() as u64;
+                self.report.unknown_to_journal += unreferenced.len() as u64;
             }
-            journal.reference(owner, &lacking).await?;
+            journal.reference(owner, &unreferenced).await?;
         }
-        self.let_go(held, &committed).await
+        self.release_failed(held, &committed).await
     }
 
     async fn unreferenced(
@@ -182,8 +187,8 @@ impl Pass<'_> {
         Ok(segments)
     }
 
-    /// Lets go of blocks that came to nothing, if the chain says so in so many words.
-    async fn let_go(
+    /// Releases the segments of blocks of which the chain says explicitly that they failed.
+    async fn release_failed(
         &mut self,
         held: Vec<AnnouncementId>,
         committed: &HashSet<AnnouncementId>,
@@ -192,7 +197,7 @@ impl Pass<'_> {
         let open = blocks.open();
         for id in held {
             let settled = committed.contains(&id) || open.contains(&id);
-            if !settled && blocks.came_to_nothing(id).await? {
+            if !settled && blocks.has_failed(id).await? {
                 journal.release(Owner::Announcement(id), now()).await?;
                 self.report.held_in_vain += 1;
             }
@@ -200,7 +205,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// By metadata alone; repairs what is missing. Returns how many segments are needed.
+    /// Finds missing segments by metadata alone, and repairs them. Returns how many segments are needed.
     async fn look_for_missing(&mut self) -> Result<u64, TaskError> {
         let store = &self.scrubber.store;
         let (mut after, mut done) = (None, 0);
@@ -220,13 +225,13 @@ impl Pass<'_> {
                 }
             }
             drop(looks);
-            self.mend(missing, &Found::Missing).await?;
-            self.scrubber.tell(Progress::Presence { done });
+            self.mend(missing, &SegmentState::Missing).await?;
+            self.scrubber.report_progress(Progress::Presence { done });
         }
     }
 
-    /// Reads every segment once, from a name drawn at random: passes that are cut short again and again
-    /// still come to all of them.
+    /// Reads every segment once, beginning at a random name: passes that are interrupted again and again still reach
+    /// all of them.
     async fn read_all(&mut self, pause: Option<Duration>, of: u64) -> Result<(), TaskError> {
         let mut start = [0; 32];
         getrandom::fill(&mut start)
@@ -253,7 +258,7 @@ impl Pass<'_> {
                 let found = self.read(&hash).await?;
                 self.mend(vec![hash], &found).await?;
                 self.report.segments += 1;
-                self.scrubber.tell(Progress::Reading { done: self.report.segments, of });
+                self.scrubber.report_progress(Progress::Reading { done: self.report.segments, of });
                 if let Some(pause) = pause {
                     sleep(pause).await;
                 }
@@ -261,15 +266,15 @@ impl Pass<'_> {
         }
     }
 
-    async fn read(&mut self, hash: &[u8; 32]) -> Result<Found, TaskError> {
+    async fn read(&mut self, hash: &[u8; 32]) -> Result<SegmentState, TaskError> {
         let error = match self.scrubber.store.read(hash).await {
             Ok(bytes) => {
                 self.report.bytes += bytes.len() as u64;
                 self.unreadable = 0;
-                return Ok(Found::Intact);
+                return Ok(SegmentState::Intact);
             }
-            Err(StoreError::Missing) => return Ok(Found::Missing),
-            Err(StoreError::Damaged) => return Ok(Found::Damaged),
+            Err(StoreError::Missing) => return Ok(SegmentState::Missing),
+            Err(StoreError::Damaged) => return Ok(SegmentState::Damaged),
             Err(error @ (StoreError::Unreachable(_) | StoreError::Interrupted)) => {
                 return Err(error.into());
             }
@@ -281,27 +286,27 @@ impl Pass<'_> {
             return Err(error.into());
         }
         tracing::warn!(%error, segment = hex::encode(hash), "a stored segment cannot be read");
-        // A disk's bad sectors. Where the storage itself is away, this fails too, and says so.
+        // Bad sectors of a disk. If the storage itself does not answer, this fails too, and returns that error.
         self.scrubber.store.quarantine(hash).await?;
-        Ok(Found::Damaged)
+        Ok(SegmentState::Damaged)
     }
 
-    /// Has again what was not found intact, unless it is only on its way.
-    async fn mend(&mut self, hashes: Vec<[u8; 32]>, found: &Found) -> Result<(), TaskError> {
-        if matches!(found, Found::Intact) {
+    /// Fetches segments that were not found intact, except those that are still on their way.
+    async fn mend(&mut self, hashes: Vec<[u8; 32]>, found: &SegmentState) -> Result<(), TaskError> {
+        if matches!(found, SegmentState::Intact) {
             return Ok(());
         }
         let open = self.scrubber.blocks.open();
         let mut due = Vec::new();
         for hash in hashes {
-            // Reported by an earlier step.
+            // Otherwise an earlier step has counted it.
             let is_new = !self.unrepaired.contains(&hash);
-            if is_new && self.scrubber.ledger.is_due(hash, Arc::clone(&open)).await? {
+            if is_new && self.scrubber.task_journal.is_due(hash, Arc::clone(&open)).await? {
                 due.push(hash);
             }
         }
         let count = due.len() as u64;
-        if matches!(found, Found::Damaged) {
+        if matches!(found, SegmentState::Damaged) {
             self.report.damaged += count;
             self.scrubber.metrics.segments_damaged.inc_by(count);
         } else {
@@ -322,7 +327,7 @@ impl Pass<'_> {
                     self.report.repaired += 1;
                     self.scrubber.metrics.segments_repaired.inc();
                 }
-                // Let go of meanwhile.
+                // Nothing needs it any more.
                 Err(RepairError::UnknownSegment) => {
                     self.unrepaired.remove(&hash);
                 }
@@ -338,8 +343,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Other hospitals may be back, and jobs may have brought what was missing.
-    async fn try_again(&mut self) -> Result<(), TaskError> {
+    /// Retries: other hospitals may be back, and jobs may have fetched what was missing.
+    async fn retry(&mut self) -> Result<(), TaskError> {
         let mut left: Vec<_> = self.unrepaired.iter().copied().collect();
         left.sort_unstable();
         self.repair(left).await?;
@@ -351,14 +356,14 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Lists stored segments of which nothing is known, and has them deleted when their time is up. Not
-    /// while the journal may be incomplete.
+    /// Lists stored segments that the journal does not know, and schedules their deletion. Does nothing while the
+    /// journal may be incomplete.
     async fn adopt_orphans(&mut self) -> Result<(), TaskError> {
-        let Scrubber { journal, ledger, store, orphan_grace, .. } = self.scrubber;
-        if self.report.contradictory_blocks > 0 || !ledger.keeps().await?.is_empty() {
+        let Scrubber { journal, task_journal, store, orphan_grace, .. } = self.scrubber;
+        if self.report.contradictory_blocks > 0 || !task_journal.keeps().await?.is_empty() {
             return Ok(());
         }
-        self.scrubber.tell(Progress::Orphans);
+        self.scrubber.report_progress(Progress::Orphans);
         let until = now().saturating_add(*orphan_grace);
         let mut pages = store.list().chunks(PAGE as usize);
         while let Some(page) = pages.next().await {

@@ -1,4 +1,4 @@
-//! What a scrub found, for people, for programs, and for Prometheus.
+//! The result of a scrub, as text, as JSON, and as metrics.
 
 use epione_primitives::Moment;
 use serde::{Deserialize, Serialize};
@@ -16,26 +16,26 @@ pub struct Report {
     pub seconds: f64,
     /// Lite blocks that the chain has committed.
     pub blocks: u32,
-    /// Those of them whose bodies contradict what the chain says of them.
+    /// Committed blocks whose bodies contradict the chain.
     pub contradictory_blocks: u32,
-    /// Segments that were looked at, each once.
+    /// Segments that were checked, each once.
     pub segments: u64,
-    /// Their bytes, as far as they were read.
+    /// Bytes of the segments that were read.
     pub bytes: u64,
     pub missing: u64,
     pub damaged: u64,
     pub repaired: u64,
-    /// Needed, and not here for now.
+    /// Segments that are needed, and still missing or damaged here.
     pub unrepaired: Names,
-    /// Segments that the chain names and the journal did not know to be needed. It does now.
+    /// Segments that the chain needs and the journal did not know. The journal was corrected.
     pub unknown_to_journal: u64,
-    /// Lite blocks that came to nothing, whose segments the journal still held. It does not any more.
+    /// Lite blocks that failed, and whose segments the journal still kept. The journal was corrected.
     pub held_in_vain: u64,
-    /// Stored, and nothing is known of them. Deleted when their time is up, unless somebody needs them.
+    /// Stored segments that the journal does not know. They are deleted later, unless something needs them by then.
     pub orphans: Names,
 }
 
-/// How many segments, and the names of the first hundred.
+/// The number of segments, and the names of the first hundred.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     pub count: u64,
@@ -52,17 +52,17 @@ impl Names {
 }
 
 impl Report {
-    /// Whether every needed segment is here and intact now.
+    /// Whether every needed segment is now stored and intact.
     pub fn is_whole(&self) -> bool {
         self.unrepaired.count == 0 && self.contradictory_blocks == 0
     }
 
-    /// Disagreements of chain and journal.
+    /// Segments and blocks about which chain and journal disagreed.
     pub fn drift(&self) -> u64 {
         self.unknown_to_journal + self.held_in_vain
     }
 
-    /// Shows the pass as the last complete one.
+    /// Sets the metrics of the last complete pass.
     pub(super) fn show(&self, metrics: &Metrics) {
         let ended = self.began / 1_000 + self.seconds as u64;
         for (gauge, value) in [
@@ -80,11 +80,11 @@ impl Report {
         }
     }
 
-    /// For people.
+    /// The report as text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "{} segments of {} committed lite blocks and of queued visits, {:.1} MiB read in {:.1} s",
+                "checked {} segments of {} committed lite blocks and of queued visits; read {:.1} MiB in {:.1} s",
                 self.segments,
                 self.blocks,
                 self.bytes as f64 / (1024.0 * 1024.0),
@@ -98,19 +98,20 @@ impl Report {
         lines.extend(self.unrepaired.names.iter().map(|name| format!("  not repaired: {name}")));
         if self.contradictory_blocks > 0 {
             lines.push(format!(
-                "{} committed blocks contradict themselves; the log names them",
+                "the bodies of {} committed blocks contradict the chain; the log names them",
                 self.contradictory_blocks
             ));
         }
         if self.drift() > 0 {
             lines.push(format!(
-                "chain and journal disagreed: {} segments were unknown to the journal, {} blocks were held in vain; mended",
+                "chain and journal disagreed, and the journal was corrected: it did not know {} needed segments, and \
+                 kept the segments of {} failed blocks",
                 self.unknown_to_journal, self.held_in_vain
             ));
         }
         if self.orphans.count > 0 {
             lines.push(format!(
-                "{} stored segments belong to nothing; they are deleted when their time is up",
+                "{} stored segments belong to nothing; they will be deleted after the grace period",
                 self.orphans.count
             ));
             lines.extend(self.orphans.names.iter().map(|name| format!("  orphan: {name}")));
@@ -119,19 +120,19 @@ impl Report {
     }
 }
 
-/// How far a pass is.
+/// The progress of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "step")]
 pub enum Progress {
-    /// Nothing is under way.
+    /// No pass is running.
     Idle,
-    /// Committed lite blocks are read.
+    /// It reads committed lite blocks.
     Chain { done: u32, of: u32 },
-    /// What is missing is looked for.
+    /// It looks for missing segments.
     Presence { done: u64 },
-    /// Segments are read.
+    /// It reads segments.
     Reading { done: u64, of: u64 },
-    /// What belongs to nothing is looked for.
+    /// It looks for segments that belong to nothing.
     Orphans,
 }
 

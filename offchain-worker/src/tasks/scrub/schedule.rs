@@ -1,4 +1,4 @@
-//! When passes are made: now and then, slowly, and at once when an operator asks.
+//! When passes run: slowly at regular intervals, and at once when an operator requests one.
 
 use std::time::Duration;
 
@@ -8,18 +8,21 @@ use tokio::{
 };
 
 use super::{Report, Scrubber};
-use crate::tasks::{Context, TaskError};
+use crate::{
+    config,
+    tasks::{Context, TaskError},
+};
 
-/// How long jobs may fetch what is missing, before the first look whether something is.
+/// How long jobs may fetch missing segments before the first pass looks for them.
 const GRACE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_secs(2);
-/// After a pass that did not come to its end, and between passes at least.
+/// After a pass that failed, and at least between passes.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// A pass that somebody waits for.
+/// A request for a pass.
 #[derive(Debug)]
 pub struct Request {
-    /// As fast as the storage allows, if absent.
+    /// Absent: as fast as the storage allows.
     pub segments_per_minute: Option<u32>,
     pub reply: oneshot::Sender<Result<Report, TaskError>>,
 }
@@ -29,10 +32,14 @@ pub fn pause(segments_per_minute: Option<u32>) -> Option<Duration> {
     segments_per_minute.map(|rate| Duration::from_secs(60) / rate.max(1))
 }
 
-/// Makes passes, for ever. One that is asked for cuts a scheduled one short, which then begins anew.
-pub async fn run(context: &Context, scrubber: &Scrubber, mut requests: mpsc::Receiver<Request>) {
-    let slowly = pause(Some(context.config.scrub.segments_per_minute));
-    let every = Duration::from_millis(context.config.scrub.every_ms);
+/// Runs passes. Never returns. A requested pass interrupts a scheduled one, which then starts over.
+pub async fn run(
+    context: &Context,
+    scrubber: &Scrubber,
+    config: &config::Scrub,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    let slowly = pause(Some(config.segments_per_minute));
     let mut next = None;
     loop {
         tokio::select! {
@@ -49,7 +56,7 @@ pub async fn run(context: &Context, scrubber: &Scrubber, mut requests: mpsc::Rec
             Some(request) = requests.recv() => answer(context, scrubber, request).await,
             done = scrubber.pass(slowly) => {
                 let pause = match done {
-                    Ok(_) => every.saturating_sub(begun.elapsed()).max(PAUSE),
+                    Ok(_) => config.every.saturating_sub(begun.elapsed()).max(PAUSE),
                     Err(error) => {
                         report(context, &error);
                         PAUSE
@@ -66,17 +73,16 @@ async fn answer(context: &Context, scrubber: &Scrubber, request: Request) {
     if let Err(error) = &done {
         report(context, error);
     }
-    // Whoever asked may have gone.
+    // The client may have disconnected.
     request.reply.send(done).ok();
 }
 
 fn report(context: &Context, error: &TaskError) {
     context.metrics.task_failures.with_label_values(&["scrub"]).inc();
-    tracing::warn!(%error, "a scrub did not come to its end; it will be tried again");
+    tracing::warn!(%error, "a scrub failed; it will be retried");
 }
 
-/// The first pass waits until the chain was looked at, and until the jobs that came of it have had their
-/// time.
+/// Returns when the next pass is due. The first waits until a block was processed, and gives its jobs time to finish.
 async fn due(context: &Context, next: Option<Instant>) {
     match next {
         Some(next) => sleep_until(next).await,
@@ -89,11 +95,11 @@ async fn settle(context: &Context) {
     let jobs_done = async {
         loop {
             sleep(POLL).await;
-            if matches!(context.ledger.open_jobs().await, Ok(0)) {
+            if matches!(context.task_journal.open_jobs().await, Ok(0)) {
                 return;
             }
         }
     };
-    // Late or not: what is still missing then is looked for here too.
+    // After the time limit, the pass fetches what the jobs have not.
     let _ = timeout(GRACE, jobs_done).await;
 }

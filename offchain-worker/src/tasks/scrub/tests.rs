@@ -22,10 +22,10 @@ use crate::{
     journal::{Journal, Owner, sweep},
     metrics::Metrics,
     store::Store,
-    tasks::ledger::Ledger,
+    tasks::task_journal::TaskJournal,
     transfer::{
-        Bounds, Courier, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError, Rules,
-        Timings,
+        Courier, FetchBounds, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError,
+        Rules, Timings,
     },
 };
 
@@ -36,7 +36,7 @@ const HOUR: u64 = 3_600_000;
 struct Facts {
     blocks: Vec<Needed>,
     open: Vec<AnnouncementId>,
-    undone: HashSet<AnnouncementId>,
+    failed: HashSet<AnnouncementId>,
 }
 
 #[derive(Default)]
@@ -56,9 +56,9 @@ impl Blocks for FakeBlocks {
         async { Ok(Some(block)) }.boxed()
     }
 
-    fn came_to_nothing(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
-        let undone = self.0.lock().unwrap().undone.contains(&id);
-        async move { Ok(undone) }.boxed()
+    fn has_failed(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
+        let failed = self.0.lock().unwrap().failed.contains(&id);
+        async move { Ok(failed) }.boxed()
     }
 }
 
@@ -87,7 +87,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::local(folder.path()).unwrap();
         let journal = Journal::in_memory().await.unwrap();
-        let ledger = Ledger::open(journal.clone()).await.unwrap();
+        let task_journal = TaskJournal::open(journal.clone()).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let other = World::new().await;
         let endpoint = Endpoint::new(other.base.clone(), [0; 32]).unwrap();
@@ -99,13 +99,17 @@ impl Site {
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
-            Bounds { parallel: 4, segment_limit: Duration::from_secs(20), rules: Rules::default() },
+            FetchBounds {
+                parallel: 4,
+                segment_limit: Duration::from_secs(20),
+                rules: Rules::default(),
+            },
         ));
         let blocks = Arc::new(FakeBlocks::default());
         let scrubber = Scrubber {
             blocks: blocks.clone(),
             journal: journal.clone(),
-            ledger,
+            task_journal,
             store: store.clone(),
             repair: Arc::new(PeerRepair::new(fetcher, journal.clone(), store.clone())),
             metrics,
@@ -234,7 +238,7 @@ async fn the_chain_says_what_is_needed_also_when_the_journal_does_not_know_it() 
 }
 
 #[tokio::test]
-async fn a_block_that_came_to_nothing_is_let_go_but_never_what_a_committed_block_shares_with_it() {
+async fn a_block_that_has_failed_is_let_go_but_never_what_a_committed_block_shares_with_it() {
     let site = Site::new().await;
     let (own, shared) = (site.hold(&content(1)), site.hold(&content(2)));
     let (rejected, unheard_of) = (AnnouncementId(7), AnnouncementId(8));
@@ -243,7 +247,7 @@ async fn a_block_that_came_to_nothing_is_let_go_but_never_what_a_committed_block
     let later = site.hold(&content(3));
     site.journal.reference(Owner::Announcement(unheard_of), &[later]).await.unwrap();
     site.commit(9, &[shared]).await;
-    site.blocks.0.lock().unwrap().undone.insert(rejected);
+    site.blocks.0.lock().unwrap().failed.insert(rejected);
     let report = site.pass().await;
     assert_eq!(report.held_in_vain, 1, "{report:?}");
     let now = crate::now();
@@ -284,12 +288,12 @@ async fn nothing_is_taken_for_an_orphan_while_blocks_are_still_being_fetched() {
     let site = Site::new().await;
     site.hold(&content(1));
     let identity = crate::chain::Identity { genesis: fake::genesis(), hospital: HospitalId(0) };
-    let ledger = &site.scrubber.ledger;
-    ledger.bind(identity).await.unwrap();
-    let progress = crate::tasks::ledger::Progress { block: 5, height: 1 };
-    ledger.observe(progress, vec![]).await.unwrap();
+    let task_journal = &site.scrubber.task_journal;
+    task_journal.bind(identity).await.unwrap();
+    let progress = crate::tasks::task_journal::ChainProgress { block: 5, height: 1 };
+    task_journal.observe(progress, vec![]).await.unwrap();
     assert_eq!(site.pass().await.orphans.count, 0);
-    ledger.finish(crate::tasks::ledger::Job::Keep(1)).await.unwrap();
+    task_journal.finish(crate::tasks::task_journal::Job::Keep(1)).await.unwrap();
     assert_eq!(site.pass().await.orphans.count, 1);
 }
 

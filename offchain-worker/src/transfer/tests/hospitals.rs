@@ -15,9 +15,9 @@ use crate::{
     },
     chain::{Answer, ChainView, FinalState, Identity},
     config::{Limits, Transfer},
+    hospital_keys::HospitalKeys,
     journal::Nonces,
-    seal::Seal,
-    tasks::offers::Intake,
+    tasks::offers::OfferFetcher,
 };
 
 /// The chain as one hospital's node shows it.
@@ -32,8 +32,8 @@ impl ChainView for Seat {
         async move { Ok(identity) }.boxed()
     }
 
-    fn finalised(&self) -> Answer<'_, Box<dyn FinalState>> {
-        self.chain.finalised()
+    fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
+        self.chain.finalized()
     }
 
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
@@ -83,7 +83,7 @@ pub struct Hospital {
 pub struct Region {
     pub chain: FakeChain,
     pub everybody: Everybody,
-    pub terms: Terms,
+    pub terms: SeedingTerms,
     pub transfer: Transfer,
     pub timings: Timings,
     /// How long nothing may arrive before another's share is dealt out.
@@ -95,7 +95,7 @@ impl Default for Region {
         Self {
             chain: FakeChain::default(),
             everybody: Everybody::default(),
-            terms: Terms {
+            terms: SeedingTerms {
                 from_bytes: 1,
                 quiet: NEVER,
                 longest: NEVER * 2,
@@ -156,7 +156,7 @@ impl Region {
             store: store.clone(),
             journal: journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
-            seal: Arc::new(Seal::new(agent.keys.clone(), Vec::new(), view)),
+            hospital_keys: Arc::new(HospitalKeys::new(agent.keys.clone(), Vec::new(), view)),
             repair: Arc::new(peers),
             metrics: metrics.clone(),
             limits: Limits::default(),
@@ -207,11 +207,11 @@ impl Hospital {
     /// Begins to fetch what others offer; goes on while the result lives.
     pub fn take_in(&self) -> tokio::task::JoinSet<()> {
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(crate::tasks::offers::run(Arc::new(Intake {
+        tasks.spawn(crate::tasks::offers::run(Arc::new(OfferFetcher {
             journal: self.journal.clone(),
             fetcher: Arc::clone(&self.fetcher),
             metrics: self.metrics.clone(),
-            lifetime: Transfer::default().offer_lifetime_ms,
+            lifetime: Transfer::default().offer_lifetime,
         })));
         tasks
     }

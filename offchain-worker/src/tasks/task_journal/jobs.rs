@@ -1,19 +1,19 @@
-//! Reactions that are due.
+//! Jobs: reactions to the chain that are due.
 
 use std::collections::HashSet;
 
 use epione_primitives::{AnnouncementId, Moment};
 use rusqlite::{Connection, params};
 
-use super::Ledger;
+use super::TaskJournal;
 use crate::journal::JournalError;
 
-/// A reaction, idempotent, tried until it is done.
+/// An idempotent reaction, which is retried until it succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Job {
-    /// See a ballot through: verify what is announced and vote; clean up if it comes to nothing.
+    /// Verify an announced block and vote; clean up if the announcement fails.
     Ballot(AnnouncementId),
-    /// Hold every segment of the committed lite block of this height.
+    /// Fetch every segment of the committed lite block of this height.
     Keep(u32),
 }
 
@@ -43,17 +43,28 @@ impl Job {
     fn of(kind: JobKind, subject: i64) -> Self {
         match kind {
             JobKind::Ballot => Self::Ballot(AnnouncementId(subject as u64)),
-            // Only heights are written under this kind.
+            // The subject of this kind is always a height.
             JobKind::Keep => Self::Keep(subject as u32),
         }
     }
 }
 
-/// No pause between attempts is longer, in milliseconds: what seems due later was noted before the
-/// clock was set back.
+/// What remains to be done after a reaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Done,
+    /// Nothing, until the chain reports a change.
+    Wait,
+    /// The reaction, at once.
+    Again,
+}
+
+/// The longest pause between attempts, in milliseconds. A job that is due later was recorded before the clock was set
+/// back.
 const MAX_PAUSE: Moment = 60_000;
 
-/// A job that waits for something to happen is due at no time.
+/// The due time of a job that waits for a change on the chain.
 const WAITING: Option<i64> = None;
 
 pub(super) fn keep_heights(tx: &Connection, after: u32, up_to: u32) -> rusqlite::Result<()> {
@@ -85,8 +96,8 @@ pub(super) fn watch_ballots(tx: &Connection, open: &[AnnouncementId]) -> rusqlit
     Ok(())
 }
 
-impl Ledger {
-    /// Jobs that are due, and how often each was tried; oldest subject first.
+impl TaskJournal {
+    /// Jobs that are due, and the number of attempts of each; oldest subject first.
     pub async fn due(
         &self,
         kind: JobKind,
@@ -111,8 +122,7 @@ impl Ledger {
             .await
     }
 
-    /// Counts an attempt, and makes the job due again at `retry_at` should nothing more be heard of
-    /// it.
+    /// Counts an attempt, and makes the job due again at `retry_at` in case the worker stops meanwhile.
     pub async fn start(&self, job: Job, retry_at: Moment) -> Result<(), JournalError> {
         let (kind, subject) = job.columns();
         self.journal
@@ -139,7 +149,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// The job need not be done again.
+    /// Removes a job that has succeeded.
     pub async fn finish(&self, job: Job) -> Result<(), JournalError> {
         let (kind, subject) = job.columns();
         self.journal
@@ -151,7 +161,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// The job is due again when [`Ledger::observe`] sees what it waits for.
+    /// Makes the job wait until [`TaskJournal::observe`] sees that its ballot has ended.
     pub async fn wait(&self, job: Job) -> Result<(), JournalError> {
         let (kind, subject) = job.columns();
         self.journal
@@ -165,7 +175,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// Heights of committed lite blocks whose segments are still to be brought.
+    /// Heights of committed lite blocks whose segments are still being fetched.
     pub async fn keeps(&self) -> Result<HashSet<u32>, JournalError> {
         self.journal
             .read(|connection| {
@@ -177,7 +187,7 @@ impl Ledger {
             .await
     }
 
-    /// Jobs that are not merely waiting for a ballot to end.
+    /// The number of jobs that do not wait for the end of a ballot.
     pub async fn open_jobs(&self) -> Result<i64, JournalError> {
         self.journal
             .read(|connection| {

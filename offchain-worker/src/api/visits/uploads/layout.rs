@@ -1,10 +1,10 @@
-//! The media of a visit, in the order in which they come.
+//! The order in which the media of a visit are uploaded.
 
 use epione_client::api::{ContentUpload, MediaProgress, VisitRequest};
 
-/// All media of a visit as if they were one.
+/// All media of a visit, laid end to end.
 #[derive(Debug)]
-pub(in crate::api) struct Course {
+pub(in crate::api::visits) struct MediaLayout {
     media: Vec<Media>,
     total: u64,
 }
@@ -17,7 +17,7 @@ struct Media {
     bytes: u64,
 }
 
-/// Where a part lies among all media.
+/// The position of a part among all media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub section: u16,
@@ -26,7 +26,7 @@ pub(super) struct Span {
     pub ends_section: bool,
 }
 
-impl Course {
+impl MediaLayout {
     pub fn of(visit: &VisitRequest) -> Self {
         let (mut media, mut total) = (Vec::new(), 0_u64);
         for (section, upload) in (0..).zip(&visit.sections) {
@@ -43,19 +43,19 @@ impl Course {
         self.total
     }
 
-    /// What is left of a section from an offset on; none if there is no such section, or nothing left.
-    pub(super) fn room(&self, section: u16, offset: u64) -> Option<u64> {
+    /// Bytes of a section from an offset to its end; none if there is no such section, or no bytes remain.
+    pub(super) fn remaining(&self, section: u16, offset: u64) -> Option<u64> {
         let media = self.media.iter().find(|media| media.section == section)?;
-        media.bytes.checked_sub(offset).filter(|room| *room > 0)
+        media.bytes.checked_sub(offset).filter(|remaining| *remaining > 0)
     }
 
-    /// Where a part lies; none if it is not within a section.
+    /// The position of a part; none if it is not within a section.
     pub(super) fn span(&self, section: u16, offset: u64, length: usize) -> Option<Span> {
-        let room = self.room(section, offset)?;
+        let remaining = self.remaining(section, offset)?;
         let media = self.media.iter().find(|media| media.section == section)?;
         let length = length as u64;
-        let (start, ends_section) = (media.start + offset, length == room);
-        (1..=room).contains(&length).then_some(Span {
+        let (start, ends_section) = (media.start + offset, length == remaining);
+        (1..=remaining).contains(&length).then_some(Span {
             section,
             start,
             end: start + length,
@@ -63,7 +63,7 @@ impl Course {
         })
     }
 
-    /// How much there is of each section when there is so much of all.
+    /// The progress of each section when so many bytes of all media were received.
     pub(super) fn progress(&self, received: u64) -> Vec<MediaProgress> {
         let of = |media: &Media| MediaProgress {
             section: media.section,
@@ -78,27 +78,27 @@ impl Course {
 mod tests {
     use super::*;
 
-    fn course() -> Course {
+    fn layout() -> MediaLayout {
         let media = |section, start, bytes| Media { section, start, bytes };
-        Course { media: vec![media(1, 0, 10), media(4, 10, 5)], total: 15 }
+        MediaLayout { media: vec![media(1, 0, 10), media(4, 10, 5)], total: 15 }
     }
 
     #[test]
     fn a_part_lies_within_one_section() {
         let span = |start, end, ends_section| Some(Span { section: 4, start, end, ends_section });
-        assert_eq!(course().span(4, 0, 3), span(10, 13, false));
-        assert_eq!(course().span(4, 3, 2), span(13, 15, true));
+        assert_eq!(layout().span(4, 0, 3), span(10, 13, false));
+        assert_eq!(layout().span(4, 3, 2), span(13, 15, true));
         for (section, offset, length) in
             [(4, 3, 3), (4, 5, 1), (4, u64::MAX, 1), (4, 0, 0), (0, 0, 1), (2, 0, 1)]
         {
-            assert_eq!(course().span(section, offset, length), None, "{section} {offset} {length}");
+            assert_eq!(layout().span(section, offset, length), None, "{section} {offset} {length}");
         }
     }
 
     #[test]
     fn sections_fill_up_in_their_order() {
         let offsets = |received| -> Vec<u64> {
-            course().progress(received).iter().map(|media| media.offset).collect()
+            layout().progress(received).iter().map(|media| media.offset).collect()
         };
         assert_eq!(offsets(0), [0, 0]);
         assert_eq!(offsets(7), [7, 0]);

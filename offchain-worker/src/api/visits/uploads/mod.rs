@@ -1,13 +1,14 @@
-//! The media of visits, which come in parts. Each part is signed like every request, and its digest is
-//! compared before anything of it is sealed. The worker takes the parts of a visit in order; one that
-//! comes early waits for its turn, one that comes again is answered with how far the visit is. Nothing
-//! of this outlives the process: who meets a worker that forgot begins with the visit again.
+//! The media of visits, uploaded in parts.
+//!
+//! Each part is signed like every request, and its digest is compared before any of it is sealed. The worker seals the
+//! parts of a visit in order. A part that comes early waits for the ones before it. A part that comes again is answered
+//! with the visit's status. Uploads do not outlive the process: after a restart, the client submits the visit again.
 
-mod course;
+mod layout;
 mod open;
 
-pub(super) use course::Course;
-pub(super) use open::Uploads;
+pub(super) use layout::MediaLayout;
+pub(in crate::api) use open::Uploads;
 
 use std::sync::Arc;
 
@@ -21,20 +22,23 @@ use epione_client::api::{MAX_PART_BYTES, Problem, VisitStatus};
 use epione_primitives::RecordId;
 
 use self::{
-    course::Span,
-    open::{InFlight, Place, Upload},
+    layout::Span,
+    open::{InFlight, Upload},
 };
 use super::{
+    queue::{conclude, conflict},
+    terms::VisitTerms,
+};
+use crate::api::{
     ApiError, AppState,
     caller::Caller,
     ingest::Ingest,
     intake::Intake,
-    limits::within,
-    visits::{self, Terms},
+    limits::{Slot, within},
 };
 
-/// Takes a part of a visit's media: the content of a section from `offset` on, at most 8 MiB of it. It
-/// answers with how far the visit is; the last part of the last section queues it.
+/// Accepts a part of a visit's media: the content of a section from `offset` on, at most 8 MiB of it. The response is
+/// the visit's status. The last part of the last section queues the visit.
 #[utoipa::path(
     put,
     path = "/v1/visits/{record}/media/{section}",
@@ -48,29 +52,26 @@ use super::{
     security(("signed" = [])),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 200, description = "How far the visit is", body = VisitStatus),
+        (status = 200, description = "The visit's status", body = VisitStatus),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
-pub(super) async fn put(
+pub(in crate::api) async fn put(
     State(state): State<AppState>,
     Path((record, section)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<VisitStatus>, ApiError> {
     let (parts, body) = request.into_parts();
-    let mut intake = Intake::new(body, state.limits.silence());
-    let taken = async {
-        let caller = {
-            let _slot = state.request_slot()?;
-            Caller::of_parts(&state, &parts).await?
-        };
+    let mut intake = Intake::new(body, state.limits.silence);
+    let accepted = async {
+        let caller = Caller::admitted(&state, &parts).await?;
         let part = PartRef::parse(&record, &section, &parts.uri)?;
         match state.uploads().find(part.record).filter(|upload| upload.is_of(&caller)) {
-            Some(upload) => take(&state, &caller, upload, part, &mut intake).await,
-            None => elsewhere(&state, &caller, part.record).await,
+            Some(upload) => accept(&state, &caller, upload, part, &mut intake).await,
+            None => queued_already(&state, &caller, part.record).await,
         }
     };
-    let answered = within(state.limits.part_timeout_ms, taken).await;
+    let answered = within(state.limits.part_timeout, accepted).await;
     intake.drain().await;
     answered.map(Json)
 }
@@ -91,38 +92,39 @@ impl PartRef {
             (Ok(record), Ok(section), Some(offset)) => Ok(Self { record, section, offset }),
             _ => Err(ApiError::bad_request(
                 "part",
-                "The request does not say which part it brings",
-                "Put it to /v1/visits/<record id>/media/<section>?offset=<bytes>.",
+                "The request does not name the part that it uploads",
+                "Put the part to /v1/visits/<record id>/media/<section>?offset=<bytes>.",
             )),
         }
     }
 }
 
-async fn take(
+async fn accept(
     state: &AppState,
     caller: &Caller,
     upload: Arc<Upload>,
     part: PartRef,
     intake: &mut Intake,
 ) -> Result<VisitStatus, ApiError> {
-    let room = upload.course.room(part.section, part.offset).ok_or_else(no_such_place)?;
+    let remaining =
+        upload.layout.remaining(part.section, part.offset).ok_or_else(outside_of_media)?;
     let mut in_flight = upload.begin_part(&state.metrics)?;
     let content = intake.whole(MAX_PART_BYTES).await?;
     in_flight.holds(content.len());
     caller.check_digest(&blake3::hash(&content))?;
-    if content.is_empty() || content.len() as u64 > room {
-        return Err(no_such_place());
+    if content.is_empty() || content.len() as u64 > remaining {
+        return Err(outside_of_media());
     }
-    let span = upload.course.span(part.section, part.offset, content.len());
-    let span = span.ok_or_else(no_such_place)?;
-    upload.turn(span.start, state.limits.part_timeout() / 2).await?;
-    // In a task of its own: what was sealed must be accounted for, whoever hangs up.
+    let span = upload.layout.span(part.section, part.offset, content.len());
+    let span = span.ok_or_else(outside_of_media)?;
+    upload.reach(span.start, state.limits.part_timeout / 2).await?;
+    // In a separate task: what was sealed must be accounted for, even if the client disconnects.
     tokio::spawn(advance(state.clone(), upload, span, content, in_flight))
         .await
         .map_err(|error| ApiError::internal(&error))?
 }
 
-/// Seals a part whose turn it is, and queues the visit if it was the last.
+/// Seals the next part, and queues the visit if it was the last.
 async fn advance(
     state: AppState,
     upload: Arc<Upload>,
@@ -133,47 +135,47 @@ async fn advance(
     let mut sealing = upload.ingest.lock().await;
     let Some(ingest) = sealing.as_mut() else {
         drop(sealing);
-        return gone(&state, &upload.terms).await;
+        return ended(&state, &upload.terms).await;
     };
     if upload.received() == Some(span.start) {
         if let Err(error) = ingest.push(span.section, &content, span.ends_section).await {
             return Err(fail(&state, &upload, sealing.take(), error).await);
         }
         drop(content);
-        upload.took(span.end);
+        upload.advance_to(span.end);
     }
     finish(&state, &upload, &mut sealing).await
 }
 
-/// Queues a visit of which everything has come; otherwise says how far it is.
+/// Queues the visit if all its media were sealed; otherwise returns its status.
 async fn finish(
     state: &AppState,
     upload: &Arc<Upload>,
     sealing: &mut Option<Ingest>,
 ) -> Result<VisitStatus, ApiError> {
     let (Some(ingest), Some(status)) = (sealing.as_mut(), upload.status()) else {
-        return gone(state, &upload.terms).await;
+        return ended(state, &upload.terms).await;
     };
     if !upload.is_complete() {
         return Ok(status);
     }
-    let queued = visits::conclude(state, &upload.terms, ingest).await;
+    let queued = conclude(state, &upload.terms, ingest).await;
     match queued {
         Ok(visit) => {
             state.uploads().forget(upload);
             if let Some(ingest) = sealing.take() {
-                // Nothing is left of it, unless the same visit was queued by other means.
+                // Removes nothing, unless the same visit was queued by another request.
                 ingest.abandon().await;
             }
             Ok(visit.into())
         }
-        // The worker's own trouble: everything is there, and it may be tried again.
+        // The worker failed, not the client: all media are here, and a retry may succeed.
         Err(error) if error.is_the_workers() => Err(error),
         Err(error) => Err(fail(state, upload, sealing.take(), error).await),
     }
 }
 
-/// Ends an upload that cannot go on. The error is for whoever sent what did not do.
+/// Ends an upload that cannot be resumed. The error goes to the client whose request caused it.
 async fn fail(
     state: &AppState,
     upload: &Arc<Upload>,
@@ -187,20 +189,20 @@ async fn fail(
     error
 }
 
-/// Begins to await the media of a visit.
+/// Opens the upload of a visit's media.
 pub(super) async fn open(
     state: &AppState,
-    terms: Terms,
-    course: Course,
+    terms: VisitTerms,
+    layout: MediaLayout,
     ingest: Ingest,
-    place: Place,
+    slot: Slot,
 ) -> Result<VisitStatus, ApiError> {
-    let upload = Upload::new(terms, course, ingest, place, &state.metrics);
+    let upload = Upload::new(terms, layout, ingest, slot, &state.metrics);
     match state.uploads().admit(state, upload) {
         Ok(status) => Ok(status),
-        // Somebody else was quicker.
+        // A concurrent request has opened it.
         Err(refused) => {
-            let (terms, ingest) = refused.into_parts();
+            let (terms, ingest) = refused.into_inner();
             if let Some(ingest) = ingest {
                 ingest.abandon().await;
             }
@@ -209,17 +211,17 @@ pub(super) async fn open(
     }
 }
 
-/// Where the same visit is, if its media are awaited.
+/// The status of the same visit, if its upload is open.
 pub(super) async fn resumed(
     state: &AppState,
-    terms: &Terms,
+    terms: &VisitTerms,
 ) -> Result<Option<VisitStatus>, ApiError> {
     let Some(upload) = state.uploads().find(terms.record) else { return Ok(None) };
     if upload.terms.fingerprint != terms.fingerprint {
-        return Err(visits::conflict());
+        return Err(conflict());
     }
     if upload.terms.account != terms.account {
-        // Signed by an account that is not the author's any more.
+        // It was signed by an account that the author has replaced.
         state.uploads().end(&upload, "the author has a new account").await;
         return Ok(None);
     }
@@ -235,8 +237,8 @@ pub(super) async fn resumed(
     finished.await.map_err(|error| ApiError::internal(&error))?.map(Some)
 }
 
-/// A part of a visit whose media are not awaited from this caller.
-async fn elsewhere(
+/// The status of the caller's visit that has no open upload of theirs, since it is queued.
+async fn queued_already(
     state: &AppState,
     caller: &Caller,
     record: RecordId,
@@ -246,8 +248,8 @@ async fn elsewhere(
     own.map(VisitStatus::from).ok_or_else(no_upload)
 }
 
-/// A part of a visit that ended meanwhile.
-async fn gone(state: &AppState, terms: &Terms) -> Result<VisitStatus, ApiError> {
+/// The status of a visit whose upload has ended while the part waited.
+async fn ended(state: &AppState, terms: &VisitTerms) -> Result<VisitStatus, ApiError> {
     let visit = state.journal.visit(terms.record).await?;
     let same = visit.filter(|visit| visit.fingerprint == terms.fingerprint);
     same.map(VisitStatus::from).ok_or_else(no_upload)
@@ -257,15 +259,15 @@ fn no_upload() -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "no-upload",
-        "The media of this visit are not awaited",
-        "Submit the visit, again if need be, with the account that sends its media.",
+        "The worker does not await media of this visit",
+        "Submit the visit (again) with the account that uploads its media.",
     )
 }
 
-fn no_such_place() -> ApiError {
+fn outside_of_media() -> ApiError {
     ApiError::bad_request(
         "part",
-        "The visit has no such media",
-        "A part is not empty and lies within one of the visit's media sections, as it described them.",
+        "The part is not within the visit's media",
+        "A part must not be empty, and must lie within one of the media sections that the visit describes.",
     )
 }

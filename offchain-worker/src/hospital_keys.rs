@@ -1,6 +1,5 @@
-//! What the worker does with the hospital's keys: it opens patient keys, seals the profiles of those it
-//! registers, seals them anew when keys were rotated, and seals access grants. The sealing of a visit's
-//! sections is `api::ingest`'s.
+//! The use of the hospital's keys: the worker opens patient keys, seals the profiles of users that it registers, seals
+//! them again after keys were rotated, and seals access grants. `api::ingest` seals the sections of visits.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -20,25 +19,25 @@ use epione_primitives::{AccountId, Hash, UserId, profile::Registration};
 
 use crate::chain::{ChainView, Identity, ViewError};
 
-/// Patient keys that are kept open.
+/// Patient keys that are kept in memory.
 const CACHED_KEYS: usize = 1_024;
 
-/// Why a key could not be had, or something not be sealed.
+/// Why a key could not be opened, or something could not be sealed.
 #[derive(Debug, thiserror::Error)]
-pub enum SealingError {
+pub enum HospitalKeysError {
     #[error("the node does not have the profile that the chain names: it may still be catching up")]
     NoBody,
     #[error("the profile cannot be read: {0}")]
     Format(#[from] FormatError),
     #[error(
-        "the profile opens with none of the worker's sealing keys, or is damaged: is an earlier keystore \
-         missing from earlier_keystores?"
+        "none of the worker's sealing keys opens the profile, or the profile is damaged: check whether an earlier \
+         keystore is missing from earlier_keystores"
     )]
     Open(#[from] OpenError),
     #[error("{0}")]
     Swapped(#[from] SwappedKey),
     #[error(transparent)]
-    Seal(#[from] SealError),
+    HospitalKeys(#[from] SealError),
     #[error(transparent)]
     View(#[from] ViewError),
     #[error("the worker is stopping")]
@@ -46,34 +45,34 @@ pub enum SealingError {
 }
 
 /// The hospital's keys, and the patient keys opened with them.
-pub struct Seal {
+pub struct HospitalKeys {
     keys: Arc<Keys>,
     view: Arc<dyn ChainView>,
     opened: Mutex<OpenedKeys>,
-    /// Whose profiles are being sealed anew.
+    /// The users whose profiles are being sealed again.
     resealing: Mutex<HashSet<UserId>>,
 }
 
-/// A turn at sealing a user's profile anew; given back when dropped.
-pub struct Turn<'a> {
-    seal: &'a Seal,
+/// The right to seal a user's profile again. Nobody else has it until this is dropped.
+pub struct Resealing<'a> {
+    keys: &'a HospitalKeys,
     user: UserId,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Resealing<'_> {
     fn drop(&mut self) {
-        self.seal.resealing().remove(&self.user);
+        self.keys.resealing().remove(&self.user);
     }
 }
 
-/// The agent's account key with the hospital's sealing key, to which everything is sealed, and the
-/// sealing keys before that, which still open what nobody has sealed anew.
+/// The agent's account key, the hospital's sealing key, to which everything is sealed, and the hospital's previous
+/// sealing keys, which open what is not sealed to the current key yet.
 struct Keys {
     agent: ActorKeys,
     earlier: Vec<SealingKeyPair>,
 }
 
-/// Something opened, and whether the current sealing key did it.
+/// An opened content, and whether the current sealing key opened it.
 struct Opened<T> {
     content: T,
     by_current: bool,
@@ -92,25 +91,25 @@ impl Keys {
     }
 }
 
-/// How a hospital's sealing key on chain stands to those of its worker.
+/// How the hospital's sealing key on the chain relates to the worker's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The worker seals to it.
     Current,
-    /// The worker seals to a newer one, which the chain does not have yet.
+    /// The worker seals to a newer key, which the chain does not have yet.
     Earlier,
-    /// The worker does not have it.
+    /// The worker does not have the key.
     Unknown,
 }
 
-/// What the hospital reads in a profile.
+/// The content of a profile, as the hospital reads it.
 struct Contents {
     name: String,
-    /// Of a patient.
+    /// Only of a patient.
     patient_key: Option<PatientKey>,
 }
 
-/// Patient keys by the hash of the profile body that holds them; the oldest give way.
+/// Patient keys by the hash of the profile body that contains them. New ones replace the oldest.
 #[derive(Default)]
 struct OpenedKeys {
     by_body: HashMap<Hash, PatientKey>,
@@ -130,32 +129,31 @@ impl OpenedKeys {
     }
 }
 
-/// A person whom the hospital registers.
+/// A person to be registered.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub user: UserId,
     pub account: AccountId,
     pub sealing_key: SealingPublicKey,
-    /// Of a patient who was registered here before: that registration, whose key is kept, so that
-    /// earlier records stay readable.
+    /// The previous registration of a patient here. Its patient key is kept, so that earlier records stay readable.
     pub earlier: Option<Registration>,
     pub is_patient: bool,
     pub name: String,
 }
 
-impl Seal {
-    /// `earlier` are the sealing keys that were the hospital's before.
+impl HospitalKeys {
+    /// `earlier` are the hospital's previous sealing keys.
     pub fn new(keys: ActorKeys, earlier: Vec<SealingKeyPair>, view: Arc<dyn ChainView>) -> Self {
         let keys = Arc::new(Keys { agent: keys, earlier });
         Self { keys, view, opened: Mutex::default(), resealing: Mutex::default() }
     }
 
-    /// A key for a purpose of the worker's own, always the same for the same agent key.
+    /// A key for a purpose of the worker, always the same for the same agent key.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, self.keys.agent.account.seed())
     }
 
-    /// How the hospital's sealing key on chain stands to the worker's.
+    /// How the hospital's sealing key on the chain relates to the worker's keys.
     pub fn standing(&self, on_chain: &[u8]) -> Standing {
         let is = |key: &SealingKeyPair| key.public().as_bytes() == on_chain;
         if is(&self.keys.agent.sealing) {
@@ -167,19 +165,18 @@ impl Seal {
         }
     }
 
-    /// Whether there are profiles that only an earlier key may open.
+    /// Whether there may be profiles that only an earlier key opens.
     pub fn has_earlier_keys(&self) -> bool {
         !self.keys.earlier.is_empty()
     }
 
-    /// The patient key of a patient who is or was registered here, from the profile body that the
-    /// registration names.
+    /// The patient key of a patient who is or was registered here, from the profile body that the registration names.
     pub async fn patient_key(
         &self,
         identity: Identity,
         patient: UserId,
         registration: &Registration,
-    ) -> Result<PatientKey, SealingError> {
+    ) -> Result<PatientKey, HospitalKeysError> {
         let body_hash = registration.body_hash;
         if let Some(key) = self.opened().by_body.get(&body_hash) {
             return Ok(key.clone());
@@ -187,7 +184,7 @@ impl Seal {
         let body = self.profile_body(body_hash).await?;
         let keys = Arc::clone(&self.keys);
         let key = blocking(move || {
-            // The chain took this body from this hospital's agent of that time: it is the sealer.
+            // The chain accepted this body from the agent that the hospital had then, so that agent is the sealer.
             let (sealer, context) = (body.sealer(), context(identity, patient));
             Ok(keys.open(|key| body.patient_key_for_hospital(&context, key, sealer))?.content)
         })
@@ -196,21 +193,21 @@ impl Seal {
         Ok(key)
     }
 
-    /// The sealing key in a profile body, if it is the one that the chain knows.
+    /// The user's sealing key in a profile body, if its hash is the one on the chain.
     pub async fn sealing_key(
         &self,
         body_hash: Hash,
         key_hash: Hash,
-    ) -> Result<SealingPublicKey, SealingError> {
+    ) -> Result<SealingPublicKey, HospitalKeysError> {
         Ok(self.profile_body(body_hash).await?.sealing_key(&key_hash)?.clone())
     }
 
-    /// The encoded profile body of a person who is to be registered.
+    /// The encoded profile body of a person to be registered.
     pub async fn seal_profile(
         &self,
         identity: Identity,
         person: Person,
-    ) -> Result<Vec<u8>, SealingError> {
+    ) -> Result<Vec<u8>, HospitalKeysError> {
         let patient_key = match &person.earlier {
             Some(earlier) if person.is_patient => {
                 Some(self.patient_key(identity, person.user, earlier).await?)
@@ -227,16 +224,16 @@ impl Seal {
         .await
     }
 
-    /// A turn at sealing a user's profile anew; none while somebody else has it. To be held from reading
-    /// the registration until its new body is final, so that no body replaces a newer one.
-    pub fn turn(&self, user: UserId) -> Option<Turn<'_>> {
+    /// The right to seal a user's profile again; none while another request or task has it. To be held from reading the
+    /// registration until its new body is finalized, so that no body replaces a newer one.
+    pub fn begin_resealing(&self, user: UserId) -> Option<Resealing<'_>> {
         let first = self.resealing().insert(user);
-        // Not made in vain: dropping one gives the turn back.
-        first.then(|| Turn { seal: self, user })
+        // Only created if this call inserted the user: dropping it removes the user.
+        first.then(|| Resealing { keys: self, user })
     }
 
-    /// A registered user's profile body, sealed anew to the account and the key that are theirs now.
-    /// Name and patient key stay. None if it is so sealed already.
+    /// A registered user's profile body, sealed to the user's current account and sealing key. Name and patient key do
+    /// not change. None if it is sealed to them already.
     pub async fn renew_profile(
         &self,
         identity: Identity,
@@ -244,7 +241,7 @@ impl Seal {
         registration: &Registration,
         account: AccountId,
         sealing_key: SealingPublicKey,
-    ) -> Result<Option<Vec<u8>>, SealingError> {
+    ) -> Result<Option<Vec<u8>>, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -260,13 +257,13 @@ impl Seal {
         .await
     }
 
-    /// Whether the current sealing key opens a profile. An error, if no key does.
+    /// Whether the current sealing key opens a profile. An error if no key does.
     pub async fn is_sealed_to_current(
         &self,
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<bool, SealingError> {
+    ) -> Result<bool, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -276,14 +273,14 @@ impl Seal {
         .await
     }
 
-    /// A profile body that only an earlier sealing key opens, sealed anew to the current one. For the
-    /// user it stays what it was. None if the current key opens it already.
+    /// A profile body that only an earlier sealing key opens, sealed to the hospital's current one. For the user it
+    /// does not change. None if the current key opens it already.
     pub async fn rewrap(
         &self,
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<Option<Vec<u8>>, SealingError> {
+    ) -> Result<Option<Vec<u8>>, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
@@ -292,8 +289,8 @@ impl Seal {
             if opened.by_current {
                 return Ok(None);
             }
-            // A user who rotated keys and has not come for a new body keeps the key that they had: it
-            // was sealed to that one before, too.
+            // For a user who rotated keys and did not request a new body yet, the body stays sealed to the previous
+            // key.
             Ok(Some(seal_body(&keys.agent, &context, &opened.content, body.recipient())?))
         })
         .await
@@ -305,13 +302,13 @@ impl Seal {
         terms: GrantTerms,
         keys: Vec<(GrantedSection, ContentKey)>,
         recipient: SealingPublicKey,
-    ) -> Result<AccessGrant, SealingError> {
+    ) -> Result<AccessGrant, HospitalKeysError> {
         let hospital = Arc::clone(&self.keys);
         blocking(move || Ok(AccessGrant::seal(terms, &keys, &recipient, &hospital.agent)?)).await
     }
 
-    async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, SealingError> {
-        let bytes = self.view.body(hash).await?.ok_or(SealingError::NoBody)?;
+    async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, HospitalKeysError> {
+        let bytes = self.view.body(hash).await?.ok_or(HospitalKeysError::NoBody)?;
         Ok(ProfileBody::decode_exactly(&bytes)?)
     }
 
@@ -329,7 +326,7 @@ fn read(
     context: &ProfileContext,
     hospital: &SealingKeyPair,
 ) -> Result<Contents, OpenError> {
-    // The chain took this body from this hospital's agent of that time: it is the sealer.
+    // The chain accepted this body from the agent that the hospital had then, so that agent is the sealer.
     let sealer = body.sealer();
     if !body.is_patient() {
         let name = body.name_for_hospital(context, hospital, sealer)?;
@@ -359,9 +356,9 @@ fn context(identity: Identity, user: UserId) -> ProfileContext {
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SealingError> + Send + 'static,
-) -> Result<T, SealingError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SealingError::Interrupted)?
+    work: impl FnOnce() -> Result<T, HospitalKeysError> + Send + 'static,
+) -> Result<T, HospitalKeysError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| HospitalKeysError::Interrupted)?
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ const NEVER: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_secs(1);
 
 /// So many segments at once; no block is too small to be shared out.
-fn bounds(parallel: usize, patience: Duration) -> Bounds {
+fn bounds(parallel: usize, patience: Duration) -> FetchBounds {
     let rules = Rules {
         small: 0,
         patience,
@@ -159,7 +159,7 @@ fn bounds(parallel: usize, patience: Duration) -> Bounds {
         rest: (Duration::from_millis(20), Duration::from_millis(200)),
         ..Rules::default()
     };
-    Bounds { parallel, segment_limit: NEVER, rules }
+    FetchBounds { parallel, segment_limit: NEVER, rules }
 }
 
 struct FixedRoster(Vec<Peer>);

@@ -1,10 +1,9 @@
-//! TLS as the worker serves it. Other hospitals and `epione` know the worker by the Ed25519 key in its
-//! hospital's entry on chain, and read nothing else in a certificate: for them the worker makes one
-//! itself, which never ends. Browsers and other programs that want an authority's word get the
-//! certificate that `[tls]` names, if it does.
+//! The worker's side of TLS. Other hospitals and `epione` recognize the worker by the Ed25519 key in its hospital's
+//! entry on the chain, and read nothing else in a certificate: for them the worker creates one, which never expires.
+//! Browsers and other programs that trust authorities get the certificate that `[tls]` names, if there is one.
 //!
-//! The worker has a row of keys, derived from its keystore, and shows the one that the chain names. So
-//! changing the key is one transaction: everybody, the worker included, follows the same entry.
+//! The worker derives several keys from its keystore, and presents the one that the chain names. So one transaction
+//! changes the key: the worker and everybody else follow the same entry.
 
 use std::{
     fs::File,
@@ -35,15 +34,15 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How often the chain's entry is looked at: about once for each of its blocks.
+/// How often the entry on the chain is read: about once per block.
 const LOOK: Duration = Duration::from_secs(3);
-/// How often a key that the chain does not name is complained about.
+/// How often an error in the entry on the chain is logged.
 const COMPLAIN: Duration = Duration::from_secs(300);
 /// How often the files of `[tls]` are read again.
 const RELOAD: Duration = Duration::from_secs(600);
-/// Bytes of one of them, at most.
+/// Bytes of one of these files, at most.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// What comes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
+/// The bytes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
 const ED25519_PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
@@ -53,15 +52,15 @@ const ED25519_PKCS8: [u8; 16] = [
 pub enum TlsError {
     #[error("cannot read {path} for TLS: {reason}")]
     File { path: PathBuf, reason: String },
-    #[error("the TLS certificate {certificate} does not go with the key {key}: {source}")]
+    #[error("the TLS certificate {certificate} does not match the key {key}: {source}")]
     Files { certificate: PathBuf, key: PathBuf, source: rustls::Error },
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     #[error("cannot set up TLS: {0}")]
     Library(#[from] rustls::Error),
 }
 
-/// What the worker shows to those who connect.
+/// The certificates that the worker presents.
 #[derive(Debug)]
 pub struct Tls {
     keys: TlsKeys,
@@ -73,25 +72,25 @@ pub struct Tls {
 
 #[derive(Debug)]
 struct Shown {
-    /// Public half of the key below.
+    /// The public half of the key, and the certificate for it.
     key: RwLock<([u8; 32], Arc<CertifiedKey>)>,
-    /// To those who do not ask for an Ed25519 key and nothing else.
+    /// For clients that accept more than Ed25519 keys.
     files: RwLock<Option<Arc<CertifiedKey>>>,
 }
 
-/// What the chain says of this worker's TLS.
+/// The TLS key that the chain names for this worker.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
-    /// The key that is shown.
+enum NamedKey {
+    /// The key that the worker presents.
     Shown,
-    /// Another of the worker's keys, which is shown from now on.
+    /// Another of the worker's keys, which it presents from now on.
     Next { generation: u16 },
     /// A key that the worker does not have.
     Foreign,
 }
 
 impl Tls {
-    /// Shows the first key until the chain is known, and the certificate of `[tls]`, if there is one.
+    /// Presents the first key until the chain was read, and the certificate of `[tls]` if there is one.
     pub fn new(keys: TlsKeys, config: &Config) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let first = keys.generation(0);
@@ -103,7 +102,7 @@ impl Tls {
         Ok(Self { keys, public_url, files, shown, provider })
     }
 
-    /// For a server of HTTP/2 and HTTP/1.1 over TLS 1.3.
+    /// The configuration of a server for HTTP/2 and HTTP/1.1 over TLS 1.3.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS13])?
@@ -113,16 +112,16 @@ impl Tls {
         Ok(config)
     }
 
-    /// Follows the chain's entry and the files of `[tls]`, for ever.
+    /// Follows the entry on the chain and the files of `[tls]`. Never returns.
     pub async fn run(&self, view: Arc<dyn ChainView>, metrics: Metrics) {
         let (mut complained, mut loaded) = (None, Instant::now());
         loop {
             match self.follow(view.as_ref(), &metrics, &mut complained).await {
-                // That the node is away, others say.
+                // Other tasks report that the node does not answer.
                 Ok(()) | Err(ViewError::Away) => {}
                 Err(error) => {
                     metrics.task_failures.with_label_values(&["tls"]).inc();
-                    tracing::warn!(?error, "the TLS key on chain cannot be read just now");
+                    tracing::warn!(?error, "the TLS key on the chain could not be read; retrying");
                 }
             }
             if loaded.elapsed() > RELOAD {
@@ -133,8 +132,8 @@ impl Tls {
         }
     }
 
-    /// Shows the key that the chain names at its last final block. `complained` is when it was last said
-    /// that the entry is not as it should be.
+    /// Presents the key that the chain names at the last finalized block. `complained` is when an error in the entry
+    /// was last logged.
     async fn follow(
         &self,
         view: &dyn ChainView,
@@ -142,17 +141,17 @@ impl Tls {
         complained: &mut Option<Instant>,
     ) -> Result<(), ViewError> {
         let own = view.identity().await?.hospital;
-        let Some(entry) = view.finalised().await?.hospital(own).await? else {
+        let Some(entry) = view.finalized().await?.hospital(own).await? else {
             return Ok(());
         };
         let found = self.adopt(&entry.tls_key).unwrap_or_else(|error| {
             tracing::error!(%error, "the TLS key that the chain names cannot be used");
-            Found::Foreign
+            NamedKey::Foreign
         });
-        metrics.tls_key_matches.set((found != Found::Foreign).into());
-        if let Found::Next { generation } = found {
+        metrics.tls_key_matches.set((found != NamedKey::Foreign).into());
+        if let NamedKey::Next { generation } = found {
             let key = hex::encode(entry.tls_key);
-            tracing::info!(generation, %key, "now known by this TLS key");
+            tracing::info!(generation, %key, "the worker now presents this TLS key");
         }
         match self.complaint(&found, &entry) {
             None => *complained = None,
@@ -165,35 +164,35 @@ impl Tls {
         Ok(())
     }
 
-    /// Shows the worker's key of this public half from now on, if it has one.
-    fn adopt(&self, named: &[u8; 32]) -> Result<Found, TlsError> {
+    /// Presents the worker's key with this public half from now on, if there is one.
+    fn adopt(&self, named: &[u8; 32]) -> Result<NamedKey, TlsError> {
         if self.shown().0 == *named {
-            return Ok(Found::Shown);
+            return Ok(NamedKey::Shown);
         }
         let Some((generation, key)) = self.keys.find(named) else {
-            return Ok(Found::Foreign);
+            return Ok(NamedKey::Foreign);
         };
         let certificate = own_certificate(&key, &self.public_url, &self.provider)?;
         *self.shown.key.write().unwrap_or_else(PoisonError::into_inner) = (*named, certificate);
-        Ok(Found::Next { generation })
+        Ok(NamedKey::Next { generation })
     }
 
-    /// What is wrong with the hospital's entry, and how to mend it.
-    fn complaint(&self, found: &Found, entry: &Hospital) -> Option<String> {
+    /// What is wrong with the hospital's entry on the chain, and how to correct it.
+    fn complaint(&self, found: &NamedKey, entry: &Hospital) -> Option<String> {
         let (own_key, own_url) = (hex::encode(self.shown().0), &self.public_url);
         let named_url = String::from_utf8_lossy(&entry.worker_url);
-        let problem = if *found == Found::Foreign {
+        let problem = if *found == NamedKey::Foreign {
             format!(
-                "the chain names the TLS key {}, which this worker does not have: no hospital and no \
-                 client will talk to it. Is it the right keystore? If so",
+                "the chain names the TLS key {}, which this worker does not have: other hospitals and clients reject \
+                 this worker. Check whether the keystore is the right one. If it is, run",
                 hex::encode(entry.tls_key)
             )
         } else if Url::parse(&named_url).is_ok_and(|named| named == *own_url) {
             return None;
         } else {
             format!(
-                "the chain sends others to {named_url:?} and not to this worker's public_url. Is \
-                 public_url right? If so"
+                "the chain names the URL {named_url:?}, which is not this worker's public_url. Check whether \
+                 public_url is right. If it is, run"
             )
         };
         Some(format!("{problem}: epione hospital set-endpoint --url {own_url} --tls-key {own_key}"))
@@ -203,7 +202,7 @@ impl Tls {
         self.shown.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files of `[tls]` again. What cannot be used changes nothing.
+    /// Reads the files of `[tls]` again. If they cannot be used, nothing changes.
     fn reload(&self) {
         let Some(files) = &self.files else { return };
         match read_files(files, &self.provider) {
@@ -214,7 +213,9 @@ impl Tls {
                 }
                 *shown = Some(renewed);
             }
-            Err(error) => tracing::error!(%error, "the certificate that was in use stays in use"),
+            Err(error) => {
+                tracing::error!(%error, "the files of [tls] cannot be used; the worker keeps the previous certificate")
+            }
         }
     }
 }
@@ -230,7 +231,7 @@ impl ResolvesServerCert for Tls {
     }
 }
 
-/// A certificate that says nothing but the key. Always the same for the same key and host.
+/// A certificate whose only purpose is to carry the key. Always the same for the same key and host.
 fn own_certificate(
     key: &AccountKey,
     public_url: &Url,
@@ -248,7 +249,7 @@ fn own_certificate(
         None => Vec::new(),
     };
     parameters.not_before = date_time_ymd(2000, 1, 1);
-    // What RFC 5280 has for "it does not expire".
+    // The value that RFC 5280 defines for "does not expire".
     parameters.not_after = date_time_ymd(9999, 12, 31);
     let certificate = parameters.self_signed(&pair)?;
     let key = PrivateKeyDer::Pkcs8(seed.clone_key());
@@ -265,7 +266,7 @@ fn read_files(
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(&files.certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(unusable(&files.certificate, "it holds no certificate in PEM form".into()));
+        return Err(unusable(&files.certificate, "it contains no certificate in PEM form".into()));
     }
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(|error| unusable(&files.key, error.to_string()))?;

@@ -1,11 +1,11 @@
-//! What the tasks must remember across restarts: how far the chain was read, which batches are on
-//! their way to it, and which reactions are still due. Tables in the journal.
+//! What the tasks must remember across restarts: how far the chain was processed, which batches are on their way to it,
+//! and which jobs are due. These are tables in the journal.
 
 mod batches;
 mod jobs;
 
 pub use batches::Batch;
-pub use jobs::{Job, JobKind};
+pub use jobs::{Job, JobKind, Next};
 
 use std::sync::Arc;
 
@@ -52,26 +52,26 @@ const TABLES: &str = "
 
 /// The tasks' part of the journal. Clones share it.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct TaskJournal {
     journal: Journal,
 }
 
-/// How far the chain was read.
+/// How far the chain was processed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The last finalised chain block acted upon.
+pub struct ChainProgress {
+    /// The last finalized chain block that was processed.
     pub block: BlockNumber,
-    /// The last committed lite block whose keeping was made a job.
+    /// The last committed lite block for which there is or was a job.
     pub height: u32,
 }
 
-impl Ledger {
+impl TaskJournal {
     pub async fn open(journal: Journal) -> Result<Self, JournalError> {
         journal.write(|tx| tx.execute_batch(TABLES)).await?;
         Ok(Self { journal })
     }
 
-    /// Which chain and hospital the journal belongs to; none before the node was first reached.
+    /// The chain and the hospital to which the journal belongs; none before the node was first reached.
     pub async fn identity(&self) -> Result<Option<Identity>, JournalError> {
         self.journal
             .read(|connection| {
@@ -101,12 +101,12 @@ impl Ledger {
             .map(drop)
     }
 
-    pub async fn progress(&self) -> Result<Progress, JournalError> {
+    pub async fn progress(&self) -> Result<ChainProgress, JournalError> {
         self.journal
             .read(|connection| {
                 connection
                     .query_row("SELECT block, height FROM task_progress", [], |row| {
-                        Ok(Progress { block: row.get(0)?, height: row.get(1)? })
+                        Ok(ChainProgress { block: row.get(0)?, height: row.get(1)? })
                     })
                     .optional()
             })
@@ -114,8 +114,8 @@ impl Ledger {
             .map(Option::unwrap_or_default)
     }
 
-    /// Whether an acknowledged visit or a lite block other than these needs a segment. Segments of open
-    /// ballots, of uploads and of offers are on their way, and nobody misses them yet.
+    /// Whether an acknowledged visit, or a lite block other than these, owns a segment. Segments of open ballots,
+    /// uploads and offers may still be on their way.
     pub async fn is_due(
         &self,
         segment: [u8; 32],
@@ -129,12 +129,12 @@ impl Ledger {
         }))
     }
 
-    /// Makes jobs of what a finalised block's state shows, and notes that it was seen, in one
-    /// transaction: a job for every lite block committed since, one for every open ballot, and those
-    /// jobs that wait for the end of a ballot that is not open any more become due.
+    /// Records in one transaction that a finalized block's state was processed, and adds its jobs: one for every lite
+    /// block that was committed since, and one for every open ballot. Jobs that wait for a ballot that has ended become
+    /// due.
     pub async fn observe(
         &self,
-        seen: Progress,
+        seen: ChainProgress,
         open: Vec<AnnouncementId>,
     ) -> Result<(), JournalError> {
         self.journal

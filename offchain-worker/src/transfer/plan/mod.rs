@@ -1,11 +1,11 @@
-//! Whom to ask for which segment of a block, and when. Pure: it is told what happened and what time it
-//! is, and says what to do.
+//! Which hospital to ask for which segment of a block, and when. It is pure: the caller reports what happened and the
+//! time, and the plan returns what to do.
 //!
-//! Every hospital but the announcer needs the whole block, and each link carries it about once if no
-//! byte leaves the announcer twice. So the segments are dealt out: each fetcher has a share, which it
-//! takes from the announcer, and takes the rest from whoever holds it by then. All deal alike, from the
-//! block's order and the list of hospitals, without talking. What a fetcher does not get in time, because
-//! it is away, slow, or not up to it, is dealt out among the others.
+//! Every hospital except the announcer needs the whole block. If no byte leaves the announcer twice, each link carries
+//! the block about once. So the segments are dealt out: each fetching hospital has a share, which it fetches from the
+//! announcer, and fetches the rest from any hospital that has it by then. All hospitals compute the same shares from
+//! the block's order and the list of hospitals, without messages. If a hospital does not get its share in time, because
+//! it is unreachable, slow or faulty, its share is dealt out among the others.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -17,21 +17,21 @@ use tokio::time::Instant;
 
 use super::{Peer, PeerFault, Roll, relay::Reserve};
 
-/// How a block is fetched.
+/// The rules for fetching a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Segments asked of one hospital at once, for one block.
+    /// Segments requested from one hospital at once, for one block.
     pub per_peer: usize,
-    /// Blocks that lack no more bytes than this come from the announcer alone: asking around would
-    /// cost more than it spares.
+    /// If no more bytes than this are missing, they are fetched from the announcer alone: asking the others would cost
+    /// more than it saves.
     pub small: u64,
-    /// How long nothing may arrive or turn up anywhere before another's share is dealt out.
+    /// If no segment arrives or becomes available anywhere for this long, the shares of other hospitals are dealt out.
     pub patience: Duration,
-    /// Between two questions to one hospital what it holds: at first, and at most.
+    /// Between two questions to one hospital, which segments it has: at first, and at most.
     pub ask_every: (Duration, Duration),
     /// Before a busy hospital is asked again: at first, and at most.
     pub rest: (Duration, Duration),
-    /// How long those who hold what is missing may all be busy.
+    /// If all hospitals that have the missing segments are busy for this long, the fetch ends.
     pub give_up: Duration,
 }
 
@@ -48,32 +48,31 @@ impl Default for Rules {
     }
 }
 
-/// The longest that a silent network is waited for before shares are dealt out again.
+/// The longest wait, if nothing happens, before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Segments that one question names: 17 KB, which is little beside a segment even if it is asked every
-/// second.
+/// Segments that one question names. That is 17 KB, which is little compared with a segment, even every second.
 const NAMED: usize = 256;
 
-/// One segment to fetch.
+/// A segment to fetch from a hospital.
 #[derive(Clone, Debug)]
 pub struct Errand {
-    /// Its place in the plan.
+    /// Its position in the plan.
     pub wanted: usize,
     pub segment: Segment,
-    /// Where the peer is in the plan.
+    /// The peer's position in the plan.
     pub source: usize,
     pub peer: Peer,
-    /// Who may continue where the peer breaks off.
+    /// The hospitals that may continue the download if the peer breaks off.
     pub(super) reserve: Reserve,
 }
 
-/// Which of these does the peer hold?
+/// The question which of these segments a hospital has.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub source: usize,
     pub peer: Peer,
-    /// Their places in the plan.
+    /// Their positions in the plan.
     pub wanted: Vec<usize>,
     pub hashes: Vec<[u8; 32]>,
 }
@@ -87,21 +86,22 @@ enum State {
 
 struct Wanted {
     segment: Segment,
-    /// Place in the block.
+    /// Its position in the block.
     index: usize,
     state: State,
     /// Whether one hospital may continue what another began.
     joint: bool,
-    /// While it is under way.
+    /// Used while it is under way.
     reserve: Reserve,
 }
 
-/// What is known of a hospital and a segment.
+/// Whether a hospital has a segment, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holding {
     Unknown,
-    /// It announced the block.
+    /// It has announced the block.
     Assumed,
+    /// It said so.
     Claimed,
 }
 
@@ -109,7 +109,7 @@ struct Source {
     peer: Peer,
     dropped: bool,
     underway: usize,
-    /// Times in a row.
+    /// How often in a row it was busy.
     busy: u32,
     rests_until: Instant,
     asking: bool,
@@ -118,33 +118,33 @@ struct Source {
     pause: Duration,
     /// Where the next question begins.
     cursor: usize,
-    /// By place in the plan.
+    /// By position in the plan.
     holds: Vec<Holding>,
 }
 
-/// Everything about one block while it is fetched.
+/// The state of fetching one block.
 pub struct Plan {
     rules: Rules,
     wanted: Vec<Wanted>,
     sources: Vec<Source>,
-    /// The announcer among the sources.
+    /// The announcer's position among the sources.
     origin: Option<usize>,
     announced: bool,
     own: Option<HospitalId>,
-    /// All who need the block, this hospital included, in the order of dealing.
+    /// All hospitals that need the block, including this one, in the order in which segments are dealt out.
     fetchers: Vec<HospitalId>,
-    /// Fetchers whose shares the others take.
+    /// Hospitals whose shares are dealt out among the others.
     passed_over: HashSet<HospitalId>,
     direct: bool,
     last_news: Instant,
-    /// When the announcer last was busy serving others.
+    /// When the announcer was last busy serving other hospitals.
     turned_away: Instant,
     rounds: u32,
     slowest: Option<Duration>,
 }
 
 impl Plan {
-    /// `missing` are segments that are not here, with their places in the block; `first` announced it.
+    /// `missing` are the segments that are not here, with their positions in the block. `first` has announced it.
     pub fn new(
         missing: Vec<(usize, Segment)>,
         roll: Roll,
@@ -157,8 +157,9 @@ impl Plan {
         let fetchers: BTreeSet<_> = others.chain(roll.own).collect();
         let bytes: u64 = missing.iter().map(|(_, segment)| u64::from(segment.length)).sum();
         let count = missing.len();
-        let source = |(place, peer)| {
-            let holding = if Some(place) == origin { Holding::Assumed } else { Holding::Unknown };
+        let source = |(position, peer)| {
+            let holding =
+                if Some(position) == origin { Holding::Assumed } else { Holding::Unknown };
             Source {
                 peer,
                 dropped: false,
@@ -208,7 +209,7 @@ impl Plan {
         self.choose(now).is_some()
     }
 
-    /// What to fetch now; it is under way from then on.
+    /// The next segment to fetch, which is under way from then on.
     pub fn next(&mut self, now: Instant) -> Option<Errand> {
         let (wanted, source) = self.choose(now)?;
         let others =
@@ -230,8 +231,8 @@ impl Plan {
         others.into_iter().map(|source| self.sources[source].peer.clone()).collect()
     }
 
-    /// Of this hospital's share the announcer's; else the segment that the fewest hold, from whoever of
-    /// them has the least to do.
+    /// A segment of this hospital's share, from the announcer. If there is none: the segment that the fewest hospitals
+    /// have, from the least busy of them.
     fn choose(&self, now: Instant) -> Option<(usize, usize)> {
         if let Some(origin) = self.origin.filter(|origin| self.is_free(*origin, now)) {
             let mine = self.in_turn().find(|wanted| {
@@ -258,7 +259,7 @@ impl Plan {
         best.map(|(_, wanted, source)| (wanted, source))
     }
 
-    /// Every hospital begins elsewhere, so that not all want the same first.
+    /// Every hospital begins at another position, so that not all fetch the same segments first.
     fn in_turn(&self) -> impl Iterator<Item = usize> {
         let count = self.wanted.len();
         let rank = self.own.and_then(|own| self.fetchers.iter().position(|id| *id == own));
@@ -281,19 +282,19 @@ impl Plan {
         !source.dropped && source.rests_until <= now && source.underway < limit
     }
 
-    /// Those beside the announcer.
+    /// The hospitals other than the announcer that have a segment.
     fn holders(&self, wanted: usize) -> impl Iterator<Item = usize> {
         let sources = (0..self.sources.len()).filter(|source| Some(*source) != self.origin);
         sources.filter(move |source| self.is_held(wanted, *source))
     }
 
-    /// Whether this hospital takes it from the announcer.
+    /// Whether this hospital fetches a segment from the announcer.
     fn is_mine(&self, wanted: usize) -> bool {
         let Some(own) = self.own else { return true };
         self.direct || self.assignee(self.wanted[wanted].index).is_none_or(|id| id == own)
     }
 
-    /// Whose share a place in the block belongs to.
+    /// The hospital whose share contains a position in the block.
     fn assignee(&self, index: usize) -> Option<HospitalId> {
         let count = self.fetchers.len();
         let dealt = *self.fetchers.get(index.checked_rem(count)?)?;
@@ -302,18 +303,18 @@ impl Plan {
         }
         let left: Vec<_> =
             self.fetchers.iter().filter(|id| !self.passed_over.contains(id)).collect();
-        // Counted so that a share is dealt out over all who are left, whatever their number.
+        // This formula spreads a share over all remaining hospitals, whatever their number.
         left.get((index / count + index).checked_rem(left.len())?).map(|id| **id)
     }
 
-    /// Whom to ask now what they hold; they are being asked from then on.
+    /// The questions to ask now, which are under way from then on.
     pub fn questions(&mut self, now: Instant) -> Vec<Question> {
         if self.direct && self.origin_has_all() {
             return Vec::new();
         }
         let open: Vec<_> = (0..self.wanted.len()).filter(|wanted| self.is_open(*wanted)).collect();
         let mut questions = Vec::new();
-        for (place, source) in self.sources.iter_mut().enumerate() {
+        for (position, source) in self.sources.iter_mut().enumerate() {
             if source.dropped || source.asking || source.ask_at > now {
                 continue;
             }
@@ -328,7 +329,12 @@ impl Plan {
             source.cursor = wanted.last().map_or(0, |last| last + 1);
             source.asking = true;
             let hashes = wanted.iter().map(|w| self.wanted[*w].segment.hash).collect();
-            questions.push(Question { source: place, peer: source.peer.clone(), wanted, hashes });
+            questions.push(Question {
+                source: position,
+                peer: source.peer.clone(),
+                wanted,
+                hashes,
+            });
         }
         questions
     }
@@ -339,7 +345,7 @@ impl Plan {
         self.origin.is_some_and(held)
     }
 
-    /// What a hospital says it holds.
+    /// Records which segments a hospital says it has.
     pub fn answered(&mut self, question: &Question, held: &[bool], now: Instant) {
         let source = &mut self.sources[question.source];
         let mut news = false;
@@ -363,7 +369,7 @@ impl Plan {
         }
     }
 
-    /// A question was not answered. Returns whether the hospital is dropped.
+    /// Records that a question was not answered. Returns whether the hospital is dropped.
     pub fn unanswered(&mut self, question: &Question, fault: &PeerFault, now: Instant) -> bool {
         let cap = self.rules.ask_every.1;
         let source = &mut self.sources[question.source];
@@ -372,7 +378,7 @@ impl Plan {
         fault.drops() && self.drop_source(question.source)
     }
 
-    /// Returns whether that is news.
+    /// Returns whether it was not dropped before.
     fn drop_source(&mut self, source: usize) -> bool {
         let source = &mut self.sources[source];
         let news = !source.dropped;
@@ -383,7 +389,8 @@ impl Plan {
         news
     }
 
-    /// A hospital failed at an errand. Returns what that comes to, and whether it is dropped now.
+    /// Records that a hospital failed at an errand. Returns the resulting fault, and whether the hospital is dropped
+    /// now.
     pub fn failed(
         &mut self,
         errand: &Errand,
@@ -391,13 +398,13 @@ impl Plan {
         fault: PeerFault,
         now: Instant,
     ) -> (PeerFault, bool) {
-        let Some(place) = self.sources.iter().position(|it| it.peer.hospital == hospital) else {
+        let Some(position) = self.sources.iter().position(|it| it.peer.hospital == hospital) else {
             return (fault, false);
         };
-        let source = &mut self.sources[place];
+        let source = &mut self.sources[position];
         match fault {
             PeerFault::Absent if source.holds[errand.wanted] == Holding::Claimed => {
-                (PeerFault::BrokenPromise, self.drop_source(place))
+                (PeerFault::BrokenPromise, self.drop_source(position))
             }
             PeerFault::Absent => {
                 source.holds[errand.wanted] = Holding::Unknown;
@@ -408,18 +415,18 @@ impl Plan {
                 let (first, cap) = self.rules.rest;
                 source.rests_until = now + first.saturating_mul(1 << source.busy.min(16)).min(cap);
                 source.busy += 1;
-                if Some(place) == self.origin {
+                if Some(position) == self.origin {
                     self.turned_away = now;
                 }
                 (PeerFault::Busy, false)
             }
-            fault if fault.drops() => (fault, self.drop_source(place)),
+            fault if fault.drops() => (fault, self.drop_source(position)),
             fault => (fault, false),
         }
     }
 
-    /// An errand is over, and the segment here. `took` is the time from asking to the last byte, if it
-    /// came from the hospital that was to be asked.
+    /// Records that an errand has ended, and the segment is here. `took` is the time from the request to the last byte,
+    /// if all of it came from the errand's peer.
     pub fn arrived(&mut self, errand: &Errand, took: Option<Duration>, now: Instant) {
         self.wanted[errand.wanted].state = State::Here;
         self.last_news = now;
@@ -431,7 +438,7 @@ impl Plan {
         }
     }
 
-    /// An errand is over, and the segment is to be fetched again: in one piece if `whole`.
+    /// Records that an errand has ended, and the segment must be fetched again: from a single hospital if `whole`.
     pub fn reopen(&mut self, errand: &Errand, whole: bool) {
         let wanted = &mut self.wanted[errand.wanted];
         wanted.state = State::Open;
@@ -439,13 +446,13 @@ impl Plan {
         self.sources[errand.source].underway -= 1;
     }
 
-    /// Deals out the shares of those who had time enough.
+    /// Deals out the shares of hospitals that are too late.
     pub fn settle(&mut self, now: Instant) {
         let Some(origin) = self.origin.filter(|origin| !self.sources[*origin].dropped) else {
             return;
         };
-        // An announcer that turns hospitals away gives others their shares: nobody is late for that.
-        // How long a segment takes is not known before the first came.
+        // An announcer that is busy is serving other hospitals their shares: then nobody is late. And before the first
+        // segment has arrived, it is not known how long one takes.
         let underway = self.wanted.iter().any(|wanted| wanted.state == State::Underway);
         let since = self.last_news.max(self.turned_away);
         if now < since + self.patience() || (self.slowest.is_none() && underway) {
@@ -468,7 +475,7 @@ impl Plan {
         patience.saturating_mul(1 << self.rounds.min(16)).min(MAX_PATIENCE.max(patience))
     }
 
-    /// Whether nothing more is to be expected.
+    /// Whether no further segment can be expected.
     pub fn is_hopeless(&self, now: Instant) -> bool {
         if self.wanted.iter().any(|wanted| wanted.state == State::Underway) {
             return false;
@@ -481,7 +488,7 @@ impl Plan {
             return now >= self.last_news + self.rules.give_up.max(self.patience());
         }
         let all_said = self.sources.iter().all(|source| source.dropped || source.answered);
-        // Others may still be about to get what an announcer gave them.
+        // Other hospitals may be about to receive segments from the announcer.
         let patience = if self.announced { self.patience() } else { Duration::ZERO };
         let waited = now >= self.last_news + patience;
         waited && (all_said || now >= self.last_news + self.rules.give_up)

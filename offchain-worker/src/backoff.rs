@@ -1,8 +1,8 @@
-//! How long to wait before something that failed is tried again.
+//! How long to wait before a failed attempt is repeated.
 
 use std::time::Duration;
 
-/// Doubles from `first` up to `cap`.
+/// Pauses that double from `first` up to `cap`.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     pub first: Duration,
@@ -14,7 +14,7 @@ impl Backoff {
         Self { first, cap }
     }
 
-    /// The pause after so many failures in a row.
+    /// The pause after a number of failures in a row.
     pub fn after(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.cap)

@@ -1,9 +1,8 @@
-//! After the hospital's sealing key was rotated: seals every profile that only an earlier key opens to
-//! the current one, so that the earlier keystore can go.
+//! After a rotation of the hospital's sealing key, seals every profile that only an earlier key opens to the current
+//! key, so that the earlier keystore can be removed.
 //!
-//! What is left to do is read from the chain, page by page, so a worker that was stopped goes on where
-//! it was. First a survey counts; then a round seals and submits, several profiles at once; and so on until
-//! a survey finds nothing.
+//! The worker reads from the chain, page by page, which profiles remain, so it resumes after a restart. A survey counts
+//! them, then a round seals and submits several at once, until a survey finds none.
 
 use std::{
     sync::{
@@ -21,58 +20,58 @@ use epione_primitives::{
 };
 use futures::{StreamExt, stream};
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, Identity, ViewError},
+    hospital_keys::{HospitalKeys, HospitalKeysError, Standing},
     metrics::Metrics,
-    seal::{Seal, SealingError, Standing},
 };
 
-/// Profiles under way at once: their new bodies wait for finality together.
+/// Profiles that are sealed at once. Their new bodies wait for finality together.
 const PARALLEL: usize = 16;
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
 /// What the task works with.
 pub struct Rewrap {
-    pub seal: Arc<Seal>,
+    pub hospital_keys: Arc<HospitalKeys>,
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub metrics: Metrics,
 }
 
-/// Why a round, or a profile in it, did not get through this time.
+/// Why a round, or a profile in it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RewrapError {
-    #[error("the chain does not have the hospital")]
+    #[error("the hospital is not registered on the chain")]
     NoHospital,
-    /// Sealing to a key that is nobody's would lose what the profiles hold.
+    /// Sealing to a key that the hospital does not have would lose the profiles' content.
     #[error(
-        "the keystore's sealing key is not the hospital's on chain: set it there \
+        "the keystore's sealing key is not the hospital's sealing key on the chain: set it on the chain \
          (Hospitals.set_sealing_key, by the hospital's governance), or correct the keystore"
     )]
     NotOnChain,
     #[error(transparent)]
     View(#[from] ViewError),
     #[error(transparent)]
-    Sealing(#[from] SealingError),
+    Sealing(#[from] HospitalKeysError),
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
-/// How a profile stands.
+/// Which key opens a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum ProfileState {
     /// The current key opens it.
     Current,
     /// Only an earlier key opens it.
     Waiting,
-    /// The same, and the chain takes no new body, since the registration has ended.
+    /// Only an earlier key opens it, and the chain accepts no new body, because the registration has ended.
     Ended,
     /// No key opens it, or it could not be read.
     Unread,
 }
 
-/// What a survey found beside what is as it should be.
+/// The profiles that are not sealed to the current key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Survey {
     waiting: u64,
@@ -80,34 +79,33 @@ struct Survey {
     unread: u64,
 }
 
-/// Tells whether the hospital's sealing key is the one on chain; seals profiles anew until none is left,
-/// then rests.
+/// Reports whether the keystore's sealing key is the one on the chain, and seals profiles to it until none remains.
+/// Never returns.
 pub async fn run(rewrap: &Rewrap) {
-    rewrap.tell_standing().await;
-    if rewrap.seal.has_earlier_keys() {
+    rewrap.report_standing().await;
+    if rewrap.hospital_keys.has_earlier_keys() {
         rewrap.until_done().await;
     }
     std::future::pending().await
 }
 
 impl Rewrap {
-    async fn tell_standing(&self) {
+    async fn report_standing(&self) {
         loop {
             match self.standing().await {
                 Ok(Standing::Current) => return,
                 Ok(Standing::Earlier) => {
                     return tracing::warn!(
-                        "the hospital's sealing key on chain is an earlier one of this worker's: set the \
-                         current one there (Hospitals.set_sealing_key, by the hospital's governance). \
-                         Until then no profile is sealed anew"
+                        "the hospital's sealing key on the chain is an earlier key of this worker: set the current key \
+                         on the chain (Hospitals.set_sealing_key, by the hospital's governance). Until then no profile \
+                         is sealed to the current key"
                     );
                 }
                 Ok(Standing::Unknown) => {
                     return tracing::error!(
-                        "THE WORKER DOES NOT HAVE THE HOSPITAL'S SEALING KEY: the chain names one that is \
-                         in none of its keystores. What it seals now may be lost to the hospital. Correct \
-                         keystore and earlier_keystores, or set the key on chain \
-                         (Hospitals.set_sealing_key)"
+                        "THE WORKER DOES NOT HAVE THE HOSPITAL'S SEALING KEY: none of its keystores contains the key \
+                         that the chain names. What it seals now may be lost to the hospital. Correct keystore and \
+                         earlier_keystores, or set the key on the chain (Hospitals.set_sealing_key)"
                     );
                 }
                 Err(error) => self.fail(&error),
@@ -131,7 +129,7 @@ impl Rewrap {
         }
     }
 
-    /// A survey, and a round if there is something to do. The survey, once there is not.
+    /// A survey, and a round if profiles remain. Returns the survey once none does.
     async fn step(&self) -> Result<Option<Survey>, RewrapError> {
         let identity = self.view.identity().await?;
         if self.standing().await? != Standing::Current {
@@ -145,16 +143,16 @@ impl Rewrap {
         }
         tracing::info!(
             profiles = survey.waiting,
-            "profiles are to be sealed to the hospital's current key"
+            "profiles remain to be sealed to the hospital's current key"
         );
         self.round(identity).await.map(|()| None)
     }
 
-    /// How the hospital's key on chain stands to the worker's.
+    /// How the hospital's sealing key on the chain relates to the worker's keys.
     async fn standing(&self) -> Result<Standing, RewrapError> {
         let identity = self.view.identity().await?;
-        let hospital = self.view.finalised().await?.hospital(identity.hospital).await?;
-        Ok(self.seal.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
+        let hospital = self.view.finalized().await?.hospital(identity.hospital).await?;
+        Ok(self.hospital_keys.standing(&hospital.ok_or(RewrapError::NoHospital)?.sealing_key))
     }
 
     async fn survey(&self, identity: Identity) -> Result<Survey, RewrapError> {
@@ -167,17 +165,17 @@ impl Rewrap {
             let found: Vec<_> = found.buffer_unordered(PARALLEL).collect().await;
             for found in found {
                 match found? {
-                    Found::Current => {}
-                    Found::Waiting => survey.waiting += 1,
-                    Found::Ended => survey.ended += 1,
-                    Found::Unread => survey.unread += 1,
+                    ProfileState::Current => {}
+                    ProfileState::Waiting => survey.waiting += 1,
+                    ProfileState::Ended => survey.ended += 1,
+                    ProfileState::Unread => survey.unread += 1,
                 }
             }
         }
         Ok(survey)
     }
 
-    /// Seals and submits what is waiting. Fails with one of the failures, after everybody had a turn.
+    /// Seals and submits the remaining profiles. Returns one of the errors, after all profiles were tried.
     async fn round(&self, identity: Identity) -> Result<(), RewrapError> {
         let (mut after, mut failure) = (None, None);
         let done = AtomicU64::new(0);
@@ -194,13 +192,13 @@ impl Rewrap {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The next members; none after the last.
+    /// The next page of members; none after the last.
     async fn page(
         &self,
         identity: Identity,
         after: Option<UserId>,
     ) -> Result<Option<Vec<(UserId, Registration)>>, RewrapError> {
-        let state = self.view.finalised().await?;
+        let state = self.view.finalized().await?;
         let page = state.members(identity.hospital, after, MAX_PAGE).await?;
         Ok((!page.is_empty()).then_some(page))
     }
@@ -210,40 +208,42 @@ impl Rewrap {
         identity: Identity,
         user: UserId,
         registration: &Registration,
-    ) -> Result<Found, RewrapError> {
+    ) -> Result<ProfileState, RewrapError> {
         let ended = registration.status == RegistrationStatus::Ended;
-        match self.seal.is_sealed_to_current(identity, user, registration).await {
-            Ok(true) => Ok(Found::Current),
-            Ok(false) if ended => Ok(Found::Ended),
-            Ok(false) => Ok(Found::Waiting),
-            Err(error @ (SealingError::Open(_) | SealingError::Format(_))) => {
-                tracing::error!(%user, %error, "a profile cannot be sealed anew");
-                Ok(Found::Unread)
+        match self.hospital_keys.is_sealed_to_current(identity, user, registration).await {
+            Ok(true) => Ok(ProfileState::Current),
+            Ok(false) if ended => Ok(ProfileState::Ended),
+            Ok(false) => Ok(ProfileState::Waiting),
+            Err(error @ (HospitalKeysError::Open(_) | HospitalKeysError::Format(_))) => {
+                tracing::error!(%user, %error, "a profile cannot be opened, and so not be sealed to the current key");
+                Ok(ProfileState::Unread)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Seals one member's profile anew, if it waits for that.
+    /// Seals one member's profile to the current key, if only an earlier key opens it.
     async fn rewrap(
         &self,
         identity: Identity,
         user: UserId,
         done: &AtomicU64,
     ) -> Result<(), RewrapError> {
-        // Who has the turn seals to the current key as well.
-        let Some(_turn) = self.seal.turn(user) else { return Ok(()) };
-        let state = self.view.finalised().await?;
+        // Otherwise another request is sealing it to the current key.
+        let Some(_resealing) = self.hospital_keys.begin_resealing(user) else { return Ok(()) };
+        let state = self.view.finalized().await?;
         let registration = state.registration(identity.hospital, user).await?;
         let Some(registration) =
             registration.filter(|found| found.status != RegistrationStatus::Ended)
         else {
             return Ok(());
         };
-        let body = match self.seal.rewrap(identity, user, &registration).await {
+        let body = match self.hospital_keys.rewrap(identity, user, &registration).await {
             Ok(Some(body)) => body,
-            // The survey tells of those that do not open.
-            Ok(None) | Err(SealingError::Open(_) | SealingError::Format(_)) => return Ok(()),
+            // The survey reports profiles that no key opens.
+            Ok(None) | Err(HospitalKeysError::Open(_) | HospitalKeysError::Format(_)) => {
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         self.calls.submit(profiles::update(user, &body)).await?;
@@ -257,7 +257,7 @@ impl Rewrap {
             return;
         }
         self.metrics.task_failures.with_label_values(&["rewrap"]).inc();
-        tracing::warn!(?error, "{error}; sealing profiles to the current key is tried again");
+        tracing::warn!(?error, "{error}; sealing profiles to the current key will be retried");
     }
 }
 
@@ -269,15 +269,15 @@ fn report(survey: &Survey) {
     let Survey { ended, unread, .. } = *survey;
     if ended + unread == 0 {
         tracing::info!(
-            "every profile is sealed to the hospital's current key: the earlier keystores can be taken out \
-             of the configuration, and destroyed"
+            "every profile is sealed to the hospital's current key: remove the earlier keystores from the \
+             configuration, and destroy them"
         );
     } else {
         tracing::warn!(
             ended,
             unread,
-            "every other profile is sealed to the hospital's current key. Keep the earlier keystores: \
-             profiles of ended registrations need them"
+            "every other profile is sealed to the hospital's current key. Keep the earlier keystores: the profiles of \
+             ended registrations need them"
         );
     }
 }

@@ -1,6 +1,5 @@
-//! Lite blocks of this hospital on their way to the chain. A batch is written down, bytes and all,
-//! before anything is sent, so that a restarted worker sends the same bytes again, which the chain takes
-//! only once.
+//! Batches: lite blocks of this hospital on their way to the chain. A batch is recorded with its bytes before anything
+//! is sent. So a restarted worker sends the same bytes again, which the chain accepts only once.
 
 use codec::{DecodeAll, Encode};
 use epione_envelope::body::Packed;
@@ -14,7 +13,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-use super::Ledger;
+use super::TaskJournal;
 use crate::journal::{JournalError, Owner, QueuedVisit, SealedVisit, references, visits};
 
 /// A batch without its body.
@@ -24,13 +23,13 @@ pub struct Batch {
     pub body_hash: Hash,
     pub header: AnnouncedHeader,
     pub entries: AnnouncedEntries,
-    /// Once it is known to be on chain.
+    /// Present once the batch is known to be on the chain.
     pub announcement: Option<AnnouncementId>,
-    /// The last chain block that may include a transaction whose outcome is not known.
+    /// The last chain block that may include a transaction whose outcome is unknown.
     pub sent_until: Option<BlockNumber>,
 }
 
-/// No visit is held back longer, in milliseconds: what seems to be was noted before the clock was set
+/// The longest time for which a visit is held back, in milliseconds. A longer one was recorded before the clock was set
 /// back.
 const MAX_HOLD: Moment = 60 * 60_000;
 
@@ -58,7 +57,7 @@ fn forget(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<usize> {
     tx.execute("DELETE FROM batches WHERE id = ?1", [batch])
 }
 
-impl Ledger {
+impl TaskJournal {
     /// Queued visits that are not held back, oldest first.
     pub async fn queue(&self, limit: usize, now: Moment) -> Result<Vec<QueuedVisit>, JournalError> {
         let too_late = now.saturating_add(MAX_HOLD).min(i64::MAX as Moment);
@@ -77,12 +76,12 @@ impl Ledger {
             .await
     }
 
-    /// Visits with their bytes, in the order asked for.
+    /// Visits with their bytes, in the order of `rows`.
     pub async fn sealed(&self, rows: Vec<i64>) -> Result<Vec<SealedVisit>, JournalError> {
         self.journal.read(move |connection| visits::sealed(connection, &rows)).await
     }
 
-    /// Writes a batch down; its visits, in the order of the entries, are queued no longer.
+    /// Records a batch. `rows` are its visits, in the order of the entries; they are not queued any more.
     pub async fn pack(
         &self,
         packed: Packed,
@@ -125,7 +124,7 @@ impl Ledger {
             .await
     }
 
-    /// The segments that a batch names, in the order of its records and sections.
+    /// The segments of a batch, in the order of its records and sections.
     pub async fn segments(&self, batch: i64) -> Result<Vec<Segment>, JournalError> {
         let visits =
             self.journal.read(move |connection| visits::of_batch(connection, batch)).await?;
@@ -141,8 +140,8 @@ impl Ledger {
             .await
     }
 
-    /// A transaction that carries the batch may be included up to a block; none: no transaction whose
-    /// outcome is not known is under way any more.
+    /// Records up to which block a transaction with the batch may still be included. None: no transaction with an
+    /// unknown outcome is under way.
     pub async fn set_sent(
         &self,
         batch: i64,
@@ -159,7 +158,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// The batch is on chain, its ballot open. True if that is news.
+    /// Records that the batch is on the chain and its ballot open. True if that was not known.
     pub async fn announced(
         &self,
         batch: i64,
@@ -177,7 +176,7 @@ impl Ledger {
             .await
     }
 
-    /// The batch is on chain for good. Its segments are from now on needed by the lite block.
+    /// Records that the batch is committed. The lite block owns its segments from now on.
     pub async fn committed(
         &self,
         batch: i64,
@@ -199,9 +198,9 @@ impl Ledger {
             .await
     }
 
-    /// The batch came to nothing: its visits are queued again. A visit that was alone in it is held
-    /// back until what `hold` says for the number of times that this happened to it.
-    pub async fn undone(
+    /// Queues the visits of a failed batch again. A visit that was alone in it is held back for the time that `hold`
+    /// returns for the number of its failures.
+    pub async fn failed(
         &self,
         batch: i64,
         reason: String,
@@ -221,7 +220,7 @@ impl Ledger {
                 Ok(visits)
             })
             .await?;
-        self.journal.ring();
+        self.journal.notify_arrivals();
         Ok(visits)
     }
 

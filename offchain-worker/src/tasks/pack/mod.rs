@@ -1,4 +1,4 @@
-//! Which queued visits become a lite block, and when. Pure: the journal and the chain are elsewhere.
+//! Which queued visits become a lite block, and when. These are pure functions, without journal and chain.
 
 use std::time::Duration;
 
@@ -11,31 +11,32 @@ use epione_primitives::{
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_SEGMENTS},
 };
 
-use super::backoff::Backoff;
 use crate::{
+    backoff::Backoff,
     config,
     journal::{QueuedVisit, SealedVisit},
+    millis,
 };
 
-/// What one lite block may hold.
+/// The bounds of one lite block.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct BlockBounds {
     pub records: usize,
     pub body_bytes: u64,
     pub media_bytes: u64,
     pub segments: u64,
-    /// How old the oldest visit gets before a block is packed that is not full.
+    /// The age of the oldest visit at which a block is packed that is not full.
     pub max_age: Duration,
 }
 
-impl From<&config::Pack> for Bounds {
+impl From<&config::Pack> for BlockBounds {
     fn from(pack: &config::Pack) -> Self {
         Self {
             records: pack.max_records.min(MAX_ENTRIES) as usize,
             body_bytes: pack.max_body_bytes.min(MAX_BODY_BYTES).into(),
             media_bytes: pack.max_media_bytes,
             segments: MAX_SEGMENTS.into(),
-            max_age: Duration::from_millis(pack.max_age_ms),
+            max_age: pack.max_age,
         }
     }
 }
@@ -45,21 +46,21 @@ impl From<&config::Pack> for Bounds {
 pub enum Choice {
     /// Nothing is queued.
     Empty,
-    /// Nothing is due before so much time.
+    /// Nothing is due before this time has passed.
     Later(Duration),
-    /// Pack so many visits from the front.
+    /// Pack this many visits from the front.
     Pack(usize),
 }
 
-/// Decides over the front of the queue. `queue` must be longer than `bounds.records` if the whole queue
-/// is. The first visit always fits: one that exceeds the bounds by itself gets a block of its own.
-pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
+/// Decides about the front of the queue. `queue` must be longer than `bounds.records` if the whole queue is. The first
+/// visit always fits: a visit that alone exceeds the bounds gets a separate block.
+pub fn choose(queue: &[QueuedVisit], bounds: &BlockBounds, now: Moment) -> Choice {
     let Some(oldest) = queue.iter().map(|visit| visit.queued_at).min() else {
         return Choice::Empty;
     };
     let fitting = fitting(queue, bounds);
     let full = fitting < queue.len() || fitting >= bounds.records;
-    // Queued in the future: the clock was set back, and how long ago that was is not known.
+    // If a visit was queued in the future, the clock was set back, and the visit's age is not known.
     let age = now.checked_sub(oldest).map_or(bounds.max_age, Duration::from_millis);
     match bounds.max_age.checked_sub(age) {
         Some(left) if !full && !left.is_zero() => Choice::Later(left),
@@ -67,7 +68,7 @@ pub fn choose(queue: &[QueuedVisit], bounds: &Bounds, now: Moment) -> Choice {
     }
 }
 
-fn fitting(queue: &[QueuedVisit], bounds: &Bounds) -> usize {
+fn fitting(queue: &[QueuedVisit], bounds: &BlockBounds) -> usize {
     let (mut body, mut media, mut segments) = (0_u64, 0_u64, 0_u64);
     queue
         .iter()
@@ -85,7 +86,7 @@ fn fitting(queue: &[QueuedVisit], bounds: &Bounds) -> usize {
         .count()
 }
 
-/// A visit that no lite block can hold.
+/// A visit that cannot be packed into any lite block.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unpackable {
@@ -93,7 +94,7 @@ pub struct Unpackable {
     pub error: BodyError,
 }
 
-/// Joins sealed visits, in their order, to what is announced.
+/// Packs sealed visits, in their order, into a lite block.
 pub fn assemble(hospital: HospitalId, visits: &[SealedVisit]) -> Result<Packed, Unpackable> {
     let mut builder = BodyBuilder::new(hospital);
     for (index, visit) in (0..).zip(visits) {
@@ -106,9 +107,8 @@ pub fn assemble(hospital: HospitalId, visits: &[SealedVisit]) -> Result<Packed, 
     builder.finish().map_err(|error| Unpackable { row, error })
 }
 
-/// Keeps visits that others do not approve from going round for ever, and from taking others with
-/// them. After a failure the next blocks are half as large and come later, until the visit to blame is
-/// alone in its block; then it alone is held back.
+/// Limits the harm of visits that other hospitals reject. After a failure the next blocks have half as many visits and
+/// come later, until the visit that caused the failure is alone in its block. Then only this visit is held back.
 #[derive(Debug, Default)]
 pub struct Caution {
     records: Option<usize>,
@@ -116,55 +116,51 @@ pub struct Caution {
     not_before: Moment,
 }
 
-/// Between blocks, after failures in a row.
+/// The pause between blocks after failures in a row.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
-/// Of a visit that failed alone.
+/// How long a visit is held back after it failed alone.
 const HOLD: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(900));
 
 impl Caution {
-    /// A block of so many records was refused for what is in it.
+    /// A block with this many records was rejected because of its content.
     pub fn refused(&mut self, records: usize, now: Moment) {
         self.records = Some((records / 2).max(1));
-        // A visit that failed alone is held back by itself: others need not wait for it.
+        // A visit that failed alone is held back: the others need not wait for it.
         if records > 1 {
             self.delay(now);
         }
     }
 
-    /// A block came to nothing for another reason.
+    /// A block failed for another reason.
     pub fn delay(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.saturating_add(millis(PAUSE.after(self.failures)));
     }
 
     /// A block was committed.
-    pub fn committed(&mut self, bounds: &Bounds) {
+    pub fn committed(&mut self, bounds: &BlockBounds) {
         self.failures = 0;
         self.not_before = 0;
         self.records = self.records.map(|records| records * 2).filter(|r| *r < bounds.records);
     }
 
     /// The bounds of the next block.
-    pub fn narrow(&self, bounds: Bounds) -> Bounds {
+    pub fn narrow(&self, bounds: BlockBounds) -> BlockBounds {
         let records = self.records.map_or(bounds.records, |records| records.min(bounds.records));
-        Bounds { records, ..bounds }
+        BlockBounds { records, ..bounds }
     }
 
-    /// How long not to pack.
+    /// How long to wait before the next block is packed.
     pub fn pause(&self, now: Moment) -> Option<Duration> {
         let left = self.not_before.saturating_sub(now);
-        // A longer pause was noted before the clock was set back.
+        // A longer pause was set before the clock was set back.
         (left > 0 && left <= millis(PAUSE.cap)).then(|| Duration::from_millis(left))
     }
 }
 
-/// How many milliseconds a visit is held back after it failed alone so many times.
+/// How long a visit is held back, in milliseconds, after it failed alone this many times.
 pub fn hold(times: u32) -> Moment {
     millis(HOLD.after(times))
-}
-
-fn millis(duration: Duration) -> Moment {
-    Moment::try_from(duration.as_millis()).unwrap_or(Moment::MAX)
 }
 
 #[cfg(test)]

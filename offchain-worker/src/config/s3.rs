@@ -4,51 +4,57 @@ use std::{path::PathBuf, time::Duration};
 
 use epione_client::endpoint::is_loopback;
 use object_store::path::Path;
-use serde::Deserialize;
 use url::{Host, Url};
 
+use super::duration;
+
+/// Requests are not signed again for another attempt, and S3 accepts a signature for 15 minutes.
+const MAX_DEADLINE: Duration = Duration::from_secs(300);
 /// Bytes of a prefix, at most: S3 allows 1,024 for a whole key.
 const MAX_PREFIX_BYTES: usize = 512;
 
-/// A bucket, and how to reach it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct S3Settings {
-    /// Of the service, without the bucket.
-    pub endpoint: Url,
-    pub bucket: String,
-    /// What every key begins with; none, if empty.
-    #[serde(default)]
-    pub prefix: String,
-    #[serde(default = "defaults::region")]
-    pub region: String,
-    /// Whether the bucket is the first part of a URL's path, rather than of its host's name.
-    #[serde(default = "defaults::yes")]
-    pub path_style: bool,
-    /// TOML. Absent: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
-    pub credentials_file: Option<PathBuf>,
-    /// PEM: whom to trust beside those whom the system trusts.
-    pub root_certificate: Option<PathBuf>,
-    /// Speak plain HTTP with another machine. What is stored is sealed, but whoever listens learns sizes
-    /// and may keep copies.
-    #[serde(default)]
-    pub allow_plain_http: bool,
-    /// Whether readers are sent to the storage for segments, by links that hold for a minute.
-    #[serde(default = "defaults::yes")]
-    pub links: bool,
-    /// Under which readers reach the storage, if not under `endpoint`.
-    pub public_endpoint: Option<Url>,
-    #[serde(default = "defaults::connect_timeout_ms")]
-    pub connect_timeout_ms: u64,
-    /// One attempt at one request: up to 4 MiB have to get through.
-    #[serde(default = "defaults::request_timeout_ms")]
-    pub request_timeout_ms: u64,
-    /// All attempts and the pauses between them; longer than an attempt.
-    #[serde(default = "defaults::deadline_ms")]
-    pub deadline_ms: u64,
+settings! {
+    /// A bucket, and how to reach it.
+    pub struct S3Settings {
+        /// URL of the service, without the bucket. http is permitted on loopback only, unless allow_plain_http = true.
+        pub endpoint: Url,
+        pub bucket: String,
+        /// Every key begins with this prefix. Empty: none.
+        #[serde(default)]
+        pub prefix: String,
+        #[serde(default = "defaults::region")]
+        pub region: String,
+        /// Whether the bucket is the first part of the URL's path. false: it is the first part of the host's name.
+        #[serde(default = "defaults::yes")]
+        pub path_style: bool,
+        /// TOML file with access_key_id, secret_access_key and optionally session_token. Others must not be able to
+        /// read it. Absent: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the environment.
+        pub credentials_file: Option<PathBuf>,
+        /// PEM file with authorities to trust in addition to those that the system trusts.
+        pub root_certificate: Option<PathBuf>,
+        /// Use plain HTTP with another machine. Stored segments are sealed, but a listener learns their sizes and can
+        /// copy them.
+        #[serde(default)]
+        pub allow_plain_http: bool,
+        /// Whether readers are redirected to the storage for segments, by links that are valid for a minute.
+        #[serde(default = "defaults::yes")]
+        pub links: bool,
+        /// URL at which readers reach the storage. Absent: `endpoint`.
+        pub public_endpoint: Option<Url>,
+        #[serde(default = "defaults::connect_timeout", with = "duration")]
+        pub connect_timeout: Duration,
+        /// One attempt of one request, which may transfer 4 MiB.
+        #[serde(default = "defaults::request_timeout", with = "duration")]
+        pub request_timeout: Duration,
+        /// All attempts of a request with the pauses between them. At least request_timeout, at most 5min.
+        #[serde(default = "defaults::deadline", with = "duration")]
+        pub deadline: Duration,
+    }
 }
 
 mod defaults {
+    use std::time::Duration;
+
     pub fn region() -> String {
         "us-east-1".into()
     }
@@ -57,16 +63,16 @@ mod defaults {
         true
     }
 
-    pub fn connect_timeout_ms() -> u64 {
-        5_000
+    pub fn connect_timeout() -> Duration {
+        Duration::from_secs(5)
     }
 
-    pub fn request_timeout_ms() -> u64 {
-        30_000
+    pub fn request_timeout() -> Duration {
+        Duration::from_secs(30)
     }
 
-    pub fn deadline_ms() -> u64 {
-        90_000
+    pub fn deadline() -> Duration {
+        Duration::from_secs(90)
     }
 }
 
@@ -74,7 +80,7 @@ mod defaults {
 type Problem = (&'static str, String);
 
 impl S3Settings {
-    /// Whether the values can be used.
+    /// Checks that the values can be used.
     pub fn check(&self) -> Result<(), Problem> {
         self.check_endpoint("store.s3.endpoint", &self.endpoint)?;
         if let Some(public) = &self.public_endpoint {
@@ -84,7 +90,7 @@ impl S3Settings {
         if !(3..=63).contains(&self.bucket.len())
             || !self.bucket.chars().all(|c| allowed(c) || c == '.')
         {
-            let rule = "must be 3 to 63 small letters, digits, hyphens and dots";
+            let rule = "must be 3 to 63 lowercase letters, digits, hyphens and dots";
             return Err(("store.s3.bucket", rule.into()));
         }
         if self.region.is_empty() || !self.region.chars().all(allowed) {
@@ -94,7 +100,7 @@ impl S3Settings {
             && Path::parse(&self.prefix).is_ok_and(|path| path.as_ref() == self.prefix);
         if !is_prefix {
             let rule = format!(
-                "must be like \"hospitals/a\", without a slash at either end, at most {MAX_PREFIX_BYTES} bytes"
+                "must be like \"hospitals/a\", without a slash at either end, and at most {MAX_PREFIX_BYTES} bytes"
             );
             return Err(("store.s3.prefix", rule));
         }
@@ -112,39 +118,39 @@ impl S3Settings {
             && endpoint.username().is_empty()
             && endpoint.password().is_none();
         if !bare {
-            return problem("must have nothing after the host and its port, and no credentials");
+            return problem("must have no path, query, fragment or credentials");
         }
         if endpoint.scheme() == "http" && !is_loopback(endpoint) && !self.allow_plain_http {
             return problem(
-                "is another machine's, without TLS: begin it with https://, or say \
-                 allow_plain_http = true where the network between is trusted",
+                "is on another machine, without TLS: begin it with https://, or set allow_plain_http = true if the \
+                 network between is trusted",
             );
         }
         if !self.path_style && !matches!(endpoint.host(), Some(Host::Domain(_))) {
-            return problem("must have a name, to which path_style = false can add the bucket");
+            return problem(
+                "must have a host name, because path_style = false puts the bucket before it",
+            );
         }
         Ok(())
     }
 
     fn check_times(&self) -> Result<(), Problem> {
         for (key, value) in [
-            ("store.s3.connect_timeout_ms", self.connect_timeout_ms),
-            ("store.s3.request_timeout_ms", self.request_timeout_ms),
+            ("store.s3.connect_timeout", self.connect_timeout),
+            ("store.s3.request_timeout", self.request_timeout),
         ] {
-            if value == 0 {
-                return Err((key, "must be at least 1".into()));
+            if value.is_zero() {
+                return Err((key, "must be longer than 0s".into()));
             }
         }
-        // Requests are not signed anew for another attempt: S3 takes a signature for a quarter of an hour.
-        if !(self.request_timeout_ms..=300_000).contains(&self.deadline_ms) {
-            let rule = "must be from request_timeout_ms to 300000 (five minutes)";
-            return Err(("store.s3.deadline_ms", rule.into()));
+        if !(self.request_timeout..=MAX_DEADLINE).contains(&self.deadline) {
+            return Err(("store.s3.deadline", "must be from request_timeout to 5min".into()));
         }
         Ok(())
     }
 
-    /// The bucket's own URL below an endpoint, as `object_store` wants it.
-    pub(super) fn bucket_endpoint(&self, endpoint: &Url) -> String {
+    /// The URL of the bucket at an endpoint, in the form that `object_store` expects.
+    pub(crate) fn bucket_endpoint(&self, endpoint: &Url) -> String {
         let (scheme, authority) = (endpoint.scheme(), endpoint.authority());
         match self.path_style {
             true => format!("{scheme}://{authority}"),
@@ -152,20 +158,8 @@ impl S3Settings {
         }
     }
 
-    pub(super) fn is_on_this_machine(&self) -> bool {
+    pub(crate) fn is_on_this_machine(&self) -> bool {
         is_loopback(&self.endpoint)
-    }
-
-    pub(super) fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
-    }
-
-    pub(super) fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
-    }
-
-    pub(super) fn deadline(&self) -> Duration {
-        Duration::from_millis(self.deadline_ms)
     }
 }
 
@@ -207,10 +201,10 @@ mod tests {
             ("prefix = \"a/\"", "prefix"),
             ("prefix = \"a//b\"", "prefix"),
             ("prefix = \"a/../b\"", "prefix"),
-            ("connect_timeout_ms = 0", "connect_timeout_ms"),
-            ("request_timeout_ms = 0", "request_timeout_ms"),
-            ("deadline_ms = 29999", "deadline_ms"),
-            ("deadline_ms = 300001", "deadline_ms"),
+            ("connect_timeout = \"0s\"", "connect_timeout"),
+            ("request_timeout = \"0s\"", "request_timeout"),
+            ("deadline = \"29s\"", "deadline"),
+            ("deadline = \"5min 1s\"", "deadline"),
         ] {
             let (named, problem) = parsed(lines).check().unwrap_err();
             assert_eq!(named, format!("store.s3.{key}"), "{lines}: {problem}");

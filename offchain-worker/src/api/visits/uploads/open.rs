@@ -1,4 +1,5 @@
-//! The visits whose media are awaited: few, each bound to its author's account, none for long.
+//! Open uploads: visits whose media the worker awaits. They are few, each belongs to its author's account, and each
+//! ends after a while.
 
 use std::{
     collections::HashMap,
@@ -15,46 +16,46 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::Course;
+use super::MediaLayout;
 use crate::{
-    api::{ApiError, AppState, caller::Caller, ingest::Ingest, limits::Slot, visits::Terms},
+    api::{
+        ApiError, AppState, caller::Caller, ingest::Ingest, limits::Slot, visits::terms::VisitTerms,
+    },
     metrics::Metrics,
 };
 
-/// Parts of one visit that are taken at once: one is sealed while the next comes in.
+/// Parts of one visit in flight at once: one is sealed while the next is received.
 const PARTS: usize = 2;
-/// How far ahead of its turn a part may be: as far as the one before it may be long.
+/// How far ahead of the received bytes a part may begin: by the longest part that may precede it.
 const WINDOW: u64 = MAX_PART_BYTES as u64;
-/// When all places are taken, an upload gives way that was idle for this part of the time that it may be.
+/// When all slots are taken, an upload that was idle for this fraction of its idle limit gives up its slot.
 const GIVES_WAY_AFTER: u32 = 10;
 
-/// A place among the visits whose media are awaited.
-pub(in crate::api) type Place = Slot;
-
-/// All of them, by record. Clones share them.
+/// All open uploads, by record. Clones share them.
 #[derive(Clone, Default)]
 pub(in crate::api) struct Uploads {
     open: Arc<Mutex<HashMap<RecordId, Arc<Upload>>>>,
 }
 
-/// A visit whose media are awaited.
-pub(in crate::api) struct Upload {
-    pub(in crate::api) terms: Terms,
-    pub(super) course: Course,
+/// A visit whose media the worker awaits.
+pub(in crate::api::visits) struct Upload {
+    pub(in crate::api::visits) terms: VisitTerms,
+    pub(super) layout: MediaLayout,
     begun: Moment,
-    /// Bytes of the media that were taken; none once the upload has ended.
+    /// Bytes of the media that were received and sealed; none once the upload has ended.
     received: watch::Sender<Option<u64>>,
     parts: Arc<Semaphore>,
-    /// When somebody last had to do with it.
+    /// When a request last concerned it.
     touched: Mutex<Instant>,
-    place: Mutex<Option<Place>>,
-    /// How many there are of its kind.
+    /// Given back when the upload ends.
+    slot: Mutex<Option<Slot>>,
+    /// Counts the open uploads.
     open: IntGauge,
-    /// None once the upload has ended. Held while a part is sealed.
+    /// None once the upload has ended. Locked while a part is sealed.
     pub(super) ingest: AsyncMutex<Option<Ingest>>,
 }
 
-/// A part that is being taken.
+/// A part that is being received or sealed.
 pub(super) struct InFlight {
     upload: Arc<Upload>,
     held: IntGauge,
@@ -63,7 +64,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Notes how many bytes of memory the part takes.
+    /// Counts the bytes of memory that the part occupies.
     pub(super) fn holds(&mut self, bytes: usize) {
         self.bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.held.add(self.bytes);
@@ -78,35 +79,34 @@ impl Drop for InFlight {
 }
 
 impl AppState {
-    /// The visits whose media are awaited.
+    /// The visits whose media the worker awaits.
     pub(in crate::api) fn uploads(&self) -> &Uploads {
         &self.shared.uploads
     }
 }
 
 impl Uploads {
-    /// A place for one more. If there is none, the upload that has been idle for longest gives way, unless
-    /// all of them were busy of late.
-    pub async fn place(&self, state: &AppState) -> Result<Place, ApiError> {
-        if let Ok(place) = state.upload_slot() {
-            return Ok(place);
+    /// A slot for one more upload. If none is free, the upload that was idle for longest gives up its slot, unless all
+    /// of them were active recently.
+    pub async fn slot(&self, state: &AppState) -> Result<Slot, ApiError> {
+        if let Ok(slot) = state.upload_slot() {
+            return Ok(slot);
         }
-        let patience = state.limits.upload_idle() / GIVES_WAY_AFTER;
+        let patience = state.limits.upload_idle / GIVES_WAY_AFTER;
         let uploads: Vec<_> = self.lock().values().cloned().collect();
         let idle = uploads.into_iter().map(|upload| (upload.idle(), upload));
         match idle.max_by_key(|(idle, _)| *idle).filter(|(idle, _)| *idle > patience) {
-            Some((_, upload)) => self.end(&upload, "it was idle, and its place is wanted").await,
+            Some((_, upload)) => self.end(&upload, "it was idle, and its slot is needed").await,
             None => return Err(ApiError::busy()),
         }
         state.upload_slot()
     }
 
-    pub fn find(&self, record: RecordId) -> Option<Arc<Upload>> {
+    pub(in crate::api::visits) fn find(&self, record: RecordId) -> Option<Arc<Upload>> {
         self.lock().get(&record).cloned()
     }
 
-    /// Begins to await the media of a visit, and sees to it that this ends. Gives the upload back if there
-    /// is one of this record already.
+    /// Opens an upload, and makes sure that it ends. Returns the upload if one of this record is open already.
     pub(super) fn admit(
         &self,
         state: &AppState,
@@ -120,12 +120,12 @@ impl Uploads {
         let upload = Arc::new(upload);
         open.insert(upload.terms.record, Arc::clone(&upload));
         upload.open.inc();
-        let (idle, limit) = (state.limits.upload_idle(), state.limits.upload_timeout());
+        let (idle, limit) = (state.limits.upload_idle, state.limits.upload_timeout);
         tokio::spawn(watch(self.clone(), upload, idle, limit));
         Ok(status)
     }
 
-    /// Awaits nothing of an upload any more. False if that was so already.
+    /// Removes an upload from the open ones. False if it was removed before.
     pub(super) fn forget(&self, upload: &Arc<Upload>) -> bool {
         let mut open = self.lock();
         let record = upload.terms.record;
@@ -134,7 +134,7 @@ impl Uploads {
             open.remove(&record);
             upload.open.dec();
             upload.received.send_replace(None);
-            *lock(&upload.place) = None;
+            *lock(&upload.slot) = None;
         }
         known
     }
@@ -142,7 +142,7 @@ impl Uploads {
     /// Ends an upload, and removes what was stored of it.
     pub(super) async fn end(&self, upload: &Arc<Upload>, why: &str) {
         if self.forget(upload) {
-            tracing::info!(record = %upload.terms.record, why, "an upload was given up");
+            tracing::info!(record = %upload.terms.record, why, "an upload was ended before it was complete");
             let ingest = upload.ingest.lock().await.take();
             if let Some(ingest) = ingest {
                 ingest.abandon().await;
@@ -168,43 +168,43 @@ async fn watch(uploads: Uploads, upload: Arc<Upload>, idle: Duration, limit: Dur
         if Instant::now() >= deadline {
             uploads.end(&upload, "it took too long").await;
         } else if upload.idle() >= idle {
-            uploads.end(&upload, "no part of it came any more").await;
+            uploads.end(&upload, "it was idle for too long").await;
         }
     }
 }
 
 impl Upload {
     pub(super) fn new(
-        terms: Terms,
-        course: Course,
+        terms: VisitTerms,
+        layout: MediaLayout,
         ingest: Ingest,
-        place: Place,
+        slot: Slot,
         metrics: &Metrics,
     ) -> Self {
         Self {
             terms,
-            course,
+            layout,
             begun: crate::now(),
             received: watch::Sender::new(Some(0)),
             parts: Arc::new(Semaphore::new(PARTS)),
             touched: Mutex::new(Instant::now()),
-            place: Mutex::new(Some(place)),
+            slot: Mutex::new(Some(slot)),
             open: metrics.uploads_open.clone(),
             ingest: AsyncMutex::new(Some(ingest)),
         }
     }
 
-    pub(super) fn into_parts(self) -> (Terms, Option<Ingest>) {
+    pub(super) fn into_inner(self) -> (VisitTerms, Option<Ingest>) {
         (self.terms, self.ingest.into_inner())
     }
 
-    /// Whether this caller sends its media.
+    /// Whether this caller is the one who uploads the media.
     pub(super) fn is_of(&self, caller: &Caller) -> bool {
         caller.user == Some(self.terms.author) && caller.request.account == self.terms.account
     }
 
-    /// How far it is; none once it has ended.
-    pub(in crate::api) fn status(&self) -> Option<VisitStatus> {
+    /// Its status; none once it has ended.
+    pub(in crate::api::visits) fn status(&self) -> Option<VisitStatus> {
         self.received().map(|received| self.status_at(received))
     }
 
@@ -214,30 +214,30 @@ impl Upload {
             stage: VisitStage::Uploading,
             queued_at: None,
             since: self.begun,
-            media: self.course.progress(received),
+            media: self.layout.progress(received),
             last_failure: None,
         }
     }
 
-    /// Bytes of the media that were taken; none once it has ended.
+    /// Bytes of the media that were received and sealed; none once it has ended.
     pub(super) fn received(&self) -> Option<u64> {
         *self.received.borrow()
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.received() == Some(self.course.total())
+        self.received() == Some(self.layout.total())
     }
 
-    /// Notes that everything before a position was taken.
-    pub(super) fn took(&self, end: u64) {
+    /// Records that all bytes before a position were sealed.
+    pub(super) fn advance_to(&self, end: u64) {
         self.received.send_if_modified(|received| {
-            let goes_on = received.is_some();
+            let is_open = received.is_some();
             *received = received.map(|_| end);
-            goes_on
+            is_open
         });
     }
 
-    /// A turn to bring a part, if not too many are under way.
+    /// Begins to receive a part, unless too many are in flight.
     pub(super) fn begin_part(self: &Arc<Self>, metrics: &Metrics) -> Result<InFlight, ApiError> {
         let permit = Arc::clone(&self.parts).try_acquire_owned().map_err(|_| ApiError::busy())?;
         self.touch();
@@ -249,8 +249,8 @@ impl Upload {
         })
     }
 
-    /// Returns when everything before a position was taken, or the upload has ended.
-    pub(super) async fn turn(&self, start: u64, limit: Duration) -> Result<(), ApiError> {
+    /// Waits until all bytes before a position were sealed, or the upload has ended.
+    pub(super) async fn reach(&self, start: u64, limit: Duration) -> Result<(), ApiError> {
         let early = |received: u64| start > received.saturating_add(WINDOW);
         if self.received().is_some_and(early) {
             return Err(out_of_order());
@@ -267,7 +267,7 @@ impl Upload {
         *lock(&self.touched) = Instant::now();
     }
 
-    /// For how long nobody had to do with it.
+    /// How long no request has concerned it.
     fn idle(&self) -> Duration {
         if self.parts.available_permits() < PARTS {
             return Duration::ZERO;
@@ -280,8 +280,8 @@ fn out_of_order() -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "offset",
-        "What comes before this part is not here",
-        "Ask how far the visit is (GET /v1/visits/<record id>), and go on from there.",
+        "The parts before this one have not arrived",
+        "Ask for the visit's status (GET /v1/visits/<record id>), and resume from the offset that it gives.",
     )
 }
 

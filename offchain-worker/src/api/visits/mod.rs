@@ -1,0 +1,14 @@
+//! Visits: how an author submits one, uploads its media and asks for its status.
+//!
+//! One file for each step. [`submit`] accepts the visit, [`admission`] decides whether its author may submit it,
+//! [`uploads`] receives its media in parts, and [`queue`] makes it durable.
+
+mod admission;
+mod draft;
+mod queue;
+pub(super) mod status;
+pub(super) mod submit;
+mod terms;
+pub(super) mod uploads;
+
+pub(super) use uploads::Uploads;

@@ -1,0 +1,127 @@
+//! `POST /v1/visits`: an author submits a visit, or resumes one.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use epione_client::api::{MAX_VISIT_JSON_BYTES, Problem, VisitRequest, VisitStatus};
+use epione_envelope::{keys::PatientKey, record::SignedDraft, sealer::RecordSealer};
+
+use super::{
+    admission::{authorize, check_addressed, check_cosignature, check_sizes},
+    draft::draft_of,
+    queue::{conflict, queue},
+    terms::VisitTerms,
+    uploads::{self, MediaLayout},
+};
+use crate::{
+    api::{
+        ApiError, AppState,
+        caller::{Caller, parse_json},
+        ingest::{self, Ingest},
+        intake::Intake,
+        limits::within,
+    },
+    journal::Visit,
+};
+
+/// Accepts a visit from its author. A visit without media is sealed and queued before the response is sent. With
+/// media, the response says where their parts begin, and the last part queues the visit. A client may send the same
+/// visit again at any time: the response is its status.
+#[utoipa::path(
+    post,
+    path = "/v1/visits",
+    operation_id = "submitVisit",
+    tag = "visits",
+    security(("signed" = [])),
+    request_body = VisitRequest,
+    responses(
+        (status = 202, description = "The visit is durable, or the worker awaits its media", body = VisitStatus),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(in crate::api) async fn submit(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let mut intake = Intake::new(body, state.limits.silence);
+    let submission = async {
+        let caller = Caller::admitted(&state, &parts).await?;
+        // Only now, so that strangers do not take slots from the hospital's own users.
+        let _slot = state.visit_slot().await?;
+        let json = intake.whole(MAX_VISIT_JSON_BYTES).await?;
+        caller.check_digest(&blake3::hash(&json))?;
+        let visit = parse_json(&json)?;
+        drop(json);
+        accept(&state, &caller, visit).await
+    };
+    let answered = within(state.limits.part_timeout, submission).await;
+    intake.drain().await;
+    Ok((StatusCode::ACCEPTED, Json(answered?)).into_response())
+}
+
+async fn accept(
+    state: &AppState,
+    caller: &Caller,
+    visit: VisitRequest,
+) -> Result<VisitStatus, ApiError> {
+    check_addressed(caller, &visit)?;
+    check_sizes(state, &visit)?;
+    let draft = draft_of(&visit)?;
+    let terms = VisitTerms::of(caller, &draft);
+    if let Some(known) = known(state, &terms).await? {
+        return Ok(known);
+    }
+    let registration = authorize(&*caller.state, &terms).await?;
+    check_cosignature(&*caller.state, &terms, |account| {
+        draft.verify_cosignature(terms.genesis, account)
+    })
+    .await?;
+    let patient_key =
+        state.hospital_keys.patient_key(caller.identity, visit.patient, &registration).await?;
+    let layout = MediaLayout::of(&visit);
+    if layout.total() == 0 {
+        let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+        // In a separate task: if the client disconnects half-way, the visit is queued all the same.
+        let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest)).await;
+        return queued.map_err(|error| ApiError::internal(&error))?.map(VisitStatus::from);
+    }
+    let slot = state.uploads().slot(state).await?;
+    let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+    uploads::open(state, terms, layout, ingest, slot).await
+}
+
+async fn begin(
+    state: &AppState,
+    terms: &VisitTerms,
+    draft: SignedDraft,
+    patient_key: &PatientKey,
+    visit: VisitRequest,
+) -> Result<Ingest, ApiError> {
+    let sealer = RecordSealer::new(terms.genesis, draft, &terms.account, patient_key)
+        .map_err(ingest::refused)?;
+    Ingest::begin(state, sealer, visit).await
+}
+
+/// The status of the same visit, if the worker awaits its media or has queued it.
+async fn known(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatus>, ApiError> {
+    if let Some(status) = uploads::resumed(state, terms).await? {
+        return Ok(Some(status));
+    }
+    match state.journal.visit(terms.record).await? {
+        Some(visit) if visit.fingerprint == terms.fingerprint => Ok(Some(visit.into())),
+        Some(_) => Err(conflict()),
+        None => Ok(None),
+    }
+}
+
+async fn queue_at_once(
+    state: AppState,
+    terms: VisitTerms,
+    mut ingest: Ingest,
+) -> Result<Visit, ApiError> {
+    queue(&state, &terms, &mut ingest).await
+}

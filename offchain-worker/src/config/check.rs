@@ -1,0 +1,180 @@
+//! What the values of a configuration must satisfy.
+
+use std::time::Duration;
+
+use epione_client::endpoint::is_loopback;
+use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
+
+use super::{
+    Config, ConfigError, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Pack, SECOND,
+    Scrub, StoreConfig, Transfer, WEEK,
+};
+
+fn refuse<T>(key: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { key, problem: problem.into() })
+}
+
+fn check_positive(durations: &[(&'static str, Duration)]) -> Result<(), ConfigError> {
+    match durations.iter().find(|(_, duration)| duration.is_zero()) {
+        Some((key, _)) => refuse(key, "must be longer than 0s"),
+        None => Ok(()),
+    }
+}
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_endpoints()?;
+        self.check_keystores()?;
+        self.store.check()?;
+        self.pack.check()?;
+        self.transfer.check()?;
+        self.scrub.check()?;
+        self.limits.check()
+    }
+
+    fn check_endpoints(&self) -> Result<(), ConfigError> {
+        if !matches!(self.node_url.scheme(), "ws" | "wss") {
+            return refuse("node_url", "must begin with ws:// or wss://");
+        }
+        if !matches!(self.public_url.scheme(), "http" | "https") {
+            return refuse("public_url", "must begin with http:// or https://");
+        }
+        if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
+            return refuse("public_url", "must have neither a query nor a fragment");
+        }
+        if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
+            return refuse(
+                "public_url",
+                "must begin with https://: over http nothing proves the worker's identity, so other hospitals and \
+                 clients use http on 127.0.0.1 only",
+            );
+        }
+        if self.tls.is_some() && !self.serves_tls() {
+            return refuse("tls", "needs an https public_url, and no allow_plain_http");
+        }
+        if !self.serves_tls() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
+            return refuse(
+                "listen",
+                "can be reached from other machines, without TLS: set an https public_url, or listen on 127.0.0.1, \
+                 or, if something in front of the worker ends TLS, set allow_plain_http = true",
+            );
+        }
+        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return refuse("metrics_listen", "must be an address of 127.0.0.1 or [::1]");
+        }
+        Ok(())
+    }
+
+    fn check_keystores(&self) -> Result<(), ConfigError> {
+        self.keystore.check("keystore")?;
+        if self.earlier_keystores.len() > MAX_EARLIER_KEYSTORES {
+            let problem = format!("has more than {MAX_EARLIER_KEYSTORES} entries");
+            return refuse("earlier_keystores", problem);
+        }
+        self.earlier_keystores.iter().try_for_each(|earlier| earlier.check("earlier_keystores"))
+    }
+}
+
+impl Keystore {
+    fn check(&self, key: &'static str) -> Result<(), ConfigError> {
+        match (&self.path, &self.password_file, &self.development) {
+            (Some(_), Some(_), None) => Ok(()),
+            (None, None, Some(uri)) if uri.starts_with("//") => Ok(()),
+            (None, None, Some(_)) => refuse(key, "needs a name such as \"//Alice\" in development"),
+            _ => refuse(key, "needs either path and password_file, or development alone"),
+        }
+    }
+}
+
+impl StoreConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Some(s3) = &self.s3 else { return Ok(()) };
+        if self.path.is_some() {
+            return refuse("store", "must have either path or [store.s3], not both");
+        }
+        s3.check().map_err(|(key, problem)| ConfigError::Value { key, problem })
+    }
+}
+
+impl Pack {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=MAX_ENTRIES).contains(&self.max_records) {
+            return refuse("pack.max_records", format!("must be from 1 to {MAX_ENTRIES}"));
+        }
+        if !(1..=MAX_BODY_BYTES).contains(&self.max_body_bytes) {
+            return refuse("pack.max_body_bytes", format!("must be from 1 to {MAX_BODY_BYTES}"));
+        }
+        if self.max_media_bytes == 0 {
+            return refuse("pack.max_media_bytes", "must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+impl Transfer {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, value) in
+            [("transfer.parallel", self.parallel), ("transfer.serve_parallel", self.serve_parallel)]
+        {
+            if !(1..=64).contains(&value) {
+                return refuse(key, "must be from 1 to 64");
+            }
+        }
+        check_positive(&[
+            ("transfer.connect_timeout", self.connect_timeout),
+            ("transfer.stall_timeout", self.stall_timeout),
+            ("transfer.segment_timeout", self.segment_timeout),
+        ])?;
+        if !(MINUTE..=WEEK).contains(&self.offer_lifetime) {
+            return refuse("transfer.offer_lifetime", "must be from 1min to 7days");
+        }
+        Ok(())
+    }
+}
+
+impl Scrub {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.segments_per_minute == 0 {
+            return refuse("scrub.segments_per_minute", "must be at least 1");
+        }
+        if self.orphan_grace < HOUR {
+            return refuse("scrub.orphan_grace", "must be at least 1h: an upload may be under way");
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("limits.visits", self.visits),
+            ("limits.uploads", self.uploads),
+            ("limits.segment_reads", self.segment_reads),
+            ("limits.transactions", self.transactions),
+            ("limits.requests", self.requests),
+        ] {
+            if !(1..=4_096).contains(&value) {
+                return refuse(key, "must be from 1 to 4096");
+            }
+        }
+        if self.max_upload_bytes == 0 {
+            return refuse("limits.max_upload_bytes", "must be at least 1");
+        }
+        check_positive(&[
+            ("limits.upload_idle", self.upload_idle),
+            ("limits.upload_timeout", self.upload_timeout),
+            ("limits.part_timeout", self.part_timeout),
+            ("limits.silence", self.silence),
+            ("limits.segment_timeout", self.segment_timeout),
+            ("limits.transaction_timeout", self.transaction_timeout),
+            ("limits.request_timeout", self.request_timeout),
+        ])?;
+        if !(SECOND..=HOUR).contains(&self.link_lifetime) {
+            return refuse("limits.link_lifetime", "must be from 1s to 1h");
+        }
+        if !(MINUTE..=HOUR).contains(&self.grant_lifetime) {
+            return refuse("limits.grant_lifetime", "must be from 1min to 1h");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,370 @@
+//! The worker's configuration: one TOML file, read once and checked as a whole before anything starts.
+//!
+//! `worker.example.toml` shows every key with its default. It is generated from the types below
+//! (`epione-worker example-config`): the doc comment of each field is the comment of its key.
+
+#[macro_use]
+mod documented;
+mod check;
+mod duration;
+mod example;
+mod outdated;
+mod s3;
+
+pub use example::example;
+pub use s3::S3Settings;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use epione_primitives::limits::MAX_BODY_BYTES;
+use url::Url;
+
+settings! {
+    /// The settings of a worker.
+    pub struct Config {
+        /// WebSocket URL of the hospital's own node. Keep the node's RPC private.
+        #[serde(default = "defaults::node_url")]
+        pub node_url: Url,
+        /// Address at which the worker serves the HTTP API.
+        #[serde(default = "defaults::listen")]
+        pub listen: SocketAddr,
+        /// URL at which clients and other hospitals reach this API. The hospital's entry on the chain names the same
+        /// URL, and the key that `epione-worker tls-key` prints, by which they recognize this worker. http is permitted
+        /// on loopback only.
+        pub public_url: Url,
+        /// Serve without TLS, because something in front of the worker ends TLS with the key that the chain names.
+        #[serde(default)]
+        pub allow_plain_http: bool,
+        /// Loopback address at which /metrics is also served, over plain HTTP. Absent: only with the API.
+        pub metrics_listen: Option<SocketAddr>,
+        /// Directory of the journal, and of the store unless [store] names another place. What to back up:
+        /// docs/operations.md.
+        pub data_dir: PathBuf,
+        /// PEM files with a certificate from an authority and its key, for browsers. The worker reads them again every
+        /// ten minutes. Other hospitals and `epione` ignore them.
+        pub tls: Option<Tls>,
+        /// The agent's account key and the hospital's sealing key.
+        pub keystore: Keystore,
+        /// Keystores with the hospital's previous sealing keys, at most 8. They open patients' profiles until the
+        /// worker has sealed all profiles to the current key, which it then reports in its log.
+        #[serde(default)]
+        pub earlier_keystores: Vec<Keystore>,
+        /// Where segments are stored.
+        #[serde(default)]
+        pub store: StoreConfig,
+        /// When queued visits become a lite block: as soon as one of these bounds is reached.
+        #[serde(default)]
+        pub pack: Pack,
+        /// Fetching segments from other hospitals, and serving segments to them.
+        #[serde(default)]
+        pub transfer: Transfer,
+        /// Checking what is stored.
+        #[serde(default)]
+        pub scrub: Scrub,
+        /// What the HTTP API accepts at once, and for how long. With these values the worker needs less than 256 MiB of
+        /// memory.
+        #[serde(default)]
+        pub limits: Limits,
+    }
+}
+
+settings! {
+    /// Certificate chain and private key, both PEM.
+    pub struct Tls {
+        pub certificate: PathBuf,
+        pub key: PathBuf,
+    }
+}
+
+settings! {
+    /// The source of the agent's account key and the hospital's sealing key: a keystore file and the file with its
+    /// password, or development keys.
+    pub struct Keystore {
+        pub path: Option<PathBuf>,
+        pub password_file: Option<PathBuf>,
+        /// Instead of both, on a local network only: a name of development keys, which everybody knows.
+        pub development: Option<String>,
+    }
+}
+
+settings! {
+    /// The hospital's storage of segments.
+    #[serde(default)]
+    pub struct StoreConfig {
+        /// A local directory. Absent: `store` in data_dir. It cannot be combined with [store.s3].
+        pub path: Option<PathBuf>,
+        /// How long a segment is kept after it was last needed.
+        #[serde(with = "duration")]
+        pub garbage_grace: Duration,
+        /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it marks it as its
+        /// hospital's: each hospital needs its own bucket or prefix.
+        pub s3: Option<S3Settings>,
+    }
+}
+
+settings! {
+    /// Bounds of a lite block.
+    #[serde(default)]
+    pub struct Pack {
+        /// Age of the oldest queued visit.
+        #[serde(with = "duration")]
+        pub max_age: Duration,
+        pub max_records: u32,
+        /// Sealed media of all records together. A single larger visit is packed into a block of its own.
+        pub max_media_bytes: u64,
+        /// All sealed records together.
+        pub max_body_bytes: u32,
+    }
+}
+
+settings! {
+    /// Fetching segments from other hospitals, and serving segments to them.
+    #[serde(default)]
+    pub struct Transfer {
+        /// Segments fetched at once. More than the other hospitals serve at once does not help. Each needs up to 2 MiB
+        /// of memory, and 4 MiB if the store is on S3.
+        pub parallel: usize,
+        /// Segments served to other hospitals at once, and at most one fewer to one of them. Requests beyond that are
+        /// told to retry later. With a small number, each segment arrives soon, and its receiver can serve it to
+        /// others. Each needs up to 4 MiB of memory.
+        pub serve_parallel: usize,
+        #[serde(with = "duration")]
+        pub connect_timeout: Duration,
+        /// If nothing arrives for this long, the worker tries another hospital.
+        #[serde(with = "duration")]
+        pub stall_timeout: Duration,
+        #[serde(with = "duration")]
+        pub segment_timeout: Duration,
+        /// If segments are still missing this many chain blocks before a ballot's deadline, the worker votes to reject
+        /// the block.
+        pub reject_margin_blocks: u32,
+        /// Bytes that each other hospital may have stored here ahead of its announcements. 0 declines all offers.
+        pub offer_quota_bytes: u64,
+        /// How long they are kept if no announcement follows.
+        #[serde(with = "duration")]
+        pub offer_lifetime: Duration,
+        /// Blocks of this hospital with at least this many bytes of media are offered to the other hospitals before
+        /// they are announced.
+        pub offer_from_bytes: u64,
+        /// Such a block is announced when a majority of the hospitals stores all of it, or when nothing has arrived
+        /// anywhere for this long. 0s offers nothing.
+        #[serde(with = "duration")]
+        pub offer_wait: Duration,
+    }
+}
+
+settings! {
+    /// Checking what is stored.
+    #[serde(default)]
+    pub struct Scrub {
+        /// Segments that a scheduled pass reads per minute.
+        pub segments_per_minute: u32,
+        /// From the start of one pass to the start of the next. A pass that takes longer is followed immediately.
+        #[serde(with = "duration")]
+        pub every: Duration,
+        /// How long a stored segment that the journal does not know is kept after it was noticed. At least 1h.
+        #[serde(with = "duration")]
+        pub orphan_grace: Duration,
+        /// How long damaged objects are kept in quarantine/ for inspection.
+        #[serde(with = "duration")]
+        pub quarantine: Duration,
+    }
+}
+
+settings! {
+    /// What the HTTP API accepts at once, and for how long.
+    #[serde(default)]
+    pub struct Limits {
+        /// Visits that are received at once, without their media. Each needs some MiB of memory at most.
+        pub visits: usize,
+        /// Visits whose media are uploaded at once. Each needs memory for two parts of at most 8 MiB, and for a segment
+        /// of 4 MiB if the store is on S3.
+        pub uploads: usize,
+        /// Segments served to readers at once. Each needs up to 4 MiB of memory.
+        pub segment_reads: usize,
+        /// Requests at once that wait until a transaction is finalized.
+        pub transactions: usize,
+        /// Other requests at once.
+        pub requests: usize,
+        /// Bytes of a visit's media.
+        pub max_upload_bytes: u64,
+        /// An upload that is idle for this long is ended, or for a tenth of it if another upload needs its slot.
+        #[serde(with = "duration")]
+        pub upload_idle: Duration,
+        /// An upload that takes longer than this in all is ended.
+        #[serde(with = "duration")]
+        pub upload_timeout: Duration,
+        /// Receiving and storing a visit without its media, or one part of them.
+        #[serde(with = "duration")]
+        pub part_timeout: Duration,
+        /// A request whose body stops arriving for this long is ended.
+        #[serde(with = "duration")]
+        pub silence: Duration,
+        /// Serving a segment, including its repair from another hospital.
+        #[serde(with = "duration")]
+        pub segment_timeout: Duration,
+        /// Requests that wait until a transaction is finalized.
+        #[serde(with = "duration")]
+        pub transaction_timeout: Duration,
+        /// Any other request.
+        #[serde(with = "duration")]
+        pub request_timeout: Duration,
+        /// How long a temporary link to a segment is valid. 1h at most.
+        #[serde(with = "duration")]
+        pub link_lifetime: Duration,
+        /// How long an access grant is valid after it was sealed, which is some seconds before the chain has its
+        /// receipt. 1min at least, 1h at most.
+        #[serde(with = "duration")]
+        pub grant_lifetime: Duration,
+    }
+}
+
+/// Opening an earlier keystore takes up to a second when the worker starts.
+const MAX_EARLIER_KEYSTORES: usize = 8;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const GIB: u64 = 1 << 30;
+
+mod defaults {
+    use super::{SocketAddr, Url};
+
+    pub fn node_url() -> Url {
+        Url::parse("ws://127.0.0.1:9944").expect("a constant URL parses; qed")
+    }
+
+    pub fn listen() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 8600))
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { path: None, garbage_grace: 10 * MINUTE, s3: None }
+    }
+}
+
+impl Default for Pack {
+    fn default() -> Self {
+        Self {
+            max_age: 5 * SECOND,
+            max_records: 200,
+            max_media_bytes: GIB,
+            max_body_bytes: MAX_BODY_BYTES,
+        }
+    }
+}
+
+impl Default for Transfer {
+    fn default() -> Self {
+        Self {
+            parallel: 4,
+            serve_parallel: 4,
+            connect_timeout: 5 * SECOND,
+            stall_timeout: 20 * SECOND,
+            segment_timeout: 3 * MINUTE,
+            reject_margin_blocks: 20,
+            offer_quota_bytes: 8 * GIB,
+            offer_lifetime: HOUR,
+            offer_from_bytes: 4 << 20,
+            offer_wait: 30 * SECOND,
+        }
+    }
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Self {
+            segments_per_minute: 240,
+            every: 24 * HOUR,
+            orphan_grace: 24 * HOUR,
+            quarantine: WEEK,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            visits: 4,
+            uploads: 3,
+            segment_reads: 8,
+            transactions: 256,
+            requests: 64,
+            max_upload_bytes: 8 * GIB,
+            upload_idle: 10 * MINUTE,
+            upload_timeout: 4 * HOUR,
+            part_timeout: 3 * MINUTE,
+            silence: 20 * SECOND,
+            segment_timeout: 3 * MINUTE,
+            transaction_timeout: 2 * MINUTE + 10 * SECOND,
+            request_timeout: 20 * SECOND,
+            link_lifetime: 10 * MINUTE,
+            grant_lifetime: 10 * MINUTE,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("the configuration is not valid: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A key of an earlier version.
+    #[error(
+        "the configuration is not valid: {old} is now {new}, a duration with a unit: write {line}"
+    )]
+    Outdated { old: String, new: String, line: String },
+    #[error("the configuration is not valid: {key} {problem}")]
+    Value { key: &'static str, problem: String },
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are relative to the working directory.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        Self::parse(&text)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        outdated::check(text)?;
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    pub fn journal_path(&self) -> PathBuf {
+        self.data_dir.join("journal.sqlite")
+    }
+
+    pub fn nonces_path(&self) -> PathBuf {
+        self.data_dir.join("nonces.sqlite")
+    }
+
+    /// The folder of the socket at which a running worker accepts commands from its own machine.
+    pub fn control_path(&self) -> PathBuf {
+        self.data_dir.join("control")
+    }
+
+    pub fn store_path(&self) -> PathBuf {
+        self.store.path.clone().unwrap_or_else(|| self.data_dir.join("store"))
+    }
+
+    /// Whether the worker itself ends TLS.
+    pub fn serves_tls(&self) -> bool {
+        self.public_url.scheme() == "https" && !self.allow_plain_http
+    }
+}
+
+#[cfg(test)]
+mod tests;

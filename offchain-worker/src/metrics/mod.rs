@@ -1,0 +1,208 @@
+//! The worker's metrics, for Prometheus. Each is declared once: field, type, name, labels and help in one place.
+//! No label ever names a person, a record or a segment.
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+/// What every metric's name begins with.
+macro_rules! name {
+    ($name:literal) => {
+        concat!("epione_worker_", $name)
+    };
+}
+
+/// Declares [`Metrics`]: `field: Type = "name" ["label", ...] from INITIAL, "Help";`. Without `from`, a metric
+/// starts at 0.
+macro_rules! metrics {
+    ($(
+        $field:ident: $type:ident = $name:literal $([$($label:literal),+])? $(from $initial:literal)?, $help:literal;
+    )*) => {
+        /// The worker's metrics. Clones share them.
+        #[derive(Clone, Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $type,)*
+        }
+
+        impl Metrics {
+            /// The names of all metrics, including those that have not counted anything yet.
+            pub const NAMES: &'static [&'static str] = &[$(name!($name)),*];
+
+            /// Metrics in a registry of their own.
+            pub fn new() -> prometheus::Result<Self> {
+                let registry = Registry::new();
+                $(
+                    let $field: $type =
+                        register(&registry, Opts::new(name!($name), $help), &[$($($label),+)?])?;
+                    $($field.set($initial);)?
+                )*
+                Ok(Self { registry, $($field,)* })
+            }
+        }
+    };
+}
+
+metrics! {
+    requests: IntCounterVec = "requests_total" ["route", "status"], "HTTP requests, by route and status.";
+    request_seconds: HistogramVec = "request_seconds" ["route"],
+        "Seconds from a request to the headers of its response, by route.";
+    visits_acknowledged: IntCounter = "visits_acknowledged_total", "Visits that were stored and queued.";
+    visits_refused: IntCounterVec = "visits_refused_total" ["problem"],
+        "Requests to submit visits or their media that were rejected, by problem.";
+    uploads_open: IntGauge = "uploads_open", "Visits whose media are still being uploaded.";
+    upload_bytes_held: IntGauge = "upload_bytes_held", "Bytes of media that were received and are not sealed yet.";
+    grants: IntCounter = "grants_total", "Access grants that were sent to their requesters.";
+    receipts: IntCounter = "receipts_total",
+        "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
+    emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
+    refusals: IntCounterVec = "refusals_total" ["result"],
+        "Requests for access that the policies did not allow, by what happened to their record on the chain: recorded, \
+         beyond-limit (the requester's daily limit), no-patient (no such patient), or failed.";
+    reviews_open: IntGauge = "reviews_open", "Emergencies on the whole chain that await a verdict.";
+    reviews_expired: IntGauge = "reviews_expired", "Emergencies on the whole chain that expired without a verdict.";
+    profiles_to_rewrap: IntGauge = "profiles_to_rewrap",
+        "Profiles that only an earlier sealing key opens, and that will be sealed to the current key.";
+    profiles_of_earlier_keys: IntGauge = "profiles_of_earlier_keys",
+        "Profiles of ended registrations. They stay sealed to an earlier key.";
+    announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
+    announcements_failed: IntCounter = "announcements_failed_total",
+        "Lite blocks of this hospital that were rejected, expired, or not accepted by the chain.";
+    blocks_committed: IntCounter = "blocks_committed_total",
+        "Committed lite blocks whose segments are all stored here.";
+    approvals: IntCounter = "approvals_total", "Lite blocks of other hospitals that this hospital approved.";
+    rejections: IntCounterVec = "rejections_total" ["reason"],
+        "Lite blocks of other hospitals that this hospital rejected, by reason.";
+    segments_stored: IntCounter = "segments_stored_total", "Segments that were stored.";
+    segment_bytes_stored: IntCounter = "segment_bytes_stored_total", "Bytes of segments that were stored.";
+    segments_served: IntCounter = "segments_served_total", "Segments that the worker served.";
+    segment_bytes_served: IntCounter = "segment_bytes_served_total", "Bytes of segments that the worker served.";
+    segments_redirected: IntCounter = "segments_redirected_total",
+        "Requests for segments that were redirected to the object storage.";
+    segments_damaged: IntCounter = "segments_damaged_total", "Stored segments that were found damaged.";
+    segments_repaired: IntCounter = "segments_repaired_total", "Segments that were recovered from another hospital.";
+    segments_collected: IntCounter = "segments_collected_total",
+        "Segments that were deleted because nothing needs them any more.";
+    peer_fetches: IntCounterVec = "peer_fetches_total" ["result"],
+        "Requests to other hospitals for segments, or for the list of those they store, by result.";
+    peer_bytes: IntCounterVec = "peer_bytes_total" ["from"],
+        "Bytes of segments from other hospitals: from the block's announcer, or from an other.";
+    peers_dropped: IntCounterVec = "peers_dropped_total" ["reason"],
+        "Hospitals that were dropped as sources for the rest of a block, by reason.";
+    peers_put_off: IntCounter = "peers_put_off_total",
+        "Requests of other hospitals for segments that were told to retry later, because too many were being served.";
+    offers_made: IntCounterVec = "offers_made_total" ["result"],
+        "Offers of this hospital's segments to other hospitals, by answer.";
+    offers_received: IntCounterVec = "offers_received_total" ["result"],
+        "Offers of other hospitals, by what happened to them: taken, known, no-room (in the quota), declined, \
+         fulfilled, or expired.";
+    offered_bytes: IntGaugeVec = "offered_bytes" ["hospital"],
+        "Bytes that each other hospital has offered and not announced yet.";
+    seeding_seconds: HistogramVec = "seeding_seconds" ["reason"],
+        "Seconds that blocks were offered before they were announced, by why the offering ended: majority (enough \
+         hospitals store the block), declined (too many declined), quiet (nothing arrived anywhere), or late.";
+    finalised_block: IntGauge = "finalised_block", "Newest finalized block of the chain that the worker has seen.";
+    processed_block: IntGauge = "processed_block", "Newest finalized block that the worker has processed.";
+    queued_visits: IntGauge = "queued_visits", "Acknowledged visits that are not committed yet.";
+    jobs: IntGauge = "jobs", "Jobs that are waiting, running or being retried.";
+    task_failures: IntCounterVec = "task_failures_total" ["task"],
+        "Failed attempts of tasks, by task. Each is retried.";
+    node_connected: IntGauge = "node_connected",
+        "1 while the hospital's node answers and is not behind what the worker has seen.";
+    tls_key_matches: IntGauge = "tls_key_matches" from 1,
+        "0 while the chain names a TLS key that this worker does not have. 1 before the chain was read, and where \
+         something in front of the worker ends TLS.";
+    node_behind_blocks: IntGauge = "node_behind_blocks",
+        "Finalized blocks that this worker has seen and the node does not have.";
+    clock_offset_seconds: IntGauge = "clock_offset_seconds",
+        "Seconds by which this machine's clock was ahead of the newest finalized block's time when it was seen.";
+    store_writable: IntGauge = "store_writable" from 1, "1 if the storage accepted the last test write.";
+    journal_writable: IntGauge = "journal_writable" from 1, "1 if the journal accepted the last test write.";
+    quarantined: IntGauge = "quarantined", "Damaged objects in quarantine.";
+    scrub_finished_at: IntGauge = "scrub_finished_at",
+        "Unix time in seconds at which the last complete scrub ended. 0 before the first.";
+    scrub_seconds: IntGauge = "scrub_seconds", "Duration of the last complete scrub in seconds.";
+    scrub_checked: IntGauge = "scrub_checked", "Segments that the last complete scrub checked.";
+    scrub_missing: IntGauge = "scrub_missing", "Segments that the last complete scrub found missing.";
+    scrub_damaged: IntGauge = "scrub_damaged", "Segments that the last complete scrub found damaged.";
+    scrub_repaired: IntGauge = "scrub_repaired", "Segments that the last complete scrub repaired.";
+    scrub_unrepaired: IntGauge = "scrub_unrepaired", "Segments that the last complete scrub could not repair.";
+    scrub_drift: IntGauge = "scrub_drift",
+        "Segments and blocks about which chain and journal disagreed at the last complete scrub.";
+    scrub_orphans: IntGauge = "scrub_orphans",
+        "Stored segments that the journal did not know at the last complete scrub.";
+}
+
+impl Metrics {
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A type that [`metrics!`] can declare.
+trait Metric: Collector + Clone + Sized + 'static {
+    /// A type without labels gets none.
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self>;
+}
+
+fn register<M: Metric>(
+    registry: &Registry,
+    options: Opts,
+    labels: &[&str],
+) -> prometheus::Result<M> {
+    let metric = M::declared(options, labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+impl Metric for IntCounter {
+    fn declared(options: Opts, _: &[&str]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Metric for IntCounterVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(options, labels)
+    }
+}
+
+impl Metric for IntGauge {
+    fn declared(options: Opts, _: &[&str]) -> prometheus::Result<Self> {
+        Self::with_opts(options)
+    }
+}
+
+impl Metric for IntGaugeVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(options, labels)
+    }
+}
+
+/// Every histogram is of seconds.
+impl Metric for HistogramVec {
+    fn declared(options: Opts, labels: &[&str]) -> prometheus::Result<Self> {
+        let buckets = vec![0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
+        Self::new(HistogramOpts::from(options).buckets(buckets), labels)
+    }
+}
+
+#[cfg(test)]
+mod monitoring;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered() {
+        let metrics = Metrics::new().unwrap();
+        metrics.visits_acknowledged.inc();
+        metrics.requests.with_label_values(&["/v1/visits", "202"]).inc();
+        let text = metrics.render().unwrap();
+        assert!(text.contains("epione_worker_visits_acknowledged_total 1"), "{text}");
+        assert!(text.contains("route=\"/v1/visits\",status=\"202\""), "{text}");
+    }
+}

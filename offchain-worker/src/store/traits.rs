@@ -1,0 +1,27 @@
+//! What a backend states about itself, so that the rest of the store never checks which backend it has.
+
+use std::time::Duration;
+
+use object_store::signer::Signer;
+
+/// The traits of a backend. The default is a backend of this machine: a directory, or memory.
+#[derive(Default)]
+pub(super) struct Traits {
+    pub publishing: Publishing,
+    /// For one operation, with all its attempts and pauses. Absent: no limit.
+    pub deadline: Option<Duration>,
+    /// Signs URLs under which readers fetch segments from the backend itself. Absent: the worker serves them.
+    pub links: Option<Box<dyn Signer>>,
+    /// Whether another worker can be given the same storage by mistake, so that its owner must be recorded in it.
+    pub shared: bool,
+}
+
+/// How a segment becomes visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// Parts are written to a staging name, which is then renamed.
+    #[default]
+    Staged,
+    /// One request stores the whole segment or nothing.
+    Whole,
+}

@@ -1,0 +1,98 @@
+//! Looks after what is stored: all that is needed is here and intact, and the rest is deleted.
+
+mod blocks;
+mod pass;
+mod report;
+mod schedule;
+
+pub use blocks::{Blocks, Needed};
+pub use pass::Scrubber;
+pub use report::{Names, Progress, Report};
+pub use schedule::{Request, pause, run};
+
+use std::{sync::Arc, time::Duration};
+
+use epione_primitives::Moment;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Context, TaskError};
+use crate::{journal, now, store::Store};
+
+const SWEEP: Duration = Duration::from_secs(60);
+/// Sweeps between two checks of the quarantine.
+const SWEEPS_PER_PURGE: u32 = 60;
+
+/// Deletes what is not needed any more.
+pub struct Sweeper {
+    pub context: Arc<Context>,
+    pub store: Store,
+    /// How long a segment is kept after it was last needed, in milliseconds.
+    pub garbage_grace: Moment,
+    /// How long a damaged object is kept, in milliseconds.
+    pub quarantine: Moment,
+}
+
+impl Sweeper {
+    /// Deletes what is not needed, tests whether storage and journal accept writes, and counts queued visits and open
+    /// jobs. Never returns.
+    pub async fn run(&self) {
+        let mut ticks = interval(SWEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for tick in (0..SWEEPS_PER_PURGE).cycle() {
+            ticks.tick().await;
+            if let Err(error) = self.collect().await {
+                self.fail(&error);
+            }
+            if let Err(error) = self.examine().await {
+                self.fail(&error);
+            }
+            if tick == 0
+                && let Err(error) = self.purge().await
+            {
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn fail(&self, error: &dyn std::error::Error) {
+        self.context.metrics.task_failures.with_label_values(&["sweep"]).inc();
+        tracing::warn!(task = "sweep", %error, "a task failed; it will be retried");
+    }
+
+    async fn collect(&self) -> Result<(), journal::SweepError> {
+        let Context { journal, metrics, .. } = self.context.as_ref();
+        let deleted = journal::sweep(journal, &self.store, self.garbage_grace, now()).await?;
+        if deleted > 0 {
+            metrics.segments_collected.inc_by(deleted);
+            tracing::info!(deleted, "deleted segments that nothing needs any more");
+        }
+        Ok(())
+    }
+
+    async fn examine(&self) -> Result<(), TaskError> {
+        let Context { journal, task_journal, metrics, .. } = self.context.as_ref();
+        let (store, written) = tokio::join!(self.store.probe(), journal.probe());
+        metrics.store_writable.set(store.is_ok().into());
+        metrics.journal_writable.set(written.is_ok().into());
+        let counts = journal.read(journal::visits::counts).await?;
+        let waiting = counts.queued + counts.packed + counts.announced;
+        metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        metrics.jobs.set(task_journal.open_jobs().await?);
+        written?;
+        Ok(store?)
+    }
+
+    /// Deletes damaged objects that have been in quarantine for long enough.
+    async fn purge(&self) -> Result<(), TaskError> {
+        let before = now().saturating_sub(self.quarantine);
+        let (deleted, left) = self.store.purge_quarantine(before).await?;
+        self.context.metrics.quarantined.set(i64::try_from(left).unwrap_or(i64::MAX));
+        if deleted > 0 {
+            tracing::info!(deleted, "deleted damaged objects whose time in quarantine has ended");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+use epione_client::api::VisitStage;
+use epione_envelope::body::Packed;
+use epione_primitives::{
+    HospitalId, RecordId, RecordPointer, UserId,
+    block::{AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments},
+};
+
+use super::*;
+use crate::journal::{NewVisit, Owner};
+
+const IDENTITY: Identity = Identity { genesis: Hash::repeat_byte(7), hospital: HospitalId(2) };
+const ID: AnnouncementId = AnnouncementId(9);
+
+async fn task_journal() -> (Journal, TaskJournal) {
+    let journal = Journal::in_memory().await.unwrap();
+    let task_journal = TaskJournal::open(journal.clone()).await.unwrap();
+    task_journal.bind(IDENTITY).await.unwrap();
+    (journal, task_journal)
+}
+
+fn segment(seed: u8) -> Segment {
+    Segment { hash: [seed; 32], length: 10 }
+}
+
+async fn queue(journal: &Journal, seed: u8) {
+    let upload = journal.begin_upload();
+    let visit = NewVisit {
+        record_id: RecordId([seed; 16]),
+        patient: UserId([1; 32]),
+        author: UserId([2; 32]),
+        fingerprint: [seed; 32],
+        record: vec![seed; 100],
+        segments: vec![segment(seed)],
+        queued_at: 1_000,
+    };
+    journal.reference(upload, &visit.segments).await.unwrap();
+    journal.enqueue(visit, upload).await.unwrap();
+}
+
+fn packed(records: u32) -> Packed {
+    let entry = |index| AnnouncedEntry {
+        patient: UserId([1; 32]),
+        text: Range { offset: index * 100, length: 100 },
+        media: Range { offset: index, length: 1 },
+    };
+    Packed {
+        header: AnnouncedHeader { announcer: HospitalId(2), segments: Segments::default() },
+        entries: (0..records).map(entry).collect::<Vec<_>>().try_into().unwrap(),
+        body: vec![3; 100 * records as usize],
+    }
+}
+
+async fn pack(task_journal: &TaskJournal, now: u64) -> i64 {
+    let queue = task_journal.queue(10, now).await.unwrap();
+    let rows: Vec<i64> = queue.iter().map(|visit| visit.row).collect();
+    task_journal.pack(packed(rows.len() as u32), rows, now).await.unwrap()
+}
+
+async fn stage(journal: &Journal, seed: u8) -> VisitStage {
+    journal.visit(RecordId([seed; 16])).await.unwrap().unwrap().stage
+}
+
+fn hold(times: u32) -> u64 {
+    1_000 * u64::from(times)
+}
+
+#[tokio::test]
+async fn a_journal_stays_with_the_first_chain_and_hospital() {
+    let (_, task_journal) = task_journal().await;
+    task_journal.bind(Identity { hospital: HospitalId(3), ..IDENTITY }).await.unwrap();
+    assert_eq!(task_journal.identity().await.unwrap(), Some(IDENTITY));
+}
+
+#[tokio::test]
+async fn every_committed_height_becomes_one_job() {
+    let (_, task_journal) = task_journal().await;
+    task_journal.observe(ChainProgress { block: 10, height: 2 }, vec![]).await.unwrap();
+    task_journal.finish(Job::Keep(1)).await.unwrap();
+    task_journal.observe(ChainProgress { block: 11, height: 4 }, vec![]).await.unwrap();
+    let due = task_journal.due(JobKind::Keep, 0, 10).await.unwrap();
+    assert_eq!(due, [2, 3, 4].map(|height| (Job::Keep(height), 0)));
+    assert_eq!(task_journal.progress().await.unwrap(), ChainProgress { block: 11, height: 4 });
+}
+
+#[tokio::test]
+async fn an_older_block_takes_no_progress_back() {
+    let (_, task_journal) = task_journal().await;
+    task_journal.observe(ChainProgress { block: 10, height: 2 }, vec![]).await.unwrap();
+    task_journal.observe(ChainProgress { block: 5, height: 1 }, vec![]).await.unwrap();
+    assert_eq!(task_journal.progress().await.unwrap(), ChainProgress { block: 10, height: 2 });
+    assert_eq!(task_journal.due(JobKind::Keep, 0, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_ballot_that_was_voted_on_is_due_again_when_it_closes() {
+    let (_, task_journal) = task_journal().await;
+    let job = Job::Ballot(ID);
+    task_journal.observe(ChainProgress { block: 1, height: 0 }, vec![ID]).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Ballot, 0, 10).await.unwrap(), [(job, 0)]);
+    task_journal.wait(job).await.unwrap();
+    task_journal.observe(ChainProgress { block: 2, height: 0 }, vec![ID]).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Ballot, u64::MAX >> 1, 10).await.unwrap(), []);
+    task_journal.observe(ChainProgress { block: 3, height: 0 }, vec![]).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Ballot, 0, 10).await.unwrap(), [(job, 0)]);
+}
+
+#[tokio::test]
+async fn a_job_that_nothing_is_heard_of_comes_again() {
+    let (_, task_journal) = task_journal().await;
+    task_journal.observe(ChainProgress { block: 1, height: 1 }, vec![]).await.unwrap();
+    task_journal.start(Job::Keep(1), 500).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Keep, 499, 10).await.unwrap(), []);
+    assert_eq!(task_journal.due(JobKind::Keep, 500, 10).await.unwrap(), [(Job::Keep(1), 1)]);
+}
+
+#[tokio::test]
+async fn a_job_noted_before_the_clock_was_set_back_does_not_wait_for_the_old_time() {
+    let (_, task_journal) = task_journal().await;
+    let (hour, now) = (3_600_000, 100_000_000);
+    task_journal.observe(ChainProgress { block: 1, height: 1 }, vec![]).await.unwrap();
+    task_journal.start(Job::Keep(1), now + 15_000).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Keep, now, 10).await.unwrap(), []);
+    assert_eq!(task_journal.due(JobKind::Keep, now - hour, 10).await.unwrap(), [(Job::Keep(1), 1)]);
+}
+
+#[tokio::test]
+async fn a_block_that_is_seen_twice_changes_nothing() {
+    let (_, task_journal) = task_journal().await;
+    let seen = ChainProgress { block: 10, height: 2 };
+    task_journal.observe(seen, vec![ID]).await.unwrap();
+    task_journal.finish(Job::Keep(1)).await.unwrap();
+    task_journal.wait(Job::Ballot(ID)).await.unwrap();
+    task_journal.observe(seen, vec![ID]).await.unwrap();
+    assert_eq!(task_journal.due(JobKind::Keep, 0, 10).await.unwrap(), [(Job::Keep(2), 0)]);
+    assert_eq!(task_journal.due(JobKind::Ballot, 0, 10).await.unwrap(), []);
+    assert_eq!(task_journal.keeps().await.unwrap(), [2].into());
+    assert_eq!(task_journal.progress().await.unwrap(), seen);
+}
+
+#[tokio::test]
+async fn a_batch_is_kept_with_its_bytes_until_it_is_committed() {
+    let (journal, task_journal) = task_journal().await;
+    queue(&journal, 1).await;
+    queue(&journal, 2).await;
+    let id = pack(&task_journal, 5).await;
+    assert_eq!(stage(&journal, 1).await, VisitStage::Packed);
+    assert_eq!(task_journal.queue(10, 5).await.unwrap(), []);
+
+    let batch = task_journal.batches().await.unwrap().pop().unwrap();
+    let whole = packed(2);
+    assert_eq!((batch.id, &batch.header, &batch.entries), (id, &whole.header, &whole.entries));
+    assert_eq!(task_journal.body(id).await.unwrap(), whole.body);
+
+    assert!(task_journal.announced(id, ID, 6).await.unwrap());
+    assert!(!task_journal.announced(id, ID, 7).await.unwrap());
+    assert_eq!(stage(&journal, 2).await, VisitStage::Announced { announcement: ID });
+
+    assert_eq!(task_journal.committed(id, ID, 4, 8).await.unwrap(), 2);
+    let pointer = RecordPointer { height: 4, index: 1 };
+    assert_eq!(stage(&journal, 2).await, VisitStage::Committed { pointer });
+    assert_eq!(task_journal.batches().await.unwrap(), []);
+    let kept = journal.references_of(Owner::Announcement(ID)).await.unwrap();
+    assert_eq!(kept, [segment(1), segment(2)]);
+    // Once more, as after a crash in between.
+    assert_eq!(task_journal.committed(id, ID, 4, 9).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_visits_of_a_batch_that_came_to_nothing_are_queued_again_in_order() {
+    let (journal, task_journal) = task_journal().await;
+    queue(&journal, 1).await;
+    queue(&journal, 2).await;
+    let id = pack(&task_journal, 5).await;
+    task_journal.announced(id, ID, 6).await.unwrap();
+    assert_eq!(task_journal.failed(id, "no".into(), 7, Some(hold)).await.unwrap(), 2);
+    let queued = task_journal.queue(10, 7).await.unwrap();
+    assert_eq!(queued.iter().map(|v| v.record_id.0[0]).collect::<Vec<_>>(), [1, 2]);
+    let visit = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
+    assert_eq!(visit.last_failure.as_deref(), Some("no"));
+    assert_eq!(task_journal.batches().await.unwrap(), []);
+    assert_ne!(pack(&task_journal, 8).await, id);
+}
+
+#[tokio::test]
+async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
+    let (journal, task_journal) = task_journal().await;
+    queue(&journal, 1).await;
+    let id = pack(&task_journal, 0).await;
+    task_journal.failed(id, "no".into(), 100, Some(hold)).await.unwrap();
+    queue(&journal, 2).await;
+    let rows = |queue: Vec<crate::journal::QueuedVisit>| {
+        queue.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(task_journal.queue(10, 1_099).await.unwrap()), [2]);
+    assert_eq!(rows(task_journal.queue(1, 1_099).await.unwrap()), [2]);
+    assert_eq!(rows(task_journal.queue(10, 1_100).await.unwrap()), [1, 2]);
+    // The clock was set back since.
+    let hour = 3_600_000;
+    let mut held = task_journal.queue(10, 0).await.unwrap();
+    assert_eq!(rows(held), [2]);
+    task_journal.hold(1, 2 * hour, hold).await.unwrap();
+    held = task_journal.queue(10, 2 * hour).await.unwrap();
+    assert_eq!(rows(held), [2]);
+    assert_eq!(rows(task_journal.queue(10, 500_000).await.unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_send_of_unknown_fate_is_remembered() {
+    let (journal, task_journal) = task_journal().await;
+    queue(&journal, 1).await;
+    let id = pack(&task_journal, 0).await;
+    task_journal.set_sent(id, Some(80)).await.unwrap();
+    assert_eq!(task_journal.batches().await.unwrap()[0].sent_until, Some(80));
+    task_journal.set_sent(id, None).await.unwrap();
+    assert_eq!(task_journal.batches().await.unwrap()[0].sent_until, None);
+}
+
+#[tokio::test]
+async fn segments_of_open_ballots_only_are_not_due_yet() {
+    let (journal, task_journal) = task_journal().await;
+    let other = AnnouncementId(10);
+    journal.reference(Owner::Announcement(ID), &[segment(1), segment(2)]).await.unwrap();
+    journal.reference(Owner::Announcement(other), &[segment(2)]).await.unwrap();
+    queue(&journal, 3).await;
+    let due = async |seed: u8, open: &[AnnouncementId]| {
+        task_journal.is_due([seed; 32], open.into()).await.unwrap()
+    };
+    assert!(!due(1, &[ID]).await);
+    assert!(due(1, &[other]).await);
+    assert!(due(2, &[ID]).await);
+    assert!(!due(2, &[ID, other]).await);
+    assert!(due(3, &[ID, other]).await);
+}

@@ -1,0 +1,118 @@
+//! The whole worker: it opens its storage, follows its node, runs its tasks, serves its API, and stops when it is told
+//! to. A worker that is killed resumes what it was doing at the next start, like one that was stopped.
+
+mod open;
+mod start;
+
+pub(crate) use open::{Opened, open};
+pub(crate) use start::{KEEPS, bind, claim, context, identify, jobs, own_blocks, scrubber};
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+use crate::{
+    api::{self, AppState, Services},
+    config::Config,
+    journal::Nonces,
+    node,
+    tls::Tls,
+};
+
+/// How long requests may go on after the worker was told to stop.
+const DRAIN: Duration = Duration::from_secs(22);
+
+/// Runs a worker until `shutdown` resolves. An error says why it cannot start or continue.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (node_sender, node) = watch::channel(None);
+    let opened = open(config, node).await?;
+    let state = AppState::new(services(&opened).await?);
+    let (config, tls) = (opened.config.clone(), opened.tls.clone());
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
+    let following = node::keep_connected(config.node_url.clone(), metrics, high_water, node_sender);
+    tasks.spawn(async move {
+        following.await;
+        Ok(())
+    });
+    if let Some(tls) = tls.clone() {
+        let (view, metrics) = (opened.chain.view.clone(), opened.metrics.clone());
+        tasks.spawn(async move {
+            tls.run(view, metrics).await;
+            Ok(())
+        });
+    }
+    tasks.spawn(start::work(opened));
+    tasks.spawn(serve(config, tls, state, stopped));
+    let ended = until(&mut tasks, shutdown).await;
+    stop.send_replace(true);
+    drain(&mut tasks).await;
+    ended
+}
+
+/// What the API works with.
+async fn services(opened: &Opened) -> anyhow::Result<Services> {
+    let Opened { config, metrics, chain, storage, exchange, hospital_keys, .. } = opened;
+    let nonces = Nonces::open(&config.nonces_path())
+        .await
+        .context("cannot open the database of answered requests")?;
+    Ok(Services {
+        public_url: config.public_url.clone(),
+        view: chain.view.clone(),
+        calls: chain.view.clone(),
+        store: storage.store.clone(),
+        journal: storage.journal.clone(),
+        nonces,
+        hospital_keys: Arc::clone(hospital_keys),
+        repair: exchange.repair.clone(),
+        metrics: metrics.clone(),
+        limits: config.limits.clone(),
+        holdings: exchange.holdings.clone(),
+        transfer: config.transfer.clone(),
+    })
+}
+
+/// Waits for the signal to stop, or for the end of a part that should never end.
+async fn until(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = shutdown => {
+            tracing::info!("stopping");
+            Ok(())
+        }
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(Ok(())) => bail!("a part of the worker ended unexpectedly: restart the worker"),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error).context("a part of the worker panicked: restart the worker"),
+        },
+    }
+}
+
+/// Lets requests finish, then ends everything.
+async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) {
+    // Only the API ends when it is told to.
+    if timeout(DRAIN, tasks.join_next()).await.is_err() {
+        tracing::warn!("requests that took too long were cut off");
+    }
+    tasks.shutdown().await;
+}
+
+async fn serve(
+    config: Config,
+    tls: Option<Arc<Tls>>,
+    state: AppState,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let shutdown = async move {
+        // If the sender was dropped, the worker is stopping too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    api::serve(&config, tls.as_ref(), state, shutdown).await.context("cannot serve the API")
+}

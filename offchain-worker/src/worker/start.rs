@@ -1,0 +1,216 @@
+//! What begins once the node answers: the worker finds out which hospital it serves, and starts its tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::open::{ChainAccess, Exchange, Opened, Storage};
+use crate::{
+    chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
+    config::Config,
+    control,
+    metrics::Metrics,
+    millis,
+    store::{Store, StoreError},
+    tasks::{
+        self, Context, JobContext, Processed,
+        offers::OfferFetcher,
+        own_blocks::OwnBlocks,
+        pack::BlockBounds,
+        rewrap::Rewrap,
+        scrub::{Scrubber, Sweeper},
+        task_journal::{JobKind, TaskJournal},
+    },
+};
+
+/// Ballots processed at once. Their downloads share the bounds of `[transfer]`.
+const BALLOTS: usize = 8;
+/// Committed lite blocks fetched at once.
+pub(crate) const KEEPS: usize = 2;
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Does everything that needs the chain. Returns only errors.
+pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
+    let identity = identify(&opened.chain.view).await;
+    bind(&opened.storage.task_journal, identity).await?;
+    claim(&opened.storage.store, identity).await?;
+    tracing::info!(hospital = identity.hospital.0, "this worker serves this hospital");
+    let mut tasks = begin(opened, identity);
+    match tasks.join_next().await {
+        Some(Err(error)) => Err(error).context("a task panicked: restart the worker"),
+        _ => bail!("a task ended unexpectedly: restart the worker"),
+    }
+}
+
+/// Starts every task. None of them ends.
+fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    watch_over_members(&mut tasks, &opened);
+    let Opened { config, metrics, chain, storage, exchange, .. } = opened;
+    let (processed_sender, processed) = watch::channel::<Option<Processed>>(None);
+    let context = Arc::new(context(chain, &storage, metrics, identity, processed));
+    let own = Arc::new(own_blocks(&context, &config));
+    tasks.spawn({
+        let own = Arc::clone(&own);
+        async move { tasks::replay::run(&own, processed_sender).await }
+    });
+    let seeder = Arc::clone(&exchange.seeder);
+    tasks.spawn(async move { tasks::announce::run(&own, seeder).await });
+    tasks.spawn(tasks::offers::run(Arc::new(OfferFetcher {
+        journal: context.journal.clone(),
+        fetcher: Arc::clone(&exchange.fetcher),
+        metrics: context.metrics.clone(),
+        lifetime: config.transfer.offer_lifetime,
+    })));
+    let jobs = Arc::new(jobs(&context, &exchange, &config));
+    tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, BALLOTS));
+    tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
+    look_after(&mut tasks, context, &storage, &exchange, config);
+    tasks
+}
+
+/// Starts the tasks that concern the hospital's members, not lite blocks.
+fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
+    let view: Arc<dyn ChainView> = opened.chain.view.clone();
+    let calls: Arc<dyn ChainCalls> = opened.chain.view.clone();
+    tasks.spawn(tasks::reviews::run(Arc::clone(&view), opened.metrics.clone()));
+    let hospital_keys = Arc::clone(&opened.hospital_keys);
+    let rewrap = Rewrap { hospital_keys, view, calls, metrics: opened.metrics.clone() };
+    tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });
+}
+
+/// Starts the tasks that look after the storage: sweeps, and scrubs both scheduled and requested.
+fn look_after(
+    tasks: &mut JoinSet<()>,
+    context: Arc<Context>,
+    storage: &Storage,
+    exchange: &Exchange,
+    config: Config,
+) {
+    let sweeper = Sweeper {
+        context: Arc::clone(&context),
+        store: storage.store.clone(),
+        garbage_grace: millis(config.store.garbage_grace),
+        quarantine: millis(config.scrub.quarantine),
+    };
+    tasks.spawn(async move { sweeper.run().await });
+    let scrubber = scrubber(&context, storage, exchange, &config);
+    let (requests, requested) = mpsc::channel(1);
+    let progress = scrubber.progress.subscribe();
+    tasks.spawn(control::serve(config.control_path(), requests, progress));
+    tasks.spawn(async move {
+        tasks::scrub::run(&context, &scrubber, &config.scrub, requested).await;
+    });
+}
+
+/// What the tasks that follow the chain work with.
+pub(crate) fn context(
+    chain: ChainAccess,
+    storage: &Storage,
+    metrics: Metrics,
+    identity: Identity,
+    processed: watch::Receiver<Option<Processed>>,
+) -> Context {
+    Context {
+        hospital: identity.hospital,
+        agent: chain.agent,
+        node: chain.node,
+        processed,
+        journal: storage.journal.clone(),
+        task_journal: storage.task_journal.clone(),
+        metrics,
+    }
+}
+
+pub(crate) fn own_blocks(context: &Arc<Context>, config: &Config) -> OwnBlocks {
+    OwnBlocks::new(Arc::clone(context), BlockBounds::from(&config.pack))
+}
+
+pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config) -> JobContext {
+    JobContext {
+        context: Arc::clone(context),
+        fetcher: Arc::clone(&exchange.fetcher),
+        reject_margin: config.transfer.reject_margin_blocks,
+    }
+}
+
+pub(crate) fn scrubber(
+    context: &Arc<Context>,
+    storage: &Storage,
+    exchange: &Exchange,
+    config: &Config,
+) -> Scrubber {
+    Scrubber::of(context, storage.store.clone(), exchange.repair.clone(), config)
+}
+
+/// Waits for the node, and until the chain knows the agent.
+pub(crate) async fn identify(view: &NodeChain) -> Identity {
+    loop {
+        match view.identity().await {
+            Ok(identity) => return identity,
+            Err(ViewError::Away) => {}
+            Err(error) => tracing::error!(%error, "the worker cannot start its work; retrying"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Binds the journal to the hospital and the chain, or checks that it is bound to them.
+pub(crate) async fn bind(task_journal: &TaskJournal, identity: Identity) -> anyhow::Result<()> {
+    let known = task_journal.identity().await?;
+    match known {
+        None => Ok(task_journal.bind(identity).await?),
+        Some(known) if known == identity => Ok(()),
+        Some(known) => bail!(
+            "the journal belongs to hospital {} of the chain {:?}, but the node says hospital {} of {:?}: \
+             set data_dir, keystore and node_url to those of one hospital",
+            known.hospital,
+            known.genesis,
+            identity.hospital,
+            identity.genesis
+        ),
+    }
+}
+
+/// Waits for the storage, and checks that it belongs to this hospital.
+pub(crate) async fn claim(store: &Store, identity: Identity) -> anyhow::Result<()> {
+    let owner = format!("hospital {} of the chain {:?}\n", identity.hospital, identity.genesis);
+    loop {
+        match store.claim(&owner).await {
+            Ok(()) => return Ok(()),
+            Err(error @ StoreError::Foreign) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%error, "the worker cannot start its work; trying the storage again");
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{Hash, HospitalId};
+
+    use super::*;
+    use crate::journal::Journal;
+
+    #[tokio::test]
+    async fn a_journal_of_another_chain_or_hospital_is_rejected_with_what_to_do() {
+        let task_journal = TaskJournal::open(Journal::in_memory().await.unwrap()).await.unwrap();
+        let identity = Identity { genesis: Hash::repeat_byte(1), hospital: HospitalId(2) };
+        bind(&task_journal, identity).await.unwrap();
+        bind(&task_journal, identity).await.unwrap();
+        for other in [
+            Identity { genesis: Hash::repeat_byte(9), ..identity },
+            Identity { hospital: HospitalId(3), ..identity },
+        ] {
+            let refused = bind(&task_journal, other).await.unwrap_err().to_string();
+            assert!(refused.contains("data_dir"), "{refused}");
+        }
+    }
+}
