@@ -1,8 +1,8 @@
-//! From the words of a command line to a command and its context.
+//! Parses the command line into a command and its context.
 //!
-//! Commands get users by their ids. Users may write less: the words are parsed twice, first to see which
-//! users they name and where the chain is, and again, once the chain has been asked, with the ids in their
-//! place. Without such a name the chain is not asked.
+//! Commands receive user ids, but the command line may name users in shorter ways. The arguments are therefore parsed
+//! twice: first to find the named users and the node, and again, after the node was asked, with the ids in their place.
+//! Without such a name no node is needed.
 
 use std::{
     any::TypeId,
@@ -27,9 +27,9 @@ use crate::{
 
 /// Why there is no command to run.
 pub enum Refused {
-    /// The words make no sense; or they ask for help, which is the answer.
+    /// The arguments are wrong, or request help or the version.
     Misused(clap::Error),
-    /// A user whom they name is not found.
+    /// A user whom they name was not found.
     Failed { failure: Box<Failure>, json: bool },
 }
 
@@ -60,13 +60,13 @@ pub async fn parse(words: Vec<OsString>) -> Result<(Cli, Context), Refused> {
         }
     }
     let users = Arc::new(users);
-    let found = move |text: &str| users.get(text).copied().ok_or("it names no user");
+    let found = move |text: &str| users.get(text).copied().ok_or("it does not name a user");
     let known = with_users(Cli::command(), &ValueParser::new(found));
     let matches = known.try_get_matches_from(words)?;
     Ok((Cli::from_arg_matches(&matches)?, context))
 }
 
-/// The command, with another way to read users.
+/// The command, with another parser for users.
 fn with_users(command: Command, parser: &ValueParser) -> Command {
     command
         .mut_args(|arg| if is_user(&arg) { arg.value_parser(parser.clone()) } else { arg })
@@ -78,7 +78,7 @@ fn is_user(arg: &Arg) -> bool {
     kind == TypeId::of::<UserId>() || kind == TypeId::of::<UserRef>()
 }
 
-/// Every user that the words name, with the words.
+/// Every user that the arguments name, with the text of the argument.
 fn users_in(command: &Command, matches: &ArgMatches) -> Vec<(String, UserRef)> {
     let mut users = Vec::new();
     for arg in command.get_arguments().filter(|arg| is_user(arg)) {
@@ -95,7 +95,7 @@ fn users_in(command: &Command, matches: &ArgMatches) -> Vec<(String, UserRef)> {
     users
 }
 
-/// The same error, with a usage line that does not list what only the environment has set.
+/// The same error, with a usage line without the options that only the environment sets.
 fn without_environment(command: Command, words: &[OsString], error: clap::Error) -> clap::Error {
     let shows_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if is_answer(&error) || shows_help {
@@ -114,13 +114,13 @@ fn hiding_environment(command: Command) -> Command {
         .mut_subcommands(hiding_environment)
 }
 
-/// Whether it is not misuse but help, or the version.
+/// Whether it is the requested help or version, and not misuse.
 pub fn is_answer(error: &clap::Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
-/// Misuse as every other failure has it: what is wrong in one line, with the names of what is missing; then
-/// what may have been meant, and the usage.
+/// Misuse in the form of every other failure: one line says what is wrong, with the names of missing arguments; the
+/// help has suggestions and the usage.
 pub fn misuse(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_have_been_meant_is_said() {
+    async fn a_mistyped_word_has_a_suggestion() {
         for (line, meant) in [
             ("epione vist submit", "'visit'"),
             ("epione visit submit --patent x", "'--patient'"),

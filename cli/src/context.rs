@@ -1,4 +1,4 @@
-//! What every command needs: which node, which worker, whose keys, and how to speak to the user.
+//! What every command needs: the node, the workers, the keys, and the common options.
 
 use std::{
     ffi::OsStr,
@@ -33,25 +33,25 @@ use crate::{
     wording::legible,
 };
 
-/// Where a node listens if nothing else is said.
+/// The node if none is given.
 const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
 
-/// Options that every command takes.
+/// Options of every command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
-    /// Node to ask [default: the devnet's, or ws://127.0.0.1:9944]
+    /// Node to use [default: the devnet's, or ws://127.0.0.1:9944]
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
     pub node: Option<String>,
 
-    /// Worker to ask [default: the hospital's, as the chain names it]. It has to prove the hospital's TLS key
+    /// Worker to use [default: the one that the chain names for the hospital]. It must prove the hospital's TLS key
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
     pub worker: Option<Url>,
 
-    /// Directory of a local network: its node, workers and development keys are used
+    /// Directory of a local network, whose node, workers and development keys are used
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
     pub devnet: Option<PathBuf>,
 
-    /// File whose first line is the password of the keystore
+    /// File whose first line is the password of the key file
     #[arg(long, global = true, value_name = "FILE", env = "EPIONE_PASSWORD_FILE")]
     pub password_file: Option<PathBuf>,
 
@@ -61,8 +61,8 @@ pub struct Common {
 }
 
 impl Common {
-    /// Adds what this run was told of node, worker, devnet and password file, unless the environment says
-    /// the same: it will say so to the next run, too.
+    /// Adds this run's options for node, worker, devnet and password file, unless the environment has the same values,
+    /// which the next run will use, too.
     fn complete(&self, command: Invocation) -> Invocation {
         let worker = self.worker.as_ref().map(|url| url.as_str());
         let options: [(&str, &str, Option<&OsStr>); 4] = [
@@ -84,7 +84,7 @@ impl Common {
     }
 }
 
-/// A hospital as users name it: by number or by name.
+/// A hospital as the command line names it: by number or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HospitalRef {
     Id(HospitalId),
@@ -111,21 +111,21 @@ impl fmt::Display for HospitalRef {
     }
 }
 
-/// What a command prints: for people by `Display`, for programs as JSON.
+/// The result of a command: printed with `Display` for people, and as JSON for programs.
 pub trait Output: Serialize + fmt::Display {
-    /// Whether what was looked at is as it should be; the exit status says so too.
+    /// Whether the result is good. Otherwise the exit status is 1.
     fn passed(&self) -> bool {
         true
     }
 }
 
-/// The common options, resolved as far as a command needs them.
+/// The common options, and what was opened and connected with them.
 pub struct Context {
     common: Common,
     devnet: Option<State>,
     chain: Arc<OnceCell<Chain>>,
     waits: Waits,
-    /// So that each password is asked for once.
+    /// The opened keys, so that each password is requested once.
     opened: Mutex<Vec<(KeySource, ActorKeys)>>,
 }
 
@@ -135,7 +135,7 @@ impl Context {
         Self { common, devnet: None, chain, waits, opened }
     }
 
-    /// Reads the devnet's own file, if one is named and it was not read before.
+    /// Reads the file of the devnet that --devnet names, unless it was read before.
     pub fn with_devnet(mut self) -> Result<Self, Failure> {
         if self.devnet.is_some() {
             return Ok(self);
@@ -161,17 +161,17 @@ impl Context {
         !self.common.json && io::stderr().is_terminal()
     }
 
-    /// What the command waits for.
+    /// The waits of the command.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }
 
-    /// Where [`Context::chain`] keeps its node.
+    /// The cell of the connection that [`Context::chain`] makes.
     pub(crate) fn chain_cell(&self) -> Arc<OnceCell<Chain>> {
         Arc::clone(&self.chain)
     }
 
-    /// The node, connected at the first call.
+    /// The connection to the node, made at the first call.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
         let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
         let named = self.common.node.as_deref();
@@ -182,19 +182,20 @@ impl Context {
         let expected = self.devnet.as_ref().and_then(|state| state.genesis);
         if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
             return Err(Failure::new(
-                format!("the node at {url} is not of the devnet that --devnet names"),
-                "leave out --node, or name a node of that devnet",
+                format!("the node at {url} is not a node of the devnet that --devnet names"),
+                "leave out --node, or use a node of that devnet",
             ));
         }
         Ok(chain)
     }
 
-    /// The command with these words, as complete as it must be to reach what this run reaches.
+    /// The command with these arguments, and with the options that it needs to reach the same node and worker as this
+    /// run.
     pub fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
         self.common.complete(Invocation::new(words))
     }
 
-    /// The id of a hospital that the chain knows: by its number, a name of the user's own, or its name.
+    /// The id of a hospital on the chain: by its number, by a name of the user's own, or by the hospital's name.
     pub async fn hospital(&self, hospital: &HospitalRef) -> Result<HospitalId, Failure> {
         let own = match hospital {
             HospitalRef::Name(name) => AddressBook::open(self).await?.bearer(name),
@@ -223,7 +224,7 @@ impl Context {
         })
     }
 
-    /// A hospital's worker, asked as `account`.
+    /// A client of a hospital's worker for `account`.
     pub async fn worker(
         &self,
         hospital: HospitalId,
@@ -232,11 +233,14 @@ impl Context {
         let chain = self.chain().await?;
         let known = chain.finalized().await?.hospital(hospital).await?;
         let known = known.ok_or_else(|| {
-            Failure::new(format!("the chain knows no hospital {hospital}"), "choose another")
+            Failure::new(
+                format!("the chain knows no hospital {hospital}"),
+                "choose another hospital",
+            )
         })?;
         let endpoint = match &self.common.worker {
             Some(url) => Endpoint::new(url.clone(), known.tls_key).map_err(|error| {
-                Failure::usage(error.to_string(), "name an https address with --worker URL")
+                Failure::usage(error.to_string(), "give an https address with --worker URL")
             })?,
             None => Endpoint::of(&known).map_err(unusable)?,
         };
@@ -244,12 +248,12 @@ impl Context {
         Ok(worker.with_waits(self.waits.clone()))
     }
 
-    /// Opens an actor's keys, once.
+    /// Opens keys; the same ones only once.
     pub fn keys(&self, source: &KeySource) -> Result<ActorKeys, Failure> {
         if let (KeySource::Development(uri), None) = (source, &self.devnet) {
             return Err(Failure::usage(
-                format!("{uri} is a development key, which everybody knows"),
-                "name a keystore file, or the devnet with --devnet DIR",
+                format!("{uri} is a development key, which is public"),
+                "give a key file, or a devnet with --devnet DIR",
             ));
         }
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +265,7 @@ impl Context {
         Ok(keys)
     }
 
-    /// The governance account of a hospital: `source` if given, or the devnet's.
+    /// The governance account of a hospital: from `source`, or of the devnet.
     pub async fn governance(
         &self,
         source: Option<&KeySource>,
@@ -272,8 +276,8 @@ impl Context {
             let account = identity::account(&self.keys(source)?);
             let (own, _) = snapshot.hospital_of(&account.id()).await?.ok_or_else(|| {
                 Failure::new(
-                    "the chain knows this account as no hospital's",
-                    "sign with the hospital's governance keystore: --as FILE",
+                    "no hospital has this account",
+                    "sign with the key file of the hospital's governance: --as FILE",
                 )
             })?;
             let wanted = match hospital {
@@ -284,8 +288,8 @@ impl Context {
         }
         let Some(state) = &self.devnet else {
             return Err(Failure::usage(
-                "no governance keystore is named",
-                "name the hospital's with --as FILE, or a devnet with --devnet DIR",
+                "no key file of a hospital's governance is given",
+                "give it with --as FILE, or a devnet with --devnet DIR",
             ));
         };
         let id = match hospital {
@@ -299,7 +303,7 @@ impl Context {
         Ok((id, identity::account(&keys)))
     }
 
-    /// As [`Context::governance`], where the signer's own hospital is the one that acts.
+    /// As [`Context::governance`], but the signer must be the governance of that hospital.
     pub async fn own_governance(
         &self,
         source: Option<&KeySource>,
@@ -311,34 +315,34 @@ impl Context {
             Some((own, Duty::Governance)) if own == hospital => Ok((hospital, account)),
             _ => Err(Failure::usage(
                 format!("this account is not the governance of hospital {hospital}"),
-                "sign with that hospital's governance keystore: --as FILE",
+                "sign with the key file of that hospital's governance: --as FILE",
             )),
         }
     }
 
-    /// The user whose account this is.
+    /// The user with this account.
     pub async fn user_of(&self, account: &Account) -> Result<UserId, Failure> {
         self.user_with(&account.id()).await
     }
 
-    /// The user of an account; needs no private key.
+    /// The user with this account; needs no private key.
     pub async fn user_with(&self, account: &AccountId) -> Result<UserId, Failure> {
         let snapshot = self.chain().await?.finalized().await?;
         snapshot.user_of(account).await?.ok_or_else(|| {
             Failure::new(
-                "the chain knows this account as no user's",
-                "name another key file with --as, or have a hospital register this account",
+                "no user is registered with this account",
+                "give another key file with --as, or have a hospital register this account",
             )
             .with_command(self.command(["user", "register", "--help"]))
         })
     }
 }
 
-/// Connects to the node that is named, or else to one that may be there.
+/// Connects to the given node, or else to the usual one.
 async fn connect(waits: &Waits, named: Option<&str>, usual: &str) -> Result<Chain, Failure> {
     let url = named.unwrap_or(usual);
     let waiting = waits.begin(Awaited::Node, None);
-    waiting.because(format!("nothing has answered at {url} yet"));
+    waiting.because(format!("no node has answered at {url} yet"));
     match Chain::connect(url).await {
         Err(ChainError::Unreachable { .. }) if named.is_none() => Err(no_node(usual)),
         connected => Ok(connected?.with_waits(waits.clone())),
@@ -347,17 +351,17 @@ async fn connect(waits: &Waits, named: Option<&str>, usual: &str) -> Result<Chai
 
 fn no_node(usual: &str) -> Failure {
     Failure::new(
-        format!("no node is named, and none answers at {usual}"),
-        "name a node with --node URL or EPIONE_NODE; or the directory of a network on this machine with \
-         --devnet DIR or EPIONE_DEVNET, and start one if none runs",
+        format!("no node is given, and none answers at {usual}"),
+        "give a node with --node URL or EPIONE_NODE; or give the directory of a network on this machine with \
+         --devnet DIR or EPIONE_DEVNET, and start a network if none runs",
     )
     .with_command(Invocation::new(["devnet", "up", "--detach"]))
 }
 
 fn unusable(error: EndpointError) -> Failure {
     Failure::new(
-        format!("the chain names no address at which the hospital's worker can be asked: {error}"),
-        "name one with --worker URL, and tell the hospital, whose governance can set it",
+        format!("the chain names no usable address of the hospital's worker: {error}"),
+        "give an address with --worker URL, and tell the hospital, whose governance can set it",
     )
 }
 
@@ -366,14 +370,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_run_was_told_is_told_again() {
+    fn a_printed_command_has_the_options_of_the_run() {
         let common = Common { devnet: Some("my net".into()), ..Common::default() };
         let printed = common.complete(Invocation::new(["block", "show", "1"])).to_string();
         assert_eq!(printed, "epione block show 1 --devnet 'my net'");
     }
 
     #[tokio::test]
-    async fn whoever_names_no_node_is_told_how_to_reach_one() {
+    async fn without_a_node_the_help_says_how_to_give_one() {
         let nowhere = "ws://127.0.0.1:1";
         let failure = connect(&Waits::default(), None, nowhere).await.unwrap_err();
         for option in ["--node", "EPIONE_NODE", "--devnet", "EPIONE_DEVNET"] {

@@ -1,4 +1,4 @@
-//! Why a hospital's policies refuse something, in words.
+//! Denials of a hospital's policies in English.
 
 use epione_primitives::access::{Condition, Denial, Place};
 
@@ -7,14 +7,14 @@ use crate::{
     wording::{legible, moment, word},
 };
 
-/// A denial in words, one line for each policy that might have allowed.
+/// A denial in English: one line for each policy that could have allowed the request.
 pub fn reasons(denial: &Denial) -> Vec<String> {
     match denial {
-        Denial::UnknownHospital => vec!["the chain knows no such hospital".into()],
-        Denial::UnknownRequester => vec!["the chain knows no such requester".into()],
-        Denial::UnknownPatient => vec!["the chain knows no such patient".into()],
+        Denial::UnknownHospital => vec!["the chain does not know the hospital".into()],
+        Denial::UnknownRequester => vec!["the chain does not know the requester".into()],
+        Denial::UnknownPatient => vec!["the chain does not know the patient".into()],
         Denial::NoPolicy { role, action } => {
-            vec![format!("no policy lets a {} {}", word(role), word(action))]
+            vec![format!("no policy allows the role {} to {}", word(role), word(action))]
         }
         Denial::Failed(policies) => policies
             .iter()
@@ -27,7 +27,7 @@ pub fn reasons(denial: &Denial) -> Vec<String> {
     }
 }
 
-/// What a condition that does not hold says about the case.
+/// Why a condition is not met.
 pub fn unmet(condition: &Condition) -> String {
     match condition {
         Condition::RequesterIsPatient => "the requester is not the patient".into(),

@@ -1,4 +1,4 @@
-//! What a command tells its user when it fails: what happened, and what to do.
+//! Failures of commands: each says what happened and what to do.
 
 use std::{fmt, io, path::Path};
 
@@ -21,25 +21,25 @@ use crate::{
     policy::{Mistake, Mistakes},
 };
 
-/// Exit status of a command whose arguments make no sense, as clap uses it.
+/// Exit status of a command with wrong arguments, as clap uses it.
 pub const USAGE: u8 = 2;
 /// Exit status of a command that failed.
 pub const FAILED: u8 = 1;
 
-/// A command did not do what it was asked.
+/// The failure of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// What happened.
     pub error: String,
     /// What to do.
     pub help: String,
-    /// Commands that do it, or look closer: complete, to be run as they are printed.
+    /// Commands that do it, or show more. They run as they are printed.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub commands: Box<[String]>,
-    /// Why a hospital's policies refuse, if that is what happened.
+    /// Why a hospital's policies refused, if they did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denial: Option<Denial>,
-    /// What is wrong with a policy file, if that is what happened.
+    /// The mistakes in a policy file, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<Mistake>,
     #[serde(skip)]
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// Arguments that contradict each other, or lack something.
+    /// Arguments that are missing, or contradict each other.
     pub fn usage(error: impl Into<String>, help: impl Into<String>) -> Self {
         Self { status: USAGE, ..Self::new(error, help) }
     }
@@ -82,7 +82,7 @@ impl Failure {
         self.status
     }
 
-    /// As it goes to standard error.
+    /// The text for standard error.
     pub fn render(&self, json: bool) -> String {
         if json {
             return serde_json::to_string(self).expect("strings and plain enums are JSON; qed");
@@ -117,13 +117,11 @@ impl From<ChainError> for Failure {
     fn from(error: ChainError) -> Self {
         let help = match &error {
             ChainError::Unreachable { .. } | ChainError::Url { .. } => {
-                "start the node, or name another with --node URL or --devnet DIR"
+                "start the node, or use another one with --node URL or --devnet DIR"
             }
-            ChainError::Syncing => "try again when the node has caught up",
-            ChainError::OtherChain { .. } => "name a node of the right chain with --node URL",
-            _ => {
-                "check that epione and the node are of the same version, then look at the node's log"
-            }
+            ChainError::Syncing => "try again when the node has finished syncing",
+            ChainError::OtherChain { .. } => "use a node of the right chain with --node URL",
+            _ => "check that epione and the node have the same version, then read the node's log",
         };
         Self::new(error.to_string(), help)
     }
@@ -134,10 +132,10 @@ impl From<SubmitError> for Failure {
         let help = match error {
             SubmitError::Chain(error) => return error.into(),
             SubmitError::Dispatch(_) => "correct the arguments; nothing was changed",
-            SubmitError::Refused(_) => "sign with an account that the chain knows and allows this",
-            SubmitError::TimedOut { .. } => "look at the chain's state before you repeat it",
-            SubmitError::Invalid(_) => "try again; if it stays so, look at the node's log",
-            SubmitError::UnknownCall { .. } => "use an epione of the node's version",
+            SubmitError::Refused(_) => "sign with an account that may make this call",
+            SubmitError::TimedOut { .. } => "check whether it took effect before you repeat it",
+            SubmitError::Invalid(_) => "try again; if this happens again, read the node's log",
+            SubmitError::UnknownCall { .. } => "use the version of epione that the node has",
         };
         Self::new(error.to_string(), help)
     }
@@ -154,7 +152,7 @@ impl From<KeystoreError> for Failure {
     fn from(error: KeystoreError) -> Self {
         Self::new(
             error.to_string(),
-            "check the file and the password (--password-file, EPIONE_PASSWORD_FILE or the prompt)",
+            "check the file and the password (--password-file, EPIONE_PASSWORD_FILE, or what you typed)",
         )
     }
 }
@@ -173,8 +171,10 @@ impl From<VerifyError> for Failure {
             VerifyError::UnknownHeight { newest, .. } => {
                 format!("choose a height between 1 and {newest}")
             }
-            VerifyError::NoBody => "name another node with --node URL".into(),
-            VerifyError::Body(_) => "do not trust the block, and tell its hospital".into(),
+            VerifyError::NoBody => "use another node with --node URL".into(),
+            VerifyError::Body(_) => {
+                "do not trust the block, and tell the hospital that announced it".into()
+            }
         };
         Self::new(error.to_string(), help)
     }
@@ -187,34 +187,34 @@ impl From<WorkerError> for Failure {
             WorkerError::Problem(problem) => return refused(*problem),
             WorkerError::WrongBytes { .. } | WorkerError::ForeignLink { .. } => WRONG_BYTES,
             WorkerError::File { .. } | WorkerError::FileChanged { .. } => {
-                "check the file; nothing was acknowledged"
+                "check the file; the hospital has not acknowledged the visit"
             }
             WorkerError::WrongKey { .. } => {
-                "nothing was sent; if it stays so, tell the hospital's operator"
+                "nothing was sent; if this happens again, tell the hospital's operator"
             }
-            _ => "check that the worker runs, or name its address with --worker URL",
+            _ => "check that the worker runs, or give its address with --worker URL",
         };
         Self::new(error.to_string(), help)
     }
 }
 
 const WRONG_BYTES: &str =
-    "nothing unverified was written: ask again later, or tell the hospital's operator";
+    "nothing unverified was written: try again later, or tell the hospital's operator";
 
 fn refused(problem: Problem) -> Failure {
     let error = match problem.detail {
-        // A denial is shown whole, below.
+        // The denial is printed in the lines below.
         Some(detail) if problem.denial.is_none() => format!("{}: {detail}", problem.title),
         _ => problem.title,
     };
     let help = match problem.denial {
         Some(_) => {
-            "ask the hospital's governance, or the patient, for a relationship or registration"
+            "have the hospital's governance, or the patient, add the relationship or registration that is missing"
         }
         None if problem.status >= 500 => {
-            "try again later; if it stays so, ask the hospital's operator"
+            "try again later; if this happens again, tell the hospital's operator"
         }
-        None => "correct what the worker names, then ask again",
+        None => "correct what the worker names, then try again",
     };
     Failure { denial: problem.denial, ..Failure::new(error, help) }
 }
@@ -228,35 +228,35 @@ impl From<ReadError> for Failure {
             other => {
                 let help = match &other {
                     ReadError::Exists(_) | ReadError::File { .. } => {
-                        "check the folder that --out names, and its free space"
+                        "check the folder of --out, and its free space"
                     }
                     ReadError::OtherSealingKey { .. } => {
-                        "name the key file from before with --earlier-keys, or finish the rotation of \
-                         the keys: repeat the command that began it"
+                        "give the earlier key file with --earlier-keys, or finish the rotation of \
+                         the keys: rerun the command that began it"
                     }
                     ReadError::StaleSealingKey { .. } => {
-                        "name the key file with the newest keys, or finish the rotation of the keys: repeat the \
+                        "give the key file with the newest keys, or finish the rotation of the keys: rerun the \
                          command that began it"
                     }
                     ReadError::NothingGranted { .. } => {
-                        "ask the hospital's governance which sections its policies let you read"
+                        "ask the hospital's governance which sections its policies allow you to read"
                     }
                     ReadError::LinksEnded { .. } | ReadError::NoReceipt { .. } => {
-                        "run the command again"
+                        "rerun the command"
                     }
                     ReadError::NoFrame { reason: NoFrame::Beyond { .. }, .. } => {
-                        "frames are counted from 1: choose one of these"
+                        "frames are counted from 1: choose one of them"
                     }
                     ReadError::NoFrame { .. } => {
-                        "leave --frame out to get the whole file, or get bytes of it with --range"
+                        "leave out --frame to read the whole file, or read bytes of it with --range"
                     }
-                    ReadError::NotFragments { .. } => "leave --frame out to get the whole file",
+                    ReadError::NotFragments { .. } => "leave out --frame to read the whole file",
                     ReadError::BeyondEnd { .. } => {
-                        "bytes are counted from 0: ask for less, or leave out where the range ends"
+                        "bytes are counted from 0: choose a smaller range, or leave out its last byte"
                     }
-                    ReadError::Busy(_) => "wait for the other epione, or choose another --out",
+                    ReadError::Busy(_) => "wait for the other process, or choose another --out",
                     ReadError::NotRegistered { .. } => "check the patient's id",
-                    ReadError::NoProfile { .. } => "name another node with --node URL",
+                    ReadError::NoProfile { .. } => "use another node with --node URL",
                     _ => WRONG_BYTES,
                 };
                 Self::new(other.to_string(), help)

@@ -1,18 +1,18 @@
-//! Where the user's own files are, which are kept between two commands.
+//! The folders of the files that are kept between two commands.
 
 use std::path::PathBuf;
 
-/// What a file is for, which says where users expect it.
+/// The purpose of a file, which determines its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What the user wrote down.
+    /// Made by the user.
     Config,
-    /// What goes by itself.
+    /// Made and removed automatically.
     State,
 }
 
-/// The user's folder of this kind, as the XDG Base Directory Specification places it. None if the
-/// environment names no home.
+/// The user's folder of this kind, according to the XDG Base Directory Specification; none if the environment names no
+/// home.
 pub fn folder(kind: Kind) -> Option<PathBuf> {
     let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let (variable, within_home) = match kind {

@@ -1,4 +1,4 @@
-//! Whose keys a command uses.
+//! The keys that a command uses.
 
 use std::{
     ffi::OsStr,
@@ -18,12 +18,12 @@ use epione_envelope::{
 
 use crate::failure::Failure;
 
-/// Where keys come from.
+/// The source of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A keystore file.
+    /// A key file.
     File(PathBuf),
-    /// A development key, such as `//Alice`: everybody knows it.
+    /// A development key, such as `//Alice`, which is public.
     Development(String),
 }
 
@@ -48,12 +48,12 @@ impl AsRef<OsStr> for KeySource {
 }
 
 impl KeySource {
-    /// Both private keys. Asks for the password of a file.
+    /// Both private keys. A key file needs its password.
     pub fn open(&self, password_file: Option<&Path>) -> Result<ActorKeys, Failure> {
         match self {
             Self::Development(uri) => development_keys(uri),
             Self::File(path) => {
-                // Read first, so that nobody types a password for a file that is not there.
+                // Read first, so that no password is requested for a missing file.
                 keystore::read_public(path)?;
                 let prompt = format!("Password of {}: ", path.display());
                 let password = password(password_file, &prompt)?;
@@ -78,7 +78,7 @@ impl KeySource {
     }
 }
 
-/// The signing half of an actor's keys.
+/// The account that signs with these keys.
 pub fn account(keys: &ActorKeys) -> Account {
     Account::from(keys)
 }
@@ -87,24 +87,24 @@ pub fn account(keys: &ActorKeys) -> Account {
 pub fn development_keys(uri: &str) -> Result<ActorKeys, Failure> {
     development::keys(uri).map_err(|error| {
         Failure::usage(
-            format!("{uri} names no development key: {error}"),
+            format!("{uri} is not a development key: {error}"),
             "write it as //Name or //Name//part",
         )
     })
 }
 
-/// Longest password that is read from a file, in bytes.
+/// Longest password file, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 4096;
 
-/// The first line of the file, or what the user types.
+/// The first line of the file, or the user's answer to the prompt.
 pub fn password(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, Failure> {
     if let Some(path) = file {
         return password_from(path);
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "a password is needed and there is no terminal to ask at",
-            "put it into a file and name that with --password-file or EPIONE_PASSWORD_FILE",
+            "a password is needed, but there is no terminal for a prompt",
+            "write it to a file, and give that with --password-file or EPIONE_PASSWORD_FILE",
         ));
     }
     let password = rpassword::prompt_password(prompt)
@@ -126,7 +126,7 @@ fn password_from(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if line.is_empty() {
         return Err(Failure::usage(
             format!("the first line of {} is empty", path.display()),
-            "write the password there",
+            "write the password in that line",
         ));
     }
     Ok(Zeroizing::new(line.to_owned()))
@@ -135,11 +135,11 @@ fn password_from(path: &Path) -> Result<Zeroizing<String>, Failure> {
 /// A new password, typed twice.
 pub fn new_password(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     let first = password(file, "New password: ")?;
-    if file.is_none() && *first != *password(None, "Once more: ")? {
+    if file.is_none() && *first != *password(None, "Repeat the new password: ")? {
         return Err(Failure::new("the two passwords differ", "try again"));
     }
     if first.is_empty() {
-        return Err(Failure::usage("the password is empty", "choose one of several words"));
+        return Err(Failure::usage("the password is empty", "choose a password of several words"));
     }
     Ok(first)
 }

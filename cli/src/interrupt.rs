@@ -1,4 +1,4 @@
-//! Ctrl-C: what a command leaves that is ended before it is done, and how to go on.
+//! Signals that end a command early, such as Ctrl-C.
 
 use std::process::exit;
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{failure::Failure, invocation::Invocation, progress};
 
-/// Resolves when the user or the system wants this process to end; tells by which signal.
+/// Returns when a signal is to end this process, and which signal.
 pub async fn signalled() -> SignalKind {
     let arrival = async |kind| match signal(kind) {
         Ok(mut signals) => {
@@ -22,19 +22,19 @@ pub async fn signalled() -> SignalKind {
     }
 }
 
-/// Has a signal end this process at once, with these words. From a task of its own: the command may be
-/// reading a password.
+/// Ends this process at a signal, and prints this help. Runs in its own task, because the command may be reading a
+/// password.
 pub fn ends_with(help: String, json: bool) {
     tokio::spawn(async move {
         let kind = signalled().await;
         progress::clear();
         eprintln!("{}", Failure::new("interrupted", help).render(json));
-        // As a shell tells that a signal ended a process.
+        // The exit status with which a shell reports that a signal ended a process.
         exit(128 + kind.as_raw_value());
     });
 }
 
-/// The command that runs, as a shell takes it.
+/// The command of this run, quoted for a shell.
 pub fn this_command() -> String {
     Invocation::new(std::env::args_os().skip(1)).to_string()
 }

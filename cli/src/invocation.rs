@@ -1,18 +1,18 @@
-//! Commands of this program as they are shown to a user: complete, so that they run as they are printed.
+//! Commands of this program that are printed for the user. They are complete, so that they run as they are printed.
 
 use std::{ffi::OsStr, fmt};
 
-/// A command that a shell takes as it is written: every word is quoted that needs it.
+/// A command, with quotes where a shell needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation(String);
 
 impl Invocation {
-    /// `epione` with these words.
+    /// `epione` with these arguments.
     pub fn new<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Self {
         Self("epione".into()).with(words)
     }
 
-    /// Adds words.
+    /// Adds arguments.
     #[must_use]
     pub fn with<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         for word in words {
@@ -29,7 +29,7 @@ impl fmt::Display for Invocation {
     }
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word, quoted for a POSIX shell if needed.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_the_words_that_were_meant() {
+    fn a_shell_reads_the_quoted_words_back() {
         let words = ["visit", "a b", "it's", "$HOME", "", "//Doctor", "x;y", "ä\n", "*"];
         let printed = Invocation::new(words).to_string();
         let shell = format!("epione() {{ printf '%s|' \"$@\"; }}; {printed}");

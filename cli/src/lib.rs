@@ -1,7 +1,7 @@
-//! `epione`: what doctors, patients and operators do from a terminal, and a local network to try it on.
+//! `epione`: the command line of doctors, patients and operators, with a local network for trials.
 //!
-//! Each command is a file in [`commands`]: its arguments, and `run`, which returns what to print.
-//! [`devnet`] starts and ends hospitals as processes; [`demo`] tells the main job as a story on one.
+//! Each command is a file or folder in [`commands`]: its arguments, its result, and the function that runs it.
+//! [`devnet`] starts and stops hospitals as processes; [`demo`] shows the main use of Epione on such a network.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -50,12 +50,12 @@ pub struct Cli {
 }
 
 const REACHING: &str = "\
-The chain is reached at a node: name it with --node or EPIONE_NODE. A network on this machine is named by its
-directory, with --devnet or EPIONE_DEVNET; start one with: epione devnet up --detach
+Give a node of the chain with --node or EPIONE_NODE, or the directory of a network on this machine with --devnet
+or EPIONE_DEVNET; start such a network with: epione devnet up --detach
 A USER is a user id, its first digits, or a name of your own (epione name set --help).";
 
-/// Parses the command line, does what it says, prints the result. The runtime is started here, so that the
-/// async functions are compiled with the library and not once more in each program.
+/// Parses the command line, runs the command, and prints the result. The runtime is started here, so that the async
+/// functions are compiled with the library and not again in each program.
 #[tokio::main]
 pub async fn run() -> ExitCode {
     let (cli, context) = match arguments::parse(std::env::args_os().collect()).await {
@@ -80,7 +80,7 @@ fn failed(failure: &Failure, json: bool) -> ExitCode {
     ExitCode::from(failure.status())
 }
 
-/// Prints a result; returns whether it is as it should be.
+/// Prints a result; returns whether it is good.
 fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
     use std::io::Write;
     let text = if json {
@@ -90,17 +90,17 @@ fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
         output.to_string()
     };
     progress::clear();
-    // Whoever closed the pipe has read enough.
+    // The reader may have closed the pipe early.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     Ok(output.passed())
 }
 
-/// Help and version go where clap sends them; misuse has the form of every other error.
+/// Prints help and version as clap does; misuse with --json in the form of every other failure.
 fn misused(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     let is_answer = arguments::is_answer(error);
     if is_answer || !wants_json {
-        // Nowhere to write to: nothing to tell either.
+        // If the output is closed, there is nowhere to report that.
         let _ = error.print();
         return ExitCode::from(if is_answer { 0 } else { USAGE });
     }

@@ -1,6 +1,6 @@
-//! Lists that are shown whole, unless a `--limit` cuts them: then the user is told that there is more.
+//! Lists, which are complete unless `--limit` cuts them; then a line says that there are more entries.
 
-/// How many entries to ask for, so that it shows whether there are more than the limit lets through.
+/// Number of entries to read: one more than the limit, to know whether there are more.
 pub fn asked(limit: Option<u32>) -> u32 {
     limit.map_or(u32::MAX, |limit| limit.saturating_add(1))
 }
@@ -13,8 +13,8 @@ pub fn cut<T>(entries: &mut Vec<T>, limit: Option<u32>) -> bool {
     more
 }
 
-/// What a cut list says below its entries.
-pub const MORE: &str = "there are more, older ones: leave out --limit to see all of them";
+/// The line below a list that was cut.
+pub const MORE: &str = "there are older entries: leave out --limit to list all";
 
 #[cfg(test)]
 mod tests {

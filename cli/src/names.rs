@@ -1,6 +1,6 @@
-//! The user's address book: names of their own for users and hospitals of one chain. Nobody else sees it.
-//! It lies in the user's configuration, a file for each chain; a devnet's lies with the devnet's data, and
-//! goes with it.
+//! The user's address book: the user's own names for users and hospitals of one chain. It never leaves this machine.
+//! There is a file for each chain in the user's configuration folder; the file for a devnet is part of the devnet's
+//! data, and is removed with them.
 
 use std::{
     collections::BTreeMap,
@@ -23,12 +23,12 @@ use crate::{
     wording::steers,
 };
 
-/// Characters of a name, at most.
+/// Longest name in characters.
 const MAX_NAME_CHARS: usize = 64;
-/// Bytes of an address book, at most.
+/// Largest address book in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A name that cannot be taken for a number or an id, and is harmless to a terminal.
+/// A name that cannot be confused with a number or an id, and is safe to print on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
@@ -43,18 +43,18 @@ impl FromStr for Name {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| Err(format!("a name {what}"));
+        let wrong = |what: &str| Err(format!("a name must {what}"));
         if !text.starts_with(char::is_alphabetic) {
-            return wrong("begins with a letter");
+            return wrong("begin with a letter");
         }
         if text.chars().count() > MAX_NAME_CHARS {
-            return wrong(&format!("has at most {MAX_NAME_CHARS} characters"));
+            return wrong(&format!("have at most {MAX_NAME_CHARS} characters"));
         }
         if text.ends_with(' ') || text.contains(steers) {
-            return wrong("is one line of visible characters, without a space at its end");
+            return wrong("be one line of visible characters, without a space at its end");
         }
         if text.parse::<UserId>().is_ok() {
-            return wrong("is not itself a user id");
+            return wrong("not be a user id");
         }
         Ok(Self(text.into()))
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whom a name means.
+/// The user or hospital that has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bearer {
@@ -91,13 +91,13 @@ pub enum Bearer {
 /// All names for one chain.
 #[derive(Debug)]
 pub struct AddressBook {
-    /// None if the environment names no home: then there are no names.
+    /// None if the environment names no home; then there are no names.
     path: Option<PathBuf>,
     names: BTreeMap<Name, Bearer>,
 }
 
 impl AddressBook {
-    /// The names for the chain that the context is connected to; none yet, if there is no file.
+    /// The names for the chain of the connected node; none if there is no file.
     pub async fn open(context: &Context) -> Result<Self, Failure> {
         let genesis = context.chain().await?.genesis_hash();
         let folder = match &context.common().devnet {
@@ -118,7 +118,7 @@ impl AddressBook {
             Err(error) => {
                 return Err(Failure::new(
                     format!("{}: {error}", path.display()),
-                    "mend this address book, or delete it and set its names again",
+                    "repair this address book, or delete it and set its names again",
                 ));
             }
         };
@@ -129,38 +129,38 @@ impl AddressBook {
         &self.names
     }
 
-    /// Whom a name means, if it is one.
+    /// The user or hospital with this name.
     pub fn bearer(&self, name: &str) -> Option<Bearer> {
         self.names.iter().find(|(known, _)| known.as_str() == name).map(|(_, bearer)| *bearer)
     }
 
-    /// The first of their names.
+    /// The first name of a user or hospital.
     pub fn name_of(&self, bearer: Bearer) -> Option<&Name> {
         self.names.iter().find(|(_, known)| **known == bearer).map(|(name, _)| name)
     }
 
-    /// A question after the name that was meant, for the end of a message; empty if none is like it.
+    /// A suggestion for the end of a message about an unknown name; empty if no name is similar.
     pub fn did_you_mean(&self, name: &str) -> String {
         did_you_mean(name, self.names.keys().map(Name::as_str))
     }
 
-    /// Gives a name; returns whom it meant before.
+    /// Sets a name; returns its earlier meaning.
     pub fn set(&mut self, name: Name, bearer: Bearer) -> Result<Option<Bearer>, Failure> {
         self.change(|names| names.insert(name, bearer))
     }
 
-    /// Takes a name away; returns whom it meant.
+    /// Removes a name; returns its meaning.
     pub fn remove(&mut self, name: &Name) -> Result<Option<Bearer>, Failure> {
         self.change(|names| names.remove(name))
     }
 
-    /// Changes the file as it is by then, while no other process does.
+    /// Reads the file again and changes it, while no other process does so.
     fn change<T>(
         &mut self,
         change: impl FnOnce(&mut BTreeMap<Name, Bearer>) -> T,
     ) -> Result<T, Failure> {
         let path = self.path.as_deref().ok_or_else(|| {
-            Failure::new("there is no place for names of your own", "set HOME or XDG_CONFIG_HOME")
+            Failure::new("there is no folder for your names", "set HOME or XDG_CONFIG_HOME")
         })?;
         let failed = |error: io::Error| Failure::file(path, &error);
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -174,7 +174,7 @@ impl AddressBook {
         let before = change(&mut names);
         let json = serde_json::to_vec_pretty(&names).map_err(|error| failed(error.into()))?;
         if json.len() as u64 > MAX_FILE_BYTES {
-            return Err(Failure::new("the address book is full", "remove names first"));
+            return Err(Failure::new("the address book is full", "remove some names"));
         }
         private::replace(path, &json).map_err(failed)?;
         self.names = names;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_neither_a_number_nor_an_id_nor_a_trick() {
+    fn a_name_is_neither_a_number_nor_an_id_nor_unsafe() {
         for good in ["ada", "Dr. Müller-Lüdenscheidt", "病院", "decade", "a1", "नमस्ते"]
         {
             assert_eq!(name(good).as_str(), good);
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_for_their_chain_and_for_their_owner_alone() {
+    fn names_belong_to_a_chain_and_only_their_owner_may_read_them() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("names");
         let (one, other) = (Hash::repeat_byte(1), Hash::repeat_byte(2));
         let open = |genesis| AddressBook::read(&folder, genesis).unwrap();
         let ada = Bearer::User(UserId([1; 32]));
         let mut book = open(one);
-        // Of another process, meanwhile.
+        // By another process, meanwhile.
         open(one).set(name("home"), Bearer::Hospital(HospitalId(3))).unwrap();
         assert_eq!(book.set(name("ada"), ada).unwrap(), None);
         assert_eq!(book.set(name("ada"), ada).unwrap(), Some(ada));

@@ -1,5 +1,5 @@
-//! Content that can be read only once: standard input, and pipes, such as a shell's `<(...)`. It is copied
-//! into a file that has no name: nobody else can open it, and it goes with this process, however that ends.
+//! Content that can be read only once: standard input, and pipes, such as a shell's `<(...)`. It is copied into a file
+//! without a name, which no other process can open, and which is removed when this process ends in any way.
 
 use std::{
     fs::{self, File, Metadata, Permissions},
@@ -16,14 +16,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{context::Context, failure::Failure};
 
-/// Bytes that are copied at a time.
+/// Size of the buffer for copying.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Where content comes from.
+/// The source of content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     StandardInput,
-    /// A file, or a pipe that has a name.
+    /// A file, or a pipe with a name.
     Path(PathBuf),
 }
 
@@ -33,7 +33,7 @@ impl Source {
         if path.as_os_str() == "-" { Self::StandardInput } else { Self::Path(path) }
     }
 
-    /// What people call it.
+    /// The source in messages.
     pub fn shown(&self) -> String {
         match self {
             Self::StandardInput => "standard input".into(),
@@ -41,7 +41,7 @@ impl Source {
         }
     }
 
-    /// The name of its file; empty if it has none of its own.
+    /// The name of its file; empty if it has no name of its own.
     pub fn file_name(&self) -> String {
         match self {
             Self::Path(path) if !path.starts_with("/dev") && !path.starts_with("/proc") => {
@@ -62,7 +62,7 @@ impl Source {
         Failure::file(Path::new(&self.shown()), error)
     }
 
-    /// How it can be read.
+    /// Whether it can be read more than once.
     pub fn look(&self) -> Result<Reading, Failure> {
         let metadata = self.metadata().map_err(|error| self.failed(&error))?;
         let kind = metadata.file_type();
@@ -74,13 +74,13 @@ impl Source {
         if kind.is_char_device() || kind.is_block_device() {
             return Err(Failure::usage(
                 format!("{} is a device", self.shown()),
-                "name a file or a pipe, or - for standard input",
+                "give a file or a pipe, or - for standard input",
             ));
         }
         Ok(Reading::Again)
     }
 
-    /// Opens it. Says so first if that may wait for somebody else.
+    /// Opens it. Prints a message first if reading has to wait for a writer.
     pub fn open(&self, context: &Context) -> Result<Box<dyn Read>, Failure> {
         if let Reading::Once { terminal, .. } = self.look()? {
             let until = if terminal { "you end it with Ctrl-D" } else { "its writer ends it" };
@@ -93,16 +93,16 @@ impl Source {
     }
 }
 
-/// How content can be read.
+/// Whether content can be read more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// As often as one likes: a file, a folder.
+    /// Any number of times: a file, a folder.
     Again,
     /// Once. Two sources with the same device and inode number are the same.
     Once { identity: (u64, u64), terminal: bool },
 }
 
-/// Refuses to read the same pipe, or standard input, twice: the second time, nothing is left in it.
+/// Refuses to read the same pipe, or standard input, twice: the second time it would be empty.
 pub fn each_once<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Result<(), Failure> {
     let mut known = Vec::new();
     for source in sources {
@@ -110,7 +110,7 @@ pub fn each_once<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Result<()
         if known.contains(&identity) {
             return Err(Failure::usage(
                 format!("{} can be read only once", source.shown()),
-                "give each section a file of its own, and - to one of them at most",
+                "give each section its own file, and use - for at most one section",
             ));
         }
         known.push(identity);
@@ -121,7 +121,7 @@ pub fn each_once<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Result<()
 /// The whole content of a pipe, in a file without a name.
 #[derive(Debug)]
 pub struct Spooled {
-    /// As long as this is open, `path` leads to it.
+    /// `path` leads to this file as long as it is open.
     _file: File,
     pub path: PathBuf,
     pub bytes: u64,
@@ -134,7 +134,7 @@ impl Spooled {
         if let Reading::Once { terminal: true, .. } = source.look()? {
             return Err(Failure::usage(
                 "standard input is the terminal",
-                "pipe the content of the media section into this command, or name a file",
+                "pipe the content of the media section into this command, or give a file",
             ));
         }
         let mut content = source.open(context)?.take(limit.saturating_add(1));
@@ -142,11 +142,11 @@ impl Spooled {
             let place = std::env::temp_dir();
             Failure::new(
                 format!("{} cannot be copied into {}: {error}", source.shown(), place.display()),
-                "make room there, or name another folder with TMPDIR",
+                "free space there, or choose another folder with TMPDIR",
             )
         };
         let mut file = tempfile::tempfile().map_err(no_room)?;
-        // It is made with what the umask leaves of 0666.
+        // The file was created with mode 0666, reduced by the umask.
         file.set_permissions(Permissions::from_mode(private::FILE)).map_err(no_room)?;
         let (mut hasher, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
         let mut bytes = 0;
@@ -165,7 +165,7 @@ impl Spooled {
         if bytes == 0 || bytes > limit {
             return Err(Failure::new(
                 match bytes {
-                    0 => format!("{} is empty: there is nothing in it to keep", source.shown()),
+                    0 => format!("{} is empty: leave it out", source.shown()),
                     _ => format!("{} has more than {limit} bytes", source.shown()),
                 },
                 "correct the visit's --media; nothing was sent",
@@ -176,7 +176,7 @@ impl Spooled {
     }
 }
 
-/// To people, whether they are at a terminal or read a log later.
+/// Prints a message, unless the output is JSON.
 fn say(context: &Context, what: &str) {
     if !context.common().json {
         eprintln!("{what}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_copied_into_a_file_that_has_no_name() {
+    fn a_pipe_is_copied_into_a_file_without_a_name() {
         let folder = tempfile::tempdir().unwrap();
         let source = fifo(folder.path());
         assert_eq!(source.file_name(), "ct.dcm");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_too_long_is_refused() {
+    fn empty_and_too_long_content_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let source = fifo(folder.path());
         let context = Context::new(Common::default());

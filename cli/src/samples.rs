@@ -1,9 +1,9 @@
-//! The project's own sample images: small, valid DICOM files of phantoms, made by arithmetic, so that
-//! the demo and the tests have real input where nothing can be downloaded.
+//! The project's own sample images: small, valid DICOM files of phantoms, computed by this module, so that the demo and
+//! the tests have real input without a download.
 //!
-//! `samples/` holds the generated files; a test compares them with what this module makes, byte for
-//! byte. Integer arithmetic only, so that every machine makes the same bytes. DICOM PS3.10 (files),
-//! PS3.5 (explicit VR little endian), PS3.3 (modules).
+//! `samples/` has the generated files; a test compares them with the output of this module, byte for byte. Only integer
+//! arithmetic is used, so that every machine makes the same bytes. DICOM PS3.10 (files), PS3.5 (explicit VR little
+//! endian), PS3.3 (modules).
 
 use epione_envelope::record::SectionKind;
 
@@ -11,7 +11,7 @@ const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 const CT_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
 const MR_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
 const ULTRASOUND_MULTI_FRAME: &str = "1.2.840.10008.5.1.4.1.1.3.1";
-/// Below 2.25, as PS3.5 B.2 allows for UIDs made of a UUID: this one was drawn once for the project.
+/// The UUID of the project's UIDs, which begin with 2.25 (PS3.5, B.2).
 const UUID: u128 = 0x6f1c_2a64_9d3e_4b7a_8c15_0e5a_91d7_2000;
 
 /// A generated file.
@@ -32,7 +32,7 @@ pub fn images() -> Vec<Sample> {
 /// A FHIR R4 resource of a visit.
 pub struct Text {
     pub name: &'static str,
-    /// What section of a record it makes.
+    /// The kind of section that it becomes.
     pub kind: SectionKind,
     pub json: &'static str,
 }
@@ -68,12 +68,12 @@ pub fn visit_1() -> [Text; 4] {
     visit!("visit-1")
 }
 
-/// The visit after it.
+/// The second visit.
 pub fn visit_2() -> [Text; 4] {
     visit!("visit-2")
 }
 
-/// A complete policy set of a hospital whose number is 0.
+/// A complete policy set for the hospital with number 0.
 pub const HOSPITAL_POLICIES: &str = sample!("policies", "hospital.toml");
 
 fn computed_tomography() -> Vec<u8> {
@@ -169,7 +169,7 @@ fn uid(instance: u128) -> String {
     format!("2.25.{}", UUID + instance)
 }
 
-/// General study, patient and equipment. There is no such person.
+/// General study, patient and equipment. The person does not exist.
 fn identity(file: &mut DataSet, class: &str, modality: &str, instance: u128) {
     file.text(0x0008, 0x0005, "CS", "ISO_IR 192");
     file.text(0x0008, 0x0008, "CS", "ORIGINAL\\PRIMARY");

@@ -1,9 +1,9 @@
-//! "Did you mean": the known word that is most like one that is not known.
+//! Suggestions for unknown words: "did you mean ...?"
 
-/// How alike two words must be: clap's own measure, so that its suggestions and these agree.
+/// Minimum similarity of two words: that of clap, so that its suggestions and these agree.
 const ALIKE: f64 = 0.7;
 
-/// The known word that is most like this one, whatever their case; none if none is like it.
+/// The known word that is most similar to this one, ignoring case; none if none is similar.
 pub fn most_similar<'a>(
     unknown: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -15,7 +15,8 @@ pub fn most_similar<'a>(
     (best.0 > ALIKE).then_some(best.1)
 }
 
-/// The end of a message about an unknown word: empty, or a question that begins with a semicolon.
+/// A suggestion for the end of a message about an unknown word, beginning with a semicolon; empty if no word is
+/// similar.
 pub fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     most_similar(unknown, known).map_or(String::new(), |word| format!("; did you mean {word}?"))
 }
@@ -25,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_word_is_recognised_and_a_strange_one_is_not() {
+    fn a_mistyped_word_is_recognized_and_a_different_one_is_not() {
         let known = ["summary", "diagnosis", "prescription", "report"];
         assert_eq!(most_similar("diagnosys", known), Some("diagnosis"));
         assert_eq!(most_similar("Raport", known), Some("report"));

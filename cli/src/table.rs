@@ -1,6 +1,6 @@
-//! Rows for people: every column as wide as its widest cell.
+//! Tables: every column is as wide as its widest cell.
 
-/// The rows as lines, two spaces between the columns. Trailing spaces are left out.
+/// The rows as lines, with two spaces between the columns and without trailing spaces.
 pub fn lines<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
     let mut widths = [0; COLUMNS];
     for row in rows {

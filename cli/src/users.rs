@@ -1,4 +1,4 @@
-//! Users as the command line names them: by id, by the first digits of it, or by a name of one's own.
+//! Users as the command line names them: by id, by its first digits, or by a name of the user's own.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -11,11 +11,11 @@ use crate::{
     progress,
 };
 
-/// Characters of what may name a user, at most.
+/// Longest argument for a user, in characters.
 const MAX_CHARS: usize = 128;
-/// Digits of an id that may stand for it, at least.
+/// Minimum number of digits to identify a user.
 const MIN_DIGITS: usize = 4;
-/// Users that are listed when several are meant.
+/// Maximum number of users that are listed when digits are ambiguous.
 const SHOWN: usize = 8;
 
 /// A user as the command line names them.
@@ -34,13 +34,13 @@ impl FromStr for UserRef {
             return Ok(Self::Id(id));
         }
         if text.trim().is_empty() || text.chars().count() > MAX_CHARS {
-            return Err("write a user id, its first digits, or a name of your own".into());
+            return Err("give a user id, its first digits, or a name of your own".into());
         }
         Ok(Self::Named(text.into()))
     }
 }
 
-/// Finds the one user who is meant: by the address book first, then on the chain.
+/// Finds the user: in the address book first, then on the chain.
 pub async fn resolve(user: &UserRef, context: &Context) -> Result<UserId, Failure> {
     let text = match user {
         UserRef::Id(id) => return Ok(*id),
@@ -51,8 +51,8 @@ pub async fn resolve(user: &UserRef, context: &Context) -> Result<UserId, Failur
         Some(Bearer::User(id)) => return Ok(id),
         Some(Bearer::Hospital(id)) => {
             return Err(Failure::usage(
-                format!("{text} is your name for hospital {id}, and no user's"),
-                "name a user here",
+                format!("{text} is your name for hospital {id}, not for a user"),
+                "give a user",
             ));
         }
         None => {}
@@ -61,24 +61,27 @@ pub async fn resolve(user: &UserRef, context: &Context) -> Result<UserId, Failur
         Some(digits) if digits.len() >= MIN_DIGITS => beginning(&digits, &book, context).await,
         Some(_) => Err(unknown(
             format!(
-                "{text:?} is too short for the beginning of a user id: give at least {MIN_DIGITS} digits"
+                "{text:?} is too short to identify a user: give at least {MIN_DIGITS} digits of the id"
             ),
             context,
         )),
         None => Err(unknown(
-            format!("{text:?} is neither a user id nor a name of yours{}", book.did_you_mean(text)),
+            format!(
+                "{text:?} is neither a user id nor a name of your own{}",
+                book.did_you_mean(text)
+            ),
             context,
         )),
     }
 }
 
 fn unknown(error: String, context: &Context) -> Failure {
-    Failure::usage(error, "see your names, or who is registered")
+    Failure::usage(error, "choose one of your names, or a registered user")
         .with_command(context.command(["name", "list"]))
         .with_command(context.command(["user", "list"]))
 }
 
-/// The digits of the beginning of an id, as it is printed when it is shortened.
+/// The digits of a shortened id, in the form in which it is printed.
 fn digits(text: &str) -> Option<String> {
     let text = text.trim_end_matches(['…', '.']);
     let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -86,9 +89,9 @@ fn digits(text: &str) -> Option<String> {
     (is_hex && digits.len() <= 64).then(|| digits.to_ascii_lowercase())
 }
 
-/// The one user whose id begins so, among all whom the chain knows.
+/// The only user on the chain whose id begins with these digits.
 async fn beginning(digits: &str, book: &AddressBook, context: &Context) -> Result<UserId, Failure> {
-    let spinner = progress::waiting(context, format!("looking for the user 0x{digits}…"));
+    let spinner = progress::waiting(context, format!("searching for the user 0x{digits}…"));
     let found = all_beginning(digits, context).await;
     spinner.finish_and_clear();
     let found = found?;
@@ -99,7 +102,7 @@ async fn beginning(digits: &str, book: &AddressBook, context: &Context) -> Resul
     the_one(&found, digits, |user| book.name_of(Bearer::User(*user)).map(Name::to_string))
 }
 
-/// The only user that was found; if there are more, a list of them.
+/// The only user that was found; if there are several, the failure lists them.
 fn the_one(
     found: &BTreeSet<UserId>,
     digits: &str,

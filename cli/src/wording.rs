@@ -1,6 +1,9 @@
 //! How values are written for people: names that others chose, words of enums, moments, numbers of things.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use epione_primitives::Moment;
 use serde::Serialize;
@@ -48,8 +51,14 @@ pub fn moment(at: Moment) -> String {
 const END_OF_CALENDAR: Moment = 253_402_300_800_000;
 
 /// A number of things: `1 record`, `2 records`.
-pub fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+    let noun = if number == N::from(1) { one } else { many };
+    format!("{number} {noun}")
+}
+
+/// A number of bytes, as wide as the others in its column.
+pub fn bytes_column(bytes: u64) -> String {
+    format!("{bytes:>10} {:<5}", if bytes == 1 { "byte" } else { "bytes" })
 }
 
 #[cfg(test)]
@@ -68,7 +77,8 @@ mod tests {
 
     #[test]
     fn one_is_singular_and_any_other_number_is_plural() {
-        let records = |number| counted(number, "record", "records");
+        let records = |number: u32| counted(number, "record", "records");
         assert_eq!([0, 1, 2].map(records), ["0 records", "1 record", "2 records"]);
+        assert_eq!(bytes_column(1).len(), bytes_column(1_000_000).len());
     }
 }

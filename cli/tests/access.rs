@@ -1,5 +1,5 @@
-//! Who may see what, on a real network of two hospitals, through the program itself. One network and
-//! one story, because a network takes its time to come up.
+//! Access to records on a real network of two hospitals, with the program itself. All steps share one network, because
+//! a network takes long to start.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,14 +18,14 @@ use serde_json::{Value, json};
 const DOCTOR: &str = "//Doctor";
 const PATIENT: &str = "//Patient";
 const STRANGER: &str = "//Stranger";
-/// Of the second hospital.
+/// A doctor of the second hospital.
 const SPECIALIST: &str = "//Specialist";
-/// Of a referral that nobody reads by, and of one whose end nobody lives to see.
+/// The duration of a referral that ends during the test, and of one that does not.
 const SHORT: &str = "45s";
 const LONG: &str = "30d";
 const NOTE: &str = "blood pressure 162/98";
 
-/// Everybody's ids, and the folder for what is read.
+/// The network, the ids of its users, and the submitted image.
 struct Case {
     network: Network,
     patient: String,
@@ -106,23 +106,23 @@ fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_look_is_allowed_by_policy_and_leaves_a_receipt() {
+fn every_access_is_allowed_by_a_policy_and_leaves_a_receipt() {
     let case = Case::begin();
-    looks_and_refusals_are_listed(&case);
-    let until = a_doctor_who_treats_the_patient_refers_them(&case);
-    a_suspended_doctor_reads_no_more_until_reinstated(&case);
+    accesses_and_refusals_are_listed(&case);
+    let until = a_treating_doctor_refers_the_patient(&case);
+    a_suspended_doctor_cannot_read_until_reinstated(&case);
     a_referral_ends_by_the_chains_clock(&case, until);
-    a_referral_opens_the_records_at_their_own_hospital_only(&case);
+    a_referral_gives_access_at_the_records_own_hospital_only(&case);
     an_emergency_is_flagged_and_judged_by_the_other_hospital(&case);
-    ones_own_key_opens_without_leave(&case);
-    let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(&case);
-    a_right_that_is_taken_away_is_gone_at_the_next_final_block(&case, &keys);
-    a_registration_ends_for_good(&case);
+    the_patients_own_key_needs_no_permission(&case);
+    let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_resumes(&case);
+    a_revoked_permission_ends_at_the_next_final_block(&case, &keys);
+    a_registration_ends_permanently(&case);
     a_hospitals_sealing_key_is_set_by_its_governance(&case);
-    ones_own_key_needs_no_hospital(&case, &keys);
+    the_patients_own_key_needs_no_worker_of_the_records_hospital(&case, &keys);
 }
 
-fn looks_and_refusals_are_listed(case: &Case) {
+fn accesses_and_refusals_are_listed(case: &Case) {
     assert_eq!(case.who_looked(&[])["looks"], json!([]));
     let read = case.read(DOCTOR, &[]).unwrap();
     assert_eq!(read["records"][0]["cosigned"], json!(true));
@@ -158,15 +158,15 @@ fn refer(case: &Case, by: &str, expires: &str) -> Result<Value, Value> {
     case.relate(&case.specialist, &refer)
 }
 
-/// Returns when it ends, in milliseconds.
-fn a_doctor_who_treats_the_patient_refers_them(case: &Case) -> u64 {
+/// Returns the end of the referral, in milliseconds.
+fn a_treating_doctor_refers_the_patient(case: &Case) -> u64 {
     case.read(SPECIALIST, &[]).unwrap_err();
     let refused = refer(case, STRANGER, SHORT).unwrap_err();
-    assert!(text(&refused["error"]).contains("did not do it"), "{refused}");
+    assert!(text(&refused["error"]).contains("failed on the chain"), "{refused}");
     refer(case, DOCTOR, SHORT).unwrap()["expires"].as_u64().unwrap()
 }
 
-/// What the policies say of the specialist, now or at a time.
+/// The policies' decision about the specialist, now or at a given time.
 fn explained(case: &Case, more: &[&str]) -> Value {
     let explain = ["policy", "explain", "--hospital", "0", "--action", "read-text"];
     let who = ["--requester", &case.specialist, "--patient", &case.patient];
@@ -188,7 +188,7 @@ fn a_referral_ends_by_the_chains_clock(case: &Case, until: u64) {
     }
 }
 
-fn a_referral_opens_the_records_at_their_own_hospital_only(case: &Case) {
+fn a_referral_gives_access_at_the_records_own_hospital_only(case: &Case) {
     refer(case, DOCTOR, LONG).unwrap();
     let read = case.read(SPECIALIST, &[]).unwrap();
     assert_eq!(read["receipts"][0]["policies"], json!(["referred doctor reads"]));
@@ -196,7 +196,7 @@ fn a_referral_opens_the_records_at_their_own_hospital_only(case: &Case) {
     assert!(elsewhere["denial"].to_string().contains("patient-registered"), "{elsewhere}");
 }
 
-fn a_suspended_doctor_reads_no_more_until_reinstated(case: &Case) {
+fn a_suspended_doctor_cannot_read_until_reinstated(case: &Case) {
     let change = |verb| ["user", verb, "--user", &case.doctor];
     let suspended = case.network.run(&change("suspend"));
     assert_eq!(suspended["status"], json!("suspended"));
@@ -218,7 +218,7 @@ fn an_emergency_is_flagged_and_judged_by_the_other_hospital(case: &Case) {
     assert_eq!(case.network.run(&["audit", "reviews"])["reviews"], json!([]));
     let read = case.read(STRANGER, &emergency).unwrap();
     assert_eq!(read["receipts"][0]["policies"], json!(["break glass"]));
-    // An ordinary look comes after it in time, and below it in the list.
+    // A later access without emergency is below it in the list.
     case.read(DOCTOR, &[]).unwrap();
     let first = case.who_looked(&["--limit", "4"])["looks"][0].clone();
     assert_eq!(first["requester"], json!(case.stranger), "{first}");
@@ -244,7 +244,7 @@ fn an_emergency_is_flagged_and_judged_by_the_other_hospital(case: &Case) {
     assert_eq!(open["reviews"], json!([]));
 }
 
-/// The samples that this story needs, together.
+/// The sample policies that the test needs.
 fn set_policies(case: &Case) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/policies");
     let read = |name: &str| fs::read_to_string(samples.join(name)).unwrap();
@@ -254,17 +254,17 @@ fn set_policies(case: &Case) {
     assert_eq!(changed["version"], json!(1), "{changed}");
 }
 
-fn ones_own_key_opens_without_leave(case: &Case) {
+fn the_patients_own_key_needs_no_permission(case: &Case) {
     let before = case.who_looked(&[]);
     let read = case.read(PATIENT, &["--own-key", "--from", "1"]).unwrap();
     assert_eq!(read["receipts"], json!([]));
     assert_eq!(case.who_looked(&[]), before);
     let refused = case.read(DOCTOR, &["--own-key"]).unwrap_err();
-    assert!(text(&refused["error"]).contains("owner only"), "{refused}");
+    assert!(text(&refused["error"]).contains("of the key's owner"), "{refused}");
 }
 
 /// Returns the new key file.
-fn rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(case: &Case) -> String {
+fn rotated_keys_read_old_records_and_an_interrupted_rotation_resumes(case: &Case) -> String {
     let consent = case.network.run(&["user", "consent", "--as", PATIENT, "--hospital", "1"]);
     let consent = ["--user", &case.patient, "--consent", text(&consent["consent"])];
     let register =
@@ -278,7 +278,7 @@ fn rotated_keys_read_old_records_and_an_interrupted_rotation_goes_on(case: &Case
     let rotate =
         |to| ["user", "rotate-keys", "--as", PATIENT, "--password-file", password, "--to", to];
     case.fails(&rotate(DOCTOR), "belongs to user");
-    // As if the connection broke once the chain had the new keys.
+    // As if the connection broke after the chain had the new keys.
     let output = epione()
         .args(["--json", "--worker", "http://127.0.0.1:9", "--devnet"])
         .arg(case.network.path())
@@ -307,7 +307,7 @@ fn outcomes(rotated: &Value) -> Vec<String> {
     hospitals.iter().map(|hospital| text(&hospital["outcome"]).to_owned()).collect()
 }
 
-fn a_right_that_is_taken_away_is_gone_at_the_next_final_block(case: &Case, keys: &str) {
+fn a_revoked_permission_ends_at_the_next_final_block(case: &Case, keys: &str) {
     let password = case.network.file("password");
     case.read(DOCTOR, &[]).unwrap();
     let unrelate = ["unrelate", "--patient", &case.patient, "--professional", &case.doctor];
@@ -317,7 +317,7 @@ fn a_right_that_is_taken_away_is_gone_at_the_next_final_block(case: &Case, keys:
     assert!(refused["denial"].to_string().contains("family-doctor"), "{refused}");
 }
 
-fn a_registration_ends_for_good(case: &Case) {
+fn a_registration_ends_permanently(case: &Case) {
     let change = |verb| ["user", verb, "--user", &case.stranger];
     let ended = case.network.run(&change("end"));
     assert_eq!(ended["status"], json!("ended"));
@@ -345,8 +345,8 @@ fn a_hospitals_sealing_key_is_set_by_its_governance(case: &Case) {
     assert_eq!(done["sealingKeyHash"], renewed["sealingKeyHash"]);
 }
 
-/// The patient reads although the hospital of the records has gone.
-fn ones_own_key_needs_no_hospital(case: &Case, keys: &str) {
+/// The patient reads although the worker of the records' hospital does not run.
+fn the_patients_own_key_needs_no_worker_of_the_records_hospital(case: &Case, keys: &str) {
     let state = case.network.state().unwrap();
     let worker = state.hospitals[0].worker.as_ref().unwrap();
     let pid = Pid::from_raw(i32::try_from(worker.pid).unwrap()).unwrap();

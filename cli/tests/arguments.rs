@@ -1,5 +1,4 @@
-//! The program's words, without a network: what is wrong with them is said, and what it prints as a command
-//! can be run.
+//! Arguments without a network: misuse is explained, and printed commands can be run.
 
 #![allow(clippy::unwrap_used)]
 
@@ -52,7 +51,7 @@ fn a_usage_line_does_not_list_what_the_environment_has_set() {
 }
 
 #[test]
-fn a_mistyped_word_is_recognised() {
+fn a_mistyped_word_has_a_suggestion() {
     for (line, meant) in [
         (&["vist"][..], "visit"),
         (&["visit", "submit", "--patent", "x"], "--patient"),
@@ -86,7 +85,7 @@ fn standard_input_is_read_once() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn words_that_are_not_utf_8_are_an_error_like_any_other() {
+fn arguments_that_are_not_utf_8_are_reported_like_any_other_error() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let odd = OsStr::from_bytes(b"gr\xf6\xdfer");
     let output = epione().arg("--json").arg(odd).output().unwrap();
@@ -95,7 +94,7 @@ fn words_that_are_not_utf_8_are_an_error_like_any_other() {
 }
 
 #[test]
-fn a_shell_completes_the_words() {
+fn a_shell_completes_commands() {
     let script = |shell| {
         let output = run(&["completions", shell]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -112,8 +111,8 @@ fn a_shell_completes_the_words() {
     assert!(script("fish").contains("complete -c epione"));
 }
 
-/// Messages build their commands from the values at hand (`Invocation`). What is left in the sources' own
-/// words is complete, or asks for help, and no more.
+/// Messages build their commands from values (`Invocation`). A command that is written out in a source file must be
+/// complete, or request help.
 #[test]
 fn a_command_in_a_message_can_be_run_as_it_is_printed() {
     let verbs: Vec<_> =

@@ -1,4 +1,4 @@
-//! Networks come up, and go away whatever happens to those who started them.
+//! Networks start, and stop even if the process that started them is killed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -41,7 +41,7 @@ fn down(network: &Network) {
 }
 
 #[test]
-fn ctrl_c_takes_a_running_network_down() {
+fn ctrl_c_stops_a_running_network() {
     let network = Network::place();
     let mut up = in_background(&mut network.up(1));
     runs(&network);
@@ -82,7 +82,7 @@ fn ctrl_c_while_starting_leaves_no_process() {
 }
 
 #[test]
-fn a_directory_holds_one_network() {
+fn a_directory_is_for_one_network() {
     let network = Network::of(1);
     let processes = network.processes();
     let second = network.up(1).arg("--detach").output().unwrap();
@@ -101,9 +101,9 @@ fn a_directory_holds_one_network() {
 }
 
 #[test]
-fn what_a_killed_network_left_is_explained_and_taken_down() {
+fn the_rest_of_a_killed_network_is_explained_and_stopped() {
     let network = Network::place();
-    // With an S3 server, which must go, too. That the worker is ready says that it writes there.
+    // With an S3 server, which must stop, too. When the worker is ready, it writes there.
     let mut up = in_background(network.up(1).args(["--store", "s3"]));
     runs(&network);
     let state = network.state().unwrap();
@@ -128,7 +128,7 @@ fn what_a_killed_network_left_is_explained_and_taken_down() {
 }
 
 #[test]
-fn a_network_that_cannot_start_says_why_and_leaves_nothing() {
+fn a_network_that_cannot_start_says_why_and_leaves_no_process() {
     let network = Network::place();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -139,7 +139,7 @@ fn a_network_that_cannot_start_says_why_and_leaves_nothing() {
     assert!(said.contains(&port.to_string()) && said.contains("--base-port"), "{said}");
     assert!(network.state().is_none());
 
-    // A node that ends at once is no network either.
+    // A network whose node ends at once does not start, either.
     let broken = network.file("bin");
     fs::create_dir(&broken).unwrap();
     for name in ["epione-node", "epione-worker"] {

@@ -1,4 +1,4 @@
-//! Key files, and how the program says no.
+//! Key files, and the form of failures.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,12 +15,12 @@ fn epione() -> Command {
     command
 }
 
-/// What a command printed that ended well.
+/// The output of a command that must succeed.
 fn succeeds(command: &mut Command) -> Output {
     ends(command, 0)
 }
 
-/// What a command printed that ended with this exit status.
+/// The output of a command that must end with this exit status.
 fn ends(command: &mut Command, status: i32) -> Output {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(status), "{command:?} ended otherwise: {output:?}");
@@ -81,7 +81,7 @@ fn development_keys_are_the_same_everywhere() {
 }
 
 #[test]
-fn a_password_is_asked_for_on_a_terminal_only() {
+fn a_password_prompt_needs_a_terminal() {
     let (directory, _) = directory_with_password();
     let file = directory.path().join("doctor.json");
     let refused = ends(epione().args(["keys", "new", "--out"]).arg(&file), 2);
@@ -91,7 +91,7 @@ fn a_password_is_asked_for_on_a_terminal_only() {
 }
 
 #[test]
-fn a_wrong_password_is_refused_without_saying_more() {
+fn a_wrong_password_is_refused() {
     let (directory, password) = directory_with_password();
     let file = directory.path().join("doctor.json");
     succeeds(epione().args(["keys", "new", "--password-file", &password, "--out"]).arg(&file));
@@ -116,7 +116,7 @@ fn errors_are_json_when_results_are() {
 }
 
 #[test]
-fn misuse_is_told_apart_from_failure() {
+fn misuse_has_another_exit_status_than_failure() {
     let id = format!("0x{}", "11".repeat(32));
     for arguments in [
         &["frobnicate"][..],
@@ -148,7 +148,7 @@ fn misuse_is_told_apart_from_failure() {
 }
 
 #[test]
-fn an_emergency_has_a_reason_and_ones_own_key_needs_none() {
+fn an_emergency_needs_a_reason_and_the_patients_own_key_none() {
     let id = format!("0x{}", "11".repeat(32));
     for more in [
         &["--emergency"][..],
@@ -167,7 +167,7 @@ fn an_emergency_has_a_reason_and_ones_own_key_needs_none() {
 }
 
 #[test]
-fn a_referral_without_an_end_is_refused_before_anybody_is_asked() {
+fn a_referral_without_an_end_is_refused_before_any_request() {
     let id = format!("0x{}", "11".repeat(32));
     let mut command = epione();
     command.args(["relate", "--patient", &id, "--professional", &id, "--kind", "referral"]);
@@ -201,7 +201,7 @@ fn a_renewed_key_file_keeps_its_account_and_changes_its_sealing_key() {
 }
 
 #[test]
-fn without_a_node_the_user_hears_where_it_was_looked_for() {
+fn the_address_of_an_unreachable_node_is_reported() {
     let refused = ends(epione().args(["--node", "ws://127.0.0.1:9", "block", "show", "1"]), 1);
     let said = said(&refused);
     assert!(said.contains("ws://127.0.0.1:9") && said.contains("--node"), "{said}");

@@ -1,6 +1,5 @@
-//! What a reader gets, and is told, on a real network through the program itself: many records, names of
-//! every kind, runs that go on from earlier ones, and requests that cannot be served. One network, because
-//! a network takes its time to come up.
+//! Reading on a real network with the program itself: many records, file names of every kind, runs that resume earlier
+//! ones, and requests that cannot be served. All steps share one network, because a network takes long to start.
 
 #![allow(clippy::unwrap_used)]
 
@@ -25,23 +24,23 @@ use serde_json::{Value, json};
 
 const DOCTOR: &str = "//Doctor";
 const PATIENT: &str = "//Patient";
-/// More than one answer of the node holds, and more than one grant opens.
+/// More than one answer of the node contains, and more than one grant opens.
 const RECORDS: usize = 71;
-/// More than were listed once.
+/// More than one page of receipts.
 const LOOKS: usize = 47;
 
 #[test]
-fn a_reader_misses_nothing_and_leaves_no_receipt_for_nothing() {
+fn a_reader_misses_no_record_and_failed_requests_leave_no_receipt() {
     let case = Case::begin();
     case.visits(RECORDS);
-    every_record_is_listed_and_a_limit_says_that_there_is_more(&case);
-    every_record_is_read_once_and_not_asked_for_again(&case);
-    files_of_every_name_come_back(&case);
+    every_record_is_listed_and_a_cut_list_says_so(&case);
+    every_record_is_read_once_and_not_requested_again(&case);
+    files_of_every_name_are_read_back(&case);
     one_bad_record_does_not_stop_the_others(&case);
-    what_is_decrypted_is_its_readers_alone(&case);
-    a_part_leaves_a_receipt_of_its_section_alone(&case);
+    decrypted_files_are_accessible_to_their_owner_only(&case);
+    a_part_leaves_a_receipt_of_its_section_only(&case);
     no_request_that_cannot_be_served_leaves_a_receipt(&case);
-    every_look_is_listed(&case);
+    every_access_is_listed(&case);
 }
 
 struct Case {
@@ -52,7 +51,7 @@ struct Case {
     context: Context,
 }
 
-/// How the program ended, and what it said.
+/// Exit status and output of the program.
 struct Said {
     status: i32,
     json: Value,
@@ -79,7 +78,7 @@ impl Case {
         self.runtime.block_on(self.context.worker(HospitalId(0), account)).unwrap()
     }
 
-    /// Submits so many visits of one short text each, and waits until they are committed.
+    /// Submits visits of one short text each, and waits until they are committed.
     fn visits(&self, count: usize) {
         let worker = self.worker();
         self.runtime.block_on(async {
@@ -123,13 +122,13 @@ impl Case {
         [&get[..], &[out.to_str().unwrap()], more].concat()
     }
 
-    /// A result even of a command that did not do everything.
+    /// The result of a command, also if it failed in part.
     fn says(&self, arguments: &[&str]) -> Said {
         let (status, json) = self.network.outcome(arguments);
         Said { status, json }
     }
 
-    /// As people see it.
+    /// The output without --json.
     fn text(&self, arguments: &[&OsStr]) -> String {
         let output = epione().arg("--devnet").arg(self.network.path()).args(arguments).output();
         let output = output.unwrap();
@@ -151,7 +150,7 @@ impl Case {
     }
 }
 
-fn every_record_is_listed_and_a_limit_says_that_there_is_more(case: &Case) {
+fn every_record_is_listed_and_a_cut_list_says_so(case: &Case) {
     let all = case.list(&[]);
     assert_eq!(all["records"].as_array().unwrap().len(), RECORDS);
     assert_eq!(all["more"], json!(false));
@@ -179,13 +178,13 @@ fn every_record_is_listed_and_a_limit_says_that_there_is_more(case: &Case) {
     assert_eq!(case.receipts().len(), looks);
 }
 
-fn every_record_is_read_once_and_not_asked_for_again(case: &Case) {
+fn every_record_is_read_once_and_not_requested_again(case: &Case) {
     let out = case.network.file("all");
     let first = case.network.run(&case.get(&out, &["--all", "--limit", "5"]));
     assert_eq!((first["records"].as_array().unwrap().len(), &first["more"]), (5, &json!(true)));
     assert_eq!(case.receipts().len(), 1);
 
-    // The rest, by two grants: 64 records are in one at most.
+    // The rest, by two grants: one grant covers 64 records at most.
     let all = case.network.run(&case.get(&out, &["--all"]));
     let records = all["records"].as_array().unwrap();
     assert_eq!((records.len(), &all["more"], &all["failed"]), (RECORDS, &json!(false), &json!([])));
@@ -207,7 +206,7 @@ fn every_record_is_read_once_and_not_asked_for_again(case: &Case) {
     assert_eq!((records.len(), &again["receipts"]), (RECORDS, &json!([])));
     let text = case.get(&out, &["--all"]);
     let text = case.text(&text.into_iter().map(OsStr::new).collect::<Vec<_>>());
-    assert!(text.ends_with("in the folder already: 71\n"), "{text}");
+    assert!(text.ends_with("already in the folder: 71\n"), "{text}");
     assert_eq!(case.receipts().len(), 3);
 }
 
@@ -216,7 +215,7 @@ fn text_of(record: &Value) -> String {
     fs::read_to_string(Path::new(record["directory"].as_str().unwrap()).join(name)).unwrap()
 }
 
-fn files_of_every_name_come_back(case: &Case) {
+fn files_of_every_name_are_read_back(case: &Case) {
     let long = "胸".repeat(80) + ".dcm";
     let devious = "note\n\u{202e}gpj.exe";
     let names: [(&[u8], String); 4] = [
@@ -244,7 +243,7 @@ fn files_of_every_name_come_back(case: &Case) {
         let [new] = new[..] else { panic!("{new:?}") };
         assert_eq!(new["sections"][0]["file"]["name"], json!(restored));
         assert_eq!(text_of(new), content);
-        // Only the new one was asked for.
+        // Only the new one was requested.
         let released = &case.receipts()[0]["records"];
         assert_eq!(released[0]["pointer"], new["pointer"]);
         assert_eq!(released.as_array().unwrap().len(), 1);
@@ -297,7 +296,7 @@ fn one_bad_record_does_not_stop_the_others(case: &Case) {
     assert_eq!(unknown.json["records"].as_array().unwrap().len(), 1);
 }
 
-fn what_is_decrypted_is_its_readers_alone(case: &Case) {
+fn decrypted_files_are_accessible_to_their_owner_only(case: &Case) {
     let mut seen = 0;
     let mut folders = vec![case.network.file("all")];
     while let Some(folder) = folders.pop() {
@@ -328,7 +327,7 @@ fn cine(case: &Case) -> String {
     case.newest()
 }
 
-fn a_part_leaves_a_receipt_of_its_section_alone(case: &Case) {
+fn a_part_leaves_a_receipt_of_its_section_only(case: &Case) {
     let record = cine(case);
     let out = case.network.file("parts");
     for part in [["--frame", "3"], ["--range", "100-135"]] {
@@ -339,14 +338,14 @@ fn a_part_leaves_a_receipt_of_its_section_alone(case: &Case) {
         assert_eq!(released.as_array().unwrap().len(), 1);
         assert_eq!(released[0]["sections"], json!([2]), "{part:?}");
     }
-    // How many frames there are is sealed: it is known when the section is open, as the receipt says.
+    // The number of frames is sealed: it is known only when the section is open, for which there is a receipt.
     let before = case.receipts().len();
     let beyond = case.says(&case.get(&out, &["--pointer", &record, "--frame", "99"]));
     assert!(beyond.json["error"].as_str().unwrap().contains("frames 1 to 8"), "{}", beyond.json);
     let looks = case.receipts();
     assert_eq!(looks.len(), before + 1);
     assert_eq!(looks[0]["records"][0]["sections"], json!([2]));
-    // With one's own key nothing is released.
+    // With the patient's own key there is no receipt.
     let own = ["records", "get", "--own-key", "--as", PATIENT, "--patient", &case.patient];
     let part = ["--pointer", &record, "--frame", "99", "--out", out.to_str().unwrap()];
     assert_eq!(case.says(&[&own[..], &part].concat()).status, 1);
@@ -378,8 +377,8 @@ fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
         (part(&["--range", "0-99999999"]), "are not all in section 2"),
         (part(&["--range", "99999999-"]), "are not all in section 2"),
         (part(&["--range", "9-8"]), "FIRST-LAST"),
-        (part(&["--section", "2"]), "--section goes with"),
-        (words(case.get(&parts, &["--pointer", &record, "--frame", "3"])), "exists already"),
+        (part(&["--section", "2"]), "--section is used with"),
+        (words(case.get(&parts, &["--pointer", &record, "--frame", "3"])), "already exists"),
         (words(case.get(&in_the_way, &["--pointer", &record, "--frame", "3"])), "in-the-way"),
         (words(case.get(&in_the_way, &["--all"])), "in-the-way"),
         (words(case.get(in_the_way.parent().unwrap(), &["--all"])), "in-the-way"),
@@ -393,14 +392,14 @@ fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let said = case.says(&arguments);
         assert_ne!(said.status, 0, "{arguments:?}: {}", said.json);
-        let told = said.json.to_string();
-        assert!(told.contains(error), "{arguments:?}: {told}");
+        let printed = said.json.to_string();
+        assert!(printed.contains(error), "{arguments:?}: {printed}");
         assert_eq!(case.receipts().len(), before.len(), "{arguments:?} left a receipt");
     }
     assert!(!out.exists());
 }
 
-fn every_look_is_listed(case: &Case) {
+fn every_access_is_listed(case: &Case) {
     let lacking = LOOKS - case.receipts().len();
     let request = GrantRequest {
         patient: Case::user(&case.patient),

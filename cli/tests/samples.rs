@@ -1,4 +1,4 @@
-//! The committed sample images are those that the generator makes.
+//! The sample images in the repository are those that the generator makes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +37,7 @@ fn the_frames_of_the_cine_are_found() {
     assert_eq!(frames.extent(8).unwrap().bytes, end - length..end);
 }
 
-/// Where scripts/fetch-samples put them; where it did not, there is nothing to look at.
+/// Does nothing unless scripts/fetch-samples has fetched the file.
 #[test]
 fn the_frames_of_a_real_cine_are_found() {
     let folder = env::var_os("EPIONE_REAL_SAMPLES").map_or_else(

@@ -1,4 +1,4 @@
-//! Visits on a real network, through the program itself.
+//! Visits on a real network, with the program itself.
 
 #![allow(clippy::unwrap_used)]
 
@@ -42,7 +42,7 @@ fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_visit_comes_back_byte_for_byte_and_its_block_verifies() {
+fn a_visit_is_read_back_byte_for_byte_and_its_block_verifies() {
     let network = Network::of(1);
     let (patient, doctor) = patient_and_doctor(&network);
     let text = r#"{"resourceType":"Condition","code":{"text":"größer"}}"#;
@@ -89,7 +89,7 @@ fn a_visit_comes_back_byte_for_byte_and_its_block_verifies() {
 }
 
 #[test]
-fn a_visit_that_did_not_get_through_is_the_one_that_the_same_command_submits_later() {
+fn the_same_command_resumes_a_visit_that_was_not_submitted() {
     let network = Network::of(1);
     let (patient, _) = patient_and_doctor(&network);
     let text = network.write("note.txt", "blood pressure 162/98");
@@ -111,33 +111,33 @@ fn a_visit_that_did_not_get_through_is_the_one_that_the_same_command_submits_lat
     let submitted = network.run(&arguments);
     assert_eq!(submitted["recordId"], visit["signed"]["recordId"]);
     assert_eq!(submitted["resumed"], json!(true));
-    // Acknowledged, and nobody has been told yet that it is committed: it is the same visit.
+    // Acknowledged, but not yet shown as committed: it is the same visit.
     let [kept_now] = &kept()[..] else { panic!("one visit is kept") };
     assert_eq!(kept_now["acknowledged"]["recordId"], submitted["recordId"]);
     assert!(!kept_now.to_string().contains("162/98"), "{kept_now}");
-    // Given up, as if it had been interrupted: the command that is printed says where the visit is.
+    // After a timeout, or an interruption, the printed command shows the visit.
     let same = |visit: &Value| assert_eq!(visit["recordId"], submitted["recordId"], "{visit}");
     let is_committed = |visit: &Value| visit["stage"]["committed"].is_object();
     let hurried = [&arguments[..], &["--wait", "--timeout", "0"]].concat();
-    let told = network.try_run(&hurried).unwrap_or_else(|gave_up| {
+    let shown = network.try_run(&hurried).unwrap_or_else(|gave_up| {
         let [command] = &gave_up["commands"].as_array().unwrap()[..] else { panic!("{gave_up}") };
         network.run_printed(command.as_str().unwrap())
     });
-    same(&told);
-    if !is_committed(&told) {
+    same(&shown);
+    if !is_committed(&shown) {
         let committed = network.run(&[&arguments[..], &["--wait"]].concat());
         same(&committed);
         assert!(is_committed(&committed), "{committed}");
     }
     assert!(kept().is_empty());
 
-    // It is done: the same command means another visit now.
+    // It was shown as committed: the same command submits another visit now.
     let another = network.run(&arguments);
     assert_ne!(another["recordId"], submitted["recordId"]);
     assert_eq!(another["resumed"], json!(false));
     let third = network.run(&[&arguments[..], &["--again"]].concat());
     assert_ne!(third["recordId"], another["recordId"]);
-    // Told by `visit status`, too.
+    // `visit status` shows it as committed, too.
     let id = third["recordId"].as_str().unwrap();
     network.run(&["visit", "status", id, "--as", DOCTOR, "--hospital", "0", "--wait"]);
     assert!(kept().is_empty());
@@ -158,10 +158,10 @@ fn a_visit_at_one_of_four_hospitals_is_approved_by_others_and_read_back() {
     let out = network.file("out");
     let retrieved = network.run(&get(&patient, DOCTOR, out.to_str().unwrap()));
     assert_eq!(contents(&retrieved), [&image.bytes[..]]);
-    parts_are_read_by_themselves(&network, &patient, &image.bytes);
-    an_interrupted_read_goes_on(&network, &patient, &out, &image.bytes);
+    parts_are_read_without_the_rest(&network, &patient, &image.bytes);
+    an_interrupted_read_resumes(&network, &patient, &out, &image.bytes);
     for hospital in ["0", "1", "2", "3"] {
-        // Two were enough to approve it; the third may still be fetching.
+        // Two approvals commit it; the third hospital may still be fetching.
         let verify = ["block", "verify", "1", "--segments", "--hospital", hospital];
         eventually("the block is whole at every hospital", || {
             let verified = network.finding(&verify);
@@ -172,7 +172,7 @@ fn a_visit_at_one_of_four_hospitals_is_approved_by_others_and_read_back() {
     assert_eq!(health["hospitals"].as_array().unwrap().len(), 4);
 }
 
-fn parts_are_read_by_themselves(network: &Network, patient: &str, image: &[u8]) {
+fn parts_are_read_without_the_rest(network: &Network, patient: &str, image: &[u8]) {
     let out = network.file("parts");
     let get = |who: &str, more: &[&str]| {
         let record = ["records", "get", "--as", who, "--patient", patient, "--pointer", "1/0"];
@@ -207,7 +207,7 @@ fn parts_are_read_by_themselves(network: &Network, patient: &str, image: &[u8]) 
 }
 
 /// As if the process had been killed before it gave the record's folder its name.
-fn an_interrupted_read_goes_on(network: &Network, patient: &str, out: &Path, image: &[u8]) {
+fn an_interrupted_read_resumes(network: &Network, patient: &str, out: &Path, image: &[u8]) {
     fs::rename(out.join("1-0"), out.join("1-0.partial")).unwrap();
     let retrieved = network.run(&get(patient, PATIENT, out.to_str().unwrap()));
     assert_eq!(contents(&retrieved), [image]);
@@ -222,7 +222,7 @@ fn an_interrupted_read_goes_on(network: &Network, patient: &str, out: &Path, ima
 }
 
 #[test]
-fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
+fn an_invalid_visit_is_explained_and_not_sent() {
     let network = Network::of(1);
     let (patient, _) = patient_and_doctor(&network);
 
@@ -244,7 +244,7 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
     let refused = network.try_run(&submit(&patient, &["--text", &argument])).unwrap_err();
     assert!(refused["error"].as_str().unwrap().contains("UTF-8"), "{refused}");
 
-    // Not DICOM whatever its name says: kept, as opaque media, and its type says so.
+    // Not DICOM in spite of its name: kept as opaque media, with that media type.
     let disguised = network.write("holiday.dcm", "not an image at all");
     let kept = network.run(&submit(&patient, &["--media", disguised.to_str().unwrap(), "--wait"]));
     assert_eq!(kept["sections"][0]["mediaType"], json!("application/octet-stream"));
@@ -259,9 +259,9 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
     assert!(none["error"].as_str().unwrap().contains("it has no DICOM header"), "{none}");
     assert!(none["help"].as_str().unwrap().contains("--range"), "{none}");
 
-    what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(&network, &patient);
+    the_reason_for_missing_frames_is_reported_when_submitting_and_reading(&network, &patient);
 
-    // What is there is verified, and nothing is overwritten.
+    // Existing files are verified, and nothing is overwritten.
     let twice = network.run(&get(&patient, PATIENT, out.to_str().unwrap()));
     assert_eq!(twice["records"][0]["alreadyThere"], json!(true));
     fs::remove_file(out.join("1-0/record.json")).unwrap();
@@ -270,8 +270,8 @@ fn what_is_wrong_with_a_visit_is_said_and_nothing_is_sent() {
     assert!(foreign["failed"][0]["error"].as_str().unwrap().contains("exists"), "{foreign}");
 }
 
-/// Each image of `samples/dicom` in one visit, and its frames asked for one by one.
-fn what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(
+/// Submits images of `samples/dicom` in one visit, and reads their frames one by one.
+fn the_reason_for_missing_frames_is_reported_when_submitting_and_reading(
     network: &Network,
     patient: &str,
 ) {
@@ -319,7 +319,7 @@ fn what_an_image_has_no_frames_for_is_said_at_submit_and_when_asked(
 }
 
 #[test]
-fn what_comes_through_a_pipe_is_kept_like_a_file() {
+fn content_from_a_pipe_is_kept_like_a_file() {
     let network = Network::of(1);
     let (patient, _) = patient_and_doctor(&network);
     let image = epione_cli::samples::images().remove(0).bytes;
@@ -358,9 +358,9 @@ fn what_comes_through_a_pipe_is_kept_like_a_file() {
     assert_eq!(fs::read(part["path"].as_str().unwrap()).unwrap(), b"from");
 }
 
-/// More users than the chain tells at once, and names of one's own for some of them.
+/// More users than one answer of the chain contains, and names of the reader's own for some of them.
 #[test]
-fn users_are_listed_and_called_as_their_reader_likes() {
+fn users_are_listed_and_have_names_of_the_readers_own() {
     let network = Network::of(1);
     let (patient, doctor) = patient_and_doctor(&network);
     let others: Vec<_> = (0..MAX_PAGE).map(|number| format!("//Other//{number}")).collect();
@@ -404,14 +404,14 @@ fn users_are_listed_and_called_as_their_reader_likes() {
     fails(&["user", "show", &nobody], "no user's id begins with");
     fails(&["user", "show", &format!("0x{}", "0".repeat(64))], "the chain knows no user");
     fails(&["user", "list", "--hospital", "alise"], "did you mean Alice?");
-    fails(&["name", "set", "alice", "--keys", PATIENT], "itself the name of hospital 0");
+    fails(&["name", "set", "alice", "--keys", PATIENT], "already the name of hospital 0");
     network.run(&["name", "remove", "pat"]);
     fails(&["records", "list", "--patient", "pat"], "neither a user id nor a name");
     assert_eq!(network.run(&["name", "list"])["names"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn a_reader_without_a_relationship_is_told_the_condition_that_failed() {
+fn a_reader_without_a_relationship_sees_the_condition_that_is_not_met() {
     let network = Network::of(1);
     let (patient, doctor) = patient_and_doctor(&network);
     let stranger = network.register("doctor", "//Stranger");
@@ -425,7 +425,7 @@ fn a_reader_without_a_relationship_is_told_the_condition_that_failed() {
     assert!(denial.contains("related") && denial.contains("treating"), "{refused}");
     assert!(!out.exists(), "nothing is written");
 
-    // The patient lets them in, and out again, without the hospital.
+    // The patient begins and ends a relationship without the hospital.
     let relation = [
         "--patient",
         &patient,
@@ -443,10 +443,10 @@ fn a_reader_without_a_relationship_is_told_the_condition_that_failed() {
     let later = network.file("later");
     network.try_run(&get(&patient, "//Stranger", later.to_str().unwrap())).unwrap_err();
 
-    // A stranger to the chain learns nothing.
+    // A user whom the chain does not know receives no further information.
     let unknown = network.try_run(&get(&patient, "//Nobody", later.to_str().unwrap())).unwrap_err();
     assert!(unknown["error"].as_str().unwrap().contains("no user"), "{unknown}");
-    // And a doctor whose relationship was ended by the hospital reads no more.
+    // A doctor whose relationship the hospital ended cannot read any more.
     network.run(&["unrelate", "--patient", &patient, "--professional", &doctor]);
     network.try_run(&get(&patient, DOCTOR, later.to_str().unwrap())).unwrap_err();
 }

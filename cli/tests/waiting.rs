@@ -1,4 +1,4 @@
-//! What a command says while it waits, and when it is interrupted, on networks of which a part is away.
+//! What a command prints while it waits, and when it is interrupted, on networks with stopped processes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -63,7 +63,7 @@ impl Running {
         Self { child, lines, said: Vec::new() }
     }
 
-    /// Waits for a line with all of these words.
+    /// Waits for a line that contains all of these words.
     fn says(&mut self, words: &[&str]) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -77,7 +77,7 @@ impl Running {
         }
     }
 
-    /// All that it says until it ends, and its exit status.
+    /// All lines until it ends, and its exit status.
     fn ends(mut self) -> (Vec<String>, Option<i32>) {
         let until = Instant::now() + PATIENCE;
         let status = loop {
@@ -98,13 +98,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Has ended already, if the test went well.
+        // It has already ended if the test passed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Processes that are stopped, and go on when this is dropped.
+/// Processes that are stopped, and continue when this is dropped.
 struct Stopped(Vec<ProcessRecord>);
 
 impl Stopped {
@@ -133,7 +133,7 @@ fn hospitals(network: &Network) -> Vec<HospitalState> {
 }
 
 #[test]
-fn with_two_of_four_hospitals_away_a_read_says_for_whom_it_waits_and_why() {
+fn with_two_of_four_hospitals_stopped_a_read_says_what_it_waits_for_and_why() {
     let network = Network::of(4);
     let patient = with_record(&network, &[7; 100_000]);
     let out = network.file("out");
@@ -152,10 +152,10 @@ fn with_two_of_four_hospitals_away_a_read_says_for_whom_it_waits_and_why() {
 
     let (said, status) = read(DOCTOR, &["--json"]).ends();
     assert_eq!(status, Some(1));
-    let told: Vec<Value> = said.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(told[0]["waiting"]["hospital"], json!(0), "{told:?}");
-    assert!(told[0]["waiting"]["seconds"].as_u64().unwrap() >= 2, "{told:?}");
-    assert!(told.last().unwrap()["error"].is_string(), "{told:?}");
+    let printed: Vec<Value> = said.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(printed[0]["waiting"]["hospital"], json!(0), "{printed:?}");
+    assert!(printed[0]["waiting"]["seconds"].as_u64().unwrap() >= 2, "{printed:?}");
+    assert!(printed.last().unwrap()["error"].is_string(), "{printed:?}");
 
     let mut own = read(PATIENT, &["--own-key"]);
     own.says(&["waiting", "hospital 0"]);
@@ -165,7 +165,7 @@ fn with_two_of_four_hospitals_away_a_read_says_for_whom_it_waits_and_why() {
     drop(away);
     fs::remove_dir_all(&out).unwrap();
 
-    // Two nodes are away: no block becomes final, and no receipt.
+    // Two nodes are stopped: no block becomes final, and no receipt.
     let nodes = hospitals(&network)[2..].iter().map(|it| it.node.clone()).collect::<Vec<_>>();
     let _away = Stopped::new(nodes);
     let mut granted = read(DOCTOR, &[]);
@@ -177,7 +177,7 @@ fn with_two_of_four_hospitals_away_a_read_says_for_whom_it_waits_and_why() {
     assert!(help.contains("kept in") && help.contains("run: epione --devnet"), "{help}");
 }
 
-/// Where the worker of the only hospital keeps a segment of the first record.
+/// The file in which the worker of the only hospital stores a segment of the first record.
 fn stored(network: &Network, segment: usize) -> PathBuf {
     let hospital = hospitals(network).remove(0);
     let segments = tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -188,7 +188,7 @@ fn stored(network: &Network, segment: usize) -> PathBuf {
     hospital.store.join(object_key(&segments.unwrap()[segment].hash))
 }
 
-/// The file that is being written in a record's folder, if it has this many bytes.
+/// Whether a file in a record's folder has at least this many bytes.
 fn has_read(folder: &Path, bytes: u64) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let mut files = entries.flatten().filter_map(|entry| entry.metadata().ok());
@@ -196,11 +196,11 @@ fn has_read(folder: &Path, bytes: u64) -> bool {
 }
 
 #[test]
-fn an_interrupted_read_says_which_command_goes_on_and_that_command_does() {
+fn an_interrupted_read_prints_the_command_that_resumes_it() {
     let network = Network::of(1);
     let media: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
     let patient = with_record(&network, &media);
-    // The reader waits for the second segment, until it is there again.
+    // The reader waits for the second segment, until the file is back.
     let second = stored(&network, 1);
     let hidden = second.with_extension("hidden");
     fs::rename(&second, &hidden).unwrap();
@@ -220,7 +220,7 @@ fn an_interrupted_read_says_which_command_goes_on_and_that_command_does() {
     drop(away);
     assert_eq!(status, Some(130), "{said:#?}");
     let help = said.last().unwrap();
-    assert!(help.contains("what was read by then is kept in"), "{help}");
+    assert!(help.contains("what was read so far is kept in"), "{help}");
     assert!(has_read(&out.join("1-0.partial"), 4 * 1024 * 1024), "it is kept");
 
     fs::rename(&hidden, &second).unwrap();

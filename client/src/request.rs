@@ -181,10 +181,10 @@ mod tests {
     #[test]
     fn a_signed_request_has_its_account_and_time() {
         let account = account();
-        let told = authenticate(&post(), &signed(&account)).unwrap();
+        let authenticated = authenticate(&post(), &signed(&account)).unwrap();
         let expected =
             Authenticated { account: account.id(), time: TIME, nonce: [7; 16], digest: DIGEST };
-        assert_eq!(told, expected);
+        assert_eq!(authenticated, expected);
     }
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
             let mut headers = signed(&account());
             headers.insert(name.clone(), HeaderValue::from_str(value).unwrap());
             let error = authenticate(&post(), &headers).unwrap_err();
-            let RequestError::Header(told) = error else { panic!("{name}: {error}") };
-            assert_eq!(told, name.as_str());
+            let RequestError::Header(header) = error else { panic!("{name}: {error}") };
+            assert_eq!(header, name.as_str());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The program `epione-demo`: what `make demo` runs.
+//! The program `epione-demo`, which `make demo` runs.
 
 use std::process::ExitCode;
 

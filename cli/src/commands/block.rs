@@ -1,4 +1,4 @@
-//! `epione block`: committed lite blocks.
+//! `epione block`: shows and verifies committed lite blocks.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use crate::{
     failure::Failure,
     identity::{self, KeySource},
     progress, show,
-    wording::{moment, word},
+    wording::{counted, moment, word},
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Shows header, hashes, entries and approvals
     Show(ShowArgs),
-    /// Recomputes hashes and links, and with --segments every segment's hash
+    /// Recomputes hashes and links; with --segments, also every segment's hash
     Verify(VerifyArgs),
 }
 
@@ -50,7 +50,7 @@ pub struct Block {
     pub header: Header,
     pub hashes: BlockHashes,
     pub entries: Vec<Entry>,
-    /// Component C; absent only if the node has forgotten it.
+    /// Component C; absent only if the node no longer has it.
     pub ballot: Option<Ballot>,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for Block {
                 list.iter().map(HospitalId::to_string).collect::<Vec<_>>().join(", ")
             };
             match ballot.approvals.len() {
-                0 => writeln!(f, "approved by     nobody else: none was needed")?,
+                0 => writeln!(f, "approved by     no other hospital: none was needed")?,
                 _ => writeln!(
                     f,
                     "approved by     {} (asked: {})",
@@ -96,11 +96,11 @@ impl fmt::Display for Block {
         for (index, entry) in self.entries.iter().enumerate() {
             writeln!(
                 f,
-                "record {}/{index}  patient {}  {} bytes, {} segments, before it {}",
+                "record {}/{index}  patient {}  {} bytes, {}, previous record {}",
                 header.height,
                 entry.patient,
                 entry.text.length,
-                entry.media.length,
+                counted(entry.media.length, "segment", "segments"),
                 entry.previous.map_or("none".into(), |pointer| pointer.to_string())
             )?;
         }
@@ -108,13 +108,13 @@ impl fmt::Display for Block {
     }
 }
 
-/// Reads a committed block from final state.
+/// Reads a committed block from finalized state.
 pub async fn block(args: &ShowArgs, context: &Context) -> Result<Block, Failure> {
     let snapshot = context.chain().await?.finalized().await?;
     let Some((header, hashes)) = snapshot.header(args.height).await? else {
         let newest = snapshot.height().await?;
         return Err(Failure::new(
-            format!("there is no final block of height {}", args.height),
+            format!("there is no committed block of height {}", args.height),
             match newest {
                 0 => "no block is committed yet".into(),
                 newest => format!("choose a height between 1 and {newest}"),
@@ -130,18 +130,18 @@ pub async fn block(args: &ShowArgs, context: &Context) -> Result<Block, Failure>
 pub struct VerifyArgs {
     /// Height of the lite block; the first has height 1
     pub height: u32,
-    /// Fetch every segment from a hospital's worker and check it too
+    /// Also fetch every segment from a hospital's worker, and check its hash
     #[arg(long)]
     pub segments: bool,
-    /// With --segments: whose worker [default: the announcer's]
+    /// With --segments: the hospital from whose worker to fetch [default: the announcer]
     #[arg(long, value_name = "HOSPITAL", requires = "segments")]
     pub hospital: Option<HospitalRef>,
-    /// With --segments: keystore of an active hospital's agent [default: the devnet's]
+    /// With --segments: key file of an active hospital's agent [default: the devnet's]
     #[arg(long = "as", value_name = "FILE", requires = "segments")]
     pub signer: Option<KeySource>,
 }
 
-/// What was checked, and how it came out.
+/// The checks and their results.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
@@ -170,9 +170,10 @@ impl fmt::Display for Verified {
             }
         }
         let failed = self.checks.iter().filter(|check| !check.passed).count();
+        let checks = counted(self.checks.len(), "check", "checks");
         match failed {
-            0 => write!(f, "block {} passes all {} checks", self.height, self.checks.len()),
-            _ => write!(f, "block {} FAILS {failed} of {} checks", self.height, self.checks.len()),
+            0 => write!(f, "block {} passes all {checks}", self.height),
+            _ => write!(f, "block {} FAILS {failed} of {checks}", self.height),
         }
     }
 }
@@ -192,14 +193,15 @@ pub async fn verified(args: &VerifyArgs, context: &Context) -> Result<Verified, 
                 (None, Some(hospital)) => KeySource::Development(hospital.agent.clone()),
                 (None, None) => {
                     return Err(Failure::usage(
-                        "segments are served to hospitals' agents only",
-                        "name an agent's keystore with --as FILE",
+                        "workers serve segments to hospitals' agents only",
+                        "give an agent's key file with --as FILE",
                     ));
                 }
             };
         let worker = context.worker(hospital, identity::account(&context.keys(&source)?)).await?;
         let segments = verify::segments(&evidence)?;
-        let spinner = progress::waiting(context, format!("checking {} segments", segments.len()));
+        let number = counted(segments.len(), "segment", "segments");
+        let spinner = progress::waiting(context, format!("checking {number}"));
         verify::check_segments(&mut report, &segments, |segment| {
             let worker = worker.clone();
             async move { worker.segment(&segment).await }

@@ -1,4 +1,4 @@
-//! `epione completions`: what a shell needs to complete this program's words.
+//! `epione completions`: scripts with which a shell completes this program's arguments.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::{Cli, context::Output, failure::Failure};
 
-/// Shells whose completion can be written.
+/// The supported shells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// source <(epione completions bash)
     Bash,
-    /// epione completions zsh > a folder of your fpath, named _epione
+    /// epione completions zsh > _epione, in a folder of your fpath
     Zsh,
     /// epione completions fish > ~/.config/fish/completions/epione.fish
     Fish,
@@ -30,11 +30,12 @@ impl From<Shell> for clap_complete::Shell {
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
+    /// The shell for which to print the script
     #[arg(value_enum)]
     pub shell: Shell,
 }
 
-/// A script for a shell.
+/// The completion script of a shell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Completions {
     pub script: String,

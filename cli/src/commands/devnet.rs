@@ -1,4 +1,4 @@
-//! `epione devnet`: a whole network on this machine.
+//! `epione devnet`: a complete network on this machine.
 
 use std::{
     fmt,
@@ -23,18 +23,18 @@ use crate::{
     progress, show,
 };
 
-/// Where a network goes if nothing is said.
+/// Directory of a network if none is given.
 const DEFAULT_DIRECTORY: &str = "epione-devnet";
-/// How often a network in the foreground is looked after.
+/// How often the processes of a network in the foreground are checked.
 const WATCH: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Starts nodes and workers, and stays until Ctrl-C
+    /// Starts nodes and workers, and runs until Ctrl-C
     Up(UpArgs),
-    /// Ends a network and removes its data; its logs stay
+    /// Stops a network and removes its data; its logs are kept
     Down(DirectoryArgs),
-    /// Shows how every node and worker is doing
+    /// Shows the status of every node and worker
     Status(DirectoryArgs),
 }
 
@@ -65,29 +65,29 @@ impl DirectoryArgs {
 
 #[derive(Debug, Args)]
 pub struct UpArgs {
-    /// How many
+    /// Number of hospitals
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HOSPITALS)))]
     pub hospitals: u16,
     #[command(flatten)]
     pub directory: DirectoryArgs,
-    /// Start, then return: the network runs on until `epione devnet down`
+    /// Return when the network has started: it keeps running until `epione devnet down`
     #[arg(long)]
     pub detach: bool,
-    /// First of a row of ports: three for each hospital, one for an S3 server [default: any free ports]
+    /// First of consecutive ports: three for each hospital, one for an S3 server [default: any free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub base_port: Option<u16>,
-    /// Folder of epione-node, epione-worker and epione-s3-server [default: beside this program, then PATH]
+    /// Folder of epione-node, epione-worker and epione-s3-server [default: the folder of this program, then PATH]
     #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     pub bin_dir: Option<PathBuf>,
     /// How long a worker collects visits for one block, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_000)]
     pub pack_ms: u64,
-    /// Where workers keep segments
+    /// Where workers store segments
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub store: Storage,
 }
 
-/// A network that runs.
+/// A running network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
@@ -96,7 +96,7 @@ pub struct Started {
     pub hospitals: Vec<Address>,
 }
 
-/// Where a hospital listens.
+/// The addresses of a hospital.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
@@ -131,19 +131,19 @@ impl fmt::Display for Started {
                 hospital.name, hospital.node_url, hospital.worker_url
             )?;
         }
-        writeln!(f, "its keys are development keys, which everybody knows: no real patients here")?;
+        writeln!(f, "its keys are public development keys: do not use it for real patients")?;
         let directory = self.directory.as_os_str();
         let status = Invocation::new(["devnet", "status", "--dir"]).with([directory]);
-        writeln!(f, "see how it is:      {status}")?;
+        writeln!(f, "show its status:      {status}")?;
         write!(
             f,
-            "tell every command: export EPIONE_DEVNET={}",
+            "use it in this shell: export EPIONE_DEVNET={}",
             quoted(&directory.to_string_lossy())
         )
     }
 }
 
-/// Starts a network; in the foreground, watches it until it is told to end.
+/// Starts a network; in the foreground, watches it until a signal ends it.
 async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     let json = context.common().json;
     let options = Options {
@@ -156,7 +156,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
     };
     let starting = progress::waiting(context, "starting");
     let say = |step: &str| starting.becomes(step.to_owned());
-    // One for all, so that no signal falls in between.
+    // A single future, so that no signal is missed.
     let mut stop = pin!(interrupt::signalled());
     let mut network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
@@ -169,7 +169,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !json {
-        eprintln!("Ctrl-C takes it down");
+        eprintln!("press Ctrl-C to stop it");
     }
     loop {
         tokio::select! {
@@ -178,7 +178,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         }
         for process in network.ended() {
             eprintln!(
-                "warning: {process} ended; its log is in {}/logs",
+                "warning: {process} stopped; its log is in {}/logs",
                 network.directory().display()
             );
         }
@@ -191,10 +191,10 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
 }
 
 fn stopped() -> Failure {
-    Failure::new("interrupted while starting", "what was started has been taken down")
+    Failure::new("interrupted while starting", "all processes that were started are stopped")
 }
 
-/// A network that was taken down.
+/// A network that was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ended {
     pub directory: PathBuf,
@@ -204,23 +204,23 @@ impl Output for Ended {}
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "taken down; logs are in {}/logs", self.directory.display())
+        write!(f, "stopped; the logs are in {}/logs", self.directory.display())
     }
 }
 
 async fn down(args: &DirectoryArgs, context: &Context) -> Result<Ended, Failure> {
     let directory = args.resolve(context);
-    let spinner = progress::waiting(context, "ending nodes and workers");
+    let spinner = progress::waiting(context, "stopping nodes and workers");
     let work = directory.clone();
     let outcome = tokio::task::spawn_blocking(move || devnet::down(&work)).await;
     spinner.finish_and_clear();
     outcome.map_err(|error| {
-        Failure::new(error.to_string(), "this is a defect: report it, then run it again")
+        Failure::new(error.to_string(), "this is a defect: report it, then run the command again")
     })??;
     Ok(Ended { directory })
 }
 
-/// How a network is doing.
+/// The status of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
     pub phase: Phase,
@@ -248,14 +248,14 @@ impl fmt::Display for Health {
                 "hospital {} {:<8} node {} (best {}, final {}, peers {})  worker {}",
                 hospital.id,
                 hospital.name,
-                if hospital.node_runs { "runs" } else { "GONE" },
+                if hospital.node_runs { "running" } else { "NOT RUNNING" },
                 number(hospital.best),
                 number(hospital.finalised),
                 number(hospital.peers),
                 match (hospital.worker_runs, hospital.worker_ready) {
                     (true, true) => "ready",
                     (true, false) => "NOT READY",
-                    (false, _) => "GONE",
+                    (false, _) => "NOT RUNNING",
                 }
             )?;
         }

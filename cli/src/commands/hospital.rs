@@ -1,4 +1,4 @@
-//! `epione hospital`: what a hospital changes about itself on the chain.
+//! `epione hospital`: changes a hospital's own entry on the chain.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Tells the chain the hospital's new sealing key, which its worker must have by then
+    /// Sets the hospital's sealing key on the chain; its worker must already have the new key
     SetSealingKey(SetSealingKeyArgs),
-    /// Tells the chain where the hospital's worker is reached, and by which TLS key it is known
+    /// Sets the address of the hospital's worker, and its TLS key, on the chain
     SetEndpoint(SetEndpointArgs),
 }
 
@@ -38,7 +38,7 @@ pub struct SetSealingKeyArgs {
     /// The worker's new key file, made by `epione keys renew-sealing`; only its public half is read
     #[arg(long, value_name = "NEW")]
     pub keys: KeySource,
-    /// The hospital's governance keystore [default: the devnet's]
+    /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// Number or name of the hospital [default: the signer's]
@@ -46,13 +46,13 @@ pub struct SetSealingKeyArgs {
     pub hospital: Option<HospitalRef>,
 }
 
-/// A sealing key that the chain now names.
+/// A sealing key that is set on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SealingKeySet {
     pub hospital: HospitalId,
     pub sealing_key_hash: Hash,
-    /// Of the chain, from which on it holds.
+    /// The chain block from which on it is valid.
     pub block: BlockNumber,
 }
 
@@ -67,9 +67,10 @@ impl fmt::Display for SealingKeySet {
         )?;
         write!(
             f,
-            "its worker needs this key file as keystore, and the one before it under \
-             earlier_keystores until every profile is sealed to the new key (its metrics count what \
-             is left); nothing can be read of a profile whose key file is lost"
+            "its worker needs this key file as keystore, and the previous one under \
+             earlier_keystores until every profile is sealed to the new key (a metric counts the \
+             remaining ones); a profile cannot be read any more if the key file to which it is \
+             sealed is lost"
         )
     }
 }
@@ -87,7 +88,7 @@ pub async fn set_sealing_key(
     if entry.is_some_and(|entry| entry.agent != new.account) {
         return Err(Failure::usage(
             format!("the account of --keys is not the agent of hospital {hospital}"),
-            "make the file from the keystore of the hospital's worker",
+            "make the new key file from the key file of the hospital's worker",
         )
         .with_command(context.command(["keys", "renew-sealing", "--help"])));
     }
@@ -98,13 +99,13 @@ pub async fn set_sealing_key(
 
 #[derive(Debug, Args)]
 pub struct SetEndpointArgs {
-    /// https://host:port [default: as before]
+    /// Address of the worker: https://host:port [default: unchanged]
     #[arg(long, value_name = "URL", required_unless_present = "tls_key")]
     pub url: Option<Url>,
-    /// Public key that `epione-worker tls-key` prints, in 64 hexadecimal digits [default: as before]
+    /// Public key that `epione-worker tls-key` prints, in 64 hexadecimal digits [default: unchanged]
     #[arg(long, value_name = "HEX", value_parser = tls_key)]
     pub tls_key: Option<TlsKey>,
-    /// The hospital's governance keystore [default: the devnet's]
+    /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// Number or name of the hospital [default: the signer's]
@@ -123,14 +124,14 @@ fn tls_key(text: &str) -> Result<TlsKey, String> {
     Ok(TlsKey(key))
 }
 
-/// An endpoint that the chain now names.
+/// An endpoint that is set on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSet {
     pub hospital: HospitalId,
     pub worker_url: String,
     pub tls_key: Hash,
-    /// Of the chain, from which on it holds.
+    /// The chain block from which on it is valid.
     pub block: BlockNumber,
 }
 
@@ -140,18 +141,18 @@ impl fmt::Display for EndpointSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "from block {} on, the worker of hospital {} is asked at {} and known by the TLS key {:?}",
+            "from block {} on, the worker of hospital {} has the address {} and the TLS key {:?}",
             self.block, self.hospital, self.worker_url, self.tls_key
         )?;
         write!(
             f,
-            "it takes up the key by itself within seconds if it is one of its own; its metric \
-             tls_key_matches says so"
+            "the worker begins to use this TLS key within seconds if it has it; its metric \
+             tls_key_matches shows that"
         )
     }
 }
 
-/// Sets where a hospital's worker is reached, and its TLS key.
+/// Sets the address of a hospital's worker, and its TLS key.
 pub async fn set_endpoint(
     args: &SetEndpointArgs,
     context: &Context,
@@ -161,11 +162,14 @@ pub async fn set_endpoint(
     let chain = context.chain().await?;
     let entry = chain.finalized().await?.hospital(hospital).await?;
     let entry = entry.ok_or_else(|| {
-        Failure::new(format!("the chain knows no hospital {hospital}"), "choose another")
+        Failure::new(format!("the chain knows no hospital {hospital}"), "choose another hospital")
     })?;
     let key = args.tls_key.map_or(entry.tls_key, |key| key.0);
     let wrong = |error: epione_client::EndpointError| {
-        Failure::usage(error.to_string(), "name an address that others can use: --url https://...")
+        Failure::usage(
+            error.to_string(),
+            "give an address that others can reach: --url https://...",
+        )
     };
     let endpoint = match &args.url {
         Some(url) => Endpoint::new(url.clone(), key),
@@ -176,7 +180,7 @@ pub async fn set_endpoint(
     if worker_url.len() > MAX_URL_BYTES as usize {
         return Err(Failure::usage(
             format!("the URL is longer than {MAX_URL_BYTES} bytes"),
-            "name a shorter one",
+            "give a shorter one",
         ));
     }
     let call = hospitals::set_endpoint(&worker_url, endpoint.tls_key());

@@ -1,4 +1,4 @@
-//! `epione keys`: key files.
+//! `epione keys`: makes and shows key files.
 
 use std::{
     fmt,
@@ -23,11 +23,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes an account key and a sealing key, in a new file under a password
+    /// Makes an account key and a sealing key, in a new file that a password protects
     New(NewArgs),
     /// Shows the public half of a key file
     Show(ShowArgs),
-    /// Makes a new sealing key beside the same account, in a new file: for a hospital's worker
+    /// Makes a new key file with the same account and a new sealing key, for a hospital's worker
     RenewSealing(RenewSealingArgs),
 }
 
@@ -44,13 +44,13 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// File to write; it must not exist
+    /// File to write; it must not exist yet
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// Curve of the account key
     #[arg(long, value_enum, default_value_t = Curve::Sr25519)]
     pub scheme: Curve,
-    /// Not random but derived from a well-known phrase, such as //Alice: for local networks only
+    /// Derive the keys from a public phrase, such as //Alice, instead of randomly: for local networks only
     #[arg(long, value_name = "//SEED", conflicts_with = "scheme")]
     pub development: Option<String>,
 }
@@ -69,7 +69,7 @@ pub struct ShowArgs {
     pub keys: KeySource,
 }
 
-/// The public half of an actor's keys.
+/// The public half of a key file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicHalf {
@@ -126,12 +126,12 @@ pub fn new(args: &NewArgs, context: &Context) -> Result<PublicHalf, Failure> {
     save(&keys, &args.out, context)
 }
 
-/// Writes a new key file, under a new password.
+/// Writes a new key file with a new password.
 pub(super) fn save(keys: &ActorKeys, out: &Path, context: &Context) -> Result<PublicHalf, Failure> {
     if out.exists() {
         return Err(Failure::new(
-            format!("{} exists", out.display()),
-            "choose another name; key files are never overwritten",
+            format!("{} already exists", out.display()),
+            "choose another name: key files are never overwritten",
         ));
     }
     let password = identity::new_password(context.common().password_file.as_deref())?;
@@ -150,10 +150,10 @@ pub fn public(args: &ShowArgs) -> Result<PublicHalf, Failure> {
 
 #[derive(Debug, Args)]
 pub struct RenewSealingArgs {
-    /// Key file whose account is kept
+    /// Key file with the account
     #[arg(value_name = "FILE")]
     pub keys: KeySource,
-    /// File to write; it must not exist
+    /// File to write; it must not exist yet
     #[arg(long, value_name = "NEW")]
     pub out: PathBuf,
 }
@@ -171,15 +171,15 @@ impl fmt::Display for Renewed {
         writeln!(f, "{}", self.0)?;
         write!(
             f,
-            "next: name it as the worker's keystore and the one before it under earlier_keystores, \
-             start the worker again, then tell the chain of {}, as the hospital's governance: see \
-             epione hospital set-sealing-key --help",
+            "next: set it as the worker's keystore, and the previous one under earlier_keystores; \
+             restart the worker; then set the sealing key of {} on the chain, as the hospital's \
+             governance: see epione hospital set-sealing-key --help",
             file.display()
         )
     }
 }
 
-/// Makes a key file with the account of another one.
+/// Makes a key file with the account of another key file.
 pub fn renew_sealing(args: &RenewSealingArgs, context: &Context) -> Result<Renewed, Failure> {
     let keys = args.keys.open(context.common().password_file.as_deref())?;
     let renewed = keys.with_new_sealing_key(SealingSuite::XWing);

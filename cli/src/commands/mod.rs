@@ -1,4 +1,4 @@
-//! The commands, one a file.
+//! The commands, one per file.
 
 pub mod audit;
 pub mod block;
@@ -17,57 +17,57 @@ use clap::Subcommand;
 
 use crate::{context::Context, failure::Failure, interrupt::this_command, show};
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Makes and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Registers patients, doctors, nurses, researchers and auditors; lists them; rotates keys
+    /// Registers and lists patients, doctors, nurses, researchers and auditors; rotates keys
     #[command(subcommand)]
     User(user::Command),
-    /// Keeps names of your own for users and hospitals, instead of their ids and numbers
+    /// Gives users and hospitals names of your own, to use instead of ids and numbers
     #[command(subcommand)]
     Name(name::Command),
     /// Relates a professional to a patient at a hospital
     Relate(relation::RelateArgs),
-    /// Ends such a relationship
+    /// Ends a relationship between a professional and a patient
     Unrelate(relation::UnrelateArgs),
-    /// Submits visits and shows how far they have come
+    /// Submits visits and shows their status
     #[command(subcommand)]
     Visit(visit::Command),
     /// Lists and reads a patient's records
     #[command(subcommand)]
     Records(records::Command),
-    /// Shows who looked at a patient's records, and reviews of emergencies
+    /// Shows who read a patient's records, and reviews of emergencies
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Checks, sets and shows who may do what, and explains decisions
+    /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Changes what the chain says of a hospital
+    /// Changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
-    /// Runs a whole network on this machine, to try and to test
+    /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
-    /// Writes what a shell needs to complete these words
+    /// Prints a script with which a shell completes commands and options
     Completions(completions::CompletionsArgs),
 }
 
 impl Command {
-    /// What to say when a signal ends the command before it is done; none if it says so itself, or ends so
-    /// soon that there is nothing to say.
+    /// The help that is printed when a signal ends the command early; none if the command prints it itself, or is so
+    /// short that none is needed.
     pub(crate) fn when_interrupted(&self) -> Option<String> {
         let again = this_command();
-        let reads = || Some(format!("nothing was changed; to look again, run: {again}"));
+        let reads = || Some(format!("nothing was changed; to try again, run: {again}"));
         let changes = || {
             Some(format!(
-                "what was sent by then may still take effect; the chain does nothing twice, so to be sure, \
-                 run the same command again: {again}"
+                "a call that was already sent may still take effect, but never twice; to make sure that it \
+                 does, run: {again}"
             ))
         };
         match self {
@@ -77,9 +77,9 @@ impl Command {
             | Self::Devnet(devnet::Command::Up(_))
             | Self::Visit(visit::Command::Submit(_)) => None,
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
-            Self::Devnet(devnet::Command::Down(_)) => {
-                Some(format!("some of the network may still run; to end it, run: {again}"))
-            }
+            Self::Devnet(devnet::Command::Down(_)) => Some(format!(
+                "some processes of the network may still run; to stop them, run: {again}"
+            )),
             Self::User(user::Command::Consent(_))
             | Self::Visit(visit::Command::Status(_))
             | Self::Records(records::Command::List(_))
@@ -98,7 +98,7 @@ impl Command {
         }
     }
 
-    /// Does it, prints the result; tells whether all that was looked at is as it should be.
+    /// Runs the command and prints the result; returns whether the result is good.
     pub(crate) async fn run(self, context: Context) -> Result<bool, Failure> {
         let json = context.common().json;
         match self {

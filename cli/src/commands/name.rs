@@ -1,4 +1,4 @@
-//! `epione name`: names of one's own for users and hospitals.
+//! `epione name`: the user's own names for users and hospitals.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Gives a user or a hospital a name, to be written wherever one is asked for
+    /// Gives a user or a hospital a name, which every command accepts instead of the id or number
     Set(SetArgs),
-    /// Lists the names that were given on this chain
+    /// Lists your names on this chain
     List,
-    /// Takes a name away
+    /// Removes a name
     Remove(RemoveArgs),
 }
 
@@ -41,25 +41,26 @@ impl Command {
        epione name set <NAME> --hospital <HOSPITAL>")]
 #[command(group(ArgGroup::new("bearer").required(true).args(["user", "keys", "hospital"])))]
 pub struct SetArgs {
-    /// Begins with a letter; what it meant before, it means no longer
+    /// The name: begins with a letter; replaces its earlier meaning
     pub name: Name,
-    /// The user whom it means
+    /// The user to name
     #[arg(value_name = "USER")]
     pub user: Option<UserId>,
-    /// Instead of USER: their key file; only its public half is read
+    /// Instead of USER: the user's key file; only its public half is read
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
-    /// Number or name of the hospital that it means
+    /// Number or name of the hospital to name
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
 }
 
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
+    /// The name to remove
     pub name: Name,
 }
 
-/// A name, and whom it means.
+/// A name, and the user or hospital that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     pub name: Name,
@@ -76,12 +77,12 @@ impl fmt::Display for Bearer {
     }
 }
 
-/// What a name means from now on.
+/// A name that was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Named {
     #[serde(flatten)]
     pub entry: Entry,
-    /// Whom it meant before, if that was somebody else.
+    /// Its earlier meaning, if that was another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Bearer>,
 }
@@ -91,18 +92,21 @@ impl Output for Named {}
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}", self.entry.name, self.entry.bearer)?;
-        self.before.map_or(Ok(()), |before| write!(f, ", and no longer {before}"))
+        self.before.map_or(Ok(()), |before| write!(f, " (before: {before})"))
     }
 }
 
-/// Gives a name.
+/// Sets a name.
 pub async fn set(args: &SetArgs, context: &Context) -> Result<Named, Failure> {
     let bearer = match (args.user, &args.keys, &args.hospital) {
         (Some(user), ..) => Bearer::User(known(user, context).await?),
         (None, Some(keys), _) => Bearer::User(context.user_with(&keys.public()?.account).await?),
         (None, None, Some(hospital)) => Bearer::Hospital(context.hospital(hospital).await?),
         (None, None, None) => {
-            return Err(Failure::usage("nobody is named", "pass USER, --keys or --hospital"));
+            return Err(Failure::usage(
+                "no user or hospital is given",
+                "pass USER, --keys or --hospital",
+            ));
         }
     };
     ensure_free(&args.name, bearer, context).await?;
@@ -114,28 +118,29 @@ pub async fn set(args: &SetArgs, context: &Context) -> Result<Named, Failure> {
 async fn known(user: UserId, context: &Context) -> Result<UserId, Failure> {
     match context.chain().await?.finalized().await?.profile(user).await? {
         Some(_) => Ok(user),
-        None => {
-            Err(Failure::new(format!("the chain knows no user {user}"), "see who is registered")
-                .with_command(context.command(["user", "list"])))
-        }
+        None => Err(Failure::new(
+            format!("the chain knows no user {user}"),
+            "use the id of a registered user",
+        )
+        .with_command(context.command(["user", "list"]))),
     }
 }
 
-/// A hospital is known by its own name, which means nobody else.
+/// Refuses a name that is another hospital's own name.
 async fn ensure_free(name: &Name, bearer: Bearer, context: &Context) -> Result<(), Failure> {
     let hospitals = context.chain().await?.finalized().await?.hospitals().await?;
     let own = |name: &Name, known: &[u8]| name.as_str().as_bytes().eq_ignore_ascii_case(known);
     let taken = hospitals.into_iter().find(|(_, known)| own(name, &known.name));
     match taken {
         Some((id, _)) if bearer != Bearer::Hospital(id) => Err(Failure::usage(
-            format!("{name} is itself the name of hospital {id}"),
+            format!("{name} is already the name of hospital {id}"),
             "choose another name",
         )),
         _ => Ok(()),
     }
 }
 
-/// All names.
+/// All names on a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Names {
     pub names: Vec<Entry>,
@@ -146,7 +151,7 @@ impl Output for Names {}
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.names.is_empty() {
-            return write!(f, "no names are given on this chain yet: see epione name set --help");
+            return write!(f, "you have no names on this chain yet: see epione name set --help");
         }
         let rows: Vec<_> = self
             .names
@@ -157,14 +162,14 @@ impl fmt::Display for Names {
     }
 }
 
-/// Lists the names that were given on the chain.
+/// Lists the names on the chain.
 pub async fn list(context: &Context) -> Result<Names, Failure> {
     let book = AddressBook::open(context).await?;
     let entry = |(name, bearer): (&Name, &Bearer)| Entry { name: name.clone(), bearer: *bearer };
     Ok(Names { names: book.names().iter().map(entry).collect() })
 }
 
-/// A name that means nobody any more.
+/// A name that was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Removed(pub Entry);
@@ -173,11 +178,11 @@ impl Output for Removed {}
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is no longer {}", self.0.name, self.0.bearer)
+        write!(f, "{} is no longer a name of {}", self.0.name, self.0.bearer)
     }
 }
 
-/// Takes a name away.
+/// Removes a name.
 pub async fn remove(args: &RemoveArgs, context: &Context) -> Result<Removed, Failure> {
     let mut book = AddressBook::open(context).await?;
     let name = args.name.clone();
@@ -185,8 +190,11 @@ pub async fn remove(args: &RemoveArgs, context: &Context) -> Result<Removed, Fai
         Some(bearer) => Ok(Removed(Entry { name, bearer })),
         None => {
             let meant = book.did_you_mean(name.as_str());
-            Err(Failure::usage(format!("{name} is no name of yours{meant}"), "see which there are")
-                .with_command(context.command(["name", "list"])))
+            Err(Failure::usage(
+                format!("you have no name {name}{meant}"),
+                "choose one of your names",
+            )
+            .with_command(context.command(["name", "list"])))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `epione relate` and `unrelate`: who may treat whom.
+//! `epione relate` and `unrelate`: relationships between professionals and patients.
 
 use std::{
     fmt,
@@ -36,24 +36,26 @@ impl From<Kind> for RelationshipKind {
     }
 }
 
-/// Which relationship, and who says so.
+/// A relationship, and the signer who changes it.
 #[derive(Clone, Debug, Args)]
 pub struct UnrelateArgs {
+    /// The patient
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
-    /// Doctor or nurse
+    /// The doctor or nurse
     #[arg(long, value_name = "USER")]
     pub professional: UserId,
+    /// Kind of the relationship
     #[arg(long, value_enum, default_value_t = Kind::Treating)]
     pub kind: Kind,
-    /// Number or name of the hospital whose records it is about [default: the signer's]
+    /// Number or name of the hospital whose records the relationship is for [default: the signer's]
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
-    /// The hospital's governance keystore [default: the devnet's]
+    /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE", conflicts_with = "as_user")]
     pub signer: Option<KeySource>,
-    /// The patient's own key file, or that of a doctor whom the hospital's policies allow it: written
-    /// to the chain directly, without the hospital
+    /// Sign as a user instead of the hospital: key file of the patient, or of a doctor whom the hospital's policies
+    /// allow this. The call goes directly to the chain
     #[arg(long, alias = "as-patient", value_name = "FILE", requires = "hospital")]
     pub as_user: Option<KeySource>,
 }
@@ -62,12 +64,12 @@ pub struct UnrelateArgs {
 pub struct RelateArgs {
     #[command(flatten)]
     pub relation: UnrelateArgs,
-    /// When it ends by itself: a time from now, such as 30d, 12h, 45m or 90s. A referral needs one
+    /// Time from now until it ends automatically, such as 30d, 12h, 45m or 90s; required for a referral
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub expires: Option<Duration>,
 }
 
-/// A relationship that the chain now holds, or has closed.
+/// A relationship that began or ended on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changed {
@@ -102,7 +104,7 @@ impl fmt::Display for Changed {
 pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Failure> {
     if args.relation.kind == Kind::Referral && args.expires.is_none() {
         return Err(Failure::usage(
-            "a referral ends by itself, and it is not said when",
+            "a referral needs an end",
             "pass --expires with a time from now, such as 30d",
         ));
     }
@@ -152,13 +154,13 @@ async fn change(
 }
 
 fn from_now(span: Duration) -> Result<Moment, Failure> {
-    let too_far = || Failure::usage("--expires lies too far ahead", "choose a shorter time");
+    let too_far = || Failure::usage("--expires is too far in the future", "choose a shorter time");
     let at = SystemTime::now().checked_add(span).ok_or_else(too_far)?;
     let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| too_far())?;
     since.as_millis().try_into().map_err(|_| too_far())
 }
 
-/// A number and its unit.
+/// Parses a number and its unit.
 fn span(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a time: write a whole number and d, h, m or s, as in 30d");

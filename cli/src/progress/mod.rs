@@ -1,9 +1,8 @@
-//! What a command waits for and how far it is, on standard error: for people on a terminal as lines that
-//! change; without a terminal as one line for each wait that lasts, and another if it goes on for long; with
-//! `--json` as the same lines in JSON.
+//! Shows waits and progress of a command on standard error: on a terminal as lines that change; without a terminal as
+//! one line for each long wait, repeated from time to time; with `--json` as the same lines in JSON.
 
+mod lines;
 mod pace;
-mod told;
 
 use std::{
     borrow::Cow,
@@ -24,85 +23,85 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::OnceCell;
 
 use self::{
+    lines::{Printed, foremost},
     pace::Pace,
-    told::{Told, foremost},
 };
-use crate::context::Context;
+use crate::{context::Context, wording::counted};
 
-/// How often is looked at what is waited for.
+/// How often the waits are read.
 const TICK: Duration = Duration::from_millis(120);
-/// What takes no longer is not shown on a terminal: it would only flicker.
+/// A wait that is not longer is not shown on a terminal, to avoid flicker.
 const FLICKER: Duration = Duration::from_millis(300);
-/// Without a terminal, a wait gets a line when it has lasted so long.
+/// Without a terminal, a wait is printed after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A wait for a final block makes us look whether blocks become final at all, after so long and so often.
+/// After this time, and this often, a wait for a final block checks whether blocks become final at all.
 const LOOK_AFTER: Duration = Duration::from_millis(1_500);
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
-/// Older than a slot of three seconds and a few votes.
+/// Finality is late if the newest final block is older: longer than a slot of three seconds and a few votes.
 const OLD: Duration = Duration::from_secs(12);
 
-/// The lines at the end of this process's terminal.
+/// The changing lines at the end of the terminal.
 static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// A step of a command, shown until it has ended.
+/// A step of a command, shown until it ends.
 pub struct Step(Waiting);
 
 impl Step {
-    /// Something else is done from now on.
+    /// Begins another step.
     pub fn becomes(&self, what: impl Into<Cow<'static, str>>) {
         self.0.becomes(Awaited::Step(what.into()));
     }
 
-    /// What went wrong, where it is tried again.
+    /// Sets the reason: the error after which there is another attempt.
     pub fn because(&self, reason: impl ToString) {
         self.0.because(reason);
     }
 
-    /// Ends it.
+    /// Ends the step.
     pub fn finish_and_clear(&self) {
         self.0.end();
     }
 }
 
-/// A step whose bytes are counted.
+/// Begins a step with a progress in bytes.
 pub fn bytes(context: &Context, what: impl Into<Cow<'static, str>>) -> Arc<Step> {
     Arc::new(waiting(context, what))
 }
 
-/// Moves a step to where an upload or a download is.
+/// A callback that sets the progress of a step.
 pub fn follow(step: &Arc<Step>) -> impl Fn(Progress) + Send + Sync + 'static {
     let step = Arc::clone(step);
     move |progress| step.0.reached(progress)
 }
 
-/// A step during which others work.
+/// Begins a step.
 pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> Step {
     Step(context.waits().begin(Awaited::Step(what.into()), None))
 }
 
-/// Something to know, for people.
+/// Prints a message on a terminal.
 pub fn say(context: &Context, what: &str) {
     if context.shows_progress() {
         print(what);
     }
 }
 
-/// Makes room for the result.
+/// Removes the changing lines before the result is printed.
 pub fn clear() {
-    // A terminal that is gone needs no room.
+    // If the terminal is closed, there is nothing to remove.
     let _ = LINES.clear();
 }
 
-/// A line that stays, above those that change.
+/// Prints a line above the changing lines.
 fn print(line: &str) {
     LINES.suspend(|| {
-        // Whoever closed standard error does not want to know.
+        // If standard error is closed, there is nowhere to report that.
         let _ = writeln!(io::stderr(), "{line}");
     });
 }
 
-/// How waits are shown.
+/// The form in which waits are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Terminal,
@@ -110,7 +109,7 @@ enum Manner {
     Json,
 }
 
-/// Shows what a command waits for.
+/// Shows the waits of a command.
 pub struct Teller {
     waits: Waits,
     chain: Arc<OnceCell<Chain>>,
@@ -127,7 +126,7 @@ impl Teller {
         Self { waits: context.waits().clone(), chain: context.chain_cell(), manner }
     }
 
-    /// Shows what is waited for while this work goes on.
+    /// Shows the waits during this work.
     pub async fn during<T>(self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         tokio::select! {
@@ -139,7 +138,7 @@ impl Teller {
 
     async fn tell(&self) -> Infallible {
         let mut screen = Screen::default();
-        let mut told = Told::default();
+        let mut printed = Printed::default();
         let mut look = Look::default();
         loop {
             tokio::time::sleep(TICK).await;
@@ -156,8 +155,8 @@ impl Teller {
             }
             match (self.manner, foremost) {
                 (Manner::Terminal, foremost) => screen.draw(&waits, foremost.as_ref(), now),
-                (manner, Some(wait)) if told.is_due(&wait, now) => {
-                    print(&told::line(&wait, now, SystemTime::now(), manner == Manner::Json));
+                (manner, Some(wait)) if printed.is_due(&wait, now) => {
+                    print(&lines::line(&wait, now, SystemTime::now(), manner == Manner::Json));
                 }
                 _ => {}
             }
@@ -165,7 +164,7 @@ impl Teller {
     }
 }
 
-/// Whether blocks become final, for those who wait for one.
+/// Checks whether blocks become final, during a wait for one.
 #[derive(Default)]
 struct Look {
     last: Option<Instant>,
@@ -173,7 +172,7 @@ struct Look {
 }
 
 impl Look {
-    /// Looks, if it is time and somebody waits for it.
+    /// Checks, if it is time and the wait is for a final block.
     async fn again(&mut self, wait: Option<&Wait>, chain: &OnceCell<Chain>) {
         let waits = wait
             .is_some_and(|wait| wait.what.needs_finality() && wait.since.elapsed() >= LOOK_AFTER);
@@ -185,7 +184,7 @@ impl Look {
         if self.last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
             return;
         }
-        // Its own waiting is nobody's business.
+        // The waits of the check itself are not shown.
         let chain = chain.clone().with_waits(Waits::default());
         self.reason = match tokio::time::timeout(LOOK_LIMIT, finality(&chain)).await {
             Ok(Ok((age, peers))) => late(age, peers),
@@ -196,7 +195,7 @@ impl Look {
     }
 }
 
-/// How old the newest final block is, and how many other nodes the node is connected to.
+/// The age of the newest final block, and the number of the node's peers.
 async fn finality(chain: &Chain) -> Result<(Duration, u64), ChainError> {
     let head = chain.finalized_head().await?;
     let made = SystemTime::UNIX_EPOCH + Duration::from_millis(chain.time(head.hash).await?);
@@ -207,15 +206,15 @@ async fn finality(chain: &Chain) -> Result<(Duration, u64), ChainError> {
 fn late(age: Duration, peers: u64) -> Option<String> {
     (age >= OLD).then(|| {
         let seconds = age.as_secs();
-        let others = if peers == 1 { "1 other".into() } else { format!("{peers} others") };
+        let others = counted(peers, "other node", "other nodes");
         format!(
-            "no block has become final for {seconds} s, because nodes of hospitals are away or late \
+            "no block has become final for {seconds} s, because nodes of other hospitals are offline or slow \
              (this node is connected to {others})"
         )
     })
 }
 
-/// Lines on a terminal.
+/// The changing lines on a terminal.
 #[derive(Default)]
 struct Screen {
     spinner: Option<ProgressBar>,
@@ -225,11 +224,11 @@ struct Screen {
 impl Screen {
     fn draw(&mut self, waits: &[Wait], foremost: Option<&Wait>, now: Instant) {
         self.bars.retain(|number, (bar, _)| {
-            let goes_on = waits.iter().any(|wait| wait.number == *number);
-            if !goes_on {
+            let lasts = waits.iter().any(|wait| wait.number == *number);
+            if !lasts {
                 remove(bar);
             }
-            goes_on
+            lasts
         });
         for wait in waits {
             if let Some(progress) = wait.progress {
@@ -243,7 +242,7 @@ impl Screen {
         match foremost.filter(|wait| !self.bars.contains_key(&wait.number)) {
             Some(wait) => {
                 let spinner = self.spinner.get_or_insert_with(spinner);
-                spinner.set_message(told::brief(wait, now));
+                spinner.set_message(lines::brief(wait, now));
                 spinner.tick();
             }
             None => {
@@ -270,7 +269,7 @@ fn spinner() -> ProgressBar {
     LINES.add(ProgressBar::new_spinner())
 }
 
-/// Has its label before it is drawn.
+/// A bar with a label, which it has before it is first drawn.
 fn bar(label: String) -> ProgressBar {
     let bar = ProgressBar::no_length().with_message(label);
     if let Ok(style) =
@@ -289,6 +288,9 @@ mod tests {
     fn finality_is_late_when_the_newest_final_block_is_old() {
         assert_eq!(late(Duration::from_secs(5), 3), None);
         let reason = late(Duration::from_secs(40), 1).unwrap();
-        assert!(reason.contains("final for 40 s") && reason.contains("to 1 other"), "{reason}");
+        assert!(
+            reason.contains("final for 40 s") && reason.contains("to 1 other node)"),
+            "{reason}"
+        );
     }
 }

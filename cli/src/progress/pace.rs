@@ -1,14 +1,14 @@
-//! How fast something moves, and when it will be done: nothing before that means something.
+//! The speed of a transfer, and the remaining time, when there is enough data to estimate them.
 
 use std::time::{Duration, Instant};
 
 use epione_client::Progress;
 use indicatif::{BinaryBytes, HumanDuration};
 
-/// Sooner, the pace is that of the beginning.
+/// Before this time there is not enough data.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Where and when it began. What an earlier run had already counts for nothing.
+/// Where and when the transfer began. Bytes of an earlier run do not count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     from: u64,
@@ -20,7 +20,7 @@ impl Pace {
         Self { from: at.done, begun: now }
     }
 
-    /// Bytes a second, and the time that is left; none while nobody can know.
+    /// Bytes per second, and the remaining time; none if there is not enough data.
     fn estimate(&self, at: Progress, now: Instant) -> Option<(u64, Duration)> {
         let elapsed = now.saturating_duration_since(self.begun);
         let moved = at.done.saturating_sub(self.from);
@@ -32,7 +32,7 @@ impl Pace {
         Some((rate as u64, Duration::try_from_secs_f64(left).ok()?))
     }
 
-    /// To be put behind how much there is; empty while nobody can know.
+    /// Text to append to the progress; empty if there is not enough data.
     pub(super) fn text(&self, at: Progress, now: Instant) -> String {
         self.estimate(at, now).map_or_else(String::new, |(rate, left)| {
             format!(", {}/s, {} left", BinaryBytes(rate), HumanDuration(left))
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_estimated_before_it_means_something() {
+    fn nothing_is_estimated_without_enough_data() {
         let begun = Instant::now();
         let pace = Pace::begin(at(0), begun);
         assert_eq!(pace.text(at(0), begun), "");
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_had_is_no_pace() {
+    fn bytes_of_an_earlier_run_do_not_count() {
         let begun = Instant::now();
         let pace = Pace::begin(at(90), begun);
         assert_eq!(pace.estimate(at(95), begun + SECOND * 5), Some((MIB, SECOND * 5)));

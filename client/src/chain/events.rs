@@ -294,11 +294,11 @@ fn dispatch_failure(mut fields: &[u8], metadata: &Metadata) -> Result<DispatchFa
     let error = DispatchError::decode(&mut fields)
         .map_err(|error| ChainError::malformed("a dispatch error", error))?;
     let DispatchError::Module(ModuleError { index, error: [variant, ..], .. }) = error else {
-        let told: &'static str = error.into();
+        let docs: &'static str = error.into();
         return Ok(DispatchFailure {
             pallet: "Runtime".into(),
             error: error_name(&error),
-            docs: told.into(),
+            docs: docs.into(),
         });
     };
     let pallet = metadata.pallet_by_error_index(index);

@@ -442,25 +442,25 @@ mod tests {
     fn a_refusal_of_the_runtime_is_recognized_by_its_code() {
         for known in Refusal::ALL {
             let said = format!("Invalid transaction with custom error: {}", known.code());
-            let Refused::ForGood(SubmitError::Refused(told)) = refusal(&said, None) else {
+            let Refused::ForGood(SubmitError::Refused(reason)) = refusal(&said, None) else {
                 panic!("{said}");
             };
-            assert_eq!(told, known);
+            assert_eq!(reason, known);
         }
     }
 
     #[test]
     fn an_account_that_cannot_pay_is_an_unknown_account() {
         let checked = Some(ValidationResult::Invalid(TransactionInvalid::Payment));
-        let told = refusal("Invalid transaction: Inability to pay some fees", checked);
-        assert!(matches!(told, Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))));
+        let refused = refusal("Invalid transaction: Inability to pay some fees", checked);
+        assert!(matches!(refused, Refused::ForGood(SubmitError::Refused(Refusal::UnknownAccount))));
     }
 
     #[test]
     fn a_nonce_that_another_process_used_is_retried() {
         for invalid in [TransactionInvalid::Stale, TransactionInvalid::Future] {
-            let told = refusal("whatever", Some(ValidationResult::Invalid(invalid)));
-            assert!(matches!(told, Refused::Now(_)));
+            let refused = refusal("whatever", Some(ValidationResult::Invalid(invalid)));
+            assert!(matches!(refused, Refused::Now(_)));
         }
     }
 

@@ -40,7 +40,7 @@ pub enum ReadError {
         .after.as_secs()
     )]
     NoReceipt { grant: Hash, after: Duration },
-    /// The worker wrote something else to the chain than it told the reader.
+    /// The worker wrote something else to the chain than it sent to the reader.
     #[error(
         "the chain's receipt of grant {grant:?} names another {what}: nothing was opened; tell the hospital"
     )]
@@ -87,7 +87,7 @@ pub enum ReadError {
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
     #[error(
-        "bytes {}-{} are not all in section {section} of record {pointer}, which has {bytes} bytes",
+        "bytes {}-{} are not all in section {section} of record {pointer}, whose length in bytes is {bytes}",
         .range.start, .range.end.saturating_sub(1)
     )]
     BeyondEnd { pointer: RecordPointer, section: usize, range: Range<u64>, bytes: u64 },

@@ -64,10 +64,10 @@ async fn requests_are_signed_for_their_worker() {
     client.visit_status(RecordId([2; 16])).await.unwrap_err();
 
     for (head, body) in log.lock().unwrap().iter() {
-        let told = authenticated(head).unwrap();
-        assert_eq!(told.account, account().id());
-        assert_eq!(told.digest, *blake3::hash(body).as_bytes());
-        assert!(crate::now().abs_diff(told.time) < request::MAX_SKEW_MILLIS);
+        let signed = authenticated(head).unwrap();
+        assert_eq!(signed.account, account().id());
+        assert_eq!(signed.digest, *blake3::hash(body).as_bytes());
+        assert!(crate::now().abs_diff(signed.time) < request::MAX_SKEW_MILLIS);
     }
 }
 
@@ -236,7 +236,7 @@ async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
 }
 
 /// The first wait for which this holds.
-async fn told(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
+async fn first_wait(waits: &Waits, holds: impl Fn(&Wait) -> bool) -> Wait {
     let mut heard = waits.watch();
     let limit = Duration::from_secs(60);
     let waiting = heard.wait_for(|waits| waits.iter().any(&holds));
@@ -259,7 +259,7 @@ async fn the_reason_for_a_late_segment_is_reported_with_its_hospital_until_it_ar
     let waits = Waits::default();
     let (client, wanted) = (client(&url).with_waits(waits.clone()), segment(&bytes));
     let fetching = tokio::spawn(async move { client.segment(&wanted).await });
-    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    let wait = first_wait(&waits, |wait| wait.reason.is_some()).await;
     assert_eq!((&wait.what, wait.hospital), (&Awaited::Segment, Some(HOSPITAL)));
     assert!(wait.reason.unwrap().contains("not available now"));
     assert_eq!(fetching.await.unwrap().unwrap(), bytes);
@@ -272,7 +272,7 @@ async fn an_unreachable_worker_is_reported_as_the_reason() {
     let client = client(&Url::parse("http://127.0.0.1:1").unwrap()).with_waits(waits.clone());
     let wanted = segment(b"never");
     let fetching = tokio::spawn(async move { client.segment(&wanted).await });
-    let wait = told(&waits, |wait| wait.reason.is_some()).await;
+    let wait = first_wait(&waits, |wait| wait.reason.is_some()).await;
     assert_eq!(wait.hospital, Some(HOSPITAL));
     assert!(wait.reason.unwrap().contains("http://127.0.0.1:1"));
     fetching.await.unwrap().unwrap_err();
@@ -301,7 +301,7 @@ async fn waits_are_reported_and_removed_when_the_caller_gives_up() {
     };
     let changed = tokio::spawn(async move { client.suspend(user).await });
     for what in [Awaited::Grant, Awaited::Answer, Awaited::Change] {
-        let wait = told(&waits, |wait| wait.what == what).await;
+        let wait = first_wait(&waits, |wait| wait.what == what).await;
         assert_eq!((wait.hospital, wait.reason), (Some(HOSPITAL), None));
     }
     for task in [granted, looked, changed] {

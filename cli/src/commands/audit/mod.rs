@@ -1,4 +1,4 @@
-//! `epione audit`: who looked at a patient's records, and what became of emergencies.
+//! `epione audit`: who read a patient's records, and how emergencies were reviewed.
 
 pub mod reviews;
 pub mod who_looked;
@@ -11,9 +11,9 @@ use crate::{context::Context, failure::Failure, show};
 pub enum Command {
     /// Lists who read a patient's records: emergencies first, then newest first
     WhoLooked(who_looked::WhoLookedArgs),
-    /// Lists emergencies before the council of hospitals; fails if one was not judged in time
+    /// Lists emergencies and their reviews by the council of hospitals; fails if one was not judged in time
     Reviews(reviews::ReviewsArgs),
-    /// Says, for a hospital, whether another hospital's emergency was justified
+    /// Votes, as a hospital, on whether another hospital's emergency was justified
     Judge(reviews::JudgeArgs),
 }
 

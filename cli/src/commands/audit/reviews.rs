@@ -1,4 +1,4 @@
-//! `epione audit reviews` and `judge`: emergencies before the council of hospitals.
+//! `epione audit reviews` and `judge`: reviews of emergencies by the council of hospitals.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -16,52 +16,52 @@ use crate::{
     failure::Failure,
     identity::KeySource,
     listing, progress,
-    wording::{moment, word},
+    wording::{counted, moment, word},
 };
 
 #[derive(Debug, Args)]
 pub struct ReviewsArgs {
-    /// Only those that still await their verdict
+    /// Only open reviews
     #[arg(long)]
     pub open: bool,
-    /// How many at most, newest first [default: all]
+    /// Maximum number, newest first [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 }
 
-/// An emergency, and how far its review has come.
+/// An emergency, and its review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reviewed {
     pub review: ReviewId,
     pub requester: UserId,
     pub patient: UserId,
-    /// Whose records were read.
+    /// The hospital whose records were read.
     pub hospital: HospitalId,
     /// Number of the receipt among the patient's.
     pub receipt: u32,
     pub reason: EmergencyReason,
     /// RFC 3339.
     pub opened: String,
-    /// The last chain block in which it can be closed.
+    /// The last chain block in which a verdict counts.
     pub deadline: BlockNumber,
-    /// Chain blocks until then, if it is open.
+    /// Number of chain blocks until then, if it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks_left: Option<BlockNumber>,
     pub verdicts: Vec<Verdict>,
-    /// So many equal verdicts close it.
+    /// Number of equal verdicts that close it.
     pub needed: usize,
     pub status: ReviewStatus,
 }
 
-/// What a hospital thinks of an emergency.
+/// A hospital's verdict on an emergency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub hospital: HospitalId,
     pub justified: bool,
 }
 
-/// The hospitals that take part, who judge each other's emergencies.
+/// The active hospitals, which judge each other's emergencies.
 pub struct Judges(BTreeSet<HospitalId>);
 
 impl Judges {
@@ -71,8 +71,8 @@ impl Judges {
         Self(active.map(|(id, _)| *id).collect())
     }
 
-    /// Equal verdicts that close a review of this hospital's emergency: more than half of the others',
-    /// or its own if it is alone.
+    /// Number of equal verdicts that close a review of this hospital's emergency: more than half of the other
+    /// hospitals, or its own verdict if it is the only one.
     fn needed(&self, hospital: HospitalId) -> usize {
         let others = self.0.iter().filter(|id| **id != hospital).count();
         others.max(1) / 2 + 1
@@ -80,7 +80,7 @@ impl Judges {
 }
 
 impl Reviewed {
-    /// As it stands when the chain's newest final block is `head`.
+    /// The review when the newest final chain block is `head`.
     pub fn new(id: ReviewId, review: Review, judges: &Judges, head: BlockNumber) -> Self {
         let Review { requester, patient, hospital, receipt, reason, opened, deadline, .. } = review;
         let open = review.status == ReviewStatus::Open;
@@ -108,7 +108,7 @@ impl fmt::Display for Reviewed {
         match self.status {
             ReviewStatus::Open => {
                 let left = self.blocks_left.unwrap_or_default();
-                write!(f, "OPEN until block {} ({left} to go)", self.deadline)?;
+                write!(f, "OPEN until block {} ({left} left)", self.deadline)?;
             }
             ReviewStatus::Closed { justified: true, at } => {
                 write!(f, "found justified at {}", moment(at))?;
@@ -133,8 +133,11 @@ impl fmt::Display for Reviewed {
             };
         }
         let said =
-            if verdicts.is_empty() { "nobody has judged".into() } else { verdicts.join(", ") };
-        write!(f, "; {said}; {} equal verdicts close it", self.needed)
+            if verdicts.is_empty() { "no hospital has voted".into() } else { verdicts.join(", ") };
+        match self.needed {
+            1 => write!(f, "; {said}; 1 verdict closes it"),
+            needed => write!(f, "; {said}; {needed} equal verdicts close it"),
+        }
     }
 }
 
@@ -142,12 +145,12 @@ impl fmt::Display for Reviewed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reviews {
     pub reviews: Vec<Reviewed>,
-    /// Whether there are older ones, which the limit left out.
+    /// Whether the limit left out older ones.
     pub more: bool,
 }
 
 impl Output for Reviews {
-    /// An emergency that nobody judged is not as it should be.
+    /// Fails if an emergency was not judged in time.
     fn passed(&self) -> bool {
         self.reviews.iter().all(|review| review.status != ReviewStatus::Expired)
     }
@@ -156,15 +159,13 @@ impl Output for Reviews {
 impl fmt::Display for Reviews {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reviews.is_empty() {
-            return write!(f, "no emergency is before the council");
+            return write!(f, "there are no reviews of emergencies");
         }
         let is_expired = |review: &&Reviewed| review.status == ReviewStatus::Expired;
         let expired = self.reviews.iter().filter(is_expired).count();
         if expired > 0 {
-            writeln!(
-                f,
-                "!! {expired} EMERGENCIES WERE NOT JUDGED IN TIME: the council failed to look"
-            )?;
+            let emergencies = counted(expired, "EMERGENCY WAS", "EMERGENCIES WERE");
+            writeln!(f, "!! {emergencies} NOT JUDGED IN TIME: too few hospitals voted")?;
         }
         for review in &self.reviews {
             writeln!(
@@ -194,7 +195,7 @@ pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, F
         let page = snapshot.reviews(before, asked).await?;
         let Some((last, oldest)) = page.last() else { break };
         before = Some(*last);
-        // Deadlines come in the order of the numbers: before this one, none is open.
+        // Deadlines are in the order of the numbers: no earlier review is open.
         let done = args.open && oldest.deadline < head.number;
         let wanted = page
             .into_iter()
@@ -212,16 +213,16 @@ pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, F
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("verdict").required(true).args(["justified", "unjustified"])))]
 pub struct JudgeArgs {
-    /// Number of the review, as `epione audit reviews` shows it
+    /// Number of the review, as `epione audit reviews` prints it
     #[arg(long, value_name = "N")]
     pub review: u32,
-    /// The emergency was one
+    /// The emergency was justified
     #[arg(long)]
     pub justified: bool,
-    /// It was not
+    /// The emergency was not justified
     #[arg(long)]
     pub unjustified: bool,
-    /// The judging hospital's governance keystore [default: the devnet's]
+    /// Key file of the judging hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// Number or name of the judging hospital [default: the signer's]
@@ -229,10 +230,10 @@ pub struct JudgeArgs {
     pub hospital: Option<HospitalRef>,
 }
 
-/// A verdict that the chain has taken.
+/// A verdict that is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Judged {
-    /// Who judged.
+    /// The hospital that judged.
     pub by: HospitalId,
     pub justified: bool,
     #[serde(flatten)]
@@ -246,7 +247,7 @@ impl fmt::Display for Judged {
         let verdict = if self.justified { "justified" } else { "not justified" };
         write!(
             f,
-            "hospital {} finds the emergency at hospital {} {verdict}\n{}",
+            "hospital {} judged the emergency at hospital {}: {verdict}\n{}",
             self.by, self.reviewed.hospital, self.reviewed
         )
     }
@@ -259,8 +260,11 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
         context.own_governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
     let chain = context.chain().await?;
     if find(&chain.finalized().await?, id).await?.is_none() {
-        return Err(Failure::new(format!("there is no review {id}"), "see which there are")
-            .with_command(context.command(["audit", "reviews"])));
+        return Err(Failure::new(
+            format!("there is no review {id}"),
+            "choose one of the listed reviews",
+        )
+        .with_command(context.command(["audit", "reviews"])));
     }
     let spinner = progress::waiting(context, "waiting until the verdict is final");
     let included = chain.submit(&releases::judge(id, args.justified), &governance).await;
@@ -269,7 +273,10 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
     let snapshot = chain.at(block.hash);
     let judges = Judges::of(&snapshot.hospitals().await?);
     let review = find(&snapshot, id).await?.ok_or_else(|| {
-        Failure::new(format!("the node lost review {id}"), "name another node with --node URL")
+        Failure::new(
+            format!("the node has no review {id} any more"),
+            "use another node with --node URL",
+        )
     })?;
     let reviewed = Reviewed::new(id, review, &judges, block.number);
     Ok(Judged { by, justified: args.justified, reviewed })
@@ -309,7 +316,7 @@ mod tests {
         for (active, needed) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 4)] {
             assert_eq!(judges(active).needed(HospitalId(0)), needed, "{active} hospitals");
         }
-        // One that left does not judge, and all others do.
+        // A hospital that left does not judge; all others do.
         assert_eq!(judges(4).needed(HospitalId(9)), 3);
     }
 
@@ -318,7 +325,7 @@ mod tests {
         let reviews = Reviews { reviews: vec![review(ReviewStatus::Expired)], more: false };
         assert!(!reviews.passed());
         let text = reviews.to_string();
-        assert!(text.starts_with("!! 1 EMERGENCIES WERE NOT JUDGED IN TIME"), "{text}");
+        assert!(text.starts_with("!! 1 EMERGENCY WAS NOT JUDGED IN TIME"), "{text}");
         let open = review(ReviewStatus::Open);
         assert_eq!(open.blocks_left, Some(10));
         assert!(open.to_string().contains("hospital 1 says justified"), "{open}");

@@ -1,4 +1,4 @@
-//! `epione audit who-looked`: the receipts of a patient, as the chain keeps them.
+//! `epione audit who-looked`: the receipts and refusals of a patient on the chain.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -25,37 +25,38 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whose").required(true).args(["patient", "signer"])))]
 pub struct WhoLookedArgs {
+    /// The patient: user id, its first digits, or a name of your own
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
-    /// Instead of --patient: the patient's own key file; only its public half is read
+    /// Instead of --patient: the patient's key file; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
-    /// How many at most, newest first; emergencies and refusals count by themselves [default: all]
+    /// Maximum number, newest first; emergencies and refusals are counted separately [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Also list who was refused, and what they lacked
+    /// Also list refused requests, and the conditions that were not met
     #[arg(long)]
     pub refused: bool,
 }
 
-/// Everybody who looked, as far as receipts tell.
+/// Everyone who read, according to the receipts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Looks {
     pub patient: UserId,
-    /// Emergencies first; newest first among them, and among the rest.
+    /// Emergencies first, then the others; newest first in both.
     pub looks: Vec<Look>,
-    /// Whether there are older ones, which the limit left out.
+    /// Whether the limit left out older ones.
     pub more: bool,
-    /// Absent unless asked for.
+    /// Only with --refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Vec<RefusedLook>>,
-    /// Whether there are older refusals, which the limit left out.
+    /// Whether the limit left out older refusals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_refused: Option<bool>,
 }
 
-/// A look at records, and by what right.
+/// An access to records, and the policies that allowed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Look {
@@ -65,18 +66,18 @@ pub struct Look {
     pub occasion: Occasion,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emergency: Option<EmergencyReason>,
-    /// Each policy that allowed it, once.
+    /// The policies that allowed it, each once.
     pub policies: Vec<String>,
-    /// Of the hospital's policy set; 0 is the default set.
+    /// Version of the hospital's policy set; 0 is the default set.
     pub version: u32,
     pub records: Vec<ReleasedRecord>,
-    /// Hash of the access grant that was handed out.
+    /// Hash of the access grant.
     pub grant: Hash,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<Reviewed>,
 }
 
-/// A look that was not allowed.
+/// A request that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedLook {
@@ -84,13 +85,13 @@ pub struct RefusedLook {
     pub refusal: u32,
     #[serde(flatten)]
     pub occasion: Occasion,
-    /// Whether it was called an emergency.
+    /// Whether it was a request for emergency access.
     pub emergency: bool,
-    /// What was lacking, decided again for that moment.
+    /// The conditions that were not met, decided again for that time.
     pub denials: Vec<Denial>,
 }
 
-/// Who asked, where, when and what for.
+/// Who requested access, at which hospital, when and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Occasion {
@@ -100,7 +101,7 @@ pub struct Occasion {
     pub hospital_name: String,
     /// RFC 3339.
     pub at: String,
-    /// Of the chain, in which it was decided.
+    /// The chain block in which it was decided.
     pub block: BlockNumber,
     pub purpose: Purpose,
 }
@@ -112,14 +113,16 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let patient = match (&args.patient, &args.signer) {
         (Some(patient), _) => *patient,
         (None, Some(keys)) => context.user_with(&keys.public()?.account).await?,
-        (None, None) => return Err(Failure::usage("it is not said whose records", "pass --as")),
+        (None, None) => {
+            return Err(Failure::usage("no patient is named", "pass --patient or --as"));
+        }
     };
     let head = context.chain().await?.finalized_head().await?;
     let snapshot = context.chain().await?.at(head.hash);
     if snapshot.profile(patient).await?.is_none() {
         return Err(Failure::new(
             format!("the chain knows no user {patient}"),
-            "see who is registered",
+            "use the id of a registered patient",
         )
         .with_command(context.command(["user", "list", "--role", "patient"])));
     }
@@ -136,12 +139,12 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     Ok(Looks { patient, looks, more, refused, more_refused })
 }
 
-/// A patient's receipts at one block, and the names of those that appear in them.
+/// A patient's receipts at one block, with the names and roles that appear in them.
 struct Book {
     snapshot: Snapshot,
     patient: UserId,
     hospitals: BTreeMap<HospitalId, String>,
-    /// How many hospitals judge the emergencies of each.
+    /// The hospitals that judge emergencies.
     judges: Judges,
     roles: BTreeMap<UserId, Option<Role>>,
 }
@@ -162,7 +165,7 @@ impl Book {
         .await
     }
 
-    /// The newest emergencies, each with its receipt, which may be older than those at hand.
+    /// The newest emergencies, each with its receipt, which may be older than `receipts`.
     async fn emergencies(
         &mut self,
         limit: u32,
@@ -188,7 +191,7 @@ impl Book {
             let (number, receipt) = found.ok_or_else(|| {
                 Failure::new(
                     format!("the node has emergency {id}, but not its receipt {number}"),
-                    "name another node with --node URL",
+                    "use another node with --node URL",
                 )
             })?;
             let reviewed = Reviewed::new(id, review, &self.judges, head);
@@ -255,8 +258,8 @@ impl Book {
         Ok(looks)
     }
 
-    /// What a refused requester lacked at that moment. Relationships, registrations and policies are
-    /// kept with their times, so that it can be decided once more.
+    /// Which conditions a refused requester did not meet at that time. The chain keeps relationships, registrations and
+    /// policies with their times, so it can decide again.
     async fn why(&self, refused: &RefusedAccess) -> Result<Vec<Denial>, ChainError> {
         let actions: &[Action] = if refused.emergency {
             &[Action::BreakGlass]
@@ -300,7 +303,7 @@ impl Book {
     }
 }
 
-/// The newest entries of one of the chain's lists, which come in pages.
+/// The newest entries of a list of the chain, which is read in pages.
 async fn pages<T>(
     limit: u32,
     page: impl AsyncFn(Option<u32>, u32) -> Result<Vec<(u32, T)>, ChainError>,
@@ -322,7 +325,7 @@ async fn pages<T>(
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.looks.is_empty() {
-            writeln!(f, "nobody has read records of {}", self.patient)?;
+            writeln!(f, "no one has read records of {}", self.patient)?;
         } else {
             let header = ["WHEN", "WHO", "WHERE", "WHY", "BY POLICY", "BLOCK", "RECEIPT"];
             let rows: Vec<_> = std::iter::once(header.map(String::from))
@@ -348,7 +351,7 @@ impl fmt::Display for Looks {
 
 fn fmt_refused(refused: &[RefusedLook], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if refused.is_empty() {
-        return write!(f, "nobody was refused");
+        return write!(f, "no request was refused");
     }
     writeln!(f, "refused:")?;
     let rows: Vec<_> = refused.iter().map(RefusedLook::row).collect();
@@ -379,7 +382,7 @@ impl Look {
         ]
     }
 
-    /// Who exactly, and what of.
+    /// The whole user id, and the records and sections.
     fn detail(&self) -> String {
         let records = self.records.iter().map(|record| {
             let sections: Vec<_> =
@@ -406,7 +409,7 @@ impl RefusedLook {
 }
 
 impl Occasion {
-    /// Role, and as much of the id as tells people apart.
+    /// Role and the first digits of the id.
     fn who(&self) -> String {
         let id = self.requester.to_string();
         let role = self.role.map_or_else(|| "user".into(), |role| word(&role));

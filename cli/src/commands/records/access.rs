@@ -13,7 +13,7 @@ use epione_primitives::{
 use super::{GetArgs, Receipt, receipts};
 use crate::{context::Context, failure::Failure, identity, progress};
 
-/// Whoever reads, and how.
+/// The reader, and how the reader opens records.
 pub(super) struct Access<'a> {
     args: &'a GetArgs,
     context: &'a Context,
@@ -32,8 +32,8 @@ impl<'a> Access<'a> {
         let user = context.user_of(&identity::account(&keys)).await?;
         if args.own_key && user != args.patient {
             return Err(Failure::usage(
-                "--own-key opens the records of the key's owner only",
-                "leave it out to ask the records' hospital for access",
+                "--own-key opens only the records of the key's owner",
+                "leave it out to request access from the records' hospital",
             ));
         }
         Ok(Self { args, context, keys, user })
@@ -48,19 +48,19 @@ impl<'a> Access<'a> {
         let patient = self.args.patient;
         if self.args.own_key {
             let reader = self.own_key_reader(hospital).await?;
-            let spinner = progress::waiting(self.context, "opening with one's own key");
+            let spinner = progress::waiting(self.context, "opening with the patient's own key");
             let opened = reader.open_own_sections(patient, records).await;
             spinner.finish_and_clear();
             return Ok((reader, opened));
         }
         let reader = self.granted_reader(hospital).await?;
-        let spinner = progress::waiting(self.context, "asking for access");
+        let spinner = progress::waiting(self.context, "requesting access");
         let opened = reader.open_sections(patient, records, self.args.intent(self.user)).await;
         spinner.finish_and_clear();
         Ok((reader, opened?))
     }
 
-    /// The receipts of these records, which were just opened. Opening with one's own key leaves none.
+    /// The receipts of these records, which were just opened. Opening with the patient's own key leaves none.
     pub async fn receipts(&self, pointers: &[RecordPointer]) -> Result<Vec<Receipt>, Failure> {
         if self.args.own_key {
             return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl<'a> Access<'a> {
         }
         Err(Failure::new(
             "no hospital's worker answers",
-            "try again later, or name one with --from HOSPITAL or --worker URL",
+            "try again later, or choose a worker with --from HOSPITAL or --worker URL",
         ))
     }
 }

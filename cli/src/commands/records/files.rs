@@ -1,4 +1,4 @@
-//! What was read, as files. Nothing unverified is written, and nothing is overwritten.
+//! Writes what was read to files. Nothing unverified is written, and nothing is overwritten.
 
 use std::{
     fs,
@@ -26,12 +26,12 @@ pub struct RetrievedRecord {
     #[serde(flatten)]
     pub record: Provenance,
     pub directory: PathBuf,
-    /// Whether an earlier run had left all of it, so that no access was asked for.
+    /// Whether an earlier run had read all of it, so that no access was requested.
     pub already_there: bool,
     pub sections: Vec<RetrievedSection>,
 }
 
-/// Where a record stands and who wrote it, both verified.
+/// The position of a record and its author, both verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provenance {
@@ -55,19 +55,19 @@ pub struct RetrievedSection {
     pub file: Option<RetrievedFile>,
 }
 
-/// A file as it was written, which is as its author handed it over.
+/// A written file, whose content is what its author submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetrievedFile {
-    /// Within the record's directory.
+    /// Its name within the record's directory.
     pub name: String,
     pub media_type: String,
     pub bytes: u64,
-    /// Of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
 }
 
-/// Writes into a record's folder what it lacks.
+/// Writes the missing sections into a record's folder.
 pub(super) async fn save(
     reader: &Reader,
     record: &OpenRecord,
@@ -82,7 +82,7 @@ pub(super) async fn save(
     Ok(retrieved(&record.summary, &folder, false))
 }
 
-/// A record that an earlier run left, whole.
+/// A record that an earlier run read completely.
 pub(super) fn already_there(
     record: &VerifiedRecord,
     mut folder: Folder,
@@ -98,7 +98,7 @@ fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> R
         index,
         kind: section.kind.to_string(),
         class: section.class,
-        // A record has no more sections than fit.
+        // A record has at most 64 sections.
         file: folder.files.get(&(index as u16)).cloned(),
     });
     let sections = sections.collect();
@@ -111,7 +111,7 @@ pub(super) fn provenance(summary: &RecordSummary) -> Provenance {
     Provenance { pointer, record_id, hospital, author, cosigned, previous }
 }
 
-/// Puts an open section into its file, unless an interrupted run left it there.
+/// Writes an open section to its file, unless an interrupted run did so.
 async fn save_section(
     reader: &Reader,
     record: &OpenRecord,
@@ -140,11 +140,11 @@ async fn save_section(
     folder.keep(index as u16, file, record.description(index)?)
 }
 
-/// Says that another run goes on, if there is anything to go on from.
+/// Adds that another run resumes, if there is anything to resume from.
 pub(super) fn interrupted(mut failure: Failure, folder: &Folder) -> Failure {
     if folder.abandon() {
-        let kept = format!("; what was read is kept in {}", folder.unfinished.display());
-        failure.help += &format!("{kept}: repeat the command to go on from there");
+        let kept = folder.unfinished.display();
+        failure.help += &format!("; what was read is kept in {kept}: rerun the command to resume");
     }
     failure
 }
@@ -174,12 +174,12 @@ pub fn sha256(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
-/// Bytes of what a file's name keeps of its author's. With what is put before and after it, no name is
-/// longer than the 255 bytes that file systems take.
+/// Maximum number of bytes of the author's name in a file's name. With prefix and suffix, no name is longer than the
+/// 255 bytes that file systems accept.
 const MAX_OWN_BYTES: usize = 180;
 
-/// Unique within its record, and never outside its folder: the author's name for a media file is only
-/// kept as far as it is harmless.
+/// The name of a section's file: unique within its record, and never outside its folder. Of the author's name for a
+/// media file, only what is safe is kept.
 pub(super) fn file_name(section: &OpenSection) -> String {
     let (own, media_type) = match &section.content {
         OpenContent::Media { file_name, media_type, .. } => {
@@ -200,7 +200,7 @@ pub(super) fn file_name(section: &OpenSection) -> String {
     format!("{}{own}", prefix(section.index))
 }
 
-/// What the name of a section's file begins with, whatever it is called.
+/// The beginning of the name of a section's file.
 pub(super) fn prefix(section: usize) -> String {
     format!("{section:02}-")
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{context::Context, failure::Failure};
 
-/// Reads records. Nothing unverified is written.
+/// Reads whole records. Nothing unverified is written.
 pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
     let access = Access::of(args, context).await?;
     let Wanted { by_hospital, unknown: absent, more } = Wanted::of(args, context).await?;

@@ -1,6 +1,6 @@
-//! What an earlier run left of a record in the folder that `--out` names. A note beside the files keeps
-//! what the author signed of each; by it, and by the record on the chain, every file is verified before
-//! anybody is asked for a key. A folder that is not as it should be is left alone.
+//! What an earlier run kept of a record in the folder of `--out`. A note in the record's folder has the description of
+//! each file, as the author signed it. With it, and with the record on the chain, every file is verified before access
+//! is requested. A folder in any other state is not touched.
 
 use std::{
     collections::BTreeMap,
@@ -16,23 +16,23 @@ use serde::{Deserialize, Serialize};
 use super::files::{RetrievedFile, written};
 use crate::failure::Failure;
 
-/// Of the note. The files of sections have names that begin with a number.
+/// File name of the note. The names of sections' files begin with a number.
 const NOTE: &str = "record.json";
-/// Bytes of a note at most: descriptions of 64 sections, each with the index of its frames.
+/// Largest note in bytes: descriptions of 64 sections, each with its frame index.
 const MAX_NOTE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A record's folder. It gets its name when everything is in it; until then it is called `.partial`.
+/// A record's folder. It gets its final name when it is complete; until then its name ends with `.partial`.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub done: PathBuf,
     pub unfinished: PathBuf,
     note: Note,
-    /// Of the sections that are there, each verified.
+    /// The files of the sections that were read, each verified.
     pub files: BTreeMap<u16, RetrievedFile>,
     pub is_done: bool,
 }
 
-/// What is kept of a record beside its files. It is as secret as they are.
+/// What is kept of a record in addition to its files. It is as secret as they are.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Note {
@@ -41,17 +41,16 @@ struct Note {
     sections: BTreeMap<u16, Noted>,
 }
 
-/// A section whose file is there.
+/// A section that was read.
 #[derive(Debug, Serialize, Deserialize)]
 struct Noted {
-    /// Its name within the folder.
+    /// Name of its file within the folder.
     file: String,
     description: Description,
 }
 
 impl Folder {
-    /// The folder of a record, with what is in it already. It is an error if something else is in its
-    /// place.
+    /// The folder of a record, with the files that are already in it. It is an error if something else is in its place.
     pub async fn look(out: &Path, record: &VerifiedRecord) -> Result<Self, Failure> {
         let pointer = record.summary.pointer;
         let name = format!("{}-{}", pointer.height, pointer.index);
@@ -74,7 +73,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where its files are.
+    /// The path of the folder.
     pub fn here(&self) -> &Path {
         if self.is_done { &self.done } else { &self.unfinished }
     }
@@ -99,7 +98,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The sections that are still to come.
+    /// The sections that are not read yet.
     pub fn missing(&self, record: &VerifiedRecord) -> SectionSet {
         let mut missing = SectionSet::default();
         for section in record.sections().iter().filter(|it| !self.files.contains_key(it)) {
@@ -108,7 +107,7 @@ impl Folder {
         missing
     }
 
-    /// Makes the folder, and finds out whether files can be written in it.
+    /// Makes the folder, and checks that files can be written in it.
     pub fn prepare(&self) -> Result<(), Failure> {
         let folder = &self.unfinished;
         private::folder(folder)
@@ -116,7 +115,7 @@ impl Folder {
             .map_err(|error| Failure::file(folder, &error))
     }
 
-    /// Notes that a section is in its file.
+    /// Adds a written section to the note.
     pub fn keep(
         &mut self,
         section: u16,
@@ -133,7 +132,7 @@ impl Folder {
         private::replace(&self.unfinished.join(NOTE), &json)
     }
 
-    /// Gives the folder its name.
+    /// Gives the folder its final name.
     pub fn finish(&mut self) -> Result<(), Failure> {
         fs::rename(&self.unfinished, &self.done)
             .map_err(|error| Failure::file(&self.done, &error))?;
@@ -141,11 +140,11 @@ impl Folder {
         Ok(())
     }
 
-    /// Leaves no folder in which nothing is. Returns whether there is one to go on from.
+    /// Removes the folder if it is empty. Returns whether there is one from which to resume.
     pub fn abandon(&self) -> bool {
         if self.files.is_empty() && fs::read_dir(&self.unfinished).is_ok_and(|all| all.count() == 1)
         {
-            // Only the note is there, or somebody else was quicker.
+            // Only the note is in it, unless another process removed that.
             let _ = fs::remove_file(self.unfinished.join(NOTE));
         }
         // Removed only if it is empty.
@@ -168,14 +167,17 @@ fn read_note(folder: &Path) -> io::Result<Note> {
 
 fn foreign(folder: &Path) -> Failure {
     Failure::new(
-        format!("{} exists, and is no folder that epione left of this record", folder.display()),
-        "move it away, or choose another --out; nothing is overwritten",
+        format!(
+            "{} exists, but is not a folder that epione made for this record",
+            folder.display()
+        ),
+        "move it away, or choose another --out: nothing is overwritten",
     )
 }
 
 fn changed(file: &Path, folder: &Path) -> Failure {
     Failure::new(
         format!("{} is missing, or is not what its author signed", file.display()),
-        format!("move {} away, then repeat the command: nothing is overwritten", folder.display()),
+        format!("move {} away, then rerun the command: nothing is overwritten", folder.display()),
     )
 }

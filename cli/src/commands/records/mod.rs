@@ -1,4 +1,4 @@
-//! `epione records`: a patient's records on their way out.
+//! `epione records`: lists and reads a patient's records.
 
 mod access;
 mod files;
@@ -32,10 +32,10 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Lists a patient's records by the chain alone: newest first, nothing is decrypted
+    /// Lists a patient's records from the chain, newest first, without decrypting them
     List(ListArgs),
-    /// Reads records into files: granted by their hospitals or opened with the patient's own key,
-    /// verified, decrypted
+    /// Reads records into files: by a grant of their hospital or with the patient's own key; verifies
+    /// and decrypts them
     Get(GetArgs),
 }
 
@@ -52,9 +52,10 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// The patient: user id, its first digits, or a name of your own
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
-    /// How many at most [default: all]
+    /// Maximum number [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 }
@@ -64,7 +65,7 @@ pub struct ListArgs {
 pub struct Listing {
     pub patient: UserId,
     pub records: Vec<RecordSummary>,
-    /// Whether there are older ones, which the limit left out.
+    /// Whether the limit left out older ones.
     pub more: bool,
 }
 
@@ -73,14 +74,14 @@ impl Output for Listing {}
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.records.is_empty() {
-            return write!(f, "the chain holds no record of {}", self.patient);
+            return write!(f, "the chain has no record of {}", self.patient);
         }
         for record in &self.records {
             let kinds: Vec<_> =
                 record.sections.iter().map(|section| section.kind.to_string()).collect();
             writeln!(
                 f,
-                "{:<8} hospital {}  author {}  before it {}  {}",
+                "{:<8} hospital {}  author {}  previous {}  {}",
                 record.pointer.to_string(),
                 record.hospital,
                 record.author,
@@ -92,7 +93,7 @@ impl fmt::Display for Listing {
     }
 }
 
-/// Walks a patient's records from the latest on.
+/// Reads a patient's records from the latest on.
 pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure> {
     let asked = listing::asked(args.limit);
     let mut records = reader::list(context.chain().await?, args.patient, None, asked).await?;

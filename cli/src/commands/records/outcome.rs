@@ -1,4 +1,4 @@
-//! What `epione records get` tells: a result for each record, and the receipts.
+//! The result of `epione records get`: a result for each record, and the receipts.
 
 use std::fmt;
 
@@ -6,20 +6,26 @@ use epione_primitives::{RecordPointer, UserId};
 use serde::Serialize;
 
 use super::{Receipt, files::RetrievedRecord};
-use crate::{context::Output, denial::reasons, failure::Failure, listing, wording::legible};
+use crate::{
+    context::Output,
+    denial::reasons,
+    failure::Failure,
+    listing,
+    wording::{bytes_column, counted, legible},
+};
 
-/// Records that were asked for, and what became of each.
+/// The requested records, and the result of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retrieved {
     pub patient: UserId,
-    /// Those that are in files now, all verified.
+    /// The records that are in files now, all verified.
     pub records: Vec<RetrievedRecord>,
-    /// Those that are not, and why.
+    /// The records that were not read, and why.
     pub failed: Vec<FailedRecord>,
-    /// Whether there are older records, which the limit left out.
+    /// Whether the limit left out older records.
     pub more: bool,
-    /// What the chain keeps of it, one receipt for each grant; none for one's own key.
+    /// The receipts on the chain, one for each grant; none with the patient's own key.
     pub receipts: Vec<Receipt>,
 }
 
@@ -40,7 +46,7 @@ impl Retrieved {
         self.failed.push(FailedRecord { pointer, failure: failure.into() });
     }
 
-    /// One reason why nothing at all was read is the command's own failure.
+    /// If no record was read, and all for the same reason, that is the command's own failure.
     pub(super) fn conclude(mut self) -> Result<Self, Failure> {
         self.records.sort_by_key(|record| record.record.pointer);
         self.failed.sort_by_key(|failed| failed.pointer);
@@ -57,7 +63,7 @@ impl Retrieved {
 }
 
 impl Output for Retrieved {
-    /// Whoever asked for a record that did not come has to know.
+    /// Fails if a requested record was not read.
     fn passed(&self) -> bool {
         self.failed.is_empty()
     }
@@ -82,10 +88,10 @@ impl fmt::Display for Retrieved {
             writeln!(f, "{}", listing::MORE)?;
         }
         let (all, failed) = (self.records.len(), self.failed.len());
-        write!(f, "{all} records, every byte verified")?;
+        write!(f, "{}, every byte verified", counted(all, "record", "records"))?;
         match self.records.iter().filter(|record| record.already_there).count() {
             0 => {}
-            there => write!(f, "; in the folder already: {there}")?,
+            there => write!(f, "; already in the folder: {there}")?,
         }
         if failed > 0 { write!(f, "; {failed} NOT READ, see above") } else { Ok(()) }
     }
@@ -93,16 +99,16 @@ impl fmt::Display for Retrieved {
 
 fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let by = if record.record.cosigned { "author and patient" } else { "author" };
-    let there = if record.already_there { "  there already" } else { "" };
+    let there = if record.already_there { "  (already in the folder)" } else { "" };
     let directory = record.directory.display();
     writeln!(f, "{}  signed by its {by}  {directory}{there}", record.record.pointer)?;
     for section in &record.sections {
         match &section.file {
             Some(file) => writeln!(
                 f,
-                "  {:<13} {:>10} bytes  sha256 {}  {}",
+                "  {:<13} {}  sha256 {}  {}",
                 section.kind,
-                file.bytes,
+                bytes_column(file.bytes),
                 file.sha256.get(..16).unwrap_or_default(),
                 legible(file.name.as_bytes())
             )?,
@@ -125,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_is_everybodys_is_the_commands_own() {
+    fn a_reason_that_all_records_share_is_the_commands_own() {
         assert_eq!(failed(&["refused", "refused"]).conclude().unwrap_err().error, "refused");
         let mixed = failed(&["refused", "damaged"]).conclude().unwrap();
         assert!(!mixed.passed());

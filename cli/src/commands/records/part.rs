@@ -1,4 +1,4 @@
-//! `epione records get --range` and `--frame`: a part of one media section, without the rest.
+//! `epione records get --range` and `--frame`: reads a part of one media section without the rest.
 
 use std::{
     fmt, fs,
@@ -22,16 +22,17 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     progress,
+    wording::counted,
 };
 
-/// Which part of a record's media is wanted, if not all of it.
+/// Which part of a record's media to read, if not all of it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PartArgs {
-    /// Only these bytes of a media section, counted from 0 and both included: 0-1023, or 4096- for
-    /// all from there on
+    /// Only these bytes of a media section, counted from 0, first and last included: 0-1023, or 4096- for
+    /// all bytes from 4096 on
     #[arg(long, value_name = "FIRST-LAST", conflicts_with_all = ["all", "frame"])]
     pub range: Option<ByteRange>,
-    /// Only this frame of a DICOM image, counted from 1: its pixels, or its codestream, as they are stored
+    /// Only this frame of a DICOM image, counted from 1: its pixels or its codestream, as stored in the file
     #[arg(long, value_name = "NUMBER", conflicts_with = "all")]
     pub frame: Option<u32>,
     /// With --range or --frame: number of the section, if the record has several with media
@@ -40,17 +41,17 @@ pub struct PartArgs {
 }
 
 impl PartArgs {
-    /// Whether not everything is wanted.
+    /// Whether only a part is wanted.
     pub fn is_some(&self) -> bool {
         self.range.is_some() || self.frame.is_some() || self.section.is_some()
     }
 }
 
-/// Bytes as people count them.
+/// A range of bytes with its last byte included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
     pub first: u64,
-    /// None: to the end.
+    /// None: up to the end.
     pub last: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ impl FromStr for ByteRange {
         };
         parse().ok_or_else(|| {
             format!(
-                "{text:?} is no range of bytes: write it as FIRST-LAST, as in 0-1023, or as FIRST-"
+                "{text:?} is not a range of bytes: write it as FIRST-LAST, as in 0-1023, or as FIRST-"
             )
         })
     }
@@ -78,24 +79,24 @@ impl FromStr for ByteRange {
 pub struct RetrievedPart {
     pub patient: UserId,
     pub record: Provenance,
-    /// Of the section.
+    /// Index of the section.
     pub index: usize,
     pub kind: String,
     pub class: SectionClass,
     pub part: PartLine,
     pub path: PathBuf,
     pub file: RetrievedFile,
-    /// None for one's own key.
+    /// None with the patient's own key.
     pub receipts: Vec<Receipt>,
 }
 
-/// Which part it is.
+/// The part that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PartLine {
-    /// Bytes, both included, of so many.
+    /// Bytes, first and last included, of the total number.
     Range { first: u64, last: u64, of: u64 },
-    /// A frame of so many.
+    /// A frame, of the total number.
     Frame { number: u32, of: u32 },
 }
 
@@ -116,8 +117,8 @@ impl fmt::Display for RetrievedPart {
         writeln!(f, "{pointer}  section {}, {}", self.index, self.part)?;
         writeln!(
             f,
-            "  {} bytes  sha256 {}  {}",
-            self.file.bytes,
+            "  {}  sha256 {}  {}",
+            counted(self.file.bytes, "byte", "bytes"),
             digest.unwrap_or_default(),
             self.path.display()
         )?;
@@ -126,15 +127,15 @@ impl fmt::Display for RetrievedPart {
         }
         write!(
             f,
-            "every byte is as its hospital sealed it; that its author signed it, only the whole file proves"
+            "every byte is verified to be as its hospital sealed it; the author's signature can be \
+             verified with the whole file only"
         )
     }
 }
 
-/// Reads a part of one record's media. Whatever everybody on the chain may know is checked before
-/// anybody is asked: that there is such a section, and how long its media are. Whether an image has a
-/// frame of this number is sealed with it, so that it is known only once the one section is open; the
-/// receipt names that section and no other.
+/// Reads a part of one record's media. What the chain shows to everyone is checked before access is requested: that the
+/// section exists, and the length of its media. The number of an image's frames is sealed with it, so it is known only
+/// when the section is open; the receipt names that section and no other.
 pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart, Failure> {
     let pointer = one_record(&args.part, &args.pointers)?;
     let access = Access::of(args, context).await?;
@@ -157,12 +158,12 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
     read
 }
 
-/// The one record of which a part is wanted.
+/// The record of which to read a part.
 fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPointer, Failure> {
     if part.range.is_none() && part.frame.is_none() {
         return Err(Failure::usage(
-            "--section goes with --range or --frame",
-            "leave it out: every section of a record gets a file of its own",
+            "--section is used with --range or --frame only",
+            "leave it out: every section of a record is written to a file of its own",
         ));
     }
     if part.frame == Some(0) {
@@ -171,13 +172,13 @@ fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPoint
     match pointers {
         [pointer] => Ok(*pointer),
         _ => Err(Failure::usage(
-            "--range and --frame read one record",
-            "name it once, with --pointer HEIGHT/INDEX",
+            "--range and --frame read a part of one record",
+            "name that record with --pointer HEIGHT/INDEX",
         )),
     }
 }
 
-/// Opens the one section.
+/// Opens only this section.
 async fn open(
     access: &Access<'_>,
     verified: VerifiedRecord,
@@ -185,7 +186,7 @@ async fn open(
 ) -> Result<(Reader, OpenRecord), Failure> {
     let (pointer, hospital) = (verified.summary.pointer, verified.summary.hospital);
     let mut sections = SectionSet::default();
-    // A record has no more sections than fit.
+    // A record has at most 64 sections.
     sections.insert(section as u16);
     let (reader, opened) = access.open(hospital, vec![(verified, sections)]).await?;
     let nothing = ReadError::NothingGranted { pointer };
@@ -237,19 +238,21 @@ fn retrieved(
     })
 }
 
-/// The media section that is meant.
+/// The media section to read.
 fn chosen(record: &RecordSummary, named: Option<usize>) -> Result<usize, Failure> {
     let pointer = record.pointer;
     let sections = record.sections.iter().enumerate();
     let media: Vec<_> =
         sections.filter_map(|(index, it)| it.media_bytes.map(|bytes| (index, bytes))).collect();
-    let choices: Vec<_> =
-        media.iter().map(|(index, bytes)| format!("{index} ({bytes} bytes)")).collect();
+    let choices = media
+        .iter()
+        .map(|(index, bytes)| format!("{index} ({})", counted(*bytes, "byte", "bytes")));
+    let choices: Vec<_> = choices.collect();
     let choose = format!("choose one with --section: {}", choices.join(", "));
     match (named, &media[..]) {
         (_, []) => Err(Failure::new(
             format!("record {pointer} has no media"),
-            "leave --range and --frame out to get its texts",
+            "leave out --range and --frame to read its texts",
         )),
         (None, [(section, _)]) => Ok(*section),
         (None, _) => {
@@ -262,7 +265,7 @@ fn chosen(record: &RecordSummary, named: Option<usize>) -> Result<usize, Failure
     }
 }
 
-/// What is asked for, of this section.
+/// The part to read, checked against the length of the section.
 fn checked(args: &PartArgs, record: &RecordSummary, section: usize) -> Result<Part, Failure> {
     let pointer = record.pointer;
     let Some(ByteRange { first, last }) = args.range else {
@@ -291,8 +294,8 @@ fn line(part: &Part, section: &OpenSection) -> PartLine {
     }
 }
 
-/// Where a part is to be saved. What the author called the file is sealed; what its name begins and ends
-/// with is not.
+/// The file in which a part is saved. The author's name for the file is sealed, but the beginning and end of its name
+/// are known before the section is open.
 struct PartFile<'a> {
     out: &'a Path,
     begins: String,
@@ -312,13 +315,13 @@ impl<'a> PartFile<'a> {
         Self { out, begins, section: files::prefix(section), ends }
     }
 
-    /// Of the file, given the section's own.
+    /// The name of the file, given that of the section's file.
     fn name(&self, file: &str) -> String {
         format!("{}{file}{}", self.begins, self.ends)
     }
 
-    /// Makes the folder if there is none, and finds out whether the part can be written in it. Returns
-    /// whether the folder is new.
+    /// Makes the folder if it does not exist, and checks that the part can be written in it. Returns whether the folder
+    /// is new.
     fn prepare(&self) -> Result<bool, Failure> {
         let failed = |error| Failure::file(self.out, &error);
         let is_new = fs::symlink_metadata(self.out).is_err();
@@ -347,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_has_a_first_byte_and_perhaps_a_last() {
+    fn a_range_has_a_first_byte_and_may_have_a_last_one() {
         let range = |text: &str| text.parse::<ByteRange>();
         assert_eq!(range("0-1023"), Ok(ByteRange { first: 0, last: Some(1023) }));
         assert_eq!(range("7-7"), Ok(ByteRange { first: 7, last: Some(7) }));
@@ -374,7 +377,7 @@ mod tests {
         assert!(refused.error.contains("--range or --frame"), "{refused}");
     }
 
-    /// Sections without media, or with so many bytes of them.
+    /// A record whose sections have no media, or media of this length.
     fn summary(media: &[Option<u64>]) -> RecordSummary {
         let section = |media_bytes: &Option<u64>| SectionSummary {
             kind: SectionKind::Media,
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_chosen_by_what_the_chain_says() {
+    fn a_section_is_chosen_by_what_the_chain_shows() {
         let record = summary(&[None, Some(1000), None]);
         assert_eq!(chosen(&record, None).unwrap(), 1);
         assert_eq!(chosen(&record, Some(1)).unwrap(), 1);
@@ -417,12 +420,12 @@ mod tests {
         assert_eq!(checked("990-").unwrap(), Part::Range(990..1000));
         assert_eq!(checked("0-999").unwrap(), Part::Range(0..1000));
         for beyond in ["0-1000", "1000-", "5000-", "5000-6000"] {
-            assert!(checked(beyond).unwrap_err().error.contains("has 1000 bytes"), "{beyond}");
+            assert!(checked(beyond).unwrap_err().error.contains("in bytes is 1000"), "{beyond}");
         }
     }
 
     #[test]
-    fn a_parts_file_says_what_it_is_and_is_not_replaced() {
+    fn the_file_of_a_part_is_named_by_it_and_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("parts");
         let pointer = RecordPointer { height: 12, index: 0 };
@@ -433,7 +436,7 @@ mod tests {
         assert_eq!(name, "12-0-02-cine.dcm.frame-7");
         fs::write(out.join(&name), "pixels").unwrap();
         let exists = part_file(&frame).prepare().unwrap_err();
-        assert!(exists.error.contains("exists already"), "{exists}");
+        assert!(exists.error.contains("already exists"), "{exists}");
         assert!(!part_file(&range).prepare().unwrap());
         assert_eq!(part_file(&range).name("02-cine.dcm"), "12-0-02-cine.dcm.bytes-10-19");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);

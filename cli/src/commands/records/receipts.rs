@@ -1,4 +1,4 @@
-//! The receipts that the chain keeps of what was read.
+//! The chain's receipts of what was read.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use serde::Serialize;
 
 use crate::{context::Context, failure::Failure, wording::legible};
 
-/// A receipt, as its reader wants to know it.
+/// A receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
-    /// Number among the patient's.
+    /// Its number among the patient's receipts.
     pub receipt: u32,
     pub hospital: HospitalId,
-    /// That allowed it, each once.
+    /// The policies that allowed it, each once.
     pub policies: Vec<String>,
-    /// Of the hospital's policy set; 0 is the default set.
+    /// Version of the hospital's policy set; 0 is the default set.
     pub version: u32,
-    /// Of the chain.
+    /// The chain block that records it.
     pub block: BlockNumber,
-    /// Of an emergency.
+    /// The review, if it was an emergency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<release::ReviewId>,
 }
@@ -68,7 +68,7 @@ pub(super) async fn newest(
     let snapshot = context.chain().await?.finalized().await?;
     let (mut missing, mut before) = (pointers.to_vec(), None);
     let mut receipts = Vec::new();
-    // Others may have read since.
+    // Other users may have read since.
     while !missing.is_empty() {
         let page = snapshot.receipts(patient, before, MAX_PAGE).await?;
         let Some((oldest, _)) = page.last() else { break };

@@ -1,4 +1,4 @@
-//! What `epione records get` is asked for.
+//! The arguments of `epione records get`.
 
 use std::path::PathBuf;
 
@@ -14,35 +14,36 @@ pub struct GetArgs {
     /// The reader's key file
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
+    /// The patient: user id, its first digits, or a name of your own
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
-    /// A record: block height and index, as in 12/0; may be repeated
+    /// A record, by block height and index, as in 12/0; may be repeated
     #[arg(long = "pointer", value_name = "HEIGHT/INDEX", required_unless_present = "all")]
     pub pointers: Vec<RecordPointer>,
     /// Every record of the patient
     #[arg(long, conflicts_with = "pointers")]
     pub all: bool,
-    /// With --all: how many at most, newest first [default: all]
+    /// With --all: maximum number, newest first [default: all]
     #[arg(long, value_name = "NUMBER", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Folder to write to; each record gets a folder of its own in it
+    /// Folder to write to; each record gets its own folder in it
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Why [default: patient-request for the patient, treatment for everybody else]
+    /// Purpose of the access [default: patient-request for the patient, treatment for others]
     #[arg(long, value_enum)]
     pub purpose: Option<Purpose>,
-    /// Break the glass, where the hospital's policies let a doctor: the patient sees it first, and the
-    /// other hospitals review it
+    /// Break the glass, if the hospital's policies allow it: the patient sees it at the top of the list of who
+    /// looked, and the other hospitals review it
     #[arg(long, value_enum, value_name = "REASON", conflicts_with = "purpose")]
     pub emergency: Option<Emergency>,
-    /// The patient alone: open with one's own key, without any hospital's leave
+    /// For the patient only: open with the patient's own key; no hospital's permission is needed
     #[arg(long, conflicts_with_all = ["purpose", "emergency"])]
     pub own_key: bool,
-    /// With --own-key: a key file from before a rotation, to which a hospital's profile of the patient
-    /// may still be sealed; may be repeated
+    /// With --own-key: a key file from before a rotation, because a hospital's profile of the patient may
+    /// still be sealed to its key; may be repeated
     #[arg(long, value_name = "FILE", requires = "own_key")]
     pub earlier_keys: Vec<KeySource>,
-    /// Whose worker to ask [default: the record's hospital; with --own-key, any that answers]
+    /// Hospital whose worker to use [default: the record's hospital; with --own-key, any whose worker answers]
     #[arg(long, value_name = "HOSPITAL")]
     pub from: Option<HospitalRef>,
     #[command(flatten)]
@@ -50,16 +51,16 @@ pub struct GetArgs {
 }
 
 impl GetArgs {
-    /// What to say when a signal ends it. `again` is the same command.
+    /// The help that is printed when a signal ends the command. `again` is the same command.
     pub(crate) fn when_interrupted(&self, again: &str) -> String {
         let out = self.out.display();
         if self.part.is_some() {
-            return format!("nothing of the part was kept in {out}; to read it, run: {again}");
+            return format!("no part was saved in {out}; to read it, run: {again}");
         }
-        format!("what was read by then is kept in {out}; to go on from there, run: {again}")
+        format!("what was read so far is kept in {out}; to resume, run: {again}")
     }
 
-    /// Why this user wants to read; the receipt says the same.
+    /// Why this user requests access; the receipt records it.
     pub(super) fn intent(&self, user: UserId) -> Intent {
         let own = user == self.patient;
         let usual = if own { access::Purpose::PatientRequest } else { access::Purpose::Treatment };
@@ -91,14 +92,14 @@ impl From<Purpose> for access::Purpose {
     }
 }
 
-/// Why the glass is broken.
+/// The reason for emergency access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Emergency {
-    /// Life or limb is in danger
+    /// The patient's life or limb is in danger
     LifeThreatening,
-    /// The patient cannot be asked, and the treatment cannot wait
+    /// The patient cannot consent, and the treatment cannot wait
     UnableToConsent,
-    /// Those who treat the patient cannot be reached
+    /// The professionals who treat the patient cannot be reached
     CareTeamUnreachable,
     /// An outbreak, a disaster, or a danger to others
     PublicHealth,

@@ -11,11 +11,11 @@ use crate::{context::Context, failure::Failure};
 /// The requested records.
 #[derive(Default)]
 pub(super) struct Wanted {
-    /// By the hospital at which they were written, each once.
+    /// Grouped by the hospital at which they were written, each once.
     pub by_hospital: BTreeMap<HospitalId, BTreeSet<RecordPointer>>,
-    /// Those that the chain does not have, or that belong to another patient.
+    /// Records that the chain does not have, or that belong to another patient.
     pub unknown: BTreeSet<RecordPointer>,
-    /// Whether there are older ones, which the limit left out.
+    /// Whether the limit left out older ones.
     pub more: bool,
 }
 
@@ -57,15 +57,18 @@ impl Wanted {
 
 fn no_records(patient: UserId, context: &Context) -> Failure {
     Failure::new(
-        format!("the chain holds no record of {patient}"),
-        "check the patient's id; visits appear once they are committed",
+        format!("the chain has no record of {patient}"),
+        "check the patient's id; a visit becomes a record when it is committed",
     )
     .with_command(context.command(["user", "list", "--role", "patient"]))
 }
 
-/// A record of --pointer is not one of the patient's.
+/// The patient has no record with this pointer.
 pub(super) fn unknown(patient: UserId, pointer: RecordPointer, context: &Context) -> Failure {
     let list = context.command(["records", "list", "--patient"]).with([patient.to_string()]);
-    Failure::new(format!("the patient has no record {pointer}"), "see which there are")
-        .with_command(list)
+    Failure::new(
+        format!("the patient has no record {pointer}"),
+        "choose one of the patient's records",
+    )
+    .with_command(list)
 }

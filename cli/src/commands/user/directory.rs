@@ -1,4 +1,4 @@
-//! `epione user list` and `show`: whom the chain knows, where they are registered, and since when.
+//! `epione user list` and `show`: the users on the chain, where they are registered, and since when.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -19,35 +19,37 @@ use crate::{
     wording::{legible, moment, word},
 };
 
-/// Digits of an id in a list, at least: more where two users would look the same.
+/// Minimum number of digits of an id in a list; more if two users would look the same.
 const MIN_DIGITS: usize = 8;
-/// Profiles that are asked for before the next ones.
+/// Number of profiles that are requested together.
 const AT_ONCE: usize = 512;
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only those who are or were registered at this hospital
+    /// Only users who are or were registered at this hospital
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
+    /// Only users with this role
     #[arg(long, value_enum)]
     pub role: Option<Role>,
-    /// Only those whose registration is in force, at any hospital or the one that is named
+    /// Only users whose registration is in force, at any hospital or at the one of --hospital
     #[arg(long)]
     pub active: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
+    /// The user: user id, its first digits, or a name of your own
     #[arg(value_name = "USER")]
     pub user: UserId,
 }
 
-/// A user as the chain knows them: no person's name, which only hospitals keep.
+/// A user on the chain. Without the person's name, which only hospitals have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
     pub user: UserId,
-    /// What the reader calls them.
+    /// The reader's own name for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     pub role: profile::Role,
@@ -55,7 +57,7 @@ pub struct Listed {
     pub registrations: Vec<Registered>,
 }
 
-/// A registration, and when it was in force.
+/// A registration, and the periods in which it was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
@@ -73,7 +75,7 @@ impl fmt::Display for Registered {
     }
 }
 
-/// Everybody, in the order of their ids.
+/// Users, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Directory {
     pub users: Vec<Listed>,
@@ -84,7 +86,7 @@ impl Output for Directory {}
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.users.is_empty() {
-            return write!(f, "the chain knows no such user");
+            return write!(f, "no such user is registered");
         }
         let heading = ["USER", "NAME", "ROLE", "REGISTRATIONS"].map(String::from);
         let ids: Vec<_> = self.users.iter().map(|listed| listed.user).collect();
@@ -102,7 +104,7 @@ impl fmt::Display for Directory {
     }
 }
 
-/// The beginnings of ids, in their order, each long enough to tell it from its neighbours.
+/// The first digits of sorted ids, enough to distinguish each id from its neighbors.
 fn shortened(ids: &[UserId]) -> Vec<String> {
     let digits: Vec<_> = ids.iter().map(|id| hex::encode(id.0)).collect();
     let common = |one: &str, other: &str| {
@@ -113,7 +115,7 @@ fn shortened(ids: &[UserId]) -> Vec<String> {
     digits.iter().map(|digits| format!("0x{}…", &digits[..length])).collect()
 }
 
-/// Everything that the chain says of one user.
+/// Everything that the chain has about one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Shown(pub Listed);
@@ -125,7 +127,7 @@ impl fmt::Display for Shown {
         let Listed { user, name, role, account, registrations } = &self.0;
         writeln!(f, "user     {user}")?;
         if let Some(name) = name {
-            writeln!(f, "name     {name} (yours)")?;
+            writeln!(f, "name     {name} (your own)")?;
         }
         writeln!(f, "role     {}", word(role))?;
         writeln!(f, "account  {account}")?;
@@ -142,7 +144,7 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Hospitals' names and the reader's own, for what is listed.
+/// The names of hospitals, and the reader's own names.
 struct Names {
     hospitals: BTreeMap<HospitalId, String>,
     own: AddressBook,
@@ -177,7 +179,7 @@ impl Names {
     }
 }
 
-/// Lists all users, however many they are.
+/// Lists all users.
 pub async fn list(args: &ListArgs, context: &Context) -> Result<Directory, Failure> {
     let only = match &args.hospital {
         Some(hospital) => Some(context.hospital(hospital).await?),
@@ -185,7 +187,7 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<Directory, Failu
     };
     let snapshot = context.chain().await?.finalized().await?;
     let names = Names::open(&snapshot, context).await?;
-    let spinner = progress::waiting(context, "reading who is registered");
+    let spinner = progress::waiting(context, "reading the registered users");
     let users = users(args, only, &snapshot, &names).await;
     spinner.finish_and_clear();
     Ok(Directory { users: users? })
@@ -229,7 +231,7 @@ pub async fn show(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> 
     let snapshot = context.chain().await?.finalized().await?;
     let Some(profile) = snapshot.profile(args.user).await? else {
         let error = format!("the chain knows no user {}", args.user);
-        return Err(Failure::new(error, "see who is registered")
+        return Err(Failure::new(error, "use the id of a registered user")
             .with_command(context.command(["user", "list"])));
     };
     let registrations = snapshot.registrations(args.user).await?;
@@ -242,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shortened_ids_are_told_apart() {
+    fn shortened_ids_are_distinct() {
         let id = |byte: u8, at: usize| {
             let mut id = [0; 32];
             id[at] = byte;

@@ -1,4 +1,4 @@
-//! `epione user`: who is registered where, and with which keys.
+//! `epione user`: registrations and keys of users.
 
 pub mod directory;
 pub mod rotation;
@@ -25,21 +25,21 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Registers somebody at a hospital; prints their user id
+    /// Registers a person at a hospital; prints the user id
     Register(RegisterArgs),
-    /// Lists everybody whom the chain knows, and where they are registered
+    /// Lists all users on the chain, and where they are registered
     List(directory::ListArgs),
-    /// Shows what the chain says of one user: account, role, and when they were registered where
+    /// Shows one user: account, role and registrations
     Show(directory::ShowArgs),
-    /// Signs that a further hospital may register oneself
+    /// Signs your consent that another hospital may register you, too
     Consent(ConsentArgs),
-    /// Puts somebody's registration at a hospital out of force, until it is reinstated
+    /// Suspends a user's registration at a hospital, until it is reinstated
     Suspend(standing::StandingArgs),
-    /// Puts a suspended registration into force again
+    /// Puts a suspended registration in force again
     Reinstate(standing::StandingArgs),
-    /// Ends a registration for good; only the user's consent begins another one
+    /// Ends a registration permanently; a new one needs the user's consent
     End(standing::StandingArgs),
-    /// Replaces one's own keys, on the chain and at every hospital; may be repeated until all is done
+    /// Replaces your keys, on the chain and at every hospital; can be repeated until all hospitals have done it
     RotateKeys(rotation::RotateArgs),
 }
 
@@ -87,12 +87,13 @@ impl From<Role> for profile::Role {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("who").required(true).args(["keys", "account"])))]
 pub struct RegisterArgs {
-    /// The hospital's governance keystore [default: the devnet's]
+    /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// Number or name of the hospital [default: the signer's]
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
+    /// The person's role
     #[arg(long, value_enum)]
     pub role: Role,
     /// The person's name; sealed before it leaves the hospital
@@ -104,13 +105,13 @@ pub struct RegisterArgs {
     /// Instead of --keys: the person's account (SS58)
     #[arg(long, value_name = "ADDRESS", requires = "sealing_key")]
     pub account: Option<AccountId>,
-    /// Beside --account: the public sealing key in hexadecimal, as `epione keys show --json` prints it
+    /// With --account: the public sealing key in hexadecimal, as `epione keys show --json` prints it
     #[arg(long, value_name = "HEX", requires = "account")]
     pub sealing_key: Option<String>,
-    /// User id of somebody whom another hospital registered already
+    /// User id of a person whom another hospital already registered
     #[arg(long, value_name = "USER", requires = "consent")]
     pub user: Option<UserId>,
-    /// Beside --user: what `epione user consent` printed for them
+    /// With --user: the consent that `epione user consent` printed for that person
     #[arg(long, value_name = "HEX", requires = "user")]
     pub consent: Option<String>,
 }
@@ -142,7 +143,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
             (public.account, hex::encode(public.sealing.as_bytes()))
         }
         (None, Some(account), Some(key)) => (account.clone(), checked_sealing_key(key)?),
-        _ => return Err(Failure::usage("nobody is named to be registered", "pass --keys FILE")),
+        _ => return Err(Failure::usage("the person's keys are not given", "pass --keys FILE")),
     };
     let (hospital, governance) =
         context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
@@ -171,7 +172,7 @@ fn checked_sealing_key(text: &str) -> Result<String, Failure> {
     let wrong = |reason: String| {
         Failure::usage(
             format!("--sealing-key is not a public sealing key: {reason}"),
-            "copy sealingKey from what the person's own `keys show --json` prints",
+            "copy sealingKey from the output of the person's `epione keys show --json`",
         )
         .with_command(Invocation::new(["keys", "show", "--help"]))
     };
@@ -182,10 +183,10 @@ fn checked_sealing_key(text: &str) -> Result<String, Failure> {
 
 #[derive(Debug, Args)]
 pub struct ConsentArgs {
-    /// One's own key file
+    /// Your key file
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
-    /// Number or name of the hospital that may register oneself
+    /// Number or name of the hospital that may register you
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
 }

@@ -1,7 +1,7 @@
-//! `epione user rotate-keys`: other keys for the same user.
+//! `epione user rotate-keys`: new keys for the same user.
 //!
-//! The chain learns the new account and the new sealing key's hash; then every hospital seals the
-//! user's profile anew. Any step may be the last of a run: the next run looks at the chain first.
+//! The new account and the hash of the new sealing key are set on the chain; then every hospital seals the user's
+//! profile to the new key. A run may end after any step: the next run reads from the chain which steps are done.
 
 use std::fmt;
 
@@ -24,27 +24,27 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// The key file in use
+    /// The present key file
     #[arg(long = "as", value_name = "OLD")]
     pub signer: KeySource,
-    /// The key file to be used from now on; made here if it does not exist
+    /// The new key file; it is made if it does not exist
     #[arg(long = "to", value_name = "NEW")]
     pub next: KeySource,
 }
 
-/// How far a rotation has come.
+/// The result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotated {
     pub user: UserId,
     pub account: AccountId,
     pub sealing_key_hash: Hash,
-    /// Whether this run did it on the chain; otherwise an earlier one had.
+    /// Whether this run changed the chain; otherwise an earlier run did.
     pub rotated_now: bool,
     pub hospitals: Vec<Renewal>,
 }
 
-/// What a hospital answered.
+/// The result at a hospital.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Renewal {
@@ -57,13 +57,13 @@ pub struct Renewal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The hospital has sealed the profile anew.
+    /// The hospital sealed the profile to the new key.
     Renewed,
-    /// It had done so before.
+    /// It did so before this run.
     RenewedBefore,
     /// The registration has ended: its profile stays sealed to the earlier key.
     Ended,
-    /// It has not: repeat the command.
+    /// It did not: repeat the command.
     Failed,
 }
 
@@ -75,31 +75,34 @@ impl Output for Rotated {
 
 impl fmt::Display for Rotated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = if self.rotated_now { "has new keys" } else { "had its new keys already" };
+        let done = if self.rotated_now { "has new keys" } else { "already had the new keys" };
         writeln!(f, "user {} {done}: account {}", self.user, self.account)?;
         for renewal in &self.hospitals {
             write!(f, "hospital {}: ", renewal.hospital)?;
             match renewal.outcome {
                 Outcome::Renewed => writeln!(f, "profile sealed to the new key")?,
-                Outcome::RenewedBefore => writeln!(f, "profile was sealed to the new key already")?,
+                Outcome::RenewedBefore => writeln!(f, "profile was already sealed to the new key")?,
                 Outcome::Ended => {
-                    writeln!(f, "registration ended; keep the old key file to read from there")?;
+                    writeln!(f, "registration ended; keep the old key file to read its records")?;
                 }
                 Outcome::Failed => {
                     let why = renewal.error.as_deref().unwrap_or("no answer");
-                    writeln!(f, "NOT YET sealed to the new key: {why}")?;
+                    writeln!(f, "profile NOT YET sealed to the new key: {why}")?;
                 }
             }
         }
         if self.passed() {
             write!(f, "from now on, use the new key file")
         } else {
-            write!(f, "keep both key files, and repeat the command when those hospitals answer")
+            write!(
+                f,
+                "keep both key files, and repeat the command when those hospitals can be reached"
+            )
         }
     }
 }
 
-/// Replaces a user's keys wherever they are not replaced yet.
+/// Replaces a user's keys on the chain and at every hospital, where this is not done yet.
 pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Failure> {
     let old = context.keys(&args.signer)?;
     let new = next_keys(args, &old, context)?;
@@ -126,7 +129,7 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
     Ok(Rotated { user, account: public.account, sealing_key_hash, rotated_now, hospitals })
 }
 
-/// Opens the new keys, or makes their file.
+/// Opens the new key file, or makes it.
 fn next_keys(args: &RotateArgs, old: &ActorKeys, context: &Context) -> Result<ActorKeys, Failure> {
     if let KeySource::File(path) = &args.next
         && !path.exists()
@@ -138,7 +141,7 @@ fn next_keys(args: &RotateArgs, old: &ActorKeys, context: &Context) -> Result<Ac
     context.keys(&args.next)
 }
 
-/// Whose keys they are, before or after the rotation.
+/// The user of the keys, before or after the rotation.
 async fn subject(
     chain: &Chain,
     old: &ActorKeys,
@@ -153,26 +156,26 @@ async fn subject(
         (Some(_), Some(other)) => {
             return Err(Failure::usage(
                 format!("the account of --to belongs to user {other}"),
-                "name a key file that nobody uses yet, or one that does not exist",
+                "give a key file that no user has yet, or one that does not exist",
             ));
         }
         (None, None) => {
             return Err(Failure::new(
-                "the chain knows neither account as a user's",
-                "name the key file in use with --as; it may have been rotated before",
+                "no user is registered with either account",
+                "give the present key file with --as; these keys may have been replaced before",
             ));
         }
     };
     let profile = snapshot.profile(user).await?.ok_or_else(|| {
         Failure::new(
-            format!("the node knows an account of user {user}, but no profile"),
-            "name another node with --node URL",
+            format!("the node has an account of user {user}, but no profile"),
+            "use another node with --node URL",
         )
     })?;
     Ok((user, profile))
 }
 
-/// Rotates what is not rotated yet; tells whether anything was.
+/// Replaces what is not replaced on the chain yet; returns whether anything was.
 async fn rotate_on_chain(
     chain: &Chain,
     user: UserId,
@@ -195,7 +198,7 @@ async fn rotate_on_chain(
     Ok(true)
 }
 
-/// Has a hospital seal the profile to the new key, unless it has.
+/// Has a hospital seal the profile to the new key, unless it already did.
 async fn renew(
     context: &Context,
     hospital: HospitalId,

@@ -1,4 +1,4 @@
-//! `epione user suspend`, `reinstate` and `end`: whether a registration is in force.
+//! `epione user suspend`, `reinstate` and `end`: changes whether a registration is in force.
 
 use std::fmt;
 
@@ -15,9 +15,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct StandingArgs {
+    /// The user
     #[arg(long, value_name = "USER")]
     pub user: UserId,
-    /// The hospital's governance keystore [default: the devnet's]
+    /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// Number or name of the hospital [default: the signer's]
@@ -25,7 +26,7 @@ pub struct StandingArgs {
     pub hospital: Option<HospitalRef>,
 }
 
-/// What becomes of a registration.
+/// A change of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Suspend,
@@ -33,7 +34,7 @@ pub enum Change {
     End,
 }
 
-/// A registration as it is from now on. What was read before stays read.
+/// A changed registration. What the user read before stays with the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Standing {
     pub user: UserId,

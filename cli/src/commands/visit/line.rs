@@ -1,4 +1,4 @@
-//! What is printed of a section that was handed over.
+//! What is printed of a submitted section.
 
 use epione_client::api::{ContentUpload, SectionUpload};
 use epione_envelope::frames::{Frames, NoFrame};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 const DICOM: &str = "application/dicom";
 
-/// A section as it was handed over.
+/// A submitted section.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionLine {
@@ -17,16 +17,16 @@ pub struct SectionLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub bytes: u64,
-    /// Number of frames that can be read one by one, of media.
+    /// For media: number of frames that can be read one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u32>,
-    /// What a reader of frames has to know: why there is none, or why some are missing.
+    /// Why there are no such frames, or why some are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_note: Option<String>,
 }
 
 impl SectionLine {
-    /// Of an upload, what its author should know of it.
+    /// What the author should know of an uploaded section.
     pub(super) fn of(section: &SectionUpload) -> Self {
         let (bytes, frames) = match &section.content {
             ContentUpload::Text(text) => (text.len() as u64, None),
@@ -43,7 +43,7 @@ impl SectionLine {
         }
     }
 
-    /// What is said of the frames to people: nothing of a file that is not, and is not called, DICOM.
+    /// The line about frames; none for a file that is not DICOM and is not named like DICOM.
     pub(super) fn frames_line(&self) -> Option<String> {
         let named = self.name.as_ref().is_some_and(|it| it.to_ascii_lowercase().ends_with(".dcm"));
         let kept = match self.media_type == DICOM {
@@ -53,13 +53,13 @@ impl SectionLine {
         };
         match (self.frames?, &self.frames_note) {
             (_, Some(note)) => Some(format!("{kept}{note}")),
-            (1, None) => Some("1 frame, which can be read by itself".into()),
-            (count, None) => Some(format!("{count} frames, each of which can be read by itself")),
+            (1, None) => Some("1 frame, which can be read on its own".into()),
+            (count, None) => Some(format!("{count} frames, each of which can be read on its own")),
         }
     }
 }
 
-/// Why frames cannot be read that somebody may ask for.
+/// Why frames cannot be read that a reader may request.
 fn frames_note(frames: &Frames) -> Option<String> {
     let next = frames.count().saturating_add(1);
     match frames.extent(next) {
@@ -88,17 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_of_an_image_is_said_when_it_is_submitted() {
+    fn on_submission_the_author_reads_which_frames_can_be_read() {
         let native = |count, stated| Frames::Native { first: 0, bits: 8, count, stated };
         let dicom = |frames| line("a.dcm", DICOM, frames).unwrap();
-        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read by itself");
-        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read by itself");
+        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read on its own");
+        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read on its own");
         assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
         assert_eq!(
             dicom(Frames::None(NoFrames::Video)),
             "no frame can be read by itself: it is video, whose frames are not apart from each other"
         );
-        // Named like DICOM, it is told why it is not; a film is not.
+        // The reason is printed for a file that is named like DICOM, but not for a film.
         let opaque = |name| line(name, "application/octet-stream", Frames::default());
         let named = opaque("A.DCM").unwrap();
         assert!(named.starts_with("kept as opaque media; ") && named.contains("no DICOM header"));

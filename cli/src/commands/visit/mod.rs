@@ -1,4 +1,4 @@
-//! `epione visit`: records on their way in.
+//! `epione visit`: submits visits and shows their status.
 
 mod line;
 mod section;
@@ -17,9 +17,9 @@ use crate::{context::Context, failure::Failure, show};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Signs a visit and hands it to the hospital's worker
+    /// Signs a visit and sends it to the hospital's worker
     Submit(SubmitArgs),
-    /// Shows how far a visit has come
+    /// Shows the status of a visit
     Status(StatusArgs),
 }
 

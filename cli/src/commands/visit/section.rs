@@ -1,4 +1,4 @@
-//! The sections of a visit: how the command line names them, and what is read of them.
+//! The sections of a visit: parses their arguments, and reads their content.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,7 +21,7 @@ use crate::{
     similar::did_you_mean,
 };
 
-/// A text and where to read it.
+/// A text section, and the source of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSection {
     pub kind: SectionKind,
@@ -30,22 +30,23 @@ pub struct TextSection {
 }
 
 impl TextSection {
-    /// Reads `KIND[:CLASS]=FILE`. The file's name need not be UTF-8.
+    /// Parses `KIND[:CLASS]=FILE`. The file's name need not be UTF-8.
     pub(super) fn read(text: OsString) -> Result<Self, String> {
         let shown = text.to_string_lossy();
         let (label, file) = split(&text)
-            .ok_or_else(|| format!("{shown:?} lacks a file: write it as diagnosis=FILE"))?;
-        let label = label.to_str().ok_or_else(|| format!("{shown:?} names no kind of section"))?;
+            .ok_or_else(|| format!("{shown:?} has no file: write it as diagnosis=FILE"))?;
+        let label =
+            label.to_str().ok_or_else(|| format!("{shown:?} does not name a kind of section"))?;
         let (kind, class) = match label.split_once(':') {
             Some((kind, class)) => (kind, argument::<SectionClass>(class)?),
             None => (label, SectionClass::Private),
         };
         if kind == SectionKind::Media.to_string() {
-            return Err("media sections are files: pass them with --media".into());
+            return Err("a media section is a file: pass it with --media".into());
         }
         let kind = kind.parse().map_err(|_| unknown_kind(kind))?;
         if file.is_empty() {
-            return Err(format!("{shown:?} lacks a file: write it as {label}=FILE"));
+            return Err(format!("{shown:?} has no file: write it as {label}=FILE"));
         }
         Ok(Self { kind, class, source: Source::new(file.into()) })
     }
@@ -55,10 +56,10 @@ fn unknown_kind(kind: &str) -> String {
     let kinds = SectionKind::ALL.iter().filter(|kind| **kind != SectionKind::Media);
     let kinds: Vec<_> = kinds.map(SectionKind::to_string).collect();
     let meant = did_you_mean(kind, kinds.iter().map(String::as_str));
-    format!("{kind:?} is no kind of section{meant} (there are {})", kinds.join(", "))
+    format!("{kind:?} is not a kind of section{meant} (choose from: {})", kinds.join(", "))
 }
 
-/// A file and how far it may travel.
+/// A media section, and the source of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaSection {
     pub class: SectionClass,
@@ -66,7 +67,7 @@ pub struct MediaSection {
 }
 
 impl MediaSection {
-    /// Reads `[CLASS=]FILE`. The file's name need not be UTF-8.
+    /// Parses `[CLASS=]FILE`. The file's name need not be UTF-8.
     pub(super) fn read(text: OsString) -> Result<Self, String> {
         let classed = split(&text).and_then(|(class, file)| {
             let class = argument::<SectionClass>(class.to_str()?).ok()?;
@@ -80,14 +81,14 @@ impl MediaSection {
     }
 }
 
-/// What is before the first equals sign, and what is behind it.
+/// Splits an argument at the first equals sign.
 fn split(text: &OsStr) -> Option<(&OsStr, OsString)> {
     let bytes = text.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=')?;
     Some((OsStr::from_bytes(&bytes[..at]), OsString::from_vec(bytes[at + 1..].to_vec())))
 }
 
-/// What the sections hold: texts as they are, media in files that can be read as often as it takes.
+/// The content of the sections: texts, and media in files that can be read repeatedly.
 pub(super) struct Content {
     texts: Vec<(SectionKind, SectionClass, String)>,
     media: Vec<Media>,
@@ -96,20 +97,20 @@ pub(super) struct Content {
 struct Media {
     class: SectionClass,
     path: PathBuf,
-    /// Without folders.
+    /// The file's name without folders.
     name: String,
-    /// The file that `path` leads to, if it is the copy of a pipe.
+    /// The file behind `path`, if it is the copy of a pipe.
     spooled: Option<Spooled>,
 }
 
 impl Content {
-    /// Refuses what cannot be read as often as it is named, before anything is read.
+    /// Refuses a source that is named twice but can be read only once. Reads nothing.
     pub(super) fn check(texts: &[TextSection], media: &[MediaSection]) -> Result<(), Failure> {
         let texts = texts.iter().map(|section| &section.source);
         each_once(texts.chain(media.iter().map(|section| &section.source)))
     }
 
-    /// Reads the texts, and the media that can be read only once. Waits for whoever writes into a pipe.
+    /// Reads the texts, and the media that can be read only once. Waits for the writers of pipes.
     pub(super) fn read(
         texts: &[TextSection],
         media: &[MediaSection],
@@ -123,7 +124,7 @@ impl Content {
         Ok(Self { texts, media: media.collect::<Result<_, _>>()? })
     }
 
-    /// A visit's sections, in their order.
+    /// Adds the sections to a visit, in their order.
     pub(super) fn add_to(&self, mut builder: VisitBuilder) -> VisitBuilder {
         for (kind, class, text) in &self.texts {
             builder = builder.text(*kind, *class, text);
@@ -134,7 +135,7 @@ impl Content {
         builder
     }
 
-    /// The files of the media.
+    /// The files of the media, in their order.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.media.iter().map(|media| media.path.clone()).collect()
     }
@@ -185,7 +186,7 @@ fn read_text(source: &Source, context: &Context) -> Result<String, Failure> {
     if bytes.len() > MAX_TEXT_BYTES as usize {
         return Err(Failure::new(
             format!("{} has more than {MAX_TEXT_BYTES} bytes of text", source.shown()),
-            "pass it as a file with --media, or cut it into several sections",
+            "pass it as a file with --media, or divide it into several sections",
         ));
     }
     String::from_utf8(bytes).map_err(|_| {
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_section_names_its_kind_and_perhaps_its_class() {
+    fn a_text_section_has_a_kind_and_may_have_a_class() {
         let section = text("report:shared=a=b.json").unwrap();
         assert_eq!(section.kind, SectionKind::Report);
         assert_eq!(section.class, SectionClass::Shared);
@@ -219,14 +220,14 @@ mod tests {
         for wrong in ["report", "report=", "poem=x", "report:secret=x", "media=x"] {
             assert!(text(wrong).is_err(), "{wrong}");
         }
-        let told = text("diagnosys=x").unwrap_err();
-        assert!(told.contains("did you mean diagnosis? (there are summary, "), "{told}");
-        let told = text("poem=x").unwrap_err();
-        assert!(told.contains("no kind of section (there are summary, "), "{told}");
+        let error = text("diagnosys=x").unwrap_err();
+        assert!(error.contains("did you mean diagnosis? (choose from: summary, "), "{error}");
+        let error = text("poem=x").unwrap_err();
+        assert!(error.contains("not a kind of section (choose from: summary, "), "{error}");
     }
 
     #[test]
-    fn a_media_section_is_a_file_and_perhaps_its_class() {
+    fn a_media_section_is_a_file_and_may_have_a_class() {
         let path = |path: &str| Source::Path(path.into());
         let shared = MediaSection { class: SectionClass::Shared, source: path("ct.dcm") };
         assert_eq!(media("shared=ct.dcm"), shared);

@@ -1,4 +1,4 @@
-//! `epione visit status`: how far a visit has come, and waiting until it is committed.
+//! `epione visit status`: shows the status of a visit, and waits until it is committed.
 
 use std::{
     ffi::OsStr,
@@ -21,10 +21,9 @@ use crate::{
     identity::{self, KeySource},
     invocation::Invocation,
     progress,
-    wording::word,
 };
 
-/// How often a worker is asked how far a visit has come.
+/// Pause between two requests for the status of a visit.
 const POLL: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug, Default, Args)]
@@ -32,7 +31,7 @@ pub struct WaitArgs {
     /// Wait until the visit is committed in a final block
     #[arg(long)]
     pub wait: bool,
-    /// Give up waiting after so many seconds; the visit moves on by itself
+    /// Stop waiting after this time; the hospital continues to process the visit
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub timeout: u64,
 }
@@ -51,7 +50,7 @@ pub struct StatusArgs {
     pub wait: WaitArgs,
 }
 
-/// How far a visit has come.
+/// The status of a visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Followed(pub VisitStatus);
@@ -63,7 +62,7 @@ impl fmt::Display for Followed {
         write!(f, "{}  {}", self.0.record_id, stage(self.0.stage))?;
         match &self.0.last_failure {
             Some(failure) => {
-                write!(f, "\n  an earlier announcement did not get through: {failure}")
+                write!(f, "\n  an earlier announcement failed: {failure}")
             }
             None => Ok(()),
         }
@@ -72,9 +71,9 @@ impl fmt::Display for Followed {
 
 fn stage(stage: VisitStage) -> String {
     match stage {
-        VisitStage::Uploading => "uploading: nothing is promised yet".into(),
-        VisitStage::Queued => "queued: safe at the hospital, waiting to be packed".into(),
-        VisitStage::Packed => "packed: on its way to the chain".into(),
+        VisitStage::Uploading => "uploading: not yet acknowledged by the hospital".into(),
+        VisitStage::Queued => "queued: stored at the hospital, waiting to be packed".into(),
+        VisitStage::Packed => "packed: being sent to the chain".into(),
         VisitStage::Announced { announcement } => {
             format!("announced ({announcement}): the other hospitals verify it")
         }
@@ -82,7 +81,7 @@ fn stage(stage: VisitStage) -> String {
     }
 }
 
-/// Asks how far a visit has come.
+/// Requests the status of a visit.
 pub async fn status(args: &StatusArgs, context: &Context) -> Result<Followed, Failure> {
     let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
@@ -91,12 +90,12 @@ pub async fn status(args: &StatusArgs, context: &Context) -> Result<Followed, Fa
     let look = look_again(args.id, &args.signer, hospital, context);
     let status = follow(&worker, status, &args.wait, &look, context).await?;
     if is_committed(&status) {
-        unfinished::told(context, args.id);
+        unfinished::forget_committed(context, args.id);
     }
     Ok(Followed(status))
 }
 
-/// Waits, if asked to, until a visit is committed.
+/// With --wait, waits until a visit is committed.
 pub(super) async fn follow(
     worker: &WorkerClient,
     mut status: VisitStatus,
@@ -107,9 +106,9 @@ pub(super) async fn follow(
     if !args.wait {
         return Ok(status);
     }
-    let told =
+    let status_line =
         |status: &VisitStatus| format!("visit {}  {}", status.record_id, stage(status.stage));
-    let waiting = progress::waiting(context, told(&status));
+    let waiting = progress::waiting(context, status_line(&status));
     let until = Instant::now() + Duration::from_secs(args.timeout);
     while !is_committed(&status) {
         if Instant::now() > until {
@@ -119,12 +118,12 @@ pub(super) async fn follow(
         match worker.visit_status(status.record_id).await {
             Ok(next) => {
                 status = next;
-                waiting.becomes(told(&status));
+                waiting.becomes(status_line(&status));
                 if let Some(failure) = &status.last_failure {
-                    waiting.because(format!("an announcement did not get through: {failure}"));
+                    waiting.because(format!("an announcement failed: {failure}"));
                 }
             }
-            // The visit is safe; the worker may just be starting again.
+            // The hospital has the visit; the worker may be restarting.
             Err(error) if error.is_transient() => waiting.because(error),
             Err(error) => return Err(error.into()),
         }
@@ -133,19 +132,24 @@ pub(super) async fn follow(
 }
 
 fn gave_up(status: &VisitStatus, seconds: u64, look: &Invocation) -> Failure {
-    let failed = status.last_failure.as_deref().unwrap_or("nothing is known to be wrong");
+    let failed = status.last_failure.as_ref();
+    let failed =
+        failed.map_or(String::new(), |failure| format!(" (an announcement failed: {failure})"));
     let error = format!(
-        "visit {} is not committed after {seconds} s but {}; {failed}",
+        "visit {} is not committed after {seconds} s{failed}; it is {}",
         status.record_id,
-        word(&status.stage)
+        stage(status.stage)
     );
     is_safe(error, look.clone())
 }
 
-/// The hospital has the visit, whatever became of this run.
+/// The hospital has the visit, although this run ended.
 pub(super) fn is_safe(error: String, look: Invocation) -> Failure {
-    Failure::new(error, "nothing is lost, and the visit moves on by itself: look again")
-        .with_command(look)
+    Failure::new(
+        error,
+        "nothing is lost, and the hospital continues to process the visit: check its status",
+    )
+    .with_command(look)
 }
 
 pub(super) fn look_again(

@@ -27,7 +27,7 @@ use crate::{
     failure::Failure,
     identity::{self, KeySource},
     interrupt, progress,
-    wording::legible,
+    wording::{bytes_column, legible},
 };
 
 #[derive(Debug, Args)]
@@ -35,37 +35,38 @@ pub struct SubmitArgs {
     /// The author's key file
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
+    /// The patient: user id, its first digits, or a name of your own
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// Number or name of the hospital of the visit
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
-    /// A text section, such as diagnosis=FILE or report:shared=FILE; - reads standard input. Kinds:
+    /// A text section, such as diagnosis=FILE or report:shared=FILE; - is standard input. Kinds:
     /// summary, diagnosis, prescription, report, history, observation
     #[arg(long = "text", value_name = "KIND[:CLASS]=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
     pub texts: Vec<TextSection>,
-    /// A media section: DICOM, video or any other file; shared=FILE lets it be shared further; - reads
-    /// standard input. What comes from a pipe is copied into the folder for temporary files first (TMPDIR),
-    /// under no name
+    /// A media section: DICOM, video or any other file; shared=FILE makes its class shared; - is
+    /// standard input. A pipe is first copied into a file without a name in the folder for temporary
+    /// files (TMPDIR)
     #[arg(long = "media", value_name = "[CLASS=]FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
     pub media: Vec<MediaSection>,
-    /// The patient's key file: they sign the same sections, beside the author
+    /// The patient's key file, with which the patient signs the same sections as the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
-    /// Submit another visit, although one with the same content is on its way
+    /// Submit another visit, although one with the same content is not committed yet
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
     pub wait: WaitArgs,
 }
 
-/// A visit that the worker has acknowledged: it is not lost any more.
+/// A visit that the worker acknowledged, so that it cannot be lost any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
     pub hospital: HospitalId,
     pub author: UserId,
-    /// Whether the patient signed too.
+    /// Whether the patient signed, too.
     pub cosigned: bool,
     /// Whether it is the visit of an earlier run of the same command.
     pub resumed: bool,
@@ -82,8 +83,10 @@ impl fmt::Display for Submitted {
             let name = legible(section.name.as_deref().unwrap_or("").as_bytes());
             write!(
                 f,
-                "  {:<13} {:>10} bytes  {}",
-                section.kind, section.bytes, section.media_type
+                "  {:<13} {}  {}",
+                section.kind,
+                bytes_column(section.bytes),
+                section.media_type
             )?;
             writeln!(f, "{}{name}", if name.is_empty() { "" } else { "  " })?;
             if let Some(line) = section.frames_line() {
@@ -91,16 +94,19 @@ impl fmt::Display for Submitted {
             }
         }
         if self.cosigned {
-            writeln!(f, "  signed by the patient, too")?;
+            writeln!(f, "  also signed by the patient")?;
         }
         if self.resumed {
-            writeln!(f, "  the same visit as before; to submit another one like it, add --again")?;
+            writeln!(
+                f,
+                "  resumed the visit of an earlier run; to submit another one, add --again"
+            )?;
         }
         Followed(self.status.clone()).fmt(f)
     }
 }
 
-/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been told
+/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been informed
 /// that it is committed.
 pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
     let submission = Submission::prepare(args, context).await?;
@@ -174,7 +180,7 @@ impl<'a> Submission<'a> {
                 Ok((visit, status))
             }
             Some(Earlier::Signed(visit)) => {
-                self.say("going on with the visit that was not acknowledged");
+                self.say("resuming the visit that was not acknowledged");
                 self.upload(&visit).await
             }
             None => self.upload(&self.sign().await?).await,
@@ -186,8 +192,7 @@ impl<'a> Submission<'a> {
         let builder =
             VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author);
         let builder = self.content.add_to(builder.cosigned_by(self.cosigner.clone()));
-        let reading =
-            progress::waiting(self.context, "reading the files of the visit, to sign them");
+        let reading = progress::waiting(self.context, "reading and signing the files of the visit");
         let visit = builder.build(&self.account).await?;
         reading.finish_and_clear();
         match self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit)) {
@@ -205,7 +210,7 @@ impl<'a> Submission<'a> {
             status = self.worker.submit_visit(visit, progress::follow(&bar)) => status,
             _ = interrupt::signalled() => {
                 bar.finish_and_clear();
-                return Err(Failure::new("interrupted", GOES_ON));
+                return Err(Failure::new("interrupted", RESUMES));
             }
         };
         bar.finish_and_clear();
@@ -226,7 +231,7 @@ impl<'a> Submission<'a> {
         Ok((acknowledged, status.map_err(interrupted_upload)?))
     }
 
-    /// Waits, if asked to, until the visit is committed. Once its user is told so, it is kept no longer.
+    /// With --wait, waits until the visit is committed. A committed visit is not kept any longer.
     async fn follow(
         &self,
         visit: &Acknowledged,
@@ -248,8 +253,8 @@ impl<'a> Submission<'a> {
     }
 }
 
-const NOT_KEPT: &str = "if this is interrupted, running it again will submit another visit";
-const GOES_ON: &str = "run the same command again: it goes on with the same visit";
+const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another visit";
+const RESUMES: &str = "rerun the same command to resume";
 
 /// The patient's account, if they sign too.
 async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account>, Failure> {
@@ -258,8 +263,8 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
     let user = context.user_of(&account).await?;
     if user != args.patient {
         return Err(Failure::usage(
-            format!("--cosign names the keys of user {user}, who is not the patient"),
-            "name the key file of the patient whose visit it is",
+            format!("--cosign gives the keys of user {user}, who is not the patient"),
+            "give the key file of the patient of the visit",
         ));
     }
     Ok(Some(account))
@@ -275,10 +280,10 @@ fn may_go_on(error: &WorkerError) -> bool {
 }
 
 fn interrupted_upload(error: WorkerError) -> Failure {
-    let goes_on = error.is_transient();
+    let resumable = error.is_transient();
     let mut failure = Failure::from(error);
-    if goes_on {
-        failure.help = format!("{}; {GOES_ON}", failure.help);
+    if resumable {
+        failure.help = format!("{}; {RESUMES}", failure.help);
     }
     failure
 }
@@ -290,7 +295,7 @@ fn lost(error: WorkerError) -> Failure {
     if is_unknown {
         failure.help =
             "the hospital acknowledged this visit before and has lost it: tell its operator, \
-             and submit the visit anew with --again"
+             and submit the visit again with --again"
                 .into();
     }
     failure

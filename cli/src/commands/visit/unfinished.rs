@@ -1,11 +1,11 @@
-//! Visits that were submitted and of which the user has not been told yet that they are committed. `visit
-//! submit`, run again with the same arguments over the same content, goes on with the same visit: nothing is
-//! submitted twice, and what a worker has of it is not sent again.
+//! Keeps submitted visits until the user was shown that they are committed. A rerun of `visit submit` with the same
+//! arguments and content resumes the same visit: nothing is submitted twice, and what the worker already has is not
+//! sent again.
 //!
-//! A visit lies in a file of its own, which only its owner may read. Until the worker has acknowledged it,
-//! the file holds all that its author signed, texts and salts included; from then on the worker has that, and
-//! the file holds no more than how the visit is called. It goes when the user has been told that the visit is
-//! committed, when the worker refuses it, or after a day.
+//! Each visit has its own file, which only its owner may read. Until the worker acknowledges the visit, the file
+//! contains all that its author signed, including texts and salts; from then on the worker has that, and the file
+//! contains only the visit's id and a summary. The file is removed when the user was shown that the visit is committed,
+//! when the worker rejects the visit, or after a day.
 
 use std::{
     ffi::OsStr,
@@ -33,25 +33,25 @@ use crate::{
 };
 
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Of a file, at most: a visit as it is sent, and a word around it.
+/// Largest file in bytes: a visit in the form in which it is sent, and one more word.
 const MAX_FILE_BYTES: u64 = MAX_VISIT_JSON_BYTES as u64 + 64;
 
-/// Where a visit is kept until it is committed.
+/// The file of a visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     path: PathBuf,
 }
 
-/// How far an earlier run came.
+/// What an earlier run achieved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// It signed this visit, which the worker may have, or may not.
+    /// It signed this visit. The worker may have it.
     Signed(Visit),
-    /// The worker has acknowledged it.
+    /// The worker acknowledged this visit.
     Acknowledged(Acknowledged),
 }
 
-/// What is remembered of a visit that its worker keeps.
+/// What is kept of an acknowledged visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acknowledged {
@@ -60,7 +60,7 @@ pub struct Acknowledged {
     pub sections: Vec<SectionLine>,
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Kept {
@@ -68,10 +68,10 @@ enum Kept {
     Acknowledged(Acknowledged),
 }
 
-/// What makes a command the same as an earlier one.
+/// What two runs have in common if they submit the same visit.
 #[derive(Encode)]
 pub struct Words {
-    /// Chain, hospital, author, patient, and whoever else it is about.
+    /// Chain, hospital, author, patient and co-signer.
     about: Vec<u8>,
     sections: Vec<Vec<u8>>,
 }
@@ -85,12 +85,12 @@ impl Words {
         self.sections.push((what, text).encode());
     }
 
-    /// Content that was read from a pipe: it has no name by which to know it again.
+    /// Content from a pipe, which has no name by which a rerun could recognize it.
     pub fn content(&mut self, what: &impl Encode, bytes: u64, sha256: &[u8; 32]) {
         self.sections.push((what, bytes, sha256).encode());
     }
 
-    /// A file, by its name, length and last change: it is not read.
+    /// A file, by its path, length and time of modification. Does not read it.
     pub fn file(&mut self, what: &impl Encode, path: &Path) -> io::Result<()> {
         let (path, metadata) = (fs::canonicalize(path)?, fs::metadata(path)?);
         let changed = (metadata.mtime(), metadata.mtime_nsec());
@@ -101,7 +101,7 @@ impl Words {
 }
 
 impl Unfinished {
-    /// Where the visit of such a command is kept, if there is any place.
+    /// The file for the visit of this command; none if this machine has no folder for it.
     pub fn of(context: &Context, words: &Words) -> Option<Self> {
         Some(Self::within(&directory(context)?, words))
     }
@@ -112,7 +112,7 @@ impl Unfinished {
         Self { path: directory.join(name).with_extension("json") }
     }
 
-    /// What an earlier run left, if it was not long ago. `files` are those of the visit's media.
+    /// What an earlier run kept, if it was not too long ago. `files` are those of the visit's media.
     pub fn earlier(&self, files: Vec<PathBuf>) -> Option<Earlier> {
         forget_old_ones(self.path.parent()?);
         match read(&self.path)? {
@@ -121,12 +121,12 @@ impl Unfinished {
         }
     }
 
-    /// Keeps a visit that is signed; it is on disk when this returns.
+    /// Keeps a signed visit. It is on the disk when this returns.
     pub fn keep(&self, visit: &Visit) -> io::Result<()> {
         self.write(&Kept::Signed(visit.request.clone()))
     }
 
-    /// Keeps, in its place, how a visit is called that the worker has acknowledged.
+    /// Replaces the signed visit by what is kept after the worker acknowledged it.
     pub fn acknowledged(&self, visit: Acknowledged) -> io::Result<()> {
         self.write(&Kept::Acknowledged(visit))
     }
@@ -136,14 +136,14 @@ impl Unfinished {
         private::replace(&self.path, &serde_json::to_vec(kept)?)
     }
 
-    /// Keeps it no longer.
+    /// Removes the file.
     pub fn forget(&self) {
         forget(&self.path);
     }
 }
 
-/// Keeps an acknowledged visit no longer: its user has been told that it is committed.
-pub fn told(context: &Context, record: RecordId) {
+/// Removes the file of an acknowledged visit, whose user was shown that it is committed.
+pub fn forget_committed(context: &Context, record: RecordId) {
     let files = directory(context).and_then(|folder| fs::read_dir(folder).ok());
     for path in files.into_iter().flatten().flatten().map(|entry| entry.path()) {
         if matches!(read(&path), Some(Kept::Acknowledged(visit)) if visit.record_id == record) {
@@ -152,7 +152,7 @@ pub fn told(context: &Context, record: RecordId) {
     }
 }
 
-/// The devnet's directory, or the user's own. None if there is neither.
+/// The folder of the files: the devnet's, or the user's own; none if there is neither.
 fn directory(context: &Context) -> Option<PathBuf> {
     match &context.common().devnet {
         Some(devnet) => Some(devnet.join("visits")),
@@ -160,7 +160,7 @@ fn directory(context: &Context) -> Option<PathBuf> {
     }
 }
 
-/// A file that cannot be read, or is of another version of this program, is none.
+/// None if the file cannot be read, or is from another version of this program.
 fn read(path: &Path) -> Option<Kept> {
     let mut json = Vec::new();
     File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut json).ok()?;
@@ -168,7 +168,7 @@ fn read(path: &Path) -> Option<Kept> {
 }
 
 fn forget(path: &Path) {
-    // What stays is tidied up by a later run; an empty directory goes as well.
+    // If this fails, a later run removes the file. An empty folder is removed, too.
     let _ = fs::remove_file(path);
     if let Some(directory) = path.parent() {
         let _ = fs::remove_dir(directory);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kept_visit_is_found_by_the_same_words_until_it_is_forgotten() {
+    async fn a_kept_visit_is_found_by_the_same_command_until_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let scan = folder.path().join("scan.dcm");
         fs::write(&scan, b"content").unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_an_acknowledged_visit_no_text_is_kept_and_nothing_once_it_is_committed() {
+    async fn no_text_of_an_acknowledged_visit_is_kept_and_nothing_of_a_committed_one() {
         let folder = tempfile::tempdir().unwrap();
         let scan = folder.path().join("scan.dcm");
         fs::write(&scan, b"content").unwrap();
@@ -255,15 +255,15 @@ mod tests {
         let earlier = unfinished.earlier(vec![scan.clone()]);
         assert_eq!(earlier, Some(Earlier::Acknowledged(acknowledged)));
 
-        told(&context, RecordId([0; 16]));
+        forget_committed(&context, RecordId([0; 16]));
         assert!(unfinished.path.exists());
-        told(&context, record_id);
+        forget_committed(&context, record_id);
         assert_eq!(unfinished.earlier(vec![scan]), None);
         assert!(!folder.path().join("visits").exists());
     }
 
     #[test]
-    fn what_came_through_a_pipe_is_known_by_its_content() {
+    fn content_from_a_pipe_is_recognized_by_its_digest() {
         let named = |bytes: u64, digest: u8| {
             let mut words = Words::about(&0_u8);
             words.content(&"media", bytes, &[digest; 32]);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_changed_makes_another_visit() {
+    async fn a_changed_file_makes_another_visit() {
         let folder = tempfile::tempdir().unwrap();
         let scan = folder.path().join("scan.dcm");
         fs::write(&scan, b"content").unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_private_and_not_kept_for_long() {
+    async fn a_kept_visit_is_private_and_removed_after_a_day() {
         let folder = tempfile::tempdir().unwrap();
         let scan = folder.path().join("scan.dcm");
         fs::write(&scan, b"content").unwrap();

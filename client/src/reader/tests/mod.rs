@@ -202,8 +202,8 @@ async fn a_damaged_or_missing_segment_leaves_no_file_of_that_name() {
             let folder = tempfile::tempdir().unwrap();
             let (saved, to) = save(&server, &sealed.open(&server, &[1]), 1, &folder).await;
             let error = saved.unwrap_err();
-            let ReadError::Segment { segment: told, source } = error else { panic!("{error}") };
-            assert_eq!(told, segment.hash, "{index}");
+            let ReadError::Segment { segment: named, source } = error else { panic!("{error}") };
+            assert_eq!(named, segment.hash, "{index}");
             assert_eq!(damage, matches!(source, WorkerError::WrongBytes { .. }), "{source}");
             assert!(!to.exists());
             // What came before it is kept, and the next run resumes there.

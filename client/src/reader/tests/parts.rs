@@ -19,16 +19,16 @@ async fn read(
     part: Part,
 ) -> (Result<u64, ReadError>, Vec<u8>, Vec<u64>) {
     let worker = worker(server);
-    let told = std::sync::Mutex::new(Vec::new());
+    let reported = std::sync::Mutex::new(Vec::new());
     let progress = |progress: crate::Progress| {
         assert!(progress.done <= progress.total);
-        told.lock().unwrap().push(progress.done);
+        reported.lock().unwrap().push(progress.done);
     };
     let fetcher = Fetcher::new(&worker, None, record, 1, &progress).unwrap();
     let mut sink = Vec::new();
     let read = fetcher.read(&part, &mut sink, |_| {}).await;
     drop(fetcher);
-    (read, sink, told.into_inner().unwrap())
+    (read, sink, reported.into_inner().unwrap())
 }
 
 /// A cine of 500 frames of 100 KiB, in many segments.
@@ -54,7 +54,7 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_contain_it() {
     for frame in chosen {
         let (server, log) = sealed.serve_ranges(as_it_is).await;
         let record = sealed.open(&server, &[1]);
-        let (read, bytes, told) = read(&server, &record, Part::Frame(frame)).await;
+        let (read, bytes, reported) = read(&server, &record, Part::Frame(frame)).await;
         assert_eq!(read.unwrap(), bytes.len() as u64);
         assert!(bytes == frames[frame as usize - 1], "{frame}");
 
@@ -65,7 +65,7 @@ async fn one_frame_of_a_long_cine_fetches_only_the_chunks_that_contain_it() {
         let tags = 16 * (chunks.end - chunks.start);
         assert_eq!(log.sent.load(SeqCst) as u64, sealed_bytes + tags, "{frame}");
         assert!(sealed_bytes <= 2 * MIB as u64);
-        assert_eq!(*told.last().unwrap(), sealed_bytes);
+        assert_eq!(*reported.last().unwrap(), sealed_bytes);
     }
 }
 

@@ -233,14 +233,14 @@ async fn the_progress_of_a_resumed_download_begins_with_the_kept_bytes() {
     interrupted(&sealed, &folder).await;
     let (server, _) = sealed.serve_ranges(as_it_is).await;
     let record = sealed.open(&server, &[1]);
-    let told = std::sync::Mutex::new(Vec::new());
-    let tell = |progress: crate::Progress| told.lock().unwrap().push(progress.done);
+    let reported = std::sync::Mutex::new(Vec::new());
+    let report = |progress: crate::Progress| reported.lock().unwrap().push(progress.done);
     let worker = worker(&server);
-    let fetcher = Fetcher::new(&worker, None, &record, 1, &tell).unwrap();
+    let fetcher = Fetcher::new(&worker, None, &record, 1, &report).unwrap();
     fetcher.save(&folder.path().join("saved.dcm")).await.unwrap();
     drop(fetcher);
-    let told = told.into_inner().unwrap();
-    assert_eq!(told.first(), Some(&(8 * MIB as u64)), "{told:?}");
-    assert!(told.is_sorted());
-    assert_eq!(told.last(), Some(&(10 * MIB as u64)));
+    let reported = reported.into_inner().unwrap();
+    assert_eq!(reported.first(), Some(&(8 * MIB as u64)), "{reported:?}");
+    assert!(reported.is_sorted());
+    assert_eq!(reported.last(), Some(&(10 * MIB as u64)));
 }

@@ -67,8 +67,8 @@ fn ranged(bytes: &[u8], range: Option<String>) -> Vec<u8> {
     let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     let start: usize = start.parse().unwrap();
     let end = end.parse().map_or(bytes.len(), |last: usize| last + 1);
-    let told = format!("content-range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
-    reply("206 Partial Content", &told, &bytes[start..end])
+    let header = format!("content-range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
+    reply("206 Partial Content", &header, &bytes[start..end])
 }
 
 /// Where an answer's body begins.

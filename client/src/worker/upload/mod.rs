@@ -60,7 +60,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
         let mut patience = Patience::default();
         let mut status = self.begin(&mut patience).await?;
         loop {
-            let from = self.told(&status);
+            let from = self.reported(&status);
             if status.stage != VisitStage::Uploading {
                 return Ok(status);
             }
@@ -137,17 +137,17 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
             }
             let Some(answered) = under_way.next().await else { break };
             let status = answered?;
-            let told = self.told(&status);
+            let reported = self.reported(&status);
             if status.stage != VisitStage::Uploading {
                 return Ok(status);
             }
-            if told > arrived {
-                arrived = told;
+            if reported > arrived {
+                arrived = reported;
                 patience.rewarded();
                 self.waiting.moved();
             }
             // Another process may be sending the same visit.
-            next = next.max(told);
+            next = next.max(reported);
             last = Some(status);
         }
         last.ok_or_else(|| self.stuck()).and_then(|status| match arrived > from {
@@ -185,7 +185,7 @@ impl<P: Fn(Progress) + Send + Sync> Upload<'_, P> {
     }
 
     /// Reports the progress; returns how many bytes of the media the worker has.
-    fn told(&self, status: &VisitStatus) -> u64 {
+    fn reported(&self, status: &VisitStatus) -> u64 {
         let media = match status.stage {
             VisitStage::Uploading => self.layout.arrived(status),
             _ => self.layout.total(),

@@ -70,8 +70,8 @@ impl Fake {
     }
 
     async fn answer(self, head: String, body: Vec<u8>) -> Vec<u8> {
-        let told = authenticated(&head).unwrap();
-        assert_eq!(told.digest, *blake3::hash(&body).as_bytes());
+        let signed = authenticated(&head).unwrap();
+        assert_eq!(signed.digest, *blake3::hash(&body).as_bytes());
         let mut line = head.split(' ');
         match line.next().unwrap() {
             "POST" => {
@@ -336,8 +336,8 @@ async fn the_reason_for_a_late_upload_is_reported_with_its_hospital() {
     let mut heard = waits.watch();
     let client = client(&url).with_waits(waits.clone());
     let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
-    let told = |waits: &Vec<Wait>| waits.iter().any(|wait| wait.reason.is_some());
-    let wait = heard.wait_for(told).await.unwrap()[0].clone();
+    let explained = |waits: &Vec<Wait>| waits.iter().any(|wait| wait.reason.is_some());
+    let wait = heard.wait_for(explained).await.unwrap()[0].clone();
     assert_eq!((wait.what, wait.hospital), (Awaited::Upload, Some(HOSPITAL)));
     assert!(wait.reason.unwrap().contains("It did not work"));
     assert_eq!(sending.await.unwrap().unwrap().stage, VisitStage::Queued);

@@ -1,4 +1,4 @@
-//! Which wait is shown, in which words, and how often.
+//! Chooses the wait to show, and writes its line.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,11 @@ use epione_primitives::HospitalId;
 use indicatif::BinaryBytes;
 use serde_json::json;
 
-/// A wait that goes on gets another line after so long.
+/// A wait that continues is printed again after this time.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// The one wait to show, of those that last at least so long: before all others one for which a reason is
-/// known, the oldest of these; else the one that began last, which is the most particular. Waits for the
-/// same from the same hospital count as one.
+/// The wait to show, of those that last at least this long: the oldest one with a reason; if none has a reason, the one
+/// that began last, which is the most specific. Waits of the same kind for the same hospital count as one.
 pub(super) fn foremost(waits: &[Wait], now: Instant, least: Duration) -> Option<Wait> {
     let lasting: Vec<_> = merged(waits)
         .into_iter()
@@ -25,8 +24,8 @@ pub(super) fn foremost(waits: &[Wait], now: Instant, least: Duration) -> Option<
     explained.min_by_key(|wait| wait.since).or(lasting.last()).cloned()
 }
 
-/// Several segments on their way from one hospital are one wait: it lasts since something last came of any,
-/// or since the first of those that something keeps.
+/// Merges the waits for several segments of one hospital: they last since a byte of any of them arrived, or since the
+/// first of those with a reason began.
 fn merged(waits: &[Wait]) -> Vec<Wait> {
     let mut merged: Vec<Wait> = Vec::new();
     for wait in waits {
@@ -50,17 +49,17 @@ fn merged(waits: &[Wait]) -> Vec<Wait> {
     merged
 }
 
-/// What was told without a terminal.
+/// What was printed without a terminal.
 #[derive(Default)]
-pub(super) struct Told(HashMap<(Awaited, Option<HospitalId>), Line>);
+pub(super) struct Printed(HashMap<(Awaited, Option<HospitalId>), Line>);
 
 struct Line {
     at: Instant,
     with_reason: bool,
 }
 
-impl Told {
-    /// Whether a wait gets a line now: the first one, one with the first reason, or one more after long.
+impl Printed {
+    /// Whether to print a wait now: for the first time, with its first reason, or again after a long time.
     pub(super) fn is_due(&mut self, wait: &Wait, now: Instant) -> bool {
         let with_reason = wait.reason.is_some();
         let key = (wait.what.clone(), wait.hospital);
@@ -68,7 +67,7 @@ impl Told {
             (with_reason && !line.with_reason) || now.saturating_duration_since(line.at) >= AGAIN
         });
         if due {
-            // A reason that comes and goes is told once.
+            // A reason that appears repeatedly is printed once.
             let with_reason = with_reason || self.0.get(&key).is_some_and(|line| line.with_reason);
             self.0.insert(key, Line { at: now, with_reason });
         }
@@ -76,7 +75,7 @@ impl Told {
     }
 }
 
-/// A line that stays: for what, since when, and why. In JSON an object with the member `waiting`.
+/// The printed line of a wait: for what, since when, and why. In JSON an object with the member `waiting`.
 pub(super) fn line(wait: &Wait, now: Instant, clock: SystemTime, as_json: bool) -> String {
     let lasting = now.saturating_duration_since(wait.since);
     let since = clock.checked_sub(lasting).unwrap_or(clock);
@@ -84,7 +83,7 @@ pub(super) fn line(wait: &Wait, now: Instant, clock: SystemTime, as_json: bool) 
     let seconds = lasting.as_secs();
     if as_json {
         let progress = wait.progress.map(|at| json!({ "done": at.done, "total": at.total }));
-        let told = json!({
+        let waiting = json!({
             "what": wait.to_string(),
             "hospital": wait.hospital,
             "since": since,
@@ -92,12 +91,12 @@ pub(super) fn line(wait: &Wait, now: Instant, clock: SystemTime, as_json: bool) 
             "reason": wait.reason,
             "progress": progress,
         });
-        return json!({ "waiting": told }).to_string();
+        return json!({ "waiting": waiting }).to_string();
     }
     format!("{wait}, for {seconds} s, since {since}{}", details(wait))
 }
 
-/// As it stands on a terminal.
+/// The line of a wait on a terminal.
 pub(super) fn brief(wait: &Wait, now: Instant) -> String {
     let seconds = now.saturating_duration_since(wait.since).as_secs();
     format!("{wait}, for {seconds} s{}", details(wait))
@@ -109,7 +108,7 @@ fn details(wait: &Wait) -> String {
             format!(", {} of {}", BinaryBytes(progress.done), BinaryBytes(progress.total))
         });
     let reason = wait.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    // What a worker says may have several lines, or steer a terminal.
+    // A worker's text may have several lines, or terminal controls.
     let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     progress + &reason
 }
@@ -122,7 +121,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Waits that began at whole seconds, the newest at `now`.
+    /// Waits of these ages in seconds.
     fn script(of: &[(u32, Awaited, Option<u16>, Option<&str>)], now: Instant) -> Vec<Wait> {
         let waits = Waits::default();
         let script = of.iter().map(|(age, what, hospital, reason)| {
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_with_a_reason_is_shown_before_the_most_particular_one() {
+    fn a_wait_with_a_reason_is_shown_before_the_most_specific_one() {
         let now = later();
         let step = Awaited::Step("reading".into());
         let quiet = [(9, step.clone(), None, None), (4, Awaited::Answer, Some(1), None)];
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_is_not_shown() {
+    fn a_short_wait_is_not_shown() {
         let now = later();
         let waits = script(&[(1, Awaited::Node, None, Some("lost"))], now);
         assert_eq!(foremost(&waits, now, SECOND * 2), None);
@@ -166,39 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_one_hospital_are_one_wait_which_lasts_since_something_came() {
+    fn segments_of_one_hospital_are_one_wait_since_the_last_byte_arrived() {
         let now = later();
         let segment = |age, reason| (age, Awaited::Segment, Some(0), reason);
         let shown = |of: &[_]| foremost(&script(of, now), now, SECOND * 2);
-        // One of four moves: the reader does not wait.
+        // One of the segments makes progress: the reader does not wait.
         assert_eq!(shown(&[segment(9, None), segment(0, None), segment(5, None)]), None);
         let kept = shown(&[segment(9, None), segment(5, Some("away")), segment(7, Some("away"))]);
         assert_eq!(kept.unwrap().since, now - SECOND * 7);
     }
 
     #[test]
-    fn a_wait_gets_a_line_once_then_one_with_a_reason_then_one_in_half_a_minute() {
+    fn a_wait_is_printed_once_then_with_a_reason_then_every_half_minute() {
         let now = later();
         let at = |seconds| now + SECOND * seconds;
         let quiet = script(&[(2, Awaited::Grant, Some(0), None)], now).remove(0);
         let explained = Wait { reason: Some("late".into()), ..quiet.clone() };
-        let mut told = Told::default();
-        assert!(told.is_due(&quiet, at(0)));
-        assert!(!told.is_due(&quiet, at(1)));
-        assert!(told.is_due(&explained, at(2)));
-        // Reasons that come and go, or change, make no more of it.
-        assert!(!told.is_due(&quiet, at(3)));
-        assert!(!told.is_due(&Wait { reason: Some("other".into()), ..explained.clone() }, at(4)));
-        assert!(!told.is_due(&explained, at(31)));
-        assert!(told.is_due(&explained, at(32)));
+        let mut printed = Printed::default();
+        assert!(printed.is_due(&quiet, at(0)));
+        assert!(!printed.is_due(&quiet, at(1)));
+        assert!(printed.is_due(&explained, at(2)));
+        // A reason that appears again, or changes, is not printed again.
+        assert!(!printed.is_due(&quiet, at(3)));
+        assert!(
+            !printed.is_due(&Wait { reason: Some("other".into()), ..explained.clone() }, at(4))
+        );
+        assert!(!printed.is_due(&explained, at(31)));
+        assert!(printed.is_due(&explained, at(32)));
         let other = Wait { hospital: Some(HospitalId(1)), ..explained };
-        assert!(told.is_due(&other, at(32)));
-        let lines = (33..3_600).filter(|second| told.is_due(&quiet, at(*second))).count();
+        assert!(printed.is_due(&other, at(32)));
+        let lines = (33..3_600).filter(|second| printed.is_due(&quiet, at(*second))).count();
         assert!(lines <= 119, "{lines}");
     }
 
     #[test]
-    fn a_line_says_for_what_since_when_and_why() {
+    fn a_line_has_the_wait_its_beginning_and_its_reason() {
         let now = later();
         let mut wait =
             script(&[(4, Awaited::Segment, Some(2), Some("away\x1b[2J\nfor now"))], now).remove(0);
