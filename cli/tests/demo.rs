@@ -1,4 +1,4 @@
-//! The demo: its story holds, its report has the promised form, and nothing stays behind.
+//! The demo: its checks pass, its report has the specified fields, and it leaves no processes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -33,7 +33,7 @@ fn processes(directory: &Path) -> Vec<ProcessRecord> {
 }
 
 #[test]
-fn the_story_holds_and_is_reported() {
+fn the_checks_pass_and_the_report_is_complete() {
     let _turn = network::turn();
     let directory = tempfile::tempdir().unwrap();
     let output = demo(directory.path()).output().unwrap();
@@ -104,7 +104,7 @@ fn access_is_reported(report: &Value) {
 }
 
 #[test]
-fn an_interrupted_demo_takes_its_network_down() {
+fn an_interrupted_demo_stops_its_network() {
     let _turn = network::turn();
     let directory = tempfile::tempdir().unwrap();
     let mut demo =

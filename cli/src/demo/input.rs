@@ -1,4 +1,4 @@
-//! What the demo's doctor submits.
+//! The visits that the demo's doctor submits.
 
 use std::{
     fs,
@@ -16,18 +16,18 @@ use crate::{
 };
 use epione_primitives::access::SectionClass;
 
-/// Real images, as the wheel of pydicom carries them: CT, MR, and an ultrasound cine.
+/// Real images from the wheel of pydicom: CT, MR, and an ultrasound cine.
 const REAL: [&str; 3] = ["CT_small.dcm", "MR_small.dcm", "examples_ybr_color.dcm"];
 
 /// A visit's files.
 pub struct Visit {
     pub texts: Vec<TextSection>,
     pub media: Vec<MediaSection>,
-    /// In the order in which the sections become part of the record: texts, then media.
+    /// In the order of the record's sections: texts, then media.
     pub originals: Vec<Original>,
 }
 
-/// A file as it was submitted.
+/// A submitted file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {
     pub name: String,
@@ -35,14 +35,14 @@ pub struct Original {
     pub sha256: String,
 }
 
-/// Where images come from.
+/// The origin of the images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Images {
     Real,
     Generated,
 }
 
-/// Texts and images of the first visit.
+/// The texts and images of the first visit.
 pub fn first_visit(into: &Path, samples_folder: &Path) -> Result<(Visit, Images), Failure> {
     let real: Vec<_> = REAL.iter().map(|name| samples_folder.join(name)).collect();
     let (images, kind) = if real.iter().all(|path| path.is_file()) {
@@ -53,7 +53,7 @@ pub fn first_visit(into: &Path, samples_folder: &Path) -> Result<(Visit, Images)
     Ok((visit(into, "visit-1", &samples::visit_1(), images)?, kind))
 }
 
-/// Texts of the visit after it.
+/// The texts of the second visit.
 pub fn second_visit(into: &Path) -> Result<Visit, Failure> {
     visit(into, "visit-2", &samples::visit_2(), Vec::new())
 }

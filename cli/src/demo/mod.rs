@@ -1,10 +1,11 @@
-//! The main job told as a story, on a fresh network of four hospitals: a visit that doctor and patient
-//! sign is approved, committed and read back; a stranger is refused; a damaged segment harms nobody. A
-//! referral opens the records for a while, an emergency does before everybody's eyes, and what the
-//! patient takes back is gone at the next final block. Keys change, and the records stay readable.
+//! Shows the main use of Epione as a story, on a new network of four hospitals: a visit that doctor and patient sign is
+//! approved, committed and read back; a doctor without relationship is refused; a damaged segment is repaired. A
+//! referral gives access for a limited time; emergency access is shown to the patient and reviewed by the other
+//! hospitals; access that the patient revokes ends at the next final block. Keys are replaced, and the records stay
+//! readable.
 //!
-//! Every claim of the story is checked while it is told. The first that does not hold ends it, with
-//! an exit status that says so. What happened is left in `report.json`.
+//! Every claim of the story is checked when it is printed. The first claim that is false ends the demo with exit status
+//! 1. The results are written to `report.json`.
 
 mod input;
 mod report;
@@ -29,35 +30,35 @@ use crate::{
 pub use report::Report;
 use story::Story;
 
-/// Hospitals of the story.
+/// Number of hospitals.
 const HOSPITALS: u16 = 4;
-/// One visit is all that a block waits for here.
+/// Each block has a single visit, so the worker need not wait for more.
 const PACK_MILLIS: u64 = 500;
 
-/// The main job on a network of four hospitals, told step by step
+/// Shows the main use of Epione on a network of four hospitals, step by step
 #[derive(Debug, Parser)]
 #[command(name = "epione-demo", version, max_term_width = 100)]
 pub struct Args {
-    /// Folder of the demo; what an earlier demo left in it is replaced
+    /// Folder of the demo; the files of an earlier demo in it are replaced
     #[arg(long = "out", value_name = "DIR", default_value = "target/demo")]
     pub dir: PathBuf,
-    /// Folder of real DICOM files; the project's own phantoms are used if it lacks them
+    /// Folder of real DICOM files; without them, the project's own phantoms are used
     #[arg(long, value_name = "DIR", default_value = "target/samples")]
     pub samples: PathBuf,
-    /// Where the hospitals keep segments
+    /// Where the hospitals store segments
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub store: Storage,
-    /// Folder of epione-node, epione-worker and epione-s3-server [default: beside this program, then PATH]
+    /// Folder of epione-node, epione-worker and epione-s3-server [default: the folder of this program, then PATH]
     #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     pub bin_dir: Option<PathBuf>,
 }
 
-/// Runs the demo; prints what failed, if anything did.
+/// Runs the demo; prints the failure, if there is one.
 #[tokio::main]
 pub async fn run(args: &Args) -> ExitCode {
     match demonstrate(args).await {
         Ok(report) => {
-            println!("\nEvery check holds. The report is {}", report.display());
+            println!("\nAll checks passed. The report is {}", report.display());
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -80,7 +81,7 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
         layout: Layout { storage: args.store, ..Layout::default() },
     };
     let mut story = Story::begin();
-    story.chapter("Four hospitals come up, each with a node and a worker");
+    story.chapter("Four hospitals start, each with a node and a worker");
     let say = |step: &str| println!("    {step}");
     let network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
@@ -90,7 +91,7 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
         outcome = story.tell(args, &network) => outcome,
         _ = &mut stop => Err(interruption()),
     };
-    println!("\nTaking the network down");
+    println!("\nStopping the network");
     let end = network.down();
     let report = outcome?;
     end?;
@@ -100,13 +101,13 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
 }
 
 fn interruption() -> Failure {
-    Failure::new("interrupted", "run it again; nothing is left behind")
+    Failure::new("interrupted", "the network is stopped; run the demo again")
 }
 
-/// Removes what an earlier demo left, even one that was killed.
+/// Removes the files and processes of an earlier demo, even of one that was killed.
 fn prepare(directory: &Path, network: &Path) -> Result<(), Failure> {
     match devnet::down(network) {
-        Ok(()) => println!("An earlier demo was not taken down; it is now."),
+        Ok(()) => println!("The network of an earlier demo was still there; it is now stopped."),
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => return Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! `report.json`: what the demo did, for programs. Its fields are part of the project's promises.
+//! `report.json`: the results of the demo, for programs. Its field names do not change.
 
 use std::time::Duration;
 
@@ -12,10 +12,9 @@ pub struct Report {
     pub committed_blocks: Vec<CommittedBlock>,
     pub retrieved_files: Vec<RetrievedFile>,
     pub refused_requests: Vec<RefusedRequest>,
-    /// What the chain keeps of the looks at the patient's records: emergencies first, then newest
-    /// first.
+    /// The chain's receipts of access to the patient's records: emergencies first, then newest first.
     pub receipts: Vec<Receipt>,
-    /// What the chain keeps of refused looks, newest first.
+    /// The chain's record of refused requests, newest first.
     pub refusals: Vec<Refusal>,
     pub emergencies: Vec<Emergency>,
     pub timings_ms: Timings,
@@ -35,15 +34,15 @@ pub struct CommittedBlock {
     pub height: u32,
     pub lite_hash: Hash,
     pub cloud_hash: Hash,
-    /// The hospitals that approved before the ballot closed; the announcer is not among them.
+    /// The hospitals that approved before the ballot closed, without the announcer.
     pub approvals: Vec<HospitalId>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RetrievedFile {
-    /// Who read it, and what: `doctor: CT_small.dcm`.
+    /// The reader and the file: `doctor: CT_small.dcm`.
     pub name: String,
-    /// Of the bytes that were submitted, and of those that came back.
+    /// SHA-256 of the submitted bytes, and of those that were read back.
     pub sha256_in: String,
     pub sha256_out: String,
 }
@@ -56,35 +55,35 @@ pub struct RefusedRequest {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Receipt {
-    /// Among the patient's.
+    /// Its number among the patient's receipts.
     pub number: u32,
     pub who: String,
-    /// Whose records were read.
+    /// The hospital whose records were read.
     pub hospital: HospitalId,
     pub purpose: String,
     pub policies: Vec<String>,
-    /// Of the hospital's policies; 0 is the default set.
+    /// Version of the hospital's policies; 0 is the default set.
     pub version: u32,
-    /// Of the chain.
+    /// The chain block that records it.
     pub block: u32,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Refusal {
-    /// Among the patient's.
+    /// Its number among the patient's refusals.
     pub number: u32,
     pub who: String,
     pub hospital: HospitalId,
-    /// Of the chain.
+    /// The chain block that records it.
     pub block: u32,
-    /// Decided again afterwards, for the time of that block.
+    /// The conditions that were not met, decided again for the time of that block.
     pub reason: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Emergency {
     pub review: u32,
-    /// Number of the receipt among the patient's.
+    /// Number of its receipt among the patient's receipts.
     pub receipt: u32,
     pub who: String,
     pub reason: String,
@@ -92,29 +91,29 @@ pub struct Emergency {
     pub justified: bool,
 }
 
-/// From the patient's command that ended the doctor's relationship, in milliseconds.
+/// Times from the patient's command that ended the doctor's relationship, in milliseconds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Revocation {
-    /// Until that was final, as the patient was told.
+    /// Until the command returned, because the end was final.
     pub unrelated_final: u64,
-    /// Until a link of an earlier grant was refused.
+    /// Until the worker refused a link of an earlier grant.
     pub link_refused: u64,
-    /// Until the doctor's next request for access was refused, and the chain had recorded that.
+    /// Until the doctor's next request for access was refused, and the refusal recorded on the chain.
     pub request_refused: u64,
 }
 
-/// Of the first visit, in milliseconds.
+/// Times of the first visit, in milliseconds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Timings {
     /// From the doctor's command until the announcement was in the best block.
     pub submit_to_announced: u64,
-    /// From there until the commit was in the best block.
+    /// From then until the commit was in the best block.
     pub announced_to_committed: u64,
-    /// From there until that block was final.
+    /// From then until that block was final.
     pub committed_to_finalised: u64,
-    /// From the request until the access grant had come.
+    /// From the request until the access grant arrived.
     pub grant: u64,
-    /// From the request until all files were verified and written, grant included.
+    /// From the request until all files were verified and written, including the grant.
     pub retrieval: u64,
 }
 
@@ -130,7 +129,7 @@ impl Report {
     }
 }
 
-/// Whole milliseconds.
+/// A duration in whole milliseconds.
 pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

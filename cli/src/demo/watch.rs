@@ -1,4 +1,4 @@
-//! When things happen on the chain: looked at from outside, best block and final block apart.
+//! Measures when a lite block is announced, committed and final, by watching the chain.
 
 use std::time::{Duration, Instant};
 
@@ -8,21 +8,21 @@ use epione_primitives::Hash;
 use crate::{devnet::Probe, failure::Failure};
 
 const POLL: Duration = Duration::from_millis(50);
-/// A ballot of 200 blocks of 3 s, and some more.
+/// More than a ballot of 200 blocks of 3 s.
 const PATIENCE: Duration = Duration::from_secs(700);
 
-/// When a lite block reached its stages.
+/// The times at which a lite block reached its stages.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
     /// Its announcement was in the best block.
     pub announced: Instant,
-    /// Its commit was.
+    /// Its commit was in the best block.
     pub committed: Instant,
-    /// And that was final.
-    pub finalised: Instant,
+    /// Its commit was final.
+    pub finalized: Instant,
 }
 
-/// Watches until the block of this height is committed and final.
+/// Waits until the block of this height is committed and final.
 pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
     let probe = Probe::new().map_err(crate::devnet::DevnetError::from)?;
     let until = Instant::now() + PATIENCE;
@@ -41,12 +41,12 @@ pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
         if let (Some(announced), Some(committed)) = (announced, committed)
             && chain.finalized().await?.height().await? >= height
         {
-            return Ok(Moments { announced, committed, finalised: Instant::now() });
+            return Ok(Moments { announced, committed, finalized: Instant::now() });
         }
         if Instant::now() > until {
             return Err(Failure::new(
                 format!("block {height} was not final after {} s", PATIENCE.as_secs()),
-                "the logs of nodes and workers say why",
+                "read the logs of nodes and workers",
             ));
         }
         tokio::time::sleep(POLL).await;

@@ -1,4 +1,4 @@
-//! Blocks are recomputed, and a damaged segment harms nobody.
+//! Blocks are verified, and a damaged segment is repaired.
 
 use std::{
     fs,
@@ -20,25 +20,25 @@ use crate::{
     demo::input::Original,
     devnet::Storage,
     failure::Failure,
+    wording::counted,
 };
 
-/// Ends only what hangs.
+/// Long enough that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(250);
 
 impl Story {
     pub(super) async fn verify(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
-        self.chapter(
-            "Anybody recomputes the blocks; every hospital shows its copy of the segments",
-        );
+        self.chapter("The blocks are verified, with every hospital's copy of the segments");
         for height in [1, 2] {
             let verified = verified(scene.context, height, A).await?;
-            self.line(format!("block {height} passes all {} checks", verified.checks.len()));
+            let checks = counted(verified.checks.len(), "check", "checks");
+            self.line(format!("block {height} passes all {checks}"));
         }
         for hospital in &self.report.hospitals {
-            comes_to_hold(scene.context, 1, hospital.id).await?;
+            eventually_verified(scene.context, 1, hospital.id).await?;
         }
-        self.line("A, B, C and D hold the same segments");
+        self.line("A, B, C and D have the same segments");
         Ok(())
     }
 
@@ -47,7 +47,7 @@ impl Story {
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<(), Failure> {
-        self.chapter("A segment in A's store is damaged; nobody reads a wrong byte");
+        self.chapter("A segment in A's storage is damaged; no reader receives a wrong byte");
         let (damaged, path) = self.damage_segment(scene).await?;
         let request = reading::request(scene, &scene.cast.doctor, "after-damage");
         match records::get(&request, scene.context).await {
@@ -58,27 +58,27 @@ impl Story {
                 let stored = fs::read(&path).map_err(|error| Failure::file(&path, &error))?;
                 check(
                     segment::verify(&damaged, &stored).is_ok(),
-                    "A's store holds the right bytes again",
+                    "A's storage has the right bytes again",
                 )?;
                 self.line(match scene.args.store {
                     Storage::Local => {
-                        "A's worker noticed, fetched the segment from its peers and served it whole"
+                        "A's worker detected it, fetched the segment from other hospitals and served that"
                     }
                     Storage::S3 => {
-                        "the reader noticed and asked A's worker, which fetched the segment from its peers, \
-                         served it whole and mended the bucket"
+                        "the reader detected it; A's worker fetched the segment from other hospitals, served \
+                         that and repaired the bucket"
                     }
                 });
             }
             Err(failure) => {
                 check(failure.denial.is_none(), "the reader is not refused")?;
-                self.line(format!("the reader gets a clear error instead: {}", failure.error));
+                self.line(format!("the reader receives an error instead: {}", failure.error));
             }
         }
         Ok(())
     }
 
-    /// Flips a byte in the middle of the first segment of block 1, on A's disk.
+    /// Changes a byte in the middle of the first segment of block 1, on A's disk.
     async fn damage_segment(&self, scene: Scene<'_>) -> Result<(Segment, PathBuf), Failure> {
         let evidence = verify::gather(scene.context.chain().await?, 1).await?;
         let segments = verify::segments(&evidence)?;
@@ -94,8 +94,9 @@ impl Story {
     }
 }
 
-/// Two approvals commit a block: a slower hospital may still be fetching its segments.
-async fn comes_to_hold(
+/// Verifies a block with a hospital's copy of its segments. Two approvals commit a block, so another hospital may still
+/// be fetching them.
+async fn eventually_verified(
     context: &Context,
     height: u32,
     hospital: HospitalId,
@@ -109,7 +110,7 @@ async fn comes_to_hold(
     }
 }
 
-/// Verifies a block, with a hospital's copy of its segments.
+/// Verifies a block with a hospital's copy of its segments.
 async fn verified(
     context: &Context,
     height: u32,

@@ -1,4 +1,4 @@
-//! Those who appear.
+//! The persons of the story.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
     identity::KeySource,
 };
 
-/// Somebody with a key file of their own.
+/// A person with their own key file.
 pub(super) struct Person {
     pub id: UserId,
     pub keys: KeySource,
-    /// Name of the key file, and of the person in the story.
+    /// The person's name in the story, and that of the key file.
     pub label: &'static str,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// What the story calls a user.
+    /// A user's name in the story.
     pub fn label(&self, user: UserId) -> &'static str {
         let Self { patient, doctor, nurse, stranger, specialist } = self;
         let all = [patient, doctor, nurse, stranger, specialist];
-        all.into_iter().find(|person| person.id == user).map_or("somebody else", |it| it.label)
+        all.into_iter().find(|person| person.id == user).map_or("another user", |it| it.label)
     }
 }
 
@@ -80,7 +80,7 @@ impl Story {
         let thirty_days = Some(Duration::from_secs(30 * 86_400));
         relation::relate(&relation::RelateArgs { relation, expires: thirty_days }, context).await?;
         self.line(
-            "the doctor is the patient's family doctor, for 30 days; the others are nobody's",
+            "the doctor is the patient's family doctor for 30 days; the others have no relationship",
         );
         Ok(cast)
     }
@@ -91,7 +91,7 @@ fn key_file(args: &Args, context: &Context, label: &str) -> Result<KeySource, Fa
     let new = keys::NewArgs { out: out.clone(), scheme: keys::Curve::Sr25519, development: None };
     keys::new(&new, context)?;
     let source = KeySource::File(out);
-    // Opening takes scrypt its time, which is not that of what follows.
+    // Opens the file now, so that the time that scrypt takes does not count for the following steps.
     context.keys(&source)?;
     Ok(source)
 }

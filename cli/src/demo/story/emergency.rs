@@ -1,4 +1,4 @@
-//! The glass is broken: somebody reads without a relationship, and everybody hears of it.
+//! Emergency access: a doctor reads without a relationship, the patient sees it, and the other hospitals review it.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ impl Story {
         originals: &[Original],
     ) -> Result<(), Failure> {
         self.chapter(
-            "An emergency: A's policies let a stranger break the glass, and all hear of it",
+            "An emergency: A's policies let another doctor break the glass; patient and hospitals see it",
         );
         self.allow_breaking_glass(scene).await?;
         let Scene { context, cast, .. } = scene;
@@ -54,7 +54,7 @@ impl Story {
         };
         let looks = who_looked(&looks, context).await?;
         let first = looks.looks.first().ok_or_else(|| broken("the patient sees who looked"))?;
-        check(first.occasion.requester == cast.stranger.id, "the stranger comes first")?;
+        check(first.occasion.requester == cast.stranger.id, "the emergency is listed first")?;
         check(first.emergency == Some(EmergencyReason::UnableToConsent), "with the reason given")?;
         let review =
             first.review.as_ref().ok_or_else(|| broken("an emergency is reviewed"))?.review;
@@ -65,7 +65,7 @@ impl Story {
         self.judge(scene, review.0).await
     }
 
-    /// A's governance puts the sample set into force, in which breaking the glass is allowed.
+    /// A's governance sets the sample policies, which allow breaking the glass.
     async fn allow_breaking_glass(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
         let folder = scene.args.dir.join("input");
         let file = folder.join("hospital.toml");
@@ -76,13 +76,13 @@ impl Story {
         check(!changed.same, "A has other policies now")?;
         self.line("A's governance: epione policy set samples/policies/hospital.toml");
         self.line(format!(
-            "A decides by version {} of its policies, in which breaking the glass is allowed",
+            "version {} of A's policies, which allows breaking the glass, is in force",
             changed.version
         ));
         Ok(())
     }
 
-    /// B and C look at it, which is more than half of the other three.
+    /// B and C judge it, which is more than half of the other three hospitals.
     async fn judge(&mut self, scene: Scene<'_>, review: u32) -> Result<(), Failure> {
         let verdict = |hospital| JudgeArgs {
             review,
@@ -95,7 +95,7 @@ impl Story {
         let judged =
             tokio::try_join!(reviews::judge(&b, scene.context), reviews::judge(&c, scene.context))?;
         for judged in [judged.0, judged.1] {
-            self.line(format!("{} finds it justified", letter(judged.by)));
+            self.line(format!("{} judges it justified", letter(judged.by)));
         }
         let all =
             reviews::reviews(&ReviewsArgs { open: false, limit: None }, scene.context).await?;
@@ -117,9 +117,9 @@ impl Story {
         Ok(())
     }
 
-    /// Every look and every refusal has left its trace.
+    /// Every access and every refusal is recorded.
     pub(super) async fn look_back(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
-        self.chapter("What the chain keeps of all this, for the patient to read");
+        self.chapter("The chain's record of every access and refusal, which the patient can read");
         let Scene { context, cast, .. } = scene;
         let list = WhoLookedArgs {
             patient: Some(cast.patient.id),
@@ -140,13 +140,13 @@ impl Story {
             });
         }
         for refused in list.refused.iter().flatten() {
-            let lacked: Vec<_> = refused.denials.iter().flat_map(reasons).collect();
+            let unmet: Vec<_> = refused.denials.iter().flat_map(reasons).collect();
             self.report.refusals.push(Refusal {
                 number: refused.refusal,
                 who: cast.label(refused.occasion.requester).into(),
                 hospital: refused.occasion.hospital,
                 block: refused.occasion.block,
-                reason: lacked.join("; "),
+                reason: unmet.join("; "),
             });
         }
         for receipt in &self.report.receipts {
@@ -176,7 +176,8 @@ impl Story {
         for (who, hospital) in
             [("second-doctor", A), ("specialist", A), ("specialist", B), ("doctor", A)]
         {
-            check(refused(who, hospital), &format!("the chain knows that the {who} was refused"))?;
+            let claim = format!("the refusal of the {who} is on the chain");
+            check(refused(who, hospital), &claim)?;
         }
         Ok(())
     }

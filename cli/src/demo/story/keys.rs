@@ -1,4 +1,4 @@
-//! The patient changes keys, and does without any hospital's leave.
+//! The patient replaces keys, and reads without any hospital's permission.
 
 use super::{B, Person, Scene, Story, broken, check, reading};
 use crate::{
@@ -11,21 +11,25 @@ use crate::{
     demo::input::Original,
     failure::Failure,
     identity::KeySource,
+    wording::counted,
 };
 
 impl Story {
-    /// Rotates the patient's keys; returns the patient with the new ones.
+    /// Replaces the patient's keys; returns the patient with the new ones.
     pub(super) async fn rotate(
         &mut self,
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<Person, Failure> {
-        self.chapter("The patient rotates both keys; the old records stay readable");
+        self.chapter("The patient replaces both keys; the old records stay readable");
         let Scene { args, context, cast, .. } = scene;
         let next = KeySource::File(args.dir.join("keys").join("patient-2.json"));
         let rotate = RotateArgs { signer: cast.patient.keys.clone(), next: next.clone() };
         let rotated = rotation::rotate(&rotate, context).await?;
-        check(rotated.passed() && rotated.rotated_now, "every hospital sealed the profile anew")?;
+        check(
+            rotated.passed() && rotated.rotated_now,
+            "every hospital sealed the profile to the new key",
+        )?;
         for line in rotated.to_string().lines() {
             self.line(line);
         }
@@ -35,7 +39,8 @@ impl Story {
         let patient = Person { id: cast.patient.id, keys: next, label: "patient" };
         let who = "patient, with new keys";
         let files = reading::read(scene, who, &patient, originals).await?;
-        self.line(format!("with the new one: {} files, every byte as before", files.len()));
+        let number = counted(files.len(), "file", "files");
+        self.line(format!("with the new key file: {number}, every byte as before"));
         self.report.retrieved_files.extend(files);
         Ok(patient)
     }
@@ -46,7 +51,9 @@ impl Story {
         patient: &Person,
         originals: &[Original],
     ) -> Result<(), Failure> {
-        self.chapter("The patient reads with their own key, from B's store, by nobody's leave");
+        self.chapter(
+            "The patient reads with their own key, from B's storage; no permission is needed",
+        );
         let list =
             WhoLookedArgs { patient: Some(patient.id), signer: None, limit: None, refused: false };
         let before = who_looked(&list, scene.context).await?.looks.len();
@@ -58,9 +65,10 @@ impl Story {
         };
         let retrieved = records::get(&request, scene.context).await?;
         let files = reading::compare(who, &retrieved, originals)?;
-        self.line(format!("{} files, every byte as it was submitted", files.len()));
+        let number = counted(files.len(), "file", "files");
+        self.line(format!("{number}, every byte as it was submitted"));
         self.report.retrieved_files.extend(files);
         let after = who_looked(&list, scene.context).await?.looks.len();
-        check(before == after, "one's own key leaves no receipt")
+        check(before == after, "reading with the patient's own key leaves no receipt")
     }
 }

@@ -1,4 +1,4 @@
-//! The story itself, chapter by chapter.
+//! The story, chapter by chapter.
 
 mod blocks;
 mod cast;
@@ -28,21 +28,21 @@ use crate::{
 };
 use cast::{Cast, Person};
 
-/// The hospital that the story is about, and two others.
+/// The main hospital of the story, and two others.
 const A: HospitalId = HospitalId(0);
 const B: HospitalId = HospitalId(1);
 const C: HospitalId = HospitalId(2);
 /// The record of the first visit.
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
-/// The teller: prints, times and checks.
+/// Prints, times and checks the story.
 pub struct Story {
     begun: Instant,
     chapter: u32,
     report: Report,
 }
 
-/// What every chapter needs.
+/// The parameters of every chapter.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     args: &'a Args,
@@ -65,7 +65,7 @@ impl Story {
         println!("    {}", text.as_ref());
     }
 
-    /// Tells what follows once the network is up.
+    /// The chapters after the start of the network.
     pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<Report, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
@@ -87,7 +87,7 @@ impl Story {
         Ok(self.report)
     }
 
-    /// Looks at the network, and writes the password file of the demo's keys.
+    /// Prints the network, and writes the password file of the demo's keys.
     fn open(&mut self, args: &Args, network: &Devnet) -> Result<Context, Failure> {
         for hospital in &network.state().hospitals {
             self.line(format!(
@@ -104,7 +104,7 @@ impl Story {
             });
         }
         if args.store == Storage::S3 {
-            self.line("their segments are in buckets, one for each hospital, on an S3 server");
+            self.line("their segments are in buckets on an S3 server, one for each hospital");
         }
         let password_file = args.dir.join("keys").join("password");
         fs::write(&password_file, "only for the demo\n")
@@ -117,7 +117,7 @@ impl Story {
         .with_devnet()
     }
 
-    /// Notes a refusal, which must be for want of a relationship or a registration.
+    /// Prints a refusal, which must be because of a missing relationship or registration.
     fn refused<T>(&mut self, who: &Person, outcome: Result<T, Failure>) -> Result<(), Failure> {
         let failure = match outcome {
             Err(failure) => failure,
@@ -155,6 +155,6 @@ fn check(holds: bool, claim: &str) -> Result<(), Failure> {
 fn broken(claim: &str) -> Failure {
     Failure::new(
         format!("a check of the demo failed: {claim}"),
-        "the logs of nodes and workers are in the demo's devnet/logs",
+        "read the logs of nodes and workers in the demo's devnet/logs",
     )
 }

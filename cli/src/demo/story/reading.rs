@@ -1,4 +1,4 @@
-//! Records on their way out: text from the chain, images from the store, and nothing for a stranger.
+//! Records are read: texts from the chain, images from the storage, and nothing for a doctor without relationship.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::{
     },
     failure::Failure,
     identity, samples,
-    wording::moment,
+    wording::{counted, moment},
 };
 
 impl Story {
@@ -49,7 +49,7 @@ impl Story {
             .map_err(|_| broken("the report is a FHIR resource in JSON"))?;
         let conclusion = resource["conclusion"].as_str().unwrap_or_default();
         self.line(format!("it concludes: {conclusion:?}"));
-        self.line("the ciphertext came from the node, the keys from A, and no store was asked");
+        self.line("the ciphertext came from the node and the keys from A; no storage was needed");
         Ok(())
     }
 
@@ -58,19 +58,20 @@ impl Story {
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<(), Failure> {
-        self.chapter("The same doctor reads the images; the patient reads everything, too");
+        self.chapter("The same doctor reads the images; the patient also reads everything");
         let Scene { context, cast, .. } = scene;
         let (_, record) = reader::verified(context.chain().await?, FIRST).await?;
         let segments = record.segments().len();
-        self.line(format!("the manifests on the chain name {segments} segments by their hashes"));
+        let number = counted(segments, "segment", "segments");
+        self.line(format!("the manifests on the chain name {number} by their hashes"));
         let (granted, span) = grant(scene, &cast.doctor).await?;
         self.report.timings_ms.grant = millis(span);
         let links = &granted.reply.links;
         check(links.len() == segments, "there is a link to every segment")?;
         let until = links.iter().map(|link| link.expires).min().unwrap_or_default();
         self.line(format!(
-            "A grants {} links, good until {} and no longer than the right to read is",
-            links.len(),
+            "A grants {}, valid until {} at the latest, and only while the permission to read lasts",
+            counted(links.len(), "link", "links"),
             moment(until)
         ));
         let timed = async {
@@ -82,11 +83,12 @@ impl Story {
             tokio::try_join!(timed, read(scene, "patient", &cast.patient, originals))?;
         self.report.timings_ms.retrieval = millis(span);
         for (who, files) in [("doctor", doctors), ("patient", patients)] {
-            self.line(format!("{who}: {} files, every byte as it was submitted", files.len()));
+            let number = counted(files.len(), "file", "files");
+            self.line(format!("{who}: {number}, every byte as it was submitted"));
             self.report.retrieved_files.extend(files);
         }
         self.line(format!(
-            "a grant and its receipt took {} ms; with fetching, verifying and decrypting {} ms",
+            "grant and receipt took {} ms; including fetching, verifying and decrypting {} ms",
             self.report.timings_ms.grant, self.report.timings_ms.retrieval
         ));
         Ok(())
@@ -100,7 +102,7 @@ impl Story {
     }
 }
 
-/// Access to the first record for somebody at A, and how long it took.
+/// Requests access to the first record at A; returns how long that took.
 pub(super) async fn grant(
     scene: Scene<'_>,
     reader: &Person,
@@ -118,7 +120,7 @@ pub(super) async fn grant(
     Ok((granted, begun.elapsed()))
 }
 
-/// Reads the first record as somebody, and compares every file.
+/// Reads the first record as this reader, and compares every file.
 pub(super) async fn read(
     scene: Scene<'_>,
     who: &str,
@@ -129,7 +131,7 @@ pub(super) async fn read(
     compare(who, &retrieved, originals)
 }
 
-/// Asks for the first record. What comes goes into a folder.
+/// The arguments to read the first record into a folder.
 pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> records::GetArgs {
     records::GetArgs {
         signer: reader.keys.clone(),
@@ -147,14 +149,14 @@ pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> record
     }
 }
 
-/// Every submitted file must have come back, byte for byte.
+/// Every submitted file must be read back, byte for byte.
 pub(super) fn compare(
     who: &str,
     retrieved: &Retrieved,
     originals: &[Original],
 ) -> Result<Vec<RetrievedFile>, Failure> {
     let record = retrieved.records.first().ok_or_else(|| broken("a record was read"))?;
-    check(record.sections.len() == originals.len(), "every section came back")?;
+    check(record.sections.len() == originals.len(), "every section was read back")?;
     let mut compared = Vec::with_capacity(originals.len());
     for (section, original) in record.sections.iter().zip(originals) {
         let Some(file) = &section.file else {

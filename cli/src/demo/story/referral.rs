@@ -1,4 +1,4 @@
-//! A referral: a doctor of another hospital reads for a while, at the hospital whose records they are.
+//! A referral: a doctor of another hospital may read for a limited time, at the hospital that has the records.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::{
     context::HospitalRef,
     demo::input::Original,
     failure::Failure,
-    wording::moment,
+    wording::{counted, moment},
 };
 
-/// How long the specialist may read, at least.
+/// Minimum time for which the specialist may read.
 const REFERRAL: Duration = Duration::from_secs(40);
-/// What happens under the referral takes about as long as so many retrievals did before.
+/// The chapters during the referral take about as long as this number of retrievals.
 const RETRIEVALS: u32 = 6;
-/// How often the chain's clock is looked at.
+/// Pause between two reads of the chain's clock.
 const POLL: Duration = Duration::from_millis(250);
-/// The chain's clock stands still only if the chain does.
+/// Long enough that only a chain that stopped exceeds it.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Story {
-    /// Refers the patient, and tells until when.
+    /// Refers the patient; returns when the referral ends.
     pub(super) async fn refer(
         &mut self,
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<Moment, Failure> {
-        // On a slow machine 40 seconds are over before anybody has read.
+        // On a slow machine 40 seconds would end before the specialist has read.
         let retrieval = Duration::from_millis(self.report.timings_ms.retrieval);
         let lasting = Duration::from_secs((retrieval * RETRIEVALS).max(REFERRAL).as_secs());
         let seconds = lasting.as_secs();
@@ -52,7 +52,7 @@ impl Story {
         let referred = relation::relate(&refer, context).await?;
         let until = referred.expires.ok_or_else(|| broken("a referral ends"))?;
         self.line(format!(
-            "the doctor's own signature put it on the chain, until {}",
+            "the doctor signed it and put it on the chain; it ends at {}",
             moment(until)
         ));
 
@@ -66,23 +66,24 @@ impl Story {
             records::get(&elsewhere, context)
         );
         let files = files?;
-        self.line(format!("specialist: {} files, granted by A's worker", files.len()));
+        let number = counted(files.len(), "file", "files");
+        self.line(format!("specialist: {number}, granted by A's worker"));
         self.report.retrieved_files.extend(files);
         let snapshot = context.chain().await?.finalized().await?;
         let registered = snapshot.registration(B, cast.patient.id).await?;
-        check(registered.is_none(), "B was never given a key of the patient")?;
-        self.line("B's worker has no key of this patient, and says so:");
+        check(registered.is_none(), "B never received a key of the patient")?;
+        self.line("B's worker has no key of this patient, and refuses:");
         self.refused(specialist, at_b)?;
         Ok(until)
     }
 
-    /// Waits until the referral is over.
+    /// Waits until the referral ends.
     pub(super) async fn referral_ends(
         &mut self,
         scene: Scene<'_>,
         until: Moment,
     ) -> Result<(), Failure> {
-        self.chapter("The referral is over by the chain's clock; the same request is refused");
+        self.chapter("The referral has ended by the chain's clock; the same request is refused");
         let chain = scene.context.chain().await?;
         let waiting = async {
             loop {
@@ -95,8 +96,8 @@ impl Story {
         };
         let time = tokio::time::timeout(PATIENCE, waiting)
             .await
-            .map_err(|_| broken("the chain's clock goes on"))??;
-        self.line(format!("the newest final block is of {}", moment(time)));
+            .map_err(|_| broken("the chain's clock advances"))??;
+        self.line(format!("the time of the newest final block is {}", moment(time)));
         let specialist = &scene.cast.specialist;
         let again = reading::request(scene, specialist, "specialist-after-the-referral");
         let outcome = records::get(&again, scene.context).await;

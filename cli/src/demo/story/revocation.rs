@@ -1,4 +1,4 @@
-//! A right is taken away, and it is measured how soon that counts.
+//! A permission is revoked, and the time until that takes effect is measured.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::{
     identity,
 };
 
-/// How often the link is tried.
+/// Pause between two uses of the link.
 const POLL: Duration = Duration::from_millis(100);
-/// Ends only what hangs.
+/// Long enough that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Story {
     pub(super) async fn revoke(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
-        self.chapter("The patient parts with the family doctor, who holds fresh links");
+        self.chapter("The patient ends the relationship with the family doctor, who has new links");
         let Scene { context, cast, .. } = scene;
         let doctor = &cast.doctor;
         let (granted, _) = reading::grant(scene, doctor).await?;
@@ -60,7 +60,7 @@ impl Story {
         let both = async { tokio::try_join!(unrelated, link_refused) };
         let (unrelated, link_refused) = tokio::time::timeout(PATIENCE, both)
             .await
-            .map_err(|_| broken("the link dies with the right to read"))??;
+            .map_err(|_| broken("the link ends with the permission to read"))??;
         let outcome = reading::grant(scene, doctor).await;
         let request_refused = begun.elapsed();
         let in_force = chain.finalized().await?.is_in_force(granted.grant.hash()).await?;
@@ -71,13 +71,13 @@ impl Story {
             request_refused: millis(request_refused),
         };
         self.line(format!(
-            "the link died {} ms after the patient's command, which was final after {} ms",
+            "the link was refused {} ms after the patient's command, which was final after {} ms",
             millis(link_refused),
             millis(unrelated)
         ));
         self.refused(doctor, outcome)?;
         self.line(format!(
-            "refused and recorded {} ms after the command; what was read stays read",
+            "refused and recorded {} ms after the command; what the doctor read before stays with the doctor",
             millis(request_refused)
         ));
         Ok(())

@@ -1,4 +1,4 @@
-//! Visits on their way in: signed, approved by other hospitals, committed.
+//! Visits are submitted: signed, approved by other hospitals, committed.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ impl Story {
         let args = scene.args;
         let (visit, images) = input::first_visit(&args.dir.join("input"), &args.samples)?;
         if images == Images::Generated {
-            self.line("no real DICOM files at hand: the project's own phantoms are used");
+            self.line("there are no real DICOM files: the project's own phantoms are used");
         }
         let originals = visit.originals.clone();
         for original in &originals {
@@ -40,21 +40,21 @@ impl Story {
         self.report.timings_ms = Timings {
             submit_to_announced: millis(moments.announced - begun),
             announced_to_committed: millis(moments.committed - moments.announced),
-            committed_to_finalised: millis(moments.finalised - moments.committed),
+            committed_to_finalised: millis(moments.finalized - moments.committed),
             ..Timings::default()
         };
         self.signatures(scene).await?;
         Ok(originals)
     }
 
-    /// Both signatures are in the sealed record, for anybody to verify.
+    /// Both signatures are in the sealed record, and can be verified by anyone.
     async fn signatures(&self, scene: Scene<'_>) -> Result<(), Failure> {
         let chain = scene.context.chain().await?;
-        // Refuses a record that its author did not sign.
+        // Fails for a record that its author did not sign.
         let (summary, _) = reader::verified(chain, FIRST).await?;
         check(summary.author == scene.cast.doctor.id, "the doctor is the author")?;
-        check(summary.cosigned, "the patient signed, too")?;
-        self.line("the sealed record carries both signatures, and both verify");
+        check(summary.cosigned, "the patient also signed")?;
+        self.line("the sealed record has both signatures, and both are valid");
         Ok(())
     }
 
@@ -81,12 +81,12 @@ impl Story {
         let chain = context.chain().await?;
         let (submitted, moments) =
             tokio::try_join!(visit::submit(&submit, context), watch::block(chain, height))?;
-        self.line(format!("visit {} is safe at A", submitted.status.record_id));
+        self.line(format!("A has acknowledged visit {}", submitted.status.record_id));
         self.line(format!(
             "announced after {} ms, committed {} ms later, final {} ms after that",
             millis(moments.announced - begun),
             millis(moments.committed - moments.announced),
-            millis(moments.finalised - moments.committed),
+            millis(moments.finalized - moments.committed),
         ));
         self.committed(scene, &submitted, height).await?;
         Ok((begun, moments))
@@ -110,7 +110,7 @@ impl Story {
         approvals.sort_unstable();
         let letters: Vec<_> = approvals.iter().map(|id| letter(*id).to_string()).collect();
         self.line(format!(
-            "block {height} is committed: approved by {} ({needed} were needed beside A)",
+            "block {height} is committed: approved by {} ({needed} approvals were needed)",
             letters.join(", ")
         ));
         self.line(format!("lite hash {:?}", block.hashes.lite));
@@ -147,7 +147,7 @@ impl Story {
             links == [(second, Some(FIRST)), (FIRST, None)],
             "2/0 links to 1/0, which is the first",
         )?;
-        self.line(format!("{second} -> {FIRST} -> nothing before it"));
+        self.line(format!("{second} -> {FIRST} -> no earlier record"));
         Ok(())
     }
 }
