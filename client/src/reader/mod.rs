@@ -3,6 +3,37 @@
 //!
 //! Nothing is passed on before it is verified: a grant against its receipt on the chain, a record against the chain and
 //! its author's signature, a text against its leaf, media chunk by chunk and, if all of them are read, as a whole.
+//!
+//! ```no_run
+//! use epione_client::{
+//!     chain::Chain,
+//!     reader::{Intent, OpenContent, Reader},
+//!     worker::WorkerClient,
+//! };
+//! use epione_envelope::keystore::ActorKeys;
+//! use epione_primitives::{HospitalId, UserId, access::Purpose};
+//!
+//! async fn read(keys: ActorKeys, patient: UserId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
+//!     let worker = WorkerClient::for_hospital(&chain, HospitalId(0), (&keys).into()).await?;
+//!     let reader = Reader::new(chain, worker, keys.sealing);
+//!     let newest: Vec<_> = reader.list(patient, None, 1).await?.iter().map(|record| record.pointer).collect();
+//!     let intent = Intent { purpose: Purpose::Treatment, emergency: None };
+//!     for record in reader.open(patient, &newest, intent).await? {
+//!         for section in &record.sections {
+//!             match &section.content {
+//!                 OpenContent::Text { text, .. } => println!("{}", text.as_str()),
+//!                 OpenContent::Media { .. } => {
+//!                     let file = format!("section-{}", section.index);
+//!                     reader.save_media(&record, section.index, file.as_ref(), |_| {}).await?;
+//!                 }
+//!                 OpenContent::NotGranted => println!("section {} was not granted", section.index),
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod content;
 mod error;

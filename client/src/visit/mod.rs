@@ -3,6 +3,26 @@
 //! The author's own hospital receives the visit unsealed, and seals it. The author signs the salted leaves of the
 //! sections ([`epione_envelope::record::Draft`]), so that the signature is valid for the sealed record and for a single
 //! section of it. The patient may sign the same leaves.
+//!
+//! ```no_run
+//! use epione_client::{Account, chain::Chain, visit::VisitBuilder, worker::WorkerClient};
+//! use epione_envelope::record::SectionKind;
+//! use epione_primitives::{HospitalId, UserId, access::SectionClass};
+//!
+//! async fn submit(patient: UserId, doctor: UserId) -> Result<(), Box<dyn std::error::Error>> {
+//!     let (hospital, account) = (HospitalId(0), Account::development("//Alice//doctor")?);
+//!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
+//!     let visit = VisitBuilder::new(chain.genesis_hash(), patient, hospital, doctor)
+//!         .text(SectionKind::Diagnosis, SectionClass::Shared, "Stage 2 hypertension.")
+//!         .file(SectionKind::Media, SectionClass::Private, "heart.dcm")
+//!         .build(&account)
+//!         .await?;
+//!     let worker = WorkerClient::for_hospital(&chain, hospital, account).await?;
+//!     let status = worker.submit_visit(&visit, |sent| println!("{} of {} bytes", sent.done, sent.total)).await?;
+//!     println!("record {} is {:?}", status.record_id, status.stage);
+//!     Ok(())
+//! }
+//! ```
 
 use std::{
     fs::File,

@@ -55,6 +55,22 @@ pub(crate) type Arrived<'a> = &'a (dyn Fn(i64) + Send + Sync);
 impl WorkerClient {
     /// Fetches a segment as an active hospital's agent, which this client's account must be. Length and BLAKE3 of the
     /// bytes are verified. At most 4 MiB.
+    ///
+    /// ```no_run
+    /// use epione_client::{chain::Chain, verify, worker::WorkerClient};
+    ///
+    /// async fn first_of_block(
+    ///     height: u32,
+    ///     chain: &Chain,
+    ///     worker: &WorkerClient,
+    /// ) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let evidence = verify::gather(chain, height).await?;
+    ///     if let [first, ..] = &verify::segments(&evidence)?[..] {
+    ///         println!("{} verified bytes", worker.segment(first).await?.len());
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn segment(&self, segment: &Segment) -> Result<Bytes, WorkerError> {
         self.whole_segment(segment, Right::Agent, &|_| {}).await
     }
