@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_failures_is_bounded() {
+    fn the_pause_is_bounded_for_any_number_of_failures() {
         assert_eq!(BACKOFF.after(0), BACKOFF.first);
         assert_eq!(BACKOFF.after(u32::MAX), BACKOFF.cap);
     }

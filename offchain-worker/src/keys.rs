@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn development_keys_are_the_hospital_s_agent_s() {
+    fn development_keys_are_those_of_the_agent() {
         let config = development("//Alice");
         let keys = load(&config).unwrap();
         let agent = development::keys("//Alice//agent").unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_s_tls_key_is_found_among_those_of_the_current_and_earlier_keystores() {
+    fn a_tls_key_of_any_keystore_is_found() {
         let stored = Keystore { path: None, password_file: None, development: None };
         let [now, before] =
             [(); 2].map(|()| ActorKeys::generate(Scheme::Sr25519, SealingSuite::X25519));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_tls_key_of_a_development_hospital_is_the_one_that_presets_name() {
+    fn the_first_development_tls_key_is_the_presets_key() {
         let alice = development("//Alice");
         let keys = TlsKeys::new(&alice, &load(&alice).unwrap()).unwrap();
         let named = development::tls_key("//Alice").unwrap().public();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keystore_opens_with_its_password_file_and_no_other() {
+    fn a_keystore_opens_only_with_its_password_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, password_file) = (folder.path().join("k.json"), folder.path().join("password"));
         let keys = ActorKeys::generate(Scheme::Ed25519, SealingSuite::X25519);

@@ -91,11 +91,9 @@ async fn put(store: &Store, bytes: &[u8]) -> Result<Segment, PutError<std::io::E
 }
 
 #[tokio::test]
-async fn a_store_on_a_full_disk_refuses_keeps_what_it_has_and_goes_on_when_there_is_room() {
-    let Some(disk) = Disk::new(
-        "a_store_on_a_full_disk_refuses_keeps_what_it_has_and_goes_on_when_there_is_room",
-        1_024,
-    ) else {
+async fn a_store_on_a_full_disk_rejects_writes_until_there_is_space() {
+    let Some(disk) = Disk::new("a_store_on_a_full_disk_rejects_writes_until_there_is_space", 1_024)
+    else {
         return;
     };
     let store = Store::local(&disk.path().join("store")).unwrap();
@@ -111,8 +109,8 @@ async fn a_store_on_a_full_disk_refuses_keeps_what_it_has_and_goes_on_when_there
 }
 
 #[tokio::test]
-async fn a_store_on_a_read_only_disk_says_so_and_still_reads() {
-    let Some(disk) = Disk::new("a_store_on_a_read_only_disk_says_so_and_still_reads", 1_024) else {
+async fn a_store_on_a_read_only_disk_still_reads() {
+    let Some(disk) = Disk::new("a_store_on_a_read_only_disk_still_reads", 1_024) else {
         return;
     };
     let store = Store::local(&disk.path().join("store")).unwrap();
@@ -141,10 +139,8 @@ fn sealed(number: u8, bytes: usize) -> NewVisit {
 }
 
 #[tokio::test]
-async fn a_journal_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep() {
-    let Some(disk) =
-        Disk::new("a_journal_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep", 2_048)
-    else {
+async fn a_journal_on_a_full_disk_acknowledges_nothing() {
+    let Some(disk) = Disk::new("a_journal_on_a_full_disk_acknowledges_nothing", 2_048) else {
         return;
     };
     let path = disk.path().join("journal.sqlite");
@@ -166,8 +162,8 @@ async fn a_journal_on_a_full_disk_acknowledges_nothing_that_it_does_not_keep() {
 }
 
 #[tokio::test]
-async fn a_journal_on_a_read_only_disk_says_so() {
-    let Some(disk) = Disk::new("a_journal_on_a_read_only_disk_says_so", 2_048) else { return };
+async fn a_journal_on_a_read_only_disk_is_reported() {
+    let Some(disk) = Disk::new("a_journal_on_a_read_only_disk_is_reported", 2_048) else { return };
     let path = disk.path().join("journal.sqlite");
     drop(Journal::open(&path).await.unwrap());
     disk.remount("ro");

@@ -109,7 +109,7 @@ async fn each_is_committed_once(network: &Network, visits: &[Visit]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_and_a_lost_disk_are_mended() {
+async fn damage_and_a_lost_disk_are_repaired() {
     let mut network = Network::start(3, Tuning::default()).await;
     let (people, visits, segments) = three_visits(&network).await;
     let hospital = &mut network.hospitals[0];
@@ -128,7 +128,7 @@ async fn damage_and_a_lost_disk_are_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_with_an_older_database_is_waited_for() {
+async fn the_worker_waits_for_a_node_with_an_older_database() {
     let mut network = Network::start(3, Tuning::default()).await;
     // A copy of a node's database, made early.
     let old = network.hospitals[2].home().join("old");

@@ -27,7 +27,7 @@ async fn ballot(chain: &Chain, id: AnnouncementId) -> Ballot {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_approve_and_who_was_away_catches_up() {
+async fn an_absent_hospital_catches_up() {
     let mut network = Network::start(4, Tuning::default()).await;
     let folder = network.folder.path().to_owned();
     let people = People::register(&network.hospitals[0]).await;
@@ -130,7 +130,7 @@ async fn is_let_go(network: &Network, segments: &[Segment]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_that_is_not_as_it_should_be_is_rejected_with_the_reason() {
+async fn an_invalid_block_is_rejected_with_the_reason() {
     // Segments that nobody has are given up soon after the announcement.
     let tuning = Tuning { reject_margin_blocks: 194, ..Tuning::default() };
     let mut network = Network::start(4, tuning).await;
@@ -182,7 +182,7 @@ async fn a_block_that_is_not_as_it_should_be_is_rejected_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_bytes_from_the_announcer_are_had_elsewhere() {
+async fn segments_of_a_faulty_announcer_come_from_others() {
     let mut network = Network::start(4, Tuning::default()).await;
     let people = People::register(&network.hospitals[1]).await;
     network.hospitals[1].worker.kill();

@@ -245,7 +245,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_one_is_killed_while_media_come_in() {
+async fn nothing_is_lost_when_a_worker_is_killed_during_an_upload() {
     let mut scene = Scene::begin().await;
     for victim in [Victim::Worker, Victim::Node] {
         scene.while_uploading(victim).await;
@@ -254,7 +254,7 @@ async fn nothing_is_lost_when_one_is_killed_while_media_come_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_one_is_killed_before_the_announcement() {
+async fn nothing_is_lost_when_a_worker_is_killed_before_announcing() {
     let mut scene = Scene::begin().await;
     for victim in [Victim::Worker, Victim::Node] {
         scene.when_queued(victim).await;
@@ -264,7 +264,7 @@ async fn nothing_is_lost_when_one_is_killed_before_the_announcement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_one_is_killed_while_the_ballot_is_open() {
+async fn nothing_is_lost_when_a_worker_is_killed_during_a_ballot() {
     let mut scene = Scene::begin().await;
     for victim in [Victim::Worker, Victim::Node] {
         scene.until_committed(victim).await;
@@ -274,7 +274,7 @@ async fn nothing_is_lost_when_one_is_killed_while_the_ballot_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_one_is_killed_while_it_repairs() {
+async fn nothing_is_lost_when_a_worker_is_killed_during_a_repair() {
     let mut scene = Scene::begin().await;
     scene.some_are_held().await;
     for victim in [Victim::Worker, Victim::Node] {

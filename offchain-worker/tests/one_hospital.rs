@@ -85,7 +85,7 @@ async fn a_worker_killed_at_any_stage_commits_every_visit_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_its_node_says_so_and_goes_on_when_it_is_back() {
+async fn a_worker_resumes_when_its_node_is_back() {
     let mut network = Network::start(1, Tuning::default()).await;
     let folder = network.folder.path().to_owned();
     let people = People::register(&network.hospitals[0]).await;

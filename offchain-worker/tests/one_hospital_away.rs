@@ -35,7 +35,7 @@ async fn approvals(chain: &Chain, height: u32) -> Vec<HospitalId> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_commits_while_one_hospital_is_away_and_it_catches_up() {
+async fn a_block_commits_while_one_hospital_is_away() {
     let mut network = Network::start(4, Tuning::default()).await;
     let people = People::register(&network.hospitals[0]).await;
     let before = commit(&network, &people, b"while all are there").await;
@@ -69,7 +69,7 @@ async fn a_block_commits_while_one_hospital_is_away_and_it_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_validators_finalise_the_same_blocks_in_order() {
+async fn four_validators_finalize_the_same_blocks_in_order() {
     let network = Network::of_nodes(4, Tuning::default()).await;
     let chain = network.hospitals[0].chain().await;
     let from = chain.finalized_head().await.unwrap().number + 1;

@@ -66,7 +66,7 @@ async fn denied(hospital: &Hospital, account: Account, request: &GrantRequest) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_leaves_a_receipt_and_revocation_ends_what_it_gave() {
+async fn reading_creates_a_receipt_and_revocation_ends_access() {
     let network = Network::start(1, Tuning::default()).await;
     let hospital = &network.hospitals[0];
     let people = People::register(hospital).await;
@@ -139,7 +139,7 @@ fn break_glass() -> Policy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_breaks_the_glass_is_reviewed_and_who_is_suspended_breaks_nothing() {
+async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
     let network = Network::start(1, Tuning::default()).await;
     let hospital = &network.hospitals[0];
     let people = People::register(hospital).await;
@@ -182,7 +182,7 @@ async fn who_breaks_the_glass_is_reviewed_and_who_is_suspended_breaks_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_referred_doctor_reads_at_the_hospital_of_the_record_and_no_longer_than_the_referral() {
+async fn a_referred_doctor_reads_until_the_referral_expires() {
     let network = Network::start(2, Tuning::default()).await;
     let (here, there) = (&network.hospitals[0], &network.hospitals[1]);
     let people = People::register(here).await;
@@ -243,7 +243,7 @@ async fn a_referred_doctor_reads_at_the_hospital_of_the_record_and_no_longer_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_patients_and_hospitals_change_and_records_stay_readable() {
+async fn records_stay_readable_after_key_rotations() {
     let mut network = Network::start(1, Tuning::default()).await;
     let people = People::register(&network.hospitals[0]).await;
     let pointer = committed(&network, &people, &media(1_000)).await;

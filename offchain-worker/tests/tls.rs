@@ -45,7 +45,7 @@ async fn tls_key_matches(endpoint: &Endpoint) -> Option<bool> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_proves_whichever_of_its_keys_the_chain_names_and_says_when_it_has_none() {
+async fn a_worker_follows_its_tls_key_on_the_chain() {
     let network = Network::start(1, Tuning::default()).await;
     let hospital = &network.hospitals[0];
     let chain = hospital.chain().await;

@@ -40,7 +40,7 @@ mod tests {
     use super::{Requested::*, *};
 
     #[test]
-    fn ranges_are_read_as_the_rfc_says() {
+    fn ranges_are_parsed_as_the_rfc_defines() {
         for (header, expected) in [
             (None, Whole),
             (Some("bytes=0-99"), Part(0..100)),

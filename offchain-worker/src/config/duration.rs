@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_is_read() {
+    fn durations_survive_writing_and_reading() {
         for (millis, shown) in [
             (0, "0s"),
             (250, "250ms"),

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_beyond_this_machine_needs_saying_so() {
+    fn plain_http_beyond_this_machine_must_be_allowed() {
         for endpoint in ["http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000"] {
             parsed(&format!("endpoint = \"{endpoint}\"")).check().unwrap();
         }

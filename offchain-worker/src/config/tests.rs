@@ -42,7 +42,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
 }
 
 #[test]
-fn every_key_in_the_example_is_known_and_every_value_can_be_used() {
+fn every_key_in_the_example_is_valid() {
     let is_key = |line: &str| {
         line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
     };
@@ -84,13 +84,13 @@ fn a_key_of_an_earlier_version_names_the_new_one() {
 }
 
 #[test]
-fn an_unknown_key_is_refused() {
+fn an_unknown_key_is_rejected() {
     assert!(matches!(with_line("listne = \"127.0.0.1:1\""), Err(ConfigError::Syntax(_))));
     assert!(matches!(with_table("[pack]\nmax_record = 3"), Err(ConfigError::Syntax(_))));
 }
 
 #[test]
-fn plain_http_beyond_loopback_needs_saying_so() {
+fn plain_http_beyond_loopback_must_be_allowed() {
     let error = with_line("listen = \"0.0.0.0:8600\"").unwrap_err().to_string();
     assert!(error.contains("allow_plain_http"), "{error}");
     with_line("listen = \"0.0.0.0:8600\"\nallow_plain_http = true").unwrap();
@@ -98,7 +98,7 @@ fn plain_http_beyond_loopback_needs_saying_so() {
 }
 
 #[test]
-fn an_https_public_url_means_tls_unless_something_in_front_speaks_it() {
+fn an_https_public_url_means_tls_unless_something_in_front_ends_it() {
     let parse = |url: &str, more: &str| {
         Config::parse(&format!(
             "public_url = {url:?}\ndata_dir = \"d\"\n{more}\n[keystore]\ndevelopment = \"//Alice\""
@@ -153,7 +153,7 @@ fn the_store_is_in_one_place() {
 }
 
 #[test]
-fn earlier_keystores_are_few_and_each_is_one() {
+fn earlier_keystores_are_checked() {
     let earlier = "[[earlier_keystores]]\npath = \"k.json\"\npassword_file = \"p\"\n";
     let two = with_table(&format!("{earlier}[[earlier_keystores]]\ndevelopment = \"//Alice\""));
     assert_eq!(two.unwrap().earlier_keystores.len(), 2);
@@ -189,6 +189,6 @@ fn values_out_of_range_name_their_key() {
 }
 
 #[test]
-fn urls_of_another_scheme_are_refused() {
+fn urls_of_another_scheme_are_rejected() {
     assert!(with_line("node_url = \"http://127.0.0.1:9944\"").is_err());
 }

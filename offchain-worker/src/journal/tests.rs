@@ -47,7 +47,7 @@ async fn pack(journal: &Journal, batch: i64) -> usize {
 }
 
 #[tokio::test]
-async fn the_same_visit_again_is_known_and_another_is_a_conflict() {
+async fn a_repeated_visit_is_known_and_another_is_a_conflict() {
     let journal = Journal::in_memory().await.unwrap();
     let first = queue(&journal, visit(1, vec![segment(1)])).await;
     let Enqueued::New(first) = first else { panic!("{first:?}") };
@@ -106,7 +106,7 @@ async fn a_visit_goes_from_queued_to_committed() {
 }
 
 #[tokio::test]
-async fn a_rejected_batch_returns_to_the_queue_in_its_old_order_with_the_reason() {
+async fn a_rejected_batch_is_queued_again_in_order() {
     let journal = Journal::in_memory().await.unwrap();
     queue(&journal, visit(1, vec![segment(1)])).await;
     pack(&journal, 1).await;
@@ -122,7 +122,7 @@ async fn a_rejected_batch_returns_to_the_queue_in_its_old_order_with_the_reason(
 }
 
 #[tokio::test]
-async fn who_came_first_is_believed_first_and_who_merely_offers_last() {
+async fn claims_are_ordered_by_trust() {
     let journal = Journal::in_memory().await.unwrap();
     let owners = [
         Owner::Offer(1),
@@ -140,7 +140,7 @@ async fn who_came_first_is_believed_first_and_who_merely_offers_last() {
 }
 
 #[tokio::test]
-async fn packing_a_visit_twice_is_refused() {
+async fn packing_a_visit_twice_fails() {
     let journal = Journal::in_memory().await.unwrap();
     queue(&journal, visit(1, vec![])).await;
     pack(&journal, 1).await;
@@ -148,7 +148,7 @@ async fn packing_a_visit_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn acknowledged_visits_outlive_the_process_and_unfinished_uploads_do_not() {
+async fn acknowledged_visits_outlive_the_process_and_uploads_do_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deep/journal.sqlite");
     let journal = Journal::open(&path).await.unwrap();
@@ -164,7 +164,7 @@ async fn acknowledged_visits_outlive_the_process_and_unfinished_uploads_do_not()
 }
 
 #[tokio::test]
-async fn a_second_process_is_kept_out_and_told_why() {
+async fn a_second_process_is_locked_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.sqlite");
     let _first = Journal::open(&path).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_second_process_is_kept_out_and_told_why() {
 }
 
 #[tokio::test]
-async fn a_journal_of_a_newer_worker_is_left_alone() {
+async fn a_journal_of_a_newer_worker_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.sqlite");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -181,7 +181,7 @@ async fn a_journal_of_a_newer_worker_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_sweep_takes_only_what_nobody_has_needed_for_the_grace_period() {
+async fn the_sweep_respects_the_grace_period() {
     let journal = Journal::in_memory().await.unwrap();
     let store = Store::in_memory();
     let mut segments = Vec::new();
@@ -212,7 +212,7 @@ fn accounts() -> (AccountId, AccountId) {
 }
 
 #[tokio::test]
-async fn a_nonce_counts_once_for_each_account_also_after_a_restart() {
+async fn a_nonce_counts_once_per_account_even_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("nonces.sqlite");
     let (alice, bob) = accounts();
@@ -227,7 +227,7 @@ async fn a_nonce_counts_once_for_each_account_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_clock_an_hour_off_and_back_neither_forgets_nonces_nor_refuses_new_requests() {
+async fn a_clock_that_was_an_hour_off_forgets_no_nonces() {
     let nonces = Nonces::in_memory().await.unwrap();
     let (alice, _) = accounts();
     let now = 100 * HOUR;
@@ -242,7 +242,7 @@ async fn a_clock_an_hour_off_and_back_neither_forgets_nonces_nor_refuses_new_req
 }
 
 #[tokio::test]
-async fn what_may_have_been_forgotten_is_refused_whatever_the_clock_says() {
+async fn requests_before_the_oldest_nonce_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("nonces.sqlite");
     let nonces = Nonces::open(&path).await.unwrap();
@@ -259,7 +259,7 @@ async fn what_may_have_been_forgotten_is_refused_whatever_the_clock_says() {
 }
 
 #[tokio::test]
-async fn a_new_memory_refuses_what_was_signed_before_it_began() {
+async fn a_new_database_rejects_earlier_requests() {
     let directory = tempfile::tempdir().unwrap();
     let nonces = Nonces::open(&directory.path().join("nonces.sqlite")).await.unwrap();
     let (alice, _) = accounts();
@@ -282,7 +282,7 @@ fn committed(seed: u8, segments: Vec<Segment>) -> CommittedVisit {
 }
 
 #[tokio::test]
-async fn visits_that_only_the_chain_remembers_are_committed_and_known_when_sent_again() {
+async fn restored_visits_are_known() {
     let journal = Journal::in_memory().await.unwrap();
     let restored = vec![committed(1, vec![segment(1)]), committed(2, vec![])];
     assert_eq!(journal.restore_committed(restored.clone()).await.unwrap(), 2);
@@ -296,7 +296,7 @@ async fn visits_that_only_the_chain_remembers_are_committed_and_known_when_sent_
 }
 
 #[tokio::test]
-async fn a_visit_taken_in_again_before_the_chain_was_read_is_not_announced_again() {
+async fn a_visit_accepted_again_is_not_announced_again() {
     let journal = Journal::in_memory().await.unwrap();
     // Sealed anew, so that its segments are others.
     queue(&journal, visit(1, vec![segment(9)])).await;
@@ -314,7 +314,7 @@ async fn a_visit_taken_in_again_before_the_chain_was_read_is_not_announced_again
 }
 
 #[tokio::test]
-async fn the_sweep_never_takes_what_is_needed_again_in_the_same_moment() {
+async fn the_sweep_never_deletes_what_gains_an_owner() {
     let journal = Journal::in_memory().await.unwrap();
     let store = Store::in_memory();
     let content = &b"shared"[..];

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_rendered() {
+    fn counted_metrics_are_rendered() {
         let metrics = Metrics::new().unwrap();
         metrics.visits_acknowledged.inc();
         metrics.requests.with_label_values(&["/v1/visits", "202"]).inc();

@@ -41,7 +41,7 @@ fn alerts() -> Vec<&'static str> {
 }
 
 #[test]
-fn dashboard_and_alerts_name_only_metrics_that_there_are() {
+fn dashboard_and_alerts_name_only_existing_metrics() {
     let exported = exported();
     for (what, text) in [("dashboard", DASHBOARD), ("alerts", ALERTS), ("guide", GUIDE)] {
         let unknown: Vec<_> = named(text).difference(&exported).cloned().collect();
@@ -50,7 +50,7 @@ fn dashboard_and_alerts_name_only_metrics_that_there_are() {
 }
 
 #[test]
-fn every_metric_is_on_the_dashboard_or_left_out_on_purpose() {
+fn every_metric_is_on_the_dashboard_or_listed_as_left_out() {
     let (exported, shown, left_out) = (exported(), named(DASHBOARD), left_out());
     let forgotten: Vec<_> = exported
         .iter()
@@ -63,7 +63,7 @@ fn every_metric_is_on_the_dashboard_or_left_out_on_purpose() {
 }
 
 #[test]
-fn the_dashboard_is_one_that_grafana_imports() {
+fn the_dashboard_can_be_imported() {
     let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let mut ids = BTreeSet::new();
@@ -80,7 +80,7 @@ fn the_dashboard_is_one_that_grafana_imports() {
 }
 
 #[test]
-fn the_guide_says_of_every_alarm_what_it_means() {
+fn the_guide_explains_every_alert() {
     let alerts = alerts();
     assert!(alerts.len() > 10);
     for alert in &alerts {

@@ -102,7 +102,7 @@ async fn is_refused(endpoint: &Endpoint) {
 }
 
 #[tokio::test]
-async fn a_worker_is_talked_to_when_it_proves_the_key_that_the_chain_names() {
+async fn a_worker_that_proves_the_chain_s_key_is_accepted() {
     let tls = Arc::new(Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap());
     let endpoint = worker(&tls).await;
     is_talked_to(&endpoint).await;
@@ -112,7 +112,7 @@ async fn a_worker_is_talked_to_when_it_proves_the_key_that_the_chain_names() {
 }
 
 #[tokio::test]
-async fn another_hospital_s_valid_key_is_refused() {
+async fn another_hospital_s_key_is_rejected() {
     let tls = Arc::new(Tls::new(tls_keys("//Bob"), &config(1, "")).unwrap());
     let endpoint = worker(&tls).await;
     is_refused(&endpoint).await;
@@ -127,7 +127,7 @@ async fn another_hospital_s_valid_key_is_refused() {
 }
 
 #[tokio::test]
-async fn somebody_in_between_with_an_own_certificate_is_refused() {
+async fn a_man_in_the_middle_is_rejected() {
     let own = AccountKey::generate(Scheme::Ed25519);
     is_refused(&stranger(&own, &[&TLS13], |_| {}).await).await;
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
@@ -136,7 +136,7 @@ async fn somebody_in_between_with_an_own_certificate_is_refused() {
 
 /// The certificate is public: everybody can show it. Only the key's holder can sign the handshake.
 #[tokio::test]
-async fn showing_the_certificate_without_having_the_key_is_refused() {
+async fn a_certificate_without_its_key_is_rejected() {
     let provider = aws_lc_rs::default_provider();
     let url = "https://127.0.0.1".parse().unwrap();
     let copied = own_certificate(&tls_keys("//Alice").generation(0), &url, &provider).unwrap();
@@ -148,7 +148,7 @@ async fn showing_the_certificate_without_having_the_key_is_refused() {
 }
 
 #[tokio::test]
-async fn names_and_dates_in_a_certificate_mean_nothing() {
+async fn names_and_dates_in_a_certificate_are_ignored() {
     let key = development::tls_key("//Alice").unwrap();
     let over = |parameters: &mut CertificateParams| {
         parameters.not_before = date_time_ymd(1990, 1, 1);
@@ -168,7 +168,7 @@ async fn names_and_dates_in_a_certificate_mean_nothing() {
 }
 
 #[tokio::test]
-async fn tls_1_2_is_refused_on_both_sides() {
+async fn tls_1_2_is_rejected_on_both_sides() {
     let key = development::tls_key("//Alice").unwrap();
     is_refused(&stranger(&key, &[&TLS12], |_| {}).await).await;
 
@@ -181,7 +181,7 @@ async fn tls_1_2_is_refused_on_both_sides() {
 }
 
 #[tokio::test]
-async fn plain_http_is_no_answer_where_a_key_is_to_be_proved() {
+async fn plain_http_is_rejected_where_a_key_is_required() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let router = Router::new().route("/", get(|| async { "here" }));
@@ -220,7 +220,7 @@ async fn browsers_get_the_authority_s_certificate_and_hospitals_the_key() {
 }
 
 #[test]
-fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
+fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key, table) = files(folder.path(), CERTIFICATE, KEY);
     let tls = Tls::new(tls_keys("//Alice"), &config(1, &table)).unwrap();
@@ -241,7 +241,7 @@ fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_named() {
+fn an_unusable_certificate_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key, table) = files(folder.path(), b"no certificate", KEY);
     let refusal = || Tls::new(tls_keys("//Alice"), &config(1, &table)).unwrap_err().to_string();
@@ -278,7 +278,7 @@ fn name(chain: &FakeChain, tls_key: [u8; 32], url: &str) {
 }
 
 #[tokio::test]
-async fn when_the_chain_names_the_worker_s_next_key_it_proves_that_one() {
+async fn the_worker_follows_the_key_that_the_chain_names() {
     let keys = tls_keys("//Alice");
     let next = keys.generation(1).public();
     let tls = Arc::new(Tls::new(keys, &config(1, "")).unwrap());
@@ -300,7 +300,7 @@ async fn when_the_chain_names_the_worker_s_next_key_it_proves_that_one() {
 }
 
 #[tokio::test]
-async fn a_key_or_url_on_chain_that_is_not_the_worker_s_is_complained_about() {
+async fn a_wrong_key_or_url_on_the_chain_is_reported() {
     let tls = Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap();
     let metrics = Metrics::new().unwrap();
     let chain = chain(public("//Bob"), "https://127.0.0.1:1");
@@ -322,7 +322,7 @@ async fn a_key_or_url_on_chain_that_is_not_the_worker_s_is_complained_about() {
 }
 
 #[test]
-fn a_complaint_names_the_command_that_mends_it() {
+fn the_report_names_the_command_that_corrects_it() {
     let tls = Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap();
     let chain = chain(public("//Bob"), "https://127.0.0.1:1");
     let entry = chain.facts().hospitals[&HOSPITAL].clone();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_announcer_comes_first_then_the_next_in_turn() {
+    fn the_announcer_comes_first_then_the_next_number() {
         use HospitalStatus::Active;
         assert_eq!(order(1, Some(3), &[Active; 5]), [3, 2, 4, 0]);
         assert_eq!(order(4, None, &[Active; 5]), [0, 1, 2, 3]);

@@ -21,7 +21,7 @@ fn emergency(world: &World) -> GrantRequest {
 }
 
 #[tokio::test]
-async fn a_doctor_without_a_relation_reads_in_an_emergency_and_the_receipt_says_so() {
+async fn an_unrelated_doctor_reads_in_an_emergency() {
     let (world, _) = committed().await;
     world.chain.facts().rescuers.insert(world.stranger.user);
     let granted = world.client(&world.stranger).grant(&emergency(&world)).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_doctor_without_a_relation_reads_in_an_emergency_and_the_receipt_says_
 }
 
 #[tokio::test]
-async fn whom_the_policies_do_not_let_is_refused_and_the_refusal_is_flagged() {
+async fn an_emergency_that_policies_deny_is_recorded_as_one() {
     let (world, _) = committed().await;
     // Not even who might read without an emergency.
     for doctor in [&world.stranger, &world.doctor] {
@@ -59,7 +59,7 @@ async fn whom_the_policies_do_not_let_is_refused_and_the_refusal_is_flagged() {
 }
 
 #[tokio::test]
-async fn purpose_and_emergency_agree() {
+async fn purpose_and_emergency_must_match() {
     let (world, _) = committed().await;
     world.chain.facts().rescuers.insert(world.stranger.user);
     for (purpose, emergency) in
@@ -77,7 +77,7 @@ async fn purpose_and_emergency_agree() {
 }
 
 #[tokio::test]
-async fn the_glass_is_broken_some_times_a_day_and_no_more() {
+async fn emergencies_per_day_are_limited() {
     let (world, _) = committed().await;
     world.chain.facts().rescuers.insert(world.stranger.user);
     let ask = async || {

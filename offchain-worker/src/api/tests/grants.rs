@@ -86,7 +86,7 @@ fn open_as(
 }
 
 #[tokio::test]
-async fn doctor_and_patient_get_keys_and_links_that_open_the_record() {
+async fn doctor_and_patient_get_keys_and_links_to_the_record() {
     let (world, record) = committed().await;
     for reader in [&world.doctor, &world.patient] {
         let client = world.client(reader);
@@ -108,7 +108,7 @@ async fn doctor_and_patient_get_keys_and_links_that_open_the_record() {
 }
 
 #[tokio::test]
-async fn the_receipt_says_what_was_granted_and_by_what_rights() {
+async fn the_receipt_names_the_sections_and_rights() {
     let (world, _) = committed().await;
     let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
     let receipts = receipts(&world);
@@ -128,7 +128,7 @@ async fn the_receipt_says_what_was_granted_and_by_what_rights() {
 }
 
 #[tokio::test]
-async fn the_records_of_a_receipt_ascend_and_those_without_a_granted_section_are_left_out() {
+async fn a_receipt_lists_only_granted_records_in_order() {
     let (world, _) = committed().await;
     let (between, later) =
         (RecordPointer { height: 2, index: 0 }, RecordPointer { height: 2, index: 3 });
@@ -152,7 +152,7 @@ async fn the_records_of_a_receipt_ascend_and_those_without_a_granted_section_are
 }
 
 #[tokio::test]
-async fn without_a_final_receipt_there_is_no_grant() {
+async fn no_grant_without_a_finalized_receipt() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
@@ -168,7 +168,7 @@ async fn without_a_final_receipt_there_is_no_grant() {
 }
 
 #[tokio::test]
-async fn what_the_chain_does_not_allow_any_more_is_refused_with_the_reason_of_now() {
+async fn a_denial_by_the_chain_has_the_current_reason() {
     let (world, _) = committed().await;
     let relation = (world.doctor.user, world.patient.user);
     world.chain.facts().meanwhile = Some(Box::new(move |facts| {
@@ -192,7 +192,7 @@ async fn a_request_is_answered_once() {
 }
 
 #[tokio::test]
-async fn a_grant_is_of_no_use_to_another_account() {
+async fn a_grant_cannot_be_used_by_another_account() {
     let (world, _) = committed().await;
     let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
     let other = open_as(&world, &world.stranger, &granted).unwrap_err();
@@ -209,7 +209,7 @@ async fn a_grant_is_of_no_use_to_another_account() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_recorded_before_it_is_answered() {
+async fn a_refusal_is_recorded_before_the_response() {
     let (world, _) = committed().await;
     let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
     assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
@@ -219,7 +219,7 @@ async fn a_refusal_is_recorded_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn no_more_refusals_are_recorded_than_the_day_has_room_for() {
+async fn recorded_refusals_per_day_are_limited() {
     let (world, _) = committed().await;
     let limit = usize::from(MAX_REFUSALS_PER_DAY);
     let asking = (0..limit + 3).map(|_| async {
@@ -234,7 +234,7 @@ async fn no_more_refusals_are_recorded_than_the_day_has_room_for() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_the_chain_does_not_take_is_a_refusal_all_the_same() {
+async fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
@@ -250,7 +250,7 @@ async fn a_refusal_that_the_chain_does_not_take_is_a_refusal_all_the_same() {
 }
 
 #[tokio::test]
-async fn hanging_up_does_not_spare_anybody_the_record() {
+async fn a_client_that_disconnects_is_recorded() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_secs(1), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
@@ -270,7 +270,7 @@ async fn hanging_up_does_not_spare_anybody_the_record() {
 }
 
 #[tokio::test]
-async fn of_whom_is_no_patient_nothing_is_recorded() {
+async fn no_refusal_is_recorded_for_an_unknown_patient() {
     let (world, _) = committed().await;
     for patient in [UserId([9; 32]), world.doctor.user] {
         let asked = GrantRequest { patient, ..request(&world, &[POINTER]) };
@@ -281,7 +281,7 @@ async fn of_whom_is_no_patient_nothing_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_patient_reads_nobody_else_s_records() {
+async fn a_patient_cannot_read_other_patients_records() {
     let (world, _) = committed().await;
     let other = Actor::new("Another patient");
     world.register(&other, Role::Patient);
@@ -295,7 +295,7 @@ async fn a_patient_reads_nobody_else_s_records() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_is_refused_until_reinstated() {
+async fn a_suspended_user_is_refused_until_reinstated() {
     let (world, _) = committed().await;
     let set = |status| {
         let key = (HOSPITAL, world.doctor.user);
@@ -309,7 +309,7 @@ async fn who_is_suspended_is_refused_until_reinstated() {
 }
 
 #[tokio::test]
-async fn who_is_not_related_hears_which_condition_failed() {
+async fn an_unrelated_user_learns_which_condition_failed() {
     let (world, _) = committed().await;
     let refused =
         world.client(&world.stranger).grant(&request(&world, &[POINTER])).await.err().unwrap();
@@ -345,7 +345,7 @@ async fn only_committed_records_of_this_patient_and_hospital_are_granted() {
 }
 
 #[tokio::test]
-async fn a_grant_is_for_some_records_each_once() {
+async fn a_grant_needs_distinct_records() {
     let (world, _) = committed().await;
     let many: Vec<_> = (1..=65).map(|height| RecordPointer { height, index: 0 }).collect();
     for records in [vec![], vec![POINTER, POINTER], many] {
@@ -355,7 +355,7 @@ async fn a_grant_is_for_some_records_each_once() {
 }
 
 #[tokio::test]
-async fn only_the_sections_that_are_asked_for_are_granted_and_named_in_the_receipt() {
+async fn only_requested_sections_are_granted() {
     let (world, record) = committed().await;
     let asked = |sections: &[u16]| {
         let mut set = SectionSet::default();
@@ -391,7 +391,7 @@ async fn only_the_sections_that_are_asked_for_are_granted_and_named_in_the_recei
 }
 
 #[tokio::test]
-async fn a_key_that_the_chain_does_not_know_is_not_sealed_to() {
+async fn nothing_is_sealed_to_a_key_unknown_to_the_chain() {
     let (world, _) = committed().await;
     world.chain.facts().profiles.get_mut(&world.doctor.user).unwrap().sealing_key_hash =
         Default::default();
@@ -400,7 +400,7 @@ async fn a_key_that_the_chain_does_not_know_is_not_sealed_to() {
 }
 
 #[tokio::test]
-async fn hospitals_are_not_readers() {
+async fn hospitals_get_no_grants() {
     let (world, _) = committed().await;
     for hospital in [&world.agent, &world.governance, &world.other_agent] {
         let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));

@@ -45,7 +45,7 @@ async fn agents_learn_which_segments_are_held() {
 }
 
 #[tokio::test]
-async fn nobody_else_learns_what_is_held() {
+async fn only_agents_learn_which_segments_are_held() {
     let world = World::new().await;
     for user in [&world.doctor, &world.patient, &world.governance] {
         let reply = ask(&world, user, &[[1; 32]]).await;
@@ -58,7 +58,7 @@ async fn nobody_else_learns_what_is_held() {
 }
 
 #[tokio::test]
-async fn who_is_known_already_must_sign_each_question_anew() {
+async fn a_known_agent_must_sign_each_request() {
     let world = World::new().await;
     let raw = Raw::post_json("/v1/segments/held", &HeldRequest::new(&[[1; 32]]));
     let headers = raw.signed(&world.other_agent);
@@ -122,8 +122,7 @@ async fn gets_a_place(world: &World, target: &str, by: &Actor) {
 }
 
 #[tokio::test]
-async fn few_segments_are_served_at_a_time_not_all_to_one_hospital_and_others_are_put_off_at_once()
-{
+async fn segments_served_to_hospitals_at_once_are_limited() {
     let world = World::new().await;
     let segment = stored(&world, vec![3; 2 * 1024 * 1024]).await;
     let target = format!("/v1/segments/{}", hex::encode(segment.hash));
@@ -148,7 +147,7 @@ async fn few_segments_are_served_at_a_time_not_all_to_one_hospital_and_others_ar
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_gets_no_more_and_the_place_is_free_again() {
+async fn a_slow_reader_loses_its_slot() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { segment_timeout: Duration::from_secs(1), ..Limits::default() };
     let world = World::with(objects.clone(), objects, limits.clone()).await;

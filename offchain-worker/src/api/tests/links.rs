@@ -28,7 +28,7 @@ async fn bad_link(world: &World) -> Reply {
 }
 
 #[tokio::test]
-async fn closing_the_relation_closes_the_links() {
+async fn ending_a_relationship_revokes_its_links() {
     let (world, _) = committed().await;
     let url = granted_link(&world).await;
     let relation = (world.doctor.user, world.patient.user);
@@ -41,7 +41,7 @@ async fn closing_the_relation_closes_the_links() {
 }
 
 #[tokio::test]
-async fn suspending_somebody_closes_their_links() {
+async fn suspending_a_user_revokes_their_links() {
     let (world, _) = committed().await;
     let url = granted_link(&world).await;
     let key = (HOSPITAL, world.doctor.user);
@@ -61,7 +61,7 @@ async fn a_link_without_a_receipt_is_refused() {
 }
 
 #[tokio::test]
-async fn a_link_of_an_emergency_ends_with_the_leave_to_break_the_glass() {
+async fn a_link_of_an_emergency_ends_with_the_permission() {
     let (world, _) = committed().await;
     let rescuer = world.stranger.user;
     world.chain.facts().rescuers.insert(rescuer);
@@ -76,7 +76,7 @@ async fn a_link_of_an_emergency_ends_with_the_leave_to_break_the_glass() {
 }
 
 #[tokio::test]
-async fn a_link_is_of_no_use_for_another_grant() {
+async fn a_link_cannot_be_used_for_another_grant() {
     let (world, _) = committed().await;
     let url = granted_link(&world).await;
     let relation = (world.doctor.user, world.patient.user);
@@ -90,7 +90,7 @@ async fn a_link_is_of_no_use_for_another_grant() {
 }
 
 #[tokio::test]
-async fn without_its_node_the_worker_follows_no_link() {
+async fn without_its_node_the_worker_serves_no_link() {
     let (world, _) = committed().await;
     let url = granted_link(&world).await;
     world.chain.facts().away = true;

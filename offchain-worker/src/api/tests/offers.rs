@@ -26,7 +26,7 @@ async fn used(world: &World) -> u64 {
 }
 
 #[tokio::test]
-async fn another_hospital_s_offer_is_noted_once() {
+async fn another_hospital_s_offer_is_recorded_once() {
     let world = World::new().await;
     let offered = segments(0, 3, 1_000);
     for _ in 0..2 {
@@ -39,7 +39,7 @@ async fn another_hospital_s_offer_is_noted_once() {
 }
 
 #[tokio::test]
-async fn only_other_active_hospitals_agents_make_offers() {
+async fn only_agents_of_other_active_hospitals_make_offers() {
     let world = World::new().await;
     let offered = segments(0, 1, 1_000);
     for nobody in [&world.agent, &world.doctor, &world.patient, &world.governance] {
@@ -54,7 +54,7 @@ async fn only_other_active_hospitals_agents_make_offers() {
 }
 
 #[tokio::test]
-async fn an_offer_that_is_no_list_of_segments_is_refused_whole() {
+async fn an_offer_with_an_invalid_list_is_rejected() {
     let world = World::new().await;
     let twice = [segments(0, 1, 5), segments(0, 1, 5)].concat();
     for bad in [
@@ -71,7 +71,7 @@ async fn an_offer_that_is_no_list_of_segments_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn beyond_its_quota_a_hospital_s_offer_is_refused_and_changes_nothing() {
+async fn an_offer_beyond_the_quota_is_rejected() {
     let world = World::new().await;
     // 8 GiB are 2048 segments.
     for first in [0, 1_000] {
@@ -88,7 +88,7 @@ async fn beyond_its_quota_a_hospital_s_offer_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_offer_takes_nothing_away_from_whoever_needs_the_segment_already() {
+async fn an_offer_does_not_affect_other_owners() {
     let world = World::new().await;
     let kept = segments(0, 1, 1_000);
     let owner = world.journal.begin_upload();

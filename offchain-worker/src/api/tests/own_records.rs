@@ -34,7 +34,7 @@ async fn a_patient_needs_no_grant_for_the_segments_of_an_own_record() {
 }
 
 #[tokio::test]
-async fn it_does_not_matter_which_hospital_s_record_it_is() {
+async fn the_record_may_be_of_any_hospital() {
     let (world, record) = committed().await;
     let bytes = codec::Encode::encode(&record);
     let elsewhere = RecordPointer { height: 7, index: 2 };
@@ -46,7 +46,7 @@ async fn it_does_not_matter_which_hospital_s_record_it_is() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_patient_has_this_way() {
+async fn only_the_patient_may_name_a_record() {
     let (world, record) = committed().await;
     let segment = segment_of(&record);
     let other = Actor::new("Another patient");
@@ -63,7 +63,7 @@ async fn nobody_but_the_patient_has_this_way() {
 }
 
 #[tokio::test]
-async fn an_own_record_opens_no_segment_but_its_own() {
+async fn a_record_gives_access_only_to_its_segments() {
     let (world, record) = committed().await;
     // Somebody else's record, with segments of its own, and the patient's record without any.
     let foreign = Segment { hash: [7; 32], length: 1 };
@@ -82,7 +82,7 @@ async fn an_own_record_opens_no_segment_but_its_own() {
 }
 
 #[tokio::test]
-async fn a_place_that_is_none_is_named() {
+async fn an_invalid_record_name_is_a_problem() {
     let (world, record) = committed().await;
     for place in ["", "1", "1/", "/0", "a/b", "1/0/0", "4294967296/0", "1/65536", "-1/0"] {
         let reply = ask(&world, &world.patient, &segment_of(&record), place).await;

@@ -34,7 +34,7 @@ fn post(body: impl Into<bytes::Bytes>) -> Raw {
 }
 
 #[tokio::test]
-async fn a_visit_needs_sections_and_sections_need_content() {
+async fn a_visit_needs_sections_with_content() {
     let world = World::new().await;
     let mut empty = request(&world).await;
     empty.sections.clear();
@@ -51,7 +51,7 @@ async fn a_visit_needs_sections_and_sections_need_content() {
 }
 
 #[tokio::test]
-async fn more_than_the_limits_is_refused() {
+async fn a_visit_beyond_the_limits_is_rejected() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { max_upload_bytes: 1_300_000, ..Limits::default() };
     let world = World::with(objects.clone(), objects, limits).await;
@@ -79,7 +79,7 @@ async fn more_than_the_limits_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_json_of_a_visit_is_refused_without_repeating_it() {
+async fn invalid_json_is_rejected_without_quoting_it() {
     let world = World::new().await;
     let reply = post(br#"{"patient": "Jane Doe"}"#.to_vec()).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (400, "json".into()));
@@ -90,7 +90,7 @@ async fn what_is_not_the_json_of_a_visit_is_refused_without_repeating_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_not_signed_is_not_a_visit() {
+async fn an_unsigned_body_is_rejected() {
     let world = World::new().await;
     let visit = request(&world).await;
     let raw = Raw { digest: Some([1; 32]), ..Raw::visit(&visit) };
@@ -99,7 +99,7 @@ async fn a_body_that_was_not_signed_is_not_a_visit() {
 }
 
 #[tokio::test]
-async fn a_visit_that_falls_silent_is_given_up() {
+async fn a_visit_that_stalls_is_rejected() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { silence: Duration::from_millis(200), ..Limits::default() };
     let world = World::with(objects.clone(), objects, limits).await;
@@ -120,7 +120,7 @@ async fn a_visit_that_falls_silent_is_given_up() {
 }
 
 #[tokio::test]
-async fn only_the_author_submits_and_only_here() {
+async fn only_the_author_submits_and_only_to_the_named_hospital() {
     let world = World::new().await;
     let visit = request(&world).await;
     world.chain.facts().related.insert((world.stranger.user, world.patient.user));
@@ -134,7 +134,7 @@ async fn only_the_author_submits_and_only_here() {
 }
 
 #[tokio::test]
-async fn an_author_s_signature_over_something_else_is_refused() {
+async fn an_author_s_signature_over_other_content_is_rejected() {
     let world = World::new().await;
     let mut visit = request(&world).await;
     visit.sections[0].content = ContentUpload::Text("The patient does not cough.".into());
@@ -142,7 +142,7 @@ async fn an_author_s_signature_over_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn who_may_not_submit_hears_which_condition_failed() {
+async fn a_denied_author_learns_which_condition_failed() {
     let world = World::new().await;
     world.chain.facts().related.clear();
     let problem = send(&world, &request(&world).await).await.problem();
@@ -165,7 +165,7 @@ async fn who_may_not_submit_hears_which_condition_failed() {
 }
 
 #[tokio::test]
-async fn a_patient_who_is_not_registered_here_is_refused() {
+async fn a_visit_of_an_unregistered_patient_is_rejected() {
     let world = World::new().await;
     let key = (super::fake::HOSPITAL, world.patient.user);
     world.chain.facts().registrations.remove(&key);

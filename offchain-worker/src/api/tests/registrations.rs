@@ -60,7 +60,7 @@ async fn governance_suspends_reinstates_and_ends() {
 }
 
 #[tokio::test]
-async fn nobody_else_changes_registrations() {
+async fn only_governance_changes_registrations() {
     let world = World::new().await;
     let user = world.doctor.user;
     for change in ["suspend", "reinstate", "end"] {
@@ -73,7 +73,7 @@ async fn nobody_else_changes_registrations() {
 }
 
 #[tokio::test]
-async fn what_is_no_user_is_refused() {
+async fn an_unknown_user_is_rejected() {
     let world = World::new().await;
     for change in ["suspend", "reinstate", "end"] {
         let route = format!("/v1/users/{change}");
@@ -108,7 +108,7 @@ async fn a_patient_who_rotated_the_sealing_key_keeps_the_patient_key() {
 }
 
 #[tokio::test]
-async fn a_professional_s_profile_is_sealed_anew_too_and_while_suspended() {
+async fn a_suspended_professional_s_profile_is_sealed_again_too() {
     let world = World::new().await;
     let doctor = rotated(&world, &world.doctor);
     let key = (HOSPITAL, doctor.user);
@@ -120,7 +120,7 @@ async fn a_professional_s_profile_is_sealed_anew_too_and_while_suspended() {
 }
 
 #[tokio::test]
-async fn only_the_key_that_the_chain_names_is_sealed_to_for_who_is_registered() {
+async fn profiles_are_sealed_only_to_keys_on_the_chain() {
     let world = World::new().await;
     let patient = rotated(&world, &world.patient);
     // A key that the chain does not name; somebody else's request; a hospital's.
@@ -146,7 +146,7 @@ async fn only_the_key_that_the_chain_names_is_sealed_to_for_who_is_registered() 
 }
 
 #[tokio::test]
-async fn a_profile_is_sealed_anew_by_one_at_a_time() {
+async fn a_profile_is_sealed_by_one_request_at_a_time() {
     let world = World::new().await;
     let patient = rotated(&world, &world.patient);
     let resealing = world.state.hospital_keys.begin_resealing(patient.user).unwrap();

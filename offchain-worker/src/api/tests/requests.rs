@@ -10,7 +10,7 @@ use super::{
 const TARGET: &str = "/v1/visits/0x00000000000000000000000000000000";
 
 #[tokio::test]
-async fn strangers_get_one_answer_whatever_does_not_fit() {
+async fn every_authentication_error_is_the_same() {
     let world = World::new().await;
     let known = Raw::get(TARGET);
     let first = known.send(&world, &world.doctor).await;
@@ -66,7 +66,7 @@ async fn a_request_for_another_hospital_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_not_signed_is_not_acted_upon() {
+async fn an_unsigned_body_has_no_effect() {
     let world = World::new().await;
     let mut raw = Raw::post_json("/v1/relations", &serde_json::json!({}));
     raw.digest = Some([1; 32]);
@@ -76,21 +76,21 @@ async fn a_body_that_was_not_signed_is_not_acted_upon() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_refused() {
+async fn a_body_beyond_the_limit_is_rejected() {
     let world = World::new().await;
     let raw = Raw::new(http::Method::POST, "/v1/grants", vec![b' '; 65 * 1024]);
     assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (413, "too-large".into()));
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_routes_are_problems_too() {
     let world = World::new().await;
     assert_eq!(Raw::get("/v2").send(&world, &world.doctor).await.refusal().0, 404);
     assert_eq!(Raw::get("/v1/grants").send(&world, &world.doctor).await.refusal().0, 405);
 }
 
 #[tokio::test]
-async fn without_its_node_the_worker_promises_nothing() {
+async fn without_its_node_the_worker_accepts_nothing() {
     let world = World::new().await;
     world.chain.facts().away = true;
     let reply = Raw::get(TARGET).send(&world, &world.doctor).await;

@@ -58,7 +58,7 @@ async fn agents_of_active_hospitals_fetch_segments_and_users_do_not() {
 }
 
 #[tokio::test]
-async fn a_link_opens_one_segment_for_a_while() {
+async fn a_link_gives_access_to_one_segment_for_a_while() {
     let world = World::new().await;
     let (segment, content) = stored(&world, 10_000).await;
     let later = crate::now() + 60_000;
@@ -79,7 +79,7 @@ async fn a_link_opens_one_segment_for_a_while() {
 }
 
 #[tokio::test]
-async fn ranges_are_honoured() {
+async fn ranges_are_served() {
     let world = World::new().await;
     let (segment, content) = stored(&world, 600_000).await;
     let link = link(&world, &segment, crate::now() + 60_000);
@@ -122,7 +122,7 @@ async fn a_damaged_segment_is_repaired_before_it_is_served() {
 }
 
 #[tokio::test]
-async fn a_damaged_segment_that_nobody_has_is_an_error_and_never_wrong_bytes() {
+async fn wrong_bytes_are_never_served() {
     let world = World::new().await;
     let (segment, content) = stored(&world, 50_000).await;
     // Nobody can give it now; then a peer gives wrong bytes.
@@ -152,7 +152,7 @@ async fn a_missing_segment_is_fetched_and_an_unknown_one_is_not_found() {
 }
 
 #[tokio::test]
-async fn another_hospital_gets_what_is_here_or_nothing() {
+async fn nothing_is_repaired_before_responding_to_a_hospital() {
     let world = World::new().await;
     let (segment, content) = stored(&world, 5_000).await;
     world.peers.copies.lock().unwrap().insert(segment.hash, content.clone().into());

@@ -65,7 +65,7 @@ async fn until(listens: bool, port: u16) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_kernel_keeps_little_of_an_answer() {
+fn the_kernel_buffers_little_of_a_response() {
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = loop {
@@ -78,7 +78,7 @@ fn the_kernel_keeps_little_of_an_answer() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let world = World::new().await;
     let port = world.base.port().unwrap();
     let (free, _reserved) = reserve();
@@ -100,7 +100,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_worker_is_known_by_its_key_and_its_callers_by_their_signatures() {
+async fn workers_prove_keys_and_callers_sign() {
     let world = World::new().await;
     let (port, _reserved) = reserve();
     let config = config(&format!("https://127.0.0.1:{port}"), "");
@@ -129,7 +129,7 @@ async fn a_worker_is_known_by_its_key_and_its_callers_by_their_signatures() {
 }
 
 #[tokio::test]
-async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_else_is() {
+async fn only_metrics_are_served_over_plain_http() {
     let world = World::new().await;
     let ((port, _reserved), (metrics, _too)) = (reserve(), reserve());
     let config = config(
@@ -152,7 +152,7 @@ async fn counters_are_served_in_plain_on_an_address_of_their_own_and_nothing_els
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_before_the_worker_stops() {
+async fn requests_in_progress_finish_before_the_worker_stops() {
     let world = World::new().await;
     let (port, _reserved) = reserve();
     let (stop, stopped) = oneshot::channel::<()>();

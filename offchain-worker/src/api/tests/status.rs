@@ -15,14 +15,14 @@ async fn get(world: &World, target: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_worker_says_whose_it_is() {
+async fn a_worker_names_its_hospital() {
     let world = World::new().await;
     let info = world.client(&world.doctor).info().await.unwrap();
     assert_eq!((info.hospital, info.genesis), (HOSPITAL, genesis()));
 }
 
 #[tokio::test]
-async fn readiness_names_what_is_lacking() {
+async fn readiness_names_each_failed_part() {
     let (backend, room, objects) = Faulty::with_room(1_000);
     let world = World::with(backend, objects, Limits::default()).await;
     assert_eq!(get(&world, "/healthz").await.status, 200);

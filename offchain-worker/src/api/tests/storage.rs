@@ -48,7 +48,7 @@ fn elsewhere(answer: &Reply) -> (String, u64) {
 }
 
 #[tokio::test]
-async fn whoever_holds_a_link_is_sent_to_the_storage_for_a_minute_at_most() {
+async fn link_holders_are_redirected_to_the_storage() {
     let server = Server::start();
     let world = world(server.store()).await;
     let (segment, content) = stored(&world, 300_000).await;
@@ -73,7 +73,7 @@ async fn whoever_holds_a_link_is_sent_to_the_storage_for_a_minute_at_most() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_gets_the_segment_whole_from_the_worker() {
+async fn readers_that_come_back_are_served_by_the_worker() {
     let server = Server::start();
     let world = world(server.store()).await;
     let (segment, content) = stored(&world, 50_000).await;
@@ -99,7 +99,7 @@ async fn whoever_comes_back_gets_the_segment_whole_from_the_worker() {
 }
 
 #[tokio::test]
-async fn patients_are_sent_to_the_storage_and_other_hospitals_never() {
+async fn patients_are_redirected_and_hospitals_are_not() {
     let server = Server::start();
     let (world, record) = committed_in(world(server.store()).await).await;
     let segment = record.segments()[0];
@@ -120,7 +120,7 @@ async fn patients_are_sent_to_the_storage_and_other_hospitals_never() {
 }
 
 #[tokio::test]
-async fn while_the_storage_does_not_answer_nothing_is_acknowledged_and_nothing_lost() {
+async fn nothing_is_acknowledged_while_the_storage_fails() {
     let server = Server::start();
     let hurried = S3Settings {
         request_timeout: Duration::from_millis(1_500),

@@ -137,7 +137,7 @@ async fn parts_in_order_make_up_the_visit() {
 }
 
 #[tokio::test]
-async fn what_comes_again_is_answered_and_not_taken_twice() {
+async fn a_repeated_part_is_answered_and_not_sealed_twice() {
     let world = World::new().await;
     let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
     let first = part(&visit, 0, &content[..2 * MIB]);
@@ -163,7 +163,7 @@ async fn what_comes_again_is_answered_and_not_taken_twice() {
 }
 
 #[tokio::test]
-async fn a_part_that_comes_early_waits_for_its_turn() {
+async fn an_early_part_waits_for_the_ones_before_it() {
     let world = World::new().await;
     let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
     let (first, second) =
@@ -183,7 +183,7 @@ async fn a_part_that_comes_early_waits_for_its_turn() {
 }
 
 #[tokio::test]
-async fn of_a_visit_two_parts_are_held_and_no_more() {
+async fn at_most_two_parts_of_a_visit_are_in_memory() {
     let world = limited(Limits { part_timeout: Duration::from_secs(8), ..Limits::default() }).await;
     let (visit, content) = (announced(&world, BYTES).await, noise(BYTES));
     let whole = &content[MAX_PART_BYTES..2 * MAX_PART_BYTES];
@@ -208,7 +208,7 @@ async fn of_a_visit_two_parts_are_held_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_part_lies_within_what_the_author_described() {
+async fn a_part_must_be_within_the_described_media() {
     let world = World::new().await;
     let (visit, content) = (announced(&world, 9 * MIB).await, noise(9 * MIB));
     let record = visit.record_id();
@@ -249,7 +249,7 @@ async fn a_part_lies_within_what_the_author_described() {
 }
 
 #[tokio::test]
-async fn nothing_is_sealed_of_a_part_that_is_not_whole_and_signed() {
+async fn an_incomplete_or_unsigned_part_is_not_sealed() {
     let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
     let world = limited(limits).await;
     let (visit, content) = (announced(&world, MIB).await, noise(MIB));
@@ -288,7 +288,7 @@ async fn nothing_is_sealed_of_a_part_that_is_not_whole_and_signed() {
 }
 
 #[tokio::test]
-async fn only_the_author_brings_the_media_and_with_the_account_that_signed() {
+async fn only_the_signing_account_uploads_media() {
     let world = World::new().await;
     let visit = announced(&world, MIB).await;
     world.chain.facts().related.insert((world.stranger.user, world.patient.user));
@@ -307,7 +307,7 @@ async fn only_the_author_brings_the_media_and_with_the_account_that_signed() {
 }
 
 #[tokio::test]
-async fn content_that_the_author_did_not_sign_ends_the_upload() {
+async fn unsigned_content_ends_the_upload() {
     let world = World::new().await;
     let visit = announced(&world, SEGMENT_BYTES as usize + 2 * MIB).await;
     let mut content = noise(SEGMENT_BYTES as usize + 2 * MIB);
@@ -326,7 +326,7 @@ async fn content_that_the_author_did_not_sign_ends_the_upload() {
 }
 
 #[tokio::test]
-async fn rights_that_ended_meanwhile_end_the_upload() {
+async fn a_revoked_permission_ends_the_upload() {
     let world = World::new().await;
     let visit = announced(&world, MIB).await;
     world.chain.facts().related.clear();
@@ -336,7 +336,7 @@ async fn rights_that_ended_meanwhile_end_the_upload() {
 }
 
 #[tokio::test]
-async fn without_its_node_the_worker_keeps_what_it_has_and_queues_it_when_asked_again() {
+async fn a_complete_upload_survives_an_unreachable_node() {
     let world = World::new().await;
     for ask_with_the_visit in [true, false] {
         let visit = announced(&world, MIB).await;
@@ -357,7 +357,7 @@ async fn without_its_node_the_worker_keeps_what_it_has_and_queues_it_when_asked_
 }
 
 #[tokio::test]
-async fn an_upload_that_does_not_go_on_is_forgotten() {
+async fn an_idle_upload_is_ended() {
     for limits in [
         Limits { upload_idle: Duration::from_millis(200), ..Limits::default() },
         Limits { upload_timeout: Duration::from_millis(400), ..Limits::default() },
@@ -379,7 +379,7 @@ async fn an_upload_that_does_not_go_on_is_forgotten() {
 }
 
 #[tokio::test]
-async fn more_uploads_than_there_are_places_for_are_turned_away() {
+async fn uploads_at_once_are_limited() {
     let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(60), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
@@ -403,7 +403,7 @@ async fn more_uploads_than_there_are_places_for_are_turned_away() {
 }
 
 #[tokio::test]
-async fn an_idle_upload_gives_way_to_those_who_may_submit_and_to_nobody_else() {
+async fn an_idle_upload_gives_way_only_to_permitted_authors() {
     let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(30), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
@@ -423,7 +423,7 @@ async fn an_idle_upload_gives_way_to_those_who_may_submit_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_costs_no_more_than_the_parts_on_their_way() {
+async fn a_cut_connection_loses_only_parts_in_flight() {
     let world = World::new().await;
     let visit = world.visit(BYTES).await;
     let cuts = [5 * MIB, 100, 3 * MIB, 0, 7 * MIB, MIB];
@@ -447,7 +447,7 @@ async fn a_cut_connection_costs_no_more_than_the_parts_on_their_way() {
 }
 
 #[tokio::test]
-async fn a_worker_that_was_started_anew_gets_everything_again() {
+async fn uploads_begin_again_after_a_restart() {
     let world = World::new().await;
     let visit = world.visit(BYTES).await;
     let next = world.next_worker().await;

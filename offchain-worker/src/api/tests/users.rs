@@ -37,7 +37,7 @@ fn body_of(world: &World, user: UserId) -> (Vec<u8>, ProfileBody, ProfileContext
 }
 
 #[tokio::test]
-async fn governance_registers_a_patient_for_whom_a_visit_can_then_be_submitted() {
+async fn a_visit_can_be_submitted_for_a_registered_patient() {
     let world = World::new().await;
     let jane = Actor::new("Jane");
     let registered = world
@@ -65,7 +65,7 @@ async fn governance_registers_a_patient_for_whom_a_visit_can_then_be_submitted()
 }
 
 #[tokio::test]
-async fn nobody_but_the_hospital_s_governance_registers_or_relates() {
+async fn only_governance_registers_and_relates() {
     let world = World::new().await;
     let user = registration_of(&Actor::new("Jane"), Role::Nurse);
     for actor in [&world.doctor, &world.patient, &world.agent, &Actor::new("Bob")] {
@@ -78,7 +78,7 @@ async fn nobody_but_the_hospital_s_governance_registers_or_relates() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_registered_is_refused_before_anything_is_sealed() {
+async fn invalid_registrations_are_rejected_before_sealing() {
     let world = World::new().await;
     let good = registration_of(&Actor::new("Jane"), Role::Patient);
     let taken = |actor: &Actor| RegisterUser { account: actor.keys.account(), ..good.clone() };
@@ -103,7 +103,7 @@ async fn what_cannot_be_registered_is_refused_before_anything_is_sealed() {
 }
 
 #[tokio::test]
-async fn a_patient_who_comes_back_keeps_the_patient_key() {
+async fn a_patient_who_registers_again_keeps_the_patient_key() {
     let world = World::new().await;
     let patient = world.patient.clone();
     let key_of = |world: &World| {
@@ -121,7 +121,7 @@ async fn a_patient_who_comes_back_keeps_the_patient_key() {
 }
 
 #[tokio::test]
-async fn the_chain_s_refusal_is_passed_on_in_its_words() {
+async fn the_chain_s_reason_is_passed_on() {
     let world = World::new().await;
     world.chain.facts().failure = Some(failure("Profiles", "ConsentMissing"));
     let user = registration_of(&Actor::new("Jane"), Role::Doctor);
@@ -155,7 +155,7 @@ async fn relationships_are_opened_and_closed_by_the_agent() {
 }
 
 #[test]
-fn a_public_sealing_key_survives_its_hexadecimal() {
+fn a_public_sealing_key_survives_hexadecimal() {
     let jane = Actor::new("Jane");
     let bytes = hex::decode(registration_of(&jane, Role::Patient).sealing_key).unwrap();
     assert_eq!(&SealingPublicKey::from_bytes(&bytes).unwrap(), jane.keys.sealing.public());

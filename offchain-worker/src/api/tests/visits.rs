@@ -106,7 +106,7 @@ async fn a_visit_is_sealed_stored_and_queued_before_it_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn those_concerned_see_how_far_a_visit_is_and_nobody_else_does() {
+async fn only_those_concerned_see_a_visit_s_status() {
     let world = World::new().await;
     let visit = world.visit(1_000).await;
     world.submit(&visit).await;
@@ -122,7 +122,7 @@ async fn those_concerned_see_how_far_a_visit_is_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn the_same_visit_again_gets_the_same_answer_and_is_stored_once() {
+async fn a_visit_sent_twice_is_stored_once() {
     let world = World::new().await;
     let visit = world.visit(100_000).await;
     let first = world.submit(&visit).await;
@@ -134,7 +134,7 @@ async fn the_same_visit_again_gets_the_same_answer_and_is_stored_once() {
 }
 
 #[tokio::test]
-async fn two_uploads_of_one_visit_at_once_leave_one_visit() {
+async fn concurrent_uploads_of_one_visit_leave_one() {
     let world = World::new().await;
     let visit = Arc::new(world.visit(3_000_000).await);
     let client = world.client(&world.doctor);
@@ -150,7 +150,7 @@ async fn two_uploads_of_one_visit_at_once_leave_one_visit() {
 }
 
 #[tokio::test]
-async fn another_visit_under_the_same_record_id_is_a_conflict() {
+async fn another_visit_with_the_same_record_id_is_a_conflict() {
     let world = World::new().await;
     let first = world.visit(1_000).await;
     world.submit(&first).await;
@@ -161,7 +161,7 @@ async fn another_visit_under_the_same_record_id_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_full_disk_acknowledges_nothing_and_the_visit_is_taken_once_there_is_room() {
+async fn nothing_is_acknowledged_on_a_full_disk() {
     let (backend, room, objects) = Faulty::with_room(SEGMENT_BYTES.into());
     let world = World::with(backend, objects, Limits::default()).await;
     let visit = world.visit(SEGMENT_BYTES as usize + 8_000_000).await;
@@ -194,7 +194,7 @@ async fn acknowledged_segments_outlive_the_worker_on_a_real_disk() {
 }
 
 #[tokio::test]
-async fn what_the_patient_signed_too_is_kept_with_the_record() {
+async fn the_patient_s_signature_is_kept_with_the_record() {
     let world = World::new().await;
     world.chain.facts().cosigning = true;
     let plain = world.visit(1_000).await;
@@ -219,7 +219,7 @@ async fn cosigned(world: &World, by: &Actor) -> Visit {
 }
 
 #[tokio::test]
-async fn a_signature_that_is_not_the_patient_s_is_refused() {
+async fn a_false_patient_signature_is_rejected() {
     let world = World::new().await;
     let good = cosigned(&world, &world.patient).await;
     let mut moved = cosigned(&world, &world.patient).await;
@@ -244,7 +244,7 @@ async fn a_signature_that_is_not_the_patient_s_is_refused() {
 }
 
 #[tokio::test]
-async fn a_visit_does_not_become_co_signed_by_being_sent_again() {
+async fn a_repeated_visit_does_not_become_cosigned() {
     let world = World::new().await;
     let visit = cosigned(&world, &world.patient).await;
     let mut plain = visit.clone();

@@ -48,7 +48,7 @@ async fn all_fail(store: &Store, expected: fn(&StoreError) -> bool) {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_from_other_failures() {
+async fn wrong_credentials_have_their_own_error() {
     let server = Server::start();
     for (key, secret) in [("tests", "a guess"), ("somebody", "only for tests")] {
         let credentials_file = Some(server.other_credentials(key, secret));
@@ -61,7 +61,7 @@ async fn wrong_credentials_are_told_from_other_failures() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_named_and_not_made() {
+async fn a_missing_bucket_is_reported_and_not_created() {
     let server = Server::start();
     let bucket = "another-bucket".to_owned();
     let store = Store::s3(&S3Settings { bucket, ..server.settings() }).unwrap();
@@ -71,7 +71,7 @@ async fn a_missing_bucket_is_named_and_not_made() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later() {
+async fn a_silent_server_times_out_and_is_used_again() {
     let server = Server::start();
     let hurried = S3Settings {
         request_timeout: Duration::from_millis(150),
@@ -89,7 +89,7 @@ async fn a_server_that_stops_answering_is_given_up_in_time_and_used_again_later(
 }
 
 #[tokio::test]
-async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
+async fn a_server_that_dies_gets_the_segment_after_its_restart() {
     let mut server = Server::start();
     let patient = S3Settings { deadline: Duration::from_secs(300), ..server.settings() };
     let store = Store::s3(&patient).unwrap();
@@ -112,7 +112,7 @@ async fn a_server_that_dies_in_mid_upload_gets_the_segment_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_leaves_nothing_acknowledged() {
+async fn nothing_is_acknowledged_without_the_server() {
     let mut server = Server::start();
     let hurried = S3Settings {
         request_timeout: Duration::from_millis(150),
@@ -158,7 +158,7 @@ async fn get(url: &str) -> (u16, Bytes) {
 }
 
 #[tokio::test]
-async fn a_link_to_the_storage_opens_one_segment_for_reading() {
+async fn a_link_to_the_storage_reads_one_segment() {
     let server = Server::start();
     let store = server.store();
     let (segment, bytes) = content(300_000);
@@ -197,7 +197,7 @@ async fn a_link_to_the_storage_expires() {
 }
 
 #[tokio::test]
-async fn readers_are_sent_where_they_can_reach_the_storage_or_not_at_all() {
+async fn links_use_the_public_endpoint() {
     let server = Server::start();
     let outside = Url::parse("https://images.hospital.example").unwrap();
     let public_endpoint = Some(outside);
@@ -228,7 +228,7 @@ async fn over_tls() -> (Url, String) {
 }
 
 #[tokio::test]
-async fn a_storage_over_tls_has_to_prove_itself() {
+async fn a_storage_over_tls_must_prove_its_identity() {
     let server = Server::start();
     let (endpoint, certificate) = over_tls().await;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -249,7 +249,7 @@ async fn a_storage_over_tls_has_to_prove_itself() {
 }
 
 #[test]
-fn roots_that_are_no_certificates_are_named() {
+fn an_invalid_root_certificate_is_reported() {
     let server = Server::start();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "not PEM").unwrap();

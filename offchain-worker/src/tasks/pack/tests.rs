@@ -32,7 +32,7 @@ fn small(row: i64) -> QueuedVisit {
 }
 
 #[test]
-fn nothing_queued_is_nothing_to_pack() {
+fn an_empty_queue_packs_nothing() {
     assert_eq!(choose(&[], &bounds(), NOW), Choice::Empty);
 }
 
@@ -59,7 +59,7 @@ fn each_bound_closes_a_block() {
 }
 
 #[test]
-fn a_visit_beyond_the_bounds_gets_a_block_of_its_own() {
+fn a_visit_beyond_the_bounds_gets_a_separate_block() {
     let queue = [visit(1, 1, 1, 1_000_000, 0), small(2)];
     assert_eq!(choose(&queue, &bounds(), NOW), Choice::Pack(1));
 }
@@ -131,7 +131,7 @@ proptest! {
 }
 
 #[test]
-fn blocks_come_later_after_each_failure_and_at_once_after_a_success() {
+fn blocks_are_delayed_after_failures_until_a_success() {
     let mut caution = Caution::default();
     assert_eq!(caution.pause(NOW), None);
     caution.delay(NOW);
@@ -144,7 +144,7 @@ fn blocks_come_later_after_each_failure_and_at_once_after_a_success() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_holds_nothing_up() {
+fn a_clock_that_was_set_back_delays_nothing() {
     let hour = 3_600_000;
     assert_eq!(choose(&[small(1)], &bounds(), NOW - hour / 4), Choice::Pack(1));
     let mut caution = Caution::default();

@@ -47,7 +47,7 @@ fn set_status(world: &World, actor: &Actor, status: RegistrationStatus) {
 }
 
 #[tokio::test]
-async fn every_profile_opens_with_the_current_key_alone_and_says_the_same() {
+async fn every_profile_opens_with_the_current_key_alone() {
     let world = World::new().await;
     for index in 0..150 {
         world.register(&Actor::new(&format!("Nurse {index}")), Role::Nurse);
@@ -77,7 +77,7 @@ async fn every_profile_opens_with_the_current_key_alone_and_says_the_same() {
 }
 
 #[tokio::test]
-async fn what_fails_is_done_in_the_next_round_and_what_is_done_is_not_done_again() {
+async fn only_failed_profiles_are_sealed_in_the_next_round() {
     let world = World::new().await;
     let rewrap = rewrap(&world, &rotated(&world));
     let resealing = rewrap.hospital_keys.begin_resealing(world.doctor.user).unwrap();
@@ -94,7 +94,7 @@ async fn what_fails_is_done_in_the_next_round_and_what_is_done_is_not_done_again
 }
 
 #[tokio::test]
-async fn ended_registrations_and_profiles_that_do_not_open_are_told_apart() {
+async fn ended_and_unreadable_profiles_are_counted_separately() {
     let world = World::new().await;
     set_status(&world, &world.stranger, RegistrationStatus::Ended);
     let (_, context, hash) = body_of(&world, world.doctor.user);
@@ -115,7 +115,7 @@ async fn ended_registrations_and_profiles_that_do_not_open_are_told_apart() {
 }
 
 #[tokio::test]
-async fn nothing_is_sealed_to_a_key_that_is_not_the_hospital_s_on_chain() {
+async fn nothing_is_sealed_to_a_key_that_is_not_on_the_chain() {
     let world = World::new().await;
     let keys = rotated(&world);
     let good = rewrap(&world, &keys);
@@ -136,7 +136,7 @@ async fn nothing_is_sealed_to_a_key_that_is_not_the_hospital_s_on_chain() {
 }
 
 #[tokio::test]
-async fn a_user_whose_profile_is_older_than_their_key_loses_nothing() {
+async fn a_profile_older_than_the_user_s_key_stays_readable() {
     let world = World::new().await;
     let (before, context, _) = body_of(&world, world.patient.user);
     let agent = world.agent.keys.account();

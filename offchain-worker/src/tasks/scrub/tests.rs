@@ -166,7 +166,7 @@ async fn give(world: &World, content: &[u8]) {
 }
 
 #[tokio::test]
-async fn one_pass_mends_a_store_of_which_a_hundredth_is_damaged_and_a_twentieth_is_gone() {
+async fn one_pass_repairs_a_damaged_store() {
     const SEGMENTS: u32 = 1_000;
     let site = Site::new().await;
     let mut segments = Vec::new();
@@ -204,7 +204,7 @@ async fn one_pass_mends_a_store_of_which_a_hundredth_is_damaged_and_a_twentieth_
 }
 
 #[tokio::test]
-async fn what_nobody_has_is_named_and_comes_when_somebody_does() {
+async fn a_lost_segment_is_reported_until_a_hospital_has_it() {
     let site = Site::new().await;
     let lost = segment(&content(1));
     site.commit(1, &[lost, site.hold(&content(2))]).await;
@@ -225,7 +225,7 @@ async fn what_nobody_has_is_named_and_comes_when_somebody_does() {
 }
 
 #[tokio::test]
-async fn the_chain_says_what_is_needed_also_when_the_journal_does_not_know_it() {
+async fn segments_unknown_to_the_journal_are_fetched() {
     let site = Site::new().await;
     let (here, gone) = (site.hold(&content(1)), segment(&content(2)));
     give(&site.other, &content(2)).await;
@@ -238,7 +238,7 @@ async fn the_chain_says_what_is_needed_also_when_the_journal_does_not_know_it() 
 }
 
 #[tokio::test]
-async fn a_block_that_has_failed_is_let_go_but_never_what_a_committed_block_shares_with_it() {
+async fn a_failed_block_is_released_but_not_shared_segments() {
     let site = Site::new().await;
     let (own, shared) = (site.hold(&content(1)), site.hold(&content(2)));
     let (rejected, unheard_of) = (AnnouncementId(7), AnnouncementId(8));
@@ -259,7 +259,7 @@ async fn a_block_that_has_failed_is_let_go_but_never_what_a_committed_block_shar
 }
 
 #[tokio::test]
-async fn orphans_are_listed_and_go_when_their_time_is_up_unless_somebody_needs_them() {
+async fn orphans_are_deleted_after_the_grace_period() {
     let site = Site::new().await;
     let [stray, sought] = [site.hold(&content(1)), site.hold(&content(2))];
     // An upload makes its segments needed before they become visible.
@@ -284,7 +284,7 @@ async fn orphans_are_listed_and_go_when_their_time_is_up_unless_somebody_needs_t
 }
 
 #[tokio::test]
-async fn nothing_is_taken_for_an_orphan_while_blocks_are_still_being_fetched() {
+async fn no_orphans_are_listed_while_blocks_are_fetched() {
     let site = Site::new().await;
     site.hold(&content(1));
     let identity = crate::chain::Identity { genesis: fake::genesis(), hospital: HospitalId(0) };
@@ -298,7 +298,7 @@ async fn nothing_is_taken_for_an_orphan_while_blocks_are_still_being_fetched() {
 }
 
 #[tokio::test]
-async fn segments_that_are_on_their_way_are_not_missed() {
+async fn segments_on_their_way_are_not_missing() {
     let site = Site::new().await;
     let open = AnnouncementId(3);
     site.blocks.0.lock().unwrap().open.push(open);
@@ -314,7 +314,7 @@ async fn segments_that_are_on_their_way_are_not_missed() {
 }
 
 #[tokio::test]
-async fn an_announcement_s_word_on_a_length_does_not_damage_what_is_stored() {
+async fn a_wrong_length_in_an_announcement_does_no_damage() {
     let site = Site::new().await;
     let stored = site.hold(&content(1));
     site.commit(1, &[stored]).await;

@@ -83,7 +83,7 @@ async fn every_committed_height_becomes_one_job() {
 }
 
 #[tokio::test]
-async fn an_older_block_takes_no_progress_back() {
+async fn an_older_block_does_not_revert_progress() {
     let (_, task_journal) = task_journal().await;
     task_journal.observe(ChainProgress { block: 10, height: 2 }, vec![]).await.unwrap();
     task_journal.observe(ChainProgress { block: 5, height: 1 }, vec![]).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_older_block_takes_no_progress_back() {
 }
 
 #[tokio::test]
-async fn a_ballot_that_was_voted_on_is_due_again_when_it_closes() {
+async fn a_ballot_with_a_vote_is_due_again_when_it_ends() {
     let (_, task_journal) = task_journal().await;
     let job = Job::Ballot(ID);
     task_journal.observe(ChainProgress { block: 1, height: 0 }, vec![ID]).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_ballot_that_was_voted_on_is_due_again_when_it_closes() {
 }
 
 #[tokio::test]
-async fn a_job_that_nothing_is_heard_of_comes_again() {
+async fn a_job_without_a_result_is_due_again() {
     let (_, task_journal) = task_journal().await;
     task_journal.observe(ChainProgress { block: 1, height: 1 }, vec![]).await.unwrap();
     task_journal.start(Job::Keep(1), 500).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_job_that_nothing_is_heard_of_comes_again() {
 }
 
 #[tokio::test]
-async fn a_job_noted_before_the_clock_was_set_back_does_not_wait_for_the_old_time() {
+async fn a_clock_set_back_does_not_delay_jobs() {
     let (_, task_journal) = task_journal().await;
     let (hour, now) = (3_600_000, 100_000_000);
     task_journal.observe(ChainProgress { block: 1, height: 1 }, vec![]).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_job_noted_before_the_clock_was_set_back_does_not_wait_for_the_old_tim
 }
 
 #[tokio::test]
-async fn a_block_that_is_seen_twice_changes_nothing() {
+async fn a_block_that_is_processed_twice_changes_nothing() {
     let (_, task_journal) = task_journal().await;
     let seen = ChainProgress { block: 10, height: 2 };
     task_journal.observe(seen, vec![ID]).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_batch_is_kept_with_its_bytes_until_it_is_committed() {
 }
 
 #[tokio::test]
-async fn the_visits_of_a_batch_that_came_to_nothing_are_queued_again_in_order() {
+async fn the_visits_of_a_failed_batch_are_queued_again_in_order() {
     let (journal, task_journal) = task_journal().await;
     queue(&journal, 1).await;
     queue(&journal, 2).await;
@@ -182,7 +182,7 @@ async fn the_visits_of_a_batch_that_came_to_nothing_are_queued_again_in_order() 
 }
 
 #[tokio::test]
-async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
+async fn only_a_visit_that_failed_alone_is_held_back() {
     let (journal, task_journal) = task_journal().await;
     queue(&journal, 1).await;
     let id = pack(&task_journal, 0).await;
@@ -205,7 +205,7 @@ async fn a_visit_that_failed_alone_is_held_back_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_send_of_unknown_fate_is_remembered() {
+async fn a_transaction_with_unknown_outcome_is_remembered() {
     let (journal, task_journal) = task_journal().await;
     queue(&journal, 1).await;
     let id = pack(&task_journal, 0).await;
@@ -216,7 +216,7 @@ async fn a_send_of_unknown_fate_is_remembered() {
 }
 
 #[tokio::test]
-async fn segments_of_open_ballots_only_are_not_due_yet() {
+async fn segments_of_open_ballots_are_not_due_yet() {
     let (journal, task_journal) = task_journal().await;
     let other = AnnouncementId(10);
     journal.reference(Owner::Announcement(ID), &[segment(1), segment(2)]).await.unwrap();

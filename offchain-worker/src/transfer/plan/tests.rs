@@ -68,7 +68,7 @@ fn a_small_block_comes_from_the_announcer_alone() {
 }
 
 #[test]
-fn what_others_hold_comes_from_them_by_turns() {
+fn segments_of_other_hospitals_come_from_them_in_turn() {
     let now = Instant::now();
     let mut plan = plan(0, 3, 6, now);
     let everybody = plan.questions(now);
@@ -95,7 +95,7 @@ fn what_others_hold_comes_from_them_by_turns() {
 }
 
 #[test]
-fn what_few_hold_goes_first() {
+fn rare_segments_are_fetched_first() {
     let now = Instant::now();
     let mut plan = plan(0, 3, 3, now);
     // Its own share is out of the way.
@@ -124,7 +124,7 @@ fn a_dead_hospital_s_share_is_dealt_out_at_once() {
 }
 
 #[test]
-fn a_slow_hospital_s_share_is_dealt_out_after_a_while_and_only_what_nobody_holds() {
+fn a_slow_hospital_s_share_is_dealt_out_after_a_while() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 6, now);
     assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (2, ANNOUNCER), (4, ANNOUNCER)]);
@@ -138,7 +138,7 @@ fn a_slow_hospital_s_share_is_dealt_out_after_a_while_and_only_what_nobody_holds
 }
 
 #[test]
-fn news_renew_the_patience_and_slow_links_prolong_it() {
+fn arrivals_and_slow_links_prolong_the_wait() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 6, now);
     let second = Duration::from_secs(1);
@@ -184,7 +184,7 @@ fn nobody_is_late_while_the_announcer_serves_others() {
 }
 
 #[test]
-fn with_nobody_else_left_one_hospital_takes_all_from_the_announcer() {
+fn the_last_hospital_fetches_all_from_the_announcer() {
     let mut now = Instant::now();
     let mut plan = plan(2, 5, 11, now);
     let mut rounds = 0;
@@ -212,7 +212,7 @@ fn a_busy_hospital_rests_and_is_not_dropped() {
 }
 
 #[test]
-fn a_promise_that_is_not_kept_drops_a_hospital_and_a_guess_does_not() {
+fn only_a_false_claim_drops_a_hospital() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 2, now);
     // That the announcer holds what it announced was only supposed.
@@ -231,7 +231,7 @@ fn a_promise_that_is_not_kept_drops_a_hospital_and_a_guess_does_not() {
 }
 
 #[test]
-fn it_is_hopeless_only_when_everybody_was_asked_and_time_has_passed() {
+fn a_fetch_ends_only_after_all_hospitals_were_asked() {
     let now = Instant::now();
     let mut plan = plan(0, 3, 1, now);
     let errand = plan.next(now).unwrap();
@@ -245,7 +245,7 @@ fn it_is_hopeless_only_when_everybody_was_asked_and_time_has_passed() {
 }
 
 #[test]
-fn hospitals_are_asked_now_and_then_and_only_about_what_they_are_not_known_to_hold() {
+fn hospitals_are_asked_only_about_unknown_segments() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 4, now);
     let first = plan.questions(now).remove(0);

@@ -269,7 +269,7 @@ fn content(count: u8) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn segments_come_from_whoever_holds_them_and_are_not_asked_for_twice() {
+async fn segments_are_fetched_once_from_hospitals_that_have_them() {
     let content = content(7);
     let network = Network::new(&[Manner::Honest, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
@@ -282,7 +282,7 @@ async fn segments_come_from_whoever_holds_them_and_are_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_are_never_stored_and_who_sent_them_is_dropped() {
+async fn wrong_bytes_are_not_stored_and_drop_their_sender() {
     let content = content(6);
     let network = Network::new(&[Manner::Lies, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
@@ -293,7 +293,7 @@ async fn wrong_bytes_are_never_stored_and_who_sent_them_is_dropped() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_from_everybody_leave_the_segment_missing() {
+async fn wrong_bytes_from_all_leave_the_segment_missing() {
     let content = content(2);
     let network = Network::new(&[Manner::Lies, Manner::Lies], &content).await;
     let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
@@ -325,7 +325,7 @@ async fn a_hospital_that_stalls_is_dropped_for_the_block() {
 }
 
 #[tokio::test]
-async fn an_honest_rest_after_a_lie_is_fetched_whole_again() {
+async fn a_download_with_wrong_bytes_is_fetched_again_as_a_whole() {
     // The first sends half of a lie and stalls; the second continues it honestly, which gives wrong
     // bytes, so that it is asked for all.
     let honest = content(1);
@@ -381,7 +381,7 @@ async fn hospitals_without_the_segment_and_busy_ones_are_passed_over() {
 }
 
 #[tokio::test]
-async fn what_could_be_had_stays_when_the_rest_could_not() {
+async fn fetched_segments_are_kept_when_others_fail() {
     let content = content(3);
     let network = Network::new(&[Manner::Honest], &content[..2]).await;
     let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
@@ -416,7 +416,7 @@ async fn concurrent_fetches_of_one_segment_share_one_download() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_as_such_and_the_fetch_succeeds_once_there_is_room() {
+async fn a_full_disk_fails_the_fetch_until_there_is_space() {
     let content = content(3);
     let (backend, room, _) = Faulty::with_room(150_000);
     let network = Network::with(Store::over(backend), &[Manner::Honest], &content).await;
@@ -439,7 +439,7 @@ async fn keep(network: &Network, segments: &[Segment]) -> (Journal, PeerRepair) 
 }
 
 #[tokio::test]
-async fn a_missing_segment_is_repaired_once_however_many_ask() {
+async fn concurrent_repairs_fetch_a_segment_once() {
     let content = content(1);
     let network = Network::new(&[Manner::Absent, Manner::Honest], &content).await;
     let (_journal, repair) = keep(&network, &segments(&content)).await;
@@ -477,7 +477,7 @@ fn lie(content: &[u8]) -> Segment {
 }
 
 #[tokio::test]
-async fn what_is_stored_proves_a_claim_of_another_length_wrong() {
+async fn stored_bytes_disprove_a_wrong_length() {
     let content = content(2);
     let network = Network::new(&[Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
@@ -493,7 +493,7 @@ async fn what_is_stored_proves_a_claim_of_another_length_wrong() {
 }
 
 #[tokio::test]
-async fn what_a_disk_cut_short_proves_nothing() {
+async fn a_truncated_object_proves_nothing() {
     let content = content(1);
     let objects = Arc::new(InMemory::new());
     let network = Network::with(Store::over(objects.clone()), &[Manner::Honest], &content).await;
@@ -505,7 +505,7 @@ async fn what_a_disk_cut_short_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_segment_is_repaired_whatever_else_is_claimed_of_its_length() {
+async fn a_segment_is_repaired_despite_wrong_lengths() {
     let content = content(1);
     let network = Network::new(&[Manner::Honest], &content).await;
     let journal = Journal::in_memory().await.unwrap();
@@ -524,7 +524,7 @@ async fn a_segment_is_repaired_whatever_else_is_claimed_of_its_length() {
 }
 
 #[tokio::test]
-async fn of_many_lengths_that_are_claimed_few_are_tried() {
+async fn only_few_stated_lengths_are_tried() {
     let content = content(1);
     let network = Network::new(&[Manner::Honest], &content).await;
     let journal = Journal::in_memory().await.unwrap();
@@ -539,7 +539,7 @@ async fn of_many_lengths_that_are_claimed_few_are_tried() {
 }
 
 #[tokio::test]
-async fn what_no_block_names_and_what_nobody_has_is_not_repaired() {
+async fn unknown_and_lost_segments_are_not_repaired() {
     let content = content(1);
     let network = Network::new(&[Manner::Lies], &content).await;
     let (_journal, repair) = keep(&network, &segments(&content)).await;

@@ -24,7 +24,7 @@ async fn offers(hospital: &Hospital) -> Vec<Offer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_is_announced_when_as_many_as_must_approve_it_hold_all_of_it() {
+async fn a_block_is_announced_when_a_majority_has_it() {
     let content = content(6);
     let wanted = segments(&content);
     // The two that take nothing in yet are not waited for.
@@ -52,7 +52,7 @@ async fn a_block_is_announced_when_as_many_as_must_approve_it_hold_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_offered_needs_no_transfer_when_it_is_announced() {
+async fn an_offered_block_needs_no_transfer_when_announced() {
     let content = content(6);
     let wanted = segments(&content);
     let (_region, announcer, hospitals) = region(Region::default(), 1).await;
@@ -87,7 +87,7 @@ async fn offered_segments_spread_among_the_others_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_takes_offers_a_block_is_announced_at_once() {
+async fn a_block_is_announced_at_once_if_all_decline() {
     let transfer = Transfer { offer_quota_bytes: 0, ..Transfer::default() };
     let (_region, announcer, hospitals) = region(Region { transfer, ..Region::default() }, 3).await;
     let content = content(2);
@@ -99,7 +99,7 @@ async fn where_nobody_takes_offers_a_block_is_announced_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_the_quota_nothing_is_taken_and_the_block_is_announced_all_the_same() {
+async fn a_block_beyond_the_quota_is_still_announced() {
     let transfer = Transfer { offer_quota_bytes: 150_000, ..Transfer::default() };
     let mut alike = Region { transfer, ..Region::default() };
     alike.terms.quiet = Duration::from_secs(2);
@@ -116,7 +116,7 @@ async fn beyond_the_quota_nothing_is_taken_and_the_block_is_announced_all_the_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_in_which_nobody_answers_does_not_keep_a_block_for_ever() {
+async fn a_silent_network_does_not_delay_a_block_without_end() {
     for (quiet, longest, told) in [(300, 60_000, Seeded::Quiet), (60_000, 300, Seeded::Late)] {
         let mut region = Region::default();
         region.terms.quiet = Duration::from_millis(quiet);
@@ -143,7 +143,7 @@ async fn only_large_blocks_are_offered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offer_of_what_nobody_has_keeps_no_other_from_being_fetched() {
+async fn an_offer_of_lost_segments_does_not_delay_others() {
     let (_region, announcer, hospitals) =
         region(Region { patience: SHORT, ..Region::default() }, 2).await;
     let (here, gone) = (content(3), content(8).split_off(3));

@@ -38,7 +38,7 @@ async fn all_fetch(hospitals: &[Hospital], content: &[Vec<u8>]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_leaves_its_announcer_about_once_however_many_want_it() {
+async fn a_block_leaves_its_announcer_about_once() {
     let (content, bytes) = block(32);
     for count in [2, 8] {
         let region = Region::default();
@@ -60,7 +60,7 @@ async fn a_block_leaves_its_announcer_about_once_however_many_want_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hospital_that_is_away_from_the_beginning_costs_the_announcer_nothing_more() {
+async fn an_absent_hospital_costs_the_announcer_nothing_more() {
     let (content, bytes) = block(32);
     let region = Region::default();
     let announcer = region.hospital(ANNOUNCER.0).await;
@@ -73,7 +73,7 @@ async fn a_hospital_that_is_away_from_the_beginning_costs_the_announcer_nothing_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hospital_that_answers_and_fetches_nothing_keeps_nobody_waiting_for_ever() {
+async fn an_idle_hospital_does_not_block_the_others() {
     let (content, bytes) = block(32);
     let region = Region { patience: SHORT * 3, ..Region::default() };
     let announcer = region.hospital(ANNOUNCER.0).await;
@@ -86,7 +86,7 @@ async fn a_hospital_that_answers_and_fetches_nothing_keeps_nobody_waiting_for_ev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_announcer_is_gone_after_giving_each_segment_once_all_complete_the_block() {
+async fn all_complete_a_block_whose_announcer_has_left() {
     let (content, _) = block(32);
     let region = Region::default();
     let gate = Gate::once_each(content.len());
@@ -98,7 +98,7 @@ async fn when_the_announcer_is_gone_after_giving_each_segment_once_all_complete_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_lies_boasts_stalls_or_breaks_off_is_dropped_and_the_block_completes() {
+async fn faulty_hospitals_are_dropped_and_the_block_completes() {
     let (content, _) = block(12);
     for (manner, reason) in [
         (Manner::Lies, "wrong-bytes"),
@@ -148,7 +148,7 @@ async fn a_segment_that_only_one_hospital_has_is_found_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_has_is_told_and_the_rest_is_kept() {
+async fn lost_segments_are_reported_and_the_rest_is_kept() {
     let (content, _) = block(6);
     let region = Region { patience: SHORT, ..Region::default() };
     let announcer = region.hospital(ANNOUNCER.0).await;
