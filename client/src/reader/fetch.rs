@@ -120,7 +120,7 @@ mod tests {
     use crate::{chain::fake::FakeNode, reader::tests::sealed};
 
     const PATIENT: UserId = UserId([1; 32]);
-    const HOSPITAL: HospitalId = HospitalId(3);
+    const HOSPITAL: HospitalId = HospitalId(0);
     /// One in each block. The node sends them in pages of ten.
     const RECORDS: u32 = 71;
 
