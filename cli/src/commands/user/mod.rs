@@ -172,7 +172,7 @@ fn checked_sealing_key(text: &str) -> Result<String, Failure> {
     let wrong = |reason: String| {
         Failure::usage(
             format!("--sealing-key is not a public sealing key: {reason}"),
-            "copy sealingKey from the output of the person's `epione keys show --json`",
+            "copy sealingKey from the output of the person's `keys show --json`",
         )
         .with_command(Invocation::new(["keys", "show", "--help"]))
     };

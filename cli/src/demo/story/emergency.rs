@@ -149,6 +149,21 @@ impl Story {
                 reason: unmet.join("; "),
             });
         }
+        self.list_accesses();
+        let refused = |who: &str, hospital| {
+            let mut refusals = self.report.refusals.iter();
+            refusals.any(|refusal| refusal.who == who && refusal.hospital == hospital)
+        };
+        for (who, hospital) in
+            [("second-doctor", A), ("specialist", A), ("specialist", B), ("doctor", A)]
+        {
+            let claim = format!("the refusal of the {who} is on the chain");
+            check(refused(who, hospital), &claim)?;
+        }
+        Ok(())
+    }
+
+    fn list_accesses(&self) {
         for receipt in &self.report.receipts {
             self.line(format!(
                 "receipt {:>2}, block {:>3}: {:<13} {:<15} by {:?} (version {})",
@@ -169,16 +184,5 @@ impl Story {
                 letter(refusal.hospital)
             ));
         }
-        let refused = |who: &str, hospital| {
-            let mut refusals = self.report.refusals.iter();
-            refusals.any(|refusal| refusal.who == who && refusal.hospital == hospital)
-        };
-        for (who, hospital) in
-            [("second-doctor", A), ("specialist", A), ("specialist", B), ("doctor", A)]
-        {
-            let claim = format!("the refusal of the {who} is on the chain");
-            check(refused(who, hospital), &claim)?;
-        }
-        Ok(())
     }
 }

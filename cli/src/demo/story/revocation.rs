@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use epione_client::{reader, worker::WorkerError};
+use epione_client::{
+    api::SegmentLink,
+    reader,
+    worker::{WorkerClient, WorkerError},
+};
+use epione_primitives::block::Segment;
 
-use super::{A, FIRST, Scene, Story, broken, check, reading};
+use super::{A, Cast, FIRST, Scene, Story, broken, check, reading};
 use crate::{
     commands::relation::{self, Kind},
     context::HospitalRef,
@@ -35,27 +40,14 @@ impl Story {
         worker.segment_by_link(segment, link).await?;
         self.line("the link works");
 
-        let unrelate = relation::UnrelateArgs {
-            patient: cast.patient.id,
-            professional: doctor.id,
-            kind: Kind::FamilyDoctor,
-            hospital: Some(HospitalRef::Id(A)),
-            signer: None,
-            as_user: Some(cast.patient.keys.clone()),
-        };
         let begun = Instant::now();
         let unrelated = async {
-            relation::unrelate(&unrelate, context).await?;
+            relation::unrelate(&end_of_relationship(cast), context).await?;
             Ok::<_, Failure>(begun.elapsed())
         };
         let link_refused = async {
-            loop {
-                match worker.segment_by_link(segment, link).await {
-                    Ok(_) => tokio::time::sleep(POLL).await,
-                    Err(WorkerError::Problem(_)) => return Ok::<_, Failure>(begun.elapsed()),
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            refuses(&worker, segment, link).await?;
+            Ok::<_, Failure>(begun.elapsed())
         };
         let both = async { tokio::try_join!(unrelated, link_refused) };
         let (unrelated, link_refused) = tokio::time::timeout(PATIENCE, both)
@@ -81,5 +73,31 @@ impl Story {
             millis(request_refused)
         ));
         Ok(())
+    }
+}
+
+fn end_of_relationship(cast: &Cast) -> relation::UnrelateArgs {
+    relation::UnrelateArgs {
+        patient: cast.patient.id,
+        professional: cast.doctor.id,
+        kind: Kind::FamilyDoctor,
+        hospital: Some(HospitalRef::Id(A)),
+        signer: None,
+        as_user: Some(cast.patient.keys.clone()),
+    }
+}
+
+/// Returns when the worker refuses the link.
+async fn refuses(
+    worker: &WorkerClient,
+    segment: &Segment,
+    link: &SegmentLink,
+) -> Result<(), Failure> {
+    loop {
+        match worker.segment_by_link(segment, link).await {
+            Ok(_) => tokio::time::sleep(POLL).await,
+            Err(WorkerError::Problem(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
