@@ -81,8 +81,7 @@ weights: setup ## Measures the weight of every call and writes runtime/src/weigh
 lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
-	@if cargo tree --locked -i librocksdb-sys 2>/dev/null | grep -q .; then \
-		echo "librocksdb-sys is in the dependency tree; use default-features = false for sc-cli and sc-service" >&2; exit 1; fi
+	@scripts/dependencies
 	@scripts/same-features
 
 soak: soak-large soak-large-s3 soak-links soak-crashes ## Runs for hours; results in benchmarks/results/.
