@@ -113,7 +113,6 @@ impl Retrieval<'_> {
             folders.push((record.summary.pointer, folder));
             wanted.push((record, sections));
         }
-        let pointers: Vec<_> = folders.iter().map(|(pointer, _)| *pointer).collect();
         let (reader, opened) = match self.access.open(hospital, wanted).await {
             Ok(opened) => opened,
             Err(failure) => {
@@ -133,7 +132,7 @@ impl Retrieval<'_> {
                 Err(failure) => self.retrieved.fails(pointer, failure),
             }
         }
-        self.retrieved.receipts.extend(self.access.receipts(&pointers).await?);
+        self.retrieved.receipts.extend(self.access.receipts(&reader).await?);
         Ok(())
     }
 }

@@ -147,7 +147,7 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
     let read = async {
         let (reader, record) = open(&access, verified, section).await?;
         let (path, saved) = save(&reader, &record, section, (&part, &file), context).await?;
-        let receipts = access.receipts(&[pointer]).await?;
+        let receipts = access.receipts(&reader).await?;
         retrieved(&record, section, &part, (path, saved), receipts)
     };
     let read = read.await;
