@@ -51,6 +51,7 @@ pub use error::ReadError;
 pub use fetch::{hospital_of, verified};
 pub use media::SavedMedia;
 pub use part::Part;
+pub use partial::is_partial;
 pub use saved::{save_text, saved};
 pub use verified::VerifiedRecord;
 

@@ -4,7 +4,11 @@
 
 use std::{collections::BTreeSet, fs, io::ErrorKind, mem, path::Path};
 
-use epione_client::{api::MAX_GRANT_RECORDS, private, reader::VerifiedRecord};
+use epione_client::{
+    api::MAX_GRANT_RECORDS,
+    private,
+    reader::{ReadError, RecordSummary, VerifiedRecord},
+};
 use epione_primitives::{HospitalId, RecordPointer, limits::MAX_SEGMENTS, release::SectionSet};
 
 use super::{
@@ -90,19 +94,20 @@ impl Retrieval<'_> {
         if batch.is_empty() { Ok(()) } else { self.read(hospital, batch).await }
     }
 
-    /// Checks a record, and what an earlier run left of it; none, if that is all of it.
+    /// Checks a record, and what earlier runs left of it; none if no section is missing.
     async fn check(&mut self, pointer: RecordPointer) -> Result<Option<Incomplete>, Failure> {
         let chain = self.context.chain().await?;
         let record = VerifiedRecord::of(chain, self.args.patient, pointer).await?;
-        let folder = Folder::look(&self.args.out, &record).await?;
+        let mut folder = Folder::look(&self.args.out, &record).await?;
         let sections = folder.missing(&record);
-        if folder.is_done || sections.is_empty() {
-            self.retrieved.records.push(files::already_there(&record, folder)?);
+        if sections.is_empty() {
+            self.retrieved.records.push(files::already_there(&record.summary, folder)?);
             return Ok(None);
         }
-        folder.prepare().inspect_err(|_| {
+        if let Err(failure) = folder.prepare(sections) {
             folder.abandon();
-        })?;
+            return Err(failure);
+        }
         Ok(Some(Incomplete { record, sections, folder }))
     }
 
@@ -110,29 +115,49 @@ impl Retrieval<'_> {
     async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) -> Result<(), Failure> {
         let (mut wanted, mut folders) = (Vec::new(), Vec::new());
         for Incomplete { record, sections, folder } in batch {
-            folders.push((record.summary.pointer, folder));
+            folders.push((record.summary.clone(), folder));
             wanted.push((record, sections));
         }
         let (reader, opened) = match self.access.open(hospital, wanted).await {
             Ok(opened) => opened,
             Err(failure) => {
-                for (pointer, folder) in folders {
-                    self.retrieved.fails(pointer, files::interrupted(failure.clone(), &folder));
+                let is_refused = failure.denial.is_some();
+                for (summary, folder) in folders {
+                    self.not_opened(&summary, folder, failure.clone(), is_refused);
                 }
                 return Ok(());
             }
         };
-        for ((pointer, folder), opened) in folders.into_iter().zip(opened) {
-            let saved = match opened {
-                Ok(record) => files::save(&reader, &record, folder, self.context).await,
-                Err(error) => Err(files::interrupted(error.into(), &folder)),
-            };
-            match saved {
-                Ok(record) => self.retrieved.records.push(record),
-                Err(failure) => self.retrieved.fails(pointer, failure),
+        for ((summary, folder), opened) in folders.into_iter().zip(opened) {
+            match opened {
+                Ok(record) => {
+                    let saved = files::save(&reader, &record, folder, self.context).await;
+                    self.retrieved.adds(summary.pointer, saved);
+                }
+                Err(error) => {
+                    let is_refused = matches!(error, ReadError::NothingGranted { .. });
+                    self.not_opened(&summary, folder, error.into(), is_refused);
+                }
             }
         }
         self.retrieved.receipts.extend(self.access.receipts(&reader).await?);
         Ok(())
+    }
+
+    /// Nothing was opened of a record. That is a failure, unless the missing sections are refused and earlier runs read
+    /// the others.
+    fn not_opened(
+        &mut self,
+        summary: &RecordSummary,
+        folder: Folder,
+        failure: Failure,
+        is_refused: bool,
+    ) {
+        let result = if is_refused && folder.is_done {
+            files::already_there(summary, folder)
+        } else {
+            Err(files::interrupted(failure, &folder))
+        };
+        self.retrieved.adds(summary.pointer, result);
     }
 }

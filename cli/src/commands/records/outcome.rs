@@ -46,6 +46,17 @@ impl Retrieved {
         self.failed.push(FailedRecord { pointer, failure: failure.into() });
     }
 
+    pub(super) fn adds(
+        &mut self,
+        pointer: RecordPointer,
+        result: Result<RetrievedRecord, Failure>,
+    ) {
+        match result {
+            Ok(record) => self.records.push(record),
+            Err(failure) => self.fails(pointer, failure),
+        }
+    }
+
     /// If no record was read, and all for the same reason, that is the command's own failure.
     pub(super) fn conclude(mut self) -> Result<Self, Failure> {
         self.records.sort_by_key(|record| record.record.pointer);
