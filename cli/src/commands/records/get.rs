@@ -31,7 +31,7 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
         retrieval.retrieved.fails(pointer, unknown(args.patient, pointer, context));
     }
     for (hospital, pointers) in by_hospital {
-        retrieval.read_at(hospital, pointers).await?;
+        retrieval.read_at(hospital, pointers).await;
     }
     if is_new {
         // Removed only if it is empty: no record was read.
@@ -68,11 +68,7 @@ struct Incomplete {
 
 impl Retrieval<'_> {
     /// Reads records of one hospital, as many by one grant as it covers.
-    async fn read_at(
-        &mut self,
-        hospital: HospitalId,
-        pointers: BTreeSet<RecordPointer>,
-    ) -> Result<(), Failure> {
+    async fn read_at(&mut self, hospital: HospitalId, pointers: BTreeSet<RecordPointer>) {
         let (mut batch, mut segments) = (Vec::new(), 0);
         for pointer in pointers {
             let incomplete = match self.check(pointer).await {
@@ -85,13 +81,15 @@ impl Retrieval<'_> {
             };
             let more = incomplete.record.segments();
             if batch.len() == MAX_GRANT_RECORDS || segments + more > MAX_SEGMENTS as usize {
-                self.read(hospital, mem::take(&mut batch)).await?;
+                self.read(hospital, mem::take(&mut batch)).await;
                 segments = 0;
             }
             segments += more;
             batch.push(incomplete);
         }
-        if batch.is_empty() { Ok(()) } else { self.read(hospital, batch).await }
+        if !batch.is_empty() {
+            self.read(hospital, batch).await;
+        }
     }
 
     /// Checks a record, and what earlier runs left of it; none if no section is missing.
@@ -112,7 +110,7 @@ impl Retrieval<'_> {
     }
 
     /// Opens records together, and saves each in its folder.
-    async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) -> Result<(), Failure> {
+    async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) {
         let (mut wanted, mut folders) = (Vec::new(), Vec::new());
         for Incomplete { record, sections, folder } in batch {
             folders.push((record.summary.clone(), folder));
@@ -125,7 +123,7 @@ impl Retrieval<'_> {
                 for (summary, folder) in folders {
                     self.not_opened(&summary, folder, failure.clone(), is_refused);
                 }
-                return Ok(());
+                return;
             }
         };
         for ((summary, folder), opened) in folders.into_iter().zip(opened) {
@@ -140,8 +138,7 @@ impl Retrieval<'_> {
                 }
             }
         }
-        self.retrieved.receipts.extend(self.access.receipts(&reader).await?);
-        Ok(())
+        self.retrieved.names(self.access.receipts(&reader).await);
     }
 
     /// Nothing was opened of a record. That is a failure, unless the missing sections are refused and earlier runs read
