@@ -176,8 +176,8 @@ impl Folder {
             && noted.is_ok_and(|noted| noted == self.noted)
     }
 
-    /// Checks that no file has the name of a missing section's file. The rest of that name is sealed: only its beginning
-    /// is known.
+    /// Checks that no file has the name of a missing section's file. Only the beginning of that name is known: the rest
+    /// is sealed.
     fn check_names(&self, missing: SectionSet) -> Result<(), Failure> {
         let here = self.here();
         for entry in fs::read_dir(here).map_err(|error| Failure::file(here, &error))? {
