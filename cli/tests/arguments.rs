@@ -83,6 +83,16 @@ fn standard_input_is_read_once() {
     }
 }
 
+#[test]
+fn a_limit_belongs_to_all_records() {
+    let user = format!("0x{}", "01".repeat(32));
+    let get = ["--json", "records", "get", "--as", "//A", "--patient", &user, "--out", "out"];
+    let output = run(&[&get[..], &["--pointer", "6/0", "--limit", "3"]].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let failure = failure(&output);
+    assert!(failure["error"].as_str().unwrap().contains("--limit"), "{failure}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn arguments_that_are_not_utf_8_are_reported_like_any_other_error() {

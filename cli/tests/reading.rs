@@ -39,6 +39,7 @@ fn a_reader_misses_no_record_and_failed_requests_leave_no_receipt() {
     one_bad_record_does_not_stop_the_others(&case);
     decrypted_files_are_accessible_to_their_owner_only(&case);
     a_part_leaves_a_receipt_of_its_section_only(&case);
+    a_section_that_is_granted_later_is_read_then(&case);
     no_request_that_cannot_be_served_leaves_a_receipt(&case);
     every_access_is_listed(&case);
 }
@@ -352,8 +353,47 @@ fn a_part_leaves_a_receipt_of_its_section_only(case: &Case) {
     assert_eq!(case.receipts().len(), before + 1);
 }
 
+fn a_section_that_is_granted_later_is_read_then(case: &Case) {
+    let record = case.newest();
+    let set = |name: &str, policies: &str| {
+        let path = case.network.write(name, policies);
+        case.network.run(&["policy", "set", path.to_str().unwrap()]);
+    };
+    let usual = case.network.run(&["policy", "show"])["toml"].as_str().unwrap().to_owned();
+    let sample =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/policies/2-recognised-doctor.toml");
+    let texts = fs::read_to_string(sample).unwrap().replace("\"read-media\", ", "");
+    set("texts.toml", &texts);
+    let out = case.network.file("later");
+    let get = case.get(&out, &["--pointer", &record]);
+    let files = |read: &Value| {
+        let sections = read["records"][0]["sections"].as_array().unwrap();
+        sections.iter().map(|section| section.get("file").is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(files(&case.network.run(&get)), [true, true, false]);
+    let before = case.receipts().len();
+    let refused = case.network.run(&get);
+    assert_eq!(files(&refused), [true, true, false]);
+    assert_eq!(refused["records"][0]["alreadyThere"], json!(true));
+    assert_eq!(case.receipts().len(), before);
+
+    set("usual.toml", &usual);
+    let later = case.network.run(&get);
+    assert_eq!(files(&later), [true; 3]);
+    assert_eq!(later["records"][0]["alreadyThere"], json!(false));
+    let looks = case.receipts();
+    assert_eq!(looks.len(), before + 1);
+    assert_eq!(looks[0]["records"][0]["sections"], json!([2]));
+    assert_eq!(case.network.run(&get)["records"][0]["alreadyThere"], json!(true));
+    assert_eq!(case.receipts().len(), before + 1);
+}
+
 fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
     let record = case.newest();
+    let foreign = case.network.file("foreign");
+    let theirs = foreign.join(format!("{}.partial", record.replace('/', "-")));
+    fs::create_dir_all(&theirs).unwrap();
+    fs::write(theirs.join("02-cine.dcm"), "junk").unwrap();
     let (out, parts) = (case.network.file("nothing"), case.network.file("parts"));
     let in_the_way = case.network.write("in-the-way", "a file").join("out");
     let password = case.network.write("password", "only for a test\n");
@@ -386,6 +426,8 @@ fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
         (words(case.get(&out, &["--pointer", "999999/0", "--frame", "1"])), "no record 999999/0"),
         (words(case.get(&out, &["--pointer", "1/0", "--frame", "1"])), "has no media"),
         (words(stale), "another sealing key"),
+        (words(case.get(&foreign, &["--pointer", &record])), "not a folder that epione made"),
+        (words(case.get(&foreign, &["--pointer", &record, "--limit", "3"])), "--limit"),
     ];
     let before = case.receipts();
     for (arguments, error) in failing {

@@ -51,10 +51,14 @@ pub use error::ReadError;
 pub use fetch::{hospital_of, verified};
 pub use media::SavedMedia;
 pub use part::Part;
+pub use partial::is_partial;
 pub use saved::{save_text, saved};
 pub use verified::VerifiedRecord;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use epione_envelope::{
     Zeroizing,
@@ -83,6 +87,8 @@ pub struct Reader {
     worker: WorkerClient,
     sealing: SealingKeyPair,
     earlier: Vec<SealingKeyPair>,
+    /// The accepted grants. Clones share the list.
+    grants: Arc<Mutex<Vec<Hash>>>,
 }
 
 /// Why a user requests access. The receipt records it.
@@ -184,7 +190,13 @@ type Links = HashMap<[u8; 32], SegmentLink>;
 impl Reader {
     /// Reads through `worker`. `sealing` is the key to which hospitals seal what is for the worker client's account.
     pub fn new(chain: Chain, worker: WorkerClient, sealing: SealingKeyPair) -> Self {
-        Self { chain, worker, sealing, earlier: Vec::new() }
+        Self { chain, worker, sealing, earlier: Vec::new(), grants: Arc::default() }
+    }
+
+    /// The grants that this reader and its clones accepted, oldest first. Each has a receipt on the chain. Long media
+    /// need several, because the links of a grant expire.
+    pub fn grants(&self) -> Vec<Hash> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds sealing keys that the patient had before. At some hospitals the patient key may still be sealed to one of

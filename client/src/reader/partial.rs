@@ -181,6 +181,15 @@ fn beside(to: &Path, suffix: &[u8]) -> PathBuf {
     to.with_file_name(name)
 }
 
+/// Whether a path is a regular file with the name of a partial file.
+pub fn is_partial(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let stem = name.strip_suffix(b".partial");
+    let suffix = stem.and_then(|stem| stem.rsplit(|byte| *byte == b'.').next());
+    suffix.is_some_and(|hex| hex.len() == 16 && hex.iter().all(u8::is_ascii_hexdigit))
+        && fs::symlink_metadata(path).is_ok_and(|named| named.is_file())
+}
+
 /// Whether an open file is the one of this name, has no other name, and is accessible to its owner only.
 fn is_private(file: &fs::File, path: &Path) -> io::Result<bool> {
     let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);

@@ -6,9 +6,7 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{
-    HospitalId, RecordPointer, UserId, hospital::HospitalStatus, release::SectionSet,
-};
+use epione_primitives::{HospitalId, UserId, hospital::HospitalStatus, release::SectionSet};
 
 use super::{GetArgs, Receipt, receipts};
 use crate::{context::Context, failure::Failure, identity, progress};
@@ -60,12 +58,9 @@ impl<'a> Access<'a> {
         Ok((reader, opened?))
     }
 
-    /// The receipts of these records, which were just opened. Opening with the patient's own key leaves none.
-    pub async fn receipts(&self, pointers: &[RecordPointer]) -> Result<Vec<Receipt>, Failure> {
-        if self.args.own_key {
-            return Ok(Vec::new());
-        }
-        receipts::newest(self.args.patient, self.user, pointers, self.context).await
+    /// The receipts of the grants that this reader accepted. Opening with the patient's own key leaves none.
+    pub async fn receipts(&self, reader: &Reader) -> Result<Vec<Receipt>, Failure> {
+        receipts::of_grants(self.args.patient, reader.grants(), self.context).await
     }
 
     /// Reads by a grant of the records' hospital, or of the one that --from names.

@@ -8,10 +8,7 @@ use std::{
 
 use epione_client::{
     file_name,
-    reader::{
-        OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, VerifiedRecord, save_text,
-        saved,
-    },
+    reader::{OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, save_text, saved},
 };
 use epione_primitives::{HospitalId, RecordId, RecordPointer, UserId, access::SectionClass};
 use serde::Serialize;
@@ -26,7 +23,7 @@ pub struct RetrievedRecord {
     #[serde(flatten)]
     pub record: Provenance,
     pub directory: PathBuf,
-    /// Whether an earlier run had read all of it, so that no access was requested.
+    /// Whether earlier runs had read all that is granted of it, so that nothing was written.
     pub already_there: bool,
     pub sections: Vec<RetrievedSection>,
 }
@@ -74,6 +71,7 @@ pub(super) async fn save(
     mut folder: Folder,
     context: &Context,
 ) -> Result<RetrievedRecord, Failure> {
+    folder.reopen()?;
     for section in &record.sections {
         let saved = save_section(reader, record, section, &mut folder, context).await;
         saved.map_err(|failure| interrupted(failure, &folder))?;
@@ -82,15 +80,15 @@ pub(super) async fn save(
     Ok(retrieved(&record.summary, &folder, false))
 }
 
-/// A record that an earlier run read completely.
+/// A record of which earlier runs read all that is granted.
 pub(super) fn already_there(
-    record: &VerifiedRecord,
+    summary: &RecordSummary,
     mut folder: Folder,
 ) -> Result<RetrievedRecord, Failure> {
     if !folder.is_done {
         folder.finish()?;
     }
-    Ok(retrieved(&record.summary, &folder, true))
+    Ok(retrieved(summary, &folder, true))
 }
 
 fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> RetrievedRecord {
@@ -125,6 +123,8 @@ async fn save_section(
         OpenContent::NotGranted => return Ok(()),
         OpenContent::Text { media_type, .. } | OpenContent::Media { media_type, .. } => media_type,
     };
+    // A record has no more sections than fit.
+    folder.expect(index as u16, &name, record.description(index)?)?;
     if !saved(record, index, &path).await? {
         if let OpenContent::Text { .. } = &section.content {
             save_text(record, index, &path).await?;
@@ -136,14 +136,14 @@ async fn save_section(
         }
     }
     let file = written(&path, name, media_type)?;
-    // A record has no more sections than fit.
-    folder.keep(index as u16, file, record.description(index)?)
+    folder.keep(index as u16, file);
+    Ok(())
 }
 
 /// Adds that another run resumes, if there is anything to resume from.
 pub(super) fn interrupted(mut failure: Failure, folder: &Folder) -> Failure {
     if folder.abandon() {
-        let kept = folder.unfinished.display();
+        let kept = folder.here().display();
         failure.help += &format!("; what was read is kept in {kept}: rerun the command to resume");
     }
     failure

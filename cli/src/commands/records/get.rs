@@ -4,7 +4,11 @@
 
 use std::{collections::BTreeSet, fs, io::ErrorKind, mem, path::Path};
 
-use epione_client::{api::MAX_GRANT_RECORDS, private, reader::VerifiedRecord};
+use epione_client::{
+    api::MAX_GRANT_RECORDS,
+    private,
+    reader::{ReadError, RecordSummary, VerifiedRecord},
+};
 use epione_primitives::{HospitalId, RecordPointer, limits::MAX_SEGMENTS, release::SectionSet};
 
 use super::{
@@ -27,7 +31,7 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
         retrieval.retrieved.fails(pointer, unknown(args.patient, pointer, context));
     }
     for (hospital, pointers) in by_hospital {
-        retrieval.read_at(hospital, pointers).await?;
+        retrieval.read_at(hospital, pointers).await;
     }
     if is_new {
         // Removed only if it is empty: no record was read.
@@ -64,11 +68,7 @@ struct Incomplete {
 
 impl Retrieval<'_> {
     /// Reads records of one hospital, as many by one grant as it covers.
-    async fn read_at(
-        &mut self,
-        hospital: HospitalId,
-        pointers: BTreeSet<RecordPointer>,
-    ) -> Result<(), Failure> {
+    async fn read_at(&mut self, hospital: HospitalId, pointers: BTreeSet<RecordPointer>) {
         let (mut batch, mut segments) = (Vec::new(), 0);
         for pointer in pointers {
             let incomplete = match self.check(pointer).await {
@@ -81,59 +81,80 @@ impl Retrieval<'_> {
             };
             let more = incomplete.record.segments();
             if batch.len() == MAX_GRANT_RECORDS || segments + more > MAX_SEGMENTS as usize {
-                self.read(hospital, mem::take(&mut batch)).await?;
+                self.read(hospital, mem::take(&mut batch)).await;
                 segments = 0;
             }
             segments += more;
             batch.push(incomplete);
         }
-        if batch.is_empty() { Ok(()) } else { self.read(hospital, batch).await }
+        if !batch.is_empty() {
+            self.read(hospital, batch).await;
+        }
     }
 
-    /// Checks a record, and what an earlier run left of it; none, if that is all of it.
+    /// Checks a record, and what earlier runs left of it; none if no section is missing.
     async fn check(&mut self, pointer: RecordPointer) -> Result<Option<Incomplete>, Failure> {
         let chain = self.context.chain().await?;
         let record = VerifiedRecord::of(chain, self.args.patient, pointer).await?;
-        let folder = Folder::look(&self.args.out, &record).await?;
+        let mut folder = Folder::look(&self.args.out, &record).await?;
         let sections = folder.missing(&record);
-        if folder.is_done || sections.is_empty() {
-            self.retrieved.records.push(files::already_there(&record, folder)?);
+        if sections.is_empty() {
+            self.retrieved.records.push(files::already_there(&record.summary, folder)?);
             return Ok(None);
         }
-        folder.prepare().inspect_err(|_| {
+        if let Err(failure) = folder.prepare(sections) {
             folder.abandon();
-        })?;
+            return Err(failure);
+        }
         Ok(Some(Incomplete { record, sections, folder }))
     }
 
     /// Opens records together, and saves each in its folder.
-    async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) -> Result<(), Failure> {
+    async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) {
         let (mut wanted, mut folders) = (Vec::new(), Vec::new());
         for Incomplete { record, sections, folder } in batch {
-            folders.push((record.summary.pointer, folder));
+            folders.push((record.summary.clone(), folder));
             wanted.push((record, sections));
         }
-        let pointers: Vec<_> = folders.iter().map(|(pointer, _)| *pointer).collect();
         let (reader, opened) = match self.access.open(hospital, wanted).await {
             Ok(opened) => opened,
             Err(failure) => {
-                for (pointer, folder) in folders {
-                    self.retrieved.fails(pointer, files::interrupted(failure.clone(), &folder));
+                let is_refused = failure.denial.is_some();
+                for (summary, folder) in folders {
+                    self.not_opened(&summary, folder, failure.clone(), is_refused);
                 }
-                return Ok(());
+                return;
             }
         };
-        for ((pointer, folder), opened) in folders.into_iter().zip(opened) {
-            let saved = match opened {
-                Ok(record) => files::save(&reader, &record, folder, self.context).await,
-                Err(error) => Err(files::interrupted(error.into(), &folder)),
-            };
-            match saved {
-                Ok(record) => self.retrieved.records.push(record),
-                Err(failure) => self.retrieved.fails(pointer, failure),
+        for ((summary, folder), opened) in folders.into_iter().zip(opened) {
+            match opened {
+                Ok(record) => {
+                    let saved = files::save(&reader, &record, folder, self.context).await;
+                    self.retrieved.adds(summary.pointer, saved);
+                }
+                Err(error) => {
+                    let is_refused = matches!(error, ReadError::NothingGranted { .. });
+                    self.not_opened(&summary, folder, error.into(), is_refused);
+                }
             }
         }
-        self.retrieved.receipts.extend(self.access.receipts(&pointers).await?);
-        Ok(())
+        self.retrieved.names(self.access.receipts(&reader).await);
+    }
+
+    /// Nothing was opened of a record. That is a failure, unless the missing sections are refused and earlier runs read
+    /// the others.
+    fn not_opened(
+        &mut self,
+        summary: &RecordSummary,
+        folder: Folder,
+        failure: Failure,
+        is_refused: bool,
+    ) {
+        let result = if is_refused && folder.is_done {
+            files::already_there(summary, folder)
+        } else {
+            Err(files::interrupted(failure, &folder))
+        };
+        self.retrieved.adds(summary.pointer, result);
     }
 }

@@ -3,25 +3,33 @@
 //! is requested. A folder in any other state is not touched.
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, TryLockError},
+    io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Component, Path, PathBuf},
 };
 
-use epione_client::{private, reader::VerifiedRecord};
+use epione_client::{
+    private,
+    reader::{ReadError, VerifiedRecord, is_partial},
+};
 use epione_envelope::record::Description;
 use epione_primitives::{RecordId, RecordPointer, release::SectionSet};
 use serde::{Deserialize, Serialize};
 
-use super::files::{RetrievedFile, written};
+use super::files::{RetrievedFile, prefix, written};
 use crate::failure::Failure;
 
 /// File name of the note. The names of sections' files begin with a number.
 const NOTE: &str = "record.json";
+/// Its name while it is written (`private::replace`).
+const STAGED_NOTE: &str = "record.new";
 /// Largest note in bytes: descriptions of 64 sections, each with its frame index.
 const MAX_NOTE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A record's folder. It gets its final name when it is complete; until then its name ends with `.partial`.
+/// A record's folder. It gets its final name when all that is granted is in it; until then its name ends with
+/// `.partial`. One process at a time writes to it.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub done: PathBuf,
@@ -30,6 +38,10 @@ pub(super) struct Folder {
     /// The files of the sections that were read, each verified.
     pub files: BTreeMap<u16, RetrievedFile>,
     pub is_done: bool,
+    /// The sections in the note that an earlier run left; none without a note.
+    noted: Option<BTreeSet<u16>>,
+    /// Held from the check before the request until the end of the run.
+    lock: Option<fs::File>,
 }
 
 /// What is kept of a record in addition to its files. It is as secret as they are.
@@ -52,30 +64,44 @@ struct Noted {
 impl Folder {
     /// The folder of a record, with the files that are already in it. It is an error if something else is in its place.
     pub async fn look(out: &Path, record: &VerifiedRecord) -> Result<Self, Failure> {
-        let pointer = record.summary.pointer;
-        let name = format!("{}-{}", pointer.height, pointer.index);
-        let (done, unfinished) = (out.join(&name), out.join(format!("{name}.partial")));
-        let record_id = record.summary.record_id;
-        let note = Note { record_id, pointer, sections: BTreeMap::new() };
-        let is_done = fs::symlink_metadata(&done).is_ok();
-        let mut folder = Self { done, unfinished, note, files: BTreeMap::new(), is_done };
-        let here = folder.here().to_owned();
-        if fs::symlink_metadata(&here).is_err() {
-            return Ok(folder);
-        }
-        match read_note(&here) {
-            Ok(note) if note.record_id == record_id && note.pointer == pointer => {
-                folder.verify(record, note).await?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_done => {}
-            Ok(_) | Err(_) => return Err(foreign(&here)),
+        let mut folder = Self::at(out, record.summary.pointer, record.summary.record_id);
+        if let Some(note) = folder.read()? {
+            folder.noted = Some(note.sections.keys().copied().collect());
+            folder.verify(record, note).await?;
         }
         Ok(folder)
+    }
+
+    fn at(out: &Path, pointer: RecordPointer, record_id: RecordId) -> Self {
+        let name = format!("{}-{}", pointer.height, pointer.index);
+        let (done, unfinished) = (out.join(&name), out.join(format!("{name}.partial")));
+        let note = Note { record_id, pointer, sections: BTreeMap::new() };
+        let is_done = fs::symlink_metadata(&done).is_ok();
+        let (files, noted, lock) = (BTreeMap::new(), None, None);
+        Self { done, unfinished, note, files, is_done, noted, lock }
     }
 
     /// The path of the folder.
     pub fn here(&self) -> &Path {
         if self.is_done { &self.done } else { &self.unfinished }
+    }
+
+    /// The note in the folder; none if there is no folder, or only an empty one.
+    fn read(&self) -> Result<Option<Note>, Failure> {
+        let here = self.here();
+        if fs::symlink_metadata(here).is_err() {
+            return Ok(None);
+        }
+        let (record_id, pointer) = (self.note.record_id, self.note.pointer);
+        match read_note(here) {
+            Ok(note) if note.record_id == record_id && note.pointer == pointer => Ok(Some(note)),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && !self.is_done && is_empty(here) =>
+            {
+                Ok(None)
+            }
+            Ok(_) | Err(_) => Err(foreign(here)),
+        }
     }
 
     async fn verify(&mut self, record: &VerifiedRecord, note: Note) -> Result<(), Failure> {
@@ -107,29 +133,93 @@ impl Folder {
         missing
     }
 
-    /// Makes the folder, and checks that files can be written in it.
-    pub fn prepare(&self) -> Result<(), Failure> {
-        let folder = &self.unfinished;
-        private::folder(folder)
-            .and_then(|()| self.write_note())
-            .map_err(|error| Failure::file(folder, &error))
+    /// Makes the folder and locks it, and checks that files of the missing sections can be written in it.
+    pub fn prepare(&mut self, missing: SectionSet) -> Result<(), Failure> {
+        if !self.is_done {
+            private::folder(&self.unfinished)
+                .map_err(|error| Failure::file(&self.unfinished, &error))?;
+        } else if fs::symlink_metadata(&self.unfinished).is_ok() {
+            return Err(foreign(&self.unfinished));
+        }
+        let lock = self.try_lock()?;
+        let is_current = self.is_current(&lock);
+        self.lock = Some(lock);
+        if !is_current {
+            return Err(busy(self.here()));
+        }
+        self.check_names(missing)?;
+        self.write_note().map_err(|error| Failure::file(self.here(), &error))
     }
 
-    /// Adds a written section to the note.
-    pub fn keep(
+    fn try_lock(&self) -> Result<fs::File, Failure> {
+        let here = self.here();
+        let file = fs::File::open(here).map_err(|error| Failure::file(here, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(busy(here)),
+            Err(TryLockError::Error(error)) => Err(Failure::file(here, &error)),
+        }
+    }
+
+    /// Whether the folder is still as it was before it was locked: another process may have written to it, or may have
+    /// given it its final name.
+    fn is_current(&self, lock: &fs::File) -> bool {
+        let is_same = lock.metadata().is_ok_and(|open| {
+            fs::symlink_metadata(self.here())
+                .is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino()))
+        });
+        let noted = self
+            .read()
+            .map(|note| note.map(|note| note.sections.into_keys().collect::<BTreeSet<_>>()));
+        is_same
+            && fs::symlink_metadata(&self.done).is_ok() == self.is_done
+            && noted.is_ok_and(|noted| noted == self.noted)
+    }
+
+    /// Checks that no file has the name of a missing section's file. Only the beginning of that name is known: the rest
+    /// is sealed.
+    fn check_names(&self, missing: SectionSet) -> Result<(), Failure> {
+        let here = self.here();
+        for entry in fs::read_dir(here).map_err(|error| Failure::file(here, &error))? {
+            let path = entry.map_err(|error| Failure::file(here, &error))?.path();
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            let begins = |section: u16| name.starts_with(prefix(section.into()).as_bytes());
+            if missing.iter().any(begins) && !is_partial(&path) {
+                return Err(in_the_way(&path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a section's file before it is written: a process that is killed later leaves no file that is not noted.
+    pub fn expect(
         &mut self,
         section: u16,
-        file: RetrievedFile,
+        file: &str,
         description: Description,
     ) -> Result<(), Failure> {
-        self.note.sections.insert(section, Noted { file: file.name.clone(), description });
+        self.note.sections.insert(section, Noted { file: file.into(), description });
+        self.write_note().map_err(|error| Failure::file(self.here(), &error))
+    }
+
+    /// Adds the file of a section, which was noted.
+    pub fn keep(&mut self, section: u16, file: RetrievedFile) {
         self.files.insert(section, file);
-        self.write_note().map_err(|error| Failure::file(&self.unfinished, &error))
     }
 
     fn write_note(&self) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(&self.note)?;
-        private::replace(&self.unfinished.join(NOTE), &json)
+        private::replace(&self.here().join(NOTE), &json)
+    }
+
+    /// Replaces the final name by the other one, so that more sections can be written.
+    pub fn reopen(&mut self) -> Result<(), Failure> {
+        if self.is_done {
+            fs::rename(&self.done, &self.unfinished)
+                .map_err(|error| Failure::file(&self.unfinished, &error))?;
+            self.is_done = false;
+        }
+        Ok(())
     }
 
     /// Gives the folder its final name.
@@ -142,6 +232,13 @@ impl Folder {
 
     /// Removes the folder if it is empty. Returns whether there is one from which to resume.
     pub fn abandon(&self) -> bool {
+        if self.is_done {
+            return true;
+        }
+        if self.lock.is_none() {
+            // It belongs to another process.
+            return false;
+        }
         if self.files.is_empty() && fs::read_dir(&self.unfinished).is_ok_and(|all| all.count() == 1)
         {
             // Only the note is in it, unless another process removed that.
@@ -165,6 +262,24 @@ fn read_note(folder: &Path) -> io::Result<Note> {
     Ok(serde_json::from_slice(&fs::read(&path)?)?)
 }
 
+/// Whether nothing is in a folder, except a note that a killed process did not finish.
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| {
+        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == STAGED_NOTE))
+    })
+}
+
+fn busy(folder: &Path) -> Failure {
+    ReadError::Busy(folder.into()).into()
+}
+
+fn in_the_way(file: &Path) -> Failure {
+    Failure::new(
+        format!("{} exists, but is not a file that epione noted for this record", file.display()),
+        "move it away, then rerun the command: nothing is overwritten, and no access was requested",
+    )
+}
+
 fn foreign(folder: &Path) -> Failure {
     Failure::new(
         format!(
@@ -180,4 +295,93 @@ fn changed(file: &Path, folder: &Path) -> Failure {
         format!("{} is missing, or is not what its author signed", file.display()),
         format!("move {} away, then rerun the command: nothing is overwritten", folder.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const POINTER: RecordPointer = RecordPointer { height: 5, index: 0 };
+
+    fn missing(sections: &[u16]) -> SectionSet {
+        let mut missing = SectionSet::default();
+        assert!(sections.iter().all(|section| missing.insert(*section)));
+        missing
+    }
+
+    fn folder(out: &Path) -> Folder {
+        let mut folder = Folder::at(out, POINTER, RecordId([1; 16]));
+        let note = folder.read().unwrap();
+        folder.noted = note.map(|note| note.sections.into_keys().collect());
+        folder
+    }
+
+    #[test]
+    fn a_folder_that_epione_did_not_make_is_left_alone() {
+        let out = tempfile::tempdir().unwrap();
+        let unfinished = out.path().join("5-0.partial");
+        fs::create_dir(&unfinished).unwrap();
+        let empty = Folder::at(out.path(), POINTER, RecordId([1; 16]));
+        assert!(empty.read().unwrap().is_none());
+        fs::write(unfinished.join("record.new"), "{").unwrap();
+        assert!(empty.read().unwrap().is_none());
+        fs::write(unfinished.join("thesis.txt"), "").unwrap();
+        let foreign = empty.read().unwrap_err();
+        assert!(foreign.error.contains("exists"), "{foreign}");
+    }
+
+    #[test]
+    fn a_file_with_a_missing_sections_name_is_found_before_access_is_requested() {
+        let out = tempfile::tempdir().unwrap();
+        let mut first = folder(out.path());
+        first.prepare(missing(&[0, 1])).unwrap();
+        drop(first);
+        let unfinished = out.path().join("5-0.partial");
+        let own = unfinished.join("01-m5.bin.0123456789abcdef.partial");
+        fs::write(&own, "kept").unwrap();
+        folder(out.path()).prepare(missing(&[0, 1])).unwrap();
+        symlink("nowhere", unfinished.join("00-report.txt")).unwrap();
+        let refused = folder(out.path()).prepare(missing(&[0, 1])).unwrap_err();
+        assert!(refused.error.contains("00-report.txt"), "{refused}");
+        folder(out.path()).prepare(missing(&[1])).unwrap();
+        fs::remove_file(&own).unwrap();
+        fs::create_dir(&own).unwrap();
+        folder(out.path()).prepare(missing(&[1])).unwrap_err();
+    }
+
+    #[test]
+    fn one_process_at_a_time_writes_to_a_folder() {
+        let out = tempfile::tempdir().unwrap();
+        let (mut first, mut second) = (folder(out.path()), folder(out.path()));
+        first.prepare(missing(&[0])).unwrap();
+        let busy = second.prepare(missing(&[0])).unwrap_err();
+        assert!(busy.error.contains("another process"), "{busy}");
+        second.abandon();
+        assert!(first.unfinished.join(NOTE).exists());
+        // The first is done before the second begins to write.
+        first.finish().unwrap();
+        drop(first);
+        let busy = second.prepare(missing(&[0])).unwrap_err();
+        assert!(busy.error.contains("another process"), "{busy}");
+        assert!(!second.abandon() && !second.unfinished.exists() && second.done.exists());
+    }
+
+    #[test]
+    fn a_finished_folder_gets_its_final_name_back() {
+        let out = tempfile::tempdir().unwrap();
+        let mut first = folder(out.path());
+        first.prepare(missing(&[0])).unwrap();
+        first.finish().unwrap();
+        drop(first);
+        let mut later = folder(out.path());
+        assert!(later.is_done);
+        later.prepare(missing(&[0])).unwrap();
+        assert!(later.abandon() && later.done.exists());
+        later.reopen().unwrap();
+        assert!(!later.done.exists() && later.here() == later.unfinished);
+        later.finish().unwrap();
+        assert!(later.done.join(NOTE).exists() && !later.unfinished.exists());
+    }
 }

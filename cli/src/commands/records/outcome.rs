@@ -27,6 +27,9 @@ pub struct Retrieved {
     pub more: bool,
     /// The receipts on the chain, one for each grant; none with the patient's own key.
     pub receipts: Vec<Receipt>,
+    /// Why there are receipts that are not listed, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts_failure: Option<Failure>,
 }
 
 /// A record that was not read.
@@ -39,11 +42,31 @@ pub struct FailedRecord {
 
 impl Retrieved {
     pub(super) fn of(patient: UserId, more: bool) -> Self {
-        Self { patient, records: Vec::new(), failed: Vec::new(), more, receipts: Vec::new() }
+        let (records, failed, receipts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { patient, records, failed, more, receipts, receipts_failure: None }
     }
 
     pub(super) fn fails(&mut self, pointer: RecordPointer, failure: impl Into<Failure>) {
         self.failed.push(FailedRecord { pointer, failure: failure.into() });
+    }
+
+    pub(super) fn adds(
+        &mut self,
+        pointer: RecordPointer,
+        result: Result<RetrievedRecord, Failure>,
+    ) {
+        match result {
+            Ok(record) => self.records.push(record),
+            Err(failure) => self.fails(pointer, failure),
+        }
+    }
+
+    /// Adds the receipts of a batch. If they cannot be read, the records are still there.
+    pub(super) fn names(&mut self, receipts: Result<Vec<Receipt>, Failure>) {
+        match receipts {
+            Ok(receipts) => self.receipts.extend(receipts),
+            Err(failure) => self.receipts_failure = Some(failure),
+        }
     }
 
     /// If no record was read, and all for the same reason, that is the command's own failure.
@@ -63,9 +86,9 @@ impl Retrieved {
 }
 
 impl Output for Retrieved {
-    /// Fails if a requested record was not read.
+    /// Fails if a requested record or a receipt was not read.
     fn passed(&self) -> bool {
-        self.failed.is_empty()
+        self.failed.is_empty() && self.receipts_failure.is_none()
     }
 }
 
@@ -75,14 +98,13 @@ impl fmt::Display for Retrieved {
             fmt_record(record, f)?;
         }
         for FailedRecord { pointer, failure } in &self.failed {
-            writeln!(f, "{pointer}  NOT READ: {}", failure.error)?;
-            for reason in failure.denial.iter().flat_map(sentence::denial) {
-                writeln!(f, "  {reason}")?;
-            }
-            writeln!(f, "  help: {}", failure.help)?;
+            fmt_failure(&pointer.to_string(), failure, f)?;
         }
         for receipt in &self.receipts {
             writeln!(f, "{receipt}")?;
+        }
+        if let Some(failure) = &self.receipts_failure {
+            fmt_failure("receipts", failure, f)?;
         }
         if self.more {
             writeln!(f, "{}", listing::MORE)?;
@@ -95,6 +117,20 @@ impl fmt::Display for Retrieved {
         }
         if failed > 0 { write!(f, "; {failed} NOT READ, see above") } else { Ok(()) }
     }
+}
+
+/// What was not read, why, and what to do.
+pub(super) fn fmt_failure(
+    what: &str,
+    failure: &Failure,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    writeln!(f, "{what}  NOT READ: {}", failure.error)?;
+    for reason in failure.denial.iter().flat_map(sentence::denial) {
+        writeln!(f, "  {reason}")?;
+    }
+    writeln!(f, "  help: {}", failure.help)?;
+    failure.commands.iter().try_for_each(|command| writeln!(f, "    {command}"))
 }
 
 fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +156,10 @@ fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Resu
 
 #[cfg(test)]
 mod tests {
+    use epione_primitives::{HospitalId, RecordId};
+
     use super::*;
+    use crate::{commands::records::Provenance, invocation::Invocation};
 
     fn failed(errors: &[&str]) -> Retrieved {
         let mut retrieved = Retrieved::of(UserId([1; 32]), false);
@@ -139,5 +178,46 @@ mod tests {
         assert!(text.contains("1/1  NOT READ: damaged"), "{text}");
         assert!(text.ends_with("0 records, every byte verified; 2 NOT READ, see above"), "{text}");
         assert!(failed(&[]).conclude().unwrap().passed());
+    }
+
+    #[test]
+    fn a_command_that_helps_is_printed_for_each_record() {
+        let list = Invocation::new(["records", "list"]);
+        let mut retrieved = failed(&["refused"]);
+        let unknown = Failure::new("no such record", "see which there are").with_command(list);
+        retrieved.fails(RecordPointer { height: 9, index: 9 }, unknown);
+        let text = retrieved.to_string();
+        let lines =
+            "9/9  NOT READ: no such record\n  help: see which there are\n    epione records list\n";
+        assert!(text.contains(lines), "{text}");
+    }
+
+    #[test]
+    fn receipts_that_cannot_be_read_do_not_discard_the_rest() {
+        let mut retrieved = failed(&["refused", "damaged"]);
+        retrieved.failed.pop();
+        retrieved.records.push(record());
+        retrieved.names(Err(Failure::new("no node answers", "start it")));
+        let retrieved = retrieved.conclude().unwrap();
+        assert!(!retrieved.passed());
+        let text = retrieved.to_string();
+        assert!(text.contains("2/0  signed by its author"), "{text}");
+        assert!(text.contains("receipts  NOT READ: no node answers\n  help: start it\n"), "{text}");
+        let json = serde_json::to_value(&retrieved).unwrap();
+        assert_eq!(json["receiptsFailure"]["error"], "no node answers");
+        assert_eq!(json["records"].as_array().unwrap().len(), 1);
+    }
+
+    fn record() -> RetrievedRecord {
+        let record = Provenance {
+            pointer: RecordPointer { height: 2, index: 0 },
+            record_id: RecordId([1; 16]),
+            hospital: HospitalId(0),
+            author: UserId([2; 32]),
+            cosigned: false,
+            previous: None,
+        };
+        let (directory, sections) = ("2-0".into(), Vec::new());
+        RetrievedRecord { record, directory, already_there: false, sections }
     }
 }

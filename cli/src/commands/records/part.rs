@@ -17,7 +17,9 @@ use epione_client::{
 use epione_primitives::{RecordPointer, UserId, access::SectionClass, release::SectionSet};
 use serde::Serialize;
 
-use super::{GetArgs, Provenance, Receipt, RetrievedFile, access::Access, files};
+use super::{
+    GetArgs, Provenance, Receipt, RetrievedFile, access::Access, files, outcome::fmt_failure,
+};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -88,6 +90,9 @@ pub struct RetrievedPart {
     pub file: RetrievedFile,
     /// None with the patient's own key.
     pub receipts: Vec<Receipt>,
+    /// Why the receipts are not listed, if they could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts_failure: Option<Failure>,
 }
 
 /// The part that was read.
@@ -100,7 +105,12 @@ pub enum PartLine {
     Frame { number: u32, of: u32 },
 }
 
-impl Output for RetrievedPart {}
+impl Output for RetrievedPart {
+    /// Fails if the receipts were not read.
+    fn passed(&self) -> bool {
+        self.receipts_failure.is_none()
+    }
+}
 
 impl fmt::Display for PartLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +135,9 @@ impl fmt::Display for RetrievedPart {
         for receipt in &self.receipts {
             writeln!(f, "{receipt}")?;
         }
+        if let Some(failure) = &self.receipts_failure {
+            fmt_failure("receipts", failure, f)?;
+        }
         write!(
             f,
             "every byte is verified to be as its hospital sealed it; the author's signature can be \
@@ -147,7 +160,7 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
     let read = async {
         let (reader, record) = open(&access, verified, section).await?;
         let (path, saved) = save(&reader, &record, section, (&part, &file), context).await?;
-        let receipts = access.receipts(&[pointer]).await?;
+        let receipts = access.receipts(&reader).await;
         retrieved(&record, section, &part, (path, saved), receipts)
     };
     let read = read.await;
@@ -222,8 +235,12 @@ fn retrieved(
     index: usize,
     part: &Part,
     (path, file): (PathBuf, RetrievedFile),
-    receipts: Vec<Receipt>,
+    receipts: Result<Vec<Receipt>, Failure>,
 ) -> Result<RetrievedPart, Failure> {
+    let (receipts, receipts_failure) = match receipts {
+        Ok(receipts) => (receipts, None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
     let section = media(record, index)?;
     Ok(RetrievedPart {
         patient: record.summary.patient,
@@ -235,6 +252,7 @@ fn retrieved(
         path,
         file,
         receipts,
+        receipts_failure,
     })
 }
 

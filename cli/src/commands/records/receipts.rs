@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use epione_primitives::{
-    BlockNumber, HospitalId, RecordPointer, UserId, limits::MAX_PAGE, release,
-};
+use epione_primitives::{BlockNumber, Hash, HospitalId, UserId, limits::MAX_PAGE, release};
 use serde::Serialize;
 
 use crate::{context::Context, failure::Failure, wording::legible};
@@ -58,30 +56,69 @@ impl fmt::Display for Receipt {
     }
 }
 
-/// The newest receipts of a user's access to these records of a patient.
-pub(super) async fn newest(
+/// The receipts of these grants, newest first. Found by the grants' hashes: another process of the same reader may have
+/// left newer receipts of the same records.
+pub(super) async fn of_grants(
     patient: UserId,
-    reader: UserId,
-    pointers: &[RecordPointer],
+    mut grants: Vec<Hash>,
     context: &Context,
 ) -> Result<Vec<Receipt>, Failure> {
-    let snapshot = context.chain().await?.finalized().await?;
-    let (mut missing, mut before) = (pointers.to_vec(), None);
     let mut receipts = Vec::new();
-    // Other users may have read since.
-    while !missing.is_empty() {
+    if grants.is_empty() {
+        return Ok(receipts);
+    }
+    let (snapshot, mut before) = (context.chain().await?.finalized().await?, None);
+    while !grants.is_empty() {
         let page = snapshot.receipts(patient, before, MAX_PAGE).await?;
         let Some((oldest, _)) = page.last() else { break };
         before = Some(*oldest);
-        for (number, kept) in page {
-            let covers = |pointer: &RecordPointer| {
-                kept.release.records.iter().any(|record| record.pointer == *pointer)
-            };
-            if kept.release.requester == reader && missing.iter().any(covers) {
-                missing.retain(|pointer| !covers(pointer));
-                receipts.push((number, kept).into());
-            }
-        }
+        take(page, &mut grants, &mut receipts);
     }
     Ok(receipts)
+}
+
+/// Moves the receipts of the grants from a page. A grant that is found is no longer looked for.
+fn take(page: Vec<(u32, release::Receipt)>, grants: &mut Vec<Hash>, receipts: &mut Vec<Receipt>) {
+    for (number, kept) in page {
+        if let Some(at) = grants.iter().position(|grant| *grant == kept.release.grant) {
+            grants.swap_remove(at);
+            receipts.push((number, kept).into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::access::Purpose;
+
+    use super::*;
+
+    /// One reader's receipt of a grant.
+    fn kept(grant: u8) -> release::Receipt {
+        release::Receipt {
+            release: release::Release {
+                requester: UserId([2; 32]),
+                patient: UserId([1; 32]),
+                records: Default::default(),
+                rights: Default::default(),
+                purpose: Purpose::Treatment,
+                emergency: None,
+                grant: Hash::repeat_byte(grant),
+            },
+            hospital: HospitalId(0),
+            version: 0,
+            policies: Default::default(),
+            block: 1,
+            at: 1,
+            review: None,
+        }
+    }
+
+    #[test]
+    fn a_newer_receipt_of_the_same_reader_is_not_taken_for_the_own_one() {
+        let (mut grants, mut receipts) = (vec![Hash::repeat_byte(1)], Vec::new());
+        take(vec![(8, kept(2)), (7, kept(1)), (6, kept(3))], &mut grants, &mut receipts);
+        assert_eq!(receipts.iter().map(|found| found.receipt).collect::<Vec<_>>(), [7]);
+        assert!(grants.is_empty());
+    }
 }

@@ -23,8 +23,10 @@ pub struct GetArgs {
     /// Every record of the patient
     #[arg(long, conflicts_with = "pointers")]
     pub all: bool,
+    // Clap does not require --all where another argument excludes it: --pointer is to be excluded, too.
     /// With --all: maximum number, newest first [default: all]
-    #[arg(long, value_name = "NUMBER", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "pointers", requires = "all",
+        value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Folder to write to; each record gets its own folder in it
     #[arg(long, value_name = "DIR")]
@@ -41,7 +43,7 @@ pub struct GetArgs {
     pub own_key: bool,
     /// With --own-key: a key file from before a rotation, because a hospital's profile of the patient may
     /// still be sealed to its key; may be repeated
-    #[arg(long, value_name = "FILE", requires = "own_key")]
+    #[arg(long, value_name = "FILE", requires = "own_key", conflicts_with_all = ["purpose", "emergency"])]
     pub earlier_keys: Vec<KeySource>,
     /// Hospital whose worker to use [default: the record's hospital; with --own-key, any whose worker answers]
     #[arg(long, value_name = "HOSPITAL")]
@@ -56,6 +58,9 @@ impl GetArgs {
         let out = self.out.display();
         if self.part.is_some() {
             return format!("no part was saved in {out}; to read it, run: {again}");
+        }
+        if !self.out.exists() {
+            return format!("nothing was read yet; to read it, run: {again}");
         }
         format!("what was read so far is kept in {out}; to resume, run: {again}")
     }
@@ -112,6 +117,47 @@ impl From<Emergency> for release::EmergencyReason {
             Emergency::UnableToConsent => Self::UnableToConsent,
             Emergency::CareTeamUnreachable => Self::CareTeamUnreachable,
             Emergency::PublicHealth => Self::PublicHealth,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        get: GetArgs,
+    }
+
+    fn parse(more: &[&str]) -> Result<GetArgs, clap::Error> {
+        let user = format!("0x{}", "01".repeat(32));
+        let begin = ["get", "--as", "//A", "--patient", &user, "--out"];
+        Line::try_parse_from([&begin[..], more].concat()).map(|line| line.get)
+    }
+
+    #[test]
+    fn an_interruption_does_not_name_a_folder_that_does_not_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let get = parse(&[out.to_str().unwrap(), "--all"]).unwrap();
+        assert_eq!(get.when_interrupted("again"), "nothing was read yet; to read it, run: again");
+        std::fs::create_dir(&out).unwrap();
+        assert!(get.when_interrupted("again").contains("kept in"));
+    }
+
+    #[test]
+    fn an_argument_that_would_be_ignored_is_refused() {
+        assert!(parse(&["out", "--all", "--limit", "3"]).is_ok());
+        for ignored in [
+            &["out", "--pointer", "6/0", "--limit", "3"][..],
+            &["out", "--all", "--earlier-keys", "//B"],
+            &["out", "--all", "--earlier-keys", "//B", "--purpose", "audit"],
+        ] {
+            assert!(parse(ignored).is_err(), "{ignored:?}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::PoisonError,
     time::Duration,
 };
 
@@ -92,6 +93,7 @@ impl Reader {
             return Err(ReadError::NotAskedFor { pointer, section });
         }
         self.check_receipt(&granted.grant, intent).await?;
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(granted.grant.hash());
         Ok(Permission { keys, links: by_segment(granted.reply.links), intent })
     }
 
