@@ -14,6 +14,7 @@ use epione_envelope::{frames::NoFrame, keystore::KeystoreError};
 use epione_policies::language::{Mistake, Mistakes, sentence};
 use epione_primitives::access::Denial;
 use serde::Serialize;
+use tokio::signal::unix::SignalKind;
 
 use crate::invocation::Invocation;
 
@@ -21,6 +22,8 @@ use crate::invocation::Invocation;
 pub const USAGE: u8 = 2;
 /// Exit status of a command that failed.
 pub const FAILED: u8 = 1;
+/// A shell adds the number of the signal that ended a process.
+const SIGNALLED: i32 = 128;
 
 /// The failure of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,6 +75,17 @@ impl Failure {
             format!("{}: {error}", path.display()),
             "check the path, its permissions and the free space",
         )
+    }
+
+    /// Sets the exit status with which a shell reports that this signal ended a process.
+    #[must_use]
+    pub fn ended_by(self, kind: SignalKind) -> Self {
+        Self { status: u8::try_from(SIGNALLED + kind.as_raw_value()).unwrap_or(FAILED), ..self }
+    }
+
+    /// Whether Ctrl-C ended the command.
+    pub fn is_interruption(&self) -> bool {
+        i32::from(self.status) == SIGNALLED + SignalKind::interrupt().as_raw_value()
     }
 
     pub fn status(&self) -> u8 {

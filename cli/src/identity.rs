@@ -2,10 +2,11 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     str::FromStr,
+    sync::{Mutex, PoisonError},
 };
 
 use epione_client::signer::Account;
@@ -15,8 +16,10 @@ use epione_envelope::{
     development,
     keystore::{self, ActorKeys, PublicKeys},
 };
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::SignalKind;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, wording::legible};
 
 /// The source of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +110,37 @@ pub fn password(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, 
             "write it to a file, and give that with --password-file or EPIONE_PASSWORD_FILE",
         ));
     }
-    let password = rpassword::prompt_password(prompt)
-        .map_err(|error| Failure::new(error.to_string(), "use --password-file"))?;
+    let password = prompted(prompt).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => {
+            Failure::new("interrupted", "try again").ended_by(SignalKind::interrupt())
+        }
+        _ => Failure::new(error.to_string(), "use --password-file"),
+    })?;
     Ok(Zeroizing::new(password))
+}
+
+/// The terminal during a prompt, and its settings before: the prompt turns off its echo and its signals.
+static PROMPTING: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+fn prompted(prompt: &str) -> io::Result<String> {
+    let terminal = File::open("/dev/tty").ok();
+    let before = terminal.and_then(|terminal| {
+        let settings = tcgetattr(&terminal).ok()?;
+        Some((terminal, settings))
+    });
+    *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner) = before;
+    let password = rpassword::prompt_password(legible(prompt.as_bytes()));
+    *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    password
+}
+
+/// Undoes what a prompt changed, because this process ends before the prompt does.
+pub fn restore_terminal() {
+    let prompting = PROMPTING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((terminal, settings)) = prompting {
+        // If the terminal is closed, there is nothing to restore.
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
+    }
 }
 
 fn password_from(path: &Path) -> Result<Zeroizing<String>, Failure> {

@@ -7,12 +7,13 @@ mod network;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use clap::{CommandFactory, Parser};
 use epione_cli::Cli;
 use network::{epione, stderr};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Output {
@@ -80,6 +81,47 @@ fn standard_input_is_read_once() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let failure = failure(&output);
         assert!(failure["error"].as_str().unwrap().contains("only once"), "{failure}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_does_not_change_the_exit_status() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let nowhere = ["block", "show", "1", "--node", "ws://127.0.0.1:1"];
+    let output = epione().args(nowhere).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for answer in [&["completions", "bash"][..], &["--help"]] {
+        let output = epione().args(answer).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{answer:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("standard output"), "{answer:?}: {}", stderr(&output));
+    }
+}
+
+/// A node that accepts connections and does not answer, and a command that waits for it.
+#[test]
+fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = format!("ws://{}", silent.local_addr().unwrap());
+    for (full, user) in [(true, None), (false, Some("ada"))] {
+        let mut command = epione();
+        command.args(["block", "show", "1", "--node", &node]);
+        if let Some(user) = user {
+            // A name that only the node can resolve.
+            command = epione();
+            command.args(["records", "list", "--patient", user, "--node", &node]);
+        }
+        command.stderr(match full {
+            true => fs::File::options().write(true).open("/dev/full").unwrap().into(),
+            false => Stdio::piped(),
+        });
+        let child = command.spawn().unwrap();
+        // It is connected, so that it handles signals.
+        let _connection = silent.accept().unwrap();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        assert!(full || stderr(&output).contains("to try again, run: epione"), "{output:?}");
     }
 }
 

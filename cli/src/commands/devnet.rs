@@ -167,7 +167,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !json {
-        eprintln!("press Ctrl-C to stop it");
+        progress::line("press Ctrl-C to stop it");
     }
     loop {
         tokio::select! {
@@ -175,9 +175,10 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
             () = tokio::time::sleep(WATCH) => {}
         }
         for process in network.ended() {
-            eprintln!(
-                "warning: {process} stopped; its log is in {}/logs",
-                network.directory().display()
+            let logs = network.directory().join("logs");
+            progress::warn(
+                context,
+                &format!("{process} stopped; its log is in {}", logs.display()),
             );
         }
         if !network.is_alive() {

@@ -20,13 +20,17 @@ use epione_client::{
     waiting::{Awaited, Wait, Waiting, Waits},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use self::{
     lines::{Printed, foremost},
     pace::Pace,
 };
-use crate::{context::Context, wording::counted};
+use crate::{
+    context::Context,
+    wording::{counted, escaped, legible},
+};
 
 /// How often the waits are read.
 const TICK: Duration = Duration::from_millis(120);
@@ -83,7 +87,15 @@ pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> Step {
 /// Prints a message on a terminal.
 pub fn say(context: &Context, what: &str) {
     if context.shows_progress() {
-        print(what);
+        line(what);
+    }
+}
+
+/// Prints a warning; with --json an object with the member `warning`.
+pub fn warn(context: &Context, what: &str) {
+    match context.common().json {
+        true => line(&escaped(&json!({ "warning": what }).to_string())),
+        false => line(&format!("warning: {}", legible(what.as_bytes()))),
     }
 }
 
@@ -93,12 +105,11 @@ pub fn clear() {
     let _ = LINES.clear();
 }
 
-/// Prints a line above the changing lines.
-fn print(line: &str) {
-    LINES.suspend(|| {
-        // If standard error is closed, there is nowhere to report that.
-        let _ = writeln!(io::stderr(), "{line}");
-    });
+/// Prints a line on standard error, above the changing lines, which are drawn again at the next tick. Never fails: if
+/// standard error is closed, there is nowhere to report that.
+pub fn line(line: &str) {
+    clear();
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The form in which waits are shown.
@@ -156,7 +167,7 @@ impl Teller {
             match (self.manner, foremost) {
                 (Manner::Terminal, foremost) => screen.draw(&waits, foremost.as_ref(), now),
                 (manner, Some(wait)) if printed.is_due(&wait, now) => {
-                    print(&lines::line(&wait, now, SystemTime::now(), manner == Manner::Json));
+                    line(&lines::line(&wait, now, SystemTime::now(), manner == Manner::Json));
                 }
                 _ => {}
             }
