@@ -37,7 +37,14 @@ impl Interruption {
     /// temporary files.
     pub async fn during<T>(&self, json: bool, work: impl Future<Output = T>) -> Result<T, Failure> {
         let (sender, arrival) = oneshot::channel();
-        tokio::spawn(self.clone().watch(json, sender));
+        let mut first = Box::pin(signalled());
+        // Polls it once, so that signals are handled before the command begins.
+        tokio::select! {
+            biased;
+            _ = &mut first => {}
+            () = std::future::ready(()) => {}
+        }
+        tokio::spawn(self.clone().watch(json, first, sender));
         let interrupted = async {
             let kind = arrival.await.ok()?;
             self.take(kind)
@@ -51,8 +58,13 @@ impl Interruption {
 
     /// Notifies [`Self::during`] of a signal. Runs in its own task: it ends the process if the command does not notice,
     /// or at a second signal.
-    async fn watch(self, json: bool, sender: oneshot::Sender<SignalKind>) {
-        let mut kind = signalled().await;
+    async fn watch(
+        self,
+        json: bool,
+        first: impl Future<Output = SignalKind>,
+        sender: oneshot::Sender<SignalKind>,
+    ) {
+        let mut kind = first.await;
         while self.lock().is_none() {
             kind = signalled().await;
         }

@@ -65,7 +65,7 @@ mod tests {
         let value = serde_json::json!({ "a\u{202e}": ["x\u{7f}\u{9b}31m\n", "\u{e0001}", "胸部"] });
         for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let escaped = escaped(&json);
-            assert!(!escaped.contains(|c| c != '\n' && controls(c)), "{escaped:?}");
+            assert!(!escaped.contains(|c: char| c != '\n' && controls(c)), "{escaped:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
         }
     }

@@ -98,6 +98,24 @@ fn an_output_that_cannot_be_written_does_not_change_the_exit_status() {
     }
 }
 
+#[test]
+fn hostile_arguments_control_neither_the_terminal_nor_the_lines() {
+    let user = format!("0x{}", "01".repeat(32));
+    let hostile = "a\nb\u{202e}gpj\x1b[31m.dcm";
+    let submit = ["visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    for words in [&submit[..], &["visit", hostile], &["block", "show", "1", hostile]] {
+        let named = words.contains(&hostile);
+        let media: &[&str] = if named { &[] } else { &["--media", hostile] };
+        for json in [false, true] {
+            let mut command = epione();
+            let output = command.args(json.then_some("--json")).args(words).args(media).output();
+            let said = stderr(&output.unwrap());
+            let controls = |c: char| c != '\n' && epione_cli::wording::controls(c);
+            assert!(!said.contains(controls) && !said.contains("a\nb"), "{said:?}");
+        }
+    }
+}
+
 /// A node that accepts connections and does not answer, and a command that waits for it.
 #[test]
 fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {

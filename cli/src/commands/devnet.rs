@@ -136,7 +136,7 @@ impl fmt::Display for Started {
         write!(
             f,
             "use it in this shell: export EPIONE_DEVNET={}",
-            quoted(&self.directory.to_string_lossy())
+            quoted(self.directory.as_os_str())
         )
     }
 }

@@ -243,7 +243,8 @@ impl Screen {
         });
         for wait in waits {
             if let Some(progress) = wait.progress {
-                let begin = || (bar(wait.to_string()), Pace::begin(progress, now));
+                let begin =
+                    || (bar(legible(wait.to_string().as_bytes())), Pace::begin(progress, now));
                 let (bar, pace) = self.bars.entry(wait.number).or_insert_with(begin);
                 bar.set_length(progress.total);
                 bar.set_position(progress.done);
