@@ -91,3 +91,8 @@ impl Interruption {
 pub fn this_command() -> Invocation {
     Invocation::new(std::env::args_os().skip(1))
 }
+
+/// The command of this run without a flag.
+pub fn this_command_without(flag: &str) -> Invocation {
+    Invocation::new(std::env::args_os().skip(1).filter(|word| word != flag))
+}

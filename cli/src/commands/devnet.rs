@@ -277,6 +277,7 @@ impl fmt::Display for Health {
 }
 
 async fn status(args: &DirectoryArgs, context: &Context) -> Result<Health, Failure> {
+    let _asking = progress::waiting(context, "querying the nodes and workers");
     let (phase, hospitals) = epione_devnet::status(&args.resolve(context)).await?;
     Ok(Health { phase, hospitals })
 }

@@ -81,7 +81,12 @@ pub fn follow(step: &Arc<Step>) -> impl Fn(Progress) + Send + Sync + 'static {
 
 /// Begins a step.
 pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> Step {
-    Step(context.waits().begin(Awaited::Step(what.into()), None))
+    step(context.waits(), what)
+}
+
+/// Begins a step of a thread that has no context.
+pub fn step(waits: &Waits, what: impl Into<Cow<'static, str>>) -> Step {
+    Step(waits.begin(Awaited::Step(what.into()), None))
 }
 
 /// Prints a message on a terminal.
