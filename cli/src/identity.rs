@@ -14,7 +14,7 @@ use epione_envelope::{
     Zeroizing,
     account::Signer,
     development,
-    keystore::{self, ActorKeys, PublicKeys},
+    keystore::{self, ActorKeys, Locked, PublicKeys},
 };
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::SignalKind;
@@ -57,10 +57,10 @@ impl KeySource {
             Self::Development(uri) => development_keys(uri),
             Self::File(path) => {
                 // Read first, so that no password is requested for a missing file.
-                keystore::read_public(path)?;
+                let locked = Locked::read(path)?;
                 let prompt = format!("Password of {}: ", path.display());
                 let password = password(password_file, &prompt)?;
-                Ok(keystore::load(path, &password)?)
+                Ok(locked.open(&password)?)
             }
         }
     }
@@ -183,6 +183,25 @@ mod tests {
     fn two_slashes_mean_a_development_key() {
         assert_eq!("//Alice".parse(), Ok(KeySource::Development("//Alice".into())));
         assert_eq!("/home/x.json".parse(), Ok(KeySource::File("/home/x.json".into())));
+    }
+
+    #[test]
+    fn a_key_file_may_be_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let (file, pipe, password) = (path("doctor.json"), path("pipe"), path("password"));
+        let keys = development_keys("//Doctor").unwrap();
+        keystore::save(&keys, &file, "four words of mine", keystore::Cost::Fast).unwrap();
+        fs::write(&password, "four words of mine\n").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let json = fs::read(&file).unwrap();
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, json)
+        });
+        let opened = KeySource::File(pipe).open(Some(&password)).unwrap();
+        writer.join().unwrap().unwrap();
+        assert_eq!(opened.account.account(), keys.account.account());
     }
 
     #[test]
