@@ -80,7 +80,7 @@ pub async fn run() -> ExitCode {
             failed(&interrupted.unwrap_or(*failure), json)
         }
         Err(interrupted) => {
-            failed(&interrupted, json);
+            let _ = failed(&interrupted, json);
             // Threads that still block, as on a pipe without a writer, do not delay the end.
             std::process::exit(interrupted.status().into())
         }

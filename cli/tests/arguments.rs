@@ -6,6 +6,7 @@ mod network;
 
 use std::{
     fs,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -130,7 +131,7 @@ fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {
             command.args(["records", "list", "--patient", user, "--node", &node]);
         }
         command.stderr(match full {
-            true => fs::File::options().write(true).open("/dev/full").unwrap().into(),
+            true => Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap()),
             false => Stdio::piped(),
         });
         let child = command.spawn().unwrap();
@@ -140,6 +141,61 @@ fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));
         assert!(full || stderr(&output).contains("to try again, run: epione"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_command_that_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("policies.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = epione();
+    let child =
+        command.args(["policy", "check"]).arg(&pipe).stderr(Stdio::piped()).spawn().unwrap();
+    // It has opened the pipe, and reads from it as long as this end is open.
+    let _writer = fs::File::options().write(true).open(&pipe).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    let said = stderr(&output);
+    assert_eq!(said.matches("interrupted").count(), 1, "{said}");
+    assert!(said.contains("run: epione policy check /"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_at_a_password_prompt_restores_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!(
+        "trap : INT; '{}' keys new --out '{}'; echo status=$?; stty -a",
+        env!("CARGO_BIN_EXE_epione"),
+        folder.path().join("keys.json").display()
+    );
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env_remove("EPIONE_PASSWORD_FILE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = terminal.stdin.take().unwrap();
+    let mut shown = terminal.stdout.take().unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"New password: ") {
+        let mut byte = [0];
+        shown.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    typed.write_all(b"\x03").unwrap();
+    shown.read_to_end(&mut said).unwrap();
+    terminal.wait().unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("status=130"), "{said}");
+    assert_eq!(said.matches("error: interrupted").count(), 1, "{said}");
+    let (_, settings) = said.split_once("status=").unwrap();
+    for setting in ["isig", "icanon", "echo"] {
+        assert!(settings.split_whitespace().any(|word| word == setting), "{setting}: {settings}");
     }
 }
 
