@@ -29,8 +29,14 @@ use crate::{
 pub enum Refused {
     /// The arguments are wrong, or request help or the version.
     Misused(clap::Error),
-    /// A user whom they name was not found.
-    Failed { failure: Box<Failure>, json: bool },
+    /// A user whom they name was not found, or the command failed.
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.into())
+    }
 }
 
 impl From<clap::Error> for Refused {
@@ -39,31 +45,49 @@ impl From<clap::Error> for Refused {
     }
 }
 
-/// Reads the command line.
-pub async fn parse(words: Vec<OsString>) -> Result<(Cli, Context), Refused> {
-    let named = with_users(Cli::command(), &ValueParser::new(str::parse::<UserRef>));
-    let matches = match named.clone().try_get_matches_from(&words) {
-        Ok(matches) => matches,
-        Err(error) => return Err(without_environment(named, &words, error).into()),
-    };
-    let common = Common::from_arg_matches(&matches)?;
-    let json = common.json;
-    let failed = |failure: Failure| Refused::Failed { failure: failure.into(), json };
-    let mut context = Context::new(common);
-    let mut users = BTreeMap::new();
-    for (text, user) in users_in(&named, &matches) {
-        if let Entry::Vacant(place) = users.entry(text) {
-            if matches!(user, UserRef::Named(_)) {
-                context = context.with_devnet().map_err(failed)?;
-            }
-            place.insert(users::resolve(&user, &context).await.map_err(failed)?);
-        }
+/// A command line that was parsed for the first time.
+pub struct Arguments {
+    words: Vec<OsString>,
+    users: Vec<(String, UserRef)>,
+    context: Context,
+}
+
+impl Arguments {
+    /// Parses the command line; asks no node.
+    pub fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let named = with_users(Cli::command(), &ValueParser::new(str::parse::<UserRef>));
+        let matches = match named.clone().try_get_matches_from(&words) {
+            Ok(matches) => matches,
+            Err(error) => return Err(without_environment(named, &words, error)),
+        };
+        let context = Context::new(Common::from_arg_matches(&matches)?);
+        let users = users_in(&named, &matches);
+        Ok(Self { words, users, context })
     }
-    let users = Arc::new(users);
-    let found = move |text: &str| users.get(text).copied().ok_or("it does not name a user");
-    let known = with_users(Cli::command(), &ValueParser::new(found));
-    let matches = known.try_get_matches_from(words)?;
-    Ok((Cli::from_arg_matches(&matches)?, context))
+
+    /// What the common options say.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Finds the named users, and parses the command line with their ids.
+    pub async fn resolve(self) -> Result<(Cli, Context), Refused> {
+        let Self { words, users: named, mut context } = self;
+        let mut users = BTreeMap::new();
+        for (text, user) in named {
+            if let Entry::Vacant(place) = users.entry(text) {
+                if matches!(user, UserRef::Named(_)) {
+                    context = context.with_devnet()?;
+                }
+                place.insert(users::resolve(&user, &context).await?);
+            }
+        }
+        let users = Arc::new(users);
+        let found = move |text: &str| users.get(text).copied().ok_or("it does not name a user");
+        let known = with_users(Cli::command(), &ValueParser::new(found));
+        let matches = known.try_get_matches_from(words)?;
+        Ok((Cli::from_arg_matches(&matches)?, context))
+    }
 }
 
 /// The command, with another parser for users.
@@ -155,10 +179,14 @@ mod tests {
         line.split(' ').map(OsString::from).collect()
     }
 
+    async fn parse(words: Vec<OsString>) -> Result<(Cli, Context), Refused> {
+        Arguments::read(words)?.resolve().await
+    }
+
     async fn failure(line: &str) -> Failure {
         match parse(words(line)).await {
             Err(Refused::Misused(error)) => misuse(&error),
-            Err(Refused::Failed { failure, .. }) => *failure,
+            Err(Refused::Failed(failure)) => *failure,
             Ok(_) => panic!("{line} is understood"),
         }
     }

@@ -27,6 +27,7 @@ use url::Url;
 use crate::{
     failure::Failure,
     identity::{self, KeySource},
+    interrupt::Interruption,
     invocation::Invocation,
     names::{AddressBook, Bearer},
     similar::did_you_mean,
@@ -125,6 +126,7 @@ pub struct Context {
     devnet: Option<State>,
     chain: Arc<OnceCell<Chain>>,
     waits: Waits,
+    interruption: Interruption,
     /// The opened keys, so that each password is requested once.
     opened: Mutex<Vec<(KeySource, ActorKeys)>>,
 }
@@ -132,7 +134,8 @@ pub struct Context {
 impl Context {
     pub fn new(common: Common) -> Self {
         let (chain, waits, opened) = (Arc::default(), Waits::default(), Mutex::default());
-        Self { common, devnet: None, chain, waits, opened }
+        let interruption = Interruption::default();
+        Self { common, devnet: None, chain, waits, interruption, opened }
     }
 
     /// Reads the file of the devnet that --devnet names, unless it was read before.
@@ -163,6 +166,11 @@ impl Context {
     /// The waits of the command.
     pub fn waits(&self) -> &Waits {
         &self.waits
+    }
+
+    /// What a signal makes of the command.
+    pub fn interruption(&self) -> &Interruption {
+        &self.interruption
     }
 
     /// The cell of the connection that [`Context::chain`] makes.

@@ -14,13 +14,19 @@ use epione_envelope::{frames::NoFrame, keystore::KeystoreError};
 use epione_policies::language::{Mistake, Mistakes, sentence};
 use epione_primitives::access::Denial;
 use serde::Serialize;
+use tokio::signal::unix::SignalKind;
 
-use crate::invocation::Invocation;
+use crate::{
+    invocation::Invocation,
+    wording::{escaped, legible},
+};
 
 /// Exit status of a command with wrong arguments, as clap uses it.
 pub const USAGE: u8 = 2;
 /// Exit status of a command that failed.
 pub const FAILED: u8 = 1;
+/// A shell adds the number of the signal that ended a process.
+const SIGNALLED: i32 = 128;
 
 /// The failure of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,6 +80,17 @@ impl Failure {
         )
     }
 
+    /// Sets the exit status with which a shell reports that this signal ended a process.
+    #[must_use]
+    pub fn ended_by(self, kind: SignalKind) -> Self {
+        Self { status: u8::try_from(SIGNALLED + kind.as_raw_value()).unwrap_or(FAILED), ..self }
+    }
+
+    /// Whether Ctrl-C ended the command.
+    pub fn is_interruption(&self) -> bool {
+        i32::from(self.status) == SIGNALLED + SignalKind::interrupt().as_raw_value()
+    }
+
     pub fn status(&self) -> u8 {
         self.status
     }
@@ -81,7 +98,8 @@ impl Failure {
     /// The text for standard error.
     pub fn render(&self, json: bool) -> String {
         if json {
-            return serde_json::to_string(self).expect("strings and plain enums are JSON; qed");
+            let json = serde_json::to_string(self).expect("strings and plain enums are JSON; qed");
+            return escaped(&json);
         }
         self.to_string()
     }
@@ -89,14 +107,15 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.error)?;
+        // Names of files, and texts of workers, may have lines and terminal controls.
+        write!(f, "error: {}", legible(self.error.as_bytes()))?;
         for reason in self.denial.iter().flat_map(sentence::denial) {
             write!(f, "\n  {reason}")?;
         }
         for mistake in &self.mistakes {
             write!(f, "\n  {mistake}")?;
         }
-        write!(f, "\nhelp: {}", self.help)?;
+        write!(f, "\nhelp: {}", legible(self.help.as_bytes()))?;
         self.commands.iter().try_for_each(|command| write!(f, "\n  {command}"))
     }
 }
@@ -261,6 +280,7 @@ impl From<ReadError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::controls;
     use epione_primitives::access::{Condition, FailedPolicy, RelationshipKind};
 
     #[test]
@@ -279,6 +299,19 @@ mod tests {
         let text = failure.to_string();
         assert!(text.contains("care team reads"), "{text}");
         assert!(text.contains("family doctor or treating"), "{text}");
+    }
+
+    #[test]
+    fn a_hostile_name_controls_neither_the_terminal_nor_the_lines() {
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        let failure = Failure::file(Path::new("a\nhelp: b\u{202e}gpj\x1b[31m.dcm"), &error);
+        let text = failure.to_string();
+        assert!(!text.contains(|c: char| c != '\n' && controls(c)), "{text:?}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let json = failure.render(true);
+        assert!(!json.contains(controls), "{json:?}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["error"], failure.error.as_str());
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     str::FromStr,
+    sync::{Mutex, PoisonError},
 };
 
 use epione_client::signer::Account;
@@ -13,10 +14,12 @@ use epione_envelope::{
     Zeroizing,
     account::Signer,
     development,
-    keystore::{self, ActorKeys, PublicKeys},
+    keystore::{self, ActorKeys, Locked, PublicKeys},
 };
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::SignalKind;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, wording::legible};
 
 /// The source of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +57,10 @@ impl KeySource {
             Self::Development(uri) => development_keys(uri),
             Self::File(path) => {
                 // Read first, so that no password is requested for a missing file.
-                keystore::read_public(path)?;
+                let locked = Locked::read(path)?;
                 let prompt = format!("Password of {}: ", path.display());
                 let password = password(password_file, &prompt)?;
-                Ok(keystore::load(path, &password)?)
+                Ok(locked.open(&password)?)
             }
         }
     }
@@ -107,9 +110,37 @@ pub fn password(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, 
             "write it to a file, and give that with --password-file or EPIONE_PASSWORD_FILE",
         ));
     }
-    let password = rpassword::prompt_password(prompt)
-        .map_err(|error| Failure::new(error.to_string(), "use --password-file"))?;
+    let password = prompted(prompt).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => {
+            Failure::new("interrupted", "try again").ended_by(SignalKind::interrupt())
+        }
+        _ => Failure::new(error.to_string(), "use --password-file"),
+    })?;
     Ok(Zeroizing::new(password))
+}
+
+/// The terminal during a prompt, and its settings before: the prompt turns off its echo and its signals.
+static PROMPTING: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+fn prompted(prompt: &str) -> io::Result<String> {
+    let terminal = File::open("/dev/tty").ok();
+    let before = terminal.and_then(|terminal| {
+        let settings = tcgetattr(&terminal).ok()?;
+        Some((terminal, settings))
+    });
+    *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner) = before;
+    let password = rpassword::prompt_password(legible(prompt.as_bytes()));
+    *PROMPTING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    password
+}
+
+/// Undoes what a prompt changed, because this process ends before the prompt does.
+pub fn restore_terminal() {
+    let prompting = PROMPTING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((terminal, settings)) = prompting {
+        // If the terminal is closed, there is nothing to restore.
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
+    }
 }
 
 fn password_from(path: &Path) -> Result<Zeroizing<String>, Failure> {
@@ -152,6 +183,25 @@ mod tests {
     fn two_slashes_mean_a_development_key() {
         assert_eq!("//Alice".parse(), Ok(KeySource::Development("//Alice".into())));
         assert_eq!("/home/x.json".parse(), Ok(KeySource::File("/home/x.json".into())));
+    }
+
+    #[test]
+    fn a_key_file_may_be_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        let (file, pipe, password) = (path("doctor.json"), path("pipe"), path("password"));
+        let keys = development_keys("//Doctor").unwrap();
+        keystore::save(&keys, &file, "four words of mine", keystore::Cost::Fast).unwrap();
+        fs::write(&password, "four words of mine\n").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let json = fs::read(&file).unwrap();
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, json)
+        });
+        let opened = KeySource::File(pipe).open(Some(&password)).unwrap();
+        writer.join().unwrap().unwrap();
+        assert_eq!(opened.account.account(), keys.account.account());
     }
 
     #[test]

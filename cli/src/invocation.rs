@@ -1,6 +1,8 @@
 //! Commands of this program that are printed for the user. They are complete, so that they run as they are printed.
 
-use std::{ffi::OsStr, fmt};
+use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt};
+
+use crate::wording::controls;
 
 /// A command, with quotes where a shell needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ impl Invocation {
     pub fn with<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         for word in words {
             self.0.push(' ');
-            self.0 += &quoted(&word.as_ref().to_string_lossy());
+            self.0 += &quoted(word.as_ref());
         }
         self
     }
@@ -29,13 +31,34 @@ impl fmt::Display for Invocation {
     }
 }
 
-/// A word, quoted for a POSIX shell if needed.
-pub fn quoted(word: &str) -> String {
+/// A word, quoted for a shell if needed.
+pub fn quoted(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(plain) => word.into(),
+        Some(word) if !word.contains(controls) => format!("'{}'", word.replace('\'', r"'\''")),
+        _ => escaped(word.as_bytes()),
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A word that is not legible text, quoted as bash, zsh and POSIX.1-2024 read it.
+fn escaped(word: &[u8]) -> String {
+    let mut escaped = String::from("$'");
+    let hex = |escaped: &mut String, bytes: &[u8]| {
+        bytes.iter().for_each(|byte| *escaped += &format!(r"\x{byte:02x}"));
+    };
+    for chunk in word.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\'' | '\\' => escaped.extend(['\\', c]),
+                '\n' => escaped += r"\n",
+                c if controls(c) => hex(&mut escaped, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => escaped.push(c),
+            }
+        }
+        hex(&mut escaped, chunk.invalid());
+    }
+    escaped + "'"
 }
 
 #[cfg(test)]
@@ -46,12 +69,28 @@ mod tests {
 
     #[test]
     fn a_shell_reads_the_quoted_words_back() {
-        let words = ["visit", "a b", "it's", "$HOME", "", "//Doctor", "x;y", "ä\n", "*"];
+        let words = ["visit", "a b", "it's", "$HOME", "", "//Doctor", "x;y", "ä", "*"];
         let printed = Invocation::new(words).to_string();
         let shell = format!("epione() {{ printf '%s|' \"$@\"; }}; {printed}");
         let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
         let read = String::from_utf8(output.stdout).unwrap();
         assert_eq!(read, words.join("|") + "|");
         assert!(printed.starts_with("epione visit 'a b'"), "{printed}");
+    }
+
+    #[test]
+    fn a_word_that_is_not_legible_is_printed_in_escapes_and_read_back() {
+        let words: [&[u8]; 4] = [
+            b"out\xff\xfe",
+            "it's\\a\nb".as_bytes(),
+            "\u{202e}gpj.exe\x1b[31m".as_bytes(),
+            b"\x7f1",
+        ];
+        let printed = Invocation::new(words.map(OsStr::from_bytes)).to_string();
+        assert!(printed.starts_with(r"epione $'out\xff\xfe' $'it\'s\\a\nb' "), "{printed}");
+        assert!(!printed.contains(controls), "{printed:?}");
+        let shell = format!("epione() {{ printf '%s|' \"$@\"; }}; {printed}");
+        let output = Command::new("bash").args(["-c", &shell]).output().unwrap();
+        assert_eq!(output.stdout, [&words.join(&b"|"[..])[..], b"|"].concat());
     }
 }

@@ -25,12 +25,16 @@ pub mod users;
 pub mod wording;
 pub mod words;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
+use tokio::signal::unix::SignalKind;
 
 use crate::{
-    arguments::Refused,
+    arguments::{Arguments, Refused},
     commands::Command,
     context::{Common, Output},
     failure::{Failure, USAGE},
@@ -56,51 +60,90 @@ A USER is a user id, its first digits, or a name of your own (epione name set --
 /// functions are compiled with the library and not again in each program.
 #[tokio::main]
 pub async fn run() -> ExitCode {
-    let (cli, context) = match arguments::parse(std::env::args_os().collect()).await {
-        Ok(parsed) => parsed,
-        Err(Refused::Misused(error)) => return misused(&error),
-        Err(Refused::Failed { failure, json }) => return failed(&failure, json),
+    let arguments = match Arguments::read(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
     };
-    let json = context.common().json;
-    if let Some(help) = cli.command.when_interrupted() {
-        interrupt::ends_with(help, json);
-    }
-    let teller = progress::Teller::new(&context);
-    match teller.during(cli.command.run(context)).await {
-        Ok(passed) if passed => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(failure::FAILED),
-        Err(failure) => failed(&failure, json),
+    let json = arguments.context().common().json;
+    let teller = progress::Teller::new(arguments.context());
+    let interruption = arguments.context().interruption().clone();
+    let help = format!("nothing was changed; to try again, run: {}", interrupt::this_command());
+    interruption.set(Some(Failure::new("interrupted", help)));
+    match interruption.during(json, teller.during(execute(arguments))).await {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::from(failure::FAILED),
+        Ok(Err(Refused::Misused(error))) => misused(&error),
+        Ok(Err(Refused::Failed(failure))) => {
+            let at_prompt = failure.is_interruption();
+            let kind = SignalKind::interrupt();
+            let interrupted = at_prompt.then(|| interruption.take(kind)).flatten();
+            failed(&interrupted.unwrap_or(*failure), json)
+        }
+        Err(interrupted) => {
+            let _ = failed(&interrupted, json);
+            // Threads that still block, as on a pipe without a writer, do not delay the end.
+            std::process::exit(interrupted.status().into())
+        }
     }
 }
 
+/// Finds the users that the arguments name, and runs the command.
+async fn execute(arguments: Arguments) -> Result<bool, Refused> {
+    let (cli, context) = arguments.resolve().await?;
+    let help = cli.command.when_interrupted();
+    context.interruption().set(help.map(|help| Failure::new("interrupted", help)));
+    Ok(cli.command.run(context).await?)
+}
+
 fn failed(failure: &Failure, json: bool) -> ExitCode {
-    eprintln!("{}", failure.render(json));
+    progress::clear();
+    progress::line(&failure.render(json));
     ExitCode::from(failure.status())
 }
 
 /// Prints a result; returns whether it is good.
 fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
-    use std::io::Write;
     let text = if json {
-        serde_json::to_string_pretty(output)
-            .map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?
+        let json = serde_json::to_string_pretty(output)
+            .map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?;
+        wording::escaped(&json)
     } else {
         output.to_string()
     };
     progress::clear();
-    // The reader may have closed the pipe early.
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    let mut stdout = io::stdout();
+    printed(writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()))?;
     Ok(output.passed())
+}
+
+/// Whether the result was written. The reader may have closed the pipe early, such as `head`: that is no failure.
+fn printed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            format!("the result cannot be written to standard output: {error}"),
+            "the command itself is done: free space there, or choose another file for the output",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Prints help and version as clap does; misuse with --json in the form of every other failure.
 fn misused(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    let is_answer = arguments::is_answer(error);
-    if is_answer || !wants_json {
-        // If the output is closed, there is nowhere to report that.
-        let _ = error.print();
-        return ExitCode::from(if is_answer { 0 } else { USAGE });
+    if arguments::is_answer(error) {
+        let written = error.print().and_then(|()| io::stdout().flush());
+        return match printed(written) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failed(&failure, wants_json),
+        };
     }
-    failed(&arguments::misuse(error), true)
+    // clap prints arguments as they are, with the controls in them.
+    let is_legible =
+        std::env::args_os().all(|argument| !argument.to_string_lossy().contains(wording::controls));
+    if !wants_json && is_legible {
+        // If standard error is closed, there is nowhere to report that.
+        let _ = error.print();
+        return ExitCode::from(USAGE);
+    }
+    failed(&arguments::misuse(error), wants_json)
 }

@@ -11,10 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use epione_client::private;
+use epione_client::{private, waiting::Waits};
 use sha2::{Digest, Sha256};
 
-use crate::{context::Context, failure::Failure};
+use crate::{
+    context::Context,
+    failure::Failure,
+    progress::{self, Step},
+};
 
 /// Size of the buffer for copying.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -80,16 +84,42 @@ impl Source {
         Ok(Reading::Again)
     }
 
-    /// Opens it. Prints a message first if reading has to wait for a writer.
-    pub fn open(&self, context: &Context) -> Result<Box<dyn Read>, Failure> {
-        if let Reading::Once { terminal, .. } = self.look()? {
-            let until = if terminal { "you end it with Ctrl-D" } else { "its writer ends it" };
-            say(context, &format!("reading {} until {until}", self.shown()));
-        }
-        Ok(match self {
+    /// Opens it, which blocks until a pipe has a writer. If reading has to wait for a writer, this is shown until the
+    /// step is dropped.
+    pub fn open(&self, notices: &Notices) -> Result<(Box<dyn Read>, Option<Step>), Failure> {
+        let step = match self.look()? {
+            Reading::Once { terminal, .. } => notices.reading(&self.shown(), terminal),
+            Reading::Again => None,
+        };
+        let content: Box<dyn Read> = match self {
             Self::StandardInput => Box::new(io::stdin()),
             Self::Path(path) => Box::new(File::open(path).map_err(|error| self.failed(&error))?),
-        })
+        };
+        Ok((content, step))
+    }
+}
+
+/// Shows what is read until its writer ends it. It has its own thread, because reading blocks.
+#[derive(Clone)]
+pub struct Notices {
+    waits: Waits,
+    json: bool,
+}
+
+impl Notices {
+    pub fn of(context: &Context) -> Self {
+        Self { waits: context.waits().clone(), json: context.common().json }
+    }
+
+    fn reading(&self, source: &str, terminal: bool) -> Option<Step> {
+        let until = if terminal { "you end it with Ctrl-D" } else { "its writer ends it" };
+        let what = format!("reading {source} until {until}");
+        if terminal && !self.json {
+            // A line that changes would disturb what the user types.
+            progress::line(&what);
+            return None;
+        }
+        Some(progress::step(&self.waits, what))
     }
 }
 
@@ -130,14 +160,15 @@ pub struct Spooled {
 
 impl Spooled {
     /// Reads a source to its end, or to one byte more than `limit`.
-    pub fn read(source: &Source, limit: u64, context: &Context) -> Result<Self, Failure> {
+    pub fn read(source: &Source, limit: u64, notices: &Notices) -> Result<Self, Failure> {
         if let Reading::Once { terminal: true, .. } = source.look()? {
             return Err(Failure::usage(
                 "standard input is the terminal",
                 "pipe the content of the media section into this command, or give a file",
             ));
         }
-        let mut content = source.open(context)?.take(limit.saturating_add(1));
+        let (content, _reading) = source.open(notices)?;
+        let mut content = content.take(limit.saturating_add(1));
         let no_room = |error: io::Error| {
             let place = std::env::temp_dir();
             Failure::new(
@@ -176,13 +207,6 @@ impl Spooled {
     }
 }
 
-/// Prints a message, unless the output is JSON.
-fn say(context: &Context, what: &str) {
-    if !context.common().json {
-        eprintln!("{what}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{process::Command, thread};
@@ -206,9 +230,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source = fifo(folder.path());
         assert_eq!(source.file_name(), "ct.dcm");
-        let context = Context::new(Common::default());
+        let notices = Notices::of(&Context::new(Common::default()));
         let writer = written(&source, b"content");
-        let spooled = Spooled::read(&source, 7, &context).unwrap();
+        let spooled = Spooled::read(&source, 7, &notices).unwrap();
         writer.join().unwrap();
         for _ in 0..2 {
             assert_eq!(fs::read(&spooled.path).unwrap(), b"content");
@@ -221,13 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_for_a_writer_is_shown_until_the_content_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = fifo(folder.path());
+        let waits = Waits::default();
+        let notices = Notices { waits: waits.clone(), json: true };
+        let reading = thread::spawn({
+            let source = source.clone();
+            move || Spooled::read(&source, 7, &notices).unwrap()
+        });
+        while waits.now().is_empty() {
+            thread::yield_now();
+        }
+        assert!(waits.now()[0].to_string().contains("ct.dcm until its writer ends it"));
+        written(&source, b"content").join().unwrap();
+        reading.join().unwrap();
+        assert!(waits.now().is_empty());
+    }
+
+    #[test]
     fn empty_and_too_long_content_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let source = fifo(folder.path());
-        let context = Context::new(Common::default());
+        let notices = Notices::of(&Context::new(Common::default()));
         for (content, said) in [(&b""[..], "is empty"), (b"contents", "more than 7 bytes")] {
             let writer = written(&source, content);
-            let failure = Spooled::read(&source, 7, &context).unwrap_err();
+            let failure = Spooled::read(&source, 7, &notices).unwrap_err();
             writer.join().unwrap();
             assert!(failure.error.contains(said), "{failure}");
         }

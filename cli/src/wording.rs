@@ -6,6 +6,26 @@ pub use epione_policies::language::sentence::moment;
 pub use epione_primitives::text::{controls, legible};
 use serde::Serialize;
 
+/// JSON in which the characters that control a terminal or the direction of reading are escaped. They occur only within
+/// strings, so that the value stays the same.
+pub fn escaped(json: &str) -> String {
+    let hidden = |c: char| c != '\n' && controls(c);
+    if !json.contains(hidden) {
+        return json.into();
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped += &format!("\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
 /// A plain enum's value as its JSON spells it, with spaces.
 pub fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
@@ -37,6 +57,16 @@ mod tests {
         for name in ["हिन्दी.dcm", "می\u{200c}خواهم.txt", "胸部X線.dcm", "e\u{301}te\u{301}.pdf"]
         {
             assert_eq!(legible(name.as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn json_with_hidden_characters_escaped_is_the_same_value() {
+        let value = serde_json::json!({ "a\u{202e}": ["x\u{7f}\u{9b}31m\n", "\u{e0001}", "胸部"] });
+        for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let escaped = escaped(&json);
+            assert!(!escaped.contains(|c: char| c != '\n' && controls(c)), "{escaped:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
         }
     }
 

@@ -6,13 +6,15 @@ mod network;
 
 use std::{
     fs,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use clap::{CommandFactory, Parser};
 use epione_cli::Cli;
 use network::{epione, stderr};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Output {
@@ -91,6 +93,120 @@ fn a_limit_belongs_to_all_records() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let failure = failure(&output);
     assert!(failure["error"].as_str().unwrap().contains("--limit"), "{failure}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_does_not_change_the_exit_status() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let nowhere = ["block", "show", "1", "--node", "ws://127.0.0.1:1"];
+    let output = epione().args(nowhere).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    for answer in [&["completions", "bash"][..], &["--help"]] {
+        let output = epione().args(answer).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{answer:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("standard output"), "{answer:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn hostile_arguments_control_neither_the_terminal_nor_the_lines() {
+    let user = format!("0x{}", "01".repeat(32));
+    let hostile = "a\nb\u{202e}gpj\x1b[31m.dcm";
+    let submit = ["visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    for words in [&submit[..], &["visit", hostile], &["block", "show", "1", hostile]] {
+        let named = words.contains(&hostile);
+        let media: &[&str] = if named { &[] } else { &["--media", hostile] };
+        for json in [false, true] {
+            let mut command = epione();
+            let output = command.args(json.then_some("--json")).args(words).args(media).output();
+            let said = stderr(&output.unwrap());
+            let controls = |c: char| c != '\n' && epione_cli::wording::controls(c);
+            assert!(!said.contains(controls) && !said.contains("a\nb"), "{said:?}");
+        }
+    }
+}
+
+/// A node that accepts connections and does not answer, and a command that waits for it.
+#[test]
+fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = format!("ws://{}", silent.local_addr().unwrap());
+    for (full, user) in [(true, None), (false, Some("ada"))] {
+        let mut command = epione();
+        command.args(["block", "show", "1", "--node", &node]);
+        if let Some(user) = user {
+            // A name that only the node can resolve.
+            command = epione();
+            command.args(["records", "list", "--patient", user, "--node", &node]);
+        }
+        command.stderr(match full {
+            true => Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap()),
+            false => Stdio::piped(),
+        });
+        let child = command.spawn().unwrap();
+        // It is connected, so that it handles signals.
+        let _connection = silent.accept().unwrap();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        assert!(full || stderr(&output).contains("to try again, run: epione"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_a_command_that_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("policies.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = epione();
+    let child =
+        command.args(["policy", "check"]).arg(&pipe).stderr(Stdio::piped()).spawn().unwrap();
+    // It has opened the pipe, and reads from it as long as this end is open.
+    let _writer = fs::File::options().write(true).open(&pipe).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    let said = stderr(&output);
+    assert_eq!(said.matches("interrupted").count(), 1, "{said}");
+    assert!(said.contains("run: epione policy check /"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_at_a_password_prompt_restores_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!(
+        "trap : INT; '{}' keys new --out '{}'; echo status=$?; stty -a",
+        env!("CARGO_BIN_EXE_epione"),
+        folder.path().join("keys.json").display()
+    );
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env_remove("EPIONE_PASSWORD_FILE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = terminal.stdin.take().unwrap();
+    let mut shown = terminal.stdout.take().unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"New password: ") {
+        let mut byte = [0];
+        shown.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    typed.write_all(b"\x03").unwrap();
+    shown.read_to_end(&mut said).unwrap();
+    terminal.wait().unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("status=130"), "{said}");
+    assert_eq!(said.matches("error: interrupted").count(), 1, "{said}");
+    let (_, settings) = said.split_once("status=").unwrap();
+    for setting in ["isig", "icanon", "echo"] {
+        assert!(settings.split_whitespace().any(|word| word == setting), "{setting}: {settings}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -149,6 +149,7 @@ fn a_network_that_cannot_start_says_why_and_leaves_no_process() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("help:"), "{}", stderr(&output));
     assert!(network.state().is_none());
+    assert!(!network.path().join("data").exists());
 
     let nowhere = network.up(1).arg("--bin-dir").arg(network.file("nowhere")).output().unwrap();
     assert!(stderr(&nowhere).contains("epione-node"), "{}", stderr(&nowhere));

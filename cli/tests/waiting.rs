@@ -225,11 +225,37 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
 
     fs::rename(&hidden, &second).unwrap();
     let (_, command) = help.split_once("run: ").unwrap();
-    let shell = format!("epione() {{ \"{}\" \"$@\"; }}; {command}", env!("CARGO_BIN_EXE_epione"));
-    let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
-    assert!(output.status.success(), "{}", network::stderr(&output));
+    in_a_shell(command);
     let files = fs::read_dir(out.join("1-0")).unwrap().map(|entry| entry.unwrap().path());
     let (notes, files): (Vec<_>, Vec<_>) = files.partition(|path| path.ends_with("record.json"));
     assert_eq!((notes.len(), files.len()), (1, 1));
     assert!(fs::read(&files[0]).unwrap() == media);
+
+    an_interrupted_upload_prints_the_command_that_resumes_it(&network, &patient);
+}
+
+/// The result of a printed command.
+fn in_a_shell(command: &str) -> String {
+    let shell = format!("epione() {{ \"{}\" \"$@\"; }}; {command}", env!("CARGO_BIN_EXE_epione"));
+    let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
+    assert!(output.status.success(), "{}", network::stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn an_interrupted_upload_prints_the_command_that_resumes_it(network: &Network, patient: &str) {
+    let note = network.write("note.txt", b"all well");
+    let text = format!("report={}", note.display());
+    let visit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--patient", patient];
+    let away = Stopped::new([hospitals(network).remove(0).worker]);
+    let mut submitting =
+        Running::start(network, &[&visit[..], &["--text", &text, "--again"]].concat());
+    submitting.says(&["waiting", "hospital 0"]);
+    submitting.interrupt();
+    let (said, status) = submitting.ends();
+    drop(away);
+    assert_eq!(status, Some(130), "{said:#?}");
+    let command = said.last().unwrap().trim();
+    assert!(command.starts_with("epione ") && !command.contains("--again"), "{said:#?}");
+    let submitted = in_a_shell(command);
+    assert!(submitted.contains("resumed the visit of an earlier run"), "{submitted}");
 }

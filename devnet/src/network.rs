@@ -1,6 +1,9 @@
 //! A whole network: from nothing to finalized blocks and workers that are ready, and back.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use epione_primitives::HospitalId;
 
@@ -34,6 +37,7 @@ impl Devnet {
         down::clear(claim.directory())?;
         say("writing keys and configurations, and building the chain's first block");
         let directory = claim.directory().to_path_buf();
+        let mut unstarted = Unstarted(Some(directory.clone()));
         let plan = Plan::prepare(&Options { directory, ..options.clone() }).await?;
         let mut devnet = Self {
             claim,
@@ -43,6 +47,8 @@ impl Devnet {
             probe: Probe::new()?,
             armed: true,
         };
+        // From here on, dropping the devnet removes its data.
+        unstarted.0 = None;
         devnet.save()?;
         devnet.start(say).await?;
         Ok(devnet)
@@ -173,6 +179,18 @@ impl Devnet {
         }
         ended?;
         down::clear(self.claim.directory())
+    }
+}
+
+/// Removes the files of a network of which nothing was started yet.
+struct Unstarted(Option<PathBuf>);
+
+impl Drop for Unstarted {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.0 {
+            // What stays is removed before the next network starts here.
+            let _ = down::clear(directory);
+        }
     }
 }
 

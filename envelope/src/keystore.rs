@@ -152,8 +152,26 @@ pub fn save(
 
 /// Opens a file.
 pub fn load(path: &Path, password: &str) -> Result<ActorKeys, KeystoreError> {
-    let (file, public) = read(path)?;
-    open(&file, &public, password).ok_or_else(|| KeystoreError::Refused { path: path.into() })
+    Locked::read(path)?.open(password)
+}
+
+/// The content of a file, before its password is known. The file is read once, so that it may be a pipe.
+pub struct Locked {
+    path: PathBuf,
+    file: KeystoreFile,
+    public: PublicKeys,
+}
+
+impl Locked {
+    pub fn read(path: &Path) -> Result<Self, KeystoreError> {
+        let (file, public) = read(path)?;
+        Ok(Self { path: path.into(), file, public })
+    }
+
+    pub fn open(self, password: &str) -> Result<ActorKeys, KeystoreError> {
+        let Self { path, file, public } = self;
+        open(&file, &public, password).ok_or(KeystoreError::Refused { path })
+    }
 }
 
 /// Reads the public keys of a file. Only [`load`] authenticates them.

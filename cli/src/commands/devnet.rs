@@ -136,7 +136,7 @@ impl fmt::Display for Started {
         write!(
             f,
             "use it in this shell: export EPIONE_DEVNET={}",
-            quoted(&self.directory.to_string_lossy())
+            quoted(self.directory.as_os_str())
         )
     }
 }
@@ -167,7 +167,7 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !json {
-        eprintln!("press Ctrl-C to stop it");
+        progress::line("press Ctrl-C to stop it");
     }
     loop {
         tokio::select! {
@@ -175,9 +175,10 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
             () = tokio::time::sleep(WATCH) => {}
         }
         for process in network.ended() {
-            eprintln!(
-                "warning: {process} stopped; its log is in {}/logs",
-                network.directory().display()
+            let logs = network.directory().join("logs");
+            progress::warn(
+                context,
+                &format!("{process} stopped; its log is in {}", logs.display()),
             );
         }
         if !network.is_alive() {
@@ -276,6 +277,7 @@ impl fmt::Display for Health {
 }
 
 async fn status(args: &DirectoryArgs, context: &Context) -> Result<Health, Failure> {
+    let _asking = progress::waiting(context, "querying the nodes and workers");
     let (phase, hospitals) = epione_devnet::status(&args.resolve(context)).await?;
     Ok(Health { phase, hospitals })
 }

@@ -59,10 +59,9 @@ pub enum Command {
 }
 
 impl Command {
-    /// The help that is printed when a signal ends the command early; none if the command prints it itself, or is so
-    /// short that none is needed.
+    /// The help that is printed when a signal ends the command early; none if the command handles signals itself.
     pub(crate) fn when_interrupted(&self) -> Option<String> {
-        let again = this_command();
+        let again = this_command().to_string();
         let reads = || Some(format!("nothing was changed; to try again, run: {again}"));
         let changes = || {
             Some(format!(
@@ -71,11 +70,13 @@ impl Command {
             ))
         };
         match self {
-            Self::Keys(_)
-            | Self::Name(_)
-            | Self::Completions(_)
-            | Self::Devnet(devnet::Command::Up(_))
-            | Self::Visit(visit::Command::Submit(_)) => None,
+            Self::Devnet(devnet::Command::Up(_)) => None,
+            Self::Keys(_) | Self::Name(_) | Self::Completions(_) => {
+                Some(format!("to try again, run: {again}"))
+            }
+            Self::Visit(visit::Command::Submit(_)) => {
+                Some(format!("nothing was sent; to submit the visit, run: {again}"))
+            }
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"

@@ -24,7 +24,7 @@ use epione_devnet::{
     Binaries, Devnet, DevnetError, Layout, Options, Storage, down, write_atomically,
 };
 
-use crate::{failure::Failure, interrupt};
+use crate::{failure::Failure, interrupt, progress};
 
 pub use report::Report;
 use story::Story;
@@ -61,7 +61,7 @@ pub async fn run(args: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("\n{failure}");
+            progress::line(&format!("\n{failure}"));
             ExitCode::FAILURE
         }
     }

@@ -10,6 +10,8 @@ use epione_primitives::HospitalId;
 use indicatif::BinaryBytes;
 use serde_json::json;
 
+use crate::wording::{controls, escaped, legible};
+
 /// A wait that continues is printed again after this time.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -91,15 +93,15 @@ pub(super) fn line(wait: &Wait, now: Instant, clock: SystemTime, as_json: bool) 
             "reason": wait.reason,
             "progress": progress,
         });
-        return json!({ "waiting": waiting }).to_string();
+        return escaped(&json!({ "waiting": waiting }).to_string());
     }
-    format!("{wait}, for {seconds} s, since {since}{}", details(wait))
+    legible(format!("{wait}, for {seconds} s, since {since}{}", details(wait)).as_bytes())
 }
 
 /// The line of a wait on a terminal.
 pub(super) fn brief(wait: &Wait, now: Instant) -> String {
     let seconds = now.saturating_duration_since(wait.since).as_secs();
-    format!("{wait}, for {seconds} s{}", details(wait))
+    legible(format!("{wait}, for {seconds} s{}", details(wait)).as_bytes())
 }
 
 fn details(wait: &Wait) -> String {
@@ -109,7 +111,7 @@ fn details(wait: &Wait) -> String {
         });
     let reason = wait.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     // A worker's text may have several lines, or terminal controls.
-    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let reason: String = reason.chars().map(|c| if controls(c) { ' ' } else { c }).collect();
     progress + &reason
 }
 
@@ -207,7 +209,7 @@ mod tests {
         let said = line(&wait, now, clock, false);
         assert!(said.contains("hospital 2"), "{said}");
         assert!(said.contains("for 4 s, since 1970-01-01T00:01:00Z: away"), "{said}");
-        assert!(!said.contains(char::is_control), "{said}");
+        assert!(!said.contains(controls), "{said}");
         wait.progress = Some(Progress { done: 1_048_576, total: 2_097_152 });
         let brief = brief(&wait, now);
         assert!(brief.contains("for 4 s, 1.00 MiB of 2.00 MiB: away"), "{brief}");

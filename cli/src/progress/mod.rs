@@ -20,13 +20,17 @@ use epione_client::{
     waiting::{Awaited, Wait, Waiting, Waits},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use self::{
     lines::{Printed, foremost},
     pace::Pace,
 };
-use crate::{context::Context, wording::counted};
+use crate::{
+    context::Context,
+    wording::{counted, escaped, legible},
+};
 
 /// How often the waits are read.
 const TICK: Duration = Duration::from_millis(120);
@@ -77,13 +81,26 @@ pub fn follow(step: &Arc<Step>) -> impl Fn(Progress) + Send + Sync + 'static {
 
 /// Begins a step.
 pub fn waiting(context: &Context, what: impl Into<Cow<'static, str>>) -> Step {
-    Step(context.waits().begin(Awaited::Step(what.into()), None))
+    step(context.waits(), what)
+}
+
+/// Begins a step of a thread that has no context.
+pub fn step(waits: &Waits, what: impl Into<Cow<'static, str>>) -> Step {
+    Step(waits.begin(Awaited::Step(what.into()), None))
 }
 
 /// Prints a message on a terminal.
 pub fn say(context: &Context, what: &str) {
     if context.shows_progress() {
-        print(what);
+        line(what);
+    }
+}
+
+/// Prints a warning; with --json an object with the member `warning`.
+pub fn warn(context: &Context, what: &str) {
+    match context.common().json {
+        true => line(&escaped(&json!({ "warning": what }).to_string())),
+        false => line(&format!("warning: {}", legible(what.as_bytes()))),
     }
 }
 
@@ -93,12 +110,11 @@ pub fn clear() {
     let _ = LINES.clear();
 }
 
-/// Prints a line above the changing lines.
-fn print(line: &str) {
-    LINES.suspend(|| {
-        // If standard error is closed, there is nowhere to report that.
-        let _ = writeln!(io::stderr(), "{line}");
-    });
+/// Prints a line on standard error, above the changing lines, which are drawn again at the next tick. Never fails: if
+/// standard error is closed, there is nowhere to report that.
+pub fn line(line: &str) {
+    clear();
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The form in which waits are shown.
@@ -156,7 +172,7 @@ impl Teller {
             match (self.manner, foremost) {
                 (Manner::Terminal, foremost) => screen.draw(&waits, foremost.as_ref(), now),
                 (manner, Some(wait)) if printed.is_due(&wait, now) => {
-                    print(&lines::line(&wait, now, SystemTime::now(), manner == Manner::Json));
+                    line(&lines::line(&wait, now, SystemTime::now(), manner == Manner::Json));
                 }
                 _ => {}
             }
@@ -232,7 +248,8 @@ impl Screen {
         });
         for wait in waits {
             if let Some(progress) = wait.progress {
-                let begin = || (bar(wait.to_string()), Pace::begin(progress, now));
+                let begin =
+                    || (bar(legible(wait.to_string().as_bytes())), Pace::begin(progress, now));
                 let (bar, pace) = self.bars.entry(wait.number).or_insert_with(begin);
                 bar.set_length(progress.total);
                 bar.set_position(progress.done);

@@ -14,9 +14,8 @@ use epione_primitives::access::SectionClass;
 
 use super::unfinished::Words;
 use crate::{
-    context::Context,
     failure::Failure,
-    piped::{Reading, Source, Spooled, each_once},
+    piped::{Notices, Reading, Source, Spooled, each_once},
     similar::did_you_mean,
     words::read_word,
 };
@@ -110,17 +109,17 @@ impl Content {
         each_once(texts.chain(media.iter().map(|section| &section.source)))
     }
 
-    /// Reads the texts, and the media that can be read only once. Waits for the writers of pipes.
+    /// Reads the texts, and the media that can be read only once. Blocks until the writers of pipes have ended.
     pub(super) fn read(
         texts: &[TextSection],
         media: &[MediaSection],
-        context: &Context,
+        notices: &Notices,
     ) -> Result<Self, Failure> {
         let texts = texts.iter().map(|TextSection { kind, class, source }| {
-            Ok((*kind, *class, read_text(source, context)?))
+            Ok((*kind, *class, read_text(source, notices)?))
         });
         let texts = texts.collect::<Result<_, Failure>>()?;
-        let media = media.iter().map(|section| Media::ready(section, context));
+        let media = media.iter().map(|section| Media::ready(section, notices));
         Ok(Self { texts, media: media.collect::<Result<_, _>>()? })
     }
 
@@ -160,7 +159,7 @@ impl Content {
 }
 
 impl Media {
-    fn ready(section: &MediaSection, context: &Context) -> Result<Self, Failure> {
+    fn ready(section: &MediaSection, notices: &Notices) -> Result<Self, Failure> {
         let MediaSection { class, source } = section;
         let name = source.file_name();
         match (source.look()?, source) {
@@ -168,7 +167,7 @@ impl Media {
                 Ok(Self { class: *class, path: path.clone(), name, spooled: None })
             }
             _ => {
-                let spooled = Spooled::read(source, MAX_MEDIA_BYTES, context)?;
+                let spooled = Spooled::read(source, MAX_MEDIA_BYTES, notices)?;
                 let path = spooled.path.clone();
                 Ok(Self { class: *class, path, name, spooled: Some(spooled) })
             }
@@ -176,10 +175,10 @@ impl Media {
     }
 }
 
-fn read_text(source: &Source, context: &Context) -> Result<String, Failure> {
+fn read_text(source: &Source, notices: &Notices) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    source
-        .open(context)?
+    let (content, _reading) = source.open(notices)?;
+    content
         .take(u64::from(MAX_TEXT_BYTES) + 1)
         .read_to_end(&mut bytes)
         .map_err(|error: io::Error| Failure::file(Path::new(&source.shown()), &error))?;

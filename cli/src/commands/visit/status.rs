@@ -21,6 +21,7 @@ use crate::{
     identity::{self, KeySource},
     invocation::Invocation,
     progress,
+    wording::legible,
 };
 
 /// Pause between two requests for the status of a visit.
@@ -62,6 +63,7 @@ impl fmt::Display for Followed {
         write!(f, "{}  {}", self.0.record_id, stage(self.0.stage))?;
         match &self.0.last_failure {
             Some(failure) => {
+                let failure = legible(failure.as_bytes());
                 write!(f, "\n  an earlier announcement failed: {failure}")
             }
             None => Ok(()),
@@ -109,9 +111,9 @@ pub(super) async fn follow(
     let status_line =
         |status: &VisitStatus| format!("visit {}  {}", status.record_id, stage(status.stage));
     let waiting = progress::waiting(context, status_line(&status));
-    let until = Instant::now() + Duration::from_secs(args.timeout);
+    let until = after(args.timeout);
     while !is_committed(&status) {
-        if Instant::now() > until {
+        if until.is_some_and(|until| Instant::now() > until) {
             return Err(gave_up(&status, args.timeout, look));
         }
         tokio::time::sleep(POLL).await;
@@ -129,6 +131,11 @@ pub(super) async fn follow(
         }
     }
     Ok(status)
+}
+
+/// The moment so many seconds from now; none if it is too far away to be reached.
+fn after(seconds: u64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(seconds))
 }
 
 fn gave_up(status: &VisitStatus, seconds: u64, look: &Invocation) -> Failure {
@@ -173,4 +180,16 @@ pub(super) fn look_again(
 
 pub(super) fn is_committed(status: &VisitStatus) -> bool {
     matches!(status.stage, VisitStage::Committed { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_may_be_any_number_of_seconds() {
+        assert!(after(0).is_some_and(|until| until <= Instant::now()));
+        assert!(after(900).is_some_and(|until| until > Instant::now()));
+        assert_eq!(after(u64::MAX), None);
+    }
 }

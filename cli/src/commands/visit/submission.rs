@@ -15,6 +15,7 @@ use epione_client::{
 };
 use epione_primitives::{Hash, HospitalId, UserId};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use super::{
     MediaSection, SectionLine, TextSection,
@@ -26,7 +27,9 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
-    interrupt, progress,
+    interrupt::this_command_without,
+    piped::Notices,
+    progress,
     wording::{bytes_column, legible},
 };
 
@@ -144,7 +147,7 @@ impl<'a> Submission<'a> {
         let author = context.user_of(&account).await?;
         let cosigner = cosigner(args, context).await?;
         let genesis = context.chain().await?.genesis_hash();
-        let content = Content::read(&args.texts, &args.media, context)?;
+        let content = read(args, context).await?;
         let cosigning = cosigner.as_ref().map(Account::id);
         let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
         let unfinished = Unfinished::of(context, &content.words(&about)?);
@@ -197,8 +200,8 @@ impl<'a> Submission<'a> {
         reading.finish_and_clear();
         match self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit)) {
             Some(Ok(())) => {}
-            Some(Err(error)) => self.say(&format!("{NOT_KEPT} ({error})")),
-            None => self.say(NOT_KEPT),
+            Some(Err(error)) => self.warn(&format!("{NOT_KEPT} ({error})")),
+            None => self.warn(NOT_KEPT),
         }
         Ok(visit)
     }
@@ -206,13 +209,12 @@ impl<'a> Submission<'a> {
     /// Sends a visit until the worker has acknowledged it; remembers that it has.
     async fn upload(&self, visit: &Visit) -> Result<(Acknowledged, VisitStatus), Failure> {
         let bar = progress::bytes(self.context, "uploading the visit");
-        let status = tokio::select! {
-            status = self.worker.submit_visit(visit, progress::follow(&bar)) => status,
-            _ = interrupt::signalled() => {
-                bar.finish_and_clear();
-                return Err(Failure::new("interrupted", RESUMES));
-            }
+        let interrupted = match self.unfinished {
+            Some(_) => self.resumes(Failure::new("interrupted", "the hospital may have the visit")),
+            None => Failure::new("interrupted", "a rerun submits another visit"),
         };
+        self.context.interruption().set(Some(interrupted));
+        let status = self.worker.submit_visit(visit, progress::follow(&bar)).await;
         bar.finish_and_clear();
         let acknowledged = Acknowledged {
             record_id: visit.record_id(),
@@ -222,13 +224,17 @@ impl<'a> Submission<'a> {
         match (&self.unfinished, &status) {
             (Some(unfinished), Ok(_)) => {
                 if let Err(error) = unfinished.acknowledged(acknowledged.clone()) {
-                    self.say(&format!("{NOT_KEPT} ({error})"));
+                    self.warn(&format!("{NOT_KEPT} ({error})"));
                 }
             }
             (Some(unfinished), Err(error)) if !may_go_on(error) => unfinished.forget(),
             _ => {}
         }
-        Ok((acknowledged, status.map_err(interrupted_upload)?))
+        let status = status.map_err(|error| match error.is_transient() {
+            true => self.resumes(error.into()),
+            false => error.into(),
+        });
+        Ok((acknowledged, status?))
     }
 
     /// With --wait, waits until the visit is committed. A committed visit is not kept any longer.
@@ -238,23 +244,39 @@ impl<'a> Submission<'a> {
         status: VisitStatus,
     ) -> Result<VisitStatus, Failure> {
         let look = look_again(visit.record_id, &self.args.signer, self.hospital, self.context);
-        let status = tokio::select! {
-            status = follow(&self.worker, status, &self.args.wait, &look, self.context) => status?,
-            _ = interrupt::signalled() => return Err(is_safe("interrupted".into(), look)),
-        };
+        let interrupted = is_safe("interrupted".into(), look.clone());
+        self.context.interruption().set(Some(interrupted));
+        let status = follow(&self.worker, status, &self.args.wait, &look, self.context).await?;
         if let Some(unfinished) = self.unfinished.as_ref().filter(|_| is_committed(&status)) {
             unfinished.forget();
         }
         Ok(status)
     }
 
+    /// Adds how to resume this upload. With --again, the command would submit yet another visit.
+    fn resumes(&self, mut failure: Failure) -> Failure {
+        let same = if self.args.again { "same command without --again" } else { "same command" };
+        failure.help = format!("{}; rerun the {same} to resume", failure.help);
+        failure.with_command(this_command_without("--again"))
+    }
+
     fn say(&self, what: &str) {
         progress::say(self.context, what);
+    }
+
+    fn warn(&self, what: &str) {
+        progress::warn(self.context, what);
     }
 }
 
 const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another visit";
-const RESUMES: &str = "rerun the same command to resume";
+
+/// Reads the content of the sections in another thread, so that waits are shown and signals end the command.
+async fn read(args: &SubmitArgs, context: &Context) -> Result<Content, Failure> {
+    let (texts, media, notices) = (args.texts.clone(), args.media.clone(), Notices::of(context));
+    let reading = spawn_blocking(move || Content::read(&texts, &media, &notices));
+    reading.await.map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?
+}
 
 /// The patient's account, if they sign too.
 async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account>, Failure> {
@@ -277,15 +299,6 @@ fn may_go_on(error: &WorkerError) -> bool {
         WorkerError::FileChanged { .. } => false,
         _ => true,
     }
-}
-
-fn interrupted_upload(error: WorkerError) -> Failure {
-    let resumable = error.is_transient();
-    let mut failure = Failure::from(error);
-    if resumable {
-        failure.help = format!("{}; {RESUMES}", failure.help);
-    }
-    failure
 }
 
 /// The worker does not know a visit that it has acknowledged, or cannot be asked.
