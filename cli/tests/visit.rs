@@ -310,7 +310,10 @@ fn the_reason_for_missing_frames_is_reported_when_submitting_and_reading(
         }
         let refused = get(count + 1).unwrap_err();
         let error = refused["error"].as_str().unwrap();
-        let beyond = format!("there are frames 1 to {count}");
+        let beyond = format!(
+            "the file has {}",
+            if *count == 1 { "frame 1 only".into() } else { format!("frames 1 to {count} only") }
+        );
         assert!(
             error.contains(if said.is_empty() { beyond.as_str() } else { said }),
             "{name}: {refused}"

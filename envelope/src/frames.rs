@@ -60,10 +60,12 @@ pub enum NoFrames {
     #[error("it is truncated: it ends before its first frame ends")]
     #[codec(index = 7)]
     Cut,
-    #[error("its data set is not valid DICOM before or within its pixel data")]
+    #[error(
+        "its data set is not valid DICOM, or is nested too deeply, before or within its pixel data"
+    )]
     #[codec(index = 8)]
     Malformed,
-    #[error("its number of frames is not a number")]
+    #[error("its number of frames is not a number from 0 to 4294967295")]
     #[codec(index = 9)]
     FrameNumber,
     #[error(
@@ -154,12 +156,18 @@ pub enum Form {
 pub enum NoFrame {
     #[error("no frame can be read by itself: {0}")]
     None(NoFrames),
-    #[error("there are frames 1 to {count} only")]
+    #[error("the file has {} only", first_frames(*count))]
     Beyond { count: u32 },
     #[error(
-        "the file states {stated} frames, but it ends early: only frames 1 to {count} are whole"
+        "the file states {stated} frames, but it ends early: only {} {} whole",
+        first_frames(*count), if *count == 1 { "is" } else { "are" }
     )]
     NotWhole { count: u32, stated: u32 },
+}
+
+/// The frames from the first to this one.
+fn first_frames(count: u32) -> String {
+    if count == 1 { "frame 1".into() } else { format!("frames 1 to {count}") }
 }
 
 impl Default for Frames {

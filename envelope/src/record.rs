@@ -4,10 +4,11 @@ use std::{fmt, str::FromStr};
 
 use codec::{Decode, Encode, Error, Input};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, Signature, UserId,
+    AccountId, Hash, HospitalId, RecordId, Signature, UserId, Word,
     access::SectionClass,
     block::Segment,
     limits::{MAX_BODY_BYTES, MAX_SEGMENTS, SEGMENT_BYTES},
+    words,
 };
 use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
@@ -52,29 +53,13 @@ pub enum SectionKind {
     Media,
 }
 
-impl SectionKind {
-    pub const ALL: [Self; 7] = [
-        Self::Summary,
-        Self::Diagnosis,
-        Self::Prescription,
-        Self::Report,
-        Self::History,
-        Self::Observation,
-        Self::Media,
-    ];
-}
+words!(SectionKind, "kind of section":
+    Summary = "summary", Diagnosis = "diagnosis", Prescription = "prescription", Report = "report",
+    History = "history", Observation = "observation", Media = "media");
 
 impl fmt::Display for SectionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Summary => "summary",
-            Self::Diagnosis => "diagnosis",
-            Self::Prescription => "prescription",
-            Self::Report => "report",
-            Self::History => "history",
-            Self::Observation => "observation",
-            Self::Media => "media",
-        })
+        f.write_str(self.spelled())
     }
 }
 
@@ -89,7 +74,7 @@ impl FromStr for SectionKind {
     type Err = UnknownSectionKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownSectionKind> {
-        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or(UnknownSectionKind)
+        Self::read(text).ok_or(UnknownSectionKind)
     }
 }
 

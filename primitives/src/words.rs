@@ -26,10 +26,11 @@ pub trait Word: Copy + PartialEq + 'static {
     }
 }
 
-/// Implements [`Word`]. A value that is missing here does not compile.
+/// Implements [`Word`] for an enum. A value without a word does not compile.
+#[macro_export]
 macro_rules! words {
     ($type:ty, $noun:literal: $($value:ident = $word:literal),+) => {
-        impl Word for $type {
+        impl $crate::Word for $type {
             const NOUN: &'static str = $noun;
             const ALL: &'static [Self] = &[$(Self::$value),+];
 

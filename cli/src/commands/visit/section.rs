@@ -10,7 +10,7 @@ use std::{
 use codec::Encode;
 use epione_client::visit::VisitBuilder;
 use epione_envelope::record::{MAX_MEDIA_BYTES, MAX_TEXT_BYTES, SectionKind};
-use epione_primitives::access::SectionClass;
+use epione_primitives::{Word, access::SectionClass};
 
 use super::unfinished::Words;
 use crate::{
@@ -53,8 +53,8 @@ impl TextSection {
 
 fn unknown_kind(kind: &str) -> String {
     let kinds = SectionKind::ALL.iter().filter(|kind| **kind != SectionKind::Media);
-    let kinds: Vec<_> = kinds.map(SectionKind::to_string).collect();
-    let meant = did_you_mean(kind, kinds.iter().map(String::as_str));
+    let kinds: Vec<_> = kinds.map(|kind| kind.spelled()).collect();
+    let meant = did_you_mean(kind, kinds.iter().copied());
     format!("{kind:?} is not a kind of section{meant} (choose from: {})", kinds.join(", "))
 }
 
