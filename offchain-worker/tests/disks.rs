@@ -1,7 +1,7 @@
 //! Disks that are full or read-only, as the store and the journal see them.
 //!
-//! The disks are real: small `tmpfs` mounts. Each test runs once more in a process with mounts of its own,
-//! so that neither the superuser nor cleaning up is needed.
+//! The disks are real: small `tmpfs` mounts. Each test runs again in a process with a separate mount namespace, so that
+//! neither root permissions nor cleanup are needed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,14 +20,14 @@ use epione_worker::{
 };
 use futures::stream;
 
-/// Where the process with mounts of its own may mount something.
+/// The folder in which the process with its own mount namespace may mount a disk.
 const FOLDER: &str = "EPIONE_TEST_DISK";
 
-/// A disk of its own for a test.
+/// A disk for one test.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// None in the process that only waited for the one with the disk, which passed.
+    /// None in the process that waited for the one with the disk, once that one has passed.
     fn new(test: &str, kib: u32) -> Option<Self> {
         let Some(folder) = env::var_os(FOLDER) else {
             run_inside(test);
@@ -62,13 +62,16 @@ fn unshare() -> Command {
     command
 }
 
-/// Runs a test again, with mounts of its own. They go with the process.
+/// Runs a test again, with its own mount namespace. The mounts end with the process.
 fn run_inside(test: &str) {
     let probe = unshare().args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output().unwrap();
     if !probe.status.success() {
-        // Past the harness, which would keep it to itself: kernels may forbid this to their users.
+        // Written directly, because the test harness would capture it. Kernels may deny mount namespaces to users.
         let said = String::from_utf8_lossy(&probe.stderr);
-        let told = format!("NOT TESTED: {test}: no mounts of one's own here: {}\n", said.trim());
+        let told = format!(
+            "NOT TESTED: {test}: mount namespaces are not permitted here: {}\n",
+            said.trim()
+        );
         std::io::stderr().write_all(told.as_bytes()).unwrap();
         return;
     }

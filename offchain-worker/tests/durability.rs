@@ -1,5 +1,5 @@
-//! Losses that an operator has to live with: damaged and deleted segments, a worker's whole disk, a node
-//! that comes back with an older database.
+//! Losses that an operator must expect: damaged and deleted segments, a worker's whole disk, a node that comes back
+//! with an older database.
 
 #![allow(clippy::unwrap_used)]
 
@@ -25,7 +25,7 @@ fn content(seed: u32) -> Vec<u8> {
     bytes
 }
 
-/// A visit of many small files, each a segment of its own.
+/// A visit with many small files, each of which is one segment.
 async fn visit(people: &People, hospital: &Hospital, folder: &Path, number: u32) -> Visit {
     let genesis = hospital.chain().await.genesis_hash();
     let (patient, author) = (people.patient, people.doctor.user);
@@ -48,7 +48,7 @@ fn command(hospital: &Hospital, name: &str) -> Output {
         .unwrap()
 }
 
-/// Its report, if it says that all is whole.
+/// The report, which must say that every segment is intact.
 fn whole(output: &Output) -> Value {
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
@@ -81,7 +81,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// Three visits at the first hospital, committed, and every segment held by all.
+/// Three committed visits of the first hospital, whose segments all hospitals have.
 async fn three_visits(network: &Network) -> (People, Vec<Visit>, Vec<Segment>) {
     let (hospital, folder) = (&network.hospitals[0], network.folder.path());
     let people = People::register(hospital).await;
@@ -119,7 +119,7 @@ async fn damage_and_a_lost_disk_are_repaired() {
     rebuild_brings_all_back(hospital, &visits, &segments);
     hospital.worker_is_ready().await;
 
-    // The worker knows what it had committed, and takes none of it in a second time.
+    // The worker knows its committed visits, and accepts none of them a second time.
     for visit in &visits {
         people.submit(hospital, visit).await;
         people.is_committed(hospital, visit.record_id()).await;
@@ -141,8 +141,8 @@ async fn the_worker_waits_for_a_node_with_an_older_database() {
     each_is_committed_once(&network, &visits).await;
 }
 
-/// What a scrub beside the running worker finds, the worker may have noticed before: it scrubs by itself, and
-/// keeps what a new block names. All is whole afterwards, whoever was first.
+/// A scrub by the running worker may find less: the worker also runs scheduled scrubs, and fetches the segments of new
+/// blocks. All segments are intact afterwards in any case.
 fn a_scrub_beside_the_worker_leaves_all_whole(hospital: &Hospital, segments: &[Segment]) {
     let (damaged, deleted) = spoil(hospital, segments);
     let report = scrub(hospital, segments);
@@ -151,10 +151,10 @@ fn a_scrub_beside_the_worker_leaves_all_whole(hospital: &Hospital, segments: &[S
     assert_eq!(count("repaired"), count("damaged") + count("missing"), "{report}");
 }
 
-/// In the worker's place, a scrub is alone: it finds each damage, and says so.
+/// A scrub while the worker does not run finds and reports each damage.
 fn a_scrub_in_the_workers_place_counts_and_mends(hospital: &mut Hospital, segments: &[Segment]) {
     hospital.worker.kill();
-    // What the worker still had to do when it was killed is done by the first.
+    // The first scrub does what the worker had not done when it was killed.
     let report = scrub(hospital, segments);
     assert_eq!((&report["damaged"], &report["missing"]), (&json!(0), &json!(0)), "{report}");
     let (damaged, deleted) = spoil(hospital, segments);
@@ -166,7 +166,7 @@ fn a_scrub_in_the_workers_place_counts_and_mends(hospital: &mut Hospital, segmen
     hospital.worker.start();
 }
 
-/// The report of a scrub, after which all is whole.
+/// The report of a scrub, after which all segments are intact.
 fn scrub(hospital: &Hospital, segments: &[Segment]) -> Value {
     let report = whole(&command(hospital, "scrub"));
     assert_eq!(report["segments"], segments.len(), "{report}");
@@ -198,7 +198,7 @@ async fn an_older_node_is_waited_for(network: &mut Network, old: &Path, database
     network.hospitals[2].node.start();
     let hospital = &network.hospitals[2];
     hospital.metric_becomes("epione_worker_node_connected", |connected| connected == 0).await;
-    // Of those that could tell it more, none runs.
+    // No other node runs that could send it newer blocks.
     hospital.metric_becomes("epione_worker_node_behind_blocks", |behind| behind > 0).await;
     hospital.answers("readyz", 503).await;
     assert_eq!(hospital.metric("epione_worker_node_connected").await, 0);

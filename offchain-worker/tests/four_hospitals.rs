@@ -1,4 +1,4 @@
-//! Four hospitals that approve each other's lite blocks, and what happens when some are away or lie.
+//! Four hospitals that approve each other's lite blocks, also when some are away or faulty.
 
 #![allow(clippy::unwrap_used)]
 
@@ -32,7 +32,7 @@ async fn an_absent_hospital_catches_up() {
     let folder = network.folder.path().to_owned();
     let people = People::register(&network.hospitals[0]).await;
 
-    // All there: the block is committed, and everybody holds its segments.
+    // All hospitals run: the block is committed, and all have its segments.
     let visit = people.visit(&network.hospitals[0], &folder, &media(1, 20 * 1024 * 1024)).await;
     people.submit(&network.hospitals[0], &visit).await;
     people.is_committed(&network.hospitals[0], visit.record_id()).await;
@@ -42,7 +42,7 @@ async fn an_absent_hospital_catches_up() {
         hospital.comes_to_hold(&segments).await;
     }
 
-    // One killed while it fetches, another away all the time.
+    // One is killed while it fetches, another is away all the time.
     network.hospitals[3].worker.kill();
     let visit = people.visit(&network.hospitals[0], &folder, &media(2, 60 * 1024 * 1024)).await;
     people.submit(&network.hospitals[0], &visit).await;
@@ -56,7 +56,7 @@ async fn an_absent_hospital_catches_up() {
         hospital.comes_to_hold(&segments).await;
     }
 
-    // One lost everything but its keys; it gets it all back.
+    // One has lost everything except its keys, and recovers all of it.
     network.hospitals[1].worker.kill();
     network.hospitals[1].lose_everything();
     network.hospitals[1].worker.start();
@@ -100,7 +100,7 @@ async fn an_announcer_killed_while_the_ballot_is_open_commits_once() {
     assert_eq!(committed.values().map(Vec::len).collect::<Vec<_>>(), [1]);
 }
 
-/// Announces something in Bob's name while Bob's worker is replaced by the test.
+/// Announces a block in Bob's name, while the test replaces Bob's worker.
 async fn announce(network: &Network, forged: &Forged) -> AnnouncementId {
     let bob = &network.hospitals[1];
     let call = lite_blocks::announce(&forged.header, &forged.entries, &forged.body);
@@ -131,7 +131,7 @@ async fn is_let_go(network: &Network, segments: &[Segment]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_block_is_rejected_with_the_reason() {
-    // Segments that nobody has are given up soon after the announcement.
+    // The fetch of segments that no hospital has ends soon after the announcement.
     let tuning = Tuning { reject_margin_blocks: 194, ..Tuning::default() };
     let mut network = Network::start(4, tuning).await;
     let people = People::register(&network.hospitals[1]).await;
@@ -144,7 +144,7 @@ async fn an_invalid_block_is_rejected_with_the_reason() {
     let mut reasons = Vec::new();
     let chain = network.hospitals[0].chain().await;
     assert_eq!(network.hospitals[0].ballot_ends(id).await, Stage::Rejected);
-    // A flipped bit may spoil the record's form or its author's signature.
+    // A flipped bit may invalidate the record's format or its author's signature.
     reasons.extend(ballot(&chain, id).await.rejections.iter().map(|(_, reason)| *reason));
     assert!(
         reasons.iter().all(|reason| {
@@ -164,12 +164,12 @@ async fn an_invalid_block_is_rejected_with_the_reason() {
     let id = announce(&network, &forger.forge_cosigned_by_nobody(&media(6, 1_000))).await;
     rejected(&network, id, RejectReason::InvalidAuthor).await;
 
-    // Garbage under the right names, from the announcer, who alone claims to have it.
+    // Wrong bytes for the right names, from the announcer, which alone claims to have the segments.
     let forged = forger.forge(&media(4, 17 * 1024 * 1024));
     let server = network.hospitals[1].impersonate(&forged, |_| Manner::Garbage).await;
     let id = announce(&network, &forged).await;
     rejected(&network, id, RejectReason::SegmentMissing).await;
-    // The ballot ends with the second rejection: whoever is slow may not have asked by then.
+    // The ballot ends with the second rejection. A slow hospital may not have sent a request by then.
     let mut wrong = 0;
     for index in [0, 2, 3] {
         let name = "epione_worker_peer_fetches_total{result=\"wrong-bytes\"}";
@@ -188,7 +188,7 @@ async fn segments_of_a_faulty_announcer_come_from_others() {
     network.hospitals[1].worker.kill();
     let forger = Forger::new(&network.hospitals[1], &people).await;
     let forged = forger.forge(&media(5, 17 * 1024 * 1024));
-    // Dave gets what he asks for; Alice gets other bytes, Charlie none at all after half.
+    // Dave receives the right bytes, Alice wrong ones, and Charlie only half of them.
     let agents: Arc<[_]> = network.hospitals.iter().map(|hospital| hospital.agent().id()).collect();
     let server = network.hospitals[1]
         .impersonate(&forged, move |asking| match asking {
@@ -207,7 +207,7 @@ async fn segments_of_a_faulty_announcer_come_from_others() {
     assert!(!ballot(&chain, id).await.approvals.contains(&HospitalId(1)));
     drop(server);
 
-    // Whoever says that one of them is shorter is disproved, and nothing happens to it.
+    // A block that states a shorter length is rejected, and the stored segment is not affected.
     let lie = forger.forge(&media(6, 1_000)).misnamed(segments[0].hash);
     let id = announce(&network, &lie).await;
     rejected(&network, id, RejectReason::SegmentsMismatch).await;

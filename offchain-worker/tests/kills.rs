@@ -1,6 +1,5 @@
-//! `kill -9` of workers and of nodes at every stage of a visit's life, each stage in a network of four hospitals
-//! of its own. What needs no other hospital, and killing who announces or fetches, is in `one_hospital` and
-//! `four_hospitals`.
+//! `kill -9` of workers and nodes at every stage of a visit, each in a separate network of four hospitals. Cases that
+//! need no other hospital, and killing an announcer or a fetching hospital, are in `one_hospital` and `four_hospitals`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +28,7 @@ use tokio::time::sleep;
 
 const MIB: usize = 1024 * 1024;
 
-/// Who is killed.
+/// Which process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Worker,
@@ -43,7 +42,7 @@ fn media(seed: u8, bytes: usize) -> Vec<u8> {
     bytes
 }
 
-/// A network, who writes in it at its first hospital, and what they wrote.
+/// A network, the people at its first hospital, and the visits that they submitted.
 struct Scene {
     network: Network,
     people: People,
@@ -62,18 +61,18 @@ impl Scene {
         if victim == Victim::Worker { &mut hospital.worker } else { &mut hospital.node }
     }
 
-    /// Kills and starts again; returns when the worker is ready after it.
+    /// Kills a process and starts it again. Returns when the worker is ready.
     async fn strike(&mut self, victim: Victim) {
         self.victim(victim).kill();
         if victim == Victim::Node {
-            // Otherwise it may be its word from before that is heard below.
+            // Otherwise the check below may see its previous state.
             self.network.hospitals[0].answers("readyz", 503).await;
         }
         self.victim(victim).start();
         self.network.hospitals[0].worker_is_ready().await;
     }
 
-    /// A visit with so much media.
+    /// A visit with this much media.
     async fn visit(&mut self, bytes: usize) -> Visit {
         let media = media(self.written.len() as u8, bytes);
         let folder = self.network.folder.path().to_owned();
@@ -82,7 +81,7 @@ impl Scene {
         visit
     }
 
-    /// Killed while the media come in: the client itself goes on, or its user begins again.
+    /// Killed during the upload: the client resumes automatically, or its user starts again.
     async fn while_uploading(&mut self, victim: Victim) {
         let visit = self.visit(40 * MIB).await;
         let account = self.people.doctor.account.clone();
@@ -105,7 +104,7 @@ impl Scene {
         }
     }
 
-    /// Killed when the visit is acknowledged, and perhaps not packed yet.
+    /// Killed when the visit is acknowledged, and may not be packed yet.
     async fn when_queued(&mut self, victim: Victim) {
         let visit = self.visit(100_000).await;
         self.people.submit(&self.network.hospitals[0], &visit).await;
@@ -122,18 +121,18 @@ impl Scene {
         self.strike(victim).await;
     }
 
-    /// Killed while the ballot is open, and away until the block is committed: its own worker could not
-    /// mark that.
+    /// Killed while the ballot is open, and away until the block is committed, so that the announcing worker could not
+    /// record that.
     async fn until_committed(&mut self, victim: Victim) {
         for hospital in &mut self.network.hospitals[1..] {
             hospital.worker.kill();
         }
-        // Without media, so that the others need nothing of it.
+        // Without media, so that the others need no segments from it.
         let visit = self.visit(0).await;
         let hospital = &self.network.hospitals[0];
         self.people.submit(hospital, &visit).await;
         let announced = self.people.is_announced(hospital, visit.record_id()).await;
-        let announcement = announced.expect("nobody is there who could have approved it");
+        let announcement = announced.expect("no other worker runs that could approve it");
         self.victim(victim).kill();
         for hospital in &mut self.network.hospitals[1..] {
             hospital.worker.start();
@@ -156,7 +155,7 @@ impl Scene {
         self.network.hospitals[2].node.start();
     }
 
-    /// Visits with media that all hospitals hold.
+    /// Visits whose media all hospitals have.
     async fn some_are_held(&mut self) {
         for bytes in [17 * MIB, 100_000, 9 * MIB] {
             let visit = self.visit(bytes).await;
@@ -165,7 +164,7 @@ impl Scene {
         self.nothing_is_lost().await;
     }
 
-    /// Every committed segment, with a record that it is of.
+    /// Every committed segment, with a record to which it belongs.
     async fn placed(&self) -> Vec<(RecordPointer, Segment)> {
         let chain = self.network.hospitals[1].chain().await;
         let mut placed = Vec::new();
@@ -176,8 +175,8 @@ impl Scene {
         placed
     }
 
-    /// Every segment of the first hospital is deleted or damaged, and it is killed while it has them
-    /// again, because the patient wants them.
+    /// Every segment of the first hospital is deleted or damaged. The worker is killed while it repairs them, because
+    /// the patient reads them.
     async fn while_repairing(&mut self, victim: Victim) {
         let placed = self.placed().await;
         let segments: Vec<_> = placed.iter().map(|(_, segment)| *segment).collect();
@@ -214,7 +213,7 @@ impl Scene {
         self.network.hospitals[0].comes_to_hold(&segments).await;
     }
 
-    /// Everything written is committed once, held by all, and reads as it was written.
+    /// Every visit is committed once, all hospitals have its segments, and its content is unchanged.
     async fn nothing_is_lost(&self) {
         for hospital in &self.network.hospitals {
             hospital.worker_is_ready().await;

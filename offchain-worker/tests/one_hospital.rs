@@ -1,4 +1,4 @@
-//! A hospital of its own: one node, one worker, and everything that may befall them.
+//! A single hospital: one node, one worker, and failures of both.
 
 #![allow(clippy::unwrap_used)]
 
@@ -35,7 +35,7 @@ async fn a_visit_is_committed_and_read_back() {
     assert_eq!(text, SUMMARY);
     assert!(back == image, "other bytes came back");
 
-    // A damaged segment is not served, and nobody else has it.
+    // A damaged segment is not served, and no other hospital has it.
     let segments = network.segments().await;
     assert_eq!(segments.len(), 9);
     let file = hospital.stored(&segments[1]);
@@ -52,7 +52,7 @@ async fn a_worker_killed_at_any_stage_commits_every_visit_once() {
     let mut network = Network::start(1, tuning).await;
     let people = People::register(&network.hospitals[0]).await;
     let mut visits = Vec::new();
-    // How long after the acknowledgement, or after the batch was made, the worker is killed.
+    // How long after the acknowledgment, or after packing, the worker is killed.
     let moments: [(bool, u64); 6] =
         [(false, 0), (true, 0), (true, 30), (true, 400), (true, 2_000), (true, 4_000)];
     for (index, (packed, delay)) in (0_u8..).zip(moments) {
@@ -126,7 +126,7 @@ async fn a_worker_started_before_its_node_waits_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_visits_are_packed_in_order_into_few_blocks() {
-    // Only their number has them packed, however long it takes to submit them.
+    // Only their number causes packing, however long submitting them takes.
     let tuning = Tuning { pack_age_ms: 3_600_000, pack_records: 6, ..Tuning::default() };
     let network = Network::start(1, tuning).await;
     let (hospital, folder) = (&network.hospitals[0], network.folder.path());

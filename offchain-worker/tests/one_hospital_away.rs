@@ -1,5 +1,5 @@
-//! Four validators, a worker beside each. One hospital goes away, node and worker; the others go on; when it
-//! returns it has everything.
+//! Four validators, each with a worker. One hospital stops, node and worker. The others continue. When it returns, it
+//! catches up.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ use network::{Network, Tuning, eventually, people::People};
 
 const BOB: usize = 1;
 const DAVE: usize = 3;
-/// Long enough for each of four validators to have authored twice.
+/// Enough for each of four validators to have authored twice.
 const BLOCKS: usize = 8;
 
 /// Submits a visit to the first hospital and waits until it is committed.
@@ -25,7 +25,7 @@ async fn commit(network: &Network, people: &People, content: &[u8]) -> RecordPoi
     people.is_committed(&network.hospitals[0], visit.record_id()).await
 }
 
-/// Who approved a committed block.
+/// The hospitals that approved a committed block.
 async fn approvals(chain: &Chain, height: u32) -> Vec<HospitalId> {
     let state = chain.finalized().await.unwrap();
     let (header, _) = state.header(height).await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn a_block_commits_while_one_hospital_is_away() {
     let report = verify::check(&verify::gather(&own, during.height).await.unwrap());
     assert!(report.passed(), "the block does not verify at the one that was away: {report:?}");
 
-    // It votes again: without another's worker, no block commits unless it does.
+    // It votes again: with another worker stopped, a block needs its vote.
     network.hospitals[BOB].worker.kill();
     commit(&network, &people, b"when it is back").await;
 }

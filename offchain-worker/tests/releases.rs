@@ -1,5 +1,5 @@
-//! Releases on a real chain: receipts and refusals, emergencies and their reviews, referrals, revocation,
-//! and keys that change.
+//! Releases on a real chain: receipts and refusals, emergencies and their reviews, referrals, revocation, and rotations
+//! of keys.
 
 #![allow(clippy::unwrap_used)]
 
@@ -75,7 +75,7 @@ async fn reading_creates_a_receipt_and_revocation_ends_access() {
     let request = treatment(patient, pointer);
     let (chain, client) = (hospital.chain().await, hospital.client(doctor.clone()).await);
 
-    // The receipt is final when the grant arrives.
+    // The receipt is finalized when the grant arrives.
     let granted = client.grant(&request).await.unwrap();
     let state = chain.finalized().await.unwrap();
     let receipt = state.receipt(granted.grant.hash()).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ async fn reading_creates_a_receipt_and_revocation_ends_access() {
     assert_eq!(receipt.policies.iter().map(|it| it.as_slice()).filter(named).count(), 2);
     assert_eq!(state.receipts(patient, None, 10).await.unwrap().len(), 1);
 
-    // The patient ends the relationship: from that final block on, the link is of no use.
+    // The patient ends the relationship. From that finalized block on, the link is not valid.
     let (segment, link) = (network.segments().await[0], granted.reply.links[0].clone());
     client.segment_by_link(&segment, &link).await.unwrap();
     let kind = RelationshipKind::FamilyDoctor;
@@ -97,7 +97,7 @@ async fn reading_creates_a_receipt_and_revocation_ends_access() {
     eprintln!("revoked: final after {last:?}, link refused {:?} later", begun.elapsed() - last);
     assert!(matches!(refused, WorkerError::Problem(problem) if problem.status == 403));
 
-    // So is asking again, which leaves a trace as well.
+    // A new request is refused too, and recorded.
     denied(hospital, doctor, &request).await;
     let state = chain.finalized().await.unwrap();
     let refusals = state.refusals(patient, None, 10).await.unwrap();
@@ -167,7 +167,7 @@ async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
     client.segment_by_link(&segment, &link).await.unwrap();
     hospital.metric_becomes("epione_worker_reviews_open", |open| open == 1).await;
 
-    // A hospital that is alone judges itself; what was not justified ends.
+    // A single hospital judges itself. An emergency that was not justified ends the permission.
     let judge = releases::judge(ReviewId(0), false);
     chain.submit(&judge, &hospital.governance()).await.unwrap();
     client.segment_by_link(&segment, &link).await.unwrap_err();
@@ -193,7 +193,7 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     let request = treatment(people.patient, pointer);
     denied(here, account.clone(), &request).await;
 
-    // The family doctor refers for less than a minute, which passes before anybody reads.
+    // The family doctor refers for less than a minute, which is over before anyone reads.
     let chain = here.chain().await;
     let time = async || chain.finalized().await.unwrap().time().await.unwrap();
     let refer = async |expires| {
@@ -222,7 +222,7 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     assert!(state.decide(&question, Some(soon - 1)).await.unwrap().is_allowed());
     assert!(!state.decide(&question, Some(soon)).await.unwrap().is_allowed());
 
-    // Another referral, that lasts.
+    // Another referral, which lasts.
     refer(time().await + 30 * 24 * 3_600_000).await;
     let theirs = reader(here, "//Referred").await;
     let opened = theirs.open(people.patient, &[pointer], TREATMENT).await.unwrap();
@@ -230,11 +230,11 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     assert_eq!(text, SUMMARY);
     assert!(image == content, "other bytes came back");
 
-    // The referred doctor's own hospital has the record and no key, and refuses too.
+    // The referred doctor's own hospital has the record but no key, and refuses too.
     there.comes_to_hold(&network.segments().await).await;
     denied(there, account, &request).await;
 
-    // The patient needs neither: own key, any node, any worker.
+    // The patient needs neither: with the patient's own key, any node and any worker will do.
     let own = reader(there, "//Patient").await;
     let opened = own.open_own(people.patient, &[pointer]).await.unwrap();
     let (text, image) = content_of(&own, &opened[0], network.folder.path()).await;
@@ -251,7 +251,7 @@ async fn records_stay_readable_after_key_rotations() {
     patient_rotates(&network.hospitals[0], people.patient, pointer).await;
     hospital_rotates(&mut network.hospitals[0]).await;
 
-    // With the current key alone, after the earlier keystore was taken away.
+    // With the current key alone, after the earlier keystore was removed.
     let hospital = &network.hospitals[0];
     let folder = network.folder.path();
     assert_eq!(people.read(hospital, folder, pointer).await.0, SUMMARY);
@@ -296,22 +296,22 @@ async fn hospital_rotates(hospital: &mut Hospital) {
     hospital.worker.kill();
     hospital.reconfigure(&development, &format!("{file}{earlier}"));
 
-    // The key is not on chain yet: the worker says so, and seals no profile anew.
+    // The key is not on the chain yet. The worker reports that, and seals no profile to it.
     hospital.worker.start();
     hospital.worker_is_ready().await;
-    eventually("the worker misses its key on the chain", async || {
+    eventually("the worker reports that its key is not on the chain", async || {
         hospital.worker.log().contains("is an earlier key of this worker").then_some(())
     })
     .await;
     let set = hospitals::set_sealing_key(keys.sealing.public().as_bytes());
     hospital.chain().await.submit(&set, &hospital.governance()).await.unwrap();
-    eventually("every profile is sealed anew", async || {
+    eventually("every profile is sealed to the current key", async || {
         hospital.worker.log().contains("every profile is sealed to").then_some(())
     })
     .await;
     hospital.metric_becomes("epione_worker_profiles_to_rewrap", |left| left == 0).await;
 
-    // The TLS key was the earlier keystore's, too.
+    // The TLS key also was that of the earlier keystore.
     let tls_key = hospital.printed_tls_key(0);
     hospital.name_tls_key(&tls_key).await;
     hospital.tls_key = tls_key;

@@ -1,4 +1,4 @@
-//! A hospital's TLS key on chain, changed while its worker runs.
+//! A hospital's TLS key on the chain changes while its worker runs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,13 +20,13 @@ async fn greeted(chain: &Chain, hospital: &Hospital) -> Result<(), WorkerError> 
 
 /// Waits until the worker proves the key that the chain names.
 async fn is_greeted(chain: &Chain, hospital: &Hospital) {
-    settles("the key on chain is proved", async || {
+    settles("the worker proves the key on the chain", async || {
         greeted(chain, hospital).await.map_err(|error| error.to_string())
     })
     .await;
 }
 
-/// Waits until the gauge is so, asked of whoever proves a key.
+/// Waits until the metric has this value, read from a worker that proves the key.
 async fn tls_key_comes_to_match(endpoint: &Endpoint, wanted: bool) {
     settles("the worker knows whether its key is the chain's", async || {
         let matches = tls_key_matches(endpoint).await;
@@ -64,12 +64,12 @@ async fn a_worker_follows_its_tls_key_on_the_chain() {
         match greeted(&chain, hospital).await {
             Err(WorkerError::WrongKey { .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
-            Ok(()) => panic!("a worker with another key than the chain names was talked to"),
+            Ok(()) => panic!("the client accepted a worker with another key than the chain names"),
         }
     })
     .await;
     tls_key_comes_to_match(&next, false).await;
-    eventually("the worker's log says how to mend it", async || {
+    eventually("the worker's log says how to correct it", async || {
         let command = "epione hospital set-endpoint --url https://127.0.0.1";
         hospital.worker.log().contains(command).then_some(())
     })

@@ -1,5 +1,5 @@
-//! Who may do what: whoever signed with the key, in buckets that are there. The file system below would
-//! make a missing bucket when something is put into it; S3 does not.
+//! Access control: requests must be signed with the key, and must name an existing bucket. The file system below would
+//! create a missing bucket when an object is put into it. S3 does not.
 
 use std::path::PathBuf;
 

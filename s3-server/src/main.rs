@@ -1,6 +1,6 @@
-//! `epione-s3-server`: an S3 server on a folder, on loopback. What the object storage of a hospital is in
-//! production, for tests and networks on one machine: it verifies signatures, expiry of presigned
-//! URLs and digests. It does not flush to the disk, so keep nothing in it that matters.
+//! `epione-s3-server`: an S3 server on a folder, on loopback. It replaces a hospital's object storage in tests and in
+//! networks on one machine: it verifies signatures, the expiry of presigned URLs, and digests. It does not flush to the
+//! disk, so do not store important data in it.
 
 mod buckets;
 
@@ -30,24 +30,24 @@ use tracing_subscriber::EnvFilter;
 
 use buckets::Buckets;
 
-/// What is logged if RUST_LOG does not say. Refusals are answers, not errors of the server.
+/// What is logged if RUST_LOG is not set. Rejected requests are responses, not errors of the server.
 const FILTER: &str = "warn,s3s::ops=off";
-/// How long a request's headers may take.
+/// How long a request's headers may take to arrive.
 const HEADERS_LIMIT: Duration = Duration::from_secs(15);
-/// Before connections are taken again, if the system has no room for them.
+/// The pause before connections are accepted again, if the system has no resources for them.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// An S3 server on a folder, for tests and for networks on one machine
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Folder of the buckets: each folder in it is one
+    /// Folder of the buckets: each folder in it is a bucket
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
-    /// TOML with access_key_id and secret_access_key: the one key that may do everything
+    /// TOML file with access_key_id and secret_access_key: the only key, which has all permissions
     #[arg(long, value_name = "FILE")]
     credentials: PathBuf,
-    /// A loopback address; port 0 for any free port. The first line printed says which
+    /// Loopback address. Port 0 selects a free port, which the first line of output names
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 }
@@ -76,13 +76,13 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves until the process is ended: what was not answered was not promised.
+/// Serves until the process is killed. A request without a response may not have been carried out.
 async fn run(options: Options) -> anyhow::Result<()> {
     ensure!(options.listen.ip().is_loopback(), "--listen must be a loopback address");
     let service = service(&options)?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen at {}; is the port taken?", options.listen))?;
+    let listener = TcpListener::bind(options.listen).await.with_context(|| {
+        format!("cannot listen at {}: check whether another program uses the port", options.listen)
+    })?;
     println!("listening at http://{}", listener.local_addr()?);
     loop {
         match listener.accept().await {
@@ -92,12 +92,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
                 let service = service.clone();
                 tokio::spawn(async move {
                     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-                        tracing::debug!(%error, "a connection broke");
+                        tracing::debug!(%error, "a connection failed");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not taken");
+                tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -107,9 +107,10 @@ async fn run(options: Options) -> anyhow::Result<()> {
 fn service(options: &Options) -> anyhow::Result<S3Service> {
     let Credentials { access_key_id, secret_access_key } = credentials(&options.credentials)?;
     fs::create_dir_all(&options.root)
-        .with_context(|| format!("making the folder {}", options.root.display()))?;
-    let root = options.root.canonicalize().context("the folder of the buckets")?;
-    let files = FileSystem::new(&root).map_err(|error| anyhow!("opening the folder: {error:?}"))?;
+        .with_context(|| format!("cannot create the folder {}", options.root.display()))?;
+    let root = options.root.canonicalize().context("cannot resolve the folder of the buckets")?;
+    let files =
+        FileSystem::new(&root).map_err(|error| anyhow!("cannot open the folder: {error:?}"))?;
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
     builder.set_access(Buckets { root });
@@ -117,9 +118,13 @@ fn service(options: &Options) -> anyhow::Result<S3Service> {
 }
 
 fn credentials(path: &Path) -> anyhow::Result<Credentials> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    // What the parser says may quote the file.
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // The parser's message may quote the file.
     toml::from_str(&text).map_err(|_| {
-        anyhow!("{} must give access_key_id and secret_access_key, nothing else", path.display())
+        anyhow!(
+            "{} must contain access_key_id and secret_access_key, and nothing else",
+            path.display()
+        )
     })
 }

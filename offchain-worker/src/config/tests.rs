@@ -49,7 +49,7 @@ fn every_key_in_the_example_is_valid() {
     let uncommented: Vec<_> = EXAMPLE
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|line| is_key(line)).unwrap_or(line))
-        // These two exclude others.
+        // These two keys cannot be combined with others.
         .filter(|line| !line.starts_with("development = ") && !line.starts_with("path = \"/srv"))
         .collect();
     let config = Config::parse(&uncommented.join("\n")).unwrap();

@@ -51,7 +51,7 @@ async fn a_repeated_visit_is_known_and_another_is_a_conflict() {
     let journal = Journal::in_memory().await.unwrap();
     let first = queue(&journal, visit(1, vec![segment(1)])).await;
     let Enqueued::New(first) = first else { panic!("{first:?}") };
-    // Sealed again, under other keys, with other segments.
+    // Sealed again, with other keys and segments.
     let mut again = visit(1, vec![segment(2)]);
     again.record = vec![9; 90];
     again.queued_at = 5_000;
@@ -196,7 +196,7 @@ async fn the_sweep_respects_the_grace_period() {
     journal.reference(Owner::Visit(RecordId([1; 16])), &segments[..1]).await.unwrap();
     journal.release(rejected, 1_000).await.unwrap();
     assert_eq!(sweep(&journal, &store, 500, 1_400).await.unwrap(), 0);
-    // Needed again before its time was up.
+    // It gains an owner within the grace period.
     journal.reference(Owner::Announcement(AnnouncementId(2)), &segments[1..2]).await.unwrap();
     assert_eq!(sweep(&journal, &store, 500, 1_500).await.unwrap(), 1);
     assert!(store.contains(&segments[0]).await.unwrap());
@@ -235,7 +235,7 @@ async fn a_clock_that_was_an_hour_off_forgets_no_nonces() {
     for (seed, clock) in [(2, now + HOUR), (3, now - HOUR)] {
         assert!(nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
         assert!(!nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
-        // Put right again.
+        // The clock is corrected.
         assert!(!nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
         assert!(nonces.first_use(&alice, [10 * seed; 16], now, now).await.unwrap());
     }
@@ -249,7 +249,7 @@ async fn requests_before_the_oldest_nonce_are_rejected() {
     let (alice, bob) = accounts();
     let now = crate::now();
     assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
-    // A day ahead: the nonce is forgotten.
+    // With a clock a day ahead, the nonce is forgotten.
     let ahead = now + 24 * HOUR;
     assert!(nonces.first_use(&bob, [9; 16], ahead, ahead).await.unwrap());
     drop(nonces);
@@ -298,7 +298,7 @@ async fn restored_visits_are_known() {
 #[tokio::test]
 async fn a_visit_accepted_again_is_not_announced_again() {
     let journal = Journal::in_memory().await.unwrap();
-    // Sealed anew, so that its segments are others.
+    // Sealed again, so that its segments are others.
     queue(&journal, visit(1, vec![segment(9)])).await;
     queue(&journal, visit(2, vec![])).await;
     let mut other = committed(2, vec![]);
@@ -308,7 +308,7 @@ async fn a_visit_accepted_again_is_not_announced_again() {
     let queued = journal.read(|c| visits::queued(c, 10)).await.unwrap();
     assert_eq!(queued.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>(), [2]);
     assert!(journal.all_referenced(None, 10).await.unwrap().is_empty());
-    // One that is on its way already is left to what becomes of its batch.
+    // A visit that is already packed is not changed: its batch decides.
     pack(&journal, 5).await;
     assert_eq!(journal.restore_committed(vec![committed(2, vec![])]).await.unwrap(), 0);
 }
@@ -325,7 +325,7 @@ async fn the_sweep_never_deletes_what_gains_an_owner() {
         let rejected = Owner::Announcement(AnnouncementId(2 * round));
         journal.reference(rejected, &[segment]).await.unwrap();
         journal.release(rejected, 0).await.unwrap();
-        // A block that will be committed needs it while the sweep is at it.
+        // A block that will be committed becomes its owner while the sweep is running.
         let kept = Owner::Announcement(AnnouncementId(2 * round + 1));
         let needed = async {
             journal.reference(kept, &[segment]).await.unwrap();
@@ -333,7 +333,7 @@ async fn the_sweep_never_deletes_what_gains_an_owner() {
         };
         let (held, swept) = tokio::join!(needed, sweep(&journal, &store, 0, 1));
         swept.unwrap();
-        // Either it is still there for good, or whoever needs it knows that it must be fetched.
+        // Either it stays, or its new owner knows that it must be fetched.
         assert_eq!(store.contains(&segment).await.unwrap(), held, "round {round}");
         journal.release(kept, 0).await.unwrap();
         sweep(&journal, &store, 0, 1).await.unwrap();

@@ -30,7 +30,7 @@ macro_rules! metrics {
             /// The names of all metrics, including those that have not counted anything yet.
             pub const NAMES: &'static [&'static str] = &[$(name!($name)),*];
 
-            /// Metrics in a registry of their own.
+            /// Metrics in a new registry.
             pub fn new() -> prometheus::Result<Self> {
                 let registry = Registry::new();
                 $(

@@ -1,4 +1,4 @@
-//! `monitoring/` and `docs/operations.md` speak of the metrics that there are.
+//! Checks that `monitoring/` and `docs/operations.md` name the metrics that exist.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn exported() -> BTreeSet<String> {
     Metrics::NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The metrics that a text names, histograms by the name of the whole.
+/// The metrics that a text names. Parts of a histogram count as the histogram.
 fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     text.match_indices("epione_worker_")

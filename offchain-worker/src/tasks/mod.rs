@@ -1,4 +1,4 @@
-//! What the worker does without being asked, one file for each occasion.
+//! What the worker does on its own initiative, one file for each occasion.
 //!
 //! Reactions follow finalized state, not events. At each finalized block the worker compares the height of the lite
 //! blocks, the open ballots and its own announcements with what it knew, and records what is new as jobs ([`replay`]).

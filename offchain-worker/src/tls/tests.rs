@@ -1,4 +1,4 @@
-//! Handshakes on real sockets: who is talked to, and who is not.
+//! Handshakes on real sockets: which servers are accepted, and which are not.
 
 use std::{
     net::TcpListener,
@@ -32,7 +32,7 @@ fn config(port: u16, more: &str) -> Config {
     .unwrap()
 }
 
-/// Of the worker of a development hospital.
+/// The TLS keys of a development hospital's worker.
 fn tls_keys(hospital: &str) -> TlsKeys {
     let mut keystore = config(1, "").keystore;
     keystore.development = Some(hospital.into());
@@ -43,7 +43,7 @@ fn public(hospital: &str) -> [u8; 32] {
     development::tls_key(hospital).unwrap().public()
 }
 
-/// Says "here" to whoever completes a handshake. Its endpoint has Alice's key.
+/// A server that responds "here" after a handshake. Its endpoint names Alice's key.
 async fn server(config: ServerConfig) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -59,7 +59,7 @@ async fn worker(tls: &Arc<Tls>) -> Endpoint {
     server(tls.server_config().unwrap()).await
 }
 
-/// A server with a certificate that anybody could make.
+/// A server with a certificate that anybody could create.
 async fn stranger(
     key: &AccountKey,
     versions: &[&'static SupportedProtocolVersion],
@@ -106,7 +106,7 @@ async fn a_worker_that_proves_the_chain_s_key_is_accepted() {
     let tls = Arc::new(Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap());
     let endpoint = worker(&tls).await;
     is_talked_to(&endpoint).await;
-    // Where it is reached does not matter, nor what that place is called.
+    // Neither the address nor the host name matters.
     let named = endpoint.url().as_str().replace("127.0.0.1", "localhost");
     is_talked_to(&Endpoint::new(named.parse().unwrap(), public("//Alice")).unwrap()).await;
 }
@@ -134,7 +134,7 @@ async fn a_man_in_the_middle_is_rejected() {
     is_refused(&with_certificate(&pair, &[&TLS13], |_| {}).await).await;
 }
 
-/// The certificate is public: everybody can show it. Only the key's holder can sign the handshake.
+/// The certificate is public: everybody can present it. Only the holder of the key can sign the handshake.
 #[tokio::test]
 async fn a_certificate_without_its_key_is_rejected() {
     let provider = aws_lc_rs::default_provider();
@@ -190,7 +190,7 @@ async fn plain_http_is_rejected_where_a_key_is_required() {
     assert!(ask(&endpoint).await.is_err());
 }
 
-/// Files of `[tls]` in a folder, with these contents.
+/// The files of `[tls]` in a folder, with these contents.
 fn files(folder: &Path, certificate: &[u8], key: &[u8]) -> (PathBuf, PathBuf, String) {
     let (pem, private) = (folder.join("tls.pem"), folder.join("tls.key"));
     std::fs::write(&pem, certificate).unwrap();
@@ -212,7 +212,7 @@ async fn browsers_get_the_authority_s_certificate_and_hospitals_the_key() {
     let answer = browser.get(endpoint.url().clone()).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "here");
 
-    // Without the files, nobody's word stands for the worker but the chain's.
+    // Without the files, only the chain vouches for the worker.
     let tls = Arc::new(Tls::new(tls_keys("//Alice"), &config(1, "")).unwrap());
     let endpoint = worker(&tls).await;
     let browser = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
@@ -308,7 +308,7 @@ async fn a_wrong_key_or_url_on_the_chain_is_reported() {
     tls.follow(&chain, &metrics, &mut complained).await.unwrap();
     assert_eq!(metrics.tls_key_matches.get(), 0);
     assert!(complained.is_some());
-    // It goes on proving what it did: the entry may be mended.
+    // The worker still proves the previous key: the entry may be corrected.
     assert_eq!(tls.shown().0, public("//Alice"));
 
     name(&chain, public("//Alice"), "https://127.0.0.1:2");

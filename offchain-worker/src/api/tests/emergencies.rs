@@ -1,4 +1,4 @@
-//! Breaking the glass: for those whom the policies let, with a reason, some times a day.
+//! Breaking the glass: if the policies allow it, with a reason, and a limited number of times per day.
 
 use epione_client::api::GrantRequest;
 use epione_primitives::{
@@ -36,7 +36,7 @@ async fn an_unrelated_doctor_reads_in_an_emergency() {
     );
     assert_eq!(world.metrics.emergencies.get(), 1);
 
-    // It gives no leave beyond the emergency.
+    // It gives no permission beyond the emergency.
     let raw = Raw::post_json("/v1/grants", &grants::request(&world, &[POINTER]));
     assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
 }
@@ -44,7 +44,7 @@ async fn an_unrelated_doctor_reads_in_an_emergency() {
 #[tokio::test]
 async fn an_emergency_that_policies_deny_is_recorded_as_one() {
     let (world, _) = committed().await;
-    // Not even who might read without an emergency.
+    // Not even a doctor who may read without an emergency.
     for doctor in [&world.stranger, &world.doctor] {
         let raw = Raw::post_json("/v1/grants", &emergency(&world));
         assert_eq!(raw.send(&world, doctor).await.refusal(), (403, "denied".into()));
@@ -89,7 +89,7 @@ async fn emergencies_per_day_are_limited() {
     }
     assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
 
-    // Or when somebody else's block came first.
+    // The chain rejects it too, if another request was faster.
     let stranger = world.stranger.user;
     world.chain.facts().tallies.clear();
     world.chain.facts().meanwhile = Some(Box::new(move |facts| {

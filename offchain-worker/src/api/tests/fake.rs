@@ -1,5 +1,4 @@
-//! A chain in memory, which knows who is who and decides by a rule of thumb; and hospitals that may or
-//! may not have a segment.
+//! A chain in memory, with simplified decisions, and hospitals that may or may not have a segment.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -43,28 +42,28 @@ pub struct Facts {
     pub profiles: HashMap<UserId, Profile>,
     pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
     pub hospitals: HashMap<HospitalId, Hospital>,
-    /// Professional and patient.
+    /// Pairs of professional and patient.
     pub related: HashSet<(UserId, UserId)>,
     pub bodies: HashMap<Hash, Vec<u8>>,
     pub records: HashMap<RecordPointer, (Entry, Header, Vec<u8>)>,
-    /// Those who may break the glass.
+    /// The users who may break the glass.
     pub rescuers: HashSet<UserId>,
     /// Whether visits need the patient's signature.
     pub cosigning: bool,
-    /// By the grant.
+    /// By grant.
     pub receipts: HashMap<Hash, Release>,
     pub refusals: Vec<(UserId, UserId, Purpose, bool)>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     pub calls: Vec<Call>,
-    /// Why every call fails.
+    /// If set, every call fails with this error.
     pub failure: Option<DispatchFailure>,
-    /// What changes between a decision and the next call's block.
+    /// A change between a decision and the block of the next call.
     pub meanwhile: Option<Change>,
-    /// Whether calls become final.
+    /// Whether calls are finalized.
     pub stalled: bool,
     pub away: bool,
-    /// Answers until the node goes away.
+    /// Whether the node answers.
     pub leaves_after: Option<u32>,
 }
 
@@ -95,7 +94,7 @@ impl FakeChain {
         self.facts().hospitals.insert(id, hospital);
     }
 
-    /// As the profiles pallet does it, without its checks.
+    /// Does what the profiles pallet does, without its checks.
     pub fn register(&self, hospital: HospitalId, user: UserId, profile: Profile, body: Vec<u8>) {
         let body_hash = HashedBody::new(&body).hash();
         let registration = Registration {
@@ -111,7 +110,7 @@ impl FakeChain {
         facts.bodies.insert(body_hash, body);
     }
 
-    /// Puts a record into a lite block of its own.
+    /// Puts a record into a separate lite block.
     pub fn commit(
         &self,
         pointer: RecordPointer,
@@ -180,7 +179,7 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
         _ if action == Action::BreakGlass => facts.rescuers.contains(&requester),
         Role::Patient => requester == patient && action != Action::Submit,
         Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
-        // Stands for those who may read what is shared.
+        // Represents the users who may read shared sections.
         Role::Researcher => class == SectionClass::Shared && action == Action::ReadText,
         Role::Auditor => return Decision::Deny(Denial::NoPolicy { role: profile.role, action }),
     };
@@ -191,7 +190,7 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
     }
 }
 
-/// What the policies say of a release's rights.
+/// The policies' decisions about the rights of a release.
 fn allows(facts: &Facts, release: &Release) -> bool {
     let request = |right: &Right| AccessRequest {
         requester: release.requester,
@@ -205,7 +204,7 @@ fn allows(facts: &Facts, release: &Release) -> bool {
     release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
 }
 
-/// As the pallets do it, without most of their checks.
+/// Does what the pallets do, without most of their checks.
 fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
     match (call.pallet, call.name) {
@@ -417,7 +416,7 @@ impl Repair for FakePeers {
     }
 }
 
-/// What a call's arguments encode to.
+/// The encoded arguments of a call.
 pub fn arguments(of: impl Encode) -> Vec<u8> {
     of.encode()
 }

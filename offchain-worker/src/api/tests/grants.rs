@@ -1,5 +1,5 @@
-//! Grants: keys and links for those whom the policies allow, for what is committed here, once the chain
-//! has a receipt. And refusals, which it has too.
+//! Grants of keys and links to committed records, which need a receipt on the chain, and refusals, which the chain
+//! records too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -145,7 +145,7 @@ async fn a_receipt_lists_only_granted_records_in_order() {
     let pointers: Vec<_> = receipt.records.iter().map(|record| record.pointer).collect();
     assert_eq!(pointers, [POINTER, later]);
 
-    // Whoever is granted no section at all is refused, and the refusal is recorded.
+    // If no section is granted, the request is refused, and the refusal is recorded.
     let raw = Raw::post_json("/v1/grants", &request(&world, &[between]));
     assert_eq!(raw.send(&world, &researcher).await.refusal(), (403, "denied".into()));
     assert_eq!(refusals(&world), 1);
@@ -197,7 +197,7 @@ async fn a_grant_cannot_be_used_by_another_account() {
     let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
     let other = open_as(&world, &world.stranger, &granted).unwrap_err();
     assert_eq!(other, GrantError::Mismatch { what: "account" });
-    // Not even with the doctor's words and another key.
+    // Not even with the doctor's request, signed with another key.
     let thief = Actor {
         keys: ActorKeys {
             sealing: world.stranger.keys.sealing.clone(),
@@ -263,7 +263,7 @@ async fn a_client_that_disconnects_is_recorded() {
     let sent = tokio::spawn(request.body(raw.body.clone()).send());
     seen.await.unwrap();
     sent.abort();
-    // It is seen to its end, which is here that the chain does not take it in time.
+    // The recording ends when the chain has not accepted it in time.
     while counted(&world, "failed") == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -287,7 +287,7 @@ async fn a_patient_cannot_read_other_patients_records() {
     world.register(&other, Role::Patient);
     let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
     assert_eq!(raw.send(&world, &other).await.refusal(), (403, "denied".into()));
-    // Nor by asking for them as if they were their own.
+    // Nor by requesting them as the patient's own records.
     let asked = GrantRequest { patient: other.user, ..request(&world, &[POINTER]) };
     let raw = Raw::post_json("/v1/grants", &asked);
     assert_eq!(raw.send(&world, &other).await.refusal(), (404, "not-found".into()));

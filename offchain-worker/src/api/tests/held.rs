@@ -1,4 +1,4 @@
-//! What other hospitals are told about what is held here, and how they are served.
+//! Questions of other hospitals about stored segments, and how segments are served to them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -94,7 +94,7 @@ async fn lists_of_hashes_are_bounded_and_well_formed() {
     assert_eq!(long.send(&world, &world.agent).await.refusal(), (413, "too-large".into()));
 }
 
-/// Asks for a segment over a connection with little room, and reads no more than the answer's beginning.
+/// Requests a segment over a connection with small buffers, and reads only the beginning of the response.
 async fn idle_download(world: &World, target: &str, by: &Actor) -> TcpStream {
     let port = world.base.port().unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -118,7 +118,7 @@ async fn gets_a_place(world: &World, target: &str, by: &Actor) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("no place became free");
+    panic!("no slot became free");
 }
 
 #[tokio::test]
@@ -158,12 +158,12 @@ async fn a_slow_reader_loses_its_slot() {
     for _ in 1..Transfer::default().serve_parallel {
         served.push(idle_download(&world, &target, one).await);
     }
-    // They took all places that one hospital may have, as is told above. After this, the time of each is over.
+    // They hold all slots that one hospital may have, as tested above. After this, the time limit of each is over.
     tokio::time::sleep(2 * limits.segment_timeout).await;
     gets_a_place(&world, &target, one).await;
     for mut stream in served {
         let mut rest = Vec::new();
-        // Whether the end is one or an error is up to what was under way.
+        // Depending on what was in flight, the response ends early or with an error.
         stream.read_to_end(&mut rest).await.ok();
         assert!(rest.len() < segment.length as usize, "{} bytes came", rest.len());
     }

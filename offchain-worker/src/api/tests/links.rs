@@ -1,4 +1,4 @@
-//! Temporary links hold as long as their grant is in force, and not a final block longer.
+//! Temporary links are valid only while their grant is in force at the last finalized block.
 
 use epione_primitives::{access::Purpose, profile::RegistrationStatus, release::EmergencyReason};
 
@@ -13,7 +13,7 @@ async fn follow(world: &World, url: &str) -> Reply {
     Raw::get(target).send_with(world, Default::default()).await
 }
 
-/// The URL of a link that the doctor was granted, once it was seen to work.
+/// The URL of a link that was granted to the doctor, and that works.
 async fn granted_link(world: &World) -> String {
     let granted = world.client(&world.doctor).grant(&request(world, &[POINTER])).await.unwrap();
     let url = granted.reply.links[0].url.clone();
@@ -22,7 +22,7 @@ async fn granted_link(world: &World) -> String {
     url
 }
 
-/// The one answer to every link that does not hold.
+/// The response to every link that is not valid.
 async fn bad_link(world: &World) -> Reply {
     follow(world, &format!("{}v1/segments/{}?mac=00", world.base, "00".repeat(32))).await
 }
@@ -81,7 +81,7 @@ async fn a_link_cannot_be_used_for_another_grant() {
     let url = granted_link(&world).await;
     let relation = (world.doctor.user, world.patient.user);
     world.chain.facts().related.remove(&relation);
-    // The patient's own grant is in force; the doctor's link does not become a part of it.
+    // The patient's grant is in force, but the doctor's link is not part of it.
     let granted = world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
     let (place, query) = url.split_once("grant=").unwrap();
     let (_, rest) = query.split_once('&').unwrap();

@@ -93,7 +93,7 @@ async fn an_offer_does_not_affect_other_owners() {
     let kept = segments(0, 1, 1_000);
     let owner = world.journal.begin_upload();
     world.journal.reference(owner, &kept).await.unwrap();
-    // Another length under the same name.
+    // The same name with another length.
     let offered = segments(0, 1, 999);
     assert_eq!(offer(&world, &world.other_agent, &offered).await.status, 202);
     let offer = Owner::Offer(world.journal.open_offers().await.unwrap()[0].id);

@@ -1,4 +1,4 @@
-//! Patients fetch the segments of their own records by their own key's right, at any hospital.
+//! Patients fetch the segments of their own records from any hospital, signed with their own key.
 
 use epione_envelope::record::Record;
 use epione_primitives::{RecordPointer, block::Segment, profile::Role};
@@ -28,7 +28,7 @@ async fn a_patient_needs_no_grant_for_the_segments_of_an_own_record() {
     let reply = ask(&world, &world.patient, &segment, "1/0").await;
     assert_eq!((reply.status, reply.body.len()), (200, segment.length as usize));
     assert_eq!(*blake3::hash(&reply.body).as_bytes(), segment.hash);
-    // Another client may write the slash otherwise.
+    // Another client may encode the slash.
     assert_eq!(ask(&world, &world.patient, &segment, "1%2F0").await.status, 200);
     assert!(world.chain.facts().receipts.is_empty());
 }
@@ -39,7 +39,7 @@ async fn the_record_may_be_of_any_hospital() {
     let bytes = codec::Encode::encode(&record);
     let elsewhere = RecordPointer { height: 7, index: 2 };
     world.chain.commit(elsewhere, world.patient.user, ELSEWHERE, &bytes);
-    // Nor that the registration has ended.
+    // It does not matter either if the registration has ended.
     world.chain.facts().registrations.clear();
     let reply = ask(&world, &world.patient, &segment_of(&record), "7/2").await;
     assert_eq!(reply.status, 200);
@@ -65,13 +65,13 @@ async fn only_the_patient_may_name_a_record() {
 #[tokio::test]
 async fn a_record_gives_access_only_to_its_segments() {
     let (world, record) = committed().await;
-    // Somebody else's record, with segments of its own, and the patient's record without any.
+    // Another patient's record with its segments, and this patient's record without segments.
     let foreign = Segment { hash: [7; 32], length: 1 };
     for (segment, at) in [(foreign, "1/0"), (segment_of(&record), "1/1"), (foreign, "9/9")] {
         let reply = ask(&world, &world.patient, &segment, at).await;
         assert_eq!(reply.refusal(), (403, "forbidden".into()), "{at}");
     }
-    // The same record, committed as somebody else's: its entry is what counts.
+    // The same record, committed as another patient's: the entry decides.
     let bytes = codec::Encode::encode(&record);
     let at = RecordPointer { height: 3, index: 0 };
     world.chain.commit(at, world.doctor.user, ELSEWHERE, &bytes);

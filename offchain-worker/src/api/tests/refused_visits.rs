@@ -1,5 +1,4 @@
-//! Visits that are refused before their media are awaited: each with an answer of its own, and without
-//! a trace.
+//! Visits that are rejected before their media are uploaded: each with a specific problem, and without a trace.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +65,7 @@ async fn a_visit_beyond_the_limits_is_rejected() {
     let reply = post(vec![b' '; MAX_VISIT_JSON_BYTES + 1]).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (413, "too-large".into()));
 
-    // One file too large, and two that are too large together.
+    // One file that is too large, and two that are too large together.
     for length in [1_300_001, u64::MAX] {
         let mut large = request(&world).await;
         let ContentUpload::Media { bytes, .. } = &mut large.sections[1].content else { panic!() };

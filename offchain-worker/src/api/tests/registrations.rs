@@ -102,7 +102,7 @@ async fn a_patient_who_rotated_the_sealing_key_keeps_the_patient_key() {
     let (body, context) = body_of(&world, patient.user);
     let (hospital, agent) = (&world.agent.keys.sealing, world.agent.keys.account());
     assert_eq!(body.name_for_hospital(&context, hospital, &agent).unwrap(), "A person");
-    // Once more costs the chain nothing.
+    // Repeating it needs no transaction.
     assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
     assert_eq!(world.chain.facts().calls.len(), 1);
 }
@@ -123,7 +123,7 @@ async fn a_suspended_professional_s_profile_is_sealed_again_too() {
 async fn profiles_are_sealed_only_to_keys_on_the_chain() {
     let world = World::new().await;
     let patient = rotated(&world, &world.patient);
-    // A key that the chain does not name; somebody else's request; a hospital's.
+    // A key that the chain does not name, another user's request, and a hospital's request.
     let refused = renew(&world, &patient, &world.patient.keys).await;
     assert_eq!(refused.refusal(), (409, "sealing-key".into()));
     let refused = renew(&world, &world.doctor, &patient.keys).await;

@@ -1,4 +1,4 @@
-//! Signatures of requests: what is not known gets one answer.
+//! Signatures of requests: every authentication error has the same response.
 
 use epione_client::request;
 
@@ -19,7 +19,7 @@ async fn every_authentication_error_is_the_same() {
     let mut replies = vec![
         // Repeated.
         known.send(&world, &world.doctor).await,
-        // Nobody.
+        // An unknown account.
         Raw::get(TARGET).send(&world, &Actor::new("Nobody")).await,
         // Not signed at all.
         Raw::get(TARGET).send_with(&world, Default::default()).await,

@@ -1,4 +1,4 @@
-//! Serving segments: right bytes or none.
+//! Serving segments: the right bytes or an error.
 
 use bytes::Bytes;
 use epione_primitives::{block::Segment, hospital::HospitalStatus};
@@ -125,7 +125,7 @@ async fn a_damaged_segment_is_repaired_before_it_is_served() {
 async fn wrong_bytes_are_never_served() {
     let world = World::new().await;
     let (segment, content) = stored(&world, 50_000).await;
-    // Nobody can give it now; then a peer gives wrong bytes.
+    // No hospital can supply it now; then a peer sends wrong bytes.
     for copy in [Bytes::new(), Bytes::from_static(b"wrong")] {
         world.peers.copies.lock().unwrap().insert(segment.hash, copy);
         damage(&world, &segment, &content[1..]).await;
@@ -158,7 +158,7 @@ async fn nothing_is_repaired_before_responding_to_a_hospital() {
     world.peers.copies.lock().unwrap().insert(segment.hash, content.clone().into());
     damage(&world, &segment, b"damaged").await;
     let ask = || async { Raw::get(&target(&segment)).send(&world, &world.other_agent).await };
-    // It asks the next one; meanwhile the segment is repaired.
+    // It asks the next hospital. Meanwhile the segment is repaired.
     assert_eq!(ask().await.refusal(), (404, "not-found".into()));
     while world.metrics.segments_repaired.get() == 0 {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The socket that the API is served on.
+//! The socket on which the API is served.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -29,8 +29,8 @@ use crate::{
     tls::Tls,
 };
 
-/// A port that nobody else is given while the socket lives. Bound and not listening, it stands in nobody's way
-/// who sets the same option, as servers do.
+/// A port that is reserved while the socket exists. A bound socket that does not listen does not prevent servers, which
+/// set the same option, from listening.
 fn reserve() -> (u16, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -52,7 +52,7 @@ fn tls(config: &Config) -> Arc<Tls> {
     Arc::new(Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), config).unwrap())
 }
 
-/// Waits until somebody listens, or nobody does any more.
+/// Waits until the port is listened on, or is not any more.
 async fn until(listens: bool, port: u16) {
     for _ in 0..6_000 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() == listens {
@@ -60,7 +60,7 @@ async fn until(listens: bool, port: u16) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("whether somebody listens at {port} should become {listens}");
+    panic!("whether port {port} is listened on should become {listens}");
 }
 
 #[cfg(target_os = "linux")]
@@ -121,7 +121,7 @@ async fn workers_prove_keys_and_callers_sign() {
     let impostor = client("https", development::tls_key("//Bob").unwrap().public()).info().await;
     assert!(matches!(impostor, Err(WorkerError::WrongKey { .. })), "{impostor:?}");
 
-    // The key says who answers; who asks is said by a signature, as without TLS.
+    // The TLS key identifies the worker. A signature identifies the caller, as without TLS.
     let http = Endpoint::new(url("https"), key).unwrap().http().build().unwrap();
     let segment = format!("https://127.0.0.1:{port}/v1/segments/{}", "ab".repeat(32));
     assert_eq!(http.get(segment).send().await.unwrap().status().as_u16(), 401);
@@ -183,7 +183,7 @@ async fn requests_in_progress_finish_before_the_worker_stops() {
         head += &format!("{name}: {}\r\n", value.to_str().unwrap());
     }
     upload.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-    // By this the worker says that it waits for the body.
+    // With this response the worker says that it waits for the body.
     let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
     let mut told = [0; 25];
     upload.read_exact(&mut told).await.unwrap();

@@ -1,5 +1,5 @@
-//! The API of a worker whose segments are in a bucket, on a real S3 server: readers are sent there, and what
-//! goes wrong there costs nobody anything.
+//! The API of a worker whose segments are in a bucket of a real S3 server: readers are redirected there, and nothing is
+//! lost if the server fails.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ async fn world(store: Store) -> World {
     World::over(store, Arc::new(InMemory::new()), Limits::default()).await
 }
 
-/// Asks for a URL, and goes nowhere else.
+/// Requests a URL, without following redirects.
 async fn get(url: &str, headers: HeaderMap) -> Reply {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     let response = client.build().unwrap().get(url).headers(headers).send().await.unwrap();
@@ -37,7 +37,7 @@ async fn ask(world: &World, by: &Actor, target: &str) -> Reply {
     get(world.base.join(target).unwrap().as_str(), Raw::get(target).signed(by)).await
 }
 
-/// The place that an answer names, and for how many seconds it holds.
+/// The URL of a redirect, and the number of seconds for which it is valid.
 fn elsewhere(answer: &Reply) -> (String, u64) {
     assert_eq!((answer.status, answer.body.len()), (307, 0), "{answer:?}");
     assert_eq!(answer.headers["cache-control"], "no-store");
@@ -67,7 +67,7 @@ async fn link_holders_are_redirected_to_the_storage() {
     assert_eq!(world.metrics.segments_redirected.get(), 2);
     assert_eq!(world.metrics.segment_bytes_served.get(), 0);
 
-    // The chain is asked at each use.
+    // The chain is checked at each use.
     world.chain.facts().receipts.clear();
     assert_eq!(follow(&world, &target).await.refusal(), (403, "forbidden".into()));
 }
@@ -144,7 +144,7 @@ async fn nothing_is_acknowledged_while_the_storage_fails() {
     let counts = world.journal.read(visits::counts).await.unwrap();
     assert_eq!(counts, StageCounts { queued: 1, ..StageCounts::default() });
     server.resume();
-    // The client has not given up.
+    // The client retries.
     sending.await.unwrap().unwrap();
     let counts = world.journal.read(visits::counts).await.unwrap();
     assert_eq!(counts, StageCounts { queued: 2, ..StageCounts::default() });

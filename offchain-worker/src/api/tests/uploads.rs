@@ -1,5 +1,5 @@
-//! Media that come in parts: in any order and as often as they like to come, each taken once, and none
-//! that its author did not describe and sign.
+//! Media uploaded in parts, in any order and repeatedly: each part is sealed once, and only content that the author
+//! described and signed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use super::{
 use crate::config::Limits;
 
 const MIB: usize = 1024 * 1024;
-/// Three parts as this project's client cuts them, two segments when sealed.
+/// Three parts of the size that this project's client uses, or two segments when sealed.
 const BYTES: usize = 20 * MIB + 5;
 
 async fn limited(limits: Limits) -> World {
@@ -30,7 +30,7 @@ async fn limited(limits: Limits) -> World {
     World::with(objects.clone(), objects, limits).await
 }
 
-/// A visit whose section 1 has so many bytes of media, which are awaited now.
+/// A visit whose upload is open, with this many bytes of media in section 1.
 async fn announced(world: &World, bytes: usize) -> Visit {
     let visit = world.visit(bytes).await;
     let reply = Raw::visit(&visit.request).send(world, &world.doctor).await;
@@ -48,7 +48,7 @@ async fn send(world: &World, part: Raw) -> Reply {
     part.send(world, &world.doctor).await
 }
 
-/// Where the worker says that the next part begins.
+/// The offset of the next part, as the worker states it.
 fn offset(reply: &Reply) -> u64 {
     let media = reply.progress().media;
     assert_eq!((media.len(), media[0].section), (1, 1));
@@ -60,14 +60,14 @@ async fn assert_refused(world: &World, part: Raw, status: u16, kind: &str) {
     assert_eq!(reply.refusal(), (status, kind.to_owned()), "{reply:?}");
 }
 
-/// That the worker has so much of a visit, and nothing else.
+/// Checks that the worker has this much of a visit, and nothing else.
 async fn assert_at(world: &World, visit: &Visit, bytes: u64) {
     let status = world.client(&world.doctor).visit_status(visit.record_id()).await.unwrap();
     assert_eq!(status.stage, VisitStage::Uploading);
     assert_eq!(status.media[0].offset, bytes);
 }
 
-/// That the one visit is queued with this content, and that nothing but its segments is stored.
+/// Checks that the one visit is queued with this content, and that only its segments are stored.
 async fn assert_queued(world: &World, content: &[u8]) {
     let sealed = sealed(world).await;
     assert_eq!(sealed.len(), 1);
@@ -76,7 +76,7 @@ async fn assert_queued(world: &World, content: &[u8]) {
     assert_eq!(world.metrics.uploads_open.get(), 0);
 }
 
-/// Asks until it is so.
+/// Repeats until the condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..6_000 {
         if holds().await {
@@ -84,7 +84,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("in vain: {what}");
+    panic!("timed out: {what}");
 }
 
 async fn is_forgotten(world: &World, visit: &Visit) {
@@ -97,7 +97,7 @@ async fn is_forgotten(world: &World, visit: &Visit) {
     world.assert_untouched().await;
 }
 
-/// Begins a request whose body does not come, or not all of it.
+/// Begins a request whose body does not arrive, or not all of it.
 async fn begun(world: &World, raw: &Raw, by: &Actor, bytes: usize) -> TcpStream {
     let address = world.base.socket_addrs(|| None).unwrap()[0];
     let mut connection = TcpStream::connect(address).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_repeated_part_is_answered_and_not_sealed_twice() {
     let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
     let first = part(&visit, 0, &content[..2 * MIB]);
     assert_eq!(offset(&send(&world, first).await), 2 * MIB as u64);
-    // The same again, a piece of it, more than it, and the visit itself.
+    // The same part again, a piece of it, a longer one, and the visit itself.
     for (begin, end) in [(0, 2 * MIB), (MIB, 2 * MIB), (MIB, 3 * MIB)] {
         let again = send(&world, part(&visit, begin, &content[begin..end])).await;
         assert_eq!(offset(&again), 2 * MIB as u64);
@@ -197,12 +197,12 @@ async fn at_most_two_parts_of_a_visit_are_in_memory() {
     };
     let (first, second, third) = tokio::join!(early(), early(), third);
     assert_eq!(third.refusal(), (503, "busy".into()));
-    // What they wait for does not come.
+    // The part before them does not arrive.
     assert_eq!(first.refusal(), (409, "offset".into()));
     assert_eq!(second.refusal(), (409, "offset".into()));
     until("nothing is held", async || world.metrics.upload_bytes_held.get() == 0).await;
     assert_at(&world, &visit, 0).await;
-    // Further ahead than a part may be: told at once.
+    // Further ahead than a part may be: rejected immediately.
     let far = part(&visit, 2 * MAX_PART_BYTES + 1, &content[..10]);
     assert_refused(&world, far, 409, "offset").await;
 }
@@ -214,7 +214,7 @@ async fn a_part_must_be_within_the_described_media() {
     let record = visit.record_id();
     let elsewhere = |section, offset| Raw::part(record, section, offset, vec![1; 10]);
     let mut bad = vec![
-        // A text, no section at all, beyond the end, across it.
+        // A text, no such section, beyond the end, across the end.
         elsewhere(0, 0),
         elsewhere(9, 0),
         elsewhere(1, 9 * MIB as u64),
@@ -238,7 +238,7 @@ async fn a_part_must_be_within_the_described_media() {
     assert_refused(&world, long, 413, "too-large").await;
     assert_at(&world, &visit, 0).await;
 
-    // Of unknown length.
+    // Without a length.
     let raw = part(&visit, 0, &content[..MIB]);
     let pieces = futures::stream::iter([Ok::<_, std::io::Error>(raw.body.clone())]);
     let request = reqwest::Client::new().put(world.base.join(&raw.target).unwrap());
@@ -255,12 +255,12 @@ async fn an_incomplete_or_unsigned_part_is_not_sealed() {
     let (visit, content) = (announced(&world, MIB).await, noise(MIB));
     let right = part(&visit, 0, &content);
 
-    // Changed on its way.
+    // Changed in transit.
     let mut changed = content.clone();
     changed[MIB / 2] ^= 1;
     let digest = Some(blake3::hash(&content).into());
     assert_refused(&world, Raw { digest, ..part(&visit, 0, &changed) }, 400, "digest").await;
-    // Signed for another place in the visit.
+    // Signed for another position in the visit.
     let moved = part(&visit, 0, &content[..10]);
     let headers =
         Raw { target: part(&visit, 5, b"").target, ..moved.clone() }.signed(&world.doctor);
@@ -268,18 +268,18 @@ async fn an_incomplete_or_unsigned_part_is_not_sealed() {
     // Stale.
     let stale = Raw { time: crate::now() - 61_000, ..right.clone() };
     assert_refused(&world, stale, 401, "unauthorized").await;
-    // Cut off.
+    // Cut short.
     let mut cut = begun(&world, &right, &world.doctor, MIB / 2).await;
     cut.shutdown().await.unwrap();
     let told = answer(cut).await;
     assert!(told.starts_with("HTTP/1.1 400") && told.contains("truncated"), "{told}");
-    // Silent.
+    // Stalled.
     let right = part(&visit, 0, &content);
     let told = answer(begun(&world, &right, &world.doctor, MIB / 2).await).await;
     assert!(told.starts_with("HTTP/1.1 408") && told.contains("silent"), "{told}");
     assert_at(&world, &visit, 0).await;
 
-    // It is taken all the same when it comes as it should, and not when that is repeated.
+    // The correct part is still accepted, but not when it is repeated.
     let right = part(&visit, 0, &content[..10]);
     assert_eq!(offset(&send(&world, right.clone()).await), 10);
     assert_refused(&world, right, 401, "unauthorized").await;
@@ -298,7 +298,7 @@ async fn only_the_signing_account_uploads_media() {
     }
     let reply = part(&visit, 0, &noise(MIB)).send(&world, &Actor::new("Nobody")).await;
     assert_eq!(reply.refusal(), (401, "unauthorized".into()));
-    // An account of the author's, but not the one that signed.
+    // An account of the author, but not the one that signed the visit.
     let renewed = Actor { user: world.doctor.user, ..Actor::new("Doctor anew") };
     world.register(&renewed, epione_primitives::profile::Role::Doctor);
     let reply = part(&visit, 0, &noise(MIB)).send(&world, &renewed).await;
@@ -340,7 +340,7 @@ async fn a_complete_upload_survives_an_unreachable_node() {
     let world = World::new().await;
     for ask_with_the_visit in [true, false] {
         let visit = announced(&world, MIB).await;
-        // Who asks is known by then.
+        // The caller was authenticated before.
         world.chain.facts().leaves_after = Some(4);
         let last = part(&visit, 0, &noise(MIB));
         assert_refused(&world, last.clone(), 503, "node").await;
@@ -367,12 +367,12 @@ async fn an_idle_upload_is_ended() {
         let (visit, content) = (announced(&world, bytes).await, noise(bytes));
         for begin in [0, MAX_PART_BYTES] {
             let sent = part(&visit, begin, &content[begin..begin + MAX_PART_BYTES]);
-            // On a busy machine, it may be forgotten by now.
+            // On a busy machine, the upload may have ended by now.
             send(&world, sent).await;
         }
         is_forgotten(&world, &visit).await;
         assert_eq!(world.metrics.uploads_open.get(), 0);
-        // And may begin anew.
+        // The upload may begin again.
         let again = Raw::visit(&visit.request).send(&world, &world.doctor).await;
         assert_eq!(offset(&again), 0);
     }
@@ -386,7 +386,7 @@ async fn uploads_at_once_are_limited() {
     let second = world.visit(MIB + 1).await;
     let reply = Raw::visit(&second.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (503, "busy".into()));
-    // Texts need no such place.
+    // Visits without media need no such slot.
     let text = world
         .builder()
         .text(
@@ -407,9 +407,9 @@ async fn an_idle_upload_gives_way_only_to_permitted_authors() {
     let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(30), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
-    // A tenth of that, and some more.
+    // A little more than a tenth of that.
     tokio::time::sleep(Duration::from_millis(3_100)).await;
-    // Not related to the patient.
+    // A doctor who is not related to the patient.
     let mut unwelcome = world.visit(MIB).await;
     unwelcome.request.author = world.stranger.user;
     let reply = Raw::visit(&unwelcome.request).send(&world, &world.stranger).await;
@@ -432,7 +432,7 @@ async fn a_cut_connection_loses_only_parts_in_flight() {
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     let client = world.client_at(&wire.url, &world.doctor);
-    // The first request may be the one that is cut; whoever submits again goes on with the same visit.
+    // The first request may be the one that is cut. A client that submits again resumes the same visit.
     let submit = async || {
         let heard = Arc::clone(&heard);
         client.submit_visit(&visit, move |it| heard.lock().unwrap().push(it.done)).await

@@ -1,4 +1,4 @@
-//! What the governance has the agent do on chain.
+//! Requests of the governance, which the agent carries out on the chain.
 
 use epione_client::api::{RegisterUser, Relation};
 use epione_envelope::{

@@ -1,4 +1,4 @@
-//! Visits that are taken in, and who hears of them.
+//! Visits that are accepted, and who may see their status.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ async fn media_of(world: &World, record: &Record, section: u16, key: &PatientKey
     content
 }
 
-/// What was sent as section 1 of a visit.
+/// The content that was sent as section 1 of a visit.
 pub async fn content_of(world: &World, visit: &SealedVisit) -> Vec<u8> {
     let record = Record::decode_exactly(&visit.record).unwrap();
     record.verify(genesis(), &world.doctor.account().id()).unwrap();
@@ -236,7 +236,7 @@ async fn a_false_patient_signature_is_rejected() {
     assert_eq!(reply.refusal(), (400, "visit".into()));
     world.assert_untouched().await;
 
-    // After a rotation, the patient's account of before does not count.
+    // After a rotation, the patient's previous account is not accepted.
     let account = Actor::new("Patient anew").keys.account();
     world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().account = account;
     let reply = Raw::visit(&good.request).send(&world, &world.doctor).await;

@@ -1,4 +1,4 @@
-//! A line between clients and a worker, which a test cuts.
+//! A connection between clients and a worker, which a test can cut.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::Url;
 
-/// After so many bytes of a client's a connection ends. Where the worker ends with it, so do all others, and
+/// A connection ends after this many bytes from a client. If the worker ends with it, so do all other connections, and
 /// later ones lead to the next worker.
 pub struct Cut {
     pub after: u64,
@@ -29,7 +29,7 @@ impl Cut {
     }
 }
 
-/// Connections are cut in the order in which they come, each at most once; then they last.
+/// Connections are cut in the order in which they are opened, each at most once. Later ones are not cut.
 pub struct Wire {
     pub url: Url,
     line: Arc<Line>,
@@ -59,12 +59,12 @@ impl Wire {
         Self { url, line }
     }
 
-    /// Bytes of clients that came through.
+    /// Bytes from clients that were passed on.
     pub fn carried(&self) -> u64 {
         self.line.carried.load(Ordering::Relaxed)
     }
 
-    /// Cuts that did not happen yet.
+    /// Cuts that have not happened yet.
     pub fn left(&self) -> usize {
         self.line.cuts.lock().unwrap().len()
     }
@@ -97,7 +97,7 @@ impl Line {
         if let (0, Some(Cut { then: Some(next), .. })) = (left, &cut) {
             self.target.send_replace(address(next));
         }
-        // Whoever closed first, the other side may still be answering.
+        // If one side has closed, the other may still be sending.
         if left > 0 {
             drop(to);
             answering.await.ok();

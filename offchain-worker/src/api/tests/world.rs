@@ -1,4 +1,4 @@
-//! A worker that is up, a hospital's people, and requests as they or others might send them.
+//! A running worker, a hospital's users, and requests that they or others send.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -43,7 +43,7 @@ use crate::{
     transfer::Holdings,
 };
 
-/// Somebody with keys, and, if registered, an id.
+/// A person with keys and, if registered, an id.
 #[derive(Clone)]
 pub struct Actor {
     pub keys: ActorKeys,
@@ -64,7 +64,7 @@ impl Actor {
 pub struct World {
     pub chain: FakeChain,
     pub store: Store,
-    /// What the store holds, if it is in memory.
+    /// The store's objects, if it is in memory.
     pub objects: Arc<InMemory>,
     pub journal: Journal,
     pub metrics: Metrics,
@@ -78,14 +78,14 @@ pub struct World {
     /// Not related to anybody.
     pub stranger: Actor,
     pub patient: Actor,
-    /// Of another hospital.
+    /// The agent of another hospital.
     pub other_agent: Actor,
     pub folder: TempDir,
     pub state: AppState,
     handle: Handle<std::net::SocketAddr>,
 }
 
-/// What a worker is made of.
+/// The parts of a worker.
 struct Parts {
     chain: FakeChain,
     store: Store,
@@ -128,7 +128,7 @@ impl World {
         Self::with(objects.clone(), objects, Limits::default()).await
     }
 
-    /// A worker over some storage, which keeps its objects in `objects`.
+    /// A worker over a storage whose objects are in `objects`.
     pub async fn with(
         backend: Arc<dyn ObjectStore>,
         objects: Arc<InMemory>,
@@ -137,7 +137,7 @@ impl World {
         Self::over(Store::over(backend), objects, limits).await
     }
 
-    /// A worker over any store. Its objects are in `objects` only if it is one in memory.
+    /// A worker over any store. Its objects are in `objects` only if the store is in memory.
     pub async fn over(store: Store, objects: Arc<InMemory>, limits: Limits) -> Self {
         let chain = FakeChain::default();
         let (agent, governance) = (Actor::new("Alice//agent"), Actor::new("Alice"));
@@ -211,7 +211,7 @@ impl World {
         VisitBuilder::new(genesis(), self.patient.user, HOSPITAL, self.doctor.user)
     }
 
-    /// A text and a file of so many bytes.
+    /// A text and a file with this many bytes.
     pub async fn visit(&self, bytes: usize) -> Visit {
         let content = noise(bytes);
         self.builder()
@@ -223,12 +223,12 @@ impl World {
             .unwrap()
     }
 
-    /// Sends a visit that is expected to be taken in.
+    /// Sends a visit that must be accepted.
     pub async fn submit(&self, visit: &Visit) -> epione_client::api::VisitStatus {
         self.client(&self.doctor).submit_visit(visit, |_| {}).await.unwrap()
     }
 
-    /// Another worker over the same storage and journal, as the same would be after it was started anew.
+    /// Another worker over the same storage and journal, like this one after a restart.
     pub async fn next_worker(&self) -> Url {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -252,7 +252,7 @@ impl World {
         WorkerClient::new(&endpoint, HOSPITAL, genesis(), actor.account()).unwrap()
     }
 
-    /// A grant to the doctor that the chain has a receipt of.
+    /// A grant to the doctor that the chain has recorded.
     pub fn recorded_grant(&self) -> Hash {
         let right = Right { action: Action::ReadMedia, class: SectionClass::Private };
         let release = Release {
@@ -276,7 +276,7 @@ impl World {
         listed.into_iter().map(|meta| meta.location.to_string()).collect()
     }
 
-    /// That a refused upload left neither segments nor a visit.
+    /// Checks that a rejected upload left neither segments nor a visit.
     pub async fn assert_untouched(&self) {
         assert_eq!(self.object_names().await, Vec::<String>::new());
         let counts = self.journal.read(visits::counts).await.unwrap();
@@ -292,7 +292,7 @@ pub fn noise(bytes: usize) -> Vec<u8> {
     content
 }
 
-/// A request that can be bent before it is sent.
+/// A request that a test can change before it is sent.
 #[derive(Clone)]
 pub struct Raw {
     pub method: Method,
@@ -301,7 +301,7 @@ pub struct Raw {
     pub body: Bytes,
     pub time: Moment,
     pub nonce: [u8; 16],
-    /// What the signature covers; the body's, if absent.
+    /// The digest that is signed. Absent: the body's.
     pub digest: Option<[u8; 32]>,
 }
 
@@ -340,7 +340,7 @@ impl Raw {
         Self::new(Method::PUT, &target, content)
     }
 
-    /// The headers with those that sign for this hospital's worker.
+    /// The headers, including those that sign the request for this hospital's worker.
     pub fn signed(&self, by: &Actor) -> HeaderMap {
         let target = Target {
             genesis: genesis(),
@@ -383,7 +383,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// How far a visit is, if that is what was answered.
+    /// The visit's status, if the response contains one.
     pub fn progress(&self) -> VisitStatus {
         assert!(matches!(self.status, 200 | 202), "{self:?}");
         serde_json::from_slice(&self.body).unwrap()
@@ -394,7 +394,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Status and the problem's kind without its prefix.
+    /// The HTTP status, and the problem's kind without its prefix.
     pub fn refusal(&self) -> (u16, String) {
         let problem = self.problem();
         assert_eq!(problem.status, self.status);

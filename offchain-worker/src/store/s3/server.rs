@@ -1,4 +1,4 @@
-//! A real S3 server beside the tests: `epione-s3-server`, as it was built with them.
+//! A real S3 server for tests: `epione-s3-server`, as it was built with them.
 
 use std::{
     env, fs,
@@ -24,13 +24,13 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
-    /// Keeps the port from everybody else while the server is away. Bound and not listening, it stands in
-    /// nobody's way who sets the same option, as servers do.
+    /// Reserves the port while the server does not run. A bound socket that does not listen does not prevent the
+    /// server, which sets the same option, from listening.
     _reserved: TcpSocket,
 }
 
 impl Server {
-    /// A server with one bucket, at a port of its own.
+    /// A server with one bucket, at a free port.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("buckets").join(BUCKET)).unwrap();
@@ -42,7 +42,7 @@ impl Server {
         Self { child, address, folder, _reserved: reserved }
     }
 
-    /// As a user of the server would configure it, in more of a hurry.
+    /// The settings of a user of the server, with shorter time limits.
     pub fn settings(&self) -> S3Settings {
         S3Settings {
             endpoint: Url::parse(&format!("http://{}", self.address)).unwrap(),
@@ -65,19 +65,19 @@ impl Server {
         Store::s3(&self.settings()).unwrap()
     }
 
-    /// Another key than the server's.
+    /// Credentials with another key than the server's.
     pub fn other_credentials(&self, key: &str, secret: &str) -> PathBuf {
         let path = self.folder.path().join("other.toml");
         write_credentials(&path, key, secret);
         path
     }
 
-    /// Where the objects of the settings' prefix lie.
+    /// The folder of the objects below the settings' prefix.
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("buckets").join(BUCKET).join(PREFIX)
     }
 
-    /// Makes it answer nothing, and not notice.
+    /// Suspends the server process, so that it does not respond.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
@@ -91,7 +91,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Starts it again where it was.
+    /// Starts the server again at the same address.
     pub fn restart(&mut self) {
         (self.child, self.address) = spawn(self.folder.path(), self.address);
     }
@@ -126,7 +126,7 @@ fn spawn(folder: &Path, listen: SocketAddr) -> (Child, SocketAddr) {
     (child, address.parse().unwrap())
 }
 
-/// In EPIONE_BIN_DIR, or where the tests were built: their own folder, or the one above.
+/// The program in EPIONE_BIN_DIR, or in the folder of the tests or the one above.
 fn program() -> PathBuf {
     const NAME: &str = "epione-s3-server";
     let tests = env::current_exe().unwrap();

@@ -1,4 +1,4 @@
-//! What only a storage that is another process can do wrong.
+//! Failures that only a storage in another process can have.
 
 use std::{fs, time::Duration};
 
@@ -30,7 +30,7 @@ async fn put(store: &Store, segment: &Segment, content: &Bytes) -> Result<(), St
     })
 }
 
-/// What every operation gives where none can work.
+/// Checks that every operation fails in the expected way.
 async fn all_fail(store: &Store, expected: fn(&StoreError) -> bool) {
     let (segment, bytes) = content(1_000);
     let failures = [
@@ -54,7 +54,7 @@ async fn wrong_credentials_have_their_own_error() {
         let credentials_file = Some(server.other_credentials(key, secret));
         let store = Store::s3(&S3Settings { credentials_file, ..server.settings() }).unwrap();
         all_fail(&store, |error| matches!(error, StoreError::Credentials)).await;
-        // An answer without a body does not say more.
+        // A response without a body does not tell the cause.
         let unknown = store.find(&[1; 32]).await;
         assert!(matches!(unknown, Err(StoreError::Denied)), "{unknown:?}");
     }
@@ -94,7 +94,7 @@ async fn a_server_that_dies_gets_the_segment_after_its_restart() {
     let patient = S3Settings { deadline: Duration::from_secs(300), ..server.settings() };
     let store = Store::s3(&patient).unwrap();
     let (segment, bytes) = content(SEGMENT_BYTES as usize);
-    // It has the connection and some bytes, and answers nothing.
+    // The server has the connection and some bytes, and does not respond.
     server.pause();
     let putting = tokio::spawn({
         let (store, bytes) = (store.clone(), bytes.clone());
@@ -190,7 +190,7 @@ async fn a_link_to_the_storage_expires() {
     let (segment, bytes) = content(1_000);
     put(&store, &segment, &bytes).await.unwrap();
     let link = store.presigned(&segment.hash, Duration::from_secs(1)).await.unwrap();
-    // A signature's time has whole seconds.
+    // The time of a signature is in whole seconds.
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     assert_eq!(get(link.as_str()).await.0, 403);
     assert!(store.presigned(&segment.hash, Duration::from_millis(999)).await.is_none());
@@ -209,7 +209,7 @@ async fn links_use_the_public_endpoint() {
     assert!(Store::in_memory().presigned(&[1; 32], Duration::from_secs(60)).await.is_none());
 }
 
-/// Something that speaks TLS as `localhost`, and knows no bucket. Gives its URL and certificate, in PEM.
+/// A TLS server for `localhost` without buckets. Returns its URL and its certificate in PEM form.
 async fn over_tls() -> (Url, String) {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

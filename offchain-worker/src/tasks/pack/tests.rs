@@ -80,7 +80,7 @@ proptest! {
         let bounds = bounds();
         let mut left = queue.as_slice();
         let mut packed = Vec::new();
-        // Old enough that nothing waits.
+        // Old enough to be packed at once.
         let later = NOW + 60_000;
         while let Choice::Pack(count) = choose(left, &bounds, later) {
             prop_assert!(count >= 1 && count <= left.len());
@@ -110,7 +110,7 @@ proptest! {
     fn the_visit_to_blame_ends_up_alone(bad in 0_usize..200) {
         let bounds = BlockBounds { records: 200, ..bounds() };
         let mut caution = Caution::default();
-        // What is left in front of the bad visit, and how many blocks it takes to isolate it.
+        // The visits before the bad one, and how many blocks are needed to isolate it.
         let (mut before, mut blocks) = (bad, 0);
         loop {
             blocks += 1;

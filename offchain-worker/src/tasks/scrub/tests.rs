@@ -1,5 +1,4 @@
-//! Passes over a store on disk, with another hospital's real API on loopback to repair from. Only the chain
-//! is a stand-in.
+//! Passes over a store on disk, with another hospital's real API on loopback to repair from. Only the chain is a fake.
 
 use std::{
     collections::HashSet,
@@ -31,7 +30,7 @@ use crate::{
 
 const HOUR: u64 = 3_600_000;
 
-/// What the chain says in a test.
+/// The state of the chain in a test.
 #[derive(Default)]
 struct Facts {
     blocks: Vec<Needed>,
@@ -72,7 +71,7 @@ impl Roster for OtherHospitals {
     }
 }
 
-/// A hospital's store and journal, and another to repair from.
+/// A hospital's store and journal, and another hospital to repair from.
 struct Site {
     folder: TempDir,
     store: Store,
@@ -124,7 +123,7 @@ impl Site {
         self.folder.path().join("segments").join(hex::encode(segment.hash))
     }
 
-    /// As if it had been there for long.
+    /// Puts a segment into the store, as if it had been stored before.
     fn hold(&self, content: &[u8]) -> Segment {
         let segment = segment(content);
         fs::write(self.path(&segment), content).unwrap();
@@ -214,11 +213,11 @@ async fn a_lost_segment_is_reported_until_a_hospital_has_it() {
     assert_eq!((report.segments, report.missing, report.repaired), (2, 1, 0), "{report:?}");
     assert_eq!(site.scrubber.metrics.scrub_unrepaired.get(), 1);
     give(&site.other, &content(1)).await;
-    // The other remembers for a second that it had it not.
+    // The other hospital remembers for a second that it did not have the segment.
     let mut passes = 1;
     while !site.pass().await.is_whole() {
         passes += 1;
-        assert!(passes < 1_000, "it never comes");
+        assert!(passes < 1_000, "the segment is never repaired");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(site.scrubber.metrics.scrub_unrepaired.get(), 0);
@@ -243,7 +242,7 @@ async fn a_failed_block_is_released_but_not_shared_segments() {
     let (own, shared) = (site.hold(&content(1)), site.hold(&content(2)));
     let (rejected, unheard_of) = (AnnouncementId(7), AnnouncementId(8));
     site.journal.reference(Owner::Announcement(rejected), &[own, shared]).await.unwrap();
-    // Of a ballot that the node does not know, since its database is an older copy: nothing is done.
+    // A ballot that the node does not know, because its database is an older copy: nothing is released.
     let later = site.hold(&content(3));
     site.journal.reference(Owner::Announcement(unheard_of), &[later]).await.unwrap();
     site.commit(9, &[shared]).await;
@@ -262,7 +261,7 @@ async fn a_failed_block_is_released_but_not_shared_segments() {
 async fn orphans_are_deleted_after_the_grace_period() {
     let site = Site::new().await;
     let [stray, sought] = [site.hold(&content(1)), site.hold(&content(2))];
-    // An upload makes its segments needed before they become visible.
+    // An upload owns its segments before they become visible.
     let upload = site.journal.begin_upload();
     let uploading = segment(&content(3));
     site.journal.reference(upload, &[uploading]).await.unwrap();
@@ -273,7 +272,7 @@ async fn orphans_are_deleted_after_the_grace_period() {
     let mut listed = report.orphans.names.clone();
     listed.sort();
     assert_eq!((report.orphans.count, listed), (2, names.to_vec()));
-    // Known now.
+    // The journal knows them now.
     assert_eq!(site.pass().await.orphans.count, 0);
     site.commit(1, &[sought]).await;
     let now = crate::now();
@@ -307,7 +306,7 @@ async fn segments_on_their_way_are_not_missing() {
     site.journal.reference(upload, &[segment(&content(2))]).await.unwrap();
     let report = site.pass().await;
     assert_eq!((report.missing, report.unrepaired.count), (0, 0), "{report:?}");
-    // A queued visit's is, although nobody else can have it.
+    // A queued visit's segment is missing, although no other hospital can have it.
     let visit = Owner::Visit(RecordId([1; 16]));
     site.journal.reference(visit, &[segment(&content(3))]).await.unwrap();
     assert_eq!(site.pass().await.unrepaired.count, 1);

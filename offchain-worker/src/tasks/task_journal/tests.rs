@@ -161,7 +161,7 @@ async fn a_batch_is_kept_with_its_bytes_until_it_is_committed() {
     assert_eq!(task_journal.batches().await.unwrap(), []);
     let kept = journal.references_of(Owner::Announcement(ID)).await.unwrap();
     assert_eq!(kept, [segment(1), segment(2)]);
-    // Once more, as after a crash in between.
+    // A second time, as after a crash.
     assert_eq!(task_journal.committed(id, ID, 4, 9).await.unwrap(), 0);
 }
 
@@ -194,7 +194,7 @@ async fn only_a_visit_that_failed_alone_is_held_back() {
     assert_eq!(rows(task_journal.queue(10, 1_099).await.unwrap()), [2]);
     assert_eq!(rows(task_journal.queue(1, 1_099).await.unwrap()), [2]);
     assert_eq!(rows(task_journal.queue(10, 1_100).await.unwrap()), [1, 2]);
-    // The clock was set back since.
+    // The clock was set back meanwhile.
     let hour = 3_600_000;
     let mut held = task_journal.queue(10, 0).await.unwrap();
     assert_eq!(rows(held), [2]);

@@ -14,7 +14,7 @@ fn rules() -> Rules {
     Rules { small: 0, ..Rules::default() }
 }
 
-/// As hospital `own` of 0 to `fetchers` sees a block of so many segments, all of which it lacks.
+/// The plan of hospital `own` (of 0 to `fetchers`) for a block of which it has no segment.
 fn plan(own: u16, fetchers: u16, segments: u8, now: Instant) -> Plan {
     let peers = [ANNOUNCER].into_iter().chain((0..fetchers).filter(|id| *id != own));
     let roll = Roll {
@@ -27,7 +27,7 @@ fn plan(own: u16, fetchers: u16, segments: u8, now: Instant) -> Plan {
     Plan::new(missing.collect(), roll, Some(HospitalId(ANNOUNCER)), rules(), now)
 }
 
-/// Everything that may be fetched now, as (segment, hospital).
+/// All segments that may be fetched now, as (segment, hospital).
 fn errands(plan: &mut Plan, now: Instant) -> Vec<(usize, u16)> {
     let mut begun = Vec::new();
     while let Some(errand) = plan.next(now) {
@@ -38,7 +38,7 @@ fn errands(plan: &mut Plan, now: Instant) -> Vec<(usize, u16)> {
     begun
 }
 
-/// A hospital says that it holds these.
+/// A hospital says that it has these segments.
 fn claim(plan: &mut Plan, hospital: u16, segments: &[usize], now: Instant) {
     for question in plan.questions(now) {
         let asked = question.peer.hospital.0 == hospital;
@@ -83,12 +83,12 @@ fn segments_of_other_hospitals_come_from_them_in_turn() {
         under_way.push(errand);
     }
     from.sort_unstable();
-    // Two at once of each.
+    // Two at once from each.
     assert_eq!(from, [1, 1, 2, 2, ANNOUNCER, ANNOUNCER]);
     for errand in &under_way {
         let reserve: Vec<_> = std::iter::from_fn(|| errand.reserve.next()).collect();
         assert_eq!(reserve.len(), 2);
-        // The announcer continues if nobody else can.
+        // The announcer continues if no other hospital can.
         let last = reserve.last().map(|peer| peer.hospital.0);
         assert!(errand.peer.hospital.0 == ANNOUNCER || last == Some(ANNOUNCER));
     }
@@ -98,7 +98,7 @@ fn segments_of_other_hospitals_come_from_them_in_turn() {
 fn rare_segments_are_fetched_first() {
     let now = Instant::now();
     let mut plan = plan(0, 3, 3, now);
-    // Its own share is out of the way.
+    // Its own share is complete.
     let own = plan.next(now).unwrap();
     assert_eq!((own.wanted, own.peer.hospital.0), (0, ANNOUNCER));
     let questions = plan.questions(now);
@@ -143,7 +143,7 @@ fn arrivals_and_slow_links_prolong_the_wait() {
     let mut plan = plan(0, 2, 6, now);
     let second = Duration::from_secs(1);
     let errand = plan.next(now).unwrap();
-    // Nothing came yet: how long a segment takes is not known.
+    // No segment has arrived yet, so it is not known how long one takes.
     plan.settle(now + 100 * second);
     plan.arrived(&errand, Some(10 * second), now + 10 * second);
     while let Some(errand) = plan.next(now + 10 * second) {
@@ -165,7 +165,7 @@ fn nobody_is_late_while_the_announcer_serves_others() {
     let begun = Instant::now();
     let mut now = begun;
     let mut plan = plan(0, 3, 3, now);
-    // One's own share is asked for again and again, in vain.
+    // The hospital requests its own share repeatedly, without success.
     while now < begun + Duration::from_secs(40) {
         let errand = plan.next(now).unwrap();
         assert_eq!((errand.wanted, errand.peer.hospital.0), (0, ANNOUNCER));
@@ -177,7 +177,7 @@ fn nobody_is_late_while_the_announcer_serves_others() {
     let errand = plan.next(now).unwrap();
     plan.arrived(&errand, Some(Duration::from_secs(1)), now);
     assert!(!plan.has_next(now));
-    // It is not busy any more, and the others' shares are nowhere.
+    // The announcer is not busy any more, and no hospital has the others' shares.
     now += rules().patience;
     plan.settle(now);
     assert_eq!(errands(&mut plan, now), [(1, ANNOUNCER), (2, ANNOUNCER)]);
@@ -215,7 +215,7 @@ fn a_busy_hospital_rests_and_is_not_dropped() {
 fn only_a_false_claim_drops_a_hospital() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 2, now);
-    // That the announcer holds what it announced was only supposed.
+    // It was only assumed that the announcer has the segment.
     let guess = plan.next(now).unwrap();
     let failed = plan.failed(&guess, guess.peer.hospital, PeerFault::Absent, now);
     assert_eq!(failed, (PeerFault::Absent, false));
@@ -226,7 +226,7 @@ fn only_a_false_claim_drops_a_hospital() {
     let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Absent, now);
     assert_eq!(failed, (PeerFault::BrokenPromise, true));
     plan.reopen(&errand, false);
-    // Its share is this hospital's now.
+    // This hospital fetches its share now.
     assert_eq!(errands(&mut plan, now), [(1, ANNOUNCER)]);
 }
 

@@ -1,4 +1,4 @@
-//! Hospitals with real stores, journals and APIs on loopback. Only the chain is a stand-in.
+//! Hospitals with real stores, journals and APIs on loopback. Only the chain is a fake.
 
 use std::{collections::HashSet, sync::Mutex};
 
@@ -20,7 +20,7 @@ use crate::{
     tasks::offers::OfferFetcher,
 };
 
-/// The chain as one hospital's node shows it.
+/// The chain, as seen by one hospital's node.
 struct Seat {
     chain: FakeChain,
     hospital: HospitalId,
@@ -45,7 +45,7 @@ impl ChainView for Seat {
     }
 }
 
-/// All hospitals, the one that asks included. Tests fill it when everybody is up.
+/// All hospitals, including the asking one. Tests fill the list when all are running.
 #[derive(Clone, Default)]
 pub struct Everybody(Arc<Mutex<Vec<Peer>>>);
 
@@ -79,14 +79,14 @@ pub struct Hospital {
     router: Router,
 }
 
-/// The chain, the list of hospitals, and what all of them are configured to do.
+/// The chain, the list of hospitals, and their common configuration.
 pub struct Region {
     pub chain: FakeChain,
     pub everybody: Everybody,
     pub terms: SeedingTerms,
     pub transfer: Transfer,
     pub timings: Timings,
-    /// How long nothing may arrive before another's share is dealt out.
+    /// If nothing arrives for this long, other hospitals' shares are dealt out.
     pub patience: Duration,
 }
 
@@ -109,14 +109,14 @@ impl Default for Region {
 }
 
 impl Region {
-    /// A hospital that everybody knows and that answers.
+    /// A hospital that is listed and answers.
     pub async fn hospital(&self, id: u16) -> Hospital {
         let hospital = self.build(id).await;
         let endpoint = listen(hospital.router.clone()).await;
         self.admit(hospital, endpoint)
     }
 
-    /// Likewise, but requests pass something first.
+    /// The same, but requests pass through a layer first.
     pub async fn hospital_behind(&self, id: u16, gate: Gate) -> Hospital {
         let hospital = self.build(id).await;
         let guard = middleware::from_fn(move |request: Request, next: Next| {
@@ -127,7 +127,7 @@ impl Region {
         self.admit(hospital, endpoint)
     }
 
-    /// A hospital that everybody knows and nobody reaches.
+    /// A hospital that is listed and cannot be reached.
     pub async fn dead(&self, id: u16) {
         self.everybody
             .add(Peer { hospital: HospitalId(id), endpoint: plain("http://127.0.0.1:1") });
@@ -195,7 +195,7 @@ impl Hospital {
         self.fetcher.missing(&segments(content)).await.unwrap() == 0
     }
 
-    /// Bytes of segments that left this hospital.
+    /// Bytes of segments that this hospital has served.
     pub fn sent(&self) -> u64 {
         self.metrics.segment_bytes_served.get()
     }
@@ -204,7 +204,7 @@ impl Hospital {
         self.metrics.peers_dropped.with_label_values(&[reason]).get()
     }
 
-    /// Begins to fetch what others offer; goes on while the result lives.
+    /// Fetches offers of other hospitals until the result is dropped.
     pub fn take_in(&self) -> tokio::task::JoinSet<()> {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(crate::tasks::offers::run(Arc::new(OfferFetcher {
@@ -217,7 +217,7 @@ impl Hospital {
     }
 }
 
-/// Lets each of so many segments pass once; after the last of them, nothing.
+/// Passes each of a number of segments once, and nothing after the last.
 #[derive(Clone)]
 pub struct Gate {
     given: Arc<Mutex<HashSet<String>>>,

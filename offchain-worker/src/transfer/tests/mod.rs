@@ -1,4 +1,4 @@
-//! The fetcher against real HTTP servers on loopback that behave well, or do not.
+//! The fetcher with real HTTP servers on loopback, honest ones and faulty ones.
 
 use std::{
     sync::{
@@ -43,21 +43,21 @@ mod swarm;
 
 const GENESIS: Hash = Hash::repeat_byte(1);
 
-/// How a peer answers for segments.
+/// How a peer responds to requests for segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
     Honest,
-    /// The right length, other bytes.
+    /// The right length with wrong bytes.
     Lies,
-    /// Half, then the end of the connection.
+    /// Half of the segment, then the connection ends.
     ClosesEarly,
-    /// Half, then nothing.
+    /// Half of the segment, then nothing more.
     Stalls,
     Absent,
     Busy,
     /// Ignores ranges.
     Whole,
-    /// Says that it holds everything, and has nothing.
+    /// Claims to have everything, and has nothing.
     Boasts,
 }
 
@@ -78,7 +78,7 @@ impl Served {
         authenticate(&target, headers).is_ok()
     }
 
-    /// Which of these it says it holds.
+    /// Which of these segments it claims to have.
     fn holds(&self, headers: &HeaderMap, body: &[u8]) -> Response {
         if !self.knows(&http::Method::POST, "/v1/segments/held", headers) {
             return StatusCode::UNAUTHORIZED.into_response();
@@ -135,7 +135,7 @@ fn halves(bytes: Vec<u8>) -> impl futures::Stream<Item = std::io::Result<Bytes>>
     stream::iter([Ok(half)])
 }
 
-/// Breaks the connection, once what came before is on its way.
+/// Ends the connection after the previous bytes were sent.
 fn broken() -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     stream::once(async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -143,14 +143,14 @@ fn broken() -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     })
 }
 
-/// Silence for so long is taken for a stall, by tests in which somebody stalls.
+/// The stall timeout of tests in which a peer stalls.
 const STALL: Duration = Duration::from_secs(1);
-/// Longer than a busy machine keeps anybody silent.
+/// Longer than a busy machine delays a peer.
 const NEVER: Duration = Duration::from_secs(60);
-/// How long nothing may arrive in tests in which somebody is to be given up.
+/// The patience of tests in which a peer is given up.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// So many segments at once; no block is too small to be shared out.
+/// The bounds: this many segments at once, and every block is dealt out, however small.
 fn bounds(parallel: usize, patience: Duration) -> FetchBounds {
     let rules = Rules {
         small: 0,
@@ -178,7 +178,7 @@ struct Network {
 }
 
 impl Network {
-    /// Peers that answer in these manners, asked in this order, for these contents.
+    /// Peers that respond in these ways, in this order, for these contents.
     async fn new(manners: &[Manner], content: &[Vec<u8>]) -> Self {
         Self::with(Store::in_memory(), manners, content).await
     }
@@ -287,7 +287,7 @@ async fn wrong_bytes_are_not_stored_and_drop_their_sender() {
     let network = Network::new(&[Manner::Lies, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
     assert!(network.holds(&content).await);
-    // Those that were under way when the first lie came out.
+    // The downloads that were under way when the first wrong bytes were detected.
     assert!(network.asked(0) <= 3, "{}", network.asked(0));
     assert!(network.counted("wrong-bytes") >= 1);
 }
@@ -326,8 +326,8 @@ async fn a_hospital_that_stalls_is_dropped_for_the_block() {
 
 #[tokio::test]
 async fn a_download_with_wrong_bytes_is_fetched_again_as_a_whole() {
-    // The first sends half of a lie and stalls; the second continues it honestly, which gives wrong
-    // bytes, so that it is asked for all.
+    // The first peer sends half of the segment with wrong bytes and stalls. The second continues with right bytes. The
+    // result is wrong, so the second is asked for the whole segment.
     let honest = content(1);
     let lie = Served {
         hospital: HospitalId(1),
@@ -355,7 +355,7 @@ async fn a_download_with_wrong_bytes_is_fetched_again_as_a_whole() {
     ));
     network.fetcher.fetch(&segments(&honest), None).await.unwrap();
     assert!(network.holds(&honest).await);
-    // The second is not blamed.
+    // The second peer is not blamed.
     assert_eq!(network.counted("wrong-bytes"), 0);
 }
 
@@ -374,7 +374,7 @@ async fn hospitals_without_the_segment_and_busy_ones_are_passed_over() {
     let network = Network::new(&[Manner::Absent, Manner::Busy, Manner::Honest], &content).await;
     network.fetcher.fetch(&segments(&content), None).await.unwrap();
     assert!(network.holds(&content).await);
-    // Who says that it holds nothing is not asked for anything; who is busy is not dropped for it.
+    // A peer that has nothing is not asked for segments, and a busy peer is not dropped.
     assert_eq!(network.asked(0), 0);
     assert_eq!(network.counted("busy"), network.asked(1) as u64);
     assert_eq!(network.dropped("busy"), 0);
@@ -465,12 +465,12 @@ async fn a_damaged_segment_is_replaced() {
     objects.put(&path, damaged.into()).await.unwrap();
     repair.repair(hash).await.unwrap();
     assert!(network.holds(&content).await);
-    // What is whole is left alone.
+    // An intact segment is not fetched again.
     repair.repair(hash).await.unwrap();
     assert_eq!(network.asked(0), 1);
 }
 
-/// What somebody claims of content.
+/// An owner's claim about the length of a content.
 fn lie(content: &[u8]) -> Segment {
     let Segment { hash, length } = segment(content);
     Segment { hash, length: length - 1 }
@@ -517,7 +517,7 @@ async fn a_segment_is_repaired_despite_wrong_lengths() {
     let hash = segment(&content[0]).hash;
     repair.repair(hash).await.unwrap();
     assert!(network.holds(&content).await);
-    // With nothing but the claim left, what is whole stays.
+    // If only the wrong claim remains, the intact segment stays.
     journal.release(Owner::Announcement(AnnouncementId(2)), 1).await.unwrap();
     repair.repair(hash).await.unwrap();
     assert!(network.holds(&content).await);

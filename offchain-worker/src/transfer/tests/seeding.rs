@@ -27,13 +27,13 @@ async fn offers(hospital: &Hospital) -> Vec<Offer> {
 async fn a_block_is_announced_when_a_majority_has_it() {
     let content = content(6);
     let wanted = segments(&content);
-    // The two that take nothing in yet are not waited for.
+    // The two hospitals that do not fetch yet are not awaited.
     let alike = Region { patience: SHORT, ..Region::default() };
     let (_region, announcer, hospitals) = region(alike, 3).await;
     announcer.hold(&content).await;
     let seeding = announcer.seeder.seed(&wanted);
     tokio::pin!(seeding);
-    // One of three holds it: that is not enough.
+    // One of three hospitals has the block: that is not enough.
     let _one = hospitals[0].take_in();
     let held_by_one = async {
         while !hospitals[0].holds(&content).await {

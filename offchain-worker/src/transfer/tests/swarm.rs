@@ -9,7 +9,7 @@ use super::{
 
 const ANNOUNCER: HospitalId = HospitalId(50);
 
-/// A block of so many small segments, its bytes together.
+/// A block with this many small segments, and the number of its bytes.
 fn block(count: u8) -> (Vec<Vec<u8>>, u64) {
     let content: Vec<_> =
         (0..count).map(|seed| vec![seed; 20_000 + 100 * usize::from(seed)]).collect();
@@ -25,7 +25,7 @@ async fn fetchers(region: &Region, count: u16) -> Vec<Hospital> {
     hospitals
 }
 
-/// Everybody fetches the block at once, and comes to hold it.
+/// All hospitals fetch the block at once, and complete it.
 async fn all_fetch(hospitals: &[Hospital], content: &[Vec<u8>]) {
     let wanted = segments(content);
     let fetches = hospitals.iter().map(|it| it.fetcher.fetch(&wanted, Some(ANNOUNCER)));
@@ -52,7 +52,7 @@ async fn a_block_leaves_its_announcer_about_once() {
             .map(|it| it.metrics.peer_bytes.with_label_values(&["announcer"]).get())
             .sum();
         assert_eq!(told, announcer.sent());
-        // All the rest came from each other, while they still fetched.
+        // All other segments came from each other while they were still fetching.
         let given: u64 = hospitals.iter().map(Hospital::sent).sum();
         assert_eq!(given + announcer.sent(), bytes * u64::from(count));
         assert!(hospitals.iter().all(|hospital| hospital.dropped("busy") == 0));
@@ -118,7 +118,7 @@ async fn faulty_hospitals_are_dropped_and_the_block_completes() {
         let dropped: u64 = hospitals.iter().map(|hospital| hospital.dropped(reason)).sum();
         assert!((1..=3).contains(&dropped), "{manner:?}: {dropped}");
         let asked = bad.asked.load(Ordering::SeqCst);
-        // Two at once, of each of the three.
+        // Two at once from each of the three hospitals.
         assert!(asked <= 6, "{manner:?}: {asked}");
     }
 }
