@@ -33,9 +33,6 @@ pub mod worker;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use signer::Account;
-/// The earlier name of [`visit`].
-#[doc(hidden)]
-pub use visit as submit;
 
 /// The progress of a transfer, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

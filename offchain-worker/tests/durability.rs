@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
-use epione_client::submit::{Visit, VisitBuilder};
+use epione_client::visit::{Visit, VisitBuilder};
 use epione_envelope::record::SectionKind;
 use epione_primitives::{access::SectionClass, block::Segment};
 use network::{Hospital, Network, Tuning, people::People, program};

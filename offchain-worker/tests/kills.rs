@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use epione_client::{Account, api::VisitStage, reader::verified, submit::Visit};
+use epione_client::{Account, api::VisitStage, reader::verified, visit::Visit};
 use epione_primitives::{
     RecordPointer,
     block::{Segment, Stage},

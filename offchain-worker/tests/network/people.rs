@@ -6,7 +6,7 @@ use epione_client::{
     api::{RegisterUser, Relation, VisitStage},
     reader::{Intent, OpenContent, OpenRecord, Reader},
     signer::Account,
-    submit::{Visit, VisitBuilder},
+    visit::{Visit, VisitBuilder},
     worker::WorkerError,
 };
 use epione_envelope::{development, record::SectionKind};

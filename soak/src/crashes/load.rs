@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use epione_client::{
     api::VisitStage,
-    submit::{Visit, VisitBuilder},
+    visit::{Visit, VisitBuilder},
 };
 use epione_envelope::record::SectionKind;
 use epione_primitives::{HospitalId, RecordId, access::SectionClass};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::{
     api::{MAX_PART_BYTES, VisitStage},
-    submit::Visit,
+    visit::Visit,
 };
 use epione_primitives::limits::SEGMENT_BYTES;
 use object_store::memory::InMemory;

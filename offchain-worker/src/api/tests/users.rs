@@ -56,7 +56,7 @@ async fn a_visit_can_be_submitted_for_a_registered_patient() {
     world.chain.facts().related.insert((world.doctor.user, registered.user));
     let doctor = world.doctor.user;
     let visit =
-        epione_client::submit::VisitBuilder::new(genesis(), registered.user, HOSPITAL, doctor)
+        epione_client::visit::VisitBuilder::new(genesis(), registered.user, HOSPITAL, doctor)
             .text(SectionKind::Summary, SectionClass::Private, "Well.")
             .build(&world.doctor.account())
             .await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epione_client::{api::VisitStage, submit::Visit, worker::WorkerError};
+use epione_client::{api::VisitStage, visit::Visit, worker::WorkerError};
 use epione_envelope::{
     account::Signer,
     keys::PatientKey,

@@ -10,7 +10,7 @@ use epione_client::{
     endpoint::Endpoint,
     request::{self, Target},
     signer::Account,
-    submit::{Visit, VisitBuilder},
+    visit::{Visit, VisitBuilder},
     worker::WorkerClient,
 };
 use epione_envelope::{

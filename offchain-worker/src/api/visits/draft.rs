@@ -2,7 +2,7 @@
 
 use epione_client::{
     api::{ContentUpload, VisitRequest},
-    submit::{VisitError, signed_draft},
+    visit::{VisitError, signed_draft},
 };
 use epione_envelope::{FormatError, record::SignedDraft};
 
