@@ -18,7 +18,7 @@ use super::{
     kept::Folder,
     wanted::{Wanted, unknown},
 };
-use crate::{context::Context, failure::Failure};
+use crate::{context::Context, failure::Failure, interrupt};
 
 /// Reads whole records. Nothing unverified is written.
 pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
@@ -106,6 +106,9 @@ impl Retrieval<'_> {
             folder.abandon();
             return Err(failure);
         }
+        // From now on there is a folder from which a later run resumes.
+        let help = self.args.when_interrupted(&interrupt::this_command().to_string());
+        self.context.interruption().set(Some(Failure::new("interrupted", help)));
         Ok(Some(Incomplete { record, sections, folder }))
     }
 
