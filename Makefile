@@ -22,7 +22,7 @@ SIDE_BY_SIDE ?= 3
 # Always the whole workspace and one profile: a subset of the packages would give dependencies other features, and most
 # of them would be compiled again. `make lint` checks that the two selections below agree.
 CARGO_BUILD := scripts/build build --release --workspace --locked
-CARGO_TEST := cargo test --release --workspace --locked
+CARGO_TEST := cargo test --release --workspace --locked --no-fail-fast
 # The benchmarks' feature must not reach the node and its runtime, so their tests are compiled separately.
 BENCHMARKS := test --release --locked $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)

@@ -240,7 +240,7 @@ mod tests {
             ("epione relate --kind famly-doctor", "'family-doctor'"),
             ("epione visit submit --text diagnosys=x", "did you mean diagnosis?"),
             ("epione visit submit --text report:sharred=x", "did you mean shared?"),
-            ("epione policy explain --action read-txt", "did you mean read-text?"),
+            ("epione policy explain --action read-txt", "'read-text'"),
         ] {
             let failure = failure(line).await;
             assert!(failure.to_string().contains(meant), "{line}: {failure}");
