@@ -249,7 +249,7 @@ fn an_unusable_certificate_is_reported() {
     std::fs::write(&certificate, vec![b'-'; 2_000_000]).unwrap();
     assert!(refusal().contains("longer"), "{}", refusal());
     std::fs::write(&certificate, AUTHORITY).unwrap();
-    assert!(refusal().contains("does not go with"), "{}", refusal());
+    assert!(refusal().contains("does not match the key"), "{}", refusal());
     std::fs::remove_file(&key).unwrap();
     assert!(refusal().contains("tls.key"), "{}", refusal());
 }
