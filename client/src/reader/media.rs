@@ -103,6 +103,8 @@ impl Fetcher<'_> {
             Err(error) => {
                 if error.may_pass() {
                     partial.keep().await;
+                } else {
+                    partial.discard();
                 }
                 return Err(error);
             }

@@ -22,14 +22,15 @@ use crate::private;
 /// Bytes of the final name with which a partial file's name begins. File systems accept names of 255 bytes.
 const MAX_STEM_BYTES: usize = 200;
 
-/// Removed when it is dropped, unless it is kept so that a later run can resume.
+/// Removed when it is dropped, unless a later run can resume from it: also if the read is canceled.
 pub(super) struct Partial {
     file: File,
     path: PathBuf,
     to: PathBuf,
     /// Number of bytes at its beginning that are right.
     good: u64,
-    keep: bool,
+    /// Whether a later run resumes from it.
+    resumes: bool,
 }
 
 impl Partial {
@@ -51,7 +52,7 @@ impl Partial {
             Err(TryLockError::Error(source)) => return Err(ReadError::File { path, source }),
         }
         match is_private(&file, &path) {
-            Ok(true) => Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false }),
+            Ok(true) => Ok(Self { file: file.into(), path, to: to.into(), good: 0, resumes: true }),
             Ok(false) => {
                 let source = io::Error::new(
                     ErrorKind::PermissionDenied,
@@ -71,7 +72,7 @@ impl Partial {
         let file =
             fs::OpenOptions::new().write(true).create_new(true).mode(private::FILE).open(&path);
         let file = file.map_err(|source| ReadError::File { path: path.clone(), source })?;
-        Ok(Self { file: file.into(), path, to: to.into(), good: 0, keep: false })
+        Ok(Self { file: file.into(), path, to: to.into(), good: 0, resumes: false })
     }
 
     /// Removes the partial file of an earlier run, when the final file exists.
@@ -130,7 +131,11 @@ impl Partial {
     pub(super) async fn keep(mut self) {
         // The last bytes may not be written yet. If that fails, the later run detects it.
         let _ = self.file.flush().await;
-        self.keep = self.good > 0;
+    }
+
+    /// Removes the file: no later run can use it.
+    pub(super) fn discard(mut self) {
+        self.resumes = false;
     }
 
     /// Gives the file its final name. It is an error if a file of that name exists.
@@ -148,14 +153,15 @@ impl Partial {
             }
         };
         match published.await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.resumes = false;
+                Ok(())
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.resumes = false;
                 Err(ReadError::Exists(self.to.clone()))
             }
-            Err(source) => {
-                self.keep = self.good > 0;
-                Err(ReadError::File { path: self.to.clone(), source })
-            }
+            Err(source) => Err(ReadError::File { path: self.to.clone(), source }),
         }
     }
 
@@ -166,7 +172,9 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.keep {
+        let is_kept =
+            self.resumes && fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() > 0);
+        if !is_kept {
             // Fails if it was renamed. The file is still locked.
             let _ = fs::remove_file(&self.path);
         }
