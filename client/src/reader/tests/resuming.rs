@@ -10,7 +10,7 @@ use super::{
     storage::{as_it_is, body},
     *,
 };
-use crate::reader::fetcher::AHEAD;
+use crate::reader::{fetcher::AHEAD, part::Part};
 
 /// A change of a partial file between two runs.
 type Change = fn(&mut Vec<u8>);
@@ -87,6 +87,44 @@ async fn a_download_resumes_where_an_earlier_process_was_killed() {
     // The last segment, and the tags: once for what was there, once for what was not.
     let last = sealed.record.segments()[2].length as usize;
     assert_eq!(log.sent.load(SeqCst), last + 10 * 16 + 2 * 16);
+}
+
+/// Cancels a read, as Ctrl-C does, once a file of the folder has bytes.
+async fn cancel<T>(read: impl Future<Output = T>, folder: &tempfile::TempDir) {
+    let written = async {
+        let has_bytes = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().metadata().is_ok_and(|metadata| metadata.len() > 0)
+        };
+        while !std::fs::read_dir(folder.path()).unwrap().any(has_bytes) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = written => {}
+        _ = read => panic!("the read ended before it was canceled"),
+    }
+}
+
+#[tokio::test]
+async fn a_canceled_download_resumes_and_a_canceled_part_leaves_nothing() {
+    let sealed = sealed(26 * MIB);
+    let (server, _) = sealed.serve_ranges(as_it_is).await;
+    let record = sealed.open(&server, &[1]);
+    let worker = worker(&server);
+    let fetcher = Fetcher::new(&worker, None, &record, 1, &|_| {}).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let part = Part::Range(7..25 * MIB as u64);
+    cancel(fetcher.save_part(&part, &folder.path().join("part.dcm")), &folder).await;
+    assert_eq!(names(&folder), 0);
+
+    cancel(fetcher.save(&folder.path().join("saved.dcm")), &folder).await;
+    assert_eq!(names(&folder), 1);
+    assert!(partial(&folder).metadata().unwrap().len() > 0);
+    let (saved, to) = save(&server, &record, 1, &folder).await;
+    saved.unwrap();
+    assert!(std::fs::read(to).unwrap() == sealed.content);
 }
 
 #[tokio::test]
