@@ -20,7 +20,7 @@ pub struct HospitalStatus {
     pub worker_ready: bool,
     /// Numbers of chain blocks, and the number of connected nodes; absent if the node does not answer.
     pub best: Option<u32>,
-    pub finalised: Option<u32>,
+    pub finalized: Option<u32>,
     pub peers: Option<u32>,
 }
 
@@ -39,7 +39,7 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), De
             worker_runs: runs(&hospital.worker),
             worker_ready: probe.worker_is_ready(&hospital.node_url, hospital.id).await,
             best: view.map(|view| view.best),
-            finalised: view.map(|view| view.finalized),
+            finalized: view.map(|view| view.finalized),
             peers: view.map(|view| view.peers),
             name: hospital.name,
             node_url: hospital.node_url,

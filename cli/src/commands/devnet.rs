@@ -247,7 +247,7 @@ impl Output for Health {
                 hospital.node_runs
                     && hospital.worker_runs
                     && hospital.worker_ready
-                    && hospital.finalised.is_some()
+                    && hospital.finalized.is_some()
             })
     }
 }
@@ -263,7 +263,7 @@ impl fmt::Display for Health {
                 hospital.name,
                 if hospital.node_runs { "running" } else { "NOT RUNNING" },
                 number(hospital.best),
-                number(hospital.finalised),
+                number(hospital.finalized),
                 number(hospital.peers),
                 match (hospital.worker_runs, hospital.worker_ready) {
                     (true, true) => "ready",

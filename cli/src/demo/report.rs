@@ -1,4 +1,4 @@
-//! `report.json`: the results of the demo, for programs. Its field names do not change.
+//! `report.json`: the results of the demo, for programs, which rely on its field names.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ pub struct Timings {
     /// From then until the commit was in the best block.
     pub announced_to_committed: u64,
     /// From then until that block was final.
-    pub committed_to_finalised: u64,
+    pub committed_to_finalized: u64,
     /// From the request until the access grant arrived.
     pub grant: u64,
     /// From the request until all files were verified and written, including the grant.
