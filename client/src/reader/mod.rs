@@ -65,7 +65,7 @@ use epione_envelope::{
     frames::Frames,
     keys::{ContentKey, PatientKey},
     record::{Description, Payload, Record, Section, SectionKind},
-    sealing::SealingKeyPair,
+    sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,

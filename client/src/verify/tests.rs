@@ -4,7 +4,7 @@ use epione_envelope::{
     development,
     keys::PatientKey,
     record::{Description, Draft, DraftSection, Record, SectionKind},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, UserId, access::SectionClass, approval::RejectReason,

@@ -8,7 +8,7 @@ use epione_envelope::{
     frames::Frames,
     keys::PatientKey,
     record::{Description, Draft, DraftSection},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
     segment::object_key,
 };
 use url::Url;
