@@ -10,7 +10,7 @@ use crate::{DevnetError, Phase, Probe, ProcessRecord, State};
 /// The state of one hospital's processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HospitalStatus {
+pub struct HospitalHealth {
     pub id: HospitalId,
     pub name: String,
     pub node_url: String,
@@ -25,7 +25,7 @@ pub struct HospitalStatus {
 }
 
 /// Queries every process of the network in `directory`.
-pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), DevnetError> {
+pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalHealth>), DevnetError> {
     let Some(state) = State::read(directory)? else {
         return Err(DevnetError::Absent { directory: directory.to_path_buf() });
     };
@@ -33,7 +33,7 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), De
     let mut hospitals = Vec::with_capacity(state.hospitals.len());
     for hospital in state.hospitals {
         let view = probe.node(&hospital.node_url).await;
-        hospitals.push(HospitalStatus {
+        hospitals.push(HospitalHealth {
             id: hospital.id,
             node_runs: runs(&hospital.node),
             worker_runs: runs(&hospital.worker),

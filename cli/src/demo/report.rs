@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// The whole report.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+pub struct DemoReport {
     pub hospitals: Vec<Hospital>,
     pub committed_blocks: Vec<CommittedBlock>,
     pub retrieved_files: Vec<RetrievedFile>,
@@ -117,7 +117,7 @@ pub struct Timings {
     pub retrieval: u64,
 }
 
-impl Report {
+impl DemoReport {
     pub fn refuse(&mut self, who: &str, reason: String) {
         self.refused_requests.push(RefusedRequest { who: who.into(), reason });
     }

@@ -203,7 +203,7 @@ async fn every_segment_is_fetched_and_its_bytes_are_checked() {
     assert_eq!(wanted.len(), 3);
     media[1] = Bytes::from_static(b"something else");
 
-    let mut report = Report { height: 2, checks: Vec::new() };
+    let mut report = Verification { height: 2, checks: Vec::new() };
     let mut at = media.into_iter();
     check_segments(&mut report, &wanted, |_| {
         let next = at.next();
