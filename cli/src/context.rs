@@ -196,6 +196,12 @@ impl Context {
         Ok(chain)
     }
 
+    /// The user's own names for users and hospitals of the connected node's chain.
+    pub async fn address_book(&self) -> Result<AddressBook, Failure> {
+        let genesis = self.chain().await?.genesis_hash();
+        AddressBook::open(genesis, self.common.devnet.as_deref())
+    }
+
     /// The command with these arguments, and with the options that it needs to reach the same node and worker as this
     /// run.
     pub fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
@@ -205,7 +211,7 @@ impl Context {
     /// The id of a hospital on the chain: by its number, by a name of the user's own, or by the hospital's name.
     pub async fn hospital(&self, hospital: &HospitalRef) -> Result<HospitalId, Failure> {
         let own = match hospital {
-            HospitalRef::Name(name) => AddressBook::open(self).await?.bearer(name),
+            HospitalRef::Name(name) => self.address_book().await?.bearer(name),
             HospitalRef::Id(_) => None,
         };
         let hospital = match own {

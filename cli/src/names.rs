@@ -16,7 +16,6 @@ use epione_primitives::{Hash, HospitalId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    context::Context,
     failure::Failure,
     home::{self, Kind},
     similar::did_you_mean,
@@ -97,10 +96,10 @@ pub struct AddressBook {
 }
 
 impl AddressBook {
-    /// The names for the chain of the connected node; none if there is no file.
-    pub async fn open(context: &Context) -> Result<Self, Failure> {
-        let genesis = context.chain().await?.genesis_hash();
-        let folder = match &context.common().devnet {
+    /// The names for the chain with this first block: those in the folder of a devnet, or else the user's; none if
+    /// there is no file.
+    pub fn open(genesis: Hash, devnet: Option<&Path>) -> Result<Self, Failure> {
+        let folder = match devnet {
             Some(devnet) => Some(devnet.join("data/names")),
             None => home::folder(Kind::Config).map(|folder| folder.join("names")),
         };

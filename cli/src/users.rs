@@ -46,7 +46,7 @@ pub async fn resolve(user: &UserRef, context: &Context) -> Result<UserId, Failur
         UserRef::Id(id) => return Ok(*id),
         UserRef::Named(text) => text,
     };
-    let book = AddressBook::open(context).await?;
+    let book = context.address_book().await?;
     match book.bearer(text) {
         Some(Bearer::User(id)) => return Ok(id),
         Some(Bearer::Hospital(id)) => {

@@ -66,7 +66,7 @@ fn the_checks_pass_and_the_report_is_complete() {
         keys(&report["timings_ms"]),
         [
             "announced_to_committed",
-            "committed_to_finalised",
+            "committed_to_finalized",
             "grant",
             "retrieval",
             "submit_to_announced"

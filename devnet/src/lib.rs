@@ -75,7 +75,7 @@ pub use record::ProcessRecord;
 pub use signals::signalled;
 pub use site::{Service, Site};
 pub use state::{HospitalState, Phase, State, write_atomically};
-pub use status::{HospitalStatus, status};
+pub use status::{HospitalHealth, status};
 pub use storage::Storage;
 
 /// The most hospitals that a network can have.

@@ -10,7 +10,7 @@ use crate::{DevnetError, Phase, Probe, ProcessRecord, State};
 /// The state of one hospital's processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HospitalStatus {
+pub struct HospitalHealth {
     pub id: HospitalId,
     pub name: String,
     pub node_url: String,
@@ -20,12 +20,12 @@ pub struct HospitalStatus {
     pub worker_ready: bool,
     /// Numbers of chain blocks, and the number of connected nodes; absent if the node does not answer.
     pub best: Option<u32>,
-    pub finalised: Option<u32>,
+    pub finalized: Option<u32>,
     pub peers: Option<u32>,
 }
 
 /// Queries every process of the network in `directory`.
-pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), DevnetError> {
+pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalHealth>), DevnetError> {
     let Some(state) = State::read(directory)? else {
         return Err(DevnetError::Absent { directory: directory.to_path_buf() });
     };
@@ -33,13 +33,13 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalStatus>), De
     let mut hospitals = Vec::with_capacity(state.hospitals.len());
     for hospital in state.hospitals {
         let view = probe.node(&hospital.node_url).await;
-        hospitals.push(HospitalStatus {
+        hospitals.push(HospitalHealth {
             id: hospital.id,
             node_runs: runs(&hospital.node),
             worker_runs: runs(&hospital.worker),
             worker_ready: probe.worker_is_ready(&hospital.node_url, hospital.id).await,
             best: view.map(|view| view.best),
-            finalised: view.map(|view| view.finalized),
+            finalized: view.map(|view| view.finalized),
             peers: view.map(|view| view.peers),
             name: hospital.name,
             node_url: hospital.node_url,

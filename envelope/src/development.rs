@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     account::{AccountKey, Scheme},
     keystore::ActorKeys,
-    sealing::{SealingKeyPair, SealingSuite},
+    sealing_keys::{SealingKeyPair, SealingSuite},
 };
 
 /// The text is not the URI of a development key.

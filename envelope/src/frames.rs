@@ -18,7 +18,7 @@ pub const MAX_LISTED_FRAMES: u32 = 128 * 1024;
 /// Bytes of an item's tag and length. Each fragment of a frame begins with them (PS3.5, A.4).
 pub const ITEM_HEADER_BYTES: u32 = 8;
 
-/// Why no frame of a file can be read by itself, as determined by the author's client.
+/// Why single frames of a file cannot be read, as determined by the author's client.
 #[derive(
     Clone,
     Copy,
@@ -112,7 +112,7 @@ pub enum NoFrames {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Frames {
-    /// No frame can be read by itself.
+    /// Single frames cannot be read.
     None(NoFrames),
     /// Frames of the same length, without gaps.
     Native {
@@ -154,7 +154,7 @@ pub enum Form {
 /// Why a frame cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
 pub enum NoFrame {
-    #[error("no frame can be read by itself: {0}")]
+    #[error("single frames of this file cannot be read: {0}")]
     None(NoFrames),
     #[error("the file has {} only", first_frames(*count))]
     Beyond { count: u32 },
@@ -379,6 +379,23 @@ mod tests {
         assert_eq!(cut.extent(8), Err(NoFrame::NotWhole { count: 7, stated: 10 }));
         assert_eq!(cut.extent(10), Err(NoFrame::NotWhole { count: 7, stated: 10 }));
         assert_eq!(cut.extent(11), Err(NoFrame::Beyond { count: 7 }));
+    }
+
+    #[test]
+    fn the_reason_for_a_missing_frame_is_a_sentence() {
+        for (reason, sentence) in [
+            (
+                NoFrame::None(NoFrames::NoPixels),
+                "single frames of this file cannot be read: it has no pixel data",
+            ),
+            (NoFrame::Beyond { count: 1 }, "the file has frame 1 only"),
+            (
+                NoFrame::NotWhole { count: 7, stated: 10 },
+                "the file states 10 frames, but it ends early: only frames 1 to 7 are whole",
+            ),
+        ] {
+            assert_eq!(reason.to_string(), sentence);
+        }
     }
 
     #[test]

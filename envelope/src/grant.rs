@@ -17,7 +17,7 @@ use crate::{
     FormatError, OpenError, SealError,
     account::Signer,
     keys::ContentKey,
-    sealing::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
+    sealing_keys::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
     suite::{self, Suite},
 };
 

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::{
     account::{AccountKey, Scheme, Signer},
     random,
-    sealing::{SealingKeyPair, SealingPublicKey, SealingSuite},
+    sealing_keys::{SealingKeyPair, SealingPublicKey, SealingSuite},
     suite::Suite,
 };
 

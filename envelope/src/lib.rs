@@ -2,7 +2,7 @@
 //! is sealed and opened here and nowhere else.
 //!
 //! Top down: an author signs a [`record::Draft`], and the patient may cosign it. The hospital's worker
-//! seals it with a [`sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
+//! seals it with a [`record_sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
 //! patient key ([`keys`], [`profile`]) or from an access [`grant`], and opens sections with the record's methods.
 //!
@@ -19,7 +19,7 @@
 //!     account::{AccountKey, Scheme, Signer},
 //!     keys::PatientKey,
 //!     record::{Description, Draft, DraftSection, SectionKind},
-//!     sealer::RecordSealer,
+//!     record_sealer::RecordSealer,
 //! };
 //! use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
 //!
@@ -67,8 +67,8 @@ pub mod object;
 pub mod profile;
 mod random;
 pub mod record;
-pub mod sealer;
-pub mod sealing;
+pub mod record_sealer;
+pub mod sealing_keys;
 pub mod segment;
 pub mod signature;
 mod suite;

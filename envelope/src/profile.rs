@@ -13,7 +13,7 @@ use crate::{
     account::Signer,
     keys::{PatientKey, SectionContext},
     object::{ObjectContext, Part, SealedObject},
-    sealing::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
+    sealing_keys::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
     suite::{self, Suite},
 };
 

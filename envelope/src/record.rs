@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     FormatError, OpenError, SignatureError,
     keys::{ContentKey, PatientKey, SectionContext, WrappedKey},
-    object::{Layout, ObjectContext, Opener, Parameters, Part, SealedObject},
+    object::{Layout, ObjectContext, ObjectOpener, Parameters, Part, SealedObject},
     suite::{self, Suite},
     text,
 };
@@ -328,12 +328,12 @@ impl Record {
         genesis: Hash,
         section: u16,
         key: &ContentKey,
-    ) -> Result<Opener, OpenError> {
+    ) -> Result<ObjectOpener, OpenError> {
         let Payload::Media { manifest, .. } = &self.section(section)?.payload else {
             return Err(OpenError);
         };
         let context = self.object_context(genesis, section, Part::Media);
-        Opener::new(key, &context, manifest.parameters())
+        ObjectOpener::new(key, &context, manifest.parameters())
     }
 
     fn section(&self, section: u16) -> Result<&Section, OpenError> {

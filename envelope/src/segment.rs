@@ -6,7 +6,7 @@
 //! ```
 //! use epione_envelope::{
 //!     keys::{ContentKey, SectionContext},
-//!     object::{ObjectContext, Opener, Part, Sealer},
+//!     object::{ObjectContext, ObjectOpener, ObjectSealer, Part},
 //!     segment::{SegmentCutter, verify},
 //! };
 //! use epione_primitives::{Hash, HospitalId, RecordId, UserId};
@@ -23,7 +23,7 @@
 //!
 //! // Seal content, and cut the sealed bytes into segments. This content needs only one.
 //! let content = b"the pixels of an image";
-//! let mut sealer = Sealer::new(&key, &context, content.len() as u64)?;
+//! let mut sealer = ObjectSealer::new(&key, &context, content.len() as u64)?;
 //! let mut cutter = SegmentCutter::new();
 //! let mut parts = cutter.push(sealer.push(content)?);
 //! let (parameters, tags) = sealer.finish()?;
@@ -34,7 +34,7 @@
 //!
 //! // A reader verifies the segment by its name, then opens a chunk of the object.
 //! verify(&segment, &stored)?;
-//! let opener = Opener::new(&key, &context, &parameters)?;
+//! let opener = ObjectOpener::new(&key, &context, &parameters)?;
 //! let bytes = |range: std::ops::Range<u64>| &stored[range.start as usize..range.end as usize];
 //! let layout = opener.layout();
 //! let chunk = bytes(layout.chunk(0).expect("every object has a first chunk"));

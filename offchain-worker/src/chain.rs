@@ -47,10 +47,10 @@ impl From<ChainError> for ViewError {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// It is in a finalized block, without effect. Callers may show the chain's reason.
-    #[error("the chain rejected the call: {0}")]
+    #[error("the call failed on the chain: {0}")]
     Failed(DispatchFailure),
-    /// It never gets into a block: the chain does not accept this call from this account. Callers may show the reason.
-    #[error("the chain does not accept this call: {0}")]
+    /// No block will include it: the chain does not accept this call from this account. Callers may show the reason.
+    #[error("the chain rejected the call: {0}")]
     Refused(Refusal),
     #[error(
         "the call was not finalized in time and may still take effect: check before you repeat it"

@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::tasks::scrub::{Progress, Report, Request};
+use crate::tasks::scrub::{ScrubProgress, ScrubReport, ScrubRequest};
 
 /// Connections at once.
 const CONNECTIONS: usize = 4;
@@ -41,9 +41,9 @@ enum ControlRequest {
 /// A line of the response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Answer {
-    Progress(Progress),
-    Done(Box<Report>),
+enum ControlResponse {
+    Progress(ScrubProgress),
+    Done(Box<ScrubReport>),
     Failed(String),
 }
 
@@ -71,8 +71,8 @@ fn socket(folder: &Path) -> PathBuf {
 /// Serves requests. Never returns. To be called only by the process that has opened the journal.
 pub async fn serve(
     folder: PathBuf,
-    scrubs: mpsc::Sender<Request>,
-    progress: watch::Receiver<Progress>,
+    scrubs: mpsc::Sender<ScrubRequest>,
+    progress: watch::Receiver<ScrubProgress>,
 ) {
     let listener = match listen(&folder) {
         Ok(listener) => listener,
@@ -120,32 +120,32 @@ fn listen(folder: &Path) -> io::Result<UnixListener> {
 
 async fn answer(
     stream: UnixStream,
-    scrubs: &mpsc::Sender<Request>,
-    mut progress: watch::Receiver<Progress>,
+    scrubs: &mpsc::Sender<ScrubRequest>,
+    mut progress: watch::Receiver<ScrubProgress>,
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader);
     let Some(ControlRequest::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
-        return send(&mut writer, &Answer::Failed("the request is not known".into())).await;
+        return send(&mut writer, &ControlResponse::Failed("the request is not known".into())).await;
     };
     let (reply, mut done) = oneshot::channel();
-    if scrubs.try_send(Request { segments_per_minute, reply }).is_err() {
+    if scrubs.try_send(ScrubRequest { segments_per_minute, reply }).is_err() {
         let busy = "another scrub was requested and has not begun: retry later";
-        return send(&mut writer, &Answer::Failed(busy.into())).await;
+        return send(&mut writer, &ControlResponse::Failed(busy.into())).await;
     }
     loop {
         tokio::select! {
             done = &mut done => {
                 let answer = match done {
-                    Ok(Ok(report)) => Answer::Done(Box::new(report)),
-                    Ok(Err(error)) => Answer::Failed(error.to_string()),
-                    Err(_) => Answer::Failed("the worker is stopping".into()),
+                    Ok(Ok(report)) => ControlResponse::Done(Box::new(report)),
+                    Ok(Err(error)) => ControlResponse::Failed(error.to_string()),
+                    Err(_) => ControlResponse::Failed("the worker is stopping".into()),
                 };
                 return send(&mut writer, &answer).await;
             }
             () = sleep(REPORT_EVERY) => {
                 let now = *progress.borrow_and_update();
-                send(&mut writer, &Answer::Progress(now)).await?;
+                send(&mut writer, &ControlResponse::Progress(now)).await?;
             }
         }
     }
@@ -176,8 +176,8 @@ async fn receive<T: DeserializeOwned>(
 pub async fn scrub(
     folder: &Path,
     segments_per_minute: Option<u32>,
-    mut report: impl FnMut(Progress),
-) -> Result<Option<Report>, ControlError> {
+    mut report: impl FnMut(ScrubProgress),
+) -> Result<Option<ScrubReport>, ControlError> {
     let path = socket(folder);
     let stream = match UnixStream::connect(&path).await {
         Ok(stream) => stream,
@@ -194,9 +194,9 @@ pub async fn scrub(
     send(&mut writer, &ControlRequest::Scrub { segments_per_minute }).await.map_err(gone)?;
     loop {
         match receive(&mut lines).await.map_err(gone)? {
-            Some(Answer::Progress(progress)) => report(progress),
-            Some(Answer::Done(report)) => return Ok(Some(*report)),
-            Some(Answer::Failed(reason)) => return Err(ControlError::Failed(reason)),
+            Some(ControlResponse::Progress(progress)) => report(progress),
+            Some(ControlResponse::Done(report)) => return Ok(Some(*report)),
+            Some(ControlResponse::Failed(reason)) => return Err(ControlError::Failed(reason)),
             None => return Err(ControlError::Malformed),
         }
     }
@@ -214,14 +214,14 @@ mod tests {
     fn worker(folder: &Path, segments: u64, heard: Arc<Notify>) -> JoinHandle<()> {
         let folder = folder.to_owned();
         tokio::spawn(async move {
-            let (requests, mut asked) = mpsc::channel::<Request>(1);
-            let (progress, seen) = watch::channel(Progress::Idle);
+            let (requests, mut asked) = mpsc::channel::<ScrubRequest>(1);
+            let (progress, seen) = watch::channel(ScrubProgress::Idle);
             let answering = async {
                 let request = asked.recv().await.unwrap();
                 assert_eq!(request.segments_per_minute, Some(7));
-                progress.send_replace(Progress::Reading { done: 1, of: 2 });
+                progress.send_replace(ScrubProgress::Reading { done: 1, of: 2 });
                 heard.notified().await;
-                request.reply.send(Ok(Report { segments, ..Report::default() })).unwrap();
+                request.reply.send(Ok(ScrubReport { segments, ..ScrubReport::default() })).unwrap();
             };
             tokio::join!(serve(folder, requests, seen), answering);
         })
@@ -239,7 +239,7 @@ mod tests {
             let mut heard_of = Vec::new();
             let mut hear = |progress| {
                 heard_of.push(progress);
-                if progress != Progress::Idle {
+                if progress != ScrubProgress::Idle {
                     heard.notify_one();
                 }
             };
@@ -250,7 +250,7 @@ mod tests {
                 }
             };
             assert_eq!(report.segments, segments);
-            assert!(heard_of.contains(&Progress::Reading { done: 1, of: 2 }), "{heard_of:?}");
+            assert!(heard_of.contains(&ScrubProgress::Reading { done: 1, of: 2 }), "{heard_of:?}");
             worker.abort();
             let _ = worker.await;
             assert!(scrub(&folder, Some(7), |_| {}).await.unwrap().is_none());

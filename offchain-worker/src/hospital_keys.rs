@@ -13,7 +13,7 @@ use epione_envelope::{
     keys::{ContentKey, PatientKey},
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
-    sealing::{SealingKeyPair, SealingPublicKey},
+    sealing_keys::{SealingKeyPair, SealingPublicKey},
 };
 use epione_primitives::{AccountId, Hash, UserId, profile::Registration};
 

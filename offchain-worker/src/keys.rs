@@ -128,7 +128,7 @@ impl Root {
 
 #[cfg(test)]
 mod tests {
-    use epione_envelope::{account::Signer, keystore::Cost, sealing::SealingSuite};
+    use epione_envelope::{account::Signer, keystore::Cost, sealing_keys::SealingSuite};
 
     use super::*;
 

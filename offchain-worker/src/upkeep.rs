@@ -21,7 +21,7 @@ use crate::{
     node,
     tasks::{
         Context, jobs, replay,
-        scrub::{Progress, Report, Scrubber, pause},
+        scrub::{ScrubProgress, ScrubReport, Scrubber, pause},
         task_journal::JobKind,
     },
     worker::{self, KEEPS, Opened},
@@ -39,7 +39,7 @@ pub struct Rebuilt {
     /// Visits of this hospital that the chain has and the journal did not know.
     pub visits_restored: u64,
     /// The check afterwards.
-    pub scrub: Report,
+    pub scrub: ScrubReport,
     /// What neither the chain nor other hospitals have.
     pub not_restored: &'static [&'static str],
 }
@@ -68,7 +68,7 @@ pub async fn scrub(
     config: Config,
     segments_per_minute: Option<u32>,
     mut report: impl FnMut(String),
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<ScrubReport> {
     let folder = config.control_path();
     let requested = control::scrub(&folder, segments_per_minute, |progress| {
         report(progress.to_string());
@@ -180,7 +180,7 @@ impl Alone {
         &self,
         segments_per_minute: Option<u32>,
         report: &mut impl FnMut(String),
-    ) -> anyhow::Result<Report> {
+    ) -> anyhow::Result<ScrubReport> {
         let mut progress = self.scrubber.progress.subscribe();
         let pass = self.scrubber.pass(pause(segments_per_minute));
         tokio::pin!(pass);
@@ -189,7 +189,7 @@ impl Alone {
                 done = &mut pass => return done.context("the scrub failed"),
                 () = sleep(POLL) => {
                     let now = *progress.borrow_and_update();
-                    if now != Progress::Idle {
+                    if now != ScrubProgress::Idle {
                         report(now.to_string());
                     }
                 }

@@ -89,7 +89,7 @@ async fn an_announcer_killed_while_the_ballot_is_open_commits_once() {
     // Nothing is announced again while the ballot is open.
     let chain = network.hospitals[0].chain().await;
     let ready_at = chain.finalized_head().await.unwrap().number;
-    network.hospitals[0].finalises(ready_at + 4).await;
+    network.hospitals[0].finalizes(ready_at + 4).await;
     let open = chain.finalized().await.unwrap().open_announcements().await.unwrap();
     assert_eq!(open, [announced]);
     for hospital in &mut network.hospitals[1..] {

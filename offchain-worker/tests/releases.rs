@@ -18,7 +18,7 @@ use epione_client::{
 use epione_envelope::{
     development,
     keystore::{self, Cost},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use epione_primitives::{
     RecordPointer, UserId,

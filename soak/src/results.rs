@@ -14,7 +14,7 @@ use crate::machine::Stamp;
 
 /// A result with where it comes from.
 #[derive(Clone, Debug, Serialize)]
-struct Report<'a, T> {
+struct ResultFile<'a, T> {
     #[serde(flatten)]
     stamp: &'a Stamp,
     result: &'a T,
@@ -75,7 +75,7 @@ pub fn write<T: Serialize>(
     result: &T,
     table: &Table,
 ) -> anyhow::Result<PathBuf> {
-    let json = serde_json::to_vec_pretty(&Report { stamp, result })?;
+    let json = serde_json::to_vec_pretty(&ResultFile { stamp, result })?;
     let path = folder.join(format!("{run}.md"));
     fs::create_dir_all(folder)
         .and_then(|()| {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::{Args, Subcommand};
-use epione_client::verify::{self, Check, Report};
+use epione_client::verify::{self, Check, Verification};
 use epione_primitives::{
     HospitalId,
     approval::Ballot,
@@ -212,6 +212,6 @@ pub async fn verified(args: &VerifyArgs, context: &Context) -> Result<Verified, 
     Ok(from(report))
 }
 
-fn from(report: Report) -> Verified {
+fn from(report: Verification) -> Verified {
     Verified { height: report.height, passed: report.passed(), checks: report.checks }
 }

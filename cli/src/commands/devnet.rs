@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use epione_devnet::{
-    Binaries, Devnet, DevnetError, HospitalStatus, Layout, MAX_HOSPITALS, Options, Phase, State,
+    Binaries, Devnet, DevnetError, HospitalHealth, Layout, MAX_HOSPITALS, Options, Phase, State,
     Storage,
 };
 use epione_primitives::Hash;
@@ -237,7 +237,7 @@ async fn down(args: &DirectoryArgs, context: &Context) -> Result<Ended, Failure>
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
     pub phase: Phase,
-    pub hospitals: Vec<HospitalStatus>,
+    pub hospitals: Vec<HospitalHealth>,
 }
 
 impl Output for Health {
@@ -247,7 +247,7 @@ impl Output for Health {
                 hospital.node_runs
                     && hospital.worker_runs
                     && hospital.worker_ready
-                    && hospital.finalised.is_some()
+                    && hospital.finalized.is_some()
             })
     }
 }
@@ -263,7 +263,7 @@ impl fmt::Display for Health {
                 hospital.name,
                 if hospital.node_runs { "running" } else { "NOT RUNNING" },
                 number(hospital.best),
-                number(hospital.finalised),
+                number(hospital.finalized),
                 number(hospital.peers),
                 match (hospital.worker_runs, hospital.worker_ready) {
                     (true, true) => "ready",

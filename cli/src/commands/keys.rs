@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use epione_envelope::{
     account::Scheme,
     keystore::{self, ActorKeys, Cost, PublicKeys},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use epione_primitives::{AccountId, Hash};
 use serde::Serialize;

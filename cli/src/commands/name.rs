@@ -10,7 +10,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::KeySource,
-    names::{AddressBook, Bearer, Name},
+    names::{Bearer, Name},
     show, table,
 };
 
@@ -110,7 +110,7 @@ pub async fn set(args: &SetArgs, context: &Context) -> Result<Named, Failure> {
         }
     };
     ensure_free(&args.name, bearer, context).await?;
-    let before = AddressBook::open(context).await?.set(args.name.clone(), bearer)?;
+    let before = context.address_book().await?.set(args.name.clone(), bearer)?;
     let entry = Entry { name: args.name.clone(), bearer };
     Ok(Named { entry, before: before.filter(|before| *before != bearer) })
 }
@@ -164,7 +164,7 @@ impl fmt::Display for Names {
 
 /// Lists the names on the chain.
 pub async fn list(context: &Context) -> Result<Names, Failure> {
-    let book = AddressBook::open(context).await?;
+    let book = context.address_book().await?;
     let entry = |(name, bearer): (&Name, &Bearer)| Entry { name: name.clone(), bearer: *bearer };
     Ok(Names { names: book.names().iter().map(entry).collect() })
 }
@@ -184,7 +184,7 @@ impl fmt::Display for Removed {
 
 /// Removes a name.
 pub async fn remove(args: &RemoveArgs, context: &Context) -> Result<Removed, Failure> {
-    let mut book = AddressBook::open(context).await?;
+    let mut book = context.address_book().await?;
     let name = args.name.clone();
     match book.remove(&name)? {
         Some(bearer) => Ok(Removed(Entry { name, bearer })),

@@ -26,7 +26,7 @@ use epione_devnet::{
 
 use crate::{failure::Failure, interrupt, progress};
 
-pub use report::Report;
+pub use report::DemoReport;
 use story::Story;
 
 /// Number of hospitals.

@@ -1,4 +1,4 @@
-//! `report.json`: the results of the demo, for programs. Its field names do not change.
+//! `report.json`: the results of the demo, for programs, which rely on its field names.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// The whole report.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+pub struct DemoReport {
     pub hospitals: Vec<Hospital>,
     pub committed_blocks: Vec<CommittedBlock>,
     pub retrieved_files: Vec<RetrievedFile>,
@@ -110,14 +110,14 @@ pub struct Timings {
     /// From then until the commit was in the best block.
     pub announced_to_committed: u64,
     /// From then until that block was final.
-    pub committed_to_finalised: u64,
+    pub committed_to_finalized: u64,
     /// From the request until the access grant arrived.
     pub grant: u64,
     /// From the request until all files were verified and written, including the grant.
     pub retrieval: u64,
 }
 
-impl Report {
+impl DemoReport {
     pub fn refuse(&mut self, who: &str, reason: String) {
         self.refused_requests.push(RefusedRequest { who: who.into(), reason });
     }

@@ -14,19 +14,20 @@ pub enum ChainError {
     )]
     Unreachable { url: String, reason: String },
     #[error(
-        "the node at {url} belongs to another chain: its first block is {found:?}, not {expected:?}"
+        "the node at {url} belongs to another chain (its first block is {found:?}, not {expected:?}): use a node of \
+         this chain"
     )]
     OtherChain { url: String, expected: Hash, found: Hash },
     #[error("the node refused {method}: {message}")]
     Refused { method: String, code: i32, message: String },
     #[error(
-        "the node's answer to {what} cannot be read ({reason}): node and client have different versions"
+        "the node's answer to {what} cannot be read ({reason}): use node and client in the same version"
     )]
     Malformed { what: String, reason: String },
-    #[error("the node does not know block {0}")]
+    #[error("the node does not have block {0}: use an archive node that has synchronized")]
     UnknownBlock(String),
     #[error(
-        "the node sent a body with hash {found:?} instead of {expected:?}: its database is damaged"
+        "the node sent a body with hash {found:?} instead of {expected:?}: its database is damaged, use another node"
     )]
     WrongBody { expected: Hash, found: Hash },
     #[error("the node is still syncing with the chain: try again later")]
@@ -78,19 +79,19 @@ impl std::fmt::Display for DispatchFailure {
 /// Why a call had no effect, or why its effect is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// A final block includes the call, but it failed.
+    /// A finalized block includes the call, but it failed.
     #[error("the call failed on the chain: {0}")]
     Dispatch(DispatchFailure),
     /// No block includes the call: the chain does not accept it from this account.
-    #[error("the chain rejected this call: {0}")]
+    #[error("the chain rejected the call: {0}")]
     Refused(Refusal),
     /// No block includes the call, for another reason.
-    #[error("the node rejected this transaction: {0}")]
+    #[error("the node rejected the transaction: {0}")]
     Invalid(String),
-    #[error("the call is not final after {} s, but the chain may still include it", .after.as_secs())]
+    #[error("the call was not finalized within {} s and may still take effect", .after.as_secs())]
     TimedOut { after: Duration },
     /// The runtime has no such call, or a call with other arguments.
-    #[error("this chain has no call {call} ({reason}): node and client have different versions")]
+    #[error("the chain has no such call {call} ({reason}): use node and client in the same version")]
     UnknownCall { call: String, reason: String },
     #[error(transparent)]
     Chain(#[from] ChainError),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use epione_envelope::{
     OpenError,
-    object::{Layout, Opener, TAG_BYTES},
+    object::{Layout, ObjectOpener, TAG_BYTES},
     record::{Description, Payload},
 };
 use epione_primitives::{RecordPointer, block::Segment, limits::SEGMENT_BYTES};
@@ -21,7 +21,7 @@ pub(super) struct Content<'r> {
     pub(super) segments: &'r [Segment],
     /// The id of the sealed object; no other object has the same.
     pub(super) object_id: [u8; 16],
-    opener: Opener,
+    opener: ObjectOpener,
 }
 
 /// Consecutive chunks within one segment.

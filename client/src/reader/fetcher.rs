@@ -14,7 +14,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Mutex;
 
 use super::{
-    OpenRecord, ReadError, Reader, Source,
+    FetchRight, OpenRecord, ReadError, Reader,
     content::{Content, Span, TAG},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) struct Fetcher<'a> {
     /// Requests new links when the present ones expire.
     reader: Option<&'a Reader>,
     record: &'a OpenRecord,
-    source: Mutex<Source>,
+    right: Mutex<FetchRight>,
     pub(super) content: Content<'a>,
     pub(super) tally: Tally<'a>,
 }
@@ -60,8 +60,8 @@ impl<'a> Fetcher<'a> {
         let content = record.content_of(section)?;
         let total = AtomicI64::new(content.layout().plaintext_length() as i64);
         let tally = Tally { done: AtomicI64::new(0), total, progress };
-        let source = Mutex::new(record.access.source.clone());
-        Ok(Self { worker, reader, record, source, content, tally })
+        let right = Mutex::new(record.access.right.clone());
+        Ok(Self { worker, reader, record, right, content, tally })
     }
 
     /// Fetches these chunks, in order.
@@ -134,19 +134,19 @@ impl<'a> Fetcher<'a> {
     /// The right by which to request a segment. A link that expires soon is replaced first.
     async fn right(&self, segment: &Segment) -> Result<OwnedRight, ReadError> {
         let pointer = self.content.pointer;
-        let mut source = self.source.lock().await;
-        if let Some(intent) = source.renewal(pointer, std::slice::from_ref(segment), now())? {
+        let mut right = self.right.lock().await;
+        if let Some(intent) = right.renewal(pointer, std::slice::from_ref(segment), now())? {
             let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
             let mut sections = SectionSet::default();
             // A record has at most 64 sections.
             sections.insert(self.content.section as u16);
             let wanted = WantedRecord { pointer, sections: Some(sections) };
             let permission = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
-            *source = permission.of(pointer, &self.record.record)?.source;
+            *right = permission.of(pointer, &self.record.record)?.right;
         }
-        match &*source {
-            Source::Own => Ok(OwnedRight::Patient(pointer)),
-            Source::Links { links, .. } => {
+        match &*right {
+            FetchRight::Own => Ok(OwnedRight::Patient(pointer)),
+            FetchRight::Links { links, .. } => {
                 let no_link = ReadError::NoLink { segment: segment.hash };
                 links.get(&segment.hash).cloned().map(OwnedRight::Link).ok_or(no_link)
             }
@@ -158,7 +158,7 @@ fn failed(segment: &Segment, source: crate::worker::WorkerError) -> ReadError {
     ReadError::Segment { segment: segment.hash, source }
 }
 
-/// A right that can be used without a lock on the source.
+/// A right that can be used without a lock.
 enum OwnedRight {
     Patient(epione_primitives::RecordPointer),
     Link(SegmentLink),

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Intent, OpenRecord, ReadError, Reader, Source,
+    FetchRight, Intent, OpenRecord, ReadError, Reader,
     fetcher::{Fetcher, Scope, Tags},
     partial::Partial,
 };
@@ -71,7 +71,7 @@ impl Reader {
     }
 }
 
-impl Source {
+impl FetchRight {
     /// The intent with which to request new links to segments; none while the present links are valid.
     pub(super) fn renewal(
         &self,

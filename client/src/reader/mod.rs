@@ -65,7 +65,7 @@ use epione_envelope::{
     frames::Frames,
     keys::{ContentKey, PatientKey},
     record::{Description, Payload, Record, Section, SectionKind},
-    sealing::SealingKeyPair,
+    sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
@@ -173,12 +173,12 @@ pub enum OpenContent {
 #[derive(Clone)]
 struct Access {
     keys: HashMap<u16, ContentKey>,
-    source: Source,
+    right: FetchRight,
 }
 
 /// The right by which segments are fetched.
 #[derive(Clone)]
-enum Source {
+enum FetchRight {
     /// A hospital's permission: its temporary links, and the intent with which they were requested.
     Links { links: Links, intent: Intent },
     /// The reader is the patient whom the record is about.
@@ -305,7 +305,7 @@ impl Reader {
         let mut keys = own::content_keys(genesis, summary.pointer, &record, &patient_key)?;
         patient_keys.insert(hospital, patient_key);
         keys.retain(|section, _| sections.contains(*section));
-        OpenRecord::new(genesis, summary, record, Access { keys, source: Source::Own })
+        OpenRecord::new(genesis, summary, record, Access { keys, right: FetchRight::Own })
     }
 
     async fn whole(

@@ -57,7 +57,7 @@ pub struct Evidence {
 
 /// The checks and their results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct Verification {
     pub height: u32,
     pub checks: Vec<Check>,
 }
@@ -75,7 +75,7 @@ pub struct Check {
     pub found: Option<String>,
 }
 
-impl Report {
+impl Verification {
     pub fn passed(&self) -> bool {
         self.checks.iter().all(|check| check.passed)
     }
@@ -127,9 +127,9 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
 }
 
 /// Checks the evidence.
-pub fn check(evidence: &Evidence) -> Report {
+pub fn check(evidence: &Evidence) -> Verification {
     let Evidence { height, header, hashes, entries, .. } = evidence;
-    let mut report = Report { height: *height, checks: Vec::new() };
+    let mut report = Verification { height: *height, checks: Vec::new() };
     report.same("height", height, &header.height);
     report.same("record count", &entries.len(), &usize::from(header.records));
     let lite = header.lite_hash(entries);
@@ -143,7 +143,7 @@ pub fn check(evidence: &Evidence) -> Report {
     report
 }
 
-fn check_chain_links(evidence: &Evidence, report: &mut Report) {
+fn check_chain_links(evidence: &Evidence, report: &mut Verification) {
     let Evidence { height, header, previous, .. } = evidence;
     let first = *height <= 1;
     match previous {
@@ -195,7 +195,7 @@ fn check_earlier(
     }
 }
 
-fn check_body(evidence: &Evidence, report: &mut Report) {
+fn check_body(evidence: &Evidence, report: &mut Verification) {
     let header = &evidence.header;
     let Some(body) = &evidence.body else {
         let missing = Err("the node does not have the body".into());
@@ -223,7 +223,7 @@ fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
     body::check(&AnnouncedHeader { announcer, segments }, &announced, body)
 }
 
-fn check_announcement(evidence: &Evidence, report: &mut Report) {
+fn check_announcement(evidence: &Evidence, report: &mut Verification) {
     let header = &evidence.header;
     let Some(announcement) = &evidence.announcement else {
         let missing = Err("the announcement is not on the chain".into());
@@ -272,7 +272,7 @@ pub fn segments(evidence: &Evidence) -> Result<Vec<Segment>, VerifyError> {
 
 /// Fetches every segment, one after the other, and adds a check of its bytes.
 pub async fn check_segments<F, Reply, Failure>(
-    report: &mut Report,
+    report: &mut Verification,
     segments: &[Segment],
     mut fetch: F,
 ) where

@@ -4,7 +4,7 @@ use epione_envelope::{
     development,
     keys::PatientKey,
     record::{Description, Draft, DraftSection, Record, SectionKind},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, UserId, access::SectionClass, approval::RejectReason,
@@ -203,7 +203,7 @@ async fn every_segment_is_fetched_and_its_bytes_are_checked() {
     assert_eq!(wanted.len(), 3);
     media[1] = Bytes::from_static(b"something else");
 
-    let mut report = Report { height: 2, checks: Vec::new() };
+    let mut report = Verification { height: 2, checks: Vec::new() };
     let mut at = media.into_iter();
     check_segments(&mut report, &wanted, |_| {
         let next = at.next();

@@ -110,16 +110,16 @@ pub struct VisitBuilder {
 struct Planned {
     kind: SectionKind,
     class: SectionClass,
-    source: Source,
+    source: SectionSource,
 }
 
 #[derive(Clone)]
-enum Source {
+enum SectionSource {
     Text(String),
     File { path: PathBuf, name: String },
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for SectionSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
@@ -188,7 +188,7 @@ impl VisitBuilder {
     /// Adds a text: a FHIR resource or other JSON, or plain text.
     #[must_use]
     pub fn text(mut self, kind: SectionKind, class: SectionClass, text: impl Into<String>) -> Self {
-        self.sections.push(Planned { kind, class, source: Source::Text(text.into()) });
+        self.sections.push(Planned { kind, class, source: SectionSource::Text(text.into()) });
         self
     }
 
@@ -209,7 +209,7 @@ impl VisitBuilder {
         path: impl Into<PathBuf>,
         name: impl Into<String>,
     ) -> Self {
-        let source = Source::File { path: path.into(), name: name.into() };
+        let source = SectionSource::File { path: path.into(), name: name.into() };
         self.sections.push(Planned { kind, class, source });
         self
     }
@@ -231,8 +231,8 @@ impl VisitBuilder {
             _ => {}
         }
         check_texts(self.sections.iter().filter_map(|planned| match &planned.source {
-            Source::Text(text) => Some(text),
-            Source::File { .. } => None,
+            SectionSource::Text(text) => Some(text),
+            SectionSource::File { .. } => None,
         }))?;
         let mut described = self
             .sections
@@ -257,11 +257,11 @@ impl VisitBuilder {
 impl Planned {
     fn describe(&self, section: usize) -> Result<Description, VisitError> {
         match &self.source {
-            Source::Text(text) => {
+            SectionSource::Text(text) => {
                 check_text(section, text)?;
                 Ok(Description::of(text_type(text), "", text.as_bytes())?)
             }
-            Source::File { path, name } => describe_file(path, name),
+            SectionSource::File { path, name } => describe_file(path, name),
         }
     }
 }
@@ -350,8 +350,8 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
     for (section, (draft, planned)) in sections.iter().zip(sources).enumerate() {
         let description = &draft.description;
         let content = match planned.source {
-            Source::Text(text) => ContentUpload::Text(text),
-            Source::File { path, .. } => {
+            SectionSource::Text(text) => ContentUpload::Text(text),
+            SectionSource::File { path, .. } => {
                 let (bytes, blake3) = (description.content_length, description.content_root);
                 let media_type = description.media_type.clone();
                 media.push(MediaFile { section, path, bytes, blake3, media_type });

@@ -32,7 +32,7 @@ pub enum WorkerError {
     #[error("{url} answered with status {status} and no reason: check that it is a worker")]
     Status { url: String, status: u16 },
     #[error(
-        "the answer of {url} cannot be read ({reason}): worker and client have different versions"
+        "the answer of {url} cannot be read ({reason}): use worker and client in the same version"
     )]
     Malformed { url: String, reason: String },
     #[error("the answer of {url} is longer than {limit} bytes")]

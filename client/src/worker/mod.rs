@@ -15,7 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use epione_envelope::{grant::AccessGrant, sealing::SealingPublicKey};
+use epione_envelope::{grant::AccessGrant, sealing_keys::SealingPublicKey};
 use epione_primitives::{Hash, HospitalId, RecordId, UserId};
 use url::Url;
 

@@ -17,7 +17,7 @@ use epione_envelope::{
     development,
     grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::ContentKey,
-    sealing::SealingKeyPair,
+    sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
     HospitalId, Moment, RecordId, RecordPointer,

@@ -13,7 +13,7 @@ use epione_envelope::{
     keys::PatientKey,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::{Description, Draft, DraftSection, Record, SectionKind},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{
     Hash, HospitalId, RecordPointer, UserId,

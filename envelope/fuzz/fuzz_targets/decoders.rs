@@ -11,7 +11,7 @@ use epione_envelope::{
     object::SealedObject,
     profile::ProfileBody,
     record::{Disclosure, Record, SignedDraft},
-    sealing::{SealingPublicKey, Wrap},
+    sealing_keys::{SealingPublicKey, Wrap},
 };
 use epione_primitives::block::{AnnouncedEntries, AnnouncedHeader};
 use libfuzzer_sys::fuzz_target;

@@ -27,9 +27,9 @@ mod seal;
 
 pub use cipher::{ChunkCipher, DefaultCipher, PortableCipher};
 pub use layout::Layout;
-pub use open::Opener;
+pub use open::ObjectOpener;
 pub use parameters::{ObjectContext, Parameters, Part};
-pub use seal::Sealer;
+pub use seal::ObjectSealer;
 
 use codec::{Decode, Encode, Error, Input, Output};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_SEGMENTS, SEGMENT_BYTES};
@@ -58,7 +58,7 @@ impl SealedObject {
         context: &ObjectContext,
         plaintext: &[u8],
     ) -> Result<Self, SealError> {
-        let mut sealer = Sealer::new(key, context, plaintext.len() as u64)?;
+        let mut sealer = ObjectSealer::new(key, context, plaintext.len() as u64)?;
         let limit = u64::from(MAX_BODY_BYTES);
         let actual = sealer.layout().sealed_length();
         if actual > limit {
@@ -76,7 +76,7 @@ impl SealedObject {
         key: &ContentKey,
         context: &ObjectContext,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        Opener::new(key, context, &self.parameters)?.open_whole(&self.bytes)
+        ObjectOpener::new(key, context, &self.parameters)?.open_whole(&self.bytes)
     }
 
     pub fn parameters(&self) -> &Parameters {

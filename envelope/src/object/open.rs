@@ -6,13 +6,13 @@ use super::{ChunkCipher, DefaultCipher, Layout, ObjectContext, Parameters, TAG_B
 use crate::{OpenError, keys::ContentKey};
 
 /// Opens the chunks of one object, in any order. Its key and context are known to be the object's own.
-pub struct Opener<C = DefaultCipher> {
+pub struct ObjectOpener<C = DefaultCipher> {
     layout: Layout,
     cipher: C,
     aad: [u8; 32],
 }
 
-impl Opener {
+impl ObjectOpener {
     /// Checks the commitment. Decrypts nothing yet.
     pub fn new(
         key: &ContentKey,
@@ -23,8 +23,8 @@ impl Opener {
     }
 }
 
-impl<C: ChunkCipher> Opener<C> {
-    /// [`Opener::new`] with an explicit cipher.
+impl<C: ChunkCipher> ObjectOpener<C> {
+    /// [`ObjectOpener::new`] with an explicit cipher.
     pub fn with_cipher(
         key: &ContentKey,
         context: &ObjectContext,
@@ -50,7 +50,7 @@ impl<C: ChunkCipher> Opener<C> {
         Ok(chunk)
     }
 
-    /// [`Opener::open_chunk`] without a copy. After an error, do not use the bytes in `chunk`.
+    /// [`ObjectOpener::open_chunk`] without a copy. After an error, do not use the bytes in `chunk`.
     pub fn open_chunk_in_place(
         &self,
         index: u32,

@@ -6,7 +6,7 @@ use super::{CHUNK_BYTES, ChunkCipher, DefaultCipher, Layout, ObjectContext, Para
 use crate::{SealError, keys::ContentKey};
 
 /// Seals one object from a stream. Buffers at most one chunk, and the tags so far (16 bytes for each chunk).
-pub struct Sealer<C = DefaultCipher> {
+pub struct ObjectSealer<C = DefaultCipher> {
     parameters: Parameters,
     cipher: C,
     aad: [u8; 32],
@@ -17,7 +17,7 @@ pub struct Sealer<C = DefaultCipher> {
     tags: Vec<u8>,
 }
 
-impl Sealer {
+impl ObjectSealer {
     /// Starts an object of exactly `plaintext_length` bytes, with a fresh id and salt.
     pub fn new(
         key: &ContentKey,
@@ -28,8 +28,8 @@ impl Sealer {
     }
 }
 
-impl<C: ChunkCipher> Sealer<C> {
-    /// [`Sealer::new`] with an explicit cipher and chunk size (a power of two from 4 KiB to 4 MiB).
+impl<C: ChunkCipher> ObjectSealer<C> {
+    /// [`ObjectSealer::new`] with an explicit cipher and chunk size (a power of two from 4 KiB to 4 MiB).
     pub fn with_cipher(
         key: &ContentKey,
         context: &ObjectContext,

@@ -5,7 +5,7 @@ use epione_envelope::{
     SignatureError,
     keys::PatientKey,
     record::{Authorship, Draft, Record, SectionKind, SignedDraft},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
 use proptest::prelude::*;

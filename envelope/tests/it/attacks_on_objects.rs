@@ -4,7 +4,9 @@ use codec::{Compact, Decode, Encode};
 use epione_envelope::{
     OpenError,
     keys::ContentKey,
-    object::{ChunkCipher, DefaultCipher, ObjectContext, Opener, Parameters, Part, PortableCipher},
+    object::{
+        ChunkCipher, DefaultCipher, ObjectContext, ObjectOpener, Parameters, Part, PortableCipher,
+    },
 };
 
 use crate::fixture::{content, media_context, other_contexts, seal};
@@ -39,7 +41,9 @@ impl Victim {
 
     fn open(&self) -> Result<(), OpenError> {
         let sealed = [self.chunks.concat(), self.tags.concat()].concat();
-        Opener::new(&self.key, &media_context(), &self.parameters)?.open_whole(&sealed).map(|_| ())
+        ObjectOpener::new(&self.key, &media_context(), &self.parameters)?
+            .open_whole(&sealed)
+            .map(|_| ())
     }
 
     /// Claims another length in the stored parameters.
@@ -114,7 +118,7 @@ fn trailing_bytes_are_refused() {
 #[test]
 fn a_chunk_of_another_length_is_refused() {
     let victim = Victim::new();
-    let opener = Opener::new(&victim.key, &media_context(), &victim.parameters).unwrap();
+    let opener = ObjectOpener::new(&victim.key, &media_context(), &victim.parameters).unwrap();
     let tag = victim.tags[0].clone().try_into().unwrap();
     assert!(opener.open_chunk(0, &victim.chunks[0], &tag).is_ok());
     assert_eq!(opener.open_chunk(0, &victim.chunks[0][1..], &tag), Err(OpenError));
@@ -161,7 +165,7 @@ fn every_edit_of_the_header_is_refused() {
             let mut edited = encoded.clone();
             edited[position] ^= 1 << bit;
             let Ok(parameters) = Parameters::decode(&mut edited.as_slice()) else { continue };
-            let opener = Opener::new(&victim.key, &media_context(), &parameters);
+            let opener = ObjectOpener::new(&victim.key, &media_context(), &parameters);
             assert!(opener.is_err(), "bit {bit} of byte {position} is not bound");
         }
     }
@@ -171,7 +175,7 @@ fn every_edit_of_the_header_is_refused() {
 fn every_changed_byte_of_the_ciphertext_or_tags_is_refused() {
     let victim = Victim::new();
     let sealed = [victim.chunks.concat(), victim.tags.concat()].concat();
-    let opener = Opener::new(&victim.key, &media_context(), &victim.parameters).unwrap();
+    let opener = ObjectOpener::new(&victim.key, &media_context(), &victim.parameters).unwrap();
     for position in (0..sealed.len()).step_by(97).chain(CHUNK * CHUNKS..sealed.len()) {
         let mut edited = sealed.clone();
         edited[position] ^= 1;
@@ -191,7 +195,7 @@ fn an_object_in_another_context_is_refused() {
     elsewhere.push(("version", ObjectContext { version: 2, ..here }));
     for (what, context) in elsewhere {
         assert!(
-            Opener::new(&victim.key, &context, &victim.parameters).is_err(),
+            ObjectOpener::new(&victim.key, &context, &victim.parameters).is_err(),
             "the {what} is not bound"
         );
     }
@@ -200,5 +204,7 @@ fn an_object_in_another_context_is_refused() {
 #[test]
 fn another_key_is_refused_before_anything_is_decrypted() {
     let victim = Victim::new();
-    assert!(Opener::new(&ContentKey::generate(), &media_context(), &victim.parameters).is_err());
+    assert!(
+        ObjectOpener::new(&ContentKey::generate(), &media_context(), &victim.parameters).is_err()
+    );
 }

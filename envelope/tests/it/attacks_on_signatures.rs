@@ -5,7 +5,7 @@ use epione_envelope::{
     OpenError, SealError, SignatureError,
     keys::PatientKey,
     record::{Description, Disclosure, Draft, Record, Salt, SectionKind},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
 

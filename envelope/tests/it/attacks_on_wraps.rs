@@ -5,7 +5,7 @@ use epione_envelope::{
     OpenError,
     account::Signer,
     keys::{ContentKey, PatientKey, WrappedKey},
-    sealing::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
+    sealing_keys::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
 };
 use epione_primitives::{Hash, HospitalId, RecordId, UserId};
 

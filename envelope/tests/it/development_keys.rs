@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use epione_envelope::{account::Signer, development, sealing::SealingPublicKey};
+use epione_envelope::{account::Signer, development, sealing_keys::SealingPublicKey};
 use epione_primitives::AccountId;
 use sp_core::Pair;
 

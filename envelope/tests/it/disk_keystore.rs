@@ -5,7 +5,7 @@ use std::fs;
 use epione_envelope::{
     account::{Scheme, Signer, verify},
     keystore::{self, ActorKeys, Cost, KeystoreError},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use tempfile::TempDir;
 

@@ -3,10 +3,10 @@
 use epione_envelope::{
     account::{AccountKey, Scheme, Signer},
     keys::{ContentKey, PatientKey, SectionContext},
-    object::{ChunkCipher, ObjectContext, Parameters, Part, Sealer},
+    object::{ChunkCipher, ObjectContext, ObjectSealer, Parameters, Part},
     record::{Description, Draft, DraftSection, Record, SectionKind, SignedDraft},
-    sealer::RecordSealer,
-    sealing::{SealingKeyPair, SealingSuite},
+    record_sealer::RecordSealer,
+    sealing_keys::{SealingKeyPair, SealingSuite},
 };
 use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, access::SectionClass};
 
@@ -67,7 +67,7 @@ pub fn seal<C: ChunkCipher>(
     plaintext: &[u8],
 ) -> (Parameters, Vec<u8>) {
     let length = plaintext.len() as u64;
-    let mut sealer = Sealer::<C>::with_cipher(key, context, length, 4096).unwrap();
+    let mut sealer = ObjectSealer::<C>::with_cipher(key, context, length, 4096).unwrap();
     let mut sealed = sealer.push(plaintext).unwrap();
     let (parameters, rest) = sealer.finish().unwrap();
     sealed.extend(rest);

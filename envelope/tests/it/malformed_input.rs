@@ -8,7 +8,7 @@ use epione_envelope::{
     object::SealedObject,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::{Disclosure, Record, SectionKind, SignedDraft},
-    sealing::SealingPublicKey,
+    sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     RecordId, RecordPointer,

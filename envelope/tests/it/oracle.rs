@@ -11,7 +11,7 @@ use epione_envelope::{
     keys::SectionContext,
     object::ObjectContext,
     record::{Authorship, Draft, DraftSection},
-    sealing::SealingKeyPair,
+    sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{AccountId, Hash};
 use hkdf::Hkdf;

@@ -7,7 +7,7 @@ use epione_envelope::{
     keys::PatientKey,
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use epione_primitives::{HospitalId, UserId, limits::MAX_PROFILE_BODY_BYTES};
 

@@ -9,7 +9,7 @@ use epione_envelope::{
     record::{
         Description, Draft, MAX_SECTIONS, MAX_TEXT_BYTES, Payload, Record, SectionKind, SignedDraft,
     },
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
 };
 use epione_primitives::{access::SectionClass, limits::SEGMENT_BYTES};
 

@@ -3,7 +3,7 @@
 use codec::Encode;
 use epione_envelope::{
     keys::{ContentKey, PatientKey},
-    object::{DefaultCipher, Opener, Part, PortableCipher, SealedObject},
+    object::{DefaultCipher, ObjectOpener, Part, PortableCipher, SealedObject},
 };
 use proptest::prelude::*;
 
@@ -50,11 +50,12 @@ fn the_portable_and_the_fast_cipher_open_each_others_objects() {
     for length in LENGTHS {
         let plaintext = content(length);
         let (parameters, sealed) = seal::<PortableCipher>(&key, &context, &plaintext);
-        let fast = Opener::new(&key, &context, &parameters).unwrap();
+        let fast = ObjectOpener::new(&key, &context, &parameters).unwrap();
         assert_eq!(*fast.open_whole(&sealed).unwrap(), plaintext);
 
         let (parameters, sealed) = seal::<DefaultCipher>(&key, &context, &plaintext);
-        let portable = Opener::<PortableCipher>::with_cipher(&key, &context, &parameters).unwrap();
+        let portable =
+            ObjectOpener::<PortableCipher>::with_cipher(&key, &context, &parameters).unwrap();
         assert_eq!(*portable.open_whole(&sealed).unwrap(), plaintext);
     }
 }
@@ -91,10 +92,11 @@ proptest! {
         plaintext in prop::collection::vec(any::<u8>(), 0..20_000),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
-        use epione_envelope::object::Sealer;
+        use epione_envelope::object::ObjectSealer;
         let (key, context) = (ContentKey::generate(), media_context());
+        let length = plaintext.len() as u64;
         let mut sealer =
-            Sealer::<DefaultCipher>::with_cipher(&key, &context, plaintext.len() as u64, 4096).unwrap();
+            ObjectSealer::<DefaultCipher>::with_cipher(&key, &context, length, 4096).unwrap();
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(plaintext.len() + 1)).collect();
         cuts.extend([0, plaintext.len()]);
         cuts.sort_unstable();
@@ -104,7 +106,8 @@ proptest! {
         }
         let (parameters, rest) = sealer.finish().unwrap();
         sealed.extend(rest);
-        let opened = Opener::new(&key, &context, &parameters).unwrap().open_whole(&sealed).unwrap();
+        let opener = ObjectOpener::new(&key, &context, &parameters).unwrap();
+        let opened = opener.open_whole(&sealed).unwrap();
         prop_assert_eq!(&*opened, &plaintext);
     }
 }

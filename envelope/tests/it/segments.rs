@@ -2,7 +2,7 @@
 
 use epione_envelope::{
     keys::ContentKey,
-    object::{ObjectContext, Part, Sealer},
+    object::{ObjectContext, ObjectSealer, Part},
     segment::{SegmentCutter, SegmentPart, WrongSegment, object_key, verify},
 };
 use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
@@ -69,7 +69,8 @@ proptest! {
         size in 0_u64..100_000_000,
     ) {
         let context = ObjectContext { section: section_context(), part: Part::Media, version: 1 };
-        let layout = Sealer::new(&ContentKey::from_bytes([1; 32]), &context, length).unwrap().layout();
+        let key = ContentKey::from_bytes([1; 32]);
+        let layout = ObjectSealer::new(&key, &context, length).unwrap().layout();
         let end = (start + size).min(layout.sealed_length());
         let pieces = layout.in_segments(start..start + size);
         let mut at = start;
@@ -103,8 +104,8 @@ fn content_over_the_limit_is_refused() {
         ContentKey::generate(),
         ObjectContext { section: section_context(), part: Part::Media, version: 1 },
     );
-    assert!(Sealer::new(&key, &context, MAX_MEDIA_BYTES).is_ok());
+    assert!(ObjectSealer::new(&key, &context, MAX_MEDIA_BYTES).is_ok());
     for length in [MAX_MEDIA_BYTES + (1 << 20), u64::MAX] {
-        assert!(Sealer::new(&key, &context, length).is_err());
+        assert!(ObjectSealer::new(&key, &context, length).is_err());
     }
 }

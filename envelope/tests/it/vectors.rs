@@ -16,7 +16,7 @@ use epione_envelope::{
     object::{ObjectContext, Part, SealedObject},
     profile::{ProfileBody, ProfileContext, Recipient},
     record::{Description, Draft, DraftSection, Payload, Record, Salt, SectionKind, SignedDraft},
-    sealing::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
+    sealing_keys::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, RecordId, RecordPointer, Signature,

@@ -23,7 +23,7 @@ use epione_envelope::{
     grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKey},
     record::{Payload, Record, Section},
-    sealing::SealingPublicKey,
+    sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     Hash, RecordPointer, UserId,

@@ -9,7 +9,7 @@ use epione_client::api::{ContentUpload, VisitRequest};
 use epione_envelope::{
     FormatError, SealError,
     record::Record,
-    sealer::{MediaSealer, RecordSealer},
+    record_sealer::{MediaSealer, RecordSealer},
     segment::SegmentPart,
 };
 use epione_primitives::block::Segment;

@@ -9,7 +9,7 @@ use epione_client::{
     api::{MAX_JSON_BYTES, Problem, RenewedKey, UserRef},
     chain::calls::profiles,
 };
-use epione_envelope::sealing::SealingPublicKey;
+use epione_envelope::sealing_keys::SealingPublicKey;
 use epione_primitives::{UserId, profile::RegistrationStatus};
 
 use super::{

@@ -20,13 +20,13 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// What the worker needs to do its work. Each part is `ok`, or an error.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Report {
+pub(super) struct ReadinessReport {
     node: String,
     store: String,
     journal: String,
 }
 
-impl Report {
+impl ReadinessReport {
     fn is_ready(&self) -> bool {
         [&self.node, &self.store, &self.journal].into_iter().all(|part| part == "ok")
     }
@@ -34,7 +34,7 @@ impl Report {
 
 /// The last report.
 #[derive(Default)]
-pub(super) struct Readiness(Mutex<Option<(Instant, Report)>>);
+pub(super) struct Readiness(Mutex<Option<(Instant, ReadinessReport)>>);
 
 /// The hospital of this worker.
 #[utoipa::path(
@@ -79,8 +79,8 @@ pub(super) async fn alive() -> &'static str {
     operation_id = "ready",
     tag = "worker",
     responses(
-        (status = 200, description = "It can", body = Report),
-        (status = 503, description = "It cannot: one of the parts is not ok", body = Report)
+        (status = 200, description = "It can", body = ReadinessReport),
+        (status = 503, description = "It cannot: one of the parts is not ok", body = ReadinessReport)
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
@@ -101,13 +101,13 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, Api
     .await
 }
 
-async fn examine(state: &AppState) -> Report {
+async fn examine(state: &AppState) -> ReadinessReport {
     let node = async {
         state.view.identity().await?;
         state.view.finalized().await.map(drop)
     };
     let (node, store, journal) = tokio::join!(node, state.store.probe(), state.journal.probe());
-    Report { node: part(node), store: part(store), journal: part(journal) }
+    ReadinessReport { node: part(node), store: part(store), journal: part(journal) }
 }
 
 fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {

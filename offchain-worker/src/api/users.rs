@@ -14,7 +14,7 @@ use epione_client::{
         role_policies,
     },
 };
-use epione_envelope::{profile::MAX_NAME_BYTES, sealing::SealingPublicKey};
+use epione_envelope::{profile::MAX_NAME_BYTES, sealing_keys::SealingPublicKey};
 use epione_primitives::{
     AccountId, Signature, UserId,
     ports::HashedBody,

@@ -102,7 +102,7 @@ metrics! {
     seeding_seconds: HistogramVec = "seeding_seconds" ["reason"],
         "Seconds that blocks were offered before they were announced, by why the offering ended: majority (enough \
          hospitals store the block), declined (too many declined), quiet (nothing arrived anywhere), or late.";
-    finalised_block: IntGauge = "finalised_block", "Newest finalized block of the chain that the worker has seen.";
+    finalized_block: IntGauge = "finalized_block", "Newest finalized block of the chain that the worker has seen.";
     processed_block: IntGauge = "processed_block", "Newest finalized block that the worker has processed.";
     queued_visits: IntGauge = "queued_visits", "Acknowledged visits that are not committed yet.";
     jobs: IntGauge = "jobs", "Jobs that are waiting, running or being retried.";

@@ -7,7 +7,7 @@ use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
 use super::{PutError, Store, StoreError, faulty::Faulty, segment_path};
 
-type Source = Vec<Result<Bytes, &'static str>>;
+type Chunks = Vec<Result<Bytes, &'static str>>;
 
 fn pattern(bytes: usize, seed: u8) -> Vec<u8> {
     (0..bytes).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed) ^ (at >> 8) as u8).collect()
@@ -17,14 +17,14 @@ fn segment_of(bytes: &[u8]) -> Segment {
     Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
 }
 
-fn chunks(bytes: &[u8], size: usize) -> Source {
+fn chunks(bytes: &[u8], size: usize) -> Chunks {
     bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect()
 }
 
 async fn put(
     store: &Store,
     segment: &Segment,
-    source: Source,
+    source: Chunks,
 ) -> Result<(), PutError<&'static str>> {
     store.put(segment, stream::iter(source)).await
 }

@@ -89,7 +89,7 @@ async fn look(
     announcers: &mut Announcers,
 ) -> Result<Option<Processed>, TaskError> {
     let context = &own.context;
-    context.metrics.finalised_block.set(block.number.into());
+    context.metrics.finalized_block.set(block.number.into());
     let before = context.task_journal.progress().await?;
     if block.number < before.block {
         tracing::debug!(

@@ -215,7 +215,7 @@ struct Done {
     log: Log,
 }
 
-type Answer = (Question, Result<Vec<bool>, PeerFault>);
+type Answered = (Question, Result<Vec<bool>, PeerFault>);
 
 /// The fetch of one block.
 struct BlockFetch<'a> {
@@ -223,7 +223,7 @@ struct BlockFetch<'a> {
     genesis: Hash,
     plan: Plan,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
-    answers: FuturesUnordered<BoxFuture<'a, Answer>>,
+    answers: FuturesUnordered<BoxFuture<'a, Answered>>,
     /// This block's request for a slot, if it needs one: slots are granted in the order of the requests.
     slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
 }

@@ -80,7 +80,7 @@ impl Reserve {
 }
 
 /// The hospital that is sending.
-struct Source {
+struct SendingHospital {
     hospital: HospitalId,
     bytes: BoxStream<'static, Result<Bytes, PeerFault>>,
     deadline: Instant,
@@ -97,7 +97,7 @@ pub(super) struct Relay<'a> {
     /// For each hospital.
     limit: Duration,
     offset: u32,
-    current: Option<Source>,
+    current: Option<SendingHospital>,
     log: SharedLog,
 }
 
@@ -128,14 +128,14 @@ impl<'a> Relay<'a> {
 
     async fn next(&mut self) -> Result<Option<Bytes>, Exhausted> {
         loop {
-            let Some(source) = &mut self.current else {
+            let Some(sending) = &mut self.current else {
                 self.turn_to_next().await?;
                 continue;
             };
-            let item = timeout_at(source.deadline, source.bytes.next())
+            let item = timeout_at(sending.deadline, sending.bytes.next())
                 .await
                 .unwrap_or(Some(Err(PeerFault::Stalled)));
-            let hospital = source.hospital;
+            let hospital = sending.hospital;
             match item {
                 Some(Ok(chunk)) => {
                     self.offset += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
@@ -157,7 +157,7 @@ impl<'a> Relay<'a> {
         let opening = self.courier.open(self.genesis, &peer, &self.segment, self.offset);
         match timeout_at(deadline, opening).await.unwrap_or(Err(PeerFault::Stalled)) {
             Ok(bytes) => {
-                self.current = Some(Source { hospital: peer.hospital, bytes, deadline });
+                self.current = Some(SendingHospital { hospital: peer.hospital, bytes, deadline });
                 Ok(())
             }
             Err(fault) => self.fail(peer.hospital, fault),

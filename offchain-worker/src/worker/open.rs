@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use epione_client::signer::Account;
-use epione_envelope::{keystore::ActorKeys, sealing::SealingKeyPair};
+use epione_envelope::{keystore::ActorKeys, sealing_keys::SealingKeyPair};
 use tokio::task::spawn_blocking;
 
 use crate::{

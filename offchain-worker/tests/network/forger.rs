@@ -18,7 +18,7 @@ use epione_envelope::{
     description::Description,
     keys::PatientKey,
     record::SectionKind,
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
     segment::SegmentPart,
     signature::{Draft, DraftSection},
 };

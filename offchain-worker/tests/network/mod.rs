@@ -110,7 +110,7 @@ impl Network {
             hospital.node.start();
         }
         for hospital in &hospitals {
-            hospital.finalises(1).await;
+            hospital.finalizes(1).await;
         }
         Self { hospitals, folder, _plan: plan, _alone: alone }
     }
@@ -295,7 +295,7 @@ impl Hospital {
     }
 
     /// Waits until the hospital's own node has finalized a chain block.
-    pub async fn finalises(&self, block: BlockNumber) {
+    pub async fn finalizes(&self, block: BlockNumber) {
         let chain = self.chain().await;
         settles(&format!("block {block} is finalized at {}", self.state.name), async || {
             let head = chain.finalized_head().await.map_err(|error| error.to_string())?.number;

@@ -5,7 +5,7 @@ use epione_policies::language::{self, PolicyType, sentence};
 use epione_primitives::access::Policy;
 use serde::Serialize;
 
-use super::source::Source;
+use super::source::PolicyFile;
 use crate::{context::Output, failure::Failure};
 
 #[derive(Debug, Args)]
@@ -59,6 +59,6 @@ impl fmt::Display for Checked {
 
 /// Compiles a file by this machine's clock.
 pub fn check(args: &CheckArgs) -> Result<Checked, Failure> {
-    let policies = Source::read(&args.file)?.compile(language::now())?;
+    let policies = PolicyFile::read(&args.file)?.compile(language::now())?;
     Ok(Checked { file: args.file.clone(), policies: policies.iter().map(Gloss::from).collect() })
 }

@@ -9,7 +9,7 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{source::Source, version_name};
+use super::{source::PolicyFile, version_name};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
@@ -88,7 +88,7 @@ impl fmt::Display for Changed {
 
 /// Compiles a file by the chain's clock, and has the chain put it into force.
 pub async fn set(args: &SetArgs, context: &Context) -> Result<Changed, Failure> {
-    let source = Source::read(&args.file)?;
+    let source = PolicyFile::read(&args.file)?;
     // Before any password is asked for.
     source.compile(0)?;
     let (hospital, governance) =

@@ -18,12 +18,12 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 const STDIN: &str = "-";
 
 /// A file that was read, and not compiled yet.
-pub struct Source {
+pub struct PolicyFile {
     name: String,
     text: String,
 }
 
-impl Source {
+impl PolicyFile {
     /// Reads a file, or standard input if it is called `-`.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = if path.as_os_str() == STDIN {

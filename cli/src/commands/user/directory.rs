@@ -154,7 +154,7 @@ impl Names {
     async fn open(snapshot: &Snapshot, context: &Context) -> Result<Self, Failure> {
         let hospitals = snapshot.hospitals().await?;
         let hospitals = hospitals.iter().map(|(id, known)| (*id, legible(&known.name))).collect();
-        Ok(Self { hospitals, own: AddressBook::open(context).await? })
+        Ok(Self { hospitals, own: context.address_book().await? })
     }
 
     fn listed(

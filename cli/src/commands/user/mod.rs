@@ -9,7 +9,7 @@ use std::fmt;
 use clap::{ArgGroup, Args, Subcommand};
 use codec::Encode;
 use epione_client::api::RegisterUser;
-use epione_envelope::sealing::SealingPublicKey;
+use epione_envelope::sealing_keys::SealingPublicKey;
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
     profile::{Consent, Role},

@@ -8,7 +8,7 @@ use std::fmt;
 use clap::Args;
 use codec::Encode;
 use epione_client::chain::{Chain, calls::profiles};
-use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing::SealingSuite};
+use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing_keys::SealingSuite};
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
     profile::{Possession, Profile, Registration, RegistrationStatus},

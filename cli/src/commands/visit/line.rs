@@ -96,7 +96,8 @@ mod tests {
         assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
         assert_eq!(
             dicom(Frames::None(NoFrames::Video)),
-            "no frame can be read by itself: it is video, whose frames depend on each other"
+            "single frames of this file cannot be read: it is video, whose frames depend on each \
+             other"
         );
         // The reason is printed for a file that is named like DICOM, but not for a film.
         let opaque = |name| line(name, "application/octet-stream", Frames::default());

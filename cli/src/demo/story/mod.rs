@@ -20,7 +20,7 @@ use epione_primitives::{
 
 use super::{
     Args,
-    report::{Hospital, Report},
+    report::{DemoReport, Hospital},
 };
 use crate::{
     context::{Common, Context},
@@ -39,7 +39,7 @@ const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 pub struct Story {
     begun: Instant,
     chapter: u32,
-    report: Report,
+    report: DemoReport,
 }
 
 /// The parameters of every chapter.
@@ -53,7 +53,7 @@ struct Scene<'a> {
 
 impl Story {
     pub fn begin() -> Self {
-        Self { begun: Instant::now(), chapter: 0, report: Report::default() }
+        Self { begun: Instant::now(), chapter: 0, report: DemoReport::default() }
     }
 
     pub fn chapter(&mut self, title: &str) {
@@ -66,7 +66,7 @@ impl Story {
     }
 
     /// The chapters after the start of the network.
-    pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<Report, Failure> {
+    pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<DemoReport, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
         let scene = Scene { args, network, context: &context, cast: &cast };

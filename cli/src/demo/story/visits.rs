@@ -40,7 +40,7 @@ impl Story {
         self.report.timings_ms = Timings {
             submit_to_announced: millis(moments.announced - begun),
             announced_to_committed: millis(moments.committed - moments.announced),
-            committed_to_finalised: millis(moments.finalized - moments.committed),
+            committed_to_finalized: millis(moments.finalized - moments.committed),
             ..Timings::default()
         };
         self.signatures(scene).await?;

@@ -6,7 +6,7 @@ use epione_envelope::{
     keys::{ContentKey, PatientKey},
     profile::{ProfileBody, ProfileContext},
     record::Record,
-    sealing::SealingKeyPair,
+    sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 

@@ -20,7 +20,7 @@ use epione_primitives::{
 };
 use futures::StreamExt;
 
-use super::{Access, Intent, Links, ReadError, Reader, Source};
+use super::{Access, FetchRight, Intent, Links, ReadError, Reader};
 use crate::{
     api::{GrantRequest, SegmentLink, WantedRecord},
     chain::Snapshot,
@@ -53,7 +53,7 @@ impl Permission {
             self.links.get(&segment.hash).map(|link| (segment.hash, link.clone()))
         });
         let links = links.collect();
-        Ok(Access { keys, source: Source::Links { links, intent: self.intent } })
+        Ok(Access { keys, right: FetchRight::Links { links, intent: self.intent } })
     }
 }
 

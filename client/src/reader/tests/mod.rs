@@ -8,7 +8,7 @@ use epione_envelope::{
     frames::Frames,
     keys::PatientKey,
     record::{Description, Draft, DraftSection},
-    sealer::RecordSealer,
+    record_sealer::RecordSealer,
     segment::object_key,
 };
 use url::Url;
@@ -80,20 +80,20 @@ impl Sealed {
         loopback::files(files.collect()).await
     }
 
-    fn links(&self, server: &Url, intent: Intent) -> Source {
+    fn links(&self, server: &Url, intent: Intent) -> FetchRight {
         let links = self.record.segments().into_iter().map(|segment| {
             let url = server.join(&object_key(&segment.hash)).unwrap().into();
             let link = SegmentLink { segment: hex::encode(segment.hash), url, expires: ENDS };
             (segment.hash, link)
         });
-        Source::Links { links: links.collect(), intent }
+        FetchRight::Links { links: links.collect(), intent }
     }
 
     fn open(&self, server: &Url, granted: &[u16]) -> OpenRecord {
         self.open_from(self.links(server, TREATMENT), granted)
     }
 
-    fn open_from(&self, source: Source, granted: &[u16]) -> OpenRecord {
+    fn open_from(&self, right: FetchRight, granted: &[u16]) -> OpenRecord {
         let keys = granted.iter().map(|section| {
             (*section, self.record.content_key(GENESIS, *section, &self.key).unwrap())
         });
@@ -108,7 +108,7 @@ impl Sealed {
             previous: None,
             sections: Vec::new(),
         };
-        let access = Access { keys: keys.collect(), source };
+        let access = Access { keys: keys.collect(), right };
         OpenRecord::new(GENESIS, summary, self.record.clone(), access).unwrap()
     }
 }
@@ -162,7 +162,7 @@ async fn the_patients_own_media_come_from_any_worker_by_their_record() {
     let files = sealed.segments.iter().map(|(hash, bytes)| (path(hash), bytes.clone()));
     let server = loopback::files(files.collect()).await;
     let folder = tempfile::tempdir().unwrap();
-    let record = sealed.open_from(Source::Own, &[0, 1]);
+    let record = sealed.open_from(FetchRight::Own, &[0, 1]);
     let (saved, to) = save(&server, &record, 1, &folder).await;
     assert_eq!(saved.unwrap().bytes, sealed.content.len() as u64);
     assert!(std::fs::read(to).unwrap() == sealed.content);
@@ -183,7 +183,7 @@ fn links_that_expire_soon_are_renewed_but_never_by_breaking_the_glass_again() {
         assert_eq!(renewal(TREATMENT, late).unwrap(), Some(TREATMENT));
         let ended = renewal(emergency, late).unwrap_err();
         assert!(matches!(ended, ReadError::LinksEnded { pointer: POINTER }), "{ended}");
-        assert_eq!(Source::Own.renewal(POINTER, &segments, late).unwrap(), None);
+        assert_eq!(FetchRight::Own.renewal(POINTER, &segments, late).unwrap(), None);
     }
 }
 
@@ -261,7 +261,7 @@ fn a_content_key_of_another_section_opens_nothing() {
     let other = sealed.record.content_key(GENESIS, 1, &sealed.key).unwrap();
     let server = Url::parse("http://127.0.0.1:1").unwrap();
     let good = sealed.open(&server, &[]);
-    let access = Access { keys: HashMap::from([(0, other)]), source: Source::Own };
+    let access = Access { keys: HashMap::from([(0, other)]), right: FetchRight::Own };
     let refused =
         OpenRecord::new(GENESIS, good.summary, sealed.record.clone(), access).unwrap_err();
     assert!(matches!(refused, ReadError::Open { section: 0, .. }), "{refused}");

@@ -6,7 +6,7 @@ use epione_envelope::{
     keys::PatientKey,
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use epione_primitives::{UserId, profile::RegistrationStatus};
 

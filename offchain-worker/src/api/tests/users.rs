@@ -5,7 +5,7 @@ use epione_envelope::{
     account::Signer,
     profile::{ProfileBody, ProfileContext},
     record::SectionKind,
-    sealing::SealingPublicKey,
+    sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     UserId,

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use epione_client::api::{MAX_VISIT_JSON_BYTES, Problem, VisitRequest, VisitStatus};
-use epione_envelope::{keys::PatientKey, record::SignedDraft, sealer::RecordSealer};
+use epione_envelope::{keys::PatientKey, record::SignedDraft, record_sealer::RecordSealer};
 
 use super::{
     admission::{authorize, check_addressed, check_cosignature, check_sizes},

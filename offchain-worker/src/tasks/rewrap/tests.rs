@@ -3,7 +3,7 @@ use epione_envelope::{
     account::Signer,
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient},
-    sealing::SealingSuite,
+    sealing_keys::SealingSuite,
 };
 use epione_primitives::{Hash, profile::Role};
 

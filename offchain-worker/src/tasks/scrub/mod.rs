@@ -7,8 +7,8 @@ mod schedule;
 
 pub use blocks::{Blocks, Needed};
 pub use pass::Scrubber;
-pub use report::{Names, Progress, Report};
-pub use schedule::{Request, pause, run};
+pub use report::{Names, ScrubProgress, ScrubReport};
+pub use schedule::{ScrubRequest, pause, run};
 
 use std::{sync::Arc, time::Duration};
 

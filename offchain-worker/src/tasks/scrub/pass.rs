@@ -11,7 +11,7 @@ use epione_primitives::{AnnouncementId, Moment, block::Segment};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::{sync::watch, time::sleep};
 
-use super::{Blocks, Progress, Report};
+use super::{Blocks, ScrubProgress, ScrubReport};
 use crate::{
     config::Config,
     journal::{Journal, Owner},
@@ -41,7 +41,7 @@ pub struct Scrubber {
     pub parallel: usize,
     /// How long an orphan is kept.
     pub orphan_grace: Moment,
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<ScrubProgress>,
 }
 
 /// What a check of a segment found.
@@ -53,7 +53,7 @@ enum SegmentState {
 
 struct Pass<'a> {
     scrubber: &'a Scrubber,
-    report: Report,
+    report: ScrubReport,
     /// Names of the segments that were not repaired yet.
     unrepaired: HashSet<[u8; 32]>,
     unreadable: u32,
@@ -76,21 +76,21 @@ impl Scrubber {
             metrics: context.metrics.clone(),
             parallel: config.transfer.parallel,
             orphan_grace: millis(config.scrub.orphan_grace),
-            progress: watch::Sender::new(Progress::Idle),
+            progress: watch::Sender::new(ScrubProgress::Idle),
         }
     }
 
     /// One pass, with a pause after each segment that is read. If it is dropped half-way, only the rest is not checked.
-    pub fn pass(&self, pause: Option<Duration>) -> BoxFuture<'_, Result<Report, TaskError>> {
+    pub fn pass(&self, pause: Option<Duration>) -> BoxFuture<'_, Result<ScrubReport, TaskError>> {
         self.whole_pass(pause).boxed()
     }
 
-    async fn whole_pass(&self, pause: Option<Duration>) -> Result<Report, TaskError> {
+    async fn whole_pass(&self, pause: Option<Duration>) -> Result<ScrubReport, TaskError> {
         let begun = Instant::now();
-        let report = Report { began: now(), ..Report::default() };
+        let report = ScrubReport { began: now(), ..ScrubReport::default() };
         let mut pass = Pass { scrubber: self, report, unrepaired: HashSet::new(), unreadable: 0 };
         let done = pass.run(pause).await;
-        self.progress.send_replace(Progress::Idle);
+        self.progress.send_replace(ScrubProgress::Idle);
         done?;
         let mut report = pass.report;
         report.seconds = begun.elapsed().as_secs_f64();
@@ -114,7 +114,7 @@ impl Scrubber {
         Ok(report)
     }
 
-    fn report_progress(&self, progress: Progress) {
+    fn report_progress(&self, progress: ScrubProgress) {
         self.progress.send_replace(progress);
     }
 }
@@ -150,7 +150,7 @@ impl Pass<'_> {
         self.report.blocks = height;
         let mut committed = HashSet::new();
         for at in 1..=height {
-            self.scrubber.report_progress(Progress::Chain { done: at, of: height });
+            self.scrubber.report_progress(ScrubProgress::Chain { done: at, of: height });
             let Some(block) = blocks.block(at).await? else {
                 self.report.contradictory_blocks += 1;
                 continue;
@@ -226,7 +226,7 @@ impl Pass<'_> {
             }
             drop(looks);
             self.mend(missing, &SegmentState::Missing).await?;
-            self.scrubber.report_progress(Progress::Presence { done });
+            self.scrubber.report_progress(ScrubProgress::Presence { done });
         }
     }
 
@@ -258,7 +258,8 @@ impl Pass<'_> {
                 let found = self.read(&hash).await?;
                 self.mend(vec![hash], &found).await?;
                 self.report.segments += 1;
-                self.scrubber.report_progress(Progress::Reading { done: self.report.segments, of });
+                self.scrubber
+                    .report_progress(ScrubProgress::Reading { done: self.report.segments, of });
                 if let Some(pause) = pause {
                     sleep(pause).await;
                 }
@@ -363,7 +364,7 @@ impl Pass<'_> {
         if self.report.contradictory_blocks > 0 || !task_journal.keeps().await?.is_empty() {
             return Ok(());
         }
-        self.scrubber.report_progress(Progress::Orphans);
+        self.scrubber.report_progress(ScrubProgress::Orphans);
         let until = now().saturating_add(*orphan_grace);
         let mut pages = store.list().chunks(PAGE as usize);
         while let Some(page) = pages.next().await {

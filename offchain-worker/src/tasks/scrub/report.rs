@@ -10,7 +10,7 @@ const MAX_NAMES: usize = 100;
 
 /// What one complete pass found and did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct ScrubReport {
     /// Unix time in milliseconds.
     pub began: Moment,
     pub seconds: f64,
@@ -51,7 +51,7 @@ impl Names {
     }
 }
 
-impl Report {
+impl ScrubReport {
     /// Whether every needed segment is now stored and intact.
     pub fn is_whole(&self) -> bool {
         self.unrepaired.count == 0 && self.contradictory_blocks == 0
@@ -123,7 +123,7 @@ impl Report {
 /// The progress of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "step")]
-pub enum Progress {
+pub enum ScrubProgress {
     /// No pass is running.
     Idle,
     /// It reads committed lite blocks.
@@ -136,7 +136,7 @@ pub enum Progress {
     Orphans,
 }
 
-impl std::fmt::Display for Progress {
+impl std::fmt::Display for ScrubProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Idle => write!(f, "waiting"),

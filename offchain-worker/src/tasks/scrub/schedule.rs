@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Report, Scrubber};
+use super::{ScrubReport, Scrubber};
 use crate::{
     config,
     tasks::{Context, TaskError},
@@ -21,10 +21,10 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// A request for a pass.
 #[derive(Debug)]
-pub struct Request {
+pub struct ScrubRequest {
     /// Absent: as fast as the storage allows.
     pub segments_per_minute: Option<u32>,
-    pub reply: oneshot::Sender<Result<Report, TaskError>>,
+    pub reply: oneshot::Sender<Result<ScrubReport, TaskError>>,
 }
 
 /// The pause after each segment.
@@ -37,7 +37,7 @@ pub async fn run(
     context: &Context,
     scrubber: &Scrubber,
     config: &config::Scrub,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<ScrubRequest>,
 ) {
     let slowly = pause(Some(config.segments_per_minute));
     let mut next = None;
@@ -68,7 +68,7 @@ pub async fn run(
     }
 }
 
-async fn answer(context: &Context, scrubber: &Scrubber, request: Request) {
+async fn answer(context: &Context, scrubber: &Scrubber, request: ScrubRequest) {
     let done = scrubber.pass(pause(request.segments_per_minute)).await;
     if let Err(error) = &done {
         report(context, error);

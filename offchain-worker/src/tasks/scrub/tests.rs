@@ -114,7 +114,7 @@ impl Site {
             metrics,
             parallel: 4,
             orphan_grace: 24 * HOUR,
-            progress: watch::Sender::new(Progress::Idle),
+            progress: watch::Sender::new(ScrubProgress::Idle),
         };
         Self { folder, store, journal, blocks, scrubber, other }
     }
@@ -142,7 +142,7 @@ impl Site {
         self.blocks.0.lock().unwrap().blocks.push(block);
     }
 
-    async fn pass(&self) -> Report {
+    async fn pass(&self) -> ScrubReport {
         self.scrubber.pass(None).await.unwrap()
     }
 }

@@ -40,7 +40,7 @@ fn the_decisive_approval_closes_the_ballot_and_notifies_its_owner_once() {
 }
 
 #[test]
-fn half_of_the_hospitals_in_addition_to_the_opener_decide() {
+fn a_ballot_is_approved_by_its_opener_and_half_of_the_hospitals() {
     for (hospitals, needed) in [(2, 1), (3, 2), (4, 2), (5, 3), (6, 3), (7, 4)] {
         among(hospitals, || {
             open(1);

@@ -28,7 +28,7 @@ fn plan() -> Option<Vec<HospitalId>> {
 }
 
 #[test]
-fn an_unchanged_set_starts_no_new_validator_set() {
+fn an_unchanged_set_of_hospitals_plans_no_new_validators() {
     chain(4, || {
         assert_eq!(plan(), None);
         next_session();
@@ -70,7 +70,7 @@ fn a_suspended_hospital_leaves_and_a_reinstated_one_returns() {
 }
 
 #[test]
-fn the_set_is_never_empty() {
+fn the_validators_stay_if_no_active_hospital_has_session_keys() {
     chain(2, || {
         admit(2);
         assert_ok!(Hospitals::suspend(council(), HospitalId(0)));

@@ -76,7 +76,7 @@ fn a_single_hospital_commits_immediately() {
 }
 
 #[test]
-fn the_weight_of_committing_is_refunded_unless_used() {
+fn the_weight_of_committing_is_refunded_if_nothing_was_committed() {
     for alone in [false, true] {
         run(|| {
             Alone::set(alone);
@@ -292,7 +292,7 @@ fn an_announcement_with_a_body_not_at_the_tail_changes_nothing() {
 }
 
 #[test]
-fn ids_ascend() {
+fn announcements_get_ascending_ids() {
     run(|| {
         for seed in 0..3 {
             assert_ok!(announce(agent(HOME), visits(seed, &[UserId([1; 32])])));

@@ -30,7 +30,7 @@ fn detected(message: &'static str, damage: fn()) {
 }
 
 #[test]
-fn missing_and_extra_parts_of_blocks() {
+fn missing_and_extra_parts_of_blocks_are_found() {
     detected("a height has no block", || Height::<Test>::put(3));
     detected("a height has no block", || Hashes::<Test>::remove(1));
     detected("a block has no entries", || Entries::<Test>::remove(2));
@@ -40,7 +40,7 @@ fn missing_and_extra_parts_of_blocks() {
 }
 
 #[test]
-fn changed_blocks() {
+fn changed_blocks_are_found() {
     detected("a header disagrees with its height or entries", || {
         Headers::<Test>::mutate(2, |header| header.as_mut().unwrap().records = 1);
     });
@@ -63,7 +63,7 @@ fn changed_blocks() {
 }
 
 #[test]
-fn broken_links() {
+fn broken_links_are_found() {
     detected("the index links do not point to a patient's last record", || {
         IndexLinks::link(PATIENT, RecordPointer { height: 1, index: 0 });
     });
@@ -79,7 +79,7 @@ fn broken_links() {
 }
 
 #[test]
-fn broken_announcements() {
+fn broken_announcements_are_found() {
     detected("an announcement has an id that was not assigned yet", || {
         NextId::<Test>::put(AnnouncementId(0));
     });
@@ -115,7 +115,7 @@ fn broken_announcements() {
 }
 
 #[test]
-fn miscounted_ballots() {
+fn miscounted_ballots_are_found() {
     detected("pending announcements are miscounted", || Pending::<Test>::insert(HOME, 2));
     detected("pending announcements are miscounted", || Pending::<Test>::insert(AWAY, 1));
 }

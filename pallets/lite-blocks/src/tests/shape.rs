@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn no_ranges_cause_a_panic(
+    fn ranges_of_any_numbers_cause_no_panic(
         ranges in vec((any::<u32>(), any::<u32>()), 0..8),
         total in any::<u32>(),
     ) {
@@ -94,13 +94,13 @@ proptest! {
 }
 
 #[test]
-fn a_range_that_exceeds_the_address_space_overruns() {
+fn a_range_that_ends_after_the_largest_offset_overruns() {
     let range = Range { offset: u32::MAX, length: 1 };
     assert_eq!(tile([range], u32::MAX), Err(Tear::Overrun));
 }
 
 #[test]
-fn no_ranges_tile_only_an_empty_total() {
+fn an_empty_list_of_ranges_tiles_only_a_total_of_zero() {
     assert_eq!(tile([], 0), Ok(()));
     assert_eq!(tile([], 1), Err(Tear::Gap));
 }

@@ -40,7 +40,7 @@ fn accounts_that_disagree_are_found() {
 }
 
 #[test]
-fn a_missing_reference_is_found() {
+fn an_account_without_its_sufficient_reference_is_found() {
     let damage = || {
         System::dec_sufficients(&account(2));
     };

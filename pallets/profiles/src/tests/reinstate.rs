@@ -9,7 +9,7 @@ use super::{only_agents, only_where_registered};
 use crate::{Error, Event, mock::*};
 
 #[test]
-fn a_reinstated_registration_is_in_force_again_but_not_for_the_time_between() {
+fn a_reinstated_registration_is_in_force_except_while_it_was_suspended() {
     chain(|| {
         alice_at_a();
         at(2_000);

@@ -50,7 +50,7 @@ fn each_review_expires_at_its_own_deadline() {
 }
 
 #[test]
-fn a_block_processes_a_bounded_number_and_the_next_block_the_others() {
+fn a_block_expires_a_bounded_number_of_reviews_and_the_next_block_the_others() {
     run(|| {
         let total = MAX_EXPIRIES + 3;
         emergencies(0, total as u8);

@@ -49,7 +49,7 @@ fn edit_review(id: u32, change: fn(&mut Review)) {
 }
 
 #[test]
-fn missing_and_extra_receipts() {
+fn missing_and_extra_receipts_are_found() {
     detected("a receipt is missing", || ReceiptCount::<Test>::insert(PATIENT, 5));
     detected("a receipt is missing", || Receipts::<Test>::remove(PATIENT, 0));
     detected("a receipt is not counted", || {
@@ -65,7 +65,7 @@ fn missing_and_extra_receipts() {
 }
 
 #[test]
-fn changed_receipts() {
+fn changed_receipts_are_found() {
     detected("a receipt is stored under another patient", || {
         edit_receipt(0, |receipt| receipt.release.patient = OTHER_PATIENT);
     });
@@ -82,7 +82,7 @@ fn changed_receipts() {
 }
 
 #[test]
-fn refusals_and_tallies() {
+fn broken_refusals_and_tallies_are_found() {
     detected("a refusal is missing", || RefusalCount::<Test>::insert(PATIENT, 2));
     detected("a refusal is not counted", || RefusalCount::<Test>::remove(PATIENT));
     detected("a refusal is stored under another patient", || {
@@ -101,7 +101,7 @@ fn refusals_and_tallies() {
 }
 
 #[test]
-fn missing_and_extra_reviews() {
+fn missing_and_extra_reviews_are_found() {
     detected("a review is missing", || NextReview::<Test>::put(ReviewId(4)));
     detected("a review has an id that was not assigned yet", || {
         Reviews::<Test>::insert(ReviewId(9), review(2));
@@ -115,7 +115,7 @@ fn missing_and_extra_reviews() {
 }
 
 #[test]
-fn changed_reviews() {
+fn changed_reviews_are_found() {
     detected("deadlines do not ascend", || edit_review(2, |review| review.deadline = 0));
     let changes: [fn(&mut Review); 3] = [
         |review| review.hospital = AWAY,
@@ -138,7 +138,7 @@ fn changed_reviews() {
 }
 
 #[test]
-fn a_misplaced_cursor() {
+fn a_misplaced_cursor_is_found() {
     let misplaced = "the cursor is after an open review, or not after an expired review";
     detected(misplaced, ExpiryCursor::<Test>::kill);
     detected(misplaced, || ExpiryCursor::<Test>::put(ReviewId(3)));
@@ -149,7 +149,7 @@ fn a_misplaced_cursor() {
 }
 
 #[test]
-fn broken_lists_of_emergencies() {
+fn broken_lists_of_emergencies_are_found() {
     detected("an emergency is missing", || Emergencies::<Test>::remove(PATIENT, 1));
     detected("an emergency is not counted", || EmergencyCount::<Test>::insert(PATIENT, 2));
     detected("a review is not among its patient's emergencies", || {

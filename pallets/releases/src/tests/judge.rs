@@ -185,7 +185,7 @@ fn a_verdict_counts_until_the_block_of_the_deadline() {
 }
 
 #[test]
-fn a_verdict_has_the_weight_of_judging() {
+fn a_verdict_pays_the_weight_of_the_judge_call() {
     let call = RuntimeCall::from(crate::Call::judge { review: ID, justified: true });
     assert_eq!(call.get_dispatch_info().call_weight, <() as WeightInfo>::judge());
 }

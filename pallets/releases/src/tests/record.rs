@@ -119,7 +119,7 @@ fn records_must_be_committed_ascending_and_of_patient_and_hospital() {
 }
 
 #[test]
-fn each_record_needs_sections() {
+fn a_release_of_a_record_without_sections_is_refused() {
     run(|| {
         let empty = but(|release| release.records[1].sections = SectionSet::default());
         refused(empty, Error::NoSections);
@@ -127,7 +127,7 @@ fn each_record_needs_sections() {
 }
 
 #[test]
-fn rights_must_be_to_read_and_without_repetition() {
+fn a_release_needs_rights_to_read_and_none_twice() {
     run(|| {
         let rights = |rights: &[Right]| {
             but(|release| release.rights = BoundedVec::truncate_from(rights.to_vec()))

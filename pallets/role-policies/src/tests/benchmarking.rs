@@ -1,4 +1,4 @@
-//! That what benchmarks measure against could be on a chain.
+//! The policies of the benchmarks are valid and allow what the benchmarks measure.
 
 use epione_policies::flaws::check;
 use epione_primitives::ports::AccessPolicies;
@@ -12,7 +12,7 @@ fn the_largest_set_has_no_flaw() {
 }
 
 #[test]
-fn its_last_policy_allows_a_doctor_everything() {
+fn the_last_policy_of_the_largest_set_allows_a_doctor_everything() {
     run(|| {
         <RolePolicies as AccessPolicies>::set_up(HOME);
         let last = largest_set(HOME).last().unwrap().name.clone();

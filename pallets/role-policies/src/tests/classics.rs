@@ -1,4 +1,4 @@
-//! The four classic policies, each with what it is for.
+//! Decisions of the four classic policies.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn patient_reads_own_records() -> Policy {
     }
 }
 
-/// (2) A doctor reads and submits for a patient whose doctor they are recognised to be.
+/// (2) A doctor reads and submits for a patient if a policy recognizes their relationship.
 fn recognised_doctor() -> Policy {
     let conditions = [related(&[FamilyDoctor, Referral])];
     let may = allows(&[Action::ReadText, Action::ReadMedia, Action::Submit]);
@@ -22,7 +22,7 @@ fn recognised_doctor() -> Policy {
     }
 }
 
-/// (3) Family doctor of a patient, both registered at the hospital.
+/// (3) Recognizes family doctors while doctor and patient are registered at the hospital.
 fn family_doctor() -> Policy {
     Policy {
         conditions: list(&[registered_here(), Condition::PatientRegistered]),
@@ -30,7 +30,7 @@ fn family_doctor() -> Policy {
     }
 }
 
-/// (4) Referral doctor: registered at the one hospital, the patient at the other, until a date.
+/// (4) Recognizes, until a date, referrals of patients of one hospital to doctors of another.
 fn referral_doctor() -> Policy {
     let at_a = Condition::RequesterRegistered(Place::OneOf(list(&[AWAY])));
     Policy {
@@ -41,14 +41,15 @@ fn referral_doctor() -> Policy {
     }
 }
 
-fn classics() {
+/// Sets the four policies.
+fn set_classics() {
     set(&[patient_reads_own_records(), recognised_doctor(), family_doctor(), referral_doctor()]);
 }
 
 #[test]
-fn patients_read_their_own_records_and_nobody_elses() {
+fn patients_read_only_their_own_records() {
     run(|| {
-        classics();
+        set_classics();
         for action in READ {
             assert_eq!(decide(PATIENT, action), allowed_by(1, "patient reads own records"));
         }
@@ -62,9 +63,9 @@ fn patients_read_their_own_records_and_nobody_elses() {
 }
 
 #[test]
-fn a_patient_who_left_the_hospital_no_longer_reads_by_policy() {
+fn a_patient_who_left_the_hospital_is_no_longer_allowed_to_read() {
     run(|| {
-        classics();
+        set_classics();
         pass(1);
         end_registration(HOME, PATIENT);
         assert_eq!(
@@ -77,7 +78,7 @@ fn a_patient_who_left_the_hospital_no_longer_reads_by_policy() {
 #[test]
 fn a_family_doctor_reads_and_submits() {
     run(|| {
-        classics();
+        set_classics();
         assert!(!decide(DOCTOR, Action::Submit).is_allowed());
         relate(DOCTOR, FamilyDoctor, None);
         for action in [Action::ReadText, Action::ReadMedia, Action::Submit] {
@@ -88,9 +89,9 @@ fn a_family_doctor_reads_and_submits() {
 }
 
 #[test]
-fn a_doctor_whose_relationship_nothing_recognises_does_not_read() {
+fn a_doctor_whose_relationship_no_policy_recognizes_does_not_read() {
     run(|| {
-        classics();
+        set_classics();
         relate(DOCTOR, Treating, None);
         let asked = recognised_doctor().conditions.into_inner();
         let denial = denied(&[("doctor of the patient", &asked)]);
@@ -99,10 +100,10 @@ fn a_doctor_whose_relationship_nothing_recognises_does_not_read() {
 }
 
 #[test]
-fn a_family_doctor_counts_while_both_are_registered() {
+fn a_family_doctor_reads_while_both_are_registered() {
     for leaving in [DOCTOR, PATIENT] {
         run(|| {
-            classics();
+            set_classics();
             relate(DOCTOR, FamilyDoctor, None);
             pass(10);
             end_registration(HOME, leaving);
@@ -122,7 +123,7 @@ fn a_family_doctor_counts_while_both_are_registered() {
 #[test]
 fn a_referred_doctor_reads_until_the_referral_expires() {
     run(|| {
-        classics();
+        set_classics();
         assert!(!decide(SPECIALIST, Action::ReadText).is_allowed());
         relate(SPECIALIST, Referral, Some(START + 50));
         pass(49);
@@ -135,7 +136,7 @@ fn a_referred_doctor_reads_until_the_referral_expires() {
 #[test]
 fn a_referred_doctor_reads_until_the_policy_expires() {
     run(|| {
-        classics();
+        set_classics();
         relate(SPECIALIST, Referral, Some(START + 500));
         pass(99);
         assert!(decide(SPECIALIST, Action::ReadText).is_allowed());
@@ -150,9 +151,9 @@ fn a_referred_doctor_reads_until_the_policy_expires() {
 }
 
 #[test]
-fn only_a_doctor_of_the_named_hospital_is_referred_to() {
+fn only_a_doctor_of_the_named_hospital_reads_by_referral() {
     run(|| {
-        classics();
+        set_classics();
         relate(DOCTOR, Referral, Some(START + 50));
         assert!(!decide(DOCTOR, Action::ReadText).is_allowed());
         pass(1);
@@ -163,9 +164,9 @@ fn only_a_doctor_of_the_named_hospital_is_referred_to() {
 }
 
 #[test]
-fn a_referral_at_one_hospital_opens_nothing_at_another() {
+fn a_referral_at_one_hospital_allows_nothing_at_another() {
     run(|| {
-        classics();
+        set_classics();
         register(AWAY, PATIENT, START);
         relate(SPECIALIST, Referral, Some(START + 50));
         let elsewhere = AccessRequest { hospital: AWAY, ..request(SPECIALIST, Action::ReadText) };
@@ -174,7 +175,7 @@ fn a_referral_at_one_hospital_opens_nothing_at_another() {
 }
 
 #[test]
-fn the_default_policies_refer_a_patient_until_the_referral_expires() {
+fn by_default_a_family_doctor_refers_and_the_referred_doctor_reads_until_expiry() {
     run(|| {
         relate(DOCTOR, FamilyDoctor, None);
         assert_eq!(decide(DOCTOR, Action::Refer), allowed_by(0, "doctor refers"));

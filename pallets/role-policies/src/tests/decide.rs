@@ -25,12 +25,12 @@ fn related_professionals_read_and_submit() {
 }
 
 #[test]
-fn a_doctor_without_a_relationship_is_told_so() {
+fn a_denial_tells_an_unrelated_doctor_which_relationships_are_missing() {
     run(|| assert_eq!(decide(DOCTOR, Action::ReadText), unrelated_doctor()));
 }
 
 #[test]
-fn a_relationship_of_another_kind_does_not_do() {
+fn a_relationship_of_another_kind_allows_nothing() {
     run(|| {
         relate(DOCTOR, CareTeam, None);
         assert_eq!(decide(DOCTOR, Action::ReadText), unrelated_doctor());
@@ -38,7 +38,7 @@ fn a_relationship_of_another_kind_does_not_do() {
 }
 
 #[test]
-fn a_relationship_at_another_hospital_does_not_do() {
+fn a_relationship_at_another_hospital_allows_nothing() {
     run(|| {
         register(AWAY, PATIENT, START);
         register(AWAY, DOCTOR, START);
@@ -49,7 +49,7 @@ fn a_relationship_at_another_hospital_does_not_do() {
 }
 
 #[test]
-fn every_failed_condition_is_named() {
+fn a_denial_names_every_failed_condition() {
     run(|| {
         pass(1);
         end_registration(HOME, PATIENT);
@@ -62,7 +62,7 @@ fn every_failed_condition_is_named() {
 }
 
 #[test]
-fn roles_and_actions_without_a_policy_are_denied_as_such() {
+fn a_denial_says_that_no_policy_is_about_the_role_and_action() {
     run(|| {
         let unbound = [
             (RESEARCHER, Role::Researcher, Action::ReadText),
@@ -79,7 +79,7 @@ fn roles_and_actions_without_a_policy_are_denied_as_such() {
 }
 
 #[test]
-fn unknown_parties_are_named() {
+fn a_denial_says_which_party_is_unknown() {
     run(|| {
         let asked = |requester, patient, hospital: HospitalId| {
             let request = request(requester, Action::ReadText);
@@ -106,7 +106,7 @@ fn a_policy_applies_to_the_hospitals_that_it_names() {
 }
 
 #[test]
-fn a_place_may_be_any_of_several_hospitals() {
+fn registration_at_any_one_of_the_named_hospitals_suffices() {
     run(|| {
         let place = Condition::RequesterRegistered(Place::OneOf(list(&[SUSPENDED, AWAY])));
         set(&[Policy {
@@ -124,7 +124,7 @@ fn a_place_may_be_any_of_several_hospitals() {
 }
 
 #[test]
-fn the_patients_signature_may_be_wanted() {
+fn a_policy_can_require_the_patients_cosignature() {
     run(|| {
         let submits = policy("both sign", &[Role::Doctor], allows(&[Action::Submit]));
         set(&[Policy { conditions: list(&[Condition::PatientCosigned]), ..submits }]);
@@ -138,7 +138,7 @@ fn the_patients_signature_may_be_wanted() {
 }
 
 #[test]
-fn research_may_read_what_is_shared() {
+fn a_policy_can_let_researchers_read_only_shared_sections() {
     run(|| {
         let purpose = Condition::Purpose(list(&[Purpose::Research, Purpose::Audit]));
         set(&[Policy {
@@ -160,7 +160,7 @@ fn research_may_read_what_is_shared() {
 }
 
 #[test]
-fn breaking_the_glass_is_an_action_of_its_own() {
+fn reading_and_breaking_the_glass_are_allowed_independently() {
     run(|| {
         let reads = allows(&[Action::ReadText, Action::ReadMedia]);
         set(&[
@@ -186,7 +186,7 @@ fn several_requests_are_decided_in_their_order() {
 }
 
 #[test]
-fn no_more_than_so_many_requests_are_decided_at_once() {
+fn the_number_of_requests_decided_at_once_is_bounded() {
     run(|| {
         let requests = vec![request(PATIENT, Action::ReadText); MAX_DECISIONS as usize + 1];
         assert_eq!(RolePolicies::decide_each(requests).len(), MAX_DECISIONS as usize);

@@ -11,7 +11,7 @@ fn relationship(since: Moment, expires: Option<Moment>, closed: Option<Moment>) 
 }
 
 #[test]
-fn broken_relationships_are_noticed() {
+fn a_broken_relationship_is_found() {
     let broken = [
         (vec![], "an empty list of relationships is stored"),
         (vec![relationship(5, Some(5), None)], "a relationship never held"),
@@ -44,7 +44,7 @@ fn broken_relationships_are_noticed() {
 }
 
 #[test]
-fn a_relationship_of_another_hospital_is_noticed() {
+fn a_relationship_stored_under_another_hospital_is_found() {
     run(|| {
         let one = BoundedVec::truncate_from(vec![relationship(5, None, None)]);
         Relationships::<Test>::insert((PATIENT, DOCTOR, AWAY), one);
@@ -54,7 +54,7 @@ fn a_relationship_of_another_hospital_is_noticed() {
 }
 
 #[test]
-fn a_relationship_with_oneself_is_noticed() {
+fn a_user_related_to_themselves_is_found() {
     run(|| {
         let one = BoundedVec::truncate_from(vec![relationship(5, None, None)]);
         Relationships::<Test>::insert((DOCTOR, DOCTOR, HOME), one);
@@ -64,7 +64,7 @@ fn a_relationship_with_oneself_is_noticed() {
 }
 
 #[test]
-fn broken_policy_sets_are_noticed() {
+fn a_broken_policy_set_is_found() {
     let set = |since| PolicySet { since, ..default_policies() };
     let empty = PolicySet { since: 1, policies: BoundedVec::default() };
     let ended = Policy {

@@ -24,7 +24,7 @@ use sp_runtime::BoundedVec;
 
 use crate::{Event, mock::*};
 
-/// The only event of the test so far.
+/// Checks that the test has caused this event and no other.
 fn assert_only_event(event: Event<Test>) {
     let events: Vec<_> =
         frame_system::Pallet::<Test>::events().into_iter().map(|record| record.event).collect();
@@ -78,7 +78,7 @@ fn relate(professional: UserId, kind: RelationshipKind, expires: Option<Moment>)
     assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, professional, HOME, kind, expires));
 }
 
-/// About private records of the patient at [`HOME`].
+/// A request for private records of the patient at [`HOME`].
 fn request(requester: UserId, action: Action) -> AccessRequest {
     AccessRequest {
         requester,
@@ -107,12 +107,12 @@ fn denied(failed: &[(&str, &[Condition])]) -> Decision {
     Decision::Deny(Denial::Failed(failed.collect()))
 }
 
-/// What the default policies ask of those who treat a patient.
+/// The condition of the default policies for professionals who treat a patient.
 fn treated() -> Condition {
     related(&[FamilyDoctor, Treating])
 }
 
-/// What the default policies answer to a registered doctor who is not related to the patient.
+/// The decision of the default policies for a registered doctor who is not related to the patient.
 fn unrelated_doctor() -> Decision {
     let referred = related(&[Referral]);
     denied(&[("related professional", &[treated()]), ("referred doctor reads", &[referred])])

@@ -7,8 +7,8 @@ fn decide_at(requester: UserId, moment: Moment) -> Decision {
     RolePolicies::decide(request(requester, Action::ReadText), Some(moment))
 }
 
-/// That a requester may read from `since` on and until `until`, whichever the present is.
-fn allowed_within(requester: UserId, since: Moment, until: Moment) {
+/// Checks that a requester may read from `since` on, and no longer from `until` on.
+fn assert_allowed_within(requester: UserId, since: Moment, until: Moment) {
     for (moment, allowed) in
         [(since - 1, false), (since, true), (until - 1, true), (until, false), (until + 1, false)]
     {
@@ -32,56 +32,56 @@ fn an_expired_or_closed_relationship_no_longer_allows() {
 }
 
 #[test]
-fn before_it_expired_a_relationship_allowed() {
+fn an_expired_relationship_allows_for_moments_before_its_expiry() {
     run(|| {
         pass(5);
         relate(DOCTOR, Treating, Some(START + 10));
         pass(20);
-        allowed_within(DOCTOR, START + 5, START + 10);
+        assert_allowed_within(DOCTOR, START + 5, START + 10);
     });
 }
 
 #[test]
-fn before_it_was_closed_a_relationship_allowed() {
+fn a_closed_relationship_allows_for_moments_before_it_was_closed() {
     run(|| {
         pass(5);
         relate(DOCTOR, Treating, Some(START + 30));
         pass(5);
         assert_ok!(RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, Treating));
-        allowed_within(DOCTOR, START + 5, START + 10);
+        assert_allowed_within(DOCTOR, START + 5, START + 10);
         pass(100);
-        allowed_within(DOCTOR, START + 5, START + 10);
+        assert_allowed_within(DOCTOR, START + 5, START + 10);
     });
 }
 
 #[test]
-fn before_a_registration_ended_it_allowed() {
+fn an_ended_registration_allows_for_moments_before_its_end() {
     run(|| {
         relate(DOCTOR, Treating, None);
         pass(20);
         end_registration(HOME, DOCTOR);
-        allowed_within(DOCTOR, START, START + 20);
+        assert_allowed_within(DOCTOR, START, START + 20);
         pass(20);
         end_registration(HOME, PATIENT);
-        allowed_within(PATIENT, START, START + 40);
-        allowed_within(DOCTOR, START, START + 20);
+        assert_allowed_within(PATIENT, START, START + 40);
+        assert_allowed_within(DOCTOR, START, START + 20);
     });
 }
 
 #[test]
-fn a_relationship_closed_and_begun_anew_leaves_a_gap() {
+fn nothing_is_allowed_between_two_relationships() {
     run(|| {
         relate(DOCTOR, Treating, Some(START + 10));
         pass(20);
         relate(DOCTOR, Treating, Some(START + 30));
         pass(20);
-        allowed_within(DOCTOR, START, START + 10);
-        allowed_within(DOCTOR, START + 20, START + 30);
+        assert_allowed_within(DOCTOR, START, START + 10);
+        assert_allowed_within(DOCTOR, START + 20, START + 30);
     });
 }
 
 #[test]
-fn before_it_expired_a_policy_allowed() {
+fn an_expired_policy_allows_for_moments_before_its_expiry() {
     run(|| {
         let reads = policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
         set(&[Policy { expires: Some(START + 10), ..reads }]);
@@ -93,7 +93,7 @@ fn before_it_expired_a_policy_allowed() {
     });
 }
 
-/// Sets a policy by which doctors registered at the hospital read, under this name.
+/// Sets a policy of this name: doctors registered at the hospital read.
 fn set_policy(name: &str) {
     let reads = policy(name, &[Role::Doctor], allows(&[Action::ReadText]));
     set(&[Policy { conditions: list(&[registered_here()]), ..reads }]);
@@ -122,7 +122,7 @@ fn the_policy_set_in_force_at_the_moment_decides() {
 }
 
 #[test]
-fn of_two_sets_of_one_moment_the_later_is_in_force() {
+fn the_later_of_two_sets_of_one_moment_is_in_force() {
     run(|| {
         set_policy("first");
         set_policy("second");
@@ -135,7 +135,7 @@ fn of_two_sets_of_one_moment_the_later_is_in_force() {
 }
 
 #[test]
-fn a_new_set_takes_away_from_its_own_moment_on() {
+fn a_new_set_decides_from_the_moment_at_which_it_was_set() {
     run(|| {
         relate(DOCTOR, Treating, None);
         pass(10);

@@ -1,4 +1,4 @@
-//! Which relationships count.
+//! Which relationships the policies recognize.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn reads(kinds: &[RelationshipKind]) -> Policy {
 }
 
 #[test]
-fn a_kind_that_is_not_recognised_for_a_role_counts_for_nothing() {
+fn a_kind_that_is_recognized_for_another_role_only_does_not_count() {
     run(|| {
         relate(DOCTOR, Treating, None);
         let kinds = [FamilyDoctor, Treating];
@@ -28,7 +28,7 @@ fn a_kind_that_is_not_recognised_for_a_role_counts_for_nothing() {
 }
 
 #[test]
-fn the_policy_that_did_not_recognise_is_named_with_what_failed() {
+fn a_denial_names_the_relationship_policy_and_its_failed_conditions() {
     run(|| {
         relate(DOCTOR, Treating, None);
         pass(1);
@@ -46,7 +46,7 @@ fn the_policy_that_did_not_recognise_is_named_with_what_failed() {
 }
 
 #[test]
-fn a_relationship_binds_the_professionals_role() {
+fn a_relationship_policy_applies_to_the_roles_that_it_names() {
     run(|| {
         relate(NURSE, Treating, None);
         relate(DOCTOR, Treating, None);
@@ -71,7 +71,7 @@ fn a_relationship_policy_applies_to_the_hospitals_that_it_names() {
 }
 
 #[test]
-fn an_expired_relationship_policy_recognises_nothing() {
+fn an_expired_relationship_policy_recognizes_no_relationship() {
     run(|| {
         relate(DOCTOR, Treating, None);
         let treats = policy("treats", &[Role::Doctor], recognises(&[Treating]));
@@ -88,7 +88,7 @@ fn an_expired_relationship_policy_recognises_nothing() {
 }
 
 #[test]
-fn one_policy_that_recognises_is_enough() {
+fn one_policy_that_recognizes_a_relationship_is_enough() {
     run(|| {
         relate(DOCTOR, Treating, None);
         let until = Condition::Before(START + 10);
@@ -106,7 +106,7 @@ fn one_policy_that_recognises_is_enough() {
 }
 
 #[test]
-fn a_relationship_that_has_ended_is_not_explained() {
+fn a_denial_does_not_mention_a_relationship_that_has_expired() {
     run(|| {
         relate(DOCTOR, Treating, Some(START + 10));
         pass(10);

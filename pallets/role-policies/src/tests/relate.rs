@@ -39,7 +39,7 @@ fn the_patient_relates_a_nurse_to_themselves() {
 }
 
 #[test]
-fn a_referral_lets_in_a_professional_from_elsewhere() {
+fn a_professional_of_another_hospital_can_be_related_by_referral() {
     run(|| {
         let expires = Some(START + 10);
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, SPECIALIST, HOME, Referral, expires));
@@ -48,7 +48,7 @@ fn a_referral_lets_in_a_professional_from_elsewhere() {
 }
 
 #[test]
-fn several_kinds_and_hospitals_stand_side_by_side() {
+fn relationships_of_several_kinds_and_hospitals_are_stored_together() {
     run(|| {
         register(AWAY, PATIENT, START);
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
@@ -75,7 +75,7 @@ fn a_new_relationship_may_follow_an_expired_or_closed_one() {
 }
 
 #[test]
-fn other_hospitals_and_strangers_may_not_sign() {
+fn other_hospitals_and_unknown_accounts_may_not_sign() {
     run(|| {
         for origin in [agent(AWAY), governance(HOME), user(STRANGER)] {
             assert_noop!(
@@ -138,7 +138,7 @@ fn a_hospital_may_let_its_nurses_relate() {
 }
 
 #[test]
-fn a_referral_needs_an_expiry_whoever_signs() {
+fn a_referral_needs_an_expiry_regardless_of_the_signer() {
     run(|| {
         relate(DOCTOR, Treating, None);
         for origin in [agent(HOME), user(PATIENT), user(DOCTOR)] {
@@ -190,7 +190,7 @@ fn the_patient_must_be_a_patient_registered_there() {
 }
 
 #[test]
-fn a_hospital_that_does_not_exist_registers_nobody() {
+fn no_patient_is_registered_at_an_unknown_hospital() {
     run(|| {
         assert_noop!(
             RolePolicies::relate(user(PATIENT), PATIENT, DOCTOR, NOWHERE, Treating, None),
@@ -200,7 +200,7 @@ fn a_hospital_that_does_not_exist_registers_nobody() {
 }
 
 #[test]
-fn the_professional_must_be_a_doctor_or_nurse_who_exists() {
+fn the_professional_must_be_a_known_doctor_or_nurse() {
     run(|| {
         let relate = |professional, kind| {
             RolePolicies::relate(agent(HOME), PATIENT, professional, HOME, kind, None)
@@ -238,7 +238,7 @@ fn the_expiry_must_be_in_the_future() {
 }
 
 #[test]
-fn the_same_relationship_cannot_be_begun_twice() {
+fn a_relationship_in_force_cannot_be_begun_again() {
     run(|| {
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, Treating, None));
         assert_noop!(

@@ -6,7 +6,7 @@ use sp_runtime::DispatchError::BadOrigin;
 use super::*;
 use crate::{Error, LatestVersion, PolicySets};
 
-/// A policy set of one policy, which ends at once.
+/// One policy, which expires after a millisecond.
 fn one() -> Policies {
     policies(&[Policy {
         expires: Some(START + 1),
@@ -45,7 +45,7 @@ fn earlier_versions_stay_readable() {
 }
 
 #[test]
-fn hospitals_have_policies_of_their_own() {
+fn every_hospital_has_its_own_policies() {
     run(|| {
         assert_ok!(RolePolicies::set_policies(governance(HOME), one()));
         assert_eq!(RolePolicies::policies(AWAY, None), Some((0, default_policies())));
@@ -101,7 +101,7 @@ fn an_empty_set_is_refused() {
 }
 
 #[test]
-fn a_flawed_policy_is_refused_with_all_others() {
+fn a_set_with_one_flawed_policy_is_refused() {
     run(|| {
         let nobodys = policy("nobody reads", &[], allows(&[Action::ReadText]));
         let mut both = one();
@@ -111,7 +111,7 @@ fn a_flawed_policy_is_refused_with_all_others() {
 }
 
 #[test]
-fn policies_name_hospitals_that_exist() {
+fn a_policy_that_names_an_unknown_hospital_is_refused() {
     run(|| {
         let reads = policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
         let place = Condition::RequesterRegistered(Place::OneOf(list(&[HOME, NOWHERE])));
@@ -128,16 +128,16 @@ fn policies_name_hospitals_that_exist() {
     });
 }
 
-/// Checks that one policy is refused with this error.
+/// Checks that a set of this policy is refused with this error.
 #[track_caller]
-fn refused(flawed: Policy, error: Error<Test>) {
+fn assert_refused(flawed: Policy, error: Error<Test>) {
     run(|| {
         let set = policies(&[flawed]);
         assert_noop!(RolePolicies::set_policies(governance(HOME), set), error);
     });
 }
 
-/// epione-policies tests which policies are flawed.
+/// The tests of epione-policies show which policies are flawed.
 #[test]
 fn each_flaw_has_its_error() {
     let reads = || policy("doctors read", &[Role::Doctor], allows(&[Action::ReadText]));
@@ -147,32 +147,32 @@ fn each_flaw_has_its_error() {
     let both = list(&[Role::Doctor, Role::Patient]);
     let own_and_related = list(&[Condition::RequesterIsPatient, related(&[Treating])]);
 
-    refused(Policy { name: list(b" "), ..reads() }, Error::InvalidName);
-    refused(Policy { summary: list(b"\n"), ..reads() }, Error::InvalidSummary);
-    refused(Policy { roles: list(&[]), ..reads() }, Error::NoRoles);
-    refused(Policy { conclusion: allows(&[]), ..reads() }, Error::NoConclusion);
-    refused(with(related(&[]), reads()), Error::EmptyCondition);
-    refused(Policy { hospitals: list(&[HOME, HOME]), ..reads() }, Error::Repeated);
-    refused(Policy { expires: Some(START), ..reads() }, Error::PolicyExpired);
-    refused(with(Condition::Before(START), reads()), Error::ConditionNeverHolds);
+    assert_refused(Policy { name: list(b" "), ..reads() }, Error::InvalidName);
+    assert_refused(Policy { summary: list(b"\n"), ..reads() }, Error::InvalidSummary);
+    assert_refused(Policy { roles: list(&[]), ..reads() }, Error::NoRoles);
+    assert_refused(Policy { conclusion: allows(&[]), ..reads() }, Error::NoConclusion);
+    assert_refused(with(related(&[]), reads()), Error::EmptyCondition);
+    assert_refused(Policy { hospitals: list(&[HOME, HOME]), ..reads() }, Error::Repeated);
+    assert_refused(Policy { expires: Some(START), ..reads() }, Error::PolicyExpired);
+    assert_refused(with(Condition::Before(START), reads()), Error::ConditionNeverHolds);
     let late = with(Condition::Before(START + 1), reads());
-    refused(Policy { expires: Some(START + 1), ..late }, Error::NoEarlierEnd);
+    assert_refused(Policy { expires: Some(START + 1), ..late }, Error::NoEarlierEnd);
     let relates = policy("relates", &[Role::Doctor], recognises(&[Treating]));
-    refused(with(Condition::SectionShared, relates.clone()), Error::NotInRelationships);
-    refused(Policy { roles: list(&[Role::Patient]), ..relates }, Error::NeverRelated);
-    refused(with(Condition::RequesterIsPatient, reads()), Error::PatientNotBound);
-    refused(
+    assert_refused(with(Condition::SectionShared, relates.clone()), Error::NotInRelationships);
+    assert_refused(Policy { roles: list(&[Role::Patient]), ..relates }, Error::NeverRelated);
+    assert_refused(with(Condition::RequesterIsPatient, reads()), Error::PatientNotBound);
+    assert_refused(
         Policy { roles: both, conditions: own_and_related, ..reads() },
         Error::RelatedToThemselves,
     );
-    refused(with(related(&[Treating]), reads()), Error::NeverRecognised);
-    refused(with(Condition::PatientCosigned, reads()), Error::NotSubmitted);
-    refused(with(Condition::SectionShared, does(Action::Refer)), Error::NoSection);
-    refused(with(purpose(Purpose::Treatment), does(Action::Submit)), Error::NothingRead);
-    refused(with(purpose(Purpose::Audit), does(Action::BreakGlass)), Error::NotEmergency);
+    assert_refused(with(related(&[Treating]), reads()), Error::NeverRecognised);
+    assert_refused(with(Condition::PatientCosigned, reads()), Error::NotSubmitted);
+    assert_refused(with(Condition::SectionShared, does(Action::Refer)), Error::NoSection);
+    assert_refused(with(purpose(Purpose::Treatment), does(Action::Submit)), Error::NothingRead);
+    assert_refused(with(purpose(Purpose::Audit), does(Action::BreakGlass)), Error::NotEmergency);
     let submits = allows(&[Action::ReadText, Action::Submit]);
     let audit = with(purpose(Purpose::Audit), reads());
-    refused(Policy { conclusion: submits, ..audit }, Error::NotTreatment);
+    assert_refused(Policy { conclusion: submits, ..audit }, Error::NotTreatment);
     run(|| {
         let twice = policies(&[reads(), reads()]);
         let refused = RolePolicies::set_policies(governance(HOME), twice);

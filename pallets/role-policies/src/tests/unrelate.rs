@@ -4,16 +4,17 @@ use sp_runtime::DispatchError::BadOrigin;
 use super::*;
 use crate::{Error, Relationships};
 
-fn begun() {
+/// Relates the doctor to the patient, ten milliseconds before now.
+fn relate_doctor() {
     relate(DOCTOR, Treating, None);
     pass(10);
 }
 
 #[test]
-fn agent_patient_or_professional_close_a_relationship() {
+fn the_agent_the_patient_or_the_professional_closes_a_relationship() {
     for origin in [agent(HOME), user(PATIENT), user(DOCTOR)] {
         run(|| {
-            begun();
+            relate_doctor();
             assert_ok!(RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating));
             System::assert_last_event(
                 Event::Unrelated {
@@ -33,7 +34,7 @@ fn agent_patient_or_professional_close_a_relationship() {
 #[test]
 fn only_the_named_kind_is_closed() {
     run(|| {
-        begun();
+        relate_doctor();
         assert_ok!(RolePolicies::relate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor, None));
         assert_ok!(RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, FamilyDoctor));
         let closed: Vec<_> = Relationships::<Test>::get((PATIENT, DOCTOR, HOME))
@@ -47,16 +48,16 @@ fn only_the_named_kind_is_closed() {
 #[test]
 fn a_patient_who_has_left_the_hospital_can_still_unrelate() {
     run(|| {
-        begun();
+        relate_doctor();
         end_registration(HOME, PATIENT);
         assert_ok!(RolePolicies::unrelate(user(PATIENT), PATIENT, DOCTOR, HOME, Treating));
     });
 }
 
 #[test]
-fn other_hospitals_and_strangers_may_not_sign() {
+fn other_hospitals_and_unknown_accounts_may_not_sign() {
     run(|| {
-        begun();
+        relate_doctor();
         for origin in [agent(AWAY), governance(HOME), user(STRANGER)] {
             assert_noop!(
                 RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating),
@@ -69,7 +70,7 @@ fn other_hospitals_and_strangers_may_not_sign() {
 #[test]
 fn other_users_sign_only_if_the_policies_allow_it() {
     run(|| {
-        begun();
+        relate_doctor();
         for signer in [NURSE, SPECIALIST, OTHER_PATIENT] {
             assert_noop!(
                 RolePolicies::unrelate(user(signer), PATIENT, DOCTOR, HOME, Treating),
@@ -82,9 +83,9 @@ fn other_users_sign_only_if_the_policies_allow_it() {
 }
 
 #[test]
-fn who_may_refer_may_end_a_referral() {
+fn a_doctor_who_may_refer_closes_only_referrals() {
     run(|| {
-        begun();
+        relate_doctor();
         relate(SPECIALIST, Referral, Some(START + 100));
         assert_ok!(RolePolicies::unrelate(user(DOCTOR), PATIENT, SPECIALIST, HOME, Referral));
         relate(NURSE, Treating, None);
@@ -98,7 +99,7 @@ fn who_may_refer_may_end_a_referral() {
 #[test]
 fn a_professional_who_has_left_the_hospital_can_still_unrelate() {
     run(|| {
-        begun();
+        relate_doctor();
         end_registration(HOME, DOCTOR);
         assert_ok!(RolePolicies::unrelate(user(DOCTOR), PATIENT, DOCTOR, HOME, Treating));
     });
@@ -107,7 +108,7 @@ fn a_professional_who_has_left_the_hospital_can_still_unrelate() {
 #[test]
 fn unsigned_and_root_origins_are_refused() {
     run(|| {
-        begun();
+        relate_doctor();
         for origin in unsigned() {
             assert_noop!(
                 RolePolicies::unrelate(origin, PATIENT, DOCTOR, HOME, Treating),
@@ -118,11 +119,11 @@ fn unsigned_and_root_origins_are_refused() {
 }
 
 #[test]
-fn what_does_not_hold_cannot_be_closed() {
+fn a_relationship_that_is_not_in_force_cannot_be_closed() {
     run(|| {
         let unrelate = |kind| RolePolicies::unrelate(agent(HOME), PATIENT, DOCTOR, HOME, kind);
         assert_noop!(unrelate(Treating), Error::<Test>::NotRelated);
-        begun();
+        relate_doctor();
         assert_noop!(unrelate(CareTeam), Error::<Test>::NotRelated);
         assert_ok!(unrelate(Treating));
         assert_noop!(unrelate(Treating), Error::<Test>::NotRelated);

@@ -8,7 +8,7 @@ use crate::{
     FormatError, SealError,
     description::ContentCheck,
     keys::{ContentKey, PatientKey, SectionContext},
-    object::{ObjectContext, Part, SealedObject, Sealer},
+    object::{ObjectContext, ObjectSealer, Part, SealedObject},
     record::{DraftSection, MAX_TEXT_BYTES, Manifest, Payload, Record, Section, SignedDraft},
     segment::{SegmentCutter, SegmentPart},
     text,
@@ -67,7 +67,7 @@ impl RecordSealer {
         let draft = self.unsealed(section)?;
         let key = ContentKey::generate();
         let context = ObjectContext::new(self.context(section), Part::Media);
-        let sealer = Sealer::new(&key, &context, draft.description.content_length)?;
+        let sealer = ObjectSealer::new(&key, &context, draft.description.content_length)?;
         let check = draft.description.check();
         let (cutter, segments) = (SegmentCutter::new(), Vec::new());
         Ok(MediaSealer { section, key, check, sealer, cutter, segments })
@@ -131,7 +131,7 @@ pub struct MediaSealer {
     section: u16,
     key: ContentKey,
     check: ContentCheck,
-    sealer: Sealer,
+    sealer: ObjectSealer,
     cutter: SegmentCutter,
     segments: Vec<Segment>,
 }
