@@ -2,7 +2,8 @@
 //! deterministic output must stay the same.
 //!
 //! To rewrite them after a change of a format (which needs a new suite, once there are
-//! chains in use): `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`.
+//! chains in use): `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`. With the name of one test
+//! instead of `vectors`, only the file of that test is written. Most files get new random values each time.
 
 use std::{fs, path::PathBuf, str::FromStr};
 

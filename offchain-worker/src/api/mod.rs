@@ -1,5 +1,5 @@
-//! The HTTP API for clients and other workers. Routes and shapes are those of `epione_client::api`. The router is a
-//! function, so that tests run it in process.
+//! The HTTP API for clients and other workers. Shapes are those of `epione_client::api`; what only workers exchange is
+//! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod caller;
 mod governance;

@@ -1,7 +1,7 @@
 //! The worker's configuration: one TOML file, read once and checked as a whole before anything starts.
 //!
-//! `worker.example.toml` shows every key with its default. It is generated from the types below
-//! (`epione-worker example-config`): the doc comment of each field is the comment of its key.
+//! `worker.example.toml` shows every key with its default. It is generated from the types below and the list of
+//! sections in `example.rs` (`epione-worker example-config`): the doc comment of each field is the comment of its key.
 
 #[macro_use]
 mod documented;
