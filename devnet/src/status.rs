@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use epione_primitives::HospitalId;
+use futures::future::join_all;
 use serde::Serialize;
 
-use crate::{DevnetError, Phase, Probe, ProcessRecord, State};
+use crate::{DevnetError, HospitalState, Phase, Probe, ProcessRecord, State};
 
 /// The state of one hospital's processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,23 +31,28 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalHealth>), De
         return Err(DevnetError::Absent { directory: directory.to_path_buf() });
     };
     let probe = Probe::new()?;
-    let mut hospitals = Vec::with_capacity(state.hospitals.len());
-    for hospital in state.hospitals {
-        let view = probe.node(&hospital.node_url).await;
-        hospitals.push(HospitalHealth {
-            id: hospital.id,
-            node_runs: runs(&hospital.node),
-            worker_runs: runs(&hospital.worker),
-            worker_ready: probe.worker_is_ready(&hospital.node_url, hospital.id).await,
-            best: view.map(|view| view.best),
-            finalized: view.map(|view| view.finalized),
-            peers: view.map(|view| view.peers),
-            name: hospital.name,
-            node_url: hospital.node_url,
-            worker_url: hospital.worker_url,
-        });
+    // All at once: a process that does not answer is waited for, and must not delay the others.
+    let hospitals = join_all(state.hospitals.into_iter().map(|hospital| health(&probe, hospital)));
+    Ok((state.phase, hospitals.await))
+}
+
+async fn health(probe: &Probe, hospital: HospitalState) -> HospitalHealth {
+    let (view, worker_ready) = tokio::join!(
+        probe.node(&hospital.node_url),
+        probe.worker_is_ready(&hospital.node_url, hospital.id),
+    );
+    HospitalHealth {
+        id: hospital.id,
+        node_runs: runs(&hospital.node),
+        worker_runs: runs(&hospital.worker),
+        worker_ready,
+        best: view.map(|view| view.best),
+        finalized: view.map(|view| view.finalized),
+        peers: view.map(|view| view.peers),
+        name: hospital.name,
+        node_url: hospital.node_url,
+        worker_url: hospital.worker_url,
     }
-    Ok((state.phase, hospitals))
 }
 
 fn runs(process: &Option<ProcessRecord>) -> bool {
