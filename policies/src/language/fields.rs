@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
         self.read(key, notes, |value| match value.as_bool() {
             Some(true) => Ok(()),
             Some(false) => Err(Objection::new(
-                "is false, and a condition cannot require the opposite",
+                "is false, but a condition can only be true",
                 "leave it out",
             )),
             None => Err(Objection::new(
