@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
             Some(true) => Ok(()),
             Some(false) => Err(Objection::new(
                 "is false, but a condition can only be true",
-                "leave it out",
+                "leave the condition out",
             )),
             None => Err(Objection::new(
                 format!("is {}, not true", kind(value)),
