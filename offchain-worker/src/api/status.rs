@@ -36,7 +36,7 @@ impl Report {
 #[derive(Default)]
 pub(super) struct Readiness(Mutex<Option<(Instant, Report)>>);
 
-/// The hospital of this worker.
+/// Returns the hospital of this worker.
 #[utoipa::path(
     get,
     path = "/v1/info",
@@ -66,7 +66,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInf
     path = "/healthz",
     operation_id = "alive",
     tag = "worker",
-    responses((status = 200, description = "It runs"))
+    responses((status = 200, description = "The process runs"))
 )]
 pub(super) async fn alive() -> &'static str {
     "ok"
@@ -79,8 +79,8 @@ pub(super) async fn alive() -> &'static str {
     operation_id = "ready",
     tag = "worker",
     responses(
-        (status = 200, description = "It can", body = Report),
-        (status = 503, description = "It cannot: one of the parts is not ok", body = Report)
+        (status = 200, description = "The worker can accept visits", body = Report),
+        (status = 503, description = "The worker cannot accept visits: one of the parts is not ok", body = Report)
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
