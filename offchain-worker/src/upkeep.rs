@@ -49,7 +49,7 @@ impl Rebuilt {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.scrub.lines();
         lines.push(format!("restored {} visits of this hospital", self.visits_restored));
-        lines.push("not restored, because neither the chain nor the other hospitals have these:".into());
+        lines.push("not restored (neither the chain nor other hospitals have these):".into());
         lines.extend(self.not_restored.iter().map(|lost| format!("  {lost}")));
         lines
     }
