@@ -48,7 +48,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
     pub worker: Option<Url>,
 
-    /// Directory of a local network, whose node, workers and development keys are used
+    /// Directory of a local network (devnet); the command uses its node, workers and development keys
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
     pub devnet: Option<PathBuf>,
 
@@ -231,7 +231,7 @@ impl Context {
             };
             let choices = known.iter().zip(&names).map(|((id, _), name)| format!("{id} ({name})"));
             Failure::new(
-                format!("the chain knows no hospital {hospital}{meant}"),
+                format!("the chain has no hospital {hospital}{meant}"),
                 format!("choose one of {}", choices.collect::<Vec<_>>().join(", ")),
             )
         })
@@ -246,10 +246,7 @@ impl Context {
         let chain = self.chain().await?;
         let known = chain.finalized().await?.hospital(hospital).await?;
         let known = known.ok_or_else(|| {
-            Failure::new(
-                format!("the chain knows no hospital {hospital}"),
-                "choose another hospital",
-            )
+            Failure::new(format!("the chain has no hospital {hospital}"), "choose another hospital")
         })?;
         let endpoint = match &self.common.worker {
             Some(url) => Endpoint::new(url.clone(), known.tls_key).map_err(|error| {
@@ -289,7 +286,7 @@ impl Context {
             let account = identity::account(&self.keys(source)?);
             let (own, _) = snapshot.hospital_of(&account.id()).await?.ok_or_else(|| {
                 Failure::new(
-                    "no hospital has this account",
+                    "this is not the account of a hospital",
                     "sign with the key file of the hospital's governance: --as FILE",
                 )
             })?;
@@ -364,7 +361,7 @@ async fn connect(waits: &Waits, named: Option<&str>, usual: &str) -> Result<Chai
 
 fn no_node(usual: &str) -> Failure {
     Failure::new(
-        format!("no node is given, and none answers at {usual}"),
+        format!("no node is given, and no node answers at {usual}"),
         "give a node with --node URL or EPIONE_NODE; or give the directory of a network on this machine with \
          --devnet DIR or EPIONE_DEVNET, and start a network if none runs",
     )
@@ -373,8 +370,9 @@ fn no_node(usual: &str) -> Failure {
 
 fn unusable(error: EndpointError) -> Failure {
     Failure::new(
-        format!("the chain names no usable address of the hospital's worker: {error}"),
-        "give an address with --worker URL, and tell the hospital, whose governance can set it",
+        format!("the worker's address on the chain cannot be used: {error}"),
+        "give an address with --worker URL, and ask the hospital's governance to correct the \
+         address on the chain",
     )
 }
 

@@ -142,7 +142,9 @@ impl From<SubmitError> for Failure {
             SubmitError::Chain(error) => return error.into(),
             SubmitError::Dispatch(_) => "correct the arguments; nothing was changed",
             SubmitError::Refused(_) => "sign with an account that may make this call",
-            SubmitError::TimedOut { .. } => "check whether it took effect before you repeat it",
+            SubmitError::TimedOut { .. } => {
+                "check whether the call took effect before you repeat it"
+            }
             SubmitError::Invalid(_) => "try again; if this happens again, read the node's log",
             SubmitError::UnknownCall { .. } => "use the version of epione that the node has",
         };
@@ -211,7 +213,7 @@ impl From<WorkerError> for Failure {
 }
 
 const WRONG_BYTES: &str =
-    "nothing unverified was written: try again later, or tell the hospital's operator";
+    "no unverified data was written: try again later, or tell the hospital's operator";
 
 fn refused(problem: Problem) -> Failure {
     let error = match problem.detail {
@@ -221,12 +223,13 @@ fn refused(problem: Problem) -> Failure {
     };
     let help = match problem.denial {
         Some(_) => {
-            "have the hospital's governance, or the patient, add the relationship or registration that is missing"
+            "ask the hospital's governance or the patient to add the missing relationship or \
+             registration"
         }
         None if problem.status >= 500 => {
             "try again later; if this happens again, tell the hospital's operator"
         }
-        None => "correct what the worker names, then try again",
+        None => "correct the problem that the worker reports, then try again",
     };
     Failure { denial: problem.denial, ..Failure::new(error, help) }
 }

@@ -40,7 +40,7 @@ use crate::{
     failure::{Failure, USAGE},
 };
 
-/// Patient records, shared among hospitals: client and operator's tool
+/// Client and operator's tool for patient records that hospitals share
 #[derive(Debug, Parser)]
 #[command(name = "epione", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = REACHING)]
@@ -54,7 +54,7 @@ pub struct Cli {
 const REACHING: &str = "\
 Give a node of the chain with --node or EPIONE_NODE, or the directory of a network on this machine with --devnet
 or EPIONE_DEVNET; start such a network with: epione devnet up --detach
-A USER is a user id, its first digits, or a name of your own (epione name set --help).";
+A USER is a user id, its first digits, or a name that you set (epione name set --help).";
 
 /// Parses the command line, runs the command, and prints the result. The runtime is started here, so that the async
 /// functions are compiled with the library and not again in each program.
@@ -105,7 +105,7 @@ fn failed(failure: &Failure, json: bool) -> ExitCode {
 fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
     let text = if json {
         let json = serde_json::to_string_pretty(output)
-            .map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?;
+            .map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
         wording::escaped(&json)
     } else {
         output.to_string()
@@ -121,7 +121,8 @@ fn printed(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
             format!("the result cannot be written to standard output: {error}"),
-            "the command itself is done: free space there, or choose another file for the output",
+            "the command succeeded, but its result was not written: free space there, or choose \
+             another file for the output",
         )),
         _ => Ok(()),
     }

@@ -34,7 +34,7 @@ impl FromStr for UserRef {
             return Ok(Self::Id(id));
         }
         if text.trim().is_empty() || text.chars().count() > MAX_CHARS {
-            return Err("give a user id, its first digits, or a name of your own".into());
+            return Err("give a user id, its first digits, or a name that you set".into());
         }
         Ok(Self::Named(text.into()))
     }
@@ -67,7 +67,7 @@ pub async fn resolve(user: &UserRef, context: &Context) -> Result<UserId, Failur
         )),
         None => Err(unknown(
             format!(
-                "{text:?} is neither a user id nor a name of your own{}",
+                "{text:?} is neither a user id nor a name that you set{}",
                 book.did_you_mean(text)
             ),
             context,

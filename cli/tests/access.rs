@@ -149,7 +149,7 @@ fn accesses_and_refusals_are_listed(case: &Case) {
     assert_eq!(refused["requester"], json!(case.stranger), "{refused}");
     assert!(refused["denials"].to_string().contains("related"), "{refused}");
     let nobody = format!("0x{}", "22".repeat(32));
-    case.fails(&["audit", "who-looked", "--patient", &nobody], "knows no user");
+    case.fails(&["audit", "who-looked", "--patient", &nobody], "has no user");
     case.fails(&["audit", "who-looked", "--as", "//Nobody"], "no user");
 }
 

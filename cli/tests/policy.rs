@@ -179,5 +179,5 @@ fn policies_are_set_shown_and_explained_also_for_the_past() {
         .args(["--at-block", "4000000000"])
         .output()
         .unwrap();
-    assert!(stderr(&beyond).contains("no final block 4000000000"), "{}", stderr(&beyond));
+    assert!(stderr(&beyond).contains("no finalized block 4000000000"), "{}", stderr(&beyond));
 }

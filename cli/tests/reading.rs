@@ -280,7 +280,7 @@ fn one_bad_record_does_not_stop_the_others(case: &Case) {
         failed["error"].as_str().unwrap().to_owned()
     };
     assert_eq!(failed.len(), 2, "{failed:?}");
-    assert!(error(&format!("/{changed}/")).contains("not what its author signed"));
+    assert!(error(&format!("/{changed}/")).contains("differs from the file"));
     assert!(error(&format!("/{blocked}.partial")).contains("exists"));
     assert_eq!(said.json["records"].as_array().unwrap().len(), records.len() - 2);
     let looks = case.receipts();
@@ -417,7 +417,7 @@ fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
         (part(&["--range", "0-99999999"]), "are not all in section 2"),
         (part(&["--range", "99999999-"]), "are not all in section 2"),
         (part(&["--range", "9-8"]), "FIRST-LAST"),
-        (part(&["--section", "2"]), "--section is used with"),
+        (part(&["--section", "2"]), "--section can be used only with"),
         (words(case.get(&parts, &["--pointer", &record, "--frame", "3"])), "already exists"),
         (words(case.get(&in_the_way, &["--pointer", &record, "--frame", "3"])), "in-the-way"),
         (words(case.get(&in_the_way, &["--all"])), "in-the-way"),
@@ -426,7 +426,7 @@ fn no_request_that_cannot_be_served_leaves_a_receipt(case: &Case) {
         (words(case.get(&out, &["--pointer", "999999/0", "--frame", "1"])), "no record 999999/0"),
         (words(case.get(&out, &["--pointer", "1/0", "--frame", "1"])), "has no media"),
         (words(stale), "another sealing key"),
-        (words(case.get(&foreign, &["--pointer", &record])), "not a folder that epione made"),
+        (words(case.get(&foreign, &["--pointer", &record])), "did not create it"),
         (words(case.get(&foreign, &["--pointer", &record, "--limit", "3"])), "--limit"),
     ];
     let before = case.receipts();

@@ -169,12 +169,12 @@ fn with_two_of_four_hospitals_stopped_a_read_says_what_it_waits_for_and_why() {
     let nodes = hospitals(&network)[2..].iter().map(|it| it.node.clone()).collect::<Vec<_>>();
     let _away = Stopped::new(nodes);
     let mut granted = read(DOCTOR, &[]);
-    granted.says(&["waiting", "hospital 0", "receipt", "no block has become final"]);
+    granted.says(&["waiting", "hospital 0", "receipt", "no block was finalized"]);
     granted.interrupt();
     let (said, status) = granted.ends();
     assert_eq!(status, Some(130), "{said:#?}");
     let help = said.last().unwrap();
-    assert!(help.contains("kept in") && help.contains("run: epione --devnet"), "{help}");
+    assert!(help.contains("saved in") && help.contains("run: epione --devnet"), "{help}");
 }
 
 /// The file in which the worker of the only hospital stores a segment of the first record.
@@ -220,7 +220,7 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
     drop(away);
     assert_eq!(status, Some(130), "{said:#?}");
     let help = said.last().unwrap();
-    assert!(help.contains("what was read so far is kept in"), "{help}");
+    assert!(help.contains("the data read so far is saved in"), "{help}");
     assert!(has_read(&out.join("1-0.partial"), 4 * 1024 * 1024), "it is kept");
 
     fs::rename(&hidden, &second).unwrap();

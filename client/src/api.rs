@@ -57,7 +57,7 @@ pub struct VisitRequest {
     pub sections: Vec<SectionUpload>,
     /// The author's signature over the sections: SCALE of a `MultiSignature`, in hexadecimal.
     pub author_signature: String,
-    /// The patient's signature over the same sections, if the patient signed, too.
+    /// The patient's signature over the same sections, if the patient also signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_signature: Option<String>,
 }
@@ -103,8 +103,8 @@ pub enum ContentUpload {
 }
 
 /// The status of a visit. A queued visit is committed without further requests: after a rejection or an expiry it is
-/// queued again. A visit whose media are incomplete is not acknowledged: the worker discards it if they do not follow,
-/// or if the worker restarts.
+/// queued again. A visit whose media are incomplete is not acknowledged: the worker discards it if the client
+/// does not send them, or if the worker restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VisitStatus {
@@ -147,12 +147,12 @@ pub enum VisitStage {
     Queued,
     /// In a lite block that is being sent to the chain.
     Packed,
-    /// Announced in a final chain block; the other hospitals verify it.
+    /// Announced in a finalized chain block; the other hospitals verify it.
     Announced {
         #[schema(value_type = u64)]
         announcement: AnnouncementId,
     },
-    /// Committed in a final chain block.
+    /// Committed in a finalized chain block.
     Committed {
         #[schema(value_type = Pointer)]
         pointer: RecordPointer,
@@ -170,14 +170,14 @@ pub struct GrantRequest {
     /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
-    /// For purpose `emergency`, to break the glass: `life-threatening`, `unable-to-consent`,
-    /// `care-team-unreachable` or `public-health`. The patient and the other hospitals are informed.
+    /// For purpose `emergency` (break the glass): `life-threatening`, `unable-to-consent`,
+    /// `care-team-unreachable` or `public-health`. The patient and the other hospitals see the emergency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub emergency: Option<EmergencyReason>,
 }
 
-/// A record, and which of its sections are requested. Never more than these is granted; the receipt names what is.
+/// A record and its requested sections. The worker grants no other sections; the receipt names the granted ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WantedRecord {
@@ -213,7 +213,7 @@ pub struct GrantReply {
     pub links: Vec<SegmentLink>,
 }
 
-/// A temporary link to a segment: its holder may fetch these bytes until it expires.
+/// A temporary link to a segment. Anybody who has the link may fetch these bytes until it expires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentLink {
@@ -228,7 +228,7 @@ pub struct SegmentLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterUser {
-    /// The id of a user whom another hospital already registered; if absent, the hospital draws a new id.
+    /// The id of a user whom another hospital already registered; if absent, the hospital generates a new id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub user: Option<UserId>,
@@ -246,7 +246,7 @@ pub struct RegisterUser {
     pub name: String,
 }
 
-/// Answer to [`RegisterUser`], sent when the registration is final.
+/// Answer to [`RegisterUser`], sent when the registration is finalized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisteredUser {
@@ -290,7 +290,7 @@ pub struct Relation {
     pub expires: Option<Moment>,
 }
 
-/// Which worker answers at this address.
+/// The worker that answers at this address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerInfo {

@@ -20,8 +20,9 @@ pub enum EndpointError {
     #[error("{url:?} is not the address of a worker ({reason}): write it as https://host:port")]
     Url { url: String, reason: String },
     #[error(
-        "{url} is plain http to another machine, where nothing proves which server answers: have the hospital \
-         set an https address and its TLS key (epione hospital set-endpoint --help)"
+        "{url} is plain http to another machine, over which no server can prove its identity: ask \
+         the hospital to set an https address and its TLS key (epione hospital set-endpoint \
+         --help)"
     )]
     Plain { url: Url },
 }

@@ -26,7 +26,7 @@ struct Pinned {
 
 /// The server proves another key.
 #[derive(Debug, thiserror::Error)]
-#[error("the server proves another TLS key than the chain names for this hospital")]
+#[error("the server proves a TLS key that differs from the hospital's key on the chain")]
 struct OtherKey;
 
 /// TLS 1.3 with the server that has an Ed25519 key. HTTP/1.1 only: each large transfer has its own connection, so that

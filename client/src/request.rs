@@ -83,7 +83,7 @@ pub struct Authenticated {
 pub enum RequestError {
     #[error("the header {0} is missing or malformed")]
     Header(&'static str),
-    #[error("the signature is not one of this account over this request")]
+    #[error("the signature does not match this account and this request")]
     Signature,
 }
 

@@ -176,21 +176,22 @@ impl fmt::Display for Wait {
         match &self.what {
             Awaited::Node => write!(f, "waiting for the node to answer"),
             Awaited::Inclusion => write!(f, "waiting for a chain block that includes the call"),
-            Awaited::Finality => write!(f, "waiting for the block with the call to be final"),
+            Awaited::Finality => write!(f, "waiting until the block with the call is finalized"),
             Awaited::Answer => write!(f, "waiting for the worker of {hospital} to answer"),
             Awaited::Grant => {
                 write!(
                     f,
-                    "waiting for {hospital} to decide on access and for the receipt to be final"
+                    "waiting until {hospital} has decided on access and the receipt is finalized"
                 )
             }
             Awaited::Receipt => {
-                write!(f, "waiting for the receipt to be final at this node")
+                write!(f, "waiting until the receipt is finalized at this node")
             }
             Awaited::Change => {
                 write!(
                     f,
-                    "waiting for {hospital} to write the change to the chain and for that to be final"
+                    "waiting until {hospital} has written the change to the chain and it is \
+                     finalized"
                 )
             }
             Awaited::Segment => {

@@ -15,11 +15,11 @@ pub enum DevnetError {
     NoProgram { name: &'static str },
     #[error("{path} is not empty and is not the directory of a devnet")]
     Foreign { path: PathBuf },
-    #[error("another process starts, watches or ends a devnet in {directory}")]
+    #[error("another process is starting, watching or stopping a devnet in {directory}")]
     Busy { directory: PathBuf },
     #[error("a devnet already runs in {directory}")]
     Running { directory: PathBuf },
-    #[error("{directory} contains a devnet that was not taken down")]
+    #[error("{directory} contains a devnet that was not stopped")]
     Stale { directory: PathBuf },
     #[error("no devnet runs in {directory}")]
     Absent { directory: PathBuf },
@@ -45,11 +45,11 @@ pub enum DevnetError {
     Ended { process: String, status: String, log: PathBuf, last_line: String },
     #[error("{process} was not ready after {seconds} s")]
     TimedOut { process: String, seconds: u64, log: PathBuf },
-    #[error("the node at {node} has a different first block than the other nodes")]
+    #[error("the node at {node} has a different genesis block from the other nodes")]
     Split { node: String },
     #[error("hospital {hospital} has no {service} in this network")]
     NoProcess { hospital: HospitalId, service: Service },
-    #[error("these processes could not be ended: {0:?}")]
+    #[error("these processes could not be stopped: {0:?}")]
     Survivors(Vec<u32>),
     #[error("the HTTP client cannot be set up: {0}")]
     Http(#[from] reqwest::Error),

@@ -53,7 +53,8 @@ pub enum CallError {
     #[error("the chain rejected the call: {0}")]
     Refused(Refusal),
     #[error(
-        "the call was not finalized in time and may still take effect: check before you repeat it"
+        "the call was not finalized in time and may still take effect: check whether it did before \
+         you repeat it"
     )]
     TimedOut,
     #[error(transparent)]

@@ -29,17 +29,17 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the worker until it is told to stop (Ctrl-C or SIGTERM).
+    /// Run the worker until Ctrl-C or SIGTERM stops it.
     Run(ConfigFile),
-    /// Check once for missing and damaged segments, and recover them from other hospitals. The running worker does
-    /// this, or, if none runs, this program. The exit code is 2 if segments could not be repaired.
+    /// Check once for missing and damaged segments, and recover them from other hospitals. If a worker is running, it
+    /// does the check; otherwise this program does. The exit code is 2 if segments could not be repaired.
     Scrub(ScrubOptions),
     /// Rebuild a worker whose journal and storage were lost, from its keys, its node and the other hospitals. The exit
     /// code is 2 if segments could not be recovered.
     Rebuild(ReportOptions),
     /// Check a configuration without running the worker.
     CheckConfig(ConfigFile),
-    /// Print the worker's public TLS key, for `epione hospital set-endpoint`. Other hospitals and clients recognize the
+    /// Print the worker's public TLS key, for `epione hospital set-endpoint`. Other hospitals and clients identify the
     /// worker by this key.
     TlsKey(TlsKeyOptions),
     /// Print the OpenAPI description of the HTTP API.

@@ -57,7 +57,8 @@ pub enum ControlError {
     )]
     Gone,
     #[error(
-        "the running worker's response is not understood: use this program and the worker in the same version"
+        "the running worker's response cannot be read: use the same version of this program and of \
+         the worker"
     )]
     Malformed,
     #[error("the running worker could not carry out the request: {0}")]

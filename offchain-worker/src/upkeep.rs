@@ -49,7 +49,7 @@ impl Rebuilt {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.scrub.lines();
         lines.push(format!("restored {} visits of this hospital", self.visits_restored));
-        lines.push("not restored, because neither the chain nor other hospitals have it:".into());
+        lines.push("not restored (neither the chain nor other hospitals have these):".into());
         lines.extend(self.not_restored.iter().map(|lost| format!("  {lost}")));
         lines
     }
@@ -59,7 +59,8 @@ impl Rebuilt {
 pub const NOT_RESTORED: &[&str] = &[
     "visits that this worker had acknowledged and that no lite block on the chain contains: their authors' clients \
      still have them, and can safely submit them again",
-    "the record of answered requests: requests that were signed before the new record began are rejected",
+    "the memory of answered requests: the worker rejects requests that were signed before the new \
+     memory began",
     "damaged objects in quarantine",
 ];
 
@@ -159,7 +160,7 @@ impl Alone {
                 (last, moved) = (now, Instant::now());
             } else if moved.elapsed() > STUCK && height.is_some() {
                 report(format!(
-                    "nothing arrived for {} s: continuing without the rest",
+                    "no segment arrived for {} s: continuing without the missing segments",
                     STUCK.as_secs()
                 ));
                 return Ok(());

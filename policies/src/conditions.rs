@@ -34,7 +34,7 @@ pub struct Row<'a> {
     pub test: Test<'a>,
     /// The actions for which it can hold.
     pub actions: Actions<'a>,
-    /// The requesters for whom it can hold. A policy with this condition must bind one of these roles.
+    /// The requesters for whom it can hold. A policy with this condition must apply to one of these roles.
     pub roles: Roles,
     /// Whether a relationship policy may have it.
     pub in_relationships: bool,
@@ -106,7 +106,7 @@ pub fn row(condition: &Condition) -> Row<'_> {
             roles: Roles::Any,
             in_relationships: false,
             met: "the section is shared",
-            unmet: "a section is not of class shared",
+            unmet: "a section does not have the class shared",
         },
         Condition::Purpose(purposes) => Row {
             word: "purpose",
@@ -125,8 +125,8 @@ pub fn row(condition: &Condition) -> Row<'_> {
             actions: Actions::Submission,
             roles: Roles::Any,
             in_relationships: false,
-            met: "the patient signs too",
-            unmet: "the patient did not sign what is submitted",
+            met: "the patient also signs",
+            unmet: "the patient did not sign the submitted record",
         },
     }
 }

@@ -38,24 +38,23 @@ pub struct Facts {
 
 /// Decides by a policy set of this version.
 ///
-/// A denial names each operation policy that binds the role for the action, with the conditions
-/// that failed. It goes on with the relationship policies that might have recognised a relationship
-/// in force, where none did.
+/// A denial names each operation policy for this role and action, with the conditions that are not met. If no
+/// relationship policy recognised a relationship in force, the denial also names those that might have.
 pub fn evaluate(facts: &Facts, version: u32, set: &PolicySet) -> Decision {
     let recognised = facts.recognised(&set.policies);
-    let allowing = facts.asked(&set.policies).find(|policy| facts.satisfy(policy, &recognised));
+    let allowing = facts.eligible(&set.policies).find(|policy| facts.satisfy(policy, &recognised));
     if let Some(policy) = allowing {
         return Decision::Allow { version, policy: policy.name.clone() };
     }
     let mut failed: Vec<_> =
-        facts.asked(&set.policies).map(|policy| facts.failed(policy, &recognised)).collect();
+        facts.eligible(&set.policies).map(|policy| facts.failed(policy, &recognised)).collect();
     if failed.is_empty() {
         return Decision::Deny(Denial::NoPolicy { role: facts.role, action: facts.action });
     }
     let unrecognising = set.policies.iter().filter(|policy| {
         let missed =
             |kind: &RelationshipKind| facts.related.contains(kind) && !recognised.contains(kind);
-        facts.bound_by(policy) && kinds(policy).iter().any(missed)
+        facts.in_scope(policy) && kinds(policy).iter().any(missed)
     });
     failed.extend(unrecognising.map(|policy| facts.failed(policy, &[])));
     Decision::Deny(Denial::Failed(failed))
@@ -65,14 +64,14 @@ pub fn evaluate(facts: &Facts, version: u32, set: &PolicySet) -> Decision {
 ///
 /// As many as a set names, at most: see [`MAX_NAMED_HOSPITALS`](epione_primitives::limits::MAX_NAMED_HOSPITALS).
 pub fn places(policies: &[Policy], role: Role, hospital: HospitalId) -> Vec<HospitalId> {
-    let binding = policies.iter().filter(|policy| binds(policy, role, hospital));
+    let applicable = policies.iter().filter(|policy| applies(policy, role, hospital));
     let mut places = Vec::from([hospital]);
-    add_places(&mut places, binding.flat_map(|policy| &policy.conditions));
+    add_places(&mut places, applicable.flat_map(|policy| &policy.conditions));
     places
 }
 
-/// Whether a policy binds a role, for records of this hospital.
-fn binds(policy: &Policy, role: Role, hospital: HospitalId) -> bool {
+/// Whether a policy applies to a role, for records of this hospital.
+fn applies(policy: &Policy, role: Role, hospital: HospitalId) -> bool {
     policy.roles.contains(&role)
         && (policy.hospitals.is_empty() || policy.hospitals.contains(&hospital))
 }
@@ -86,17 +85,17 @@ fn kinds(policy: &Policy) -> &[RelationshipKind] {
 }
 
 impl Facts {
-    fn bound_by(&self, policy: &Policy) -> bool {
-        binds(policy, self.role, self.hospital)
+    fn in_scope(&self, policy: &Policy) -> bool {
+        applies(policy, self.role, self.hospital)
     }
 
-    /// The policies that bind the role for the action.
-    fn asked<'a>(&'a self, policies: &'a [Policy]) -> impl Iterator<Item = &'a Policy> {
+    /// The operation policies for this role and action.
+    fn eligible<'a>(&'a self, policies: &'a [Policy]) -> impl Iterator<Item = &'a Policy> {
         let allows = |policy: &Policy| match &policy.conclusion {
             Conclusion::Allows(actions) => actions.contains(&self.action),
             Conclusion::Recognises(_) => false,
         };
-        policies.iter().filter(move |policy| allows(policy) && self.bound_by(policy))
+        policies.iter().filter(move |policy| allows(policy) && self.in_scope(policy))
     }
 
     /// The kinds of relationships in force that count.
@@ -106,8 +105,8 @@ impl Facts {
         }
         policies
             .iter()
-            .filter(|policy| !kinds(policy).is_empty() && self.bound_by(policy))
-            // A relationship policy does not ask for relationships: none counts yet.
+            .filter(|policy| !kinds(policy).is_empty() && self.in_scope(policy))
+            // A relationship policy requires no relationships: none counts yet.
             .filter(|policy| self.satisfy(policy, &[]))
             .flat_map(kinds)
             .filter(|kind| self.related.contains(kind))

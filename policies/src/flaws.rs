@@ -39,11 +39,11 @@ pub enum Flaw {
     NoEarlierEnd,
     /// A relationship policy may test registrations and time only.
     NotInRelationships,
-    /// The requester must be the patient, but the policy does not bind patients.
+    /// The requester must be the patient, but the policy does not apply to patients.
     PatientNotBound,
     /// The requester must be the patient and related to the patient.
     RelatedToThemselves,
-    /// It is about relationships, but binds neither doctors nor nurses.
+    /// It is about relationships, but applies neither to doctors nor to nurses.
     NeverRelated,
     /// No relationship policy of the set recognises this kind for a role and hospital of the policy. Located at the
     /// entry.
@@ -316,7 +316,7 @@ impl<'a> Checked<'a> {
         }
     }
 
-    /// Each kind of relationship must count for a requester whom the policy binds.
+    /// Each kind of relationship must count for a requester to whom the policy applies.
     fn check_related(&mut self, kinds: &[RelationshipKind], part: Part) {
         let policy = self.policy();
         if policy.conditions.contains(&Condition::RequesterIsPatient) {
@@ -347,8 +347,8 @@ impl PartialPolicy<'_> {
             && self.hospitals.is_none_or(|hospitals| hospitals.complete)
     }
 
-    /// Whether this is a relationship policy that recognises a kind for a professional whom the other policy binds, at
-    /// a hospital to which both apply.
+    /// Whether this is a relationship policy that recognises a kind for a professional to whom the other policy
+    /// applies, at a hospital to which both apply.
     fn recognises(&self, kind: RelationshipKind, other: &PartialPolicy<'_>) -> bool {
         let Some(KnownConclusion::Recognises(kinds)) = self.conclusion else { return false };
         let professional =

@@ -38,7 +38,7 @@ pub async fn run() -> ExitCode {
     // A run that is dropped takes its network and its links down.
     let outcome = tokio::select! {
         outcome = execute(&options) => outcome,
-        _ = &mut stop => Err(anyhow::anyhow!("interrupted; the network was taken down")),
+        _ = &mut stop => Err(anyhow::anyhow!("interrupted; the network was stopped")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

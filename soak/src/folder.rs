@@ -20,10 +20,10 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
         );
     }
     match epione_devnet::down(&folder.join("devnet")) {
-        Ok(()) => println!("the network of an earlier run was still there; it is taken down now"),
+        Ok(()) => println!("the network of an earlier run was still running: stopping it"),
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => {
-            return Err(error).context("the network of an earlier run cannot be taken down");
+            return Err(error).context("the network of an earlier run cannot be stopped");
         }
     }
     empty(folder)

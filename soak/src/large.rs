@@ -121,7 +121,7 @@ pub async fn run(
     }
     let named: Vec<_> =
         too_large.iter().map(|it| format!("{} ({})", it.name, mib(it.peak_bytes))).collect();
-    bail!("these processes had more than {} resident: {}", mib(BOUND), named.join(", "))
+    bail!("these processes used more than {} of memory: {}", mib(BOUND), named.join(", "))
 }
 
 /// Checks that the disk has enough free space.
@@ -256,7 +256,7 @@ impl Measuring<'_> {
             );
             tokio::time::sleep(POLL).await;
         }
-        self.step("acknowledged to held by every hospital", begun.elapsed());
+        self.step("acknowledged to stored by every hospital", begun.elapsed());
         Ok(())
     }
 
@@ -337,8 +337,9 @@ impl Large {
         }
         let Self { segments, damaged_segments, sha256, .. } = self;
         table.note(format!(
-            "{segments} segments. {damaged_segments} of them were destroyed at the hospital that served the reader and \
-             repaired from its peers. At the end, every hospital had every segment undamaged."
+            "{segments} segments. {damaged_segments} of them were destroyed at the hospital that \
+             served the reader and repaired from other hospitals. At the end, every hospital had \
+             every segment undamaged."
         ));
         table.note(format!("SHA-256 before and after: `{sha256}`."));
         let bound = mib(self.bound_bytes);

@@ -81,10 +81,10 @@ impl fmt::Display for Block {
                 list.iter().map(HospitalId::to_string).collect::<Vec<_>>().join(", ")
             };
             match ballot.approvals.len() {
-                0 => writeln!(f, "approved by     no other hospital: none was needed")?,
+                0 => writeln!(f, "approved by     no other hospital: no approval was needed")?,
                 _ => writeln!(
                     f,
-                    "approved by     {} (asked: {})",
+                    "approved by     {} (could vote: {})",
                     ids(&ballot.approvals),
                     ids(&ballot.electorate)
                 )?,

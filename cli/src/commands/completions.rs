@@ -55,6 +55,6 @@ pub fn completions(args: &CompletionsArgs) -> Result<Completions, Failure> {
     let shell = clap_complete::Shell::from(args.shell);
     clap_complete::generate(shell, &mut Cli::command(), "epione", &mut script);
     let script = String::from_utf8(script)
-        .map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?;
+        .map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
     Ok(Completions { script })
 }

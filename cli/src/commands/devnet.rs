@@ -70,7 +70,7 @@ pub struct UpArgs {
     pub hospitals: u16,
     #[command(flatten)]
     pub directory: DirectoryArgs,
-    /// Return when the network has started: it keeps running until `epione devnet down`
+    /// Return when the network has started; it runs until `epione devnet down`
     #[arg(long)]
     pub detach: bool,
     /// First of consecutive ports: three for each hospital, one for an S3 server [default: any free ports]
@@ -191,13 +191,10 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
 
 fn stopped(directory: &Path) -> Failure {
     if matches!(State::read(directory), Ok(None)) {
-        return Failure::new(
-            "interrupted while starting",
-            "all processes that were started are stopped",
-        );
+        return Failure::new("interrupted while starting", "all started processes were stopped");
     }
     Failure::new(
-        "interrupted while starting, and not every process that was started could be stopped",
+        "interrupted while starting; some of the started processes could not be stopped",
         format!("stop them: {}", at("down", directory)),
     )
 }
@@ -228,7 +225,7 @@ async fn down(args: &DirectoryArgs, context: &Context) -> Result<Ended, Failure>
     let outcome = tokio::task::spawn_blocking(move || epione_devnet::down(&work)).await;
     spinner.finish_and_clear();
     outcome.map_err(|error| {
-        Failure::new(error.to_string(), "this is a defect: report it, then run the command again")
+        Failure::new(error.to_string(), "this is a bug: report it, then run the command again")
     })??;
     Ok(Ended { directory })
 }
@@ -293,22 +290,22 @@ fn help(error: &DevnetError) -> String {
     match error {
         DevnetError::Hospitals(_) => "pass --hospitals with a number in that range".into(),
         DevnetError::NoProgram { .. } => {
-            "build it (`cargo build --release`), or name its folder with --bin-dir".into()
+            "build it (`make build`), or give its folder with --bin-dir".into()
         }
-        DevnetError::Foreign { .. } => "name an empty or new directory with --dir".into(),
+        DevnetError::Foreign { .. } => "give an empty or new directory with --dir".into(),
         DevnetError::Busy { .. } => {
-            "wait for it, end it with Ctrl-C, or choose another directory with --dir".into()
+            "wait until it ends, stop it with Ctrl-C, or choose another directory with --dir".into()
         }
         DevnetError::Running { directory } | DevnetError::Stale { directory } => {
-            format!("take it down first: {}", at("down", directory))
+            format!("stop it first: {}", at("down", directory))
         }
         DevnetError::Absent { directory } => format!("start one: {}", at("up", directory)),
         DevnetError::PortTaken { .. } | DevnetError::BasePort { .. } => {
             "choose another --base-port, or omit it to use any free ports".into()
         }
-        DevnetError::NoPorts { .. } => "end other programs that listen there".into(),
+        DevnetError::NoPorts { .. } => "stop other programs that use ports there".into(),
         DevnetError::State { path, .. } => format!(
-            "if no process of the devnet runs any more, delete {}",
+            "make sure that no process of the devnet runs, then delete {}",
             path.parent().unwrap_or(path).display()
         ),
         DevnetError::File { .. } => "check the path, its permissions and the free space".into(),
@@ -316,14 +313,14 @@ fn help(error: &DevnetError) -> String {
         DevnetError::NodeCommand { .. } | DevnetError::ChainSpec(_) => {
             "build epione-node from the same commit as this program".into()
         }
-        DevnetError::DevelopmentKey(_) => "this is a defect: report it".into(),
+        DevnetError::DevelopmentKey(_) => "this is a bug: report it".into(),
         DevnetError::Ended { log, .. } => format!("read its log: {}", log.display()),
         DevnetError::TimedOut { log, .. } => {
             format!("the machine may be too busy; read its log: {}", log.display())
         }
-        DevnetError::Split { .. } => "another network may use the same ports: take it down".into(),
-        DevnetError::NoProcess { .. } => "name a hospital that has one".into(),
-        DevnetError::Survivors(_) => "end them with kill, as the user who started them".into(),
+        DevnetError::Split { .. } => "another network may use the same ports: stop it".into(),
+        DevnetError::NoProcess { .. } => "choose a hospital that has it".into(),
+        DevnetError::Survivors(_) => "stop them with kill, as the user who started them".into(),
         DevnetError::Http(_) => "check the system's certificates and resolver".into(),
     }
 }

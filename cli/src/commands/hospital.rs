@@ -35,7 +35,7 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub struct SetSealingKeyArgs {
-    /// The worker's new key file, made by `epione keys renew-sealing`; only its public half is read
+    /// The worker's new key file, created by `epione keys renew-sealing`; only its public half is read
     #[arg(long, value_name = "NEW")]
     pub keys: KeySource,
     /// Key file of the hospital's governance [default: the devnet's]
@@ -62,15 +62,15 @@ impl fmt::Display for SealingKeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "from block {} on, the sealing key of hospital {} is {:?}",
+            "from block {} on, hospital {} has the sealing key {:?}",
             self.block, self.hospital, self.sealing_key_hash
         )?;
         write!(
             f,
-            "its worker needs this key file as keystore, and the previous one under \
-             earlier_keystores until every profile is sealed to the new key (a metric counts the \
-             remaining ones); a profile cannot be read any more if the key file to which it is \
-             sealed is lost"
+            "next: set this key file as the keystore of its worker, and list the previous one \
+             under earlier_keystores. Keep the previous one until every profile is sealed to the \
+             new key (the metric epione_worker_profiles_to_rewrap counts the remaining profiles): \
+             without the key file to which a profile is sealed, nobody can read it"
         )
     }
 }
@@ -88,7 +88,7 @@ pub async fn set_sealing_key(
     if entry.is_some_and(|entry| entry.agent != new.account) {
         return Err(Failure::usage(
             format!("the account of --keys is not the agent of hospital {hospital}"),
-            "make the new key file from the key file of the hospital's worker",
+            "create the new key file from the key file of the hospital's worker",
         )
         .with_command(context.command(["keys", "renew-sealing", "--help"])));
     }
@@ -146,8 +146,8 @@ impl fmt::Display for EndpointSet {
         )?;
         write!(
             f,
-            "the worker begins to use this TLS key within seconds if it has it; its metric \
-             tls_key_matches shows that"
+            "the worker uses this TLS key within seconds if its keystore contains it: check that \
+             the metric epione_worker_tls_key_matches is 1"
         )
     }
 }
@@ -162,13 +162,13 @@ pub async fn set_endpoint(
     let chain = context.chain().await?;
     let entry = chain.finalized().await?.hospital(hospital).await?;
     let entry = entry.ok_or_else(|| {
-        Failure::new(format!("the chain knows no hospital {hospital}"), "choose another hospital")
+        Failure::new(format!("the chain has no hospital {hospital}"), "choose another hospital")
     })?;
     let key = args.tls_key.map_or(entry.tls_key, |key| key.0);
     let wrong = |error: epione_client::EndpointError| {
         Failure::usage(
             error.to_string(),
-            "give an address that others can reach: --url https://...",
+            "give an address that clients and other hospitals can reach: --url https://...",
         )
     };
     let endpoint = match &args.url {

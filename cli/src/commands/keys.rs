@@ -23,11 +23,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes an account key and a sealing key, in a new file that a password protects
+    /// Creates an account key and a sealing key, in a new file that a password protects
     New(NewArgs),
     /// Shows the public half of a key file
     Show(ShowArgs),
-    /// Makes a new key file with the same account and a new sealing key, for a hospital's worker
+    /// Creates a new key file with the same account and a new sealing key, for a hospital's worker
     RenewSealing(RenewSealingArgs),
 }
 
@@ -171,9 +171,10 @@ impl fmt::Display for Renewed {
         writeln!(f, "{}", self.0)?;
         write!(
             f,
-            "next: set it as the worker's keystore, and the previous one under earlier_keystores; \
-             restart the worker; then set the sealing key of {} on the chain, as the hospital's \
-             governance: see epione hospital set-sealing-key --help",
+            "next: set it as the worker's keystore, and list the previous one under \
+             earlier_keystores; restart the worker; then set the sealing key of {} on the chain, \
+             with the key file of the hospital's governance: see epione hospital set-sealing-key \
+             --help",
             file.display()
         )
     }

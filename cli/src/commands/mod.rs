@@ -20,13 +20,13 @@ use crate::{context::Context, failure::Failure, interrupt::this_command, show};
 /// The command to run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes and shows key files
+    /// Creates and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
     /// Registers and lists patients, doctors, nurses, researchers and auditors; rotates keys
     #[command(subcommand)]
     User(user::Command),
-    /// Gives users and hospitals names of your own, to use instead of ids and numbers
+    /// Sets your own names for users and hospitals, to use instead of ids and numbers
     #[command(subcommand)]
     Name(name::Command),
     /// Relates a professional to a patient at a hospital
@@ -54,7 +54,7 @@ pub enum Command {
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
-    /// Prints a script with which a shell completes commands and options
+    /// Prints a script that makes a shell complete commands and options
     Completions(completions::CompletionsArgs),
 }
 
@@ -65,8 +65,8 @@ impl Command {
         let reads = || Some(format!("nothing was changed; to try again, run: {again}"));
         let changes = || {
             Some(format!(
-                "a call that was already sent may still take effect, but never twice; to make sure that it \
-                 does, run: {again}"
+                "the chain may still execute a call that was already sent, but never twice; to \
+                 make sure that it is executed, run: {again}"
             ))
         };
         match self {

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Gives a user or a hospital a name, which every command accepts instead of the id or number
+    /// Sets your name for a user or a hospital; every command accepts it instead of the id or number
     Set(SetArgs),
     /// Lists your names on this chain
     List,
@@ -41,7 +41,7 @@ impl Command {
        epione name set <NAME> --hospital <HOSPITAL>")]
 #[command(group(ArgGroup::new("bearer").required(true).args(["user", "keys", "hospital"])))]
 pub struct SetArgs {
-    /// The name: begins with a letter; replaces its earlier meaning
+    /// The name; it begins with a letter. If it exists, its earlier meaning is replaced
     pub name: Name,
     /// The user to name
     #[arg(value_name = "USER")]
@@ -119,7 +119,7 @@ async fn known(user: UserId, context: &Context) -> Result<UserId, Failure> {
     match context.chain().await?.finalized().await?.profile(user).await? {
         Some(_) => Ok(user),
         None => Err(Failure::new(
-            format!("the chain knows no user {user}"),
+            format!("the chain has no user {user}"),
             "use the id of a registered user",
         )
         .with_command(context.command(["user", "list"]))),
@@ -191,7 +191,7 @@ pub async fn remove(args: &RemoveArgs, context: &Context) -> Result<Removed, Fai
         None => {
             let meant = book.did_you_mean(name.as_str());
             Err(Failure::usage(
-                format!("you have no name {name}{meant}"),
+                format!("you have not set the name {name}{meant}"),
                 "choose one of your names",
             )
             .with_command(context.command(["name", "list"])))

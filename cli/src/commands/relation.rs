@@ -86,7 +86,7 @@ impl fmt::Display for Changed {
 pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Failure> {
     if args.relation.kind == RelationshipKind::Referral && args.expires.is_none() {
         return Err(Failure::usage(
-            "a referral needs an end",
+            "a referral needs an expiry",
             "pass --expires with a time from now, such as 30d",
         ));
     }

@@ -46,7 +46,7 @@ pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
         }
         if Instant::now() > until {
             return Err(Failure::new(
-                format!("block {height} was not final after {} s", PATIENCE.as_secs()),
+                format!("block {height} was not finalized after {} s", PATIENCE.as_secs()),
                 "read the logs of nodes and workers",
             ));
         }

@@ -224,8 +224,8 @@ fn late(age: Duration, peers: u64) -> Option<String> {
         let seconds = age.as_secs();
         let others = counted(peers, "other node", "other nodes");
         format!(
-            "no block has become final for {seconds} s, because nodes of other hospitals are offline or slow \
-             (this node is connected to {others})"
+            "no block was finalized for {seconds} s: nodes of other hospitals may be offline or \
+             slow (this node is connected to {others})"
         )
     })
 }
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(late(Duration::from_secs(5), 3), None);
         let reason = late(Duration::from_secs(40), 1).unwrap();
         assert!(
-            reason.contains("final for 40 s") && reason.contains("to 1 other node)"),
+            reason.contains("finalized for 40 s") && reason.contains("to 1 other node)"),
             "{reason}"
         );
     }

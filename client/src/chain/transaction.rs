@@ -135,7 +135,7 @@ impl Chain {
         call: &Call,
         signer: &Account,
     ) -> Result<Included, SubmitError> {
-        let mut reason = String::from("the node lost it");
+        let mut reason = String::from("the node lost the transaction");
         let waiting = self.waits().begin(Awaited::Inclusion, None);
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
@@ -154,7 +154,7 @@ impl Chain {
             };
             match self.follow(sent, &waiting).await? {
                 Fate::Final { block, extrinsic } => return self.outcome(block, extrinsic).await,
-                Fate::Lost => reason = "no block included it in time".into(),
+                Fate::Lost => reason = "no block included the transaction in time".into(),
             }
         }
         Err(SubmitError::Invalid(format!("{reason}; {MAX_ATTEMPTS} attempts")))

@@ -13,12 +13,13 @@ pub enum ReadError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    #[error("the chain knows no hospital {0}: check its number")]
+    #[error("the chain has no hospital {0}: check its number")]
     UnknownHospital(HospitalId),
     #[error("there is no record {0}: check its number")]
     UnknownRecord(RecordPointer),
     #[error(
-        "record {pointer} is not a record of patient {patient}: read each patient's records with a command of its own"
+        "record {pointer} is not a record of patient {patient}: read each patient's records with a \
+         separate command"
     )]
     OtherPatient { pointer: RecordPointer, patient: UserId },
     #[error("the access grant is not valid: {0}; request access again")]
@@ -30,8 +31,8 @@ pub enum ReadError {
     NotAskedFor { pointer: RecordPointer, section: u16 },
     /// The hospital would seal the grant to another key than the reader's.
     #[error(
-        "the chain names another sealing key for user {user} than this key file has, so it could not open a grant: \
-         access was not requested"
+        "the chain names another sealing key for user {user} than this key file contains, so the \
+         key file cannot open a grant: access was not requested"
     )]
     StaleSealingKey { user: UserId },
     #[error(
@@ -57,11 +58,12 @@ pub enum ReadError {
     #[error("the profile at hospital {hospital} cannot be read: {source}")]
     Profile { hospital: HospitalId, source: FormatError },
     #[error(
-        "the patient key at hospital {hospital} is sealed to another sealing key than the given ones: give the \
-         keystore from before the keys were changed, or have the hospital seal it to the new key"
+        "the patient key at hospital {hospital} is sealed to another sealing key than the given \
+         ones: give the key file from before the keys were changed, or ask the hospital to seal \
+         the patient key to the new key"
     )]
     OtherSealingKey { hospital: HospitalId },
-    #[error("the patient key at hospital {hospital} does not open: {source}")]
+    #[error("the patient key at hospital {hospital} cannot be decrypted: {source}")]
     PatientKey { hospital: HospitalId, source: OpenError },
     /// The node's answer contradicts the chain's state.
     #[error(
@@ -74,27 +76,29 @@ pub enum ReadError {
         "record {pointer} is not signed by its author, {author}: do not trust it, and tell the hospital"
     )]
     Author { pointer: RecordPointer, author: UserId },
-    #[error("section {section} of record {pointer} does not open: {source}")]
+    #[error("section {section} of record {pointer} cannot be decrypted: {source}")]
     Open { pointer: RecordPointer, section: usize, source: OpenError },
     #[error("section {section} of record {pointer} is not UTF-8 text")]
     NotText { pointer: RecordPointer, section: usize },
     #[error("record {pointer} has no media section {section}")]
     NotMedia { pointer: RecordPointer, section: usize },
     #[error(
-        "no section of record {pointer} was granted: the hospital's policies let you read none of them"
+        "no section of record {pointer} was granted: the hospital's policies do not allow you to \
+         read any of them"
     )]
     NothingGranted { pointer: RecordPointer },
     #[error("section {section} of record {pointer} was not granted")]
     NotGranted { pointer: RecordPointer, section: usize },
     #[error(
-        "bytes {}-{} are not all in section {section} of record {pointer}, whose length in bytes is {bytes}",
+        "bytes {}-{} are not all in section {section} of record {pointer}, whose length in bytes \
+         is {bytes}",
         .range.start, .range.end.saturating_sub(1)
     )]
     BeyondEnd { pointer: RecordPointer, section: usize, range: Range<u64>, bytes: u64 },
     #[error("frame {frame} of section {section} of record {pointer} cannot be read: {reason}")]
     NoFrame { pointer: RecordPointer, section: usize, frame: u32, reason: NoFrame },
     #[error(
-        "frame {frame} of section {section} of record {pointer} does not consist of fragments, as its \
+        "frame {frame} of section {section} of record {pointer} is not stored in fragments as its \
          author's frame index says: fetch the whole file"
     )]
     NotFragments { pointer: RecordPointer, section: usize, frame: u32 },
@@ -107,11 +111,11 @@ pub enum ReadError {
     Segment { segment: [u8; 32], source: WorkerError },
     #[error("{} already exists: choose another name, or remove it", .0.display())]
     Exists(PathBuf),
-    #[error("another process is writing {}: wait until it has ended", .0.display())]
+    #[error("another process is writing {}: wait until it has finished", .0.display())]
     Busy(PathBuf),
     #[error("{} cannot be written: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("the content cannot be passed on: {0}")]
+    #[error("the content cannot be written to its destination: {0}")]
     Sink(io::Error),
 }
 

@@ -33,7 +33,7 @@ pub enum VerifyError {
         "the node does not have the block's body: it did not sync every block; use another node"
     )]
     NoBody,
-    #[error("the block's body is not the announced one: {0}")]
+    #[error("the block's body differs from the announced body: {0}")]
     Body(#[from] BodyError),
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -168,7 +168,8 @@ fn check_record_links(evidence: &Evidence) -> Result<(), String> {
         let within = latest.insert(entry.patient, here);
         match (within, entry.previous) {
             (Some(expected), found) if found != Some(expected) => {
-                return Err(format!("record {here} points at {found:?}, not at {expected}"));
+                let found = found.map_or("no record".into(), |pointer| pointer.to_string());
+                return Err(format!("record {here} links to {found}, not to {expected}"));
             }
             (None, Some(pointer)) => check_earlier(evidence, entry, here, pointer)?,
             _ => {}
@@ -184,12 +185,12 @@ fn check_earlier(
     pointer: RecordPointer,
 ) -> Result<(), String> {
     if pointer.height >= evidence.height {
-        return Err(format!("record {here} points at {pointer}, which is not earlier"));
+        return Err(format!("record {here} links to {pointer}, which is not earlier"));
     }
     match evidence.earlier.get(&pointer) {
-        None => Err(format!("record {here} points at {pointer}, which does not exist")),
+        None => Err(format!("record {here} links to {pointer}, which does not exist")),
         Some(earlier) if earlier.patient != entry.patient => {
-            Err(format!("record {here} points at {pointer}, which is another patient's record"))
+            Err(format!("record {here} links to {pointer}, which is another patient's record"))
         }
         Some(_) => Ok(()),
     }

@@ -18,7 +18,7 @@ pub enum WorkerError {
          hospital has just changed its key, try again in a minute; otherwise it is not the hospital's worker"
     )]
     WrongKey { url: String },
-    #[error("the chain knows no hospital {0}: check its number")]
+    #[error("the chain has no hospital {0}: check its number")]
     UnknownHospital(HospitalId),
     #[error(
         "no worker answers at {url} ({reason}): check that the worker runs and that the address is right"
@@ -29,7 +29,9 @@ pub enum WorkerError {
     /// The worker rejected the request, or could not serve it.
     #[error("the worker answered: {}", describe(.0))]
     Problem(Box<Problem>),
-    #[error("{url} answered with status {status} and no reason: check that it is a worker")]
+    #[error(
+        "{url} answered with status {status} without a reason: check that it is the address of a worker"
+    )]
     Status { url: String, status: u16 },
     #[error(
         "the answer of {url} cannot be read ({reason}): use worker and client in the same version"

@@ -36,7 +36,7 @@ pub(super) async fn govern<T: DeserializeOwned>(
         let call = call(&caller, caller.json(body, MAX_JSON_BYTES).await?)?;
         let done = format!("{call:?}");
         state.calls.submit(call).await?;
-        tracing::info!(done, "a call of the hospital's governance was finalized");
+        tracing::info!(done, "a call of the governance was finalized");
         Ok(StatusCode::NO_CONTENT)
     })
     .await

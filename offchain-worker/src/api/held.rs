@@ -27,7 +27,7 @@ use crate::transfer::wire::{HeldAnswer, HeldRequest, ListError, MAX_REQUEST_BYTE
 /// which hashes are stored: the chain is checked before a segment is served.
 const KNOWN: Duration = Duration::from_secs(5);
 
-/// Which of these segments this hospital stores. For agents of active hospitals.
+/// Returns which of these segments this hospital stores. For agents of active hospitals.
 #[utoipa::path(
     post,
     path = "/v1/segments/held",

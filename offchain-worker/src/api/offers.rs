@@ -74,7 +74,7 @@ fn no_room() -> ApiError {
     ApiError::conflict(
         "offer-quota",
         "The quota for your offers is used up",
-        "This hospital stores a limited amount for yours ahead of announcements. Offer again when an earlier offer \
-         was announced or has expired, or announce the block without an offer.",
+        "This hospital stores a limited number of bytes of your offers. Offer again when an \
+         earlier offer was announced or has expired, or announce the block without an offer.",
     )
 }

@@ -95,8 +95,9 @@ impl ApiError {
             "too-many-emergencies",
             "Too many emergencies today",
             format!(
-                "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a day. The day ends at \
-                 midnight UTC. Ask a colleague for help, or have the hospital relate you to the patient."
+                "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a \
+                 day. The day ends at midnight UTC. Ask a colleague for help, or ask the hospital \
+                 to relate you to the patient."
             ),
         )
     }

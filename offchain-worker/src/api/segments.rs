@@ -34,9 +34,9 @@ use crate::{hospital_keys::HospitalKeysError, repair::RepairError, store::StoreE
 /// The longest lifetime of a URL of the storage: the grant is not checked again there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
 
-/// Serves a segment to agents of active hospitals, to holders of a temporary link, and to the patient to whose record
-/// it belongs, at any hospital. The worker checks the segment before it serves it. It may redirect holders of links and
-/// patients to the hospital's storage, whose bytes they must check themselves.
+/// Serves a segment to agents of active hospitals, to users with a temporary link, and to the patient of the record,
+/// at any hospital. The worker checks the segment before it serves it. It may redirect users with links and patients
+/// to the hospital's storage; they must check the bytes from the storage themselves.
 #[utoipa::path(
     get,
     path = "/v1/segments/{hash}",

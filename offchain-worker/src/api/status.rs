@@ -36,7 +36,7 @@ impl ReadinessReport {
 #[derive(Default)]
 pub(super) struct Readiness(Mutex<Option<(Instant, ReadinessReport)>>);
 
-/// The hospital of this worker.
+/// Returns the hospital of this worker.
 #[utoipa::path(
     get,
     path = "/v1/info",
@@ -66,7 +66,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInf
     path = "/healthz",
     operation_id = "alive",
     tag = "worker",
-    responses((status = 200, description = "It runs"))
+    responses((status = 200, description = "The process runs"))
 )]
 pub(super) async fn alive() -> &'static str {
     "ok"
@@ -79,8 +79,8 @@ pub(super) async fn alive() -> &'static str {
     operation_id = "ready",
     tag = "worker",
     responses(
-        (status = 200, description = "It can", body = ReadinessReport),
-        (status = 503, description = "It cannot: one of the parts is not ok", body = ReadinessReport)
+        (status = 200, description = "The worker can accept visits", body = ReadinessReport),
+        (status = 503, description = "The worker cannot accept visits: one of the parts is not ok", body = ReadinessReport)
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {

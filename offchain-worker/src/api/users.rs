@@ -210,7 +210,7 @@ pub(super) async fn relate(
     security(("signed" = [])),
     request_body = Relation,
     responses(
-        (status = 204, description = "No longer related"),
+        (status = 204, description = "The relationship has ended"),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -224,7 +224,7 @@ pub(super) async fn unrelate(
             return Err(ApiError::bad_request(
                 "expiry",
                 "A relationship cannot be ended with an expiry",
-                "Leave the expiry out: the relationship ends now.",
+                "Leave the expiry out: the relationship ends immediately.",
             ));
         }
         Ok(role_policies::unrelate(patient, professional, caller.identity.hospital, kind))

@@ -55,8 +55,9 @@ impl Config {
         if !self.serves_tls() && !self.listen.ip().is_loopback() && !self.allow_plain_http {
             return refuse(
                 "listen",
-                "can be reached from other machines, without TLS: set an https public_url, or listen on 127.0.0.1, \
-                 or, if something in front of the worker ends TLS, set allow_plain_http = true",
+                "can be reached from other machines, without TLS: set an https public_url, or \
+                 listen on 127.0.0.1, or, if a proxy in front of the worker ends TLS, set \
+                 allow_plain_http = true",
             );
         }
         if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
@@ -138,7 +139,7 @@ impl Scrub {
             return refuse("scrub.segments_per_minute", "must be at least 1");
         }
         if self.orphan_grace < HOUR {
-            return refuse("scrub.orphan_grace", "must be at least 1h: an upload may be under way");
+            return refuse("scrub.orphan_grace", "must be at least 1h: an upload may be in progress");
         }
         Ok(())
     }

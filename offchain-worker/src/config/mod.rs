@@ -33,14 +33,14 @@ settings! {
         /// Address at which the worker serves the HTTP API.
         #[serde(default = "defaults::listen")]
         pub listen: SocketAddr,
-        /// URL at which clients and other hospitals reach this API. The hospital's entry on the chain names the same
-        /// URL, and the key that `epione-worker tls-key` prints, by which they recognize this worker. http is permitted
-        /// on loopback only.
+        /// URL at which clients and other hospitals reach this API. The hospital's entry on the chain must contain the
+        /// same URL, and the public key that `epione-worker tls-key` prints: clients and other hospitals accept only a
+        /// server with this key. http is permitted on loopback only.
         pub public_url: Url,
-        /// Serve without TLS, because something in front of the worker ends TLS with the key that the chain names.
+        /// Serve without TLS, because a proxy in front of the worker ends TLS with the key on the chain.
         #[serde(default)]
         pub allow_plain_http: bool,
-        /// Loopback address at which /metrics is also served, over plain HTTP. Absent: only with the API.
+        /// Loopback address at which the worker also serves /metrics, over plain HTTP. Absent: only with the API.
         pub metrics_listen: Option<SocketAddr>,
         /// Directory of the journal, and of the store unless [store] names another place. What to back up:
         /// docs/operations.md.
@@ -50,24 +50,24 @@ settings! {
         pub tls: Option<Tls>,
         /// The agent's account key and the hospital's sealing key.
         pub keystore: Keystore,
-        /// Keystores with the hospital's previous sealing keys, at most 8. They open patients' profiles until the
-        /// worker has sealed all profiles to the current key, which it then reports in its log.
+        /// Keystores with the hospital's previous sealing keys, at most 8. The worker opens patients' profiles with
+        /// them until it has sealed all profiles to the current key; its log then says so.
         #[serde(default)]
         pub earlier_keystores: Vec<Keystore>,
-        /// Where segments are stored.
+        /// Where the worker stores segments.
         #[serde(default)]
         pub store: StoreConfig,
-        /// When queued visits become a lite block: as soon as one of these bounds is reached.
+        /// The worker packs queued visits into a lite block as soon as one of these bounds is reached.
         #[serde(default)]
         pub pack: Pack,
         /// Fetching segments from other hospitals, and serving segments to them.
         #[serde(default)]
         pub transfer: Transfer,
-        /// Checking what is stored.
+        /// Checking and repairing stored segments.
         #[serde(default)]
         pub scrub: Scrub,
-        /// What the HTTP API accepts at once, and for how long. With these values the worker needs less than 256 MiB of
-        /// memory.
+        /// How much the HTTP API accepts at once, and for how long. With these values the worker needs less than 256
+        /// MiB of memory.
         #[serde(default)]
         pub limits: Limits,
     }
@@ -87,7 +87,7 @@ settings! {
     pub struct Keystore {
         pub path: Option<PathBuf>,
         pub password_file: Option<PathBuf>,
-        /// Instead of both, on a local network only: a name of development keys, which everybody knows.
+        /// Instead of path and password_file, on a local network only: the name of public development keys.
         pub development: Option<String>,
     }
 }
@@ -96,9 +96,9 @@ settings! {
     /// The hospital's storage of segments.
     #[serde(default)]
     pub struct StoreConfig {
-        /// A local directory. Absent: `store` in data_dir. It cannot be combined with [store.s3].
+        /// A local directory. Absent: `store` in data_dir. Do not set it together with [store.s3].
         pub path: Option<PathBuf>,
-        /// How long a segment is kept after it was last needed.
+        /// How long the worker keeps a segment that is not needed any more.
         #[serde(with = "duration")]
         pub garbage_grace: Duration,
         /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it marks it as its
@@ -115,7 +115,7 @@ settings! {
         #[serde(with = "duration")]
         pub max_age: Duration,
         pub max_records: u32,
-        /// Sealed media of all records together. A single larger visit is packed into a block of its own.
+        /// Sealed media of all records together. A single larger visit gets a separate block.
         pub max_media_bytes: u64,
         /// All sealed records together.
         pub max_body_bytes: u32,
@@ -126,12 +126,12 @@ settings! {
     /// Fetching segments from other hospitals, and serving segments to them.
     #[serde(default)]
     pub struct Transfer {
-        /// Segments fetched at once. More than the other hospitals serve at once does not help. Each needs up to 2 MiB
-        /// of memory, and 4 MiB if the store is on S3.
+        /// Segments that the worker fetches at once. More than the other hospitals serve at once does not help. Each
+        /// needs up to 2 MiB of memory, and 4 MiB if the store is on S3.
         pub parallel: usize,
-        /// Segments served to other hospitals at once, and at most one fewer to one of them. Requests beyond that are
-        /// told to retry later. With a small number, each segment arrives soon, and its receiver can serve it to
-        /// others. Each needs up to 4 MiB of memory.
+        /// Segments that the worker serves to other hospitals at once; a single hospital gets at most one fewer. The
+        /// worker answers further requests with busy. With a small number, each segment arrives early, and its receiver
+        /// can serve it to others. Each needs up to 4 MiB of memory.
         pub serve_parallel: usize,
         #[serde(with = "duration")]
         pub connect_timeout: Duration,
@@ -143,34 +143,35 @@ settings! {
         /// If segments are still missing this many chain blocks before a ballot's deadline, the worker votes to reject
         /// the block.
         pub reject_margin_blocks: u32,
-        /// Bytes that each other hospital may have stored here ahead of its announcements. 0 declines all offers.
+        /// Bytes of offered segments that the worker stores for each other hospital. 0 declines all offers.
         pub offer_quota_bytes: u64,
-        /// How long they are kept if no announcement follows.
+        /// How long the worker keeps offered segments if no announcement follows.
         #[serde(with = "duration")]
         pub offer_lifetime: Duration,
-        /// Blocks of this hospital with at least this many bytes of media are offered to the other hospitals before
-        /// they are announced.
+        /// The worker offers blocks with at least this many bytes of media to the other hospitals before it announces
+        /// them.
         pub offer_from_bytes: u64,
-        /// Such a block is announced when a majority of the hospitals stores all of it, or when nothing has arrived
-        /// anywhere for this long. 0s offers nothing.
+        /// The worker announces such a block when a majority of the hospitals stores all of it, or when no hospital has
+        /// received a segment for this long. 0s: it makes no offers.
         #[serde(with = "duration")]
         pub offer_wait: Duration,
     }
 }
 
 settings! {
-    /// Checking what is stored.
+    /// Checking and repairing stored segments.
     #[serde(default)]
     pub struct Scrub {
         /// Segments that a scheduled pass reads per minute.
         pub segments_per_minute: u32,
-        /// From the start of one pass to the start of the next. A pass that takes longer is followed immediately.
+        /// From the start of one pass to the start of the next. If a pass takes longer, the next one follows
+        /// immediately.
         #[serde(with = "duration")]
         pub every: Duration,
-        /// How long a stored segment that the journal does not know is kept after it was noticed. At least 1h.
+        /// How long the worker keeps a stored segment that the journal does not know, after it noticed it. At least 1h.
         #[serde(with = "duration")]
         pub orphan_grace: Duration,
-        /// How long damaged objects are kept in quarantine/ for inspection.
+        /// How long the worker keeps damaged objects in quarantine/ for inspection.
         #[serde(with = "duration")]
         pub quarantine: Duration,
     }
@@ -180,38 +181,38 @@ settings! {
     /// What the HTTP API accepts at once, and for how long.
     #[serde(default)]
     pub struct Limits {
-        /// Visits that are received at once, without their media. Each needs some MiB of memory at most.
+        /// Visits that the worker receives at once, without their media. Each needs some MiB of memory at most.
         pub visits: usize,
-        /// Visits whose media are uploaded at once. Each needs memory for two parts of at most 8 MiB, and for a segment
-        /// of 4 MiB if the store is on S3.
+        /// Visits whose media clients upload at once. Each needs memory for two parts of at most 8 MiB, and for a
+        /// segment of 4 MiB if the store is on S3.
         pub uploads: usize,
-        /// Segments served to readers at once. Each needs up to 4 MiB of memory.
+        /// Segments that the worker serves to readers at once. Each needs up to 4 MiB of memory.
         pub segment_reads: usize,
-        /// Requests at once that wait until a transaction is finalized.
+        /// Requests that wait at once until a transaction is finalized.
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
-        /// Bytes of a visit's media.
+        /// Bytes of a visit's media, at most.
         pub max_upload_bytes: u64,
-        /// An upload that is idle for this long is ended, or for a tenth of it if another upload needs its slot.
+        /// The worker ends an upload that is idle for this long; after a tenth of it if another upload needs the slot.
         #[serde(with = "duration")]
         pub upload_idle: Duration,
-        /// An upload that takes longer than this in all is ended.
+        /// The worker ends an upload that takes longer than this in total.
         #[serde(with = "duration")]
         pub upload_timeout: Duration,
-        /// Receiving and storing a visit without its media, or one part of them.
+        /// Time limit to receive and store a visit without its media, or one part of the media.
         #[serde(with = "duration")]
         pub part_timeout: Duration,
-        /// A request whose body stops arriving for this long is ended.
+        /// The worker ends a request if its body stops arriving for this long.
         #[serde(with = "duration")]
         pub silence: Duration,
-        /// Serving a segment, including its repair from another hospital.
+        /// Time limit to serve a segment, including its repair from another hospital.
         #[serde(with = "duration")]
         pub segment_timeout: Duration,
-        /// Requests that wait until a transaction is finalized.
+        /// Time limit of requests that wait until a transaction is finalized.
         #[serde(with = "duration")]
         pub transaction_timeout: Duration,
-        /// Any other request.
+        /// Time limit of any other request.
         #[serde(with = "duration")]
         pub request_timeout: Duration,
         /// How long a temporary link to a segment is valid. 1h at most.

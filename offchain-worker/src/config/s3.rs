@@ -27,26 +27,27 @@ settings! {
         /// Whether the bucket is the first part of the URL's path. false: it is the first part of the host's name.
         #[serde(default = "defaults::yes")]
         pub path_style: bool,
-        /// TOML file with access_key_id, secret_access_key and optionally session_token. Others must not be able to
-        /// read it. Absent: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the environment.
+        /// TOML file with access_key_id, secret_access_key and optionally session_token. Other users must not be able
+        /// to read it. Absent: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the environment.
         pub credentials_file: Option<PathBuf>,
         /// PEM file with authorities to trust in addition to those that the system trusts.
         pub root_certificate: Option<PathBuf>,
-        /// Use plain HTTP with another machine. Stored segments are sealed, but a listener learns their sizes and can
+        /// Use plain HTTP to another machine. Stored segments are sealed, but a listener learns their sizes and can
         /// copy them.
         #[serde(default)]
         pub allow_plain_http: bool,
-        /// Whether readers are redirected to the storage for segments, by links that are valid for a minute.
+        /// Whether the worker redirects readers to the storage for segments, with links that are valid for a minute.
         #[serde(default = "defaults::yes")]
         pub links: bool,
         /// URL at which readers reach the storage. Absent: `endpoint`.
         pub public_endpoint: Option<Url>,
         #[serde(default = "defaults::connect_timeout", with = "duration")]
         pub connect_timeout: Duration,
-        /// One attempt of one request, which may transfer 4 MiB.
+        /// Time limit of one attempt of a request, which may transfer 4 MiB.
         #[serde(default = "defaults::request_timeout", with = "duration")]
         pub request_timeout: Duration,
-        /// All attempts of a request with the pauses between them. At least request_timeout, at most 5min.
+        /// Time limit of all attempts of a request, with the pauses between them. At least request_timeout, at most
+        /// 5min.
         #[serde(default = "defaults::deadline", with = "duration")]
         pub deadline: Duration,
     }

@@ -50,7 +50,7 @@ metrics! {
         "Seconds from a request to the headers of its response, by route.";
     visits_acknowledged: IntCounter = "visits_acknowledged_total", "Visits that were stored and queued.";
     visits_refused: IntCounterVec = "visits_refused_total" ["problem"],
-        "Requests to submit visits or their media that were rejected, by problem.";
+        "Rejected requests to submit visits or their media, by problem.";
     uploads_open: IntGauge = "uploads_open", "Visits whose media are still being uploaded.";
     upload_bytes_held: IntGauge = "upload_bytes_held", "Bytes of media that were received and are not sealed yet.";
     grants: IntCounter = "grants_total", "Access grants that were sent to their requesters.";
@@ -58,19 +58,22 @@ metrics! {
         "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
-        "Requests for access that the policies did not allow, by what happened to their record on the chain: recorded, \
-         beyond-limit (the requester's daily limit), no-patient (no such patient), or failed.";
-    reviews_open: IntGauge = "reviews_open", "Emergencies on the whole chain that await a verdict.";
-    reviews_expired: IntGauge = "reviews_expired", "Emergencies on the whole chain that expired without a verdict.";
+        "Requests for access that the policies did not allow, by the result of recording them on \
+         the chain: recorded, beyond-limit (the requester's daily limit), no-patient (no such \
+         patient), or failed.";
+    reviews_open: IntGauge = "reviews_open", "Emergencies of all hospitals that wait for a verdict.";
+    reviews_expired: IntGauge = "reviews_expired",
+        "Emergencies of all hospitals that expired without a verdict.";
     profiles_to_rewrap: IntGauge = "profiles_to_rewrap",
-        "Profiles that only an earlier sealing key opens, and that will be sealed to the current key.";
+        "Profiles that are sealed to an earlier key, and that the worker will seal to the current \
+         key.";
     profiles_of_earlier_keys: IntGauge = "profiles_of_earlier_keys",
         "Profiles of ended registrations. They stay sealed to an earlier key.";
     announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
     announcements_failed: IntCounter = "announcements_failed_total",
         "Lite blocks of this hospital that were rejected, expired, or not accepted by the chain.";
     blocks_committed: IntCounter = "blocks_committed_total",
-        "Committed lite blocks whose segments are all stored here.";
+        "Committed lite blocks of which this hospital stores every segment.";
     approvals: IntCounter = "approvals_total", "Lite blocks of other hospitals that this hospital approved.";
     rejections: IntCounterVec = "rejections_total" ["reason"],
         "Lite blocks of other hospitals that this hospital rejected, by reason.";
@@ -83,25 +86,28 @@ metrics! {
     segments_damaged: IntCounter = "segments_damaged_total", "Stored segments that were found damaged.";
     segments_repaired: IntCounter = "segments_repaired_total", "Segments that were recovered from another hospital.";
     segments_collected: IntCounter = "segments_collected_total",
-        "Segments that were deleted because nothing needs them any more.";
+        "Unneeded segments that the worker deleted.";
     peer_fetches: IntCounterVec = "peer_fetches_total" ["result"],
         "Requests to other hospitals for segments, or for the list of those they store, by result.";
     peer_bytes: IntCounterVec = "peer_bytes_total" ["from"],
-        "Bytes of segments from other hospitals: from the block's announcer, or from an other.";
+        "Bytes of segments from other hospitals: from the block's announcer, or from another \
+         hospital (other).";
     peers_dropped: IntCounterVec = "peers_dropped_total" ["reason"],
-        "Hospitals that were dropped as sources for the rest of a block, by reason.";
+        "Hospitals from which the worker requests no more segments of a block, by reason.";
     peers_put_off: IntCounter = "peers_put_off_total",
-        "Requests of other hospitals for segments that were told to retry later, because too many were being served.";
+        "Requests of other hospitals for segments that the worker answered with busy, because it \
+         was serving too many.";
     offers_made: IntCounterVec = "offers_made_total" ["result"],
         "Offers of this hospital's segments to other hospitals, by answer.";
     offers_received: IntCounterVec = "offers_received_total" ["result"],
-        "Offers of other hospitals, by what happened to them: taken, known, no-room (in the quota), declined, \
+        "Offers of other hospitals, by result: taken, known, no-room (in the quota), declined, \
          fulfilled, or expired.";
     offered_bytes: IntGaugeVec = "offered_bytes" ["hospital"],
         "Bytes that each other hospital has offered and not announced yet.";
     seeding_seconds: HistogramVec = "seeding_seconds" ["reason"],
-        "Seconds that blocks were offered before they were announced, by why the offering ended: majority (enough \
-         hospitals store the block), declined (too many declined), quiet (nothing arrived anywhere), or late.";
+        "Seconds that blocks were offered before they were announced, by the reason why the offer \
+         ended: majority (enough hospitals store the block), declined (too many declined), quiet \
+         (nothing arrived anywhere), or late.";
     finalized_block: IntGauge = "finalized_block", "Newest finalized block of the chain that the worker has seen.";
     processed_block: IntGauge = "processed_block", "Newest finalized block that the worker has processed.";
     queued_visits: IntGauge = "queued_visits", "Acknowledged visits that are not committed yet.";
@@ -109,14 +115,16 @@ metrics! {
     task_failures: IntCounterVec = "task_failures_total" ["task"],
         "Failed attempts of tasks, by task. Each is retried.";
     node_connected: IntGauge = "node_connected",
-        "1 while the hospital's node answers and is not behind what the worker has seen.";
+        "1 while the hospital's node answers and has every finalized block that the worker has \
+         seen.";
     tls_key_matches: IntGauge = "tls_key_matches" from 1,
-        "0 while the chain names a TLS key that this worker does not have. 1 before the chain was read, and where \
-         something in front of the worker ends TLS.";
+        "0 while the chain names a TLS key that this worker does not have. 1 before the worker has \
+         read the chain, and if a proxy in front of the worker ends TLS.";
     node_behind_blocks: IntGauge = "node_behind_blocks",
         "Finalized blocks that this worker has seen and the node does not have.";
     clock_offset_seconds: IntGauge = "clock_offset_seconds",
-        "Seconds by which this machine's clock was ahead of the newest finalized block's time when it was seen.";
+        "Seconds by which this machine's clock was ahead of the newest finalized block's time when \
+         the worker saw the block.";
     store_writable: IntGauge = "store_writable" from 1, "1 if the storage accepted the last test write.";
     journal_writable: IntGauge = "journal_writable" from 1, "1 if the journal accepted the last test write.";
     quarantined: IntGauge = "quarantined", "Damaged objects in quarantine.";
@@ -129,7 +137,8 @@ metrics! {
     scrub_repaired: IntGauge = "scrub_repaired", "Segments that the last complete scrub repaired.";
     scrub_unrepaired: IntGauge = "scrub_unrepaired", "Segments that the last complete scrub could not repair.";
     scrub_drift: IntGauge = "scrub_drift",
-        "Segments and blocks about which chain and journal disagreed at the last complete scrub.";
+        "Segments and blocks for which the journal differed from the chain at the last complete \
+         scrub.";
     scrub_orphans: IntGauge = "scrub_orphans",
         "Stored segments that the journal did not know at the last complete scrub.";
 }

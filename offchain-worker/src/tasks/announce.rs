@@ -177,8 +177,8 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
         Err(unpackable) => {
             tracing::error!(
                 visit = unpackable.row, error = %unpackable,
-                "a queued visit cannot be packed into any lite block; it is held back, and the others are packed. \
-                 Keep its row of the journal, and report this"
+                "a queued visit cannot be packed into any lite block: the worker skips it and \
+                 packs the others. Do not delete its row from the journal; report this as a bug"
             );
             context.task_journal.hold(unpackable.row, moment, pack::hold).await?;
         }

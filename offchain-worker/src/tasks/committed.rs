@@ -49,8 +49,8 @@ pub async fn read(
         Err(error) => {
             tracing::error!(
                 height, %error,
-                "the body of a committed lite block contradicts the chain: its segments cannot be stored. \
-                 Ask the hospitals that approved it why they did"
+                "the body of a committed lite block contradicts the chain: its segments cannot be \
+                 stored. Call the operators of the hospitals that approved it"
             );
             Ok(None)
         }

@@ -34,13 +34,13 @@ pub enum PeerFault {
     Stalled,
     #[error("its response ended {missing} bytes too early")]
     ClosedEarly { missing: u32 },
-    #[error("it sent bytes that are not the segment's")]
+    #[error("it sent wrong bytes for the segment")]
     WrongBytes,
     #[error("it rejected the request with status {0}")]
     Refused(u16),
     #[error("it does not have the segment")]
     Absent,
-    #[error("it does not have a segment that it said it has")]
+    #[error("it does not have a segment that it had reported")]
     BrokenPromise,
     #[error("its response does not match the API's description")]
     Nonsense,

@@ -15,7 +15,7 @@ use super::{Courier, Peer, PeerFault};
 
 /// No hospital remains that can continue this download.
 #[derive(Debug, thiserror::Error)]
-#[error("no hospital is left to continue the segment")]
+#[error("no other hospital can continue the segment")]
 pub(super) struct Exhausted;
 
 /// How the hospitals behaved that took part in a download.

@@ -12,7 +12,7 @@ pub const MAX_REQUEST_BYTES: usize = 128 * MAX_NAMED;
 /// Bytes of the longest response.
 pub const MAX_ANSWER_BYTES: usize = 1_024;
 
-/// Asks which of these segments a hospital stores.
+/// Segments, to learn which of them a hospital stores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldRequest {

@@ -99,7 +99,7 @@ async fn until(
 async fn drain(tasks: &mut JoinSet<anyhow::Result<()>>) {
     // Only the API ends when it is told to.
     if timeout(DRAIN, tasks.join_next()).await.is_err() {
-        tracing::warn!("requests that took too long were cut off");
+        tracing::warn!("the worker ended requests that took too long");
     }
     tasks.shutdown().await;
 }

@@ -74,7 +74,7 @@ pub(super) fn read(root: &DeTable<'_>, notes: &mut Notes) -> Vec<Draft> {
         return Vec::new();
     };
     if let Some(surplus) = entries.get(MAX_POLICIES as usize) {
-        let problem = format!("is there {} times", entries.len());
+        let problem = format!("occurs {} times", entries.len());
         let advice = format!("a hospital has at most {MAX_POLICIES} policies: merge some");
         notes.wrong(spot(surplus.span()), problem, advice);
     }
@@ -193,12 +193,13 @@ fn text<const MAX: u32>(text: Spanned<String>) -> BoundedVec<u8, ConstU32<MAX>> 
 fn note_missing(fields: &Fields<'_>, notes: &mut Notes) {
     for (key, advice) in [
         ("name", "name the policy: name = \"...\""),
-        ("summary", "say in a sentence what it is for: summary = \"...\""),
+        ("summary", "describe the policy in one sentence: summary = \"...\""),
         (
             "type",
-            "write type = \"operation\" (it allows actions) or type = \"relationship\" (it makes relationships count)",
+            "write type = \"operation\" (it allows actions) or type = \"relationship\" (it \
+             recognizes relationships)",
         ),
-        ("roles", "name the roles that it binds: roles = [\"doctor\"]"),
+        ("roles", "name the roles to which the policy applies: roles = [\"doctor\"]"),
     ] {
         if !fields.has(key) {
             fields.missing(key, advice, notes);
@@ -211,13 +212,13 @@ fn note_misplaced(fields: &Fields<'_>, kind: Option<PolicyType>, notes: &mut Not
     let (needed, example, misplaced, advice) = match kind {
         Some(PolicyType::Operation) => (
             "actions",
-            "say what it allows: actions = [\"read-text\"]",
+            "name the actions that the policy allows: actions = [\"read-text\"]",
             "relations",
-            "leave it out, and say in [policy.when] which relationships it needs: related = [...]",
+            "leave it out, and name the required relationships in [policy.when]: related = [...]",
         ),
         Some(PolicyType::Relationship) => (
             "relations",
-            "say which relationships count: relations = [\"family-doctor\"]",
+            "name the relationships that the policy recognizes: relations = [\"family-doctor\"]",
             "actions",
             "leave it out, and allow the actions in a policy of type \"operation\"",
         ),

@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
         let (span, value) = self.value(key)?;
         let Some(table) = value.get_ref().as_table() else {
             let problem = format!("is {}, not a table", kind(value.get_ref()));
-            let advice = format!("write [policy.{key}] on a line of its own, the fields below it");
+            let advice = format!("write [policy.{key}] on a separate line, and the fields below it");
             notes.wrong(self.spot(key, span), problem, advice);
             return None;
         };
@@ -149,8 +149,8 @@ impl<'a> Fields<'a> {
         self.read(key, notes, |value| match value.as_bool() {
             Some(true) => Ok(()),
             Some(false) => Err(Objection::new(
-                "is false, and a condition cannot require the opposite",
-                "leave it out",
+                "is false, but a condition can only be true",
+                "leave the condition out",
             )),
             None => Err(Objection::new(
                 format!("is {}, not true", kind(value)),

@@ -37,7 +37,7 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
             format!("name at most {MAX_NAMED_HOSPITALS} different ones"),
         ),
         Flaw::NotUtf8 => Objection::new("is not UTF-8", "save the file as UTF-8"),
-        Flaw::BlankText => Objection::new("is empty", "say in words what it is"),
+        Flaw::BlankText => Objection::new("is empty", "write a text"),
         Flaw::ControlCharacter => {
             Objection::new("has a line break or another control character", "write it on one line")
         }
@@ -46,18 +46,18 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
             Objection::new(format!("policy {number} has this name already"), "choose another")
         }
         Flaw::EmptyList => Objection::new("is an empty list", "name at least one, or leave it out"),
-        Flaw::Repeated => Objection::new("names the same twice", "keep one of them"),
+        Flaw::Repeated => Objection::new("has the same entry twice", "keep one of them"),
         Flaw::RepeatedCondition => Objection::new("is written twice", "keep one of them"),
         Flaw::Passed => Objection::new(
-            format!("has passed: it is {} now", time::written(now)),
+            format!("has passed: the time is {} now", time::written(now)),
             "choose a later time, or leave it out",
         ),
         Flaw::NoEarlierEnd => Objection::new(
-            "has no effect: the policy does not last longer, by its field until",
-            "leave it out, or make it the earlier of the two",
+            "has no effect: the policy ends earlier or at the same time, by its field until",
+            "leave it out, or choose a time before until",
         ),
         Flaw::NotInRelationships => Objection::new(
-            format!("is not for relationships: only {} are", in_relationships()),
+            format!("is not for relationship policies: only {} are", in_relationships()),
             "move it to the policies of type \"operation\" that require the relationship",
         ),
         Flaw::NeverRelated if part == Some(Part::Roles) => Objection::new(
@@ -67,15 +67,15 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
         Flaw::NeverRelated => never("only doctors and nurses are related to patients"),
         Flaw::PatientNotBound => never("none of the roles is \"patient\""),
         Flaw::RelatedToThemselves => Objection::new(
-            "contradicts requester-is-patient: nobody is related to themselves",
+            "contradicts requester-is-patient: a patient has no relationship with themselves",
             "keep one of the two, or write two policies",
         ),
         Flaw::NeverRecognised(kind) => {
             let kind = kind.spelled();
             Objection::new(
                 format!(
-                    "can never hold: no relationship policy of this file recognises \"{kind}\" for these roles and \
-                     hospitals"
+                    "can never be true: no relationship policy of this file recognizes \"{kind}\" \
+                     for these roles and hospitals"
                 ),
                 format!(
                     "add one (type = \"relationship\", relations = [\"{kind}\"]), or leave it out"
@@ -83,13 +83,14 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
             )
         }
         Flaw::NothingRead => Objection::new(
-            "can never hold: nothing is read, and only readers state a purpose",
+            "can never be true: the policy allows no action that reads, and only these have a \
+             purpose",
             "leave it out, or allow reading in another policy",
         ),
         Flaw::NeverForAction(action, obstacle) => {
             let action = action.spelled();
             Objection::new(
-                format!("can never hold for \"{action}\": {}", reason(obstacle)),
+                format!("can never be true for \"{action}\": {}", reason(obstacle)),
                 format!("leave it out, or allow \"{action}\" in another policy"),
             )
         }
@@ -98,15 +99,15 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
 
 fn never(why: &str) -> Objection {
     let advice = "correct the roles, or leave the condition out";
-    Objection::new(format!("can never hold: {why}"), advice)
+    Objection::new(format!("can never be true: {why}"), advice)
 }
 
 fn reason(obstacle: Obstacle) -> &'static str {
     match obstacle {
-        Obstacle::NotSubmitted => "patients sign only what is submitted",
-        Obstacle::NoSection => "it touches no section of a record",
-        Obstacle::NotEmergency => "the glass is broken for purpose \"emergency\" only",
-        Obstacle::NotTreatment => "its purpose is always \"treatment\"",
+        Obstacle::NotSubmitted => "a patient signs only records that are submitted",
+        Obstacle::NoSection => "this action does not concern a section of a record",
+        Obstacle::NotEmergency => "this action always has the purpose \"emergency\"",
+        Obstacle::NotTreatment => "this action always has the purpose \"treatment\"",
     }
 }
 

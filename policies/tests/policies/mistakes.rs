@@ -199,7 +199,7 @@ fn texts_and_lists_have_bounds() {
     }
     for (line, problem) in [
         ("hospitals = [] # wrong", "an empty list"),
-        ("hospitals = [1, 2, 1] # wrong", "the same twice"),
+        ("hospitals = [1, 2, 1] # wrong", "the same entry twice"),
         ("hospitals = [1, 2, 3, 4, 5, 6, 7, 8, 9] # wrong", "has 9 entries"),
     ] {
         assert_wrong(&format!("{HEAD}{rest}\n{line}\n"), "hospitals", problem);
@@ -207,7 +207,7 @@ fn texts_and_lists_have_bounds() {
     assert_wrong(
         &operation("roles = [\"doctor\", \"doctor\"] # wrong\nactions = [\"submit\"]", ""),
         "roles",
-        "the same twice",
+        "the same entry twice",
     );
     assert_wrong(&reading("purpose = [] # wrong"), "when.purpose", "an empty list");
 }
@@ -222,7 +222,7 @@ fn there_is_a_most_number_of_policies_and_each_has_a_name_of_its_own() {
     };
     let most: String = (0..MAX_POLICIES).map(|number| policy(number, "")).collect();
     assert!(compile(&most).is_ok());
-    assert_wrong(&format!("{most}{}", policy(99, " # wrong")), "policy", "is there 33 times");
+    assert_wrong(&format!("{most}{}", policy(99, " # wrong")), "policy", "occurs 33 times");
 
     let twice = format!(
         "{}{}",
@@ -264,7 +264,7 @@ fn what_belongs_to_the_other_type_is_refused() {
         let field = format!("when.{}", condition.split(' ').next().unwrap());
         let when = format!("{condition} # wrong");
         let text = relationship("roles = [\"doctor\"]\nrelations = [\"treating\"]", &when);
-        assert_wrong(&text, &field, "is not for relationships");
+        assert_wrong(&text, &field, "is not for relationship policies");
     }
     let patients = relationship("roles = [\"patient\"] # wrong\nrelations = [\"treating\"]", "");
     assert_wrong(&patients, "roles", "neither \"doctor\" nor \"nurse\"");
@@ -285,12 +285,12 @@ fn contradictory_conditions_are_refused() {
                 "requester-is-patient = true\nrelated = [\"treating\"] # wrong",
             ),
             "when.related",
-            "nobody is related to themselves",
+            "a patient has no relationship with themselves",
         ),
         (
             reading("patient-cosigned = true # wrong"),
             "when.patient-cosigned",
-            "can never hold for \"read-text\"",
+            "can never be true for \"read-text\"",
         ),
         (
             operation(
@@ -298,7 +298,7 @@ fn contradictory_conditions_are_refused() {
                 "patient-cosigned = true # wrong",
             ),
             "when.patient-cosigned",
-            "can never hold for \"read-text\"",
+            "can never be true for \"read-text\"",
         ),
         (
             operation(
@@ -306,7 +306,7 @@ fn contradictory_conditions_are_refused() {
                 "section-shared = true # wrong",
             ),
             "when.section-shared",
-            "touches no section",
+            "does not concern a section",
         ),
         (
             operation(
@@ -314,7 +314,7 @@ fn contradictory_conditions_are_refused() {
                 "purpose = [\"treatment\"] # wrong",
             ),
             "when.purpose",
-            "nothing is read",
+            "no action that reads",
         ),
         (
             operation(
@@ -322,7 +322,7 @@ fn contradictory_conditions_are_refused() {
                 "purpose = [\"treatment\"] # wrong",
             ),
             "when.purpose",
-            "for purpose \"emergency\" only",
+            "always has the purpose \"emergency\"",
         ),
         (
             operation(
@@ -330,7 +330,7 @@ fn contradictory_conditions_are_refused() {
                 "purpose = [\"audit\"] # wrong",
             ),
             "when.purpose",
-            "can never hold for \"submit\"",
+            "can never be true for \"submit\"",
         ),
         (reading("section-shared = false # wrong"), "when.section-shared", "is false"),
         (
@@ -341,11 +341,11 @@ fn contradictory_conditions_are_refused() {
             "when.requester-registered",
             "not a place",
         ),
-        (reading("related = [\"referral\"] # wrong"), "when.related", "recognises \"referral\""),
+        (reading("related = [\"referral\"] # wrong"), "when.related", "recognizes \"referral\""),
         (
             reading("related = [\"treating\", \"referral\"] # wrong"),
             "when.related",
-            "recognises \"referral\"",
+            "recognizes \"referral\"",
         ),
         (
             // Recognised for doctors only.
@@ -376,7 +376,7 @@ fn a_relationship_must_count_where_it_is_asked_for() {
         operation(&fields, "related = [\"treating\"] # wrong").replace(COUNTS, &counts)
     };
     assert!(compile(&asking("[0, 1]")).is_ok());
-    assert_wrong(&asking("[0, 2]"), "when.related", "can never hold");
+    assert_wrong(&asking("[0, 2]"), "when.related", "can never be true");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_patient_reads_their_own_records_at_the_hospital() {
 #[test]
 fn a_doctor_reads_and_submits_for_whom_they_are_recognised_to_treat() {
     let name = "2-recognised-doctor";
-    let (policy, recognition) = ("recognised doctor", "treating doctor");
+    let (policy, recognition) = ("recognized doctor", "treating doctor");
     let treating = related(RelationshipKind::Treating);
     for action in [Action::ReadText, Action::ReadMedia, Action::Submit] {
         assert_allows(name, &Facts { action, ..treating.clone() }, policy);

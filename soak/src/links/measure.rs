@@ -118,7 +118,7 @@ async fn watch(
             segments.iter().all(|segment| stores::has(&hospital.store, segment))
         };
         if held.is_none() && hospitals.iter().all(has_all) {
-            println!("  held by all after {:.1} s", begun.elapsed().as_secs_f64());
+            println!("  stored by all hospitals after {:.1} s", begun.elapsed().as_secs_f64());
             held = Some(Instant::now());
         }
         if let (Some(announced), Some(committed), Some(held_by_all)) = (announced, committed, held)
@@ -127,8 +127,8 @@ async fn watch(
         }
         ensure!(
             begun.elapsed() < limit,
-            "not held by all after {} s: announced {}, committed {}, held by {} of {} hospitals; read the logs in the \
-             devnet's folder",
+            "not stored by all hospitals after {} s: announced {}, committed {}, stored by {} of \
+             {} hospitals; read the logs in the devnet's folder",
             limit.as_secs(),
             announced.is_some(),
             committed.is_some(),

@@ -153,7 +153,7 @@ impl Links {
                 "one link",
                 "announced to committed",
                 "visit to committed",
-                "visit to held by all",
+                "visit to stored by all",
                 "sent by the announcer",
             ],
         );
@@ -172,8 +172,9 @@ impl Links {
             ]);
         }
         table.note(
-            "In parentheses: the time in times of what one link takes for the block, and the bytes in times of the \
-             block's bytes. A visit's time begins when the worker has acknowledged it.",
+            "In parentheses: the time divided by the time that one link needs for the block, and \
+             the bytes divided by the block's bytes. A visit's time begins when the worker has \
+             acknowledged it.",
         );
         table.note(
             "Committed: in a best block. By then, half of the hospitals other than the announcer have every segment \

@@ -266,7 +266,7 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
         )
         .with_command(context.command(["audit", "reviews"])));
     }
-    let spinner = progress::waiting(context, "waiting until the verdict is final");
+    let spinner = progress::waiting(context, "waiting until the verdict is finalized");
     let included = chain.submit(&releases::judge(id, args.justified), &governance).await;
     spinner.finish_and_clear();
     let block = included?.block;
@@ -274,7 +274,7 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
     let judges = Judges::of(&snapshot.hospitals().await?);
     let review = find(&snapshot, id).await?.ok_or_else(|| {
         Failure::new(
-            format!("the node has no review {id} any more"),
+            format!("the node does not have review {id} any more"),
             "use another node with --node URL",
         )
     })?;

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("whose").required(true).args(["patient", "signer"])))]
 pub struct WhoLookedArgs {
-    /// The patient: user id, its first digits, or a name of your own
+    /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
     /// Instead of --patient: the patient's key file; only its public half is read
@@ -121,7 +121,7 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let snapshot = context.chain().await?.at(head.hash);
     if snapshot.profile(patient).await?.is_none() {
         return Err(Failure::new(
-            format!("the chain knows no user {patient}"),
+            format!("the chain has no user {patient}"),
             "use the id of a registered patient",
         )
         .with_command(context.command(["user", "list", "--role", "patient"])));

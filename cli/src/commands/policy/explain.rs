@@ -21,31 +21,31 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// Who would do it
+    /// The requester: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub requester: UserId,
-    /// Whose records it is about
+    /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// Number or name of the hospital that has the records
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
-    /// What they would do
+    /// The action
     #[arg(long, value_parser = argument::<Action>())]
     pub action: Action,
     /// Class of the sections
     #[arg(long, value_parser = argument::<SectionClass>(), default_value = "private")]
     pub class: SectionClass,
-    /// Why they would do it [default: the usual purpose of the action]
+    /// The purpose [default: the usual purpose of the action]
     #[arg(long, value_parser = argument::<Purpose>())]
     pub purpose: Option<Purpose>,
-    /// As if the patient had signed what is submitted
+    /// Assume that the patient signed the submitted record
     #[arg(long)]
     pub cosigned: bool,
-    /// As it was when this chain block was made
+    /// Decide by the state at this chain block
     #[arg(long, value_name = "N", conflicts_with = "at")]
     pub at_block: Option<BlockNumber>,
-    /// As it was at this time (UTC), such as 2026-11-20T12:00:00Z
+    /// Decide by the state at this time (UTC), such as 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Moment>,
 }
@@ -187,7 +187,7 @@ async fn made(chain: &Chain, number: BlockNumber) -> Result<Moment, Failure> {
         None => {
             let newest = chain.finalized_head().await?.number;
             Err(Failure::new(
-                format!("there is no final block {number}"),
+                format!("there is no finalized block {number}"),
                 format!("choose one up to {newest}"),
             ))
         }
@@ -219,7 +219,7 @@ fn usual_purpose(args: &ExplainArgs) -> Purpose {
 
 /// A time in UTC, as RFC 3339 writes it.
 fn time(text: &str) -> Result<Moment, String> {
-    let wrong = || format!("{text:?} is no time: write it in UTC, as in 2026-11-20T12:00:00Z");
+    let wrong = || format!("{text:?} is not a time: write it in UTC, as in 2026-11-20T12:00:00Z");
     let time = humantime::parse_rfc3339_weak(text).map_err(|_| wrong())?;
     let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;
     Moment::try_from(since.as_millis()).map_err(|_| wrong())

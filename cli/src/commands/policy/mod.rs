@@ -24,12 +24,12 @@ use crate::{
 pub enum Command {
     /// Checks a policy file, without a network
     Check(CheckArgs),
-    /// Puts a policy file into force at a hospital
+    /// Sets a policy file as the policies of a hospital
     Set(SetArgs),
     /// Prints the policies of a hospital as a policy file
     #[command(disable_version_flag = true)]
     Show(ShowArgs),
-    /// Says whether somebody may do something, by which policy, or what is missing
+    /// Explains whether a user may do an action: names the policy that allows it, or the conditions that are not met
     Explain(ExplainArgs),
 }
 
@@ -53,8 +53,8 @@ async fn hospital(named: Option<&HospitalRef>, context: &Context) -> Result<Hosp
         (Some(named), _) => context.hospital(named).await,
         (None, Some(_)) => context.hospital(&HospitalRef::Id(HospitalId(0))).await,
         (None, None) => Err(Failure::usage(
-            "it is not said at which hospital",
-            "name it with --hospital, by number or name",
+            "no hospital is given",
+            "give the hospital's number or name with --hospital",
         )),
     }
 }
@@ -62,7 +62,7 @@ async fn hospital(named: Option<&HospitalRef>, context: &Context) -> Result<Hosp
 /// A version of a hospital's policies, for people.
 fn version_name(version: u32) -> String {
     match version {
-        0 => "version 0, with which every hospital begins".into(),
+        0 => "version 0, the default policies".into(),
         version => format!("version {version}"),
     }
 }

@@ -74,15 +74,18 @@ impl fmt::Display for Changed {
         for policy in &self.idle {
             writeln!(
                 f,
-                "note: \"{policy}\" applies to other hospitals only, and does nothing here"
+                "note: policy \"{policy}\" applies only to other hospitals, and has no effect here"
             )?;
         }
         let (hospital, since) = (self.hospital, moment(self.since));
         if self.same {
             let version = version_name(self.version);
-            return write!(f, "hospital {hospital} has these policies already ({version})");
+            return write!(
+                f,
+                "nothing was changed: hospital {hospital} has these policies already ({version})"
+            );
         }
-        write!(f, "hospital {hospital} decides by version {} since {since}", self.version)
+        write!(f, "hospital {hospital} uses version {} of its policies since {since}", self.version)
     }
 }
 
@@ -122,7 +125,7 @@ pub async fn set(args: &SetArgs, context: &Context) -> Result<Changed, Failure> 
 
 async fn newest(snapshot: &Snapshot, hospital: HospitalId) -> Result<(u32, PolicySet), Failure> {
     snapshot.policies(hospital, None).await?.ok_or_else(|| {
-        Failure::new(format!("the chain knows no hospital {hospital}"), "choose another --hospital")
+        Failure::new(format!("the chain has no hospital {hospital}"), "choose another --hospital")
     })
 }
 

@@ -20,10 +20,10 @@ pub struct ShowArgs {
     /// Number or name of the hospital [default: the devnet's first]
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: Option<HospitalRef>,
-    /// An earlier version; 0 is that with which every hospital begins [default: the newest]
+    /// An earlier version; 0 is the default policies [default: the newest]
     #[arg(long, value_name = "N")]
     pub version: Option<u32>,
-    /// The file alone, without comments that say it in words
+    /// Print only the file, without the comments that explain it
     #[arg(long)]
     pub toml: bool,
 }

@@ -31,7 +31,7 @@ impl<'a> Access<'a> {
         if args.own_key && user != args.patient {
             return Err(Failure::usage(
                 "--own-key opens only the records of the key's owner",
-                "leave it out to request access from the records' hospital",
+                "leave it out, to request access from the records' hospital",
             ));
         }
         Ok(Self { args, context, keys, user })

@@ -144,7 +144,8 @@ async fn save_section(
 pub(super) fn interrupted(mut failure: Failure, folder: &Folder) -> Failure {
     if folder.abandon() {
         let kept = folder.here().display();
-        failure.help += &format!("; what was read is kept in {kept}: rerun the command to resume");
+        failure.help +=
+            &format!("; the data read so far is saved in {kept}: rerun the command to resume");
     }
     failure
 }

@@ -275,24 +275,21 @@ fn busy(folder: &Path) -> Failure {
 
 fn in_the_way(file: &Path) -> Failure {
     Failure::new(
-        format!("{} exists, but is not a file that epione noted for this record", file.display()),
+        format!("{} exists, but epione did not write it for this record", file.display()),
         "move it away, then rerun the command: nothing is overwritten, and no access was requested",
     )
 }
 
 fn foreign(folder: &Path) -> Failure {
     Failure::new(
-        format!(
-            "{} exists, but is not a folder that epione made for this record",
-            folder.display()
-        ),
+        format!("{} exists, but epione did not create it for this record", folder.display()),
         "move it away, or choose another --out: nothing is overwritten",
     )
 }
 
 fn changed(file: &Path, folder: &Path) -> Failure {
     Failure::new(
-        format!("{} is missing, or is not what its author signed", file.display()),
+        format!("{} is missing, or differs from the file that its author signed", file.display()),
         format!("move {} away, then rerun the command: nothing is overwritten", folder.display()),
     )
 }

@@ -52,7 +52,7 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// The patient: user id, its first digits, or a name of your own
+    /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// Maximum number [default: all]

@@ -140,8 +140,8 @@ impl fmt::Display for RetrievedPart {
         }
         write!(
             f,
-            "every byte is verified to be as its hospital sealed it; the author's signature can be \
-             verified with the whole file only"
+            "every byte is verified against the hospital's seal; to verify the author's signature, \
+             read the whole file"
         )
     }
 }
@@ -175,8 +175,8 @@ pub async fn get_part(args: &GetArgs, context: &Context) -> Result<RetrievedPart
 fn one_record(part: &PartArgs, pointers: &[RecordPointer]) -> Result<RecordPointer, Failure> {
     if part.range.is_none() && part.frame.is_none() {
         return Err(Failure::usage(
-            "--section is used with --range or --frame only",
-            "leave it out: every section of a record is written to a file of its own",
+            "--section can be used only with --range or --frame",
+            "leave it out: the command writes each section to a separate file",
         ));
     }
     if part.frame == Some(0) {

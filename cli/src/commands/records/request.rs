@@ -14,7 +14,7 @@ pub struct GetArgs {
     /// The reader's key file
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
-    /// The patient: user id, its first digits, or a name of your own
+    /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// A record, by block height and index, as in 12/0; may be repeated
@@ -34,18 +34,18 @@ pub struct GetArgs {
     /// Purpose of the access [default: patient-request for the patient, treatment for others]
     #[arg(long, value_enum)]
     pub purpose: Option<Purpose>,
-    /// Break the glass, if the hospital's policies allow it: the patient sees it at the top of the list of who
-    /// looked, and the other hospitals review it
+    /// Emergency access (break the glass), if the hospital's policies allow it. The patient's list of accesses shows it
+    /// first, and the other hospitals review it
     #[arg(long, value_enum, value_name = "REASON", conflicts_with = "purpose")]
     pub emergency: Option<Emergency>,
-    /// For the patient only: open with the patient's own key; no hospital's permission is needed
+    /// For the patient only: read with the patient's own key, which needs no permission of a hospital
     #[arg(long, conflicts_with_all = ["purpose", "emergency"])]
     pub own_key: bool,
-    /// With --own-key: a key file from before a rotation, because a hospital's profile of the patient may
-    /// still be sealed to its key; may be repeated
+    /// With --own-key: the key file from before a rotation, if a hospital's profile of the patient is still sealed to
+    /// the earlier key; may be repeated
     #[arg(long, value_name = "FILE", requires = "own_key", conflicts_with_all = ["purpose", "emergency"])]
     pub earlier_keys: Vec<KeySource>,
-    /// Hospital whose worker to use [default: the record's hospital; with --own-key, any whose worker answers]
+    /// Hospital whose worker to use [default: the record's hospital; with --own-key, any hospital whose worker answers]
     #[arg(long, value_name = "HOSPITAL")]
     pub from: Option<HospitalRef>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ impl GetArgs {
         if !self.out.exists() {
             return format!("nothing was read yet; to read it, run: {again}");
         }
-        format!("what was read so far is kept in {out}; to resume, run: {again}")
+        format!("the data read so far is saved in {out}; to resume, run: {again}")
     }
 
     /// Why this user requests access; the receipt records it.
@@ -100,7 +100,7 @@ impl From<Purpose> for access::Purpose {
 /// The reason for emergency access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Emergency {
-    /// The patient's life or limb is in danger
+    /// The patient's life or health is in immediate danger
     LifeThreatening,
     /// The patient cannot consent, and the treatment cannot wait
     UnableToConsent,
@@ -146,7 +146,7 @@ mod tests {
         let get = parse(&[out.to_str().unwrap(), "--all"]).unwrap();
         assert_eq!(get.when_interrupted("again"), "nothing was read yet; to read it, run: again");
         std::fs::create_dir(&out).unwrap();
-        assert!(get.when_interrupted("again").contains("kept in"));
+        assert!(get.when_interrupted("again").contains("saved in"));
     }
 
     #[test]

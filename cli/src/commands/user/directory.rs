@@ -39,7 +39,7 @@ pub struct ListArgs {
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The user: user id, its first digits, or a name of your own
+    /// The user: user id, its first digits, or a name that you set
     #[arg(value_name = "USER")]
     pub user: UserId,
 }
@@ -86,7 +86,7 @@ impl Output for Directory {}
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.users.is_empty() {
-            return write!(f, "no such user is registered");
+            return write!(f, "no registered user matches");
         }
         let heading = ["USER", "NAME", "ROLE", "REGISTRATIONS"].map(String::from);
         let ids: Vec<_> = self.users.iter().map(|listed| listed.user).collect();
@@ -127,7 +127,7 @@ impl fmt::Display for Shown {
         let Listed { user, name, role, account, registrations } = &self.0;
         writeln!(f, "user     {user}")?;
         if let Some(name) = name {
-            writeln!(f, "name     {name} (your own)")?;
+            writeln!(f, "name     {name} (set by you)")?;
         }
         writeln!(f, "role     {}", word(role))?;
         writeln!(f, "account  {account}")?;
@@ -230,7 +230,7 @@ async fn users(
 pub async fn show(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> {
     let snapshot = context.chain().await?.finalized().await?;
     let Some(profile) = snapshot.profile(args.user).await? else {
-        let error = format!("the chain knows no user {}", args.user);
+        let error = format!("the chain has no user {}", args.user);
         return Err(Failure::new(error, "use the id of a registered user")
             .with_command(context.command(["user", "list"])));
     };

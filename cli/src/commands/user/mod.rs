@@ -39,11 +39,11 @@ pub enum Command {
     Consent(ConsentArgs),
     /// Suspends a user's registration at a hospital, until it is reinstated
     Suspend(standing::StandingArgs),
-    /// Puts a suspended registration in force again
+    /// Ends the suspension of a registration
     Reinstate(standing::StandingArgs),
     /// Ends a registration permanently; a new one needs the user's consent
     End(standing::StandingArgs),
-    /// Replaces your keys, on the chain and at every hospital; can be repeated until all hospitals have done it
+    /// Replaces your keys, on the chain and at every hospital; repeat it until every hospital has your new key
     RotateKeys(rotation::RotateArgs),
 }
 
@@ -85,7 +85,7 @@ pub struct RegisterArgs {
     /// The person's key file; only its public half is read
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
-    /// Instead of --keys: the person's account (SS58)
+    /// Instead of --keys: the person's account (SS58 address)
     #[arg(long, value_name = "ADDRESS", requires = "sealing_key")]
     pub account: Option<AccountId>,
     /// With --account: the public sealing key in hexadecimal, as `epione keys show --json` prints it

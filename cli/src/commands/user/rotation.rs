@@ -24,10 +24,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// The present key file
+    /// The current key file
     #[arg(long = "as", value_name = "OLD")]
     pub signer: KeySource,
-    /// The new key file; it is made if it does not exist
+    /// The new key file; the command creates it if it does not exist
     #[arg(long = "to", value_name = "NEW")]
     pub next: KeySource,
 }
@@ -83,7 +83,10 @@ impl fmt::Display for Rotated {
                 Outcome::Renewed => writeln!(f, "profile sealed to the new key")?,
                 Outcome::RenewedBefore => writeln!(f, "profile was already sealed to the new key")?,
                 Outcome::Ended => {
-                    writeln!(f, "registration ended; keep the old key file to read its records")?;
+                    writeln!(
+                        f,
+                        "the registration has ended: keep the old key file to read its records"
+                    )?;
                 }
                 Outcome::Failed => {
                     let why = renewal.error.as_deref().unwrap_or("no answer");
@@ -156,13 +159,14 @@ async fn subject(
         (Some(_), Some(other)) => {
             return Err(Failure::usage(
                 format!("the account of --to belongs to user {other}"),
-                "give a key file that no user has yet, or one that does not exist",
+                "give a key file that no user uses, or the name of a new file",
             ));
         }
         (None, None) => {
             return Err(Failure::new(
                 "no user is registered with either account",
-                "give the present key file with --as; these keys may have been replaced before",
+                "give the current key file with --as; an earlier rotation may have replaced these \
+                 keys",
             ));
         }
     };

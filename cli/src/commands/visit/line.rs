@@ -48,13 +48,13 @@ impl SectionLine {
         let named = self.name.as_ref().is_some_and(|it| it.to_ascii_lowercase().ends_with(".dcm"));
         let kept = match self.media_type == DICOM {
             true => "",
-            false if named => "kept as opaque media; ",
+            false if named => "stored as opaque media; ",
             false => return None,
         };
         match (self.frames?, &self.frames_note) {
             (_, Some(note)) => Some(format!("{kept}{note}")),
-            (1, None) => Some("1 frame, which can be read on its own".into()),
-            (count, None) => Some(format!("{count} frames, each of which can be read on its own")),
+            (1, None) => Some("1 frame, which can be read separately".into()),
+            (count, None) => Some(format!("{count} frames, each of which can be read separately")),
         }
     }
 }
@@ -91,8 +91,8 @@ mod tests {
     fn on_submission_the_author_reads_which_frames_can_be_read() {
         let native = |count, stated| Frames::Native { first: 0, bits: 8, count, stated };
         let dicom = |frames| line("a.dcm", DICOM, frames).unwrap();
-        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read on its own");
-        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read on its own");
+        assert_eq!(dicom(native(1, 1)), "1 frame, which can be read separately");
+        assert_eq!(dicom(native(3, 3)), "3 frames, each of which can be read separately");
         assert!(dicom(native(3, 4)).contains("frames 1 to 3 are whole"));
         assert_eq!(
             dicom(Frames::None(NoFrames::Video)),
@@ -102,7 +102,7 @@ mod tests {
         // The reason is printed for a file that is named like DICOM, but not for a film.
         let opaque = |name| line(name, "application/octet-stream", Frames::default());
         let named = opaque("A.DCM").unwrap();
-        assert!(named.starts_with("kept as opaque media; ") && named.contains("no DICOM header"));
+        assert!(named.starts_with("stored as opaque media; ") && named.contains("no DICOM header"));
         assert_eq!(opaque("film.mp4"), None);
     }
 }

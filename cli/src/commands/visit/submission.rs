@@ -38,7 +38,7 @@ pub struct SubmitArgs {
     /// The author's key file
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
-    /// The patient: user id, its first digits, or a name of your own
+    /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// Number or name of the hospital of the visit
@@ -48,15 +48,14 @@ pub struct SubmitArgs {
     /// summary, diagnosis, prescription, report, history, observation
     #[arg(long = "text", value_name = "KIND[:CLASS]=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
     pub texts: Vec<TextSection>,
-    /// A media section: DICOM, video or any other file; shared=FILE makes its class shared; - is
-    /// standard input. A pipe is first copied into a file without a name in the folder for temporary
-    /// files (TMPDIR)
+    /// A media section: DICOM, video or any other file; shared=FILE makes its class shared; - is standard input. The
+    /// command first copies a pipe into an unnamed file in the folder for temporary files (TMPDIR)
     #[arg(long = "media", value_name = "[CLASS=]FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
     pub media: Vec<MediaSection>,
     /// The patient's key file, with which the patient signs the same sections as the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
-    /// Submit another visit, although one with the same content is not committed yet
+    /// Submit a new visit, even if an earlier visit with the same content is not committed yet
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -183,7 +182,7 @@ impl<'a> Submission<'a> {
                 Ok((visit, status))
             }
             Some(Earlier::Signed(visit)) => {
-                self.say("resuming the visit that was not acknowledged");
+                self.say("resuming the earlier visit, which the hospital has not acknowledged");
                 self.upload(&visit).await
             }
             None => self.upload(&self.sign().await?).await,
@@ -275,7 +274,7 @@ const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another 
 async fn read(args: &SubmitArgs, context: &Context) -> Result<Content, Failure> {
     let (texts, media, notices) = (args.texts.clone(), args.media.clone(), Notices::of(context));
     let reading = spawn_blocking(move || Content::read(&texts, &media, &notices));
-    reading.await.map_err(|error| Failure::new(error.to_string(), "this is a defect: report it"))?
+    reading.await.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?
 }
 
 /// The patient's account, if they sign too.
@@ -285,7 +284,7 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
     let user = context.user_of(&account).await?;
     if user != args.patient {
         return Err(Failure::usage(
-            format!("--cosign gives the keys of user {user}, who is not the patient"),
+            format!("--cosign names the key file of user {user}, who is not the patient"),
             "give the key file of the patient of the visit",
         ));
     }
@@ -307,8 +306,8 @@ fn lost(error: WorkerError) -> Failure {
     let mut failure = Failure::from(error);
     if is_unknown {
         failure.help =
-            "the hospital acknowledged this visit before and has lost it: tell its operator, \
-             and submit the visit again with --again"
+            "the hospital had acknowledged this visit, but has lost it: tell its operator, and \
+             submit the visit again with --again"
                 .into();
     }
     failure

@@ -70,7 +70,7 @@ impl Story {
         check(links.len() == segments, "there is a link to every segment")?;
         let until = links.iter().map(|link| link.expires).min().unwrap_or_default();
         self.line(format!(
-            "A grants {}, valid until {} at the latest, and only while the permission to read lasts",
+            "A grants {}, valid until {} at the latest, and only while the permission is in force",
             counted(links.len(), "link", "links"),
             moment(until)
         ));

@@ -94,7 +94,7 @@ impl Story {
         let time = tokio::time::timeout(PATIENCE, waiting)
             .await
             .map_err(|_| broken("the chain's clock advances"))??;
-        self.line(format!("the time of the newest final block is {}", moment(time)));
+        self.line(format!("the time of the newest finalized block is {}", moment(time)));
         let specialist = &scene.cast.specialist;
         let again = reading::request(scene, specialist, "specialist-after-the-referral");
         let outcome = records::get(&again, scene.context).await;

@@ -25,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Story {
     pub(super) async fn revoke(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
-        self.chapter("The patient ends the relationship with the family doctor, who has new links");
+        self.chapter(
+            "The patient ends the relationship with the family doctor; the links stop working",
+        );
         let Scene { context, cast, .. } = scene;
         let doctor = &cast.doctor;
         let (granted, _) = reading::grant(scene, doctor).await?;
@@ -52,7 +54,7 @@ impl Story {
         let both = async { tokio::try_join!(unrelated, link_refused) };
         let (unrelated, link_refused) = tokio::time::timeout(PATIENCE, both)
             .await
-            .map_err(|_| broken("the link ends with the permission to read"))??;
+            .map_err(|_| broken("the link stops working when the permission ends"))??;
         let outcome = reading::grant(scene, doctor).await;
         let request_refused = begun.elapsed();
         let in_force = chain.finalized().await?.is_in_force(granted.grant.hash()).await?;
@@ -63,13 +65,15 @@ impl Story {
             request_refused: millis(request_refused),
         };
         self.line(format!(
-            "the link was refused {} ms after the patient's command, which was final after {} ms",
+            "the link was refused {} ms after the patient's command, which was finalized after {} \
+             ms",
             millis(link_refused),
             millis(unrelated)
         ));
         self.refused(doctor, outcome)?;
         self.line(format!(
-            "refused and recorded {} ms after the command; what the doctor read before stays with the doctor",
+            "refused and recorded {} ms after the command; the doctor keeps the files that were \
+             read before",
             millis(request_refused)
         ));
         Ok(())

@@ -83,7 +83,7 @@ impl Story {
             tokio::try_join!(visit::submit(&submit, context), watch::block(chain, height))?;
         self.line(format!("A has acknowledged visit {}", submitted.status.record_id));
         self.line(format!(
-            "announced after {} ms, committed {} ms later, final {} ms after that",
+            "announced after {} ms, committed {} ms later, finalized {} ms after that",
             millis(moments.announced - begun),
             millis(moments.committed - moments.announced),
             millis(moments.finalized - moments.committed),

@@ -228,7 +228,7 @@ impl<'a> Fetch<'a> {
                 Err(error) if spent || !error.is_transient() => return Err(error),
                 Err(error) => {
                     let have = self.bytes.len();
-                    tracing::debug!(%error, connections, have, "fetching on");
+                    tracing::debug!(%error, connections, have, "continuing the fetch");
                     self.waiting.because(error);
                 }
                 Ok(()) if self.is_complete() => return Ok(()),
@@ -307,7 +307,7 @@ impl<'a> Fetch<'a> {
         let (mut at, end) = match ranged {
             true if begins_at(response, self.next()) => (self.next(), self.wanted.end as usize),
             true => {
-                return Err(self.client.malformed("it is another range than the requested one"));
+                return Err(self.client.malformed("it is not the requested range"));
             }
             false => (0, self.segment.length as usize),
         };

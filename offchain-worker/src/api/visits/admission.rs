@@ -84,7 +84,8 @@ pub(super) async fn authorize(
     }
     finalized.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
         ApiError::forbidden(
-            "The patient is not registered at this hospital: have the hospital register the patient first.",
+            "The patient is not registered at this hospital: ask the hospital to register the \
+             patient first.",
         )
     })
 }
@@ -105,7 +106,7 @@ pub(super) async fn check_cosignature(
     Err(ApiError::bad_request(
         "patient-signature",
         "The patient's signature is not valid",
-        "Have the patient sign the visit's sections with the patient's current account, for this hospital and chain, \
-         or leave the signature out.",
+        "The patient must sign the visit's sections with the patient's current account, for this \
+         hospital and chain. Otherwise leave the signature out.",
     ))
 }

@@ -65,6 +65,6 @@ pub(super) fn conflict() -> ApiError {
     ApiError::conflict(
         "record-id",
         "Another visit has this record id",
-        "Draw a new record id for a new visit.",
+        "Generate a new record id for a new visit.",
     )
 }

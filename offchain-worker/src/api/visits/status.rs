@@ -12,7 +12,7 @@ use crate::api::{
     caller::{Caller, signed},
 };
 
-/// The status of a visit, for its author, its patient and the hospital's governance.
+/// Returns the status of a visit, to its author, its patient and the hospital's governance.
 #[utoipa::path(
     get,
     path = "/v1/visits/{record}",

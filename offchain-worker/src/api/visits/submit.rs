@@ -38,7 +38,7 @@ use crate::{
     security(("signed" = [])),
     request_body = VisitRequest,
     responses(
-        (status = 202, description = "The visit is durable, or the worker awaits its media", body = VisitStatus),
+        (status = 202, description = "The visit is stored durably, or the worker waits for its media", body = VisitStatus),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]

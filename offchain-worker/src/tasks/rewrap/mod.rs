@@ -103,9 +103,11 @@ impl Rewrap {
                 }
                 Ok(Standing::Unknown) => {
                     return tracing::error!(
-                        "THE WORKER DOES NOT HAVE THE HOSPITAL'S SEALING KEY: none of its keystores contains the key \
-                         that the chain names. What it seals now may be lost to the hospital. Correct keystore and \
-                         earlier_keystores, or set the key on the chain (Hospitals.set_sealing_key)"
+                        "THE WORKER DOES NOT HAVE THE HOSPITAL'S SEALING KEY: none of its \
+                         keystores contains the key that the chain names. The hospital may be \
+                         unable to open what the worker seals now. Correct keystore and \
+                         earlier_keystores, or set the key on the chain \
+                         (Hospitals.set_sealing_key)"
                     );
                 }
                 Err(error) => self.fail(&error),
@@ -215,7 +217,10 @@ impl Rewrap {
             Ok(false) if ended => Ok(ProfileState::Ended),
             Ok(false) => Ok(ProfileState::Waiting),
             Err(error @ (HospitalKeysError::Open(_) | HospitalKeysError::Format(_))) => {
-                tracing::error!(%user, %error, "a profile cannot be opened, and so not be sealed to the current key");
+                tracing::error!(
+                    %user, %error,
+                    "the worker cannot open a profile, so it cannot seal the profile to the current key"
+                );
                 Ok(ProfileState::Unread)
             }
             Err(error) => Err(error.into()),

@@ -104,14 +104,15 @@ impl ScrubReport {
         }
         if self.drift() > 0 {
             lines.push(format!(
-                "chain and journal disagreed, and the journal was corrected: it did not know {} needed segments, and \
-                 kept the segments of {} failed blocks",
+                "the journal differed from the chain and was corrected: it did not know {} needed \
+                 segments, and kept the segments of {} failed blocks",
                 self.unknown_to_journal, self.held_in_vain
             ));
         }
         if self.orphans.count > 0 {
             lines.push(format!(
-                "{} stored segments belong to nothing; they will be deleted after the grace period",
+                "no block, visit or offer needs {} stored segments; the worker will delete them \
+                 after the grace period",
                 self.orphans.count
             ));
             lines.extend(self.orphans.names.iter().map(|name| format!("  orphan: {name}")));
@@ -143,7 +144,7 @@ impl std::fmt::Display for ScrubProgress {
             Self::Chain { done, of } => write!(f, "reading the chain: block {done} of {of}"),
             Self::Presence { done } => write!(f, "looking for missing segments: {done} so far"),
             Self::Reading { done, of } => write!(f, "reading segments: {done} of {of}"),
-            Self::Orphans => write!(f, "looking for segments that belong to nothing"),
+            Self::Orphans => write!(f, "looking for unneeded segments"),
         }
     }
 }

@@ -259,8 +259,8 @@ fn no_upload() -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "no-upload",
-        "The worker does not await media of this visit",
-        "Submit the visit (again) with the account that uploads its media.",
+        "The worker does not expect media of this visit",
+        "Submit the visit again, with the account that uploads its media.",
     )
 }
 

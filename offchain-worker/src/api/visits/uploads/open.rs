@@ -281,7 +281,7 @@ fn out_of_order() -> ApiError {
         StatusCode::CONFLICT,
         "offset",
         "The parts before this one have not arrived",
-        "Ask for the visit's status (GET /v1/visits/<record id>), and resume from the offset that it gives.",
+        "Request the visit's status (GET /v1/visits/<record id>), and resume from its offset.",
     )
 }
 
