@@ -127,7 +127,8 @@ async fn answer(
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader);
     let Some(ControlRequest::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
-        return send(&mut writer, &ControlResponse::Failed("the request is not known".into())).await;
+        return send(&mut writer, &ControlResponse::Failed("the request is not known".into()))
+            .await;
     };
     let (reply, mut done) = oneshot::channel();
     if scrubs.try_send(ScrubRequest { segments_per_minute, reply }).is_err() {

@@ -91,7 +91,9 @@ pub enum SubmitError {
     #[error("the call was not finalized within {} s and may still take effect", .after.as_secs())]
     TimedOut { after: Duration },
     /// The runtime has no such call, or a call with other arguments.
-    #[error("the chain has no such call {call} ({reason}): use node and client in the same version")]
+    #[error(
+        "the chain has no such call {call} ({reason}): use node and client in the same version"
+    )]
     UnknownCall { call: String, reason: String },
     #[error(transparent)]
     Chain(#[from] ChainError),

@@ -139,7 +139,10 @@ impl Scrub {
             return refuse("scrub.segments_per_minute", "must be at least 1");
         }
         if self.orphan_grace < HOUR {
-            return refuse("scrub.orphan_grace", "must be at least 1h: an upload may be in progress");
+            return refuse(
+                "scrub.orphan_grace",
+                "must be at least 1h: an upload may be in progress",
+            );
         }
         Ok(())
     }

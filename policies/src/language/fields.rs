@@ -83,7 +83,8 @@ impl<'a> Fields<'a> {
         let (span, value) = self.value(key)?;
         let Some(table) = value.get_ref().as_table() else {
             let problem = format!("is {}, not a table", kind(value.get_ref()));
-            let advice = format!("write [policy.{key}] on a separate line, and the fields below it");
+            let advice =
+                format!("write [policy.{key}] on a separate line, and the fields below it");
             notes.wrong(self.spot(key, span), problem, advice);
             return None;
         };

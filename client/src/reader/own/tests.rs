@@ -1,4 +1,6 @@
-use epione_envelope::{account::Signer, development, profile::Recipient, sealing_keys::SealingSuite};
+use epione_envelope::{
+    account::Signer, development, profile::Recipient, sealing_keys::SealingSuite,
+};
 
 use super::*;
 use crate::reader::tests::{GENESIS, POINTER, sealed};
