@@ -45,8 +45,9 @@ use crate::waiting::{Awaited, Waits};
 
 /// How long a node may take to answer, including the time to reconnect.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
-/// How long [`Chain::connect`] waits for a node.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long [`Chain::connect`] waits for a node: a node on a loaded machine, whose disk is slow, may need
+/// more than ten seconds to answer the first request.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to reconnect.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// Largest JSON message in bytes: a block of 8 MiB in hexadecimal has 16 MiB.
