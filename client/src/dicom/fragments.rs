@@ -122,6 +122,11 @@ impl<'a> Walk<'a> {
         self.lengths.len() + usize::from(self.frame.is_some())
     }
 
+    /// Whether no fragment so far has a byte.
+    fn is_empty(&self) -> bool {
+        self.lengths.is_empty() && self.frame.as_ref().is_none_or(|frame| frame.payload == 0)
+    }
+
     /// Offset of the next frame, if a table says so.
     fn next(&self) -> Option<u64> {
         self.table.as_ref()?.get(self.begun()).copied()
@@ -198,6 +203,9 @@ impl<'a> Walk<'a> {
 
     /// The lengths of all complete frames: as many as the file states, or fewer if fragments are missing at its end.
     fn end(mut self, end: End) -> Result<Vec<u32>, NoFrames> {
+        if matches!(end, End::Delimiter) && self.is_empty() {
+            return Err(NoFrames::NoPixels);
+        }
         let begun = self.begun();
         let all = begun == self.stated;
         let is_whole = match (self.state(), &end) {

@@ -304,6 +304,17 @@ fn a_truncated_file_has_the_frames_that_are_complete() {
 }
 
 #[test]
+fn pixel_data_without_bytes_are_no_pixels_and_not_a_truncated_file() {
+    let without_bytes: [&[&[&[u8]]]; 3] = [&[&[b""]], &[&[b"", b""]], &[&[]]];
+    for frames in without_bytes {
+        let content = compressed_as(JPEG, 1, frames, &[]);
+        assert_eq!(reason(&content), Some(NoFrames::NoPixels));
+        // Without its delimiter, nobody knows what is missing.
+        assert_eq!(reason(&content[..content.len() - 8]), Some(NoFrames::Cut));
+    }
+}
+
+#[test]
 fn false_lengths_do_not_allocate_memory() {
     let mut data = DataSet::new(false);
     data.put(0x28, 8, "IS", b"2 ");
