@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Command, Parser, Subcommand};
-use epione_runtime::configs::BLOCK_BYTES;
+use epione_primitives::limits::BLOCK_BYTES;
 use sc_cli::{ChainSpec, SubstrateCli};
 
 /// Default for the kilobytes of transactions that wait for a block. A tenth of it can wait for an

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use epione_runtime::{OpaqueBlock as Block, genesis};
+use epione_primitives::OpaqueBlock as Block;
+use epione_runtime::genesis;
 use sc_cli::{Result, SubstrateCli};
 
 use crate::{

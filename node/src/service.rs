@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use epione_runtime::{OpaqueBlock as Block, RuntimeApi};
+use epione_primitives::OpaqueBlock as Block;
+use epione_runtime::RuntimeApi;
 use sc_consensus_aura::ImportQueueParams;
 use sc_executor::WasmExecutor;
 use sc_network::{
