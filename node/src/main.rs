@@ -2,8 +2,16 @@
 
 use std::process::ExitCode;
 
+use epione_node::chain_spec::EmbeddedRuntime;
+use epione_runtime::{WASM_BINARY, genesis};
+
 fn main() -> ExitCode {
-    match epione_node::command::run() {
+    let runtime = EmbeddedRuntime {
+        code: WASM_BINARY,
+        preset_names: genesis::names,
+        preset: genesis::preset,
+    };
+    match epione_node::command::run(runtime) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("epione-node: {error}");
