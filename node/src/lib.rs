@@ -10,4 +10,5 @@ pub mod command;
 mod finality;
 pub mod lite_blocks;
 mod rpc;
+pub mod runtime_api;
 pub mod service;
