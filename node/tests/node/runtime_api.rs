@@ -1,6 +1,6 @@
 //! The node's stand-in for the runtime's API.
 
-use epione_node::runtime_api::RUNTIME_API_VERSIONS;
+use epione_node_service::runtime_api::RUNTIME_API_VERSIONS;
 use epione_runtime::VERSION;
 
 #[test]
