@@ -24,7 +24,6 @@ pub mod council_root;
 pub mod genesis;
 pub mod weights;
 
-pub use apis::RuntimeApi;
 pub use bodies::ExtrinsicTail;
 pub use epione_primitives::{
     AccountId, BlockNumber, ChainHeader as Header, Hash, HospitalId, Moment, Nonce, Signature,
