@@ -27,6 +27,8 @@ pub mod words;
 pub use ids::{AnnouncementId, HospitalId, RecordId, RecordPointer, UserId};
 pub use words::Word;
 
+use sp_runtime::{OpaqueExtrinsic, generic, traits::BlakeTwo256};
+
 /// A signature by an account: sr25519 or ed25519.
 pub type Signature = sp_runtime::MultiSignature;
 /// The account that creates a [`Signature`]. Accounts can be rotated; ids cannot.
@@ -37,5 +39,9 @@ pub type BlockNumber = u32;
 pub type Nonce = u32;
 /// A hash on chain: Blake2-256.
 pub type Hash = sp_core::H256;
+/// The header of a chain block (not of a lite block, see [`block::Header`]).
+pub type ChainHeader = generic::Header<BlockNumber, BlakeTwo256>;
+/// A chain block as nodes process it: without decoding its extrinsics, which they return in hexadecimal.
+pub type OpaqueBlock = generic::Block<ChainHeader, OpaqueExtrinsic>;
 /// Unix time in milliseconds, as in the chain's blocks.
 pub type Moment = u64;

@@ -5,6 +5,8 @@ use crate::BlockNumber;
 
 /// Time between two blocks, in milliseconds.
 pub const SLOT_MILLIS: u64 = 3_000;
+/// Maximum bytes of a chain block (not of a lite block).
+pub const BLOCK_BYTES: u32 = 8 * 1024 * 1024;
 /// Maximum number of hospitals on one chain, whatever their status.
 pub const MAX_HOSPITALS: u32 = 100;
 /// Maximum bytes of a hospital's name.

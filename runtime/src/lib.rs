@@ -24,21 +24,19 @@ pub mod council_root;
 pub mod genesis;
 pub mod weights;
 
-pub use apis::RuntimeApi;
 pub use bodies::ExtrinsicTail;
-pub use epione_primitives::{AccountId, BlockNumber, Hash, HospitalId, Moment, Nonce, Signature};
+pub use epione_primitives::{
+    AccountId, BlockNumber, ChainHeader as Header, Hash, HospitalId, Moment, Nonce, Signature,
+};
 
 use alloc::vec::Vec;
-use sp_runtime::{MultiAddress, generic, impl_opaque_keys, traits::BlakeTwo256};
+use sp_runtime::{MultiAddress, generic, impl_opaque_keys};
 use sp_version::RuntimeVersion;
 
 use apis::RUNTIME_API_VERSIONS;
 
 pub type Address = MultiAddress<AccountId, ()>;
-pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
-/// The block as nodes process it: without decoding its extrinsics, which they return in hexadecimal.
-pub type OpaqueBlock = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
 pub type BlockId = generic::BlockId<Block>;
 
 /// The extensions of a transaction. [`caller::CheckCaller`] is first, so an unknown account gets its error and

@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+use epione_node_service::chain_spec::{EmbeddedRuntime, load};
+use epione_runtime::genesis;
+
 use crate::process::command;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-specs");
@@ -32,6 +35,17 @@ fn a_file_without_a_runtime_gets_the_nodes_runtime() {
     let from_preset =
         command().args(["export-chain-spec", "--raw", "--chain=local"]).output().unwrap();
     assert!(output.stdout == from_preset.stdout, "both lead to the same genesis");
+}
+
+#[test]
+fn a_node_that_was_built_without_its_runtime_reports_how_to_build_it() {
+    let runtime =
+        EmbeddedRuntime { code: None, preset_names: genesis::names, preset: genesis::preset };
+    let local = Path::new(COMMITTED).join("local.json");
+    for chain in [genesis::LOCAL, local.to_str().unwrap()] {
+        let error = load(&runtime, chain).err().unwrap();
+        assert!(error.contains("SKIP_WASM_BUILD"), "{error}");
+    }
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod chain_specs;
 mod lite_blocks;
 mod process;
 mod rpc;
+mod runtime_api;
 mod start;
 mod transactions;

@@ -10,4 +10,4 @@ mod system;
 pub use consensus::{REPORT_LONGEVITY, SESSIONS_REMEMBERED};
 pub use council::CouncilMajority;
 pub use session::SESSION_BLOCKS;
-pub use system::{BLOCK_BYTES, BLOCK_WEIGHT, NORMAL_SHARE};
+pub use system::{BLOCK_WEIGHT, NORMAL_SHARE};

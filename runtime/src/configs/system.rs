@@ -1,6 +1,9 @@
 //! The size, weight and frequency of blocks.
 
-use epione_primitives::{AccountId, BlockNumber, Hash, Moment, Nonce, limits::SLOT_MILLIS};
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, Moment, Nonce,
+    limits::{BLOCK_BYTES, SLOT_MILLIS},
+};
 use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
@@ -20,8 +23,6 @@ use crate::{
     UncheckedExtrinsic, VERSION, weights,
 };
 
-/// Maximum bytes of a block.
-pub const BLOCK_BYTES: u32 = 8 * 1024 * 1024;
 /// The share of a block for ordinary transactions. Its bytes are enough for two of the largest bodies
 /// with their entries. The rest is for upgrades and inherents.
 pub const NORMAL_SHARE: Perbill = Perbill::from_percent(75);

@@ -3,12 +3,9 @@
 use codec::Encode;
 use epione_primitives::{
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments},
-    limits::{MAX_BODY_BYTES, MAX_ENTRIES},
+    limits::{BLOCK_BYTES, MAX_BODY_BYTES, MAX_ENTRIES},
 };
-use epione_runtime::{
-    Runtime, RuntimeCall,
-    configs::{BLOCK_BYTES, NORMAL_SHARE},
-};
+use epione_runtime::{Runtime, RuntimeCall, configs::NORMAL_SHARE};
 use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
 
 use crate::chain::{A, PATIENT, key, local, signed};

@@ -1,4 +1,7 @@
-//! A hospital's validator node: the SDK's service around Epione's runtime.
+//! A hospital's validator node without its runtime: the SDK's service, the RPC methods, the command line.
+//!
+//! The program `epione-node` adds the runtime. This crate does not depend on `epione-runtime`, so both compile at
+//! the same time (ADR 032).
 //!
 //! Aura authors blocks, GRANDPA finalizes them without a voting rule, and the database is parity-db. Only
 //! full sync is allowed: the node must execute every block, because the execution stores the bodies.
@@ -10,4 +13,5 @@ pub mod command;
 mod finality;
 pub mod lite_blocks;
 mod rpc;
+pub mod runtime_api;
 pub mod service;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epione_runtime::{OpaqueBlock as Block, RuntimeApi};
+use epione_primitives::OpaqueBlock as Block;
 use sc_consensus_aura::ImportQueueParams;
 use sc_executor::WasmExecutor;
 use sc_network::{
@@ -16,7 +16,7 @@ use sc_telemetry::{Telemetry, TelemetryWorker};
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
 use sp_runtime::traits::Block as BlockT;
 
-use crate::{authoring::Author, finality::Voter, rpc};
+use crate::{authoring::Author, finality::Voter, rpc, runtime_api::RuntimeApi};
 
 pub type FullClient =
     sc_service::TFullClient<Block, RuntimeApi, WasmExecutor<sp_io::SubstrateHostFunctions>>;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Command, Parser, Subcommand};
-use epione_runtime::configs::BLOCK_BYTES;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use epione_primitives::limits::BLOCK_BYTES;
 use sc_cli::{ChainSpec, SubstrateCli};
+
+use crate::chain_spec::{self, EmbeddedRuntime};
 
 /// Default for the kilobytes of transactions that wait for a block. A tenth of it can wait for an
 /// earlier nonce, which is enough for a hospital's largest announcements.
@@ -15,8 +17,14 @@ const RPC_MEGABYTES: &str = "32";
 
 const _: () = assert!(32 * 1024 * 1024 >= 4 * BLOCK_BYTES);
 
-#[derive(Debug, Parser)]
+/// The node as a program: its arguments, and the runtime that it contains.
 pub struct Cli {
+    pub arguments: Arguments,
+    pub runtime: EmbeddedRuntime,
+}
+
+#[derive(Debug, Parser)]
+pub struct Arguments {
     #[command(subcommand)]
     pub subcommand: Option<Action>,
 
@@ -66,6 +74,15 @@ pub struct ExportPresets {
     pub folder: PathBuf,
 }
 
+impl Cli {
+    /// Parses the program's arguments. Ends the program if they are wrong or ask for help.
+    pub fn parse(runtime: EmbeddedRuntime) -> Self {
+        let matches = Self::setup_command(Arguments::command()).get_matches();
+        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Self { arguments, runtime }
+    }
+}
+
 impl SubstrateCli for Cli {
     fn impl_name() -> String {
         "Epione node".into()
@@ -92,7 +109,7 @@ impl SubstrateCli for Cli {
     }
 
     fn load_spec(&self, id: &str) -> Result<Box<dyn ChainSpec>, String> {
-        Ok(Box::new(crate::chain_spec::load(id)?))
+        Ok(Box::new(chain_spec::load(&self.runtime, id)?))
     }
 
     /// The SDK's arguments, with other defaults: limits for the largest bodies, and a state archive that

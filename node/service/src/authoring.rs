@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epione_runtime::{OpaqueBlock as Block, configs::BLOCK_BYTES};
+use epione_primitives::{OpaqueBlock as Block, limits::BLOCK_BYTES};
 use sc_consensus_aura::{SlotProportion, StartAuraParams};
 use sc_network_sync::SyncingService;
 use sc_service::{TaskManager, error::Error as ServiceError};

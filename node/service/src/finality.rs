@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use epione_runtime::{Hash, OpaqueBlock as Block};
+use epione_primitives::{Hash, OpaqueBlock as Block};
 use sc_client_api::BlockBackend;
 use sc_consensus_grandpa::{
     Config, FinalityProofProvider, GrandpaJustificationStream, GrandpaParams, SharedAuthoritySet,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use epione_primitives::{
-    RecordPointer, UserId,
+    Hash, OpaqueBlock as Block, RecordPointer, UserId,
     api::LiteBlocksApi as _,
     block::Entry,
     limits::MAX_HISTORY,
@@ -16,7 +16,6 @@ use epione_primitives::{
         UNKNOWN_RECORD,
     },
 };
-use epione_runtime::{Hash, OpaqueBlock as Block};
 use jsonrpsee::{
     core::RpcResult,
     proc_macros::rpc,

@@ -2,21 +2,21 @@
 
 use std::fs;
 
-use epione_runtime::{OpaqueBlock as Block, genesis};
+use epione_primitives::OpaqueBlock as Block;
 use sc_cli::{Result, SubstrateCli};
 
 use crate::{
-    chain_spec,
+    chain_spec::{self, EmbeddedRuntime},
     cli::{Action, Cli, ExportPresets},
     service::{self, Components},
 };
 
-/// Parses the arguments, and runs until the subcommand is done or the node receives a signal.
-pub fn run() -> Result<()> {
-    let cli = Cli::from_args();
-    match &cli.subcommand {
+/// Parses the program's arguments, and runs until the subcommand is done or the node receives a signal.
+pub fn run(runtime: EmbeddedRuntime) -> Result<()> {
+    let cli = Cli::parse(runtime);
+    match &cli.arguments.subcommand {
         None => cli
-            .create_runner(&cli.run)?
+            .create_runner(&cli.arguments.run)?
             .run_node_until_exit(|config| async move { service::start(config) })
             .map_err(sc_cli::Error::Service),
         Some(action) => act(&cli, action),
@@ -30,7 +30,7 @@ fn act(cli: &Cli, action: &Action) -> Result<()> {
             .create_runner(command)?
             .sync_run(|config| command.run(config.chain_spec, config.network)),
         Action::ExportChainSpec(command) => command.run(cli.load_spec(&command.chain)?),
-        Action::ExportPresets(command) => export_presets(command),
+        Action::ExportPresets(command) => export_presets(&cli.runtime, command),
         Action::ChainInfo(command) => {
             cli.create_runner(command)?.sync_run(|config| command.run::<Block>(&config))
         }
@@ -62,11 +62,11 @@ fn act(cli: &Cli, action: &Action) -> Result<()> {
     }
 }
 
-fn export_presets(command: &ExportPresets) -> Result<()> {
+fn export_presets(runtime: &EmbeddedRuntime, command: &ExportPresets) -> Result<()> {
     fs::create_dir_all(&command.folder)?;
-    for id in genesis::names() {
+    for id in (runtime.preset_names)() {
         let path = command.folder.join(format!("{id}.json"));
-        fs::write(&path, chain_spec::without_code(&id)?)?;
+        fs::write(&path, chain_spec::without_code(runtime, &id)?)?;
         println!("wrote {}", path.display());
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use epione_runtime::{WASM_BINARY, genesis};
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::{Value, json};
 
@@ -10,25 +9,39 @@ pub type ChainSpec = GenericChainSpec;
 
 /// The JSON pointer to the object that contains the runtime in a plain chain specification.
 const CODE: &str = "/genesis/runtimeGenesis";
+/// The preset of a development chain: the SDK reads `--dev` as `--chain dev`.
+const DEV: &str = "dev";
+
+/// The runtime that the program contains, with its presets.
+pub struct EmbeddedRuntime {
+    /// The WebAssembly. None if the program was built with SKIP_WASM_BUILD.
+    pub code: Option<&'static [u8]>,
+    /// Lists the names of the presets.
+    pub preset_names: fn() -> Vec<String>,
+    /// Returns the genesis of the preset with this name as JSON, if there is one.
+    pub preset: fn(&String) -> Option<Vec<u8>>,
+}
 
 /// The specification for the value of `--chain`: `dev`, `local`, or a path to a file.
 ///
 /// If a plain file contains no runtime, it gets this node's runtime.
-pub fn load(id: &str) -> Result<ChainSpec, String> {
+pub fn load(runtime: &EmbeddedRuntime, id: &str) -> Result<ChainSpec, String> {
     match id {
         "" => {
             Err("no chain is given: add --chain local, --chain <path to a specification>, or --dev"
                 .into())
         }
-        genesis::DEV | genesis::LOCAL => preset(id, code()?),
-        path => from_file(Path::new(path)),
+        id if (runtime.preset_names)().iter().any(|name| name == id) => {
+            preset(runtime, id, code(runtime)?)
+        }
+        path => from_file(runtime, Path::new(path)),
     }
 }
 
 /// A preset's specification, pretty-printed, without its runtime: the content of chain-specs/. The runtime has a
 /// megabyte and changes with every build, so it cannot be compared.
-pub fn without_code(id: &str) -> Result<String, String> {
-    let mut spec: Value = serde_json::from_str(&preset(id, &[])?.as_json(false)?)
+pub fn without_code(runtime: &EmbeddedRuntime, id: &str) -> Result<String, String> {
+    let mut spec: Value = serde_json::from_str(&preset(runtime, id, &[])?.as_json(false)?)
         .map_err(|error| error.to_string())?;
     if let Some(Value::Object(genesis)) = spec.pointer_mut(CODE) {
         genesis.remove("code");
@@ -36,13 +49,13 @@ pub fn without_code(id: &str) -> Result<String, String> {
     serde_json::to_string_pretty(&spec).map(|text| text + "\n").map_err(|error| error.to_string())
 }
 
-fn preset(id: &str, code: &[u8]) -> Result<ChainSpec, String> {
+fn preset(runtime: &EmbeddedRuntime, id: &str, code: &[u8]) -> Result<ChainSpec, String> {
     let (name, kind) = match id {
-        genesis::DEV => ("Epione development", ChainType::Development),
+        DEV => ("Epione development", ChainType::Development),
         _ => ("Epione local", ChainType::Local),
     };
     let patch =
-        genesis::preset(&id.into()).ok_or_else(|| format!("the runtime has no preset {id}"))?;
+        (runtime.preset)(&id.into()).ok_or_else(|| format!("the runtime has no preset {id}"))?;
     let patch = serde_json::from_slice(&patch).map_err(|error| error.to_string())?;
     let mut properties = Properties::new();
     properties.insert("ss58Format".into(), 42.into());
@@ -56,7 +69,7 @@ fn preset(id: &str, code: &[u8]) -> Result<ChainSpec, String> {
         .build())
 }
 
-fn from_file(path: &Path) -> Result<ChainSpec, String> {
+fn from_file(runtime: &EmbeddedRuntime, path: &Path) -> Result<ChainSpec, String> {
     let text = fs::read_to_string(path).map_err(|error| {
         format!("cannot read the chain specification {}: {error}", path.display())
     })?;
@@ -64,15 +77,15 @@ fn from_file(path: &Path) -> Result<ChainSpec, String> {
     let mut spec: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     match spec.pointer_mut(CODE) {
         Some(Value::Object(genesis)) if !genesis.contains_key("code") => {
-            genesis.insert("code".into(), json!(format!("0x{}", hex::encode(code()?))));
+            genesis.insert("code".into(), json!(format!("0x{}", hex::encode(code(runtime)?))));
             ChainSpec::from_json_bytes(spec.to_string().into_bytes()).map_err(wrong)
         }
         _ => ChainSpec::from_json_bytes(text.into_bytes()).map_err(wrong),
     }
 }
 
-fn code() -> Result<&'static [u8], String> {
-    WASM_BINARY.ok_or_else(|| {
+fn code(runtime: &EmbeddedRuntime) -> Result<&'static [u8], String> {
+    runtime.code.ok_or_else(|| {
         "this node was built without its runtime, because SKIP_WASM_BUILD was set: unset it and build the node again"
             .into()
     })
