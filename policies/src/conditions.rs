@@ -1,7 +1,6 @@
 //! The table of conditions: what each means to the chain and to the policy language.
 //!
-//! To add one: add it to [`Condition`], then to [`row`] and [`every`]. If its test needs a new fact, add that to
-//! [`Facts`], and to the pallet that gathers facts.
+//! To add one, follow "a condition of policies" in ARCHITECTURE.md.
 
 use alloc::vec::Vec;
 use epione_primitives::{
