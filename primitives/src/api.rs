@@ -84,8 +84,10 @@ sp_api::decl_runtime_apis! {
         fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)>;
         /// The announcements with open ballots, ascending by id.
         fn open_announcements() -> Vec<AnnouncementId>;
-        /// The announcement of this body, unless it was rejected, expired or withdrawn.
-        fn announcement_of(body_hash: Hash) -> Option<AnnouncementId>;
+        /// The id of the next announcement. A smaller id without an announcement had one that was removed.
+        fn next_announcement() -> AnnouncementId;
+        /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
+        fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId>;
         /// A patient's records, newest first. The list begins before `before`, or with the latest record
         /// if absent, and has at most `limit` and [`MAX_HISTORY`](crate::limits::MAX_HISTORY) entries.
         fn history(

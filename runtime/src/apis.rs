@@ -297,8 +297,12 @@ impl_runtime_apis! {
             LiteBlocks::open_announcements()
         }
 
-        fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
-            LiteBlocks::announcement_of(body_hash)
+        fn next_announcement() -> AnnouncementId {
+            LiteBlocks::next_announcement()
+        }
+
+        fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId> {
+            LiteBlocks::announcement_of(announcer, body_hash)
         }
 
         fn history(

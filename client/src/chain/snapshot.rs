@@ -224,11 +224,18 @@ impl Snapshot {
         self.read("LiteBlocksApi_open_announcements", ()).await
     }
 
+    /// The id of the next announcement. A smaller id without an announcement had one that the chain has removed.
+    pub async fn next_announcement(&self) -> Result<AnnouncementId, ChainError> {
+        self.read("LiteBlocksApi_next_announcement", ()).await
+    }
+
+    /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
     pub async fn announcement_of(
         &self,
+        announcer: HospitalId,
         body_hash: Hash,
     ) -> Result<Option<AnnouncementId>, ChainError> {
-        self.read("LiteBlocksApi_announcement_of", body_hash).await
+        self.read("LiteBlocksApi_announcement_of", (announcer, body_hash)).await
     }
 
     /// A patient's records, newest first: pointer, entry, and hash of the body that contains the record.

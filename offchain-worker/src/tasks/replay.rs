@@ -19,6 +19,9 @@ use super::{
 use crate::{backoff::Backoff, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+/// What the status of visits says if the chain has removed their announcement, or never had it.
+const GONE: &str = "the chain no longer has this hospital's announcement of the lite block; the worker announces it \
+                    again";
 /// Attempts to process one block before the next one is awaited.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -156,13 +159,16 @@ async fn follow(
     block: BlockNumber,
     batch: &Batch,
 ) -> Result<(), TaskError> {
-    // A batch may have been announced twice. The chain's announcement of its body takes precedence.
-    let live = snapshot.announcement_of(batch.body_hash).await?;
+    // A batch may have been announced twice. This hospital's open or committed announcement of its body takes
+    // precedence.
+    let live = own.announcement(snapshot, batch).await?;
     let Some(id) = live.or(batch.announcement) else {
         return Ok(());
     };
-    let Some((announcement, _)) = snapshot.announcement(id).await? else {
-        return Ok(());
+    let found = snapshot.announcement(id).await?.map(|(announcement, _)| announcement);
+    let Some(announcement) = found.filter(|found| own_blocks::is_of(found, batch)) else {
+        let gone = id < snapshot.next_announcement().await? && is_certain(batch.sent_until, block);
+        return if gone { own.requeue(batch, Cause::Unlucky, GONE).await } else { Ok(()) };
     };
     if live.is_some() && live != batch.announcement {
         own.announced(batch, id).await?;
@@ -196,11 +202,14 @@ fn fate(stage: Stage, sent_until: Option<BlockNumber>, block: BlockNumber) -> Fa
         return Fate::Committed(height);
     }
     match own_blocks::cause(stage) {
-        Some((cause, reason)) if sent_until.is_none_or(|until| until < block) => {
-            Fate::Failed(cause, reason)
-        }
+        Some((cause, reason)) if is_certain(sent_until, block) => Fate::Failed(cause, reason),
         _ => Fate::Open,
     }
+}
+
+/// Whether no transaction with an unknown outcome can still announce the batch after this block.
+fn is_certain(sent_until: Option<BlockNumber>, block: BlockNumber) -> bool {
+    sent_until.is_none_or(|until| until < block)
 }
 
 /// The hospitals that rejected an announcement, and their reasons.

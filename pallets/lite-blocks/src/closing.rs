@@ -105,7 +105,7 @@ impl<T: Config> Pallet<T> {
     /// Discards an announced block. Its body can be announced again.
     pub(crate) fn discard(id: AnnouncementId, announcement: Announcement, stage: Stage) {
         PendingEntries::<T>::remove(id);
-        AnnouncementOf::<T>::remove(announcement.body_hash);
+        AnnouncementOf::<T>::remove(announcement.announcer, announcement.body_hash);
         Self::close(id, announcement, stage);
     }
 

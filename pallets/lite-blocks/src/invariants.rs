@@ -28,7 +28,7 @@ impl<T: Config> Pallet<T> {
     ///   patient's last entry;
     /// - announcements have ids below [`NextId`]; those at stage announced, and only those,
     ///   have pending entries that fit, and are counted as pending, within the limit;
-    /// - the open and committed announcements, and only those, are found by their body.
+    /// - the open and committed announcements, and only those, are found by their hospital and body.
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_chain()?;
         Self::check_announcements()
@@ -106,7 +106,8 @@ impl<T: Config> Pallet<T> {
                 Stage::Rejected | Stage::Expired | Stage::Withdrawn => continue,
             }
             ensure!(
-                AnnouncementOf::<T>::get(announcement.body_hash) == Some(id),
+                AnnouncementOf::<T>::get(announcement.announcer, announcement.body_hash)
+                    == Some(id),
                 "an announcement is not found by its body"
             );
         }

@@ -1,7 +1,7 @@
 //! Announcing, approving, committing and linking a block, with four pallets together.
 
 use epione_primitives::{
-    AnnouncementId, RecordPointer,
+    AnnouncementId, RecordPointer, UserId,
     api::runtime_decl_for_approvals_api::ApprovalsApi,
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     approval::BallotOutcome,
@@ -10,7 +10,7 @@ use epione_primitives::{
 };
 use epione_runtime::{Runtime, RuntimeEvent, System};
 
-use crate::chain::{A, PATIENT, announcement, apply, approve, body_hash, local, register};
+use crate::chain::{A, B, PATIENT, announcement, apply, approve, body_hash, local, register};
 
 #[test]
 fn two_approvals_by_three_others_commit_and_link() {
@@ -64,6 +64,26 @@ fn a_second_block_links_to_the_first() {
         assert_eq!(pointers, [at(2, 1), at(2, 0), at(1, 1), at(1, 0)]);
         assert_eq!(Runtime::entries(2)[0].previous, Some(at(1, 1)));
         assert_eq!(Runtime::header(2).unwrap().0.previous_lite, Runtime::header(1).unwrap().1.lite);
+    });
+}
+
+#[test]
+fn a_copied_body_announced_first_does_not_stop_its_hospital() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let other = UserId([8; 32]);
+        register("Bob//agent", other, Role::Patient);
+        apply("Bob//agent", announcement(B, &[other], 1)).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        let hash = body_hash(&[1; 100]);
+        assert_eq!(Runtime::announcement_of(B, hash), Some(AnnouncementId(0)));
+        assert_eq!(Runtime::announcement_of(A, hash), Some(AnnouncementId(1)));
+
+        chain.next_block();
+        approve("Charlie//agent", 1);
+        approve("Dave//agent", 1);
+        let header = Runtime::header(1).unwrap().0;
+        assert_eq!((header.announcer, header.announcement), (A, AnnouncementId(1)));
     });
 }
 

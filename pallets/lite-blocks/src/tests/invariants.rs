@@ -101,15 +101,15 @@ fn broken_announcements_are_found() {
     });
     detected("an announcement is not found by its body", || {
         let body_hash = Announcements::<Test>::get(AnnouncementId(3)).unwrap().body_hash;
-        AnnouncementOf::<Test>::remove(body_hash);
+        AnnouncementOf::<Test>::remove(HOME, body_hash);
     });
     detected("a body points to an announcement that is neither open nor committed", || {
-        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+        AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
     });
     detected("a committed announcement has no block", || {
         let mut announcement = Announcements::<Test>::get(AnnouncementId(1)).unwrap();
         announcement.body_hash = Hash::zero();
-        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+        AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
         Announcements::<Test>::insert(AnnouncementId(2), announcement);
     });
 }
