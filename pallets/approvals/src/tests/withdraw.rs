@@ -15,7 +15,7 @@ fn a_withdrawn_ballot_is_closed_without_notifying_its_owner() {
         );
         assert_eq!(ballot(1).outcome, Some(BallotOutcome::Withdrawn));
         assert_eq!(Deadlines::<Test>::iter().count(), 0);
-        assert_noop!(Approvals::approve(by(2), 1), Error::<Test>::BallotClosed);
+        assert_noop!(approve(by(2), 1), Error::<Test>::BallotClosed);
         System::run_to_block::<AllPalletsWithSystem>(300);
         assert_eq!(Told::get(), vec![]);
     });
