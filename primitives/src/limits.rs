@@ -29,6 +29,9 @@ pub const MAX_PENDING_ANNOUNCEMENTS: u32 = 8;
 pub const BALLOT_BLOCKS: BlockNumber = 200;
 /// Maximum number of ballots with the same deadline: every hospital's pending announcements.
 pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS;
+/// Number of chain blocks after which the chain removes an announcement that was not committed, and its ballot: 30
+/// days.
+pub const RETENTION_BLOCKS: BlockNumber = (30 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Maximum number of periods of one registration. Each reinstatement and each new registration begins a period.
 pub const MAX_REGISTRATION_PERIODS: u32 = 32;
 /// Maximum number of relationships, including past ones, between one patient and one professional at one hospital.

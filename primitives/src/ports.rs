@@ -67,6 +67,8 @@ pub trait Ballots<Subject> {
     fn open(subject: Subject, opener: HospitalId) -> DispatchResult;
     /// Closes an undecided ballot without calling [`OnBallotClosed`].
     fn withdraw(subject: Subject) -> DispatchResult;
+    /// Removes a closed ballot. Does nothing while the ballot is open.
+    fn remove(subject: Subject);
 }
 
 /// Called once for each ballot, with its outcome. Implemented by the pallet that owns the subject.

@@ -143,4 +143,10 @@ impl<T: Config> ports::Ballots<T::Subject> for Pallet<T> {
         Self::close(subject, ballot, BallotOutcome::Withdrawn);
         Ok(())
     }
+
+    fn remove(subject: T::Subject) {
+        Ballots::<T>::mutate_exists(subject, |ballot| {
+            *ballot = ballot.take().filter(|ballot| ballot.outcome.is_none());
+        });
+    }
 }

@@ -5,7 +5,7 @@
 //! through its agent. The ballot is approved with [`approvals_needed`] approvals, rejected when that number
 //! can no longer be reached, and expires after [`BALLOT_BLOCKS`]. The owner is notified of the outcome
 //! exactly once ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew the
-//! ballot. A closed ballot stays readable.
+//! ballot. A closed ballot stays readable until the owner removes it.
 //!
 //! A hospital that is suspended while a ballot is open stays in the electorate, but cannot vote. Its
 //! earlier vote still counts.
@@ -77,7 +77,7 @@ pub mod pallet {
         type WeightInfo: WeightInfo;
     }
 
-    /// Every ballot, including closed ones.
+    /// Every ballot, including closed ones that the owner has not removed.
     #[pallet::storage]
     pub type Ballots<T: Config> = StorageMap<_, Blake2_128Concat, T::Subject, Ballot>;
 

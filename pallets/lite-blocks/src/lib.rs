@@ -5,7 +5,7 @@
 //! The records' ciphertext (the body) is in the announcing extrinsic, and nodes store it outside the state
 //! ([`Bodies`]). The state contains headers, entries, hashes and the stage of each announcement.
 //! [`shape`] checks without storage whether entries fit their body and segments. [`closing`] commits or
-//! discards. [`reading`] implements the runtime API.
+//! discards. [`pruning`] removes what was not committed. [`reading`] implements the runtime API.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,6 +22,7 @@ pub mod closing;
 mod invariants;
 #[cfg(test)]
 mod mock;
+pub mod pruning;
 pub mod reading;
 pub mod shape;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub mod weights;
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment,
     block::{self, AnnouncedEntries, AnnouncedHeader, Announcement, BlockHashes, Header, Stage},
     limits::{MAX_BODY_BYTES, MAX_PENDING_ANNOUNCEMENTS},
     ports::{Ballots, Bodies, HashedBody, Hospitals, IndexLinks, Users},
@@ -65,13 +66,20 @@ pub mod pallet {
         type Bodies: Bodies;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
+        /// Number of chain blocks after which an announcement that was not committed is removed.
+        #[pallet::constant]
+        type RetentionBlocks: Get<BlockNumber>;
     }
 
     /// The id of the next announcement.
     #[pallet::storage]
     pub type NextId<T: Config> = StorageValue<_, AnnouncementId, ValueQuery>;
 
-    /// Every announcement, whatever its stage.
+    /// The first announcement whose retention has not been checked.
+    #[pallet::storage]
+    pub type PruneCursor<T: Config> = StorageValue<_, AnnouncementId, ValueQuery>;
+
+    /// Every announcement: committed ones forever, others until their retention ends.
     #[pallet::storage]
     pub type Announcements<T: Config> = StorageMap<_, Twox64Concat, AnnouncementId, Announcement>;
 
@@ -193,6 +201,11 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// Removes old announcements that were not committed, if the block has weight left.
+        fn on_idle(now: BlockNumberFor<T>, remaining: Weight) -> Weight {
+            Self::prune(now, remaining)
+        }
+
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_state()

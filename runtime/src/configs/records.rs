@@ -1,6 +1,9 @@
 //! Epione's own pallets, connected to each other through the ports.
 
-use epione_primitives::{AnnouncementId, limits::REVIEW_BLOCKS};
+use epione_primitives::{
+    AnnouncementId,
+    limits::{RETENTION_BLOCKS, REVIEW_BLOCKS},
+};
 use frame_support::traits::ConstU32;
 
 use crate::{
@@ -29,6 +32,7 @@ impl pallet_lite_blocks::Config for Runtime {
     type Links = IndexLinks;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
+    type RetentionBlocks = ConstU32<RETENTION_BLOCKS>;
     type WeightInfo = weights::pallet_lite_blocks::Measured<Runtime>;
 }
 

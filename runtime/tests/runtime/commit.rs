@@ -6,9 +6,11 @@ use epione_primitives::{
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     approval::BallotOutcome,
     block::{Stage, cloud_hash},
+    limits::RETENTION_BLOCKS,
     profile::Role,
 };
-use epione_runtime::{Runtime, RuntimeEvent, System};
+use epione_runtime::{LiteBlocks, Runtime, RuntimeEvent, System};
+use frame_support::{traits::Hooks as _, weights::Weight};
 
 use crate::chain::{A, B, PATIENT, announcement, apply, approve, body_hash, local, register};
 
@@ -84,6 +86,29 @@ fn a_copied_body_announced_first_does_not_stop_its_hospital() {
         approve("Dave//agent", 1);
         let header = Runtime::header(1).unwrap().0;
         assert_eq!((header.announcer, header.announcement), (A, AnnouncementId(1)));
+    });
+}
+
+#[test]
+fn old_announcements_are_removed_with_their_ballots_unless_committed() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 0)).unwrap().unwrap();
+        let id = AnnouncementId(0);
+        let withdraw = pallet_lite_blocks::Call::<Runtime>::withdraw { id };
+        apply("Alice//agent", withdraw).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        chain.next_block();
+        approve("Bob//agent", 1);
+        approve("Charlie//agent", 1);
+
+        LiteBlocks::on_idle(RETENTION_BLOCKS, Weight::MAX);
+        assert!(Runtime::announcement(id).is_some());
+        LiteBlocks::on_idle(RETENTION_BLOCKS + 10, Weight::MAX);
+        assert_eq!((Runtime::announcement(id), Runtime::ballot(id)), (None, None));
+        assert_eq!(Runtime::next_announcement(), AnnouncementId(2));
+        let kept = AnnouncementId(1);
+        assert!(Runtime::announcement(kept).is_some() && Runtime::ballot(kept).is_some());
     });
 }
 

@@ -30,3 +30,18 @@ fn only_an_open_ballot_is_withdrawn() {
         assert_noop!(Approvals::withdraw(1), Error::<Test>::BallotClosed);
     });
 }
+
+#[test]
+fn only_a_closed_ballot_is_removed() {
+    among(4, || {
+        open(1);
+        open(2);
+        assert_ok!(Approvals::withdraw(1));
+        for subject in [1, 2, 3] {
+            Approvals::remove(subject);
+        }
+        assert_eq!(Approvals::ballot(1), None);
+        assert_eq!(ballot(2).outcome, None);
+        assert_eq!(Approvals::ballot(3), None);
+    });
+}

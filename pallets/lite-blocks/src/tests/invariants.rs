@@ -7,7 +7,7 @@ use frame_support::{assert_err, assert_ok};
 
 use crate::{
     AnnouncementOf, Announcements, Entries, Hashes, Headers, Height, NextId, Pending,
-    PendingEntries, mock::*,
+    PendingEntries, PruneCursor, mock::*,
 };
 
 /// Two committed blocks, one rejected announcement and an open one (id 3).
@@ -111,6 +111,16 @@ fn broken_announcements_are_found() {
         announcement.body_hash = Hash::zero();
         AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
         Announcements::<Test>::insert(AnnouncementId(2), announcement);
+    });
+}
+
+#[test]
+fn wrongly_pruned_announcements_are_found() {
+    detected("an announcement before the cursor is not committed", || {
+        PruneCursor::<Test>::put(AnnouncementId(3));
+    });
+    detected("an announcement after the cursor is missing", || {
+        Announcements::<Test>::remove(AnnouncementId(2));
     });
 }
 
