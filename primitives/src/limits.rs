@@ -59,6 +59,12 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// Number of chain blocks in the window of a hospital's daily limits: 24 hours.
+pub const USAGE_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Maximum number of receipts that one hospital records in [`USAGE_BLOCKS`], for all requesters together.
+pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
+/// Maximum number of those receipts that are emergencies.
+pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// A day of chain time, in milliseconds. Days begin at midnight UTC.
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.

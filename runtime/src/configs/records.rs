@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     AnnouncementId,
-    limits::{RETENTION_BLOCKS, REVIEW_BLOCKS},
+    limits::{MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, RETENTION_BLOCKS, REVIEW_BLOCKS},
 };
 use frame_support::traits::ConstU32;
 
@@ -52,6 +52,8 @@ impl pallet_releases::Config for Runtime {
     type Records = LiteBlocks;
     type Time = Timestamp;
     type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;
+    type MaxReceipts = ConstU32<MAX_HOSPITAL_RECEIPTS>;
+    type MaxEmergencies = ConstU32<MAX_HOSPITAL_EMERGENCIES>;
     type WeightInfo = weights::pallet_releases::Measured<Runtime>;
 }
 

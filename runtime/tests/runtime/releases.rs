@@ -8,10 +8,11 @@ use epione_primitives::{
         runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
         runtime_decl_for_role_policies_api::RolePoliciesApi,
     },
+    limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
-    release::{Release, ReleasedRecord, Right, SectionSet},
+    release::{Release, ReleasedRecord, Right, SectionSet, Usage},
 };
-use epione_runtime::Runtime;
+use epione_runtime::{Runtime, System};
 use sp_runtime::DispatchError;
 
 use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register};
@@ -90,6 +91,20 @@ fn a_release_is_recorded_with_the_policy_that_allowed_it() {
         assert_eq!(receipt.policies[0].as_slice(), b"related professional");
         assert_eq!(Runtime::receipts(PATIENT, None, 8), [(0, receipt)]);
         assert!(Runtime::is_in_force(GRANT));
+    });
+}
+
+#[test]
+fn a_hospital_records_no_more_receipts_than_a_day_allows() {
+    local(|chain| {
+        committed(chain);
+        let block = System::block_number();
+        let full = Usage { since: block, receipts: MAX_HOSPITAL_RECEIPTS, emergencies: 0 };
+        pallet_releases::Usages::<Runtime>::insert(A, full);
+        let error = pallet_releases::Error::<Runtime>::TooManyHospitalReceipts;
+        assert_eq!(record("Alice//agent", &[FIRST]), Err(error.into()));
+        pallet_releases::Usages::<Runtime>::remove(A);
+        record("Alice//agent", &[FIRST]).unwrap();
     });
 }
 
