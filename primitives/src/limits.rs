@@ -34,8 +34,9 @@ pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS
 pub const RETENTION_BLOCKS: BlockNumber = (30 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Maximum number of periods of one registration. Each reinstatement and each new registration begins a period.
 pub const MAX_REGISTRATION_PERIODS: u32 = 32;
-/// Maximum number of relationships, including past ones, between one patient and one professional at one hospital.
-pub const MAX_RELATIONSHIPS: u32 = 32;
+/// Maximum number of relationships in force between one patient and one professional at one hospital: one of each kind.
+/// The number of earlier relationships has no limit.
+pub const MAX_RELATIONSHIPS: u32 = 4;
 /// Maximum number of policies in one hospital's set.
 pub const MAX_POLICIES: u32 = 32;
 /// Maximum number of conditions of one policy, which has each kind at most once.
@@ -71,7 +72,14 @@ pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
-/// Maximum number of entries that one call for receipts, refusals, reviews or members returns.
+/// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.
 pub const MAX_PAGE: u32 = 64;
 /// Maximum number of records that one history call returns.
 pub const MAX_HISTORY: u32 = 64;
+
+/// The numbers of one page of a list that is numbered from 0, newest first: below `before` and `count`, and at most
+/// `limit` and [`MAX_PAGE`].
+pub fn page(count: u32, before: Option<u32>, limit: u32) -> impl Iterator<Item = u32> {
+    let end = before.map_or(count, |before| before.min(count));
+    (0..end).rev().take(limit.min(MAX_PAGE) as usize)
+}

@@ -223,8 +223,8 @@ impl Tally {
     }
 }
 
-/// How many receipts one hospital has recorded in its current window of [`USAGE_BLOCKS`]. A window begins with the first
-/// receipt after the end of the previous window.
+/// How many receipts one hospital has recorded in its current window of [`USAGE_BLOCKS`]. A window begins with the
+/// first receipt after the end of the previous window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Usage {

@@ -95,6 +95,26 @@ fn a_release_is_recorded_with_the_policy_that_allowed_it() {
 }
 
 #[test]
+fn relationships_do_not_run_out_and_every_page_can_be_read() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", DOCTOR, Role::Doctor);
+        let kind = RelationshipKind::Treating;
+        for _ in 0..40 {
+            relate(kind, true);
+            relate(kind, false);
+        }
+        relate(kind, true);
+        assert!(Runtime::decide(reading(), None).is_allowed());
+        assert_eq!(Runtime::relationships(PATIENT, None, 64).len(), 1);
+        assert_eq!(Runtime::relationships(PATIENT, Some((DOCTOR, A)), 64), []);
+        let page =
+            |before| Runtime::earlier_relationships(PATIENT, DOCTOR, A, kind, before, 30).len();
+        assert_eq!((page(None), page(Some(10)), page(Some(0))), (30, 10, 0));
+    });
+}
+
+#[test]
 fn a_hospital_records_no_more_receipts_than_a_day_allows() {
     local(|chain| {
         committed(chain);
