@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
-    access::{AccessRequest, Decision, PolicySet, Relationship, RelationshipKind},
+    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
@@ -57,9 +57,7 @@ sp_api::decl_runtime_apis! {
         /// before `before`, or with the last if absent, and has at most `limit` and
         /// [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
         fn earlier_relationships(
-            patient: UserId,
-            professional: UserId,
-            hospital: HospitalId,
+            parties: Parties,
             kind: RelationshipKind,
             before: Option<u32>,
             limit: u32,

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordPointer, UserId,
-    access::{AccessRequest, Decision, PolicySet, Relationship, RelationshipKind},
+    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     hospital::{Duty, Hospital},
@@ -242,14 +242,11 @@ impl_runtime_apis! {
         }
 
         fn earlier_relationships(
-            patient: UserId,
-            professional: UserId,
-            hospital: HospitalId,
+            parties: Parties,
             kind: RelationshipKind,
             before: Option<u32>,
             limit: u32,
         ) -> Vec<(u32, Relationship)> {
-            let parties = (patient, professional, hospital);
             RolePolicies::earlier_relationships(parties, kind, before, limit)
         }
 

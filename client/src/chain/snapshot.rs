@@ -151,7 +151,7 @@ impl Snapshot {
         let mut all = Vec::new();
         let mut before: Option<u32> = None;
         loop {
-            let request = (patient, professional, hospital, kind, before, MAX_PAGE);
+            let request = ((patient, professional, hospital), kind, before, MAX_PAGE);
             let page: Vec<(u32, Relationship)> =
                 self.read("RolePoliciesApi_earlier_relationships", request).await?;
             let Some((first, _)) = page.last() else { return Ok(all) };

@@ -4,15 +4,12 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId, Moment, UserId,
-    access::{Relationship, RelationshipKind},
+    access::{Parties, Relationship, RelationshipKind},
     limits::{MAX_PAGE, page},
 };
 use sp_runtime::ArithmeticError;
 
 use crate::{Config, EarlierCount, EarlierRelationships, Pallet, Relationships};
-
-/// A patient, a professional, and the hospital at which they are related.
-pub type Parties = (UserId, UserId, HospitalId);
 
 impl<T: Config> Pallet<T> {
     /// The newest relationship of each kind of a patient, with its professional, in the order of the chain's storage:

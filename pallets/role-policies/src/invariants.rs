@@ -1,13 +1,12 @@
 //! What always holds of this pallet's state.
 
 use epione_policies::flaws;
-use epione_primitives::access::{Relationship, RelationshipKind};
+use epione_primitives::access::{Parties, Relationship, RelationshipKind};
 use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Config, EarlierCount, EarlierRelationships, LatestVersion, Pallet, Parties, PolicySets,
-    Relationships,
+    Config, EarlierCount, EarlierRelationships, LatestVersion, Pallet, PolicySets, Relationships,
 };
 
 impl<T: Config> Pallet<T> {

@@ -11,7 +11,6 @@
 
 extern crate alloc;
 
-pub use history::Parties;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
@@ -30,8 +29,8 @@ use epione_policies::{flaws, is_professional};
 use epione_primitives::{
     AccountId, HospitalId, Moment, UserId,
     access::{
-        AccessRequest, Action, Policies, PolicySet, Purpose, Relationship, RelationshipKind,
-        SectionClass,
+        AccessRequest, Action, Parties, Policies, PolicySet, Purpose, Relationship,
+        RelationshipKind, SectionClass,
     },
     limits::MAX_RELATIONSHIPS,
     ports::{Hospitals, Users},

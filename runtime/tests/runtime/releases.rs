@@ -109,7 +109,7 @@ fn relationships_do_not_run_out_and_every_page_can_be_read() {
         assert_eq!(Runtime::relationships(PATIENT, None, 64).len(), 1);
         assert_eq!(Runtime::relationships(PATIENT, Some((DOCTOR, A)), 64), []);
         let page =
-            |before| Runtime::earlier_relationships(PATIENT, DOCTOR, A, kind, before, 30).len();
+            |before| Runtime::earlier_relationships((PATIENT, DOCTOR, A), kind, before, 30).len();
         assert_eq!((page(None), page(Some(10)), page(Some(0))), (30, 10, 0));
     });
 }
