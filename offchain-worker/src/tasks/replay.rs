@@ -167,8 +167,12 @@ async fn follow(
     };
     let found = snapshot.announcement(id).await?.map(|(announcement, _)| announcement);
     let Some(announcement) = found.filter(|found| own_blocks::is_of(found, batch)) else {
-        let gone = id < snapshot.next_announcement().await? && is_certain(batch.sent_until, block);
-        return if gone { own.requeue(batch, Cause::Unlucky, GONE).await } else { Ok(()) };
+        let next = snapshot.next_announcement().await?;
+        return if is_gone(id, next, batch.sent_until, block) {
+            own.requeue(batch, Cause::Unlucky, GONE).await
+        } else {
+            Ok(())
+        };
     };
     if live.is_some() && live != batch.announcement {
         own.announced(batch, id).await?;
@@ -205,6 +209,17 @@ fn fate(stage: Stage, sent_until: Option<BlockNumber>, block: BlockNumber) -> Fa
         Some((cause, reason)) if is_certain(sent_until, block) => Fate::Failed(cause, reason),
         _ => Fate::Open,
     }
+}
+
+/// Whether an announcement that a state does not have was removed. One whose id is not assigned in that state is newer
+/// than the state.
+fn is_gone(
+    id: AnnouncementId,
+    next: AnnouncementId,
+    sent_until: Option<BlockNumber>,
+    block: BlockNumber,
+) -> bool {
+    id < next && is_certain(sent_until, block)
 }
 
 /// Whether no transaction with an unknown outcome can still announce the batch after this block.
@@ -244,6 +259,14 @@ mod tests {
             assert!(matches!(fate(stage, Some(10), 11), Fate::Failed(..)), "{stage:?}");
             assert!(matches!(fate(stage, None, 10), Fate::Failed(..)), "{stage:?}");
         }
+    }
+
+    #[test]
+    fn a_removed_announcement_is_gone_and_a_newer_one_is_not() {
+        let gone = |id, sent_until| is_gone(AnnouncementId(id), AnnouncementId(7), sent_until, 10);
+        assert!(gone(6, None) && gone(6, Some(9)));
+        assert!(!gone(7, None) && !gone(8, None));
+        assert!(!gone(6, Some(10)), "a transaction may still announce the batch");
     }
 
     #[test]
