@@ -23,6 +23,9 @@ pub enum RelationshipKind {
     CareTeam,
 }
 
+/// A patient, a professional, and the hospital at which they are related.
+pub type Parties = (UserId, UserId, HospitalId);
+
 /// A relationship as it stands at one hospital. Never deleted: closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]

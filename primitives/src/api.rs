@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
-    access::{AccessRequest, Decision, PolicySet, Relationship},
+    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
@@ -45,8 +45,23 @@ sp_api::decl_runtime_apis! {
         /// Decides requests now, in their order. Requests after the first
         /// [`MAX_DECISIONS`](crate::limits::MAX_DECISIONS) are ignored.
         fn decide_each(requests: Vec<AccessRequest>) -> Vec<Decision>;
-        /// Every relationship of a patient, including closed ones, with its professional.
-        fn relationships(patient: UserId) -> Vec<(UserId, Relationship)>;
+        /// The newest relationship of each kind of a patient, with its professional, in the order of the chain's
+        /// storage: of at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE) pairs of professional and hospital
+        /// after `after`.
+        fn relationships(
+            patient: UserId,
+            after: Option<(UserId, HospitalId)>,
+            limit: u32,
+        ) -> Vec<(UserId, Relationship)>;
+        /// The relationships of one kind before the newest one, with their numbers, newest first. The list begins
+        /// before `before`, or with the last if absent, and has at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
+        fn earlier_relationships(
+            parties: Parties,
+            kind: RelationshipKind,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, Relationship)>;
         /// A version of a hospital's policies, or the newest if absent. Version 0 is the default set. None
         /// if there is no such version.
         fn policies(hospital: HospitalId, version: Option<u32>) -> Option<(u32, PolicySet)>;
@@ -84,8 +99,10 @@ sp_api::decl_runtime_apis! {
         fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)>;
         /// The announcements with open ballots, ascending by id.
         fn open_announcements() -> Vec<AnnouncementId>;
-        /// The announcement of this body, unless it was rejected, expired or withdrawn.
-        fn announcement_of(body_hash: Hash) -> Option<AnnouncementId>;
+        /// The id of the next announcement. A smaller id without an announcement had one that was removed.
+        fn next_announcement() -> AnnouncementId;
+        /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
+        fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId>;
         /// A patient's records, newest first. The list begins before `before`, or with the latest record
         /// if absent, and has at most `limit` and [`MAX_HISTORY`](crate::limits::MAX_HISTORY) entries.
         fn history(

@@ -31,10 +31,14 @@ pub const MAX_PENDING_ANNOUNCEMENTS: u32 = 8;
 pub const BALLOT_BLOCKS: BlockNumber = 200;
 /// Maximum number of ballots with the same deadline: every hospital's pending announcements.
 pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS;
+/// Number of chain blocks after which the chain removes an announcement that was not committed, and its ballot: 30
+/// days.
+pub const RETENTION_BLOCKS: BlockNumber = (30 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Maximum number of periods of one registration. Each reinstatement and each new registration begins a period.
 pub const MAX_REGISTRATION_PERIODS: u32 = 32;
-/// Maximum number of relationships, including past ones, between one patient and one professional at one hospital.
-pub const MAX_RELATIONSHIPS: u32 = 32;
+/// Maximum number of relationships in force between one patient and one professional at one hospital: one of each kind.
+/// The number of earlier relationships has no limit.
+pub const MAX_RELATIONSHIPS: u32 = 4;
 /// Maximum number of policies in one hospital's set.
 pub const MAX_POLICIES: u32 = 32;
 /// Maximum number of conditions of one policy, which has each kind at most once.
@@ -58,13 +62,26 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// Number of chain blocks in the window of a hospital's daily limits: 24 hours.
+pub const USAGE_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Maximum number of receipts that one hospital records in [`USAGE_BLOCKS`], for all requesters together.
+pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
+/// Maximum number of those receipts that are emergencies.
+pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// A day of chain time, in milliseconds. Days begin at midnight UTC.
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
-/// Maximum number of entries that one call for receipts, refusals, reviews or members returns.
+/// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.
 pub const MAX_PAGE: u32 = 64;
 /// Maximum number of records that one history call returns.
 pub const MAX_HISTORY: u32 = 64;
+
+/// The numbers of one page of a list that is numbered from 0, newest first: below `before` and `count`, and at most
+/// `limit` and [`MAX_PAGE`].
+pub fn page(count: u32, before: Option<u32>, limit: u32) -> impl Iterator<Item = u32> {
+    let end = before.map_or(count, |before| before.min(count));
+    (0..end).rev().take(limit.min(MAX_PAGE) as usize)
+}

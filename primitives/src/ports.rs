@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 use sp_runtime::{
-    DispatchError, DispatchResult,
+    DispatchError, DispatchResult, Weight,
     traits::{BlakeTwo256, Hash as _},
 };
 
@@ -67,11 +67,14 @@ pub trait Ballots<Subject> {
     fn open(subject: Subject, opener: HospitalId) -> DispatchResult;
     /// Closes an undecided ballot without calling [`OnBallotClosed`].
     fn withdraw(subject: Subject) -> DispatchResult;
+    /// Removes a closed ballot. Does nothing while the ballot is open.
+    fn remove(subject: Subject);
 }
 
 /// Called once for each ballot, with its outcome. Implemented by the pallet that owns the subject.
 pub trait OnBallotClosed<Subject> {
-    fn on_ballot_closed(subject: Subject, outcome: BallotOutcome);
+    /// Returns the weight of what it did.
+    fn on_ballot_closed(subject: Subject, outcome: BallotOutcome) -> Weight;
     /// For benchmarks: creates the largest subject, without a ballot.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(opener: HospitalId) -> Subject;
@@ -125,7 +128,10 @@ pub const BODY_NOT_AT_TAIL: DispatchError =
 
 /// For runtimes in which no pallet needs the outcome.
 impl<Subject> OnBallotClosed<Subject> for () {
-    fn on_ballot_closed(_: Subject, _: BallotOutcome) {}
+    fn on_ballot_closed(_: Subject, _: BallotOutcome) -> Weight {
+        Weight::zero()
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(_: HospitalId) -> Subject {
         unreachable!("a runtime with benchmarks names its subject's owner")

@@ -12,7 +12,9 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 use crate::{
     BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{Action, PolicyName, Purpose, SectionClass},
-    limits::{DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS},
+    limits::{
+        DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS, USAGE_BLOCKS,
+    },
 };
 
 /// Permission for one action on sections of one class.
@@ -218,5 +220,25 @@ impl Tally {
     pub fn on(self, at: Moment) -> Self {
         let day = u32::try_from(at / DAY_MILLIS).unwrap_or(u32::MAX);
         if self.day == day { self } else { Self { day, ..Self::default() } }
+    }
+}
+
+/// How many receipts one hospital has recorded in its current window of [`USAGE_BLOCKS`]. A window begins with the
+/// first receipt after the end of the previous window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Usage {
+    /// The first chain block of the window.
+    pub since: BlockNumber,
+    pub receipts: u32,
+    /// The number of those receipts that are emergencies.
+    pub emergencies: u32,
+}
+
+impl Usage {
+    /// The usage in a chain block. It is zero in a new window.
+    pub fn on(self, block: BlockNumber) -> Self {
+        let is_current = self.receipts > 0 && block < self.since.saturating_add(USAGE_BLOCKS);
+        if is_current { self } else { Self { since: block, ..Self::default() } }
     }
 }

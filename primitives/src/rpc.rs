@@ -19,6 +19,9 @@ pub const BODY_MISMATCH: i32 = 9004;
 /// Maximum bytes of text, all records together, in one reply of `liteBlocks_history`. A reply has at
 /// least one record if there are any. To read all, repeat with the last pointer until a reply is empty.
 pub const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum bytes of bodies that the node reads for one reply of `liteBlocks_history`. A patient may have one short
+/// record in each of many large bodies. A reply that would need more ends earlier.
+pub const MAX_READ_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reply of `liteBlocks_header(height)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordPointer, UserId,
-    access::{AccessRequest, Decision, PolicySet, Relationship},
+    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     hospital::{Duty, Hospital},
@@ -233,8 +233,21 @@ impl_runtime_apis! {
             RolePolicies::decide_each(requests)
         }
 
-        fn relationships(patient: UserId) -> Vec<(UserId, Relationship)> {
-            RolePolicies::relationships(patient)
+        fn relationships(
+            patient: UserId,
+            after: Option<(UserId, HospitalId)>,
+            limit: u32,
+        ) -> Vec<(UserId, Relationship)> {
+            RolePolicies::relationships(patient, after, limit)
+        }
+
+        fn earlier_relationships(
+            parties: Parties,
+            kind: RelationshipKind,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, Relationship)> {
+            RolePolicies::earlier_relationships(parties, kind, before, limit)
         }
 
         fn policies(hospital: HospitalId, version: Option<u32>) -> Option<(u32, PolicySet)> {
@@ -297,8 +310,12 @@ impl_runtime_apis! {
             LiteBlocks::open_announcements()
         }
 
-        fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
-            LiteBlocks::announcement_of(body_hash)
+        fn next_announcement() -> AnnouncementId {
+            LiteBlocks::next_announcement()
+        }
+
+        fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId> {
+            LiteBlocks::announcement_of(announcer, body_hash)
         }
 
         fn history(

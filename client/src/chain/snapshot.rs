@@ -118,11 +118,46 @@ impl Snapshot {
         self.read("RolePoliciesApi_decide", (request, at)).await
     }
 
+    /// Every relationship of a patient with its professional, read page by page: for each professional, hospital and
+    /// kind the newest one, then the earlier ones, newest first.
     pub async fn relationships(
         &self,
         patient: UserId,
     ) -> Result<Vec<(UserId, Relationship)>, ChainError> {
-        self.read("RolePoliciesApi_relationships", patient).await
+        let mut all = Vec::new();
+        let mut after: Option<(UserId, HospitalId)> = None;
+        loop {
+            let request = (patient, after, MAX_PAGE);
+            let page: Vec<(UserId, Relationship)> =
+                self.read("RolePoliciesApi_relationships", request).await?;
+            let Some((professional, last)) = page.last() else { return Ok(all) };
+            after = Some((*professional, last.hospital));
+            for (professional, newest) in page {
+                let earlier = self.earlier_relationships(patient, professional, &newest).await?;
+                all.push((professional, newest));
+                all.extend(earlier.into_iter().map(|earlier| (professional, earlier)));
+            }
+        }
+    }
+
+    /// The relationships before the newest one of its kind, newest first, read page by page.
+    async fn earlier_relationships(
+        &self,
+        patient: UserId,
+        professional: UserId,
+        newest: &Relationship,
+    ) -> Result<Vec<Relationship>, ChainError> {
+        let Relationship { hospital, kind, .. } = *newest;
+        let mut all = Vec::new();
+        let mut before: Option<u32> = None;
+        loop {
+            let request = ((patient, professional, hospital), kind, before, MAX_PAGE);
+            let page: Vec<(u32, Relationship)> =
+                self.read("RolePoliciesApi_earlier_relationships", request).await?;
+            let Some((first, _)) = page.last() else { return Ok(all) };
+            before = Some(*first);
+            all.extend(page.into_iter().map(|(_, earlier)| earlier));
+        }
     }
 
     /// Decides several requests, in their order.
@@ -224,11 +259,18 @@ impl Snapshot {
         self.read("LiteBlocksApi_open_announcements", ()).await
     }
 
+    /// The id of the next announcement. A smaller id without an announcement had one that the chain has removed.
+    pub async fn next_announcement(&self) -> Result<AnnouncementId, ChainError> {
+        self.read("LiteBlocksApi_next_announcement", ()).await
+    }
+
+    /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
     pub async fn announcement_of(
         &self,
+        announcer: HospitalId,
         body_hash: Hash,
     ) -> Result<Option<AnnouncementId>, ChainError> {
-        self.read("LiteBlocksApi_announcement_of", body_hash).await
+        self.read("LiteBlocksApi_announcement_of", (announcer, body_hash)).await
     }
 
     /// A patient's records, newest first: pointer, entry, and hash of the body that contains the record.

@@ -1,8 +1,11 @@
 //! The RPC methods `liteBlocks_*`: committed lite blocks and records, with the records' bytes.
 //!
 //! A reader gets entry and text in one round trip, and never downloads a whole body for one record. All
-//! replies are read at the last finalized block: data from a block that was not finalized is never
-//! served.
+//! replies of these methods are read at the last finalized block.
+//!
+//! The SDK's method `bitswap_v1_get` is different: it serves every body that this node has indexed, by its
+//! hash, also of blocks that are not final or that another fork has displaced. Its callers must check in
+//! finalized state that something names the hash.
 
 use std::sync::Arc;
 
@@ -10,10 +13,10 @@ use epione_primitives::{
     Hash, OpaqueBlock as Block, RecordPointer, UserId,
     api::LiteBlocksApi as _,
     block::Entry,
-    limits::MAX_HISTORY,
+    limits::{MAX_BODY_BYTES, MAX_HISTORY},
     rpc::{
-        BODY_MISMATCH, BODY_NOT_HELD, HeaderReply, MAX_REPLY_BYTES, RecordReply, UNKNOWN_HEIGHT,
-        UNKNOWN_RECORD,
+        BODY_MISMATCH, BODY_NOT_HELD, HeaderReply, MAX_READ_BYTES, MAX_REPLY_BYTES, RecordReply,
+        UNKNOWN_HEIGHT, UNKNOWN_RECORD,
     },
 };
 use jsonrpsee::{
@@ -36,8 +39,8 @@ pub trait LiteBlocksApi {
     fn record(&self, pointer: RecordPointer) -> RpcResult<RecordReply>;
 
     /// A patient's records, newest first. The list begins before `before`, or with the latest record if
-    /// absent. It may have fewer entries than `limit`: to read all, repeat with the last pointer until the
-    /// reply is empty.
+    /// absent. It may have fewer entries than `limit`, because the bytes of the reply and of the bodies that
+    /// the node reads for it are bounded: to read all, repeat with the last pointer until the reply is empty.
     #[method(name = "liteBlocks_history", blocking)]
     fn history(
         &self,
@@ -101,18 +104,20 @@ where
             .history(self.finalized(), user, before, limit.min(MAX_HISTORY))
             .map_err(internal)?;
         let mut replies = Vec::with_capacity(records.len());
-        let mut bytes = 0;
+        let mut spent = Spent::default();
         // A patient's records of one lite block are adjacent, so caching one body is enough.
         let mut held: Option<(Hash, Vec<u8>)> = None;
         for (pointer, entry, body_hash) in records {
-            bytes += entry.text.length as usize;
-            if bytes > MAX_REPLY_BYTES && !replies.is_empty() {
+            let reads = held.as_ref().is_none_or(|(hash, _)| *hash != body_hash);
+            let text = entry.text.length as usize;
+            if !replies.is_empty() && !spent.has_room(text, reads) {
                 break;
             }
             let body = match held.take() {
-                Some((hash, body)) if hash == body_hash => body,
+                Some((_, body)) if !reads => body,
                 _ => self.body(body_hash)?,
             };
+            spent.add(text, if reads { body.len() } else { 0 });
             replies.push(reply(pointer, entry, &body)?);
             held = Some((body_hash, body));
         }
@@ -135,6 +140,27 @@ impl<Client: HeaderBackend<Block> + BlockBackend<Block>> LiteBlocks<Client> {
                 ),
             )
         })
+    }
+}
+
+/// What a reply of `liteBlocks_history` has used of its limits, in bytes.
+#[derive(Default)]
+struct Spent {
+    text: usize,
+    bodies: usize,
+}
+
+impl Spent {
+    /// Whether the reply has room for another record, which may need another body of unknown length.
+    fn has_room(&self, text: usize, reads_body: bool) -> bool {
+        let body = if reads_body { MAX_BODY_BYTES as usize } else { 0 };
+        self.text.saturating_add(text) <= MAX_REPLY_BYTES
+            && self.bodies.saturating_add(body) <= MAX_READ_BYTES
+    }
+
+    fn add(&mut self, text: usize, body: usize) {
+        self.text = self.text.saturating_add(text);
+        self.bodies = self.bodies.saturating_add(body);
     }
 }
 

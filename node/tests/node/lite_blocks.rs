@@ -7,7 +7,7 @@ use epione_primitives::{
         segments_root,
     },
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_HISTORY},
-    rpc::{HeaderReply, RecordReply, UNKNOWN_HEIGHT, UNKNOWN_RECORD},
+    rpc::{HeaderReply, MAX_READ_BYTES, RecordReply, UNKNOWN_HEIGHT, UNKNOWN_RECORD},
 };
 use epione_runtime::Runtime;
 use jsonrpsee::{core::client::ClientT, rpc_params};
@@ -20,6 +20,7 @@ use crate::{
 };
 
 const PATIENT: UserId = UserId([3; 32]);
+const OTHER: UserId = UserId([4; 32]);
 const RECORD_BYTES: u32 = MAX_BODY_BYTES / MAX_ENTRIES;
 
 /// Bytes that differ from record to record.
@@ -99,6 +100,55 @@ async fn the_largest_lite_block_is_committed_and_read_back() {
     let kept: Bytes =
         rpc.client.request("bitswap_v1_get", rpc_params![cid(blake2_256(&body))]).await.unwrap();
     assert!(kept.0 == body, "the node keeps the body byte for byte");
+}
+
+/// One short record of the patient at the front of the largest body; the rest belongs to another patient.
+fn announce_needle(seed: u8) -> pallet_lite_blocks::Call<Runtime> {
+    const LENGTH: u32 = 16;
+    let texts = [(PATIENT, 0, LENGTH), (OTHER, LENGTH, MAX_BODY_BYTES - LENGTH)];
+    let entries: Vec<_> = texts
+        .into_iter()
+        .map(|(patient, offset, length)| AnnouncedEntry {
+            patient,
+            text: Range { offset, length },
+            media: Range::default(),
+        })
+        .collect();
+    pallet_lite_blocks::Call::announce {
+        header: AnnouncedHeader {
+            announcer: HOSPITAL,
+            segments: Segments { root: segments_root(&[]), count: 0, bytes: 0 },
+        },
+        entries: AnnouncedEntries::try_from(entries).unwrap(),
+        body: vec![seed; MAX_BODY_BYTES as usize],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_short_records_in_large_bodies_is_answered_in_pages() {
+    const BLOCKS: u8 = 6;
+    let node = Node::start(development());
+    let rpc = Rpc::connect(&node.rpc_url).await;
+    for user in [PATIENT, OTHER] {
+        rpc.register(user).await;
+    }
+    for seed in 0..BLOCKS {
+        assert_no_failure(&rpc.finalize(AGENT, announce_needle(seed)).await.unwrap());
+    }
+    let most = MAX_READ_BYTES / MAX_BODY_BYTES as usize;
+    let mut pages = Vec::new();
+    let mut before: Option<RecordPointer> = None;
+    loop {
+        let page: Vec<RecordReply> = rpc
+            .client
+            .request("liteBlocks_history", rpc_params![PATIENT, before, 1_000])
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.pointer);
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [most, usize::from(BLOCKS) - most]);
 }
 
 async fn reads_a_history_in_pages(rpc: &Rpc, body: &[u8]) {

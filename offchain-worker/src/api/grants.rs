@@ -376,6 +376,9 @@ async fn sealing_key(
     Err(stale())
 }
 
+/// The chain's errors when the hospital has reached its daily limit for all requesters together.
+const HOSPITAL_LIMITS: [&str; 2] = ["TooManyHospitalReceipts", "TooManyHospitalEmergencies"];
+
 /// Records the release. Returns when the chain's receipt is finalized.
 async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
     let recorded = within(state.limits.transaction_timeout, async {
@@ -393,6 +396,11 @@ async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), 
         }
         Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyEmergencies") => {
             Err(ApiError::too_many_emergencies())
+        }
+        Err(CallError::Failed(failure))
+            if HOSPITAL_LIMITS.iter().any(|limit| failure.is("Releases", limit)) =>
+        {
+            Err(ApiError::hospital_limit())
         }
         Err(error) => Err(error.into()),
     }

@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use epione_client::api::Problem;
-use epione_primitives::{access::Denial, limits::MAX_EMERGENCIES_PER_DAY};
+use epione_primitives::{
+    access::Denial,
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS},
+};
 
 use crate::{
     chain::{CallError, ViewError},
@@ -98,6 +101,20 @@ impl ApiError {
                 "This hospital allows each professional {MAX_EMERGENCIES_PER_DAY} emergencies a \
                  day. The day ends at midnight UTC. Ask a colleague for help, or ask the hospital \
                  to relate you to the patient."
+            ),
+        )
+    }
+
+    pub fn hospital_limit() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "hospital-limit",
+            "The hospital has reached its daily limit",
+            format!(
+                "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants of one hospital in 24 \
+                 hours, of which at most {MAX_HOSPITAL_EMERGENCIES} are emergencies. Nothing was \
+                 granted. Try again later, at the latest in 24 hours, and tell the hospital's \
+                 operator."
             ),
         )
     }

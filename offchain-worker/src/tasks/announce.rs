@@ -2,7 +2,8 @@
 //!
 //! The segments of a large block are first offered to the other hospitals, so that its ballot need not wait for a
 //! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere
-//! in between sends the same bytes again, unless the chain has them: the chain rejects a body that it already has.
+//! in between sends the same bytes again, unless the chain has them: the chain rejects a body that this hospital has
+//! already announced. Other hospitals' announcements of the same bytes do not count.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -190,7 +191,7 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
 async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
     let context = &own.context;
     let chain = context.chain()?;
-    if let Some(id) = chain.finalized().await?.announcement_of(batch.body_hash).await? {
+    if let Some(id) = own.announcement(&chain.finalized().await?, batch).await? {
         return own.announced(batch, id).await;
     }
     let body = context.task_journal.body(batch.id).await?;
@@ -223,7 +224,7 @@ async fn conclude(
         Err(error) => return Err(error.into()),
     };
     if failure.is("LiteBlocks", "AlreadyAnnounced") {
-        let known = chain.finalized().await?.announcement_of(batch.body_hash).await?;
+        let known = own.announcement(&chain.finalized().await?, batch).await?;
         // If it is not there any more, it was rejected meanwhile, and is announced again.
         return match known {
             Some(id) => own.announced(batch, id).await,

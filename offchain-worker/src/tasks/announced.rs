@@ -32,10 +32,11 @@ enum Verdict {
 pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskError> {
     let context = &jobs.context;
     let (chain, snapshot) = context.look()?;
-    let (announcement, entries) = snapshot
-        .announcement(id)
-        .await?
-        .ok_or(TaskError::Inconsistent("an open ballot has no announcement"))?;
+    let Some((announcement, entries)) = snapshot.announcement(id).await? else {
+        // The worker was away for so long that the chain has removed the announcement, which was not committed.
+        forget(context, id).await?;
+        return Ok(Next::Done);
+    };
     match announcement.stage {
         Stage::Announced => {}
         // The job of the committed block fetches its segments.

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use epione_primitives::{AnnouncementId, block::Stage};
+use epione_client::chain::Snapshot;
+use epione_primitives::{
+    AnnouncementId,
+    block::{Announcement, Stage},
+};
 
 use super::{
     Context, TaskError,
@@ -35,6 +39,16 @@ impl OwnBlocks {
 
     pub fn caution(&self) -> MutexGuard<'_, Caution> {
         self.caution.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This hospital's open or committed announcement of a batch. The chain looks only among the announcements of the
+    /// hospital that the batch's header names: another hospital may have announced the same bytes.
+    pub async fn announcement(
+        &self,
+        snapshot: &Snapshot,
+        batch: &Batch,
+    ) -> Result<Option<AnnouncementId>, TaskError> {
+        Ok(snapshot.announcement_of(batch.header.announcer, batch.body_hash).await?)
     }
 
     /// Records that a batch is on the chain and its ballot open.
@@ -91,6 +105,12 @@ impl OwnBlocks {
     }
 }
 
+/// Whether an announcement is the one of this batch. The journal may have the id of an announcement that another fork
+/// of the chain, or another hospital, has.
+pub fn is_of(announcement: &Announcement, batch: &Batch) -> bool {
+    announcement.announcer == batch.header.announcer && announcement.body_hash == batch.body_hash
+}
+
 /// Why an announcement in this stage has failed, and what its visits' status says about it; none while its ballot is
 /// open, or once it is committed.
 pub fn cause(stage: Stage) -> Option<(Cause, &'static str)> {
@@ -108,5 +128,48 @@ pub fn cause(stage: Stage) -> Option<(Cause, &'static str)> {
             Cause::Unlucky,
             "this hospital withdrew the lite block; the worker announces it again",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{
+        Hash, HospitalId,
+        block::{AnnouncedEntries, AnnouncedHeader, Segments},
+    };
+
+    use super::*;
+
+    const OWN: HospitalId = HospitalId(1);
+    const OTHER: HospitalId = HospitalId(2);
+
+    fn batch() -> Batch {
+        Batch {
+            id: 1,
+            body_hash: Hash::repeat_byte(1),
+            header: AnnouncedHeader { announcer: OWN, segments: Segments::default() },
+            entries: AnnouncedEntries::default(),
+            announcement: Some(AnnouncementId(7)),
+            sent_until: None,
+        }
+    }
+
+    fn announcement(announcer: HospitalId, body: u8) -> Announcement {
+        Announcement {
+            announcer,
+            body_hash: Hash::repeat_byte(body),
+            body_bytes: 1,
+            records: 1,
+            segments: Segments::default(),
+            announced_at: 1,
+            stage: Stage::Announced,
+        }
+    }
+
+    #[test]
+    fn another_hospitals_announcement_of_the_same_bytes_is_not_taken_for_the_own() {
+        assert!(is_of(&announcement(OWN, 1), &batch()));
+        assert!(!is_of(&announcement(OTHER, 1), &batch()));
+        assert!(!is_of(&announcement(OWN, 2), &batch()));
     }
 }

@@ -19,6 +19,9 @@ use super::{
 use crate::{backoff::Backoff, now};
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+/// What the status of visits says if the chain has removed their announcement, or never had it.
+const GONE: &str = "the chain no longer has this hospital's announcement of the lite block; the worker announces it \
+                    again";
 /// Attempts to process one block before the next one is awaited.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -156,13 +159,20 @@ async fn follow(
     block: BlockNumber,
     batch: &Batch,
 ) -> Result<(), TaskError> {
-    // A batch may have been announced twice. The chain's announcement of its body takes precedence.
-    let live = snapshot.announcement_of(batch.body_hash).await?;
+    // A batch may have been announced twice. This hospital's open or committed announcement of its body takes
+    // precedence.
+    let live = own.announcement(snapshot, batch).await?;
     let Some(id) = live.or(batch.announcement) else {
         return Ok(());
     };
-    let Some((announcement, _)) = snapshot.announcement(id).await? else {
-        return Ok(());
+    let found = snapshot.announcement(id).await?.map(|(announcement, _)| announcement);
+    let Some(announcement) = found.filter(|found| own_blocks::is_of(found, batch)) else {
+        let next = snapshot.next_announcement().await?;
+        return if is_gone(id, next, batch.sent_until, block) {
+            own.requeue(batch, Cause::Unlucky, GONE).await
+        } else {
+            Ok(())
+        };
     };
     if live.is_some() && live != batch.announcement {
         own.announced(batch, id).await?;
@@ -196,11 +206,25 @@ fn fate(stage: Stage, sent_until: Option<BlockNumber>, block: BlockNumber) -> Fa
         return Fate::Committed(height);
     }
     match own_blocks::cause(stage) {
-        Some((cause, reason)) if sent_until.is_none_or(|until| until < block) => {
-            Fate::Failed(cause, reason)
-        }
+        Some((cause, reason)) if is_certain(sent_until, block) => Fate::Failed(cause, reason),
         _ => Fate::Open,
     }
+}
+
+/// Whether an announcement that a state does not have was removed. One whose id is not assigned in that state is newer
+/// than the state.
+fn is_gone(
+    id: AnnouncementId,
+    next: AnnouncementId,
+    sent_until: Option<BlockNumber>,
+    block: BlockNumber,
+) -> bool {
+    id < next && is_certain(sent_until, block)
+}
+
+/// Whether no transaction with an unknown outcome can still announce the batch after this block.
+fn is_certain(sent_until: Option<BlockNumber>, block: BlockNumber) -> bool {
+    sent_until.is_none_or(|until| until < block)
 }
 
 /// The hospitals that rejected an announcement, and their reasons.
@@ -235,6 +259,14 @@ mod tests {
             assert!(matches!(fate(stage, Some(10), 11), Fate::Failed(..)), "{stage:?}");
             assert!(matches!(fate(stage, None, 10), Fate::Failed(..)), "{stage:?}");
         }
+    }
+
+    #[test]
+    fn a_removed_announcement_is_gone_and_a_newer_one_is_not() {
+        let gone = |id, sent_until| is_gone(AnnouncementId(id), AnnouncementId(7), sent_until, 10);
+        assert!(gone(6, None) && gone(6, Some(9)));
+        assert!(!gone(7, None) && !gone(8, None));
+        assert!(!gone(6, Some(10)), "a transaction may still announce the batch");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use epione_primitives::{
     limits::BALLOT_BLOCKS,
     ports::{self, Hospitals as _, OnBallotClosed as _},
 };
-use frame_support::ensure;
+use frame_support::{ensure, weights::Weight};
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::{DispatchResult, SaturatedConversion, traits::One, traits::Saturating};
 
-use crate::{Ballots, Config, Deadlines, Error, Event, Pallet};
+use crate::{Ballots, Config, Deadlines, Error, Event, Pallet, WeightInfo};
 
 /// The outcome, if the votes already decide it.
 pub(crate) fn decision(ballot: &Ballot) -> Option<BallotOutcome> {
@@ -48,17 +48,16 @@ impl<T: Config> Pallet<T> {
         Ok((hospital, ballot))
     }
 
-    /// Stores a ballot after a vote, and closes it if that vote was decisive. Returns whether it was.
-    pub(crate) fn settle(subject: T::Subject, ballot: Ballot) -> bool {
+    /// Stores a ballot after a vote, and closes it if that vote was decisive. Returns the weight of closing.
+    pub(crate) fn settle(subject: T::Subject, ballot: Ballot) -> Weight {
         match decision(&ballot) {
             Some(outcome) => {
                 Self::unlist(&subject, ballot.deadline);
-                Self::close(subject, ballot, outcome);
-                true
+                T::WeightInfo::close().saturating_add(Self::close(subject, ballot, outcome))
             }
             None => {
                 Ballots::<T>::insert(subject, ballot);
-                false
+                Weight::zero()
             }
         }
     }
@@ -82,12 +81,14 @@ impl<T: Config> Pallet<T> {
         Ok(ballot)
     }
 
-    fn close(subject: T::Subject, mut ballot: Ballot, outcome: BallotOutcome) {
+    /// Closes a ballot, and notifies the owner unless it withdrew the ballot. Returns the weight of the owner's work.
+    fn close(subject: T::Subject, mut ballot: Ballot, outcome: BallotOutcome) -> Weight {
         ballot.outcome = Some(outcome);
         Ballots::<T>::insert(&subject, ballot);
         Self::deposit_event(Event::Closed { subject: subject.clone(), outcome });
-        if outcome != BallotOutcome::Withdrawn {
-            T::OnClosed::on_ballot_closed(subject, outcome);
+        match outcome {
+            BallotOutcome::Withdrawn => Weight::zero(),
+            _ => T::OnClosed::on_ballot_closed(subject, outcome),
         }
     }
 
@@ -141,5 +142,11 @@ impl<T: Config> ports::Ballots<T::Subject> for Pallet<T> {
         Self::unlist(&subject, ballot.deadline);
         Self::close(subject, ballot, BallotOutcome::Withdrawn);
         Ok(())
+    }
+
+    fn remove(subject: T::Subject) {
+        Ballots::<T>::mutate_exists(subject, |ballot| {
+            *ballot = ballot.take().filter(|ballot| ballot.outcome.is_none());
+        });
     }
 }

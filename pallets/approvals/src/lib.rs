@@ -5,7 +5,7 @@
 //! through its agent. The ballot is approved with [`approvals_needed`] approvals, rejected when that number
 //! can no longer be reached, and expires after [`BALLOT_BLOCKS`]. The owner is notified of the outcome
 //! exactly once ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew the
-//! ballot. A closed ballot stays readable.
+//! ballot. A closed ballot stays readable until the owner removes it.
 //!
 //! A hospital that is suspended while a ballot is open stays in the electorate, but cannot vote. Its
 //! earlier vote still counts.
@@ -47,7 +47,7 @@ pub mod pallet {
         limits::MAX_BALLOTS_PER_BLOCK,
         ports::{Hospitals, OnBallotClosed},
     };
-    use frame_support::pallet_prelude::*;
+    use frame_support::{dispatch::WithPostDispatchInfo, pallet_prelude::*};
     use frame_system::pallet_prelude::*;
 
     use crate::WeightInfo;
@@ -71,13 +71,13 @@ pub mod pallet {
         /// The owner's maximum weight when a ballot is approved.
         type OnClosedWeight: Get<Weight>;
 
-        /// The owner's maximum weight when a ballot is rejected or expires.
+        /// The owner's maximum weight when a ballot is rejected.
         type OnDiscardedWeight: Get<Weight>;
 
         type WeightInfo: WeightInfo;
     }
 
-    /// Every ballot, including closed ones.
+    /// Every ballot, including closed ones that the owner has not removed.
     #[pallet::storage]
     pub type Ballots<T: Config> = StorageMap<_, Blake2_128Concat, T::Subject, Ballot>;
 
@@ -140,9 +140,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         /// Closes the ballots whose deadline was the previous block.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
-            let expired = Self::expire(now);
-            T::WeightInfo::expire(expired)
-                .saturating_add(T::OnDiscardedWeight::get().saturating_mul(expired.into()))
+            T::WeightInfo::expire(Self::expire(now))
         }
 
         #[cfg(feature = "try-runtime")]
@@ -153,37 +151,45 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Votes for a subject, after the hospital's worker has verified it. The decisive vote makes
-        /// the owner act within this call. Any other vote is refunded that part of its weight.
+        /// Votes for a subject, after the hospital's worker has verified it. The decisive vote closes
+        /// the ballot and makes the owner act within this call. Every vote, also one that fails, is
+        /// refunded the weight of what it did not do.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoSuchBallot`](Error::NoSuchBallot),
         /// [`BallotClosed`](Error::BallotClosed), [`OwnBallot`](Error::OwnBallot),
         /// [`NotElector`](Error::NotElector) or [`AlreadyVoted`](Error::AlreadyVoted).
         #[pallet::call_index(0)]
-        #[pallet::weight(T::WeightInfo::approve().saturating_add(T::OnClosedWeight::get()))]
+        #[pallet::weight(decisive::<T>(T::WeightInfo::approve(), T::OnClosedWeight::get()))]
         pub fn approve(origin: OriginFor<T>, subject: T::Subject) -> DispatchResultWithPostInfo {
-            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)?;
+            let vote = T::WeightInfo::approve();
+            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)
+                .map_err(|refused| refused.with_weight(vote))?;
             ballot.approvals.try_push(hospital).map_err(|_| Error::<T>::AlreadyVoted)?;
             Self::deposit_event(Event::Approved { subject: subject.clone(), hospital });
-            let decided = Self::settle(subject, ballot);
-            Ok((!decided).then(T::WeightInfo::approve).into())
+            Ok(Some(vote.saturating_add(Self::settle(subject, ballot))).into())
         }
 
         /// Votes against a subject.
         ///
         /// Fails with the same errors as [`approve`](Self::approve).
         #[pallet::call_index(1)]
-        #[pallet::weight(T::WeightInfo::reject().saturating_add(T::OnDiscardedWeight::get()))]
+        #[pallet::weight(decisive::<T>(T::WeightInfo::reject(), T::OnDiscardedWeight::get()))]
         pub fn reject(
             origin: OriginFor<T>,
             subject: T::Subject,
             reason: RejectReason,
         ) -> DispatchResultWithPostInfo {
-            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)?;
+            let vote = T::WeightInfo::reject();
+            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)
+                .map_err(|refused| refused.with_weight(vote))?;
             ballot.rejections.try_push((hospital, reason)).map_err(|_| Error::<T>::AlreadyVoted)?;
             Self::deposit_event(Event::Rejected { subject: subject.clone(), hospital, reason });
-            let decided = Self::settle(subject, ballot);
-            Ok((!decided).then(T::WeightInfo::reject).into())
+            Ok(Some(vote.saturating_add(Self::settle(subject, ballot))).into())
         }
+    }
+
+    /// The weight of a vote that closes its ballot: the vote, the closing, and the owner's work.
+    fn decisive<T: Config>(vote: Weight, owner: Weight) -> Weight {
+        vote.saturating_add(T::WeightInfo::close()).saturating_add(owner)
     }
 }

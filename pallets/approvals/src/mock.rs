@@ -4,14 +4,14 @@ pub use epione_mocks::{agent_account as agent, founder, governance_account as go
 
 use epione_primitives::{
     AccountId, HospitalId,
-    approval::{Ballot, BallotOutcome},
+    approval::{Ballot, BallotOutcome, RejectReason},
     ports::{Ballots as _, OnBallotClosed},
 };
 use frame_support::{
     assert_ok, construct_runtime, derive_impl, parameter_types, traits::Everything, weights::Weight,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::{BuildStorage, traits::IdentityLookup};
+use sp_runtime::{BuildStorage, DispatchResult, traits::IdentityLookup};
 
 use crate as pallet_approvals;
 
@@ -47,16 +47,20 @@ parameter_types! {
     pub const OnDiscardedWeight: Weight = Weight::from_parts(3_000_000, 0);
 }
 
+/// What the owner needs for closing: less than the maximum.
+pub const OWNER_SPENT: Weight = Weight::from_parts(500_000, 0);
+
 pub struct Owner;
 
 impl OnBallotClosed<Subject> for Owner {
-    fn on_ballot_closed(subject: Subject, outcome: BallotOutcome) {
+    fn on_ballot_closed(subject: Subject, outcome: BallotOutcome) -> Weight {
         assert_eq!(
             ballot(subject).outcome,
             Some(outcome),
             "the ballot is closed before its owner is notified"
         );
         Told::mutate(|told| told.push((subject, outcome)));
+        OWNER_SPENT
     }
 
     #[cfg(feature = "runtime-benchmarks")]
@@ -102,6 +106,16 @@ pub fn among(hospitals: u16, test: impl FnOnce()) {
         test();
         Approvals::check_state().unwrap();
     });
+}
+
+/// Votes. The result has no post-dispatch information.
+pub fn approve(origin: RuntimeOrigin, subject: Subject) -> DispatchResult {
+    Approvals::approve(origin, subject).map(drop).map_err(|failed| failed.error)
+}
+
+/// Votes. The result has no post-dispatch information.
+pub fn reject(origin: RuntimeOrigin, subject: Subject, reason: RejectReason) -> DispatchResult {
+    Approvals::reject(origin, subject, reason).map(drop).map_err(|failed| failed.error)
 }
 
 /// Opens a ballot of hospital 0.

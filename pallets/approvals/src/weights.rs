@@ -3,9 +3,13 @@
 use frame_support::weights::Weight;
 
 pub trait WeightInfo {
+    /// A vote that does not decide.
     fn approve() -> Weight;
+    /// A vote that does not decide.
     fn reject() -> Weight;
-    /// Closing this many ballots at their deadline.
+    /// Closing a ballot, without its owner's work.
+    fn close() -> Weight;
+    /// Closing this many ballots at their deadline, with their owner's work.
     fn expire(ballots: u32) -> Weight;
 }
 
@@ -17,6 +21,10 @@ impl WeightInfo for () {
 
     fn reject() -> Weight {
         Weight::from_parts(2_000_000, 0)
+    }
+
+    fn close() -> Weight {
+        Weight::from_parts(4_000_000, 0)
     }
 
     fn expire(_: u32) -> Weight {

@@ -10,10 +10,12 @@ use epione_primitives::{
     profile::Role,
 };
 use frame_benchmarking::{account, v2::*};
+use frame_support::{traits::Get, weights::Weight};
 use frame_system::RawOrigin;
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use super::*;
+use crate::pruning::MAX_PRUNED;
 
 fn patient(index: u32) -> UserId {
     UserId(BlakeTwo256::hash_of(&index).0)
@@ -156,6 +158,28 @@ mod benchmarks {
         }
 
         assert!(!PendingEntries::<T>::contains_key(id));
+    }
+
+    #[benchmark]
+    fn prune(n: Linear<0, MAX_PRUNED>) -> Result<(), BenchmarkError> {
+        let announcer = hospital::<T>();
+        for _ in 0..n {
+            let id = announced::<T>(announcer, 1);
+            T::Ballots::open(id, announcer)?;
+            T::Ballots::withdraw(id)?;
+            let announcement = Announcements::<T>::get(id)
+                .ok_or(BenchmarkError::Stop("an announcement was not stored"))?;
+            Pallet::<T>::discard(id, announcement, Stage::Withdrawn);
+        }
+        let now = T::RetentionBlocks::get().saturating_add(1).saturated_into();
+
+        #[block]
+        {
+            Pallet::<T>::prune(now, Weight::MAX);
+        }
+
+        assert_eq!(Announcements::<T>::iter_keys().count(), 0);
+        Ok(())
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);

@@ -38,14 +38,18 @@ impl<T: Config> Get<Weight> for DiscardWeight<T> {
 }
 
 impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
-    fn on_ballot_closed(id: AnnouncementId, outcome: BallotOutcome) {
+    fn on_ballot_closed(id: AnnouncementId, outcome: BallotOutcome) -> Weight {
         let open = Announcements::<T>::get(id).filter(|found| found.stage == Stage::Announced);
         let Some(announcement) = open else {
             defensive!("the announcement of a closed ballot was not open");
-            return;
+            return T::WeightInfo::discard();
         };
         let event = match outcome {
-            BallotOutcome::Approved => return Self::commit(id, announcement),
+            BallotOutcome::Approved => {
+                let entries = announcement.records.into();
+                Self::commit(id, announcement);
+                return T::WeightInfo::commit(entries);
+            }
             BallotOutcome::Rejected => {
                 Self::discard(id, announcement, Stage::Rejected);
                 Event::Rejected { id }
@@ -60,6 +64,7 @@ impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
             }
         };
         Self::deposit_event(event);
+        T::WeightInfo::discard()
     }
 
     #[cfg(feature = "runtime-benchmarks")]
@@ -105,7 +110,7 @@ impl<T: Config> Pallet<T> {
     /// Discards an announced block. Its body can be announced again.
     pub(crate) fn discard(id: AnnouncementId, announcement: Announcement, stage: Stage) {
         PendingEntries::<T>::remove(id);
-        AnnouncementOf::<T>::remove(announcement.body_hash);
+        AnnouncementOf::<T>::remove(announcement.announcer, announcement.body_hash);
         Self::close(id, announcement, stage);
     }
 

@@ -12,7 +12,7 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, NextId, Pallet,
-    Pending, PendingEntries, shape,
+    Pending, PendingEntries, PruneCursor, shape,
 };
 
 type Latest = BTreeMap<UserId, RecordPointer>;
@@ -26,9 +26,11 @@ impl<T: Config> Pallet<T> {
     /// - each header agrees with its announcement, which is committed at that height;
     /// - each entry points to the same patient's previous entry, and the index links point to each
     ///   patient's last entry;
-    /// - announcements have ids below [`NextId`]; those at stage announced, and only those,
+    /// - announcements have ids below [`NextId`], without gaps from [`PruneCursor`] on; those before it are
+    ///   committed;
+    /// - those at stage announced, and only those,
     ///   have pending entries that fit, and are counted as pending, within the limit;
-    /// - the open and committed announcements, and only those, are found by their body.
+    /// - the open and committed announcements, and only those, are found by their hospital and body.
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_chain()?;
         Self::check_announcements()
@@ -93,9 +95,13 @@ impl<T: Config> Pallet<T> {
 
     fn check_announcements() -> Result<(), TryRuntimeError> {
         let mut pending = BTreeMap::<HospitalId, u32>::new();
-        let (mut open, mut committed) = (0, 0);
+        let (mut open, mut committed, mut recent) = (0, 0, 0_u64);
+        let (cursor, next) = (PruneCursor::<T>::get(), NextId::<T>::get());
         for (id, announcement) in Announcements::<T>::iter() {
-            ensure!(id < NextId::<T>::get(), "an announcement has an id that was not assigned yet");
+            ensure!(id < next, "an announcement has an id that was not assigned yet");
+            let kept = matches!(announcement.stage, Stage::Committed { .. });
+            ensure!(kept || cursor <= id, "an announcement before the cursor is not committed");
+            recent += u64::from(cursor <= id);
             Self::check_entries(id, &announcement)?;
             match announcement.stage {
                 Stage::Announced => {
@@ -106,10 +112,15 @@ impl<T: Config> Pallet<T> {
                 Stage::Rejected | Stage::Expired | Stage::Withdrawn => continue,
             }
             ensure!(
-                AnnouncementOf::<T>::get(announcement.body_hash) == Some(id),
+                AnnouncementOf::<T>::get(announcement.announcer, announcement.body_hash)
+                    == Some(id),
                 "an announcement is not found by its body"
             );
         }
+        ensure!(
+            cursor.0.checked_add(recent) == Some(next.0),
+            "an announcement after the cursor is missing"
+        );
         ensure!(
             PendingEntries::<T>::iter_keys().count() == open,
             "entries are pending without an announcement"

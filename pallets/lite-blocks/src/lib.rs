@@ -5,7 +5,7 @@
 //! The records' ciphertext (the body) is in the announcing extrinsic, and nodes store it outside the state
 //! ([`Bodies`]). The state contains headers, entries, hashes and the stage of each announcement.
 //! [`shape`] checks without storage whether entries fit their body and segments. [`closing`] commits or
-//! discards. [`reading`] implements the runtime API.
+//! discards. [`pruning`] removes what was not committed. [`reading`] implements the runtime API.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,6 +22,7 @@ pub mod closing;
 mod invariants;
 #[cfg(test)]
 mod mock;
+pub mod pruning;
 pub mod reading;
 pub mod shape;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub mod weights;
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment,
     block::{self, AnnouncedEntries, AnnouncedHeader, Announcement, BlockHashes, Header, Stage},
     limits::{MAX_BODY_BYTES, MAX_PENDING_ANNOUNCEMENTS},
     ports::{Ballots, Bodies, HashedBody, Hospitals, IndexLinks, Users},
@@ -65,13 +66,20 @@ pub mod pallet {
         type Bodies: Bodies;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
+        /// Number of chain blocks after which an announcement that was not committed is removed.
+        #[pallet::constant]
+        type RetentionBlocks: Get<BlockNumber>;
     }
 
     /// The id of the next announcement.
     #[pallet::storage]
     pub type NextId<T: Config> = StorageValue<_, AnnouncementId, ValueQuery>;
 
-    /// Every announcement, whatever its stage.
+    /// The first announcement whose retention has not been checked.
+    #[pallet::storage]
+    pub type PruneCursor<T: Config> = StorageValue<_, AnnouncementId, ValueQuery>;
+
+    /// Every announcement: committed ones forever, others until their retention ends.
     #[pallet::storage]
     pub type Announcements<T: Config> = StorageMap<_, Twox64Concat, AnnouncementId, Announcement>;
 
@@ -84,9 +92,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Pending<T: Config> = StorageMap<_, Twox64Concat, HospitalId, u32, ValueQuery>;
 
-    /// The open or committed announcement of a body, by the body's hash.
+    /// A hospital's open or committed announcement of a body, by hospital and the body's hash. The
+    /// hospital is part of the key, so that no hospital can prevent another one from announcing a body.
     #[pallet::storage]
-    pub type AnnouncementOf<T: Config> = StorageMap<_, Blake2_128Concat, Hash, AnnouncementId>;
+    pub type AnnouncementOf<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, Hash, AnnouncementId>;
 
     /// Height of the newest committed block; 0 before the first.
     #[pallet::storage]
@@ -178,7 +188,7 @@ pub mod pallet {
         /// The hospital has `MAX_PENDING_ANNOUNCEMENTS` open ballots. Retry after one is closed.
         #[codec(index = 16)]
         TooManyPending,
-        /// This body is already announced or committed.
+        /// The hospital's own announcement of this body is open or committed.
         #[codec(index = 17)]
         AlreadyAnnounced,
         /// There is no announcement with this id.
@@ -191,6 +201,11 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// Removes old announcements that were not committed, if the block has weight left.
+        fn on_idle(now: BlockNumberFor<T>, remaining: Weight) -> Weight {
+            Self::prune(now, remaining)
+        }
+
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_state()
@@ -205,8 +220,9 @@ pub mod pallet {
         /// Signed by the announcing hospital's agent. The records' byte ranges must cover the body in
         /// order, without gaps or overlaps. Their segment ranges must cover the block's list of segments
         /// in the same way; a record without media has an empty range at its position. Every patient must
-        /// be registered at the hospital. `body` must be the last argument, because the node stores the
-        /// extrinsic's last bytes.
+        /// be registered at the hospital. Another hospital's announcement of the same body changes
+        /// nothing: each announcement has its own ballot. `body` must be the last argument, because the
+        /// node stores the extrinsic's last bytes.
         #[pallet::call_index(0)]
         #[pallet::weight(announce_weight::<T>(entries.len(), body.len(), true))]
         pub fn announce(
@@ -224,7 +240,8 @@ pub mod pallet {
             let pending = Pending::<T>::get(announcer);
             ensure!(pending < MAX_PENDING_ANNOUNCEMENTS, Error::<T>::TooManyPending);
             let body = HashedBody::new(&body);
-            ensure!(!AnnouncementOf::<T>::contains_key(body.hash()), Error::<T>::AlreadyAnnounced);
+            let known = AnnouncementOf::<T>::contains_key(announcer, body.hash());
+            ensure!(!known, Error::<T>::AlreadyAnnounced);
 
             let records = entries.len();
             let announcement = Announcement {
@@ -292,7 +309,7 @@ pub mod pallet {
         ) -> Result<AnnouncementId, DispatchError> {
             let id = NextId::<T>::get();
             NextId::<T>::put(AnnouncementId(id.0.checked_add(1).ok_or(ArithmeticError::Overflow)?));
-            AnnouncementOf::<T>::insert(announcement.body_hash, id);
+            AnnouncementOf::<T>::insert(announcement.announcer, announcement.body_hash, id);
             Pending::<T>::mutate(announcement.announcer, |pending| {
                 *pending = pending.saturating_add(1);
             });

@@ -50,6 +50,7 @@ impl pallet_lite_blocks::Config for Test {
     type Links = IndexLinks;
     type Bodies = Bodies;
     type Time = Clock;
+    type RetentionBlocks = RetentionBlocks;
 }
 
 pub const HOME: HospitalId = HospitalId(0);
@@ -66,6 +67,9 @@ pub const START: Moment = 1_000_000;
 pub const BALLOT_CLOSED: DispatchError = DispatchError::Other("the stand-in has no such ballot");
 
 parameter_types! {
+    pub const RetentionBlocks: u32 = 100;
+    /// The removed ballots.
+    pub static RemovedBallots: Vec<AnnouncementId> = Vec::new();
     /// Whether a ballot needs no other hospital's approval.
     pub static Alone: bool = false;
     pub static OpenBallots: Vec<(AnnouncementId, HospitalId)> = Vec::new();
@@ -90,6 +94,10 @@ impl ports::Ballots<AnnouncementId> for Ballots {
             if open.len() < before { Ok(()) } else { Err(BALLOT_CLOSED) }
         })
     }
+
+    fn remove(subject: AnnouncementId) {
+        RemovedBallots::mutate(|removed| removed.push(subject));
+    }
 }
 
 /// Closes a ballot like pallet-approvals.
@@ -107,6 +115,7 @@ pub fn externalities() -> TestExternalities {
     begin(START);
     Alone::set(false);
     OpenBallots::set(Vec::new());
+    RemovedBallots::set(Vec::new());
     admit([HOME, AWAY]);
     for (hospital, user) in [(HOME, PATIENT), (HOME, OTHER), (AWAY, PATIENT)] {
         register(hospital, user, START);

@@ -11,7 +11,8 @@ use epione_primitives::{
 use sp_runtime::SaturatedConversion;
 
 use crate::{
-    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, Pallet, PendingEntries,
+    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, NextId, Pallet,
+    PendingEntries,
 };
 
 impl<T: Config> Pallet<T> {
@@ -50,9 +51,14 @@ impl<T: Config> Pallet<T> {
         open
     }
 
-    /// The announcement of this body, unless it was rejected, expired or withdrawn.
-    pub fn announcement_of(body_hash: Hash) -> Option<AnnouncementId> {
-        AnnouncementOf::<T>::get(body_hash)
+    /// The id of the next announcement.
+    pub fn next_announcement() -> AnnouncementId {
+        NextId::<T>::get()
+    }
+
+    /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
+    pub fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId> {
+        AnnouncementOf::<T>::get(announcer, body_hash)
     }
 
     /// The entry of a committed record, and the hash of the body that contains it.

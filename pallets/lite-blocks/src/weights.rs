@@ -10,6 +10,8 @@ pub trait WeightInfo {
     fn commit(e: u32) -> Weight;
     /// Closing a ballot without approval.
     fn discard() -> Weight;
+    /// Looking at `n` old announcements, and removing them.
+    fn prune(n: u32) -> Weight;
 }
 
 /// For mocks: not measured, but all different.
@@ -28,5 +30,9 @@ impl WeightInfo for () {
 
     fn discard() -> Weight {
         Weight::from_parts(4_000_000, 0)
+    }
+
+    fn prune(n: u32) -> Weight {
+        Weight::from_parts(5_000_000, 0).saturating_mul(u64::from(n).saturating_add(1))
     }
 }

@@ -11,6 +11,7 @@ use epione_primitives::{
     release::{EmergencyReason, ReleasedRecord, ReviewStatus, Right, SectionSet},
 };
 use frame_benchmarking::{account, v2::*};
+use frame_support::traits::Get;
 use frame_system::RawOrigin;
 use sp_runtime::{
     BoundedVec, SaturatedConversion,
@@ -26,7 +27,8 @@ const NURSE: UserId = UserId([3; 32]);
 const CLASSES: [SectionClass; 2] = [SectionClass::Private, SectionClass::Shared];
 
 /// Admits a hospital with the largest policy set, and registers a patient and two professionals there. Each
-/// professional can be refused, and can break the glass, once more today. Returns the hospital and its agent.
+/// professional can be refused, and can break the glass, once more today, and the hospital can record one more receipt.
+/// Returns the hospital and its agent.
 fn set_up<T: Config>() -> (HospitalId, AccountId) {
     let agent: AccountId = account("agent", 0, 0);
     let hospital = T::Hospitals::set_up(account("governance", 0, 0), agent.clone());
@@ -41,6 +43,12 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
     };
     Tallies::<T>::insert(hospital, DOCTOR, tally);
     Tallies::<T>::insert(hospital, NURSE, tally);
+    let usage = Usage {
+        since: Pallet::<T>::block(),
+        receipts: T::MaxReceipts::get() - 1,
+        emergencies: T::MaxEmergencies::get() - 1,
+    };
+    Usages::<T>::insert(hospital, usage);
     (hospital, agent)
 }
 

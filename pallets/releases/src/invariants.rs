@@ -7,12 +7,15 @@ use epione_primitives::{
     ports::Hospitals,
     release::{Receipt, Review, ReviewId, ReviewStatus},
 };
-use frame_support::{ensure, traits::Time};
+use frame_support::{
+    ensure,
+    traits::{Get, Time},
+};
 use sp_runtime::TryRuntimeError;
 
 use crate::{
     ByGrant, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet, ReceiptCount,
-    Receipts, RefusalCount, Refusals, Reviews, Tallies, shape,
+    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, shape,
 };
 
 impl<T: Config> Pallet<T> {
@@ -21,7 +24,8 @@ impl<T: Config> Pallet<T> {
         Self::check_refusals()?;
         Self::check_reviews()?;
         Self::check_emergencies()?;
-        Self::check_tallies()
+        Self::check_tallies()?;
+        Self::check_usages()
     }
 
     fn check_receipts() -> Result<(), TryRuntimeError> {
@@ -139,6 +143,20 @@ impl<T: Config> Pallet<T> {
                     && tally.emergencies <= MAX_EMERGENCIES_PER_DAY
                     && tally.day <= tally.on(now).day,
                 "a tally exceeds the daily limits, or has a future day"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_usages() -> Result<(), TryRuntimeError> {
+        let now = Self::block();
+        for (hospital, usage) in Usages::<T>::iter() {
+            ensure!(T::Hospitals::exists(hospital), "a usage belongs to no hospital");
+            ensure!(
+                usage.receipts <= T::MaxReceipts::get()
+                    && usage.emergencies <= usage.receipts.min(T::MaxEmergencies::get())
+                    && usage.since <= now,
+                "a usage exceeds the hospital's limits, or begins in the future"
             );
         }
         Ok(())

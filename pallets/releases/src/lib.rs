@@ -20,7 +20,8 @@
 //!    ascending;
 //! 5. a hospital gives at most one verdict on a review, and none on its own review while that is open;
 //! 6. reviews before the cursor are closed or expired, and all others are open or closed;
-//! 7. no tally exceeds the daily limits, or has a future day.
+//! 7. no tally exceeds the daily limits, or has a future day;
+//! 8. no hospital's usage exceeds its limits, has more emergencies than receipts, or begins in the future.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -48,7 +49,7 @@ use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::Purpose,
     ports::{AccessPolicies, Hospitals, Records, Users},
-    release::{Receipt, RefusedAccess, Release, Review, ReviewId, Tally},
+    release::{Receipt, RefusedAccess, Release, Review, ReviewId, Tally, Usage},
 };
 use frame_support::traits::Time;
 
@@ -82,6 +83,13 @@ pub mod pallet {
         /// Number of chain blocks in which the other hospitals can review an emergency.
         #[pallet::constant]
         type ReviewBlocks: Get<BlockNumber>;
+        /// Maximum number of receipts that one hospital records in 24 hours of chain blocks, so that a hospital that
+        /// registers requesters at will cannot fabricate receipts without a bound.
+        #[pallet::constant]
+        type MaxReceipts: Get<u32>;
+        /// Maximum number of those receipts that are emergencies.
+        #[pallet::constant]
+        type MaxEmergencies: Get<u32>;
     }
 
     /// Every receipt, by patient and the receipt's number among the patient's receipts.
@@ -131,6 +139,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Tallies<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, Tally, ValueQuery>;
+
+    /// How many receipts each hospital recorded in its last window.
+    #[pallet::storage]
+    pub type Usages<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Usage, ValueQuery>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -244,6 +256,14 @@ pub mod pallet {
         /// The hospital has already given its verdict. A verdict is final.
         #[codec(index = 23)]
         AlreadyJudged,
+        /// The hospital has recorded as many receipts as it can in 24 hours of chain blocks. Retry later: its limit
+        /// is reset 24 hours after the first of these receipts.
+        #[codec(index = 24)]
+        TooManyHospitalReceipts,
+        /// The hospital has recorded as many emergencies as it can in 24 hours of chain blocks. Retry later: its
+        /// limit is reset 24 hours after the first receipt of these 24 hours.
+        #[codec(index = 25)]
+        TooManyHospitalEmergencies,
     }
 
     #[pallet::hooks]
@@ -279,6 +299,7 @@ pub mod pallet {
             if release.emergency.is_some() {
                 Self::tally_emergency(&question)?;
             }
+            Self::count_receipt(hospital, release.emergency.is_some())?;
 
             Self::store_receipt(release, grounds, &question)
         }

@@ -1,12 +1,11 @@
 //! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
 
-pub use epione_mocks::{pass, set_active};
+pub use epione_mocks::{add_user, pass, set_active};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use epione_mocks::{
-    Clock, Hospitals, Now, Users, add_user, admit, agent_account, begin, governance_account,
-    user_account,
+    Clock, Hospitals, Now, Users, admit, agent_account, begin, governance_account, user_account,
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
@@ -48,6 +47,8 @@ impl pallet_releases::Config for Test {
     type Records = Records;
     type Time = Clock;
     type ReviewBlocks = ReviewBlocks;
+    type MaxReceipts = MaxReceipts;
+    type MaxEmergencies = MaxEmergencies;
 }
 
 /// Four active hospitals: the three others judge emergencies at [`HOME`].
@@ -89,6 +90,8 @@ pub const REASON: EmergencyReason = EmergencyReason::UnableToConsent;
 
 parameter_types! {
     pub const ReviewBlocks: u32 = 10;
+    pub static MaxReceipts: u32 = 1_000;
+    pub static MaxEmergencies: u32 = 100;
     /// Rights that the policies deny [`DOCTOR`].
     pub static Denied: Vec<Right> = Vec::new();
     /// Purposes for which the policies deny [`DOCTOR`] everything.
@@ -166,6 +169,8 @@ pub fn unsigned() -> [RuntimeOrigin; 2] {
 
 pub fn externalities() -> TestExternalities {
     begin(START);
+    MaxReceipts::set(1_000);
+    MaxEmergencies::set(100);
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());

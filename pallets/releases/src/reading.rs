@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     Hash, HospitalId, UserId,
-    limits::MAX_PAGE,
+    limits::page,
     release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Tally},
 };
 use frame_support::traits::Time;
-use sp_runtime::SaturatedConversion;
 
 use crate::{
     ByGrant, Config, Emergencies, EmergencyCount, NextReview, Pallet, ReceiptCount, Receipts,
@@ -35,7 +34,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A patient's receipts with their numbers, newest first. The list begins before `before`, or with
-    /// the newest if absent, and has at most `limit` and [`MAX_PAGE`] entries.
+    /// the newest if absent, and has at most `limit` and [`MAX_PAGE`](epione_primitives::limits::MAX_PAGE) entries.
     pub fn receipts(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, Receipt)> {
         page(ReceiptCount::<T>::get(patient), before, limit)
             .filter_map(|number| Some((number, Receipts::<T>::get(patient, number)?)))
@@ -77,10 +76,4 @@ impl<T: Config> Pallet<T> {
     pub fn tally(hospital: HospitalId, requester: UserId) -> Tally {
         Tallies::<T>::get(hospital, requester).on(T::Time::now())
     }
-}
-
-/// The numbers of a page, descending, below `before` and `count`.
-fn page(count: u32, before: Option<u32>, limit: u32) -> impl Iterator<Item = u32> {
-    let end = before.map_or(count, |before| before.min(count));
-    (0..end).rev().take(limit.min(MAX_PAGE).saturated_into())
 }

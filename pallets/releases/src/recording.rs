@@ -12,6 +12,7 @@ use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversio
 
 use crate::{
     ByGrant, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Tallies,
+    Usages,
     rights::{Grounds, Question},
 };
 
@@ -40,6 +41,23 @@ impl<T: Config> Pallet<T> {
         Self::tally_one(question, |today| {
             ensure!(today.emergencies < MAX_EMERGENCIES_PER_DAY, Error::<T>::TooManyEmergencies);
             today.emergencies = today.emergencies.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    /// Counts a receipt of a hospital, within its limits for all requesters together.
+    pub(crate) fn count_receipt(hospital: HospitalId, emergency: bool) -> Result<(), Error<T>> {
+        Usages::<T>::try_mutate(hospital, |usage| {
+            *usage = usage.on(Self::block());
+            ensure!(usage.receipts < T::MaxReceipts::get(), Error::<T>::TooManyHospitalReceipts);
+            usage.receipts = usage.receipts.saturating_add(1);
+            if emergency {
+                ensure!(
+                    usage.emergencies < T::MaxEmergencies::get(),
+                    Error::<T>::TooManyHospitalEmergencies
+                );
+                usage.emergencies = usage.emergencies.saturating_add(1);
+            }
             Ok(())
         })
     }

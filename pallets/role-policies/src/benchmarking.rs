@@ -120,22 +120,24 @@ pub(crate) fn set_largest_policies<T: Config>(hospital: HospitalId, since: Momen
     LatestVersion::<T>::insert(hospital, version);
 }
 
-fn relationship(hospital: HospitalId, closed: Option<Moment>) -> Relationship {
-    let kind = RelationshipKind::Referral;
+fn relationship(
+    hospital: HospitalId,
+    kind: RelationshipKind,
+    closed: Option<Moment>,
+) -> Relationship {
     Relationship { kind, hospital, since: 0, expires: Some(EXPIRES), closed }
 }
 
-/// Relates a professional to the patient: first as often as said in the past, then perhaps now.
-fn store<T: Config>(professional: UserId, hospital: HospitalId, past: u32, now: bool) {
-    let closed = vec![relationship(hospital, Some(0)); past as usize];
+/// Relates a professional to the patient in every way. All relationships are closed, except perhaps the referral.
+fn store<T: Config>(professional: UserId, hospital: HospitalId, referred: bool) {
+    let closed = |kind| (!referred || kind != RelationshipKind::Referral).then_some(0);
     let all: RelationshipsOf =
-        list(closed.into_iter().chain(now.then(|| relationship(hospital, None))));
+        list(RelationshipKind::ALL.iter().map(|kind| relationship(hospital, *kind, closed(*kind))));
     Relationships::<T>::insert((PATIENT, professional, hospital), all);
 }
 
 /// A patient and two doctors at a hospital with the largest policies. The first doctor is
-/// registered wherever the policies may ask, and has been related to the patient as often as can
-/// be; the second once less often.
+/// registered wherever the policies may ask. Both have been related to the patient in every way.
 fn set_up<T: Config>() -> HospitalId {
     let hospital = T::Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0));
     <Pallet<T> as AccessPolicies>::set_up(hospital);
@@ -144,8 +146,8 @@ fn set_up<T: Config>() -> HospitalId {
         T::Users::set_up(place, DOCTOR, Role::Doctor, account("doctor", 0, 0));
     }
     T::Users::set_up(hospital, SPECIALIST, Role::Doctor, account("specialist", 0, 0));
-    store::<T>(DOCTOR, hospital, MAX_RELATIONSHIPS, false);
-    store::<T>(SPECIALIST, hospital, MAX_RELATIONSHIPS - 1, false);
+    store::<T>(DOCTOR, hospital, false);
+    store::<T>(SPECIALIST, hospital, false);
     hospital
 }
 
@@ -164,7 +166,8 @@ fn crowd<T: Config>(hospital: HospitalId) {
         } else {
             (stranger, HospitalId(number as u16))
         };
-        let past: RelationshipsOf = list([relationship(place, Some(0))]);
+        let past: RelationshipsOf =
+            list([relationship(place, RelationshipKind::Referral, Some(0))]);
         Relationships::<T>::insert((patient, stranger, place), past);
     }
 }
@@ -200,17 +203,15 @@ mod benchmarks {
             Some(EXPIRES),
         );
 
-        assert_eq!(
-            Relationships::<T>::get((PATIENT, SPECIALIST, hospital)).len() as u32,
-            MAX_RELATIONSHIPS
-        );
+        let key = (PATIENT, SPECIALIST, hospital, RelationshipKind::Referral);
+        assert_eq!(EarlierCount::<T>::get(key), 1);
     }
 
     #[benchmark]
     fn unrelate() {
         let hospital = set_up::<T>();
         let doctor: AccountId = account("doctor", 0, 0);
-        store::<T>(SPECIALIST, hospital, MAX_RELATIONSHIPS - 1, true);
+        store::<T>(SPECIALIST, hospital, true);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(doctor), PATIENT, SPECIALIST, hospital, RelationshipKind::Referral);

@@ -3,15 +3,15 @@
 use alloc::vec::Vec;
 use epione_policies::{Facts, decision::places, default_policies, evaluate};
 use epione_primitives::{
-    HospitalId, Moment, UserId,
-    access::{AccessRequest, Decision, Denial, Policy, PolicySet, Relationship},
+    HospitalId, Moment,
+    access::{AccessRequest, Decision, Denial, Policy, PolicySet},
     limits::MAX_DECISIONS,
     ports::{AccessPolicies, Hospitals, Users},
     profile::Role,
 };
 use frame_support::{storage::unhashed, traits::Time};
 
-use crate::{Config, LatestVersion, Pallet, PolicySets, Relationships};
+use crate::{Config, LatestVersion, Pallet, PolicySets};
 
 impl<T: Config> Pallet<T> {
     /// Decides by the relationships, registrations and policies in force at `at` (ms): now, if
@@ -20,7 +20,8 @@ impl<T: Config> Pallet<T> {
     /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
     /// one policy set; the patient's registration there, and the requester's there and at the
     /// hospitals that the set names; for a moment before the newest set, when one version began for
-    /// each halving of their number.
+    /// each halving of their number; for a moment before the newest relationship of a kind, one earlier
+    /// relationship for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }
@@ -30,15 +31,6 @@ impl<T: Config> Pallet<T> {
         let now = T::Time::now();
         let bounded = requests.iter().take(MAX_DECISIONS as usize);
         bounded.map(|request| Self::answer(request, now)).collect()
-    }
-
-    /// Every relationship of a patient, closed ones included, with its professional.
-    pub fn relationships(patient: UserId) -> Vec<(UserId, Relationship)> {
-        Relationships::<T>::iter_prefix((patient,))
-            .flat_map(|((professional, _), relationships)| {
-                relationships.into_iter().map(move |relationship| (professional, relationship))
-            })
-            .collect()
     }
 
     /// A version of a hospital's policies, 0 being the default set; the newest, if absent. None if
@@ -69,11 +61,6 @@ impl<T: Config> Pallet<T> {
         if T::Users::role(patient) != Some(Role::Patient) {
             return Err(Denial::UnknownPatient);
         }
-        let related = Relationships::<T>::get((patient, requester, hospital))
-            .iter()
-            .filter(|known| known.in_force(at))
-            .map(|known| known.kind)
-            .collect();
         let requester_at = places(policies, role, hospital)
             .into_iter()
             .filter(|place| T::Users::registered(*place, requester, at))
@@ -89,7 +76,7 @@ impl<T: Config> Pallet<T> {
             requester_is_patient: requester == patient,
             requester_at,
             patient_registered: T::Users::registered(hospital, patient, at),
-            related,
+            related: Self::kinds_in_force((patient, requester, hospital), at),
         })
     }
 

@@ -3,7 +3,8 @@
 //! [`Pallet::decide`] answers for a past moment as it would have answered then.
 //!
 //! Deciding is split in two: [`epione_policies`] says what policies answer to facts, and which policies are flawed;
-//! [`gathering`] reads the bounded number of values that these facts need.
+//! [`gathering`] reads the bounded number of values that these facts need. [`history`] stores and finds earlier
+//! relationships.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -16,6 +17,7 @@ pub use weights::WeightInfo;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 pub mod gathering;
+pub mod history;
 mod invariants;
 #[cfg(test)]
 mod mock;
@@ -27,8 +29,8 @@ use epione_policies::{flaws, is_professional};
 use epione_primitives::{
     AccountId, HospitalId, Moment, UserId,
     access::{
-        AccessRequest, Action, Policies, PolicySet, Purpose, Relationship, RelationshipKind,
-        SectionClass,
+        AccessRequest, Action, Parties, Policies, PolicySet, Purpose, Relationship,
+        RelationshipKind, SectionClass,
     },
     limits::MAX_RELATIONSHIPS,
     ports::{Hospitals, Users},
@@ -37,7 +39,7 @@ use epione_primitives::{
 use frame_support::traits::Time;
 use sp_runtime::{ArithmeticError, BoundedVec, traits::ConstU32};
 
-/// The relationships, past ones included, between one patient and one professional at one hospital.
+/// The newest relationship of each kind between one patient and one professional at one hospital.
 pub type RelationshipsOf = BoundedVec<Relationship, ConstU32<MAX_RELATIONSHIPS>>;
 
 #[frame_support::pallet]
@@ -63,8 +65,8 @@ pub mod pallet {
         type Time: Time<Moment = Moment>;
     }
 
-    /// By patient, professional and hospital, in the order in which they began. The hospital is part of
-    /// the key so that none can use up another's share of the bounded list.
+    /// The newest relationship of each kind, in force or not, by patient, professional and hospital, in the
+    /// order in which they began.
     #[pallet::storage]
     pub type Relationships<T: Config> = StorageNMap<
         _,
@@ -74,6 +76,35 @@ pub mod pallet {
             NMapKey<Twox64Concat, HospitalId>,
         ),
         RelationshipsOf,
+        ValueQuery,
+    >;
+
+    /// The relationships before the newest one of their kind, by patient, professional, hospital, kind and number.
+    /// Those of one kind are numbered from 0 in the order in which they began. There is no limit to their number, so
+    /// that nobody can use up the relationships of a patient and a professional.
+    #[pallet::storage]
+    pub type EarlierRelationships<T: Config> = StorageNMap<
+        _,
+        (
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Twox64Concat, HospitalId>,
+            NMapKey<Twox64Concat, (RelationshipKind, u32)>,
+        ),
+        Relationship,
+    >;
+
+    /// The number of earlier relationships of a kind.
+    #[pallet::storage]
+    pub type EarlierCount<T: Config> = StorageNMap<
+        _,
+        (
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Twox64Concat, HospitalId>,
+            NMapKey<Twox64Concat, RelationshipKind>,
+        ),
+        u32,
         ValueQuery,
     >;
 
@@ -141,9 +172,6 @@ pub mod pallet {
         /// They are so related at this hospital. Unrelate them first to change the expiry.
         #[codec(index = 8)]
         AlreadyRelated,
-        /// The two have had as many relationships as are kept.
-        #[codec(index = 9)]
-        TooManyRelationships,
         /// They are not so related at this hospital.
         #[codec(index = 10)]
         NotRelated,
@@ -263,15 +291,8 @@ pub mod pallet {
             ensure!(!needs_expiry || expires.is_some(), Error::<T>::ReferralNeedsExpiry);
             ensure!(expires.is_none_or(|expires| now < expires), Error::<T>::ExpiryPassed);
 
-            Relationships::<T>::try_mutate((patient, professional, hospital), |relationships| {
-                ensure!(
-                    !relationships.iter().any(|known| holds(known, kind, now)),
-                    Error::<T>::AlreadyRelated
-                );
-                relationships
-                    .try_push(Relationship { kind, hospital, since: now, expires, closed: None })
-                    .map_err(|_| Error::<T>::TooManyRelationships)
-            })?;
+            let begun = Relationship { kind, hospital, since: now, expires, closed: None };
+            Self::begin((patient, professional, hospital), begun)?;
             Self::deposit_event(Event::Related { patient, professional, hospital, kind, expires });
             Ok(())
         }
@@ -359,6 +380,20 @@ pub mod pallet {
                 cosigned: false,
             };
             ensure!(Self::answer(&request, now).is_allowed(), Error::<T>::NotAllowedToRelate);
+            Ok(())
+        }
+
+        /// Stores a relationship that begins now, and archives the previous one of its kind.
+        fn begin(parties: Parties, begun: Relationship) -> DispatchResult {
+            let mut newest = Relationships::<T>::get(parties).into_inner();
+            let previous = newest.iter().position(|known| known.kind == begun.kind);
+            if let Some(ended) = previous.map(|position| newest.remove(position)) {
+                ensure!(!ended.in_force(begun.since), Error::<T>::AlreadyRelated);
+                Self::archive(parties, ended)?;
+            }
+            newest.push(begun);
+            // One of each kind: not more than the bound.
+            Relationships::<T>::insert(parties, RelationshipsOf::truncate_from(newest));
             Ok(())
         }
 

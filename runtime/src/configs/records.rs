@@ -1,6 +1,9 @@
 //! Epione's own pallets, connected to each other through the ports.
 
-use epione_primitives::{AnnouncementId, limits::REVIEW_BLOCKS};
+use epione_primitives::{
+    AnnouncementId,
+    limits::{MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, RETENTION_BLOCKS, REVIEW_BLOCKS},
+};
 use frame_support::traits::ConstU32;
 
 use crate::{
@@ -29,6 +32,7 @@ impl pallet_lite_blocks::Config for Runtime {
     type Links = IndexLinks;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
+    type RetentionBlocks = ConstU32<RETENTION_BLOCKS>;
     type WeightInfo = weights::pallet_lite_blocks::Measured<Runtime>;
 }
 
@@ -48,6 +52,8 @@ impl pallet_releases::Config for Runtime {
     type Records = LiteBlocks;
     type Time = Timestamp;
     type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;
+    type MaxReceipts = ConstU32<MAX_HOSPITAL_RECEIPTS>;
+    type MaxEmergencies = ConstU32<MAX_HOSPITAL_EMERGENCIES>;
     type WeightInfo = weights::pallet_releases::Measured<Runtime>;
 }
 

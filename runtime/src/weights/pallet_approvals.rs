@@ -10,15 +10,19 @@ use frame_support::{traits::Get, weights::Weight};
 pub struct Measured<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> pallet_approvals::WeightInfo for Measured<T> {
-    /// At least 1_220_361 ns.
+    /// Estimated from the decisive vote of 2026-11-20; not measured yet.
     fn approve() -> Weight {
-        Weight::from_parts(1_263_896_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(522, 521))
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 1))
     }
 
-    /// At least 46_179 ns.
+    /// Estimated from the decisive vote of 2026-11-20; not measured yet.
     fn reject() -> Weight {
-        Weight::from_parts(49_674_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 6))
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 1))
+    }
+
+    /// Estimated from the decisive vote of 2026-11-20; not measured yet.
+    fn close() -> Weight {
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
 
     /// `b`: 0 to 32.

@@ -40,4 +40,14 @@ impl<T: frame_system::Config> pallet_lite_blocks::WeightInfo for Measured<T> {
     fn discard() -> Weight {
         Weight::from_parts(13_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 4))
     }
+
+    /// `n`: 0 to 64.
+    /// Estimated; not measured yet.
+    fn prune(n: u32) -> Weight {
+        Weight::from_parts(6_000_000, 0)
+            .saturating_add(Weight::from_parts(15_000_000, 0).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
+            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().writes(2_u64.saturating_mul(n.into())))
+    }
 }

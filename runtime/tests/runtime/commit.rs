@@ -1,16 +1,18 @@
 //! Announcing, approving, committing and linking a block, with four pallets together.
 
 use epione_primitives::{
-    AnnouncementId, RecordPointer,
+    AnnouncementId, RecordPointer, UserId,
     api::runtime_decl_for_approvals_api::ApprovalsApi,
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     approval::BallotOutcome,
     block::{Stage, cloud_hash},
+    limits::RETENTION_BLOCKS,
     profile::Role,
 };
-use epione_runtime::{Runtime, RuntimeEvent, System};
+use epione_runtime::{LiteBlocks, Runtime, RuntimeEvent, System};
+use frame_support::{traits::Hooks as _, weights::Weight};
 
-use crate::chain::{A, PATIENT, announcement, apply, approve, body_hash, local, register};
+use crate::chain::{A, B, PATIENT, announcement, apply, approve, body_hash, local, register};
 
 #[test]
 fn two_approvals_by_three_others_commit_and_link() {
@@ -64,6 +66,49 @@ fn a_second_block_links_to_the_first() {
         assert_eq!(pointers, [at(2, 1), at(2, 0), at(1, 1), at(1, 0)]);
         assert_eq!(Runtime::entries(2)[0].previous, Some(at(1, 1)));
         assert_eq!(Runtime::header(2).unwrap().0.previous_lite, Runtime::header(1).unwrap().1.lite);
+    });
+}
+
+#[test]
+fn a_copied_body_announced_first_does_not_stop_its_hospital() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let other = UserId([8; 32]);
+        register("Bob//agent", other, Role::Patient);
+        apply("Bob//agent", announcement(B, &[other], 1)).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        let hash = body_hash(&[1; 100]);
+        assert_eq!(Runtime::announcement_of(B, hash), Some(AnnouncementId(0)));
+        assert_eq!(Runtime::announcement_of(A, hash), Some(AnnouncementId(1)));
+
+        chain.next_block();
+        approve("Charlie//agent", 1);
+        approve("Dave//agent", 1);
+        let header = Runtime::header(1).unwrap().0;
+        assert_eq!((header.announcer, header.announcement), (A, AnnouncementId(1)));
+    });
+}
+
+#[test]
+fn old_announcements_are_removed_with_their_ballots_unless_committed() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 0)).unwrap().unwrap();
+        let id = AnnouncementId(0);
+        let withdraw = pallet_lite_blocks::Call::<Runtime>::withdraw { id };
+        apply("Alice//agent", withdraw).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        chain.next_block();
+        approve("Bob//agent", 1);
+        approve("Charlie//agent", 1);
+
+        LiteBlocks::on_idle(RETENTION_BLOCKS, Weight::MAX);
+        assert!(Runtime::announcement(id).is_some());
+        LiteBlocks::on_idle(RETENTION_BLOCKS + 10, Weight::MAX);
+        assert_eq!((Runtime::announcement(id), Runtime::ballot(id)), (None, None));
+        assert_eq!(Runtime::next_announcement(), AnnouncementId(2));
+        let kept = AnnouncementId(1);
+        assert!(Runtime::announcement(kept).is_some() && Runtime::ballot(kept).is_some());
     });
 }
 

@@ -2,13 +2,19 @@
 
 use codec::Encode;
 use epione_primitives::{
+    AnnouncementId,
+    api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments},
     limits::{BLOCK_BYTES, MAX_BODY_BYTES, MAX_ENTRIES},
+    profile::Role,
 };
-use epione_runtime::{Runtime, RuntimeCall, configs::NORMAL_SHARE};
+use epione_runtime::{
+    Runtime, RuntimeCall, System,
+    configs::{BLOCK_WEIGHT, NORMAL_SHARE},
+};
 use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
 
-use crate::chain::{A, PATIENT, key, local, signed};
+use crate::chain::{A, PATIENT, announcement, apply, key, local, register, signed};
 
 #[test]
 fn two_of_the_largest_announcements_fit_into_a_block() {
@@ -31,5 +37,27 @@ fn two_of_the_largest_announcements_fit_into_a_block() {
         assert!((weight * 2).all_lte(normal.max_total.unwrap()), "{weight:?}");
         let bytes = signed(&key("Alice//agent"), call).encoded_size();
         assert!(2 * bytes <= (NORMAL_SHARE * BLOCK_BYTES) as usize);
+    });
+}
+
+/// Also votes that are repeated on purpose: a hospital could fill the blocks with them.
+#[test]
+fn hundreds_of_votes_do_not_fill_a_block() {
+    const VOTES: u64 = 500;
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        chain.next_block();
+        let vote = || pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(0) };
+        // The first does not decide, the second fails, the third commits a block of one record.
+        for (agent, succeeds) in
+            [("Bob//agent", true), ("Bob//agent", false), ("Charlie//agent", true)]
+        {
+            let before = System::block_weight().total();
+            assert_eq!(apply(agent, vote()).unwrap().is_ok(), succeeds);
+            let spent = System::block_weight().total() - before;
+            assert!((spent * VOTES).all_lte(NORMAL_SHARE * BLOCK_WEIGHT), "{agent}: {spent:?}");
+        }
+        assert_eq!(Runtime::height(), 1);
     });
 }

@@ -8,10 +8,11 @@ use epione_primitives::{
         runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
         runtime_decl_for_role_policies_api::RolePoliciesApi,
     },
+    limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
-    release::{Release, ReleasedRecord, Right, SectionSet},
+    release::{Release, ReleasedRecord, Right, SectionSet, Usage},
 };
-use epione_runtime::Runtime;
+use epione_runtime::{Runtime, System};
 use sp_runtime::DispatchError;
 
 use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register};
@@ -90,6 +91,40 @@ fn a_release_is_recorded_with_the_policy_that_allowed_it() {
         assert_eq!(receipt.policies[0].as_slice(), b"related professional");
         assert_eq!(Runtime::receipts(PATIENT, None, 8), [(0, receipt)]);
         assert!(Runtime::is_in_force(GRANT));
+    });
+}
+
+#[test]
+fn relationships_do_not_run_out_and_every_page_can_be_read() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", DOCTOR, Role::Doctor);
+        let kind = RelationshipKind::Treating;
+        for _ in 0..40 {
+            relate(kind, true);
+            relate(kind, false);
+        }
+        relate(kind, true);
+        assert!(Runtime::decide(reading(), None).is_allowed());
+        assert_eq!(Runtime::relationships(PATIENT, None, 64).len(), 1);
+        assert_eq!(Runtime::relationships(PATIENT, Some((DOCTOR, A)), 64), []);
+        let page =
+            |before| Runtime::earlier_relationships((PATIENT, DOCTOR, A), kind, before, 30).len();
+        assert_eq!((page(None), page(Some(10)), page(Some(0))), (30, 10, 0));
+    });
+}
+
+#[test]
+fn a_hospital_records_no_more_receipts_than_a_day_allows() {
+    local(|chain| {
+        committed(chain);
+        let block = System::block_number();
+        let full = Usage { since: block, receipts: MAX_HOSPITAL_RECEIPTS, emergencies: 0 };
+        pallet_releases::Usages::<Runtime>::insert(A, full);
+        let error = pallet_releases::Error::<Runtime>::TooManyHospitalReceipts;
+        assert_eq!(record("Alice//agent", &[FIRST]), Err(error.into()));
+        pallet_releases::Usages::<Runtime>::remove(A);
+        record("Alice//agent", &[FIRST]).unwrap();
     });
 }
 

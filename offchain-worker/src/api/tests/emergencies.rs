@@ -8,6 +8,7 @@ use epione_primitives::{
 };
 
 use super::{
+    fake::failure,
     grants::{self, POINTER, committed, open},
     world::{Raw, World},
 };
@@ -97,4 +98,16 @@ async fn emergencies_per_day_are_limited() {
     }));
     assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
     assert_eq!(world.metrics.emergencies.get(), u64::from(MAX_EMERGENCIES_PER_DAY));
+}
+
+#[tokio::test]
+async fn a_hospital_at_its_daily_limit_says_when_to_try_again() {
+    let (world, _) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    for error in ["TooManyHospitalReceipts", "TooManyHospitalEmergencies"] {
+        world.chain.facts().failure = Some(failure("Releases", error));
+        let raw = Raw::post_json("/v1/grants", &emergency(&world));
+        let refusal = raw.send(&world, &world.stranger).await.refusal();
+        assert_eq!(refusal, (429, "hospital-limit".into()));
+    }
 }

@@ -58,10 +58,14 @@ impl Blocks for Context {
     fn has_failed(&self, id: AnnouncementId) -> BoxFuture<'_, Result<bool, TaskError>> {
         async move {
             let (_, snapshot) = self.look()?;
-            let found = snapshot.announcement(id).await?;
-            Ok(found.is_some_and(|(announcement, _)| {
-                matches!(announcement.stage, Stage::Rejected | Stage::Expired | Stage::Withdrawn)
-            }))
+            let Some((announcement, _)) = snapshot.announcement(id).await? else {
+                // The chain removes announcements that were not committed. Without the comparison, an announcement in a
+                // block that this worker has not processed yet would count as failed.
+                return Ok(id < snapshot.next_announcement().await?);
+            };
+            let failed =
+                matches!(announcement.stage, Stage::Rejected | Stage::Expired | Stage::Withdrawn);
+            Ok(failed)
         }
         .boxed()
     }

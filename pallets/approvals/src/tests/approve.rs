@@ -60,11 +60,24 @@ fn only_the_decisive_approval_pays_for_the_owners_work() {
         let declared = RuntimeCall::Approvals(crate::Call::approve { subject: 1 })
             .get_dispatch_info()
             .call_weight;
-        assert_eq!(declared, <() as WeightInfo>::approve() + OnClosedWeight::get());
+        let (vote, close) = (<() as WeightInfo>::approve(), <() as WeightInfo>::close());
+        assert_eq!(declared, vote + close + OnClosedWeight::get());
 
         let spent = |number| Approvals::approve(by(number), 1).unwrap().actual_weight;
+        assert_eq!(spent(1), Some(vote));
+        assert_eq!(spent(2), Some(vote + close + OWNER_SPENT));
+    });
+}
+
+#[test]
+fn repeated_and_late_votes_do_not_pay_for_a_commit() {
+    among(4, || {
+        open(1);
+        let spent = |number| Approvals::approve(by(number), 1).unwrap_err().post_info.actual_weight;
+        assert_ok!(Approvals::approve(by(1), 1));
         assert_eq!(spent(1), Some(<() as WeightInfo>::approve()));
-        assert_eq!(spent(2), None);
+        assert_ok!(Approvals::approve(by(2), 1));
+        assert_eq!(spent(3), Some(<() as WeightInfo>::approve()));
     });
 }
 
@@ -72,23 +85,20 @@ fn only_the_decisive_approval_pays_for_the_owners_work() {
 fn only_an_active_hospitals_agent_approves() {
     among(4, || {
         open(1);
-        assert_noop!(Approvals::approve(RuntimeOrigin::root(), 1), BadOrigin);
-        assert_noop!(Approvals::approve(RuntimeOrigin::none(), 1), BadOrigin);
+        assert_noop!(approve(RuntimeOrigin::root(), 1), BadOrigin);
+        assert_noop!(approve(RuntimeOrigin::none(), 1), BadOrigin);
         for signer in [governance(1), agent(9)] {
-            assert_noop!(
-                Approvals::approve(RuntimeOrigin::signed(signer), 1),
-                Error::<Test>::NotAgent
-            );
+            assert_noop!(approve(RuntimeOrigin::signed(signer), 1), Error::<Test>::NotAgent);
         }
         assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(1)));
-        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::NotAgent);
+        assert_noop!(approve(by(1), 1), Error::<Test>::NotAgent);
     });
 }
 
 #[test]
 fn an_approval_needs_a_ballot() {
     among(4, || {
-        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::NoSuchBallot);
+        assert_noop!(approve(by(1), 1), Error::<Test>::NoSuchBallot);
     });
 }
 
@@ -98,7 +108,7 @@ fn an_approval_after_the_end_is_refused() {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
         assert_ok!(Approvals::approve(by(2), 1));
-        assert_noop!(Approvals::approve(by(3), 1), Error::<Test>::BallotClosed);
+        assert_noop!(approve(by(3), 1), Error::<Test>::BallotClosed);
     });
 }
 
@@ -106,7 +116,7 @@ fn an_approval_after_the_end_is_refused() {
 fn a_hospital_does_not_approve_its_own_ballot() {
     among(4, || {
         open(1);
-        assert_noop!(Approvals::approve(by(0), 1), Error::<Test>::OwnBallot);
+        assert_noop!(approve(by(0), 1), Error::<Test>::OwnBallot);
     });
 }
 
@@ -116,7 +126,7 @@ fn a_hospital_that_was_not_active_at_the_opening_does_not_approve() {
         assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(3)));
         open(1);
         assert_ok!(Hospitals::reinstate(RuntimeOrigin::root(), hospital(3)));
-        assert_noop!(Approvals::approve(by(3), 1), Error::<Test>::NotElector);
+        assert_noop!(approve(by(3), 1), Error::<Test>::NotElector);
     });
 }
 
@@ -125,8 +135,8 @@ fn a_hospital_votes_once() {
     among(5, || {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
-        assert_noop!(Approvals::approve(by(1), 1), Error::<Test>::AlreadyVoted);
+        assert_noop!(approve(by(1), 1), Error::<Test>::AlreadyVoted);
         assert_ok!(Approvals::reject(by(2), 1, RejectReason::MalformedBody));
-        assert_noop!(Approvals::approve(by(2), 1), Error::<Test>::AlreadyVoted);
+        assert_noop!(approve(by(2), 1), Error::<Test>::AlreadyVoted);
     });
 }

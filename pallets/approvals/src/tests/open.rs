@@ -46,7 +46,7 @@ fn a_single_hospitals_ballot_is_approved_at_once() {
         );
         assert_eq!(Told::get(), vec![(1, BallotOutcome::Approved)]);
         assert_eq!(Deadlines::<Test>::iter().count(), 0);
-        assert_noop!(Approvals::approve(by(0), 1), Error::<Test>::BallotClosed);
+        assert_noop!(approve(by(0), 1), Error::<Test>::BallotClosed);
     });
 }
 

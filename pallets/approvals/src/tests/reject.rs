@@ -62,11 +62,12 @@ fn only_the_decisive_rejection_pays_for_the_owners_work() {
         let declared = RuntimeCall::Approvals(crate::Call::reject { subject: 1, reason: WHY })
             .get_dispatch_info()
             .call_weight;
-        assert_eq!(declared, <() as WeightInfo>::reject() + OnDiscardedWeight::get());
+        let (vote, close) = (<() as WeightInfo>::reject(), <() as WeightInfo>::close());
+        assert_eq!(declared, vote + close + OnDiscardedWeight::get());
 
         let spent = |number| Approvals::reject(by(number), 1, WHY).unwrap().actual_weight;
-        assert_eq!(spent(1), Some(<() as WeightInfo>::reject()));
-        assert_eq!(spent(2), None);
+        assert_eq!(spent(1), Some(vote));
+        assert_eq!(spent(2), Some(vote + close + OWNER_SPENT));
     });
 }
 
@@ -74,23 +75,20 @@ fn only_the_decisive_rejection_pays_for_the_owners_work() {
 fn only_an_active_hospitals_agent_rejects() {
     among(4, || {
         open(1);
-        assert_noop!(Approvals::reject(RuntimeOrigin::root(), 1, WHY), BadOrigin);
-        assert_noop!(Approvals::reject(RuntimeOrigin::none(), 1, WHY), BadOrigin);
+        assert_noop!(reject(RuntimeOrigin::root(), 1, WHY), BadOrigin);
+        assert_noop!(reject(RuntimeOrigin::none(), 1, WHY), BadOrigin);
         for signer in [governance(1), agent(9)] {
-            assert_noop!(
-                Approvals::reject(RuntimeOrigin::signed(signer), 1, WHY),
-                Error::<Test>::NotAgent
-            );
+            assert_noop!(reject(RuntimeOrigin::signed(signer), 1, WHY), Error::<Test>::NotAgent);
         }
         assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(1)));
-        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::NotAgent);
+        assert_noop!(reject(by(1), 1, WHY), Error::<Test>::NotAgent);
     });
 }
 
 #[test]
 fn a_rejection_needs_a_ballot() {
     among(4, || {
-        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::NoSuchBallot);
+        assert_noop!(reject(by(1), 1, WHY), Error::<Test>::NoSuchBallot);
     });
 }
 
@@ -99,7 +97,7 @@ fn a_rejection_after_the_end_is_refused() {
     among(3, || {
         open(1);
         assert_ok!(Approvals::reject(by(1), 1, WHY));
-        assert_noop!(Approvals::reject(by(2), 1, WHY), Error::<Test>::BallotClosed);
+        assert_noop!(reject(by(2), 1, WHY), Error::<Test>::BallotClosed);
     });
 }
 
@@ -107,7 +105,7 @@ fn a_rejection_after_the_end_is_refused() {
 fn a_hospital_does_not_reject_its_own_ballot() {
     among(4, || {
         open(1);
-        assert_noop!(Approvals::reject(by(0), 1, WHY), Error::<Test>::OwnBallot);
+        assert_noop!(reject(by(0), 1, WHY), Error::<Test>::OwnBallot);
     });
 }
 
@@ -117,7 +115,7 @@ fn a_hospital_that_was_not_active_at_the_opening_does_not_reject() {
         assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), hospital(3)));
         open(1);
         assert_ok!(Hospitals::reinstate(RuntimeOrigin::root(), hospital(3)));
-        assert_noop!(Approvals::reject(by(3), 1, WHY), Error::<Test>::NotElector);
+        assert_noop!(reject(by(3), 1, WHY), Error::<Test>::NotElector);
     });
 }
 
@@ -126,8 +124,8 @@ fn a_hospital_votes_once() {
     among(5, || {
         open(1);
         assert_ok!(Approvals::reject(by(1), 1, WHY));
-        assert_noop!(Approvals::reject(by(1), 1, WHY), Error::<Test>::AlreadyVoted);
+        assert_noop!(reject(by(1), 1, WHY), Error::<Test>::AlreadyVoted);
         assert_ok!(Approvals::approve(by(2), 1));
-        assert_noop!(Approvals::reject(by(2), 1, WHY), Error::<Test>::AlreadyVoted);
+        assert_noop!(reject(by(2), 1, WHY), Error::<Test>::AlreadyVoted);
     });
 }

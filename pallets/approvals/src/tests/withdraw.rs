@@ -15,7 +15,7 @@ fn a_withdrawn_ballot_is_closed_without_notifying_its_owner() {
         );
         assert_eq!(ballot(1).outcome, Some(BallotOutcome::Withdrawn));
         assert_eq!(Deadlines::<Test>::iter().count(), 0);
-        assert_noop!(Approvals::approve(by(2), 1), Error::<Test>::BallotClosed);
+        assert_noop!(approve(by(2), 1), Error::<Test>::BallotClosed);
         System::run_to_block::<AllPalletsWithSystem>(300);
         assert_eq!(Told::get(), vec![]);
     });
@@ -28,5 +28,20 @@ fn only_an_open_ballot_is_withdrawn() {
         open(1);
         assert_ok!(Approvals::approve(by(1), 1));
         assert_noop!(Approvals::withdraw(1), Error::<Test>::BallotClosed);
+    });
+}
+
+#[test]
+fn only_a_closed_ballot_is_removed() {
+    among(4, || {
+        open(1);
+        open(2);
+        assert_ok!(Approvals::withdraw(1));
+        for subject in [1, 2, 3] {
+            Approvals::remove(subject);
+        }
+        assert_eq!(Approvals::ballot(1), None);
+        assert_eq!(ballot(2).outcome, None);
+        assert_eq!(Approvals::ballot(3), None);
     });
 }

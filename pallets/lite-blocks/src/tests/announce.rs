@@ -1,5 +1,6 @@
 use epione_primitives::{
     AnnouncementId, UserId,
+    approval::BallotOutcome,
     block::{
         AnnouncedEntries, AnnouncedEntry, Announcement, Range, Segments, Stage, segments_root,
     },
@@ -43,7 +44,7 @@ fn the_agent_announces_a_block() {
         };
         assert_eq!(Announcements::<Test>::get(ID), Some(announcement));
         assert_eq!(PendingEntries::<Test>::get(ID), Some(visits.entries));
-        assert_eq!(AnnouncementOf::<Test>::get(body_hash), Some(ID));
+        assert_eq!(AnnouncementOf::<Test>::get(HOME, body_hash), Some(ID));
         assert_eq!(Pending::<Test>::get(HOME), 1);
         assert_eq!(NextId::<Test>::get(), AnnouncementId(1));
         assert_eq!(OpenBallots::get(), [(ID, HOME)]);
@@ -272,6 +273,41 @@ fn a_body_is_not_announced_twice() {
         refused(visits(1, &[OTHER]), Error::AlreadyAnnounced);
         committed(2, &[PATIENT]);
         refused(visits(2, &[PATIENT]), Error::AlreadyAnnounced);
+    });
+}
+
+/// The same bytes, announced by [`AWAY`].
+fn copied(seed: u8) -> Visits {
+    let mut copy = visits(seed, &[PATIENT]);
+    copy.header.announcer = AWAY;
+    copy
+}
+
+#[test]
+fn a_hospital_that_announces_anothers_body_first_does_not_stop_it() {
+    run(|| {
+        assert_ok!(announce(agent(AWAY), copied(1)));
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        let body_hash = hash(&visits(1, &[PATIENT]).body);
+        assert_eq!(LiteBlocks::announcement_of(AWAY, body_hash), Some(AnnouncementId(0)));
+        assert_eq!(LiteBlocks::announcement_of(HOME, body_hash), Some(AnnouncementId(1)));
+
+        close(AnnouncementId(0), BallotOutcome::Rejected);
+        assert_eq!(LiteBlocks::announcement_of(AWAY, body_hash), None);
+        assert_eq!(LiteBlocks::announcement_of(HOME, body_hash), Some(AnnouncementId(1)));
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!(stage(1), Stage::Committed { height: 1 });
+    });
+}
+
+#[test]
+fn a_hospital_whose_copy_was_committed_does_not_stop_the_other() {
+    run(|| {
+        assert_ok!(announce(agent(AWAY), copied(1)));
+        close(AnnouncementId(0), BallotOutcome::Approved);
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!([stage(0), stage(1)], [1, 2].map(|height| Stage::Committed { height }));
     });
 }
 

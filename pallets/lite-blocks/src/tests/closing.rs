@@ -68,7 +68,7 @@ fn an_approved_block_is_committed() {
         assert_eq!(stage(0), Stage::Committed { height: 1 });
         assert!(!PendingEntries::<Test>::contains_key(id));
         assert!(!Pending::<Test>::contains_key(HOME));
-        assert_eq!(AnnouncementOf::<Test>::get(body_hash), Some(id));
+        assert_eq!(AnnouncementOf::<Test>::get(HOME, body_hash), Some(id));
     });
 }
 

@@ -7,7 +7,7 @@ use frame_support::{assert_err, assert_ok};
 
 use crate::{
     AnnouncementOf, Announcements, Entries, Hashes, Headers, Height, NextId, Pending,
-    PendingEntries, mock::*,
+    PendingEntries, PruneCursor, mock::*,
 };
 
 /// Two committed blocks, one rejected announcement and an open one (id 3).
@@ -101,16 +101,26 @@ fn broken_announcements_are_found() {
     });
     detected("an announcement is not found by its body", || {
         let body_hash = Announcements::<Test>::get(AnnouncementId(3)).unwrap().body_hash;
-        AnnouncementOf::<Test>::remove(body_hash);
+        AnnouncementOf::<Test>::remove(HOME, body_hash);
     });
     detected("a body points to an announcement that is neither open nor committed", || {
-        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+        AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
     });
     detected("a committed announcement has no block", || {
         let mut announcement = Announcements::<Test>::get(AnnouncementId(1)).unwrap();
         announcement.body_hash = Hash::zero();
-        AnnouncementOf::<Test>::insert(Hash::zero(), AnnouncementId(2));
+        AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
         Announcements::<Test>::insert(AnnouncementId(2), announcement);
+    });
+}
+
+#[test]
+fn wrongly_pruned_announcements_are_found() {
+    detected("an announcement before the cursor is not committed", || {
+        PruneCursor::<Test>::put(AnnouncementId(3));
+    });
+    detected("an announcement after the cursor is missing", || {
+        Announcements::<Test>::remove(AnnouncementId(2));
     });
 }
 

@@ -1,6 +1,7 @@
 mod announce;
 mod closing;
 mod invariants;
+mod pruning;
 mod reading;
 mod shape;
 mod withdraw;

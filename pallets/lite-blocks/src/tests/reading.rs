@@ -27,7 +27,7 @@ fn before_the_first_block_every_answer_is_empty() {
         assert_eq!(LiteBlocks::entries(1), []);
         assert_eq!(LiteBlocks::announcement(AnnouncementId(0)), None);
         assert_eq!(LiteBlocks::open_announcements(), []);
-        assert_eq!(LiteBlocks::announcement_of(Hash::zero()), None);
+        assert_eq!(LiteBlocks::announcement_of(HOME, Hash::zero()), None);
         assert_eq!(LiteBlocks::record(at(1, 0)), None);
         assert_eq!(history(PATIENT, None, 10), []);
     });
@@ -67,7 +67,7 @@ fn open_announcements_are_listed_ascending() {
 fn an_announcement_is_found_by_its_body_unless_discarded() {
     run(|| {
         let visits = visits(1, &[PATIENT]);
-        let find = || LiteBlocks::announcement_of(hash(&visits.body));
+        let find = || LiteBlocks::announcement_of(HOME, hash(&visits.body));
         assert_ok!(announce(agent(HOME), visits.clone()));
         assert_eq!(find(), Some(AnnouncementId(0)));
         close(AnnouncementId(0), BallotOutcome::Expired);

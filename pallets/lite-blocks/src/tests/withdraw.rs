@@ -18,7 +18,7 @@ fn the_announcer_withdraws_while_the_ballot_is_open() {
         assert_eq!(stage(0), Stage::Withdrawn);
         assert!(!PendingEntries::<Test>::contains_key(id));
         assert!(!Pending::<Test>::contains_key(HOME));
-        assert_eq!(AnnouncementOf::<Test>::get(hash(&visits.body)), None);
+        assert_eq!(AnnouncementOf::<Test>::get(HOME, hash(&visits.body)), None);
         assert_eq!(OpenBallots::get(), []);
     });
 }

@@ -1,14 +1,14 @@
 //! Every broken invariant is detected.
 
 use epione_primitives::{
-    Hash,
-    release::{Receipt, Review, ReviewId, ReviewStatus},
+    Hash, HospitalId,
+    release::{Receipt, Review, ReviewId, ReviewStatus, Usage},
 };
 use frame_support::{assert_err, assert_ok, traits::Hooks};
 
 use crate::{
     ByGrant, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount, Receipts,
-    RefusalCount, Refusals, Reviews, Tallies, mock::*,
+    RefusalCount, Refusals, Reviews, Tallies, Usages, mock::*,
 };
 
 /// A reading (receipt 0), three emergencies (receipts 1 to 3) and a refusal. The first review has
@@ -162,4 +162,25 @@ fn broken_lists_of_emergencies_are_found() {
     detected("an emergency leads to no review of the patient", || {
         Emergencies::<Test>::insert(PATIENT, 2, ReviewId(9));
     });
+}
+
+/// A usage at the limit.
+fn full() -> Usage {
+    Usage { since: 1, receipts: MaxReceipts::get(), emergencies: 0 }
+}
+
+#[test]
+fn broken_usages_are_found() {
+    let exceeds = "a usage exceeds the hospital's limits, or begins in the future";
+    detected(exceeds, || {
+        Usages::<Test>::insert(HOME, Usage { receipts: full().receipts + 1, ..full() });
+    });
+    detected(exceeds, || {
+        Usages::<Test>::insert(HOME, Usage { emergencies: MaxEmergencies::get() + 1, ..full() });
+    });
+    detected(exceeds, || {
+        Usages::<Test>::insert(HOME, Usage { receipts: 1, emergencies: 2, ..full() });
+    });
+    detected(exceeds, || Usages::<Test>::insert(HOME, Usage { since: u32::MAX, ..full() }));
+    detected("a usage belongs to no hospital", || Usages::<Test>::insert(HospitalId(9), full()));
 }

@@ -5,3 +5,4 @@ mod judge;
 mod reading;
 mod record;
 mod refuse;
+mod usage;

@@ -4,7 +4,7 @@ use frame_support::assert_err;
 use epione_policies::default_policies;
 
 use super::*;
-use crate::{LatestVersion, PolicySets, Relationships};
+use crate::{EarlierCount, EarlierRelationships, LatestVersion, PolicySets, Relationships};
 
 fn relationship(since: Moment, expires: Option<Moment>, closed: Option<Moment>) -> Relationship {
     Relationship { kind: Treating, hospital: HOME, since, expires, closed }
@@ -25,12 +25,15 @@ fn a_broken_relationship_is_found() {
         ),
         (vec![relationship(5, None, Some(4))], "a relationship was closed while it did not hold"),
         (
-            vec![relationship(5, None, Some(6)), relationship(4, None, None)],
+            vec![
+                relationship(5, None, Some(6)),
+                Relationship { kind: CareTeam, ..relationship(4, None, None) },
+            ],
             "relationships are not in order",
         ),
         (
-            vec![relationship(5, Some(9), None), relationship(8, None, None)],
-            "two relationships of one kind overlap",
+            vec![relationship(5, None, Some(6)), relationship(8, None, None)],
+            "a kind has two newest relationships",
         ),
     ];
     for (relationships, message) in broken {
@@ -41,6 +44,40 @@ fn a_broken_relationship_is_found() {
             Relationships::<Test>::remove((PATIENT, DOCTOR, HOME));
         });
     }
+}
+
+#[test]
+fn a_broken_history_is_found() {
+    let broken = [
+        (0, 0, relationship(5, Some(9), None), "two relationships of one kind overlap"),
+        (0, 0, relationship(9, None, Some(9)), "relationships are not in order"),
+        (1, 0, relationship(5, None, Some(6)), "an earlier relationship is missing"),
+        (0, 1, relationship(5, None, Some(6)), "an earlier relationship is missing"),
+        (
+            0,
+            0,
+            Relationship { kind: CareTeam, ..relationship(5, None, Some(6)) },
+            "a relationship is stored under another kind",
+        ),
+    ];
+    for (missing, number, earlier, message) in broken {
+        run(|| {
+            let newest = BoundedVec::truncate_from(vec![relationship(8, None, None)]);
+            Relationships::<Test>::insert((PATIENT, DOCTOR, HOME), newest);
+            EarlierCount::<Test>::insert((PATIENT, DOCTOR, HOME, Treating), missing + 1);
+            let key = (PATIENT, DOCTOR, HOME, (Treating, number));
+            EarlierRelationships::<Test>::insert(key, earlier);
+            assert_err!(RolePolicies::check_state(), message);
+            EarlierRelationships::<Test>::remove(key);
+            EarlierCount::<Test>::remove((PATIENT, DOCTOR, HOME, Treating));
+        });
+    }
+    run(|| {
+        let key = (PATIENT, DOCTOR, HOME, (Treating, 0));
+        EarlierRelationships::<Test>::insert(key, relationship(5, None, Some(6)));
+        assert_err!(RolePolicies::check_state(), "an earlier relationship is not counted");
+        EarlierRelationships::<Test>::remove(key);
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 mod benchmarking;
 mod classics;
 mod decide;
+mod history;
 mod invariants;
 mod past;
 mod recognition;

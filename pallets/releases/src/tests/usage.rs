@@ -1,0 +1,72 @@
+//! A hospital's limits for all requesters together.
+
+use epione_primitives::{
+    HospitalId, UserId, limits::USAGE_BLOCKS, profile::Role, release::Release,
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::BoundedVec;
+
+use crate::{Error, Usages, mock::*};
+
+const BEGIN: u32 = 50;
+
+/// A doctor whom the hospital has just invented. The policies allow the doctor everything.
+fn invented(seed: u8) -> UserId {
+    let doctor = UserId([100 + seed; 32]);
+    add_user(doctor, Role::Doctor);
+    doctor
+}
+
+/// As many requesters as receipts, so that no requester's own limit is reached.
+fn fabricated(seed: u8, release: Release) -> Release {
+    Release { requester: invented(seed), ..release }
+}
+
+fn receipts(hospital: HospitalId) -> u32 {
+    Usages::<Test>::get(hospital).receipts
+}
+
+#[test]
+fn a_hospital_cannot_fabricate_receipts_beyond_its_daily_limit() {
+    run(|| {
+        MaxReceipts::set(3);
+        Generous::set(vec![HOME, AWAY]);
+        System::set_block_number(BEGIN);
+        for seed in 0..3 {
+            assert_ok!(record(agent(HOME), fabricated(seed, reading(seed))));
+        }
+        let fourth = fabricated(3, reading(3));
+        assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
+        assert_noop!(
+            record(agent(HOME), fabricated(4, emergency(4))),
+            Error::<Test>::TooManyHospitalReceipts
+        );
+        // Other hospitals are not affected.
+        let records = BoundedVec::truncate_from(vec![part(ELSEWHERE)]);
+        assert_ok!(record(agent(AWAY), Release { records, ..reading(5) }));
+
+        System::set_block_number(BEGIN + USAGE_BLOCKS - 1);
+        assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
+        System::set_block_number(BEGIN + USAGE_BLOCKS);
+        assert_ok!(record(agent(HOME), fourth));
+        assert_eq!((receipts(HOME), receipts(AWAY)), (1, 1));
+    });
+}
+
+#[test]
+fn a_hospital_cannot_fabricate_emergencies_beyond_its_daily_limit() {
+    run(|| {
+        MaxEmergencies::set(2);
+        Generous::set(vec![HOME]);
+        for seed in 0..2 {
+            assert_ok!(record(agent(HOME), fabricated(seed, emergency(seed))));
+        }
+        assert_noop!(
+            record(agent(HOME), fabricated(2, emergency(2))),
+            Error::<Test>::TooManyHospitalEmergencies
+        );
+        // Ordinary reading is not affected, and a refused emergency is not counted.
+        assert_ok!(record(agent(HOME), reading(3)));
+        assert_eq!(receipts(HOME), 3);
+    });
+}
