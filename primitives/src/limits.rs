@@ -29,8 +29,13 @@ pub const MAX_PENDING_ANNOUNCEMENTS: u32 = 8;
 pub const BALLOT_BLOCKS: BlockNumber = 200;
 /// Maximum number of ballots with the same deadline: every hospital's pending announcements.
 pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS;
-/// Maximum number of periods of one registration. Each reinstatement and each new registration begins a period.
+/// Maximum number of registrations of one user that are in force at the same time, each at another hospital.
+pub const MAX_REGISTRATIONS_IN_FORCE: u32 = 16;
+/// Maximum number of periods in a registration. Each reinstatement and each new registration begins a period. The
+/// chain moves the oldest periods to pages when there is no room for another one.
 pub const MAX_REGISTRATION_PERIODS: u32 = 32;
+/// Number of periods in a page of a registration's earlier periods.
+pub const PERIODS_PER_PAGE: u32 = MAX_REGISTRATION_PERIODS / 2;
 /// Maximum number of relationships, including past ones, between one patient and one professional at one hospital.
 pub const MAX_RELATIONSHIPS: u32 = 32;
 /// Maximum number of policies in one hospital's set.
