@@ -1,7 +1,7 @@
 //! The bounds of everything that grows. The chain checks each of them. Workers and clients check earlier, so
 //! users see the error before anything is sent.
 
-use crate::BlockNumber;
+use crate::{BlockNumber, Nonce};
 
 /// Time between two blocks, in milliseconds.
 pub const SLOT_MILLIS: u64 = 3_000;
@@ -61,6 +61,24 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: five minutes.
+pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
+/// Number of chain blocks after which the used bytes of accounts and hospitals count from zero again: a day.
+pub const BYTE_WINDOW_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Maximum bytes of a user's transaction.
+pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
+/// Maximum number of calls in a batch.
+pub const MAX_BATCH_CALLS: u32 = 64;
+/// Maximum number of chain blocks in which a transaction may be included, as its signer sets it.
+pub const MAX_LIFETIME_BLOCKS: BlockNumber = 256;
+/// Maximum number of chain blocks for which nodes keep a user's transaction.
+pub const MAX_USER_LIFETIME_BLOCKS: BlockNumber = 64;
+/// How much the nonce of a user's transaction may exceed the account's nonce.
+pub const MAX_USER_NONCE_LEAD: Nonce = 2;
+/// How much the nonce of a governance account's transaction may exceed the account's nonce.
+pub const MAX_GOVERNANCE_NONCE_LEAD: Nonce = 16;
+/// How much the nonce of an agent's transaction may exceed the account's nonce.
+pub const MAX_AGENT_NONCE_LEAD: Nonce = 64;
 /// A day of chain time, in milliseconds. Days begin at midnight UTC.
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
