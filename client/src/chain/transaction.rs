@@ -163,14 +163,16 @@ impl Chain {
         Err(SubmitError::Invalid(format!("{reason}; {MAX_ATTEMPTS} attempts")))
     }
 
-    /// Sends a call. While too many transactions of the account wait for a block, this waits too; the time limit of
-    /// the submission ends it.
+    /// Sends a call after the account's calls that came before it. While too many transactions of the account wait for
+    /// a block, this waits too; the time limit of the submission ends it.
     async fn send_in_turn(
         &self,
         call: &Call,
         signer: &Account,
         waiting: &Waiting,
     ) -> Result<Result<Sent, Refused>, SubmitError> {
+        let queue = self.inner.queues.of(&signer.id());
+        let _held_until_sent = queue.lock().await;
         loop {
             match self.send(call, signer).await? {
                 Err(Refused::ForGood(SubmitError::Refused(full @ Refusal::TooManyInFlight))) => {
@@ -189,9 +191,6 @@ impl Chain {
         signer: &Account,
     ) -> Result<Result<Sent, Refused>, SubmitError> {
         let account = signer.id();
-        let queue = self.inner.queues.of(&account);
-        let _held_until_sent = queue.lock().await;
-
         let birth = self.finalized_head().await?;
         let nonce: u32 =
             self.request("system_accountNextIndex", rpc_params![account.to_ss58check()]).await?;

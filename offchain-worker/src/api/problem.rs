@@ -279,7 +279,7 @@ mod tests {
         for refusal in Refusal::ALL {
             let error = ApiError::from(CallError::Refused(refusal));
             assert_eq!(error.is_the_workers(), refusal.is_temporary(), "{refusal}");
-            assert_eq!(error.problem().detail, refusal.to_string());
+            assert_eq!(error.problem().detail, Some(refusal.to_string()));
         }
     }
 }
