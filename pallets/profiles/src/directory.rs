@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
     /// Whether one of the registration's earlier periods contains `at`. Reads a number of pages that is
     /// logarithmic in their number.
     fn earlier_in_force(hospital: HospitalId, user: UserId, at: Moment) -> bool {
-        let (mut first, mut end) = (0, EarlierPages::<T>::get(user, hospital));
+        let (mut first, mut end) = (0_u32, EarlierPages::<T>::get(user, hospital));
         while first < end {
             let middle = first.midpoint(end);
             let page = EarlierPeriods::<T>::get((user, hospital, middle));
