@@ -141,6 +141,9 @@ impl From<SubmitError> for Failure {
         let help = match error {
             SubmitError::Chain(error) => return error.into(),
             SubmitError::Dispatch(_) => "correct the arguments; nothing was changed",
+            SubmitError::Refused(refusal) if refusal.is_temporary() => {
+                "nothing was changed; repeat the command later"
+            }
             SubmitError::Refused(_) => "sign with an account that may make this call",
             SubmitError::TimedOut { .. } => {
                 "check whether the call took effect before you repeat it"
@@ -284,7 +287,10 @@ impl From<ReadError> for Failure {
 mod tests {
     use super::*;
     use crate::wording::controls;
-    use epione_primitives::access::{Condition, FailedPolicy, RelationshipKind};
+    use epione_primitives::{
+        access::{Condition, FailedPolicy, RelationshipKind},
+        refusal::Refusal,
+    };
 
     #[test]
     fn a_denial_names_the_condition_that_failed() {
@@ -302,6 +308,15 @@ mod tests {
         let text = failure.to_string();
         assert!(text.contains("care team reads"), "{text}");
         assert!(text.contains("family doctor or treating"), "{text}");
+    }
+
+    #[test]
+    fn a_quota_that_is_used_up_is_not_blamed_on_the_account() {
+        let failure = Failure::from(SubmitError::Refused(Refusal::QuotaExceeded)).to_string();
+        assert!(failure.contains("try again in five minutes"), "{failure}");
+        assert!(failure.contains("repeat the command later"), "{failure}");
+        let failure = Failure::from(SubmitError::Refused(Refusal::CallNotForRole)).to_string();
+        assert!(failure.contains("sign with an account"), "{failure}");
     }
 
     #[test]

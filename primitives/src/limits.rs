@@ -1,7 +1,7 @@
 //! The bounds of everything that grows. The chain checks each of them. Workers and clients check earlier, so
 //! users see the error before anything is sent.
 
-use crate::BlockNumber;
+use crate::{BlockNumber, Nonce};
 
 /// Time between two blocks, in milliseconds.
 pub const SLOT_MILLIS: u64 = 3_000;
@@ -33,9 +33,14 @@ pub const BALLOT_BLOCKS: BlockNumber = 200;
 pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS;
 /// Number of chain blocks after which the chain removes an announcement that was not committed, and its ballot: 30
 /// days.
-pub const RETENTION_BLOCKS: BlockNumber = (30 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
-/// Maximum number of periods of one registration. Each reinstatement and each new registration begins a period.
+pub const RETENTION_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
+/// Maximum number of registrations of one user that are in force at the same time, each at another hospital.
+pub const MAX_REGISTRATIONS_IN_FORCE: u32 = 16;
+/// Maximum number of periods in a registration. Each reinstatement and each new registration begins a period. The
+/// chain moves the oldest periods to pages when there is no room for another one.
 pub const MAX_REGISTRATION_PERIODS: u32 = 32;
+/// Number of periods in a page of a registration's earlier periods.
+pub const PERIODS_PER_PAGE: u32 = MAX_REGISTRATION_PERIODS / 2;
 /// Maximum number of relationships in force between one patient and one professional at one hospital: one of each kind.
 /// The number of earlier relationships has no limit.
 pub const MAX_RELATIONSHIPS: u32 = 4;
@@ -62,14 +67,30 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
-/// Number of chain blocks in the window of a hospital's daily limits: 24 hours.
-pub const USAGE_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
-/// Maximum number of receipts that one hospital records in [`USAGE_BLOCKS`], for all requesters together.
+/// Maximum number of receipts that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of those receipts that are emergencies.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
+/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: five minutes.
+pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
+/// Maximum bytes of a user's transaction.
+pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
+/// Maximum number of calls in a batch.
+pub const MAX_BATCH_CALLS: u32 = 64;
+/// Maximum number of chain blocks in which a transaction may be included, as its signer sets it.
+pub const MAX_LIFETIME_BLOCKS: BlockNumber = 256;
+/// Maximum number of chain blocks for which nodes keep a user's transaction.
+pub const MAX_USER_LIFETIME_BLOCKS: BlockNumber = 64;
+/// How much the nonce of a user's transaction may exceed the account's nonce.
+pub const MAX_USER_NONCE_LEAD: Nonce = 2;
+/// How much the nonce of a governance account's transaction may exceed the account's nonce.
+pub const MAX_GOVERNANCE_NONCE_LEAD: Nonce = 16;
+/// How much the nonce of an agent's transaction may exceed the account's nonce.
+pub const MAX_AGENT_NONCE_LEAD: Nonce = 64;
 /// A day of chain time, in milliseconds. Days begin at midnight UTC.
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
+/// Number of chain blocks in 24 hours: the window of daily limits.
+pub const DAY_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Minimum time between two rotations of one user's keys, in milliseconds.

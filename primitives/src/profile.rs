@@ -64,7 +64,8 @@ pub enum RegistrationStatus {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Registration {
     pub status: RegistrationStatus,
-    /// The periods in which it was in force, oldest first. The last period is open while the status is active.
+    /// The newest periods in which it was in force, oldest first. The last period is open while the status is
+    /// active. Of a registration with more periods than these, the chain stores the earlier ones separately.
     pub periods: BoundedVec<Period, ConstU32<MAX_REGISTRATION_PERIODS>>,
     /// The version of the body, from 1.
     pub version: u32,
@@ -73,7 +74,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Whether the registration was in force at a moment.
+    /// Whether the registration was in force at a moment, as far as its newest periods say.
     pub fn in_force(&self, at: Moment) -> bool {
         self.periods.iter().any(|period| period.contains(at))
     }

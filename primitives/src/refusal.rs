@@ -8,20 +8,42 @@ use core::fmt;
 pub enum Refusal {
     /// No hospital and no user is registered with the signer's account.
     UnknownAccount,
-    /// The signer belongs to a hospital that is suspended or removed.
+    /// The signer belongs to a hospital that is suspended or removed, or is a user whose registrations in force
+    /// are all at such hospitals.
     HospitalNotActive,
     /// The signer's role may not make this call.
     CallNotForRole,
     /// A batch contains a body, another batch, or a call that the signer's role may not make.
     CallNotForBatch,
+    /// No registration of the user is in force.
+    NotInForce,
+    /// The account's own quota does not cover the transaction.
+    QuotaExceeded,
+    /// The quota of the hospital that answers for the account does not cover the transaction.
+    HospitalQuotaExceeded,
+    /// The transaction is immortal, or its lifetime is longer than `MAX_LIFETIME_BLOCKS`.
+    LifetimeTooLong,
+    /// The nonce is too far ahead: too many of the account's transactions wait for a block.
+    TooManyInFlight,
+    /// A user's transaction is larger than `MAX_USER_TRANSACTION_BYTES`.
+    CallTooLarge,
+    /// A batch has more than `MAX_BATCH_CALLS` calls.
+    BatchTooLong,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
         Self::CallNotForBatch,
+        Self::NotInForce,
+        Self::QuotaExceeded,
+        Self::HospitalQuotaExceeded,
+        Self::LifetimeTooLong,
+        Self::TooManyInFlight,
+        Self::CallTooLarge,
+        Self::BatchTooLong,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -31,11 +53,23 @@ impl Refusal {
             Self::HospitalNotActive => 2,
             Self::CallNotForRole => 3,
             Self::CallNotForBatch => 4,
+            Self::NotInForce => 5,
+            Self::QuotaExceeded => 6,
+            Self::HospitalQuotaExceeded => 7,
+            Self::LifetimeTooLong => 8,
+            Self::TooManyInFlight => 9,
+            Self::CallTooLarge => 10,
+            Self::BatchTooLong => 11,
         }
     }
 
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
+    }
+
+    /// Whether the chain may accept the same call later, although nobody changes a role or a registration.
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Self::QuotaExceeded | Self::HospitalQuotaExceeded | Self::TooManyInFlight)
     }
 }
 
@@ -52,6 +86,25 @@ impl fmt::Display for Refusal {
             Self::CallNotForBatch => {
                 "a batch may not contain a body, another batch, or a call that the account's role may not make"
             }
+            Self::NotInForce => {
+                "no registration of this user is in force: a hospital must register or reinstate the user first"
+            }
+            Self::QuotaExceeded => {
+                "the account has used its quota: try again in five minutes, or tomorrow if it has sent too many bytes \
+                 today"
+            }
+            Self::HospitalQuotaExceeded => {
+                "the accounts of this hospital have used their common quota: try again in five minutes, or tomorrow \
+                 if they have sent too many bytes today"
+            }
+            Self::LifetimeTooLong => {
+                "the transaction is valid for too long: sign it for at most 256 blocks, and not as immortal"
+            }
+            Self::TooManyInFlight => {
+                "too many transactions of this account wait for a block: try again after the next blocks"
+            }
+            Self::CallTooLarge => "a user's transaction may have at most 4 KiB",
+            Self::BatchTooLong => "a batch may have at most 64 calls",
         })
     }
 }

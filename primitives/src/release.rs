@@ -13,7 +13,7 @@ use crate::{
     BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{Action, PolicyName, Purpose, SectionClass},
     limits::{
-        DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS, USAGE_BLOCKS,
+        DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS, DAY_BLOCKS,
     },
 };
 
@@ -223,7 +223,7 @@ impl Tally {
     }
 }
 
-/// How many receipts one hospital has recorded in its current window of [`USAGE_BLOCKS`]. A window begins with the
+/// How many receipts one hospital has recorded in its current window of [`DAY_BLOCKS`]. A window begins with the
 /// first receipt after the end of the previous window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
@@ -238,7 +238,7 @@ pub struct Usage {
 impl Usage {
     /// The usage in a chain block. It is zero in a new window.
     pub fn on(self, block: BlockNumber) -> Self {
-        let is_current = self.receipts > 0 && block < self.since.saturating_add(USAGE_BLOCKS);
+        let is_current = self.receipts > 0 && block < self.since.saturating_add(DAY_BLOCKS);
         if is_current { self } else { Self { since: block, ..Self::default() } }
     }
 }

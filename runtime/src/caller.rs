@@ -1,38 +1,48 @@
-//! Rejects transactions from unknown accounts, and calls that the signer's role may not make, before they reach
-//! a block.
+//! Rejects transactions from unknown accounts, calls that the signer's role may not make, and calls that exceed
+//! a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role. The pallets check again, in more detail.
+//! calls of its role, while its hospital is active and, for a user, while a registration is in force. The
+//! pallets check again, in more detail. What a transaction uses is debited to its account and to the hospital
+//! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
-    AccountId,
+    AccountId, HospitalId,
     hospital::{Duty, HospitalStatus},
+    limits::{MAX_BATCH_CALLS, MAX_USER_TRANSACTION_BYTES},
+    ports::Hospitals as _,
     refusal::Refusal,
 };
-use frame_support::{pallet_prelude::TransactionSource, weights::Weight};
+use frame_support::{
+    dispatch::{DispatchInfo, PostDispatchInfo},
+    pallet_prelude::TransactionSource,
+    weights::Weight,
+};
+use pallet_quotas::{Cost, Debit, Exhausted};
 use scale_info::TypeInfo;
 use sp_runtime::{
-    impl_tx_ext_default,
-    traits::{AsSystemOriginSigner, DispatchInfoOf, TransactionExtension, ValidateResult},
+    DispatchResult,
+    traits::{AsSystemOriginSigner, TransactionExtension, ValidateResult},
     transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
 };
 
-use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin, weights};
+use crate::{Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, lanes, weights};
 
 pub trait WeightInfo {
-    /// Checking a signer and a call.
+    /// Checking a signer, a call and the quotas, debiting and refunding.
     fn check() -> Weight;
 }
 
-/// Rejects a signed transaction, with the code of a [`Refusal`], if its signer is unknown or the signer's
-/// role may not make its call. It adds no bytes to a transaction.
+/// Rejects a signed transaction, with the code of a [`Refusal`], if its signer is unknown, the signer's role may
+/// not make its call, or a quota does not cover it. Debits and refunds the quotas, and sets the transaction's
+/// priority. It adds no bytes to a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CheckCaller;
 
 /// The role of an account on chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
+pub(crate) enum Caller {
     Governance,
     Agent,
     User,
@@ -41,8 +51,9 @@ enum Caller {
 impl TransactionExtension<RuntimeCall> for CheckCaller {
     const IDENTIFIER: &'static str = "CheckCaller";
     type Implicit = ();
-    type Val = ();
-    type Pre = ();
+    /// None for a transaction without a signer.
+    type Val = Option<Debit>;
+    type Pre = Option<Debit>;
 
     fn weight(&self, _: &RuntimeCall) -> Weight {
         weights::epione_runtime_caller::Measured::<Runtime>::check()
@@ -52,52 +63,141 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
         &self,
         origin: RuntimeOrigin,
         call: &RuntimeCall,
-        _: &DispatchInfoOf<RuntimeCall>,
-        _: usize,
+        info: &DispatchInfo,
+        length: usize,
         (): (),
         _: &impl Encode,
         _: TransactionSource,
-    ) -> ValidateResult<(), RuntimeCall> {
-        if let Some(signer) = origin.as_system_origin_signer() {
-            check(signer, call).map_err(|refusal| {
-                TransactionValidityError::from(InvalidTransaction::Custom(refusal.code()))
-            })?;
-        }
-        Ok((ValidTransaction::default(), (), origin))
+    ) -> ValidateResult<Option<Debit>, RuntimeCall> {
+        let Some(signer) = origin.as_system_origin_signer() else {
+            return Ok((ValidTransaction::default(), None, origin));
+        };
+        let debit = check(signer, call, info, length).map_err(rejection)?;
+        Ok((lanes::validity(debit.lane), Some(debit), origin))
     }
 
-    impl_tx_ext_default!(RuntimeCall; prepare);
-}
-
-pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
-    let caller = identify(signer)?;
-    match batched(call) {
-        Some(calls) if calls.iter().all(|call| carries_no_body(call) && caller.makes(call)) => {
-            Ok(())
+    fn prepare(
+        self,
+        debit: Option<Debit>,
+        _: &RuntimeOrigin,
+        _: &RuntimeCall,
+        _: &DispatchInfo,
+        _: usize,
+    ) -> Result<Option<Debit>, TransactionValidityError> {
+        if let Some(debit) = &debit {
+            Quotas::debit(debit);
         }
-        Some(_) => Err(Refusal::CallNotForBatch),
-        None if caller.makes(call) => Ok(()),
-        None => Err(Refusal::CallNotForRole),
+        Ok(debit)
+    }
+
+    fn post_dispatch_details(
+        debit: Option<Debit>,
+        info: &DispatchInfo,
+        post_info: &PostDispatchInfo,
+        _: usize,
+        _: &DispatchResult,
+    ) -> Result<Weight, TransactionValidityError> {
+        if let Some(debit) = debit {
+            Quotas::refund(&debit, post_info.calc_unspent(info).ref_time());
+        }
+        Ok(Weight::zero())
     }
 }
 
-fn identify(signer: &AccountId) -> Result<Caller, Refusal> {
-    let Some((hospital, duty)) = Hospitals::hospital_of(signer.clone()) else {
-        return Profiles::user_of(signer.clone())
-            .map(|_| Caller::User)
-            .ok_or(Refusal::UnknownAccount);
+/// How nodes report a refusal.
+pub(crate) fn rejection(refusal: Refusal) -> TransactionValidityError {
+    InvalidTransaction::Custom(refusal.code()).into()
+}
+
+/// Checks a transaction of this many bytes. Returns what is debited for it.
+pub(crate) fn check(
+    signer: &AccountId,
+    call: &RuntimeCall,
+    info: &DispatchInfo,
+    length: usize,
+) -> Result<Debit, Refusal> {
+    let (caller, hospital) = identify(signer)?;
+    caller.may_make(call, length)?;
+    let debit = Debit {
+        account: signer.clone(),
+        hospital,
+        lane: lanes::lane(caller, call),
+        cost: Cost { ref_time: info.total_weight().ref_time(), bytes: length as u64 },
     };
-    match Hospitals::hospital(hospital) {
-        Some(hospital) if hospital.status == HospitalStatus::Active => Ok(match duty {
-            Duty::Governance => Caller::Governance,
-            Duty::Agent => Caller::Agent,
-        }),
+    match Quotas::check(&debit) {
+        Ok(()) => Ok(debit),
+        Err(Exhausted::Account) => Err(Refusal::QuotaExceeded),
+        Err(Exhausted::Hospital) => Err(Refusal::HospitalQuotaExceeded),
+    }
+}
+
+/// The signer's role, and the hospital that answers for the signer.
+fn identify(signer: &AccountId) -> Result<(Caller, HospitalId), Refusal> {
+    let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
+        return Ok((Caller::User, responsible(signer)?));
+    };
+    match Hospitals::hospital(id) {
+        Some(hospital) if hospital.status == HospitalStatus::Active => Ok((duty.into(), id)),
         _ => Err(Refusal::HospitalNotActive),
     }
 }
 
+/// The hospital that answers for a user: of the active hospitals at which a registration is in force, the one at
+/// which it has been in force for the longest time.
+fn responsible(account: &AccountId) -> Result<HospitalId, Refusal> {
+    let user = Profiles::user_of(account.clone()).ok_or(Refusal::UnknownAccount)?;
+    let in_force = Profiles::in_force(user);
+    if in_force.is_empty() {
+        return Err(Refusal::NotInForce);
+    }
+    let active = Hospitals::active();
+    in_force.into_iter().find(|id| active.contains(id)).ok_or(Refusal::HospitalNotActive)
+}
+
+impl From<Duty> for Caller {
+    fn from(duty: Duty) -> Self {
+        match duty {
+            Duty::Governance => Self::Governance,
+            Duty::Agent => Self::Agent,
+        }
+    }
+}
+
+impl Caller {
+    /// The role of an account that [`check`] accepts.
+    pub(crate) fn of(account: &AccountId) -> Self {
+        Hospitals::hospital_of(account.clone()).map_or(Self::User, |(_, duty)| duty.into())
+    }
+
+    /// Checks a call, or every call of a batch, in a transaction of this many bytes.
+    fn may_make(self, call: &RuntimeCall, length: usize) -> Result<(), Refusal> {
+        if self == Self::User && length > MAX_USER_TRANSACTION_BYTES as usize {
+            return Err(Refusal::CallTooLarge);
+        }
+        match batched(call) {
+            Some(_) if self == Self::User => Err(Refusal::CallNotForRole),
+            Some(calls) if calls.len() > MAX_BATCH_CALLS as usize => Err(Refusal::BatchTooLong),
+            Some(calls) if calls.iter().all(|call| carries_no_body(call) && self.makes(call)) => {
+                Ok(())
+            }
+            Some(_) => Err(Refusal::CallNotForBatch),
+            None if self.makes(call) => Ok(()),
+            None => Err(Refusal::CallNotForRole),
+        }
+    }
+
+    /// Whether the role may make this call, apart from batches.
+    fn makes(self, call: &RuntimeCall) -> bool {
+        match self {
+            Self::Governance => governance_makes(call),
+            Self::Agent => agent_makes(call),
+            Self::User => user_makes(call),
+        }
+    }
+}
+
 /// The calls of a batch.
-fn batched(call: &RuntimeCall) -> Option<&[RuntimeCall]> {
+pub(crate) fn batched(call: &RuntimeCall) -> Option<&[RuntimeCall]> {
     match call {
         RuntimeCall::Utility(
             pallet_utility::Call::batch { calls }
@@ -117,17 +217,6 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
                 pallet_profiles::Call::register { .. } | pallet_profiles::Call::update { .. }
             )
     )
-}
-
-impl Caller {
-    /// Whether the role may make this call, apart from batches.
-    fn makes(self, call: &RuntimeCall) -> bool {
-        match self {
-            Self::Governance => governance_makes(call),
-            Self::Agent => agent_makes(call),
-            Self::User => user_makes(call),
-        }
-    }
 }
 
 fn governance_makes(call: &RuntimeCall) -> bool {

@@ -1,6 +1,7 @@
-//! The chain's runtime, composed of Epione's seven pallets and the SDK's pallets.
+//! The chain's runtime, composed of Epione's eight pallets and the SDK's pallets.
 //!
-//! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call.
+//! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call, and
+//! [`lanes`] which transactions come first.
 //! [`genesis`] defines the hospitals at the beginning of a chain.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -22,6 +23,9 @@ pub mod caller;
 pub mod configs;
 pub mod council_root;
 pub mod genesis;
+pub mod in_flight;
+pub mod lanes;
+pub mod lifetime;
 pub mod weights;
 
 pub use bodies::ExtrinsicTail;
@@ -47,8 +51,8 @@ pub type TxExtension = (
     frame_system::CheckSpecVersion<Runtime>,
     frame_system::CheckTxVersion<Runtime>,
     frame_system::CheckGenesis<Runtime>,
-    frame_system::CheckEra<Runtime>,
-    frame_system::CheckNonce<Runtime>,
+    lifetime::CheckLifetime,
+    in_flight::CheckInFlight,
     frame_system::CheckWeight<Runtime>,
     frame_system::WeightReclaim<Runtime>,
 );
@@ -155,6 +159,9 @@ mod runtime {
 
     #[runtime::pallet_index(17)]
     pub type Releases = pallet_releases;
+
+    #[runtime::pallet_index(18)]
+    pub type Quotas = pallet_quotas;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -174,5 +181,6 @@ mod benches {
         [pallet_lite_blocks, LiteBlocks]
         [pallet_approvals, Approvals]
         [pallet_releases, Releases]
+        [pallet_quotas, Quotas]
     );
 }

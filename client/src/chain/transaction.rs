@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use epione_primitives::{AccountId, BlockNumber, Hash, refusal::Refusal};
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, limits::MAX_LIFETIME_BLOCKS, refusal::Refusal,
+};
 use serde::Deserialize;
 use sp_core::{Bytes, crypto::Ss58Codec};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
@@ -37,6 +39,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(120);
 /// Number of chain blocks after the newest finalized one in which a transaction may be included.
 const MORTALITY: u32 = 32;
+const _: () = assert!(MORTALITY <= MAX_LIFETIME_BLOCKS);
 /// Transactions that one submission sends at most.
 const MAX_ATTEMPTS: u32 = 4;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -144,7 +147,7 @@ impl Chain {
                 waiting.because(&reason);
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
-            let sent = match self.send(call, signer).await? {
+            let sent = match self.send_in_turn(call, signer, &waiting).await? {
                 Ok(sent) => sent,
                 Err(Refused::Now(why)) => {
                     reason = why;
@@ -160,6 +163,27 @@ impl Chain {
         Err(SubmitError::Invalid(format!("{reason}; {MAX_ATTEMPTS} attempts")))
     }
 
+    /// Sends a call after the account's calls that came before it. While too many transactions of the account wait for
+    /// a block, this waits too; the time limit of the submission ends it.
+    async fn send_in_turn(
+        &self,
+        call: &Call,
+        signer: &Account,
+        waiting: &Waiting,
+    ) -> Result<Result<Sent, Refused>, SubmitError> {
+        let queue = self.inner.queues.of(&signer.id());
+        let _held_until_sent = queue.lock().await;
+        loop {
+            match self.send(call, signer).await? {
+                Err(Refused::ForGood(SubmitError::Refused(full @ Refusal::TooManyInFlight))) => {
+                    waiting.because(full);
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                sent => return Ok(sent),
+            }
+        }
+    }
+
     /// Chooses a nonce, signs and sends; waits until the node has accepted or rejected the transaction.
     async fn send(
         &self,
@@ -167,9 +191,6 @@ impl Chain {
         signer: &Account,
     ) -> Result<Result<Sent, Refused>, SubmitError> {
         let account = signer.id();
-        let queue = self.inner.queues.of(&account);
-        let _held_until_sent = queue.lock().await;
-
         let birth = self.finalized_head().await?;
         let nonce: u32 =
             self.request("system_accountNextIndex", rpc_params![account.to_ss58check()]).await?;

@@ -9,6 +9,7 @@ use epione_client::chain::{
 use epione_primitives::{
     AnnouncementId, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedHeader, Segments},
+    limits::MAX_AGENT_NONCE_LEAD,
     profile::Role,
     refusal::Refusal,
 };
@@ -92,6 +93,21 @@ async fn one_account_submits_many_calls_concurrently() {
     let state = one.finalized().await.unwrap();
     for user in users {
         assert!(state.profile(user).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_than_may_wait_for_a_block_are_sent_in_turn() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    // Each is included, although it fails there.
+    let suspend = profiles::suspend(UserId([1; 32]));
+    let agent = agent();
+    let submissions = (0..MAX_AGENT_NONCE_LEAD + 16).map(|_| chain.submit(&suspend, &agent));
+    for outcome in futures::future::join_all(submissions).await {
+        let error = outcome.unwrap_err();
+        let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
+        assert!(failure.is("Profiles", "NotRegistered"), "{failure}");
     }
 }
 

@@ -4,7 +4,7 @@ use codec::{Decode, Encode};
 use epione_primitives::{AccountId, Hash, HospitalId, Nonce, UserId, profile::Role};
 use epione_runtime::{
     Runtime, RuntimeCall, RuntimeEvent, SignedPayload, TxExtension, UncheckedExtrinsic, VERSION,
-    caller::CheckCaller,
+    caller::CheckCaller, in_flight::CheckInFlight, lifetime::CheckLifetime,
 };
 use jsonrpsee::{
     core::{
@@ -69,8 +69,8 @@ impl Rpc {
             frame_system::CheckSpecVersion::new(),
             frame_system::CheckTxVersion::new(),
             frame_system::CheckGenesis::new(),
-            frame_system::CheckEra::from(Era::mortal(64, number.into())),
-            frame_system::CheckNonce::from(nonce),
+            CheckLifetime(Era::mortal(64, number.into())),
+            CheckInFlight(nonce),
             frame_system::CheckWeight::new(),
             frame_system::WeightReclaim::new(),
         );

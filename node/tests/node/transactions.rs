@@ -1,6 +1,6 @@
 //! The node's errors for transactions that the chain rejects.
 
-use epione_primitives::{AnnouncementId, UserId, refusal::Refusal};
+use epione_primitives::{AnnouncementId, UserId, limits::MAX_BATCH_CALLS, refusal::Refusal};
 use epione_runtime::{Runtime, RuntimeCall};
 
 use crate::{
@@ -30,4 +30,8 @@ async fn rejected_transactions_have_a_code_for_the_reason() {
     let batch = pallet_utility::Call::<Runtime>::batch { calls: vec![approve(), update.into()] };
     let batched = rpc.finalize(AGENT, batch).await;
     assert_eq!(refusal(batched), custom(Refusal::CallNotForBatch));
+
+    let calls = vec![approve(); MAX_BATCH_CALLS as usize + 1];
+    let long = rpc.finalize(AGENT, pallet_utility::Call::<Runtime>::batch { calls }).await;
+    assert_eq!(refusal(long), custom(Refusal::BatchTooLong));
 }

@@ -217,6 +217,11 @@ impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Failed(failure) => Self::chain_refused(failure.to_string()),
+            CallError::Refused(refusal) if refusal.is_temporary() => Self::unavailable(
+                "quota",
+                "The hospital cannot send more to the chain at the moment",
+                refusal.to_string(),
+            ),
             CallError::Refused(refusal) => Self::chain_refused(refusal.to_string()),
             CallError::TimedOut => Self::timed_out(),
             CallError::View(error) => error.into(),
@@ -278,4 +283,20 @@ pub(super) async fn no_such_method() -> ApiError {
         "The path does not support this method",
         "See the API's description (GET /v1/openapi.json).",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::refusal::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_no_fault_of_the_caller() {
+        for refusal in Refusal::ALL {
+            let error = ApiError::from(CallError::Refused(refusal));
+            assert_eq!(error.is_the_workers(), refusal.is_temporary(), "{refusal}");
+            assert_eq!(error.problem().detail, Some(refusal.to_string()));
+        }
+    }
 }

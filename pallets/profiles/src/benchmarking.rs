@@ -4,11 +4,12 @@ use alloc::{vec, vec::Vec};
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Signature, UserId,
-    limits::MAX_PROFILE_BODY_BYTES,
+    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
     ports::{Bodies as _, Hospitals as _, Users as _},
-    profile::{Consent, Possession, RegistrationStatus, Role},
+    profile::{Consent, Period, Possession, RegistrationStatus, Role},
 };
 use frame_benchmarking::v2::*;
+use frame_support::BoundedVec;
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use sp_runtime::{KeyTypeId, traits::Zero};
 
@@ -40,6 +41,18 @@ fn doctor<T: Config>() -> (HospitalId, AccountId, AccountId) {
     let account = keyed_account();
     Pallet::<T>::set_up(hospital, USER, Role::Doctor, account.clone());
     (hospital, agent, account)
+}
+
+/// Gives the user's registration the most periods, so that the end of its last one moves periods to a page.
+fn fill<T: Config>(hospital: HospitalId) {
+    Registrations::<T>::mutate(USER, hospital, |registration| {
+        if let Some(registration) = registration {
+            let mut periods =
+                vec![Period { since: 0, until: Some(0) }; MAX_REGISTRATION_PERIODS as usize - 1];
+            periods.push(Period { since: 0, until: None });
+            registration.periods = BoundedVec::truncate_from(periods);
+        }
+    });
 }
 
 fn body<T: Config>(bytes: u32) -> Vec<u8> {
@@ -97,6 +110,7 @@ mod benchmarks {
     #[benchmark]
     fn suspend() {
         let (hospital, caller, _) = doctor::<T>();
+        fill::<T>(hospital);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(caller), USER);
@@ -119,6 +133,7 @@ mod benchmarks {
     #[benchmark]
     fn end_registration() {
         let (hospital, caller, _) = doctor::<T>();
+        fill::<T>(hospital);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(caller), USER);

@@ -8,7 +8,10 @@ use epione_primitives::{
     profile::{Profile, Registration, Role},
 };
 
-use crate::{Accounts, Config, Members, Pallet, Profiles, Registrations};
+use crate::{
+    Accounts, Config, EarlierPages, EarlierPeriods, InForce, Members, Pallet, Profiles,
+    Registrations,
+};
 
 impl<T: Config> Pallet<T> {
     /// The user with this current account.
@@ -22,6 +25,31 @@ impl<T: Config> Pallet<T> {
 
     pub fn registration(hospital: HospitalId, user: UserId) -> Option<Registration> {
         Registrations::<T>::get(user, hospital)
+    }
+
+    /// The hospitals at which the user's registration is in force, in the order in which the registrations came
+    /// into force. At most `MAX_REGISTRATIONS_IN_FORCE`.
+    pub fn in_force(user: UserId) -> Vec<HospitalId> {
+        InForce::<T>::get(user).into_inner()
+    }
+
+    /// Whether one of the registration's earlier periods contains `at`. Reads a number of pages that is
+    /// logarithmic in their number.
+    fn earlier_in_force(hospital: HospitalId, user: UserId, at: Moment) -> bool {
+        let (mut first, mut end) = (0_u32, EarlierPages::<T>::get(user, hospital));
+        while first < end {
+            let middle = first.midpoint(end);
+            let page = EarlierPeriods::<T>::get((user, hospital, middle));
+            if page.iter().any(|period| period.contains(at)) {
+                return true;
+            }
+            if page.last().is_some_and(|period| period.since <= at) {
+                first = middle.saturating_add(1);
+            } else {
+                end = middle;
+            }
+        }
+        false
     }
 
     /// A user's current and past registrations, ascending by hospital: at most one for each
@@ -64,8 +92,14 @@ impl<T: Config> Users for Pallet<T> {
     }
 
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool {
-        Registrations::<T>::get(user, hospital)
-            .is_some_and(|registration| registration.in_force(at))
+        Registrations::<T>::get(user, hospital).is_some_and(|registration| {
+            let oldest = registration.periods.first();
+            if oldest.is_some_and(|period| at < period.since) {
+                Self::earlier_in_force(hospital, user, at)
+            } else {
+                registration.in_force(at)
+            }
+        })
     }
 
     /// The registration has been in force since moment 0. Its body is not stored.
@@ -78,6 +112,8 @@ impl<T: Config> Users for Pallet<T> {
             Self::create(user, Profile { role, account, sealing_key_hash, version: 1 })
                 .expect("benchmarks give each user a new account");
         }
+        // A benchmark may register a user at more hospitals than agents can.
+        Self::list_in_force(hospital, user).ok();
         let mut registration = Self::first_registration();
         registration.periods =
             frame_support::BoundedVec::truncate_from(alloc::vec![Period { since: 0, until: None }]);

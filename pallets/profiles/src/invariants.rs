@@ -1,7 +1,9 @@
 //! The invariants of this pallet's state, which the crate documentation lists.
 
+use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId, UserId,
+    limits::{MAX_REGISTRATION_PERIODS, PERIODS_PER_PAGE},
     ports::Hospitals as _,
     profile::{Period, Profile, Registration, RegistrationStatus},
 };
@@ -9,8 +11,8 @@ use frame_support::{ensure, traits::Time};
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Accounts, Config, LastRotation, Members, Pallet, ProfileHistory, Profiles, RegistrationBodies,
-    Registrations,
+    Accounts, Config, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, Pallet,
+    ProfileHistory, Profiles, RegistrationBodies, Registrations,
 };
 
 impl<T: Config> Pallet<T> {
@@ -39,11 +41,21 @@ impl<T: Config> Pallet<T> {
 
     fn check_registrations() -> Result<(), TryRuntimeError> {
         let (mut registrations, mut bodies) = (0_usize, 0_usize);
+        let (mut in_force, mut pages) = (0_usize, 0_usize);
         for (user, hospital, registration) in Registrations::<T>::iter() {
             Self::check_registration(user, hospital, &registration)?;
             registrations = registrations.saturating_add(1);
             bodies = bodies.saturating_add(registration.version as usize);
+            let active = registration.status == RegistrationStatus::Active;
+            in_force = in_force.saturating_add(usize::from(active));
+            pages = pages.saturating_add(EarlierPages::<T>::get(user, hospital) as usize);
         }
+        let listed = InForce::<T>::iter_values().map(|hospitals| hospitals.len()).sum::<usize>();
+        ensure!(listed == in_force, "a registration is listed as in force that is not active");
+        ensure!(
+            EarlierPeriods::<T>::iter_keys().count() == pages,
+            "a page of periods is stored that belongs to no registration"
+        );
         ensure!(
             Members::<T>::iter_keys().count() == registrations,
             "a member is listed who was never registered"
@@ -107,22 +119,42 @@ impl<T: Config> Pallet<T> {
                 == Some(registration.body_hash),
             "a registration's body is not the newest version"
         );
-        Self::check_periods(registration)
+        let active = registration.status == RegistrationStatus::Active;
+        ensure!(
+            !active || InForce::<T>::get(user).contains(&hospital),
+            "an active registration is not listed as in force"
+        );
+        ensure!(
+            active || registration.periods.len() < MAX_REGISTRATION_PERIODS as usize,
+            "a registration has no room for another period"
+        );
+        let mut periods = Vec::new();
+        for page in 0..EarlierPages::<T>::get(user, hospital) {
+            let earlier = EarlierPeriods::<T>::get((user, hospital, page));
+            ensure!(
+                earlier.len() == PERIODS_PER_PAGE as usize,
+                "a page of earlier periods is not complete"
+            );
+            periods.extend(earlier);
+        }
+        periods.extend(registration.periods.iter().copied());
+        Self::check_periods(&periods, active)
     }
 
-    fn check_periods(registration: &Registration) -> Result<(), TryRuntimeError> {
-        let Some((last, earlier)) = registration.periods.split_last() else {
+    /// Checks all periods of a registration, oldest first.
+    fn check_periods(periods: &[Period], active: bool) -> Result<(), TryRuntimeError> {
+        let Some((last, earlier)) = periods.split_last() else {
             return Err("a registration was never in force".into());
         };
         ensure!(
-            last.until.is_none() == (registration.status == RegistrationStatus::Active),
+            last.until.is_none() == active,
             "a registration is active but its last period is closed, or the reverse"
         );
         let ends = |period: &Period| period.until.unwrap_or(u64::MAX);
         ensure!(
             earlier.iter().all(|period| period.until.is_some())
-                && registration.periods.iter().all(|period| period.since <= ends(period))
-                && registration.periods.windows(2).all(|pair| ends(&pair[0]) <= pair[1].since),
+                && periods.iter().all(|period| period.since <= ends(period))
+                && periods.windows(2).all(|pair| ends(&pair[0]) <= pair[1].since),
             "a registration's periods do not follow each other"
         );
         Ok(())

@@ -20,7 +20,10 @@
 //! 5. [`RegistrationBodies`] contains every version of a registration's body, and the newest is
 //!    the registration's current body;
 //! 6. [`Members`] contains exactly the registrations, by hospital;
-//! 7. [`LastRotation`] contains exactly the users whose profile was rotated, and no future moment.
+//! 7. [`LastRotation`] contains exactly the users whose profile was rotated, and no future moment;
+//! 8. [`InForce`] contains exactly the hospitals at which a user's registration is active, each once;
+//! 9. [`EarlierPeriods`] contains complete pages of closed periods, which come before the periods in the
+//!    registration, and a registration that is not active has room for another period.
 //!
 //! [`Consent`]: epione_primitives::profile::Consent
 
@@ -49,8 +52,9 @@ pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
         AccountId, Hash, HospitalId, Moment, Signature, UserId,
+        limits::{MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
         ports::{Bodies, Hospitals},
-        profile::{Profile, Registration, RegistrationStatus, Role},
+        profile::{Period, Profile, Registration, RegistrationStatus, Role},
     };
     use frame_support::{pallet_prelude::*, traits::Time};
     use frame_system::pallet_prelude::*;
@@ -58,6 +62,11 @@ pub mod pallet {
     use crate::WeightInfo;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    /// The hospitals at which a user's registration is in force.
+    pub type Responsible = BoundedVec<HospitalId, ConstU32<MAX_REGISTRATIONS_IN_FORCE>>;
+    /// Earlier periods of a registration, oldest first.
+    pub type PeriodPage = BoundedVec<Period, ConstU32<PERIODS_PER_PAGE>>;
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
@@ -93,6 +102,29 @@ pub mod pallet {
     #[pallet::storage]
     pub type Registrations<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, Registration>;
+
+    /// The hospitals at which a user's registration is in force, in the order in which the registrations came
+    /// into force. A registration that is suspended or has ended is not listed, so it uses no place.
+    #[pallet::storage]
+    pub type InForce<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Responsible, ValueQuery>;
+
+    /// The pages of a registration's periods that no longer fit into the registration, oldest first.
+    #[pallet::storage]
+    pub type EarlierPeriods<T: Config> = StorageNMap<
+        _,
+        (
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Twox64Concat, HospitalId>,
+            NMapKey<Twox64Concat, u32>,
+        ),
+        PeriodPage,
+        ValueQuery,
+    >;
+
+    /// The number of pages in [`EarlierPeriods`] of a registration.
+    #[pallet::storage]
+    pub type EarlierPages<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, u32, ValueQuery>;
 
     /// The users who are or were registered at a hospital: an index of [`Registrations`] by hospital.
     #[pallet::storage]
@@ -177,9 +209,10 @@ pub mod pallet {
         /// The registration is not suspended, so it cannot be reinstated.
         #[codec(index = 11)]
         NotSuspended,
-        /// The registration already has `MAX_REGISTRATION_PERIODS` periods.
+        /// The user already has `MAX_REGISTRATIONS_IN_FORCE` registrations in force. Another hospital must
+        /// suspend or end one of them first.
         #[codec(index = 12)]
-        TooManyPeriods,
+        TooManyInForce,
         /// The profile body is empty.
         #[codec(index = 13)]
         EmptyBody,
@@ -223,7 +256,7 @@ pub mod pallet {
         /// [`ProfileMismatch`](Error::ProfileMismatch),
         /// [`AlreadyRegistered`](Error::AlreadyRegistered),
         /// [`ConsentMissing`](Error::ConsentMissing), [`InvalidConsent`](Error::InvalidConsent) or
-        /// [`TooManyPeriods`](Error::TooManyPeriods); and with the error of [`Bodies::keep`].
+        /// [`TooManyInForce`](Error::TooManyInForce); and with the error of [`Bodies::keep`].
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register(body.len() as u32))]
         pub fn register(
@@ -241,6 +274,7 @@ pub mod pallet {
             let registration = match (Profiles::<T>::get(user), consent) {
                 (None, None) => {
                     Self::create(user, profile)?;
+                    Self::list_in_force(hospital, user)?;
                     Self::first_registration()
                 }
                 (None, Some(_)) => return Err(Error::<T>::UnknownUser.into()),
@@ -250,6 +284,7 @@ pub mod pallet {
                     let consent = consent.ok_or(Error::<T>::ConsentMissing)?;
                     let replaced = registration.version;
                     Self::check_consent(&consent, &current.account, hospital, user, replaced)?;
+                    Self::list_in_force(hospital, user)?;
                     registration
                 }
             };
@@ -293,7 +328,8 @@ pub mod pallet {
             let hospital = Self::hospital_of_agent(origin)?;
             let mut registration = Self::registered_at(hospital, user)?;
             ensure!(registration.status == RegistrationStatus::Active, Error::<T>::NotActive);
-            Self::leave_force(&mut registration, RegistrationStatus::Suspended);
+            let suspended = RegistrationStatus::Suspended;
+            Self::leave_force(hospital, user, &mut registration, suspended);
             Registrations::<T>::insert(user, hospital, registration);
             Self::deposit_event(Event::Suspended { hospital, user });
             Ok(())
@@ -302,14 +338,15 @@ pub mod pallet {
         /// Reinstates a suspended registration at the signer's hospital. Signed by the hospital's agent.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered),
-        /// [`NotSuspended`](Error::NotSuspended) or [`TooManyPeriods`](Error::TooManyPeriods).
+        /// [`NotSuspended`](Error::NotSuspended) or [`TooManyInForce`](Error::TooManyInForce).
         #[pallet::call_index(3)]
         #[pallet::weight(T::WeightInfo::reinstate())]
         pub fn reinstate(origin: OriginFor<T>, user: UserId) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
             let mut registration = Self::registered_at(hospital, user)?;
             ensure!(registration.status == RegistrationStatus::Suspended, Error::<T>::NotSuspended);
-            Self::enter_force(&mut registration)?;
+            Self::list_in_force(hospital, user)?;
+            Self::enter_force(&mut registration);
             Registrations::<T>::insert(user, hospital, registration);
             Self::deposit_event(Event::Reinstated { hospital, user });
             Ok(())
@@ -325,7 +362,8 @@ pub mod pallet {
         pub fn end_registration(origin: OriginFor<T>, user: UserId) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
             let mut registration = Self::lasting(hospital, user)?;
-            Self::leave_force(&mut registration, RegistrationStatus::Ended);
+            let ended = RegistrationStatus::Ended;
+            Self::leave_force(hospital, user, &mut registration, ended);
             Registrations::<T>::insert(user, hospital, registration);
             Self::deposit_event(Event::RegistrationEnded { hospital, user });
             Ok(())

@@ -1,9 +1,10 @@
 //! Registrations: their status, periods and bodies.
 
 use alloc::vec;
+use core::mem;
 use epione_primitives::{
     Hash, HospitalId, UserId,
-    limits::MAX_PROFILE_BODY_BYTES,
+    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS, PERIODS_PER_PAGE},
     ports::{HashedBody, Hospitals as _},
     profile::{Period, Registration, RegistrationStatus},
 };
@@ -11,7 +12,10 @@ use frame_support::{BoundedVec, ensure, traits::Time};
 use frame_system::{ensure_signed, pallet_prelude::OriginFor};
 use sp_runtime::DispatchError;
 
-use crate::{Config, Error, Members, Pallet, RegistrationBodies, Registrations};
+use crate::{
+    Config, EarlierPages, EarlierPeriods, Error, InForce, Members, Pallet, PeriodPage,
+    RegistrationBodies, Registrations,
+};
 
 impl<T: Config> Pallet<T> {
     /// The active hospital whose agent signed.
@@ -63,25 +67,56 @@ impl<T: Config> Pallet<T> {
         };
         let ended = registration.status == RegistrationStatus::Ended;
         ensure!(ended, Error::<T>::AlreadyRegistered);
-        Self::enter_force(&mut registration)?;
+        Self::enter_force(&mut registration);
         Ok(registration)
     }
 
-    pub(crate) fn enter_force(registration: &mut Registration) -> Result<(), Error<T>> {
-        registration
-            .periods
-            .try_push(Period { since: T::Time::now(), until: None })
-            .map_err(|_| Error::<T>::TooManyPeriods)?;
+    /// Begins a period. A registration that is not in force has room for it, by invariant 9.
+    pub(crate) fn enter_force(registration: &mut Registration) {
+        registration.periods.force_push(Period { since: T::Time::now(), until: None });
         registration.status = RegistrationStatus::Active;
-        Ok(())
     }
 
-    /// Closes the open period, if there is one.
-    pub(crate) fn leave_force(registration: &mut Registration, status: RegistrationStatus) {
+    /// Lists the hospital among those at which the user's registration is in force.
+    pub(crate) fn list_in_force(hospital: HospitalId, user: UserId) -> Result<(), Error<T>> {
+        InForce::<T>::try_mutate(user, |hospitals| hospitals.try_push(hospital))
+            .map_err(|_| Error::<T>::TooManyInForce)
+    }
+
+    /// Closes the open period, if there is one, and makes room for another one.
+    pub(crate) fn leave_force(
+        hospital: HospitalId,
+        user: UserId,
+        registration: &mut Registration,
+        status: RegistrationStatus,
+    ) {
+        if registration.status == RegistrationStatus::Active {
+            InForce::<T>::mutate_exists(user, |hospitals| {
+                *hospitals = hospitals.take().and_then(|mut listed| {
+                    listed.retain(|other| *other != hospital);
+                    (!listed.is_empty()).then_some(listed)
+                });
+            });
+        }
         if let Some(period) = registration.periods.last_mut() {
             period.until.get_or_insert_with(T::Time::now);
         }
         registration.status = status;
+        if registration.periods.len() >= MAX_REGISTRATION_PERIODS as usize {
+            Self::move_to_page(hospital, user, registration);
+        }
+    }
+
+    /// Moves the oldest periods of a registration to a new page.
+    fn move_to_page(hospital: HospitalId, user: UserId, registration: &mut Registration) {
+        let mut oldest = mem::take(&mut registration.periods).into_inner();
+        let newest = oldest.split_off(PERIODS_PER_PAGE as usize);
+        registration.periods = BoundedVec::truncate_from(newest);
+        EarlierPages::<T>::mutate(user, hospital, |pages| {
+            let page = PeriodPage::truncate_from(oldest);
+            EarlierPeriods::<T>::insert((user, hospital, *pages), page);
+            *pages = pages.saturating_add(1);
+        });
     }
 
     /// Stores a registration with a new version of its body, and returns that version. The first version

@@ -1,5 +1,6 @@
 //! Measures the check of a transaction's signer.
 
+use codec::Encode;
 use core::marker::PhantomData;
 
 use epione_primitives::{
@@ -8,8 +9,9 @@ use epione_primitives::{
     profile::Role,
 };
 use frame_benchmarking::{account, v2::*};
+use frame_support::dispatch::GetDispatchInfo;
 
-use crate::{Hospitals, Profiles, Runtime, RuntimeCall, caller};
+use crate::{Hospitals, Profiles, Quotas, Runtime, RuntimeCall, caller};
 
 pub trait Config: frame_system::Config {}
 
@@ -21,7 +23,8 @@ pub struct Pallet<T>(PhantomData<T>);
 mod benchmarks {
     use super::*;
 
-    /// The signer is a user, whose account is looked up among the hospitals' accounts first.
+    /// The signer is a user, whose account is looked up among the hospitals' accounts first, and whose hospital is
+    /// debited too.
     #[benchmark]
     fn check() {
         let hospital = Hospitals::set_up(account("governance", 0, 0), account("agent", 0, 0));
@@ -32,13 +35,18 @@ mod benchmarks {
             account: None,
             sealing_key_hash,
         });
+        let (info, length) = (call.get_dispatch_info(), call.encoded_size());
         let checked;
 
         #[block]
         {
-            checked = caller::check(&user, &call);
+            checked = caller::check(&user, &call, &info, length);
+            if let Ok(debit) = &checked {
+                Quotas::debit(debit);
+                Quotas::refund(debit, 1);
+            }
         }
 
-        assert_eq!(checked, Ok(()));
+        assert!(checked.is_ok());
     }
 }

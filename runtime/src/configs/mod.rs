@@ -3,6 +3,7 @@
 mod consensus;
 mod council;
 mod currency;
+mod quotas;
 mod records;
 mod session;
 mod system;

@@ -15,7 +15,7 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
     fn register(b: u32) -> Weight {
         Weight::from_parts(70_398_939, 0)
             .saturating_add(Weight::from_parts(2_066, 0).saturating_mul(b.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(7, 3))
+            .saturating_add(T::DbWeight::get().reads_writes(8, 4))
     }
 
     /// `b`: 1 to 16384.
@@ -28,17 +28,17 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
 
     /// At least 20_040 ns.
     fn suspend() -> Weight {
-        Weight::from_parts(21_202_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(21_202_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 4))
     }
 
     /// At least 20_270 ns.
     fn reinstate() -> Weight {
-        Weight::from_parts(21_341_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(21_341_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 2))
     }
 
     /// At least 19_979 ns.
     fn end_registration() -> Weight {
-        Weight::from_parts(21_282_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(21_282_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 4))
     }
 
     /// At least 64_546 ns.

@@ -1,18 +1,21 @@
 //! Which role may make which call.
 
+use codec::Encode;
 use epione_primitives::{
-    AnnouncementId,
+    AnnouncementId, Hash,
     access::{Purpose, RelationshipKind},
-    profile::Role,
+    profile::{Consent, Role},
     refusal::{Refusal, Refusal::*},
     release::ReviewId,
 };
-use epione_runtime::{Hospitals, Runtime, RuntimeCall, RuntimeOrigin};
+use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System};
+use pallet_quotas::{Holder, Lane};
+use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
-use crate::chain::{A, B, PATIENT, announcement, apply, local, register, user_seed};
+use crate::chain::{A, B, PATIENT, account, announcement, apply, key, local, register, user_seed};
 
-fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
+pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
     match apply(seed, call) {
         Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) => {
             Some(Refusal::from_code(code).unwrap())
@@ -22,11 +25,11 @@ fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
     }
 }
 
-fn approve() -> RuntimeCall {
+pub fn approve() -> RuntimeCall {
     pallet_approvals::Call::approve { subject: AnnouncementId(9) }.into()
 }
 
-fn relate() -> RuntimeCall {
+pub fn relate() -> RuntimeCall {
     pallet_role_policies::Call::relate {
         patient: PATIENT,
         professional: PATIENT,
@@ -37,7 +40,7 @@ fn relate() -> RuntimeCall {
     .into()
 }
 
-fn set_policies() -> RuntimeCall {
+pub fn set_policies() -> RuntimeCall {
     pallet_role_policies::Call::set_policies { policies: Default::default() }.into()
 }
 
@@ -60,7 +63,7 @@ fn rotate_keys() -> RuntimeCall {
         .into()
 }
 
-fn announce() -> RuntimeCall {
+pub fn announce() -> RuntimeCall {
     announcement(A, &[PATIENT], 1).into()
 }
 
@@ -68,7 +71,7 @@ fn set_code() -> RuntimeCall {
     frame_system::Call::set_code { code: vec![0] }.into()
 }
 
-fn batch(calls: Vec<RuntimeCall>) -> RuntimeCall {
+pub fn batch(calls: Vec<RuntimeCall>) -> RuntimeCall {
     pallet_utility::Call::batch { calls }.into()
 }
 
@@ -128,6 +131,7 @@ fn a_user_can_make_only_users_calls() {
         {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
+        assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
     });
 }
 
@@ -155,5 +159,71 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
         assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
+    });
+}
+
+#[test]
+fn a_batch_has_at_most_64_calls() {
+    local(|_| {
+        assert_eq!(refused("Alice//agent", batch(vec![relate(); 64])), None);
+        assert_eq!(refused("Alice//agent", batch(vec![relate(); 65])), Some(BatchTooLong));
+    });
+}
+
+fn by_agent(agent: &str, call: pallet_profiles::Call<Runtime>) {
+    apply(agent, call).unwrap().unwrap();
+}
+
+#[test]
+fn a_user_without_a_registration_in_force_is_rejected() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        by_agent("Alice//agent", pallet_profiles::Call::suspend { user: PATIENT });
+        assert_eq!(refused(&patient, relate()), Some(NotInForce));
+        assert_eq!(refused(&patient, rotate_keys()), Some(NotInForce));
+        by_agent("Alice//agent", pallet_profiles::Call::reinstate { user: PATIENT });
+        assert_eq!(refused(&patient, relate()), None);
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: PATIENT });
+        assert_eq!(refused(&patient, relate()), Some(NotInForce));
+    });
+}
+
+#[test]
+fn the_users_of_a_suspended_or_removed_hospital_are_rejected() {
+    local(|_| {
+        register("Bob//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        let council = || RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        Hospitals::suspend(council(), B).unwrap();
+        assert_eq!(refused(&patient, relate()), Some(HospitalNotActive));
+        Hospitals::reinstate(council(), B).unwrap();
+        assert_eq!(refused(&patient, relate()), None);
+        Hospitals::remove(council(), B).unwrap();
+        assert_eq!(refused(&patient, relate()), Some(HospitalNotActive));
+    });
+}
+
+#[test]
+fn another_hospital_answers_for_the_users_of_a_removed_one() {
+    local(|_| {
+        register("Bob//agent", PATIENT, Role::Patient);
+        let patient = key(&user_seed(PATIENT));
+        let consent = Consent::new(System::block_hash(0), A, PATIENT, 0).encode();
+        let register = pallet_profiles::Call::register {
+            user: PATIENT,
+            role: Role::Patient,
+            account: account(&patient),
+            sealing_key_hash: Hash::repeat_byte(1),
+            consent: Some(patient.sign(&consent).into()),
+            body: b"another sealed profile".to_vec(),
+        };
+        by_agent("Alice//agent", register);
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        Hospitals::remove(council, B).unwrap();
+        assert_eq!(refused(&user_seed(PATIENT), relate()), None);
+        let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
+        assert!(used(A) > 0);
+        assert_eq!(used(B), 0);
     });
 }

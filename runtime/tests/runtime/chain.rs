@@ -8,16 +8,20 @@ use epione_primitives::{
     profile::Role,
 };
 use epione_runtime::{
-    Executive, Header, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature, SignedPayload,
+    Executive, Header, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature, SignedPayload,
     System, TxExtension, UncheckedExtrinsic, caller::CheckCaller, genesis,
+    in_flight::CheckInFlight, lifetime::CheckLifetime,
 };
+use frame_support::storage::with_transaction;
 use serde_json::Value;
 use sp_core::{Pair, sr25519};
 use sp_keystore::{KeystoreExt, testing::MemoryKeystore};
 use sp_runtime::{
-    ApplyExtrinsicResult, BuildStorage, Digest, DigestItem, MultiSignature,
+    ApplyExtrinsicResult, BuildStorage, Digest, DigestItem, DispatchError, MultiSignature,
+    TransactionOutcome,
     generic::Era,
     traits::{Hash as _, Header as _, IdentifyAccount, Verify},
+    transaction_validity::{TransactionSource, TransactionValidity},
 };
 
 pub const A: HospitalId = HospitalId(0);
@@ -110,16 +114,27 @@ pub fn account(pair: &sr25519::Pair) -> AccountId {
     <Signature as Verify>::Signer::from(pair.public()).into_account()
 }
 
-/// Signs a call with the account's next nonce.
+/// Signs a call with the account's next nonce, for the next 64 blocks.
 pub fn signed(pair: &sr25519::Pair, call: impl Into<RuntimeCall>) -> UncheckedExtrinsic {
+    let era = Era::mortal(64, u64::from(System::block_number()) - 1);
+    signed_for(pair, call, era, System::account_nonce(account(pair)))
+}
+
+/// Signs a call with this lifetime and nonce.
+pub fn signed_for(
+    pair: &sr25519::Pair,
+    call: impl Into<RuntimeCall>,
+    era: Era,
+    nonce: Nonce,
+) -> UncheckedExtrinsic {
     let extension: TxExtension = (
         CheckCaller,
         frame_system::CheckNonZeroSender::new(),
         frame_system::CheckSpecVersion::new(),
         frame_system::CheckTxVersion::new(),
         frame_system::CheckGenesis::new(),
-        frame_system::CheckEra::from(Era::Immortal),
-        frame_system::CheckNonce::from(System::account_nonce(account(pair))),
+        CheckLifetime(era),
+        CheckInFlight(nonce),
         frame_system::CheckWeight::new(),
         frame_system::WeightReclaim::new(),
     );
@@ -136,6 +151,17 @@ pub fn signed(pair: &sr25519::Pair, call: impl Into<RuntimeCall>) -> UncheckedEx
 /// Applies a signed call in the current block.
 pub fn apply(seed: &str, call: impl Into<RuntimeCall>) -> ApplyExtrinsicResult {
     Executive::apply_extrinsic(signed(&key(seed), call))
+}
+
+/// Checks a transaction as a node does before it accepts it into its pool. Changes nothing.
+pub fn validate(transaction: UncheckedExtrinsic) -> TransactionValidity {
+    with_transaction(|| {
+        let parent = Hash::repeat_byte(1);
+        let source = TransactionSource::External;
+        let validity = Executive::validate_transaction(source, transaction, parent);
+        TransactionOutcome::Rollback(Ok::<_, DispatchError>(validity))
+    })
+    .unwrap()
 }
 
 /// Registers a user whose account has the user's number as its seed.

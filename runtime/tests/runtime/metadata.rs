@@ -35,6 +35,7 @@ fn every_pallet_keeps_its_index() {
             (15, "Utility"),
             (16, "CouncilRoot"),
             (17, "Releases"),
+            (18, "Quotas"),
         ]
     );
     let extensions: Vec<_> = metadata

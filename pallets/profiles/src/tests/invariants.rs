@@ -7,8 +7,8 @@ use epione_primitives::{
 use frame_support::assert_ok;
 
 use crate::{
-    Accounts, LastRotation, Members, ProfileHistory, Profiles as Stored, RegistrationBodies,
-    Registrations, mock::*,
+    Accounts, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, PeriodPage,
+    ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, mock::*,
 };
 
 /// The error after `damage` to Alice, who has rotated her keys once and whose
@@ -91,7 +91,10 @@ fn rotations_that_disagree_are_found() {
 
 #[test]
 fn a_status_that_disagrees_with_its_period_is_found() {
-    let damage = || edit(|of| of.status = RegistrationStatus::Ended);
+    let damage = || {
+        edit(|of| of.status = RegistrationStatus::Ended);
+        InForce::<Test>::remove(ALICE);
+    };
     assert!(after(damage).contains("or the reverse"));
     assert!(after(|| edit(|of| of.periods.clear())).contains("never in force"));
 }
@@ -112,4 +115,29 @@ fn a_profile_without_a_version_is_found() {
         Stored::<Test>::mutate(ALICE, |profile| profile.as_mut().unwrap().version = 0);
     };
     assert!(after(damage).contains("is missing"));
+}
+
+#[test]
+fn a_list_of_what_is_in_force_that_disagrees_is_found() {
+    assert!(after(|| InForce::<Test>::remove(ALICE)).contains("not listed as in force"));
+    let twice = || InForce::<Test>::mutate(ALICE, |hospitals| hospitals.force_push(A));
+    assert!(after(twice).contains("that is not active"));
+    let elsewhere = || InForce::<Test>::mutate(ALICE, |hospitals| hospitals.force_push(B));
+    assert!(after(elsewhere).contains("that is not active"));
+}
+
+#[test]
+fn pages_of_periods_that_disagree_are_found() {
+    let stray = || EarlierPeriods::<Test>::insert((ALICE, A, 0), PeriodPage::default());
+    assert!(after(stray).contains("belongs to no registration"));
+    let missing = || EarlierPages::<Test>::insert(ALICE, A, 1);
+    assert!(after(missing).contains("not complete"));
+    let full = || {
+        edit(|of| {
+            of.status = RegistrationStatus::Ended;
+            let ended = Period { since: START, until: Some(START) };
+            of.periods = vec![ended; 32].try_into().unwrap();
+        });
+    };
+    assert!(after(full).contains("no room"));
 }

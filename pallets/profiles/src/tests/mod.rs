@@ -1,5 +1,6 @@
 mod directory;
 mod end_registration;
+mod in_force;
 mod invariants;
 mod register;
 mod reinstate;

@@ -1,6 +1,6 @@
 use epione_primitives::{
     Hash, UserId,
-    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
+    limits::MAX_PROFILE_BODY_BYTES,
     ports::{BODY_NOT_AT_TAIL, HashedBody},
     profile::{Period, Profile, RegistrationStatus, Role},
 };
@@ -253,18 +253,5 @@ fn a_consent_is_invalid_after_the_account_is_rotated() {
         };
         assert_noop!(register(old), Error::<Test>::InvalidConsent);
         assert_ok!(register(consent(2, B, ALICE)));
-    });
-}
-
-#[test]
-fn the_number_of_periods_is_bounded() {
-    chain(|| {
-        alice_at_a();
-        for _ in 1..MAX_REGISTRATION_PERIODS {
-            assert_ok!(Profiles::end_registration(by(A), ALICE));
-            assert_ok!(register(A, Some(consent(1, A, ALICE))));
-        }
-        assert_ok!(Profiles::end_registration(by(A), ALICE));
-        assert_noop!(register(A, Some(consent(1, A, ALICE))), Error::<Test>::TooManyPeriods);
     });
 }

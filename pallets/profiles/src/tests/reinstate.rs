@@ -1,5 +1,4 @@
 use epione_primitives::{
-    limits::MAX_REGISTRATION_PERIODS,
     ports::Users as _,
     profile::{Period, RegistrationStatus},
 };
@@ -47,18 +46,5 @@ fn only_a_suspended_registration_is_reinstated() {
         assert_noop!(Profiles::reinstate(by(A), ALICE), Error::<Test>::NotSuspended);
         assert_ok!(Profiles::end_registration(by(A), ALICE));
         assert_noop!(Profiles::reinstate(by(A), ALICE), Error::<Test>::NotSuspended);
-    });
-}
-
-#[test]
-fn the_number_of_periods_is_bounded() {
-    chain(|| {
-        alice_at_a();
-        for _ in 1..MAX_REGISTRATION_PERIODS {
-            assert_ok!(Profiles::suspend(by(A), ALICE));
-            assert_ok!(Profiles::reinstate(by(A), ALICE));
-        }
-        assert_ok!(Profiles::suspend(by(A), ALICE));
-        assert_noop!(Profiles::reinstate(by(A), ALICE), Error::<Test>::TooManyPeriods);
     });
 }

@@ -1,7 +1,7 @@
 //! A hospital's limits for all requesters together.
 
 use epione_primitives::{
-    HospitalId, UserId, limits::USAGE_BLOCKS, profile::Role, release::Release,
+    HospitalId, UserId, limits::DAY_BLOCKS, profile::Role, release::Release,
 };
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::BoundedVec;
@@ -45,9 +45,9 @@ fn a_hospital_cannot_fabricate_receipts_beyond_its_daily_limit() {
         let records = BoundedVec::truncate_from(vec![part(ELSEWHERE)]);
         assert_ok!(record(agent(AWAY), Release { records, ..reading(5) }));
 
-        System::set_block_number(BEGIN + USAGE_BLOCKS - 1);
+        System::set_block_number(BEGIN + DAY_BLOCKS - 1);
         assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
-        System::set_block_number(BEGIN + USAGE_BLOCKS);
+        System::set_block_number(BEGIN + DAY_BLOCKS);
         assert_ok!(record(agent(HOME), fourth));
         assert_eq!((receipts(HOME), receipts(AWAY)), (1, 1));
     });

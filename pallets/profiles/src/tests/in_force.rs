@@ -1,0 +1,129 @@
+//! The registrations in force, and the periods of a registration over the years.
+
+use epione_primitives::{
+    Hash, HospitalId,
+    limits::{MAX_REGISTRATION_PERIODS, MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
+    ports::Users as _,
+    profile::Role,
+};
+use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
+
+use crate::{EarlierPages, Error, InForce, mock::*};
+
+/// Admits hospitals until there are this many.
+fn admit_until(count: u16) {
+    for number in 3..count {
+        let founder = epione_mocks::founder(number);
+        assert_ok!(Hospitals::admit(
+            RuntimeOrigin::root(),
+            founder.name.try_into().unwrap(),
+            founder.governance,
+            founder.agent,
+            founder.worker_url.try_into().unwrap(),
+            founder.sealing_key.try_into().unwrap(),
+            founder.tls_key,
+        ));
+    }
+}
+
+fn register_at(number: u16) -> DispatchResult {
+    let hospital = HospitalId(number);
+    register(hospital, Some(consent(1, hospital, ALICE)))
+}
+
+#[test]
+fn only_registrations_in_force_are_listed_in_the_order_in_which_they_began() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(register_at(1));
+        assert_eq!(Profiles::in_force(ALICE), [A, B]);
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_eq!(Profiles::in_force(ALICE), [B]);
+        assert_ok!(Profiles::reinstate(by(A), ALICE));
+        assert_eq!(Profiles::in_force(ALICE), [B, A]);
+        assert_ok!(Profiles::end_registration(by(B), ALICE));
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert!(!InForce::<Test>::contains_key(ALICE));
+    });
+}
+
+#[test]
+fn another_version_of_a_body_does_not_list_a_registration_again() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(Profiles::update(by(A), ALICE, vec![1]));
+        assert_eq!(Profiles::in_force(ALICE), [A]);
+        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::update(by(A), ALICE, vec![2]));
+        assert!(Profiles::in_force(ALICE).is_empty());
+    });
+}
+
+#[test]
+fn only_what_is_in_force_counts_towards_the_bound() {
+    chain(|| {
+        let most = MAX_REGISTRATIONS_IN_FORCE as u16;
+        admit_until(most + 1);
+        alice_at_a();
+        for number in 1..most {
+            assert_ok!(register_at(number));
+        }
+        assert_noop!(register_at(most), Error::<Test>::TooManyInForce);
+        assert_ok!(Profiles::suspend(by(B), ALICE));
+        assert_ok!(register_at(most));
+        assert_noop!(Profiles::reinstate(by(B), ALICE), Error::<Test>::TooManyInForce);
+        assert_ok!(Profiles::end_registration(by(A), ALICE));
+        assert_ok!(Profiles::reinstate(by(B), ALICE));
+    });
+}
+
+#[test]
+fn a_pair_cannot_be_used_up_by_registering_and_ending() {
+    chain(|| {
+        alice_at_a();
+        let mut now = START;
+        for _ in 0..4 * MAX_REGISTRATION_PERIODS {
+            now += 10;
+            at(now);
+            assert_ok!(Profiles::end_registration(by(A), ALICE));
+            now += 10;
+            at(now);
+            assert_ok!(register(A, Some(consent(1, A, ALICE))));
+        }
+        let pages = EarlierPages::<Test>::get(ALICE, A);
+        assert!(pages >= 4 * MAX_REGISTRATION_PERIODS / PERIODS_PER_PAGE - 2, "{pages}");
+        for moment in (START..now).step_by(20) {
+            assert!(Profiles::registered(A, ALICE, moment), "{moment}");
+            assert!(Profiles::registered(A, ALICE, moment + 9), "{moment}");
+            assert!(!Profiles::registered(A, ALICE, moment + 10), "{moment}");
+            assert!(!Profiles::registered(A, ALICE, moment + 19), "{moment}");
+        }
+        assert!(!Profiles::registered(A, ALICE, START - 1));
+        assert!(Profiles::registered(A, ALICE, now));
+    });
+}
+
+#[test]
+fn a_pair_cannot_be_used_up_by_suspending_and_reinstating() {
+    chain(|| {
+        alice_at_a();
+        for _ in 0..2 * MAX_REGISTRATION_PERIODS {
+            assert_ok!(Profiles::suspend(by(A), ALICE));
+            assert_ok!(Profiles::reinstate(by(A), ALICE));
+        }
+        assert!(registration(A).periods.len() <= MAX_REGISTRATION_PERIODS as usize);
+        assert_eq!(Profiles::in_force(ALICE), [A]);
+    });
+}
+
+#[test]
+fn a_new_user_is_in_force_at_the_registering_hospital() {
+    chain(|| {
+        let key = Hash::repeat_byte(1);
+        let register =
+            Profiles::register(by(B), ALICE, Role::Patient, account(1), key, None, vec![1]);
+        assert_ok!(register);
+        assert_eq!(Profiles::in_force(ALICE), [B]);
+    });
+}

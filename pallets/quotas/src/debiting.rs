@@ -1,0 +1,88 @@
+//! Checking, debiting and refunding a transaction.
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use epione_primitives::{AccountId, BlockNumber, HospitalId};
+use scale_info::TypeInfo;
+use sp_runtime::SaturatedConversion;
+
+use crate::{Budget, Config, Cost, CurrentLimits, Lane, Pallet, Usage, Used};
+
+/// An owner of budgets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Holder {
+    #[codec(index = 0)]
+    Account(AccountId),
+    #[codec(index = 1)]
+    Hospital(HospitalId),
+}
+
+/// A transaction, as its account and its hospital pay for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debit {
+    pub account: AccountId,
+    /// The hospital that answers for the account.
+    pub hospital: HospitalId,
+    pub lane: Lane,
+    pub cost: Cost,
+}
+
+impl Debit {
+    fn holders(&self) -> [Holder; 2] {
+        [Holder::Account(self.account.clone()), Holder::Hospital(self.hospital)]
+    }
+}
+
+/// Whose budget does not cover a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    Account,
+    Hospital,
+}
+
+impl<T: Config> Pallet<T> {
+    /// Whether the budgets cover a transaction in the current block. Fails with the first budget that does not.
+    pub fn check(debit: &Debit) -> Result<(), Exhausted> {
+        let limits = CurrentLimits::<T>::get();
+        let share = limits.of(debit.lane);
+        let [account, hospital] = debit.holders();
+        let covered = |holder: Holder, budget: &Budget| {
+            Self::usage(&holder, debit.lane).plus(debit.cost).is_within(budget)
+        };
+        if !covered(account, &share.account) {
+            Err(Exhausted::Account)
+        } else if !covered(hospital, &share.hospital) {
+            Err(Exhausted::Hospital)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Adds a transaction to what its account and its hospital used.
+    pub fn debit(debit: &Debit) {
+        Self::change(debit, |usage| usage.plus(debit.cost));
+    }
+
+    /// Takes back the time, in picoseconds, that a transaction of the current block did not need.
+    pub fn refund(debit: &Debit, unused_ref_time: u64) {
+        if unused_ref_time > 0 {
+            Self::change(debit, |usage| usage.minus(unused_ref_time));
+        }
+    }
+
+    /// What a holder used in one lane, in the windows of the current block.
+    pub fn usage(holder: &Holder, lane: Lane) -> Usage {
+        Used::<T>::get(holder, lane).at(Self::now())
+    }
+
+    fn change(debit: &Debit, change: impl Fn(Usage) -> Usage) {
+        for holder in debit.holders() {
+            let usage = change(Self::usage(&holder, debit.lane));
+            Used::<T>::insert(holder, debit.lane, usage);
+        }
+    }
+
+    pub(crate) fn now() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+}

@@ -1,0 +1,3 @@
+mod debiting;
+mod invariants;
+mod set_limits;

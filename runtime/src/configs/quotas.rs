@@ -1,0 +1,62 @@
+//! How much of the chain accounts and hospitals may use, until the council decides otherwise.
+
+use epione_primitives::limits::WEIGHT_WINDOW_BLOCKS;
+use frame_support::parameter_types;
+use pallet_quotas::{Budget, Limits, Share};
+
+use crate::{
+    Runtime,
+    configs::{BLOCK_BYTES, BLOCK_WEIGHT},
+    weights,
+};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+/// The computation of ordinary transactions in a window, in picoseconds: three quarters of each block.
+const WINDOW: u64 = BLOCK_WEIGHT.ref_time() / 4 * 3 * (WEIGHT_WINDOW_BLOCKS as u64);
+/// A millisecond of computation.
+const MILLIS: u64 = 1_000_000_000;
+
+/// The same budget for an account and its hospital, because the hospital has only one such account at a time.
+const fn alone(budget: Budget) -> Share {
+    Share { account: budget, hospital: budget }
+}
+
+/// The reasons are in `docs/adr/028-quotas-and-lanes.md`.
+const DEFAULT: Limits = Limits {
+    // A call of a user needs about 1 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
+    users: Share {
+        account: Budget { ref_time: 30 * MILLIS, bytes: 256 * KIB },
+        hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
+    },
+    // 1,000 visits of 7 KB are 7 MB a day. This is enough for 512 of the largest bodies.
+    records: alone(Budget { ref_time: WINDOW / 5, bytes: 1024 * MIB }),
+    // 700 votes in five minutes if each is debited as if it commits the largest block; undecisive votes need less.
+    votes: alone(Budget { ref_time: WINDOW / 4, bytes: 64 * MIB }),
+    // Includes the code of upgrades, and ten motions with the largest weight.
+    governance: alone(Budget { ref_time: WINDOW / 10, bytes: 64 * MIB }),
+};
+
+const LEAST: Limits = Limits {
+    users: Share {
+        account: Budget { ref_time: 5 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 50 * MILLIS, bytes: MIB },
+    },
+    // Four of the largest announcements.
+    records: alone(Budget { ref_time: 200 * MILLIS, bytes: 16 * MIB }),
+    // More than one vote in two blocks.
+    votes: alone(Budget { ref_time: 5_000 * MILLIS, bytes: 4 * MIB }),
+    // The largest motion can be proposed, voted for and closed, and the largest upgrade applied.
+    governance: alone(Budget { ref_time: 4_000 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
+};
+
+parameter_types! {
+    pub const DefaultLimits: Limits = DEFAULT;
+    pub const LeastLimits: Limits = LEAST;
+}
+
+impl pallet_quotas::Config for Runtime {
+    type DefaultLimits = DefaultLimits;
+    type LeastLimits = LeastLimits;
+    type WeightInfo = weights::pallet_quotas::Measured<Runtime>;
+}

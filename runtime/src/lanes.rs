@@ -1,0 +1,62 @@
+//! Which transactions come first when blocks are full.
+//!
+//! A transaction's priority depends only on its lane. It does not depend on the dispatch class of its call, so
+//! the operational calls of the council have the same priority as its other calls.
+
+use epione_primitives::limits::{MAX_LIFETIME_BLOCKS, MAX_USER_LIFETIME_BLOCKS};
+use pallet_quotas::Lane;
+use sp_runtime::transaction_validity::{
+    TransactionLongevity, TransactionPriority, ValidTransaction,
+};
+
+use crate::{
+    RuntimeCall,
+    caller::{Caller, batched},
+};
+
+/// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else.
+pub(crate) fn lane(caller: Caller, call: &RuntimeCall) -> Lane {
+    match caller {
+        Caller::Governance => Lane::Governance,
+        Caller::User => Lane::User,
+        Caller::Agent => {
+            let votes = match batched(call) {
+                Some(calls) => !calls.is_empty() && calls.iter().all(is_vote),
+                None => is_vote(call),
+            };
+            if votes { Lane::Vote } else { Lane::Record }
+        }
+    }
+}
+
+fn is_vote(call: &RuntimeCall) -> bool {
+    matches!(
+        call,
+        RuntimeCall::Approvals(
+            pallet_approvals::Call::approve { .. } | pallet_approvals::Call::reject { .. }
+        )
+    )
+}
+
+/// The priority of a lane, and for how long nodes keep its transactions.
+pub(crate) fn validity(lane: Lane) -> ValidTransaction {
+    let longevity = match lane {
+        Lane::User => MAX_USER_LIFETIME_BLOCKS,
+        Lane::Record | Lane::Vote | Lane::Governance => MAX_LIFETIME_BLOCKS,
+    };
+    ValidTransaction {
+        priority: priority(lane),
+        longevity: TransactionLongevity::from(longevity),
+        ..ValidTransaction::default()
+    }
+}
+
+/// The priority of a lane's transactions in the pool. Other extensions add nothing to it.
+pub const fn priority(lane: Lane) -> TransactionPriority {
+    match lane {
+        Lane::User => 100,
+        Lane::Record => 200,
+        Lane::Vote => 300,
+        Lane::Governance => 400,
+    }
+}

@@ -1,0 +1,261 @@
+//! No member can fill the chain's blocks, nor delay what is more important.
+
+use epione_primitives::{
+    HospitalId, UserId,
+    limits::{
+        MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
+        MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
+    },
+    profile::Role,
+    refusal::{Refusal, Refusal::*},
+};
+use epione_runtime::{
+    CouncilRoot, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System,
+    configs::{BLOCK_WEIGHT, NORMAL_SHARE},
+    council_root,
+    lanes::priority,
+};
+use frame_support::dispatch::GetDispatchInfo;
+use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share};
+use sp_runtime::{
+    generic::Era,
+    transaction_validity::{
+        InvalidTransaction, TransactionValidity, TransactionValidityError, ValidTransaction,
+    },
+};
+
+use crate::{
+    caller::{announce, approve, batch, refused, relate, set_policies},
+    chain::{
+        A, B, PATIENT, account, announcement, apply, key, local, register, signed, signed_for,
+        user_seed, validate,
+    },
+};
+
+/// Why a node does not accept a transaction into its pool.
+fn reason(validity: TransactionValidity) -> Refusal {
+    match validity {
+        Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) => {
+            Refusal::from_code(code).unwrap()
+        }
+        other => panic!("not refused with a code: {other:?}"),
+    }
+}
+
+/// Sends calls of a user in the current block until one is refused. Returns how many were included, and the reason.
+fn spam(seed: &str) -> (usize, Refusal) {
+    for sent in 0..1_000 {
+        if let Some(refusal) = refused(seed, relate()) {
+            return (sent, refusal);
+        }
+    }
+    panic!("a thousand calls were included");
+}
+
+fn valid(seed: &str, call: RuntimeCall) -> ValidTransaction {
+    validate(signed(&key(seed), call)).unwrap()
+}
+
+/// A transaction that uses a whole budget.
+fn all(hospital: HospitalId, seed: &str, lane: Lane) -> Debit {
+    let budget = CurrentLimits::<Runtime>::get().of(lane).account;
+    let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+    Debit { account: account(&key(seed)), hospital, lane, cost }
+}
+
+#[test]
+fn a_patients_key_cannot_fill_blocks() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        let (sent, refusal) = spam(&patient);
+        assert_eq!(refusal, QuotaExceeded);
+        assert!((5..100).contains(&sent), "{sent}");
+        let used = Quotas::usage(&Holder::Account(account(&key(&patient))), Lane::User).ref_time;
+        assert!(used < (NORMAL_SHARE * BLOCK_WEIGHT).ref_time() / 20, "{used} ps");
+        // Further ones do not even enter the pool, also in the next blocks.
+        for _ in 0..3 {
+            chain.next_block();
+            assert_eq!(reason(validate(signed(&key(&patient), relate()))), QuotaExceeded);
+        }
+        assert_eq!(refused("Alice//agent", relate()), None);
+    });
+}
+
+#[test]
+fn a_quota_is_renewed_in_the_next_window() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        spam(&patient);
+        chain.reach(WEIGHT_WINDOW_BLOCKS - 1);
+        assert_eq!(refused(&patient, relate()), Some(QuotaExceeded));
+        chain.reach(WEIGHT_WINDOW_BLOCKS);
+        assert_eq!(refused(&patient, relate()), None);
+    });
+}
+
+#[test]
+fn many_users_of_one_hospital_share_a_budget() {
+    local(|_| {
+        let limits = CurrentLimits::<Runtime>::get();
+        let hospital = Budget { ref_time: 50_000_000_000, ..limits.users.hospital };
+        let limits = Limits { users: Share { hospital, ..limits.users }, ..limits };
+        Quotas::set_limits(RuntimeOrigin::root(), limits).unwrap();
+        let users = [1, 2, 3].map(|number| UserId([number; 32]));
+        for user in users {
+            register("Alice//agent", user, Role::Patient);
+        }
+        register("Bob//agent", PATIENT, Role::Patient);
+        let seeds = users.map(user_seed);
+        assert_eq!(spam(&seeds[0]).1, QuotaExceeded);
+        assert_eq!(spam(&seeds[1]).1, HospitalQuotaExceeded);
+        assert_eq!(spam(&seeds[2]), (0, HospitalQuotaExceeded));
+        assert_eq!(refused(&user_seed(PATIENT), relate()), None, "of another hospital");
+        assert_eq!(refused("Alice//agent", relate()), None, "the hospital's own worker");
+    });
+}
+
+#[test]
+fn a_user_cannot_send_large_transactions() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let large = batch(vec![relate(); 60]);
+        assert_eq!(refused(&user_seed(PATIENT), large), Some(CallTooLarge));
+    });
+}
+
+#[test]
+fn announcements_cannot_starve_the_same_agents_votes() {
+    local(|_| {
+        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        assert_eq!(refused("Alice//agent", announce()), Some(QuotaExceeded));
+        assert_eq!(refused("Alice//agent", approve()), None);
+        assert_eq!(refused("Alice", set_policies()), None);
+        assert_eq!(refused("Bob//agent", relate()), None);
+    });
+}
+
+#[test]
+fn a_new_agent_account_does_not_renew_its_hospitals_budget() {
+    local(|_| {
+        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
+            governance: None,
+            agent: Some(account(&key("Alice//next"))),
+        };
+        apply("Alice", rotate).unwrap().unwrap();
+        assert_eq!(refused("Alice//next", relate()), Some(HospitalQuotaExceeded));
+    });
+}
+
+#[test]
+fn an_undecisive_vote_is_refunded_the_commit() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        let vote: RuntimeCall =
+            pallet_approvals::Call::<Runtime>::approve { subject: Default::default() }.into();
+        let declared = vote.get_dispatch_info().call_weight.ref_time();
+        apply("Bob//agent", vote).unwrap().unwrap();
+        let used = Quotas::usage(&Holder::Hospital(B), Lane::Vote).ref_time;
+        assert!(0 < used && used < declared, "{used} of {declared} ps");
+    });
+}
+
+#[test]
+fn votes_come_before_announcements_and_these_before_users_calls() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let lanes = [
+            valid("Alice", set_policies()),
+            valid("Alice//agent", approve()),
+            valid("Alice//agent", batch(vec![approve(), approve()])),
+            valid("Alice//agent", announce()),
+            valid("Alice//agent", batch(vec![approve(), relate()])),
+            valid("Alice//agent", batch(vec![])),
+            valid(&user_seed(PATIENT), relate()),
+        ]
+        .map(|transaction| transaction.priority);
+        let [governance, vote, record, user] =
+            [Lane::Governance, Lane::Vote, Lane::Record, Lane::User].map(priority);
+        assert!(governance > vote && vote > record && record > user);
+        assert_eq!(lanes, [governance, vote, vote, record, record, record, user]);
+    });
+}
+
+#[test]
+fn the_class_of_a_councils_call_does_not_raise_its_priority() {
+    local(|_| {
+        let motion = pallet_collective::Call::propose {
+            threshold: 3,
+            proposal: Box::new(set_policies()),
+            length_bound: 100,
+        };
+        let motion = valid("Alice", RuntimeCall::Council(motion));
+        assert_eq!(motion.priority, valid("Alice", set_policies()).priority);
+    });
+}
+
+#[test]
+fn an_immortal_or_long_lived_transaction_is_refused() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let now = u64::from(System::block_number()) - 1;
+        for seed in ["Alice", "Alice//agent"] {
+            let pair = key(seed);
+            let call = || if seed == "Alice" { set_policies() } else { approve() };
+            let next = System::account_nonce(account(&pair));
+            for era in [Era::Immortal, Era::mortal(512, now)] {
+                let refused = validate(signed_for(&pair, call(), era, next));
+                assert_eq!(reason(refused), LifetimeTooLong);
+            }
+            let longest = Era::mortal(256, now);
+            let longevity = validate(signed_for(&pair, call(), longest, next)).unwrap().longevity;
+            assert!((64..=u64::from(MAX_LIFETIME_BLOCKS)).contains(&longevity), "{longevity}");
+        }
+        let pair = key(&user_seed(PATIENT));
+        let user = validate(signed_for(&pair, relate(), Era::mortal(256, now), 0)).unwrap();
+        assert_eq!(user.longevity, u64::from(MAX_USER_LIFETIME_BLOCKS));
+    });
+}
+
+#[test]
+fn an_account_cannot_fill_the_pool_with_later_nonces() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let era = Era::mortal(64, u64::from(System::block_number()) - 1);
+        for (seed, call, lead) in [
+            ("Alice", set_policies(), MAX_GOVERNANCE_NONCE_LEAD),
+            ("Alice//agent", approve(), MAX_AGENT_NONCE_LEAD),
+            (&user_seed(PATIENT)[..], relate(), MAX_USER_NONCE_LEAD),
+        ] {
+            let pair = key(seed);
+            let last = System::account_nonce(account(&pair)) + lead;
+            let waiting = validate(signed_for(&pair, call.clone(), era, last)).unwrap();
+            assert_eq!(waiting.requires.len(), 1);
+            let beyond = validate(signed_for(&pair, call, era, last + 1));
+            assert_eq!(reason(beyond), TooManyInFlight);
+        }
+    });
+}
+
+#[test]
+fn the_council_can_raise_a_limit_although_a_hospital_has_used_its_own() {
+    local(|_| {
+        let limits = CurrentLimits::<Runtime>::get();
+        let more = Budget { ref_time: 2 * limits.records.account.ref_time, bytes: u64::MAX };
+        let raised = Limits { records: Share { account: more, hospital: more }, ..limits };
+        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        assert_eq!(refused("Alice//agent", relate()), Some(QuotaExceeded));
+        let set = pallet_quotas::Call::<Runtime>::set_limits { limits: raised };
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        CouncilRoot::dispatch(council, Box::new(set.clone().into())).unwrap();
+        assert_eq!(CurrentLimits::<Runtime>::get(), raised);
+        assert_eq!(refused("Alice//agent", relate()), None);
+        // Nobody can do so alone.
+        let alone = council_root::Call::<Runtime>::dispatch { call: Box::new(set.clone().into()) };
+        assert_eq!(refused("Alice", set), Some(CallNotForRole));
+        assert_eq!(refused("Alice", alone), Some(CallNotForRole));
+    });
+}
