@@ -13,7 +13,7 @@ use crate::{
     BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{Action, PolicyName, Purpose, SectionClass},
     limits::{
-        DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS, DAY_BLOCKS,
+        DAY_BLOCKS, DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS,
     },
 };
 

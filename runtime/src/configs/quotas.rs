@@ -1,14 +1,10 @@
 //! How much of the chain accounts and hospitals may use, until the council decides otherwise.
 
-use epione_primitives::limits::WEIGHT_WINDOW_BLOCKS;
+use epione_primitives::limits::{BLOCK_BYTES, WEIGHT_WINDOW_BLOCKS};
 use frame_support::parameter_types;
 use pallet_quotas::{Budget, Limits, Share};
 
-use crate::{
-    Runtime,
-    configs::{BLOCK_BYTES, BLOCK_WEIGHT},
-    weights,
-};
+use crate::{Runtime, configs::BLOCK_WEIGHT, weights};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
