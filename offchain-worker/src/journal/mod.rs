@@ -7,12 +7,14 @@ pub mod offers;
 pub mod references;
 mod schema;
 mod sweep;
+pub mod verified;
 pub mod visits;
 
 pub use error::JournalError;
 pub use nonces::Nonces;
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
+pub use verified::read_back;
 pub use visits::{
     CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
 };
@@ -52,7 +54,7 @@ impl Journal {
         blocking(move || Self::with(schema::open(&path)?)).await
     }
 
-    /// A database in memory, for tests.
+    /// A database in memory, for work that leaves nothing behind, and for tests.
     pub async fn in_memory() -> Result<Self, JournalError> {
         blocking(|| Self::with(Connection::open_in_memory()?)).await
     }
@@ -144,6 +146,11 @@ impl Journal {
     /// All owners of a segment, and the length that each states for it; the most trustworthy first.
     pub async fn claims(&self, hash: [u8; 32]) -> Result<Vec<(Owner, u32)>, JournalError> {
         self.read(move |connection| references::claims(connection, &hash)).await
+    }
+
+    /// The length of a segment that this worker read back and hashed; none if it did not, or failed to do so again.
+    pub async fn verified_length(&self, hash: [u8; 32]) -> Result<Option<u32>, JournalError> {
+        self.read(move |connection| verified::length(connection, &hash)).await
     }
 
     pub async fn references_of(&self, owner: Owner) -> Result<Vec<Segment>, JournalError> {

@@ -56,6 +56,13 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX offers_by_hospital ON offers (hospital);
 ",
+    "
+    CREATE TABLE verified (
+        segment BLOB PRIMARY KEY,
+        length INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Opens or creates a database for writing.

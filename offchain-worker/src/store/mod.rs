@@ -135,21 +135,13 @@ impl Store {
         if found == *hash { Ok(buffer.freeze()) } else { Err(StoreError::Damaged) }
     }
 
-    /// The segment that is stored under a hash, by metadata alone.
+    /// The segment that the storage lists under a hash, by metadata alone. It proves nothing: see
+    /// [`journal::verified`](crate::journal::verified).
     pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Segment>, StoreError> {
         let path = segment_path(hash);
         match self.within(async { Ok(self.backend.head(&path).await?) }).await {
             Ok(meta) => segment_of(hash, meta.size).map(Some),
             Err(StoreError::Missing) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether an object with the segment's name and length is stored, by metadata alone.
-    pub async fn contains(&self, segment: &Segment) -> Result<bool, StoreError> {
-        match self.find(&segment.hash).await {
-            Ok(found) => Ok(found.as_ref() == Some(segment)),
-            Err(StoreError::Damaged) => Ok(false),
             Err(error) => Err(error),
         }
     }

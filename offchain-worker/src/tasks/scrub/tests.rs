@@ -95,6 +95,7 @@ impl Site {
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(OtherHospitals(vec![peer])),
             Courier::new(other.other_agent.account(), timings),
+            journal.clone(),
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
