@@ -191,6 +191,20 @@ impl Journal {
         .await
     }
 
+    /// A random id of this journal, by which a storage tells the workers of one hospital apart.
+    pub async fn instance(&self) -> Result<[u8; 16], JournalError> {
+        let mut fresh = [0; 16];
+        getrandom::fill(&mut fresh).map_err(std::io::Error::from)?;
+        self.write(move |tx| {
+            tx.execute(
+                "INSERT INTO instance (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)",
+                [fresh],
+            )?;
+            tx.query_row("SELECT id FROM instance", [], |row| row.get(0))
+        })
+        .await
+    }
+
     /// Tests whether the journal accepts writes.
     pub async fn probe(&self) -> Result<(), JournalError> {
         // It writes the value that is there already.

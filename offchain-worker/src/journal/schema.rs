@@ -62,6 +62,9 @@ const MIGRATIONS: &[&str] = &[
         length INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE instance (
+        id BLOB NOT NULL
+    ) STRICT;
 ",
 ];
 

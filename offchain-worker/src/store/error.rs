@@ -40,9 +40,10 @@ pub enum StoreError {
     )]
     Unreachable(#[source] Option<Box<dyn Error + Send + Sync>>),
     #[error(
-        "the storage belongs to another hospital or chain: give this worker a separate bucket or prefix"
+        "the storage belongs to {owner}: give each worker a separate bucket or prefix. If both are workers of one \
+         hospital, stop one of them, then restart the other"
     )]
-    Foreign,
+    Foreign { owner: String },
     #[error(
         "the storage has archived the object {object} (storage class {class}) and does not return it: take the \
          worker's bucket or prefix out of every lifecycle rule. The worker fetches the segment from another hospital"
@@ -76,7 +77,7 @@ impl StoreError {
                 | Self::Credentials
                 | Self::NoBucket
                 | Self::Clock
-                | Self::Foreign
+                | Self::Foreign { .. }
         )
     }
 

@@ -138,6 +138,7 @@ async fn mended(repair: Arc<dyn Repair>, hash: [u8; 32]) -> ([u8; 32], Result<()
 
 impl Pass<'_> {
     async fn run(&mut self, pause: Option<Duration>) -> Result<(), TaskError> {
+        self.scrubber.store.confirm_claim().await?;
         self.compare_with_chain().await?;
         let needed = self.look_for_missing().await?;
         self.read_all(pause, needed).await?;
