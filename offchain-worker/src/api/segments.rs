@@ -272,8 +272,8 @@ async fn for_reader(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError>
     if error.concerns_one_object() {
         match state.repair.repair(hash).await {
             Ok(()) => {
-                state.metrics.segments_repaired.inc();
                 if let Ok(bytes) = journal::read_back(journal, store, &hash).await {
+                    state.metrics.segments_repaired.inc();
                     return Ok(bytes);
                 }
             }

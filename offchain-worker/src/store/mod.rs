@@ -295,4 +295,4 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 #[cfg(test)]
-pub(crate) use s3::server;
+pub(crate) use s3::{proxy, server};

@@ -2,6 +2,8 @@
 
 mod credentials;
 #[cfg(test)]
+pub(crate) mod proxy;
+#[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;

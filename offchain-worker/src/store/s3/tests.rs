@@ -10,7 +10,10 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{TryStreamExt, stream};
 use url::Url;
 
-use super::server::Server;
+use super::{
+    proxy::{Fault, Proxy},
+    server::Server,
+};
 use crate::{
     config::S3Settings,
     store::{Claimant, Claimed, PutError, Store, StoreError},
@@ -195,6 +198,68 @@ async fn a_worker_that_lost_its_bucket_stops_writing() {
     }
     assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
     put(&other, &segment, &bytes).await.unwrap();
+}
+
+/// A store behind a proxy, and one segment in it.
+async fn behind(server: &Server) -> (Proxy, Store, Segment, Bytes) {
+    let proxy = Proxy::before(server).await;
+    let store = Store::s3(&proxy.settings(server)).unwrap();
+    let (segment, bytes) = content(100_000);
+    put(&store, &segment, &bytes).await.unwrap();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes, "without a fault, it is a server");
+    (proxy, store, segment, bytes)
+}
+
+#[tokio::test]
+async fn an_archived_object_is_named_with_its_storage_class() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::Archived(Some(segment.hash)));
+    let refused = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Archived { .. }), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains("GLACIER") && said.contains(&hex::encode(segment.hash)), "{said}");
+    assert!(!said.contains("write"), "nothing was to be written: {said}");
+    put(&store, &segment, &bytes).await.unwrap();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn cut_bodies_end_with_an_error_in_time() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::CutBodies);
+    let begun = tokio::time::Instant::now();
+    store.read(&segment.hash).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    proxy.heal();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_storage_that_slows_down_is_asked_less_and_less() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let deadline = Duration::from_secs(20);
+    let request_timeout = Duration::from_secs(10);
+    let settings = S3Settings { deadline, request_timeout, ..proxy.settings(&server) };
+    let store = Store::s3(&settings).unwrap();
+    proxy.set(Fault::SlowDown);
+    let (segment, bytes) = content(1_000);
+    let refused = put(&store, &segment, &bytes).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Busy), "{refused:?}");
+    // Pauses of 0.1 s that do not grow would allow a hundred.
+    assert!((2..=25).contains(&proxy.requests()), "{} requests", proxy.requests());
+}
+
+#[tokio::test]
+async fn a_stalled_storage_does_not_answer_in_words() {
+    let server = Server::start();
+    let (proxy, store, segment, _) = behind(&server).await;
+    proxy.set(Fault::Stalled);
+    let refused = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unreachable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("does not answer"), "{refused}");
 }
 
 async fn fetch(method: http::Method, url: &str, range: Option<&str>) -> (u16, Bytes) {

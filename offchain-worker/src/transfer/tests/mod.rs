@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod hospitals;
+mod lying_storage;
 mod seeding;
 mod swarm;
 
