@@ -1,6 +1,7 @@
 //! What must outlive the process: acknowledged visits, the owners of segments, and the progress of the tasks. An
 //! embedded SQLite database with one writer. A write is on disk when it returns.
 
+pub mod commands;
 mod error;
 pub mod nonces;
 pub mod offers;
@@ -27,7 +28,7 @@ use std::{
     },
 };
 
-use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
+use epione_primitives::{AnnouncementId, Moment, RecordId, UserId, block::Segment};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
@@ -111,14 +112,24 @@ impl Journal {
         self.shared.arrivals.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Queues a sealed visit, which becomes the owner of the segments of `upload`. If a visit with its record id is
-    /// known, nothing changes.
+    /// Queues a sealed visit, which becomes the owner of the segments of `upload`. If a visit with its record id, or of
+    /// the same command, is known, nothing changes.
     pub async fn enqueue(&self, visit: NewVisit, upload: Owner) -> Result<Enqueued, JournalError> {
         let enqueued = self.write(move |tx| visits::enqueue(tx, &visit, upload)).await?;
         if matches!(enqueued, Enqueued::New(_)) {
             self.notify_arrivals();
         }
         Ok(enqueued)
+    }
+
+    /// The visit that this worker acknowledged within a day for the same command of the same author.
+    pub async fn recalled(
+        &self,
+        author: UserId,
+        command: [u8; 16],
+        now: Moment,
+    ) -> Result<Option<Visit>, JournalError> {
+        self.read(move |connection| commands::recall(connection, author, command, now)).await
     }
 
     /// The visit with a record id, if there is one.

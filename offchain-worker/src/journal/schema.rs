@@ -62,6 +62,14 @@ const MIGRATIONS: &[&str] = &[
         length INTEGER NOT NULL,
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE commands (
+        author BLOB NOT NULL,
+        command BLOB NOT NULL,
+        record_id BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (author, command)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX commands_by_age ON commands (at);
     CREATE TABLE instance (
         id BLOB NOT NULL
     ) STRICT;

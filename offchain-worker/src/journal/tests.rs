@@ -17,10 +17,33 @@ fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
         patient: UserId([1; 32]),
         author: UserId([2; 32]),
         fingerprint: [seed; 32],
+        command: None,
         record: vec![seed; 100],
         segments,
         queued_at: 1_000 + u64::from(seed),
     }
+}
+
+#[tokio::test]
+async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
+    let journal = Journal::in_memory().await.unwrap();
+    let at = |seed: u8, author: u8, queued_at| NewVisit {
+        command: Some([7; 16]),
+        author: UserId([author; 32]),
+        queued_at,
+        ..visit(seed, vec![])
+    };
+    let first = queue(&journal, at(1, 2, 1_000)).await;
+    let Enqueued::New(first) = first else { panic!("{first:?}") };
+    let later = 1_000 + commands::RECOGNIZED - 1;
+    assert_eq!(queue(&journal, at(2, 2, later)).await, Enqueued::Known(first.clone()));
+    let recalled = journal.recalled(UserId([2; 32]), [7; 16], later).await.unwrap();
+    assert_eq!(recalled, Some(first));
+    // Another author cannot learn of the visit, or be given it.
+    assert!(matches!(queue(&journal, at(3, 9, later)).await, Enqueued::New(_)));
+    let next_day = later + 1;
+    assert_eq!(journal.recalled(UserId([2; 32]), [7; 16], next_day).await.unwrap(), None);
+    assert!(matches!(queue(&journal, at(4, 2, next_day)).await, Enqueued::New(_)));
 }
 
 async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
