@@ -7,7 +7,8 @@ use crate::{
     api::SegmentLink,
     endpoint::Endpoint,
     signer::Account,
-    worker::loopback::{Log, header, reply, server},
+    waiting::{Wait, Waits},
+    worker::loopback::{Log, answering, header, reply, server},
 };
 
 const POINTER: RecordPointer = RecordPointer { height: 12, index: 3 };
@@ -230,4 +231,19 @@ fn a_storage_that_failed_is_asked_again_after_a_minute() {
     assert!(!is_paused(None, then));
     assert!(is_paused(Some(then), then + STORAGE_PAUSE / 2));
     assert!(!is_paused(Some(then), then + STORAGE_PAUSE));
+}
+
+#[tokio::test]
+async fn a_wait_for_a_storage_that_stands_still_names_the_storage() {
+    let storage = answering(|_, _| std::future::pending()).await;
+    let (worker, _) = redirecting(storage.as_str(), vec![]).await;
+    let waits = Waits::default();
+    let (link, client) = (link(&worker), client(&worker).with_waits(waits.clone()));
+    let fetching = tokio::spawn(async move { client.segment_by_link(&segment(), &link).await });
+    let mut heard = waits.watch();
+    let is_storage = |wait: &Wait| wait.to_string().contains("the storage of hospital 1");
+    let waiting = heard.wait_for(|waits| waits.iter().any(is_storage));
+    let waiting = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    assert!(waiting.is_ok());
+    fetching.abort();
 }
