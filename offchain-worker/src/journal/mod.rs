@@ -24,7 +24,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -45,6 +45,8 @@ struct Shared {
     /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
     /// just gained an owner.
     custody: AsyncMutex<()>,
+    /// Segments that sweeps deleted; changes only with the lock. Whoever read a segment before may be late.
+    deletions: AtomicU64,
 }
 
 impl Journal {
@@ -72,6 +74,7 @@ impl Journal {
                 arrivals: watch::Sender::new(0),
                 uploads: AtomicI64::new(1),
                 custody: AsyncMutex::new(()),
+                deletions: AtomicU64::new(0),
             }),
         })
     }

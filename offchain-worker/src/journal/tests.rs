@@ -224,8 +224,37 @@ async fn the_sweep_respects_the_grace_period() {
     assert_eq!(sweep(&journal, &store, 500, 1_500).await.unwrap(), 1);
     assert!(store.find(&segments[0].hash).await.unwrap().is_some());
     assert!(store.find(&segments[1].hash).await.unwrap().is_some());
-    assert!(!store.find(&segments[2].hash).await.unwrap().is_some());
+    assert!(store.find(&segments[2].hash).await.unwrap().is_none());
     assert_eq!(sweep(&journal, &store, 500, 9_999).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
+    let (journal, store) = (Journal::in_memory().await.unwrap(), Store::in_memory());
+    let content = &b"verified"[..];
+    let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+    let owner = Owner::Announcement(AnnouncementId(1));
+    journal.reference(owner, &[segment]).await.unwrap();
+    let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+    store.put(&segment, source).await.unwrap();
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None, "it was only written");
+    read_back(&journal, &store, &segment.hash).await.unwrap();
+    let verified = journal.verified_length(segment.hash).await.unwrap();
+    assert_eq!(verified, Some(segment.length));
+    journal.release(owner, 0).await.unwrap();
+    assert_eq!(sweep(&journal, &store, 0, 1).await.unwrap(), 1);
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_instance_keeps_its_id_and_differs_from_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let journal = Journal::open(&path).await.unwrap();
+    let id = journal.instance().await.unwrap();
+    drop(journal);
+    assert_eq!(Journal::open(&path).await.unwrap().instance().await.unwrap(), id);
+    assert_ne!(Journal::in_memory().await.unwrap().instance().await.unwrap(), id);
 }
 
 const HOUR: Moment = 3_600_000;

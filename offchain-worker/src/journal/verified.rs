@@ -2,15 +2,20 @@
 //! storage says about its objects proves nothing: it may confirm a write that it lost, or list an object that it does
 //! not return.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use epione_primitives::{Moment, block::Segment};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Journal;
+use super::{Journal, JournalError};
 use crate::{
     now,
     store::{Store, StoreError},
 };
+
+/// A segment that is read again within this time is not noted again, in milliseconds: serving it costs no write.
+const FRESH: Moment = 60 * 60 * 1_000;
 
 /// The length of a verified segment; none if it was not verified, or could not be read since then.
 pub fn length(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<u32>> {
@@ -18,6 +23,15 @@ pub fn length(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Opti
         .prepare_cached("SELECT length FROM verified WHERE segment = ?1")?
         .query_row([hash], |row| row.get(0))
         .optional()
+}
+
+/// Whether a segment was verified after a moment.
+fn is_recent(connection: &Connection, segment: &Segment, since: Moment) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM verified WHERE segment = ?1 AND length = ?2 AND at > ?3)",
+        )?
+        .query_row(params![segment.hash, segment.length, since as i64], |row| row.get(0))
 }
 
 fn remember(tx: &Connection, segment: &Segment, at: Moment) -> rusqlite::Result<()> {
@@ -42,14 +56,12 @@ pub async fn read_back(
     store: &Store,
     hash: &[u8; 32],
 ) -> Result<Bytes, StoreError> {
+    let deletions = journal.shared.deletions.load(Ordering::Relaxed);
     let read = store.read(hash).await;
     let hash = *hash;
     let noted = match &read {
-        Ok(bytes) => {
-            // A segment has at most 4 MiB.
-            let segment = Segment { hash, length: bytes.len() as u32 };
-            journal.write(move |tx| remember(tx, &segment, now())).await
-        }
+        // A segment has at most 4 MiB.
+        Ok(bytes) => note(journal, Segment { hash, length: bytes.len() as u32 }, deletions).await,
         Err(StoreError::Interrupted) => Ok(()),
         Err(_) => journal.write(move |tx| forget(tx, &hash)).await,
     };
@@ -57,4 +69,17 @@ pub async fn read_back(
         tracing::warn!(%error, segment = hex::encode(hash), "the journal does not know whether a segment is stored");
     }
     read
+}
+
+/// Notes a segment that was read when there had been so many deletions. If there were more since, it may be deleted.
+async fn note(journal: &Journal, segment: Segment, deletions: u64) -> Result<(), JournalError> {
+    let (now, since) = (now(), now().saturating_sub(FRESH));
+    if journal.read(move |connection| is_recent(connection, &segment, since)).await? {
+        return Ok(());
+    }
+    let _custody = journal.shared.custody.lock().await;
+    if journal.shared.deletions.load(Ordering::Relaxed) != deletions {
+        return Ok(());
+    }
+    journal.write(move |tx| remember(tx, &segment, now)).await
 }

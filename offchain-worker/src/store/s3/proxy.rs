@@ -146,10 +146,12 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
             axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap();
             return [(header::ETAG, "\"0\"")].into_response();
         }
-        Some(Fault::Archived(which)) if of_segment && method == Method::GET => {
-            if which.is_none_or(|hash| path.ends_with(&hex::encode(hash))) {
-                return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
-            }
+        Some(Fault::Archived(which))
+            if of_segment
+                && method == Method::GET
+                && which.is_none_or(|hash| path.ends_with(&hex::encode(hash))) =>
+        {
+            return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
         }
         _ => {}
     }

@@ -219,7 +219,7 @@ impl Pass<'_> {
             let Some(last) = page.last() else { return Ok(done) };
             after = Some(*last);
             done += page.len() as u64;
-            let mut missing = Vec::new();
+            let (mut missing, mut failed) = (Vec::new(), Vec::new());
             let mut looks =
                 stream::iter(page).map(|hash| look(store.clone(), hash)).buffer_unordered(LOOKS);
             while let Some((hash, found)) = looks.next().await {
@@ -229,11 +229,14 @@ impl Pass<'_> {
                         self.unreadable = 0;
                         missing.push(hash);
                     }
-                    // Whether it can be read shows later.
-                    Err(error) => self.tolerate(&hash, error).await?,
+                    Err(error) => failed.push((hash, error)),
                 }
             }
             drop(looks);
+            // Whether these can be read shows later.
+            for (hash, error) in failed {
+                self.tolerate(&hash, error).await?;
+            }
             self.mend(missing, &SegmentState::Missing).await?;
             self.scrubber.report_progress(ScrubProgress::Presence { done });
         }
