@@ -15,7 +15,7 @@ pub use error::JournalError;
 pub use nonces::Nonces;
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
-pub use verified::read_back;
+pub use verified::{confirm, read_back};
 pub use visits::{
     CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
 };

@@ -71,6 +71,16 @@ pub async fn read_back(
     read
 }
 
+/// Reads back a segment that the storage says it has stored. If it does not return the bytes, this is
+/// [`StoreError::NotKept`].
+pub async fn confirm(journal: &Journal, store: &Store, hash: &[u8; 32]) -> Result<(), StoreError> {
+    match read_back(journal, store, hash).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::Missing | StoreError::Damaged) => Err(StoreError::NotKept),
+        Err(error) => Err(error),
+    }
+}
+
 /// Notes a segment that was read when there had been so many deletions. If there were more since, it may be deleted.
 async fn note(journal: &Journal, segment: Segment, deletions: u64) -> Result<(), JournalError> {
     let (now, since) = (now(), now().saturating_sub(FRESH));

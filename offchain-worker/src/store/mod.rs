@@ -155,6 +155,11 @@ impl Store {
         }
     }
 
+    /// Whether another machine, or another process, stores the segments, so that its word is not enough.
+    pub fn is_remote(&self) -> bool {
+        self.traits.shared
+    }
+
     /// A URL at which anybody can read a segment from the storage itself, for this time in whole seconds. The reader
     /// has to check the bytes. `None` if the storage has no such URLs.
     pub async fn presigned(&self, hash: &[u8; 32], lifetime: Duration) -> Option<Url> {

@@ -220,15 +220,12 @@ impl Fetcher {
 
     /// Reads back a segment that the storage says it has stored.
     async fn confirm(&self, segment: &Segment) -> Fetched {
-        match journal::read_back(&self.journal, &self.store, &segment.hash).await {
-            Ok(_) => {
+        match journal::confirm(&self.journal, &self.store, &segment.hash).await {
+            Ok(()) => {
                 self.holdings.arrived(&segment.hash);
                 self.metrics.segments_stored.inc();
                 self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
                 Fetched::New
-            }
-            Err(StoreError::Missing | StoreError::Damaged) => {
-                Fetched::Failed(StoreError::NotKept.into())
             }
             Err(error) => Fetched::Failed(error.into()),
         }

@@ -198,3 +198,25 @@ async fn a_look_does_not_wait_for_the_deadline_of_a_stalled_storage() {
     assert_eq!((served.status, &served.body[..]), (200, &content[..]));
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn a_visit_whose_segments_the_storage_lost_is_not_acknowledged() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let world = world(Store::s3(&proxy.settings(&server)).unwrap()).await;
+    let visit = world.visit(400_000).await;
+    proxy.set(Fault::LostWrites);
+    let client = world.client(&world.doctor);
+    let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
+    let refusals = ["/v1/visits/{record}/media/{section}", "503"];
+    while world.metrics.requests.with_label_values(&refusals).get() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts::default());
+    proxy.heal();
+    // The client retries.
+    sending.await.unwrap().unwrap();
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts { queued: 1, ..StageCounts::default() });
+}
