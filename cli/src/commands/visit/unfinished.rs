@@ -105,7 +105,7 @@ impl Words {
     /// which text the visit contains.
     pub fn command(&self, seed: &[u8; 32]) -> [u8; 16] {
         let keyed = Sha256::new_with_prefix("epione: command of visit submit").chain_update(seed);
-        let digest = keyed.chain_update(self.encode()).finalize();
+        let digest: [u8; 32] = keyed.chain_update(self.encode()).finalize().into();
         let mut command = [0; 16];
         command.copy_from_slice(&digest[..16]);
         command
