@@ -74,8 +74,8 @@ impl Proxy {
     pub fn settings(&self, server: &Server) -> S3Settings {
         S3Settings {
             endpoint: self.url.clone(),
-            request_timeout: Duration::from_secs(1),
-            deadline: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(2),
+            deadline: Duration::from_secs(5),
             ..server.settings()
         }
     }
