@@ -55,8 +55,10 @@ pub enum Awaited {
     Receipt,
     /// A change that a hospital writes to the chain, in a final block.
     Change,
-    /// The bytes of a segment.
+    /// The bytes of a segment, from the worker.
     Segment,
+    /// The bytes of a segment, from the object storage to which the worker redirected.
+    Storage,
     /// A worker's acknowledgement of a visit, or of the next part of it.
     Upload,
     /// A step of the calling program, in its words, such as "waiting until all workers are ready".
@@ -196,6 +198,9 @@ impl fmt::Display for Wait {
             }
             Awaited::Segment => {
                 write!(f, "waiting for the worker of {hospital} to send a segment of the file")
+            }
+            Awaited::Storage => {
+                write!(f, "waiting for the storage of {hospital} to send a segment of the file")
             }
             Awaited::Upload => {
                 write!(f, "waiting for the worker of {hospital} to accept the visit")

@@ -1,6 +1,7 @@
 //! Repair of segments that are damaged or missing here, from hospitals that have them. The API and scrubs request it,
 //! and `transfer` implements it.
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::store::StoreError;
@@ -18,7 +19,11 @@ pub enum RepairError {
 
 /// Fetches segments from other hospitals.
 pub trait Repair: Send + Sync {
-    /// Fetches the segment of this hash, verifies and stores it. Concurrent calls for one segment
+    /// Fetches the segment of this hash, verifies and stores it, and reads it back. Concurrent calls for one segment
     /// share one fetch.
     fn repair(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<(), RepairError>>;
+
+    /// Fetches the segment of this hash and verifies it, without the storage: for a reader who waits while the storage
+    /// fails. At most 4 MiB.
+    fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<Bytes, RepairError>>;
 }

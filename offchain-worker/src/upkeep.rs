@@ -128,7 +128,8 @@ impl Alone {
             );
         };
         worker::bind(&storage.task_journal, identity).await?;
-        worker::claim(&storage.store, identity).await?;
+        worker::claim(&storage, identity).await?;
+        tasks.spawn(worker::keep_claim(storage.store.clone()));
         let (processed_sender, processed) = watch::channel(None);
         let context = Arc::new(worker::context(chain, &storage, metrics, identity, processed));
         let before = counts(&context.journal).await?;

@@ -135,6 +135,7 @@ fn sealed(number: u8, bytes: usize) -> NewVisit {
         patient: UserId([1; 32]),
         author: UserId([2; 32]),
         fingerprint: [number; 32],
+        command: None,
         record: vec![number; bytes],
         segments: Vec::new(),
         queued_at: 1,

@@ -103,6 +103,7 @@ pub struct VisitBuilder {
     hospital: HospitalId,
     author: UserId,
     cosigner: Option<Account>,
+    command: Option<[u8; 16]>,
     sections: Vec<Planned>,
 }
 
@@ -175,7 +176,16 @@ impl Visit {
 impl VisitBuilder {
     /// A visit of `patient` at `hospital`, whose author is `author`, on the chain with this first block.
     pub fn new(genesis: Hash, patient: UserId, hospital: HospitalId, author: UserId) -> Self {
-        Self { genesis, patient, hospital, author, cosigner: None, sections: Vec::new() }
+        let (cosigner, command, sections) = (None, None, Vec::new());
+        Self { genesis, patient, hospital, author, cosigner, command, sections }
+    }
+
+    /// Names what the author means: within a day, the worker answers every visit of the author with these bytes with
+    /// the first one that it acknowledged. They must not tell anything about the content. With none, the visit is new.
+    #[must_use]
+    pub fn by_command(mut self, command: Option<[u8; 16]>) -> Self {
+        self.command = command;
+        self
     }
 
     /// Has the patient sign, too, with this account. With none, the visit is not co-signed.
@@ -250,7 +260,7 @@ impl VisitBuilder {
         if let Some(patient) = &self.cosigner {
             signed = signed.cosign(self.genesis, patient);
         }
-        visit(&signed, self.sections)
+        visit(&signed, self.sections, self.command)
     }
 }
 
@@ -344,7 +354,11 @@ fn bound_frames(described: &mut [Description]) {
     }
 }
 
-fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitError> {
+fn visit(
+    signed: &SignedDraft,
+    sources: Vec<Planned>,
+    command: Option<[u8; 16]>,
+) -> Result<Visit, VisitError> {
     let Draft { record, patient, hospital, author, sections } = &signed.draft;
     let (mut uploads, mut media) = (Vec::new(), Vec::new());
     for (section, (draft, planned)) in sections.iter().zip(sources).enumerate() {
@@ -377,6 +391,7 @@ fn visit(signed: &SignedDraft, sources: Vec<Planned>) -> Result<Visit, VisitErro
         sections: uploads,
         author_signature: hex::encode(signed.signature.encode()),
         patient_signature: signed.patient_signature.as_ref().map(|it| hex::encode(it.encode())),
+        command: command.map(hex::encode),
     };
     let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
     if bytes > MAX_VISIT_JSON_BYTES {

@@ -10,8 +10,8 @@ pub use error::WorkerError;
 pub(crate) use segments::{Right, Via};
 
 use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -44,6 +44,8 @@ struct Inner {
     http: reqwest::Client,
     /// For the object storage behind the worker, made when the worker first redirects to it.
     storage: OnceLock<reqwest::Client>,
+    /// When the object storage last did not answer.
+    storage_failed: Mutex<Option<Instant>>,
     base: Url,
     hospital: HospitalId,
     genesis: Hash,
@@ -84,8 +86,9 @@ impl WorkerClient {
             .build()
             .map_err(|error| WorkerError::Tls(error.to_string()))?;
         let base = endpoint.url().clone();
-        let storage = OnceLock::new();
-        let inner = Arc::new(Inner { http, storage, base, hospital, genesis, account });
+        let (storage, storage_failed) = (OnceLock::new(), Mutex::new(None));
+        let inner =
+            Arc::new(Inner { http, storage, storage_failed, base, hospital, genesis, account });
         Ok(Self { inner, waits: Waits::default() })
     }
 

@@ -15,6 +15,12 @@ const POOL_KBYTES: &str = "262144";
 /// digits double its size.
 const RPC_MEGABYTES: &str = "32";
 
+/// Default for the calls in a minute on one RPC connection from another machine. A worker that catches up sends some
+/// tens a second.
+const RPC_CALLS_PER_MINUTE: &str = "6000";
+/// Default for the networks without this limit: this machine.
+const RPC_UNLIMITED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
 const _: () = assert!(32 * 1024 * 1024 >= 4 * BLOCK_BYTES);
 
 /// The node as a program: its arguments, and the runtime that it contains.
@@ -113,7 +119,7 @@ impl SubstrateCli for Cli {
     }
 
     /// The SDK's arguments, with other defaults: limits for the largest bodies, and a state archive that
-    /// lets a worker read the events of any finalized block.
+    /// lets a worker read the events of any finalized block. RPC connections from other machines have a rate limit.
     fn setup_command(command: Command) -> Command {
         command
             .name("epione-node")
@@ -126,6 +132,10 @@ impl SubstrateCli for Cli {
             .mut_arg("pool_kbytes", |argument| argument.default_value(POOL_KBYTES))
             .mut_arg("rpc_max_request_size", |argument| argument.default_value(RPC_MEGABYTES))
             .mut_arg("rpc_max_response_size", |argument| argument.default_value(RPC_MEGABYTES))
+            .mut_arg("rpc_rate_limit", |argument| argument.default_value(RPC_CALLS_PER_MINUTE))
+            .mut_arg("rpc_rate_limit_whitelisted_ips", |argument| {
+                argument.default_values(RPC_UNLIMITED)
+            })
             .mut_arg("state_pruning", |argument| argument.default_value("archive-canonical"))
     }
 }

@@ -4,7 +4,8 @@
 //! the same time (ADR 032).
 //!
 //! Aura authors blocks, GRANDPA finalizes them without a voting rule, and the database is parity-db. Only
-//! full sync is allowed: the node must execute every block, because the execution stores the bodies.
+//! full sync is allowed: the node must execute every block, because the execution stores the bodies. It
+//! keeps every block, and does not serve bodies to the IPFS network.
 
 mod authoring;
 pub mod chain_spec;

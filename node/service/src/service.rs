@@ -10,7 +10,8 @@ use sc_network::{
     config::{FullNetworkConfiguration, NetworkBackendType, SyncMode},
 };
 use sc_service::{
-    Configuration, PartialComponents, SpawnTasksParams, TaskManager, error::Error as ServiceError,
+    BlocksPruning, Configuration, PartialComponents, SpawnTasksParams, TaskManager,
+    error::Error as ServiceError,
 };
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sp_consensus_aura::sr25519::AuthorityPair as AuraPair;
@@ -41,7 +42,11 @@ pub type Components = PartialComponents<
 pub const JUSTIFICATION_PERIOD: u32 = 512;
 
 /// Opens the database, and creates the components that subcommands need too.
+///
+/// Fails if the node would delete the bodies of old blocks: record bodies are stored with them, and no other node can
+/// be asked for a body that every node has deleted.
 pub fn components(config: &Configuration) -> Result<Components, ServiceError> {
+    keeps_bodies(config.blocks_pruning)?;
     let telemetry = telemetry(config)?;
     let executor = sc_service::new_wasm_executor::<sp_io::SubstrateHostFunctions>(&config.executor);
     let (client, backend, keystore_container, task_manager) =
@@ -87,6 +92,18 @@ pub fn components(config: &Configuration) -> Result<Components, ServiceError> {
         transaction_pool,
         other: (grandpa_import, grandpa_link, telemetry),
     })
+}
+
+/// Refuses every pruning of blocks that deletes finalized ones.
+fn keeps_bodies(pruning: BlocksPruning) -> Result<(), ServiceError> {
+    if pruning.is_archive() {
+        return Ok(());
+    }
+    Err(ServiceError::Other(
+        "this node must keep every block, because the record bodies are stored with the blocks: start it without \
+         --blocks-pruning, or with --blocks-pruning archive-canonical"
+            .into(),
+    ))
 }
 
 /// Reports to the endpoints that the operator configured. By default there are none.
@@ -161,6 +178,13 @@ pub fn start(config: Configuration) -> Result<TaskManager, ServiceError> {
         return Err(ServiceError::Other(
             "this node must execute every block, because the execution stores the record bodies: \
              start it with --sync full"
+                .into(),
+        ));
+    }
+    if config.network.ipfs_server {
+        return Err(ServiceError::Other(
+            "this node does not join the IPFS network, because everybody there could read the record bodies: start it \
+             without --ipfs-server. The RPC method bitswap_v1_get works without it"
                 .into(),
         ));
     }

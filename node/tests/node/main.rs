@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arguments;
 mod chain_specs;
 mod lite_blocks;
 mod process;

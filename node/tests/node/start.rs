@@ -1,7 +1,7 @@
 //! Starting a node, and refusing to start.
 
 use std::{
-    process::Output,
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -57,4 +57,30 @@ fn warp_sync_is_refused_because_it_would_skip_bodies() {
     let output = development().arg("--sync=warp").output().unwrap();
     assert!(!output.status.success());
     assert!(stderr(&output).contains("--sync full"), "{}", stderr(&output));
+}
+
+#[test]
+fn pruning_of_blocks_is_refused_because_it_would_delete_bodies() {
+    for pruning in ["20", "256"] {
+        let output = development().arg(format!("--blocks-pruning={pruning}")).output().unwrap();
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains("archive-canonical"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_import_that_would_delete_bodies_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut import = command();
+    import.args(["import-blocks", "--dev", "--blocks-pruning=20", "--base-path"]);
+    let output = import.arg(folder.path()).stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("archive-canonical"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_ipfs_network_is_refused_because_strangers_would_read_bodies() {
+    let output = development().arg("--ipfs-server").output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("bitswap_v1_get"), "{}", stderr(&output));
 }

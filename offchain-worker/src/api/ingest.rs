@@ -16,7 +16,7 @@ use epione_primitives::block::Segment;
 
 use super::{ApiError, AppState};
 use crate::{
-    journal::{Journal, Owner},
+    journal::{self, Journal, Owner},
     metrics::Metrics,
     store::{SegmentWriter, Store},
 };
@@ -186,6 +186,10 @@ impl Ingest {
     async fn finish(&mut self, writer: SegmentWriter, segment: Segment) -> Result<(), ApiError> {
         self.claim.reference(&segment).await?;
         writer.finish(&segment).await?;
+        if self.store.is_remote() {
+            // No other hospital has these bytes yet.
+            journal::confirm(&self.claim.journal, &self.store, &segment.hash).await?;
+        }
         self.metrics.segments_stored.inc();
         self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
         Ok(())

@@ -6,7 +6,7 @@
 //! patients there, by a URL that expires so soon that a revoked permission ends with it. A client that receives wrong
 //! bytes there, or none, comes back with `via=worker`.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{
     body::Body,
@@ -29,10 +29,13 @@ use super::{
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{hospital_keys::HospitalKeysError, repair::RepairError, store::StoreError};
+use crate::{hospital_keys::HospitalKeysError, journal, repair::RepairError, store::StoreError};
 
 /// The longest lifetime of a URL of the storage: the grant is not checked again there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
+
+/// How long a reader waits for the hospital's storage before the worker also asks the other hospitals.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a segment to agents of active hospitals, to users with a temporary link, and to the patient of the record,
 /// at any hospital. The worker checks the segment before it serves it. It may redirect users with links and patients
@@ -222,43 +225,92 @@ async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
 /// For another hospital, a segment is not repaired before the response: that hospital can ask the others itself, and
 /// hospitals that repaired segments for each other would wait for one another.
 async fn verified(state: &AppState, hash: [u8; 32], asker: Asker) -> Result<Bytes, ApiError> {
-    match state.store.read(&hash).await {
+    match asker {
+        Asker::Hospital(_) => for_hospital(state, hash).await,
+        Asker::Reader { .. } => for_reader(state, hash).await,
+    }
+}
+
+async fn for_hospital(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError> {
+    let error = match journal::read_back(&state.journal, &state.store, &hash).await {
         Ok(bytes) => return Ok(bytes),
-        Err(StoreError::Damaged) => {
-            state.metrics.segments_damaged.inc();
-            tracing::error!(segment = hex::encode(hash), "a stored segment is damaged");
-            state.store.quarantine(&hash).await?;
-            if let Asker::Hospital(_) = asker {
-                let state = state.clone();
-                tokio::spawn(async move {
-                    if state.repair.repair(hash).await.is_ok() {
-                        state.metrics.segments_repaired.inc();
-                    }
-                });
+        Err(error) => error,
+    };
+    if !error.concerns_one_object() {
+        return Err(error.into());
+    }
+    set_aside(state, &hash, &error).await;
+    if !matches!(error, StoreError::Missing) {
+        let state = state.clone();
+        tokio::spawn(async move {
+            if state.repair.repair(hash).await.is_ok() {
+                state.metrics.segments_repaired.inc();
+            }
+        });
+    }
+    Err(ApiError::not_found("This hospital does not have the segment now."))
+}
+
+/// Whatever is wrong with the storage, another hospital may have the segment: the reader gets an error only if the
+/// others cannot supply it.
+async fn for_reader(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError> {
+    let (journal, store) = (&state.journal, &state.store);
+    let mut reading = pin!(journal::read_back(journal, store, &hash));
+    let read = match tokio::time::timeout(STORAGE_PATIENCE, &mut reading).await {
+        Ok(read) => read,
+        // The storage may still answer, only slowly.
+        Err(_) => tokio::select! {
+            read = &mut reading => read,
+            Ok(bytes) = state.repair.obtain(hash) => return Ok(bytes),
+        },
+    };
+    let error = match read {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
+    set_aside(state, &hash, &error).await;
+    if error.concerns_one_object() {
+        match state.repair.repair(hash).await {
+            Ok(()) => {
+                if let Ok(bytes) = journal::read_back(journal, store, &hash).await {
+                    state.metrics.segments_repaired.inc();
+                    return Ok(bytes);
+                }
+            }
+            Err(RepairError::UnknownSegment) => return Err(unknown()),
+            Err(error) => {
+                tracing::warn!(%error, segment = hex::encode(hash), "a segment could not be repaired");
             }
         }
-        Err(StoreError::Missing) => {}
-        Err(error) => return Err(error.into()),
     }
-    if let Asker::Hospital(_) = asker {
-        return Err(ApiError::not_found("This hospital does not have the segment now."));
-    }
-    match state.repair.repair(hash).await {
-        Ok(()) => {}
-        Err(RepairError::UnknownSegment) => {
-            return Err(ApiError::not_found(
-                "No lite block that this hospital knows contains the segment.",
-            ));
-        }
-        Err(RepairError::Store(error)) if error.needs_operator() => return Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, segment = hex::encode(hash), "a segment could not be repaired");
-            return Err(unavailable());
+    match state.repair.obtain(hash).await {
+        Ok(bytes) => Ok(bytes),
+        Err(RepairError::UnknownSegment) => Err(unknown()),
+        Err(failed) => {
+            tracing::warn!(error = %failed, segment = hex::encode(hash), "no other hospital supplied a segment");
+            Err(unavailable())
         }
     }
-    let bytes = state.store.read(&hash).await.map_err(|_| unavailable())?;
-    state.metrics.segments_repaired.inc();
-    Ok(bytes)
+}
+
+/// Logs why a stored segment cannot be served, and moves a damaged one to the quarantine.
+async fn set_aside(state: &AppState, hash: &[u8; 32], error: &StoreError) {
+    let segment = hex::encode(hash);
+    match error {
+        StoreError::Missing => {}
+        StoreError::Damaged => {
+            state.metrics.segments_damaged.inc();
+            tracing::error!(segment, "a stored segment is damaged");
+            if let Err(error) = state.store.quarantine(hash).await {
+                tracing::warn!(%error, segment, "a damaged segment could not be moved to the quarantine");
+            }
+        }
+        error => tracing::error!(%error, segment, "a stored segment cannot be read"),
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("No lite block that this hospital knows contains the segment.")
 }
 
 fn unavailable() -> ApiError {
@@ -266,8 +318,8 @@ fn unavailable() -> ApiError {
         StatusCode::SERVICE_UNAVAILABLE,
         "segment-unavailable",
         "The segment is not available now",
-        "It is missing or damaged here, and could not be fetched from another hospital yet. Retry later, or ask \
-         another hospital.",
+        "The hospital's storage does not return it now, and no other hospital supplied it yet. Retry in a minute, or \
+         ask another hospital.",
     )
 }
 

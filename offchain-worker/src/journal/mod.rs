@@ -1,18 +1,21 @@
 //! What must outlive the process: acknowledged visits, the owners of segments, and the progress of the tasks. An
 //! embedded SQLite database with one writer. A write is on disk when it returns.
 
+pub mod commands;
 mod error;
 pub mod nonces;
 pub mod offers;
 pub mod references;
 mod schema;
 mod sweep;
+pub mod verified;
 pub mod visits;
 
 pub use error::JournalError;
 pub use nonces::Nonces;
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
+pub use verified::{confirm, read_back};
 pub use visits::{
     CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
 };
@@ -21,11 +24,11 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
-use epione_primitives::{AnnouncementId, Moment, RecordId, block::Segment};
+use epione_primitives::{AnnouncementId, Moment, RecordId, UserId, block::Segment};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
@@ -42,6 +45,8 @@ struct Shared {
     /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
     /// just gained an owner.
     custody: AsyncMutex<()>,
+    /// Segments that sweeps deleted; changes only with the lock. Whoever read a segment before may be late.
+    deletions: AtomicU64,
 }
 
 impl Journal {
@@ -52,7 +57,7 @@ impl Journal {
         blocking(move || Self::with(schema::open(&path)?)).await
     }
 
-    /// A database in memory, for tests.
+    /// A database in memory, for work that leaves nothing behind, and for tests.
     pub async fn in_memory() -> Result<Self, JournalError> {
         blocking(|| Self::with(Connection::open_in_memory()?)).await
     }
@@ -69,6 +74,7 @@ impl Journal {
                 arrivals: watch::Sender::new(0),
                 uploads: AtomicI64::new(1),
                 custody: AsyncMutex::new(()),
+                deletions: AtomicU64::new(0),
             }),
         })
     }
@@ -109,14 +115,24 @@ impl Journal {
         self.shared.arrivals.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Queues a sealed visit, which becomes the owner of the segments of `upload`. If a visit with its record id is
-    /// known, nothing changes.
+    /// Queues a sealed visit, which becomes the owner of the segments of `upload`. If a visit with its record id, or of
+    /// the same command, is known, nothing changes.
     pub async fn enqueue(&self, visit: NewVisit, upload: Owner) -> Result<Enqueued, JournalError> {
         let enqueued = self.write(move |tx| visits::enqueue(tx, &visit, upload)).await?;
         if matches!(enqueued, Enqueued::New(_)) {
             self.notify_arrivals();
         }
         Ok(enqueued)
+    }
+
+    /// The visit that this worker acknowledged within a day for the same command of the same author.
+    pub async fn recalled(
+        &self,
+        author: UserId,
+        command: [u8; 16],
+        now: Moment,
+    ) -> Result<Option<Visit>, JournalError> {
+        self.read(move |connection| commands::recall(connection, author, command, now)).await
     }
 
     /// The visit with a record id, if there is one.
@@ -144,6 +160,11 @@ impl Journal {
     /// All owners of a segment, and the length that each states for it; the most trustworthy first.
     pub async fn claims(&self, hash: [u8; 32]) -> Result<Vec<(Owner, u32)>, JournalError> {
         self.read(move |connection| references::claims(connection, &hash)).await
+    }
+
+    /// The length of a segment that this worker read back and hashed; none if it did not, or failed to do so again.
+    pub async fn verified_length(&self, hash: [u8; 32]) -> Result<Option<u32>, JournalError> {
+        self.read(move |connection| verified::length(connection, &hash)).await
     }
 
     pub async fn references_of(&self, owner: Owner) -> Result<Vec<Segment>, JournalError> {
@@ -180,6 +201,20 @@ impl Journal {
                 }
             }
             Ok(adopted)
+        })
+        .await
+    }
+
+    /// A random id of this journal, by which a storage tells the workers of one hospital apart.
+    pub async fn instance(&self) -> Result<[u8; 16], JournalError> {
+        let mut fresh = [0; 16];
+        getrandom::fill(&mut fresh).map_err(std::io::Error::from)?;
+        self.write(move |tx| {
+            tx.execute(
+                "INSERT INTO instance (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)",
+                [fresh],
+            )?;
+            tx.query_row("SELECT id FROM instance", [], |row| row.get(0))
         })
         .await
     }

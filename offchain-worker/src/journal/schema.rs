@@ -56,6 +56,24 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX offers_by_hospital ON offers (hospital);
 ",
+    "
+    CREATE TABLE verified (
+        segment BLOB PRIMARY KEY,
+        length INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE commands (
+        author BLOB NOT NULL,
+        command BLOB NOT NULL,
+        record_id BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (author, command)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX commands_by_age ON commands (at);
+    CREATE TABLE instance (
+        id BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Opens or creates a database for writing.

@@ -1,8 +1,10 @@
 //! Deletes segments that have had no owner for a while.
 
+use std::sync::atomic::Ordering;
+
 use epione_primitives::Moment;
 
-use super::{Journal, JournalError, Owner, references};
+use super::{Journal, JournalError, Owner, references, verified};
 use crate::store::{Store, StoreError};
 
 /// Segments read at once.
@@ -57,6 +59,9 @@ async fn discard(journal: &Journal, store: &Store, hash: [u8; 32]) -> Result<boo
     let _custody = journal.shared.custody.lock().await;
     let needed = !journal.claims(hash).await?.is_empty();
     if !needed {
+        // Before the object: nothing may count a segment that is about to be deleted.
+        journal.shared.deletions.fetch_add(1, Ordering::Relaxed);
+        journal.write(move |tx| verified::forget(tx, &hash)).await?;
         store.delete(&hash).await?;
     }
     journal.write(move |tx| references::forget_garbage(tx, &hash)).await?;

@@ -17,10 +17,33 @@ fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
         patient: UserId([1; 32]),
         author: UserId([2; 32]),
         fingerprint: [seed; 32],
+        command: None,
         record: vec![seed; 100],
         segments,
         queued_at: 1_000 + u64::from(seed),
     }
+}
+
+#[tokio::test]
+async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
+    let journal = Journal::in_memory().await.unwrap();
+    let at = |seed: u8, author: u8, queued_at| NewVisit {
+        command: Some([7; 16]),
+        author: UserId([author; 32]),
+        queued_at,
+        ..visit(seed, vec![])
+    };
+    let first = queue(&journal, at(1, 2, 1_000)).await;
+    let Enqueued::New(first) = first else { panic!("{first:?}") };
+    let later = 1_000 + commands::RECOGNIZED - 1;
+    assert_eq!(queue(&journal, at(2, 2, later)).await, Enqueued::Known(first.clone()));
+    let recalled = journal.recalled(UserId([2; 32]), [7; 16], later).await.unwrap();
+    assert_eq!(recalled, Some(first));
+    // Another author cannot learn of the visit, or be given it.
+    assert!(matches!(queue(&journal, at(3, 9, later)).await, Enqueued::New(_)));
+    let next_day = later + 1;
+    assert_eq!(journal.recalled(UserId([2; 32]), [7; 16], next_day).await.unwrap(), None);
+    assert!(matches!(queue(&journal, at(4, 2, next_day)).await, Enqueued::New(_)));
 }
 
 async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
@@ -199,10 +222,39 @@ async fn the_sweep_respects_the_grace_period() {
     // It gains an owner within the grace period.
     journal.reference(Owner::Announcement(AnnouncementId(2)), &segments[1..2]).await.unwrap();
     assert_eq!(sweep(&journal, &store, 500, 1_500).await.unwrap(), 1);
-    assert!(store.contains(&segments[0]).await.unwrap());
-    assert!(store.contains(&segments[1]).await.unwrap());
-    assert!(!store.contains(&segments[2]).await.unwrap());
+    assert!(store.find(&segments[0].hash).await.unwrap().is_some());
+    assert!(store.find(&segments[1].hash).await.unwrap().is_some());
+    assert!(store.find(&segments[2].hash).await.unwrap().is_none());
     assert_eq!(sweep(&journal, &store, 500, 9_999).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
+    let (journal, store) = (Journal::in_memory().await.unwrap(), Store::in_memory());
+    let content = &b"verified"[..];
+    let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+    let owner = Owner::Announcement(AnnouncementId(1));
+    journal.reference(owner, &[segment]).await.unwrap();
+    let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+    store.put(&segment, source).await.unwrap();
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None, "it was only written");
+    read_back(&journal, &store, &segment.hash).await.unwrap();
+    let verified = journal.verified_length(segment.hash).await.unwrap();
+    assert_eq!(verified, Some(segment.length));
+    journal.release(owner, 0).await.unwrap();
+    assert_eq!(sweep(&journal, &store, 0, 1).await.unwrap(), 1);
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_instance_keeps_its_id_and_differs_from_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let journal = Journal::open(&path).await.unwrap();
+    let id = journal.instance().await.unwrap();
+    drop(journal);
+    assert_eq!(Journal::open(&path).await.unwrap().instance().await.unwrap(), id);
+    assert_ne!(Journal::in_memory().await.unwrap().instance().await.unwrap(), id);
 }
 
 const HOUR: Moment = 3_600_000;
@@ -329,12 +381,12 @@ async fn the_sweep_never_deletes_what_gains_an_owner() {
         let kept = Owner::Announcement(AnnouncementId(2 * round + 1));
         let needed = async {
             journal.reference(kept, &[segment]).await.unwrap();
-            store.contains(&segment).await.unwrap()
+            store.find(&segment.hash).await.unwrap().is_some()
         };
         let (held, swept) = tokio::join!(needed, sweep(&journal, &store, 0, 1));
         swept.unwrap();
         // Either it stays, or its new owner knows that it must be fetched.
-        assert_eq!(store.contains(&segment).await.unwrap(), held, "round {round}");
+        assert_eq!(store.find(&segment.hash).await.unwrap().is_some(), held, "round {round}");
         journal.release(kept, 0).await.unwrap();
         sweep(&journal, &store, 0, 1).await.unwrap();
     }

@@ -12,7 +12,10 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
-use super::references::{self, Owner};
+use super::{
+    commands,
+    references::{self, Owner},
+};
 
 const QUEUED: u8 = 0;
 const PACKED: u8 = 1;
@@ -27,6 +30,8 @@ pub struct NewVisit {
     pub author: UserId,
     /// Distinguishes a visit that is submitted again from another visit with the same record id.
     pub fingerprint: [u8; 32],
+    /// What its author means: a visit with the same command is the same visit for a day.
+    pub command: Option<[u8; 16]>,
     /// SCALE of the sealed record.
     pub record: Vec<u8>,
     pub segments: Vec<Segment>,
@@ -37,7 +42,7 @@ pub struct NewVisit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     New(Visit),
-    /// The same visit was acknowledged before.
+    /// The same visit was acknowledged before, perhaps with another record id.
     Known(Visit),
     /// Another visit has this record id.
     Conflict,
@@ -173,6 +178,12 @@ pub(super) fn enqueue(
         } else {
             Enqueued::Conflict
         });
+    }
+    if let Some(command) = visit.command {
+        if let Some(first) = commands::recall(tx, visit.author, command, visit.queued_at)? {
+            return Ok(Enqueued::Known(first));
+        }
+        commands::remember(tx, visit.author, command, visit.record_id, visit.queued_at)?;
     }
     let media_bytes: u64 = visit.segments.iter().map(|segment| u64::from(segment.length)).sum();
     tx.prepare_cached(

@@ -40,9 +40,25 @@ pub enum StoreError {
     )]
     Unreachable(#[source] Option<Box<dyn Error + Send + Sync>>),
     #[error(
-        "the storage belongs to another hospital or chain: give this worker a separate bucket or prefix"
+        "the storage belongs to {owner}: give each worker a separate bucket or prefix. If both are workers of one \
+         hospital, stop one of them, then restart the other"
     )]
-    Foreign,
+    Foreign { owner: String },
+    #[error(
+        "the storage has archived the object {object} (storage class {class}) and does not return it: take the \
+         worker's bucket or prefix out of every lifecycle rule. The worker fetches the segment from another hospital"
+    )]
+    Archived { object: String, class: String },
+    #[error(
+        "the storage is overloaded, or asks for fewer requests (503, SlowDown): the worker retries with growing \
+         pauses. If this continues, raise the storage's request limit, or lower parallel and serve_parallel in [transfer]"
+    )]
+    Busy,
+    #[error(
+        "the storage confirmed that it stored a segment, but does not return the segment's bytes: check the storage, \
+         and the proxies and caches before it"
+    )]
+    NotKept,
     #[error("the worker is stopping")]
     Interrupted,
     /// Another failure. A later attempt may succeed.
@@ -61,8 +77,13 @@ impl StoreError {
                 | Self::Credentials
                 | Self::NoBucket
                 | Self::Clock
-                | Self::Foreign
+                | Self::Foreign { .. }
         )
+    }
+
+    /// Whether the error is certainly about one object: the storage works, and other objects may be intact.
+    pub fn concerns_one_object(&self) -> bool {
+        matches!(self, Self::Missing | Self::Damaged | Self::Archived { .. } | Self::NotKept)
     }
 
     fn of_io(error: &io::Error) -> Option<Self> {
@@ -86,6 +107,11 @@ impl StoreError {
             | "AuthorizationHeaderMalformed" => Some(Self::Credentials),
             "RequestTimeTooSkewed" => Some(Self::Clock),
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Some(Self::Denied),
+            "SlowDown"
+            | "SlowDownRead"
+            | "SlowDownWrite"
+            | "RequestLimitExceeded"
+            | "Throttling" => Some(Self::Busy),
             "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage" => Some(Self::Full),
             _ => None,
         }
@@ -106,8 +132,33 @@ impl StoreError {
 
 /// The error code in a response of S3, which `object_store` provides only as text.
 fn code_of(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("<Code>")?;
-    rest.split_once("</Code>").map(|(code, _)| code)
+    element(text, "Code")
+}
+
+/// The content of the first element with this name.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(content, _)| content)
+}
+
+/// The error for an object that the storage has moved to an archive. It names the object without its path, and the
+/// storage class, of which only the usual letters are shown.
+fn archived(error: &object_store::Error, text: &str) -> Option<StoreError> {
+    let object_store::Error::PermissionDenied { path, .. } = error else { return None };
+    if code_of(text) != Some("InvalidObjectState") {
+        return None;
+    }
+    let shown = |text: &str| -> String {
+        text.chars().filter(|it| it.is_ascii_alphanumeric() || *it == '_').take(64).collect()
+    };
+    let object = shown(path.rsplit('/').next().unwrap_or(path));
+    let class = element(text, "StorageClass").map_or_else(|| "not named".into(), shown);
+    Some(StoreError::Archived { object, class })
+}
+
+/// Whether a response without a body says that there were too many requests.
+fn is_busy(text: &str) -> bool {
+    ["503 Service Unavailable", "429 Too Many Requests"].iter().any(|status| text.contains(status))
 }
 
 /// Whether the storage sent no response, rather than an error.
@@ -133,8 +184,15 @@ impl From<object_store::Error> for StoreError {
         if let Some(found) = Self::of_causes(&error) {
             return found;
         }
-        if let Some(found) = code_of(&error.to_string()).and_then(Self::of_code) {
+        let text = error.to_string();
+        if let Some(found) = archived(&error, &text) {
             return found;
+        }
+        if let Some(found) = code_of(&text).and_then(Self::of_code) {
+            return found;
+        }
+        if is_busy(&text) {
+            return Self::Busy;
         }
         if is_unreachable(&error) {
             return Self::Unreachable(Some(error.into()));
@@ -182,6 +240,31 @@ mod tests {
             assert!(error.to_string().contains(named), "{code}: {error}");
         }
         assert!(matches!(answered("InternalError"), StoreError::Backend(_)));
+    }
+
+    #[test]
+    fn an_archived_object_is_named_with_its_class_and_is_no_fault_of_the_key() {
+        let body =
+            "<Error><Code>InvalidObjectState</Code><StorageClass>GLACIER</StorageClass></Error>";
+        let source = format!("Server returned non-2xx status code: 403 Forbidden: {body}");
+        let path = "hospitals/a/segments/00ff".to_owned();
+        let denied = object_store::Error::PermissionDenied { path, source: source.into() };
+        let error = StoreError::from(denied);
+        assert!(matches!(error, StoreError::Archived { .. }), "{error:?}");
+        assert!(error.concerns_one_object() && !error.needs_operator());
+        let said = error.to_string();
+        assert!(said.contains("00ff") && said.contains("GLACIER"), "{said}");
+        assert!(!said.contains("hospitals/a"), "{said}");
+    }
+
+    #[test]
+    fn too_many_requests_have_words_of_their_own() {
+        assert!(matches!(answered("SlowDown"), StoreError::Busy));
+        let source = "Server returned non-2xx status code: 503 Service Unavailable: ";
+        let without_body = object_store::Error::Generic { store: "S3", source: source.into() };
+        let error = StoreError::from(without_body);
+        assert!(matches!(error, StoreError::Busy), "{error:?}");
+        assert!(!error.needs_operator());
     }
 
     #[test]

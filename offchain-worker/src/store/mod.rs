@@ -3,15 +3,17 @@
 //! A segment becomes visible as a whole, only after its bytes were checked against its name, and is durable when the
 //! write returns. Nothing here trusts a disk: every read checks again. Layout: `segments/<hash>`, `staging/<random>`
 //! for segments that are being written, `quarantine/<hash>-<time>` for damaged ones, and on S3 `owner`, which names the
-//! hospital.
+//! hospital and its worker.
 
 mod buffers;
+mod claim;
 mod error;
 mod quarantine;
 mod s3;
 mod traits;
 mod writer;
 
+pub use claim::{Claimant, Claimed, Mark, RENEWAL, SILENCE};
 pub use error::{PutError, StoreError};
 pub use s3::OpenError;
 pub use writer::SegmentWriter;
@@ -30,6 +32,7 @@ use url::Url;
 
 use crate::config::{Config, S3Settings};
 use buffers::{Buffer, Buffers};
+use claim::Ownership;
 use traits::Traits;
 
 const SEGMENTS: &str = "segments";
@@ -47,6 +50,7 @@ pub struct Store {
     backend: Arc<dyn ObjectStore>,
     buffers: Buffers,
     traits: Arc<Traits>,
+    ownership: Arc<Ownership>,
 }
 
 impl Store {
@@ -93,7 +97,12 @@ impl Store {
     }
 
     fn with(backend: Arc<dyn ObjectStore>, traits: Traits) -> Self {
-        Self { backend, buffers: Buffers::default(), traits: Arc::new(traits) }
+        Self {
+            backend,
+            buffers: Buffers::default(),
+            traits: Arc::new(traits),
+            ownership: Arc::default(),
+        }
     }
 
     /// Stores bytes from a source that should be those of `segment`, and replaces what may be stored under its name.
@@ -135,7 +144,8 @@ impl Store {
         if found == *hash { Ok(buffer.freeze()) } else { Err(StoreError::Damaged) }
     }
 
-    /// The segment that is stored under a hash, by metadata alone.
+    /// The segment that the storage lists under a hash, by metadata alone. It proves nothing: see
+    /// [`journal::verified`](crate::journal::verified).
     pub async fn find(&self, hash: &[u8; 32]) -> Result<Option<Segment>, StoreError> {
         let path = segment_path(hash);
         match self.within(async { Ok(self.backend.head(&path).await?) }).await {
@@ -145,13 +155,9 @@ impl Store {
         }
     }
 
-    /// Whether an object with the segment's name and length is stored, by metadata alone.
-    pub async fn contains(&self, segment: &Segment) -> Result<bool, StoreError> {
-        match self.find(&segment.hash).await {
-            Ok(found) => Ok(found.as_ref() == Some(segment)),
-            Err(StoreError::Damaged) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Whether another machine, or another process, stores the segments, so that its word is not enough.
+    pub fn is_remote(&self) -> bool {
+        self.traits.shared
     }
 
     /// A URL at which anybody can read a segment from the storage itself, for this time in whole seconds. The reader
@@ -172,6 +178,7 @@ impl Store {
 
     /// Deletes a segment if it is stored. Only the journal's sweep knows which segments may be deleted.
     pub async fn delete(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.may_write()?;
         let path = segment_path(hash);
         unless_missing(self.within(async { Ok(self.backend.delete(&path).await?) }).await)
     }
@@ -191,6 +198,7 @@ impl Store {
 
     /// Tests whether the storage accepts writes.
     pub async fn probe(&self) -> Result<(), StoreError> {
+        self.may_write()?;
         let path = Path::from_iter([STAGING, PROBE]);
         let probe = async {
             self.backend.put(&path, Bytes::from_static(b"epione").into()).await?;
@@ -201,32 +209,8 @@ impl Store {
             .unwrap_or(Err(StoreError::Unreachable(None)))
     }
 
-    /// Records the owner of a shared storage in it, so that two workers that were given the same bucket by mistake
-    /// do not delete each other's segments. Returns [`StoreError::Foreign`] if it has another owner.
-    pub async fn claim(&self, owner: &str) -> Result<(), StoreError> {
-        if !self.traits.shared {
-            return Ok(());
-        }
-        let path = Path::from(OWNER);
-        let marked = self.within(async {
-            let range = 0..owner.len() as u64;
-            let found = self.backend.get(&path).await?;
-            if found.meta.size != range.end {
-                return Err(StoreError::Foreign);
-            }
-            Ok(self.backend.get_range(&path, range).await?)
-        });
-        match marked.await {
-            Ok(found) if found == owner.as_bytes() => Ok(()),
-            Ok(_) => Err(StoreError::Foreign),
-            Err(StoreError::Missing) => {
-                self.put_object(&path, Bytes::copy_from_slice(owner.as_bytes())).await
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     async fn put_object(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.may_write()?;
         self.within(async { Ok(self.backend.put(path, bytes.into()).await.map(drop)?) }).await
     }
 
@@ -316,4 +300,4 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 #[cfg(test)]
-pub(crate) use s3::server;
+pub(crate) use s3::{proxy, server};

@@ -11,6 +11,7 @@ impl Store {
     /// Moves a damaged segment to the quarantine. Its name there ends with the time, because moving a file does not
     /// change the file's time.
     pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.may_write()?;
         let name = format!("{}-{}", hex::encode(hash), now());
         let (path, aside) = (segment_path(hash), Path::from_iter([QUARANTINE, &name]));
         unless_missing(self.within(async { Ok(self.backend.rename(&path, &aside).await?) }).await)
@@ -18,6 +19,7 @@ impl Store {
 
     /// Deletes objects that were quarantined before a moment; returns how many were deleted, and how many remain.
     pub async fn purge_quarantine(&self, before: Moment) -> Result<(u64, u64), StoreError> {
+        self.may_write()?;
         let path = Path::from(QUARANTINE);
         let listed = async { Ok(self.backend.list(Some(&path)).try_collect::<Vec<_>>().await?) };
         let aside = self.within(listed).await?;

@@ -32,6 +32,7 @@ enum Sink {
 
 impl SegmentWriter {
     pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
+        store.may_write()?;
         let sink = match store.traits.publishing {
             Publishing::Whole => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
             Publishing::Staged => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
@@ -19,6 +20,7 @@ use super::{
     relay::{Exhausted, Log, Relay, SharedLog},
 };
 use crate::{
+    journal::{self, Journal, JournalError},
     metrics::Metrics,
     store::{PutError, Store, StoreError},
 };
@@ -36,6 +38,8 @@ pub enum FetchError {
     Contradicted { claimed: u32, found: usize },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Roster(#[from] RosterError),
 }
@@ -55,10 +59,12 @@ const LOOKS: usize = 16;
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Fetches segments into the store. There is one for the whole worker: its bounds apply to all blocks together.
+/// Fetches segments into the store. There is one for the whole worker: its bounds apply to all blocks together. A
+/// segment is in the store if this worker has read it back: see [`journal::verified`].
 pub struct Fetcher {
     roster: Arc<dyn Roster>,
     courier: Courier,
+    journal: Journal,
     store: Store,
     holdings: Holdings,
     metrics: Metrics,
@@ -72,6 +78,7 @@ impl Fetcher {
     pub fn new(
         roster: Arc<dyn Roster>,
         courier: Courier,
+        journal: Journal,
         store: Store,
         holdings: Holdings,
         metrics: Metrics,
@@ -79,7 +86,25 @@ impl Fetcher {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(bounds.parallel));
         let flights = Flights::default();
-        Self { roster, courier, store, holdings, metrics, bounds, slots, flights }
+        Self { roster, courier, journal, store, holdings, metrics, bounds, slots, flights }
+    }
+
+    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB.
+    pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
+        let store = Store::in_memory();
+        let aside = Self {
+            roster: Arc::clone(&self.roster),
+            courier: self.courier.clone(),
+            journal: Journal::in_memory().await?,
+            store: store.clone(),
+            holdings: Holdings::new(store),
+            metrics: self.metrics.clone(),
+            bounds: self.bounds,
+            slots: Arc::clone(&self.slots),
+            flights: Flights::default(),
+        };
+        aside.fetch(&[segment], None).await?;
+        Ok(aside.store.read(&segment.hash).await?)
     }
 
     /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and
@@ -129,21 +154,35 @@ impl Fetcher {
             .await
     }
 
-    /// Decides by metadata, unless the stored length differs. Then the bytes are read: if they have the name, the
-    /// stated length is wrong.
+    /// Whether the segment is here. If its bytes are, and have another length than stated, the statement is wrong.
     async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
-        match self.store.find(&segment.hash).await {
-            Ok(Some(stored)) if stored == *segment => return Ok(true),
-            Ok(Some(_)) => {}
-            Ok(None) | Err(StoreError::Damaged) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        match self.store.read(&segment.hash).await {
-            Ok(bytes) => {
-                let (claimed, found) = (segment.length, bytes.len());
+        let found = match self.journal.verified_length(segment.hash).await? {
+            Some(length) => Some(length),
+            None => {
+                // The bytes need memory for a whole segment, as a download does.
+                let _slot = self.slots.acquire().await.ok();
+                self.read_length(segment).await?
+            }
+        };
+        match found {
+            None => Ok(false),
+            Some(length) if length == segment.length => Ok(true),
+            Some(length) => {
+                let (claimed, found) = (segment.length, length as usize);
                 Err(FetchError::Contradicted { claimed, found })
             }
-            Err(StoreError::Missing | StoreError::Damaged) => Ok(false),
+        }
+    }
+
+    /// The length of the segment's bytes, read back now; none if the storage does not return them.
+    async fn read_length(&self, segment: &Segment) -> Result<Option<u32>, FetchError> {
+        // An object that the storage does not know needs no further request.
+        if matches!(self.store.find(&segment.hash).await, Ok(None)) {
+            return Ok(None);
+        }
+        match journal::read_back(&self.journal, &self.store, &segment.hash).await {
+            Ok(bytes) => Ok(Some(bytes.len() as u32)),
+            Err(error) if error.concerns_one_object() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -158,11 +197,11 @@ impl Fetcher {
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
-        let found = self.store.contains(&segment).await;
-        let result = match found {
-            Ok(true) => Fetched::Here,
-            Ok(false) => self.relay(genesis, &errand, log.clone()).await,
-            Err(error) => Fetched::Store(error),
+        // Only what this worker read back before: a download that has ended meanwhile did so.
+        let result = match self.journal.verified_length(segment.hash).await {
+            Ok(length) if length == Some(segment.length) => Fetched::Here,
+            Ok(_) => self.relay(genesis, &errand, log.clone()).await,
+            Err(error) => Fetched::Failed(error.into()),
         };
         Done { errand, result, took: began.elapsed(), log: log.take() }
     }
@@ -172,15 +211,23 @@ impl Fetcher {
         let peers = (errand.peer.clone(), errand.reserve.clone());
         let relay = Relay::new(&self.courier, genesis, segment, peers, limit, log);
         match self.store.put(&segment, relay.stream()).await {
+            Ok(()) => self.confirm(&segment).await,
+            Err(PutError::Source(Exhausted)) => Fetched::Missed,
+            Err(PutError::Store(StoreError::Mismatch | StoreError::Length)) => Fetched::Wrong,
+            Err(PutError::Store(error)) => Fetched::Failed(error.into()),
+        }
+    }
+
+    /// Reads back a segment that the storage says it has stored.
+    async fn confirm(&self, segment: &Segment) -> Fetched {
+        match journal::confirm(&self.journal, &self.store, &segment.hash).await {
             Ok(()) => {
                 self.holdings.arrived(&segment.hash);
                 self.metrics.segments_stored.inc();
                 self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
                 Fetched::New
             }
-            Err(PutError::Source(Exhausted)) => Fetched::Missed,
-            Err(PutError::Store(StoreError::Mismatch | StoreError::Length)) => Fetched::Wrong,
-            Err(PutError::Store(error)) => Fetched::Store(error),
+            Err(error) => Fetched::Failed(error.into()),
         }
     }
 
@@ -188,10 +235,10 @@ impl Fetcher {
     async fn await_other(&self, errand: Errand) -> Done {
         let began = Instant::now();
         drop(self.flights.wait(errand.segment.hash).await);
-        let result = match self.store.contains(&errand.segment).await {
-            Ok(true) => Fetched::Here,
-            Ok(false) => Fetched::Missed,
-            Err(error) => Fetched::Store(error),
+        let result = match self.journal.verified_length(errand.segment.hash).await {
+            Ok(length) if length == Some(errand.segment.length) => Fetched::Here,
+            Ok(_) => Fetched::Missed,
+            Err(error) => Fetched::Failed(error.into()),
         };
         Done { errand, result, took: began.elapsed(), log: Log::default() }
     }
@@ -205,7 +252,8 @@ enum Fetched {
     Missed,
     /// Other bytes arrived than the segment's.
     Wrong,
-    Store(StoreError),
+    /// The storage or the journal failed.
+    Failed(FetchError),
 }
 
 struct Done {
@@ -241,7 +289,7 @@ impl<'a> BlockFetch<'a> {
     }
 
     /// Returns how many segments could not be fetched.
-    async fn run(mut self) -> Result<usize, StoreError> {
+    async fn run(mut self) -> Result<usize, FetchError> {
         loop {
             let now = Instant::now();
             self.plan.settle(now);
@@ -297,7 +345,7 @@ impl<'a> BlockFetch<'a> {
         });
     }
 
-    fn conclude(&mut self, done: Done) -> Result<(), StoreError> {
+    fn conclude(&mut self, done: Done) -> Result<(), FetchError> {
         let Done { errand, result, took, log } = done;
         let now = Instant::now();
         for (hospital, fault) in log.faults {
@@ -320,7 +368,7 @@ impl<'a> BlockFetch<'a> {
                 }
                 self.plan.reopen(&errand, true);
             }
-            Fetched::Store(error) => return Err(error),
+            Fetched::Failed(error) => return Err(error),
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use epione_primitives::block::Segment;
 use futures::{FutureExt, future::BoxFuture};
 
 use super::{FetchError, Fetcher};
 use crate::{
-    journal::Journal,
+    journal::{self, Journal},
     repair::{Repair, RepairError},
     store::{Store, StoreError},
 };
@@ -29,12 +30,16 @@ impl PeerRepair {
 
     async fn restore(&self, hash: [u8; 32]) -> Result<(), RepairError> {
         let lengths = self.claimed_lengths(hash).await?;
-        match self.store.read(&hash).await {
+        match journal::read_back(&self.journal, &self.store, &hash).await {
             // Another repair was faster.
             Ok(_) => return Ok(()),
-            Err(StoreError::Missing) => {}
             Err(StoreError::Damaged) => self.store.quarantine(&hash).await?,
-            Err(error) => return Err(error.into()),
+            // Writing the object again replaces it.
+            Err(error) if error.concerns_one_object() => {}
+            // If the storage does not accept the segment either, the error is that of writing it.
+            Err(error) => {
+                tracing::warn!(%error, segment = hex::encode(hash), "a stored segment cannot be read");
+            }
         }
         for length in lengths {
             match self.fetcher.fetch(&[Segment { hash, length }], None).await {
@@ -47,6 +52,18 @@ impl PeerRepair {
                 Err(FetchError::Store(error)) => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(%error, length, "a segment could not be repaired now");
+                }
+            }
+        }
+        Err(RepairError::Unavailable)
+    }
+
+    async fn fetch_aside(&self, hash: [u8; 32]) -> Result<Bytes, RepairError> {
+        for length in self.claimed_lengths(hash).await? {
+            match self.fetcher.obtain(Segment { hash, length }).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => {
+                    tracing::warn!(%error, length, "a segment could not be fetched for a reader now");
                 }
             }
         }
@@ -73,5 +90,9 @@ impl PeerRepair {
 impl Repair for PeerRepair {
     fn repair(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<(), RepairError>> {
         self.restore(segment).boxed()
+    }
+
+    fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<Bytes, RepairError>> {
+        self.fetch_aside(segment).boxed()
     }
 }

@@ -5,7 +5,9 @@ mod open;
 mod start;
 
 pub(crate) use open::{Opened, open};
-pub(crate) use start::{KEEPS, bind, claim, context, identify, jobs, own_blocks, scrubber};
+pub(crate) use start::{
+    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, scrubber,
+};
 
 use std::{future::Future, sync::Arc, time::Duration};
 

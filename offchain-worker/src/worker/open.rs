@@ -140,6 +140,7 @@ impl Exchange {
         let fetcher = Arc::new(Fetcher::new(
             roster.clone(),
             courier.clone(),
+            storage.journal.clone(),
             storage.store.clone(),
             holdings.clone(),
             metrics.clone(),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::open::{ChainAccess, Exchange, Opened, Storage};
@@ -16,7 +16,7 @@ use crate::{
     control,
     metrics::Metrics,
     millis,
-    store::{Store, StoreError},
+    store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
         offers::OfferFetcher,
@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
     let identity = identify(&opened.chain.view).await;
     bind(&opened.storage.task_journal, identity).await?;
-    claim(&opened.storage.store, identity).await?;
+    claim(&opened.storage, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "this worker serves this hospital");
     let mut tasks = begin(opened, identity);
     match tasks.join_next().await {
@@ -99,6 +99,7 @@ fn look_after(
         quarantine: millis(config.scrub.quarantine),
     };
     tasks.spawn(async move { sweeper.run().await });
+    tasks.spawn(keep_claim(storage.store.clone()));
     let scrubber = scrubber(&context, storage, exchange, &config);
     let (requests, requested) = mpsc::channel(1);
     let progress = scrubber.progress.subscribe();
@@ -177,18 +178,53 @@ pub(crate) async fn bind(task_journal: &TaskJournal, identity: Identity) -> anyh
     }
 }
 
-/// Waits for the storage, and checks that it belongs to this hospital.
-pub(crate) async fn claim(store: &Store, identity: Identity) -> anyhow::Result<()> {
-    let owner = format!("hospital {} of the chain {:?}\n", identity.hospital, identity.genesis);
+/// Waits for the storage, and claims it for this worker. Another worker of this hospital may have used it: if that one
+/// still runs, this is an error.
+pub(crate) async fn claim(storage: &Storage, identity: Identity) -> anyhow::Result<()> {
+    let owner = format!("hospital {} of the chain {:?}", identity.hospital, identity.genesis);
+    let claimant = Claimant::new(owner, storage.journal.instance().await?)?;
+    let store = &storage.store;
+    let mut rival: Option<(Mark, Instant)> = None;
     loop {
-        match store.claim(&owner).await {
-            Ok(()) => return Ok(()),
-            Err(error @ StoreError::Foreign) => return Err(error.into()),
+        let claimed = match &rival {
+            Some((mark, since)) if since.elapsed() >= SILENCE => {
+                store.take_over(&claimant, mark).await
+            }
+            _ => store.claim(&claimant).await,
+        };
+        match claimed {
+            Ok(Claimed::Ours) => return Ok(()),
+            Ok(Claimed::Rival(mark)) => match &rival {
+                Some((earlier, _)) if *earlier == mark => {}
+                Some(_) => return Err(StoreError::Foreign { owner: mark.to_string() }.into()),
+                None => {
+                    tracing::warn!(
+                        owner = %mark,
+                        "another worker of this hospital has used the storage; this worker starts its work in {} s, \
+                         unless the other one still runs",
+                        SILENCE.as_secs()
+                    );
+                    rival = Some((mark, Instant::now()));
+                }
+            },
+            Err(error @ StoreError::Foreign { .. }) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "the worker cannot start its work; trying the storage again");
             }
         }
         sleep(RETRY).await;
+    }
+}
+
+/// Confirms the claim again and again, so that no other worker takes the storage over. Never returns.
+pub(crate) async fn keep_claim(store: Store) {
+    let mut ticks = interval(RENEWAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.confirm_claim().await {
+            tracing::error!(%error, "the worker could not confirm that the storage belongs to it");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod section;
 mod status;
 mod submission;
 mod unfinished;
+mod votes;
 
 pub use line::SectionLine;
 pub use section::{MediaSection, TextSection};

@@ -14,7 +14,7 @@ use epione_client::{
 use epione_primitives::{HospitalId, RecordId};
 use serde::Serialize;
 
-use super::unfinished;
+use super::{unfinished, votes::Votes};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
@@ -112,6 +112,7 @@ pub(super) async fn follow(
         |status: &VisitStatus| format!("visit {}  {}", status.record_id, stage(status.stage));
     let waiting = progress::waiting(context, status_line(&status));
     let until = after(args.timeout);
+    let mut votes = Votes::new();
     while !is_committed(&status) {
         if until.is_some_and(|until| Instant::now() > until) {
             return Err(gave_up(&status, args.timeout, look));
@@ -121,7 +122,9 @@ pub(super) async fn follow(
             Ok(next) => {
                 status = next;
                 waiting.becomes(status_line(&status));
-                if let Some(failure) = &status.last_failure {
+                if let Some(missing) = votes.missing(status.stage, context).await {
+                    waiting.because(missing);
+                } else if let Some(failure) = &status.last_failure {
                     waiting.because(format!("an announcement failed: {failure}"));
                 }
             }

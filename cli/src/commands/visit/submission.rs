@@ -55,7 +55,7 @@ pub struct SubmitArgs {
     /// The patient's key file, with which the patient signs the same sections as the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
-    /// Submit a new visit, even if an earlier visit with the same content is not committed yet
+    /// Submit a new visit, even if the same command submitted one within a day
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -101,20 +101,21 @@ impl fmt::Display for Submitted {
         if self.resumed {
             writeln!(
                 f,
-                "  resumed the visit of an earlier run; to submit another one, add --again"
+                "  this is the visit of an earlier run; to submit another one, add --again"
             )?;
         }
         Followed(self.status.clone()).fmt(f)
     }
 }
 
-/// Reads, signs and uploads a visit; or resumes the one that the same command submitted, unless its user has been informed
-/// that it is committed.
+/// Reads, signs and uploads a visit; or resumes the one that the same command submitted. The worker recognizes that
+/// one for a day, also after it was committed.
 pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, Failure> {
     let submission = Submission::prepare(args, context).await?;
     let earlier = submission.earlier();
-    let resumed = earlier.is_some();
-    let (visit, status) = submission.hand_over(earlier).await?;
+    let is_resumed = earlier.is_some();
+    let (visit, status, is_recognized) = submission.hand_over(earlier).await?;
+    let resumed = is_resumed || is_recognized;
     let status = submission.follow(&visit, status).await?;
     let Submission { hospital, author, .. } = submission;
     let Acknowledged { cosigned, sections, .. } = visit;
@@ -133,6 +134,8 @@ struct Submission<'a> {
     cosigner: Option<Account>,
     content: Content,
     worker: WorkerClient,
+    /// By which the worker recognizes the visit of the same command.
+    command: [u8; 16],
     /// Where the visit is kept between runs; none if this machine has no place for it.
     unfinished: Option<Unfinished>,
 }
@@ -141,7 +144,8 @@ impl<'a> Submission<'a> {
     /// Looks everything up, and reads texts and pipes. Nothing is signed or sent.
     async fn prepare(args: &'a SubmitArgs, context: &'a Context) -> Result<Self, Failure> {
         Content::check(&args.texts, &args.media)?;
-        let account = identity::account(&context.keys(&args.signer)?);
+        let keys = context.keys(&args.signer)?;
+        let account = identity::account(&keys);
         let hospital = context.hospital(&args.hospital).await?;
         let author = context.user_of(&account).await?;
         let cosigner = cosigner(args, context).await?;
@@ -149,7 +153,9 @@ impl<'a> Submission<'a> {
         let content = read(args, context).await?;
         let cosigning = cosigner.as_ref().map(Account::id);
         let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
-        let unfinished = Unfinished::of(context, &content.words(&about)?);
+        let words = content.words(&about)?;
+        let command = words.command(keys.account.seed());
+        let unfinished = Unfinished::of(context, &words);
         let worker = context.worker(hospital, account.clone()).await?;
         Ok(Self {
             args,
@@ -161,6 +167,7 @@ impl<'a> Submission<'a> {
             cosigner,
             content,
             worker,
+            command,
             unfinished,
         })
     }
@@ -171,15 +178,16 @@ impl<'a> Submission<'a> {
         unfinished.earlier(self.content.files())
     }
 
-    /// Has the worker acknowledge the visit, if it did not do so in an earlier run.
+    /// Has the worker acknowledge the visit, if it did not do so in an earlier run. Also returns whether the worker
+    /// recognized the visit of an earlier run that this machine does not keep.
     async fn hand_over(
         &self,
         earlier: Option<Earlier>,
-    ) -> Result<(Acknowledged, VisitStatus), Failure> {
+    ) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
         match earlier {
             Some(Earlier::Acknowledged(visit)) => {
                 let status = self.worker.visit_status(visit.record_id).await.map_err(lost)?;
-                Ok((visit, status))
+                Ok((visit, status, false))
             }
             Some(Earlier::Signed(visit)) => {
                 self.say("resuming the earlier visit, which the hospital has not acknowledged");
@@ -193,7 +201,9 @@ impl<'a> Submission<'a> {
     async fn sign(&self) -> Result<Visit, Failure> {
         let builder =
             VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author);
-        let builder = self.content.add_to(builder.cosigned_by(self.cosigner.clone()));
+        let command = (!self.args.again).then_some(self.command);
+        let builder = builder.cosigned_by(self.cosigner.clone()).by_command(command);
+        let builder = self.content.add_to(builder);
         let reading = progress::waiting(self.context, "reading and signing the files of the visit");
         let visit = builder.build(&self.account).await?;
         reading.finish_and_clear();
@@ -206,7 +216,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Sends a visit until the worker has acknowledged it; remembers that it has.
-    async fn upload(&self, visit: &Visit) -> Result<(Acknowledged, VisitStatus), Failure> {
+    async fn upload(&self, visit: &Visit) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
         let bar = progress::bytes(self.context, "uploading the visit");
         let interrupted = match self.unfinished {
             Some(_) => self.resumes(Failure::new("interrupted", "the hospital may have the visit")),
@@ -215,8 +225,9 @@ impl<'a> Submission<'a> {
         self.context.interruption().set(Some(interrupted));
         let status = self.worker.submit_visit(visit, progress::follow(&bar)).await;
         bar.finish_and_clear();
+        let record_id = status.as_ref().map_or(visit.record_id(), |status| status.record_id);
         let acknowledged = Acknowledged {
-            record_id: visit.record_id(),
+            record_id,
             cosigned: visit.request.patient_signature.is_some(),
             sections: visit.request.sections.iter().map(SectionLine::of).collect(),
         };
@@ -233,7 +244,7 @@ impl<'a> Submission<'a> {
             true => self.resumes(error.into()),
             false => error.into(),
         });
-        Ok((acknowledged, status?))
+        Ok((acknowledged, status?, record_id != visit.record_id()))
     }
 
     /// With --wait, waits until the visit is committed. A committed visit is not kept any longer.

@@ -5,7 +5,7 @@
 //! Each visit has its own file, which only its owner may read. Until the worker acknowledges the visit, the file
 //! contains all that its author signed, including texts and salts; from then on the worker has that, and the file
 //! contains only the visit's id and a summary. The file is removed when the user was shown that the visit is committed,
-//! when the worker rejects the visit, or after a day.
+//! when the worker rejects the visit, or after a day. For a day, the worker itself recognizes the same command.
 
 use std::{
     ffi::OsStr,
@@ -97,6 +97,18 @@ impl Words {
         let file = (path.as_os_str().as_encoded_bytes(), metadata.len(), changed);
         self.sections.push((what, file).encode());
         Ok(())
+    }
+}
+
+impl Words {
+    /// What the worker recognizes the visit by. It is keyed by the author's secret, so that nobody can test with it
+    /// which text the visit contains.
+    pub fn command(&self, seed: &[u8; 32]) -> [u8; 16] {
+        let keyed = Sha256::new_with_prefix("epione: command of visit submit").chain_update(seed);
+        let digest: [u8; 32] = keyed.chain_update(self.encode()).finalize().into();
+        let mut command = [0; 16];
+        command.copy_from_slice(&digest[..16]);
+        command
     }
 }
 
@@ -272,6 +284,17 @@ mod tests {
         assert_eq!(named(1, 1), named(1, 1));
         assert_ne!(named(1, 1), named(1, 2));
         assert_ne!(named(1, 1), named(2, 1));
+    }
+
+    #[test]
+    fn a_command_is_recognized_only_with_its_author_s_key() {
+        let mut words = Words::about(&0_u8);
+        words.text(&"report", "all well");
+        assert_eq!(words.command(&[1; 32]), words.command(&[1; 32]));
+        assert_ne!(words.command(&[1; 32]), words.command(&[2; 32]));
+        let mut other = Words::about(&0_u8);
+        other.text(&"report", "not well");
+        assert_ne!(words.command(&[1; 32]), other.command(&[1; 32]));
     }
 
     #[tokio::test]

@@ -1,9 +1,14 @@
 //! Fetches segments: whole and verified, or only a part. After a broken connection the fetch resumes.
 //!
 //! A worker may redirect a reader to its object storage, once and for these bytes only. The storage gets no signature.
-//! If the storage fails in any way, the client requests the bytes from the worker itself.
+//! If the storage fails in any way, the client requests the bytes from the worker itself. If the storage does not answer
+//! at all, the client does not ask it for a minute.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::Range,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use epione_envelope::segment;
@@ -28,6 +33,9 @@ const MAX_CONNECTIONS: u32 = 64;
 const MAX_FRUITLESS: u32 = 5;
 /// Pause after the first connection; doubles with each connection without progress.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// After the storage did not answer, the client asks only the worker for this long.
+const STORAGE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The right by which a segment is requested.
 #[derive(Clone, Copy)]
@@ -139,6 +147,21 @@ impl WorkerClient {
         Ok(self.inner.storage.get_or_init(|| built).clone())
     }
 
+    /// Which server to ask now, if both may be asked.
+    fn via(&self, wanted: Via) -> Via {
+        let failed = *self.inner.storage_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_paused(failed, Instant::now()) { Via::Worker } else { wanted }
+    }
+
+    /// Remembers that the storage did not answer, which concerns every segment. An answer concerns only one.
+    fn storage_failed(&self, error: &WorkerError) {
+        if matches!(error, WorkerError::Unreachable { .. } | WorkerError::Stalled { .. }) {
+            let mut failed =
+                self.inner.storage_failed.lock().unwrap_or_else(PoisonError::into_inner);
+            *failed = Some(Instant::now());
+        }
+    }
+
     fn segment_url(&self, segment: &Segment, right: Right<'_>) -> Result<Url, WorkerError> {
         let name = hex::encode(segment.hash);
         match right {
@@ -153,6 +176,11 @@ impl WorkerClient {
             }
         }
     }
+}
+
+/// Whether the storage, which failed then, is not to be asked.
+fn is_paused(failed: Option<Instant>, now: Instant) -> bool {
+    failed.is_some_and(|then| now.saturating_duration_since(then) < STORAGE_PAUSE)
 }
 
 /// Plain HTTP is allowed on this machine only.
@@ -189,6 +217,7 @@ impl<'a> Fetch<'a> {
         arrived: Arrived<'a>,
     ) -> Result<Self, WorkerError> {
         let url = client.segment_url(segment, right)?;
+        let via = client.via(via);
         let bytes = BytesMut::with_capacity(wanted.len());
         let waiting = client.waits_for(Awaited::Segment);
         let from_storage = false;
@@ -253,7 +282,10 @@ impl<'a> Fetch<'a> {
         let response = self.client.exchange(outgoing, ANSWER_LIMIT).await?;
         let elsewhere = response.status() == StatusCode::TEMPORARY_REDIRECT;
         if elsewhere && self.via == Via::Any && !matches!(self.right, Right::Agent) {
+            self.waiting.becomes(Awaited::Storage);
             if let Err(error) = self.storage(&response).await {
+                self.client.storage_failed(&error);
+                self.waiting.becomes(Awaited::Segment);
                 tracing::debug!(%error, "the worker's storage did not serve a segment; requesting it from the worker");
                 self.waiting
                     .because(format!("the hospital's storage did not serve the segment: {error}"));

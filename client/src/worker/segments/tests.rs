@@ -7,7 +7,8 @@ use crate::{
     api::SegmentLink,
     endpoint::Endpoint,
     signer::Account,
-    worker::loopback::{Log, header, reply, server},
+    waiting::{Wait, Waits},
+    worker::loopback::{Log, answering, header, reply, server},
 };
 
 const POINTER: RecordPointer = RecordPointer { height: 12, index: 3 };
@@ -194,4 +195,55 @@ async fn a_server_that_sends_nothing_is_an_error() {
     let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(heads(&asked).len(), MAX_FRUITLESS as usize);
+}
+
+#[tokio::test]
+async fn a_storage_that_does_not_answer_is_not_asked_for_the_next_segments() {
+    let whole = || reply("200 OK", "", &content());
+    // Nothing listens there.
+    let (worker, asked) =
+        redirecting("http://127.0.0.1:1/x", vec![whole(), whole(), whole()]).await;
+    let (link, client) = (link(&worker), client(&worker));
+    for _ in 0..3 {
+        assert_eq!(client.segment_by_link(&segment(), &link).await.unwrap(), content());
+    }
+    let via: Vec<_> =
+        heads(&asked).iter().map(|head| path(head).ends_with("&via=worker")).collect();
+    assert_eq!(via, [false, true, true, true]);
+}
+
+#[tokio::test]
+async fn one_missing_object_does_not_keep_the_client_from_the_storage() {
+    let (storage, seen) =
+        server(vec![reply("404 Not Found", "", b""), reply("200 OK", "", &content())]).await;
+    let to = redirection(storage.as_str());
+    let (worker, _) = server(vec![to.clone(), reply("200 OK", "", &content()), to]).await;
+    let (link, client) = (link(&worker), client(&worker));
+    for _ in 0..2 {
+        assert_eq!(client.segment_by_link(&segment(), &link).await.unwrap(), content());
+    }
+    assert_eq!(heads(&seen).len(), 2);
+}
+
+#[test]
+fn a_storage_that_failed_is_asked_again_after_a_minute() {
+    let then = Instant::now();
+    assert!(!is_paused(None, then));
+    assert!(is_paused(Some(then), then + STORAGE_PAUSE / 2));
+    assert!(!is_paused(Some(then), then + STORAGE_PAUSE));
+}
+
+#[tokio::test]
+async fn a_wait_for_a_storage_that_stands_still_names_the_storage() {
+    let storage = answering(|_, _| std::future::pending()).await;
+    let (worker, _) = redirecting(storage.as_str(), vec![]).await;
+    let waits = Waits::default();
+    let (link, client) = (link(&worker), client(&worker).with_waits(waits.clone()));
+    let fetching = tokio::spawn(async move { client.segment_by_link(&segment(), &link).await });
+    let mut heard = waits.watch();
+    let is_storage = |wait: &Wait| wait.to_string().contains("the storage of hospital 1");
+    let waiting = heard.wait_for(|waits| waits.iter().any(is_storage));
+    let waiting = tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    assert!(waiting.is_ok());
+    fetching.abort();
 }

@@ -39,7 +39,8 @@ struct Upload<'a, P> {
 impl WorkerClient {
     /// Sends a visit, and waits until the worker has stored it durably. If the same visit is sent again, also by a
     /// later process, the upload resumes, as long as the worker keeps what it received; a visit that the worker already
-    /// stored is not sent again.
+    /// stored is not sent again. The answer may have the record id of an earlier visit: see
+    /// [`VisitBuilder::by_command`](crate::visit::VisitBuilder::by_command).
     ///
     /// `progress` is called with what has arrived; the number falls only if the worker lost what it had received. At
     /// most two parts of 4 MiB are in memory. The upload is retried until there was no progress for two minutes.

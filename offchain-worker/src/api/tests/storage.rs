@@ -14,7 +14,11 @@ use super::{
 use crate::{
     config::{Limits, S3Settings},
     journal::visits::{self, StageCounts},
-    store::{Store, server::Server},
+    store::{
+        Store,
+        proxy::{Fault, Proxy},
+        server::Server,
+    },
 };
 
 async fn world(store: Store) -> World {
@@ -148,4 +152,71 @@ async fn nothing_is_acknowledged_while_the_storage_fails() {
     sending.await.unwrap().unwrap();
     let counts = world.journal.read(visits::counts).await.unwrap();
     assert_eq!(counts, StageCounts { queued: 2, ..StageCounts::default() });
+}
+
+/// A segment behind a proxy, which another hospital has too, and the link at which the worker itself serves it.
+async fn behind_proxy(server: &Server, settings: S3Settings) -> (World, Vec<u8>, String) {
+    let world = world(Store::s3(&settings).unwrap()).await;
+    let (segment, content) = stored(&world, 50_000).await;
+    world.peers.copies.lock().unwrap().insert(segment.hash, content.clone().into());
+    assert!(server.objects().join("segments").join(hex::encode(segment.hash)).exists());
+    let target = link(&world, &segment, crate::now() + 600_000);
+    (world, content, format!("{target}&via=worker"))
+}
+
+#[tokio::test]
+async fn a_look_at_an_archived_object_gets_the_bytes_of_another_hospital() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let (world, content, target) = behind_proxy(&server, proxy.settings(&server)).await;
+    // It stays archived, even if it is written again.
+    proxy.set(Fault::Archived(None));
+    let served = follow(&world, &target).await;
+    assert_eq!((served.status, &served.body[..]), (200, &content[..]));
+}
+
+#[tokio::test]
+async fn a_look_at_cut_bodies_gets_the_bytes_of_another_hospital() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let (world, content, target) = behind_proxy(&server, proxy.settings(&server)).await;
+    proxy.set(Fault::CutBodies);
+    let served = follow(&world, &target).await;
+    assert_eq!((served.status, &served.body[..]), (200, &content[..]));
+}
+
+#[tokio::test]
+async fn a_look_does_not_wait_for_the_deadline_of_a_stalled_storage() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let deadline = Duration::from_secs(120);
+    let settings = S3Settings { deadline, ..proxy.settings(&server) };
+    let (world, content, target) = behind_proxy(&server, settings).await;
+    proxy.set(Fault::Stalled);
+    let begun = tokio::time::Instant::now();
+    let served = follow(&world, &target).await;
+    assert_eq!((served.status, &served.body[..]), (200, &content[..]));
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_visit_whose_segments_the_storage_lost_is_not_acknowledged() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let world = world(Store::s3(&proxy.settings(&server)).unwrap()).await;
+    let visit = world.visit(400_000).await;
+    proxy.set(Fault::LostWrites);
+    let client = world.client(&world.doctor);
+    let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
+    let refusals = ["/v1/visits/{record}/media/{section}", "503"];
+    while world.metrics.requests.with_label_values(&refusals).get() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts::default());
+    proxy.heal();
+    // The client retries.
+    sending.await.unwrap().unwrap();
+    let counts = world.journal.read(visits::counts).await.unwrap();
+    assert_eq!(counts, StageCounts { queued: 1, ..StageCounts::default() });
 }

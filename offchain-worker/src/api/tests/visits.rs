@@ -253,3 +253,34 @@ async fn a_repeated_visit_does_not_become_cosigned() {
     let reply = Raw::visit(&visit.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (409, "record-id".into()));
 }
+
+#[tokio::test]
+async fn the_same_visit_signed_again_is_answered_with_the_first_acknowledgement() {
+    let world = World::new().await;
+    let account = world.doctor.account();
+    let means = async |text: &str, command| {
+        let builder = world.builder().text(SectionKind::Summary, SectionClass::Private, text);
+        let visit = builder.by_command(command).build(&account).await.unwrap();
+        world.submit(&visit).await
+    };
+    let first = means("The patient coughs.", Some([7; 16])).await;
+    let second = means("The patient coughs.", Some([7; 16])).await;
+    assert_eq!(second, first);
+    assert_eq!(sealed(&world).await.len(), 1);
+    // Without a command, or with another one, it is meant as another visit.
+    let again = means("The patient coughs.", None).await;
+    let other = means("The patient coughs.", Some([8; 16])).await;
+    assert!(again.record_id != first.record_id && other.record_id != first.record_id);
+    assert_eq!(sealed(&world).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_16_bytes_is_rejected() {
+    let world = World::new().await;
+    for command in ["", "07", "zz", &"07".repeat(17)] {
+        let mut visit = world.visit(10).await.request;
+        visit.command = Some(command.to_owned());
+        let reply = Raw::visit(&visit).send(&world, &world.doctor).await;
+        assert_eq!(reply.refusal(), (400, "visit".to_owned()), "{command}");
+    }
+}

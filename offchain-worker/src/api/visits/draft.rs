@@ -8,6 +8,20 @@ use epione_envelope::{FormatError, record::SignedDraft};
 
 use crate::api::ApiError;
 
+/// What the author means by the visit, if the client says so.
+pub(super) fn command_of(visit: &VisitRequest) -> Result<Option<[u8; 16]>, ApiError> {
+    let Some(digits) = &visit.command else { return Ok(None) };
+    let mut command = [0; 16];
+    hex::decode_to_slice(digits, &mut command).map_err(|_| {
+        ApiError::bad_request(
+            "visit",
+            "The visit does not match the API's description",
+            "A command has 32 hexadecimal digits.",
+        )
+    })?;
+    Ok(Some(command))
+}
+
 pub(super) fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
     for (index, section) in visit.sections.iter().enumerate() {
         if matches!(&section.content, ContentUpload::Media { bytes: 0, .. }) {

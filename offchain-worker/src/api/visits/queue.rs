@@ -45,6 +45,7 @@ pub(super) async fn queue(
         patient: terms.patient,
         author: terms.author,
         fingerprint: terms.fingerprint,
+        command: terms.command,
         segments: record.segments(),
         record: record.encode(),
         queued_at: crate::now(),

@@ -11,7 +11,7 @@ use epione_envelope::{keys::PatientKey, record::SignedDraft, record_sealer::Reco
 
 use super::{
     admission::{authorize, check_addressed, check_cosignature, check_sizes},
-    draft::draft_of,
+    draft::{command_of, draft_of},
     queue::{conflict, queue},
     terms::VisitTerms,
     uploads::{self, MediaLayout},
@@ -29,7 +29,8 @@ use crate::{
 
 /// Accepts a visit from its author. A visit without media is sealed and queued before the response is sent. With
 /// media, the response says where their parts begin, and the last part queues the visit. A client may send the same
-/// visit again at any time: the response is its status.
+/// visit again at any time: the response is its status. A visit with the same `command` as one of the same author that
+/// was acknowledged within a day is that visit: the response is the status of the first, with its record id.
 #[utoipa::path(
     post,
     path = "/v1/visits",
@@ -71,7 +72,7 @@ async fn accept(
     check_addressed(caller, &visit)?;
     check_sizes(state, &visit)?;
     let draft = draft_of(&visit)?;
-    let terms = VisitTerms::of(caller, &draft);
+    let terms = VisitTerms::of(caller, &draft, command_of(&visit)?);
     if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
@@ -114,8 +115,15 @@ async fn known(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatu
     match state.journal.visit(terms.record).await? {
         Some(visit) if visit.fingerprint == terms.fingerprint => Ok(Some(visit.into())),
         Some(_) => Err(conflict()),
-        None => Ok(None),
+        None => recognized(state, terms).await,
     }
+}
+
+/// The status of the visit that the worker acknowledged when the author first meant this one, within a day.
+async fn recognized(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatus>, ApiError> {
+    let Some(command) = terms.command else { return Ok(None) };
+    let first = state.journal.recalled(terms.author, command, crate::now()).await?;
+    Ok(first.map(VisitStatus::from))
 }
 
 async fn queue_at_once(

@@ -21,10 +21,12 @@ pub(super) struct VisitTerms {
     /// Two uploads with the same fingerprint are the same visit: it covers all that the author signed, and whether
     /// the patient signed too. The signatures themselves may differ.
     pub fingerprint: [u8; 32],
+    /// What the author means; a visit with the same command is the same visit for a day.
+    pub command: Option<[u8; 16]>,
 }
 
 impl VisitTerms {
-    pub fn of(caller: &Caller, draft: &SignedDraft) -> Self {
+    pub fn of(caller: &Caller, draft: &SignedDraft, command: Option<[u8; 16]>) -> Self {
         let cosigned = draft.patient_signature.is_some();
         let (authorship, leaves) = (draft.draft.authorship(), draft.draft.leaves());
         let sections = &draft.draft.sections;
@@ -40,6 +42,7 @@ impl VisitTerms {
             classes,
             cosigned,
             fingerprint: journal::fingerprint(&authorship, &leaves, cosigned),
+            command,
         }
     }
 }

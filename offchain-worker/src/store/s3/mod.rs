@@ -2,6 +2,8 @@
 
 mod credentials;
 #[cfg(test)]
+pub(crate) mod proxy;
+#[cfg(test)]
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,9 @@ use credentials::Credentials;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 1_000;
+/// Each pause is drawn evenly between the first pause and the last one times this. Such pauses grow on average only if
+/// the factor is more than e; with twice e they double, up to the longest.
+const PAUSE_FACTOR: f64 = 2.0 * std::f64::consts::E;
 
 /// Why a storage cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +85,12 @@ pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Tr
 
 fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
+        backoff: BackoffConfig {
+            init_backoff: FIRST_PAUSE,
+            // A pause that begins just before the time limit below must end before the deadline.
+            max_backoff: (settings.request_timeout / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            base: PAUSE_FACTOR,
+        },
         max_retries: ATTEMPTS,
         // The last attempt should end before the deadline, so that its error is reported.
         retry_timeout: settings.deadline.saturating_sub(settings.request_timeout),

@@ -10,10 +10,13 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{TryStreamExt, stream};
 use url::Url;
 
-use super::server::Server;
+use super::{
+    proxy::{Fault, Proxy},
+    server::Server,
+};
 use crate::{
     config::S3Settings,
-    store::{PutError, Store, StoreError},
+    store::{Claimant, Claimed, PutError, Store, StoreError},
 };
 
 fn content(bytes: usize) -> (Segment, Bytes) {
@@ -30,6 +33,10 @@ async fn put(store: &Store, segment: &Segment, content: &Bytes) -> Result<(), St
     })
 }
 
+fn claimant(hospital: &str, instance: u8) -> Claimant {
+    Claimant::new(hospital.into(), [instance; 16]).unwrap()
+}
+
 /// Checks that every operation fails in the expected way.
 async fn all_fail(store: &Store, expected: fn(&StoreError) -> bool) {
     let (segment, bytes) = content(1_000);
@@ -40,7 +47,7 @@ async fn all_fail(store: &Store, expected: fn(&StoreError) -> bool) {
         store.quarantine(&segment.hash).await.err(),
         store.delete(&segment.hash).await.err(),
         store.probe().await.err(),
-        store.claim("hospital 0").await.err(),
+        store.claim(&claimant("hospital 0", 0)).await.err(),
     ];
     for (index, failure) in failures.iter().enumerate() {
         assert!(failure.as_ref().is_some_and(expected), "{index}: {failure:?}");
@@ -130,17 +137,129 @@ async fn nothing_is_acknowledged_without_the_server() {
 #[tokio::test]
 async fn a_bucket_belongs_to_one_hospital() {
     let server = Server::start();
-    let store = server.store();
     for _ in 0..2 {
-        store.claim("hospital 0").await.unwrap();
+        let claimed = server.store().claim(&claimant("hospital 0", 0)).await.unwrap();
+        assert_eq!(claimed, Claimed::Ours);
     }
     for other in ["hospital 1", "hospital 10"] {
-        let refused = server.store().claim(other).await;
-        assert!(matches!(refused, Err(StoreError::Foreign)), "{refused:?}");
+        let refused = server.store().claim(&claimant(other, 0)).await.unwrap_err().to_string();
+        assert!(refused.contains("belongs to hospital 0"), "{refused}");
     }
     let prefix = "hospitals/b".to_owned();
     let beside = Store::s3(&S3Settings { prefix, ..server.settings() }).unwrap();
-    beside.claim("hospital 1").await.unwrap();
+    beside.claim(&claimant("hospital 1", 0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_workers_that_start_together_on_an_empty_bucket_one_remains() {
+    let server = Server::start();
+    let (first, second) = (server.store(), server.store());
+    let (one, two) = (claimant("hospital 0", 1), claimant("hospital 0", 2));
+    let (by_first, by_second) = tokio::join!(first.claim(&one), second.claim(&two));
+    let owned = [by_first.unwrap(), by_second.unwrap()].map(|claimed| claimed == Claimed::Ours);
+    assert_eq!(owned.iter().filter(|owned| **owned).count(), 1, "{owned:?}");
+    let (here, there) = (claimant("hospital 1", 1), claimant("hospital 2", 2));
+    let prefix = "hospitals/b".to_owned();
+    let settings = S3Settings { prefix, ..server.settings() };
+    let (first, second) = (Store::s3(&settings).unwrap(), Store::s3(&settings).unwrap());
+    let (by_first, by_second) = tokio::join!(first.claim(&here), second.claim(&there));
+    assert!(by_first.is_ok() != by_second.is_ok(), "{by_first:?} {by_second:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_bucket_stops_writing() {
+    let server = Server::start();
+    let (store, other) = (server.store(), server.store());
+    let (segment, bytes) = content(1_000);
+    store.claim(&claimant("hospital 0", 1)).await.unwrap();
+    store.confirm_claim().await.unwrap();
+    put(&store, &segment, &bytes).await.unwrap();
+    let second = claimant("hospital 0", 2);
+    let Claimed::Rival(mark) = other.claim(&second).await.unwrap() else {
+        panic!("the bucket has an owner");
+    };
+    // The first worker runs: its claim has changed, so it is not taken over.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    store.confirm_claim().await.unwrap();
+    let Claimed::Rival(mark) = other.take_over(&second, &mark).await.unwrap() else {
+        panic!("the first worker runs");
+    };
+    assert_eq!(other.take_over(&second, &mark).await.unwrap(), Claimed::Ours);
+    let refused = store.confirm_claim().await.unwrap_err().to_string();
+    assert!(refused.contains(&hex::encode([2; 16])), "it names the other worker: {refused}");
+    for refused in [
+        put(&store, &segment, &bytes).await.err(),
+        store.delete(&segment.hash).await.err(),
+        store.quarantine(&segment.hash).await.err(),
+        store.purge_quarantine(0).await.err(),
+        store.probe().await.err(),
+    ] {
+        assert!(matches!(refused, Some(StoreError::Foreign { .. })), "{refused:?}");
+    }
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+    put(&other, &segment, &bytes).await.unwrap();
+}
+
+/// A store behind a proxy, and one segment in it.
+async fn behind(server: &Server) -> (Proxy, Store, Segment, Bytes) {
+    let proxy = Proxy::before(server).await;
+    let store = Store::s3(&proxy.settings(server)).unwrap();
+    let (segment, bytes) = content(100_000);
+    put(&store, &segment, &bytes).await.unwrap();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes, "without a fault, it is a server");
+    (proxy, store, segment, bytes)
+}
+
+#[tokio::test]
+async fn an_archived_object_is_named_with_its_storage_class() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::Archived(Some(segment.hash)));
+    let refused = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Archived { .. }), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains("GLACIER") && said.contains(&hex::encode(segment.hash)), "{said}");
+    assert!(!said.contains("write"), "nothing was to be written: {said}");
+    put(&store, &segment, &bytes).await.unwrap();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn cut_bodies_end_with_an_error_in_time() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::CutBodies);
+    let begun = tokio::time::Instant::now();
+    store.read(&segment.hash).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    proxy.heal();
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_storage_that_slows_down_is_asked_less_and_less() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let deadline = Duration::from_secs(20);
+    let request_timeout = Duration::from_secs(10);
+    let settings = S3Settings { deadline, request_timeout, ..proxy.settings(&server) };
+    let store = Store::s3(&settings).unwrap();
+    proxy.set(Fault::SlowDown);
+    let (segment, bytes) = content(1_000);
+    let refused = put(&store, &segment, &bytes).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Busy), "{refused:?}");
+    // Pauses of 0.1 s that do not grow would allow a hundred.
+    assert!((2..=25).contains(&proxy.requests()), "{} requests", proxy.requests());
+}
+
+#[tokio::test]
+async fn a_stalled_storage_does_not_answer_in_words() {
+    let server = Server::start();
+    let (proxy, store, segment, _) = behind(&server).await;
+    proxy.set(Fault::Stalled);
+    let refused = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unreachable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("does not answer"), "{refused}");
 }
 
 async fn fetch(method: http::Method, url: &str, range: Option<&str>) -> (u16, Bytes) {

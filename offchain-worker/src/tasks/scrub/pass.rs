@@ -14,7 +14,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{Blocks, ScrubProgress, ScrubReport};
 use crate::{
     config::Config,
-    journal::{Journal, Owner},
+    journal::{self, Journal, Owner},
     metrics::Metrics,
     millis, now,
     repair::{Repair, RepairError},
@@ -26,7 +26,8 @@ use crate::{
 const PAGE: u32 = 256;
 /// Segments looked up in the storage at once, by metadata.
 const LOOKS: usize = 8;
-/// If more segments than this in a row cannot be read, the storage has failed, not the segments.
+/// If the storage fails to return more segments than this in a row, without saying that it archived them, then the
+/// storage has failed, not the segments.
 const MAX_UNREADABLE: u32 = 16;
 
 /// Checks everything that must be stored here. There is one for the whole worker.
@@ -49,6 +50,8 @@ enum SegmentState {
     Intact,
     Missing,
     Damaged,
+    /// The storage lists it, and does not return it.
+    Unreadable,
 }
 
 struct Pass<'a> {
@@ -100,6 +103,7 @@ impl Scrubber {
                 segments = report.segments,
                 missing = report.missing,
                 damaged = report.damaged,
+                unreadable = report.unreadable,
                 repaired = report.repaired,
                 orphans = report.orphans.count,
                 "scrub finished: every needed segment is stored and intact"
@@ -134,6 +138,7 @@ async fn mended(repair: Arc<dyn Repair>, hash: [u8; 32]) -> ([u8; 32], Result<()
 
 impl Pass<'_> {
     async fn run(&mut self, pause: Option<Duration>) -> Result<(), TaskError> {
+        self.scrubber.store.confirm_claim().await?;
         self.compare_with_chain().await?;
         let needed = self.look_for_missing().await?;
         self.read_all(pause, needed).await?;
@@ -214,17 +219,24 @@ impl Pass<'_> {
             let Some(last) = page.last() else { return Ok(done) };
             after = Some(*last);
             done += page.len() as u64;
-            let mut missing = Vec::new();
+            let (mut missing, mut failed) = (Vec::new(), Vec::new());
             let mut looks =
                 stream::iter(page).map(|hash| look(store.clone(), hash)).buffer_unordered(LOOKS);
             while let Some((hash, found)) = looks.next().await {
                 match found {
-                    Ok(Some(_)) | Err(StoreError::Damaged) => {}
-                    Ok(None) => missing.push(hash),
-                    Err(error) => return Err(error.into()),
+                    Ok(Some(_)) | Err(StoreError::Damaged) => self.unreadable = 0,
+                    Ok(None) => {
+                        self.unreadable = 0;
+                        missing.push(hash);
+                    }
+                    Err(error) => failed.push((hash, error)),
                 }
             }
             drop(looks);
+            // Whether these can be read shows later.
+            for (hash, error) in failed {
+                self.tolerate(&hash, error).await?;
+            }
             self.mend(missing, &SegmentState::Missing).await?;
             self.scrubber.report_progress(ScrubProgress::Presence { done });
         }
@@ -268,7 +280,8 @@ impl Pass<'_> {
     }
 
     async fn read(&mut self, hash: &[u8; 32]) -> Result<SegmentState, TaskError> {
-        let error = match self.scrubber.store.read(hash).await {
+        let Scrubber { journal, store, .. } = self.scrubber;
+        let error = match journal::read_back(journal, store, hash).await {
             Ok(bytes) => {
                 self.report.bytes += bytes.len() as u64;
                 self.unreadable = 0;
@@ -276,20 +289,28 @@ impl Pass<'_> {
             }
             Err(StoreError::Missing) => return Ok(SegmentState::Missing),
             Err(StoreError::Damaged) => return Ok(SegmentState::Damaged),
-            Err(error @ (StoreError::Unreachable(_) | StoreError::Interrupted)) => {
-                return Err(error.into());
-            }
-            Err(error) if error.needs_operator() => return Err(error.into()),
             Err(error) => error,
         };
-        self.unreadable += 1;
-        if self.unreadable > MAX_UNREADABLE {
-            return Err(error.into());
+        let archived = matches!(error, StoreError::Archived { .. });
+        self.tolerate(hash, error).await?;
+        // Bad sectors of a disk, for example. An archived object cannot be moved; the repair writes it again.
+        if !archived && let Err(error) = store.quarantine(hash).await {
+            let segment = hex::encode(hash);
+            tracing::warn!(%error, segment, "an unreadable segment could not be moved to the quarantine");
         }
-        tracing::warn!(%error, segment = hex::encode(hash), "a stored segment cannot be read");
-        // Bad sectors of a disk. If the storage itself does not answer, this fails too, and returns that error.
-        self.scrubber.store.quarantine(hash).await?;
-        Ok(SegmentState::Damaged)
+        Ok(SegmentState::Unreadable)
+    }
+
+    /// Goes on after an error about one object. Returns the error if the storage itself has failed.
+    async fn tolerate(&mut self, hash: &[u8; 32], error: StoreError) -> Result<(), TaskError> {
+        let segment = hex::encode(hash);
+        tracing::warn!(%error, segment, "the storage does not return a segment");
+        if error.concerns_one_object() {
+            return Ok(());
+        }
+        self.unreadable += 1;
+        let works = self.unreadable <= MAX_UNREADABLE && self.scrubber.store.probe().await.is_ok();
+        if works { Ok(()) } else { Err(error.into()) }
     }
 
     /// Fetches segments that were not found intact, except those that are still on their way.
@@ -307,11 +328,14 @@ impl Pass<'_> {
             }
         }
         let count = due.len() as u64;
-        if matches!(found, SegmentState::Damaged) {
-            self.report.damaged += count;
-            self.scrubber.metrics.segments_damaged.inc_by(count);
-        } else {
-            self.report.missing += count;
+        match found {
+            SegmentState::Intact => {}
+            SegmentState::Missing => self.report.missing += count,
+            SegmentState::Unreadable => self.report.unreadable += count,
+            SegmentState::Damaged => {
+                self.report.damaged += count;
+                self.scrubber.metrics.segments_damaged.inc_by(count);
+            }
         }
         self.repair(due).await
     }

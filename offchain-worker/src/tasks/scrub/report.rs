@@ -24,6 +24,9 @@ pub struct ScrubReport {
     pub bytes: u64,
     pub missing: u64,
     pub damaged: u64,
+    /// Segments that the storage lists and does not return: archived objects, answers that break off, bad sectors.
+    pub unreadable: u64,
+    /// Segments that were fetched from other hospitals, stored, and read back.
     pub repaired: u64,
     /// Segments that are needed, and still missing or damaged here.
     pub unrepaired: Names,
@@ -91,8 +94,8 @@ impl ScrubReport {
                 self.seconds
             ),
             format!(
-                "missing {}, damaged {}, repaired {}, not repaired {}",
-                self.missing, self.damaged, self.repaired, self.unrepaired.count
+                "missing {}, damaged {}, unreadable {}, repaired {}, not repaired {}",
+                self.missing, self.damaged, self.unreadable, self.repaired, self.unrepaired.count
             ),
         ];
         lines.extend(self.unrepaired.names.iter().map(|name| format!("  not repaired: {name}")));

@@ -20,7 +20,11 @@ use crate::{
     api::tests::{fake, world::World},
     journal::{Journal, Owner, sweep},
     metrics::Metrics,
-    store::Store,
+    store::{
+        Store,
+        proxy::{Fault, Proxy},
+        server::Server,
+    },
     tasks::task_journal::TaskJournal,
     transfer::{
         Courier, FetchBounds, Fetcher, Holdings, Peer, PeerRepair, Roll, Roster, RosterError,
@@ -85,6 +89,10 @@ impl Site {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::local(folder.path()).unwrap();
+        Self::with(folder, store).await
+    }
+
+    async fn with(folder: TempDir, store: Store) -> Self {
         let journal = Journal::in_memory().await.unwrap();
         let task_journal = TaskJournal::open(journal.clone()).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -95,6 +103,7 @@ impl Site {
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(OtherHospitals(vec![peer])),
             Courier::new(other.other_agent.account(), timings),
+            journal.clone(),
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
@@ -160,8 +169,73 @@ fn content(seed: u32) -> Vec<u8> {
 }
 
 async fn give(world: &World, content: &[u8]) {
+    put(&world.store, content).await;
+}
+
+async fn put(store: &Store, content: &[u8]) -> Segment {
+    let segment = segment(content);
     let source = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(content))]);
-    world.store.put(&segment(content), source).await.unwrap();
+    store.put(&segment, source).await.unwrap();
+    segment
+}
+
+/// A site whose segments are on an S3 server behind a proxy, with some segments that both hospitals have.
+async fn behind_proxy(server: &Server, segments: u32) -> (Site, Proxy, Vec<Segment>) {
+    let proxy = Proxy::before(server).await;
+    let store = Store::s3(&proxy.settings(server)).unwrap();
+    let site = Site::with(tempfile::tempdir().unwrap(), store).await;
+    let mut held = Vec::new();
+    for seed in 0..segments {
+        held.push(put(&site.store, &content(seed)).await);
+        give(&site.other, &content(seed)).await;
+    }
+    site.commit(1, &held).await;
+    (site, proxy, held)
+}
+
+#[tokio::test]
+async fn one_archived_object_does_not_end_a_pass() {
+    let server = Server::start();
+    let (site, proxy, held) = behind_proxy(&server, 5).await;
+    proxy.set(Fault::Archived(Some(held[2].hash)));
+    let report = site.pass().await;
+    assert!(report.is_whole(), "{report:?}");
+    let counts = (report.segments, report.unreadable, report.repaired, report.missing);
+    assert_eq!(counts, (5, 1, 1, 0), "{report:?}");
+    assert_eq!(site.pass().await.unreadable, 0);
+}
+
+#[tokio::test]
+async fn a_pass_goes_on_when_the_storage_cuts_every_answer() {
+    let server = Server::start();
+    let (site, proxy, _) = behind_proxy(&server, 2).await;
+    proxy.set(Fault::CutBodies);
+    let report = site.pass().await;
+    // Nothing is called repaired that cannot be read back.
+    let counts = (report.segments, report.unreadable, report.repaired, report.unrepaired.count);
+    assert_eq!(counts, (2, 2, 0, 2), "{report:?}");
+    proxy.heal();
+    assert!(site.pass().await.is_whole());
+}
+
+#[tokio::test]
+async fn a_head_that_lies_does_not_hide_a_missing_segment() {
+    let server = Server::start();
+    let (site, proxy, held) = behind_proxy(&server, 2).await;
+    fs::remove_file(server.objects().join("segments").join(hex::encode(held[0].hash))).unwrap();
+    proxy.set(Fault::LyingHead(held[0].length));
+    let report = site.pass().await;
+    assert_eq!((report.missing, report.repaired), (1, 1), "{report:?}");
+    site.store.read(&held[0].hash).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pass_ends_when_the_storage_stands_still() {
+    let server = Server::start();
+    let (site, proxy, _) = behind_proxy(&server, 2).await;
+    proxy.set(Fault::Stalled);
+    let ended = site.scrubber.pass(None).await;
+    assert!(matches!(ended, Err(TaskError::Store(_))), "{ended:?}");
 }
 
 #[tokio::test]

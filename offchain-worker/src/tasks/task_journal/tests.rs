@@ -29,6 +29,7 @@ async fn queue(journal: &Journal, seed: u8) {
         patient: UserId([1; 32]),
         author: UserId([2; 32]),
         fingerprint: [seed; 32],
+        command: None,
         record: vec![seed; 100],
         segments: vec![segment(seed)],
         queued_at: 1_000,

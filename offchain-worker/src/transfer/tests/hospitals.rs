@@ -166,6 +166,7 @@ impl Region {
         let fetcher = Fetcher::new(
             roster.clone(),
             courier.clone(),
+            journal.clone(),
             store.clone(),
             holdings,
             metrics.clone(),

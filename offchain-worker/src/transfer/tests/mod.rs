@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod hospitals;
+mod lying_storage;
 mod seeding;
 mod swarm;
 
@@ -173,6 +174,7 @@ impl Roster for FixedRoster {
 struct Network {
     fetcher: Arc<Fetcher>,
     store: Store,
+    journal: Journal,
     metrics: Metrics,
     served: Vec<Served>,
 }
@@ -199,18 +201,20 @@ impl Network {
             served.push(one);
         }
         let metrics = Metrics::new().unwrap();
+        let journal = Journal::in_memory().await.unwrap();
         let agent = Account::development("//Alice//agent").unwrap();
         let stall = if manners.contains(&Manner::Stalls) { STALL } else { NEVER };
         let timings = Timings { connect: NEVER, stall };
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(FixedRoster(peers)),
             Courier::new(agent, timings),
+            journal.clone(),
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
             bounds(3, SHORT),
         ));
-        Self { fetcher, store, metrics, served }
+        Self { fetcher, store, journal, metrics, served }
     }
 
     fn asked(&self, peer: usize) -> usize {
@@ -348,6 +352,7 @@ async fn a_download_with_wrong_bytes_is_fetched_again_as_a_whole() {
     network.fetcher = Arc::new(Fetcher::new(
         Arc::new(FixedRoster(peers)),
         Courier::new(Account::development("//Alice//agent").unwrap(), timings),
+        network.journal.clone(),
         network.store.clone(),
         Holdings::new(network.store.clone()),
         network.metrics.clone(),
@@ -430,7 +435,7 @@ async fn a_full_disk_fails_the_fetch_until_there_is_space() {
 }
 
 async fn keep(network: &Network, segments: &[Segment]) -> (Journal, PeerRepair) {
-    let journal = Journal::in_memory().await.unwrap();
+    let journal = network.journal.clone();
     let owner = Owner::Announcement(AnnouncementId(1));
     journal.reference(owner, segments).await.unwrap();
     let repair =
@@ -508,7 +513,7 @@ async fn a_truncated_object_proves_nothing() {
 async fn a_segment_is_repaired_despite_wrong_lengths() {
     let content = content(1);
     let network = Network::new(&[Manner::Honest], &content).await;
-    let journal = Journal::in_memory().await.unwrap();
+    let journal = network.journal.clone();
     for (id, claim) in [(1, lie(&content[0])), (2, segment(&content[0]))] {
         journal.reference(Owner::Announcement(AnnouncementId(id)), &[claim]).await.unwrap();
     }
@@ -527,7 +532,7 @@ async fn a_segment_is_repaired_despite_wrong_lengths() {
 async fn only_few_stated_lengths_are_tried() {
     let content = content(1);
     let network = Network::new(&[Manner::Honest], &content).await;
-    let journal = Journal::in_memory().await.unwrap();
+    let journal = network.journal.clone();
     let hash = segment(&content[0]).hash;
     for id in 1..=20 {
         let claim = Segment { hash, length: id };

@@ -1,0 +1,269 @@
+//! The owner of a shared storage: one hospital, and one worker of it at a time. Two workers that were given the same
+//! bucket by mistake would delete each other's segments.
+//!
+//! The object `owner` names the hospital and the worker. It is created conditionally, and read back after a pause,
+//! because some servers ignore the condition. A running worker writes it again every minute. So another worker of the
+//! same hospital can tell whether the first still runs, and a worker that lost the storage stops writing.
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use bytes::Bytes;
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, path::Path};
+
+use super::{OWNER, Store, StoreError};
+use crate::now;
+
+/// How often a running worker confirms its claim.
+pub const RENEWAL: Duration = Duration::from_secs(60);
+/// If a claim was not confirmed for this long, its worker does not run any more.
+pub const SILENCE: Duration = Duration::from_secs(150);
+/// After this pause, every worker that wrote at the same moment sees whose claim remained.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Bytes of the object `owner`, at most.
+const MAX_BYTES: u64 = 1_024;
+/// Characters of a foreign claim that are shown.
+const SHOWN: usize = 120;
+
+/// A worker that claims a storage.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// One line: the hospital and the chain.
+    hospital: String,
+    /// The worker's journal.
+    instance: String,
+    /// The worker's process.
+    run: String,
+}
+
+impl Claimant {
+    /// `hospital` is one line that names hospital and chain. `instance` is the same whenever this worker runs.
+    pub fn new(hospital: String, instance: [u8; 16]) -> Result<Self, StoreError> {
+        let mut run = [0; 16];
+        getrandom::fill(&mut run)
+            .map_err(|error| StoreError::Backend(std::io::Error::from(error).into()))?;
+        Ok(Self { hospital, instance: hex::encode(instance), run: hex::encode(run) })
+    }
+
+    fn mark(&self) -> String {
+        let Self { hospital, instance, run } = self;
+        format!("{hospital}\ninstance {instance}\nrun {run}\nconfirmed {}\n", now())
+    }
+
+    fn compare(&self, mark: &Mark) -> Standing {
+        if mark.line("") != Some(self.hospital.as_str()) {
+            return Standing::Foreign;
+        }
+        match (mark.line("instance "), mark.line("run ")) {
+            (Some(instance), Some(run)) if instance == self.instance && run == self.run => {
+                Standing::Ours
+            }
+            // An earlier process of this worker, or a version that did not name the worker.
+            (None, _) => Standing::Earlier,
+            (Some(instance), _) if instance == self.instance => Standing::Earlier,
+            _ => Standing::Rival,
+        }
+    }
+}
+
+/// Whose mark it is.
+enum Standing {
+    Ours,
+    Earlier,
+    /// Another worker of the same hospital.
+    Rival,
+    Foreign,
+}
+
+/// The content of the object `owner`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark(String);
+
+impl Mark {
+    /// The rest of the first line with this beginning.
+    fn line(&self, beginning: &str) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix(beginning))
+    }
+}
+
+/// Names the owner. The text is from the storage, so only the usual characters are shown.
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &str| -> String {
+            text.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(SHOWN).collect()
+        };
+        f.write_str(&shown(self.line("").unwrap_or("an unnamed owner")))?;
+        match self.line("instance ") {
+            Some(instance) => write!(f, " (worker {})", shown(instance)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The result of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The storage belongs to this worker.
+    Ours,
+    /// Another worker of the same hospital wrote this. If it still runs, it writes again within [`RENEWAL`].
+    Rival(Mark),
+}
+
+/// The claim of this process; shared by clones of a store.
+#[derive(Debug, Default)]
+pub(super) struct Ownership {
+    claimant: OnceLock<Claimant>,
+    /// The owner to whom this process lost the storage.
+    lost: OnceLock<String>,
+}
+
+impl Store {
+    /// Claims a shared storage, unless it has another owner: another hospital is [`StoreError::Foreign`].
+    pub async fn claim(&self, claimant: &Claimant) -> Result<Claimed, StoreError> {
+        if !self.traits.shared {
+            return Ok(Claimed::Ours);
+        }
+        let Some(mark) = self.mark().await? else {
+            self.create_mark(claimant).await?;
+            return self.settled(claimant).await;
+        };
+        match claimant.compare(&mark) {
+            Standing::Ours => Ok(self.owned_by(claimant)),
+            Standing::Earlier => {
+                self.write_mark(claimant).await?;
+                Ok(self.owned_by(claimant))
+            }
+            Standing::Rival => Ok(Claimed::Rival(mark)),
+            Standing::Foreign => Err(foreign(&mark)),
+        }
+    }
+
+    /// Claims the storage of another worker of the same hospital, which does not run any more: its mark is still this
+    /// one.
+    pub async fn take_over(&self, claimant: &Claimant, from: &Mark) -> Result<Claimed, StoreError> {
+        if self.mark().await?.as_ref() != Some(from) {
+            return self.claim(claimant).await;
+        }
+        self.write_mark(claimant).await?;
+        self.settled(claimant).await
+    }
+
+    /// Confirms this process's claim. If the storage has another owner now, this and every later write fails with
+    /// [`StoreError::Foreign`]. Does nothing without a claim.
+    pub async fn confirm_claim(&self) -> Result<(), StoreError> {
+        let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
+        self.may_write()?;
+        match self.mark().await? {
+            None => self.create_mark(claimant).await,
+            Some(mark) if matches!(claimant.compare(&mark), Standing::Ours) => {
+                self.write_mark(claimant).await
+            }
+            Some(mark) => {
+                self.ownership.lost.get_or_init(|| mark.to_string());
+                Err(foreign(&mark))
+            }
+        }
+    }
+
+    /// Fails once this process has lost the storage.
+    pub(super) fn may_write(&self) -> Result<(), StoreError> {
+        match self.ownership.lost.get() {
+            None => Ok(()),
+            Some(owner) => Err(StoreError::Foreign { owner: owner.clone() }),
+        }
+    }
+
+    fn owned_by(&self, claimant: &Claimant) -> Claimed {
+        self.ownership.claimant.get_or_init(|| claimant.clone());
+        Claimed::Ours
+    }
+
+    /// Whose mark remained.
+    async fn settled(&self, claimant: &Claimant) -> Result<Claimed, StoreError> {
+        tokio::time::sleep(SETTLE).await;
+        let mark = self.mark().await?.ok_or(StoreError::NotKept)?;
+        match claimant.compare(&mark) {
+            Standing::Ours => Ok(self.owned_by(claimant)),
+            Standing::Foreign => Err(foreign(&mark)),
+            Standing::Earlier | Standing::Rival => Ok(Claimed::Rival(mark)),
+        }
+    }
+
+    /// The mark of the owner; none if there is none. Only the first bytes of an object that is too long are read.
+    async fn mark(&self) -> Result<Option<Mark>, StoreError> {
+        let path = Path::from(OWNER);
+        let read = self.within(async {
+            let size = self.backend.get(&path).await?.meta.size.min(MAX_BYTES);
+            if size == 0 {
+                return Ok(Bytes::new());
+            }
+            Ok(self.backend.get_range(&path, 0..size).await?)
+        });
+        match read.await {
+            Ok(bytes) => Ok(Some(Mark(String::from_utf8_lossy(&bytes).into_owned()))),
+            Err(StoreError::Missing) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the mark if there is none. A server that does not know conditions may overwrite one, so the mark must be
+    /// read back.
+    async fn create_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
+        let path = Path::from(OWNER);
+        let mark = Bytes::from(claimant.mark());
+        let created = self.within(async {
+            match self.backend.put_opts(&path, mark.into(), PutMode::Create.into()).await {
+                Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
+                Err(Error::NotImplemented { .. }) => Ok(false),
+                Err(error) => Err(StoreError::from(error)),
+            }
+        });
+        match created.await {
+            Ok(true) => Ok(()),
+            // The server rejects conditions.
+            Ok(false) | Err(StoreError::Backend(_)) => self.write_mark(claimant).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn write_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
+        self.put_object(&Path::from(OWNER), Bytes::from(claimant.mark())).await
+    }
+}
+
+fn foreign(mark: &Mark) -> StoreError {
+    StoreError::Foreign { owner: mark.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimant(hospital: &str, instance: u8) -> Claimant {
+        Claimant::new(hospital.into(), [instance; 16]).unwrap()
+    }
+
+    #[test]
+    fn a_mark_tells_workers_apart() {
+        let own = claimant("hospital 1 of the chain X", 1);
+        let standing = |mark: String| own.compare(&Mark(mark));
+        assert!(matches!(standing(own.mark()), Standing::Ours));
+        let restarted = claimant("hospital 1 of the chain X", 1);
+        assert!(matches!(standing(restarted.mark()), Standing::Earlier));
+        let second = claimant("hospital 1 of the chain X", 2);
+        assert!(matches!(standing(second.mark()), Standing::Rival));
+        for other in ["hospital 10 of the chain X", "hospital 1 of the chain Y", ""] {
+            assert!(matches!(standing(claimant(other, 1).mark()), Standing::Foreign), "{other}");
+        }
+        let unnamed = "hospital 1 of the chain X\n".to_owned();
+        assert!(matches!(standing(unnamed), Standing::Earlier));
+        assert!(matches!(standing(String::new()), Standing::Foreign));
+    }
+
+    #[test]
+    fn a_foreign_mark_is_shown_without_control_characters() {
+        let mark = Mark(format!("hospital 1\u{1b}[2J{}\ninstance 07\u{7}\n", "x".repeat(500)));
+        let shown = mark.to_string();
+        assert!(shown.starts_with("hospital 1[2Jx") && shown.ends_with("(worker 07)"), "{shown}");
+        assert!(shown.len() < 150, "{shown}");
+    }
+}

@@ -1,0 +1,193 @@
+//! A proxy between a worker and a real S3 server, for tests: it lies, cuts, refuses and stalls.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use url::Url;
+
+use super::server::Server;
+use crate::config::S3Settings;
+
+/// Longer than a whole segment with its headers.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// What the proxy does with requests for segments, or with all requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// HEAD says that a segment of this length is stored. Everything else is true.
+    LyingHead(u32),
+    /// PUT is confirmed, and the bytes are lost.
+    LostWrites,
+    /// GET answers that this object, or every one, is archived, until it is written again.
+    Archived(Option<[u8; 32]>),
+    /// GET announces the whole object, and ends in the middle.
+    CutBodies,
+    /// Every request is answered with SlowDown.
+    SlowDown,
+    /// No request is answered.
+    Stalled,
+}
+
+pub struct Proxy {
+    url: Url,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    server: Url,
+    http: reqwest::Client,
+    fault: Mutex<Option<Fault>>,
+    requests: AtomicUsize,
+}
+
+impl Proxy {
+    /// A proxy without a fault, at a free port.
+    pub async fn before(server: &Server) -> Self {
+        let shared = Arc::new(Shared {
+            server: server.settings().endpoint,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            fault: Mutex::new(None),
+            requests: AtomicUsize::new(0),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, shared }
+    }
+
+    /// The server's settings, through the proxy, with time limits for tests.
+    pub fn settings(&self, server: &Server) -> S3Settings {
+        S3Settings {
+            endpoint: self.url.clone(),
+            request_timeout: Duration::from_secs(2),
+            deadline: Duration::from_secs(5),
+            ..server.settings()
+        }
+    }
+
+    pub fn set(&self, fault: Fault) {
+        *self.shared.slot() = Some(fault);
+    }
+
+    /// Ends the fault.
+    pub fn heal(&self) {
+        *self.shared.slot() = None;
+    }
+
+    /// Requests so far.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    fn slot(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writing an archived object replaces it.
+    fn written(&self, path: &str) {
+        let mut fault = self.slot();
+        if let Some(Fault::Archived(Some(hash))) = *fault
+            && path.ends_with(&hex::encode(hash))
+        {
+            *fault = None;
+        }
+    }
+
+    /// The server's true answer. The request keeps its header `Host`, which is signed.
+    async fn forward(&self, request: Request) -> (StatusCode, HeaderMap, Bytes) {
+        let (parts, body) = request.into_parts();
+        let target = parts.uri.path_and_query().unwrap().as_str();
+        let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
+        let sent = self
+            .http
+            .request(parts.method, self.server.join(target).unwrap())
+            .headers(parts.headers)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        let (status, mut headers) = (sent.status(), sent.headers().clone());
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONNECTION);
+        (status, headers, sent.bytes().await.unwrap())
+    }
+}
+
+async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
+    proxy.requests.fetch_add(1, Ordering::SeqCst);
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let of_segment = path.contains("/segments/");
+    let fault = *proxy.slot();
+    match fault {
+        Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        Some(Fault::Stalled) => std::future::pending().await,
+        Some(Fault::LyingHead(length)) if of_segment && method == Method::HEAD => {
+            return description(length);
+        }
+        Some(Fault::LostWrites) if of_segment && method == Method::PUT => {
+            axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap();
+            return [(header::ETAG, "\"0\"")].into_response();
+        }
+        Some(Fault::Archived(which))
+            if of_segment
+                && method == Method::GET
+                && which.is_none_or(|hash| path.ends_with(&hex::encode(hash))) =>
+        {
+            return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
+        }
+        _ => {}
+    }
+    let cut = fault == Some(Fault::CutBodies) && of_segment && method == Method::GET;
+    let answer = proxy.forward(request).await;
+    if method == Method::PUT {
+        proxy.written(&path);
+    }
+    let (status, headers, body) = answer;
+    let body = if cut && status.is_success() { half(&body) } else { Body::from(body) };
+    (status, headers, body).into_response()
+}
+
+/// The first half of a body, and then the end of the connection.
+fn half(body: &Bytes) -> Body {
+    let first = Ok(body.slice(..body.len() / 2));
+    let end = Err(std::io::Error::other("cut"));
+    // The pause lets the first half reach the client.
+    let end = stream::once(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        end
+    });
+    Body::from_stream(stream::iter([first]).chain(end))
+}
+
+fn refusal(status: StatusCode, code: &str) -> Response {
+    let class = "<StorageClass>GLACIER</StorageClass>";
+    (status, format!("<Error><Code>{code}</Code><Message>m</Message>{class}</Error>"))
+        .into_response()
+}
+
+fn description(length: u32) -> Response {
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::CONTENT_LENGTH, HeaderValue::from(length)),
+        (header::ETAG, HeaderValue::from_static("\"0\"")),
+        (header::LAST_MODIFIED, HeaderValue::from_static("Fri, 20 Nov 2026 10:00:00 GMT")),
+    ];
+    (headers, Body::empty()).into_response()
+}
