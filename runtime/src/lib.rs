@@ -22,6 +22,8 @@ pub mod caller;
 pub mod configs;
 pub mod council_root;
 pub mod genesis;
+#[cfg(any(feature = "std", feature = "try-runtime"))]
+pub mod invariants;
 pub mod weights;
 
 pub use apis::RuntimeApi;

@@ -10,6 +10,7 @@ mod commit;
 mod council;
 mod equivocation;
 mod genesis;
+mod invariants;
 mod limits;
 mod metadata;
 mod releases;
