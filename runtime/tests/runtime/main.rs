@@ -10,6 +10,7 @@ mod commit;
 mod council;
 mod equivocation;
 mod genesis;
+mod hostile;
 mod invariants;
 mod limits;
 mod metadata;
