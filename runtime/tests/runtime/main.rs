@@ -16,3 +16,5 @@ mod limits;
 mod metadata;
 mod releases;
 mod sessions;
+mod suspension;
+mod upgrade;
