@@ -10,10 +10,13 @@ use epione_primitives::{
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
     release::{Release, ReleasedRecord, Right, SectionSet},
 };
-use sp_core::hashing::{blake2_256, twox_128};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 /// The most computation of a motion's call, in picoseconds; and the most bytes of its proof.
 const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(100_000_000_000), Compact(1 << 30));
+
+/// Storage prefix of `Council::Voting`.
+const COUNCIL_VOTING: &str = "aebd463ed9925c488c112434d61debc071cd3068e6118bfb392b798317f63a89";
 
 /// A call within another call.
 #[derive(Clone)]
@@ -26,7 +29,7 @@ impl Nested {
 
     /// The hash by which the council knows it.
     pub fn hash(&self) -> Hash {
-        blake2_256(&self.0).into()
+        BlakeTwo256::hash(&self.0)
     }
 
     fn length(&self) -> Compact<u32> {
@@ -79,9 +82,9 @@ pub fn close(proposal: &Nested, index: u32) -> Call {
     Call::new("Council", "close", arguments)
 }
 
-/// The key of the votes about a motion, which begin with the motion's index, a `u32`.
-pub fn votes_key(motion: Hash) -> Vec<u8> {
-    [&twox_128(b"Council")[..], &twox_128(b"Voting"), motion.as_bytes()].concat()
+/// The storage key of the votes about a motion, in hexadecimal. The votes begin with the motion's index, a `u32`.
+pub fn votes_key(motion: Hash) -> String {
+    format!("0x{COUNCIL_VOTING}{}", hex::encode(motion))
 }
 
 /// A block of one record, without media, that contains these bytes.
@@ -111,7 +114,7 @@ pub fn receipt(requester: UserId, patient: UserId, pointer: RecordPointer, numbe
         rights: vec![right].try_into().unwrap_or_default(),
         purpose: Purpose::Treatment,
         emergency: None,
-        grant: blake2_256(&number.encode()).into(),
+        grant: BlakeTwo256::hash_of(&number),
     })
 }
 

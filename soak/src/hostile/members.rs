@@ -104,7 +104,7 @@ pub async fn attack(attackers: Attackers, tally: &Arc<Tally>, seed: u64) -> anyh
     let set = state.policies(attackers.hospital.hospital, Some(0)).await?;
     let policies = set.map(|(_, set)| set.policies).unwrap_or_default();
     let attackers = Arc::new(attackers);
-    let mut tasks = Vec::new();
+    let mut attack = Attack { tasks: Vec::new() };
     for member in &attackers.members {
         let place = Place {
             attackers: attackers.clone(),
@@ -117,12 +117,14 @@ pub async fn attack(attackers: Attackers, tally: &Arc<Tally>, seed: u64) -> anyh
             own,
             policies: policies.clone(),
         };
-        tasks.extend(place.attack(seed));
+        attack.tasks.extend(place.attack(seed));
         let worker = node::address(&member.worker_url)?;
-        tasks.extend((0..SILENT).map(|_| spawn(sockets::silent(worker.clone(), tally.clone()))));
-        tasks.extend((0..SLOW).map(|_| spawn(sockets::slow(worker.clone(), tally.clone()))));
+        let silent = || spawn(sockets::silent(worker.clone(), tally.clone()));
+        attack.tasks.extend((0..SILENT).map(|_| silent()));
+        let slow = || spawn(sockets::slow(worker.clone(), tally.clone()));
+        attack.tasks.extend((0..SLOW).map(|_| slow()));
     }
-    Ok(Attack { tasks })
+    Ok(attack)
 }
 
 impl Place {
@@ -177,7 +179,9 @@ impl Place {
         loop {
             let bytes: Vec<u8> =
                 (0..dice.within(1..1_024)).map(|_| dice.within(0..256) as u8).collect();
-            let sent = self.node.call("author_submitExtrinsic", json!([node::hexadecimal(&bytes)]));
+            let sent = self
+                .node
+                .call("author_submitExtrinsic", json!([format!("0x{}", hex::encode(&bytes))]));
             let outcome = match sent.await {
                 Ok(_) => "accepted".to_owned(),
                 Err(error) => format!("refused: {error}"),

@@ -34,7 +34,7 @@ impl Node {
         let mut answer: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
         let message = answer["error"]["message"].as_str();
         ensure!(message.is_none(), "{}", message.unwrap_or_default());
-        Ok(answer["result"].take())
+        Ok(answer.get_mut("result").map(Value::take).unwrap_or_default())
     }
 
     async fn post(&self, body: &str) -> anyhow::Result<String> {
@@ -54,8 +54,8 @@ impl Node {
     }
 
     /// The `u32` with which a stored value begins; none if nothing is stored under the key.
-    pub async fn stored_number(&self, key: &[u8]) -> anyhow::Result<Option<u32>> {
-        let stored = self.call("state_getStorage", json!([hexadecimal(key)])).await?;
+    pub async fn stored_number(&self, key: &str) -> anyhow::Result<Option<u32>> {
+        let stored = self.call("state_getStorage", json!([key])).await?;
         let Some(digits) = stored.as_str() else { return Ok(None) };
         let bytes = hex::decode(digits.trim_start_matches("0x"))?;
         let (number, _) = bytes.split_first_chunk().context("the value is too short")?;
@@ -67,10 +67,6 @@ impl Node {
 pub fn address(url: &str) -> anyhow::Result<String> {
     let (_, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
     Ok(rest.trim_end_matches('/').to_owned())
-}
-
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    format!("0x{}", hex::encode(bytes))
 }
 
 #[cfg(test)]

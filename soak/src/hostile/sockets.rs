@@ -21,9 +21,8 @@ const HANDSHAKE: [u8; 9] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc
 pub async fn silent(address: String, tally: Arc<Tally>) {
     loop {
         if let Some(mut stream) = open(&address, SILENT, &tally).await {
-            let mut byte = [0; 1];
             // Whatever the worker sends or does, it ends this connection.
-            let _ = stream.read(&mut byte).await;
+            let _ = stream.read_u8().await;
             tally.count(SILENT, "closed by the worker");
         }
         sleep(PAUSE).await;
@@ -47,8 +46,7 @@ pub async fn slow(address: String, tally: Arc<Tally>) {
 
 /// Waits for the pause between two bytes. Returns whether the worker closed the connection or answered.
 async fn was_closed(stream: &mut TcpStream) -> bool {
-    let mut byte = [0; 1];
-    timeout(PAUSE, stream.read(&mut byte)).await.is_ok()
+    timeout(PAUSE, stream.read_u8()).await.is_ok()
 }
 
 async fn open(address: &str, attack: &'static str, tally: &Tally) -> Option<TcpStream> {
