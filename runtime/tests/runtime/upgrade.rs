@@ -26,8 +26,12 @@ fn code(spec_version: u32) -> Vec<u8> {
     let built = WASM_BINARY.unwrap();
     let mut code = decompress(built, CODE_BLOB_BOMB_LIMIT).unwrap().into_owned();
     let (old, new) = (version(VERSION.spec_version), version(spec_version));
-    let position = code.windows(old.len()).position(|bytes| bytes == old).unwrap();
-    code[position..position + new.len()].copy_from_slice(&new);
+    let places = code.windows(old.len()).enumerate().filter(|(_, bytes)| *bytes == old);
+    let places: Vec<_> = places.map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "the code does not contain its version");
+    for place in places {
+        code[place..place + new.len()].copy_from_slice(&new);
+    }
     compress_weakly(&code, CODE_BLOB_BOMB_LIMIT).unwrap()
 }
 

@@ -197,6 +197,14 @@ fn reject(subject: AnnouncementId, number: u8) -> RuntimeCall {
     pallet_approvals::Call::reject { subject, reason: pick(&reasons, number) }.into()
 }
 
+/// A motion to suspend a hospital.
+pub fn propose_suspension(hospital: HospitalId, threshold: u32) -> RuntimeCall {
+    let suspend: RuntimeCall = pallet_hospitals::Call::suspend { hospital }.into();
+    let length_bound = suspend.encoded_size() as u32;
+    let proposal = Box::new(suspend);
+    RuntimeCall::Council(pallet_collective::Call::propose { threshold, proposal, length_bound })
+}
+
 /// The index of a motion; 0 if there is none. The field of pallet-collective's votes is private.
 pub fn motion_index(motion: Hash) -> u32 {
     pallet_collective::Voting::<Runtime, Instance1>::get(motion)

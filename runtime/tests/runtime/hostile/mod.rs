@@ -11,7 +11,7 @@ mod steps;
 use epione_runtime::{System, configs::SESSION_BLOCKS, invariants};
 use proptest::{collection::vec, option, prelude::*};
 
-use crate::chain::{Chain, local};
+use crate::chain::{Chain, apply, local};
 use steps::{Step, submit};
 
 /// Transactions of a few blocks.
@@ -71,6 +71,17 @@ fn play(bursts: &[Burst]) {
             }
         }
         oracle::hostile_hospital_is_expelled(chain);
+    });
+}
+
+/// The council accepts no second motion for the same call, and a motion that needs every vote stays open for days.
+#[test]
+fn a_hostile_motion_that_cannot_pass_does_not_prevent_a_suspension() {
+    local(|chain| {
+        let obstacle = calls::propose_suspension(oracle::HOSTILE_HOSPITAL, 4);
+        apply("Dave", obstacle).unwrap().unwrap();
+        oracle::council_sets_status(true);
+        end_block(chain);
     });
 }
 
