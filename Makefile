@@ -14,7 +14,7 @@ STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases quotas
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
-SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop demo
+SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop hostile demo
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
 # Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.
@@ -30,7 +30,7 @@ BENCHMARKS := test --release --locked $(foreach pallet,$(PALLETS),\
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -84,7 +84,7 @@ lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	@scripts/dependencies
 	@scripts/same-features
 
-soak: soak-large soak-large-s3 soak-links soak-crashes ## Runs for hours; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile ## Runs for hours; results in benchmarks/results/.
 
 build-soak: setup
 	@$(CARGO_BUILD) --bins
@@ -103,6 +103,9 @@ soak-links: soak-setup
 
 soak-crashes: soak-setup
 	$(RELEASE)/epione-soak crashes --minutes 60
+
+soak-hostile: build-soak
+	$(RELEASE)/epione-soak hostile --minutes 10 --max-ratio 2
 
 clean: ## Removes the files of demo, samples and soak runs; `cargo clean` removes the build.
 	rm -rf target/demo target/samples target/soak

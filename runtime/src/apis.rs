@@ -353,8 +353,14 @@ impl_runtime_apis! {
             signature_check: bool,
             select: frame_try_runtime::TryStateSelect,
         ) -> frame_support::weights::Weight {
-            Executive::try_execute_block(block, state_root_check, signature_check, select)
-                .expect("the block executes")
+            let checked = select.any();
+            let weight =
+                Executive::try_execute_block(block, state_root_check, signature_check, select)
+                    .expect("the block executes");
+            if checked {
+                crate::invariants::check_together().expect("the pallets agree with each other");
+            }
+            weight
         }
     }
 

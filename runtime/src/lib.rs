@@ -24,6 +24,8 @@ pub mod configs;
 pub mod council_root;
 pub mod genesis;
 pub mod in_flight;
+#[cfg(any(feature = "std", feature = "try-runtime"))]
+pub mod invariants;
 pub mod lanes;
 pub mod lifetime;
 pub mod weights;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, pin::pin, process::ExitCode};
 use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
-use crate::{crashes, large, links, machine::Stamp, programs::Programs};
+use crate::{crashes, hostile, large, links, machine::Stamp, programs::Programs};
 
 #[derive(Parser)]
 #[command(version, about = "Long runs of whole networks, with measurements", max_term_width = 100)]
@@ -28,6 +28,8 @@ enum Run {
     Links(links::LinksArgs),
     /// Kills processes at random under load, and checks that nothing acknowledged is lost
     Crashes(crashes::CrashesArgs),
+    /// Attacks with a hostile user and a hostile hospital, and checks that the honest ones are served
+    Hostile(hostile::HostileArgs),
 }
 
 /// Parses the command line and runs what it selects.
@@ -56,6 +58,7 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Large(args) => large::run(args, &programs, &options.results, &stamp).await,
         Run::Links(args) => links::run(args, &programs, &options.results, &stamp).await,
         Run::Crashes(args) => crashes::run(args, &programs, &options.results, &stamp).await,
+        Run::Hostile(args) => hostile::run(args, &programs, &options.results, &stamp).await,
     }
 }
 

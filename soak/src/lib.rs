@@ -5,6 +5,7 @@
 //! | [`large`] | do gigabytes pass unchanged through processes of bounded memory? |
 //! | [`links`] | how long does a block take over narrow links, for how many hospitals? |
 //! | [`crashes`] | is anything acknowledged ever lost when processes are killed at random? |
+//! | [`hostile`] | are honest members served while other members attack with everything that they may use? |
 //!
 //! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the command. The
 //! networks are those of [`epione_devnet`]. If links are shaped or cut, the whole run happens in separate namespaces
@@ -17,7 +18,9 @@ pub mod command;
 pub mod content;
 pub mod crashes;
 pub mod dice;
+pub mod disk;
 pub mod folder;
+pub mod hostile;
 pub mod large;
 pub mod links;
 pub mod machine;

@@ -38,12 +38,17 @@ pub struct Practice {
 impl Practice {
     /// Registers both at a hospital, and relates them.
     pub async fn open(hospital: &HospitalState) -> anyhow::Result<Self> {
+        Self::open_named(hospital, "").await
+    }
+
+    /// As [`Self::open`], for people whose keys begin with a name, so that a hospital can have several practices.
+    pub async fn open_named(hospital: &HospitalState, name: &str) -> anyhow::Result<Self> {
         let open = async {
             let chain = Chain::connect(&hospital.node_url).await?;
             let governance = Account::development(&hospital.governance)?;
             let office = WorkerClient::for_hospital(&chain, hospital.id, governance).await?;
-            let (doctor_uri, patient_uri) =
-                (format!("//Doctor-{}", hospital.id), format!("//Patient-{}", hospital.id));
+            let doctor_uri = format!("//{name}Doctor-{}", hospital.id);
+            let patient_uri = format!("//{name}Patient-{}", hospital.id);
             let (doctor, patient) = tokio::try_join!(
                 join(&office, Role::Doctor, &doctor_uri),
                 join(&office, Role::Patient, &patient_uri)

@@ -1,12 +1,13 @@
 //! The runtime stores a body only if it is at the extrinsic's tail.
 
 use epione_primitives::{
+    UserId,
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::Role,
 };
-use epione_runtime::{ExtrinsicTail, LiteBlocks, RuntimeOrigin, System};
+use epione_runtime::{ExtrinsicTail, LiteBlocks, Runtime, RuntimeOrigin, System, invariants};
 
-use crate::chain::{A, PATIENT, account, announcement, key, local, register};
+use crate::chain::{A, PATIENT, account, announcement, apply, approve, key, local, register};
 
 #[test]
 fn a_body_at_the_tail_is_stored() {
@@ -39,5 +40,36 @@ fn the_runtime_refuses_an_announcement_within_another_call() {
         let agent = RuntimeOrigin::signed(account(&key("Alice//agent")));
         let refused = LiteBlocks::announce(agent, header, entries, body).unwrap_err();
         assert_eq!(refused.error, BODY_NOT_AT_TAIL);
+    });
+}
+
+/// Whoever sees an announcement in the pool can use its bytes for a profile: nodes store both under one hash.
+#[test]
+fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcement() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let pallet_lite_blocks::Call::announce { body, .. } = announcement(A, &[PATIENT], 1) else {
+            unreachable!()
+        };
+        let copied = pallet_profiles::Call::<Runtime>::register {
+            user: UserId([9; 32]),
+            role: Role::Patient,
+            account: account(&key("user-9")),
+            sealing_key_hash: Default::default(),
+            consent: None,
+            body: body.clone(),
+        };
+        apply("Bob//agent", copied).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        chain.next_block();
+        for agent in ["Bob//agent", "Charlie//agent"] {
+            approve(agent, 0);
+        }
+        assert_eq!(LiteBlocks::height(), 1);
+
+        // The other way round, a committed block's bytes may become a profile.
+        let copied = pallet_profiles::Call::<Runtime>::update { user: UserId([9; 32]), body };
+        apply("Bob//agent", copied).unwrap().unwrap();
+        assert_eq!(invariants::check(), Ok(()));
     });
 }

@@ -13,8 +13,9 @@ use epione_runtime::{
     in_flight::CheckInFlight, lifetime::CheckLifetime,
 };
 use frame_support::storage::with_transaction;
+use sc_executor::WasmExecutor;
 use serde_json::Value;
-use sp_core::{Pair, sr25519};
+use sp_core::{Pair, sr25519, traits::ReadRuntimeVersionExt};
 use sp_keystore::{KeystoreExt, testing::MemoryKeystore};
 use sp_runtime::{
     ApplyExtrinsicResult, BuildStorage, Digest, DigestItem, DispatchError, MultiSignature,
@@ -40,6 +41,8 @@ pub fn local(test: impl FnOnce(&mut Chain)) {
     let mut state =
         sp_io::TestExternalities::new(configuration(genesis::LOCAL).build_storage().unwrap());
     state.register_extension(KeystoreExt::new(MemoryKeystore::new()));
+    let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
+    state.register_extension(ReadRuntimeVersionExt::new(executor));
     state.execute_with(|| {
         let mut chain = Chain { parent: System::block_hash(0), slot: 1_000 };
         chain.begin();

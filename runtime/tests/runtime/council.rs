@@ -9,7 +9,7 @@ use sp_runtime::traits::{BlakeTwo256, Hash as _};
 use crate::chain::{B, apply, local};
 
 /// Passes a motion with three votes of four.
-fn pass(call: impl Into<RuntimeCall>) {
+pub fn pass(call: impl Into<RuntimeCall>) {
     let call = call.into();
     let hash = BlakeTwo256::hash_of(&call);
     let length_bound = call.encoded_size() as u32;

@@ -3,6 +3,7 @@
 use codec::Encode;
 use epione_primitives::{
     AnnouncementId,
+    access::RelationshipKind,
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments},
     limits::{BLOCK_BYTES, MAX_BODY_BYTES, MAX_ENTRIES},
@@ -14,7 +15,7 @@ use epione_runtime::{
 };
 use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
 
-use crate::chain::{A, PATIENT, announcement, apply, key, local, register, signed};
+use crate::chain::{A, PATIENT, announcement, apply, key, local, register, signed, user_seed};
 
 #[test]
 fn two_of_the_largest_announcements_fit_into_a_block() {
@@ -59,5 +60,32 @@ fn hundreds_of_votes_do_not_fill_a_block() {
             assert!((spent * VOTES).all_lte(NORMAL_SHARE * BLOCK_WEIGHT), "{agent}: {spent:?}");
         }
         assert_eq!(Runtime::height(), 1);
+    });
+}
+
+/// The pool is full of transactions of one user, and none has a higher priority than another. The author of the block
+/// takes them until the chain refuses one.
+#[test]
+fn a_user_who_fills_a_block_leaves_space_for_the_council() {
+    const MOST: u32 = 20_000;
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let user = user_seed(PATIENT);
+        let unrelated = || pallet_role_policies::Call::<Runtime>::unrelate {
+            patient: PATIENT,
+            professional: PATIENT,
+            hospital: A,
+            kind: RelationshipKind::Treating,
+        };
+        let taken = (0..MOST).take_while(|_| apply(&user, unrelated()).is_ok()).count();
+        assert!(taken < MOST as usize, "nothing limits one user's share of a block");
+
+        let motion = pallet_hospitals::Call::<Runtime>::suspend { hospital: A };
+        let propose = pallet_collective::Call::propose {
+            threshold: 3,
+            proposal: Box::new(motion.into()),
+            length_bound: 100,
+        };
+        apply("Bob", RuntimeCall::Council(propose)).unwrap().unwrap();
     });
 }

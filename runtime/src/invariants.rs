@@ -1,0 +1,269 @@
+//! What the states of the pallets must say about each other.
+//!
+//! No pallet reads another pallet's storage, so each checks only its own state (`try_state`). The checks here compare
+//! the states: tests run them after every block, and `try-runtime` after a block that it executes.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AccountId, AnnouncementId, BlockNumber, HospitalId, UserId,
+    approval::{Ballot, BallotOutcome},
+    block::{Announcement, Stage},
+    hospital::HospitalStatus,
+    limits::BALLOT_BLOCKS,
+    ports::{Hospitals as _, Records as _},
+    profile::Role,
+};
+use frame_support::ensure;
+use pallet_collective::Instance1;
+use sp_runtime::TryRuntimeError;
+
+use crate::{
+    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Releases, RolePolicies, Runtime,
+    Session,
+};
+
+/// The invariants of Epione's pallets, of each alone and of all together.
+pub fn check() -> Result<(), TryRuntimeError> {
+    check_each()?;
+    check_together()
+}
+
+/// The invariants of each of Epione's pallets.
+fn check_each() -> Result<(), TryRuntimeError> {
+    Hospitals::check_state()?;
+    Profiles::check_state()?;
+    RolePolicies::check_state()?;
+    LiteBlocks::check_state()?;
+    Approvals::check_state()?;
+    IndexLinks::check_state()?;
+    Releases::check_state()
+}
+
+/// Invariants:
+/// - the council consists of the governance accounts of the active hospitals, and only members' votes count in its
+///   motions;
+/// - the next validators are the hospitals that pallet-hospitals seated last; the current validators are hospitals,
+///   and Aura has a key of each;
+/// - no account belongs to both a hospital and a user;
+/// - each announcement has exactly one ballot, which its announcer opened among admitted hospitals, and which ended as
+///   the announcement did;
+/// - the patient of each committed record is or was registered at the hospital that announced it, and the index links
+///   lead to no other patients;
+/// - relationships are between patients and professionals, at a hospital where the patient is or was registered; only
+///   hospitals have policies;
+/// - a receipt is about records of its patient, which its hospital announced, for a known requester and by a version
+///   of the policies that exists.
+pub fn check_together() -> Result<(), TryRuntimeError> {
+    check_council()?;
+    check_motions()?;
+    check_validators()?;
+    check_accounts()?;
+    check_announcements()?;
+    check_records()?;
+    check_relationships()?;
+    check_receipts()?;
+    check_refusals()
+}
+
+/// Whether the governance account of a hospital with this status has a seat in the council.
+fn has_seat(status: HospitalStatus) -> bool {
+    status == HospitalStatus::Active
+}
+
+fn check_council() -> Result<(), TryRuntimeError> {
+    let mut seats: Vec<AccountId> = Hospitals::hospitals()
+        .into_iter()
+        .filter(|(_, hospital)| has_seat(hospital.status))
+        .map(|(_, hospital)| hospital.governance)
+        .collect();
+    seats.sort();
+    ensure!(
+        pallet_collective::Members::<Runtime, Instance1>::get() == seats,
+        "the council differs from the governance accounts of the active hospitals"
+    );
+    Ok(())
+}
+
+fn check_motions() -> Result<(), TryRuntimeError> {
+    /// Index, threshold, ayes, nays and end: the fields of pallet-collective's votes, which are private.
+    type Votes = (u32, u32, Vec<AccountId>, Vec<AccountId>, BlockNumber);
+
+    let members = pallet_collective::Members::<Runtime, Instance1>::get();
+    let motions = pallet_collective::Proposals::<Runtime, Instance1>::get();
+    for motion in &motions {
+        ensure!(
+            pallet_collective::ProposalOf::<Runtime, Instance1>::contains_key(motion),
+            "a motion has no proposal"
+        );
+        let votes = pallet_collective::Voting::<Runtime, Instance1>::get(motion)
+            .ok_or("a motion has no votes")?;
+        let (_, _, ayes, nays, _) = Votes::decode(&mut &votes.encode()[..])
+            .map_err(|_| "the votes about a motion have another form")?;
+        ensure!(
+            ayes.iter().chain(&nays).all(|voter| members.contains(voter)),
+            "the vote of an account that is not a member counts in a motion"
+        );
+    }
+    let stored = [
+        pallet_collective::ProposalOf::<Runtime, Instance1>::iter_keys().count(),
+        pallet_collective::Voting::<Runtime, Instance1>::iter_keys().count(),
+    ];
+    ensure!(
+        stored.iter().all(|count| *count == motions.len()),
+        "a proposal or votes are stored without a motion"
+    );
+    Ok(())
+}
+
+fn check_validators() -> Result<(), TryRuntimeError> {
+    let next: Vec<HospitalId> = pallet_session::QueuedKeys::<Runtime>::get()
+        .into_iter()
+        .map(|(hospital, _)| hospital)
+        .collect();
+    ensure!(
+        next == pallet_hospitals::Seated::<Runtime>::get().into_inner(),
+        "the next validators differ from the hospitals that were seated last"
+    );
+    let current = pallet_session::Validators::<Runtime>::get();
+    ensure!(
+        current.iter().all(|hospital| Hospitals::exists(*hospital)),
+        "a validator is not a hospital"
+    );
+    ensure!(
+        pallet_aura::Authorities::<Runtime>::get().len() == current.len(),
+        "Aura has more or fewer keys than there are validators"
+    );
+    ensure!(
+        Session::disabled_validators().iter().all(|index| (*index as usize) < current.len()),
+        "a validator is disabled that does not exist"
+    );
+    Ok(())
+}
+
+fn check_accounts() -> Result<(), TryRuntimeError> {
+    for account in pallet_profiles::Accounts::<Runtime>::iter_keys() {
+        ensure!(
+            !pallet_hospitals::Accounts::<Runtime>::contains_key(&account),
+            "an account belongs to both a hospital and a user"
+        );
+    }
+    Ok(())
+}
+
+fn check_announcements() -> Result<(), TryRuntimeError> {
+    let mut announcements = 0_usize;
+    for (id, announcement) in pallet_lite_blocks::Announcements::<Runtime>::iter() {
+        ensure!(Hospitals::exists(announcement.announcer), "an announcer is not a hospital");
+        check_ballot(id, &announcement)?;
+        announcements = announcements.saturating_add(1);
+    }
+    ensure!(
+        pallet_approvals::Ballots::<Runtime>::iter_keys().count() == announcements,
+        "a ballot is about an announcement that does not exist"
+    );
+    Ok(())
+}
+
+fn check_ballot(id: AnnouncementId, announcement: &Announcement) -> Result<(), TryRuntimeError> {
+    let ballot: Ballot = Approvals::ballot(id).ok_or("an announcement has no ballot")?;
+    ensure!(
+        ballot.opener == announcement.announcer,
+        "a ballot was not opened by the announcer of its block"
+    );
+    ensure!(
+        ballot.electorate.iter().all(|elector| Hospitals::exists(*elector)),
+        "an elector is not a hospital"
+    );
+    ensure!(
+        ballot.deadline == announcement.announced_at.saturating_add(BALLOT_BLOCKS),
+        "the deadline of a ballot does not follow from its announcement"
+    );
+    let expected = match announcement.stage {
+        Stage::Announced => None,
+        Stage::Committed { .. } => Some(BallotOutcome::Approved),
+        Stage::Rejected => Some(BallotOutcome::Rejected),
+        Stage::Expired => Some(BallotOutcome::Expired),
+        Stage::Withdrawn => Some(BallotOutcome::Withdrawn),
+    };
+    ensure!(ballot.outcome == expected, "an announcement did not end as its ballot did");
+    Ok(())
+}
+
+fn check_records() -> Result<(), TryRuntimeError> {
+    let mut patients = BTreeSet::<UserId>::new();
+    for (height, entries) in pallet_lite_blocks::Entries::<Runtime>::iter() {
+        let header =
+            pallet_lite_blocks::Headers::<Runtime>::get(height).ok_or("a block has no header")?;
+        for entry in &entries {
+            ensure!(
+                was_registered(entry.patient, header.announcer),
+                "the patient of a record was never registered at its hospital"
+            );
+            patients.insert(entry.patient);
+        }
+    }
+    ensure!(
+        pallet_index_links::Latest::<Runtime>::iter_keys().count() == patients.len(),
+        "a patient without records has an index link"
+    );
+    Ok(())
+}
+
+fn check_relationships() -> Result<(), TryRuntimeError> {
+    for ((patient, professional, hospital), _) in
+        pallet_role_policies::Relationships::<Runtime>::iter()
+    {
+        ensure!(
+            role(patient) == Some(Role::Patient)
+                && matches!(role(professional), Some(Role::Doctor | Role::Nurse)),
+            "a relationship is not between a patient and a professional"
+        );
+        ensure!(
+            was_registered(patient, hospital),
+            "a relationship is at a hospital where the patient was never registered"
+        );
+    }
+    ensure!(
+        pallet_role_policies::LatestVersion::<Runtime>::iter_keys().all(Hospitals::exists),
+        "policies belong to no hospital"
+    );
+    Ok(())
+}
+
+fn check_receipts() -> Result<(), TryRuntimeError> {
+    for (patient, _, receipt) in pallet_releases::Receipts::<Runtime>::iter() {
+        let owner = Some((patient, receipt.hospital));
+        ensure!(
+            receipt.release.records.iter().all(|record| LiteBlocks::owner(record.pointer) == owner),
+            "a receipt is about a record of another patient or another hospital"
+        );
+        ensure!(role(receipt.release.requester).is_some(), "a receipt has an unknown requester");
+        ensure!(
+            receipt.version
+                <= pallet_role_policies::LatestVersion::<Runtime>::get(receipt.hospital),
+            "a receipt refers to a version of policies that does not exist"
+        );
+    }
+    Ok(())
+}
+
+fn check_refusals() -> Result<(), TryRuntimeError> {
+    for (patient, _, refused) in pallet_releases::Refusals::<Runtime>::iter() {
+        ensure!(
+            role(patient).is_some() && role(refused.requester).is_some(),
+            "a refusal is about an unknown user"
+        );
+        ensure!(Hospitals::exists(refused.hospital), "a refusal is by no hospital");
+    }
+    Ok(())
+}
+
+fn role(user: UserId) -> Option<Role> {
+    pallet_profiles::Profiles::<Runtime>::get(user).map(|profile| profile.role)
+}
+
+/// Whether a user is or was ever registered at a hospital.
+fn was_registered(user: UserId, hospital: HospitalId) -> bool {
+    pallet_profiles::Registrations::<Runtime>::contains_key(user, hospital)
+}

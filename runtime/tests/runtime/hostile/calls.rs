@@ -1,0 +1,450 @@
+//! Makes calls from small numbers. Only this file knows the arguments of the calls.
+
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId, Word,
+    access::{Action, Purpose, RelationshipKind, SectionClass},
+    approval::RejectReason,
+    limits::DAY_MILLIS,
+    profile::{Possession, Role},
+    release::{EmergencyReason, Release, ReleasedRecord, ReviewId, Right, SectionSet},
+};
+use epione_runtime::{
+    AccountId, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System,
+    Timestamp,
+};
+use frame_support::weights::Weight;
+use pallet_collective::Instance1;
+use sp_core::Pair;
+
+use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
+use crate::chain::{
+    A, B, PATIENT, account, announcement, apply, body_hash, key, register, user_seed,
+};
+
+/// What a transaction does.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed {
+    Announce,
+    AnnounceMisshapen,
+    Withdraw,
+    Approve,
+    Reject,
+    Register,
+    Update,
+    SuspendUser,
+    ReinstateUser,
+    EndRegistration,
+    RotateKeys,
+    Relate,
+    Unrelate,
+    SetPolicies,
+    Record,
+    Refuse,
+    Judge,
+    Propose,
+    Vote,
+    Close,
+    Execute,
+    RotateAccounts,
+    SetEndpoint,
+    SetSealingKey,
+    SetSessionKeys,
+    PurgeSessionKeys,
+    Batch,
+    Derive,
+    ActOnHospital,
+    ActAsRoot,
+    Upgrade,
+    SetTime,
+}
+
+impl Deed {
+    pub const ALL: &'static [Self] = &[
+        Self::Announce,
+        Self::AnnounceMisshapen,
+        Self::Withdraw,
+        Self::Approve,
+        Self::Reject,
+        Self::Register,
+        Self::Update,
+        Self::SuspendUser,
+        Self::ReinstateUser,
+        Self::EndRegistration,
+        Self::RotateKeys,
+        Self::Relate,
+        Self::Unrelate,
+        Self::SetPolicies,
+        Self::Record,
+        Self::Refuse,
+        Self::Judge,
+        Self::Propose,
+        Self::Vote,
+        Self::Close,
+        Self::Execute,
+        Self::RotateAccounts,
+        Self::SetEndpoint,
+        Self::SetSealingKey,
+        Self::SetSessionKeys,
+        Self::PurgeSessionKeys,
+        Self::Batch,
+        Self::Derive,
+        Self::ActOnHospital,
+        Self::ActAsRoot,
+        Self::Upgrade,
+        Self::SetTime,
+    ];
+}
+
+/// Registers a patient and a doctor at hospitals A and B and at the hostile one, and relates those of A.
+pub fn settle() {
+    for (agent, patient, doctor) in
+        [("Alice//agent", 7, 8), ("Bob//agent", 30, 31), ("Dave//agent", 40, 41)]
+    {
+        register(agent, UserId([patient; 32]), Role::Patient);
+        register(agent, UserId([doctor; 32]), Role::Doctor);
+    }
+    apply("Alice//agent", relate(0, 1, 0)).unwrap().unwrap();
+}
+
+/// The call of a deed, with arguments chosen by three numbers.
+pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
+    let [a, b, c] = numbers;
+    match deed {
+        Deed::Announce => visit(hospital(a), &patients(b), c % 8),
+        Deed::AnnounceMisshapen => misshapen(a, b, c),
+        Deed::Withdraw => pallet_lite_blocks::Call::withdraw { id: recent(a) }.into(),
+        Deed::Approve => approve(recent(a)),
+        Deed::Reject => reject(recent(a), b),
+        Deed::Register => registration(a, b, c),
+        Deed::Update => pallet_profiles::Call::update { user: user(a), body: body(b) }.into(),
+        Deed::SuspendUser => pallet_profiles::Call::suspend { user: user(a) }.into(),
+        Deed::ReinstateUser => pallet_profiles::Call::reinstate { user: user(a) }.into(),
+        Deed::EndRegistration => pallet_profiles::Call::end_registration { user: user(a) }.into(),
+        Deed::RotateKeys => rotate_keys(signer, a, b),
+        Deed::Relate => relate(a, b, c),
+        Deed::Unrelate => unrelate(a, b, c),
+        Deed::Record => record(a, b, c),
+        Deed::Refuse => refuse(a, b, c),
+        Deed::Batch => batch(signer, a, b, c),
+        Deed::Derive => RuntimeCall::Utility(pallet_utility::Call::as_derivative {
+            index: a.into(),
+            call: Box::new(visit(hospital(a), &patients(b), c % 8)),
+        }),
+        Deed::SetTime => {
+            let now = Timestamp::get().saturating_add(u64::from(a) * DAY_MILLIS);
+            RuntimeCall::Timestamp(pallet_timestamp::Call::set { now })
+        }
+        _ => governing(deed, signer, numbers),
+    }
+}
+
+/// The calls of governance accounts and of the council.
+fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
+    match deed {
+        Deed::SetPolicies => set_policies(a),
+        Deed::Judge => {
+            let review = ReviewId(u32::from(a % 4));
+            pallet_releases::Call::judge { review, justified: b % 2 == 0 }.into()
+        }
+        Deed::RotateAccounts => {
+            let governance = (a % 3 != 0).then(|| successor(b));
+            let agent = (a % 2 != 0).then(|| successor(c));
+            pallet_hospitals::Call::rotate_accounts { governance, agent }.into()
+        }
+        Deed::SetEndpoint => {
+            let worker_url = body(a).try_into().unwrap_or_default();
+            pallet_hospitals::Call::set_endpoint { worker_url, tls_key: [b; 32] }.into()
+        }
+        Deed::SetSealingKey => {
+            let sealing_key = body(a).try_into().unwrap_or_default();
+            pallet_hospitals::Call::set_sealing_key { sealing_key }.into()
+        }
+        Deed::SetSessionKeys => set_session_keys(signer, a),
+        Deed::PurgeSessionKeys => RuntimeCall::Session(pallet_session::Call::purge_keys {}),
+        Deed::ActOnHospital => act_on_hospital(a, b),
+        Deed::ActAsRoot => act_as_root(a, b),
+        Deed::Upgrade => {
+            let code = vec![a; usize::from(b) * 64];
+            RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
+        }
+        _ => motion(deed, a, b, c),
+    }
+}
+
+/// A block with one record for each of these patients, whose bytes are all `byte`.
+pub fn visit(announcer: HospitalId, patients: &[UserId], byte: u8) -> RuntimeCall {
+    announcement(announcer, patients, byte).into()
+}
+
+/// The open or committed announcement of this hospital's [`visit`].
+pub fn announced(announcer: HospitalId, patients: &[UserId], byte: u8) -> Option<AnnouncementId> {
+    let pallet_lite_blocks::Call::announce { body, .. } = announcement(announcer, patients, byte)
+    else {
+        unreachable!("an announcement announces")
+    };
+    LiteBlocks::announcement_of(body_hash(&body)).filter(|id| {
+        LiteBlocks::announcement(*id).is_some_and(|(found, _)| found.announcer == announcer)
+    })
+}
+
+pub fn approve(subject: AnnouncementId) -> RuntimeCall {
+    pallet_approvals::Call::approve { subject }.into()
+}
+
+fn reject(subject: AnnouncementId, number: u8) -> RuntimeCall {
+    let reasons = [RejectReason::MalformedBody, RejectReason::SegmentMissing];
+    pallet_approvals::Call::reject { subject, reason: pick(&reasons, number) }.into()
+}
+
+/// A motion to suspend a hospital.
+pub fn propose_suspension(hospital: HospitalId, threshold: u32) -> RuntimeCall {
+    let suspend: RuntimeCall = pallet_hospitals::Call::suspend { hospital }.into();
+    let length_bound = suspend.encoded_size() as u32;
+    let proposal = Box::new(suspend);
+    RuntimeCall::Council(pallet_collective::Call::propose { threshold, proposal, length_bound })
+}
+
+/// The index of a motion; 0 if there is none. The field of pallet-collective's votes is private.
+pub fn motion_index(motion: Hash) -> u32 {
+    pallet_collective::Voting::<Runtime, Instance1>::get(motion)
+        .and_then(|votes| u32::decode(&mut &votes.encode()[..]).ok())
+        .unwrap_or_default()
+}
+
+fn pick<Item: Copy>(items: &[Item], number: u8) -> Item {
+    items[usize::from(number) % items.len()]
+}
+
+/// The four hospitals, and one that does not exist.
+fn hospital(number: u8) -> HospitalId {
+    pick(&[A, B, HospitalId(2), HOSTILE_HOSPITAL, HospitalId(99)], number)
+}
+
+/// The users who were registered first, then some whom nobody or anybody may have registered.
+fn user(number: u8) -> UserId {
+    UserId([pick(&[7, 8, 30, 31, 40, 41, 50, 51, 52], number); 32])
+}
+
+fn patients(number: u8) -> Vec<UserId> {
+    (0..=number % 3).map(|index| user(number.wrapping_add(index))).collect()
+}
+
+/// One of the newest announcements, or the next one.
+fn recent(number: u8) -> AnnouncementId {
+    let next = pallet_lite_blocks::NextId::<Runtime>::get().0;
+    AnnouncementId(next.saturating_sub(u64::from(number % 5)))
+}
+
+/// Bytes of a few lengths, among them none.
+fn body(number: u8) -> Vec<u8> {
+    vec![number; usize::from(number % 5) * 30]
+}
+
+/// An account to which the hostile hospital would like to rotate: its own, a future user's, or another hospital's.
+fn successor(number: u8) -> AccountId {
+    account(&key(pick(&["Dave//next", "Dave//next//agent", "user-52", "Bob"], number)))
+}
+
+/// A signature about something else.
+fn other_signature(number: u8) -> Signature {
+    Signature::Sr25519(key("Mallory").sign(&[number]))
+}
+
+fn misshapen(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let mut call = announcement(hospital(a), &patients(b), c % ORACLE_BYTE);
+    if let pallet_lite_blocks::Call::announce { header, entries, body } = &mut call {
+        match c % 4 {
+            0 => header.segments.count = u32::from(b),
+            1 => body.truncate(usize::from(b)),
+            2 => *entries = Default::default(),
+            _ => header.segments.bytes = u64::MAX,
+        }
+    }
+    call.into()
+}
+
+fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let user = user(a);
+    let account = match c % 4 {
+        0 => successor(b),
+        _ => account(&key(&user_seed(user))),
+    };
+    pallet_profiles::Call::register {
+        user,
+        role: pick(Role::ALL, b),
+        account,
+        sealing_key_hash: Hash::repeat_byte(1),
+        consent: (c % 3 == 0).then(|| other_signature(c)),
+        body: body(b),
+    }
+    .into()
+}
+
+fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
+    let next = key(&format!("{signer}//next"));
+    let owner = Profiles::user_of(account(&key(signer))).unwrap_or(user(a));
+    let possession = Possession::new(System::block_hash(0), owner).encode();
+    let proof = match b % 3 {
+        0 => other_signature(b),
+        _ => Signature::Sr25519(next.sign(&possession)),
+    };
+    pallet_profiles::Call::rotate_keys {
+        account: (a % 2 == 0).then(|| (account(&next), proof)),
+        sealing_key_hash: (b % 2 == 0).then(|| Hash::repeat_byte(a)),
+    }
+    .into()
+}
+
+fn relate(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let now: Moment = Timestamp::get();
+    pallet_role_policies::Call::relate {
+        patient: user(a),
+        professional: user(b),
+        hospital: hospital(c),
+        kind: pick(RelationshipKind::ALL, c),
+        expires: pick(&[None, Some(0), Some(now.saturating_add(DAY_MILLIS))], a),
+    }
+    .into()
+}
+
+fn unrelate(a: u8, b: u8, c: u8) -> RuntimeCall {
+    pallet_role_policies::Call::unrelate {
+        patient: user(a),
+        professional: user(b),
+        hospital: hospital(c),
+        kind: pick(RelationshipKind::ALL, c),
+    }
+    .into()
+}
+
+/// The default policies, or none.
+fn set_policies(number: u8) -> RuntimeCall {
+    let policies = RolePolicies::policies(A, Some(0))
+        .filter(|_| number % 4 != 0)
+        .map(|(_, set)| set.policies)
+        .unwrap_or_default();
+    pallet_role_policies::Call::set_policies { policies }.into()
+}
+
+fn record(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let pointers = (1..=1 + u32::from(c % 3))
+        .map(|height| RecordPointer { height, index: u16::from(c % 2) })
+        .map(|pointer| ReleasedRecord { pointer, sections: SectionSet(u64::from(b)) });
+    let emergency = c % 5 == 0;
+    let action = if emergency { Action::BreakGlass } else { Action::ReadText };
+    let release = Release {
+        requester: user(a),
+        patient: if c % 2 == 0 { PATIENT } else { user(b) },
+        records: pointers.collect::<Vec<_>>().try_into().unwrap_or_default(),
+        rights: vec![Right { action, class: pick(SectionClass::ALL, a) }]
+            .try_into()
+            .unwrap_or_default(),
+        purpose: if emergency { Purpose::Emergency } else { pick(Purpose::ALL, c) },
+        emergency: emergency.then_some(EmergencyReason::LifeThreatening),
+        grant: Hash::repeat_byte(b),
+    };
+    pallet_releases::Call::record { release }.into()
+}
+
+fn refuse(a: u8, b: u8, c: u8) -> RuntimeCall {
+    pallet_releases::Call::refuse {
+        requester: user(a),
+        patient: user(b),
+        purpose: pick(Purpose::ALL, c),
+        emergency: c % 2 == 0,
+    }
+    .into()
+}
+
+/// Calls of the council. Motions are about what the honest members would not do, and about suspensions, so that they
+/// are in the way of an honest motion.
+fn motion(deed: Deed, a: u8, b: u8, c: u8) -> RuntimeCall {
+    let motions = pallet_collective::Proposals::<Runtime, Instance1>::get();
+    let motion = motions.get(usize::from(a) % motions.len().max(1)).copied().unwrap_or_default();
+    RuntimeCall::Council(match deed {
+        Deed::Vote => pallet_collective::Call::vote {
+            proposal: motion,
+            index: motion_index(motion),
+            approve: b % 2 == 0,
+        },
+        Deed::Close => pallet_collective::Call::close {
+            proposal_hash: motion,
+            index: motion_index(motion),
+            proposal_weight_bound: Weight::from_parts(u64::from(b) << 32, u64::from(b) << 32),
+            length_bound: u32::from(c) * 100,
+        },
+        Deed::Execute => pallet_collective::Call::execute {
+            proposal: Box::new(act_on_hospital(b, c)),
+            length_bound: 10_000,
+        },
+        _ => pallet_collective::Call::propose {
+            threshold: u32::from(a % 6) * u32::from(1 + b % 30),
+            proposal: Box::new(if b % 2 == 0 { act_on_hospital(b, c) } else { act_as_root(b, c) }),
+            length_bound: 10_000,
+        },
+    })
+}
+
+fn set_session_keys(signer: &str, number: u8) -> RuntimeCall {
+    let generated = SessionKeys::generate(&account(&key(signer)).encode(), None);
+    let another = pallet_session::NextKeys::<Runtime>::get(HospitalId(u16::from(number % 4)));
+    RuntimeCall::Session(pallet_session::Call::set_keys {
+        keys: another.filter(|_| number % 2 == 0).unwrap_or(generated.keys),
+        proof: generated.proof.encode(),
+    })
+}
+
+/// A batch of calls of different roles, some of which may not be in a batch.
+fn batch(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
+    const INNER: [Deed; 6] = [
+        Deed::Approve,
+        Deed::Relate,
+        Deed::Announce,
+        Deed::RotateKeys,
+        Deed::SetPolicies,
+        Deed::ActAsRoot,
+    ];
+    let calls = (0..=a % 4)
+        .map(|index| make(pick(&INNER, b.wrapping_add(index)), signer, [b, c, index]))
+        .collect();
+    RuntimeCall::Utility(match c % 3 {
+        0 => pallet_utility::Call::batch { calls },
+        1 => pallet_utility::Call::batch_all { calls },
+        _ => pallet_utility::Call::force_batch { calls },
+    })
+}
+
+/// What only the council may do to a hospital.
+fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
+    let hospital = hospital(b);
+    let call: pallet_hospitals::Call<Runtime> = match a % 4 {
+        0 => pallet_hospitals::Call::suspend { hospital },
+        1 => pallet_hospitals::Call::reinstate { hospital },
+        2 => pallet_hospitals::Call::remove { hospital },
+        _ => pallet_hospitals::Call::admit {
+            name: b"Sybil".to_vec().try_into().unwrap_or_default(),
+            governance: successor(0),
+            agent: successor(1),
+            worker_url: b"https://sybil.example".to_vec().try_into().unwrap_or_default(),
+            sealing_key: vec![1; 33].try_into().unwrap_or_default(),
+            tls_key: [b; 32],
+        },
+    };
+    call.into()
+}
+
+/// What only root may do, as root or by the signer.
+fn act_as_root(a: u8, b: u8) -> RuntimeCall {
+    let call = RuntimeCall::System(match a % 4 {
+        0 => frame_system::Call::set_code { code: vec![b; 100] },
+        1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 },
+        2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) },
+        _ => frame_system::Call::remark { remark: vec![b; 1_000] },
+    });
+    if b % 2 == 0 {
+        epione_runtime::council_root::Call::<Runtime>::dispatch { call: Box::new(call) }.into()
+    } else {
+        call
+    }
+}

@@ -1,0 +1,123 @@
+//! What still works while hostile members send what they like.
+
+use codec::Encode;
+use epione_primitives::{HospitalId, block::Stage, hospital::HospitalStatus, refusal::Refusal};
+use epione_runtime::{Hospitals, LiteBlocks, Runtime, RuntimeCall};
+use frame_support::dispatch::GetDispatchInfo;
+use sp_runtime::{
+    traits::{BlakeTwo256, Hash as _},
+    transaction_validity::{InvalidTransaction, TransactionValidityError},
+};
+
+use super::{
+    calls, end_block,
+    steps::{HOSTILE, Step, submit},
+};
+use crate::chain::{A, Chain, PATIENT, account, apply, key};
+
+/// The hospital of the hostile members.
+pub const HOSTILE_HOSPITAL: HospitalId = HospitalId(3);
+/// Blocks within which a visit commits.
+const SOON: u32 = 6;
+/// The oracle's bodies consist of this byte or a greater one, the others' bodies of smaller ones.
+pub const ORACLE_BYTE: u8 = 100;
+
+/// Hospital A announces a visit while these transactions are sent in every block, and B and C approve it. It must
+/// commit soon.
+pub fn visit_commits(chain: &mut Chain, number: u8, meanwhile: &[Step]) {
+    let byte = ORACLE_BYTE + number;
+    for _ in 0..SOON {
+        meanwhile.iter().for_each(submit);
+        if calls::announced(A, &[PATIENT], byte).is_none() {
+            // If this block is full, the next block has space.
+            let _ = apply("Alice//agent", calls::visit(A, &[PATIENT], byte));
+        }
+        if let Some(id) = calls::announced(A, &[PATIENT], byte) {
+            for agent in ["Bob//agent", "Charlie//agent"] {
+                let _ = apply(agent, calls::approve(id));
+            }
+        }
+        end_block(chain);
+        let committed = calls::announced(A, &[PATIENT], byte)
+            .and_then(LiteBlocks::announcement)
+            .is_some_and(|(announcement, _)| matches!(announcement.stage, Stage::Committed { .. }));
+        if committed {
+            return;
+        }
+    }
+    panic!("an honest hospital's visit did not commit within {SOON} blocks");
+}
+
+/// The honest majority of the council suspends or reinstates the hostile hospital.
+pub fn council_sets_status(suspends: bool) {
+    let hospital = HOSTILE_HOSPITAL;
+    let status = if suspends { HospitalStatus::Suspended } else { HospitalStatus::Active };
+    let reached = || Hospitals::hospital(hospital).unwrap().status == status;
+    let call = RuntimeCall::from(if suspends {
+        pallet_hospitals::Call::<Runtime>::suspend { hospital }
+    } else {
+        pallet_hospitals::Call::reinstate { hospital }
+    });
+    // A hostile motion for the same call, with a threshold that nobody reaches, is in the way. Then the honest members
+    // propose a batch, which is another call.
+    for copies in 0..3 {
+        if !reached() {
+            pass(match copies {
+                0 => call.clone(),
+                _ => RuntimeCall::Utility(pallet_utility::Call::force_batch {
+                    calls: vec![call.clone(); copies],
+                }),
+            });
+        }
+    }
+    assert!(reached(), "three of four hospitals could not decide about the fourth");
+}
+
+/// The council suspends the hostile hospital, and then no transaction of its accounts gets in.
+pub fn hostile_hospital_is_expelled(chain: &mut Chain) {
+    council_sets_status(true);
+    end_block(chain);
+    for seed in HOSTILE {
+        let owner = Hospitals::hospital_of(account(&key(seed)));
+        if owner.is_some_and(|(hospital, _)| hospital == HOSTILE_HOSPITAL) {
+            assert_eq!(
+                apply(seed, calls::visit(HOSTILE_HOSPITAL, &[PATIENT], 1)),
+                Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(
+                    Refusal::HospitalNotActive.code()
+                ))),
+                "{seed}"
+            );
+        }
+    }
+}
+
+/// At the beginning of a session, the validators of the next session are active hospitals.
+pub fn next_validators_are_active() {
+    let active = pallet_hospitals::Active::<Runtime>::get();
+    for (hospital, _) in pallet_session::QueuedKeys::<Runtime>::get() {
+        assert!(active.contains(&hospital), "hospital {hospital} would validate");
+    }
+}
+
+/// The honest members propose a call, vote for it and close the motion. Another member's motion may be in the way, so
+/// each step may fail.
+fn pass(call: RuntimeCall) {
+    let hash = BlakeTwo256::hash_of(&call);
+    let length_bound = call.encoded_size() as u32;
+    let proposal_weight_bound = call.get_dispatch_info().call_weight;
+    let proposal = Box::new(call);
+    let propose = pallet_collective::Call::propose { threshold: 3, proposal, length_bound };
+    let _ = apply("Alice", RuntimeCall::Council(propose));
+    let index = calls::motion_index(hash);
+    for member in ["Alice", "Bob", "Charlie"] {
+        let vote = pallet_collective::Call::vote { proposal: hash, index, approve: true };
+        let _ = apply(member, RuntimeCall::Council(vote));
+    }
+    let close = pallet_collective::Call::close {
+        proposal_hash: hash,
+        index,
+        proposal_weight_bound,
+        length_bound,
+    };
+    let _ = apply("Alice", RuntimeCall::Council(close));
+}

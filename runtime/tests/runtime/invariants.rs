@@ -1,0 +1,146 @@
+//! The invariants that compare the pallets: each check finds a state that breaks it.
+
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
+    access::{Relationship, RelationshipKind},
+    approval::BallotOutcome,
+    profile::Role,
+};
+use epione_runtime::{Runtime, RuntimeCall, invariants};
+use pallet_collective::Instance1;
+use sp_runtime::DispatchError;
+
+use crate::chain::{
+    A, B, Chain, PATIENT, account, announcement, apply, approve, key, local, register,
+};
+
+const STRANGER: UserId = UserId([9; 32]);
+/// No hospital has this id.
+const NOWHERE: HospitalId = HospitalId(40);
+
+/// A committed record of the patient at hospital A, and an open announcement of another one.
+fn committed(chain: &mut Chain) {
+    register("Alice//agent", PATIENT, Role::Patient);
+    apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+    chain.next_block();
+    approve("Bob//agent", 0);
+    approve("Charlie//agent", 0);
+    apply("Alice//agent", announcement(A, &[PATIENT], 2)).unwrap().unwrap();
+    assert_eq!(invariants::check(), Ok(()));
+}
+
+/// Runs a test that breaks the state, and expects this finding.
+fn finds(expected: &'static str, breaks: impl FnOnce()) {
+    local(|chain| {
+        committed(chain);
+        breaks();
+        assert_eq!(invariants::check_together(), Err(DispatchError::Other(expected)));
+    });
+}
+
+#[test]
+fn a_hospital_without_a_seat_is_found() {
+    finds("the council differs from the governance accounts of the active hospitals", || {
+        pallet_collective::Members::<Runtime, Instance1>::mutate(|members| {
+            members.pop();
+        });
+    });
+}
+
+#[test]
+fn a_proposal_without_a_motion_is_found() {
+    finds("a proposal or votes are stored without a motion", || {
+        let remark = frame_system::Call::remark { remark: vec![] };
+        pallet_collective::ProposalOf::<Runtime, Instance1>::insert(
+            Hash::zero(),
+            RuntimeCall::System(remark),
+        );
+    });
+}
+
+#[test]
+fn a_next_validator_that_was_not_seated_is_found() {
+    finds("the next validators differ from the hospitals that were seated last", || {
+        pallet_hospitals::Seated::<Runtime>::mutate(|seated| {
+            seated.pop();
+        });
+    });
+}
+
+#[test]
+fn a_validator_that_is_not_a_hospital_is_found() {
+    finds("a validator is not a hospital", || {
+        pallet_session::Validators::<Runtime>::mutate(|validators| validators.push(NOWHERE));
+    });
+}
+
+#[test]
+fn an_account_with_two_owners_is_found() {
+    finds("an account belongs to both a hospital and a user", || {
+        pallet_profiles::Accounts::<Runtime>::insert(account(&key("Bob")), PATIENT);
+    });
+}
+
+#[test]
+fn a_ballot_of_another_hospital_is_found() {
+    finds("a ballot was not opened by the announcer of its block", || {
+        pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(1), |ballot| {
+            ballot.as_mut().unwrap().opener = B;
+        });
+    });
+}
+
+#[test]
+fn an_announcement_that_did_not_end_with_its_ballot_is_found() {
+    finds("an announcement did not end as its ballot did", || {
+        pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(1), |ballot| {
+            ballot.as_mut().unwrap().outcome = Some(BallotOutcome::Expired);
+        });
+    });
+}
+
+#[test]
+fn a_ballot_about_nothing_is_found() {
+    finds("a ballot is about an announcement that does not exist", || {
+        let ballot = pallet_approvals::Ballots::<Runtime>::get(AnnouncementId(1)).unwrap();
+        pallet_approvals::Ballots::<Runtime>::insert(AnnouncementId(7), ballot);
+    });
+}
+
+#[test]
+fn a_record_of_a_patient_of_another_hospital_is_found() {
+    finds("the patient of a record was never registered at its hospital", || {
+        pallet_lite_blocks::Headers::<Runtime>::mutate(1, |header| {
+            header.as_mut().unwrap().announcer = B;
+        });
+    });
+}
+
+#[test]
+fn an_index_link_of_a_patient_without_records_is_found() {
+    finds("a patient without records has an index link", || {
+        let nowhere = RecordPointer { height: 9, index: 0 };
+        pallet_index_links::Latest::<Runtime>::insert(STRANGER, nowhere);
+    });
+}
+
+#[test]
+fn a_relationship_of_an_unknown_user_is_found() {
+    finds("a relationship is not between a patient and a professional", || {
+        let kind = RelationshipKind::Treating;
+        let treating = Relationship { kind, hospital: A, since: 0, expires: None, closed: None };
+        pallet_role_policies::Relationships::<Runtime>::insert(
+            (PATIENT, STRANGER, A),
+            pallet_role_policies::RelationshipsOf::try_from(vec![treating]).unwrap(),
+        );
+    });
+}
+
+#[test]
+fn the_hospitals_that_joined_at_the_start_keep_every_invariant() {
+    local(|chain| {
+        assert_eq!(invariants::check(), Ok(()));
+        chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}

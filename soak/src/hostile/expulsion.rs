@@ -1,0 +1,131 @@
+//! The end of the run: the others suspend the hostile hospital, and the user's hospital ends the registration. Then
+//! nothing of theirs gets in.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use epione_client::{
+    chain::{Call, Chain, SubmitError},
+    signer::Account,
+    worker::WorkerClient,
+};
+use epione_devnet::HospitalState;
+use epione_primitives::{RecordPointer, hospital::HospitalStatus, refusal::Refusal};
+use tokio::time::sleep;
+
+use super::{calls, node::Node};
+use crate::people::{Practice, TREATMENT};
+
+/// How long the pools may take to lose what the attackers sent, and the others to decide.
+const PATIENCE: Duration = Duration::from_secs(600);
+const RETRY: Duration = Duration::from_secs(3);
+
+/// Who is expelled, and by whom.
+pub struct Expulsion<'a> {
+    /// The hospitals that decide.
+    pub honest: &'a [HospitalState],
+    pub hospital: &'a HospitalState,
+    /// A user of the first honest hospital.
+    pub user: &'a Practice,
+    /// A record that the user read before.
+    pub read_before: RecordPointer,
+}
+
+impl Expulsion<'_> {
+    /// Suspends the hospital by a motion, ends the user's registration, and checks that both are locked out.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        self.suspend().await.context("the hostile hospital was not suspended")?;
+        self.end_registration().await.context("the user's registration was not ended")?;
+        self.nothing_gets_in().await
+    }
+
+    async fn suspend(&self) -> anyhow::Result<()> {
+        let motion = calls::suspend(self.hospital.id);
+        let first = self.honest.first().context("there is no honest hospital")?;
+        patiently(|| submit(first, calls::propose(3, &motion))).await?;
+        let votes = calls::votes_key(motion.hash());
+        let index = Node::new(&first.node_url)?.stored_number(&votes).await?;
+        let index = index.context("there is no motion")?;
+        for member in self.honest {
+            patiently(|| submit(member, calls::vote(motion.hash(), index, true))).await?;
+        }
+        patiently(|| submit(first, calls::close(&motion, index))).await?;
+        let state = Chain::connect(&first.node_url).await?.finalized().await?;
+        let entry = state.hospital(self.hospital.id).await?.context("the hospital is unknown")?;
+        ensure!(entry.status == HospitalStatus::Suspended, "the motion had no effect");
+        Ok(())
+    }
+
+    async fn end_registration(&self) -> anyhow::Result<()> {
+        let home = self.honest.first().context("there is no honest hospital")?;
+        let chain = Chain::connect(&home.node_url).await?;
+        let governance = Account::development(&home.governance)?;
+        let office = WorkerClient::for_hospital(&chain, home.id, governance).await?;
+        patiently(|| async {
+            office.end_registration(self.user.doctor).await?;
+            anyhow::Ok(())
+        })
+        .await
+    }
+
+    /// No node accepts a transaction of theirs, and the user's hospital gives no grant.
+    async fn nothing_gets_in(&self) -> anyhow::Result<()> {
+        let expelled = Some(Refusal::HospitalNotActive);
+        let accounts = [
+            ("governance account", Account::development(&self.hospital.governance)?, expelled),
+            ("agent", Account::development(&self.hospital.agent)?, expelled),
+            ("user", self.user.account.clone(), None),
+        ];
+        for member in self.honest.iter().chain([self.hospital]) {
+            let chain = Chain::connect(&member.node_url).await?;
+            for (name, account, expected) in &accounts {
+                let call = calls::failing(self.user.doctor, self.hospital.id);
+                let outcome = chain.submit(&call, account).await;
+                let refused = matches!(
+                    outcome,
+                    Err(SubmitError::Refused(refusal)) if expected.is_none_or(|it| it == refusal)
+                );
+                ensure!(
+                    refused,
+                    "the node of {} did not refuse the expelled {name}: {outcome:?}",
+                    member.name
+                );
+            }
+        }
+        let reader = self.user.reader()?;
+        let read = reader.open(self.user.patient, &[self.read_before], TREATMENT).await;
+        ensure!(read.is_err(), "the user still reads after the end of the registration");
+        Ok(())
+    }
+}
+
+/// Submits a call of a hospital's governance account.
+async fn submit(hospital: &HospitalState, call: Call) -> anyhow::Result<()> {
+    let chain = Chain::connect(&hospital.node_url).await?;
+    let governance = Account::development(&hospital.governance)?;
+    match chain.submit(&call, &governance).await {
+        // An earlier attempt succeeded, although its outcome was not seen in time.
+        Err(SubmitError::Dispatch(failure))
+            if ["DuplicateProposal", "DuplicateVote", "ProposalMissing"]
+                .contains(&failure.error.as_str()) =>
+        {
+            Ok(())
+        }
+        outcome => Ok(outcome.map(drop)?),
+    }
+}
+
+/// Repeats what fails, because the attackers' transactions may still fill the blocks.
+async fn patiently<Reply>(mut attempt: impl FnMut() -> Reply) -> anyhow::Result<()>
+where
+    Reply: Future<Output = anyhow::Result<()>>,
+{
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            Err(_) => sleep(RETRY).await,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
