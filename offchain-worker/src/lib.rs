@@ -19,6 +19,7 @@ pub mod keys;
 pub mod metrics;
 pub mod node;
 pub mod repair;
+pub mod shares;
 pub mod store;
 pub mod tasks;
 pub mod tls;

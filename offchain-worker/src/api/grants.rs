@@ -6,7 +6,6 @@
 
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     http::StatusCode,
 };
@@ -35,6 +34,7 @@ use epione_primitives::{
 use super::{
     ApiError, AppState,
     caller::{Caller, signed},
+    intake::Received,
     limits::within,
     refusals::{self, Refusal},
     rights::{Decided, Rights},
@@ -63,12 +63,12 @@ pub(super) async fn grant(
     request: Request,
 ) -> Result<Json<GrantReply>, ApiError> {
     let state = &state;
-    let (asked, prepared) = signed(state, request, |caller, body| async move {
-        let asked = Asked::read(caller, body).await?;
+    let work = signed(state, request, MAX_JSON_BYTES, |caller, received| async move {
+        let asked = Asked::read(caller, &received)?;
         let prepared = prepare(state, &asked).await?;
         Ok((asked, prepared))
-    })
-    .await?;
+    });
+    let (asked, prepared) = work.await?;
     match prepared {
         Prepared::Sealed(sealed) => {
             record(state, &asked, &sealed).await?;
@@ -93,8 +93,8 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(caller: Caller, body: Body) -> Result<Self, ApiError> {
-        let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
+    fn read(caller: Caller, received: &Received) -> Result<Self, ApiError> {
+        let mut request: GrantRequest = received.json()?;
         let requester = caller.user()?;
         request.records.sort_unstable_by_key(|wanted| wanted.pointer);
         check_wanted(&request.records)?;
@@ -104,7 +104,13 @@ impl Asked {
 
     fn refusal(&self) -> Refusal {
         let GrantRequest { patient, purpose, emergency, .. } = self.request;
-        Refusal { requester: self.requester, patient, purpose, emergency: emergency.is_some() }
+        Refusal {
+            account: self.caller.request.account.clone(),
+            requester: self.requester,
+            patient,
+            purpose,
+            emergency: emergency.is_some(),
+        }
     }
 
     /// The policies' decision in a state of the chain.
@@ -379,7 +385,7 @@ async fn sealing_key(
 /// Records the release. Returns when the chain's receipt is finalized.
 async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
     let recorded = within(state.limits.transaction_timeout, async {
-        let _slot = state.transaction_slot()?;
+        let _slot = state.transaction_slot(asked.caller.holder()).await?;
         Ok(state.calls.submit(releases::record(&sealed.release)).await)
     })
     .await?;

@@ -49,7 +49,6 @@ pub(super) struct Readiness(Mutex<Option<(Instant, ReadinessReport)>>);
 )]
 pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInfo>, ApiError> {
     within(state.limits.request_timeout, async {
-        let _slot = state.request_slot()?;
         let identity = state.view.identity().await?;
         Ok(Json(WorkerInfo {
             hospital: identity.hospital,

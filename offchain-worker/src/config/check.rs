@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epione_client::endpoint::is_loopback;
+use epione_client::{api::MAX_PART_BYTES, endpoint::is_loopback};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
@@ -160,6 +160,12 @@ impl Limits {
             if !(1..=4_096).contains(&value) {
                 return refuse(key, "must be from 1 to 4096");
             }
+        }
+        if self.receive_bytes < 2 * MAX_PART_BYTES {
+            return refuse("limits.receive_bytes", "must be at least 16777216");
+        }
+        if self.receive_rate == 0 {
+            return refuse("limits.receive_rate", "must be at least 1");
         }
         if self.max_upload_bytes == 0 {
             return refuse("limits.max_upload_bytes", "must be at least 1");

@@ -178,10 +178,10 @@ settings! {
 }
 
 settings! {
-    /// What the HTTP API accepts at once, and for how long.
+    /// What the HTTP API accepts at once, and for how long. Of each kind of request, one caller cannot use all places.
     #[serde(default)]
     pub struct Limits {
-        /// Visits that the worker receives at once, without their media. Each needs some MiB of memory at most.
+        /// Visits that the worker seals at once, without their media. Each needs some MiB of memory at most.
         pub visits: usize,
         /// Visits whose media clients upload at once. Each needs memory for two parts of at most 8 MiB, and for a
         /// segment of 4 MiB if the store is on S3.
@@ -192,6 +192,10 @@ settings! {
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
+        /// Bytes of requests that the worker receives at once. One account gets a quarter of it, and at least 16 MiB.
+        pub receive_bytes: usize,
+        /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
+        pub receive_rate: u32,
         /// Bytes of a visit's media, at most.
         pub max_upload_bytes: u64,
         /// The worker ends an upload that is idle for this long; after a tenth of it if another upload needs the slot.
@@ -299,6 +303,8 @@ impl Default for Limits {
             segment_reads: 8,
             transactions: 256,
             requests: 64,
+            receive_bytes: 64 << 20,
+            receive_rate: 16 << 10,
             max_upload_bytes: 8 * GIB,
             upload_idle: 10 * MINUTE,
             upload_timeout: 4 * HOUR,

@@ -13,6 +13,7 @@ mod registrations;
 mod requests;
 mod segments;
 mod serving;
+mod shares;
 mod status;
 mod storage;
 mod uploads;
