@@ -13,6 +13,7 @@ pub mod chain;
 pub mod command;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod hospital_keys;
 pub mod journal;
 pub mod keys;

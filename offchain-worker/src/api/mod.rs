@@ -2,6 +2,7 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod caller;
+mod connections;
 mod governance;
 mod grants;
 mod held;

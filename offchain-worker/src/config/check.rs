@@ -164,6 +164,14 @@ impl Limits {
         if self.receive_bytes < 2 * MAX_PART_BYTES {
             return refuse("limits.receive_bytes", "must be at least 16777216");
         }
+        for (key, value) in [
+            ("limits.connections", self.connections),
+            ("limits.connections_per_address", self.connections_per_address),
+        ] {
+            if !(1..=1_000_000).contains(&value) {
+                return refuse(key, "must be from 1 to 1000000");
+            }
+        }
         if self.receive_rate == 0 {
             return refuse("limits.receive_rate", "must be at least 1");
         }
@@ -171,6 +179,8 @@ impl Limits {
             return refuse("limits.max_upload_bytes", "must be at least 1");
         }
         check_positive(&[
+            ("limits.first_request", self.first_request),
+            ("limits.connection_idle", self.connection_idle),
             ("limits.upload_idle", self.upload_idle),
             ("limits.upload_timeout", self.upload_timeout),
             ("limits.part_timeout", self.part_timeout),

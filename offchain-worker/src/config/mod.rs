@@ -196,6 +196,17 @@ settings! {
         pub receive_bytes: usize,
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,
+        /// Connections that may be open at once. The limit of the process's open files, less 512, bounds it too.
+        pub connections: usize,
+        /// Connections of one IPv4 address or one IPv6 network of 64 bits. With allow_plain_http, all connections come
+        /// from the proxy, and only the proxy can limit them.
+        pub connections_per_address: usize,
+        /// The worker closes a connection on which TLS, or the headers of a request, are not complete after this long.
+        #[serde(with = "duration")]
+        pub first_request: Duration,
+        /// The worker closes a connection that has had no open request for this long.
+        #[serde(with = "duration")]
+        pub connection_idle: Duration,
         /// Bytes of a visit's media, at most.
         pub max_upload_bytes: u64,
         /// The worker ends an upload that is idle for this long; after a tenth of it if another upload needs the slot.
@@ -305,6 +316,10 @@ impl Default for Limits {
             requests: 64,
             receive_bytes: 64 << 20,
             receive_rate: 16 << 10,
+            connections: 4_096,
+            connections_per_address: 512,
+            first_request: 15 * SECOND,
+            connection_idle: 30 * SECOND,
             max_upload_bytes: 8 * GIB,
             upload_idle: 10 * MINUTE,
             upload_timeout: 4 * HOUR,

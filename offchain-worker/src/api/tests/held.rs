@@ -128,7 +128,7 @@ async fn segments_served_to_hospitals_at_once_are_limited() {
     let target = format!("/v1/segments/{}", hex::encode(segment.hash));
     let (one, other) = (&world.other_agent, &world.agent);
     let get = async |by| Raw::get(&target).send(&world, by).await;
-    let is_put_off = async |by, status| {
+    let is_put_off = async |by, status: u16| {
         let reply = get(by).await;
         assert_eq!(reply.status, status, "{reply:?}");
         assert!(reply.headers.contains_key("retry-after"));

@@ -1,6 +1,7 @@
 //! The API over real HTTP on a free port, with a real store, journal and envelope. Only the chain and
 //! the other hospitals are fakes.
 
+mod connections;
 mod emergencies;
 pub(crate) mod fake;
 mod grants;

@@ -31,14 +31,14 @@ use crate::{
 
 /// A port that is reserved while the socket exists. A bound socket that does not listen does not prevent servers, which
 /// set the same option, from listening.
-fn reserve() -> (u16, TcpSocket) {
+pub fn reserve() -> (u16, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     (socket.local_addr().unwrap().port(), socket)
 }
 
-fn config(url: &str, more: &str) -> Config {
+pub fn config(url: &str, more: &str) -> Config {
     let listen = url.split("//").nth(1).unwrap();
     Config::parse(&format!(
         "public_url = {url:?}\nlisten = {listen:?}\ndata_dir = \"d\"\n{more}\n\
@@ -47,13 +47,13 @@ fn config(url: &str, more: &str) -> Config {
     .unwrap()
 }
 
-fn tls(config: &Config) -> Arc<Tls> {
+pub fn tls(config: &Config) -> Arc<Tls> {
     let keys = keys::load(&config.keystore).unwrap();
     Arc::new(Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), config).unwrap())
 }
 
 /// Waits until the port is listened on, or is not any more.
-async fn until(listens: bool, port: u16) {
+pub async fn until(listens: bool, port: u16) {
     for _ in 0..6_000 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() == listens {
             return;
