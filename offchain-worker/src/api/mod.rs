@@ -101,7 +101,7 @@ impl std::ops::Deref for AppState {
     }
 }
 
-/// All routes.
+/// All routes for clients and other workers.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/visits", post(visits::submit::submit))
@@ -121,8 +121,6 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/info", get(status::info))
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/healthz", get(status::alive))
-        .route("/readyz", get(status::ready))
-        .route("/metrics", get(status::metrics))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         // Every handler bounds what it reads.
@@ -131,9 +129,13 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The metrics alone, for their own listener.
-fn metrics_router(state: AppState) -> Router {
-    Router::new().route("/metrics", get(status::metrics)).with_state(state)
+/// What only operators need, for their own listener. The reports tell how busy the hospital is.
+pub(crate) fn operators_router(state: AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .with_state(state)
 }
 
 #[cfg(test)]

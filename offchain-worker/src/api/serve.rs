@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     AppState,
     connections::{Connections, Guarded},
-    metrics_router, router,
+    operators_router, router,
 };
 use crate::{
     config::{Config, Limits},
@@ -64,7 +64,7 @@ pub async fn serve(
     let tls = tls.map(|tls| tls.server_config()).transpose()?;
     let tls = tls.map(|config| RustlsConfig::from_config(Arc::new(config)));
     let api = listen(config.listen)?;
-    let metrics = config.metrics_listen.map(listen).transpose()?;
+    let operators = listen(config.operators_listen)?;
 
     let handles = [Handle::new(), Handle::new()];
     let stopper = tokio::spawn({
@@ -76,18 +76,16 @@ pub async fn serve(
             }
         }
     });
-    let [of_api, of_metrics] = handles;
-    let pages = metrics_router(state.clone());
+    let [of_api, of_operators] = handles;
+    let reports = operators_router(state.clone());
     // A proxy that ends TLS is the one source of all connections.
     let clients = Connections::new(&config.limits, config.allow_plain_http, state.metrics.clone());
     let local = Connections::new(&config.limits, true, state.metrics.clone());
     let limits = &config.limits;
-    let served = tokio::try_join!(run(api, router(state), tls, of_api, clients, limits), async {
-        match metrics {
-            Some(listener) => run(listener, pages, None, of_metrics, local, limits).await,
-            None => Ok(()),
-        }
-    });
+    let served = tokio::try_join!(
+        run(api, router(state), tls, of_api, clients, limits),
+        run(operators, reports, None, of_operators, local, limits)
+    );
     stopper.abort();
     served.map(drop)
 }

@@ -60,8 +60,8 @@ impl Config {
                  allow_plain_http = true",
             );
         }
-        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return refuse("metrics_listen", "must be an address of 127.0.0.1 or [::1]");
+        if self.operators_listen == self.listen && self.listen.port() != 0 {
+            return refuse("operators_listen", "must be another address than listen");
         }
         Ok(())
     }

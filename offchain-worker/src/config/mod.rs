@@ -40,8 +40,10 @@ settings! {
         /// Serve without TLS, because a proxy in front of the worker ends TLS with the key on the chain.
         #[serde(default)]
         pub allow_plain_http: bool,
-        /// Loopback address at which the worker also serves /metrics, over plain HTTP. Absent: only with the API.
-        pub metrics_listen: Option<SocketAddr>,
+        /// Address at which the worker serves /metrics, /readyz and /healthz for its operators, over plain HTTP and
+        /// without signatures. Only the hospital's operators should reach it.
+        #[serde(default = "defaults::operators_listen")]
+        pub operators_listen: SocketAddr,
         /// Directory of the journal, and of the store unless [store] names another place. What to back up:
         /// docs/operations.md.
         pub data_dir: PathBuf,
@@ -258,6 +260,10 @@ mod defaults {
 
     pub fn listen() -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], 8600))
+    }
+
+    pub fn operators_listen() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 8601))
     }
 }
 
