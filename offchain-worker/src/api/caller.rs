@@ -13,7 +13,10 @@ use super::{
     intake::{Intake, Received},
     limits::{Holder, within},
 };
-use crate::chain::{FinalState, Identity};
+use crate::{
+    chain::{FinalState, Identity},
+    journal::NonceUse,
+};
 
 /// Does the work of a short request with at most `limit` bytes: within the time limit, once its caller is known and its
 /// body was received, and in one of the places for requests.
@@ -57,13 +60,22 @@ pub(super) async fn authenticate(
     Ok((identity, request))
 }
 
-/// Accepts a request's nonce once.
-pub(super) async fn check_nonce(state: &AppState, request: &Authenticated) -> Result<(), ApiError> {
+/// Nonces of one user that the worker remembers for two hours, at most.
+const USER_NONCES: u32 = 20_000;
+/// Nonces of one hospital's account, at most. A hospital that fetches blocks requests many segments.
+pub(super) const HOSPITAL_NONCES: u32 = 500_000;
+
+/// Accepts a request's nonce once, if the account has used fewer than `most`.
+pub(super) async fn check_nonce(
+    state: &AppState,
+    request: &Authenticated,
+    most: u32,
+) -> Result<(), ApiError> {
     let Authenticated { account, time, nonce, .. } = request;
-    if state.nonces.first_use(account, *nonce, *time, crate::now()).await? {
-        Ok(())
-    } else {
-        Err(ApiError::unauthorized())
+    match state.nonces.first_use(account, *nonce, *time, crate::now(), most).await? {
+        NonceUse::First => Ok(()),
+        NonceUse::Repeated => Err(ApiError::unauthorized()),
+        NonceUse::TooMany => Err(ApiError::too_many_requests(most)),
     }
 }
 
@@ -99,7 +111,8 @@ impl Caller {
         if user.is_none() && duty.is_none() {
             return Err(ApiError::unauthorized());
         }
-        check_nonce(state, &request).await?;
+        let most = if duty.is_some() { HOSPITAL_NONCES } else { USER_NONCES };
+        check_nonce(state, &request, most).await?;
         Ok(Self { request, user, duty, state: finalized, identity })
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::{
     ApiError, AppState,
-    caller::{Caller, authenticate, check_nonce},
+    caller::{Caller, HOSPITAL_NONCES, authenticate, check_nonce},
     intake::Intake,
     limits::{Holder, within},
 };
@@ -95,7 +95,7 @@ impl KnownPeers {
 async fn check_peer(state: &AppState, parts: &Parts) -> Result<Authenticated, ApiError> {
     let (identity, request) = authenticate(state, parts).await?;
     if state.shared.peers.knows(&request.account) {
-        check_nonce(state, &request).await?;
+        check_nonce(state, &request, HOSPITAL_NONCES).await?;
         return Ok(request);
     }
     let caller = Caller::of_authenticated(state, identity, request).await?;

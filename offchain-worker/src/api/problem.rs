@@ -128,6 +128,17 @@ impl ApiError {
         )
     }
 
+    /// The account has sent as many requests as the worker can remember.
+    pub fn too_many_requests(most: u32) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "This account has sent too many requests",
+            format!("The worker accepts {most} requests of an account in two hours. Try again in ten minutes."),
+        )
+        .ends_after(600)
+    }
+
     /// The caller has used up its share of the worker's places.
     pub fn own_share() -> Self {
         Self::new(

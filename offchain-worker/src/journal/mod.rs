@@ -10,7 +10,7 @@ mod sweep;
 pub mod visits;
 
 pub use error::JournalError;
-pub use nonces::Nonces;
+pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
 pub use visits::{
