@@ -8,6 +8,7 @@ mod grants;
 mod held;
 mod ingest;
 mod intake;
+mod issued;
 mod limits;
 mod links;
 mod observe;
@@ -78,6 +79,8 @@ struct Shared {
     links: links::Links,
     slots: limits::Slots,
     refusals: Arc<refusals::Underway>,
+    issued: issued::IssuedGrants,
+    rates: issued::Rates,
     readiness: status::Readiness,
     peers: held::KnownPeers,
     uploads: visits::Uploads,
@@ -87,8 +90,10 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
-        let (refusals, readiness, peers, uploads) = Default::default();
-        let shared = Shared { services, links, slots, refusals, readiness, peers, uploads };
+        let rates = issued::Rates::new(services.limits.grants_per_minute);
+        let (refusals, issued, readiness, peers, uploads) = Default::default();
+        let shared =
+            Shared { services, links, slots, refusals, issued, rates, readiness, peers, uploads };
         Self { shared: Arc::new(shared) }
     }
 }

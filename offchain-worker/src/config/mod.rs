@@ -198,6 +198,9 @@ settings! {
         pub receive_bytes: usize,
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,
+        /// New grants of one requester per minute, each of which leaves a receipt on the chain. A request for what an
+        /// unexpired grant gives is answered with the same grant, and does not count.
+        pub grants_per_minute: u32,
         /// Connections that may be open at once. The limit of the process's open files, less 512, bounds it too.
         pub connections: usize,
         /// Connections of one IPv4 address or one IPv6 network of 64 bits. With allow_plain_http, all connections come
@@ -322,6 +325,7 @@ impl Default for Limits {
             requests: 64,
             receive_bytes: 64 << 20,
             receive_rate: 16 << 10,
+            grants_per_minute: 120,
             connections: 4_096,
             connections_per_address: 512,
             first_request: 15 * SECOND,
