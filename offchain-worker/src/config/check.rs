@@ -126,6 +126,9 @@ impl Transfer {
             ("transfer.stall_timeout", self.stall_timeout),
             ("transfer.segment_timeout", self.segment_timeout),
         ])?;
+        if self.announced_quota_bytes == 0 {
+            return refuse("transfer.announced_quota_bytes", "must be at least 1");
+        }
         if !(MINUTE..=WEEK).contains(&self.offer_lifetime) {
             return refuse("transfer.offer_lifetime", "must be from 1min to 7days");
         }

@@ -147,6 +147,9 @@ settings! {
         pub reject_margin_blocks: u32,
         /// Bytes of offered segments that the worker stores for each other hospital. 0 declines all offers.
         pub offer_quota_bytes: u64,
+        /// Bytes of segments that the worker stores for each other hospital's announced blocks before they are committed.
+        /// The worker does not approve blocks beyond that until earlier ones are committed.
+        pub announced_quota_bytes: u64,
         /// How long the worker keeps offered segments if no announcement follows.
         #[serde(with = "duration")]
         pub offer_lifetime: Duration,
@@ -297,6 +300,7 @@ impl Default for Transfer {
             segment_timeout: 3 * MINUTE,
             reject_margin_blocks: 20,
             offer_quota_bytes: 8 * GIB,
+            announced_quota_bytes: 64 * GIB,
             offer_lifetime: HOUR,
             offer_from_bytes: 4 << 20,
             offer_wait: 30 * SECOND,
