@@ -36,8 +36,8 @@ use crate::{
 const BALLOTS: usize = 8;
 const BALLOTS_OF_ONE: usize = 3;
 /// Committed lite blocks fetched at once, and those of one announcing hospital.
-const KEPT_AT_ONCE: usize = 2;
-const KEPT_OF_ONE: usize = 1;
+const KEPT_AT_ONCE: usize = 3;
+const KEPT_OF_ONE: usize = 2;
 /// Jobs for committed lite blocks at once. Those that do not fetch wait for a turn.
 pub(crate) const KEEPS: usize = 16;
 /// Every open ballot has its job. Most of them wait for a turn.
