@@ -1,6 +1,7 @@
 //! How many requests the API accepts at once, of all callers together and of each, and for how long.
 //!
-//! A request takes a place after its caller was found and its body was received: a caller who sends slowly holds no place.
+//! A request takes a place after its caller was found and its body was received: a caller who sends slowly holds no
+//! place.
 
 use std::{sync::Arc, time::Duration};
 

@@ -127,8 +127,8 @@ struct OwnRecord {
     via: Option<Via>,
 }
 
-/// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals. Also returns whose share
-/// the response uses.
+/// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals. Also returns whose
+/// share the response uses.
 async fn authorize(
     state: &AppState,
     parts: &Parts,

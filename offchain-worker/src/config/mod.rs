@@ -147,8 +147,8 @@ settings! {
         pub reject_margin_blocks: u32,
         /// Bytes of offered segments that the worker stores for each other hospital. 0 declines all offers.
         pub offer_quota_bytes: u64,
-        /// Bytes of segments that the worker stores for each other hospital's announced blocks before they are committed.
-        /// The worker does not approve blocks beyond that until earlier ones are committed.
+        /// Bytes of segments that the worker stores for each other hospital's announced blocks before they are
+        /// committed. The worker does not approve blocks beyond that until earlier ones are committed.
         pub announced_quota_bytes: u64,
         /// How long the worker keeps offered segments if no announcement follows.
         #[serde(with = "duration")]

@@ -78,8 +78,8 @@ impl Nonces {
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
-    /// Records the nonce of a request that was signed at `time`, if the account has fewer than `most`. Nonces that are too
-    /// old at `now` are forgotten, and requests of that time are rejected from then on.
+    /// Records the nonce of a request that was signed at `time`, if the account has fewer than `most`. Nonces that are
+    /// too old at `now` are forgotten, and requests of that time are rejected from then on.
     pub async fn first_use(
         &self,
         account: &AccountId,

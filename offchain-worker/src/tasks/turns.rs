@@ -1,7 +1,7 @@
 //! Turns of transfers: which announcing hospitals' blocks are fetched at once.
 //!
-//! Each announcing hospital has a share of the places, and a free place goes to the waiting hospital that has the fewest.
-//! A transfer that is much slower than those of other hospitals gives its place back while others wait, and is
+//! Each announcing hospital has a share of the places, and a free place goes to the waiting hospital that has the
+//! fewest. A transfer that is much slower than those of other hospitals gives its place back while others wait, and is
 //! continued later: what has arrived is kept.
 
 use std::{
