@@ -14,7 +14,7 @@
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
 //! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
-//! | `GET /healthz`, `/readyz`, `/metrics` | anyone who can reach the port | | |
+//! | `GET /healthz` | anyone | | |
 //!
 //! Every request is signed ([`crate::request`]), except those marked "anyone" and temporary links. Every error is a
 //! [`Problem`] (RFC 9457).

@@ -47,6 +47,15 @@ impl Addresses {
         SocketAddr::new(self.locations.worker.address, self.ports.worker)
     }
 
+    /// Where the worker serves its operators.
+    pub fn operators_listen(&self) -> SocketAddr {
+        SocketAddr::new(self.locations.worker.address, self.ports.operators)
+    }
+
+    pub fn operators_url(&self) -> String {
+        format!("http://{}", self.operators_listen())
+    }
+
     pub fn worker_url(&self) -> String {
         format!("https://{}", self.worker_listen())
     }
@@ -59,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_worker_without_a_node_shares_another_hospitals_node() {
-        let ports = [1, 2, 3].map(|n| Ports { peers: n * 10, rpc: n * 10 + 1, worker: n * 10 + 2 });
+        let port = |n| Ports { peers: n, rpc: n + 1, worker: n + 2, operators: n + 3 };
+        let ports = [10, 20, 30].map(port);
         let hub = Location { address: "10.77.0.1".parse().unwrap(), prefix: Vec::new() };
         let worker = Location { address: "10.77.1.1".parse().unwrap(), prefix: Vec::new() };
         let layout =
@@ -67,6 +77,7 @@ mod tests {
         let all = Addresses::of(&layout, &ports, 2);
         assert_eq!(all[0].node_listen(), "/ip4/10.77.0.1/tcp/10");
         assert_eq!(all[0].worker_url(), "https://10.77.1.1:12");
+        assert_eq!(all[0].operators_url(), "http://10.77.1.1:13");
         assert_eq!(all[1].node_url(), "ws://127.0.0.1:21");
         assert_eq!(all[2].node_url(), "ws://10.77.0.1:11");
         assert_eq!(all[2].worker_url(), "https://127.0.0.1:32");

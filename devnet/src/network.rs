@@ -75,8 +75,8 @@ impl Devnet {
         let workers = names(self.plan.sites(), Service::Worker);
         say(&format!("waiting until {workers} are ready"));
         for site in self.plan.sites() {
-            let (probe, node) = (&self.probe, site.addresses().node_url());
-            let ask = async || probe.worker_is_ready(&node, site.id()).await.then_some(());
+            let (probe, url) = (&self.probe, site.addresses().operators_url());
+            let ask = async || probe.worker_is_ready(&url).await.then_some(());
             self.processes.wait(site.id(), Service::Worker, WORKER_PATIENCE, ask).await?;
         }
         self.state.phase = Phase::Running;

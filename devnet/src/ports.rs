@@ -37,10 +37,12 @@ pub struct Ports {
     pub rpc: u16,
     /// Of the worker.
     pub worker: u16,
+    /// Of the worker, for its operators.
+    pub operators: u16,
 }
 
 /// Ports per hospital.
-const EACH: u16 = 3;
+const EACH: u16 = 4;
 
 /// Reserves ports for so many hospitals: in a row from `base`, or any free ports. Each is reserved until its returned
 /// reservation is dropped.
@@ -51,7 +53,7 @@ pub fn choose(
     let (ports, reserved) = free(hospitals.saturating_mul(EACH), base)?;
     let ports = ports
         .chunks_exact(usize::from(EACH))
-        .map(|three| Ports { peers: three[0], rpc: three[1], worker: three[2] })
+        .map(|four| Ports { peers: four[0], rpc: four[1], worker: four[2], operators: four[3] })
         .collect();
     Ok((ports, reserved))
 }
@@ -122,11 +124,13 @@ mod tests {
         drop(reserved);
         // If another program takes the port in between, this test proves nothing, but does not fail.
         if let Ok((port, _reserved)) = one_more(2, Some(ports[0].peers)) {
-            assert_eq!(port, ports[0].peers + 6);
+            assert_eq!(port, ports[0].peers + 8);
         }
         let (ports, _reserved) = choose(1, None).unwrap();
         let (port, _) = one_more(1, None).unwrap();
-        assert!(![ports[0].peers, ports[0].rpc, ports[0].worker].contains(&port));
+        assert!(
+            ![ports[0].peers, ports[0].rpc, ports[0].worker, ports[0].operators].contains(&port)
+        );
     }
 
     #[test]

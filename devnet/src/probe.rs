@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use codec::{Decode, Encode};
-use epione_client::Endpoint;
-use epione_primitives::{Hash, HospitalId, hospital::Hospital};
+use epione_primitives::Hash;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -62,19 +60,9 @@ impl Probe {
         u32::from_str_radix(header.get("number")?.as_str()?.strip_prefix("0x")?, 16).ok()
     }
 
-    /// Whether a hospital's worker reports that it is ready. The chain of `node` names the worker's address.
-    pub async fn worker_is_ready(&self, node: &str, hospital: HospitalId) -> bool {
-        let Some(endpoint) = self.endpoint(node, hospital).await else { return false };
-        let Ok(client) = endpoint.http().timeout(TIMEOUT).no_proxy().build() else { return false };
-        let url = format!("{}/readyz", endpoint.url().as_str().trim_end_matches('/'));
-        client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    async fn endpoint(&self, node: &str, hospital: HospitalId) -> Option<Endpoint> {
-        let id = format!("0x{}", hex::encode(hospital.encode()));
-        let answer: String =
-            self.ask(node, "state_call", json!(["HospitalsApi_hospital", id])).await?;
-        let bytes = hex::decode(answer.strip_prefix("0x")?).ok()?;
-        Endpoint::of(&Option::<Hospital>::decode(&mut bytes.as_slice()).ok()??).ok()
+    /// Whether a worker reports to its operators that it is ready.
+    pub async fn worker_is_ready(&self, operators: &str) -> bool {
+        let answer = self.0.get(format!("{operators}/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 }

@@ -17,9 +17,10 @@ use crate::{
 };
 
 /// Settings of a worker that hold the network together.
-const FIXED: [&str; 7] = [
+const FIXED: [&str; 8] = [
     "node_url",
     "listen",
+    "operators_listen",
     "public_url",
     "data_dir",
     "keystore.development",
@@ -139,6 +140,7 @@ impl Site {
             name: self.founder.name.clone(),
             node_url: self.addresses.node_url(),
             worker_url: self.addresses.worker_url(),
+            operators_url: self.addresses.operators_url(),
             governance: self.founder.governance(),
             agent: self.founder.agent(),
             store: self.store(s3),
@@ -160,6 +162,7 @@ impl Site {
         let configuration = WorkerConfiguration {
             node_url: self.addresses.node_url(),
             listen: self.addresses.worker_listen().to_string(),
+            operators_listen: self.addresses.operators_listen().to_string(),
             public_url: self.addresses.worker_url(),
             data_dir: self.worker_data(),
             keystore: KeystoreConfiguration { development: self.founder.governance() },
@@ -181,6 +184,7 @@ impl Site {
 struct WorkerConfiguration {
     node_url: String,
     listen: String,
+    operators_listen: String,
     public_url: String,
     data_dir: PathBuf,
     keystore: KeystoreConfiguration,

@@ -51,6 +51,8 @@ pub struct HospitalState {
     /// WebSocket and HTTP share the port.
     pub node_url: String,
     pub worker_url: String,
+    /// Where the worker serves its metrics and its readiness.
+    pub operators_url: String,
     /// Development key URIs. They are not secret: anyone can derive these keys.
     pub governance: String,
     pub agent: String,

@@ -39,7 +39,7 @@ pub async fn status(directory: &Path) -> Result<(Phase, Vec<HospitalHealth>), De
 async fn health(probe: &Probe, hospital: HospitalState) -> HospitalHealth {
     let (view, worker_ready) = tokio::join!(
         probe.node(&hospital.node_url),
-        probe.worker_is_ready(&hospital.node_url, hospital.id),
+        probe.worker_is_ready(&hospital.operators_url),
     );
     HospitalHealth {
         id: hospital.id,

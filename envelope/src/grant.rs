@@ -50,7 +50,7 @@ pub struct GrantTerms {
     pub issued: Moment,
     /// The grant does not open at or after this moment.
     pub expires: Moment,
-    /// A random value that the requester generates for each request, so an old grant cannot answer a new request.
+    /// A random value of the request that the grant answered first, so that no two grants are equal.
     pub nonce: [u8; 16],
 }
 
@@ -64,7 +64,7 @@ pub struct Expected<'a> {
     /// The requester's own account.
     pub audience: &'a AccountId,
     pub patient: UserId,
-    /// The nonce sent with the request.
+    /// The nonce of the request that the grant answered first.
     pub nonce: [u8; 16],
     pub now: Moment,
 }

@@ -8,7 +8,7 @@ use epione_client::{
     signer::Account,
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordPointer, UserId,
+    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision},
     block::{Entry, Header},
     hospital::{Duty, Hospital},
@@ -94,6 +94,8 @@ pub trait ChainView: Send + Sync {
 
 /// The chain's state after a finalized block.
 pub trait FinalState: Send + Sync {
+    /// The time of the block.
+    fn time(&self) -> Answer<'_, Moment>;
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>>;
     fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>>;
     fn user_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<UserId>>;
@@ -199,6 +201,10 @@ impl ChainCalls for NodeChain {
 }
 
 impl FinalState for Snapshot {
+    fn time(&self) -> Answer<'_, Moment> {
+        Box::pin(async move { Ok(self.time().await?) })
+    }
+
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
         Box::pin(async move { Ok(self.hospital(id).await?) })
     }

@@ -27,21 +27,19 @@ async fn is_greeted(chain: &Chain, hospital: &Hospital) {
 }
 
 /// Waits until the metric has this value, read from a worker that proves the key.
-async fn tls_key_comes_to_match(endpoint: &Endpoint, wanted: bool) {
+async fn tls_key_comes_to_match(hospital: &Hospital, endpoint: &Endpoint, wanted: bool) {
     settles("the worker knows whether its key is the chain's", async || {
-        let matches = tls_key_matches(endpoint).await;
+        let matches = tls_key_matches(hospital, endpoint).await;
         if matches == Some(wanted) { Ok(()) } else { Err(matches) }
     })
     .await;
 }
 
-async fn tls_key_matches(endpoint: &Endpoint) -> Option<bool> {
+/// What the worker reports to its operators; none if it does not prove the endpoint's key.
+async fn tls_key_matches(hospital: &Hospital, endpoint: &Endpoint) -> Option<bool> {
     let http = endpoint.http().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
-    let answer = http.get(endpoint.url().join("metrics").unwrap()).send().await.ok()?;
-    let text = answer.text().await.ok()?;
-    let value =
-        text.lines().find_map(|line| line.strip_prefix("epione_worker_tls_key_matches "))?;
-    Some(value == "1")
+    http.get(endpoint.url().join("healthz").unwrap()).send().await.ok()?;
+    Some(hospital.metric("epione_worker_tls_key_matches").await == 1)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +54,8 @@ async fn a_worker_follows_its_tls_key_on_the_chain() {
     let next = Endpoint::new(first.url().clone(), hospital.printed_tls_key(1)).unwrap();
     hospital.name_tls_key(next.tls_key()).await;
     is_greeted(&chain, hospital).await;
-    tls_key_comes_to_match(&next, true).await;
-    assert_eq!(tls_key_matches(&first).await, None);
+    tls_key_comes_to_match(hospital, &next, true).await;
+    assert_eq!(tls_key_matches(hospital, &first).await, None);
 
     hospital.name_tls_key(&[9; 32]).await;
     settles("the client sees another key than the chain names", async || {
@@ -68,7 +66,7 @@ async fn a_worker_follows_its_tls_key_on_the_chain() {
         }
     })
     .await;
-    tls_key_comes_to_match(&next, false).await;
+    tls_key_comes_to_match(hospital, &next, false).await;
     eventually("the worker's log says how to correct it", async || {
         let command = "epione hospital set-endpoint --url https://127.0.0.1";
         hospital.worker.log().contains(command).then_some(())

@@ -73,7 +73,7 @@ pub struct UpArgs {
     /// Return when the network has started; it runs until `epione devnet down`
     #[arg(long)]
     pub detach: bool,
-    /// First of consecutive ports: three for each hospital, one for an S3 server [default: any free ports]
+    /// First of consecutive ports: four for each hospital, one for an S3 server [default: any free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub base_port: Option<u16>,
     /// Folder of epione-node, epione-worker and epione-s3-server [default: the folder of this program, then PATH]

@@ -52,14 +52,12 @@ struct Inner {
     account: Account,
 }
 
-/// An access grant as the worker sent it, without verification. The nonce in its terms must be that of the request: an
-/// old grant does not answer a new request.
+/// An access grant as the worker sent it, without verification. It may be the unexpired grant that answered an earlier
+/// equal request of the same account.
 #[derive(Clone)]
 pub struct Granted {
     pub grant: AccessGrant,
     pub reply: GrantReply,
-    /// The nonce of the request's signature, which the worker repeats in the grant's terms.
-    pub nonce: [u8; 16],
 }
 
 impl std::fmt::Debug for WorkerClient {
@@ -137,12 +135,11 @@ impl WorkerClient {
     /// Requests the keys and links to read records; returns when the receipt is final. The grant is still sealed, and
     /// not verified.
     pub async fn grant(&self, request: &GrantRequest) -> Result<Granted, WorkerError> {
-        let nonce = nonce();
-        let response = self.post("/v1/grants", request, nonce, Awaited::Grant).await?;
+        let response = self.post("/v1/grants", request, nonce(), Awaited::Grant).await?;
         let reply: GrantReply = self.json(response).await?;
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = AccessGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
-        Ok(Granted { grant, reply, nonce })
+        Ok(Granted { grant, reply })
     }
 
     /// Registers a user; returns when the registration is final.

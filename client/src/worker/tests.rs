@@ -186,6 +186,9 @@ async fn a_link_is_followed_without_a_signature_and_for_its_segment_only() {
     let other = segment(b"other");
     let foreign = client.segment_by_link(&other, &link).await;
     assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));
+    let elsewhere = SegmentLink { url: "http://127.0.0.1:1/v1/segments/x".into(), ..link.clone() };
+    let foreign = client.segment_by_link(&wanted, &elsewhere).await;
+    assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));
     let local = SegmentLink { url: "file:///etc/passwd".into(), ..link };
     let foreign = client.segment_by_link(&wanted, &local).await;
     assert!(matches!(foreign, Err(WorkerError::ForeignLink { .. })));

@@ -45,8 +45,6 @@ const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None 
 struct Answer {
     /// URI of the account that signs the grant.
     agent: &'static str,
-    /// If none, the nonce of the request.
-    nonce: Option<[u8; 16]>,
     expires: Moment,
     section: GrantedSection,
     key: ContentKey,
@@ -78,7 +76,7 @@ impl Answer {
             purpose: Purpose::Treatment,
             issued: 1,
             expires: self.expires,
-            nonce: self.nonce.unwrap_or(nonce),
+            nonce,
         };
         let agent = development::keys(self.agent).unwrap();
         let keys = [(self.section, self.key.clone())];
@@ -183,9 +181,9 @@ async fn related(node: &Node) -> (Chain, Answer) {
     let section = GrantedSection { pointer: POINTER, record: record.id(), section: 0 };
     let key = record.content_key(genesis, 0, &patient_key()).unwrap();
     commit(&chain, &[record]).await;
-    let (agent, nonce, expires) = ("//Alice//agent", None, GOOD);
+    let (agent, expires) = ("//Alice//agent", GOOD);
     let recorded = Recorded::Before(|_| ());
-    (chain, Answer { agent, nonce, expires, section, key, recorded })
+    (chain, Answer { agent, expires, section, key, recorded })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +236,6 @@ async fn a_grant_opens_what_it_names_once_its_receipt_is_final(chain: &Chain, go
 async fn a_grant_that_does_not_answer_the_request_is_rejected(chain: &Chain, unrecorded: &Answer) {
     let refused = [
         Answer { agent: "//Bob//agent", ..unrecorded.clone() },
-        Answer { nonce: Some([1; 16]), ..unrecorded.clone() },
         Answer { expires: 2, ..unrecorded.clone() },
     ];
     for answer in refused {

@@ -1,7 +1,6 @@
 //! The caller of a request: the account that signed it, as the chain knows the account after the last finalized block.
 
 use axum::{body::Body, extract::Request, http::request::Parts};
-use bytes::Bytes;
 use epione_client::request::{self, Authenticated, MAX_SKEW_MILLIS, Target};
 use epione_primitives::{
     HospitalId, UserId,
@@ -9,24 +8,33 @@ use epione_primitives::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, AppState, limits::within};
-use crate::chain::{FinalState, Identity};
+use super::{
+    ApiError, AppState,
+    intake::{Intake, Received},
+    limits::{Holder, within},
+};
+use crate::{
+    chain::{FinalState, Identity},
+    journal::NonceUse,
+};
 
-/// Does the work of a short request: within the time limit, in one of the slots for requests, and once its caller is
-/// known. `work` gets the body unread.
+/// Does the work of a short request with at most `limit` bytes: within the time limit, once its caller is known and its
+/// body was received, and in one of the places for requests.
 pub(super) async fn signed<T, W>(
     state: &AppState,
     request: Request,
-    work: impl FnOnce(Caller, Body) -> W,
+    limit: usize,
+    work: impl FnOnce(Caller, Received) -> W,
 ) -> Result<T, ApiError>
 where
     W: Future<Output = Result<T, ApiError>>,
 {
     within(state.limits.request_timeout, async {
-        let _slot = state.request_slot()?;
         let (parts, body) = request.into_parts();
         let caller = Caller::of(state, &parts).await?;
-        work(caller, body).await
+        let received = caller.receive(state, body, limit).await?;
+        let _slot = state.request_slot(caller.holder()).await?;
+        work(caller, received).await
     })
     .await
 }
@@ -52,13 +60,22 @@ pub(super) async fn authenticate(
     Ok((identity, request))
 }
 
-/// Accepts a request's nonce once.
-pub(super) async fn check_nonce(state: &AppState, request: &Authenticated) -> Result<(), ApiError> {
+/// Nonces of one user that the worker remembers for two hours, at most.
+const USER_NONCES: u32 = 20_000;
+/// Nonces of one hospital's account, at most. A hospital that fetches blocks requests many segments.
+pub(super) const HOSPITAL_NONCES: u32 = 500_000;
+
+/// Accepts a request's nonce once, if the account has used fewer than `most`.
+pub(super) async fn check_nonce(
+    state: &AppState,
+    request: &Authenticated,
+    most: u32,
+) -> Result<(), ApiError> {
     let Authenticated { account, time, nonce, .. } = request;
-    if state.nonces.first_use(account, *nonce, *time, crate::now()).await? {
-        Ok(())
-    } else {
-        Err(ApiError::unauthorized())
+    match state.nonces.first_use(account, *nonce, *time, crate::now(), most).await? {
+        NonceUse::First => Ok(()),
+        NonceUse::Repeated => Err(ApiError::unauthorized()),
+        NonceUse::TooMany => Err(ApiError::too_many_requests(most)),
     }
 }
 
@@ -87,20 +104,21 @@ impl Caller {
         identity: Identity,
         request: Authenticated,
     ) -> Result<Self, ApiError> {
+        let _slot = state.caller_slot(&request.account).await?;
         let finalized = state.view.finalized().await?;
         let user = finalized.user_of(&request.account).await?;
         let duty = finalized.hospital_of(&request.account).await?;
         if user.is_none() && duty.is_none() {
             return Err(ApiError::unauthorized());
         }
-        check_nonce(state, &request).await?;
+        let most = if duty.is_some() { HOSPITAL_NONCES } else { USER_NONCES };
+        check_nonce(state, &request, most).await?;
         Ok(Self { request, user, duty, state: finalized, identity })
     }
 
-    /// The signer of a request that takes long: only finding the caller needs one of the slots for requests.
-    pub async fn admitted(state: &AppState, parts: &Parts) -> Result<Self, ApiError> {
-        let _slot = state.request_slot()?;
-        Self::of(state, parts).await
+    /// Whose share the request uses.
+    pub fn holder(&self) -> Holder {
+        Holder::Account(self.request.account.clone())
     }
 
     /// The registered user who sent the request.
@@ -135,21 +153,17 @@ impl Caller {
         ))
     }
 
-    /// The whole body, if it is the one that was signed.
-    pub async fn body(&self, body: Body, limit: usize) -> Result<Bytes, ApiError> {
-        let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| {
-            ApiError::too_large(format!(
-                "The body has more than {limit} bytes, or the connection ended before all of it arrived."
-            ))
-        })?;
-        self.check_digest(&blake3::hash(&bytes))?;
-        Ok(bytes)
-    }
-
-    /// The body as JSON, if it is the one that was signed.
-    pub async fn json<T: DeserializeOwned>(&self, body: Body, limit: usize) -> Result<T, ApiError> {
-        let bytes = self.body(body, limit).await?;
-        parse_json(&bytes)
+    /// The whole body, if it is the one that was signed and has at most `limit` bytes.
+    pub async fn receive(
+        &self,
+        state: &AppState,
+        body: Body,
+        limit: usize,
+    ) -> Result<Received, ApiError> {
+        let mut intake = Intake::new(body, &state.limits);
+        let received = intake.whole(state, self.holder(), limit).await?;
+        self.check_digest(&blake3::hash(&received.bytes))?;
+        Ok(received)
     }
 
     pub fn check_digest(&self, found: &blake3::Hash) -> Result<(), ApiError> {

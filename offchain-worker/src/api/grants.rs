@@ -4,9 +4,13 @@
 //! The worker decides by the last finalized block, seals the grant, and has the chain record the release. The chain
 //! decides once more. The worker sends the grant only when the chain's receipt is finalized.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     http::StatusCode,
 };
@@ -35,6 +39,8 @@ use epione_primitives::{
 use super::{
     ApiError, AppState,
     caller::{Caller, signed},
+    intake::Received,
+    issued::Question,
     limits::within,
     refusals::{self, Refusal},
     rights::{Decided, Rights},
@@ -63,17 +69,22 @@ pub(super) async fn grant(
     request: Request,
 ) -> Result<Json<GrantReply>, ApiError> {
     let state = &state;
-    let (asked, prepared) = signed(state, request, |caller, body| async move {
-        let asked = Asked::read(caller, body).await?;
+    let work = signed(state, request, MAX_JSON_BYTES, |caller, received| async move {
+        let asked = Asked::read(caller, &received)?;
         let prepared = prepare(state, &asked).await?;
         Ok((asked, prepared))
-    })
-    .await?;
+    });
+    let (asked, prepared) = work.await?;
     match prepared {
-        Prepared::Sealed(sealed) => {
+        Prepared::New(sealed) => {
+            state.shared.rates.count(asked.requester, Instant::now()).map_err(too_often)?;
             record(state, &asked, &sealed).await?;
-            hand_out(state, &asked, &sealed).map(Json)
+            note_emergency(state, &asked, &sealed);
+            let grant = Arc::clone(&sealed.grant);
+            state.shared.issued.keep(sealed.question, grant, crate::now());
+            hand_out(state, &sealed).map(Json)
         }
+        Prepared::Known(sealed) => hand_out(state, &sealed).map(Json),
         Prepared::Denied(denial) => Err(refuse(state, &asked, denial).await),
     }
 }
@@ -93,8 +104,8 @@ struct Asked {
 }
 
 impl Asked {
-    async fn read(caller: Caller, body: Body) -> Result<Self, ApiError> {
-        let mut request: GrantRequest = caller.json(body, MAX_JSON_BYTES).await?;
+    fn read(caller: Caller, received: &Received) -> Result<Self, ApiError> {
+        let mut request: GrantRequest = received.json()?;
         let requester = caller.user()?;
         request.records.sort_unstable_by_key(|wanted| wanted.pointer);
         check_wanted(&request.records)?;
@@ -104,7 +115,13 @@ impl Asked {
 
     fn refusal(&self) -> Refusal {
         let GrantRequest { patient, purpose, emergency, .. } = self.request;
-        Refusal { requester: self.requester, patient, purpose, emergency: emergency.is_some() }
+        Refusal {
+            account: self.caller.request.account.clone(),
+            requester: self.requester,
+            patient,
+            purpose,
+            emergency: emergency.is_some(),
+        }
     }
 
     /// The policies' decision in a state of the chain.
@@ -155,14 +172,17 @@ fn check_purpose(request: &GrantRequest) -> Result<(), ApiError> {
 /// The result of a request before the chain records anything.
 enum Prepared {
     /// To be recorded as a release.
-    Sealed(Box<Sealed>),
+    New(Box<Sealed>),
+    /// Recorded for an earlier request of the same requester.
+    Known(Box<Sealed>),
     /// To be recorded as a refusal.
     Denied(Denial),
 }
 
-/// A grant that only the worker has yet, and what the chain will record about it.
+/// A grant, and what the chain records about it.
 struct Sealed {
-    grant: AccessGrant,
+    question: Question,
+    grant: Arc<AccessGrant>,
     release: Release,
     segments: Vec<[u8; 32]>,
 }
@@ -173,7 +193,6 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
         Decided::Allowed(rights) => rights,
         Decided::Denied(denial) => return Ok(Prepared::Denied(denial)),
     };
-    check_emergencies(asked).await?;
     let patient_key = patient_key(state, caller, request.patient).await?;
     let mut granted = Granted::default();
     for wanted in &request.records {
@@ -183,7 +202,32 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
     if granted.keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
     }
-    Ok(Prepared::Sealed(Box::new(seal(state, asked, granted).await?)))
+    let recipient = sealing_key(state, caller, asked.requester).await?;
+    let (segments, keys) = (granted.segments, granted.keys);
+    let mut release = release(asked, granted.records, granted.rights)?;
+    let question = Question::of(&release, &caller.request.account, recipient.hash());
+    if let Some(grant) = known(state, caller, question).await? {
+        release.grant = grant.hash();
+        return Ok(Prepared::Known(Box::new(Sealed { question, grant, release, segments })));
+    }
+    check_emergencies(asked).await?;
+    let terms = terms(state, asked);
+    let grant = Arc::new(state.hospital_keys.seal_grant(terms, keys, recipient).await?);
+    release.grant = grant.hash();
+    Ok(Prepared::New(Box::new(Sealed { question, grant, release, segments })))
+}
+
+/// The unexpired grant that answers the same question, if the chain still allows what it gave.
+async fn known(
+    state: &AppState,
+    caller: &Caller,
+    question: Question,
+) -> Result<Option<Arc<AccessGrant>>, ApiError> {
+    // Shortly before it expires, it would be of little use.
+    let margin = crate::millis(state.limits.grant_lifetime / 4);
+    let until = crate::now().saturating_add(margin);
+    let Some(grant) = state.shared.issued.find(question, until) else { return Ok(None) };
+    Ok(caller.state.is_in_force(grant.hash()).await?.then_some(grant))
 }
 
 /// Rejects an emergency that the chain would reject.
@@ -308,10 +352,10 @@ fn right_to(section: &Section, rights: &Rights) -> Option<Right> {
     }
 }
 
-async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Sealed, ApiError> {
+fn terms(state: &AppState, asked: &Asked) -> GrantTerms {
     let Asked { caller, requester, request } = asked;
     let now = crate::now();
-    let terms = GrantTerms {
+    GrantTerms {
         genesis: caller.identity.genesis,
         hospital: caller.identity.hospital,
         patient: request.patient,
@@ -320,27 +364,32 @@ async fn seal(state: &AppState, asked: &Asked, granted: Granted) -> Result<Seale
         purpose: request.purpose,
         issued: now,
         expires: now.saturating_add(crate::millis(state.limits.grant_lifetime)),
-        // Each request is answered once, so its nonce is unique.
+        // A nonce is accepted once, so no two grants are equal.
         nonce: caller.request.nonce,
-    };
-    let Granted { keys, segments, records, rights } = granted;
+    }
+}
+
+/// What the chain is to record about a grant, without the grant's hash.
+fn release(
+    asked: &Asked,
+    records: Vec<ReleasedRecord>,
+    rights: Vec<Right>,
+) -> Result<Release, ApiError> {
     let too_large = || {
         ApiError::too_large(
             "The request exceeds what one receipt can record: request fewer records at a time.",
         )
     };
-    let recipient = sealing_key(state, caller, *requester).await?;
-    let grant = state.hospital_keys.seal_grant(terms, keys, recipient).await?;
-    let release = Release {
+    let Asked { requester, request, .. } = asked;
+    Ok(Release {
         requester: *requester,
         patient: request.patient,
         records: records.try_into().map_err(|_| too_large())?,
         rights: rights.try_into().map_err(|_| too_large())?,
         purpose: request.purpose,
         emergency: request.emergency,
-        grant: grant.hash(),
-    };
-    Ok(Sealed { grant, release, segments })
+        grant: Hash::default(),
+    })
 }
 
 /// The requester's sealing key: the one whose hash is on the chain, from any hospital's profile of the requester that
@@ -382,7 +431,7 @@ const HOSPITAL_LIMITS: [&str; 2] = ["TooManyHospitalReceipts", "TooManyHospitalE
 /// Records the release. Returns when the chain's receipt is finalized.
 async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), ApiError> {
     let recorded = within(state.limits.transaction_timeout, async {
-        let _slot = state.transaction_slot()?;
+        let _slot = state.transaction_slot(asked.caller.holder()).await?;
         Ok(state.calls.submit(releases::record(&sealed.release)).await)
     })
     .await?;
@@ -424,18 +473,35 @@ async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
     }
 }
 
-fn hand_out(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<GrantReply, ApiError> {
-    let Sealed { grant, release, segments } = sealed;
+fn too_often(wait: Duration) -> ApiError {
+    let seconds = wait.as_secs() + 1;
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-grants",
+        "You request too many different grants",
+        format!(
+            "Each grant leaves a receipt on the chain. Try again in {seconds} seconds, and request several records at \
+             a time."
+        ),
+    )
+    .ends_after(seconds)
+}
+
+fn note_emergency(state: &AppState, asked: &Asked, sealed: &Sealed) {
+    if sealed.release.emergency.is_some() {
+        state.metrics.emergencies.inc();
+        let (requester, patient) = (asked.requester, sealed.release.patient);
+        tracing::warn!(%requester, %patient, "a professional broke the glass");
+    }
+}
+
+fn hand_out(state: &AppState, sealed: &Sealed) -> Result<GrantReply, ApiError> {
+    let Sealed { grant, release, segments, .. } = sealed;
     let now = crate::now();
     if now >= grant.terms().expires {
         return Err(ApiError::timed_out());
     }
     state.metrics.grants.inc();
-    if release.emergency.is_some() {
-        state.metrics.emergencies.inc();
-        let (requester, patient) = (asked.requester, release.patient);
-        tracing::warn!(%requester, %patient, "a professional broke the glass");
-    }
     let expires = now.saturating_add(crate::millis(state.limits.link_lifetime));
     let link = |hash| state.link(hash, release.grant, expires);
     let links = segments.iter().map(link).collect();

@@ -12,14 +12,15 @@ use axum::{
     extract::{Request, State},
     http::request::Parts,
 };
-use epione_client::api::Problem;
+use epione_client::{api::Problem, request::Authenticated};
 use epione_primitives::AccountId;
 use tokio::time::Instant;
 
 use super::{
     ApiError, AppState,
-    caller::{Caller, authenticate, check_nonce, parse_json},
-    limits::within,
+    caller::{Caller, HOSPITAL_NONCES, authenticate, check_nonce},
+    intake::Intake,
+    limits::{Holder, within},
 };
 use crate::transfer::wire::{HeldAnswer, HeldRequest, ListError, MAX_REQUEST_BYTES};
 
@@ -45,18 +46,16 @@ pub(super) async fn held(
     request: Request,
 ) -> Result<Json<HeldAnswer>, ApiError> {
     within(state.limits.request_timeout, async {
-        let _slot = state.request_slot()?;
         let (parts, body) = request.into_parts();
-        let digest = check_peer(&state, &parts).await?;
-        let bytes = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| {
-            ApiError::too_large(
-                "The list is too long, or the connection ended before all of it arrived.",
-            )
-        })?;
-        if *blake3::hash(&bytes).as_bytes() != digest {
+        let Authenticated { account, digest, .. } = check_peer(&state, &parts).await?;
+        let holder = Holder::Account(account);
+        let mut intake = Intake::new(body, &state.limits);
+        let list = intake.whole(&state, holder.clone(), MAX_REQUEST_BYTES).await?;
+        if blake3::hash(&list.bytes) != digest {
             return Err(ApiError::unauthorized());
         }
-        let hashes = parse_json::<HeldRequest>(&bytes)?.hashes().map_err(unlisted)?;
+        let _slot = state.request_slot(holder).await?;
+        let hashes = list.json::<HeldRequest>()?.hashes().map_err(unlisted)?;
         Ok(Json(HeldAnswer::new(&state.holdings.held(&hashes).await?)))
     })
     .await
@@ -92,17 +91,17 @@ impl KnownPeers {
     }
 }
 
-/// Rejects every caller but agents of active hospitals; returns the signed BLAKE3 hash of the body.
-async fn check_peer(state: &AppState, parts: &Parts) -> Result<[u8; 32], ApiError> {
+/// Rejects every caller but agents of active hospitals.
+async fn check_peer(state: &AppState, parts: &Parts) -> Result<Authenticated, ApiError> {
     let (identity, request) = authenticate(state, parts).await?;
     if state.shared.peers.knows(&request.account) {
-        check_nonce(state, &request).await?;
-        return Ok(request.digest);
+        check_nonce(state, &request, HOSPITAL_NONCES).await?;
+        return Ok(request);
     }
     let caller = Caller::of_authenticated(state, identity, request).await?;
     if caller.active_hospital().await?.is_none() {
         return Err(ApiError::forbidden("Only agents of active hospitals may send this request."));
     }
     state.shared.peers.learn(caller.request.account.clone());
-    Ok(caller.request.digest)
+    Ok(caller.request)
 }

@@ -1,6 +1,7 @@
-//! The body of a request while it is received: its length is bounded, and how long it may stall.
+//! The body of a request while it is received: its length is bounded, how long it may stall, and how slowly it may
+//! arrive. Its memory is counted, of all requests together and of each caller.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     body::{Body, BodyDataStream, HttpBody as _},
@@ -9,8 +10,14 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use epione_client::api::MAX_PART_BYTES;
 use futures::StreamExt;
+use serde::de::DeserializeOwned;
 
-use super::ApiError;
+use super::{
+    ApiError, AppState,
+    caller::parse_json,
+    limits::{Holder, Slot},
+};
+use crate::config::Limits;
 
 /// How long the rest of a body is read after it was rejected, so that the client receives the response.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -21,34 +28,66 @@ pub(super) struct Intake {
     /// Its length, if the request states it.
     length: Option<u64>,
     silence: Duration,
+    /// Bytes per second, after `silence` has passed.
+    rate: u32,
     ended: bool,
 }
 
+/// A whole body. Its memory counts until it is dropped.
+pub(super) struct Received {
+    pub bytes: Bytes,
+    _memory: Slot,
+}
+
+impl Received {
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        parse_json(&self.bytes)
+    }
+}
+
 impl Intake {
-    /// A body that is rejected when nothing of it arrives for as long as `silence`.
-    pub fn new(body: Body, silence: Duration) -> Self {
+    /// A body that is rejected when nothing of it arrives for a while, or when it arrives too slowly.
+    pub fn new(body: Body, limits: &Limits) -> Self {
         let length = body.size_hint().exact();
-        Self { body: body.into_data_stream(), length, silence, ended: false }
+        let (silence, rate) = (limits.silence, limits.receive_rate);
+        Self { body: body.into_data_stream(), length, silence, rate, ended: false }
     }
 
     /// The whole body, if it has at most `limit` bytes. The request must state its length, so that no more memory is
-    /// allocated.
-    pub async fn whole(&mut self, limit: usize) -> Result<Bytes, ApiError> {
+    /// allocated than `holder` may use.
+    pub async fn whole(
+        &mut self,
+        state: &AppState,
+        holder: Holder,
+        limit: usize,
+    ) -> Result<Received, ApiError> {
         let announced = self.length.ok_or_else(no_length)?;
-        if announced > limit as u64 {
+        let length = usize::try_from(announced).unwrap_or(usize::MAX);
+        if length > limit {
             return Err(too_large(limit));
         }
-        let mut whole = BytesMut::with_capacity(announced as usize);
+        let memory = state.memory(holder, length).await?;
+        let (mut whole, begun) = (BytesMut::with_capacity(length), Instant::now());
         while let Some(chunk) = self.next().await? {
-            if whole.len() + chunk.len() > limit {
+            if whole.len() + chunk.len() > length {
                 return Err(too_large(limit));
             }
             whole.extend_from_slice(&chunk);
+            if whole.len() < length && self.is_too_slow(whole.len(), begun.elapsed()) {
+                return Err(slow(self.rate));
+            }
         }
-        if whole.len() as u64 != announced {
+        if whole.len() != length {
             return Err(truncated());
         }
-        Ok(whole.freeze())
+        Ok(Received { bytes: whole.freeze(), _memory: memory })
+    }
+
+    /// Whether fewer bytes have arrived than the rate demands. The first bytes may take as long as a silence.
+    fn is_too_slow(&self, received: usize, elapsed: Duration) -> bool {
+        let counted = elapsed.saturating_sub(self.silence).as_millis();
+        (received as u128) * 1_000 < counted * u128::from(self.rate)
     }
 
     /// Reads the rest of the body for a while, so that a client receives an early response before the connection ends.
@@ -98,6 +137,18 @@ fn truncated() -> ApiError {
         "truncated",
         "The request ended before it was complete",
         "No part of it was accepted. Send it again.",
+    )
+}
+
+fn slow(rate: u32) -> ApiError {
+    ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "slow",
+        "The request arrived too slowly",
+        format!(
+            "No part of it was accepted. This worker receives at least {rate} bytes per second: send the request \
+             again, over a faster connection or with fewer requests at once."
+        ),
     )
 }
 

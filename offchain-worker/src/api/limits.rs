@@ -1,110 +1,158 @@
-//! How many requests the API accepts at once, and for how long.
+//! How many requests the API accepts at once, of all callers together and of each, and for how long.
+//!
+//! A request takes a place after its caller was found and its body was received: a caller who sends slowly holds no
+//! place.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use epione_primitives::HospitalId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use epione_client::api::MAX_PART_BYTES;
+use epione_primitives::{AccountId, Hash, HospitalId};
 
 use super::{ApiError, AppState};
-use crate::config::Limits;
+use crate::{
+    config::Limits,
+    shares::{Bounds, Place, Refused, Shares},
+};
 
-/// Slots for requests in progress. A slot is given back when dropped.
+/// Those that wait for a place, of all callers together and of one. A client may read this many segments in parallel.
+const WAITING: usize = 2_048;
+const WAITING_EACH: usize = 128;
+
+/// Whose share a request uses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    Account(AccountId),
+    /// Another hospital, which fetches segments.
+    Hospital(HospitalId),
+    /// The holder of the links of a grant.
+    Grant(Hash),
+}
+
+/// A place of a request in progress, given back when dropped.
+pub(super) type Slot = Place<Holder>;
+
+type Places = Arc<Shares<Holder>>;
+
+/// Places for requests in progress.
 pub(super) struct Slots {
-    visits: Arc<Semaphore>,
-    uploads: Arc<Semaphore>,
-    segment_reads: Arc<Semaphore>,
-    peer_reads: PeerReads,
-    transactions: Arc<Semaphore>,
-    requests: Arc<Semaphore>,
-}
-
-pub(super) type Slot = OwnedSemaphorePermit;
-
-/// Slots for serving other hospitals. No hospital gets all of them, so that one which reads slowly leaves some for the
-/// others.
-struct PeerReads {
-    all: Arc<Semaphore>,
-    each: usize,
-    /// One entry for each active hospital, so not many.
-    of: Mutex<HashMap<HospitalId, Arc<Semaphore>>>,
-}
-
-impl PeerReads {
-    fn new(slots: usize) -> Self {
-        let each = slots.saturating_sub(1).max(1);
-        Self { all: Arc::new(Semaphore::new(slots)), each, of: Mutex::default() }
-    }
-
-    fn take(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = of.entry(hospital).or_insert_with(|| Arc::new(Semaphore::new(self.each)));
-        Ok((take(own)?, take(&self.all)?))
-    }
+    callers: Places,
+    visits: Places,
+    uploads: Places,
+    segment_reads: Places,
+    peer_reads: Places,
+    transactions: Places,
+    requests: Places,
+    /// Counted in bytes.
+    memory: Places,
 }
 
 impl Slots {
     /// `peer_reads` are segments served to other hospitals at once.
     pub fn new(limits: &Limits, peer_reads: usize) -> Self {
+        // One place is left for the others.
+        let all_but_one = |all: usize| all.saturating_sub(1).max(1);
+        let quarter = |all: usize| all.div_ceil(4);
+        let memory = limits.receive_bytes;
         Self {
-            visits: Arc::new(Semaphore::new(limits.visits)),
-            uploads: Arc::new(Semaphore::new(limits.uploads)),
-            segment_reads: Arc::new(Semaphore::new(limits.segment_reads)),
-            peer_reads: PeerReads::new(peer_reads),
-            transactions: Arc::new(Semaphore::new(limits.transactions)),
-            requests: Arc::new(Semaphore::new(limits.requests)),
+            callers: queued(limits.requests, quarter(limits.requests)),
+            visits: queued(limits.visits, all_but_one(limits.visits)),
+            uploads: Shares::new(Bounds::at_once(limits.uploads, all_but_one(limits.uploads))),
+            segment_reads: queued(limits.segment_reads, all_but_one(limits.segment_reads)),
+            peer_reads: Shares::new(Bounds::at_once(peer_reads, all_but_one(peer_reads))),
+            transactions: queued(limits.transactions, quarter(limits.transactions)),
+            requests: queued(limits.requests, quarter(limits.requests)),
+            memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
         }
     }
+
+    /// What has no place left for any caller.
+    pub fn full(&self) -> Vec<&'static str> {
+        let all = [
+            ("visits", &self.visits),
+            ("segment_reads", &self.segment_reads),
+            ("transactions", &self.transactions),
+            ("requests", &self.requests),
+            ("receive_bytes", &self.memory),
+        ];
+        all.into_iter().filter(|(_, places)| places.is_full()).map(|(name, _)| name).collect()
+    }
+}
+
+/// Places for which callers wait.
+fn queued(all: usize, each: usize) -> Places {
+    Shares::new(Bounds { all, each, waiting: WAITING, waiting_each: WAITING_EACH })
 }
 
 impl AppState {
-    /// A slot for receiving a visit without its media; waits for one.
-    pub(super) async fn visit_slot(&self) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.visits).await
+    /// A place for finding the caller of a request on the chain; waits for one.
+    pub(super) async fn caller_slot(&self, account: &AccountId) -> Result<Slot, ApiError> {
+        let holder = Holder::Account(account.clone());
+        self.wait_for(&self.shared.slots.callers, holder, 1, self.short_wait()).await
     }
 
-    /// A slot for an upload, if one is free.
-    pub(super) fn upload_slot(&self) -> Result<Slot, ApiError> {
-        take(&self.shared.slots.uploads)
+    /// Room for so many bytes of a request's body; waits for it.
+    pub(super) async fn memory(&self, holder: Holder, bytes: usize) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.memory, holder, bytes, self.short_wait()).await
     }
 
-    /// A slot for waiting until a transaction is finalized, if one is free.
-    pub(super) fn transaction_slot(&self) -> Result<Slot, ApiError> {
-        take(&self.shared.slots.transactions)
+    /// A place for sealing a visit without its media; waits for one.
+    pub(super) async fn visit_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.visits, holder, 1, self.limits.request_timeout).await
     }
 
-    /// A slot for any other request, if one is free.
-    pub(super) fn request_slot(&self) -> Result<Slot, ApiError> {
-        take(&self.shared.slots.requests)
+    /// A place for an upload, if one is free.
+    pub(super) fn upload_slot(&self, holder: Holder) -> Result<Slot, Refused> {
+        self.shared.slots.uploads.try_take(holder, 1)
     }
 
-    /// A slot for serving a segment to a reader; waits for one.
-    pub(super) async fn segment_slot(&self) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.segment_reads).await
+    /// A place for waiting until a transaction is finalized; waits for one.
+    pub(super) async fn transaction_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.transactions, holder, 1, self.limits.request_timeout).await
     }
 
-    /// A slot for serving a segment to another hospital, if one is free. It does not wait, because the other hospital
-    /// can ask elsewhere meanwhile.
-    pub(super) fn peer_slot(&self, hospital: HospitalId) -> Result<(Slot, Slot), ApiError> {
-        let slots = self.shared.slots.peer_reads.take(hospital);
-        slots.inspect_err(|_| self.metrics.peers_put_off.inc())
+    /// A place for any other request; waits for one.
+    pub(super) async fn request_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.requests, holder, 1, self.short_wait()).await
     }
 
-    async fn wait_for(&self, slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
-        match tokio::time::timeout(self.limits.request_timeout, Arc::clone(slots).acquire_owned())
+    /// A place for serving a segment to a reader; waits for one.
+    pub(super) async fn segment_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.segment_reads, holder, 1, self.limits.request_timeout)
             .await
-        {
-            Ok(Ok(slot)) => Ok(slot),
-            _ => Err(ApiError::busy()),
-        }
+    }
+
+    /// A place for serving a segment to another hospital, if one is free. It does not wait, because the other hospital
+    /// can ask elsewhere meanwhile.
+    pub(super) fn peer_slot(&self, hospital: HospitalId) -> Result<Slot, ApiError> {
+        self.shared.slots.peer_reads.try_take(Holder::Hospital(hospital), 1).map_err(|refused| {
+            self.metrics.peers_put_off.inc();
+            refused.into()
+        })
+    }
+
+    /// How long a request waits whose whole time limit is `request_timeout`.
+    fn short_wait(&self) -> Duration {
+        self.limits.request_timeout / 4
+    }
+
+    async fn wait_for(
+        &self,
+        places: &Places,
+        holder: Holder,
+        amount: usize,
+        patience: Duration,
+    ) -> Result<Slot, ApiError> {
+        places.take(holder, amount, patience).await.map_err(ApiError::from)
     }
 }
 
-fn take(slots: &Arc<Semaphore>) -> Result<Slot, ApiError> {
-    Arc::clone(slots).try_acquire_owned().map_err(|_| ApiError::busy())
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Own => Self::own_share(),
+            Refused::All => Self::busy(),
+        }
+    }
 }
 
 /// Ends work that takes longer than a time limit.

@@ -2,11 +2,13 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod caller;
+mod connections;
 mod governance;
 mod grants;
 mod held;
 mod ingest;
 mod intake;
+mod issued;
 mod limits;
 mod links;
 mod observe;
@@ -77,6 +79,8 @@ struct Shared {
     links: links::Links,
     slots: limits::Slots,
     refusals: Arc<refusals::Underway>,
+    issued: issued::IssuedGrants,
+    rates: issued::Rates,
     readiness: status::Readiness,
     peers: held::KnownPeers,
     uploads: visits::Uploads,
@@ -86,8 +90,10 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
-        let (refusals, readiness, peers, uploads) = Default::default();
-        let shared = Shared { services, links, slots, refusals, readiness, peers, uploads };
+        let rates = issued::Rates::new(services.limits.grants_per_minute);
+        let (refusals, issued, readiness, peers, uploads) = Default::default();
+        let shared =
+            Shared { services, links, slots, refusals, issued, rates, readiness, peers, uploads };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -100,7 +106,7 @@ impl std::ops::Deref for AppState {
     }
 }
 
-/// All routes.
+/// All routes for clients and other workers.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/visits", post(visits::submit::submit))
@@ -120,8 +126,6 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/info", get(status::info))
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/healthz", get(status::alive))
-        .route("/readyz", get(status::ready))
-        .route("/metrics", get(status::metrics))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         // Every handler bounds what it reads.
@@ -130,9 +134,13 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The metrics alone, for their own listener.
-fn metrics_router(state: AppState) -> Router {
-    Router::new().route("/metrics", get(status::metrics)).with_state(state)
+/// What only operators need, for their own listener. The reports tell how busy the hospital is.
+pub(crate) fn operators_router(state: AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .with_state(state)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) async fn offer(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let state = &state;
-    signed(state, request, |caller, body| async move {
+    signed(state, request, MAX_REQUEST_BYTES, |caller, received| async move {
         let hospital = caller
             .active_hospital()
             .await?
@@ -41,7 +41,7 @@ pub(super) async fn offer(
             .ok_or_else(|| {
                 ApiError::forbidden("Only agents of other active hospitals may make offers.")
             })?;
-        let offer: OfferRequest = caller.json(body, MAX_REQUEST_BYTES).await?;
+        let offer: OfferRequest = received.json()?;
         let segments = offer.parse().map_err(unlisted)?;
         let bytes = state.transfer.offer_quota_bytes;
         if bytes == 0 {

@@ -32,8 +32,6 @@ use super::{grants, held, offers, registrations, segments, status, users, visits
         users::unrelate,
         status::info,
         status::alive,
-        status::ready,
-        status::metrics,
     ),
     components(schemas(Problem)),
     modifiers(&Signed)

@@ -9,7 +9,9 @@ use axum::{
 use epione_client::api::Problem;
 use epione_primitives::{
     access::Denial,
-    limits::{MAX_EMERGENCIES_PER_DAY, MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS},
+    limits::{
+        DAY_MILLIS, MAX_EMERGENCIES_PER_DAY, MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS,
+    },
 };
 
 use crate::{
@@ -21,12 +23,12 @@ use crate::{
 
 const PREFIX: &str = "urn:epione:problem:";
 
-/// Seconds after which a caller may retry.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+/// Seconds after which a caller may retry, unless the problem states another time.
+const RETRY_AFTER: u64 = 2;
 
-/// A problem, as the response to a request.
+/// A problem, as the response to a request, and the seconds after which the caller may retry, if it is known.
 #[derive(Debug)]
-pub struct ApiError(Box<Problem>);
+pub struct ApiError(Box<Problem>, Option<u64>);
 
 /// The problem's kind without its prefix, attached to the response for the metrics.
 #[derive(Clone)]
@@ -34,13 +36,22 @@ pub(super) struct ProblemKind(pub String);
 
 impl ApiError {
     pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
+        let problem = Problem {
             kind: format!("{PREFIX}{kind}"),
             title: title.into(),
             status: status.as_u16(),
             detail: Some(detail.into()),
             denial: None,
-        }))
+        };
+        let passes =
+            matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        Self(Box::new(problem), passes.then_some(RETRY_AFTER))
+    }
+
+    /// The same problem, which ends after so many seconds.
+    pub fn ends_after(mut self, seconds: u64) -> Self {
+        self.1 = Some(seconds);
+        self
     }
 
     /// The response to every request that cannot be authenticated. It does not say why.
@@ -103,6 +114,7 @@ impl ApiError {
                  to relate you to the patient."
             ),
         )
+        .ends_after((DAY_MILLIS - crate::now() % DAY_MILLIS).div_ceil(1_000))
     }
 
     pub fn hospital_limit() -> Self {
@@ -128,7 +140,31 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "The worker is busy",
-            "Try again in a few seconds.",
+            format!("Other callers use all its places now. Try again in {RETRY_AFTER} seconds."),
+        )
+    }
+
+    /// The account has sent as many requests as the worker can remember.
+    pub fn too_many_requests(most: u32) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "This account has sent too many requests",
+            format!("The worker accepts {most} requests of an account in two hours. Try again in ten minutes."),
+        )
+        .ends_after(600)
+    }
+
+    /// The caller has used up its share of the worker's places.
+    pub fn own_share() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            "You send too many requests at once",
+            format!(
+                "Your requests in progress use all places that one caller may have. Wait until some of them have \
+                 ended, or try again in {RETRY_AFTER} seconds."
+            ),
         )
     }
 
@@ -194,8 +230,8 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(*self.0)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        if let Some(seconds) = self.1 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(kind);
         response

@@ -7,15 +7,19 @@ use std::{
 };
 
 use epione_client::chain::calls::releases;
-use epione_primitives::{UserId, access::Purpose, limits::MAX_REFUSALS_PER_DAY, profile::Role};
+use epione_primitives::{
+    AccountId, UserId, access::Purpose, limits::MAX_REFUSALS_PER_DAY, profile::Role,
+};
 use tokio::time::timeout;
 
-use super::{AppState, problem::Chained};
+use super::{AppState, limits::Holder, problem::Chained};
 use crate::chain::CallError;
 
 /// A refused request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Refusal {
+    /// The account that signed the request.
+    pub account: AccountId,
     pub requester: UserId,
     pub patient: UserId,
     pub purpose: Purpose,
@@ -101,8 +105,9 @@ async fn note(state: AppState, refusal: Refusal) {
 }
 
 async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> {
-    let Refusal { requester, patient, purpose, emergency } = refusal;
-    let Ok(_slot) = state.transaction_slot() else { return Ok(Noted::Busy) };
+    let Refusal { account, requester, patient, purpose, emergency } = refusal;
+    let holder = Holder::Account(account);
+    let Ok(_slot) = state.transaction_slot(holder).await else { return Ok(Noted::Busy) };
     let hospital = state.view.identity().await?.hospital;
     let finalized = state.view.finalized().await?;
     let profile = finalized.profile(patient).await?;

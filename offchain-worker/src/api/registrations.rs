@@ -98,14 +98,14 @@ pub(super) async fn renew_key(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let (identity, user, sealing_key) = signed(&state, request, |caller, body| async move {
+    let asked = signed(&state, request, MAX_JSON_BYTES, |caller, received| async move {
         let user = caller.user()?;
-        let RenewedKey { sealing_key } = caller.json(body, MAX_JSON_BYTES).await?;
-        Ok((caller.identity, user, parse_sealing_key(&sealing_key)?))
-    })
-    .await?;
+        let RenewedKey { sealing_key } = received.json()?;
+        Ok((caller.holder(), caller.identity, user, parse_sealing_key(&sealing_key)?))
+    });
+    let (holder, identity, user, sealing_key) = asked.await?;
     within(state.limits.transaction_timeout, async {
-        let _slot = state.transaction_slot()?;
+        let _slot = state.transaction_slot(holder).await?;
         seal_anew(&state, identity, user, sealing_key).await?;
         Ok(StatusCode::NO_CONTENT)
     })

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     ApiError, AppState,
     caller::Caller,
-    limits::within,
+    limits::{Holder, Slot, within},
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
@@ -70,13 +70,13 @@ pub(super) async fn serve(
     let (parts, body) = request.into_parts();
     let hash = parse(&hash)?;
     within(state.limits.segment_timeout, async {
-        let asker = authorize(&state, &parts, body, &hash).await?;
+        let (asker, holder) = authorize(&state, &parts, body, &hash).await?;
         if let Some(elsewhere) = elsewhere(&state, &hash, asker).await {
             return Ok(elsewhere);
         }
-        let slot: ServingSlot = match asker {
-            Asker::Hospital(id) => Box::new(state.peer_slot(id)?),
-            Asker::Reader { .. } => Box::new(state.segment_slot().await?),
+        let slot = match asker {
+            Asker::Hospital(id) => state.peer_slot(id)?,
+            Asker::Reader { .. } => state.segment_slot(holder).await?,
         };
         let bytes = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
@@ -110,9 +110,6 @@ fn parse(hash: &str) -> Result<[u8; 32], ApiError> {
     Ok(bytes)
 }
 
-/// The slot of a response, given back when the response ends.
-type ServingSlot = Box<dyn Send>;
-
 /// The kind of caller that requests a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asker {
@@ -133,22 +130,24 @@ struct OwnRecord {
     via: Option<Via>,
 }
 
-/// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals.
+/// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals. Also returns whose
+/// share the response uses.
 async fn authorize(
     state: &AppState,
     parts: &Parts,
     body: Body,
     hash: &[u8; 32],
-) -> Result<Asker, ApiError> {
+) -> Result<(Asker, Holder), ApiError> {
     if parts.uri.query().is_none() {
-        return check_agent(&without_body(state, parts, body).await?).await;
+        let caller = without_body(state, parts, body).await?;
+        return Ok((check_agent(&caller).await?, caller.holder()));
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
         Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
             let caller = without_body(state, parts, body).await?;
             check_own(state, &caller, pointer, hash).await?;
-            Ok(Asker::Reader { left: STORAGE_LINK, via })
+            Ok((Asker::Reader { left: STORAGE_LINK, via }, caller.holder()))
         }
         Err(_) => check_link(state, parts, hash).await,
     }
@@ -157,7 +156,7 @@ async fn authorize(
 /// The caller of a request that has no body.
 async fn without_body(state: &AppState, parts: &Parts, body: Body) -> Result<Caller, ApiError> {
     let caller = Caller::of(state, parts).await?;
-    caller.body(body, 0).await?;
+    caller.receive(state, body, 0).await?;
     Ok(caller)
 }
 
@@ -172,13 +171,18 @@ fn parse_pointer(text: &str) -> Result<RecordPointer, ApiError> {
 }
 
 /// Accepts holders of a link while the chain still allows what its grant gave. The error is the same for every reason.
-async fn check_link(state: &AppState, parts: &Parts, hash: &[u8; 32]) -> Result<Asker, ApiError> {
+async fn check_link(
+    state: &AppState,
+    parts: &Parts,
+    hash: &[u8; 32],
+) -> Result<(Asker, Holder), ApiError> {
     let now = crate::now();
     if let Ok(Query(link)) = Query::<LinkQuery>::try_from_uri(&parts.uri)
         && let Some(grant) = state.shared.links.grant_of(&link, hash, now)
         && state.view.finalized().await?.is_in_force(grant).await?
     {
-        return Ok(Asker::Reader { left: link.left(now), via: link.via });
+        let asker = Asker::Reader { left: link.left(now), via: link.via };
+        return Ok((asker, Holder::Grant(grant)));
     }
     Err(ApiError::forbidden(
         "The link has expired, its grant is not in force any more, or this worker did not create it: request a \
@@ -328,7 +332,7 @@ fn answer(
     hash: &[u8; 32],
     bytes: Bytes,
     range: Option<&str>,
-    slot: ServingSlot,
+    slot: Slot,
 ) -> Result<Response, ApiError> {
     let whole = bytes.len() as u32;
     let (status, part, content_range) = match requested(range, whole) {
@@ -375,7 +379,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// A body that gives its slot back when it is nearly sent, or when its receiver is too slow. In that case the body ends
 /// early, which aborts the response.
-fn streamed(mut bytes: Bytes, slot: ServingSlot, limit: Duration) -> Body {
+fn streamed(mut bytes: Bytes, slot: Slot, limit: Duration) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     let (body, taken) = oneshot::channel::<Infallible>();
     tokio::spawn(async move {

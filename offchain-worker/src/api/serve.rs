@@ -3,27 +3,39 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::{Accept, DefaultAcceptor},
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto::Builder,
 };
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
-use super::{AppState, metrics_router, router};
+use super::{
+    AppState,
+    connections::{Connections, Guarded},
+    operators_router, router,
+};
 use crate::{
-    config::Config,
+    config::{Config, Limits},
     tls::{Tls, TlsError},
 };
 
 /// How long requests in progress may go on when the worker stops.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How long a request's headers may take to arrive.
-const HEADERS_LIMIT: Duration = Duration::from_secs(15);
 /// How often a silent HTTP/2 connection is tested.
 const PING: Duration = Duration::from_secs(30);
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 128;
 
 /// Bytes of a response that wait in a connection, and as many in the kernel, before they are sent. By default the
 /// kernel accepts several MiB: then a segment's slot would be free for the next one while most of the segment is still
@@ -52,7 +64,7 @@ pub async fn serve(
     let tls = tls.map(|tls| tls.server_config()).transpose()?;
     let tls = tls.map(|config| RustlsConfig::from_config(Arc::new(config)));
     let api = listen(config.listen)?;
-    let metrics = config.metrics_listen.map(listen).transpose()?;
+    let operators = listen(config.operators_listen)?;
 
     let handles = [Handle::new(), Handle::new()];
     let stopper = tokio::spawn({
@@ -64,14 +76,16 @@ pub async fn serve(
             }
         }
     });
-    let [of_api, of_metrics] = handles;
-    let pages = metrics_router(state.clone());
-    let served = tokio::try_join!(run(api, router(state), tls, of_api), async {
-        match metrics {
-            Some(listener) => run(listener, pages, None, of_metrics).await,
-            None => Ok(()),
-        }
-    });
+    let [of_api, of_operators] = handles;
+    let reports = operators_router(state.clone());
+    // A proxy that ends TLS is the one source of all connections.
+    let clients = Connections::new(&config.limits, config.allow_plain_http, state.metrics.clone());
+    let local = Connections::new(&config.limits, true, state.metrics.clone());
+    let limits = &config.limits;
+    let served = tokio::try_join!(
+        run(api, router(state), tls, of_api, clients, limits),
+        run(operators, reports, None, of_operators, local, limits)
+    );
     stopper.abort();
     served.map(drop)
 }
@@ -91,31 +105,49 @@ async fn run(
     router: Router,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
+    connections: Connections,
+    limits: &Limits,
 ) -> Result<(), ServeError> {
-    let service = router.into_make_service();
     let address = listener.local_addr().map_err(ServeError::Failed)?;
     tracing::info!(%address, tls = tls.is_some(), "serving");
+    let connections = Arc::new(connections);
+    let limit = limits.first_request;
     match tls {
         Some(tls) => {
-            let mut server =
-                axum_server::from_tcp_rustls(listener, tls).map_err(ServeError::Failed)?;
-            bound(server.http_builder());
-            server.handle(handle).serve(service).await
+            let inner = RustlsAcceptor::new(tls).handshake_timeout(limit);
+            accept(listener, router, handle, Guarded { inner, connections }, limit).await
         }
         None => {
-            let mut server = axum_server::from_tcp(listener).map_err(ServeError::Failed)?;
-            bound(server.http_builder());
-            server.handle(handle).serve(service).await
+            let inner = DefaultAcceptor::new();
+            accept(listener, router, handle, Guarded { inner, connections }, limit).await
         }
     }
     .map_err(ServeError::Failed)
 }
 
+/// `headers` is how long the headers of a request may take to arrive.
+async fn accept<A>(
+    listener: std::net::TcpListener,
+    router: Router,
+    handle: Handle<SocketAddr>,
+    acceptor: Guarded<A>,
+    headers: Duration,
+) -> io::Result<()>
+where
+    A: Accept<TcpStream, Router, Service = Router> + Clone + Send + Sync + 'static,
+    A::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A::Future: Send + 'static,
+{
+    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor);
+    bound(server.http_builder(), headers);
+    server.handle(handle).serve(router.into_make_service()).await
+}
+
 /// Closes connections on which nothing happens, and bounds how much waits in them.
-fn bound(http: &mut Builder<TokioExecutor>) {
+fn bound(http: &mut Builder<TokioExecutor>, headers: Duration) {
     http.http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_LIMIT)
+        .header_read_timeout(headers)
         .max_buf_size(UNSENT as usize);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_concurrent_streams(STREAMS);
 }

@@ -1,4 +1,4 @@
-//! The identity and the health of the worker, for people, load balancers and Prometheus.
+//! The identity of the worker for clients; its health and metrics for operators, load balancers and Prometheus.
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use epione_client::api::{Problem, WorkerInfo};
+use epione_primitives::Moment;
 use serde::Serialize;
 use tokio::sync::Mutex;
-use utoipa::ToSchema;
 
 use super::{ApiError, AppState, limits::within, problem::Chained};
+use crate::chain::ViewError;
 
 /// How long a readiness report is reused, so that frequent requests do not burden the disk.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// A newest finalized block that is older than this shows that the chain stands still, or that the node is behind: no
+/// receipt would be finalized in time.
+const STALE: Duration = Duration::from_secs(120);
+
 /// What the worker needs to do its work. Each part is `ok`, or an error.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct ReadinessReport {
     node: String,
+    chain: String,
     store: String,
     journal: String,
+    /// Whether another request would get a place.
+    places: String,
 }
 
 impl ReadinessReport {
     fn is_ready(&self) -> bool {
-        [&self.node, &self.store, &self.journal].into_iter().all(|part| part == "ok")
+        [&self.node, &self.chain, &self.store, &self.journal, &self.places]
+            .into_iter()
+            .all(|part| part == "ok")
     }
 }
 
@@ -49,7 +59,6 @@ pub(super) struct Readiness(Mutex<Option<(Instant, ReadinessReport)>>);
 )]
 pub(super) async fn info(State(state): State<AppState>) -> Result<Json<WorkerInfo>, ApiError> {
     within(state.limits.request_timeout, async {
-        let _slot = state.request_slot()?;
         let identity = state.view.identity().await?;
         Ok(Json(WorkerInfo {
             hospital: identity.hospital,
@@ -72,17 +81,7 @@ pub(super) async fn alive() -> &'static str {
     "ok"
 }
 
-/// Whether the worker can accept visits.
-#[utoipa::path(
-    get,
-    path = "/readyz",
-    operation_id = "ready",
-    tag = "worker",
-    responses(
-        (status = 200, description = "The worker can accept visits", body = ReadinessReport),
-        (status = 503, description = "The worker cannot accept visits: one of the parts is not ok", body = ReadinessReport)
-    )
-)]
+/// `GET /readyz`, for operators: whether the worker can accept visits and answer looks.
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, ApiError> {
     within(state.limits.request_timeout, async {
         let mut last = state.shared.readiness.0.lock().await;
@@ -102,12 +101,41 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<Response, Api
 }
 
 async fn examine(state: &AppState) -> ReadinessReport {
-    let node = async {
+    let head = async {
         state.view.identity().await?;
-        state.view.finalized().await.map(drop)
+        state.view.finalized().await?.time().await
     };
-    let (node, store, journal) = tokio::join!(node, state.store.probe(), state.journal.probe());
-    ReadinessReport { node: part(node), store: part(store), journal: part(journal) }
+    let (head, store, journal) = tokio::join!(head, state.store.probe(), state.journal.probe());
+    let chain = head.as_ref().map_or_else(|_| unknown(), |time| freshness(*time));
+    ReadinessReport {
+        node: part::<ViewError>(head.map(drop)),
+        chain,
+        store: part(store),
+        journal: part(journal),
+        places: places(&state.shared.slots.full()),
+    }
+}
+
+fn unknown() -> String {
+    "not known, because the node does not answer".into()
+}
+
+fn freshness(time: Moment) -> String {
+    let age = crate::now().saturating_sub(time);
+    if age <= crate::millis(STALE) {
+        return "ok".into();
+    }
+    format!(
+        "the newest finalized block is {} seconds old: check the node and its peers",
+        age / 1_000
+    )
+}
+
+fn places(full: &[&str]) -> String {
+    if full.is_empty() {
+        return "ok".into();
+    }
+    format!("all places are taken: limits.{}", full.join(", limits."))
 }
 
 fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
@@ -120,14 +148,7 @@ fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
     }
 }
 
-/// Metrics in Prometheus' text format.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    operation_id = "metrics",
-    tag = "worker",
-    responses((status = 200, description = "The metrics", body = String))
-)]
+/// `GET /metrics`, for operators: metrics in Prometheus' text format.
 pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
     let text = state.metrics.render().map_err(|error| ApiError::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

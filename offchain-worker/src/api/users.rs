@@ -8,7 +8,7 @@ use axum::{
 };
 use codec::DecodeAll;
 use epione_client::{
-    api::{MAX_JSON_BYTES, Problem, RegisterUser, RegisteredUser, Relation},
+    api::{Problem, RegisterUser, RegisteredUser, Relation},
     chain::calls::{
         profiles::{self, Registrant},
         role_policies,
@@ -46,8 +46,8 @@ pub(super) async fn register(
     request: Request,
 ) -> Result<Json<RegisteredUser>, ApiError> {
     let state = &state;
-    governed(state, request, |caller, body| async move {
-        let request: RegisterUser = caller.json(body, MAX_JSON_BYTES).await?;
+    governed(state, request, |caller, received| async move {
+        let request: RegisterUser = received.json()?;
         Ok(Json(seal_and_register(state, &caller, request).await?))
     })
     .await

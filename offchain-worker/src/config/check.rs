@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epione_client::endpoint::is_loopback;
+use epione_client::{api::MAX_PART_BYTES, endpoint::is_loopback};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
@@ -60,8 +60,8 @@ impl Config {
                  allow_plain_http = true",
             );
         }
-        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return refuse("metrics_listen", "must be an address of 127.0.0.1 or [::1]");
+        if self.operators_listen == self.listen && self.listen.port() != 0 {
+            return refuse("operators_listen", "must be another address than listen");
         }
         Ok(())
     }
@@ -126,6 +126,9 @@ impl Transfer {
             ("transfer.stall_timeout", self.stall_timeout),
             ("transfer.segment_timeout", self.segment_timeout),
         ])?;
+        if self.announced_quota_bytes == 0 {
+            return refuse("transfer.announced_quota_bytes", "must be at least 1");
+        }
         if !(MINUTE..=WEEK).contains(&self.offer_lifetime) {
             return refuse("transfer.offer_lifetime", "must be from 1min to 7days");
         }
@@ -161,10 +164,29 @@ impl Limits {
                 return refuse(key, "must be from 1 to 4096");
             }
         }
+        if self.receive_bytes < 2 * MAX_PART_BYTES {
+            return refuse("limits.receive_bytes", "must be at least 16777216");
+        }
+        for (key, value) in [
+            ("limits.connections", self.connections),
+            ("limits.connections_per_address", self.connections_per_address),
+        ] {
+            if !(1..=1_000_000).contains(&value) {
+                return refuse(key, "must be from 1 to 1000000");
+            }
+        }
+        if self.grants_per_minute == 0 {
+            return refuse("limits.grants_per_minute", "must be at least 1");
+        }
+        if self.receive_rate == 0 {
+            return refuse("limits.receive_rate", "must be at least 1");
+        }
         if self.max_upload_bytes == 0 {
             return refuse("limits.max_upload_bytes", "must be at least 1");
         }
         check_positive(&[
+            ("limits.first_request", self.first_request),
+            ("limits.connection_idle", self.connection_idle),
             ("limits.upload_idle", self.upload_idle),
             ("limits.upload_timeout", self.upload_timeout),
             ("limits.part_timeout", self.part_timeout),

@@ -17,7 +17,6 @@ const INTRODUCTION: &str = "\
 /// Values for all keys that have no default.
 const SAMPLE: &str = r#"
 public_url = "https://worker.hospital.example"
-metrics_listen = "127.0.0.1:8601"
 data_dir = "/var/lib/epione"
 tls = { certificate = "/etc/epione/tls.pem", key = "/etc/epione/tls.key" }
 [keystore]

@@ -40,8 +40,10 @@ settings! {
         /// Serve without TLS, because a proxy in front of the worker ends TLS with the key on the chain.
         #[serde(default)]
         pub allow_plain_http: bool,
-        /// Loopback address at which the worker also serves /metrics, over plain HTTP. Absent: only with the API.
-        pub metrics_listen: Option<SocketAddr>,
+        /// Address at which the worker serves /metrics, /readyz and /healthz for its operators, over plain HTTP and
+        /// without signatures. Only the hospital's operators should reach it.
+        #[serde(default = "defaults::operators_listen")]
+        pub operators_listen: SocketAddr,
         /// Directory of the journal, and of the store unless [store] names another place. What to back up:
         /// docs/operations.md.
         pub data_dir: PathBuf,
@@ -145,6 +147,9 @@ settings! {
         pub reject_margin_blocks: u32,
         /// Bytes of offered segments that the worker stores for each other hospital. 0 declines all offers.
         pub offer_quota_bytes: u64,
+        /// Bytes of segments that the worker stores for each other hospital's announced blocks before they are
+        /// committed. The worker does not approve blocks beyond that until earlier ones are committed.
+        pub announced_quota_bytes: u64,
         /// How long the worker keeps offered segments if no announcement follows.
         #[serde(with = "duration")]
         pub offer_lifetime: Duration,
@@ -178,10 +183,10 @@ settings! {
 }
 
 settings! {
-    /// What the HTTP API accepts at once, and for how long.
+    /// What the HTTP API accepts at once, and for how long. Of each kind of request, one caller cannot use all places.
     #[serde(default)]
     pub struct Limits {
-        /// Visits that the worker receives at once, without their media. Each needs some MiB of memory at most.
+        /// Visits that the worker seals at once, without their media. Each needs some MiB of memory at most.
         pub visits: usize,
         /// Visits whose media clients upload at once. Each needs memory for two parts of at most 8 MiB, and for a
         /// segment of 4 MiB if the store is on S3.
@@ -192,6 +197,24 @@ settings! {
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
+        /// Bytes of requests that the worker receives at once. One account gets a quarter of it, and at least 16 MiB.
+        pub receive_bytes: usize,
+        /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
+        pub receive_rate: u32,
+        /// New grants of one requester per minute, each of which leaves a receipt on the chain. A request for what an
+        /// unexpired grant gives is answered with the same grant, and does not count.
+        pub grants_per_minute: u32,
+        /// Connections that may be open at once. The limit of the process's open files, less 512, bounds it too.
+        pub connections: usize,
+        /// Connections of one IPv4 address or one IPv6 network of 64 bits. With allow_plain_http, all connections come
+        /// from the proxy, and only the proxy can limit them.
+        pub connections_per_address: usize,
+        /// The worker closes a connection on which TLS, or the headers of a request, are not complete after this long.
+        #[serde(with = "duration")]
+        pub first_request: Duration,
+        /// The worker closes a connection that has had no open request for this long.
+        #[serde(with = "duration")]
+        pub connection_idle: Duration,
         /// Bytes of a visit's media, at most.
         pub max_upload_bytes: u64,
         /// The worker ends an upload that is idle for this long; after a tenth of it if another upload needs the slot.
@@ -244,6 +267,10 @@ mod defaults {
     pub fn listen() -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], 8600))
     }
+
+    pub fn operators_listen() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 8601))
+    }
 }
 
 impl Default for StoreConfig {
@@ -273,6 +300,7 @@ impl Default for Transfer {
             segment_timeout: 3 * MINUTE,
             reject_margin_blocks: 20,
             offer_quota_bytes: 8 * GIB,
+            announced_quota_bytes: 64 * GIB,
             offer_lifetime: HOUR,
             offer_from_bytes: 4 << 20,
             offer_wait: 30 * SECOND,
@@ -299,6 +327,13 @@ impl Default for Limits {
             segment_reads: 8,
             transactions: 256,
             requests: 64,
+            receive_bytes: 64 << 20,
+            receive_rate: 16 << 10,
+            grants_per_minute: 120,
+            connections: 4_096,
+            connections_per_address: 512,
+            first_request: 15 * SECOND,
+            connection_idle: 30 * SECOND,
             max_upload_bytes: 8 * GIB,
             upload_idle: 10 * MINUTE,
             upload_timeout: 4 * HOUR,

@@ -27,9 +27,10 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
             config.node_url,
             config.listen,
+            config.operators_listen,
             config.earlier_keystores,
             config.store.garbage_grace,
             config.pack,
@@ -54,7 +55,7 @@ fn every_key_in_the_example_is_valid() {
         .collect();
     let config = Config::parse(&uncommented.join("\n")).unwrap();
     assert_eq!(config.earlier_keystores.len(), 1);
-    assert!(config.tls.is_some() && config.store.s3.is_some() && config.metrics_listen.is_some());
+    assert!(config.tls.is_some() && config.store.s3.is_some());
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn an_https_public_url_means_tls_unless_something_in_front_ends_it() {
         ("http://10.0.0.1:1", "allow_plain_http = true", "public_url"),
         ("http://127.0.0.1:1", files, "tls"),
         ("https://w.example", &format!("{files}\nallow_plain_http = true"), "tls"),
-        ("https://w.example", "metrics_listen = \"0.0.0.0:9600\"", "metrics_listen"),
+        ("https://w.example", "operators_listen = \"127.0.0.1:8600\"", "operators_listen"),
     ] {
         let error = parse(url, more).unwrap_err().to_string();
         assert!(error.contains(&format!("{key} ")), "{error}");

@@ -12,7 +12,7 @@ pub mod verified;
 pub mod visits;
 
 pub use error::JournalError;
-pub use nonces::Nonces;
+pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
 pub use verified::{confirm, read_back};

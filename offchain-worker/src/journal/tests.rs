@@ -263,6 +263,39 @@ fn accounts() -> (AccountId, AccountId) {
     (AccountId::new([1; 32]), AccountId::new([2; 32]))
 }
 
+const MOST: u32 = 6;
+
+async fn used(
+    nonces: &Nonces,
+    account: &AccountId,
+    nonce: [u8; 16],
+    time: u64,
+    now: u64,
+) -> NonceUse {
+    nonces.first_use(account, nonce, time, now, MOST).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_account_that_floods_nonces_is_stopped_and_others_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("nonces.sqlite");
+    let (alice, bob) = accounts();
+    let nonces = Nonces::open(&path).await.unwrap();
+    let now = crate::now();
+    for seed in 1..=MOST as u8 {
+        assert_eq!(used(&nonces, &alice, [seed; 16], now, now).await, NonceUse::First);
+    }
+    assert_eq!(used(&nonces, &alice, [9; 16], now, now).await, NonceUse::TooMany);
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::Repeated);
+    assert_eq!(used(&nonces, &bob, [9; 16], now, now).await, NonceUse::First);
+    drop(nonces);
+    let nonces = Nonces::open(&path).await.unwrap();
+    assert_eq!(used(&nonces, &alice, [9; 16], now, now).await, NonceUse::TooMany);
+    // Forgotten nonces do not count.
+    let later = now + 3 * HOUR;
+    assert_eq!(used(&nonces, &alice, [9; 16], later, later).await, NonceUse::First);
+}
+
 #[tokio::test]
 async fn a_nonce_counts_once_per_account_even_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
@@ -270,12 +303,12 @@ async fn a_nonce_counts_once_per_account_even_after_a_restart() {
     let (alice, bob) = accounts();
     let nonces = Nonces::open(&path).await.unwrap();
     let now = crate::now();
-    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
-    assert!(nonces.first_use(&bob, [1; 16], now, now).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::First);
+    assert_eq!(used(&nonces, &bob, [1; 16], now, now).await, NonceUse::First);
     drop(nonces);
     let nonces = Nonces::open(&path).await.unwrap();
-    assert!(!nonces.first_use(&alice, [1; 16], now, now + 60_000).await.unwrap());
-    assert!(nonces.first_use(&alice, [2; 16], now, now + 60_000).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now + 60_000).await, NonceUse::Repeated);
+    assert_eq!(used(&nonces, &alice, [2; 16], now, now + 60_000).await, NonceUse::First);
 }
 
 #[tokio::test]
@@ -283,13 +316,13 @@ async fn a_clock_that_was_an_hour_off_forgets_no_nonces() {
     let nonces = Nonces::in_memory().await.unwrap();
     let (alice, _) = accounts();
     let now = 100 * HOUR;
-    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::First);
     for (seed, clock) in [(2, now + HOUR), (3, now - HOUR)] {
-        assert!(nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
-        assert!(!nonces.first_use(&alice, [seed; 16], clock, clock).await.unwrap());
+        assert_eq!(used(&nonces, &alice, [seed; 16], clock, clock).await, NonceUse::First);
+        assert_eq!(used(&nonces, &alice, [seed; 16], clock, clock).await, NonceUse::Repeated);
         // The clock is corrected.
-        assert!(!nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
-        assert!(nonces.first_use(&alice, [10 * seed; 16], now, now).await.unwrap());
+        assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::Repeated);
+        assert_eq!(used(&nonces, &alice, [10 * seed; 16], now, now).await, NonceUse::First);
     }
 }
 
@@ -300,14 +333,14 @@ async fn requests_before_the_oldest_nonce_are_rejected() {
     let nonces = Nonces::open(&path).await.unwrap();
     let (alice, bob) = accounts();
     let now = crate::now();
-    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::First);
     // With a clock a day ahead, the nonce is forgotten.
     let ahead = now + 24 * HOUR;
-    assert!(nonces.first_use(&bob, [9; 16], ahead, ahead).await.unwrap());
+    assert_eq!(used(&nonces, &bob, [9; 16], ahead, ahead).await, NonceUse::First);
     drop(nonces);
     let nonces = Nonces::open(&path).await.unwrap();
-    assert!(!nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
-    assert!(nonces.first_use(&alice, [1; 16], ahead, ahead).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::Repeated);
+    assert_eq!(used(&nonces, &alice, [1; 16], ahead, ahead).await, NonceUse::First);
 }
 
 #[tokio::test]
@@ -316,8 +349,8 @@ async fn a_new_database_rejects_earlier_requests() {
     let nonces = Nonces::open(&directory.path().join("nonces.sqlite")).await.unwrap();
     let (alice, _) = accounts();
     let now = crate::now();
-    assert!(!nonces.first_use(&alice, [1; 16], now - 30_000, now).await.unwrap());
-    assert!(nonces.first_use(&alice, [1; 16], now, now).await.unwrap());
+    assert_eq!(used(&nonces, &alice, [1; 16], now - 30_000, now).await, NonceUse::Repeated);
+    assert_eq!(used(&nonces, &alice, [1; 16], now, now).await, NonceUse::First);
 }
 
 fn committed(seed: u8, segments: Vec<Segment>) -> CommittedVisit {

@@ -48,6 +48,12 @@ metrics! {
     requests: IntCounterVec = "requests_total" ["route", "status"], "HTTP requests, by route and status.";
     request_seconds: HistogramVec = "request_seconds" ["route"],
         "Seconds from a request to the headers of its response, by route.";
+    connections_open: IntGauge = "connections_open", "Connections of clients and other hospitals that are open.";
+    connections_refused: IntCounterVec = "connections_refused_total" ["reason"],
+        "Connections that were closed at once, by reason: address (too many from one address), or all (too many in \
+         all).";
+    connections_idle: IntCounter = "connections_idle_total",
+        "Connections that were closed because they had no request for too long.";
     visits_acknowledged: IntCounter = "visits_acknowledged_total", "Visits that were stored and queued.";
     visits_refused: IntCounterVec = "visits_refused_total" ["problem"],
         "Rejected requests to submit visits or their media, by problem.";

@@ -1,6 +1,9 @@
 //! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::AtomicU64,
+};
 
 use epione_client::chain::{Chain, Snapshot, SubmitError, calls::approvals};
 use epione_envelope::{
@@ -40,9 +43,13 @@ pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskEr
     match announcement.stage {
         Stage::Announced => {}
         // The job of the committed block fetches its segments.
-        Stage::Committed { .. } => return Ok(Next::Done),
+        Stage::Committed { .. } => {
+            jobs.budget.committed(id);
+            return Ok(Next::Done);
+        }
         Stage::Rejected | Stage::Expired | Stage::Withdrawn => {
             forget(context, id).await?;
+            jobs.budget.failed(id);
             return Ok(Next::Done);
         }
     }
@@ -75,6 +82,30 @@ async fn judge(
     entries: &[AnnouncedEntry],
     ballot: &Ballot,
 ) -> Result<Verdict, TaskError> {
+    let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
+    let segments = match verify(jobs, chain, id, announcement, entries).await? {
+        Ok(segments) => segments,
+        Err(reason) => return Ok(Verdict::Reject(reason)),
+    };
+    match jobs.budget.count(id, announcer, &segments) {
+        Err(_) if is_near(jobs, ballot.deadline) => {
+            return Ok(Verdict::Reject(RejectReason::SegmentMissing));
+        }
+        counted => counted?,
+    }
+    jobs.context.journal.reference_announced(owner, announcer, &segments, now()).await?;
+    gather(jobs, id, announcer, &segments, ballot.deadline).await
+}
+
+/// The segments of a block whose body and signatures are valid; or why it is rejected.
+async fn verify(
+    jobs: &JobContext,
+    chain: &Chain,
+    id: AnnouncementId,
+    announcement: &Announcement,
+    entries: &[AnnouncedEntry],
+) -> Result<Result<Vec<Segment>, RejectReason>, TaskError> {
+    let _place = jobs.verifying.take(announcement.announcer).await?;
     let hash = announcement.body_hash;
     let body = chain.body(hash).await?.ok_or(TaskError::NoBody(hash))?;
     let header =
@@ -83,15 +114,18 @@ async fn judge(
         Ok(checked) => checked,
         Err(error) => {
             tracing::warn!(announcement = id.0, %error, "the body of an announced lite block is not valid");
-            return Ok(Verdict::Reject(reason(&error)));
+            return Ok(Err(reason(&error)));
         }
     };
     if !are_signed(chain, announcement, &records).await? {
-        return Ok(Verdict::Reject(RejectReason::InvalidAuthor));
+        return Ok(Err(RejectReason::InvalidAuthor));
     }
-    let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
-    jobs.context.journal.reference_announced(owner, announcer, &segments, now()).await?;
-    gather(jobs, id, announcement.announcer, &segments, ballot.deadline).await
+    Ok(Ok(segments))
+}
+
+/// Whether the deadline is so near that a block whose segments are missing is rejected.
+fn is_near(jobs: &JobContext, deadline: BlockNumber) -> bool {
+    jobs.context.head() >= deadline.saturating_sub(jobs.reject_margin)
 }
 
 fn reason(error: &BodyError) -> RejectReason {
@@ -176,16 +210,17 @@ async fn gather(
     }
     let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
+    let arrived = AtomicU64::new(0);
+    let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
     tokio::select! {
         biased;
-        fetched = jobs.fetcher.fetch(segments, Some(announcer)) => match fetched {
+        fetched = jobs.ballots.during(announcer, &arrived, fetching) => match fetched {
             Ok(()) => Ok(Verdict::Approve),
-            Err(FetchError::Unavailable { .. })
-                if context.head() >= deadline.saturating_sub(margin) =>
-            {
+            Err(TaskError::Fetch(FetchError::Unavailable { .. })) if is_near(jobs, deadline) => {
                 Ok(Verdict::Reject(RejectReason::SegmentMissing))
             }
-            Err(error) => refused(error),
+            Err(TaskError::Fetch(error)) => refused(error),
+            Err(error) => Err(error),
         },
         () = context.closed(id) => Ok(Verdict::Late),
         () = context.reached(limit) => Ok(Verdict::Reject(RejectReason::SegmentMissing)),

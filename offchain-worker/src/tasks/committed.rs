@@ -1,5 +1,7 @@
 //! Reactions to committed lite blocks: every hospital stores their segments.
 
+use std::sync::atomic::AtomicU64;
+
 use epione_client::chain::{Chain, Snapshot};
 use epione_envelope::{
     body::{self, CheckedBody},
@@ -67,7 +69,9 @@ pub async fn keep(jobs: &JobContext, height: u32) -> Result<Next, TaskError> {
     let segments = &block.segments;
     let announcer = block.header.announcer;
     context.journal.reference_announced(block.owner(), announcer, segments, now()).await?;
-    jobs.fetcher.fetch(segments, Some(announcer)).await?;
+    let arrived = AtomicU64::new(0);
+    let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
+    jobs.keeps.during(announcer, &arrived, fetching).await?;
     context.metrics.blocks_committed.inc();
     tracing::info!(
         height,

@@ -9,7 +9,7 @@ use epione_client::{
 use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId};
 use tokio::sync::watch;
 
-use super::task_journal::TaskJournal;
+use super::{disk_budget::DiskBudget, task_journal::TaskJournal, turns::Turns};
 use crate::{
     journal::{Journal, JournalError},
     metrics::Metrics,
@@ -46,6 +46,14 @@ pub struct Context {
 pub struct JobContext {
     pub context: Arc<Context>,
     pub fetcher: Arc<Fetcher>,
+    /// Announced blocks that are verified at once. Each needs memory for a body.
+    pub verifying: Turns,
+    /// Announced blocks whose segments are fetched at once.
+    pub ballots: Turns,
+    /// Committed blocks whose segments are fetched at once.
+    pub keeps: Turns,
+    /// Announced blocks that are not committed.
+    pub budget: DiskBudget,
     /// Chain blocks before a ballot's deadline at which a block is rejected whose segments are still missing.
     pub reject_margin: BlockNumber,
 }
@@ -70,6 +78,18 @@ pub enum TaskError {
          has synchronized"
     )]
     NoBody(Hash),
+    #[error("too many transfers wait for a place")]
+    NoTurn,
+    #[error(
+        "the transfer had {bytes_per_second} bytes per second while other hospitals waited for its place: it \
+         continues later"
+    )]
+    GaveWay { bytes_per_second: u64 },
+    #[error(
+        "the announced blocks of hospital {0} that are not committed use up its quota \
+         (transfer.announced_quota_bytes)"
+    )]
+    OverBudget(HospitalId),
     #[error("the chain's state contradicts itself: {0}")]
     Inconsistent(&'static str),
 }

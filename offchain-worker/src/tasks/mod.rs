@@ -9,6 +9,7 @@ pub mod announce;
 pub mod announced;
 pub mod committed;
 mod context;
+pub mod disk_budget;
 pub mod jobs;
 pub mod offers;
 pub mod own_blocks;
@@ -18,5 +19,6 @@ pub mod reviews;
 pub mod rewrap;
 pub mod scrub;
 pub mod task_journal;
+pub mod turns;
 
 pub use context::{Context, JobContext, Processed, TaskError};

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore},
+    sync::OwnedMutexGuard,
     time::{Instant, sleep},
 };
 
@@ -22,6 +25,7 @@ use super::{
 use crate::{
     journal::{self, Journal, JournalError},
     metrics::Metrics,
+    shares::{Bounds, Place, Refused, Shares},
     store::{PutError, Store, StoreError},
 };
 
@@ -54,6 +58,15 @@ pub struct FetchBounds {
     pub rules: Rules,
 }
 
+/// The right to download a segment.
+type Slot = Place<Option<HospitalId>>;
+
+/// One announcing hospital leaves a slot for the others. Those that wait are bounded by their tasks.
+fn slot_bounds(parallel: usize) -> Bounds {
+    let each = parallel.saturating_sub(1).max(1);
+    Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX }
+}
+
 /// Lookups in the store at once.
 const LOOKS: usize = 16;
 /// How often a waiting block is checked.
@@ -69,7 +82,8 @@ pub struct Fetcher {
     holdings: Holdings,
     metrics: Metrics,
     bounds: FetchBounds,
-    slots: Arc<Semaphore>,
+    /// Shared by the hospitals that announced the blocks; repairs have one share together.
+    slots: Arc<Shares<Option<HospitalId>>>,
     /// No segment is downloaded twice at once.
     flights: Flights,
 }
@@ -84,7 +98,7 @@ impl Fetcher {
         metrics: Metrics,
         bounds: FetchBounds,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(bounds.parallel));
+        let slots = Shares::new(slot_bounds(bounds.parallel));
         let flights = Flights::default();
         Self { roster, courier, journal, store, holdings, metrics, bounds, slots, flights }
     }
@@ -115,6 +129,16 @@ impl Fetcher {
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
+        self.fetch_counting(segments, first, &AtomicU64::new(0)).await
+    }
+
+    /// Like [`fetch`](Self::fetch). `arrived` counts the bytes of segments that have arrived.
+    pub async fn fetch_counting(
+        &self,
+        segments: &[Segment],
+        first: Option<HospitalId>,
+        arrived: &AtomicU64,
+    ) -> Result<(), FetchError> {
         let missing = self.missing_at(segments).await?;
         if missing.is_empty() {
             return Ok(());
@@ -123,7 +147,7 @@ impl Fetcher {
         let roll = self.roster.roll(first).await?;
         let genesis = roll.genesis;
         let plan = Plan::new(missing, roll, first, self.bounds.rules, Instant::now());
-        match BlockFetch::new(self, genesis, plan).run().await? {
+        match BlockFetch::new(self, genesis, first, plan, arrived).run().await? {
             0 => Ok(()),
             missing => Err(FetchError::Unavailable { missing, wanted }),
         }
@@ -192,7 +216,7 @@ impl Fetcher {
         &self,
         genesis: Hash,
         errand: Errand,
-        _slot: OwnedSemaphorePermit,
+        _slot: Slot,
         _flight: Flight<'_>,
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
@@ -269,19 +293,30 @@ type Answered = (Question, Result<Vec<bool>, PeerFault>);
 struct BlockFetch<'a> {
     fetcher: &'a Fetcher,
     genesis: Hash,
+    /// Whose share of the slots it uses.
+    first: Option<HospitalId>,
     plan: Plan,
+    arrived: &'a AtomicU64,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
     answers: FuturesUnordered<BoxFuture<'a, Answered>>,
-    /// This block's request for a slot, if it needs one: slots are granted in the order of the requests.
-    slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+    /// This block's request for a slot, if it needs one.
+    slot: Option<BoxFuture<'static, Result<Slot, Refused>>>,
 }
 
 impl<'a> BlockFetch<'a> {
-    fn new(fetcher: &'a Fetcher, genesis: Hash, plan: Plan) -> Self {
+    fn new(
+        fetcher: &'a Fetcher,
+        genesis: Hash,
+        first: Option<HospitalId>,
+        plan: Plan,
+        arrived: &'a AtomicU64,
+    ) -> Self {
         Self {
             fetcher,
             genesis,
+            first,
             plan,
+            arrived,
             downloads: FuturesUnordered::new(),
             answers: FuturesUnordered::new(),
             slot: None,
@@ -299,14 +334,12 @@ impl<'a> BlockFetch<'a> {
             }
             self.ask(now);
             if self.slot.is_none() && self.plan.has_next(now) {
-                let slots = Arc::clone(&self.fetcher.slots);
-                self.slot = Some(Box::pin(async move { slots.acquire_owned().await.ok() }));
+                let (slots, first) = (Arc::clone(&self.fetcher.slots), self.first);
+                self.slot =
+                    Some(Box::pin(async move { slots.take(first, 1, Duration::MAX).await }));
             }
             tokio::select! {
-                Some(slot) = granted(&mut self.slot) => {
-                    self.slot = None;
-                    self.begin(slot);
-                }
+                Some(slot) = granted(&mut self.slot) => self.begin(slot),
                 Some(done) = self.downloads.next() => self.conclude(done)?,
                 Some((question, answer)) = self.answers.next() => self.note(&question, answer),
                 () = sleep(TICK) => {}
@@ -336,7 +369,7 @@ impl<'a> BlockFetch<'a> {
         }
     }
 
-    fn begin(&mut self, slot: OwnedSemaphorePermit) {
+    fn begin(&mut self, slot: Slot) {
         let Some(errand) = self.plan.next(Instant::now()) else { return };
         let fetcher = self.fetcher;
         self.downloads.push(match fetcher.flights.try_begin(errand.segment.hash) {
@@ -377,6 +410,7 @@ impl<'a> BlockFetch<'a> {
         let metrics = &self.fetcher.metrics;
         metrics.peer_fetches.with_label_values(&["ok"]).inc();
         for (hospital, bytes) in bytes {
+            self.arrived.fetch_add(*bytes, Ordering::Relaxed);
             let from = if self.plan.is_announcer(*hospital) { "announcer" } else { "other" };
             metrics.peer_bytes.with_label_values(&[from]).inc_by(*bytes);
         }
@@ -399,13 +433,11 @@ impl<'a> BlockFetch<'a> {
     }
 }
 
-async fn granted(
-    slot: &mut Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
-) -> Option<OwnedSemaphorePermit> {
-    match slot {
-        Some(slot) => slot.await,
-        None => None,
-    }
+/// The slot, when the request for it is granted.
+async fn granted(slot: &mut Option<BoxFuture<'static, Result<Slot, Refused>>>) -> Option<Slot> {
+    let granted = slot.as_mut()?.await.ok();
+    *slot = None;
+    granted
 }
 
 /// The segments that are being downloaded.

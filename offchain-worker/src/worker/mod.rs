@@ -17,6 +17,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     api::{self, AppState, Services},
     config::Config,
+    descriptors,
     journal::Nonces,
     node,
     tls::Tls,
@@ -30,6 +31,7 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    descriptors::raise();
     let (node_sender, node) = watch::channel(None);
     let opened = open(config, node).await?;
     let state = AppState::new(services(&opened).await?);

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use epione_primitives::limits::MAX_BALLOTS_PER_BLOCK;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -19,19 +20,28 @@ use crate::{
     store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
+        disk_budget::DiskBudget,
         offers::OfferFetcher,
         own_blocks::OwnBlocks,
         pack::BlockBounds,
         rewrap::Rewrap,
         scrub::{Scrubber, Sweeper},
         task_journal::{JobKind, TaskJournal},
+        turns::Turns,
     },
 };
 
-/// Ballots processed at once. Their downloads share the bounds of `[transfer]`.
+/// Ballots whose blocks are verified at once, and whose segments are fetched at once; and those of one announcing
+/// hospital. Their downloads share the bounds of `[transfer]`.
 const BALLOTS: usize = 8;
-/// Committed lite blocks fetched at once.
-pub(crate) const KEEPS: usize = 2;
+const BALLOTS_OF_ONE: usize = 3;
+/// Committed lite blocks fetched at once, and those of one announcing hospital.
+const KEPT_AT_ONCE: usize = 3;
+const KEPT_OF_ONE: usize = 2;
+/// Jobs for committed lite blocks at once. Those that do not fetch wait for a turn.
+pub(crate) const KEEPS: usize = 16;
+/// Every open ballot has its job. Most of them wait for a turn.
+const OPEN_BALLOTS: usize = MAX_BALLOTS_PER_BLOCK as usize;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Does everything that needs the chain. Returns only errors.
@@ -68,7 +78,7 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         lifetime: config.transfer.offer_lifetime,
     })));
     let jobs = Arc::new(jobs(&context, &exchange, &config));
-    tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, BALLOTS));
+    tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, OPEN_BALLOTS));
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
     look_after(&mut tasks, context, &storage, &exchange, config);
     tasks
@@ -136,6 +146,10 @@ pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config)
     JobContext {
         context: Arc::clone(context),
         fetcher: Arc::clone(&exchange.fetcher),
+        verifying: Turns::new(BALLOTS, BALLOTS_OF_ONE),
+        ballots: Turns::new(BALLOTS, BALLOTS_OF_ONE),
+        keeps: Turns::new(KEPT_AT_ONCE, KEPT_OF_ONE),
+        budget: DiskBudget::new(config.transfer.announced_quota_bytes, config.store.garbage_grace),
         reject_margin: config.transfer.reject_margin_blocks,
     }
 }

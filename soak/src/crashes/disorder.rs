@@ -239,7 +239,7 @@ pub async fn is_back(network: &Devnet, probe: &Probe, hospital: HospitalId) -> b
         newest = newest.max(view.map_or(0, |view| view.finalized));
         if state.id == hospital {
             own = view;
-            if !probe.worker_is_ready(&state.node_url, state.id).await {
+            if !probe.worker_is_ready(&state.operators_url).await {
                 return false;
             }
         }

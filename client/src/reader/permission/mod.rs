@@ -80,7 +80,8 @@ impl Reader {
             agent: &agent,
             audience: &self.worker.account().id(),
             patient,
-            nonce: granted.nonce,
+            // Of this request, or of the earlier one that the worker answers again.
+            nonce: granted.grant.terms().nonce,
             now: now(),
         };
         let keys = granted.grant.open(&expected, &self.sealing)?;

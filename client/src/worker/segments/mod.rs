@@ -169,9 +169,9 @@ impl WorkerClient {
             Right::Patient(record) => self.route(&format!("/v1/segments/{name}?record={record}")),
             Right::Link(link) => {
                 let url = Url::parse(&link.url).ok().filter(may_be_asked);
-                url.filter(|_| link.segment == name).ok_or_else(|| WorkerError::ForeignLink {
-                    url: self.url(),
-                    segment: segment.hash,
+                let own = |url: &Url| url.origin() == self.inner.base.origin();
+                url.filter(|url| own(url) && link.segment == name).ok_or_else(|| {
+                    WorkerError::ForeignLink { url: self.url(), segment: segment.hash }
                 })
             }
         }
@@ -190,6 +190,11 @@ fn may_be_asked(url: &Url) -> bool {
         "http" => endpoint::is_loopback(url),
         _ => false,
     }
+}
+
+/// Whether a worker may redirect to a storage. A worker elsewhere must not make this machine send requests to itself.
+fn may_redirect(worker: &Url, storage: &Url) -> bool {
+    may_be_asked(storage) && (!endpoint::is_loopback(storage) || endpoint::is_loopback(worker))
 }
 
 /// A fetch of consecutive bytes of a segment.
@@ -313,7 +318,7 @@ impl<'a> Fetch<'a> {
         let location = redirection.headers().get(header::LOCATION);
         let url = location.and_then(|it| it.to_str().ok()).and_then(|it| Url::parse(it).ok());
         let url = url
-            .filter(may_be_asked)
+            .filter(|url| may_redirect(&self.client.inner.base, url))
             .ok_or_else(|| self.client.malformed("the redirect names no https address"))?;
         let mut request = self.client.storage()?.get(url);
         if let Some(range) = self.range() {

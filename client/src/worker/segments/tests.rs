@@ -139,6 +139,17 @@ async fn plain_http_to_another_machine_and_other_schemes_are_never_followed() {
     }
 }
 
+#[test]
+fn a_worker_elsewhere_cannot_redirect_to_this_machine() {
+    let url = |text: &str| Url::parse(text).unwrap();
+    let (remote, local) = (url("https://worker.example"), url("http://127.0.0.1:8600"));
+    for here in ["http://127.0.0.1:9000/x", "https://localhost/x", "http://[::1]:9000/x"] {
+        assert!(!may_redirect(&remote, &url(here)), "{here}");
+        assert!(may_redirect(&local, &url(here)), "{here}");
+    }
+    assert!(may_redirect(&remote, &url("https://s3.example/bucket/x")));
+}
+
 #[tokio::test]
 async fn a_hospital_agent_is_never_redirected_to_storage() {
     let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;

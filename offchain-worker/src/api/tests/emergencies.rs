@@ -1,10 +1,10 @@
 //! Breaking the glass: if the policies allow it, with a reason, and a limited number of times per day.
 
-use epione_client::api::GrantRequest;
+use epione_client::api::{GrantRequest, WantedRecord};
 use epione_primitives::{
     access::{Action, Purpose, SectionClass},
     limits::MAX_EMERGENCIES_PER_DAY,
-    release::{EmergencyReason, Right},
+    release::{EmergencyReason, Right, SectionSet},
 };
 
 use super::{
@@ -81,14 +81,20 @@ async fn purpose_and_emergency_must_match() {
 async fn emergencies_per_day_are_limited() {
     let (world, _) = committed().await;
     world.chain.facts().rescuers.insert(world.stranger.user);
-    let ask = async || {
-        let raw = Raw::post_json("/v1/grants", &emergency(&world));
+    // Each asks for other sections: an equal request would be answered with the same grant.
+    let ask = async |sections: u64| {
+        let sections = Some(SectionSet(sections));
+        let records = vec![WantedRecord { pointer: POINTER, sections }];
+        let raw = Raw::post_json("/v1/grants", &GrantRequest { records, ..emergency(&world) });
         raw.send(&world, &world.stranger).await
     };
-    for _ in 0..MAX_EMERGENCIES_PER_DAY {
-        assert_eq!(ask().await.status, 200);
+    for sections in 1..=u64::from(MAX_EMERGENCIES_PER_DAY) {
+        assert_eq!(ask(sections).await.status, 200);
+        assert_eq!(ask(sections).await.status, 200);
     }
-    assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
+    let refused = ask(4).await;
+    assert_eq!(refused.refusal(), (429, "too-many-emergencies".into()));
+    assert!(refused.headers.contains_key("retry-after"));
 
     // The chain rejects it too, if another request was faster.
     let stranger = world.stranger.user;
@@ -96,7 +102,7 @@ async fn emergencies_per_day_are_limited() {
     world.chain.facts().meanwhile = Some(Box::new(move |facts| {
         facts.tallies.entry(stranger).or_default().emergencies = MAX_EMERGENCIES_PER_DAY;
     }));
-    assert_eq!(ask().await.refusal(), (429, "too-many-emergencies".into()));
+    assert_eq!(ask(5).await.refusal(), (429, "too-many-emergencies".into()));
     assert_eq!(world.metrics.emergencies.get(), u64::from(MAX_EMERGENCIES_PER_DAY));
 }
 

@@ -9,7 +9,7 @@ use codec::{Decode, Encode};
 use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordPointer, Signature, UserId,
+    AccountId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId,
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
         SectionClass,
@@ -38,6 +38,8 @@ pub fn genesis() -> Hash {
 
 #[derive(Default)]
 pub struct Facts {
+    /// How old the newest finalized block is, in milliseconds.
+    pub head_age: u64,
     pub accounts: HashMap<AccountId, UserId>,
     pub profiles: HashMap<UserId, Profile>,
     pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
@@ -275,6 +277,10 @@ impl ChainView for FakeChain {
 }
 
 impl FinalState for FakeChain {
+    fn time(&self) -> Answer<'_, Moment> {
+        self.answer(|facts| crate::now() - facts.head_age)
+    }
+
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
         self.answer(|facts| facts.hospitals.get(&id).cloned())
     }

@@ -79,7 +79,7 @@ fn open_as(
         agent: &world.agent.account().id(),
         audience: &reader.account().id(),
         patient: world.patient.user,
-        nonce: granted.nonce,
+        nonce: granted.grant.terms().nonce,
         now: crate::now(),
     };
     granted.grant.open(&expected, &reader.keys.sealing)
@@ -189,6 +189,62 @@ async fn a_request_is_answered_once() {
     assert_eq!(raw.send(&world, &world.doctor).await.status, 200);
     assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (401, "unauthorized".into()));
     assert_eq!(receipts(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn repeated_requests_leave_one_receipt() {
+    let (world, _) = committed().await;
+    let client = world.client(&world.doctor);
+    let first = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    for _ in 0..10 {
+        let again = client.grant(&request(&world, &[POINTER])).await.unwrap();
+        assert_eq!(again.grant, first.grant);
+        assert_eq!(open(&world, &world.doctor, &again).len(), 3);
+        assert_eq!(again.reply.links.len(), first.reply.links.len());
+    }
+    assert_eq!((world.metrics.grants.get(), world.metrics.receipts.get()), (11, 1));
+    // Another purpose is another question, and so is another requester.
+    let other = GrantRequest { purpose: Purpose::Audit, ..request(&world, &[POINTER]) };
+    Raw::post_json("/v1/grants", &other).send(&world, &world.doctor).await;
+    world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
+    assert!(world.metrics.receipts.get() >= 2);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_not_in_force_is_not_handed_out_again() {
+    let (world, _) = committed().await;
+    let client = world.client(&world.doctor);
+    let first = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    world.chain.facts().receipts.remove(&first.grant.hash());
+    let second = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    assert_ne!(second.grant, first.grant);
+    world.chain.facts().related.clear();
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (403, "denied".into()));
+}
+
+#[tokio::test]
+async fn a_requester_cannot_loop_different_requests_for_grants() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { grants_per_minute: 3, ..Limits::default() };
+    let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    let ask = async |sections: u64| {
+        let sections = Some(SectionSet(sections));
+        let records = vec![WantedRecord { pointer: POINTER, sections }];
+        let raw = Raw::post_json("/v1/grants", &GrantRequest { records, ..request(&world, &[]) });
+        raw.send(&world, &world.doctor).await
+    };
+    for sections in 1..=3 {
+        assert_eq!(ask(sections).await.status, 200);
+    }
+    let refused = ask(4).await;
+    assert_eq!(refused.refusal(), (429, "too-many-grants".into()));
+    let after: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=21).contains(&after), "{after}");
+    assert_eq!(receipts(&world).len(), 3);
+    // Unexpired grants are handed out again, and other requesters are not affected.
+    assert_eq!(ask(1).await.status, 200);
+    world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The API over real HTTP on a free port, with a real store, journal and envelope. Only the chain and
 //! the other hospitals are fakes.
 
+mod connections;
 mod emergencies;
 pub(crate) mod fake;
 mod grants;
@@ -13,6 +14,7 @@ mod registrations;
 mod requests;
 mod segments;
 mod serving;
+mod shares;
 mod status;
 mod storage;
 mod uploads;

@@ -31,29 +31,33 @@ use crate::{
 
 /// A port that is reserved while the socket exists. A bound socket that does not listen does not prevent servers, which
 /// set the same option, from listening.
-fn reserve() -> (u16, TcpSocket) {
+pub fn reserve() -> (u16, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     (socket.local_addr().unwrap().port(), socket)
 }
 
-fn config(url: &str, more: &str) -> Config {
+pub fn config(url: &str, more: &str) -> Config {
     let listen = url.split("//").nth(1).unwrap();
+    let operators = match more.contains("operators_listen") {
+        true => "",
+        false => "operators_listen = \"127.0.0.1:0\"",
+    };
     Config::parse(&format!(
-        "public_url = {url:?}\nlisten = {listen:?}\ndata_dir = \"d\"\n{more}\n\
+        "public_url = {url:?}\nlisten = {listen:?}\ndata_dir = \"d\"\n{operators}\n{more}\n\
          [keystore]\ndevelopment = \"//Alice\""
     ))
     .unwrap()
 }
 
-fn tls(config: &Config) -> Arc<Tls> {
+pub fn tls(config: &Config) -> Arc<Tls> {
     let keys = keys::load(&config.keystore).unwrap();
     Arc::new(Tls::new(TlsKeys::new(&config.keystore, &keys).unwrap(), config).unwrap())
 }
 
 /// Waits until the port is listened on, or is not any more.
-async fn until(listens: bool, port: u16) {
+pub async fn until(listens: bool, port: u16) {
     for _ in 0..6_000 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() == listens {
             return;
@@ -87,7 +91,7 @@ async fn a_port_in_use_is_named() {
         (
             config(
                 &format!("http://127.0.0.1:{free}"),
-                &format!("metrics_listen = \"127.0.0.1:{port}\""),
+                &format!("operators_listen = \"127.0.0.1:{port}\""),
             ),
             port,
         ),
@@ -129,25 +133,35 @@ async fn workers_prove_keys_and_callers_sign() {
 }
 
 #[tokio::test]
-async fn only_metrics_are_served_over_plain_http() {
+async fn operators_have_a_listener_of_their_own() {
     let world = World::new().await;
-    let ((port, _reserved), (metrics, _too)) = (reserve(), reserve());
+    let ((port, _reserved), (operators, _too)) = (reserve(), reserve());
     let config = config(
         &format!("https://127.0.0.1:{port}"),
-        &format!("metrics_listen = \"127.0.0.1:{metrics}\""),
+        &format!("operators_listen = \"127.0.0.1:{operators}\""),
     );
     let (tls, state) = (tls(&config), world.state.clone());
     let server =
         tokio::spawn(
             async move { serve(&config, Some(&tls), state, std::future::pending()).await },
         );
-    until(true, metrics).await;
+    until(true, operators).await;
+    until(true, port).await;
     let get = async |path: &str| {
-        reqwest::get(format!("http://127.0.0.1:{metrics}/{path}")).await.unwrap()
+        reqwest::get(format!("http://127.0.0.1:{operators}/{path}")).await.unwrap()
     };
     let text = get("metrics").await.text().await.unwrap();
     assert!(text.contains("epione_worker_tls_key_matches 1"), "{text}");
+    assert_eq!(get("readyz").await.status().as_u16(), 200);
     assert_eq!(get("v1/info").await.status().as_u16(), 404);
+    // Strangers learn neither how busy the hospital is nor what it lacks.
+    let key = development::tls_key("//Alice").unwrap().public();
+    let url = Url::parse(&format!("https://127.0.0.1:{port}")).unwrap();
+    let public = Endpoint::new(url.clone(), key).unwrap().http().build().unwrap();
+    for path in ["metrics", "readyz"] {
+        let answer = public.get(url.join(path).unwrap()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "{path}");
+    }
     server.abort();
 }
 

@@ -141,7 +141,7 @@ async fn nothing_is_acknowledged_while_the_storage_fails() {
     while world.metrics.requests.with_label_values(&refusals).get() == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let readiness = follow(&world, "/readyz").await;
+    let readiness = world.for_operators("/readyz").await;
     assert_eq!(readiness.status, 503);
     let report: serde_json::Value = serde_json::from_slice(&readiness.body).unwrap();
     assert!(report["store"].as_str().unwrap().contains("does not answer"), "{report}");

@@ -34,7 +34,7 @@ use url::Url;
 
 use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
-    api::{AppState, Services, router, serve::listen},
+    api::{AppState, Services, operators_router, router, serve::listen},
     config::{Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces, visits},
@@ -71,6 +71,8 @@ pub struct World {
     pub peers: Arc<FakePeers>,
     pub limits: Limits,
     pub base: Url,
+    /// Where operators reach the worker.
+    operators: Url,
     pub agent: Actor,
     pub governance: Actor,
     /// Related to the patient.
@@ -154,6 +156,10 @@ impl World {
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
         tokio::spawn(server.serve(router(state.clone()).into_make_service()));
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let operators = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
+        tokio::spawn(server.serve(operators_router(state.clone()).into_make_service()));
         let Parts { chain, store, journal, metrics, peers, agent, limits } = parts;
         let world = Self {
             chain,
@@ -164,6 +170,7 @@ impl World {
             peers,
             limits,
             base,
+            operators,
             agent,
             governance,
             doctor: Actor::new("Doctor"),
@@ -195,6 +202,13 @@ impl World {
         let sealing_key_hash = actor.keys.sealing.public().hash();
         let profile = Profile { role, account: account.clone(), sealing_key_hash, version: 1 };
         self.chain.register(HOSPITAL, actor.user, profile, body.unwrap().encode());
+    }
+
+    /// What operators get.
+    pub async fn for_operators(&self, path: &str) -> Reply {
+        let response = reqwest::get(self.operators.join(path).unwrap()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Reply { status, headers, body: response.bytes().await.unwrap() }
     }
 
     pub fn client(&self, actor: &Actor) -> WorkerClient {

@@ -31,8 +31,7 @@ pub(in crate::api) async fn status(
     request: Request,
 ) -> Result<Json<VisitStatus>, ApiError> {
     let (state, record) = (&state, record.parse::<RecordId>());
-    signed(state, request, |caller, body| async move {
-        caller.body(body, 0).await?;
+    signed(state, request, 0, |caller, _| async move {
         let found = match record {
             Ok(record) => find(state, &caller, record).await?,
             Err(_) => None,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{
         ApiError, AppState,
-        caller::{Caller, parse_json},
+        caller::Caller,
         ingest::{self, Ingest},
         intake::Intake,
         limits::within,
@@ -48,14 +48,12 @@ pub(in crate::api) async fn submit(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let mut intake = Intake::new(body, state.limits.silence);
+    let mut intake = Intake::new(body, &state.limits);
     let submission = async {
-        let caller = Caller::admitted(&state, &parts).await?;
-        // Only now, so that strangers do not take slots from the hospital's own users.
-        let _slot = state.visit_slot().await?;
-        let json = intake.whole(MAX_VISIT_JSON_BYTES).await?;
-        caller.check_digest(&blake3::hash(&json))?;
-        let visit = parse_json(&json)?;
+        let caller = Caller::of(&state, &parts).await?;
+        let json = intake.whole(&state, caller.holder(), MAX_VISIT_JSON_BYTES).await?;
+        caller.check_digest(&blake3::hash(&json.bytes))?;
+        let visit = json.json()?;
         drop(json);
         accept(&state, &caller, visit).await
     };
@@ -81,6 +79,8 @@ async fn accept(
         draft.verify_cosignature(terms.genesis, account)
     })
     .await?;
+    // Only now, so that users who may not submit take no places from those who may.
+    let _slot = state.visit_slot(caller.holder()).await?;
     let patient_key =
         state.hospital_keys.patient_key(caller.identity, visit.patient, &registration).await?;
     let layout = MediaLayout::of(&visit);
@@ -90,7 +90,7 @@ async fn accept(
         let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest)).await;
         return queued.map_err(|error| ApiError::internal(&error))?.map(VisitStatus::from);
     }
-    let slot = state.uploads().slot(state).await?;
+    let slot = state.uploads().slot(state, caller).await?;
     let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
     uploads::open(state, terms, layout, ingest, slot).await
 }

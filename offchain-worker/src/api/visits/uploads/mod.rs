@@ -17,7 +17,6 @@ use axum::{
     extract::{Path, Request, State},
     http::{StatusCode, Uri},
 };
-use bytes::Bytes;
 use epione_client::api::{MAX_PART_BYTES, Problem, VisitStatus};
 use epione_primitives::RecordId;
 
@@ -33,7 +32,7 @@ use crate::api::{
     ApiError, AppState,
     caller::Caller,
     ingest::Ingest,
-    intake::Intake,
+    intake::{Intake, Received},
     limits::{Slot, within},
 };
 
@@ -62,9 +61,9 @@ pub(in crate::api) async fn put(
     request: Request,
 ) -> Result<Json<VisitStatus>, ApiError> {
     let (parts, body) = request.into_parts();
-    let mut intake = Intake::new(body, state.limits.silence);
+    let mut intake = Intake::new(body, &state.limits);
     let accepted = async {
-        let caller = Caller::admitted(&state, &parts).await?;
+        let caller = Caller::of(&state, &parts).await?;
         let part = PartRef::parse(&record, &section, &parts.uri)?;
         match state.uploads().find(part.record).filter(|upload| upload.is_of(&caller)) {
             Some(upload) => accept(&state, &caller, upload, part, &mut intake).await,
@@ -109,9 +108,10 @@ async fn accept(
     let remaining =
         upload.layout.remaining(part.section, part.offset).ok_or_else(outside_of_media)?;
     let mut in_flight = upload.begin_part(&state.metrics)?;
-    let content = intake.whole(MAX_PART_BYTES).await?;
+    let received = intake.whole(state, caller.holder(), MAX_PART_BYTES).await?;
+    let content = &received.bytes;
     in_flight.holds(content.len());
-    caller.check_digest(&blake3::hash(&content))?;
+    caller.check_digest(&blake3::hash(content))?;
     if content.is_empty() || content.len() as u64 > remaining {
         return Err(outside_of_media());
     }
@@ -119,7 +119,7 @@ async fn accept(
     let span = span.ok_or_else(outside_of_media)?;
     upload.reach(span.start, state.limits.part_timeout / 2).await?;
     // In a separate task: what was sealed must be accounted for, even if the client disconnects.
-    tokio::spawn(advance(state.clone(), upload, span, content, in_flight))
+    tokio::spawn(advance(state.clone(), upload, span, received, in_flight))
         .await
         .map_err(|error| ApiError::internal(&error))?
 }
@@ -129,7 +129,7 @@ async fn advance(
     state: AppState,
     upload: Arc<Upload>,
     span: Span,
-    content: Bytes,
+    content: Received,
     _in_flight: InFlight,
 ) -> Result<VisitStatus, ApiError> {
     let mut sealing = upload.ingest.lock().await;
@@ -138,7 +138,7 @@ async fn advance(
         return ended(&state, &upload.terms).await;
     };
     if upload.received() == Some(span.start) {
-        if let Err(error) = ingest.push(span.section, &content, span.ends_section).await {
+        if let Err(error) = ingest.push(span.section, &content.bytes, span.ends_section).await {
             return Err(fail(&state, &upload, sealing.take(), error).await);
         }
         drop(content);

@@ -22,6 +22,7 @@ use crate::{
         ApiError, AppState, caller::Caller, ingest::Ingest, limits::Slot, visits::terms::VisitTerms,
     },
     metrics::Metrics,
+    shares::Refused,
 };
 
 /// Parts of one visit in flight at once: one is sealed while the next is received.
@@ -86,20 +87,22 @@ impl AppState {
 }
 
 impl Uploads {
-    /// A slot for one more upload. If none is free, the upload that was idle for longest gives up its slot, unless all
-    /// of them were active recently.
-    pub async fn slot(&self, state: &AppState) -> Result<Slot, ApiError> {
-        if let Ok(slot) = state.upload_slot() {
-            return Ok(slot);
-        }
+    /// A slot for one more upload of a caller. If the caller has used up its share, its upload that was idle for
+    /// longest gives up its slot; if all slots are taken, that of any caller. Uploads that were active recently keep theirs.
+    pub async fn slot(&self, state: &AppState, caller: &Caller) -> Result<Slot, ApiError> {
+        let refused = match state.upload_slot(caller.holder()) {
+            Ok(slot) => return Ok(slot),
+            Err(refused) => refused,
+        };
         let patience = state.limits.upload_idle / GIVES_WAY_AFTER;
         let uploads: Vec<_> = self.lock().values().cloned().collect();
-        let idle = uploads.into_iter().map(|upload| (upload.idle(), upload));
+        let may_end = |upload: &Arc<Upload>| refused == Refused::All || upload.is_of(caller);
+        let idle = uploads.into_iter().filter(may_end).map(|upload| (upload.idle(), upload));
         match idle.max_by_key(|(idle, _)| *idle).filter(|(idle, _)| *idle > patience) {
             Some((_, upload)) => self.end(&upload, "it was idle, and its slot is needed").await,
-            None => return Err(ApiError::busy()),
+            None => return Err(refused.into()),
         }
-        state.upload_slot()
+        state.upload_slot(caller.holder()).map_err(ApiError::from)
     }
 
     pub(in crate::api::visits) fn find(&self, record: RecordId) -> Option<Arc<Upload>> {

@@ -1,0 +1,302 @@
+//! Connections of clients: how many there are, of all addresses together and of each, and how long nothing may happen
+//! on one.
+//!
+//! A connection must set up TLS and send its first request in time. Later, it is closed when it has had no open request
+//! for a while. Pings of HTTP/2 do not count.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, HttpBody as _},
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+};
+use axum_server::accept::Accept;
+use futures::{StreamExt, future::BoxFuture};
+use prometheus::{IntCounter, IntGauge};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+
+use crate::{
+    config::Limits,
+    descriptors,
+    metrics::Metrics,
+    shares::{Bounds, Place, Refused, Shares},
+};
+
+/// How long nothing may happen on a connection.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Until the first request.
+    first: Duration,
+    /// After the end of a request.
+    idle: Duration,
+}
+
+/// The connections of a listener.
+pub(super) struct Connections {
+    shares: Arc<Shares<IpAddr>>,
+    patience: Patience,
+    metrics: Metrics,
+}
+
+impl Connections {
+    /// `one_source` says that all connections come from one address: a proxy, or this machine.
+    pub fn new(limits: &Limits, one_source: bool, metrics: Metrics) -> Self {
+        let all = descriptors::for_connections(limits.connections);
+        let each = if one_source { all } else { limits.connections_per_address.min(all) };
+        tracing::info!(all, per_address = each, "connections that may be open at once");
+        let patience = Patience { first: limits.first_request, idle: limits.connection_idle };
+        Self { shares: Shares::new(Bounds::at_once(all, each)), patience, metrics }
+    }
+
+    /// Counts a connection until the result is dropped.
+    fn admit(&self, stream: &TcpStream) -> io::Result<Admission> {
+        let network = network(stream.peer_addr()?.ip());
+        let place = self.shares.try_take(network, 1).map_err(|refused| {
+            let reason = match refused {
+                Refused::Own => "address",
+                Refused::All => "all",
+            };
+            self.metrics.connections_refused.with_label_values(&[reason]).inc();
+            io::Error::other("too many connections")
+        })?;
+        let open = self.metrics.connections_open.clone();
+        open.inc();
+        Ok(Admission { _place: place, open })
+    }
+}
+
+/// What counts as one source: an IPv4 address, or an IPv6 network of 64 bits, which one machine may have for itself.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
+    }
+}
+
+/// A counted connection.
+struct Admission {
+    _place: Place<IpAddr>,
+    open: IntGauge,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+/// Admits connections before another acceptor sets them up.
+#[derive(Clone)]
+pub(super) struct Guarded<A> {
+    pub inner: A,
+    pub connections: Arc<Connections>,
+}
+
+impl<A> Accept<TcpStream, Router> for Guarded<A>
+where
+    A: Accept<TcpStream, Router, Service = Router>,
+    A::Stream: Send + 'static,
+    A::Future: Send + 'static,
+{
+    type Stream = Watched<A::Stream>;
+    type Service = Router;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, stream: TcpStream, router: Router) -> Self::Future {
+        let (admitted, patience) = (self.connections.admit(&stream), self.connections.patience);
+        let closed = self.connections.metrics.connections_idle.clone();
+        let accepting = admitted.map(|admission| (admission, self.inner.accept(stream, router)));
+        Box::pin(async move {
+            let (admission, accepting) = accepting?;
+            let (stream, router) = accepting.await?;
+            let activity = Arc::new(Activity::new(patience));
+            let counted = middleware::from_fn_with_state(Arc::clone(&activity), in_progress);
+            let timer = Box::pin(tokio::time::sleep(patience.first));
+            let watched =
+                Watched { stream, timer, activity, closed, is_over: false, _admission: admission };
+            Ok((watched, router.layer(counted)))
+        })
+    }
+}
+
+/// What happens on a connection.
+struct Activity {
+    patience: Patience,
+    now: Mutex<Now>,
+}
+
+struct Now {
+    open: usize,
+    /// When the connection was set up, or when the last request ended.
+    since: Instant,
+    limit: Duration,
+}
+
+impl Activity {
+    fn new(patience: Patience) -> Self {
+        let now = Now { open: 0, since: Instant::now(), limit: patience.first };
+        Self { patience, now: Mutex::new(now) }
+    }
+
+    fn begin(self: &Arc<Self>) -> OpenRequest {
+        let mut now = self.lock();
+        now.open += 1;
+        now.limit = self.patience.idle;
+        drop(now);
+        OpenRequest(Arc::clone(self))
+    }
+
+    /// How long the connection may stay as it is; none if that time is over.
+    fn left(&self) -> Option<Duration> {
+        let now = self.lock();
+        if now.open > 0 {
+            return Some(now.limit);
+        }
+        now.limit.checked_sub(now.since.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request from its headers to the end of its response.
+struct OpenRequest(Arc<Activity>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let mut now = self.0.lock();
+        now.open = now.open.saturating_sub(1);
+        now.since = Instant::now();
+    }
+}
+
+async fn in_progress(
+    State(activity): State<Arc<Activity>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let open = activity.begin();
+    let mut response = next.run(request).await;
+    // A stream does not tell its length.
+    match response.body().size_hint().exact() {
+        Some(0) => return response,
+        Some(length) => {
+            let length = HeaderValue::from(length);
+            response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
+        }
+        None => {}
+    }
+    response.map(|body| {
+        Body::from_stream(body.into_data_stream().map(move |piece| {
+            let _open = &open;
+            piece
+        }))
+    })
+}
+
+/// A connection that fails when nothing has happened on it for too long.
+pub(super) struct Watched<S> {
+    stream: S,
+    timer: Pin<Box<Sleep>>,
+    activity: Arc<Activity>,
+    closed: IntCounter,
+    is_over: bool,
+    _admission: Admission,
+}
+
+impl<S> Watched<S> {
+    /// Fails when the connection has been idle for too long.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            match self.activity.left() {
+                Some(left) => self.timer.as_mut().reset(Instant::now() + left),
+                None => {
+                    self.closed.inc_by((!self.is_over).into());
+                    self.is_over = true;
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check(context)?;
+        Pin::new(&mut this.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check(context)?;
+        Pin::new(&mut this.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check(context)?;
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check(context)?;
+        Pin::new(&mut this.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check(context)?;
+        Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_machine_with_an_ipv6_network_counts_once() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

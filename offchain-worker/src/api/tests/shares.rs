@@ -1,0 +1,128 @@
+//! Callers who try to use up the worker's places. Others must still be served.
+
+use std::{sync::Arc, time::Duration};
+
+use epione_client::api::{MAX_PART_BYTES, VisitStage};
+use epione_envelope::record::SectionKind;
+use epione_primitives::access::SectionClass;
+use futures::{StreamExt, stream};
+use http::Method;
+use object_store::memory::InMemory;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    grants::{POINTER, committed, request},
+    world::{Actor, Raw, World},
+};
+use crate::config::Limits;
+
+async fn limited(limits: Limits) -> World {
+    let objects = Arc::new(InMemory::new());
+    World::with(objects.clone(), objects, limits).await
+}
+
+/// A request whose body does not arrive, and that states this length. The worker waits for the body.
+async fn stalled(world: &World, raw: &Raw, by: &Actor, length: usize) -> TcpStream {
+    let mut stream = sent(world, raw, by, length).await;
+    let expected = b"HTTP/1.1 100 Continue";
+    let mut told = [0; 21];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, expected);
+    stream
+}
+
+/// The headers of a request, without its body.
+async fn sent(world: &World, raw: &Raw, by: &Actor, length: usize) -> TcpStream {
+    let port = world.base.port().unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nhost: worker\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n",
+        raw.method, raw.target
+    );
+    for (name, value) in &raw.signed(by) {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    stream
+}
+
+async fn doctor_submits(world: &World) {
+    let visit = world
+        .builder()
+        .text(SectionKind::Report, SectionClass::Private, "all well")
+        .build(&world.doctor.account())
+        .await
+        .unwrap();
+    assert_eq!(world.submit(&visit).await.stage, VisitStage::Queued);
+}
+
+#[tokio::test]
+async fn slow_requests_for_grants_do_not_stop_a_look() {
+    let (world, _) = committed().await;
+    let mut held = Vec::new();
+    for _ in 0..Limits::default().requests + 2 {
+        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+        held.push(stalled(&world, &raw, &world.stranger, raw.body.len()).await);
+    }
+    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+}
+
+#[tokio::test]
+async fn slow_visits_of_one_user_do_not_stop_another_users_visit() {
+    let world = World::new().await;
+    let mut held = Vec::new();
+    for _ in 0..Limits::default().visits {
+        let raw = Raw::new(Method::POST, "/v1/visits", "");
+        held.push(stalled(&world, &raw, &world.stranger, 1_000).await);
+    }
+    doctor_submits(&world).await;
+}
+
+#[tokio::test]
+async fn one_user_cannot_use_all_memory_for_requests() {
+    let world =
+        limited(Limits { request_timeout: Duration::from_secs(2), ..Limits::default() }).await;
+    let raw = || Raw::new(Method::POST, "/v1/visits", "");
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(stalled(&world, &raw(), &world.stranger, MAX_PART_BYTES).await);
+    }
+    let mut refused = sent(&world, &raw(), &world.stranger, MAX_PART_BYTES).await;
+    let mut status = [0; 12];
+    refused.read_exact(&mut status).await.unwrap();
+    // The worker may read the rest of the body before it answers.
+    if &status == b"HTTP/1.1 100" {
+        let mut rest = [0; 13 + 12];
+        refused.read_exact(&mut rest).await.unwrap();
+        status.copy_from_slice(&rest[13..]);
+    }
+    assert_eq!(std::str::from_utf8(&status).unwrap(), "HTTP/1.1 429");
+    doctor_submits(&world).await;
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_in_drops_is_rejected() {
+    let silence = Duration::from_millis(300);
+    let world = limited(Limits { silence, receive_rate: 1_000_000, ..Limits::default() }).await;
+    let mut raw = Raw::new(Method::POST, "/v1/visits", "");
+    raw.headers.insert("content-length", 100_000_u32.into());
+    let drops = stream::repeat(bytes::Bytes::from_static(b" ")).then(|drop| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok::<_, std::io::Error>(drop)
+    });
+    let response = reqwest::Client::new()
+        .post(world.base.join("/v1/visits").unwrap())
+        .headers(raw.signed(&world.doctor))
+        .body(reqwest::Body::wrap_stream(drops))
+        .timeout(Duration::from_secs(60))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 408);
+    let problem: epione_client::api::Problem =
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    assert!(problem.kind.ends_with(":slow"), "{problem:?}");
+}
