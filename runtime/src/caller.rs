@@ -18,7 +18,7 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
 };
 
-use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin, weights};
+use crate::{Hospitals, Profiles, Runtime, RuntimeCall, RuntimeOrigin, governance, weights};
 
 pub trait WeightInfo {
     /// Checking a signer and a call.
@@ -44,8 +44,9 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Val = ();
     type Pre = ();
 
-    fn weight(&self, _: &RuntimeCall) -> Weight {
+    fn weight(&self, call: &RuntimeCall) -> Weight {
         weights::epione_runtime_caller::Measured::<Runtime>::check()
+            .saturating_add(governance::weight(call))
     }
 
     fn validate(
@@ -71,12 +72,13 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
 
 pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
     let caller = identify(signer)?;
+    let batchable = |call: &RuntimeCall| {
+        carries_no_body(call) && !governance::limits(call) && caller.makes(call)
+    };
     match batched(call) {
-        Some(calls) if calls.iter().all(|call| carries_no_body(call) && caller.makes(call)) => {
-            Ok(())
-        }
+        Some(calls) if calls.iter().all(batchable) => Ok(()),
         Some(_) => Err(Refusal::CallNotForBatch),
-        None if caller.makes(call) => Ok(()),
+        None if caller.makes(call) => governance::check(signer, call),
         None => Err(Refusal::CallNotForRole),
     }
 }
@@ -131,12 +133,18 @@ impl Caller {
 }
 
 fn governance_makes(call: &RuntimeCall) -> bool {
+    use pallet_collective::Call as Motion;
     use pallet_hospitals::Call as Hospital;
     matches!(
         call,
         // Not `purge_keys`: a chain whose validators have no keys stops.
         RuntimeCall::Session(pallet_session::Call::set_keys { .. })
-            | RuntimeCall::Council(_)
+            | RuntimeCall::Council(
+                Motion::propose { .. }
+                    | Motion::vote { .. }
+                    | Motion::close { .. }
+                    | Motion::release_proposal_cost { .. }
+            )
             // Provides the code of an upgrade that the council has authorized.
             | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })

@@ -1,7 +1,8 @@
 //! The chain's runtime, composed of Epione's seven pallets and the SDK's pallets.
 //!
 //! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call.
-//! [`genesis`] defines the hospitals at the beginning of a chain.
+//! [`governance`] defines what council members may propose. [`genesis`] defines the hospitals at the beginning of a
+//! chain.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The outermost type of a runtime call with its extension nests deeper than the default allows.
@@ -22,6 +23,7 @@ pub mod caller;
 pub mod configs;
 pub mod council_root;
 pub mod genesis;
+pub mod governance;
 pub mod weights;
 
 pub use apis::RuntimeApi;

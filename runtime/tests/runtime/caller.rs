@@ -12,7 +12,7 @@ use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityEr
 
 use crate::chain::{A, B, PATIENT, announcement, apply, local, register, user_seed};
 
-fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
+pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
     match apply(seed, call) {
         Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) => {
             Some(Refusal::from_code(code).unwrap())
