@@ -29,6 +29,16 @@ pub trait Hospitals {
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId;
 }
 
+/// Called when a hospital is suspended or removed. Implemented by the pallet that owns what the hospital has open.
+pub trait OnHospitalInactive {
+    fn on_hospital_inactive(hospital: HospitalId);
+}
+
+/// For runtimes in which hospitals have nothing open.
+impl OnHospitalInactive for () {
+    fn on_hospital_inactive(_: HospitalId) {}
+}
+
 /// Which users there are. Implemented by pallet-profiles.
 pub trait Users {
     /// The user with this current account.

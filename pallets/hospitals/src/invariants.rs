@@ -7,7 +7,7 @@ use epione_primitives::{
 use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
-use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet, Seated};
+use crate::{Accounts, Active, Admitted, Benched, Config, Hospitals, Pallet, Seated};
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
@@ -54,6 +54,11 @@ impl<T: Config> Pallet<T> {
             seated.is_sorted_by(|a, b| a < b)
                 && seated.iter().all(|HospitalId(number)| *number < admitted),
             "the seated validators are not ascending ids of admitted hospitals"
+        );
+        let benched = Benched::<T>::get();
+        ensure!(
+            benched.is_sorted_by(|a, b| a < b) && benched.iter().all(|id| active.contains(id)),
+            "the benched hospitals are not ascending ids of active hospitals"
         );
         Ok(())
     }

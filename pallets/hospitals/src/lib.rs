@@ -5,6 +5,11 @@
 //! chain's validators ([`pallet_session::SessionManager`]), and their governance accounts are the
 //! council ([`Config::MembershipChanged`]).
 //!
+//! A hospital that is suspended or removed makes no more blocks at once, and its open announcements are
+//! withdrawn ([`Config::OnInactive`]). An offence only benches a hospital ([`Benched`]): it stops
+//! validating, but keeps its seat in the council until the council decides. Fewer than a third of the
+//! hospitals are benched at a time, so stolen keys cannot take over the council.
+//!
 //! Nothing is deleted: ids are never reused, and a removed hospital keeps its entry. Accounts are never
 //! reused either: an account keeps its reference when it is rotated out, so its nonce never restarts and
 //! none of its transactions can be replayed.
@@ -15,7 +20,8 @@
 //!    on a chain without hospitals;
 //! 3. [`Accounts`] contains exactly the current accounts of every hospital;
 //! 4. each of those accounts has a provider reference;
-//! 5. [`Seated`] is ascending and contains admitted hospitals only.
+//! 5. [`Seated`] is ascending and contains admitted hospitals only;
+//! 6. [`Benched`] is ascending and contains active hospitals only.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -35,7 +41,7 @@ mod tests;
 pub mod weights;
 
 pub use pallet::*;
-pub use session::{FullIdentificationOf, ValidatorIdOf};
+pub use session::{FullIdentificationOf, ValidatorIdOf, Validators};
 pub use weights::WeightInfo;
 
 #[frame_support::pallet]
@@ -45,14 +51,15 @@ pub mod pallet {
         AccountId, HospitalId,
         hospital::{Duty, Founder, Hospital, HospitalStatus},
         limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+        ports::OnHospitalInactive,
     };
     use frame_support::{
         pallet_prelude::*,
-        traits::{ChangeMembers, Contains, InitializeMembers},
+        traits::{ChangeMembers, InitializeMembers},
     };
     use frame_system::pallet_prelude::*;
 
-    use crate::WeightInfo;
+    use crate::{Validators, WeightInfo};
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -74,8 +81,14 @@ pub mod pallet {
         /// The origin that admits, suspends, reinstates and removes: more than half of the council.
         type AdmitOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// The hospitals that have session keys. The others cannot validate yet.
-        type SessionKeys: Contains<HospitalId>;
+        /// The validators of the current session.
+        type Validators: Validators;
+
+        /// What a suspended or removed hospital has open.
+        type OnInactive: OnHospitalInactive;
+
+        /// The maximum weight of [`OnInactive`](Config::OnInactive).
+        type OnInactiveWeight: Get<Weight>;
 
         /// The council, whose members are the governance accounts of the active hospitals.
         type MembershipChanged: ChangeMembers<AccountId> + InitializeMembers<AccountId>;
@@ -103,6 +116,11 @@ pub mod pallet {
     /// changed, because each change costs a GRANDPA authority set.
     #[pallet::storage]
     pub type Seated<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// The active hospitals that committed an offence, ascending. They do not validate until the council
+    /// reinstates them.
+    #[pallet::storage]
+    pub type Benched<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -135,10 +153,10 @@ pub mod pallet {
         /// A hospital was admitted, and is active.
         #[codec(index = 0)]
         Admitted { hospital: HospitalId, governance: AccountId, agent: AccountId },
-        /// A hospital was suspended, by the council or for an offence.
+        /// A hospital was suspended by the council.
         #[codec(index = 1)]
         Suspended { hospital: HospitalId },
-        /// A suspended hospital was reinstated, and is active again.
+        /// A suspended hospital was reinstated, and is active again; or a benched one may validate again.
         #[codec(index = 2)]
         Reinstated { hospital: HospitalId },
         /// A hospital was removed permanently.
@@ -153,9 +171,13 @@ pub mod pallet {
         /// A hospital has a new sealing key.
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
-        /// A hospital committed an offence, but stays active because it is the only active hospital.
+        /// A hospital committed an offence, but continues to validate: a third of the hospitals would be
+        /// benched with it.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
+        /// A hospital committed an offence, and does not validate until the council reinstates it.
+        #[codec(index = 8)]
+        Benched { hospital: HospitalId },
     }
 
     #[pallet::error]
@@ -166,7 +188,7 @@ pub mod pallet {
         /// The hospital is suspended or removed.
         #[codec(index = 1)]
         NotActive,
-        /// The hospital is not suspended, so it cannot be reinstated.
+        /// The hospital is neither suspended nor benched, so it cannot be reinstated.
         #[codec(index = 2)]
         NotSuspended,
         /// The hospital is already removed.
@@ -240,11 +262,15 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Suspends an active hospital until the council reinstates it. Requires the council.
+        /// Suspends an active hospital until the council reinstates it. The hospital makes no more blocks,
+        /// and its open announcements are withdrawn. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`NotActive`](Error::NotActive)
         /// or [`LastActive`](Error::LastActive).
         #[pallet::call_index(1)]
+        #[pallet::weight(
+            <T as Config>::WeightInfo::suspend().saturating_add(T::OnInactiveWeight::get())
+        )]
         pub fn suspend(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
@@ -254,7 +280,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Makes a suspended hospital active again. Requires the council.
+        /// Makes a suspended hospital active again, or lets a benched one validate again. Requires the
+        /// council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
         /// [`NotSuspended`](Error::NotSuspended).
@@ -262,17 +289,25 @@ pub mod pallet {
         pub fn reinstate(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
-            ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
-            Self::set_status(hospital, entry, HospitalStatus::Active)?;
+            if Self::leave_bench(hospital) {
+                T::Validators::enable(hospital);
+            } else {
+                ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
+                Self::set_status(hospital, entry, HospitalStatus::Active)?;
+            }
             Self::deposit_event(Event::Reinstated { hospital });
             Ok(())
         }
 
-        /// Removes a hospital permanently. Its id, entry and records stay. Requires the council.
+        /// Removes a hospital permanently. Its id, entry and records stay. It makes no more blocks, its
+        /// session keys are deleted, and its open announcements are withdrawn. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital),
         /// [`AlreadyRemoved`](Error::AlreadyRemoved) or [`LastActive`](Error::LastActive).
         #[pallet::call_index(3)]
+        #[pallet::weight(
+            <T as Config>::WeightInfo::remove().saturating_add(T::OnInactiveWeight::get())
+        )]
         pub fn remove(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;

@@ -5,10 +5,11 @@ use epione_primitives::{
     AccountId, HospitalId,
     hospital::{Duty, Founder, Hospital, HospitalStatus},
     limits::MAX_HOSPITALS,
+    ports::OnHospitalInactive as _,
 };
 use frame_support::{ensure, traits::ChangeMembers};
 
-use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet};
+use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet, Validators as _};
 
 impl<T: Config> Pallet<T> {
     /// Stores a hospital under the next id, and assigns both accounts to it. Does not change the council.
@@ -56,8 +57,8 @@ impl<T: Config> Pallet<T> {
         Ok((id, hospital))
     }
 
-    /// Changes the status of a hospital, and adds it to or removes it from the active set and the council.
-    /// Writes nothing if it fails.
+    /// Changes the status of a hospital, and adds it to or removes it from the active set, the council and
+    /// the session's validators. Writes nothing if it fails.
     pub(crate) fn set_status(
         id: HospitalId,
         mut hospital: Hospital,
@@ -83,8 +84,25 @@ impl<T: Config> Pallet<T> {
         if let Some((incoming, outgoing)) = change {
             Active::<T>::put(active);
             Self::change_council(incoming, outgoing);
+            Self::follow_status(id, status);
+        }
+        // Without any validator that has keys, the chain would stop.
+        let others_validate = || Active::<T>::get().into_iter().any(T::Validators::has_keys);
+        if status == HospitalStatus::Removed && others_validate() {
+            T::Validators::purge_keys(id);
         }
         Ok(())
+    }
+
+    /// What follows when a hospital becomes active, or is active no longer.
+    fn follow_status(id: HospitalId, status: HospitalStatus) {
+        if status == HospitalStatus::Active {
+            T::Validators::enable(id);
+        } else {
+            Self::leave_bench(id);
+            T::Validators::disable(id);
+            T::OnInactive::on_hospital_inactive(id);
+        }
     }
 
     /// Makes `next` the account for a duty. Returns the replaced account, which keeps its

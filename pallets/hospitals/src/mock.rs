@@ -2,10 +2,10 @@
 
 pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
 
-use epione_primitives::{AccountId, HospitalId, hospital::Hospital};
+use epione_primitives::{AccountId, HospitalId, hospital::Hospital, ports::OnHospitalInactive};
 use frame_support::{
     construct_runtime, derive_impl, parameter_types,
-    traits::{ConstU32, ConstU64, Contains},
+    traits::{ConstU32, ConstU64},
     weights::Weight,
 };
 use frame_system::{EnsureNever, EnsureRoot};
@@ -98,18 +98,47 @@ impl pallet_collective::Config<Council> for Test {
     type WeightInfo = ();
 }
 
-/// Whether the session pallet knows a hospital's session keys.
-pub struct HasSessionKeys;
+parameter_types! {
+    /// The hospitals that were reported as inactive, in order.
+    pub static Inactive: Vec<HospitalId> = Vec::new();
+}
 
-impl Contains<HospitalId> for HasSessionKeys {
-    fn contains(hospital: &HospitalId) -> bool {
+/// Passes disabled validators to the session pallet, and notes inactive hospitals.
+pub struct Effects;
+
+impl crate::Validators for Effects {
+    fn has_keys(hospital: HospitalId) -> bool {
         pallet_session::NextKeys::<Test>::contains_key(hospital)
+    }
+
+    fn disable(hospital: HospitalId) {
+        if let Some(index) = Session::validator_id_to_index(&hospital) {
+            Session::disable_index(index);
+        }
+    }
+
+    fn enable(hospital: HospitalId) {
+        if let Some(index) = Session::validator_id_to_index(&hospital) {
+            Session::reenable_index(index);
+        }
+    }
+
+    fn purge_keys(hospital: HospitalId) {
+        pallet_session::NextKeys::<Test>::remove(hospital);
+    }
+}
+
+impl OnHospitalInactive for Effects {
+    fn on_hospital_inactive(hospital: HospitalId) {
+        Inactive::mutate(|inactive| inactive.push(hospital));
     }
 }
 
 impl crate::Config for Test {
     type AdmitOrigin = pallet_collective::EnsureProportionMoreThan<AccountId, Council, 1, 2>;
-    type SessionKeys = HasSessionKeys;
+    type Validators = Effects;
+    type OnInactive = Effects;
+    type OnInactiveWeight = ();
     type MembershipChanged = CouncilMotions;
     type WeightInfo = ();
 }
@@ -156,6 +185,7 @@ pub fn externalities(founders: u16) -> sp_io::TestExternalities {
 pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
+        Inactive::set(Vec::new());
         test();
         Hospitals::check_state().unwrap();
     });
@@ -169,6 +199,11 @@ pub fn next_session() {
 
 pub fn validators() -> Vec<u16> {
     Session::validators().into_iter().map(|HospitalId(number)| number).collect()
+}
+
+/// The validators that make no blocks in this session.
+pub fn disabled() -> Vec<u32> {
+    Session::disabled_validators()
 }
 
 pub fn council_members() -> Vec<AccountId> {

@@ -8,9 +8,7 @@ use epione_primitives::{
     profile::{Consent, Possession, Profile, Registration, Role},
 };
 use frame_support::{
-    assert_ok, construct_runtime, derive_impl,
-    dispatch::DispatchResult,
-    traits::{ConstU64, Everything},
+    assert_ok, construct_runtime, derive_impl, dispatch::DispatchResult, traits::ConstU64,
 };
 use frame_system::EnsureRoot;
 use sp_core::{Pair, sr25519};
@@ -45,7 +43,9 @@ impl pallet_timestamp::Config for Test {
 
 impl pallet_hospitals::Config for Test {
     type AdmitOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Everything;
+    type Validators = ();
+    type OnInactive = ();
+    type OnInactiveWeight = ();
     type MembershipChanged = ();
     type WeightInfo = ();
 }

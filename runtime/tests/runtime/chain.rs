@@ -8,8 +8,9 @@ use epione_primitives::{
     profile::Role,
 };
 use epione_runtime::{
-    Executive, Header, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature, SignedPayload,
-    System, TxExtension, UncheckedExtrinsic, caller::CheckCaller, genesis,
+    Executive, Header, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin, Session,
+    Signature, SignedPayload, System, TxExtension, UncheckedExtrinsic, caller::CheckCaller,
+    genesis,
 };
 use serde_json::Value;
 use sp_core::{Pair, sr25519};
@@ -63,8 +64,14 @@ fn merge(into: &mut Value, patch: Value) {
 }
 
 impl Chain {
+    /// Begins a block in the next slot of a validator that is not disabled.
     fn begin(&mut self) {
+        let authorities = pallet_aura::Authorities::<Runtime>::get().len() as u64;
+        let disabled = Session::disabled_validators();
         self.slot += 1;
+        while disabled.contains(&((self.slot % authorities) as u32)) {
+            self.slot += 1;
+        }
         let slot = DigestItem::PreRuntime(sp_consensus_aura::AURA_ENGINE_ID, self.slot.encode());
         let header = Header::new(
             System::block_number() + 1,
@@ -99,6 +106,11 @@ impl Chain {
             self.next_block();
         }
     }
+}
+
+/// Three of four members of the council.
+pub fn council() -> RuntimeOrigin {
+    pallet_collective::RawOrigin::Members(3, 4).into()
 }
 
 /// The key of a development seed, as in `//Alice//agent`.

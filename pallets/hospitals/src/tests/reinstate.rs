@@ -19,6 +19,15 @@ fn the_council_reinstates_a_suspended_hospital() {
 }
 
 #[test]
+fn a_hospital_that_is_reinstated_within_the_session_makes_blocks_again() {
+    chain(3, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(1)));
+        assert_eq!(disabled(), Vec::<u32>::new());
+    });
+}
+
+#[test]
 fn only_the_council_reinstates() {
     chain(3, || {
         assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
