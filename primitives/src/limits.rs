@@ -5,8 +5,10 @@ use crate::BlockNumber;
 
 /// Time between two blocks, in milliseconds.
 pub const SLOT_MILLIS: u64 = 3_000;
-/// Maximum number of hospitals on one chain, whatever their status.
+/// Maximum number of hospitals on one chain, not counting removed ones.
 pub const MAX_HOSPITALS: u32 = 100;
+/// Maximum number of periods in which a hospital was active that the chain stores. The oldest are forgotten first.
+pub const MAX_ACTIVE_PERIODS: u32 = 32;
 /// Maximum bytes of a hospital's name.
 pub const MAX_NAME_BYTES: u32 = 64;
 /// Maximum bytes of a worker's URL.

@@ -22,6 +22,8 @@ pub trait Hospitals {
     fn active_by_governance(account: &AccountId) -> Option<HospitalId>;
     /// Whether a hospital with this id was ever admitted.
     fn exists(hospital: HospitalId) -> bool;
+    /// Whether the hospital was active at a moment.
+    fn active_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
     /// For benchmarks: admits an active hospital with these accounts.
@@ -46,6 +48,8 @@ pub trait Users {
     fn role(user: UserId) -> Option<Role>;
     /// Whether the user's registration at the hospital was in force at a moment.
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
+    /// The hospitals at which the user's registration was in force at a moment.
+    fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId>;
     /// For benchmarks: registers a user.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId);

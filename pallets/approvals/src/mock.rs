@@ -37,6 +37,7 @@ impl pallet_hospitals::Config for Test {
     type OnInactive = ();
     type OnInactiveWeight = ();
     type MembershipChanged = ();
+    type Time = epione_mocks::Clock;
     type WeightInfo = ();
 }
 

@@ -15,13 +15,16 @@
 //! none of its transactions can be replayed.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. ids begin at 0 without gaps, and [`Admitted`] counts them;
+//! 1. ids begin at 0 without gaps, and [`Admitted`] counts them; [`Present`] counts those that are not
+//!    removed;
 //! 2. [`Active`] contains, ascending, exactly the hospitals whose status is active; it is empty only
 //!    on a chain without hospitals;
 //! 3. [`Accounts`] contains exactly the current accounts of every hospital;
 //! 4. each of those accounts has a provider reference;
 //! 5. [`Seated`] is ascending and contains admitted hospitals only;
-//! 6. [`Benched`] is ascending and contains active hospitals only.
+//! 6. [`Benched`] is ascending and contains active hospitals only;
+//! 7. the last of a hospital's [`ActivePeriods`] is open exactly while the hospital is active, and all
+//!    others are closed.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -48,14 +51,17 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
-        AccountId, HospitalId,
+        AccountId, HospitalId, Moment,
         hospital::{Duty, Founder, Hospital, HospitalStatus},
-        limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+        limits::{
+            MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
+        },
         ports::OnHospitalInactive,
+        profile::Period,
     };
     use frame_support::{
         pallet_prelude::*,
-        traits::{ChangeMembers, InitializeMembers},
+        traits::{ChangeMembers, InitializeMembers, Time},
     };
     use frame_system::pallet_prelude::*;
 
@@ -65,6 +71,8 @@ pub mod pallet {
 
     /// Hospitals, ascending and without repetition.
     pub type HospitalSet = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
+    /// Periods of chain time, oldest first.
+    pub type Periods = BoundedVec<Period, ConstU32<MAX_ACTIVE_PERIODS>>;
     /// A hospital's name, in UTF-8.
     pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
     /// The URL of a hospital's worker.
@@ -93,6 +101,9 @@ pub mod pallet {
         /// The council, whose members are the governance accounts of the active hospitals.
         type MembershipChanged: ChangeMembers<AccountId> + InitializeMembers<AccountId>;
 
+        /// The chain's clock, in milliseconds of Unix time.
+        type Time: Time<Moment = Moment>;
+
         type WeightInfo: WeightInfo;
     }
 
@@ -107,6 +118,15 @@ pub mod pallet {
     /// How many hospitals were ever admitted, which is also the next hospital's id.
     #[pallet::storage]
     pub type Admitted<T: Config> = StorageValue<_, u16, ValueQuery>;
+
+    /// How many hospitals are not removed: at most `MAX_HOSPITALS`.
+    #[pallet::storage]
+    pub type Present<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// When each hospital was active.
+    #[pallet::storage]
+    pub type ActivePeriods<T: Config> =
+        StorageMap<_, Twox64Concat, HospitalId, Periods, ValueQuery>;
 
     /// The active hospitals, ascending.
     #[pallet::storage]
@@ -197,7 +217,7 @@ pub mod pallet {
         /// This is the only active hospital. Without it the chain would stop.
         #[codec(index = 4)]
         LastActive,
-        /// The chain already has `MAX_HOSPITALS` hospitals, including removed ones.
+        /// The chain already has `MAX_HOSPITALS` hospitals. Retry after one is removed.
         #[codec(index = 5)]
         TooManyHospitals,
         /// The account belongs or belonged to a hospital or a user. Use a new account.

@@ -4,12 +4,19 @@ use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, HospitalId,
     hospital::{Duty, Founder, Hospital, HospitalStatus},
-    limits::MAX_HOSPITALS,
+    limits::{MAX_ACTIVE_PERIODS, MAX_HOSPITALS},
     ports::OnHospitalInactive as _,
+    profile::Period,
 };
-use frame_support::{ensure, traits::ChangeMembers};
+use frame_support::{
+    ensure,
+    traits::{ChangeMembers, Time},
+};
 
-use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet, Validators as _};
+use crate::{
+    Accounts, Active, ActivePeriods, Admitted, Config, Error, Hospitals, Pallet, Periods, Present,
+    Validators as _,
+};
 
 impl<T: Config> Pallet<T> {
     /// Stores a hospital under the next id, and assigns both accounts to it. Does not change the council.
@@ -17,14 +24,18 @@ impl<T: Config> Pallet<T> {
         Self::check_name(&hospital.name)?;
         Self::check_url(&hospital.worker_url)?;
         Self::check_sealing_key(&hospital.sealing_key)?;
+        let present = Present::<T>::get();
+        ensure!(present < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
         let number = Admitted::<T>::get();
-        ensure!(u32::from(number) < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
+        let next = number.checked_add(1).ok_or(Error::<T>::TooManyHospitals)?;
         let id = HospitalId(number);
         Self::claim(&hospital.governance, id, Duty::Governance)?;
         Self::claim(&hospital.agent, id, Duty::Agent)?;
         // The newest id is the greatest, so the set stays ascending.
         Active::<T>::try_append(id).map_err(|()| Error::<T>::TooManyHospitals)?;
-        Admitted::<T>::put(number.saturating_add(1));
+        Admitted::<T>::put(next);
+        Present::<T>::put(present.saturating_add(1));
+        Self::begin_period(id);
         Hospitals::<T>::insert(id, hospital);
         Ok(id)
     }
@@ -86,23 +97,52 @@ impl<T: Config> Pallet<T> {
             Self::change_council(incoming, outgoing);
             Self::follow_status(id, status);
         }
-        // Without any validator that has keys, the chain would stop.
-        let others_validate = || Active::<T>::get().into_iter().any(T::Validators::has_keys);
-        if status == HospitalStatus::Removed && others_validate() {
-            T::Validators::purge_keys(id);
+        if status == HospitalStatus::Removed {
+            Self::forget_member(id);
         }
         Ok(())
+    }
+
+    /// Gives a removed hospital's place to others, and deletes its session keys.
+    fn forget_member(id: HospitalId) {
+        Present::<T>::mutate(|present| *present = present.saturating_sub(1));
+        // Without any validator that has keys, the chain would stop.
+        if Active::<T>::get().into_iter().any(T::Validators::has_keys) {
+            T::Validators::purge_keys(id);
+        }
     }
 
     /// What follows when a hospital becomes active, or is active no longer.
     fn follow_status(id: HospitalId, status: HospitalStatus) {
         if status == HospitalStatus::Active {
+            Self::begin_period(id);
             T::Validators::enable(id);
         } else {
+            Self::end_period(id);
             Self::leave_bench(id);
             T::Validators::disable(id);
             T::OnInactive::on_hospital_inactive(id);
         }
+    }
+
+    /// Begins a period in which the hospital is active. Forgets the oldest period if there are too many.
+    fn begin_period(id: HospitalId) {
+        ActivePeriods::<T>::mutate(id, |periods| {
+            let mut all = core::mem::take(periods).into_inner();
+            if all.len() >= MAX_ACTIVE_PERIODS as usize {
+                all.remove(0);
+            }
+            all.push(Period { since: T::Time::now(), until: None });
+            *periods = Periods::truncate_from(all);
+        });
+    }
+
+    fn end_period(id: HospitalId) {
+        ActivePeriods::<T>::mutate(id, |periods| {
+            if let Some(period) = periods.last_mut() {
+                period.until.get_or_insert_with(T::Time::now);
+            }
+        });
     }
 
     /// Makes `next` the account for a duty. Returns the replaced account, which keeps its

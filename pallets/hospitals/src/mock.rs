@@ -140,6 +140,7 @@ impl crate::Config for Test {
     type OnInactive = Effects;
     type OnInactiveWeight = ();
     type MembershipChanged = CouncilMotions;
+    type Time = epione_mocks::Clock;
     type WeightInfo = ();
 }
 
@@ -186,6 +187,7 @@ pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
         Inactive::set(Vec::new());
+        epione_mocks::Now::set(0);
         test();
         Hospitals::check_state().unwrap();
     });

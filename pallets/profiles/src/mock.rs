@@ -47,6 +47,7 @@ impl pallet_hospitals::Config for Test {
     type OnInactive = ();
     type OnInactiveWeight = ();
     type MembershipChanged = ();
+    type Time = Timestamp;
     type WeightInfo = ();
 }
 

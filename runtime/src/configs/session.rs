@@ -49,6 +49,7 @@ impl pallet_hospitals::Config for Runtime {
     type OnInactive = LiteBlocks;
     type OnInactiveWeight = pallet_lite_blocks::WithdrawalWeight<Runtime>;
     type MembershipChanged = crate::Council;
+    type Time = crate::Timestamp;
     type WeightInfo = weights::pallet_hospitals::Measured<Runtime>;
 }
 

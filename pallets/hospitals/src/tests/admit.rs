@@ -183,18 +183,24 @@ fn the_number_of_hospitals_is_bounded() {
         for number in 1..MAX_HOSPITALS as u16 {
             assert_ok!(plain(council(), number));
         }
+        let number = MAX_HOSPITALS as u16;
+        assert_noop!(plain(council(), number), Error::<Test>::TooManyHospitals);
+        assert_ok!(Hospitals::suspend(council(), HospitalId(7)));
+        assert_noop!(plain(council(), number), Error::<Test>::TooManyHospitals);
+    });
+}
+
+#[test]
+fn a_removed_hospital_leaves_its_place_but_not_its_id() {
+    chain(1, || {
+        for number in 1..MAX_HOSPITALS as u16 {
+            assert_ok!(plain(council(), number));
+        }
         assert_ok!(Hospitals::remove(council(), HospitalId(7)));
         let number = MAX_HOSPITALS as u16;
-        assert_noop!(
-            admit(
-                council(),
-                number,
-                b"New",
-                b"https://new.example",
-                &[1, 2],
-                (stranger(0), stranger(1))
-            ),
-            Error::<Test>::TooManyHospitals
-        );
+        assert_ok!(plain(council(), number));
+        assert_eq!(entry(number).governance, accounts(number).0);
+        assert_eq!(entry(7).status, HospitalStatus::Removed);
+        assert_eq!(u32::from(Admitted::<Test>::get()), MAX_HOSPITALS + 1);
     });
 }
