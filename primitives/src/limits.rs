@@ -62,6 +62,9 @@ pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Maximum number of chain blocks for which the consent to name a hospital's account is valid: seven days. A motion
+/// stays open for three.
+pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 /// Maximum number of entries that one call for receipts, refusals, reviews or members returns.

@@ -51,7 +51,8 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
-        AccountId, HospitalId, Moment,
+        AccountId, Hash, HospitalId, Moment,
+        consent::NamedAccount,
         hospital::{Duty, Founder, Hospital, HospitalStatus},
         limits::{
             MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
@@ -85,7 +86,7 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config<AccountId = AccountId> {
+    pub trait Config: frame_system::Config<AccountId = AccountId, Hash = Hash> {
         /// The origin that admits, suspends, reinstates and removes: more than half of the council.
         type AdmitOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
@@ -239,6 +240,14 @@ pub mod pallet {
         /// The sealing key is too long, or too short for a suite byte and a key.
         #[codec(index = 11)]
         InvalidSealingKey,
+        /// The consent is not a signature of the named account for this chain, hospital, duty and block. Let
+        /// the holder of the key sign again.
+        #[codec(index = 12)]
+        InvalidConsent,
+        /// The consent was valid until an earlier block, or would be valid for more than
+        /// `MAX_CONSENT_BLOCKS`. Let the holder of the key sign again.
+        #[codec(index = 13)]
+        ConsentExpired,
     }
 
     #[pallet::hooks]
@@ -252,17 +261,19 @@ pub mod pallet {
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
         /// Admits a hospital, which is active immediately. It begins to validate two sessions after its
-        /// governance account has set its session keys. Requires the council.
+        /// governance account has set its session keys. Both accounts consent to the hospital's id, which
+        /// is [`Admitted`] at that moment. Requires the council.
         ///
         /// Fails with [`TooManyHospitals`](Error::TooManyHospitals),
-        /// [`AccountInUse`](Error::AccountInUse), [`InvalidName`](Error::InvalidName),
+        /// [`AccountInUse`](Error::AccountInUse), [`InvalidConsent`](Error::InvalidConsent),
+        /// [`ConsentExpired`](Error::ConsentExpired), [`InvalidName`](Error::InvalidName),
         /// [`InvalidUrl`](Error::InvalidUrl) or [`InvalidSealingKey`](Error::InvalidSealingKey).
         #[pallet::call_index(0)]
         pub fn admit(
             origin: OriginFor<T>,
             name: Name,
-            governance: AccountId,
-            agent: AccountId,
+            governance: NamedAccount,
+            agent: NamedAccount,
             worker_url: WorkerUrl,
             sealing_key: SealingKey,
             tls_key: [u8; 32],
@@ -270,13 +281,16 @@ pub mod pallet {
             T::AdmitOrigin::ensure_origin(origin)?;
             let hospital = Self::enrol(Hospital {
                 name,
-                governance: governance.clone(),
-                agent: agent.clone(),
+                governance: governance.account.clone(),
+                agent: agent.account.clone(),
                 worker_url,
                 sealing_key,
                 tls_key,
                 status: HospitalStatus::Active,
             })?;
+            Self::check_consent(hospital, Duty::Governance, &governance)?;
+            Self::check_consent(hospital, Duty::Agent, &agent)?;
+            let (governance, agent) = (governance.account, agent.account);
             Self::change_council(core::slice::from_ref(&governance), &[]);
             Self::deposit_event(Event::Admitted { hospital, governance, agent });
             Ok(())
@@ -338,15 +352,17 @@ pub mod pallet {
         }
 
         /// Replaces the governance account, the agent account or both of the signer's hospital. The old
-        /// accounts lose all rights immediately. The session keys stay. Signed by the governance account.
+        /// accounts lose all rights immediately. The session keys stay. The new accounts consent. Signed by
+        /// the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
-        /// [`NothingToRotate`](Error::NothingToRotate) or [`AccountInUse`](Error::AccountInUse).
+        /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
+        /// [`InvalidConsent`](Error::InvalidConsent) or [`ConsentExpired`](Error::ConsentExpired).
         #[pallet::call_index(4)]
         pub fn rotate_accounts(
             origin: OriginFor<T>,
-            governance: Option<AccountId>,
-            agent: Option<AccountId>,
+            governance: Option<NamedAccount>,
+            agent: Option<NamedAccount>,
         ) -> DispatchResult {
             let (hospital, mut entry) = Self::governed_by(ensure_signed(origin)?)?;
             ensure!(governance.is_some() || agent.is_some(), Error::<T>::NothingToRotate);

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, BlockNumber, HospitalId,
+    consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Founder, Hospital, HospitalStatus},
-    limits::{MAX_ACTIVE_PERIODS, MAX_HOSPITALS},
+    limits::{MAX_ACTIVE_PERIODS, MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
     ports::OnHospitalInactive as _,
     profile::Period,
 };
@@ -12,6 +13,8 @@ use frame_support::{
     ensure,
     traits::{ChangeMembers, Time},
 };
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::{SaturatedConversion, traits::Zero};
 
 use crate::{
     Accounts, Active, ActivePeriods, Admitted, Config, Error, Hospitals, Pallet, Periods, Present,
@@ -145,16 +148,35 @@ impl<T: Config> Pallet<T> {
         });
     }
 
+    /// Checks that the holder of the account's key agrees to its duty at this hospital. Accounts are never
+    /// assigned twice, so a consent is used once.
+    pub(crate) fn check_consent(
+        hospital: HospitalId,
+        duty: Duty,
+        named: &NamedAccount,
+    ) -> Result<(), Error<T>> {
+        let until = named.until;
+        let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+        let valid = now..=now.saturating_add(MAX_CONSENT_BLOCKS);
+        ensure!(valid.contains(&until), Error::<T>::ConsentExpired);
+        let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+        let consent = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+        let signed = consent.is_signed_by(&named.account, &named.consent);
+        ensure!(signed, Error::<T>::InvalidConsent);
+        Ok(())
+    }
+
     /// Makes `next` the account for a duty. Returns the replaced account, which keeps its
     /// reference but no longer belongs to a hospital.
     pub(crate) fn hand_over(
         id: HospitalId,
         duty: Duty,
         current: &mut AccountId,
-        next: AccountId,
+        next: NamedAccount,
     ) -> Result<AccountId, Error<T>> {
-        Self::claim(&next, id, duty)?;
-        let previous = core::mem::replace(current, next);
+        Self::claim(&next.account, id, duty)?;
+        Self::check_consent(id, duty, &next)?;
+        let previous = core::mem::replace(current, next.account);
         Accounts::<T>::remove(&previous);
         Ok(previous)
     }

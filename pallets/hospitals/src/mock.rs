@@ -2,7 +2,13 @@
 
 pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
 
-use epione_primitives::{AccountId, HospitalId, hospital::Hospital, ports::OnHospitalInactive};
+use codec::Encode;
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, HospitalId,
+    consent::{Consent, NamedAccount, Naming},
+    hospital::{Duty, Hospital},
+    ports::OnHospitalInactive,
+};
 use frame_support::{
     construct_runtime, derive_impl, parameter_types,
     traits::{ConstU32, ConstU64},
@@ -10,6 +16,7 @@ use frame_support::{
 };
 use frame_system::{EnsureNever, EnsureRoot};
 use pallet_session::historical as session_historical;
+use sp_core::{Pair, sr25519};
 use sp_runtime::{BuildStorage, testing::UintAuthorityId, traits::IdentityLookup};
 
 use crate as pallet_hospitals;
@@ -144,9 +151,50 @@ impl crate::Config for Test {
     type WeightInfo = ();
 }
 
-/// An account that belongs to no hospital. It sorts after the accounts of hospitals.
-pub fn stranger(number: u8) -> AccountId {
-    AccountId::new([number + 201; 32])
+/// The key of an account that belongs to no hospital yet.
+pub fn key(number: u16, duty: Duty) -> sr25519::Pair {
+    sr25519::Pair::from_string(&format!("//{number}//{duty:?}"), None).unwrap()
+}
+
+/// An account that belongs to no hospital.
+pub fn stranger(number: u16) -> AccountId {
+    key(number, Duty::Governance).public().into()
+}
+
+pub fn genesis() -> Hash {
+    System::block_hash(0)
+}
+
+/// The account of a key, which consents to a duty at a hospital until a block.
+pub fn consenting(
+    key: &sr25519::Pair,
+    genesis: Hash,
+    hospital: HospitalId,
+    duty: Duty,
+    until: BlockNumber,
+) -> NamedAccount {
+    let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+    let consent = key.sign(&message.encode()).into();
+    NamedAccount { account: key.public().into(), until, consent }
+}
+
+/// The account of key `number`, which consents to a duty at a hospital.
+pub fn named(number: u16, hospital: u16, duty: Duty) -> NamedAccount {
+    let until = System::block_number() as BlockNumber + 10;
+    consenting(&key(number, duty), genesis(), HospitalId(hospital), duty, until)
+}
+
+/// The call that admits the next hospital, which gets this number.
+pub fn admission(number: u16) -> crate::Call<Test> {
+    let founder = founder(number);
+    crate::Call::admit {
+        name: founder.name.try_into().unwrap(),
+        governance: named(number, number, Duty::Governance),
+        agent: named(number, number, Duty::Agent),
+        worker_url: founder.worker_url.try_into().unwrap(),
+        sealing_key: founder.sealing_key.try_into().unwrap(),
+        tls_key: founder.tls_key,
+    }
 }
 
 pub fn keys(number: u16) -> Keys {
@@ -179,7 +227,11 @@ pub fn externalities(founders: u16) -> sp_io::TestExternalities {
     }
     .assimilate_storage(&mut storage)
     .unwrap();
-    storage.into()
+    let mut externalities = sp_io::TestExternalities::from(storage);
+    externalities.register_extension(sp_keystore::KeystoreExt::new(
+        sp_keystore::testing::MemoryKeystore::new(),
+    ));
+    externalities
 }
 
 /// Runs a test on such a chain, in its first block, and checks the invariants afterwards.

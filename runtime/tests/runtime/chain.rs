@@ -4,13 +4,14 @@ use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    consent::{Consent, Naming},
     limits::SLOT_MILLIS,
     profile::Role,
 };
 use epione_runtime::{
-    Executive, Header, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin, Session,
-    Signature, SignedPayload, System, TxExtension, UncheckedExtrinsic, caller::CheckCaller,
-    genesis,
+    Executive, Header, Hospitals, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin,
+    Session, Signature, SignedPayload, System, TxExtension, UncheckedExtrinsic,
+    caller::CheckCaller, genesis,
 };
 use serde_json::Value;
 use sp_core::{Pair, sr25519};
@@ -152,12 +153,16 @@ pub fn apply(seed: &str, call: impl Into<RuntimeCall>) -> ApplyExtrinsicResult {
 
 /// Registers a user whose account has the user's number as its seed.
 pub fn register(agent: &str, user: UserId, role: Role) {
+    let pair = key(&user_seed(user));
+    let hospital = Hospitals::hospital_of(account(&key(agent))).unwrap().0;
+    let naming = Naming::Registration { hospital, user, version: 0 };
+    let consent = Consent::new(System::block_hash(0), naming);
     let call = pallet_profiles::Call::<Runtime>::register {
         user,
         role,
-        account: account(&key(&user_seed(user))),
+        account: account(&pair),
         sealing_key_hash: Hash::repeat_byte(1),
-        consent: None,
+        consent: pair.sign(&consent.encode()).into(),
         body: b"sealed profile of ".iter().copied().chain(user.0).collect(),
     };
     apply(agent, call).unwrap().unwrap();
