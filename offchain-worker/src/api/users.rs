@@ -138,7 +138,7 @@ fn check_consent(
     Err(ApiError::bad_request(
         "consent",
         "The account has not consented to this registration",
-        "Let the user sign a consent for this hospital with `epione user consent`, and send both values that it prints.",
+        "Let the user sign for this hospital with `epione user consent`, and send both values that it prints.",
     ))
 }
 

@@ -12,5 +12,6 @@ mod equivocation;
 mod genesis;
 mod limits;
 mod metadata;
+mod possession;
 mod releases;
 mod sessions;
