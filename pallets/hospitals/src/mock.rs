@@ -212,6 +212,7 @@ pub fn entry(number: u16) -> Hospital {
 
 /// A chain of `founders` hospitals, each with session keys.
 pub fn externalities(founders: u16) -> sp_io::TestExternalities {
+    epione_mocks::Now::set(0);
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     crate::GenesisConfig::<Test> {
         founders: (0..founders).map(founder).collect(),
@@ -239,7 +240,6 @@ pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
         Inactive::set(Vec::new());
-        epione_mocks::Now::set(0);
         test();
         Hospitals::check_state().unwrap();
     });
