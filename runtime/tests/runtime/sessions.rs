@@ -69,7 +69,7 @@ fn a_hospital_that_is_reinstated_within_the_session_makes_blocks_again() {
 }
 
 #[test]
-fn the_last_validator_that_makes_blocks_is_not_disabled() {
+fn one_validator_makes_all_blocks_while_the_others_are_suspended() {
     local(|chain| {
         for number in 1..4 {
             Hospitals::suspend(council(), HospitalId(number)).unwrap();
