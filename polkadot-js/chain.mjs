@@ -1,7 +1,7 @@
 // Functions for the tests and the guide, which use the chain through @polkadot/api.
 
 import { blake2AsHex, blake2AsU8a } from '@polkadot/util-crypto';
-import { hexToU8a } from '@polkadot/util';
+import { bnToU8a, hexToU8a, stringToU8a, u8aConcat } from '@polkadot/util';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
 
@@ -45,6 +45,23 @@ export const rpc = {
     },
   },
 };
+
+/**
+ * The signature with which an sr25519 account consents to a registration: of a new user, or of a user whose previous
+ * registration at this hospital has this version.
+ */
+export function consent(api, account, hospital, user, version = 0) {
+  const REGISTRATION = 0;
+  const message = u8aConcat(
+    stringToU8a('epione/consent'),
+    api.genesisHash.toU8a(),
+    [REGISTRATION],
+    bnToU8a(hospital, { bitLength: 16, isLe: true }),
+    hexToU8a(user),
+    bnToU8a(version, { bitLength: 32, isLe: true }),
+  );
+  return { Sr25519: account.sign(message) };
+}
 
 /** Sends a transaction. Resolves with its events after its block is finalized, or rejects with the error's name. */
 export function submit(api, transaction, signer) {

@@ -8,7 +8,7 @@ import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { blake2AsHex, cryptoWaitReady } from '@polkadot/util-crypto';
 import { u8aToHex } from '@polkadot/util';
 
-import { NO_SEGMENTS, readBody, rpc, submit } from './chain.mjs';
+import { NO_SEGMENTS, consent, readBody, rpc, submit } from './chain.mjs';
 import { startWithoutWorkers } from './devnet.mjs';
 
 let network;
@@ -53,7 +53,8 @@ test('a hospital registers a patient and a doctor', async () => {
   for (const [user, role] of [[patient, 'Patient'], [doctor, 'Doctor']]) {
     const account = keys(`//${role}`);
     const sealed = randomBytes(100);
-    const call = api.tx.profiles.register(user, role, account.address, randomBytes(32), null, u8aToHex(sealed));
+    const signed = consent(api, account, 0, user);
+    const call = api.tx.profiles.register(user, role, account.address, randomBytes(32), signed, u8aToHex(sealed));
     const event = find(await submit(api, call, agent(0)), 'profiles', 'Registered');
     assert.equal(event.user.toHex(), user);
     const profile = (await api.query.profiles.profiles(user)).unwrap();
@@ -67,9 +68,18 @@ test('a hospital registers a patient and a doctor', async () => {
 });
 
 test('an error is decoded to its name', async () => {
+  const account = keys('//Patient');
   const call = api.tx.profiles.register(
-    patient, 'Patient', keys('//Patient').address, randomBytes(32), null, '0x00');
+    patient, 'Patient', account.address, randomBytes(32), consent(api, account, 0, patient), '0x00');
   await assert.rejects(submit(api, call, agent(0)), /^Error: profiles\.ProfileMismatch$/);
+});
+
+test('an account cannot be registered without the consent of its key', async () => {
+  const user = u8aToHex(randomBytes(32));
+  const account = keys('//Owner');
+  const forged = consent(api, keys('//Thief'), 0, user);
+  const call = api.tx.profiles.register(user, 'Doctor', account.address, randomBytes(32), forged, '0x00');
+  await assert.rejects(submit(api, call, agent(0)), /^Error: profiles\.InvalidConsent$/);
 });
 
 test('a transaction of an unknown account is rejected', async () => {

@@ -115,6 +115,7 @@ fn every_access_is_allowed_by_a_policy_and_leaves_a_receipt() {
     a_referral_gives_access_at_the_records_own_hospital_only(&case);
     an_emergency_is_flagged_and_judged_by_the_other_hospital(&case);
     the_patients_own_key_needs_no_permission(&case);
+    staff_register_an_absent_person_only_with_their_consent(&case);
     let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_resumes(&case);
     a_revoked_permission_ends_at_the_next_final_block(&case, &keys);
     a_registration_ends_permanently(&case);
@@ -254,6 +255,26 @@ fn set_policies(case: &Case) {
     let set = case.network.write("policies.toml", files.map(read).join("\n"));
     let changed = case.network.run(&["policy", "set", set.to_str().unwrap(), "--hospital", "0"]);
     assert_eq!(changed["version"], json!(1), "{changed}");
+}
+
+fn staff_register_an_absent_person_only_with_their_consent(case: &Case) {
+    let newcomer = "//Newcomer";
+    let keys = case.network.run(&["keys", "show", newcomer]);
+    let who = ["--role", "nurse", "--name", "Synthetic", "--account", text(&keys["account"])];
+    let register = |hospital, consent: &Value| {
+        let key = ["--sealing-key", text(&keys["sealingKey"]), "--hospital", hospital];
+        let given = ["--user", text(&consent["user"]), "--consent", text(&consent["consent"])];
+        case.network.try_run(&[&["user", "register"], &who[..], &key, &given].concat())
+    };
+    let consent_of =
+        |signer| case.network.run(&["user", "consent", "--as", signer, "--hospital", "0"]);
+    let refused = register("0", &consent_of("//Thief")).unwrap_err();
+    assert!(text(&refused["error"]).contains("has not consented"), "{refused}");
+    let consent = consent_of(newcomer);
+    let replayed = register("1", &consent).unwrap_err();
+    assert!(text(&replayed["error"]).contains("has not consented"), "{replayed}");
+    let registered = register("0", &consent).unwrap();
+    assert_eq!(registered["user"], consent["user"]);
 }
 
 fn the_patients_own_key_needs_no_permission(case: &Case) {

@@ -233,13 +233,11 @@ pub struct SegmentLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterUser {
-    /// The id of a user whom another hospital already registered; if absent, the hospital generates a new id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub user: Option<UserId>,
-    /// That user's signature over `epione_primitives::profile::Consent`: SCALE of a `MultiSignature`, in hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consent: Option<String>,
+    /// The user's id. A new user generates it at random.
+    #[schema(value_type = String)]
+    pub user: UserId,
+    /// The account's signature over `epione_primitives::consent::Consent`: SCALE of a `MultiSignature`, in hexadecimal.
+    pub consent: String,
     /// `doctor`, `nurse`, `patient`, `researcher` or `auditor`.
     #[schema(value_type = String)]
     pub role: Role,

@@ -10,6 +10,7 @@
 //! | [`visit`] | files: makes a signed visit of texts and files |
 //! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
+//! | [`consent`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | none: the account that signs |
 //! | [`waiting`] | the calling program: what the library waits for, and since when |
@@ -18,6 +19,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod consent;
 pub mod dicom;
 pub mod endpoint;
 pub mod file_name;

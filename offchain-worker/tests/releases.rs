@@ -7,10 +7,10 @@ mod network;
 
 use std::{fs, time::Instant};
 
-use codec::Encode;
 use epione_client::{
     api::GrantRequest,
     chain::calls::{hospitals, profiles, releases, role_policies},
+    consent,
     reader::Reader,
     signer::Account,
     worker::WorkerError,
@@ -26,7 +26,8 @@ use epione_primitives::{
         AccessRequest, Action, Conclusion, Condition, Denial, Place, Policies, Policy, Purpose,
         RelationshipKind, SectionClass,
     },
-    profile::{Possession, Role},
+    consent::Naming,
+    profile::Role,
     release::{EmergencyReason, ReviewId},
 };
 use network::{
@@ -264,10 +265,10 @@ async fn patient_rotates(hospital: &Hospital, patient: UserId, pointer: RecordPo
     let (old, new) = (Account::development("//Patient").unwrap(), "//PatientAnew");
     let keys = development::keys(new).unwrap();
     let account = Account::development(new).unwrap();
-    let possession = Possession::new(chain.genesis_hash(), patient).encode();
-    let proof = account.sign(&possession);
+    let naming = Naming::Rotation { user: patient, version: 1 };
+    let consent = consent::sign(&account, chain.genesis_hash(), naming);
     let key_hash = keys.sealing.public().hash();
-    let rotate = profiles::rotate_keys(Some((&account.id(), &proof)), Some(key_hash));
+    let rotate = profiles::rotate_keys(Some((&account.id(), &consent)), Some(key_hash));
     chain.submit(&rotate, &old).await.unwrap();
 
     let request = treatment(patient, pointer);

@@ -12,6 +12,7 @@ pub mod access;
 pub mod api;
 pub mod approval;
 pub mod block;
+pub mod consent;
 pub mod hospital;
 pub mod ids;
 pub mod limits;

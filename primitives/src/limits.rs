@@ -7,8 +7,10 @@ use crate::{BlockNumber, Nonce};
 pub const SLOT_MILLIS: u64 = 3_000;
 /// Maximum bytes of a chain block (not of a lite block).
 pub const BLOCK_BYTES: u32 = 8 * 1024 * 1024;
-/// Maximum number of hospitals on one chain, whatever their status.
+/// Maximum number of hospitals on one chain, not counting removed ones.
 pub const MAX_HOSPITALS: u32 = 100;
+/// Maximum number of periods in which a hospital was active that the chain stores. The oldest are forgotten first.
+pub const MAX_ACTIVE_PERIODS: u32 = 32;
 /// Maximum bytes of a hospital's name.
 pub const MAX_NAME_BYTES: u32 = 64;
 /// Maximum bytes of a worker's URL.
@@ -93,6 +95,9 @@ pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 pub const DAY_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Maximum number of chain blocks for which the consent to name a hospital's account is valid: seven days. A motion
+/// stays open for three.
+pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 /// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.

@@ -22,11 +22,23 @@ pub trait Hospitals {
     fn active_by_governance(account: &AccountId) -> Option<HospitalId>;
     /// Whether a hospital with this id was ever admitted.
     fn exists(hospital: HospitalId) -> bool;
+    /// Whether the hospital was active at a moment.
+    fn active_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
     /// For benchmarks: admits an active hospital with these accounts.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId;
+}
+
+/// Called when a hospital is suspended or removed. Implemented by the pallet that owns what the hospital has open.
+pub trait OnHospitalInactive {
+    fn on_hospital_inactive(hospital: HospitalId);
+}
+
+/// For runtimes in which hospitals have nothing open.
+impl OnHospitalInactive for () {
+    fn on_hospital_inactive(_: HospitalId) {}
 }
 
 /// Which users there are. Implemented by pallet-profiles.
@@ -36,6 +48,8 @@ pub trait Users {
     fn role(user: UserId) -> Option<Role>;
     /// Whether the user's registration at the hospital was in force at a moment.
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
+    /// The hospitals at which the user's registration was in force at a moment.
+    fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId>;
     /// For benchmarks: registers a user.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId);

@@ -5,7 +5,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
-use crate::{AccountId, Hash, HospitalId, Moment, UserId, limits::MAX_REGISTRATION_PERIODS};
+use crate::{AccountId, Hash, Moment, limits::MAX_REGISTRATION_PERIODS};
 
 /// The role of a user. It never changes: a person with two roles has two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,39 +77,5 @@ impl Registration {
     /// Whether the registration was in force at a moment, as far as its newest periods say.
     pub fn in_force(&self, at: Moment) -> bool {
         self.periods.iter().any(|period| period.contains(at))
-    }
-}
-
-/// The message that a user signs to let another hospital register them. No other message has this prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Consent {
-    prefix: [u8; 14],
-    /// Hash of the chain's first block.
-    pub genesis: Hash,
-    pub hospital: HospitalId,
-    pub user: UserId,
-    /// The version of the user's previous registration at this hospital, or 0 if there is none. So a consent
-    /// is valid only once.
-    pub version: u32,
-}
-
-impl Consent {
-    pub fn new(genesis: Hash, hospital: HospitalId, user: UserId, version: u32) -> Self {
-        Self { prefix: *b"epione/consent", genesis, hospital, user, version }
-    }
-}
-
-/// The message that a user's next account signs in a rotation, to prove possession of its key.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Possession {
-    prefix: [u8; 17],
-    /// Hash of the chain's first block.
-    pub genesis: Hash,
-    pub user: UserId,
-}
-
-impl Possession {
-    pub fn new(genesis: Hash, user: UserId) -> Self {
-        Self { prefix: *b"epione/possession", genesis, user }
     }
 }

@@ -13,7 +13,7 @@ pub enum Refusal {
     HospitalNotActive,
     /// The signer's role may not make this call.
     CallNotForRole,
-    /// A batch contains a body, another batch, or a call that the signer's role may not make.
+    /// A batch contains a body, another batch, a motion, an upgrade, or a call that the signer's role may not make.
     CallNotForBatch,
     /// No registration of the user is in force.
     NotInForce,
@@ -29,10 +29,20 @@ pub enum Refusal {
     CallTooLarge,
     /// A batch has more than `MAX_BATCH_CALLS` calls.
     BatchTooLong,
+    /// The call of a motion is longer than 4 KiB.
+    MotionTooLarge,
+    /// The council does not vote about this call.
+    CallNotForMotion,
+    /// The motion's threshold is not the number of votes that its call needs.
+    WrongThreshold,
+    /// The signer already has two live motions.
+    TooManyMotions,
+    /// The delay of the authorized upgrade has not passed.
+    UpgradeTooEarly,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
@@ -44,6 +54,11 @@ impl Refusal {
         Self::TooManyInFlight,
         Self::CallTooLarge,
         Self::BatchTooLong,
+        Self::MotionTooLarge,
+        Self::CallNotForMotion,
+        Self::WrongThreshold,
+        Self::TooManyMotions,
+        Self::UpgradeTooEarly,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -60,6 +75,11 @@ impl Refusal {
             Self::TooManyInFlight => 9,
             Self::CallTooLarge => 10,
             Self::BatchTooLong => 11,
+            Self::MotionTooLarge => 12,
+            Self::CallNotForMotion => 13,
+            Self::WrongThreshold => 14,
+            Self::TooManyMotions => 15,
+            Self::UpgradeTooEarly => 16,
         }
     }
 
@@ -84,7 +104,26 @@ impl fmt::Display for Refusal {
             }
             Self::CallNotForRole => "the account's role may not make this call",
             Self::CallNotForBatch => {
-                "a batch may not contain a body, another batch, or a call that the account's role may not make"
+                "a batch may not contain a body, another batch, a motion, an upgrade, or a call that the account's \
+                 role may not make"
+            }
+            Self::MotionTooLarge => {
+                "the call of a motion has at most 4096 bytes: authorize an upgrade by the hash of its code"
+            }
+            Self::CallNotForMotion => {
+                "the council does not vote about this call: propose a call of the hospitals' pallet, or one call in \
+                 councilRoot.dispatch"
+            }
+            Self::WrongThreshold => {
+                "the motion has the wrong threshold: it is the smallest number of votes above half of the members, or \
+                 for councilRoot.dispatch the smallest number that is at least two thirds of the members"
+            }
+            Self::TooManyMotions => {
+                "the account already has two live motions: try again after one of them is closed"
+            }
+            Self::UpgradeTooEarly => {
+                "the upgrade may not take effect yet: try again when the number of blocks in councilRoot.upgradeDelay \
+                 has passed since the council authorized it"
             }
             Self::NotInForce => {
                 "no registration of this user is in force: a hospital must register or reinstate the user first"

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::{
     access::{Action, Purpose, RelationshipKind, SectionClass},
+    hospital::Duty,
     profile::Role,
 };
 
@@ -56,3 +57,4 @@ words!(Purpose, "purpose":
     Treatment = "treatment", PatientRequest = "patient-request", Research = "research",
     Audit = "audit", Emergency = "emergency");
 words!(SectionClass, "class of sections": Private = "private", Shared = "shared");
+words!(Duty, "duty": Governance = "governance", Agent = "agent");

@@ -1,14 +1,15 @@
 //! The shared types.
 
-use codec::{DecodeAll, Encode};
+use codec::Encode;
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Relationship, RelationshipKind},
     approval::approvals_needed,
     block::{AnnouncedEntry, Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
-    hospital::Founder,
+    consent::{Consent, Naming},
+    hospital::{Duty, Founder},
     limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
-    profile::{Consent, Period, Possession, Registration, RegistrationStatus},
+    profile::{Period, Registration, RegistrationStatus},
     release::{SectionSet, Tally},
 };
 
@@ -144,13 +145,23 @@ fn the_lite_hash_covers_header_and_entries() {
 #[test]
 fn a_consent_cannot_be_used_as_another_message() {
     let (genesis, user) = (Hash::repeat_byte(1), UserId([2; 32]));
-    let consent = Consent::new(genesis, HospitalId(0), user, 0).encode();
-    let possession = Possession::new(genesis, user).encode();
-    assert!(consent.starts_with(b"epione/consent"));
-    assert!(possession.starts_with(b"epione/possession"));
-    assert_ne!(consent, Consent::new(genesis, HospitalId(0), user, 1).encode());
-    assert_ne!(consent, Consent::new(genesis, HospitalId(1), user, 0).encode());
-    assert!(Possession::decode_all(&mut consent.as_slice()).is_err());
+    let registration = |hospital, version| Naming::Registration { hospital, user, version };
+    let as_account = |duty, until| Naming::Hospital { hospital: HospitalId(0), duty, until };
+    let namings = [
+        registration(HospitalId(0), 0),
+        registration(HospitalId(0), 1),
+        registration(HospitalId(1), 0),
+        Naming::Rotation { user, version: 0 },
+        Naming::Rotation { user, version: 1 },
+        as_account(Duty::Governance, 0),
+        as_account(Duty::Governance, 1),
+        as_account(Duty::Agent, 0),
+    ];
+    let messages = namings.map(|naming| Consent::new(genesis, naming).encode());
+    for (position, message) in messages.iter().enumerate() {
+        assert!(message.starts_with(b"epione/consent"));
+        assert!(!messages[..position].contains(message), "{position}");
+    }
 }
 
 #[test]

@@ -27,7 +27,9 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
 };
 
-use crate::{Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, lanes, weights};
+use crate::{
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, governance, lanes, weights,
+};
 
 pub trait WeightInfo {
     /// Checking a signer, a call and the quotas, debiting and refunding.
@@ -55,8 +57,9 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Val = Option<Debit>;
     type Pre = Option<Debit>;
 
-    fn weight(&self, _: &RuntimeCall) -> Weight {
+    fn weight(&self, call: &RuntimeCall) -> Weight {
         weights::epione_runtime_caller::Measured::<Runtime>::check()
+            .saturating_add(governance::weight(call))
     }
 
     fn validate(
@@ -118,6 +121,7 @@ pub(crate) fn check(
 ) -> Result<Debit, Refusal> {
     let (caller, hospital) = identify(signer)?;
     caller.may_make(call, length)?;
+    governance::check(signer, call)?;
     let debit = Debit {
         account: signer.clone(),
         hospital,
@@ -177,13 +181,15 @@ impl Caller {
         match batched(call) {
             Some(_) if self == Self::User => Err(Refusal::CallNotForRole),
             Some(calls) if calls.len() > MAX_BATCH_CALLS as usize => Err(Refusal::BatchTooLong),
-            Some(calls) if calls.iter().all(|call| carries_no_body(call) && self.makes(call)) => {
-                Ok(())
-            }
+            Some(calls) if calls.iter().all(|call| self.may_batch(call)) => Ok(()),
             Some(_) => Err(Refusal::CallNotForBatch),
             None if self.makes(call) => Ok(()),
             None => Err(Refusal::CallNotForRole),
         }
+    }
+
+    fn may_batch(self, call: &RuntimeCall) -> bool {
+        carries_no_body(call) && !governance::limits(call) && self.makes(call)
     }
 
     /// Whether the role may make this call, apart from batches.
@@ -220,12 +226,18 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
 }
 
 fn governance_makes(call: &RuntimeCall) -> bool {
+    use pallet_collective::Call as Motion;
     use pallet_hospitals::Call as Hospital;
     matches!(
         call,
         // Not `purge_keys`: a chain whose validators have no keys stops.
         RuntimeCall::Session(pallet_session::Call::set_keys { .. })
-            | RuntimeCall::Council(_)
+            | RuntimeCall::Council(
+                Motion::propose { .. }
+                    | Motion::vote { .. }
+                    | Motion::close { .. }
+                    | Motion::release_proposal_cost { .. }
+            )
             // Provides the code of an upgrade that the council has authorized.
             | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })

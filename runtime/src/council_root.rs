@@ -1,7 +1,7 @@
 //! Lets the council dispatch calls as root.
 //!
 //! There is no sudo, and calls such as `system.authorize_upgrade` or `grandpa.note_stalled` require root.
-//! The pallet adds no other rules.
+//! A call that would replace the runtime without the delay of upgrades is refused.
 
 use frame_support::weights::Weight;
 
@@ -16,7 +16,9 @@ pub trait WeightInfo {
 pub mod pallet {
     use alloc::boxed::Box;
     use frame_support::{
-        dispatch::GetDispatchInfo, pallet_prelude::*, traits::UnfilteredDispatchable,
+        dispatch::GetDispatchInfo,
+        pallet_prelude::*,
+        traits::{Contains, UnfilteredDispatchable},
     };
     use frame_system::{RawOrigin, pallet_prelude::*};
 
@@ -29,11 +31,50 @@ pub mod pallet {
         type Call: Parameter
             + UnfilteredDispatchable<RuntimeOrigin = Self::RuntimeOrigin>
             + GetDispatchInfo;
+        /// The calls that are refused.
+        type Refused: Contains<<Self as Config>::Call>;
+        /// The calls that authorize an upgrade.
+        type Authorization: Contains<<Self as Config>::Call>;
+        /// The delay of upgrades, unless the genesis configuration has another one.
+        #[pallet::constant]
+        type UpgradeDelay: Get<BlockNumberFor<Self>>;
         type WeightInfo: super::WeightInfo;
     }
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
+
+    /// The block in which the council authorized an upgrade for the last time.
+    #[pallet::storage]
+    pub type AuthorizedAt<T: Config> = StorageValue<_, BlockNumberFor<T>>;
+
+    /// Number of blocks between the authorization of an upgrade and the first block that may apply it.
+    #[pallet::storage]
+    pub type UpgradeDelay<T: Config> =
+        StorageValue<_, BlockNumberFor<T>, ValueQuery, UsualDelay<T>>;
+
+    #[pallet::type_value]
+    pub fn UsualDelay<T: Config>() -> BlockNumberFor<T> {
+        T::UpgradeDelay::get()
+    }
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Another delay of upgrades in blocks, for networks on one machine.
+        pub upgrade_delay: Option<u32>,
+        #[serde(skip)]
+        pub _config: PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            if let Some(delay) = self.upgrade_delay {
+                UpgradeDelay::<T>::put(BlockNumberFor::<T>::from(delay));
+            }
+        }
+    }
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -43,11 +84,20 @@ pub mod pallet {
         Dispatched { result: DispatchResult },
     }
 
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The call would replace the runtime without the delay of upgrades, or contains other calls. Use
+        /// `system.authorize_upgrade` for an upgrade, and one motion for each call.
+        #[codec(index = 0)]
+        CallRefused,
+    }
+
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Dispatches a call as root. Requires a council motion.
         ///
-        /// Succeeds even if the dispatched call fails. The event contains that call's result.
+        /// Succeeds even if the dispatched call fails. The event contains that call's result. Fails with
+        /// [`CallRefused`](Error::CallRefused).
         #[pallet::call_index(0)]
         #[pallet::weight({
             let info = call.get_dispatch_info();
@@ -58,7 +108,12 @@ pub mod pallet {
             call: Box<<T as Config>::Call>,
         ) -> DispatchResultWithPostInfo {
             T::CouncilOrigin::ensure_origin(origin)?;
+            ensure!(!T::Refused::contains(&call), Error::<T>::CallRefused);
+            let authorizes = T::Authorization::contains(&call);
             let result = call.dispatch_bypass_filter(RawOrigin::Root.into());
+            if authorizes && result.is_ok() {
+                AuthorizedAt::<T>::put(frame_system::Pallet::<T>::block_number());
+            }
             Self::deposit_event(Event::Dispatched {
                 result: result.map(|_| ()).map_err(|failed| failed.error),
             });

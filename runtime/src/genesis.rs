@@ -11,7 +11,7 @@ use sp_consensus_grandpa::AuthorityId as GrandpaId;
 use sp_core::{crypto::get_public_from_string_or_panic, ed25519, sr25519};
 use sp_genesis_builder::PresetId;
 
-use crate::{RuntimeGenesisConfig, SessionKeys};
+use crate::{RuntimeGenesisConfig, SessionKeys, council_root};
 
 /// The preset with one hospital.
 pub const DEV: &str = "dev";
@@ -33,6 +33,8 @@ const DEVELOPMENT: [Development; 4] = [
     Development { seed: "Dave", sealing_key: include_str!("dev-sealing-keys/dave.hex") },
 ];
 
+/// Number of blocks between the authorization of an upgrade and the first block that may apply it: a minute.
+const UPGRADE_DELAY: u32 = 20;
 /// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;
 
@@ -61,6 +63,7 @@ fn genesis(development: &[Development]) -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
         hospitals: pallet_hospitals::GenesisConfig { founders },
         session: pallet_session::GenesisConfig { keys },
+        council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },
     })
 }
 

@@ -1,8 +1,8 @@
 //! The chain's runtime, composed of Epione's eight pallets and the SDK's pallets.
 //!
-//! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call, and
-//! [`lanes`] which transactions come first.
-//! [`genesis`] defines the hospitals at the beginning of a chain.
+//! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call,
+//! [`governance`] what council members may propose, and [`lanes`] which transactions come first. [`genesis`]
+//! defines the hospitals at the beginning of a chain.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The outermost type of a runtime call with its extension nests deeper than the default allows.
@@ -23,6 +23,7 @@ pub mod caller;
 pub mod configs;
 pub mod council_root;
 pub mod genesis;
+pub mod governance;
 pub mod in_flight;
 #[cfg(any(feature = "std", feature = "try-runtime"))]
 pub mod invariants;

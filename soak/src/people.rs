@@ -4,6 +4,7 @@ use anyhow::Context;
 use epione_client::{
     api::{RegisterUser, Relation},
     chain::Chain,
+    consent,
     reader::{Intent, Reader},
     signer::Account,
     worker::WorkerClient,
@@ -50,8 +51,8 @@ impl Practice {
             let doctor_uri = format!("//{name}Doctor-{}", hospital.id);
             let patient_uri = format!("//{name}Patient-{}", hospital.id);
             let (doctor, patient) = tokio::try_join!(
-                join(&office, Role::Doctor, &doctor_uri),
-                join(&office, Role::Patient, &patient_uri)
+                join(&office, &chain, hospital.id, Role::Doctor, &doctor_uri),
+                join(&office, &chain, hospital.id, Role::Patient, &patient_uri)
             )?;
             let kind = RelationshipKind::FamilyDoctor;
             let relation = Relation { patient, professional: doctor, kind, expires: None };
@@ -85,13 +86,20 @@ impl Practice {
     }
 }
 
-async fn join(office: &WorkerClient, role: Role, uri: &str) -> anyhow::Result<UserId> {
+async fn join(
+    office: &WorkerClient,
+    chain: &Chain,
+    hospital: HospitalId,
+    role: Role,
+    uri: &str,
+) -> anyhow::Result<UserId> {
     let keys = development::keys(uri)?;
+    let (account, user) = (Account::from(&keys), consent::new_user());
     let user = RegisterUser {
-        user: None,
-        consent: None,
+        user,
+        consent: consent::registration(&account, chain.genesis_hash(), hospital, user, 0),
         role,
-        account: Account::from(&keys).id(),
+        account: account.id(),
         sealing_key: hex::encode(keys.sealing.public().as_bytes()),
         name: format!("Synthetic {}", uri.trim_start_matches('/')),
     };

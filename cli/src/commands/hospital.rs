@@ -1,18 +1,25 @@
-//! `epione hospital`: changes a hospital's own entry on the chain.
+//! `epione hospital`: changes a hospital's own entry on the chain, and signs consents for accounts.
 
 use std::fmt;
 
 use clap::{Args, Subcommand};
+use codec::Encode;
 use epione_client::{Endpoint, chain::calls::hospitals};
-use epione_primitives::{BlockNumber, Hash, HospitalId, limits::MAX_URL_BYTES};
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, HospitalId,
+    consent::Naming,
+    hospital::Duty,
+    limits::{MAX_CONSENT_BLOCKS, MAX_URL_BYTES},
+};
 use serde::Serialize;
 use url::Url;
 
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
-    identity::KeySource,
+    identity::{self, KeySource},
     show,
+    words::argument,
 };
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +28,8 @@ pub enum Command {
     SetSealingKey(SetSealingKeyArgs),
     /// Sets the address of the hospital's worker, and its TLS key, on the chain
     SetEndpoint(SetEndpointArgs),
+    /// Signs the consent of a key file's account to become an account of a hospital
+    Consent(ConsentArgs),
 }
 
 impl Command {
@@ -29,6 +38,7 @@ impl Command {
         match self {
             Self::SetSealingKey(args) => show(&set_sealing_key(args, context).await?, json),
             Self::SetEndpoint(args) => show(&set_endpoint(args, context).await?, json),
+            Self::Consent(args) => show(&consent(args, context).await?, json),
         }
     }
 }
@@ -187,6 +197,54 @@ pub async fn set_endpoint(
     let included = chain.submit(&call, &governance).await;
     let tls_key = Hash::from(*endpoint.tls_key());
     Ok(EndpointSet { hospital, worker_url, tls_key, block: included?.block.number })
+}
+
+#[derive(Debug, Args)]
+pub struct ConsentArgs {
+    /// The key file
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// Number of the hospital; a hospital that applies for admission gets the next number of the chain
+    #[arg(long, value_name = "NUMBER")]
+    pub hospital: u16,
+    /// The account's duty
+    #[arg(long, value_parser = argument::<Duty>())]
+    pub duty: Duty,
+}
+
+/// A named account, as `hospitals.admit` and `hospitals.rotateAccounts` need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountConsent {
+    pub hospital: HospitalId,
+    pub duty: Duty,
+    pub account: AccountId,
+    /// The last chain block in which the consent is valid.
+    pub until: BlockNumber,
+    /// SCALE of a `MultiSignature`, in hexadecimal.
+    pub consent: String,
+}
+
+impl Output for AccountConsent {}
+
+impl fmt::Display for AccountConsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "account {}", self.account)?;
+        writeln!(f, "until   {}", self.until)?;
+        write!(f, "consent 0x{}", self.consent)
+    }
+}
+
+/// Signs the consent to become an account of a hospital, for as long as the chain accepts.
+pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<AccountConsent, Failure> {
+    let account = identity::account(&context.keys(&args.signer)?);
+    let chain = context.chain().await?;
+    let until = chain.finalized_head().await?.number.saturating_add(MAX_CONSENT_BLOCKS);
+    let (hospital, duty) = (HospitalId(args.hospital), args.duty);
+    let naming = Naming::Hospital { hospital, duty, until };
+    let signature = epione_client::consent::sign(&account, chain.genesis_hash(), naming);
+    let consent = hex::encode(signature.encode());
+    Ok(AccountConsent { hospital, duty, account: account.id(), until, consent })
 }
 
 #[cfg(test)]

@@ -75,8 +75,8 @@ pub mod profiles {
         pub account: &'a AccountId,
         /// Blake2-256 of the user's public sealing key.
         pub sealing_key_hash: Hash,
-        /// The signature of the user's account over `Consent`, if another hospital registered the user before.
-        pub consent: Option<&'a Signature>,
+        /// The account's signature over the `Consent` to this registration.
+        pub consent: &'a Signature,
     }
 
     pub fn register(registrant: &Registrant<'_>, body: &[u8]) -> Call {
@@ -100,7 +100,7 @@ pub mod profiles {
         Call::new("Profiles", "end_registration", user)
     }
 
-    /// Replaces the signer's account, whose successor signs `Possession`; or the hash of the sealing key; or both.
+    /// Replaces the signer's account, whose successor signs the `Consent`; or the hash of the sealing key; or both.
     pub fn rotate_keys(
         account: Option<(&AccountId, &Signature)>,
         sealing_key_hash: Option<Hash>,
@@ -174,11 +174,14 @@ pub mod releases {
 
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
-    use epione_primitives::AccountId;
+    use epione_primitives::consent::NamedAccount;
 
     use super::Call;
 
-    pub fn rotate_accounts(governance: Option<&AccountId>, agent: Option<&AccountId>) -> Call {
+    pub fn rotate_accounts(
+        governance: Option<&NamedAccount>,
+        agent: Option<&NamedAccount>,
+    ) -> Call {
         Call::new("Hospitals", "rotate_accounts", (governance, agent))
     }
 

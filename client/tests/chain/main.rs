@@ -15,9 +15,10 @@ use epione_client::{
         Chain, Included,
         calls::profiles::{self, Registrant},
     },
+    consent,
 };
 use epione_envelope::development;
-use epione_primitives::{Hash, UserId, profile::Role};
+use epione_primitives::{Hash, HospitalId, UserId, consent::Naming, profile::Role};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 fn agent() -> Account {
@@ -40,12 +41,13 @@ async fn register_under(
     account: &Account,
     body: &[u8],
 ) -> Included {
+    let naming = Naming::Registration { hospital: HospitalId(0), user, version: 0 };
     let registrant = Registrant {
         user,
         role,
         account: &account.id(),
         sealing_key_hash: sealing_key_hash(user),
-        consent: None,
+        consent: &consent::sign(account, chain.genesis_hash(), naming),
     };
     chain.submit(&profiles::register(&registrant, body), &agent()).await.unwrap()
 }

@@ -1,11 +1,7 @@
 //! Users, and their earlier accounts.
 
-use codec::Encode;
-use epione_client::chain::calls::profiles;
-use epione_primitives::{
-    UserId,
-    profile::{Possession, Role},
-};
+use epione_client::{chain::calls::profiles, consent};
+use epione_primitives::{UserId, consent::Naming, profile::Role};
 
 use crate::{account, node::Node, register};
 
@@ -17,9 +13,9 @@ async fn after_a_rotation_earlier_signatures_are_verified_with_the_earlier_accou
     let (first, second) = (account("//Doctor"), account("//Doctor//2"));
     let registered = register(&chain, user, Role::Doctor, &first).await.block;
 
-    let possession = Possession::new(chain.genesis_hash(), user).encode();
-    let proof = second.sign(&possession);
-    let rotate = profiles::rotate_keys(Some((&second.id(), &proof)), None);
+    let naming = Naming::Rotation { user, version: 1 };
+    let consent = consent::sign(&second, chain.genesis_hash(), naming);
+    let rotate = profiles::rotate_keys(Some((&second.id(), &consent)), None);
     let rotated = chain.submit(&rotate, &first).await.unwrap().block;
 
     let at = |block: u32| chain.accounts_at(user, block);

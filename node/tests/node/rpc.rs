@@ -1,7 +1,11 @@
 //! An RPC client with the runtime's own types.
 
 use codec::{Decode, Encode};
-use epione_primitives::{AccountId, Hash, HospitalId, Nonce, UserId, profile::Role};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Nonce, UserId,
+    consent::{Consent, Naming},
+    profile::Role,
+};
 use epione_runtime::{
     Runtime, RuntimeCall, RuntimeEvent, SignedPayload, TxExtension, UncheckedExtrinsic, VERSION,
     caller::CheckCaller, in_flight::CheckInFlight, lifetime::CheckLifetime,
@@ -139,13 +143,16 @@ impl Rpc {
     /// Registers a patient at the hospital.
     pub async fn register(&self, patient: UserId) {
         let seed = format!("//patient-{}", patient.0[0]);
-        let account = sr25519::Pair::from_string(&seed, None).unwrap().public().into();
+        let pair = sr25519::Pair::from_string(&seed, None).unwrap();
+        let genesis: Hash =
+            self.client.request("chain_getBlockHash", rpc_params![0]).await.unwrap();
+        let naming = Naming::Registration { hospital: HOSPITAL, user: patient, version: 0 };
         let call = pallet_profiles::Call::<Runtime>::register {
             user: patient,
             role: Role::Patient,
-            account,
+            account: pair.public().into(),
             sealing_key_hash: Hash::repeat_byte(1),
-            consent: None,
+            consent: pair.sign(&Consent::new(genesis, naming).encode()).into(),
             body: vec![patient.0[0]; 100],
         };
         let events = self.finalize(AGENT, call).await.unwrap();

@@ -16,7 +16,8 @@ use epione_client::{
 };
 use epione_envelope::{profile::MAX_NAME_BYTES, sealing_keys::SealingPublicKey};
 use epione_primitives::{
-    AccountId, Signature, UserId,
+    AccountId, Hash, Signature, UserId,
+    consent::{Consent, Naming},
     ports::HashedBody,
     profile::{Registration, RegistrationStatus, Role},
 };
@@ -62,12 +63,11 @@ async fn seal_and_register(
     let RegisterUser { user, consent, role, account, sealing_key, name } = request;
     check_name(&name)?;
     let sealing_key = parse_sealing_key(&sealing_key)?;
-    let consent = consent.as_deref().map(parse_signature).transpose()?;
+    let consent = parse_signature(&consent)?;
     let earlier = check_account(caller, user, &account).await?;
-    let user = match user {
-        Some(user) => user,
-        None => draw_user()?,
-    };
+    let version = earlier.as_ref().map_or(0, |registration| registration.version);
+    let naming = Naming::Registration { hospital, user, version };
+    check_consent(caller.identity.genesis, naming, &account, &consent)?;
     let person = Person {
         user,
         account: account.clone(),
@@ -82,7 +82,7 @@ async fn seal_and_register(
         role,
         account: &account,
         sealing_key_hash: sealing_key.hash(),
-        consent: consent.as_ref(),
+        consent: &consent,
     };
     state.calls.submit(profiles::register(&registrant, &body)).await?;
     tracing::info!(%user, ?role, "a user is registered");
@@ -120,16 +120,33 @@ fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
             ApiError::bad_request(
                 "consent",
                 "The consent is not a valid signature",
-                "Send the user's signature over the consent, as SCALE in hexadecimal.",
+                "Send the account's signature over the consent, as SCALE in hexadecimal.",
             )
         })
+}
+
+/// Rejects a consent that the chain would reject, before anything is sealed.
+fn check_consent(
+    genesis: Hash,
+    naming: Naming,
+    account: &AccountId,
+    consent: &Signature,
+) -> Result<(), ApiError> {
+    if Consent::new(genesis, naming).is_signed_by(account, consent) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "consent",
+        "The account has not consented to this registration",
+        "Let the user sign for this hospital with `epione user consent`, and send both values that it prints.",
+    ))
 }
 
 /// Rejects accounts that belong to somebody else, before anything is sealed. Returns the user's earlier registration at
 /// this hospital.
 async fn check_account(
     caller: &Caller,
-    user: Option<UserId>,
+    user: UserId,
     account: &AccountId,
 ) -> Result<Option<Registration>, ApiError> {
     let taken = |by: String| {
@@ -142,14 +159,11 @@ async fn check_account(
     if let Some((hospital, _)) = caller.state.hospital_of(account).await? {
         return Err(taken(format!("hospital {hospital}")));
     }
-    match (caller.state.user_of(account).await?, user) {
-        (Some(owner), Some(user)) if owner == user => {}
-        (Some(owner), _) => return Err(taken(format!("user {owner}"))),
-        (None, _) => {}
+    if let Some(owner) = caller.state.user_of(account).await?
+        && owner != user
+    {
+        return Err(taken(format!("user {owner}")));
     }
-    let Some(user) = user else {
-        return Ok(None);
-    };
     let earlier = caller.state.registration(caller.identity.hospital, user).await?;
     match &earlier {
         Some(registration) if registration.status != RegistrationStatus::Ended => {
@@ -161,12 +175,6 @@ async fn check_account(
         }
         _ => Ok(earlier),
     }
-}
-
-fn draw_user() -> Result<UserId, ApiError> {
-    let mut id = [0; 32];
-    getrandom::fill(&mut id).map_err(|error| ApiError::internal(&std::io::Error::from(error)))?;
-    Ok(UserId(id))
 }
 
 /// Relates a professional to a patient. For the hospital's governance. Responds when that is finalized.

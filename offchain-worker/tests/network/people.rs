@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use epione_client::{
     api::{RegisterUser, Relation, VisitStage},
+    consent,
     reader::{Intent, OpenContent, OpenRecord, Reader},
     signer::Account,
     visit::{Visit, VisitBuilder},
@@ -34,11 +35,13 @@ pub const SUMMARY: &str = "seen today, nothing new";
 /// Registers a development account at a hospital as a new user.
 pub async fn join(hospital: &Hospital, role: Role, uri: &str) -> UserId {
     let keys = development::keys(uri).unwrap();
+    let account = Account::development(uri).unwrap();
+    let (genesis, user) = (hospital.chain().await.genesis_hash(), consent::new_user());
     let user = RegisterUser {
-        user: None,
-        consent: None,
+        user,
+        consent: consent::registration(&account, genesis, hospital.id, user, 0),
         role,
-        account: Account::development(uri).unwrap().id(),
+        account: account.id(),
         sealing_key: hex::encode(keys.sealing.public().as_bytes()),
         name: uri.trim_start_matches('/').into(),
     };

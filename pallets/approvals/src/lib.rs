@@ -8,7 +8,7 @@
 //! ballot. A closed ballot stays readable until the owner removes it.
 //!
 //! A hospital that is suspended while a ballot is open stays in the electorate, but cannot vote. Its
-//! earlier vote still counts.
+//! earlier vote still counts. The owner withdraws the ballots that the hospital opened.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. an electorate is ascending and contains the opener;

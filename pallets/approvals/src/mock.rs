@@ -7,9 +7,7 @@ use epione_primitives::{
     approval::{Ballot, BallotOutcome, RejectReason},
     ports::{Ballots as _, OnBallotClosed},
 };
-use frame_support::{
-    assert_ok, construct_runtime, derive_impl, parameter_types, traits::Everything, weights::Weight,
-};
+use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types, weights::Weight};
 use frame_system::EnsureRoot;
 use sp_runtime::{BuildStorage, DispatchResult, traits::IdentityLookup};
 
@@ -35,8 +33,11 @@ impl frame_system::Config for Test {
 
 impl pallet_hospitals::Config for Test {
     type AdmitOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Everything;
+    type Validators = ();
+    type OnInactive = ();
+    type OnInactiveWeight = ();
     type MembershipChanged = ();
+    type Time = epione_mocks::Clock;
     type WeightInfo = ();
 }
 

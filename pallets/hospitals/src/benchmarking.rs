@@ -1,15 +1,18 @@
 //! Measures every call on a chain with the maximum number of hospitals.
 
 use alloc::vec;
+use codec::Encode;
 use epione_primitives::{
-    AccountId, HospitalId,
-    hospital::{Hospital, HospitalStatus},
+    AccountId, BlockNumber, HospitalId,
+    consent::{Consent, NamedAccount, Naming},
+    hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
     ports::Hospitals as _,
 };
 use frame_benchmarking::v2::*;
 use frame_support::traits::EnsureOrigin;
-use frame_system::RawOrigin;
+use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
+use sp_runtime::{KeyTypeId, SaturatedConversion, traits::Zero};
 
 use crate::{Active, Admitted, Call, Config, Event, Hospitals, Pallet, SealingKey, WorkerUrl};
 
@@ -44,6 +47,19 @@ fn agent(number: u32) -> AccountId {
     account("agent", number, 0)
 }
 
+const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
+
+/// A new account whose key is in the keystore, and which consents to a duty at a hospital.
+fn consenting<T: Config>(hospital: HospitalId, duty: Duty) -> Result<NamedAccount, BenchmarkError> {
+    let public = sp_io::crypto::sr25519_generate(KEYS, None);
+    let until: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+    let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+    let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+    let consent = sp_io::crypto::sr25519_sign(KEYS, &public, &message.encode())
+        .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))?;
+    Ok(NamedAccount { account: AccountId::new(public.0), until, consent: consent.into() })
+}
+
 /// Admits hospitals until there are `total`. Returns the last hospital and its governance account.
 fn fill<T: Config>(total: u32) -> (HospitalId, AccountId) {
     let mut last = (HospitalId(0), governance(0));
@@ -71,14 +87,17 @@ mod benchmarks {
     fn admit() -> Result<(), BenchmarkError> {
         fill::<T>(MAX_HOSPITALS - 1);
         let origin = council_origin::<T>()?;
-        let next = largest(governance(MAX_HOSPITALS), agent(MAX_HOSPITALS));
+        let id = HospitalId(Admitted::<T>::get());
+        let next_governance = consenting::<T>(id, Duty::Governance)?;
+        let next_agent = consenting::<T>(id, Duty::Agent)?;
+        let next = largest(next_governance.account.clone(), next_agent.account.clone());
 
         #[extrinsic_call]
         _(
             origin as T::RuntimeOrigin,
             next.name,
-            next.governance,
-            next.agent,
+            next_governance,
+            next_agent,
             next.worker_url,
             next.sealing_key,
             next.tls_key,
@@ -126,18 +145,20 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn rotate_accounts() {
+    fn rotate_accounts() -> Result<(), BenchmarkError> {
         let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
-        let next = (governance(MAX_HOSPITALS), agent(MAX_HOSPITALS));
+        let governance = consenting::<T>(hospital, Duty::Governance)?;
+        let agent = consenting::<T>(hospital, Duty::Agent)?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), Some(next.0.clone()), Some(next.1.clone()));
+        _(RawOrigin::Signed(caller), Some(governance.clone()), Some(agent.clone()));
 
         assert_last_event::<T>(Event::AccountsRotated {
             hospital,
-            governance: next.0,
-            agent: next.1,
+            governance: governance.account,
+            agent: agent.account,
         });
+        Ok(())
     }
 
     #[benchmark]

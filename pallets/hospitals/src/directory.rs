@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, HospitalId, Moment,
     hospital::{Duty, Hospital},
     ports,
 };
 
-use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet};
+use crate::{Accounts, Active, ActivePeriods, Admitted, Config, Hospitals, Pallet};
 
 impl<T: Config> Pallet<T> {
     /// Every hospital ever admitted, ascending by id.
@@ -44,6 +44,10 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
 
     fn exists(hospital: HospitalId) -> bool {
         Hospitals::<T>::contains_key(hospital)
+    }
+
+    fn active_at(hospital: HospitalId, at: Moment) -> bool {
+        ActivePeriods::<T>::get(hospital).iter().any(|period| period.contains(at))
     }
 
     fn active() -> Vec<HospitalId> {

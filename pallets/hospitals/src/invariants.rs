@@ -7,7 +7,9 @@ use epione_primitives::{
 use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
-use crate::{Accounts, Active, Admitted, Config, Hospitals, Pallet, Seated};
+use crate::{
+    Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet, Present, Seated,
+};
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
@@ -30,7 +32,22 @@ impl<T: Config> Pallet<T> {
         );
         ensure!(active.is_empty() == (admitted == 0), "no hospital is active");
 
+        let present =
+            hospitals.iter().filter(|(_, known)| known.status != HospitalStatus::Removed).count();
+        ensure!(
+            u32::try_from(present) == Ok(Present::<T>::get()),
+            "the number of hospitals that are not removed is wrong"
+        );
+
         for (id, hospital) in &hospitals {
+            let periods = ActivePeriods::<T>::get(id);
+            let is_active = hospital.status == HospitalStatus::Active;
+            let open = periods.iter().filter(|period| period.until.is_none()).count();
+            ensure!(
+                open == usize::from(is_active)
+                    && periods.last().is_some_and(|last| last.until.is_none() == is_active),
+                "a hospital's periods disagree with its status"
+            );
             for (account, duty) in
                 [(&hospital.governance, Duty::Governance), (&hospital.agent, Duty::Agent)]
             {
@@ -54,6 +71,11 @@ impl<T: Config> Pallet<T> {
             seated.is_sorted_by(|a, b| a < b)
                 && seated.iter().all(|HospitalId(number)| *number < admitted),
             "the seated validators are not ascending ids of admitted hospitals"
+        );
+        let benched = Benched::<T>::get();
+        ensure!(
+            benched.is_sorted_by(|a, b| a < b) && benched.iter().all(|id| active.contains(id)),
+            "the benched hospitals are not ascending ids of active hospitals"
         );
         Ok(())
     }

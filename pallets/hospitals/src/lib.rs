@@ -5,17 +5,26 @@
 //! chain's validators ([`pallet_session::SessionManager`]), and their governance accounts are the
 //! council ([`Config::MembershipChanged`]).
 //!
+//! A hospital that is suspended or removed makes no more blocks at once, and its open announcements are
+//! withdrawn ([`Config::OnInactive`]). An offence only benches a hospital ([`Benched`]): it stops
+//! validating, but keeps its seat in the council until the council decides. Fewer than a third of the
+//! hospitals are benched at a time, so stolen keys cannot take over the council.
+//!
 //! Nothing is deleted: ids are never reused, and a removed hospital keeps its entry. Accounts are never
 //! reused either: an account keeps its reference when it is rotated out, so its nonce never restarts and
 //! none of its transactions can be replayed.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. ids begin at 0 without gaps, and [`Admitted`] counts them;
+//! 1. ids begin at 0 without gaps, and [`Admitted`] counts them; [`Present`] counts those that are not
+//!    removed;
 //! 2. [`Active`] contains, ascending, exactly the hospitals whose status is active; it is empty only
 //!    on a chain without hospitals;
 //! 3. [`Accounts`] contains exactly the current accounts of every hospital;
 //! 4. each of those accounts has a provider reference;
-//! 5. [`Seated`] is ascending and contains admitted hospitals only.
+//! 5. [`Seated`] is ascending and contains admitted hospitals only;
+//! 6. [`Benched`] is ascending and contains active hospitals only;
+//! 7. the last of a hospital's [`ActivePeriods`] is open exactly while the hospital is active, and all
+//!    others are closed.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -35,29 +44,36 @@ mod tests;
 pub mod weights;
 
 pub use pallet::*;
-pub use session::{FullIdentificationOf, ValidatorIdOf};
+pub use session::{FullIdentificationOf, ValidatorIdOf, Validators};
 pub use weights::WeightInfo;
 
 #[frame_support::pallet]
 pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
-        AccountId, HospitalId,
+        AccountId, Hash, HospitalId, Moment,
+        consent::NamedAccount,
         hospital::{Duty, Founder, Hospital, HospitalStatus},
-        limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+        limits::{
+            MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
+        },
+        ports::OnHospitalInactive,
+        profile::Period,
     };
     use frame_support::{
         pallet_prelude::*,
-        traits::{ChangeMembers, Contains, InitializeMembers},
+        traits::{ChangeMembers, InitializeMembers, Time},
     };
     use frame_system::pallet_prelude::*;
 
-    use crate::WeightInfo;
+    use crate::{Validators, WeightInfo};
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
     /// Hospitals, ascending and without repetition.
     pub type HospitalSet = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
+    /// Periods of chain time, oldest first.
+    pub type Periods = BoundedVec<Period, ConstU32<MAX_ACTIVE_PERIODS>>;
     /// A hospital's name, in UTF-8.
     pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
     /// The URL of a hospital's worker.
@@ -70,15 +86,24 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config<AccountId = AccountId> {
+    pub trait Config: frame_system::Config<AccountId = AccountId, Hash = Hash> {
         /// The origin that admits, suspends, reinstates and removes: more than half of the council.
         type AdmitOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// The hospitals that have session keys. The others cannot validate yet.
-        type SessionKeys: Contains<HospitalId>;
+        /// The validators of the current session.
+        type Validators: Validators;
+
+        /// What a suspended or removed hospital has open.
+        type OnInactive: OnHospitalInactive;
+
+        /// The maximum weight of [`OnInactive`](Config::OnInactive).
+        type OnInactiveWeight: Get<Weight>;
 
         /// The council, whose members are the governance accounts of the active hospitals.
         type MembershipChanged: ChangeMembers<AccountId> + InitializeMembers<AccountId>;
+
+        /// The chain's clock, in milliseconds of Unix time.
+        type Time: Time<Moment = Moment>;
 
         type WeightInfo: WeightInfo;
     }
@@ -95,6 +120,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type Admitted<T: Config> = StorageValue<_, u16, ValueQuery>;
 
+    /// How many hospitals are not removed: at most `MAX_HOSPITALS`.
+    #[pallet::storage]
+    pub type Present<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// When each hospital was active.
+    #[pallet::storage]
+    pub type ActivePeriods<T: Config> =
+        StorageMap<_, Twox64Concat, HospitalId, Periods, ValueQuery>;
+
     /// The active hospitals, ascending.
     #[pallet::storage]
     pub type Active<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
@@ -103,6 +137,11 @@ pub mod pallet {
     /// changed, because each change costs a GRANDPA authority set.
     #[pallet::storage]
     pub type Seated<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// The active hospitals that committed an offence, ascending. They do not validate until the council
+    /// reinstates them.
+    #[pallet::storage]
+    pub type Benched<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -135,10 +174,10 @@ pub mod pallet {
         /// A hospital was admitted, and is active.
         #[codec(index = 0)]
         Admitted { hospital: HospitalId, governance: AccountId, agent: AccountId },
-        /// A hospital was suspended, by the council or for an offence.
+        /// A hospital was suspended by the council.
         #[codec(index = 1)]
         Suspended { hospital: HospitalId },
-        /// A suspended hospital was reinstated, and is active again.
+        /// A suspended hospital was reinstated, and is active again; or a benched one may validate again.
         #[codec(index = 2)]
         Reinstated { hospital: HospitalId },
         /// A hospital was removed permanently.
@@ -153,9 +192,13 @@ pub mod pallet {
         /// A hospital has a new sealing key.
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
-        /// A hospital committed an offence, but stays active because it is the only active hospital.
+        /// A hospital committed an offence, but continues to validate: a third of the hospitals would be
+        /// benched with it.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
+        /// A hospital committed an offence, and does not validate until the council reinstates it.
+        #[codec(index = 8)]
+        Benched { hospital: HospitalId },
     }
 
     #[pallet::error]
@@ -166,7 +209,7 @@ pub mod pallet {
         /// The hospital is suspended or removed.
         #[codec(index = 1)]
         NotActive,
-        /// The hospital is not suspended, so it cannot be reinstated.
+        /// The hospital is neither suspended nor benched, so it cannot be reinstated.
         #[codec(index = 2)]
         NotSuspended,
         /// The hospital is already removed.
@@ -175,7 +218,7 @@ pub mod pallet {
         /// This is the only active hospital. Without it the chain would stop.
         #[codec(index = 4)]
         LastActive,
-        /// The chain already has `MAX_HOSPITALS` hospitals, including removed ones.
+        /// The chain already has `MAX_HOSPITALS` hospitals. Retry after one is removed.
         #[codec(index = 5)]
         TooManyHospitals,
         /// The account belongs or belonged to a hospital or a user. Use a new account.
@@ -197,6 +240,14 @@ pub mod pallet {
         /// The sealing key is too long, or too short for a suite byte and a key.
         #[codec(index = 11)]
         InvalidSealingKey,
+        /// The consent is not a signature of the named account for this chain, hospital, duty and block. Let
+        /// the holder of the key sign again.
+        #[codec(index = 12)]
+        InvalidConsent,
+        /// The consent was valid until an earlier block, or would be valid for more than
+        /// `MAX_CONSENT_BLOCKS`. Let the holder of the key sign again.
+        #[codec(index = 13)]
+        ConsentExpired,
     }
 
     #[pallet::hooks]
@@ -210,17 +261,19 @@ pub mod pallet {
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
         /// Admits a hospital, which is active immediately. It begins to validate two sessions after its
-        /// governance account has set its session keys. Requires the council.
+        /// governance account has set its session keys. Both accounts consent to the hospital's id, which
+        /// is [`Admitted`] at that moment. Requires the council.
         ///
         /// Fails with [`TooManyHospitals`](Error::TooManyHospitals),
-        /// [`AccountInUse`](Error::AccountInUse), [`InvalidName`](Error::InvalidName),
+        /// [`AccountInUse`](Error::AccountInUse), [`InvalidConsent`](Error::InvalidConsent),
+        /// [`ConsentExpired`](Error::ConsentExpired), [`InvalidName`](Error::InvalidName),
         /// [`InvalidUrl`](Error::InvalidUrl) or [`InvalidSealingKey`](Error::InvalidSealingKey).
         #[pallet::call_index(0)]
         pub fn admit(
             origin: OriginFor<T>,
             name: Name,
-            governance: AccountId,
-            agent: AccountId,
+            governance: NamedAccount,
+            agent: NamedAccount,
             worker_url: WorkerUrl,
             sealing_key: SealingKey,
             tls_key: [u8; 32],
@@ -228,23 +281,30 @@ pub mod pallet {
             T::AdmitOrigin::ensure_origin(origin)?;
             let hospital = Self::enrol(Hospital {
                 name,
-                governance: governance.clone(),
-                agent: agent.clone(),
+                governance: governance.account.clone(),
+                agent: agent.account.clone(),
                 worker_url,
                 sealing_key,
                 tls_key,
                 status: HospitalStatus::Active,
             })?;
+            Self::check_consent(hospital, Duty::Governance, &governance)?;
+            Self::check_consent(hospital, Duty::Agent, &agent)?;
+            let (governance, agent) = (governance.account, agent.account);
             Self::change_council(core::slice::from_ref(&governance), &[]);
             Self::deposit_event(Event::Admitted { hospital, governance, agent });
             Ok(())
         }
 
-        /// Suspends an active hospital until the council reinstates it. Requires the council.
+        /// Suspends an active hospital until the council reinstates it. The hospital makes no more blocks,
+        /// and its open announcements are withdrawn. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`NotActive`](Error::NotActive)
         /// or [`LastActive`](Error::LastActive).
         #[pallet::call_index(1)]
+        #[pallet::weight(
+            <T as Config>::WeightInfo::suspend().saturating_add(T::OnInactiveWeight::get())
+        )]
         pub fn suspend(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
@@ -254,7 +314,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Makes a suspended hospital active again. Requires the council.
+        /// Makes a suspended hospital active again, or lets a benched one validate again. Requires the
+        /// council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
         /// [`NotSuspended`](Error::NotSuspended).
@@ -262,17 +323,25 @@ pub mod pallet {
         pub fn reinstate(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
-            ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
-            Self::set_status(hospital, entry, HospitalStatus::Active)?;
+            if Self::leave_bench(hospital) {
+                T::Validators::enable(hospital);
+            } else {
+                ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
+                Self::set_status(hospital, entry, HospitalStatus::Active)?;
+            }
             Self::deposit_event(Event::Reinstated { hospital });
             Ok(())
         }
 
-        /// Removes a hospital permanently. Its id, entry and records stay. Requires the council.
+        /// Removes a hospital permanently. Its id, entry and records stay. It makes no more blocks, its
+        /// session keys are deleted, and its open announcements are withdrawn. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital),
         /// [`AlreadyRemoved`](Error::AlreadyRemoved) or [`LastActive`](Error::LastActive).
         #[pallet::call_index(3)]
+        #[pallet::weight(
+            <T as Config>::WeightInfo::remove().saturating_add(T::OnInactiveWeight::get())
+        )]
         pub fn remove(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
@@ -283,15 +352,17 @@ pub mod pallet {
         }
 
         /// Replaces the governance account, the agent account or both of the signer's hospital. The old
-        /// accounts lose all rights immediately. The session keys stay. Signed by the governance account.
+        /// accounts lose all rights immediately. The session keys stay. The new accounts consent. Signed by
+        /// the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
-        /// [`NothingToRotate`](Error::NothingToRotate) or [`AccountInUse`](Error::AccountInUse).
+        /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
+        /// [`InvalidConsent`](Error::InvalidConsent) or [`ConsentExpired`](Error::ConsentExpired).
         #[pallet::call_index(4)]
         pub fn rotate_accounts(
             origin: OriginFor<T>,
-            governance: Option<AccountId>,
-            agent: Option<AccountId>,
+            governance: Option<NamedAccount>,
+            agent: Option<NamedAccount>,
         ) -> DispatchResult {
             let (hospital, mut entry) = Self::governed_by(ensure_signed(origin)?)?;
             ensure!(governance.is_some() || agent.is_some(), Error::<T>::NothingToRotate);

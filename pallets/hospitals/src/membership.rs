@@ -2,13 +2,24 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, BlockNumber, HospitalId,
+    consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Founder, Hospital, HospitalStatus},
-    limits::MAX_HOSPITALS,
+    limits::{MAX_ACTIVE_PERIODS, MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
+    ports::OnHospitalInactive as _,
+    profile::Period,
 };
-use frame_support::{ensure, traits::ChangeMembers};
+use frame_support::{
+    ensure,
+    traits::{ChangeMembers, Time},
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::{SaturatedConversion, traits::Zero};
 
-use crate::{Accounts, Active, Admitted, Config, Error, Hospitals, Pallet};
+use crate::{
+    Accounts, Active, ActivePeriods, Admitted, Config, Error, Hospitals, Pallet, Periods, Present,
+    Validators as _,
+};
 
 impl<T: Config> Pallet<T> {
     /// Stores a hospital under the next id, and assigns both accounts to it. Does not change the council.
@@ -16,14 +27,18 @@ impl<T: Config> Pallet<T> {
         Self::check_name(&hospital.name)?;
         Self::check_url(&hospital.worker_url)?;
         Self::check_sealing_key(&hospital.sealing_key)?;
+        let present = Present::<T>::get();
+        ensure!(present < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
         let number = Admitted::<T>::get();
-        ensure!(u32::from(number) < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
+        let next = number.checked_add(1).ok_or(Error::<T>::TooManyHospitals)?;
         let id = HospitalId(number);
         Self::claim(&hospital.governance, id, Duty::Governance)?;
         Self::claim(&hospital.agent, id, Duty::Agent)?;
         // The newest id is the greatest, so the set stays ascending.
         Active::<T>::try_append(id).map_err(|()| Error::<T>::TooManyHospitals)?;
-        Admitted::<T>::put(number.saturating_add(1));
+        Admitted::<T>::put(next);
+        Present::<T>::put(present.saturating_add(1));
+        Self::begin_period(id);
         Hospitals::<T>::insert(id, hospital);
         Ok(id)
     }
@@ -56,8 +71,8 @@ impl<T: Config> Pallet<T> {
         Ok((id, hospital))
     }
 
-    /// Changes the status of a hospital, and adds it to or removes it from the active set and the council.
-    /// Writes nothing if it fails.
+    /// Changes the status of a hospital, and adds it to or removes it from the active set, the council and
+    /// the session's validators. Writes nothing if it fails.
     pub(crate) fn set_status(
         id: HospitalId,
         mut hospital: Hospital,
@@ -83,7 +98,71 @@ impl<T: Config> Pallet<T> {
         if let Some((incoming, outgoing)) = change {
             Active::<T>::put(active);
             Self::change_council(incoming, outgoing);
+            Self::follow_status(id, status);
         }
+        if status == HospitalStatus::Removed {
+            Self::forget_member(id);
+        }
+        Ok(())
+    }
+
+    /// Gives a removed hospital's place to others, and deletes its session keys.
+    fn forget_member(id: HospitalId) {
+        Present::<T>::mutate(|present| *present = present.saturating_sub(1));
+        // Without any validator that has keys, the chain would stop.
+        if Active::<T>::get().into_iter().any(T::Validators::has_keys) {
+            T::Validators::purge_keys(id);
+        }
+    }
+
+    /// What follows when a hospital becomes active, or is active no longer.
+    fn follow_status(id: HospitalId, status: HospitalStatus) {
+        if status == HospitalStatus::Active {
+            Self::begin_period(id);
+            T::Validators::enable(id);
+        } else {
+            Self::end_period(id);
+            Self::leave_bench(id);
+            T::Validators::disable(id);
+            T::OnInactive::on_hospital_inactive(id);
+        }
+    }
+
+    /// Begins a period in which the hospital is active. Forgets the oldest period if there are too many.
+    fn begin_period(id: HospitalId) {
+        ActivePeriods::<T>::mutate(id, |periods| {
+            let mut all = core::mem::take(periods).into_inner();
+            if all.len() >= MAX_ACTIVE_PERIODS as usize {
+                all.remove(0);
+            }
+            all.push(Period { since: T::Time::now(), until: None });
+            *periods = Periods::truncate_from(all);
+        });
+    }
+
+    fn end_period(id: HospitalId) {
+        ActivePeriods::<T>::mutate(id, |periods| {
+            if let Some(period) = periods.last_mut() {
+                period.until.get_or_insert_with(T::Time::now);
+            }
+        });
+    }
+
+    /// Checks that the holder of the account's key agrees to its duty at this hospital. Accounts are never
+    /// assigned twice, so a consent is used once.
+    pub(crate) fn check_consent(
+        hospital: HospitalId,
+        duty: Duty,
+        named: &NamedAccount,
+    ) -> Result<(), Error<T>> {
+        let until = named.until;
+        let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+        let valid = now..=now.saturating_add(MAX_CONSENT_BLOCKS);
+        ensure!(valid.contains(&until), Error::<T>::ConsentExpired);
+        let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+        let consent = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+        let signed = consent.is_signed_by(&named.account, &named.consent);
+        ensure!(signed, Error::<T>::InvalidConsent);
         Ok(())
     }
 
@@ -93,10 +172,11 @@ impl<T: Config> Pallet<T> {
         id: HospitalId,
         duty: Duty,
         current: &mut AccountId,
-        next: AccountId,
+        next: NamedAccount,
     ) -> Result<AccountId, Error<T>> {
-        Self::claim(&next, id, duty)?;
-        let previous = core::mem::replace(current, next);
+        Self::claim(&next.account, id, duty)?;
+        Self::check_consent(id, duty, &next)?;
+        let previous = core::mem::replace(current, next.account);
         Accounts::<T>::remove(&previous);
         Ok(previous)
     }

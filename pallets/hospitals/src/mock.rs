@@ -2,14 +2,21 @@
 
 pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
 
-use epione_primitives::{AccountId, HospitalId, hospital::Hospital};
+use codec::Encode;
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, HospitalId,
+    consent::{Consent, NamedAccount, Naming},
+    hospital::{Duty, Hospital},
+    ports::OnHospitalInactive,
+};
 use frame_support::{
     construct_runtime, derive_impl, parameter_types,
-    traits::{ConstU32, ConstU64, Contains},
+    traits::{ConstU32, ConstU64},
     weights::Weight,
 };
 use frame_system::{EnsureNever, EnsureRoot};
 use pallet_session::historical as session_historical;
+use sp_core::{Pair, sr25519};
 use sp_runtime::{BuildStorage, testing::UintAuthorityId, traits::IdentityLookup};
 
 use crate as pallet_hospitals;
@@ -98,25 +105,96 @@ impl pallet_collective::Config<Council> for Test {
     type WeightInfo = ();
 }
 
-/// Whether the session pallet knows a hospital's session keys.
-pub struct HasSessionKeys;
+parameter_types! {
+    /// The hospitals that were reported as inactive, in order.
+    pub static Inactive: Vec<HospitalId> = Vec::new();
+}
 
-impl Contains<HospitalId> for HasSessionKeys {
-    fn contains(hospital: &HospitalId) -> bool {
+/// Passes disabled validators to the session pallet, and notes inactive hospitals.
+pub struct Effects;
+
+impl crate::Validators for Effects {
+    fn has_keys(hospital: HospitalId) -> bool {
         pallet_session::NextKeys::<Test>::contains_key(hospital)
+    }
+
+    fn disable(hospital: HospitalId) {
+        if let Some(index) = Session::validator_id_to_index(&hospital) {
+            Session::disable_index(index);
+        }
+    }
+
+    fn enable(hospital: HospitalId) {
+        if let Some(index) = Session::validator_id_to_index(&hospital) {
+            Session::reenable_index(index);
+        }
+    }
+
+    fn purge_keys(hospital: HospitalId) {
+        pallet_session::NextKeys::<Test>::remove(hospital);
+    }
+}
+
+impl OnHospitalInactive for Effects {
+    fn on_hospital_inactive(hospital: HospitalId) {
+        Inactive::mutate(|inactive| inactive.push(hospital));
     }
 }
 
 impl crate::Config for Test {
     type AdmitOrigin = pallet_collective::EnsureProportionMoreThan<AccountId, Council, 1, 2>;
-    type SessionKeys = HasSessionKeys;
+    type Validators = Effects;
+    type OnInactive = Effects;
+    type OnInactiveWeight = ();
     type MembershipChanged = CouncilMotions;
+    type Time = epione_mocks::Clock;
     type WeightInfo = ();
 }
 
-/// An account that belongs to no hospital. It sorts after the accounts of hospitals.
-pub fn stranger(number: u8) -> AccountId {
-    AccountId::new([number + 201; 32])
+/// The key of an account that belongs to no hospital yet.
+pub fn key(number: u16, duty: Duty) -> sr25519::Pair {
+    sr25519::Pair::from_string(&format!("//{number}//{duty:?}"), None).unwrap()
+}
+
+/// An account that belongs to no hospital.
+pub fn stranger(number: u16) -> AccountId {
+    key(number, Duty::Governance).public().into()
+}
+
+pub fn genesis() -> Hash {
+    System::block_hash(0)
+}
+
+/// The account of a key, which consents to a duty at a hospital until a block.
+pub fn consenting(
+    key: &sr25519::Pair,
+    genesis: Hash,
+    hospital: HospitalId,
+    duty: Duty,
+    until: BlockNumber,
+) -> NamedAccount {
+    let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+    let consent = key.sign(&message.encode()).into();
+    NamedAccount { account: key.public().into(), until, consent }
+}
+
+/// The account of key `number`, which consents to a duty at a hospital.
+pub fn named(number: u16, hospital: u16, duty: Duty) -> NamedAccount {
+    let until = System::block_number() as BlockNumber + 10;
+    consenting(&key(number, duty), genesis(), HospitalId(hospital), duty, until)
+}
+
+/// The call that admits the next hospital, which gets this number.
+pub fn admission(number: u16) -> crate::Call<Test> {
+    let founder = founder(number);
+    crate::Call::admit {
+        name: founder.name.try_into().unwrap(),
+        governance: named(number, number, Duty::Governance),
+        agent: named(number, number, Duty::Agent),
+        worker_url: founder.worker_url.try_into().unwrap(),
+        sealing_key: founder.sealing_key.try_into().unwrap(),
+        tls_key: founder.tls_key,
+    }
 }
 
 pub fn keys(number: u16) -> Keys {
@@ -134,6 +212,7 @@ pub fn entry(number: u16) -> Hospital {
 
 /// A chain of `founders` hospitals, each with session keys.
 pub fn externalities(founders: u16) -> sp_io::TestExternalities {
+    epione_mocks::Now::set(0);
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     crate::GenesisConfig::<Test> {
         founders: (0..founders).map(founder).collect(),
@@ -149,13 +228,18 @@ pub fn externalities(founders: u16) -> sp_io::TestExternalities {
     }
     .assimilate_storage(&mut storage)
     .unwrap();
-    storage.into()
+    let mut externalities = sp_io::TestExternalities::from(storage);
+    externalities.register_extension(sp_keystore::KeystoreExt::new(
+        sp_keystore::testing::MemoryKeystore::new(),
+    ));
+    externalities
 }
 
 /// Runs a test on such a chain, in its first block, and checks the invariants afterwards.
 pub fn chain(founders: u16, test: impl FnOnce()) {
     externalities(founders).execute_with(|| {
         System::set_block_number(1);
+        Inactive::set(Vec::new());
         test();
         Hospitals::check_state().unwrap();
     });
@@ -169,6 +253,11 @@ pub fn next_session() {
 
 pub fn validators() -> Vec<u16> {
     Session::validators().into_iter().map(|HospitalId(number)| number).collect()
+}
+
+/// The validators that make no blocks in this session.
+pub fn disabled() -> Vec<u32> {
+    Session::disabled_validators()
 }
 
 pub fn council_members() -> Vec<AccountId> {

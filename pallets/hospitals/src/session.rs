@@ -1,12 +1,9 @@
-//! The active hospitals as validators, and the punishment of offences.
+//! The active hospitals as validators, and the bench for those that committed an offence.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use epione_primitives::{
-    AccountId, HospitalId,
-    hospital::{Duty, HospitalStatus},
-};
-use frame_support::{traits::Contains, weights::Weight};
+use epione_primitives::{AccountId, HospitalId, hospital::Duty};
+use frame_support::weights::Weight;
 use pallet_session::historical;
 use sp_runtime::{Perbill, traits::Convert};
 use sp_staking::{
@@ -14,7 +11,7 @@ use sp_staking::{
     offence::{OffenceDetails, OnOffenceHandler},
 };
 
-use crate::{Accounts, Active, Config, Event, Hospitals, Pallet, Seated, WeightInfo};
+use crate::{Accounts, Active, Benched, Config, Event, Pallet, Seated, WeightInfo};
 
 /// The hospital of a governance account, whatever the hospital's status. One storage read, as pallet-session
 /// requires. The transaction extension rejects suspended hospitals.
@@ -38,12 +35,46 @@ impl Convert<HospitalId, Option<()>> for FullIdentificationOf {
     }
 }
 
+/// The validators of the session pallet. Implemented by the runtime.
+pub trait Validators {
+    /// Whether a hospital has session keys. The others cannot validate yet.
+    fn has_keys(hospital: HospitalId) -> bool;
+    /// Lets a validator make no more blocks in this session, unless no other validator would be left.
+    fn disable(hospital: HospitalId);
+    /// Lets a disabled validator make blocks again.
+    fn enable(hospital: HospitalId);
+    /// Deletes the session keys of a hospital.
+    fn purge_keys(hospital: HospitalId);
+}
+
+/// For runtimes without sessions.
+impl Validators for () {
+    fn has_keys(_: HospitalId) -> bool {
+        true
+    }
+
+    fn disable(_: HospitalId) {}
+
+    fn enable(_: HospitalId) {}
+
+    fn purge_keys(_: HospitalId) {}
+}
+
 impl<T: Config> Pallet<T> {
-    /// The active hospitals with session keys, and whether they differ from the last seated set.
-    /// `None` if there are none: the session pallet then keeps the current validators.
+    /// Whether a hospital may make blocks: it is active and not benched.
+    pub fn may_validate(hospital: HospitalId) -> bool {
+        Active::<T>::get().binary_search(&hospital).is_ok()
+            && Benched::<T>::get().binary_search(&hospital).is_err()
+    }
+
+    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
+    /// set. `None` if there are none: the session pallet then keeps the current validators.
     fn plan() -> Option<(Vec<HospitalId>, bool)> {
+        let benched = Benched::<T>::get();
         let mut set = Active::<T>::get();
-        set.retain(T::SessionKeys::contains);
+        set.retain(|hospital| {
+            benched.binary_search(hospital).is_err() && T::Validators::has_keys(*hospital)
+        });
         if set.is_empty() {
             return None;
         }
@@ -54,17 +85,31 @@ impl<T: Config> Pallet<T> {
         Some((set.into_inner(), changed))
     }
 
-    /// Suspends a hospital that broke the rules of consensus, unless no other hospital is active.
-    fn punish(hospital: HospitalId) {
-        let Some(entry) = Hospitals::<T>::get(hospital) else { return };
-        if entry.status != HospitalStatus::Active {
+    /// Benches an active hospital that broke the rules of consensus, unless a third of the hospitals would
+    /// be benched with it. Further offences of a benched hospital change nothing.
+    fn bench(hospital: HospitalId) {
+        let active = Active::<T>::get();
+        let mut benched = Benched::<T>::get();
+        let Err(position) = benched.binary_search(&hospital) else { return };
+        if active.binary_search(&hospital).is_err() {
             return;
         }
-        let event = match Self::set_status(hospital, entry, HospitalStatus::Suspended) {
-            Ok(()) => Event::Suspended { hospital },
-            Err(_) => Event::OffenderKept { hospital },
-        };
-        Self::deposit_event(event);
+        let full = benched.len() >= active.len().saturating_sub(1) / 3;
+        if full || benched.try_insert(position, hospital).is_err() {
+            Self::deposit_event(Event::OffenderKept { hospital });
+            return;
+        }
+        Benched::<T>::put(benched);
+        T::Validators::disable(hospital);
+        Self::deposit_event(Event::Benched { hospital });
+    }
+
+    /// Takes a hospital from the bench. Returns whether it was benched.
+    pub(crate) fn leave_bench(hospital: HospitalId) -> bool {
+        Benched::<T>::mutate(|benched| {
+            let position = benched.binary_search(&hospital);
+            position.map(|position| benched.remove(position)).is_ok()
+        })
     }
 }
 
@@ -110,7 +155,7 @@ impl<T: Config, Reporter, Identification>
         _: SessionIndex,
     ) -> Weight {
         offenders.iter().fold(Weight::zero(), |weight, details| {
-            Self::punish(details.offender.0);
+            Self::bench(details.offender.0);
             weight.saturating_add(T::WeightInfo::suspend())
         })
     }

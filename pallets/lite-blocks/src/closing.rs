@@ -2,11 +2,11 @@
 
 use core::marker::PhantomData;
 use epione_primitives::{
-    AnnouncementId, RecordPointer,
+    AnnouncementId, HospitalId, RecordPointer,
     approval::BallotOutcome,
     block::{self, AnnouncedEntries, Announcement, BlockHashes, Entry, Header, Stage, cloud_hash},
-    limits::MAX_ENTRIES,
-    ports::{IndexLinks, OnBallotClosed},
+    limits::{MAX_ENTRIES, MAX_HOSPITALS, MAX_PENDING_ANNOUNCEMENTS},
+    ports::{Ballots, IndexLinks, OnBallotClosed, OnHospitalInactive},
 };
 use frame_support::{
     defensive,
@@ -34,6 +34,33 @@ pub struct DiscardWeight<T>(PhantomData<T>);
 impl<T: Config> Get<Weight> for DiscardWeight<T> {
     fn get() -> Weight {
         T::WeightInfo::discard()
+    }
+}
+
+/// The weight of withdrawing all announcements of a hospital, which are found among those of all hospitals.
+pub struct WithdrawalWeight<T>(PhantomData<T>);
+
+impl<T: Config> Get<Weight> for WithdrawalWeight<T> {
+    fn get() -> Weight {
+        let open = u64::from(MAX_HOSPITALS).saturating_mul(MAX_PENDING_ANNOUNCEMENTS.into());
+        let withdrawals =
+            T::WeightInfo::withdraw().saturating_mul(MAX_PENDING_ANNOUNCEMENTS.into());
+        withdrawals.saturating_add(T::DbWeight::get().reads(open.saturating_mul(2)))
+    }
+}
+
+impl<T: Config> OnHospitalInactive for Pallet<T> {
+    /// Withdraws the open announcements of the hospital, with their ballots.
+    fn on_hospital_inactive(hospital: HospitalId) {
+        for id in Self::open_announcements() {
+            let own = Announcements::<T>::get(id).filter(|open| open.announcer == hospital);
+            if let Some(announcement) = own
+                && T::Ballots::withdraw(id).is_ok()
+            {
+                Self::discard(id, announcement, Stage::Withdrawn);
+                Self::deposit_event(Event::Withdrawn { id });
+            }
+        }
     }
 }
 
@@ -68,7 +95,7 @@ impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(opener: epione_primitives::HospitalId) -> AnnouncementId {
+    fn set_up(opener: HospitalId) -> AnnouncementId {
         crate::benchmarking::announced::<T>(opener, MAX_ENTRIES)
     }
 }

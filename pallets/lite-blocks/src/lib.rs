@@ -12,7 +12,7 @@
 
 extern crate alloc;
 
-pub use closing::{CommitWeight, DiscardWeight};
+pub use closing::{CommitWeight, DiscardWeight, WithdrawalWeight};
 pub use pallet::*;
 pub use weights::WeightInfo;
 
@@ -129,7 +129,7 @@ pub mod pallet {
         /// An announcement expired: its ballot was undecided at the deadline.
         #[codec(index = 3)]
         Expired { id: AnnouncementId },
-        /// An announcement was withdrawn by its announcer.
+        /// An announcement was withdrawn: by its announcer, or because the announcer is not active any more.
         #[codec(index = 4)]
         Withdrawn { id: AnnouncementId },
     }

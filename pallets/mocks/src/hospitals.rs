@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use epione_primitives::{AccountId, HospitalId, ports};
+use epione_primitives::{AccountId, HospitalId, Moment, ports};
 
 use crate::{agent_account, governance_account};
 
@@ -59,6 +59,11 @@ impl ports::Hospitals for Hospitals {
 
     fn exists(hospital: HospitalId) -> bool {
         ADMITTED.with_borrow(|admitted| admitted.contains_key(&hospital))
+    }
+
+    /// The stand-in forgets when a hospital was suspended: it was never active then.
+    fn active_at(hospital: HospitalId, _: Moment) -> bool {
+        ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(|known| known.active))
     }
 
     fn active() -> Vec<HospitalId> {

@@ -66,6 +66,14 @@ impl ports::Users for Users {
             .with_borrow(|all| all.get(&(hospital, user)).is_some_and(|period| period.contains(at)))
     }
 
+    fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {
+        REGISTRATIONS.with_borrow(|all| {
+            let own =
+                all.iter().filter(|((_, known), period)| *known == user && period.contains(at));
+            own.map(|((hospital, _), _)| *hospital).collect()
+        })
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
         insert(user, User { role, account });

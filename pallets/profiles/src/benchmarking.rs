@@ -4,9 +4,10 @@ use alloc::{vec, vec::Vec};
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Signature, UserId,
+    consent::{Consent, Naming},
     limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
     ports::{Bodies as _, Hospitals as _, Users as _},
-    profile::{Consent, Period, Possession, RegistrationStatus, Role},
+    profile::{Period, RegistrationStatus, Role},
 };
 use frame_benchmarking::v2::*;
 use frame_support::BoundedVec;
@@ -23,9 +24,9 @@ fn keyed_account() -> AccountId {
     AccountId::new(sp_io::crypto::sr25519_generate(KEYS, None).0)
 }
 
-fn sign(account: &AccountId, message: &[u8]) -> Result<Signature, BenchmarkError> {
+fn sign<T: Config>(account: &AccountId, naming: Naming) -> Result<Signature, BenchmarkError> {
     let public = <[u8; 32]>::from(account.clone()).into();
-    sp_io::crypto::sr25519_sign(KEYS, &public, message)
+    sp_io::crypto::sr25519_sign(KEYS, &public, &Consent::new(genesis::<T>(), naming).encode())
         .map(Signature::from)
         .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))
 }
@@ -77,7 +78,8 @@ mod benchmarks {
     fn register(b: Linear<1, { MAX_PROFILE_BODY_BYTES }>) -> Result<(), BenchmarkError> {
         let (_, _, account) = doctor::<T>();
         let (second, caller) = hospital::<T>(2);
-        let consent = sign(&account, &Consent::new(genesis::<T>(), second, USER, 0).encode())?;
+        let naming = Naming::Registration { hospital: second, user: USER, version: 0 };
+        let consent = sign::<T>(&account, naming)?;
         let profile = Profiles::<T>::get(USER).ok_or(BenchmarkError::Stop("no profile"))?;
         let body = body::<T>(b);
 
@@ -88,7 +90,7 @@ mod benchmarks {
             profile.role,
             account,
             profile.sealing_key_hash,
-            Some(consent),
+            consent,
             body,
         );
 
@@ -145,10 +147,10 @@ mod benchmarks {
     fn rotate_keys() -> Result<(), BenchmarkError> {
         let (_, _, caller) = doctor::<T>();
         let next = keyed_account();
-        let possession = sign(&next, &Possession::new(genesis::<T>(), USER).encode())?;
+        let consent = sign::<T>(&next, Naming::Rotation { user: USER, version: 1 })?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), Some((next.clone(), possession)), Some(Hash::repeat_byte(9)));
+        _(RawOrigin::Signed(caller), Some((next.clone(), consent)), Some(Hash::repeat_byte(9)));
 
         assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.account), Some(next));
         Ok(())

@@ -102,6 +102,13 @@ impl<T: Config> Users for Pallet<T> {
         })
     }
 
+    fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {
+        Registrations::<T>::iter_prefix(user)
+            .filter(|(_, registration)| registration.in_force(at))
+            .map(|(hospital, _)| hospital)
+            .collect()
+    }
+
     /// The registration has been in force since moment 0. Its body is not stored.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {

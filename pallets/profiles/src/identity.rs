@@ -1,14 +1,14 @@
 //! Creating profiles, rotating their keys, and verifying the users' signatures.
 
-use codec::Encode;
 use epione_primitives::{
-    AccountId, Hash, HospitalId, Signature, UserId,
+    AccountId, Hash, Signature, UserId,
+    consent::{Consent, Naming},
     limits::ROTATION_PAUSE_MILLIS,
-    profile::{Consent, Possession, Profile},
+    profile::Profile,
 };
 use frame_support::{ensure, traits::Time};
 use frame_system::pallet_prelude::BlockNumberFor;
-use sp_runtime::traits::{Verify, Zero};
+use sp_runtime::traits::Zero;
 
 use crate::{Accounts, Config, Error, LastRotation, Pallet, ProfileHistory, Profiles};
 
@@ -26,15 +26,14 @@ impl<T: Config> Pallet<T> {
             && current.sealing_key_hash == described.sealing_key_hash
     }
 
+    /// Checks that the holder of the account's key agrees to how a call names it.
     pub(crate) fn check_consent(
-        consent: &Signature,
+        naming: Naming,
         account: &AccountId,
-        hospital: HospitalId,
-        user: UserId,
-        version: u32,
+        consent: &Signature,
     ) -> Result<(), Error<T>> {
-        let signed = Consent::new(Self::genesis(), hospital, user, version).encode();
-        ensure!(consent.verify(&signed[..], account), Error::<T>::InvalidConsent);
+        let signed = Consent::new(Self::genesis(), naming).is_signed_by(account, consent);
+        ensure!(signed, Error::<T>::InvalidConsent);
         Ok(())
     }
 
@@ -56,9 +55,9 @@ impl<T: Config> Pallet<T> {
         }
         let changed = account.is_some() || next.sealing_key_hash != current.sealing_key_hash;
         ensure!(changed, Error::<T>::NothingToRotate);
-        if let Some((account, possession)) = account {
-            let signed = Possession::new(Self::genesis(), user).encode();
-            ensure!(possession.verify(&signed[..], &account), Error::<T>::InvalidPossession);
+        if let Some((account, consent)) = account {
+            let naming = Naming::Rotation { user, version: current.version };
+            Self::check_consent(naming, &account, &consent)?;
             Self::claim(&account, user)?;
             Accounts::<T>::remove(&current.account);
             next.account = account;

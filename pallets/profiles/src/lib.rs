@@ -1,10 +1,10 @@
 //! The users, and their registrations at hospitals (R_UPR).
 //!
-//! A hospital's agent registers a user. The first registration creates the profile. Every other hospital
-//! needs the user's signed [`Consent`], so no hospital can register a patient without their consent. The
-//! user's keys, wraps and sealed name are in the profile body, which the node stores outside the state
-//! ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys. Nothing is
-//! overwritten: earlier profiles, periods and bodies stay readable.
+//! A hospital's agent registers a user, with the [`Consent`] that the user's account signed. The first
+//! registration creates the profile. So no hospital can register a patient without their consent, or take
+//! an account whose key it does not have. The user's keys, wraps and sealed name are in the profile body, which the
+//! node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys.
+//! Nothing is overwritten: earlier profiles, periods and bodies stay readable.
 //!
 //! A call stores its body last, after everything that can fail, because the node stores a body even if the
 //! dispatch fails.
@@ -25,7 +25,7 @@
 //! 9. [`EarlierPeriods`] contains complete pages of closed periods, which come before the periods in the
 //!    registration, and a registration that is not active has room for another period.
 //!
-//! [`Consent`]: epione_primitives::profile::Consent
+//! [`Consent`]: epione_primitives::consent::Consent
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -52,6 +52,7 @@ pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
         AccountId, Hash, HospitalId, Moment, Signature, UserId,
+        consent::Naming,
         limits::{MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
         ports::{Bodies, Hospitals},
         profile::{Period, Profile, Registration, RegistrationStatus, Role},
@@ -150,7 +151,7 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A hospital registered a user: a new user, or an existing user with consent.
+        /// A hospital registered a user: a new user, or an existing one.
         #[codec(index = 0)]
         Registered { hospital: HospitalId, user: UserId, version: u32, body_hash: Hash },
         /// A registration has a new body.
@@ -178,7 +179,7 @@ pub mod pallet {
         /// The signer is not the current account of a user.
         #[codec(index = 1)]
         NotUser,
-        /// No user has this id. The first registration of a user must not have a consent.
+        /// No user has this id.
         #[codec(index = 2)]
         UnknownUser,
         /// The account belongs or belonged to a user or a hospital. Use a new account.
@@ -187,49 +188,43 @@ pub mod pallet {
         /// The user exists, but with another role, account or sealing key.
         #[codec(index = 4)]
         ProfileMismatch,
-        /// The user exists, so another registration needs their signed consent.
+        /// The consent is not a signature of the named account for this chain, hospital, user and version.
+        /// Let the user sign again.
         #[codec(index = 5)]
-        ConsentMissing,
-        /// The consent is not a signature of the user's current account for this chain, hospital, user
-        /// and registration version.
-        #[codec(index = 6)]
         InvalidConsent,
         /// The user is already registered at this hospital. The registration may be suspended.
-        #[codec(index = 7)]
+        #[codec(index = 6)]
         AlreadyRegistered,
         /// The user was never registered at this hospital.
-        #[codec(index = 8)]
+        #[codec(index = 7)]
         NotRegistered,
         /// The registration has ended. Register the user again.
-        #[codec(index = 9)]
+        #[codec(index = 8)]
         RegistrationHasEnded,
         /// The registration is not active, so it cannot be suspended.
-        #[codec(index = 10)]
+        #[codec(index = 9)]
         NotActive,
         /// The registration is not suspended, so it cannot be reinstated.
-        #[codec(index = 11)]
+        #[codec(index = 10)]
         NotSuspended,
         /// The user already has `MAX_REGISTRATIONS_IN_FORCE` registrations in force. Another hospital must
         /// suspend or end one of them first.
-        #[codec(index = 12)]
+        #[codec(index = 11)]
         TooManyInForce,
         /// The profile body is empty.
-        #[codec(index = 13)]
+        #[codec(index = 12)]
         EmptyBody,
         /// The profile body is longer than `MAX_PROFILE_BODY_BYTES`.
-        #[codec(index = 14)]
+        #[codec(index = 13)]
         BodyTooLong,
         /// The call has no new account, and no sealing key other than the current one.
-        #[codec(index = 15)]
+        #[codec(index = 14)]
         NothingToRotate,
-        /// The proof of possession is not a signature of the new account for this chain and user.
-        #[codec(index = 16)]
-        InvalidPossession,
         /// The version number has reached its maximum.
-        #[codec(index = 17)]
+        #[codec(index = 15)]
         TooManyVersions,
         /// The user rotated keys less than `ROTATION_PAUSE_MILLIS` ago. Retry later.
-        #[codec(index = 18)]
+        #[codec(index = 16)]
         RotatedTooRecently,
     }
 
@@ -244,18 +239,18 @@ pub mod pallet {
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Registers a user at the signer's hospital. For a new user, role, account and sealing key become
-        /// the profile. For an existing user, they must match the profile. Signed by the hospital's agent.
+        /// the profile. For an existing user, they must match the profile. The account signs the
+        /// [`Consent`](epione_primitives::consent::Consent) to
+        /// [`Naming::Registration`](epione_primitives::consent::Naming). Signed by the hospital's agent.
         ///
         /// The body must be the last argument, and the call must not be wrapped in another call, because
         /// the node stores the extrinsic's last bytes.
         ///
-        /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody) or
-        /// [`BodyTooLong`](Error::BodyTooLong); for a new user with
-        /// [`UnknownUser`](Error::UnknownUser) if there is a consent, or
-        /// [`AccountInUse`](Error::AccountInUse); for an existing one with
+        /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
+        /// [`BodyTooLong`](Error::BodyTooLong) or [`InvalidConsent`](Error::InvalidConsent); for a new
+        /// user with [`AccountInUse`](Error::AccountInUse); for an existing one with
         /// [`ProfileMismatch`](Error::ProfileMismatch),
-        /// [`AlreadyRegistered`](Error::AlreadyRegistered),
-        /// [`ConsentMissing`](Error::ConsentMissing), [`InvalidConsent`](Error::InvalidConsent) or
+        /// [`AlreadyRegistered`](Error::AlreadyRegistered) or
         /// [`TooManyInForce`](Error::TooManyInForce); and with the error of [`Bodies::keep`].
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register(body.len() as u32))]
@@ -265,29 +260,27 @@ pub mod pallet {
             role: Role,
             account: AccountId,
             sealing_key_hash: Hash,
-            consent: Option<Signature>,
+            consent: Signature,
             body: Vec<u8>,
         ) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
             let body = Self::checked(&body)?;
             let profile = Profile { role, account, sealing_key_hash, version: 1 };
-            let registration = match (Profiles::<T>::get(user), consent) {
-                (None, None) => {
-                    Self::create(user, profile)?;
-                    Self::list_in_force(hospital, user)?;
-                    Self::first_registration()
-                }
-                (None, Some(_)) => return Err(Error::<T>::UnknownUser.into()),
-                (Some(current), consent) => {
-                    ensure!(Self::agrees(&current, &profile), Error::<T>::ProfileMismatch);
-                    let registration = Self::further_registration(hospital, user)?;
-                    let consent = consent.ok_or(Error::<T>::ConsentMissing)?;
-                    let replaced = registration.version;
-                    Self::check_consent(&consent, &current.account, hospital, user, replaced)?;
-                    Self::list_in_force(hospital, user)?;
-                    registration
+            let current = Profiles::<T>::get(user);
+            let registration = match &current {
+                None => Self::first_registration(),
+                Some(current) => {
+                    ensure!(Self::agrees(current, &profile), Error::<T>::ProfileMismatch);
+                    Self::further_registration(hospital, user)?
                 }
             };
+            let version = registration.version;
+            let naming = Naming::Registration { hospital, user, version };
+            Self::check_consent(naming, &profile.account, &consent)?;
+            if current.is_none() {
+                Self::create(user, profile)?;
+            }
+            Self::list_in_force(hospital, user)?;
             let version = Self::put_with_body(hospital, user, registration, body.hash())?;
             Self::deposit_event(Event::Registered {
                 hospital,
@@ -370,14 +363,15 @@ pub mod pallet {
         }
 
         /// Replaces the signer's account, sealing key or both. The new account signs a
-        /// [`Possession`](epione_primitives::profile::Possession), to prove that the user has its key.
+        /// [`Consent`](epione_primitives::consent::Consent) to
+        /// [`Naming::Rotation`](epione_primitives::consent::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
         /// so nobody can fill the chain with versions of a profile.
         ///
         /// Fails with [`NotUser`](Error::NotUser),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
         /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
-        /// [`InvalidPossession`](Error::InvalidPossession) or
+        /// [`InvalidConsent`](Error::InvalidConsent) or
         /// [`TooManyVersions`](Error::TooManyVersions).
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::rotate_keys())]

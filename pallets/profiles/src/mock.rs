@@ -5,12 +5,11 @@ pub use epione_mocks::BodyAtTail;
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, Signature, UserId,
-    profile::{Consent, Possession, Profile, Registration, Role},
+    consent::{Consent, Naming},
+    profile::{Profile, Registration, Role},
 };
 use frame_support::{
-    assert_ok, construct_runtime, derive_impl,
-    dispatch::DispatchResult,
-    traits::{ConstU64, Everything},
+    assert_ok, construct_runtime, derive_impl, dispatch::DispatchResult, traits::ConstU64,
 };
 use frame_system::EnsureRoot;
 use sp_core::{Pair, sr25519};
@@ -45,8 +44,11 @@ impl pallet_timestamp::Config for Test {
 
 impl pallet_hospitals::Config for Test {
     type AdmitOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Everything;
+    type Validators = ();
+    type OnInactive = ();
+    type OnInactiveWeight = ();
     type MembershipChanged = ();
+    type Time = Timestamp;
     type WeightInfo = ();
 }
 
@@ -89,20 +91,25 @@ pub fn genesis() -> Hash {
     System::block_hash(0)
 }
 
+pub fn signed(seed: u8, naming: Naming) -> Signature {
+    key(seed).sign(&Consent::new(genesis(), naming).encode()).into()
+}
+
+/// The consent of a key's holder to the next registration of `user` at a hospital.
 pub fn consent(seed: u8, hospital: HospitalId, user: UserId) -> Signature {
     let version =
         crate::Registrations::<Test>::get(user, hospital).map_or(0, |replaced| replaced.version);
-    key(seed).sign(&Consent::new(genesis(), hospital, user, version).encode()).into()
+    signed(seed, Naming::Registration { hospital, user, version })
 }
 
-/// An account, and a proof of possession of its key for `user`.
+/// An account, and the consent of its key's holder to become the next account of `user`.
 pub fn held(seed: u8, user: UserId) -> (AccountId, Signature) {
-    let possession = key(seed).sign(&Possession::new(genesis(), user).encode());
-    (account(seed), possession.into())
+    let version = Profiles::profile(user).map_or(0, |profile| profile.version);
+    (account(seed), signed(seed, Naming::Rotation { user, version }))
 }
 
 /// Registers Alice, a patient with key 1, with a different body at each hospital.
-pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchResult {
+pub fn register(hospital: HospitalId, consent: Signature) -> DispatchResult {
     let body = format!("Alice at {hospital}").into_bytes();
     Profiles::register(
         by(hospital),
@@ -117,7 +124,7 @@ pub fn register(hospital: HospitalId, consent: Option<Signature>) -> DispatchRes
 
 /// Registers Alice at hospital A.
 pub fn alice_at_a() {
-    assert_ok!(register(A, None));
+    assert_ok!(register(A, consent(1, A, ALICE)));
 }
 
 pub fn profile() -> Profile {

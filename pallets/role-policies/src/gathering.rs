@@ -19,9 +19,10 @@ impl<T: Config> Pallet<T> {
     ///
     /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
     /// one policy set; the patient's registration there, and the requester's there and at the
-    /// hospitals that the set names; for a moment before the newest set, when one version began for
-    /// each halving of their number; for a moment before the newest relationship of a kind, one earlier
-    /// relationship for each halving of their number.
+    /// hospitals that the set names, with the periods in which those were active; the requester's other
+    /// registrations, if they are related to the patient but registered at none of these; for a moment before the
+    /// newest set, when one version began for each halving of their number; for a moment before the newest relationship
+    /// of a kind, one earlier relationship for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }
@@ -61,10 +62,20 @@ impl<T: Config> Pallet<T> {
         if T::Users::role(patient) != Some(Role::Patient) {
             return Err(Denial::UnknownPatient);
         }
-        let requester_at = places(policies, role, hospital)
+        let requester_at: Vec<_> = places(policies, role, hospital)
             .into_iter()
             .filter(|place| T::Users::registered(*place, requester, at))
+            .filter(|place| T::Hospitals::active_at(*place, at))
             .collect();
+        let mut related = Self::kinds_in_force((patient, requester, hospital), at);
+        // Nobody vouches for a professional whose hospitals are all suspended or removed.
+        let vouched = || {
+            let mut hospitals = T::Users::hospitals(requester, at).into_iter();
+            hospitals.any(|place| T::Hospitals::active_at(place, at))
+        };
+        if !related.is_empty() && requester_at.is_empty() && !vouched() {
+            related.clear();
+        }
         Ok(Facts {
             role,
             action,
@@ -76,7 +87,7 @@ impl<T: Config> Pallet<T> {
             requester_is_patient: requester == patient,
             requester_at,
             patient_registered: T::Users::registered(hospital, patient, at),
-            related: Self::kinds_in_force((patient, requester, hospital), at),
+            related,
         })
     }
 

@@ -1,21 +1,14 @@
-//! Block authoring, finality, and the punishment of offences.
+//! Block authoring, finality, and reports of offences.
 
 use epione_primitives::{
     AccountId,
     limits::{MAX_HOSPITALS, SLOT_MILLIS},
 };
-use frame_support::{
-    traits::{ConstBool, ConstU32, ConstU64, FindAuthor},
-    weights::Weight,
-};
+use frame_support::traits::{ConstBool, ConstU32, ConstU64, FindAuthor};
 use pallet_session::historical::IdentificationTuple;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
-use sp_runtime::{ConsensusEngineId, Perbill};
+use sp_runtime::ConsensusEngineId;
 use sp_session::MembershipProof;
-use sp_staking::{
-    SessionIndex,
-    offence::{OffenceDetails, OffenceSeverity, OnOffenceHandler},
-};
 
 use crate::{
     Aura, Historical, Hospitals, Offences, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
@@ -56,24 +49,7 @@ impl FindAuthor<AccountId> for AuthorsGovernance {
 impl pallet_offences::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type IdentificationTuple = IdentificationTuple<Runtime>;
-    type OnOffenceHandler = Exclusion;
-}
-
-/// Suspends a hospital that broke the rules of consensus, and disables it as a validator until the session in
-/// which it is no longer one.
-pub struct Exclusion;
-
-impl OnOffenceHandler<AccountId, IdentificationTuple<Runtime>, Weight> for Exclusion {
-    fn on_offence(
-        offenders: &[OffenceDetails<AccountId, IdentificationTuple<Runtime>>],
-        fractions: &[Perbill],
-        session: SessionIndex,
-    ) -> Weight {
-        for offence in offenders {
-            Session::report_offence(offence.offender.0, OffenceSeverity::max_severity());
-        }
-        Hospitals::on_offence(offenders, fractions, session)
-    }
+    type OnOffenceHandler = Hospitals;
 }
 
 impl pallet_grandpa::Config for Runtime {

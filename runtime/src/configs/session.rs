@@ -2,14 +2,17 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{AccountId, BlockNumber, HospitalId};
-use frame_support::traits::{ConstU32, Contains};
-use pallet_session::{PeriodicSessions, SessionHandler, SessionManager, historical};
+use frame_support::traits::ConstU32;
+use pallet_hospitals::Validators;
+use pallet_session::{
+    KeyOwner, NextKeys, PeriodicSessions, SessionHandler, SessionManager, historical,
+};
 use sp_core::crypto::KeyTypeId;
 use sp_runtime::traits::OpaqueKeys;
 use sp_staking::SessionIndex;
 
 use crate::{
-    Historical, Hospitals, Runtime, RuntimeEvent, SessionKeys,
+    Historical, Hospitals, LiteBlocks, Runtime, RuntimeEvent, Session, SessionKeys,
     configs::{SESSIONS_REMEMBERED, currency::NoCurrency},
     weights,
 };
@@ -42,17 +45,44 @@ impl historical::Config for Runtime {
 
 impl pallet_hospitals::Config for Runtime {
     type AdmitOrigin = crate::configs::CouncilMajority;
-    type SessionKeys = WithSessionKeys;
+    type Validators = SessionValidators;
+    type OnInactive = LiteBlocks;
+    type OnInactiveWeight = pallet_lite_blocks::WithdrawalWeight<Runtime>;
     type MembershipChanged = crate::Council;
+    type Time = crate::Timestamp;
     type WeightInfo = weights::pallet_hospitals::Measured<Runtime>;
 }
 
-/// The hospitals that have session keys, so they can validate.
-pub struct WithSessionKeys;
+/// The validators of pallet-session. Aura accepts no blocks of a disabled one.
+pub struct SessionValidators;
 
-impl Contains<HospitalId> for WithSessionKeys {
-    fn contains(hospital: &HospitalId) -> bool {
-        pallet_session::NextKeys::<Runtime>::contains_key(hospital)
+impl Validators for SessionValidators {
+    fn has_keys(hospital: HospitalId) -> bool {
+        NextKeys::<Runtime>::contains_key(hospital)
+    }
+
+    fn disable(hospital: HospitalId) {
+        let disabled = Session::disabled_validators().len();
+        let enabled = Session::validators().len().saturating_sub(disabled);
+        if enabled > 1
+            && let Some(index) = Session::validator_id_to_index(&hospital)
+        {
+            Session::disable_index(index);
+        }
+    }
+
+    fn enable(hospital: HospitalId) {
+        if let Some(index) = Session::validator_id_to_index(&hospital) {
+            Session::reenable_index(index);
+        }
+    }
+
+    /// Deletes the keys directly: the pallet's own call needs the account that set them, which may have been rotated.
+    fn purge_keys(hospital: HospitalId) {
+        let Some(keys) = NextKeys::<Runtime>::take(hospital) else { return };
+        for id in SessionKeys::key_ids() {
+            KeyOwner::<Runtime>::remove((*id, keys.get_raw(*id).to_vec()));
+        }
     }
 }
 
@@ -106,13 +136,13 @@ impl Rotation {
     /// The same validators, if the next session's keys of one of them differ from its queued keys.
     fn rekeyed() -> Option<Vec<HospitalId>> {
         let queued = pallet_session::QueuedKeys::<Runtime>::get();
-        let changed = queued.iter().any(|(hospital, keys)| {
-            pallet_session::NextKeys::<Runtime>::get(hospital).as_ref() != Some(keys)
-        });
+        let changed = queued
+            .iter()
+            .any(|(hospital, keys)| NextKeys::<Runtime>::get(hospital).as_ref() != Some(keys));
         let kept: Vec<_> = queued
             .into_iter()
             .map(|(hospital, _)| hospital)
-            .filter(WithSessionKeys::contains)
+            .filter(|hospital| SessionValidators::has_keys(*hospital))
             .collect();
         (changed && !kept.is_empty()).then_some(kept)
     }
@@ -127,8 +157,13 @@ impl SessionManager<HospitalId> for Rotation {
         <Hospitals as SessionManager<_>>::new_session_genesis(index)
     }
 
+    /// A change of the set enables all validators, so those that may not validate are disabled again.
     fn start_session(index: SessionIndex) {
         <Hospitals as SessionManager<_>>::start_session(index);
+        Session::validators()
+            .into_iter()
+            .filter(|hospital| !Hospitals::may_validate(*hospital))
+            .for_each(SessionValidators::disable);
     }
 
     fn end_session(index: SessionIndex) {

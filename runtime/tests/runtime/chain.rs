@@ -4,13 +4,14 @@ use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    consent::{Consent, Naming},
     limits::SLOT_MILLIS,
     profile::Role,
 };
 use epione_runtime::{
-    Executive, Header, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature, SignedPayload,
-    System, TxExtension, UncheckedExtrinsic, caller::CheckCaller, genesis,
-    in_flight::CheckInFlight, lifetime::CheckLifetime,
+    Executive, Header, Hospitals, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin,
+    Session, Signature, SignedPayload, System, TxExtension, UncheckedExtrinsic,
+    caller::CheckCaller, genesis, in_flight::CheckInFlight, lifetime::CheckLifetime,
 };
 use frame_support::storage::with_transaction;
 use sc_executor::WasmExecutor;
@@ -70,8 +71,14 @@ fn merge(into: &mut Value, patch: Value) {
 }
 
 impl Chain {
+    /// Begins a block in the next slot of a validator that is not disabled.
     fn begin(&mut self) {
+        let authorities = pallet_aura::Authorities::<Runtime>::get().len() as u64;
+        let disabled = Session::disabled_validators();
         self.slot += 1;
+        while disabled.contains(&((self.slot % authorities) as u32)) {
+            self.slot += 1;
+        }
         let slot = DigestItem::PreRuntime(sp_consensus_aura::AURA_ENGINE_ID, self.slot.encode());
         let header = Header::new(
             System::block_number() + 1,
@@ -106,6 +113,11 @@ impl Chain {
             self.next_block();
         }
     }
+}
+
+/// Three of four members of the council.
+pub fn council() -> RuntimeOrigin {
+    pallet_collective::RawOrigin::Members(3, 4).into()
 }
 
 /// The key of a development seed, as in `//Alice//agent`.
@@ -169,12 +181,16 @@ pub fn validate(transaction: UncheckedExtrinsic) -> TransactionValidity {
 
 /// Registers a user whose account has the user's number as its seed.
 pub fn register(agent: &str, user: UserId, role: Role) {
+    let pair = key(&user_seed(user));
+    let hospital = Hospitals::hospital_of(account(&key(agent))).unwrap().0;
+    let naming = Naming::Registration { hospital, user, version: 0 };
+    let consent = Consent::new(System::block_hash(0), naming);
     let call = pallet_profiles::Call::<Runtime>::register {
         user,
         role,
-        account: account(&key(&user_seed(user))),
+        account: account(&pair),
         sealing_key_hash: Hash::repeat_byte(1),
-        consent: None,
+        consent: pair.sign(&consent.encode()).into(),
         body: b"sealed profile of ".iter().copied().chain(user.0).collect(),
     };
     apply(agent, call).unwrap().unwrap();

@@ -9,10 +9,12 @@ use epione_primitives::{
     limits::RETENTION_BLOCKS,
     profile::Role,
 };
-use epione_runtime::{LiteBlocks, Runtime, RuntimeEvent, System};
+use epione_runtime::{Hospitals, LiteBlocks, Runtime, RuntimeEvent, System};
 use frame_support::{traits::Hooks as _, weights::Weight};
 
-use crate::chain::{A, B, PATIENT, announcement, apply, approve, body_hash, local, register};
+use crate::chain::{
+    A, B, PATIENT, announcement, apply, approve, body_hash, council, local, register,
+};
 
 #[test]
 fn two_approvals_by_three_others_commit_and_link() {
@@ -125,6 +127,25 @@ fn two_rejections_by_three_others_reject() {
             apply(agent, call).unwrap().unwrap();
         }
         assert_eq!(Runtime::announcement(AnnouncementId(0)).unwrap().0.stage, Stage::Rejected);
+        assert_eq!(Runtime::height(), 0);
+    });
+}
+
+#[test]
+fn a_hospital_that_is_suspended_in_mid_ballot_commits_nothing() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        chain.next_block();
+        approve("Bob//agent", 0);
+        Hospitals::suspend(council(), A).unwrap();
+
+        let announced = Runtime::announcement(AnnouncementId(0)).unwrap().0;
+        assert_eq!(announced.stage, Stage::Withdrawn);
+        let call = pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(0) };
+        let closed = pallet_approvals::Error::<Runtime>::BallotClosed.into();
+        assert_eq!(apply("Charlie//agent", call), Ok(Err(closed)));
+        chain.next_block();
         assert_eq!(Runtime::height(), 0);
     });
 }

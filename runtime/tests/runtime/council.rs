@@ -1,12 +1,48 @@
-//! What more than half of the hospitals can do together.
+//! What the hospitals can decide together, and what one of them cannot do alone.
 
 use codec::Encode;
-use epione_primitives::hospital::HospitalStatus;
-use epione_runtime::{CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin};
+use epione_primitives::{Hash, hospital::HospitalStatus, refusal::Refusal};
+use epione_runtime::{
+    CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
+    governance::{MAX_PROPOSAL_BYTES, more_than_half, two_thirds},
+};
 use frame_support::{dispatch::GetDispatchInfo, traits::Hooks};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-use crate::chain::{B, apply, local};
+use crate::{
+    caller::refused,
+    chain::{B, apply, local},
+};
+
+/// Number of blocks between authorization and upgrade in the preset `local`.
+const UPGRADE_DELAY: u32 = 20;
+
+fn proposal(threshold: u32, call: impl Into<RuntimeCall>) -> RuntimeCall {
+    let call = call.into();
+    let length_bound = call.encoded_size() as u32;
+    let proposal = Box::new(call);
+    RuntimeCall::Council(pallet_collective::Call::propose { threshold, proposal, length_bound })
+}
+
+/// A call that needs root and does nothing.
+fn remark(bytes: Vec<u8>) -> council_root::Call<Runtime> {
+    as_root(frame_system::Call::remark { remark: bytes })
+}
+
+fn as_root(call: frame_system::Call<Runtime>) -> council_root::Call<Runtime> {
+    council_root::Call::dispatch { call: Box::new(call.into()) }
+}
+
+fn suspend() -> pallet_hospitals::Call<Runtime> {
+    pallet_hospitals::Call::suspend { hospital: B }
+}
+
+fn vote(members: &[&str], proposal: Hash, index: u32, approve: bool) {
+    for member in members {
+        let vote = pallet_collective::Call::vote { proposal, index, approve };
+        apply(member, RuntimeCall::Council(vote)).unwrap().unwrap();
+    }
+}
 
 /// Passes a motion with three votes of four.
 pub fn pass(call: impl Into<RuntimeCall>) {
@@ -14,13 +50,8 @@ pub fn pass(call: impl Into<RuntimeCall>) {
     let hash = BlakeTwo256::hash_of(&call);
     let length_bound = call.encoded_size() as u32;
     let proposal_weight_bound = call.get_dispatch_info().call_weight;
-    let propose =
-        pallet_collective::Call::propose { threshold: 3, proposal: Box::new(call), length_bound };
-    apply("Alice", RuntimeCall::Council(propose)).unwrap().unwrap();
-    for member in ["Alice", "Bob", "Charlie"] {
-        let vote = pallet_collective::Call::vote { proposal: hash, index: 0, approve: true };
-        apply(member, RuntimeCall::Council(vote)).unwrap().unwrap();
-    }
+    apply("Alice", proposal(3, call)).unwrap().unwrap();
+    vote(&["Alice", "Bob", "Charlie"], hash, 0, true);
     let close = pallet_collective::Call::close {
         proposal_hash: hash,
         index: 0,
@@ -33,7 +64,7 @@ pub fn pass(call: impl Into<RuntimeCall>) {
 #[test]
 fn three_of_four_suspend_a_hospital() {
     local(|_| {
-        pass(pallet_hospitals::Call::<Runtime>::suspend { hospital: B });
+        pass(suspend());
         assert_eq!(Hospitals::hospital(B).unwrap().status, HospitalStatus::Suspended);
         assert_eq!(
             pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get().len(),
@@ -44,14 +75,15 @@ fn three_of_four_suspend_a_hospital() {
 
 #[test]
 fn three_of_four_authorize_an_upgrade() {
-    local(|_| {
+    local(|chain| {
         let code_hash = BlakeTwo256::hash(b"a runtime");
         let authorize = frame_system::Call::authorize_upgrade { code_hash };
-        pass(epione_runtime::council_root::Call::dispatch { call: Box::new(authorize.into()) });
-        let authorized = epione_runtime::System::authorized_upgrade().unwrap();
+        pass(as_root(authorize));
+        let authorized = System::authorized_upgrade().unwrap();
         assert_eq!(*authorized.code_hash(), code_hash);
 
         let another = frame_system::Call::apply_authorized_upgrade { code: b"another".to_vec() };
+        chain.reach(1 + UPGRADE_DELAY);
         assert_eq!(
             apply("Bob", RuntimeCall::System(another)),
             Ok(Err(frame_system::Error::<Runtime>::Unauthorized.into()))
@@ -64,7 +96,7 @@ fn three_of_four_resume_stalled_finality() {
     local(|_| {
         let stalled =
             pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 0 };
-        pass(epione_runtime::council_root::Call::dispatch { call: Box::new(stalled.into()) });
+        pass(council_root::Call::dispatch { call: Box::new(stalled.into()) });
         assert_eq!(Grandpa::stalled(), Some((10, 0)));
         Grandpa::on_finalize(1);
     });
@@ -80,8 +112,124 @@ fn only_the_council_acts_as_root() {
                 &crate::chain::key("Alice"),
             ))),
             RuntimeOrigin::from(pallet_collective::RawOrigin::Members(2, 4)),
+            // More than half, but less than two thirds.
+            RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 5)),
         ] {
             assert!(CouncilRoot::dispatch(origin, Box::new(remark.clone().into())).is_err());
+        }
+    });
+}
+
+#[test]
+fn one_member_cannot_fill_the_list_of_motions() {
+    local(|_| {
+        for number in 0..2 {
+            apply("Alice", proposal(3, remark(vec![number]))).unwrap().unwrap();
+        }
+        for number in 2..64 {
+            let motion = proposal(3, remark(vec![number]));
+            assert_eq!(refused("Alice", motion), Some(Refusal::TooManyMotions));
+        }
+        assert_eq!(refused("Bob", proposal(3, suspend())), None);
+
+        let first: RuntimeCall = remark(vec![0]).into();
+        let proposal_hash = BlakeTwo256::hash_of(&first);
+        vote(&["Bob", "Charlie"], proposal_hash, 0, false);
+        let close = pallet_collective::Call::close {
+            proposal_hash,
+            index: 0,
+            proposal_weight_bound: first.get_dispatch_info().call_weight,
+            length_bound: first.encoded_size() as u32,
+        };
+        apply("Dave", RuntimeCall::Council(close)).unwrap().unwrap();
+        assert_eq!(refused("Alice", proposal(3, remark(vec![64]))), None);
+    });
+}
+
+#[test]
+fn a_batch_cannot_hide_a_third_motion() {
+    local(|_| {
+        let calls = (0..3).map(|number| proposal(3, remark(vec![number]))).collect();
+        let batch = RuntimeCall::Utility(pallet_utility::Call::batch { calls });
+        assert_eq!(refused("Alice", batch), Some(Refusal::CallNotForBatch));
+    });
+}
+
+#[test]
+fn a_motion_cannot_be_burnt_by_a_threshold_that_its_call_does_not_accept() {
+    local(|_| {
+        for threshold in [0, 1, 2, 4, 5] {
+            let motion = proposal(threshold, suspend());
+            assert_eq!(refused("Alice", motion), Some(Refusal::WrongThreshold), "{threshold}");
+        }
+        for threshold in [0, 1, 2, 4, 5] {
+            let motion = proposal(threshold, remark(vec![]));
+            assert_eq!(refused("Alice", motion), Some(Refusal::WrongThreshold), "{threshold}");
+        }
+        assert_eq!(refused("Alice", proposal(4, remark(vec![]))), None);
+    });
+}
+
+#[test]
+fn thresholds_follow_the_number_of_members() {
+    let expected =
+        [(1, 1, 1), (2, 2, 2), (3, 2, 2), (4, 3, 3), (5, 3, 4), (6, 4, 4), (100, 51, 67)];
+    for (members, half, thirds) in expected {
+        assert_eq!((more_than_half(members), two_thirds(members)), (half, thirds), "{members}");
+    }
+}
+
+#[test]
+fn a_large_motion_is_refused() {
+    local(|_| {
+        let motion = proposal(3, remark(vec![0; MAX_PROPOSAL_BYTES]));
+        assert_eq!(refused("Alice", motion), Some(Refusal::MotionTooLarge));
+    });
+}
+
+#[test]
+fn an_upgrade_cannot_take_effect_before_its_delay() {
+    local(|chain| {
+        let code = b"a runtime".to_vec();
+        let code_hash = BlakeTwo256::hash(&code);
+        chain.reach(3);
+        pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
+        let now = |code: &[u8]| {
+            let code = code.to_vec();
+            RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
+        };
+        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        chain.reach(3 + UPGRADE_DELAY - 1);
+        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        chain.reach(3 + UPGRADE_DELAY);
+        // Other code fails later, in the block.
+        assert_eq!(refused("Bob", now(b"another")), None);
+    });
+}
+
+#[test]
+fn the_council_cannot_replace_the_runtime_without_the_delay() {
+    local(|_| {
+        let code = vec![0];
+        let at_once =
+            frame_system::Call::<Runtime>::apply_authorized_upgrade { code: code.clone() };
+        assert_eq!(refused("Alice", proposal(3, at_once)), Some(Refusal::CallNotForMotion));
+        let batch = pallet_utility::Call::<Runtime>::batch { calls: vec![] };
+        assert_eq!(refused("Alice", proposal(3, batch)), Some(Refusal::CallNotForMotion));
+
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(4, 4));
+        let calls: [frame_system::Call<Runtime>; 6] = [
+            frame_system::Call::set_code { code: code.clone() },
+            frame_system::Call::set_code_without_checks { code: code.clone() },
+            frame_system::Call::set_storage { items: vec![(b":code".to_vec(), code.clone())] },
+            frame_system::Call::kill_storage { keys: vec![b":code".to_vec()] },
+            frame_system::Call::kill_prefix { prefix: b":c".to_vec(), subkeys: 1 },
+            frame_system::Call::apply_authorized_upgrade { code },
+        ];
+        for call in calls {
+            let refused = CouncilRoot::dispatch(council.clone(), Box::new(call.into()));
+            let refused = refused.unwrap_err().error;
+            assert_eq!(refused, council_root::Error::<Runtime>::CallRefused.into());
         }
     });
 }

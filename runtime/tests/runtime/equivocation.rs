@@ -1,8 +1,10 @@
-//! A hospital that votes for two blocks in one GRANDPA round is suspended.
+//! A hospital that votes for two blocks in one GRANDPA round is benched.
 
 use codec::{Decode, Encode};
 use epione_primitives::{Hash, hospital::HospitalStatus};
-use epione_runtime::{Executive, Historical, Hospitals, RuntimeCall, Session, UncheckedExtrinsic};
+use epione_runtime::{
+    Executive, Historical, Hospitals, Runtime, RuntimeCall, Session, UncheckedExtrinsic,
+};
 use frame_support::traits::KeyOwnerProofSystem;
 use sp_consensus_grandpa::{AuthorityId, EquivocationProof, KEY_TYPE, localized_payload};
 use sp_core::{Pair, ed25519};
@@ -38,12 +40,15 @@ fn report(targets: [Hash; 2]) -> UncheckedExtrinsic {
 }
 
 #[test]
-fn a_proven_equivocation_suspends_the_hospital() {
+fn a_proven_equivocation_benches_the_hospital_which_keeps_its_seat() {
     local(|chain| {
         chain.next_block();
         let report = report([Hash::repeat_byte(1), Hash::repeat_byte(2)]);
         Executive::apply_extrinsic(report.clone()).unwrap().unwrap();
-        assert_eq!(Hospitals::hospital(B).unwrap().status, HospitalStatus::Suspended);
+        assert_eq!(Hospitals::hospital(B).unwrap().status, HospitalStatus::Active);
+        assert!(!Hospitals::may_validate(B));
+        let seats = pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get();
+        assert_eq!(seats.len(), 4);
         assert_eq!(Session::disabled_validators(), [u32::from(B.0)], "it makes no more blocks");
         assert_eq!(
             Executive::apply_extrinsic(report),

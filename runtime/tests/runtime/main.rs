@@ -14,6 +14,7 @@ mod hostile;
 mod invariants;
 mod limits;
 mod metadata;
+mod possession;
 mod quotas;
 mod releases;
 mod sessions;

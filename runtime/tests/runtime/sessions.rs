@@ -3,11 +3,11 @@
 use codec::Encode;
 use epione_primitives::HospitalId;
 use epione_runtime::{
-    Grandpa, Historical, Hospitals, Runtime, RuntimeOrigin, Session, SessionKeys,
-    configs::SESSION_BLOCKS,
+    Grandpa, Historical, Hospitals, Runtime, Session, SessionKeys, configs::SESSION_BLOCKS,
 };
+use sp_runtime::traits::OpaqueKeys;
 
-use crate::chain::{B, account, apply, key, local};
+use crate::chain::{B, account, apply, council, key, local};
 
 const ALL: [HospitalId; 4] = [HospitalId(0), HospitalId(1), HospitalId(2), HospitalId(3)];
 
@@ -29,16 +29,67 @@ fn sessions_without_a_change_keep_the_authority_set() {
 #[test]
 fn a_suspended_hospital_stops_validating_two_sessions_later() {
     local(|chain| {
-        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
-        Hospitals::suspend(council, B).unwrap();
+        Hospitals::suspend(council(), B).unwrap();
+        assert_eq!(Session::disabled_validators(), [1], "it makes no more blocks");
         chain.reach(SESSION_BLOCKS + 1);
         assert_eq!(validators(), ALL);
+        assert_eq!(Session::disabled_validators(), [1]);
         chain.reach(2 * SESSION_BLOCKS + 1);
         assert_eq!(validators(), [HospitalId(0), HospitalId(2), HospitalId(3)]);
         assert_eq!(Grandpa::grandpa_authorities().len(), 3);
         assert_eq!(Grandpa::current_set_id(), 1);
         chain.reach(4 * SESSION_BLOCKS + 1);
         assert_eq!(Grandpa::current_set_id(), 1);
+    });
+}
+
+#[test]
+fn a_change_of_the_set_does_not_enable_a_suspended_hospital() {
+    local(|chain| {
+        Hospitals::suspend(council(), HospitalId(2)).unwrap();
+        chain.reach(SESSION_BLOCKS + 1);
+        Hospitals::suspend(council(), B).unwrap();
+        chain.reach(2 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), [HospitalId(0), B, HospitalId(3)]);
+        assert_eq!(Session::disabled_validators(), [1]);
+    });
+}
+
+#[test]
+fn a_hospital_that_is_reinstated_within_the_session_makes_blocks_again() {
+    local(|chain| {
+        Hospitals::suspend(council(), B).unwrap();
+        chain.next_block();
+        Hospitals::reinstate(council(), B).unwrap();
+        assert!(Session::disabled_validators().is_empty());
+        chain.reach(2 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), ALL);
+        assert_eq!(Grandpa::current_set_id(), 0);
+    });
+}
+
+#[test]
+fn one_validator_makes_all_blocks_while_the_others_are_suspended() {
+    local(|chain| {
+        for number in 1..4 {
+            Hospitals::suspend(council(), HospitalId(number)).unwrap();
+        }
+        assert_eq!(Session::disabled_validators(), [1, 2, 3]);
+        chain.next_block();
+    });
+}
+
+#[test]
+fn a_removed_hospital_keeps_no_session_keys() {
+    local(|chain| {
+        let keys = pallet_session::NextKeys::<Runtime>::get(B).unwrap();
+        Hospitals::remove(council(), B).unwrap();
+        assert!(!pallet_session::NextKeys::<Runtime>::contains_key(B));
+        for id in SessionKeys::key_ids() {
+            assert_eq!(Session::key_owner(*id, keys.get_raw(*id)), None);
+        }
+        chain.reach(2 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), [HospitalId(0), HospitalId(2), HospitalId(3)]);
     });
 }
 

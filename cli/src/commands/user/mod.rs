@@ -7,13 +7,9 @@ pub mod standing;
 use std::fmt;
 
 use clap::{ArgGroup, Args, Subcommand};
-use codec::Encode;
-use epione_client::api::RegisterUser;
+use epione_client::{api::RegisterUser, consent as consents};
 use epione_envelope::sealing_keys::SealingPublicKey;
-use epione_primitives::{
-    AccountId, Hash, HospitalId, UserId,
-    profile::{Consent, Role},
-};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile::Role};
 use serde::Serialize;
 
 use standing::Change;
@@ -35,7 +31,7 @@ pub enum Command {
     List(directory::ListArgs),
     /// Shows one user: account, role and registrations
     Show(directory::ShowArgs),
-    /// Signs your consent that another hospital may register you, too
+    /// Signs your consent that a hospital may register you; prints what its staff passes to `user register`
     Consent(ConsentArgs),
     /// Suspends a user's registration at a hospital, until it is reinstated
     Suspend(standing::StandingArgs),
@@ -82,19 +78,19 @@ pub struct RegisterArgs {
     /// The person's name; sealed before it leaves the hospital
     #[arg(long)]
     pub name: String,
-    /// The person's key file; only its public half is read
+    /// The person's key file. With --consent, only its public half is read; without, it signs the consent of a new user
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
     /// Instead of --keys: the person's account (SS58 address)
-    #[arg(long, value_name = "ADDRESS", requires = "sealing_key")]
+    #[arg(long, value_name = "ADDRESS", requires_all = ["sealing_key", "consent"])]
     pub account: Option<AccountId>,
     /// With --account: the public sealing key in hexadecimal, as `epione keys show --json` prints it
     #[arg(long, value_name = "HEX", requires = "account")]
     pub sealing_key: Option<String>,
-    /// User id of a person whom another hospital already registered
+    /// User id that `epione user consent` printed for that person
     #[arg(long, value_name = "USER", requires = "consent")]
     pub user: Option<UserId>,
-    /// With --user: the consent that `epione user consent` printed for that person
+    /// With --user: the consent that the same command printed
     #[arg(long, value_name = "HEX", requires = "user")]
     pub consent: Option<String>,
 }
@@ -130,11 +126,12 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
     };
     let (hospital, governance) =
         context.governance(args.signer.as_ref(), args.hospital.as_ref()).await?;
+    let (user, consent) = given_or_signed(args, hospital, context).await?;
     let worker = context.worker(hospital, governance).await?;
     let registered = worker
         .register(&RegisterUser {
-            user: args.user,
-            consent: args.consent.clone(),
+            user,
+            consent,
             role: args.role,
             account: account.clone(),
             sealing_key,
@@ -148,6 +145,28 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
         account,
         body_hash: registered.body_hash,
     })
+}
+
+/// The consent that the person gave before; or that of a new user, if the person's keys are at hand.
+async fn given_or_signed(
+    args: &RegisterArgs,
+    hospital: HospitalId,
+    context: &Context,
+) -> Result<(UserId, String), Failure> {
+    match (args.user, &args.consent, &args.keys) {
+        (Some(user), Some(consent), _) => Ok((user, consent.clone())),
+        (_, _, Some(keys)) => {
+            let account = identity::account(&context.keys(keys)?);
+            let genesis = context.chain().await?.genesis_hash();
+            let user = consents::new_user();
+            Ok((user, consents::registration(&account, genesis, hospital, user, 0)))
+        }
+        _ => Err(Failure::usage(
+            "the person's consent is not given",
+            "the person runs this command with their key file, and you pass what it prints",
+        )
+        .with_command(context.command(["user", "consent", "--help"]))),
+    }
 }
 
 fn checked_sealing_key(text: &str) -> Result<String, Failure> {
@@ -191,14 +210,16 @@ impl fmt::Display for Consented {
     }
 }
 
-/// Signs a consent.
+/// Signs a consent. A user whom no hospital has registered gets a new id.
 pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented, Failure> {
     let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
-    let user = context.user_of(&account).await?;
-    let genesis = context.chain().await?.genesis_hash();
-    let replaced = context.chain().await?.finalized().await?.registration(hospital, user).await?;
+    let chain = context.chain().await?;
+    let snapshot = chain.finalized().await?;
+    let user = snapshot.user_of(&account.id()).await?.unwrap_or_else(consents::new_user);
+    let replaced = snapshot.registration(hospital, user).await?;
     let version = replaced.map_or(0, |registration| registration.version);
-    let signature = account.sign(&Consent::new(genesis, hospital, user, version).encode());
-    Ok(Consented { user, hospital, consent: hex::encode(signature.encode()) })
+    let genesis = chain.genesis_hash();
+    let consent = consents::registration(&account, genesis, hospital, user, version);
+    Ok(Consented { user, hospital, consent })
 }

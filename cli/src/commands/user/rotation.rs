@@ -6,12 +6,15 @@
 use std::fmt;
 
 use clap::Args;
-use codec::Encode;
-use epione_client::chain::{Chain, calls::profiles};
+use epione_client::{
+    chain::{Chain, calls::profiles},
+    consent,
+};
 use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing_keys::SealingSuite};
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
-    profile::{Possession, Profile, Registration, RegistrationStatus},
+    consent::Naming,
+    profile::{Profile, Registration, RegistrationStatus},
 };
 use serde::Serialize;
 
@@ -189,9 +192,10 @@ async fn rotate_on_chain(
 ) -> Result<bool, Failure> {
     let next = new.public();
     let account = identity::account(new);
-    let possession = account.sign(&Possession::new(chain.genesis_hash(), user).encode());
+    let naming = Naming::Rotation { user, version: profile.version };
+    let consent = consent::sign(&account, chain.genesis_hash(), naming);
     let is_account_new = profile.account != next.account;
-    let account_change = is_account_new.then_some((&next.account, &possession));
+    let account_change = is_account_new.then_some((&next.account, &consent));
     let hash = next.sealing.hash();
     let sealing_change = (profile.sealing_key_hash != hash).then_some(hash);
     if account_change.is_none() && sealing_change.is_none() {

@@ -368,7 +368,7 @@ impl FinalState for FakeChain {
     }
 }
 
-type RegisterArguments = (UserId, Role, AccountId, Hash, Option<Signature>, Vec<u8>);
+type RegisterArguments = (UserId, Role, AccountId, Hash, Signature, Vec<u8>);
 
 impl ChainCalls for FakeChain {
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {

@@ -1,6 +1,9 @@
 //! Requests of the governance, which the agent carries out on the chain.
 
-use epione_client::api::{RegisterUser, Relation};
+use epione_client::{
+    api::{RegisterUser, Relation},
+    consent,
+};
 use epione_envelope::{
     account::Signer,
     profile::{ProfileBody, ProfileContext},
@@ -14,14 +17,14 @@ use epione_primitives::{
 };
 
 use super::{
-    fake::{HOSPITAL, arguments, failure, genesis},
+    fake::{ELSEWHERE, HOSPITAL, arguments, failure, genesis},
     world::{Actor, Raw, World},
 };
 
 fn registration_of(actor: &Actor, role: Role) -> RegisterUser {
     RegisterUser {
-        user: None,
-        consent: None,
+        user: actor.user,
+        consent: consent::registration(&actor.account(), genesis(), HOSPITAL, actor.user, 0),
         role,
         account: actor.keys.account(),
         sealing_key: hex::encode(actor.keys.sealing.public().as_bytes()),
@@ -81,19 +84,28 @@ async fn only_governance_registers_and_relates() {
 async fn invalid_registrations_are_rejected_before_sealing() {
     let world = World::new().await;
     let good = registration_of(&Actor::new("Jane"), Role::Patient);
+    let jane = Actor::new("Jane").account();
+    let consented = |hospital, user, version| RegisterUser {
+        consent: consent::registration(&jane, genesis(), hospital, user, version),
+        ..good.clone()
+    };
     let taken = |actor: &Actor| RegisterUser { account: actor.keys.account(), ..good.clone() };
     let cases = [
         (RegisterUser { name: " ".into(), ..good.clone() }, 400, "name"),
         (RegisterUser { name: "x".repeat(256), ..good.clone() }, 400, "name"),
         (RegisterUser { sealing_key: "00".into(), ..good.clone() }, 400, "sealing-key"),
-        (RegisterUser { consent: Some("zz".into()), ..good.clone() }, 400, "consent"),
+        (RegisterUser { consent: "zz".into(), ..good.clone() }, 400, "consent"),
+        (consented(ELSEWHERE, good.user, 0), 400, "consent"),
+        (consented(HOSPITAL, world.stranger.user, 0), 400, "consent"),
+        (consented(HOSPITAL, good.user, 1), 400, "consent"),
+        (
+            RegisterUser { account: Actor::new("Bob").keys.account(), ..good.clone() },
+            400,
+            "consent",
+        ),
         (taken(&world.doctor), 409, "account-taken"),
         (taken(&world.other_agent), 409, "account-taken"),
-        (
-            RegisterUser { user: Some(world.patient.user), ..taken(&world.patient) },
-            409,
-            "registered",
-        ),
+        (RegisterUser { user: world.patient.user, ..taken(&world.patient) }, 409, "registered"),
     ];
     for (user, status, kind) in cases {
         let reply = Raw::post_json("/v1/users", &user).send(&world, &world.governance).await;
@@ -114,8 +126,10 @@ async fn a_patient_who_registers_again_keeps_the_patient_key() {
     let before = key_of(&world);
     let key = (HOSPITAL, patient.user);
     world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
-    let again =
-        RegisterUser { user: Some(patient.user), ..registration_of(&patient, Role::Patient) };
+    let version = world.chain.facts().registrations[&key].version;
+    let consent =
+        consent::registration(&patient.account(), genesis(), HOSPITAL, patient.user, version);
+    let again = RegisterUser { consent, ..registration_of(&patient, Role::Patient) };
     world.client(&world.governance).register(&again).await.unwrap();
     assert_eq!(key_of(&world).as_bytes(), before.as_bytes());
 }
@@ -123,11 +137,11 @@ async fn a_patient_who_registers_again_keeps_the_patient_key() {
 #[tokio::test]
 async fn the_chain_s_reason_is_passed_on() {
     let world = World::new().await;
-    world.chain.facts().failure = Some(failure("Profiles", "ConsentMissing"));
+    world.chain.facts().failure = Some(failure("Profiles", "InvalidConsent"));
     let user = registration_of(&Actor::new("Jane"), Role::Doctor);
     let reply = Raw::post_json("/v1/users", &user).send(&world, &world.governance).await;
     assert_eq!(reply.refusal(), (409, "chain-refused".into()));
-    assert_eq!(reply.problem().detail.as_deref(), Some("Profiles::ConsentMissing"));
+    assert_eq!(reply.problem().detail.as_deref(), Some("Profiles::InvalidConsent"));
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, Hash, HospitalId,
+    consent::NamedAccount,
     hospital::{Duty, HospitalStatus},
-    limits::MAX_HOSPITALS,
+    limits::{MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
+use sp_core::Pair;
 use sp_runtime::{DispatchError::BadOrigin, traits::Hash as _};
 
 use crate::{Admitted, Error, Event, mock::*};
@@ -15,7 +17,7 @@ fn admit(
     name: &[u8],
     url: &[u8],
     sealing_key: &[u8],
-    accounts: (AccountId, AccountId),
+    accounts: (NamedAccount, NamedAccount),
 ) -> DispatchResult {
     Hospitals::admit(
         origin,
@@ -28,8 +30,14 @@ fn admit(
     )
 }
 
-fn accounts(number: u16) -> (AccountId, AccountId) {
-    (governance(number), agent(number))
+/// The accounts of hospital `number`, which consent.
+fn accounts(number: u16) -> (NamedAccount, NamedAccount) {
+    (named(number, number, Duty::Governance), named(number, number, Duty::Agent))
+}
+
+/// An account with a consent of another key.
+fn taken(account: AccountId) -> NamedAccount {
+    NamedAccount { account, ..named(2, 2, Duty::Agent) }
 }
 
 fn plain(origin: RuntimeOrigin, number: u16) -> DispatchResult {
@@ -41,9 +49,15 @@ fn the_council_admits_a_hospital() {
     chain(3, || {
         assert_ok!(plain(council(), 3));
 
+        let (governance, agent) = accounts(3);
+        let (governance, agent) = (governance.account, agent.account);
         System::assert_last_event(
-            Event::Admitted { hospital: HospitalId(3), governance: governance(3), agent: agent(3) }
-                .into(),
+            Event::Admitted {
+                hospital: HospitalId(3),
+                governance: governance.clone(),
+                agent: agent.clone(),
+            }
+            .into(),
         );
         let hospital = entry(3);
         assert_eq!(hospital.status, HospitalStatus::Active);
@@ -51,26 +65,21 @@ fn the_council_admits_a_hospital() {
         assert_eq!(hospital.worker_url.as_slice(), b"https://new.example");
         assert_eq!(hospital.sealing_key.as_slice(), &[1, 2]);
         assert_eq!(hospital.tls_key, [3; 32]);
-        assert_eq!(Hospitals::hospital_of(governance(3)), Some((HospitalId(3), Duty::Governance)));
-        assert_eq!(Hospitals::hospital_of(agent(3)), Some((HospitalId(3), Duty::Agent)));
-        assert_eq!(System::providers(&governance(3)), 1);
-        assert_eq!(System::providers(&agent(3)), 1);
-        assert!(council_members().contains(&governance(3)));
+        assert_eq!(
+            Hospitals::hospital_of(governance.clone()),
+            Some((HospitalId(3), Duty::Governance))
+        );
+        assert_eq!(Hospitals::hospital_of(agent.clone()), Some((HospitalId(3), Duty::Agent)));
+        assert_eq!(System::providers(&governance), 1);
+        assert_eq!(System::providers(&agent), 1);
+        assert!(council_members().contains(&governance));
     });
 }
 
 #[test]
 fn a_council_motion_admits_a_hospital() {
     chain(2, || {
-        let founder = founder(2);
-        let call = RuntimeCall::Hospitals(crate::Call::admit {
-            name: founder.name.try_into().unwrap(),
-            governance: founder.governance,
-            agent: founder.agent,
-            worker_url: founder.worker_url.try_into().unwrap(),
-            sealing_key: founder.sealing_key.try_into().unwrap(),
-            tls_key: founder.tls_key,
-        });
+        let call = RuntimeCall::Hospitals(admission(2));
         let proposal = Box::new(call.clone());
         let length = codec::Encode::encoded_size(&call) as u32;
         assert_ok!(CouncilMotions::propose(
@@ -97,7 +106,7 @@ fn a_council_motion_admits_a_hospital() {
         ));
 
         assert_eq!(Admitted::<Test>::get(), 3);
-        assert_eq!(council_members(), vec![governance(0), governance(1), governance(2)]);
+        assert!(council_members().contains(&entry(2).governance));
     });
 }
 
@@ -115,15 +124,18 @@ fn only_the_council_admits() {
 #[test]
 fn an_account_has_one_hospital_and_one_duty() {
     chain(2, || {
-        for taken in [governance(0), agent(0)] {
-            for pair in [(taken.clone(), agent(2)), (governance(2), taken.clone())] {
+        for account in [governance(0), agent(0)] {
+            let (new_governance, new_agent) = accounts(2);
+            let pairs =
+                [(taken(account.clone()), new_agent), (new_governance, taken(account.clone()))];
+            for pair in pairs {
                 assert_noop!(
                     admit(council(), 2, b"New", b"https://new.example", &[1, 2], pair),
                     Error::<Test>::AccountInUse
                 );
             }
         }
-        let twice = (governance(2), governance(2));
+        let twice = (accounts(2).0, accounts(2).0);
         assert_noop!(
             admit(council(), 2, b"New", b"https://new.example", &[1, 2], twice),
             Error::<Test>::AccountInUse
@@ -132,9 +144,56 @@ fn an_account_has_one_hospital_and_one_duty() {
 }
 
 #[test]
+fn the_council_cannot_take_an_account_whose_key_holder_does_not_consent() {
+    chain(2, || {
+        let (governance_key, agent_key) = (key(2, Duty::Governance), key(2, Duty::Agent));
+        let agreed = |duty| consenting(&agent_key, genesis(), HospitalId(2), duty, 10);
+        let (stranger, id) = (key(9, Duty::Agent), HospitalId(2));
+        let forged = [
+            NamedAccount { account: agent_key.public().into(), ..named(9, 2, Duty::Agent) },
+            NamedAccount {
+                account: agent_key.public().into(),
+                ..consenting(&stranger, genesis(), id, Duty::Agent, 10)
+            },
+            agreed(Duty::Governance),
+            consenting(&agent_key, genesis(), HospitalId(3), Duty::Agent, 10),
+            consenting(&agent_key, Hash::repeat_byte(1), id, Duty::Agent, 10),
+            NamedAccount { until: 11, ..agreed(Duty::Agent) },
+        ];
+        let governance =
+            || consenting(&governance_key, genesis(), HospitalId(2), Duty::Governance, 10);
+        for agent in forged {
+            let pair = (governance(), agent);
+            assert_noop!(
+                admit(council(), 2, b"New", b"https://new.example", &[1, 2], pair),
+                Error::<Test>::InvalidConsent
+            );
+        }
+        let pair = (governance(), agreed(Duty::Agent));
+        assert_ok!(admit(council(), 2, b"New", b"https://new.example", &[1, 2], pair));
+    });
+}
+
+#[test]
+fn an_old_or_eternal_consent_is_refused() {
+    chain(2, || {
+        System::set_block_number(11);
+        for until in [10, 11 + MAX_CONSENT_BLOCKS + 1] {
+            let agent =
+                consenting(&key(2, Duty::Agent), genesis(), HospitalId(2), Duty::Agent, until);
+            let pair = (accounts(2).0, agent);
+            assert_noop!(
+                admit(council(), 2, b"New", b"https://new.example", &[1, 2], pair),
+                Error::<Test>::ConsentExpired
+            );
+        }
+    });
+}
+
+#[test]
 fn a_users_account_cannot_become_a_hospitals() {
     chain(2, || {
-        System::inc_sufficients(&agent(2));
+        System::inc_sufficients(&accounts(2).1.account);
         assert_noop!(plain(council(), 2), Error::<Test>::AccountInUse);
     });
 }
@@ -183,18 +242,24 @@ fn the_number_of_hospitals_is_bounded() {
         for number in 1..MAX_HOSPITALS as u16 {
             assert_ok!(plain(council(), number));
         }
+        let number = MAX_HOSPITALS as u16;
+        assert_noop!(plain(council(), number), Error::<Test>::TooManyHospitals);
+        assert_ok!(Hospitals::suspend(council(), HospitalId(7)));
+        assert_noop!(plain(council(), number), Error::<Test>::TooManyHospitals);
+    });
+}
+
+#[test]
+fn a_removed_hospital_leaves_its_place_but_not_its_id() {
+    chain(1, || {
+        for number in 1..MAX_HOSPITALS as u16 {
+            assert_ok!(plain(council(), number));
+        }
         assert_ok!(Hospitals::remove(council(), HospitalId(7)));
         let number = MAX_HOSPITALS as u16;
-        assert_noop!(
-            admit(
-                council(),
-                number,
-                b"New",
-                b"https://new.example",
-                &[1, 2],
-                (stranger(0), stranger(1))
-            ),
-            Error::<Test>::TooManyHospitals
-        );
+        assert_ok!(plain(council(), number));
+        assert_eq!(entry(number).governance, accounts(number).0.account);
+        assert_eq!(entry(7).status, HospitalStatus::Removed);
+        assert_eq!(u32::from(Admitted::<Test>::get()), MAX_HOSPITALS + 1);
     });
 }

@@ -5,7 +5,10 @@ use epione_primitives::{
     hospital::{Duty, HospitalStatus},
 };
 
-use crate::{Accounts, Active, Admitted, Hospitals as Entries, Seated, mock::*};
+use crate::{
+    Accounts, Active, ActivePeriods, Admitted, Benched, Hospitals as Entries, Present, Seated,
+    mock::*,
+};
 
 /// The error after `damage`.
 fn after(damage: impl FnOnce()) -> &'static str {
@@ -62,4 +65,20 @@ fn an_account_without_its_provider_reference_is_found() {
 fn a_seated_hospital_that_was_not_admitted_is_found() {
     let damage = || Seated::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
     assert!(after(damage).contains("seated"));
+}
+
+#[test]
+fn a_wrong_number_of_hospitals_is_found() {
+    assert!(after(|| Present::<Test>::put(1)).contains("not removed"));
+}
+
+#[test]
+fn periods_that_disagree_with_a_status_are_found() {
+    assert!(after(|| ActivePeriods::<Test>::remove(HospitalId(1))).contains("periods"));
+}
+
+#[test]
+fn a_benched_hospital_that_is_not_active_is_found() {
+    let damage = || Benched::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
+    assert!(after(damage).contains("benched"));
 }

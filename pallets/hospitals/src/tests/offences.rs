@@ -1,12 +1,12 @@
 use epione_primitives::{HospitalId, hospital::HospitalStatus};
-use frame_support::assert_ok;
+use frame_support::{assert_noop, assert_ok};
 use sp_runtime::Perbill;
 use sp_staking::{
     SessionIndex,
     offence::{Kind, Offence, OffenceError, ReportOffence},
 };
 
-use crate::{Event, mock::*};
+use crate::{Benched, Error, Event, mock::*};
 
 struct Equivocation {
     round: u64,
@@ -48,13 +48,15 @@ fn own_events() -> Vec<Event<Test>> {
 }
 
 #[test]
-fn an_equivocating_hospital_is_suspended_and_stops_validating() {
+fn an_equivocating_hospital_is_benched_and_keeps_its_seat() {
     chain(4, || {
         assert_ok!(report(1, &[2]));
 
-        assert_eq!(own_events(), vec![Event::Suspended { hospital: HospitalId(2) }]);
-        assert_eq!(entry(2).status, HospitalStatus::Suspended);
-        assert!(!council_members().contains(&governance(2)));
+        assert_eq!(own_events(), vec![Event::Benched { hospital: HospitalId(2) }]);
+        assert_eq!(entry(2).status, HospitalStatus::Active);
+        assert!(council_members().contains(&governance(2)));
+        assert_eq!(Inactive::get(), vec![]);
+        assert_eq!(disabled(), vec![2]);
         next_session();
         next_session();
         assert_eq!(validators(), vec![0, 1, 3]);
@@ -62,23 +64,69 @@ fn an_equivocating_hospital_is_suspended_and_stops_validating() {
 }
 
 #[test]
-fn the_only_active_hospital_stays_active_despite_its_offence() {
-    chain(2, || {
-        assert_ok!(report(1, &[0, 1]));
+fn forged_equivocations_one_after_another_leave_two_thirds_of_the_validators_and_all_seats() {
+    for (hospitals, benched) in [(1, 0), (3, 0), (4, 1), (6, 1), (7, 2), (10, 3)] {
+        chain(hospitals, || {
+            for number in 0..hospitals {
+                assert_ok!(report(number.into(), &[number]));
+            }
+            let seats: Vec<_> = (0..hospitals).map(governance).collect();
+            assert_eq!(council_members(), seats);
+            assert_eq!(Benched::<Test>::get().len(), benched);
+            let kept = own_events()
+                .into_iter()
+                .filter(|event| matches!(event, Event::OffenderKept { .. }))
+                .count();
+            assert_eq!(kept, usize::from(hospitals) - benched);
+            next_session();
+            next_session();
+            assert_eq!(validators().len(), usize::from(hospitals) - benched);
+        });
+    }
+}
 
-        let mut events = own_events();
-        events.sort_by_key(|event| matches!(event, Event::OffenderKept { .. }));
-        assert!(matches!(
-            events[..],
-            [Event::Suspended { hospital: suspended }, Event::OffenderKept { hospital: kept }]
-                if suspended != kept
-        ));
+#[test]
+fn the_council_lifts_a_bench_within_the_session() {
+    chain(4, || {
+        assert_ok!(report(1, &[2]));
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(2)));
+
+        System::assert_last_event(Event::Reinstated { hospital: HospitalId(2) }.into());
+        assert_eq!(disabled(), Vec::<u32>::new());
+        next_session();
+        next_session();
+        assert_eq!(validators(), vec![0, 1, 2, 3]);
+        assert_noop!(Hospitals::reinstate(council(), HospitalId(2)), Error::<Test>::NotSuspended);
+    });
+}
+
+#[test]
+fn the_council_suspends_or_removes_a_benched_hospital() {
+    chain(7, || {
+        assert_ok!(report(1, &[2]));
+        assert_ok!(report(2, &[3]));
+        assert_ok!(Hospitals::suspend(council(), HospitalId(2)));
+        assert_ok!(Hospitals::remove(council(), HospitalId(3)));
+
+        assert!(Benched::<Test>::get().is_empty());
+        assert_eq!(entry(2).status, HospitalStatus::Suspended);
+        assert_eq!(entry(3).status, HospitalStatus::Removed);
+    });
+}
+
+#[test]
+fn further_offences_of_a_benched_hospital_change_nothing() {
+    chain(7, || {
+        assert_ok!(report(1, &[2]));
+        System::reset_events();
+        assert_ok!(report(2, &[2]));
+        assert_eq!(own_events(), vec![]);
     });
 }
 
 #[test]
 fn a_suspended_or_unknown_offender_changes_nothing() {
-    chain(3, || {
+    chain(4, || {
         assert_ok!(Hospitals::suspend(council(), HospitalId(2)));
         System::reset_events();
         assert_ok!(report(1, &[2, 9]));
@@ -87,11 +135,11 @@ fn a_suspended_or_unknown_offender_changes_nothing() {
 }
 
 #[test]
-fn an_offence_is_punished_once() {
-    chain(3, || {
+fn an_offence_benches_once() {
+    chain(4, || {
         assert_ok!(report(1, &[2]));
         assert_ok!(Hospitals::reinstate(council(), HospitalId(2)));
         assert_eq!(report(1, &[2]), Err(OffenceError::DuplicateReport));
-        assert_eq!(entry(2).status, HospitalStatus::Active);
+        assert!(Benched::<Test>::get().is_empty());
     });
 }

@@ -35,6 +35,19 @@ fn a_suspended_hospital_can_be_removed() {
 }
 
 #[test]
+fn a_removed_hospital_keeps_no_session_keys() {
+    chain(3, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(2)));
+        for number in [1, 2] {
+            assert_ok!(Hospitals::remove(council(), HospitalId(number)));
+            assert!(!pallet_session::NextKeys::<Test>::contains_key(HospitalId(number)));
+        }
+        assert_eq!(disabled(), vec![1, 2]);
+        assert_eq!(Inactive::get(), vec![HospitalId(2), HospitalId(1)]);
+    });
+}
+
+#[test]
 fn only_the_council_removes() {
     chain(3, || {
         for origin in

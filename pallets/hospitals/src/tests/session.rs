@@ -1,5 +1,8 @@
 use epione_primitives::HospitalId;
-use frame_support::{assert_noop, assert_ok, traits::KeyOwnerProofSystem};
+use frame_support::{
+    assert_noop, assert_ok,
+    traits::{KeyOwnerProofSystem, UnfilteredDispatchable},
+};
 use pallet_session::SessionInterface;
 use sp_runtime::{key_types::DUMMY, testing::UintAuthorityId, traits::Convert};
 
@@ -7,20 +10,12 @@ use crate::{Seated, ValidatorIdOf, mock::*};
 
 /// Admits hospital `number`, without session keys.
 fn admit(number: u16) {
-    let founder = founder(number);
-    assert_ok!(Hospitals::admit(
-        council(),
-        founder.name.try_into().unwrap(),
-        founder.governance,
-        founder.agent,
-        founder.worker_url.try_into().unwrap(),
-        founder.sealing_key.try_into().unwrap(),
-        founder.tls_key,
-    ));
+    assert_ok!(admission(number).dispatch_bypass_filter(council()));
 }
 
 fn set_keys(number: u16) {
-    assert_ok!(<Session as SessionInterface>::set_keys(&governance(number), keys(number)));
+    let governance = entry(number).governance;
+    assert_ok!(<Session as SessionInterface>::set_keys(&governance, keys(number)));
 }
 
 fn plan() -> Option<Vec<HospitalId>> {

@@ -19,6 +19,15 @@ fn the_council_suspends_a_hospital() {
 }
 
 #[test]
+fn a_suspended_hospital_makes_no_more_blocks_and_has_nothing_open() {
+    chain(3, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        assert_eq!(disabled(), vec![1]);
+        assert_eq!(Inactive::get(), vec![HospitalId(1)]);
+    });
+}
+
+#[test]
 fn only_the_council_suspends() {
     chain(3, || {
         for origin in

@@ -1,4 +1,6 @@
-use epione_primitives::{AnnouncementId, approval::BallotOutcome, block::Stage};
+use epione_primitives::{
+    AnnouncementId, approval::BallotOutcome, block::Stage, ports::OnHospitalInactive,
+};
 use frame_support::{assert_noop, assert_ok};
 use frame_system::RawOrigin;
 use sp_runtime::DispatchError::BadOrigin;
@@ -20,6 +22,23 @@ fn the_announcer_withdraws_while_the_ballot_is_open() {
         assert!(!Pending::<Test>::contains_key(HOME));
         assert_eq!(AnnouncementOf::<Test>::get(HOME, hash(&visits.body)), None);
         assert_eq!(OpenBallots::get(), []);
+    });
+}
+
+#[test]
+fn a_suspended_hospital_leaves_nothing_open() {
+    run(|| {
+        for byte in 1..3 {
+            assert_ok!(announce(agent(HOME), visits(byte, &[PATIENT])));
+        }
+        LiteBlocks::on_hospital_inactive(AWAY);
+        assert_eq!((stage(0), stage(1)), (Stage::Announced, Stage::Announced));
+
+        LiteBlocks::on_hospital_inactive(HOME);
+        assert_eq!((stage(0), stage(1)), (Stage::Withdrawn, Stage::Withdrawn));
+        assert!(!Pending::<Test>::contains_key(HOME));
+        assert_eq!(OpenBallots::get(), []);
+        System::assert_last_event(Event::Withdrawn { id: AnnouncementId(1) }.into());
     });
 }
 

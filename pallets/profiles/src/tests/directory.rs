@@ -1,6 +1,4 @@
-use epione_primitives::{
-    AccountId, HospitalId, UserId, limits::MAX_PAGE, ports::Users as _, profile::Role,
-};
+use epione_primitives::{HospitalId, UserId, limits::MAX_PAGE, ports::Users as _, profile::Role};
 use frame_support::assert_ok;
 
 use crate::mock::*;
@@ -8,15 +6,13 @@ use crate::mock::*;
 /// Registers a patient of this number at a hospital.
 fn patient(hospital: HospitalId, number: u8) -> UserId {
     let user = UserId([number; 32]);
-    let mut account = [200; 32];
-    account[0] = number;
     assert_ok!(Profiles::register(
         by(hospital),
         user,
         Role::Patient,
-        AccountId::new(account),
+        account(number),
         sealing_key(number),
-        None,
+        consent(number, hospital, user),
         vec![number; 10],
     ));
     user
@@ -45,7 +41,7 @@ fn members_are_listed_with_their_registrations_even_if_ended() {
         assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
         assert_eq!(Profiles::members(A, Some(ALICE), 10), []);
         assert_eq!(Profiles::members(HospitalId(2), None, 10), []);
-        assert_ok!(register(A, Some(consent(1, A, ALICE))));
+        assert_ok!(register(A, consent(1, A, ALICE)));
         assert_ok!(Profiles::update(by(A), ALICE, vec![1]));
         assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
     });
@@ -98,9 +94,9 @@ fn a_page_of_members_is_bounded_whatever_the_limit() {
 fn a_users_registrations_are_listed_by_hospital() {
     chain(|| {
         let c = HospitalId(2);
-        assert_ok!(register(c, None));
-        assert_ok!(register(A, Some(consent(1, A, ALICE))));
-        assert_ok!(register(B, Some(consent(1, B, ALICE))));
+        for hospital in [c, A, B] {
+            assert_ok!(register(hospital, consent(1, hospital, ALICE)));
+        }
         assert_ok!(Profiles::end_registration(by(B), ALICE));
 
         let listed = Profiles::registrations(ALICE);

@@ -1,5 +1,7 @@
+use codec::Encode;
 use epione_primitives::{
-    Hash, UserId,
+    Hash, HospitalId, UserId,
+    consent::{Consent, Naming},
     limits::MAX_PROFILE_BODY_BYTES,
     ports::{BODY_NOT_AT_TAIL, HashedBody},
     profile::{Period, Profile, RegistrationStatus, Role},
@@ -13,6 +15,10 @@ use sp_core::{Pair, ed25519};
 use super::only_agents;
 use crate::{Error, Event, RegistrationBodies, mock::*};
 
+fn naming(hospital: HospitalId, user: UserId, version: u32) -> Naming {
+    Naming::Registration { hospital, user, version }
+}
+
 fn hash(body: &[u8]) -> Hash {
     HashedBody::new(body).hash()
 }
@@ -20,7 +26,7 @@ fn hash(body: &[u8]) -> Hash {
 #[test]
 fn a_hospital_registers_a_new_user() {
     chain(|| {
-        assert_ok!(register(A, None));
+        assert_ok!(register(A, consent(1, A, ALICE)));
 
         let body_hash = hash(b"Alice at 0");
         System::assert_last_event(
@@ -51,7 +57,7 @@ fn another_hospital_registers_a_user_who_consents() {
     chain(|| {
         alice_at_a();
         at(2_000);
-        assert_ok!(register(B, Some(consent(1, B, ALICE))));
+        assert_ok!(register(B, consent(1, B, ALICE)));
 
         let body_hash = hash(b"Alice at 1");
         System::assert_last_event(
@@ -68,8 +74,10 @@ fn an_ed25519_account_can_consent() {
     chain(|| {
         let key = ed25519::Pair::from_seed(&[5; 32]);
         let user = UserId([5; 32]);
-        let register = |hospital, consent| {
-            Profiles::register(
+        for hospital in [A, B] {
+            let naming = Naming::Registration { hospital, user, version: 0 };
+            let consent = key.sign(&Consent::new(genesis(), naming).encode()).into();
+            assert_ok!(Profiles::register(
                 by(hospital),
                 user,
                 Role::Nurse,
@@ -77,11 +85,8 @@ fn an_ed25519_account_can_consent() {
                 sealing_key(5),
                 consent,
                 vec![1],
-            )
-        };
-        assert_ok!(register(A, None));
-        let consent = epione_primitives::profile::Consent::new(genesis(), B, user, 0);
-        assert_ok!(register(B, Some(key.sign(&codec::Encode::encode(&consent)).into())));
+            ));
+        }
     });
 }
 
@@ -92,7 +97,7 @@ fn a_new_registration_after_an_end_begins_a_new_period_and_body() {
         at(2_000);
         assert_ok!(Profiles::end_registration(by(A), ALICE));
         at(3_000);
-        assert_ok!(register(A, Some(consent(1, A, ALICE))));
+        assert_ok!(register(A, consent(1, A, ALICE)));
 
         let registration = registration(A);
         assert_eq!(registration.status, RegistrationStatus::Active);
@@ -109,9 +114,9 @@ fn a_consent_is_valid_once() {
     chain(|| {
         alice_at_a();
         let consent = consent(1, B, ALICE);
-        assert_ok!(register(B, Some(consent.clone())));
+        assert_ok!(register(B, consent.clone()));
         assert_ok!(Profiles::end_registration(by(B), ALICE));
-        assert_noop!(register(B, Some(consent)), Error::<Test>::InvalidConsent);
+        assert_noop!(register(B, consent), Error::<Test>::InvalidConsent);
     });
 }
 
@@ -120,8 +125,8 @@ fn only_an_active_hospitals_agent_registers() {
     chain(|| {
         let user = UserId([2; 32]);
         only_agents(|origin| {
-            let (account, key) = (account(2), sealing_key(2));
-            Profiles::register(origin, user, Role::Doctor, account, key, None, vec![1])
+            let (account, key, consent) = (account(2), sealing_key(2), consent(2, A, user));
+            Profiles::register(origin, user, Role::Doctor, account, key, consent, vec![1])
         });
     });
 }
@@ -131,8 +136,8 @@ fn the_length_of_a_body_is_bounded() {
     chain(|| {
         let register = |bytes: u32| {
             let body = vec![1; bytes as usize];
-            let (account, key) = (account(1), sealing_key(1));
-            Profiles::register(by(A), ALICE, Role::Patient, account, key, None, body)
+            let (account, key, consent) = (account(1), sealing_key(1), consent(1, A, ALICE));
+            Profiles::register(by(A), ALICE, Role::Patient, account, key, consent, body)
         };
         assert_noop!(register(0), Error::<Test>::EmptyBody);
         assert_noop!(register(MAX_PROFILE_BODY_BYTES + 1), Error::<Test>::BodyTooLong);
@@ -144,7 +149,7 @@ fn the_length_of_a_body_is_bounded() {
 fn a_registration_with_a_body_not_at_the_tail_changes_nothing() {
     chain(|| {
         BodyAtTail::set(false);
-        assert_noop!(register(A, None), BODY_NOT_AT_TAIL);
+        assert_noop!(register(A, consent(1, A, ALICE)), BODY_NOT_AT_TAIL);
         assert_eq!(Profiles::profile(ALICE), None);
         assert_eq!(System::sufficients(&account(1)), 0);
         assert_eq!(kept(), Vec::<Vec<u8>>::new());
@@ -155,16 +160,39 @@ fn a_registration_with_a_body_not_at_the_tail_changes_nothing() {
 fn a_refused_registration_stores_no_body() {
     chain(|| {
         alice_at_a();
-        assert!(register(A, None).is_err());
-        assert!(register(B, None).is_err());
+        assert!(register(A, consent(1, A, ALICE)).is_err());
+        assert!(register(B, consent(2, B, ALICE)).is_err());
         assert_eq!(kept().len(), 1);
     });
 }
 
 #[test]
-fn a_consent_needs_an_existing_user() {
+fn a_hospital_cannot_take_an_account_whose_key_it_does_not_have() {
     chain(|| {
-        assert_noop!(register(A, Some(consent(1, A, ALICE))), Error::<Test>::UnknownUser);
+        let elsewhere = Consent::new(Hash::zero(), naming(A, ALICE, 0));
+        let forged = [
+            consent(2, A, ALICE),
+            consent(1, B, ALICE),
+            consent(1, A, UserId([9; 32])),
+            signed(1, naming(A, ALICE, 1)),
+            key(1).sign(&elsewhere.encode()).into(),
+            held(1, ALICE).1,
+        ];
+        for consent in forged {
+            assert_noop!(register(A, consent), Error::<Test>::InvalidConsent);
+        }
+        assert_eq!(System::sufficients(&account(1)), 0);
+        alice_at_a();
+    });
+}
+
+#[test]
+fn another_hospital_cannot_replay_the_consent_of_the_first_registration() {
+    chain(|| {
+        let consent = consent(1, A, ALICE);
+        assert_noop!(register(B, consent.clone()), Error::<Test>::InvalidConsent);
+        assert_ok!(register(A, consent.clone()));
+        assert_noop!(register(B, consent), Error::<Test>::InvalidConsent);
     });
 }
 
@@ -172,11 +200,14 @@ fn a_consent_needs_an_existing_user() {
 fn an_account_belongs_to_one_user() {
     chain(|| {
         alice_at_a();
-        let register = |account| {
+        let register = |seed| {
             let user = UserId([2; 32]);
-            Profiles::register(by(A), user, Role::Nurse, account, sealing_key(2), None, vec![1])
+            let (account, key, consent) = (account(seed), sealing_key(2), consent(seed, A, user));
+            Profiles::register(by(A), user, Role::Nurse, account, key, consent, vec![1])
         };
-        for taken in [account(1), agent(A), agent(B)] {
+        // The account of a hospital.
+        System::inc_providers(&account(4));
+        for taken in [1, 4] {
             assert_noop!(register(taken), Error::<Test>::AccountInUse);
         }
         assert_ok!(Profiles::rotate_keys(
@@ -184,7 +215,7 @@ fn an_account_belongs_to_one_user() {
             Some(held(3, ALICE)),
             None
         ));
-        assert_noop!(register(account(1)), Error::<Test>::AccountInUse);
+        assert_noop!(register(1), Error::<Test>::AccountInUse);
     });
 }
 
@@ -193,7 +224,7 @@ fn another_hospital_must_describe_the_user_as_on_chain() {
     chain(|| {
         alice_at_a();
         let register = |role, account, key| {
-            let consent = Some(consent(1, B, ALICE));
+            let consent = consent(1, B, ALICE);
             Profiles::register(by(B), ALICE, role, account, key, consent, vec![1])
         };
         for (role, account, key) in [
@@ -210,7 +241,7 @@ fn another_hospital_must_describe_the_user_as_on_chain() {
 fn a_registered_user_cannot_be_registered_again() {
     chain(|| {
         alice_at_a();
-        let again = || register(A, Some(consent(1, A, ALICE)));
+        let again = || register(A, consent(1, A, ALICE));
         assert_noop!(again(), Error::<Test>::AlreadyRegistered);
         assert_ok!(Profiles::suspend(by(A), ALICE));
         assert_noop!(again(), Error::<Test>::AlreadyRegistered);
@@ -221,18 +252,16 @@ fn a_registered_user_cannot_be_registered_again() {
 fn no_hospital_registers_a_user_without_their_consent() {
     chain(|| {
         alice_at_a();
-        assert_noop!(register(B, None), Error::<Test>::ConsentMissing);
-
-        let elsewhere = epione_primitives::profile::Consent::new(Hash::zero(), B, ALICE, 0);
+        let elsewhere = Consent::new(Hash::zero(), naming(B, ALICE, 0));
         let forged = [
             consent(2, B, ALICE),
             consent(1, A, ALICE),
             consent(1, B, UserId([9; 32])),
-            key(1).sign(&codec::Encode::encode(&elsewhere)).into(),
+            key(1).sign(&elsewhere.encode()).into(),
             held(1, ALICE).1,
         ];
         for consent in forged {
-            assert_noop!(register(B, Some(consent)), Error::<Test>::InvalidConsent);
+            assert_noop!(register(B, consent), Error::<Test>::InvalidConsent);
         }
     });
 }
@@ -249,7 +278,7 @@ fn a_consent_is_invalid_after_the_account_is_rotated() {
         ));
         let register = |consent| {
             let (account, key) = (account(2), sealing_key(1));
-            Profiles::register(by(B), ALICE, Role::Patient, account, key, Some(consent), vec![1])
+            Profiles::register(by(B), ALICE, Role::Patient, account, key, consent, vec![1])
         };
         assert_noop!(register(old), Error::<Test>::InvalidConsent);
         assert_ok!(register(consent(2, B, ALICE)));

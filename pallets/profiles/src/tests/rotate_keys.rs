@@ -1,6 +1,8 @@
 use codec::Encode;
 use epione_primitives::{
-    AccountId, Hash, Signature, UserId, limits::ROTATION_PAUSE_MILLIS, profile::Possession,
+    AccountId, Hash, Signature, UserId,
+    consent::{Consent, Naming},
+    limits::ROTATION_PAUSE_MILLIS,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_core::Pair;
@@ -119,20 +121,23 @@ fn an_account_in_use_is_refused() {
 }
 
 #[test]
-fn a_new_account_needs_a_proof_of_possession() {
+fn a_new_account_needs_the_consent_of_its_keys_holder() {
     chain(|| {
         alice_at_a();
-        let elsewhere = Possession::new(Hash::zero(), ALICE);
+        let naming = |version| Naming::Rotation { user: ALICE, version };
+        let elsewhere = Consent::new(Hash::zero(), naming(1));
         let forged = [
             held(3, ALICE).1,
             held(2, UserId([9; 32])).1,
+            signed(2, naming(0)),
+            signed(2, naming(2)),
             consent(2, A, ALICE),
             key(2).sign(&elsewhere.encode()).into(),
         ];
-        for possession in forged {
+        for consent in forged {
             assert_noop!(
-                rotate(1, Some((account(2), possession)), None),
-                Error::<Test>::InvalidPossession
+                rotate(1, Some((account(2), consent)), None),
+                Error::<Test>::InvalidConsent
             );
         }
     });

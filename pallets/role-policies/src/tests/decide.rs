@@ -1,3 +1,4 @@
+use epione_mocks::set_active;
 use epione_primitives::{HospitalId, limits::MAX_DECISIONS, ports::AccessPolicies};
 
 use super::*;
@@ -21,6 +22,33 @@ fn related_professionals_read_and_submit() {
                 assert_eq!(decide(professional, action), allowed_by(0, "related professional"));
             }
         }
+    });
+}
+
+#[test]
+fn a_doctor_of_a_suspended_or_removed_hospital_loses_referrals() {
+    run(|| {
+        relate(SPECIALIST, Referral, None);
+        let read = || decide(SPECIALIST, Action::ReadText);
+        assert_eq!(read(), allowed_by(0, "referred doctor reads"));
+        set_active(AWAY, false);
+        assert!(!read().is_allowed());
+        set_active(AWAY, true);
+        assert!(read().is_allowed());
+
+        register(HOME, SPECIALIST, START);
+        set_active(AWAY, false);
+        assert!(read().is_allowed(), "another hospital vouches for the doctor");
+    });
+}
+
+#[test]
+fn a_relationship_needs_a_registration_in_force_somewhere() {
+    run(|| {
+        relate(SPECIALIST, Referral, None);
+        pass(1);
+        end_registration(AWAY, SPECIALIST);
+        assert!(!decide(SPECIALIST, Action::ReadText).is_allowed());
     });
 }
 

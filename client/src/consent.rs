@@ -1,0 +1,34 @@
+//! The signatures with which the holder of an account's key lets a call name the account.
+
+use codec::Encode;
+use epione_primitives::{
+    Hash, HospitalId, Signature, UserId,
+    consent::{Consent, Naming},
+};
+
+use crate::Account;
+
+/// Signs the consent to be named.
+pub fn sign(account: &Account, genesis: Hash, naming: Naming) -> Signature {
+    account.sign(&Consent::new(genesis, naming).encode())
+}
+
+/// Signs the consent to a registration. Returns it as [`RegisterUser`](crate::api::RegisterUser) contains it: SCALE in
+/// hexadecimal. `version` is that of the user's previous registration at this hospital, or 0.
+pub fn registration(
+    account: &Account,
+    genesis: Hash,
+    hospital: HospitalId,
+    user: UserId,
+    version: u32,
+) -> String {
+    let naming = Naming::Registration { hospital, user, version };
+    hex::encode(sign(account, genesis, naming).encode())
+}
+
+/// A random id for a new user.
+pub fn new_user() -> UserId {
+    let mut id = [0; 32];
+    getrandom::fill(&mut id).expect("the operating system has randomness");
+    UserId(id)
+}

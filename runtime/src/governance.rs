@@ -1,0 +1,175 @@
+//! What a council member may propose, and when an upgrade may take effect.
+//!
+//! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a member has at most
+//! [`MAX_MOTIONS`] live motions, a motion is small, and its threshold is the number of votes that its call needs. So
+//! one member can neither fill the list of motions nor have a motion fail because too few members voted for it. These
+//! checks come before the block; the origins of the calls check the votes again.
+
+use codec::{Decode, Encode, MaxEncodedLen};
+use epione_primitives::{AccountId, BlockNumber, Hash, refusal::Refusal};
+use frame_support::{
+    ensure,
+    traits::{Consideration, Contains, Get, MaybeConsideration},
+    weights::Weight,
+};
+use pallet_collective::{CostOf, Instance1, Members, Proposals};
+use scale_info::TypeInfo;
+use sp_runtime::DispatchError;
+
+use crate::{
+    Runtime, RuntimeCall, System,
+    council_root::{AuthorizedAt, UpgradeDelay},
+};
+
+/// Maximum number of live motions of one member.
+pub const MAX_MOTIONS: usize = 2;
+/// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
+pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
+
+type Collective = pallet_collective::Call<Runtime, Instance1>;
+type SystemCall = frame_system::Call<Runtime>;
+
+/// The votes of more than half of this many members.
+pub fn more_than_half(members: u32) -> u32 {
+    (members / 2).saturating_add(1)
+}
+
+/// The votes of at least two thirds of this many members.
+pub fn two_thirds(members: u32) -> u32 {
+    members.saturating_mul(2).div_ceil(3)
+}
+
+/// Whether the council's rules limit this call. A batch must not contain it, because each such call is checked against
+/// the state before the transaction.
+pub(crate) fn limits(call: &RuntimeCall) -> bool {
+    matches!(
+        call,
+        RuntimeCall::Council(Collective::propose { .. })
+            | RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. })
+    )
+}
+
+/// Checks a call that the council's rules limit. All other calls pass.
+pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusal> {
+    match call {
+        RuntimeCall::Council(Collective::propose { threshold, proposal, .. }) => {
+            check_motion(signer, *threshold, proposal)
+        }
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => {
+            ensure!(System::block_number() >= upgrade_allowed_from(), Refusal::UpgradeTooEarly);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What [`check`] reads, in addition to the check of the signer's role.
+pub(crate) fn weight(call: &RuntimeCall) -> Weight {
+    let reads = match call {
+        // The members and the motions, and the proposer of each motion.
+        RuntimeCall::Council(Collective::propose { .. }) => {
+            u64::from(<Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get()) + 2
+        }
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => 2,
+        _ => 0,
+    };
+    <Runtime as frame_system::Config>::DbWeight::get().reads(reads)
+}
+
+fn check_motion(
+    proposer: &AccountId,
+    threshold: u32,
+    proposal: &RuntimeCall,
+) -> Result<(), Refusal> {
+    ensure!(proposal.encoded_size() <= MAX_PROPOSAL_BYTES, Refusal::MotionTooLarge);
+    // Neither needs the council's vote: a batch would hide its calls, and a motion could apply an upgrade early.
+    let hidden = matches!(proposal, RuntimeCall::Utility(_) | RuntimeCall::System(_));
+    ensure!(!hidden, Refusal::CallNotForMotion);
+    let members = u32::try_from(Members::<Runtime, Instance1>::get().len()).unwrap_or(u32::MAX);
+    // A higher threshold would let one member block a call: the collective accepts no second motion for it.
+    let needed = match proposal {
+        RuntimeCall::CouncilRoot(_) => two_thirds(members),
+        _ => more_than_half(members),
+    };
+    ensure!(threshold == needed, Refusal::WrongThreshold);
+    let live = live_motions(proposer, &Proposals::<Runtime, Instance1>::get());
+    ensure!(live < MAX_MOTIONS, Refusal::TooManyMotions);
+    Ok(())
+}
+
+/// How many of these motions an account has proposed.
+fn live_motions(proposer: &AccountId, motions: &[Hash]) -> usize {
+    let own = |motion: &&Hash| {
+        CostOf::<Runtime, Instance1>::get(**motion).is_some_and(|(account, _)| account == *proposer)
+    };
+    motions.iter().filter(own).count()
+}
+
+/// The first block that may apply the authorized upgrade.
+fn upgrade_allowed_from() -> BlockNumber {
+    let since = AuthorizedAt::<Runtime>::get().unwrap_or_default();
+    since.saturating_add(UpgradeDelay::<Runtime>::get())
+}
+
+/// What a motion costs its proposer: nothing, but the collective stores with it who proposed the motion.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct MotionPlace;
+
+impl Consideration<AccountId, u32> for MotionPlace {
+    fn new(_: &AccountId, _: u32) -> Result<Self, DispatchError> {
+        Ok(Self)
+    }
+
+    fn update(self, _: &AccountId, _: u32) -> Result<Self, DispatchError> {
+        Ok(self)
+    }
+
+    fn drop(self, _: &AccountId) -> Result<(), DispatchError> {
+        Ok(())
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn ensure_successful(_: &AccountId, _: u32) {}
+}
+
+impl MaybeConsideration<AccountId, u32> for MotionPlace {
+    fn is_none(&self) -> bool {
+        false
+    }
+}
+
+/// The calls that the council may not dispatch as root: they would replace the runtime without the delay, or hide such
+/// a call.
+pub struct WithoutDelay;
+
+impl Contains<RuntimeCall> for WithoutDelay {
+    fn contains(call: &RuntimeCall) -> bool {
+        matches!(
+            call,
+            RuntimeCall::Utility(_)
+                | RuntimeCall::System(
+                    SystemCall::set_code { .. }
+                        | SystemCall::set_code_without_checks { .. }
+                        | SystemCall::set_storage { .. }
+                        | SystemCall::kill_storage { .. }
+                        | SystemCall::kill_prefix { .. }
+                        | SystemCall::apply_authorized_upgrade { .. }
+                )
+        )
+    }
+}
+
+/// The calls that authorize an upgrade.
+pub struct Authorization;
+
+impl Contains<RuntimeCall> for Authorization {
+    fn contains(call: &RuntimeCall) -> bool {
+        matches!(
+            call,
+            RuntimeCall::System(
+                SystemCall::authorize_upgrade { .. }
+                    | SystemCall::authorize_upgrade_without_checks { .. }
+            )
+        )
+    }
+}

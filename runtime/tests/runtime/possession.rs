@@ -1,0 +1,85 @@
+//! Nobody takes an account whose key they do not have.
+
+use codec::Encode;
+use epione_primitives::{
+    Hash, HospitalId, Signature,
+    consent::{Consent, NamedAccount, Naming},
+    hospital::Duty,
+    profile::Role,
+};
+use epione_runtime::{Hospitals, Runtime, System};
+use frame_support::dispatch::DispatchResult;
+use sp_core::Pair;
+
+use crate::chain::{A, PATIENT, account, apply, council, key, local, user_seed};
+
+/// The hospital that is admitted next.
+const NEXT: HospitalId = HospitalId(4);
+const UNTIL: u32 = 100;
+
+fn signed(seed: &str, naming: Naming) -> Signature {
+    key(seed).sign(&Consent::new(System::block_hash(0), naming).encode()).into()
+}
+
+/// An account that consents to a duty at a hospital.
+fn named(seed: &str, hospital: HospitalId, duty: Duty) -> NamedAccount {
+    let consent = signed(seed, Naming::Hospital { hospital, duty, until: UNTIL });
+    NamedAccount { account: account(&key(seed)), until: UNTIL, consent }
+}
+
+fn admit(governance: NamedAccount, agent: NamedAccount) -> DispatchResult {
+    Hospitals::admit(
+        council(),
+        b"Eve".to_vec().try_into().unwrap(),
+        governance,
+        agent,
+        b"https://eve.example".to_vec().try_into().unwrap(),
+        vec![1, 2].try_into().unwrap(),
+        [3; 32],
+    )
+}
+
+#[test]
+fn another_hospital_cannot_replay_a_consent() {
+    local(|_| {
+        let seed = user_seed(PATIENT);
+        let naming = Naming::Registration { hospital: A, user: PATIENT, version: 0 };
+        let consent = signed(&seed, naming);
+        let register = || pallet_profiles::Call::<Runtime>::register {
+            user: PATIENT,
+            role: Role::Patient,
+            account: account(&key(&seed)),
+            sealing_key_hash: Hash::repeat_byte(1),
+            consent: consent.clone(),
+            body: vec![1],
+        };
+        let invalid = pallet_profiles::Error::<Runtime>::InvalidConsent.into();
+        assert_eq!(apply("Bob//agent", register()), Ok(Err(invalid)));
+        apply("Alice//agent", register()).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn the_council_cannot_take_a_users_future_account() {
+    local(|_| {
+        let owner = account(&key("Owner"));
+        let taken = NamedAccount { account: owner, ..named("Thief", NEXT, Duty::Agent) };
+        assert_eq!(
+            admit(named("Eve", NEXT, Duty::Governance), taken),
+            Err(pallet_hospitals::Error::<Runtime>::InvalidConsent.into())
+        );
+    });
+}
+
+#[test]
+fn the_consents_of_a_removed_hospital_cannot_be_replayed() {
+    local(|_| {
+        let admit = || {
+            let agent = named("Eve//agent", NEXT, Duty::Agent);
+            admit(named("Eve", NEXT, Duty::Governance), agent)
+        };
+        admit().unwrap();
+        Hospitals::remove(council(), NEXT).unwrap();
+        assert_eq!(admit(), Err(pallet_hospitals::Error::<Runtime>::AccountInUse.into()));
+    });
+}
