@@ -1,8 +1,6 @@
 //! A hospital's limits for all requesters together.
 
-use epione_primitives::{
-    HospitalId, UserId, limits::DAY_BLOCKS, profile::Role, release::Release,
-};
+use epione_primitives::{HospitalId, UserId, limits::DAY_BLOCKS, profile::Role, release::Release};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::BoundedVec;
 

@@ -5,8 +5,10 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId, Word,
     access::{Action, Purpose, RelationshipKind, SectionClass},
     approval::RejectReason,
+    consent::{Consent, NamedAccount, Naming},
+    hospital::Duty,
     limits::DAY_MILLIS,
-    profile::{Possession, Role},
+    profile::Role,
     release::{EmergencyReason, Release, ReleasedRecord, ReviewId, Right, SectionSet},
 };
 use epione_runtime::{
@@ -15,7 +17,7 @@ use epione_runtime::{
 };
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;
-use sp_core::Pair;
+use sp_core::{Pair, sr25519};
 
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
 use crate::chain::{
@@ -148,8 +150,8 @@ fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
             pallet_releases::Call::judge { review, justified: b % 2 == 0 }.into()
         }
         Deed::RotateAccounts => {
-            let governance = (a % 3 != 0).then(|| successor(b));
-            let agent = (a % 2 != 0).then(|| successor(c));
+            let governance = (a % 3 != 0).then(|| named(b, Duty::Governance));
+            let agent = (a % 2 != 0).then(|| named(c, Duty::Agent));
             pallet_hospitals::Call::rotate_accounts { governance, agent }.into()
         }
         Deed::SetEndpoint => {
@@ -183,9 +185,7 @@ pub fn announced(announcer: HospitalId, patients: &[UserId], byte: u8) -> Option
     else {
         unreachable!("an announcement announces")
     };
-    LiteBlocks::announcement_of(body_hash(&body)).filter(|id| {
-        LiteBlocks::announcement(*id).is_some_and(|(found, _)| found.announcer == announcer)
-    })
+    LiteBlocks::announcement_of(announcer, body_hash(&body))
 }
 
 pub fn approve(subject: AnnouncementId) -> RuntimeCall {
@@ -241,9 +241,21 @@ fn body(number: u8) -> Vec<u8> {
     vec![number; usize::from(number % 5) * 30]
 }
 
-/// An account to which the hostile hospital would like to rotate: its own, a future user's, or another hospital's.
-fn successor(number: u8) -> AccountId {
-    account(&key(pick(&["Dave//next", "Dave//next//agent", "user-52", "Bob"], number)))
+/// A key to which the hostile hospital would like to rotate: its own, a future user's, or another hospital's.
+fn successor(number: u8) -> sr25519::Pair {
+    key(pick(&["Dave//next", "Dave//next//agent", "user-52", "Bob"], number))
+}
+
+/// A successor's account, with the consent of its key: valid, expired or for too long.
+fn named(number: u8, duty: Duty) -> NamedAccount {
+    let pair = successor(number);
+    let until = System::block_number() + pick(&[100, 0, u32::MAX / 2], number / 4);
+    let naming = Naming::Hospital { hospital: HOSTILE_HOSPITAL, duty, until };
+    NamedAccount { account: account(&pair), until, consent: consent(&pair, naming) }
+}
+
+fn consent(pair: &sr25519::Pair, naming: Naming) -> Signature {
+    Signature::Sr25519(pair.sign(&Consent::new(System::block_hash(0), naming).encode()))
 }
 
 /// A signature about something else.
@@ -266,16 +278,18 @@ fn misshapen(a: u8, b: u8, c: u8) -> RuntimeCall {
 
 fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
     let user = user(a);
-    let account = match c % 4 {
+    let pair = match c % 4 {
         0 => successor(b),
-        _ => account(&key(&user_seed(user))),
+        _ => key(&user_seed(user)),
     };
+    let naming =
+        Naming::Registration { hospital: HOSTILE_HOSPITAL, user, version: u32::from(a % 2) };
     pallet_profiles::Call::register {
         user,
         role: pick(Role::ALL, b),
-        account,
+        account: account(&pair),
         sealing_key_hash: Hash::repeat_byte(1),
-        consent: (c % 3 == 0).then(|| other_signature(c)),
+        consent: if c % 3 == 0 { other_signature(c) } else { consent(&pair, naming) },
         body: body(b),
     }
     .into()
@@ -284,10 +298,10 @@ fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
 fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
     let next = key(&format!("{signer}//next"));
     let owner = Profiles::user_of(account(&key(signer))).unwrap_or(user(a));
-    let possession = Possession::new(System::block_hash(0), owner).encode();
+    let version = Profiles::profile(owner).map_or(0, |profile| profile.version);
     let proof = match b % 3 {
         0 => other_signature(b),
-        _ => Signature::Sr25519(next.sign(&possession)),
+        _ => consent(&next, Naming::Rotation { user: owner, version }),
     };
     pallet_profiles::Call::rotate_keys {
         account: (a % 2 == 0).then(|| (account(&next), proof)),
@@ -424,8 +438,8 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
         2 => pallet_hospitals::Call::remove { hospital },
         _ => pallet_hospitals::Call::admit {
             name: b"Sybil".to_vec().try_into().unwrap_or_default(),
-            governance: successor(0),
-            agent: successor(1),
+            governance: named(0, Duty::Governance),
+            agent: named(1, Duty::Agent),
             worker_url: b"https://sybil.example".to_vec().try_into().unwrap_or_default(),
             sealing_key: vec![1; 33].try_into().unwrap_or_default(),
             tls_key: [b; 32],
