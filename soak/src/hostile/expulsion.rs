@@ -70,21 +70,19 @@ impl Expulsion<'_> {
 
     /// No node accepts a transaction of theirs, and the user's hospital gives no grant.
     async fn nothing_gets_in(&self) -> anyhow::Result<()> {
-        let expelled = Some(Refusal::HospitalNotActive);
+        let expelled = Refusal::HospitalNotActive;
         let accounts = [
             ("governance account", Account::development(&self.hospital.governance)?, expelled),
             ("agent", Account::development(&self.hospital.agent)?, expelled),
-            ("user", self.user.account.clone(), None),
+            ("user", self.user.account.clone(), Refusal::NotInForce),
         ];
         for member in self.honest.iter().chain([self.hospital]) {
             let chain = Chain::connect(&member.node_url).await?;
             for (name, account, expected) in &accounts {
                 let call = calls::failing(self.user.doctor, self.hospital.id);
                 let outcome = chain.submit(&call, account).await;
-                let refused = matches!(
-                    outcome,
-                    Err(SubmitError::Refused(refusal)) if expected.is_none_or(|it| it == refusal)
-                );
+                let refused =
+                    matches!(outcome, Err(SubmitError::Refused(refusal)) if refusal == *expected);
                 ensure!(
                     refused,
                     "the node of {} did not refuse the expelled {name}: {outcome:?}",

@@ -39,7 +39,7 @@ const SILENT: usize = 60;
 const SLOW: usize = 20;
 /// Bytes of a block that is announced and withdrawn.
 const ANNOUNCED: u64 = 256 * 1024;
-/// Motions through each node. The council has places for 64, and the others need one at the end.
+/// Different motions through each node.
 const MOTIONS: u64 = 8;
 /// The pause between two requests that a node or worker refuses at once.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -280,7 +280,9 @@ impl Place {
         let motions: Vec<_> = remarks.chain([victim]).collect();
         for number in 0_usize.. {
             let motion = &motions[number % motions.len()];
-            self.send("governance's motion", &calls::propose(2, motion), governance).await;
+            // A threshold of two would be too low, three is right.
+            let threshold = if number.is_multiple_of(2) { 3 } else { 2 };
+            self.send("governance's motion", &calls::propose(threshold, motion), governance).await;
             let key = calls::votes_key(motion.hash());
             let Ok(Some(index)) = self.node.stored_number(&key).await else { continue };
             let vote = calls::vote(motion.hash(), index, true);
