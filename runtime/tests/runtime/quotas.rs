@@ -2,6 +2,7 @@
 
 use epione_primitives::{
     HospitalId, UserId,
+    hospital::Duty,
     limits::{
         MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
         MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
@@ -30,6 +31,7 @@ use crate::{
         A, B, PATIENT, account, announcement, apply, key, local, register, signed, signed_for,
         user_seed, validate,
     },
+    possession::named,
 };
 
 /// Why a node does not accept a transaction into its pool.
@@ -142,7 +144,7 @@ fn a_new_agent_account_does_not_renew_its_hospitals_budget() {
         Quotas::debit(&all(A, "Alice//agent", Lane::Record));
         let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
             governance: None,
-            agent: Some(account(&key("Alice//next"))),
+            agent: Some(named("Alice//next", A, Duty::Agent)),
         };
         apply("Alice", rotate).unwrap().unwrap();
         assert_eq!(refused("Alice//next", relate()), Some(HospitalQuotaExceeded));
