@@ -141,7 +141,7 @@ fn a_body_survives_when_a_later_block_with_the_same_body_is_reverted() {
 
 /// A hospital can use the bytes of another one's announcement for a profile, in the same block.
 #[test]
-fn a_body_that_one_block_has_twice_survives_until_neither_needs_it() {
+fn a_body_that_a_block_has_twice_survives_the_revert_of_another() {
     let database = Database::new();
     let first = database.import(&database.genesis, 1, &[COMMON, COMMON], NewBlockState::Best);
     database.import(&first, 1, &[COMMON, COMMON, DISCARDED], NewBlockState::Best);
