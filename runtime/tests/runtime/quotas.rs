@@ -5,7 +5,8 @@ use epione_primitives::{
     hospital::Duty,
     limits::{
         MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
-        MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
+        MAX_PROFILE_BODY_BYTES, MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD,
+        WEIGHT_WINDOW_BLOCKS,
     },
     profile::Role,
     refusal::{Refusal, Refusal::*},
@@ -135,6 +136,37 @@ fn announcements_cannot_starve_the_same_agents_votes() {
         assert_eq!(refused("Alice//agent", approve()), None);
         assert_eq!(refused("Alice", set_policies()), None);
         assert_eq!(refused("Bob//agent", relate()), None);
+    });
+}
+
+#[test]
+fn an_agent_that_writes_profiles_in_a_loop_uses_up_its_bytes_of_the_day() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let limits = CurrentLimits::<Runtime>::get();
+        let budget = Budget { bytes: 16 * 1024 * 1024, ..limits.records.account };
+        let records = Share { account: budget, hospital: budget };
+        Quotas::set_limits(RuntimeOrigin::root(), Limits { records, ..limits }).unwrap();
+        let largest = || pallet_profiles::Call::<Runtime>::update {
+            user: PATIENT,
+            body: vec![1; MAX_PROFILE_BODY_BYTES as usize],
+        };
+        let mut written = 0;
+        let refusal = loop {
+            match refused("Alice//agent", largest()) {
+                Some(refusal) => break refusal,
+                None => written += 1,
+            }
+            if written % 100 == 0 {
+                chain.next_block();
+            }
+        };
+        assert_eq!(refusal, QuotaExceeded);
+        assert!((900..1_024).contains(&written), "{written}");
+        // Unlike weight, bytes do not count from zero after some minutes.
+        chain.reach(2 * WEIGHT_WINDOW_BLOCKS);
+        assert_eq!(refused("Alice//agent", largest()), Some(QuotaExceeded));
+        assert_eq!(refused("Alice//agent", approve()), None);
     });
 }
 
