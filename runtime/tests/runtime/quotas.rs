@@ -17,7 +17,7 @@ use epione_runtime::{
     council_root,
     lanes::priority,
 };
-use frame_support::dispatch::GetDispatchInfo;
+use frame_support::{dispatch::GetDispatchInfo, traits::Get};
 use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share};
 use sp_runtime::{
     generic::Era,
@@ -34,6 +34,8 @@ use crate::{
     },
     possession::named,
 };
+
+const GUIDE: &str = include_str!("../../../docs/operations.md");
 
 /// Why a node does not accept a transaction into its pool.
 fn reason(validity: TransactionValidity) -> Refusal {
@@ -292,4 +294,26 @@ fn the_council_can_raise_a_limit_although_a_hospital_has_used_its_own() {
         assert_eq!(refused("Alice", set), Some(CallNotForRole));
         assert_eq!(refused("Alice", alone), Some(CallNotForRole));
     });
+}
+
+#[test]
+fn the_guide_for_operators_has_the_limits_and_the_lowest_ones() {
+    let limits = <<Runtime as pallet_quotas::Config>::DefaultLimits as Get<Limits>>::get();
+    let lowest = <<Runtime as pallet_quotas::Config>::LeastLimits as Get<Limits>>::get();
+    for (names, budget, least) in [
+        ("`users.account`", limits.users.account, lowest.users.account),
+        ("`users.hospital`", limits.users.hospital, lowest.users.hospital),
+        ("`records.account`, `records.hospital`", limits.records.hospital, lowest.records.hospital),
+        ("`votes.account`, `votes.hospital`", limits.votes.hospital, lowest.votes.hospital),
+        (
+            "`governance.account`, `governance.hospital`",
+            limits.governance.hospital,
+            lowest.governance.hospital,
+        ),
+    ] {
+        let (time, least_time) = (budget.ref_time, least.ref_time);
+        let row =
+            format!("| {names} | {time} | {least_time} | {} | {} |", budget.bytes, least.bytes);
+        assert!(GUIDE.contains(&row), "docs/operations.md has no line: {row}");
+    }
 }
