@@ -1,8 +1,8 @@
 //! Fair shares of what a worker does at once: requests, transfers, bytes of memory, connections.
 //!
 //! There are places for all keys together, and a share of them for each key: an account, a hospital, an address. A
-//! place is taken until it is dropped. When a place becomes free, it goes to the waiting key that has the fewest places, and
-//! among these to the one that has waited longest. So a key that is slow delays only itself.
+//! place is taken until it is dropped. When a place becomes free, it goes to the waiting key that has the fewest
+//! places, and among these to the one that has waited longest. So a key that is slow delays only itself.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -4,15 +4,20 @@
 
 mod network;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use epione_client::api::VisitStage;
 use epione_primitives::RecordPointer;
+use epione_worker::descriptors;
 use network::{
-    Network, Tuning,
+    Hospital, Network, Tuning, attacker,
     people::{People, SUMMARY},
 };
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
@@ -144,4 +149,40 @@ async fn many_visits_are_packed_in_order_into_few_blocks() {
     let expected =
         (1..=2).flat_map(|height| (0..6).map(move |index| RecordPointer { height, index }));
     assert_eq!(places, expected.collect::<Vec<_>>());
+}
+
+/// Whether the worker answers a client at this address of this machine, within ten seconds.
+async fn answers(hospital: &Hospital, client: [u8; 4]) -> bool {
+    let endpoint = hospital.endpoint();
+    let http = endpoint.http().no_proxy().local_address(IpAddr::from(client));
+    let http = http.timeout(Duration::from_secs(10)).build().unwrap();
+    let answer = http.get(endpoint.url().join("healthz").unwrap()).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_hundred_silent_connections_from_one_address_stop_nobody_and_do_not_stay() {
+    const CONNECTIONS: usize = 600;
+    descriptors::raise();
+    let network = Network::start(1, Tuning::default()).await;
+    let (hospital, folder) = (&network.hospitals[0], network.folder.path());
+    let people = People::register(hospital).await;
+    let visit = people.visit(hospital, folder, &[]).await;
+
+    let address = hospital.endpoint().url().socket_addrs(|| None).unwrap()[0];
+    let begun = Instant::now();
+    let open = move || attacker::silent_connections(address, CONNECTIONS);
+    let held = spawn_blocking(open).await.unwrap();
+    assert!(held.len() < CONNECTIONS, "one address has all the connections that it wants");
+    // Other addresses of loopback exist on Linux only.
+    if cfg!(target_os = "linux") {
+        assert!(answers(hospital, [127, 0, 0, 2]).await);
+    }
+    hospital.answers("readyz", 200).await;
+
+    let closed = move || held.into_iter().all(attacker::is_closed);
+    assert!(spawn_blocking(closed).await.unwrap(), "a silent connection stays");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    people.submit(hospital, &visit).await;
+    people.is_committed(hospital, visit.record_id()).await;
 }

@@ -9,7 +9,8 @@
 #![allow(unsafe_code)]
 
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, Nonce, OpaqueBlock as Block, RecordPointer, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Nonce, OpaqueBlock as Block, RecordPointer,
+    UserId,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
 };
 use sp_api::impl_runtime_apis;
@@ -162,7 +163,11 @@ impl_runtime_apis! {
             only_in_wasm()
         }
 
-        fn announcement_of(_: Hash) -> Option<AnnouncementId> {
+        fn next_announcement() -> AnnouncementId {
+            only_in_wasm()
+        }
+
+        fn announcement_of(_: HospitalId, _: Hash) -> Option<AnnouncementId> {
             only_in_wasm()
         }
 

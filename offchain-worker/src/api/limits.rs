@@ -68,13 +68,13 @@ impl Slots {
     /// What has no place left for any caller.
     pub fn full(&self) -> Vec<&'static str> {
         let all = [
-            ("visits", &self.visits),
-            ("segment_reads", &self.segment_reads),
-            ("transactions", &self.transactions),
-            ("requests", &self.requests),
-            ("receive_bytes", &self.memory),
+            ("visits", self.visits.is_full()),
+            ("segment_reads", self.segment_reads.is_full()),
+            ("transactions", self.transactions.is_full()),
+            ("requests", self.requests.is_full() || self.callers.is_full()),
+            ("receive_bytes", self.memory.is_full()),
         ];
-        all.into_iter().filter(|(_, places)| places.is_full()).map(|(name, _)| name).collect()
+        all.into_iter().filter(|(_, full)| *full).map(|(name, _)| name).collect()
     }
 }
 

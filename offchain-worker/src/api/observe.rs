@@ -25,6 +25,9 @@ pub(super) async fn observe(
     state.metrics.requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
     state.metrics.request_seconds.with_label_values(&[route.as_str()]).observe(seconds);
     let problem = response.extensions().get::<ProblemKind>().map(|kind| kind.0.as_str());
+    if let Some(problem) = problem {
+        state.metrics.problems.with_label_values(&[problem]).inc();
+    }
     if let (Some(problem), "/v1/visits" | "/v1/visits/{record}/media/{section}") =
         (problem, route.as_str())
     {

@@ -1,5 +1,5 @@
-//! Which visits the author's clients meant, so that a visit that is submitted twice becomes one record: the client names
-//! what its author means by the same bytes each time. They are remembered for a day.
+//! Which visits the author's clients meant, so that a visit that is submitted twice becomes one record: the client
+//! names what its author means by the same bytes each time. They are remembered for a day.
 
 use epione_primitives::{Moment, RecordId, UserId};
 use rusqlite::{Connection, OptionalExtension, params};

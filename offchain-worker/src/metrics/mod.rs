@@ -48,6 +48,7 @@ metrics! {
     requests: IntCounterVec = "requests_total" ["route", "status"], "HTTP requests, by route and status.";
     request_seconds: HistogramVec = "request_seconds" ["route"],
         "Seconds from a request to the headers of its response, by route.";
+    problems: IntCounterVec = "problems_total" ["problem"], "HTTP requests that were answered with a problem, by its kind.";
     connections_open: IntGauge = "connections_open", "Connections of clients and other hospitals that are open.";
     connections_refused: IntCounterVec = "connections_refused_total" ["reason"],
         "Connections that were closed at once, by reason: address (too many from one address), or all (too many in \
@@ -132,6 +133,8 @@ metrics! {
         "Seconds by which this machine's clock was ahead of the newest finalized block's time when \
          the worker saw the block.";
     store_writable: IntGauge = "store_writable" from 1, "1 if the storage accepted the last test write.";
+    store_lost: IntGauge = "store_lost",
+        "1 if another worker has claimed the storage: this worker writes and deletes nothing any more.";
     journal_writable: IntGauge = "journal_writable" from 1, "1 if the journal accepted the last test write.";
     quarantined: IntGauge = "quarantined", "Damaged objects in quarantine.";
     scrub_finished_at: IntGauge = "scrub_finished_at",

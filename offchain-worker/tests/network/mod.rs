@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod attacker;
 pub mod forger;
 pub mod people;
 pub mod process;

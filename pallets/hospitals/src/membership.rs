@@ -184,7 +184,7 @@ impl<T: Config> Pallet<T> {
     /// Assigns a new account to a hospital, with the reference that lets it transact. An account
     /// with any reference belongs or belonged to a hospital or a user.
     fn claim(account: &AccountId, id: HospitalId, duty: Duty) -> Result<(), Error<T>> {
-        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
+        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse);
         frame_system::Pallet::<T>::inc_providers(account);
         Accounts::<T>::insert(account, (id, duty));
         Ok(())

@@ -72,7 +72,7 @@ impl<T: Config> Pallet<T> {
     /// Assigns a new account to a user, with the reference that lets it transact. An account with
     /// any reference belongs or belonged to a user or a hospital.
     fn claim(account: &AccountId, user: UserId) -> Result<(), Error<T>> {
-        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse,);
+        ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse);
         frame_system::Pallet::<T>::inc_sufficients(account);
         Accounts::<T>::insert(account, user);
         Ok(())

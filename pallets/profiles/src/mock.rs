@@ -146,10 +146,14 @@ pub fn kept() -> Vec<Vec<u8>> {
 
 /// A chain of three hospitals.
 pub fn externalities() -> sp_io::TestExternalities {
+    with_hospitals(3)
+}
+
+fn with_hospitals(count: u16) -> sp_io::TestExternalities {
     epione_mocks::begin(START);
     let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
     pallet_hospitals::GenesisConfig::<Test> {
-        founders: (0..3).map(epione_mocks::founder).collect(),
+        founders: (0..count).map(epione_mocks::founder).collect(),
         ..Default::default()
     }
     .assimilate_storage(&mut storage)
@@ -161,9 +165,14 @@ pub fn externalities() -> sp_io::TestExternalities {
     externalities
 }
 
-/// Runs a test in the first block, and checks the invariants afterwards.
+/// Runs a test in the first block of a chain of three hospitals, and checks the invariants afterwards.
 pub fn chain(test: impl FnOnce()) {
-    externalities().execute_with(|| {
+    chain_of(3, test);
+}
+
+/// The same on a chain with another number of hospitals.
+pub fn chain_of(hospitals: u16, test: impl FnOnce()) {
+    with_hospitals(hospitals).execute_with(|| {
         System::set_block_number(1);
         at(START);
         test();

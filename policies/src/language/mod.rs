@@ -1,9 +1,9 @@
-//! The policy language: a hospital writes policies as TOML, which compiles to what the chain stores and is printed back.
-//! docs/policies.md is its manual.
+//! The policy language: a hospital writes policies as TOML, which compiles to what the chain stores and is printed
+//! back. docs/policies.md is its manual.
 //!
 //! A file goes through three stages. [`draft`] makes policies of text, and remembers where each part is in the file.
-//! [`flaws`](crate::flaws) finds what is wrong with them, as it does on the chain. [`objection`] says it in words. Every
-//! stage goes on after a mistake, so that an author hears of all mistakes at once.
+//! [`flaws`](crate::flaws) finds what is wrong with them, as it does on the chain. [`objection`] says it in words.
+//! Every stage goes on after a mistake, so that an author hears of all mistakes at once.
 //!
 //! ```
 //! use epione_policies::language::{compile, to_toml};

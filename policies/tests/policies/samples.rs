@@ -1,5 +1,5 @@
-//! The samples: each allows what it is for, and refuses as soon as one of its conditions does not hold, for exactly that
-//! reason.
+//! The samples: each allows what it is for, and refuses as soon as one of its conditions does not hold, for exactly
+//! that reason.
 
 use epione_policies::decision::{Facts, evaluate};
 use epione_primitives::access::PolicySet;

@@ -2,12 +2,15 @@
 
 use epione_primitives::{
     UserId,
+    consent::Naming,
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::Role,
 };
 use epione_runtime::{ExtrinsicTail, LiteBlocks, Runtime, RuntimeOrigin, System, invariants};
 
-use crate::chain::{A, PATIENT, account, announcement, apply, approve, key, local, register};
+use crate::chain::{
+    A, B, PATIENT, account, announcement, apply, approve, consent, key, local, register, user_seed,
+};
 
 #[test]
 fn a_body_at_the_tail_is_stored() {
@@ -51,12 +54,15 @@ fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcemen
         let pallet_lite_blocks::Call::announce { body, .. } = announcement(A, &[PATIENT], 1) else {
             unreachable!()
         };
+        let thief = UserId([9; 32]);
+        let pair = key(&user_seed(thief));
+        let naming = Naming::Registration { hospital: B, user: thief, version: 0 };
         let copied = pallet_profiles::Call::<Runtime>::register {
-            user: UserId([9; 32]),
+            user: thief,
             role: Role::Patient,
-            account: account(&key("user-9")),
+            account: account(&pair),
             sealing_key_hash: Default::default(),
-            consent: None,
+            consent: consent(&pair, naming),
             body: body.clone(),
         };
         apply("Bob//agent", copied).unwrap().unwrap();
@@ -68,7 +74,7 @@ fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcemen
         assert_eq!(LiteBlocks::height(), 1);
 
         // The other way round, a committed block's bytes may become a profile.
-        let copied = pallet_profiles::Call::<Runtime>::update { user: UserId([9; 32]), body };
+        let copied = pallet_profiles::Call::<Runtime>::update { user: thief, body };
         apply("Bob//agent", copied).unwrap().unwrap();
         assert_eq!(invariants::check(), Ok(()));
     });

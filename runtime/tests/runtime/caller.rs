@@ -1,19 +1,20 @@
 //! Which role may make which call.
 
-use codec::Encode;
 use epione_primitives::{
     AnnouncementId, Hash,
     access::{Purpose, RelationshipKind},
-    profile::{Consent, Role},
+    consent::Naming,
+    profile::Role,
     refusal::{Refusal, Refusal::*},
     release::ReviewId,
 };
-use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System};
+use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin};
 use pallet_quotas::{Holder, Lane};
-use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
-use crate::chain::{A, B, PATIENT, account, announcement, apply, key, local, register, user_seed};
+use crate::chain::{
+    A, B, PATIENT, account, announcement, apply, consent, key, local, register, user_seed,
+};
 
 pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
     match apply(seed, call) {
@@ -209,13 +210,13 @@ fn another_hospital_answers_for_the_users_of_a_removed_one() {
     local(|_| {
         register("Bob//agent", PATIENT, Role::Patient);
         let patient = key(&user_seed(PATIENT));
-        let consent = Consent::new(System::block_hash(0), A, PATIENT, 0).encode();
+        let naming = Naming::Registration { hospital: A, user: PATIENT, version: 0 };
         let register = pallet_profiles::Call::register {
             user: PATIENT,
             role: Role::Patient,
             account: account(&patient),
             sealing_key_hash: Hash::repeat_byte(1),
-            consent: Some(patient.sign(&consent).into()),
+            consent: consent(&patient, naming),
             body: b"another sealed profile".to_vec(),
         };
         by_agent("Alice//agent", register);

@@ -179,18 +179,22 @@ pub fn validate(transaction: UncheckedExtrinsic) -> TransactionValidity {
     .unwrap()
 }
 
+/// The consent of a key's holder to be named.
+pub fn consent(pair: &sr25519::Pair, naming: Naming) -> Signature {
+    pair.sign(&Consent::new(System::block_hash(0), naming).encode()).into()
+}
+
 /// Registers a user whose account has the user's number as its seed.
 pub fn register(agent: &str, user: UserId, role: Role) {
     let pair = key(&user_seed(user));
     let hospital = Hospitals::hospital_of(account(&key(agent))).unwrap().0;
     let naming = Naming::Registration { hospital, user, version: 0 };
-    let consent = Consent::new(System::block_hash(0), naming);
     let call = pallet_profiles::Call::<Runtime>::register {
         user,
         role,
         account: account(&pair),
         sealing_key_hash: Hash::repeat_byte(1),
-        consent: pair.sign(&consent.encode()).into(),
+        consent: consent(&pair, naming),
         body: b"sealed profile of ".iter().copied().chain(user.0).collect(),
     };
     apply(agent, call).unwrap().unwrap();

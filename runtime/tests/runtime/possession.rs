@@ -1,29 +1,23 @@
 //! Nobody takes an account whose key they do not have.
 
-use codec::Encode;
 use epione_primitives::{
-    Hash, HospitalId, Signature,
-    consent::{Consent, NamedAccount, Naming},
+    Hash, HospitalId,
+    consent::{NamedAccount, Naming},
     hospital::Duty,
     profile::Role,
 };
-use epione_runtime::{Hospitals, Runtime, System};
+use epione_runtime::{Hospitals, Runtime};
 use frame_support::dispatch::DispatchResult;
-use sp_core::Pair;
 
-use crate::chain::{A, PATIENT, account, apply, council, key, local, user_seed};
+use crate::chain::{A, PATIENT, account, apply, consent, council, key, local, user_seed};
 
 /// The hospital that is admitted next.
 const NEXT: HospitalId = HospitalId(4);
 const UNTIL: u32 = 100;
 
-fn signed(seed: &str, naming: Naming) -> Signature {
-    key(seed).sign(&Consent::new(System::block_hash(0), naming).encode()).into()
-}
-
 /// An account that consents to a duty at a hospital.
-fn named(seed: &str, hospital: HospitalId, duty: Duty) -> NamedAccount {
-    let consent = signed(seed, Naming::Hospital { hospital, duty, until: UNTIL });
+pub fn named(seed: &str, hospital: HospitalId, duty: Duty) -> NamedAccount {
+    let consent = consent(&key(seed), Naming::Hospital { hospital, duty, until: UNTIL });
     NamedAccount { account: account(&key(seed)), until: UNTIL, consent }
 }
 
@@ -44,7 +38,7 @@ fn another_hospital_cannot_replay_a_consent() {
     local(|_| {
         let seed = user_seed(PATIENT);
         let naming = Naming::Registration { hospital: A, user: PATIENT, version: 0 };
-        let consent = signed(&seed, naming);
+        let consent = consent(&key(&seed), naming);
         let register = || pallet_profiles::Call::<Runtime>::register {
             user: PATIENT,
             role: Role::Patient,

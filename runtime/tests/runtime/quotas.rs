@@ -2,9 +2,11 @@
 
 use epione_primitives::{
     HospitalId, UserId,
+    hospital::Duty,
     limits::{
         MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
-        MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
+        MAX_PROFILE_BODY_BYTES, MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD,
+        WEIGHT_WINDOW_BLOCKS,
     },
     profile::Role,
     refusal::{Refusal, Refusal::*},
@@ -15,7 +17,7 @@ use epione_runtime::{
     council_root,
     lanes::priority,
 };
-use frame_support::dispatch::GetDispatchInfo;
+use frame_support::{dispatch::GetDispatchInfo, traits::Get};
 use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share};
 use sp_runtime::{
     generic::Era,
@@ -30,7 +32,10 @@ use crate::{
         A, B, PATIENT, account, announcement, apply, key, local, register, signed, signed_for,
         user_seed, validate,
     },
+    possession::named,
 };
+
+const GUIDE: &str = include_str!("../../../docs/operations.md");
 
 /// Why a node does not accept a transaction into its pool.
 fn reason(validity: TransactionValidity) -> Refusal {
@@ -137,12 +142,43 @@ fn announcements_cannot_starve_the_same_agents_votes() {
 }
 
 #[test]
+fn an_agent_that_writes_profiles_in_a_loop_uses_up_its_bytes_of_the_day() {
+    local(|chain| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let limits = CurrentLimits::<Runtime>::get();
+        let budget = Budget { bytes: 16 * 1024 * 1024, ..limits.records.account };
+        let records = Share { account: budget, hospital: budget };
+        Quotas::set_limits(RuntimeOrigin::root(), Limits { records, ..limits }).unwrap();
+        let largest = || pallet_profiles::Call::<Runtime>::update {
+            user: PATIENT,
+            body: vec![1; MAX_PROFILE_BODY_BYTES as usize],
+        };
+        let mut written = 0;
+        let refusal = loop {
+            match refused("Alice//agent", largest()) {
+                Some(refusal) => break refusal,
+                None => written += 1,
+            }
+            if written % 100 == 0 {
+                chain.next_block();
+            }
+        };
+        assert_eq!(refusal, QuotaExceeded);
+        assert!((900..1_024).contains(&written), "{written}");
+        // Unlike weight, bytes do not count from zero after some minutes.
+        chain.reach(2 * WEIGHT_WINDOW_BLOCKS);
+        assert_eq!(refused("Alice//agent", largest()), Some(QuotaExceeded));
+        assert_eq!(refused("Alice//agent", approve()), None);
+    });
+}
+
+#[test]
 fn a_new_agent_account_does_not_renew_its_hospitals_budget() {
     local(|_| {
         Quotas::debit(&all(A, "Alice//agent", Lane::Record));
         let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
             governance: None,
-            agent: Some(account(&key("Alice//next"))),
+            agent: Some(named("Alice//next", A, Duty::Agent)),
         };
         apply("Alice", rotate).unwrap().unwrap();
         assert_eq!(refused("Alice//next", relate()), Some(HospitalQuotaExceeded));
@@ -258,4 +294,26 @@ fn the_council_can_raise_a_limit_although_a_hospital_has_used_its_own() {
         assert_eq!(refused("Alice", set), Some(CallNotForRole));
         assert_eq!(refused("Alice", alone), Some(CallNotForRole));
     });
+}
+
+#[test]
+fn the_guide_for_operators_has_the_limits_and_the_lowest_ones() {
+    let limits = <<Runtime as pallet_quotas::Config>::DefaultLimits as Get<Limits>>::get();
+    let lowest = <<Runtime as pallet_quotas::Config>::LeastLimits as Get<Limits>>::get();
+    for (names, budget, least) in [
+        ("`users.account`", limits.users.account, lowest.users.account),
+        ("`users.hospital`", limits.users.hospital, lowest.users.hospital),
+        ("`records.account`, `records.hospital`", limits.records.hospital, lowest.records.hospital),
+        ("`votes.account`, `votes.hospital`", limits.votes.hospital, lowest.votes.hospital),
+        (
+            "`governance.account`, `governance.hospital`",
+            limits.governance.hospital,
+            lowest.governance.hospital,
+        ),
+    ] {
+        let (time, least_time) = (budget.ref_time, least.ref_time);
+        let row =
+            format!("| {names} | {time} | {least_time} | {} | {} |", budget.bytes, least.bytes);
+        assert!(GUIDE.contains(&row), "docs/operations.md has no line: {row}");
+    }
 }

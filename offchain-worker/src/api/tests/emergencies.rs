@@ -116,4 +116,5 @@ async fn a_hospital_at_its_daily_limit_says_when_to_try_again() {
         let refusal = raw.send(&world, &world.stranger).await.refusal();
         assert_eq!(refusal, (429, "hospital-limit".into()));
     }
+    assert_eq!(world.metrics.problems.with_label_values(&["hospital-limit"]).get(), 2);
 }

@@ -16,7 +16,12 @@ use epione_primitives::Moment;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Context, TaskError};
-use crate::{journal, now, store::Store};
+use crate::{
+    journal,
+    metrics::Metrics,
+    now,
+    store::{Store, StoreError},
+};
 
 const SWEEP: Duration = Duration::from_secs(60);
 /// Sweeps between two checks of the quarantine.
@@ -72,7 +77,7 @@ impl Sweeper {
     async fn examine(&self) -> Result<(), TaskError> {
         let Context { journal, task_journal, metrics, .. } = self.context.as_ref();
         let (store, written) = tokio::join!(self.store.probe(), journal.probe());
-        metrics.store_writable.set(store.is_ok().into());
+        note_storage(metrics, &store);
         metrics.journal_writable.set(written.is_ok().into());
         let counts = journal.read(journal::visits::counts).await?;
         let waiting = counts.queued + counts.packed + counts.announced;
@@ -92,6 +97,12 @@ impl Sweeper {
         }
         Ok(())
     }
+}
+
+/// Notes whether the storage accepted a test write, or belongs to another worker.
+fn note_storage(metrics: &Metrics, probed: &Result<(), StoreError>) {
+    metrics.store_writable.set(probed.is_ok().into());
+    metrics.store_lost.set(matches!(probed, Err(StoreError::Foreign { .. })).into());
 }
 
 #[cfg(test)]

@@ -399,3 +399,15 @@ async fn a_wrong_length_in_an_announcement_does_no_damage() {
     assert_eq!((report.damaged, report.missing), (0, 0), "{report:?}");
     assert!(site.path(&stored).exists());
 }
+
+#[test]
+fn a_storage_that_another_worker_claimed_is_reported_as_lost() {
+    let metrics = Metrics::new().unwrap();
+    let reported = |probed: Result<(), StoreError>| {
+        note_storage(&metrics, &probed);
+        (metrics.store_writable.get(), metrics.store_lost.get())
+    };
+    assert_eq!(reported(Ok(())), (1, 0));
+    assert_eq!(reported(Err(StoreError::Foreign { owner: "another worker".into() })), (0, 1));
+    assert_eq!(reported(Err(StoreError::Full)), (0, 0));
+}

@@ -181,3 +181,32 @@ async fn blocks_fetched_at_the_same_time_all_complete() {
         assert_eq!(hospital.metrics.segments_stored.get(), 25);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_hospital_leaves_a_slot_for_the_blocks_of_others() {
+    let region = Region { patience: SHORT, ..Region::default() };
+    let gate = Gate::silent();
+    let silent = region.hospital_behind(ANNOUNCER.0, gate.clone()).await;
+    let (other, own) = (region.hospital(1).await, region.hospital(2).await);
+    let (content, _) = block(20);
+    let (stalled, quick) = content.split_at(16);
+    silent.hold(stalled).await;
+    other.hold(quick).await;
+
+    // Each of two blocks requests two segments at once, and there are four slots.
+    let mut waiting = tokio::task::JoinSet::new();
+    for block in stalled.chunks(8) {
+        let (fetcher, wanted) = (Arc::clone(&own.fetcher), segments(block));
+        waiting.spawn(async move { fetcher.fetch(&wanted, Some(ANNOUNCER)).await });
+    }
+    while gate.reached() < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(gate.reached(), 3);
+    let wanted = segments(quick);
+    let fetched = own.fetcher.fetch(&wanted, Some(other.id));
+    tokio::time::timeout(NEVER / 2, fetched).await.unwrap().unwrap();
+    assert!(own.holds(quick).await);
+    assert!(waiting.try_join_next().is_none());
+}

@@ -1,34 +1,17 @@
 //! The registrations in force, and the periods of a registration over the years.
 
 use epione_primitives::{
-    Hash, HospitalId,
+    HospitalId,
     limits::{MAX_REGISTRATION_PERIODS, MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
     ports::Users as _,
-    profile::Role,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 
 use crate::{EarlierPages, Error, InForce, mock::*};
 
-/// Admits hospitals until there are this many.
-fn admit_until(count: u16) {
-    for number in 3..count {
-        let founder = epione_mocks::founder(number);
-        assert_ok!(Hospitals::admit(
-            RuntimeOrigin::root(),
-            founder.name.try_into().unwrap(),
-            founder.governance,
-            founder.agent,
-            founder.worker_url.try_into().unwrap(),
-            founder.sealing_key.try_into().unwrap(),
-            founder.tls_key,
-        ));
-    }
-}
-
 fn register_at(number: u16) -> DispatchResult {
     let hospital = HospitalId(number);
-    register(hospital, Some(consent(1, hospital, ALICE)))
+    register(hospital, consent(1, hospital, ALICE))
 }
 
 #[test]
@@ -62,9 +45,8 @@ fn another_version_of_a_body_does_not_list_a_registration_again() {
 
 #[test]
 fn only_what_is_in_force_counts_towards_the_bound() {
-    chain(|| {
-        let most = MAX_REGISTRATIONS_IN_FORCE as u16;
-        admit_until(most + 1);
+    let most = MAX_REGISTRATIONS_IN_FORCE as u16;
+    chain_of(most + 1, || {
         alice_at_a();
         for number in 1..most {
             assert_ok!(register_at(number));
@@ -89,7 +71,7 @@ fn a_pair_cannot_be_used_up_by_registering_and_ending() {
             assert_ok!(Profiles::end_registration(by(A), ALICE));
             now += 10;
             at(now);
-            assert_ok!(register(A, Some(consent(1, A, ALICE))));
+            assert_ok!(register(A, consent(1, A, ALICE)));
         }
         let pages = EarlierPages::<Test>::get(ALICE, A);
         assert!(pages >= 4 * MAX_REGISTRATION_PERIODS / PERIODS_PER_PAGE - 2, "{pages}");
@@ -120,10 +102,7 @@ fn a_pair_cannot_be_used_up_by_suspending_and_reinstating() {
 #[test]
 fn a_new_user_is_in_force_at_the_registering_hospital() {
     chain(|| {
-        let key = Hash::repeat_byte(1);
-        let register =
-            Profiles::register(by(B), ALICE, Role::Patient, account(1), key, None, vec![1]);
-        assert_ok!(register);
+        assert_ok!(register(B, consent(1, B, ALICE)));
         assert_eq!(Profiles::in_force(ALICE), [B]);
     });
 }

@@ -5,7 +5,7 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId, Word,
     access::{Action, Purpose, RelationshipKind, SectionClass},
     approval::RejectReason,
-    consent::{Consent, NamedAccount, Naming},
+    consent::{NamedAccount, Naming},
     hospital::Duty,
     limits::DAY_MILLIS,
     profile::Role,
@@ -21,7 +21,7 @@ use sp_core::{Pair, sr25519};
 
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
 use crate::chain::{
-    A, B, PATIENT, account, announcement, apply, body_hash, key, register, user_seed,
+    A, B, PATIENT, account, announcement, apply, body_hash, consent, key, register, user_seed,
 };
 
 /// What a transaction does.
@@ -252,10 +252,6 @@ fn named(number: u8, duty: Duty) -> NamedAccount {
     let until = System::block_number() + pick(&[100, 0, u32::MAX / 2], number / 4);
     let naming = Naming::Hospital { hospital: HOSTILE_HOSPITAL, duty, until };
     NamedAccount { account: account(&pair), until, consent: consent(&pair, naming) }
-}
-
-fn consent(pair: &sr25519::Pair, naming: Naming) -> Signature {
-    Signature::Sr25519(pair.sign(&Consent::new(System::block_hash(0), naming).encode()))
 }
 
 /// A signature about something else.

@@ -88,7 +88,8 @@ impl AppState {
 
 impl Uploads {
     /// A slot for one more upload of a caller. If the caller has used up its share, its upload that was idle for
-    /// longest gives up its slot; if all slots are taken, that of any caller. Uploads that were active recently keep theirs.
+    /// longest gives up its slot; if all slots are taken, that of any caller. Uploads that were active recently keep
+    /// theirs.
     pub async fn slot(&self, state: &AppState, caller: &Caller) -> Result<Slot, ApiError> {
         let refused = match state.upload_slot(caller.holder()) {
             Ok(slot) => return Ok(slot),
