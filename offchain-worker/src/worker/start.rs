@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     control,
     metrics::Metrics,
-    millis,
+    millis, storage_origin,
     store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
@@ -50,6 +50,7 @@ pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
     bind(&opened.storage.task_journal, identity).await?;
     claim(&opened.storage, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "this worker serves this hospital");
+    storage_origin::check(opened.chain.view.as_ref(), &opened.storage.store).await;
     let mut tasks = begin(opened, identity);
     match tasks.join_next().await {
         Some(Err(error)) => Err(error).context("a task panicked: restart the worker"),
