@@ -17,7 +17,7 @@ use crate::{
     control,
     metrics::Metrics,
     millis, storage_origin,
-    store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
+    store::{Claimant, Claimed, Mark, RENEWAL, Reserve, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
         disk_budget::DiskBudget,
@@ -70,16 +70,24 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         let own = Arc::clone(&own);
         async move { tasks::replay::run(&own, processed_sender).await }
     });
+    let reserve = Reserve::new(&storage.store, config.store.own_visits_reserve_bytes);
     let seeder = Arc::clone(&exchange.seeder);
     tasks.spawn(async move { tasks::announce::run(&own, seeder).await });
     tasks.spawn(tasks::offers::run(Arc::new(OfferFetcher {
         journal: context.journal.clone(),
         fetcher: Arc::clone(&exchange.fetcher),
         metrics: context.metrics.clone(),
+        reserve: reserve.clone(),
         lifetime: config.transfer.offer_lifetime,
     })));
-    let jobs = Arc::new(jobs(&context, &exchange, &config));
-    tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, OPEN_BALLOTS));
+    let jobs = Arc::new(jobs(&context, &exchange, reserve, &config));
+    tasks.spawn({
+        let jobs = Arc::clone(&jobs);
+        async move {
+            tasks::announced::recount(&jobs).await;
+            tasks::jobs::run(jobs, JobKind::Ballot, OPEN_BALLOTS).await;
+        }
+    });
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
     look_after(&mut tasks, context, &storage, &exchange, config);
     tasks
@@ -143,7 +151,12 @@ pub(crate) fn own_blocks(context: &Arc<Context>, config: &Config) -> OwnBlocks {
     OwnBlocks::new(Arc::clone(context), BlockBounds::from(&config.pack))
 }
 
-pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config) -> JobContext {
+pub(crate) fn jobs(
+    context: &Arc<Context>,
+    exchange: &Exchange,
+    reserve: Reserve,
+    config: &Config,
+) -> JobContext {
     JobContext {
         context: Arc::clone(context),
         fetcher: Arc::clone(&exchange.fetcher),
@@ -151,6 +164,7 @@ pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config)
         ballots: Turns::new(BALLOTS, BALLOTS_OF_ONE),
         keeps: Turns::new(KEPT_AT_ONCE, KEPT_OF_ONE),
         budget: DiskBudget::new(config.transfer.announced_quota_bytes, config.store.garbage_grace),
+        reserve,
         reject_margin: config.transfer.reject_margin_blocks,
     }
 }
