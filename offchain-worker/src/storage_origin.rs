@@ -1,5 +1,5 @@
-//! Whether the worker may redirect readers to its storage: only if the hospital's entry on the chain names the storage's
-//! origin, because clients follow no other redirect.
+//! Whether the worker may redirect readers to its storage: only if the hospital's entry on the chain names the
+//! storage's origin, because clients follow no other redirect.
 
 use std::time::Duration;
 

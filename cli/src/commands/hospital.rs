@@ -1,4 +1,5 @@
-//! `epione hospital`: lists the hospitals, changes a hospital's own entry on the chain, and signs consents for accounts.
+//! `epione hospital`: lists the hospitals, changes a hospital's own entry on the chain, and signs consents for
+//! accounts.
 
 use std::fmt;
 

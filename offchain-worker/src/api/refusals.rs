@@ -1,5 +1,6 @@
 //! Refusals by policy. The chain records each refusal before the worker responds, up to the daily limits of a requester
-//! and of the hospital. If the chain cannot, the request is refused all the same, and the failure is logged and counted.
+//! and of the hospital. If the chain cannot, the request is refused all the same, and the failure is logged and
+//! counted.
 
 use std::{
     collections::HashMap,

@@ -9,9 +9,9 @@
 //! announcements cannot use up what its votes need.
 //!
 //! A window that has passed is reset when its holder is debited next. If the holder is not debited any more, a later
-//! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts. The runtime's transaction extension calls
-//! [`Pallet::check`] before a transaction enters the pool, [`Pallet::debit`] before its dispatch and
-//! [`Pallet::refund`] afterwards.
+//! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts.
+//! The runtime's transaction extension calls [`Pallet::check`] before a transaction enters the pool, [`Pallet::debit`]
+//! before its dispatch and [`Pallet::refund`] afterwards.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. [`CurrentLimits`] is nowhere below [`Config::LeastLimits`];
