@@ -2,10 +2,7 @@
 //! committed block needs are not fetched into them, so a hospital that announces or offers much does not keep the
 //! others from accepting visits.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Store;
 
@@ -37,7 +34,7 @@ impl Reserve {
         Self::of(move || store.free_bytes(), kept)
     }
 
-    fn of(free: impl Fn() -> Option<u64> + Send + Sync + 'static, kept: u64) -> Self {
+    pub(crate) fn of(free: impl Fn() -> Option<u64> + Send + Sync + 'static, kept: u64) -> Self {
         let inner = Inner { free: Box::new(free), kept, claimed: Mutex::new(0) };
         Self { inner: Arc::new(inner) }
     }
@@ -59,12 +56,6 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let mut claimed = self.inner.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         *claimed = claimed.saturating_sub(self.bytes);
-    }
-}
-
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Claim({} bytes)", self.bytes)
     }
 }
 

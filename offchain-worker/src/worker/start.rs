@@ -17,7 +17,7 @@ use crate::{
     control,
     metrics::Metrics,
     millis, storage_origin,
-    store::{Claimant, Claimed, Mark, RENEWAL, Reserve, SILENCE, Store, StoreError},
+    store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
         disk_budget::DiskBudget,
@@ -70,17 +70,16 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         let own = Arc::clone(&own);
         async move { tasks::replay::run(&own, processed_sender).await }
     });
-    let reserve = Reserve::new(&storage.store, config.store.own_visits_reserve_bytes);
     let seeder = Arc::clone(&exchange.seeder);
     tasks.spawn(async move { tasks::announce::run(&own, seeder).await });
     tasks.spawn(tasks::offers::run(Arc::new(OfferFetcher {
         journal: context.journal.clone(),
         fetcher: Arc::clone(&exchange.fetcher),
         metrics: context.metrics.clone(),
-        reserve: reserve.clone(),
+        reserve: storage.reserve.clone(),
         lifetime: config.transfer.offer_lifetime,
     })));
-    let jobs = Arc::new(jobs(&context, &exchange, reserve, &config));
+    let jobs = Arc::new(jobs(&context, &storage, &exchange, &config));
     tasks.spawn({
         let jobs = Arc::clone(&jobs);
         async move {
@@ -153,8 +152,8 @@ pub(crate) fn own_blocks(context: &Arc<Context>, config: &Config) -> OwnBlocks {
 
 pub(crate) fn jobs(
     context: &Arc<Context>,
+    storage: &Storage,
     exchange: &Exchange,
-    reserve: Reserve,
     config: &Config,
 ) -> JobContext {
     JobContext {
@@ -164,7 +163,7 @@ pub(crate) fn jobs(
         ballots: Turns::new(BALLOTS, BALLOTS_OF_ONE),
         keeps: Turns::new(KEPT_AT_ONCE, KEPT_OF_ONE),
         budget: DiskBudget::new(config.transfer.announced_quota_bytes, config.store.garbage_grace),
-        reserve,
+        reserve: storage.reserve.clone(),
         reject_margin: config.transfer.reject_margin_blocks,
     }
 }
