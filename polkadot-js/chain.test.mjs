@@ -46,6 +46,8 @@ test('the hospitals in storage can be decoded', async () => {
   const names = hospitals.map(([, hospital]) => hospital.unwrap().name.toUtf8());
   assert.ok(names.every((name) => name.length > 0));
   assert.deepEqual(hospitals.map(([, hospital]) => hospital.unwrap().status.type), Array(4).fill('Active'));
+  assert.ok(hospitals.every(([, hospital]) => hospital.unwrap().storageOrigin.isNone));
+  assert.equal((await api.query.hospitals.benched()).length, 0);
   assert.equal((await api.query.session.validators()).length, 4);
 });
 

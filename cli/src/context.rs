@@ -13,6 +13,7 @@ use clap::Args;
 use epione_client::{
     Endpoint, EndpointError,
     chain::{Chain, ChainError},
+    endpoint::storage_origin,
     signer::Account,
     waiting::{Awaited, Waits},
     worker::WorkerClient,
@@ -249,9 +250,11 @@ impl Context {
             Failure::new(format!("the chain has no hospital {hospital}"), "choose another hospital")
         })?;
         let endpoint = match &self.common.worker {
-            Some(url) => Endpoint::new(url.clone(), known.tls_key).map_err(|error| {
-                Failure::usage(error.to_string(), "give an https address with --worker URL")
-            })?,
+            Some(url) => Endpoint::new(url.clone(), known.tls_key)
+                .map(|endpoint| endpoint.redirecting_to(storage_origin(&known)))
+                .map_err(|error| {
+                    Failure::usage(error.to_string(), "give an https address with --worker URL")
+                })?,
             None => Endpoint::of(&known).map_err(unusable)?,
         };
         let worker = WorkerClient::new(&endpoint, hospital, chain.genesis_hash(), account)?;

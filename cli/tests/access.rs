@@ -38,6 +38,9 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
+        let hospitals = network.run(&["hospital", "list"]);
+        assert_eq!(hospitals["hospitals"][1]["status"], json!("active"));
+        assert_eq!(hospitals["hospitals"][1]["benched"], json!(false));
         let patient = network.register("patient", PATIENT);
         let doctor = network.register("doctor", DOCTOR);
         let stranger = network.register("doctor", STRANGER);

@@ -12,6 +12,8 @@ use crate::pin;
 pub struct Endpoint {
     url: Url,
     tls_key: [u8; 32],
+    /// The origin of the storage to which the worker may redirect readers.
+    storage: Option<Url>,
 }
 
 /// Why an address is not usable as a worker's.
@@ -42,7 +44,7 @@ impl Endpoint {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(EndpointError::Plain { url });
         }
-        Ok(Self { url, tls_key })
+        Ok(Self { url, tls_key, storage: None })
     }
 
     /// The endpoint that the chain names.
@@ -50,7 +52,19 @@ impl Endpoint {
         let text = String::from_utf8_lossy(&hospital.worker_url).into_owned();
         let url = Url::parse(&text)
             .map_err(|error| EndpointError::Url { url: text, reason: error.to_string() })?;
-        Self::new(url, hospital.tls_key)
+        Ok(Self::new(url, hospital.tls_key)?.redirecting_to(storage_origin(hospital)))
+    }
+
+    /// The same endpoint, whose worker may redirect readers to this origin. Without one it may redirect them nowhere
+    /// else.
+    #[must_use]
+    pub fn redirecting_to(self, storage: Option<Url>) -> Self {
+        Self { storage, ..self }
+    }
+
+    /// The origin to which the worker may redirect readers, in addition to its own.
+    pub fn storage(&self) -> Option<&Url> {
+        self.storage.as_ref()
     }
 
     pub fn url(&self) -> &Url {
@@ -69,6 +83,12 @@ impl Endpoint {
             .tls_backend_preconfigured(pin::client_config(self.tls_key))
             .redirect(reqwest::redirect::Policy::none())
     }
+}
+
+/// The origin of a hospital's storage that the chain names for readers. What is not a URL counts as none.
+pub fn storage_origin(hospital: &Hospital) -> Option<Url> {
+    let origin = hospital.storage_origin.as_ref()?;
+    Url::parse(std::str::from_utf8(origin).ok()?).ok()
 }
 
 /// Whether a URL's host is this machine itself.

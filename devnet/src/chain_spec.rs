@@ -69,12 +69,13 @@ async fn export(node: &Path, chain: &[&OsStr]) -> Result<Vec<u8>, DevnetError> {
     Ok(output.stdout)
 }
 
-/// Gives the preset a founder for each URL, whose worker has that URL. The first `validators` founders have session
-/// keys.
+/// Gives the preset a founder for each URL, whose worker has that URL, and redirects readers to the origin `storage` if
+/// there is one. The first `validators` founders have session keys.
 pub fn settle(
     spec: &mut Value,
     worker_urls: &[String],
     validators: usize,
+    storage: Option<&str>,
 ) -> Result<Vec<Founder>, DevnetError> {
     let wanted = worker_urls.len();
     let founders = entry(spec, "hospitals", "founders")?;
@@ -89,6 +90,7 @@ pub fn settle(
     }
     for (founder, url) in listed.iter_mut().zip(worker_urls) {
         founder.worker_url = url.clone().into_bytes();
+        founder.storage_origin = storage.map(Vec::from);
     }
     *founders = json!(listed);
     let keys = entry(spec, "session", "keys")?
@@ -121,6 +123,7 @@ fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
         worker_url: Vec::new(),
         sealing_key: keys.sealing.public().as_bytes().to_vec(),
         tls_key: development::tls_key(&format!("//{seed}")).map_err(underivable)?.public(),
+        storage_origin: None,
     })
 }
 
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn the_first_founders_stay_with_their_keys_and_real_urls() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &["https://x".into()], 1).unwrap();
+        let founders = settle(&mut spec, &["https://x".into()], 1, None).unwrap();
         assert_eq!(founders, [Founder { name: "Alice".into(), seed: "Alice" }]);
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 1);
@@ -174,12 +177,15 @@ mod tests {
     #[test]
     fn further_founders_are_made_like_the_presets() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 5], 5).unwrap();
+        let founders =
+            settle(&mut spec, &vec!["https://x".to_owned(); 5], 5, Some("http://127.0.0.1:9"))
+                .unwrap();
         assert_eq!(founders[4].governance(), "//Eve");
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         let eve: hospital::Founder =
             serde_json::from_value(patch["hospitals"]["founders"][4].clone()).unwrap();
         assert_eq!(eve.worker_url, b"https://x");
+        assert_eq!(eve.storage_origin.as_deref(), Some(&b"http://127.0.0.1:9"[..]));
         assert_eq!(eve.tls_key, development::tls_key("//Eve").unwrap().public());
         assert_eq!(patch["session"]["keys"][4][1], json!(4));
         assert_eq!(patch["session"]["keys"][4][0], json!(eve.governance));
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn founders_beyond_the_validators_have_no_session_keys() {
         let mut spec = spec();
-        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 16], 3).unwrap();
+        let founders = settle(&mut spec, &vec!["https://x".to_owned(); 16], 3, None).unwrap();
         assert_eq!(founders.len(), 16);
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 16);
@@ -197,6 +203,6 @@ mod tests {
 
     #[test]
     fn a_preset_of_another_form_is_refused() {
-        assert!(matches!(settle(&mut json!({}), &[], 0), Err(DevnetError::ChainSpec(_))));
+        assert!(matches!(settle(&mut json!({}), &[], 0, None), Err(DevnetError::ChainSpec(_))));
     }
 }

@@ -58,7 +58,8 @@ impl Plan {
         let addresses = Addresses::of(layout, &ports, nodes);
         let urls: Vec<_> = addresses.iter().map(Addresses::worker_url).collect();
         let mut spec = chain_spec::preset(&binaries.node).await?;
-        let founders = chain_spec::settle(&mut spec, &urls, nodes)?;
+        let storage = s3.as_ref().map(S3Server::origin);
+        let founders = chain_spec::settle(&mut spec, &urls, nodes, storage.as_deref())?;
         let chain = write_chain(&binaries.node, &spec, directory).await?;
         let sites = (0..)
             .map(HospitalId)

@@ -157,7 +157,11 @@ impl Site {
     ) -> Result<String, DevnetError> {
         let store = match s3 {
             Some(server) => StoreConfiguration::S3 { s3: server.bucket(&self.label)? },
-            None => StoreConfiguration::Local { path: self.store(None) },
+            None => StoreConfiguration::Local {
+                path: self.store(None),
+                // The disk of a developer's machine belongs to other programs, too.
+                own_visits_reserve_bytes: 0,
+            },
         };
         let configuration = WorkerConfiguration {
             node_url: self.addresses.node_url(),
@@ -200,7 +204,7 @@ struct KeystoreConfiguration {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum StoreConfiguration {
-    Local { path: PathBuf },
+    Local { path: PathBuf, own_visits_reserve_bytes: u64 },
     S3 { s3: Bucket },
 }
 

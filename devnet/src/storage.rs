@@ -64,10 +64,15 @@ impl S3Server {
         let folder = self.objects(hospital);
         fs::create_dir_all(&folder).map_err(|source| DevnetError::File { path: folder, source })?;
         Ok(Bucket {
-            endpoint: format!("http://{}", self.address),
+            endpoint: self.origin(),
             bucket: bucket_name(hospital),
             credentials_file: self.credentials(),
         })
+    }
+
+    /// The origin to which workers redirect readers.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Where the objects of a hospital are.

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod node;
 pub mod repair;
 pub mod shares;
+pub mod storage_origin;
 pub mod store;
 pub mod tasks;
 pub mod tls;

@@ -135,7 +135,7 @@ impl Alone {
         let before = counts(&context.journal).await?;
         let own = worker::own_blocks(&context, &config);
         tasks.spawn(async move { replay::run(&own, processed_sender).await });
-        let keeps = Arc::new(worker::jobs(&context, &exchange, &config));
+        let keeps = Arc::new(worker::jobs(&context, &storage, &exchange, &config));
         tasks.spawn(jobs::run(keeps, JobKind::Keep, KEEPS));
         let scrubber = worker::scrubber(&context, &storage, &exchange, &config);
         Ok(Self { context, scrubber, before, _tasks: tasks })

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use epione_primitives::{RecordId, UserId, block::Segment};
 use epione_worker::{
     journal::{Journal, JournalError, NewVisit},
-    store::{PutError, Store, StoreError},
+    store::{PutError, Reserve, Store, StoreError},
 };
 use futures::stream;
 
@@ -127,6 +127,23 @@ async fn a_store_on_a_read_only_disk_still_reads() {
     disk.remount("rw");
     store.probe().await.unwrap();
     put(&store, b"more").await.unwrap();
+}
+
+#[tokio::test]
+async fn own_visits_are_stored_where_announced_blocks_have_no_room() {
+    let Some(disk) = Disk::new("own_visits_are_stored_where_announced_blocks_have_no_room", 2_048)
+    else {
+        return;
+    };
+    let store = Store::local(&disk.path().join("store")).unwrap();
+    let reserve = Reserve::new(&store, 1_000_000);
+    assert!(reserve.claim(1_500_000).is_none());
+    let claim = reserve.claim(900_000).unwrap();
+    put(&store, &vec![1; 900_000]).await.unwrap();
+    drop(claim);
+    assert!(reserve.claim(500_000).is_none());
+    // A segment of an own visit asks for no claim.
+    put(&store, &vec![2; 500_000]).await.unwrap();
 }
 
 fn sealed(number: u8, bytes: usize) -> NewVisit {

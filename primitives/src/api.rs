@@ -20,6 +20,8 @@ sp_api::decl_runtime_apis! {
         fn hospital(id: HospitalId) -> Option<Hospital>;
         /// The hospital that an account belongs to, whatever the hospital's status, and the account's duty.
         fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)>;
+        /// The active hospitals that do not validate since an offence, ascending.
+        fn benched() -> Vec<HospitalId>;
     }
 
     /// Reads pallet-profiles.

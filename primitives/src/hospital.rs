@@ -51,6 +51,10 @@ pub struct Hospital {
     pub sealing_key: BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>,
     /// Ed25519 public key of the worker's TLS endpoint.
     pub tls_key: [u8; 32],
+    /// The origin of the storage to which the worker may redirect readers: scheme, host and perhaps port. Absent: the
+    /// worker serves all segments itself.
+    #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
+    pub storage_origin: Option<BoundedVec<u8, ConstU32<MAX_URL_BYTES>>>,
     pub status: HospitalStatus,
 }
 
@@ -70,6 +74,8 @@ pub struct Founder {
     pub sealing_key: Vec<u8>,
     #[serde(with = "key")]
     pub tls_key: [u8; 32],
+    #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
+    pub storage_origin: Option<Vec<u8>>,
 }
 
 /// 32 bytes as hexadecimal JSON text.

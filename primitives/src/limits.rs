@@ -73,6 +73,8 @@ pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of those receipts that are emergencies.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
+/// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
+pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;
 /// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: five minutes.
 pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
 /// Maximum bytes of a user's transaction.

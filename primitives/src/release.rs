@@ -223,8 +223,8 @@ impl Tally {
     }
 }
 
-/// How many receipts one hospital has recorded in its current window of [`DAY_BLOCKS`]. A window begins with the
-/// first receipt after the end of the previous window.
+/// How many receipts and refusals one hospital has recorded in its current window of [`DAY_BLOCKS`]. A window begins
+/// with the first of them after the end of the previous window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Usage {
@@ -233,12 +233,14 @@ pub struct Usage {
     pub receipts: u32,
     /// The number of those receipts that are emergencies.
     pub emergencies: u32,
+    pub refusals: u32,
 }
 
 impl Usage {
     /// The usage in a chain block. It is zero in a new window.
     pub fn on(self, block: BlockNumber) -> Self {
-        let is_current = self.receipts > 0 && block < self.since.saturating_add(DAY_BLOCKS);
+        let is_used = self.receipts > 0 || self.refusals > 0;
+        let is_current = is_used && block < self.since.saturating_add(DAY_BLOCKS);
         if is_current { self } else { Self { since: block, ..Self::default() } }
     }
 }

@@ -17,6 +17,34 @@ where
     B::try_from(text.into_bytes()).map_err(|_| D::Error::custom("the text is too long"))
 }
 
+/// The same for bytes that may be absent.
+pub mod optional {
+    use alloc::{string::String, vec::Vec};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<B, S>(bytes: &Option<B>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        B: AsRef<[u8]>,
+        S: Serializer,
+    {
+        match bytes {
+            Some(bytes) => super::serialize(bytes.as_ref(), serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D, B>(deserializer: D) -> Result<Option<B>, D::Error>
+    where
+        D: Deserializer<'de>,
+        B: TryFrom<Vec<u8>>,
+    {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| B::try_from(text.into_bytes()))
+            .transpose()
+            .map_err(|_| D::Error::custom("the text is too long"))
+    }
+}
+
 /// Text that someone else wrote, on one line and safe to print: characters that control a terminal or the direction
 /// of reading are replaced.
 pub fn legible(bytes: &[u8]) -> String {

@@ -199,9 +199,16 @@ fn names_are_text_in_json() {
         worker_url: "https://worker.example".into(),
         sealing_key: vec![1, 2],
         tls_key: [3; 32],
+        storage_origin: None,
     };
     let json = serde_json::to_value(&founder).expect("text, numbers and keys");
     assert_eq!(json["name"], "St. Häberle");
     assert_eq!(json["workerUrl"], "https://worker.example");
+    // A founder without a storage of its own looks as before.
+    assert!(json.get("storageOrigin").is_none());
+    assert_eq!(serde_json::from_value::<Founder>(json).expect("the same"), founder);
+    let founder = Founder { storage_origin: Some("https://s3.example".into()), ..founder };
+    let json = serde_json::to_value(&founder).expect("text, numbers and keys");
+    assert_eq!(json["storageOrigin"], "https://s3.example");
     assert_eq!(serde_json::from_value::<Founder>(json).expect("the same"), founder);
 }

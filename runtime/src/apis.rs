@@ -196,6 +196,10 @@ impl_runtime_apis! {
         fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)> {
             Hospitals::hospital_of(account)
         }
+
+        fn benched() -> Vec<HospitalId> {
+            Hospitals::benched()
+        }
     }
 
     impl epione_primitives::api::ProfilesApi<Block> for Runtime {

@@ -94,6 +94,7 @@ impl Development {
             sealing_key: hex::decode(self.sealing_key.trim())
                 .expect("the committed file contains hexadecimal digits; a test reads all files"),
             tls_key: get_public_from_string_or_panic::<ed25519::Public>(&tls).0,
+            storage_origin: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `epione hospital`: changes a hospital's own entry on the chain, and signs consents for accounts.
+//! `epione hospital`: lists the hospitals, changes a hospital's own entry on the chain, and signs consents for
+//! accounts.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use epione_client::{Endpoint, chain::calls::hospitals};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
     consent::Naming,
-    hospital::Duty,
+    hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_CONSENT_BLOCKS, MAX_URL_BYTES},
 };
 use serde::Serialize;
@@ -18,15 +19,18 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
-    show,
+    show, table,
+    wording::{legible, word},
     words::argument,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Lists the hospitals: which are active, benched, suspended or removed
+    List,
     /// Sets the hospital's sealing key on the chain; its worker must already have the new key
     SetSealingKey(SetSealingKeyArgs),
-    /// Sets the address of the hospital's worker, and its TLS key, on the chain
+    /// Sets the address of the hospital's worker, its TLS key, and its storage's origin, on the chain
     SetEndpoint(SetEndpointArgs),
     /// Signs the consent of a key file's account to become an account of a hospital
     Consent(ConsentArgs),
@@ -36,11 +40,80 @@ impl Command {
     pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
         let json = context.common().json;
         match self {
+            Self::List => show(&list(context).await?, json),
             Self::SetSealingKey(args) => show(&set_sealing_key(args, context).await?, json),
             Self::SetEndpoint(args) => show(&set_endpoint(args, context).await?, json),
             Self::Consent(args) => show(&consent(args, context).await?, json),
         }
     }
+}
+
+/// A hospital, as the chain describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    pub hospital: HospitalId,
+    pub name: String,
+    pub status: HospitalStatus,
+    /// Whether it is active, but does not validate since an offence, until the council reinstates it.
+    pub benched: bool,
+    pub governance: AccountId,
+    pub agent: AccountId,
+    pub worker_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_origin: Option<String>,
+}
+
+impl Listed {
+    fn new(hospital: HospitalId, entry: &Hospital, benched: &[HospitalId]) -> Self {
+        Self {
+            hospital,
+            name: legible(&entry.name),
+            status: entry.status,
+            benched: benched.contains(&hospital),
+            governance: entry.governance.clone(),
+            agent: entry.agent.clone(),
+            worker_url: legible(&entry.worker_url),
+            storage_origin: entry.storage_origin.as_ref().map(|origin| legible(origin)),
+        }
+    }
+}
+
+/// Every hospital ever admitted, by its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HospitalList {
+    pub hospitals: Vec<Listed>,
+}
+
+impl Output for HospitalList {}
+
+impl fmt::Display for HospitalList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heading = ["NUMBER", "NAME", "STATUS", "WORKER"].map(String::from);
+        let rows = self.hospitals.iter().map(|listed| {
+            let status = if listed.benched { "benched".into() } else { word(&listed.status) };
+            [listed.hospital.to_string(), listed.name.clone(), status, listed.worker_url.clone()]
+        });
+        let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
+        write!(f, "{}", table::lines(&rows).join("\n"))?;
+        if self.hospitals.iter().any(|listed| listed.benched) {
+            write!(
+                f,
+                "\na benched hospital committed an offence: it makes no blocks until the council \
+                 reinstates it (hospitals.reinstate), and works otherwise"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Lists the hospitals.
+pub async fn list(context: &Context) -> Result<HospitalList, Failure> {
+    let snapshot = context.chain().await?.finalized().await?;
+    let benched = snapshot.benched().await?;
+    let known = snapshot.hospitals().await?;
+    let hospitals = known.iter().map(|(id, entry)| Listed::new(*id, entry, &benched)).collect();
+    Ok(HospitalList { hospitals })
 }
 
 #[derive(Debug, Args)]
@@ -110,11 +183,14 @@ pub async fn set_sealing_key(
 #[derive(Debug, Args)]
 pub struct SetEndpointArgs {
     /// Address of the worker: https://host:port [default: unchanged]
-    #[arg(long, value_name = "URL", required_unless_present = "tls_key")]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["tls_key", "storage_origin"])]
     pub url: Option<Url>,
     /// Public key that `epione-worker tls-key` prints, in 64 hexadecimal digits [default: unchanged]
     #[arg(long, value_name = "HEX", value_parser = tls_key)]
     pub tls_key: Option<TlsKey>,
+    /// Origin of the storage to which the worker redirects readers: https://host:port, or none [default: unchanged]
+    #[arg(long, value_name = "ORIGIN", value_parser = storage_origin)]
+    pub storage_origin: Option<StorageOrigin>,
     /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
@@ -134,6 +210,27 @@ fn tls_key(text: &str) -> Result<TlsKey, String> {
     Ok(TlsKey(key))
 }
 
+/// The origin of a hospital's storage, if it has one that readers may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageOrigin(pub Option<String>);
+
+fn storage_origin(text: &str) -> Result<StorageOrigin, String> {
+    if text == "none" {
+        return Ok(StorageOrigin(None));
+    }
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let is_bare = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if !is_bare {
+        return Err("an origin is https://host or https://host:port, without a path".into());
+    }
+    Ok(StorageOrigin(Some(url.origin().ascii_serialization())))
+}
+
 /// An endpoint that is set on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,6 +238,7 @@ pub struct EndpointSet {
     pub hospital: HospitalId,
     pub worker_url: String,
     pub tls_key: Hash,
+    pub storage_origin: Option<String>,
     /// The chain block from which on it is valid.
     pub block: BlockNumber,
 }
@@ -154,6 +252,10 @@ impl fmt::Display for EndpointSet {
             "from block {} on, the worker of hospital {} has the address {} and the TLS key {:?}",
             self.block, self.hospital, self.worker_url, self.tls_key
         )?;
+        match &self.storage_origin {
+            Some(origin) => writeln!(f, "the worker may redirect readers to {origin}")?,
+            None => writeln!(f, "the worker serves all segments itself")?,
+        }
         write!(
             f,
             "the worker uses this TLS key within seconds if its keystore contains it: check that \
@@ -162,7 +264,7 @@ impl fmt::Display for EndpointSet {
     }
 }
 
-/// Sets the address of a hospital's worker, and its TLS key.
+/// Sets the address of a hospital's worker, its TLS key, and its storage's origin.
 pub async fn set_endpoint(
     args: &SetEndpointArgs,
     context: &Context,
@@ -187,16 +289,21 @@ pub async fn set_endpoint(
     };
     let endpoint = endpoint.map_err(wrong)?;
     let worker_url = endpoint.url().as_str().trim_end_matches('/').to_owned();
-    if worker_url.len() > MAX_URL_BYTES as usize {
+    let storage_origin = match &args.storage_origin {
+        Some(StorageOrigin(origin)) => origin.clone(),
+        None => entry.storage_origin.map(|origin| String::from_utf8_lossy(&origin).into_owned()),
+    };
+    let longest = storage_origin.as_ref().map_or(0, String::len).max(worker_url.len());
+    if longest > MAX_URL_BYTES as usize {
         return Err(Failure::usage(
-            format!("the URL is longer than {MAX_URL_BYTES} bytes"),
+            format!("the URL or origin is longer than {MAX_URL_BYTES} bytes"),
             "give a shorter one",
         ));
     }
-    let call = hospitals::set_endpoint(&worker_url, endpoint.tls_key());
-    let included = chain.submit(&call, &governance).await;
+    let call = hospitals::set_endpoint(&worker_url, endpoint.tls_key(), storage_origin.as_deref());
+    let block = chain.submit(&call, &governance).await?.block.number;
     let tls_key = Hash::from(*endpoint.tls_key());
-    Ok(EndpointSet { hospital, worker_url, tls_key, block: included?.block.number })
+    Ok(EndpointSet { hospital, worker_url, tls_key, storage_origin, block })
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +366,55 @@ mod tests {
         }
         for text in ["", "07", &digits[1..], &format!("{digits}07"), &"zz".repeat(32)] {
             assert!(tls_key(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_benched_hospital_is_listed_as_benched_and_not_only_as_active() {
+        let entry = |status| Hospital {
+            name: b"St. Mary".to_vec().try_into().unwrap(),
+            governance: AccountId::new([1; 32]),
+            agent: AccountId::new([2; 32]),
+            worker_url: b"https://worker.example".to_vec().try_into().unwrap(),
+            sealing_key: Default::default(),
+            tls_key: [0; 32],
+            storage_origin: None,
+            status,
+        };
+        let benched = [HospitalId(1)];
+        let listed = |id: u16, status| Listed::new(HospitalId(id), &entry(status), &benched);
+        let hospitals = vec![
+            listed(0, HospitalStatus::Active),
+            listed(1, HospitalStatus::Active),
+            listed(2, HospitalStatus::Suspended),
+        ];
+        let list = HospitalList { hospitals };
+        let text = list.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[1].contains("active") && !lines[1].contains("benched"), "{text}");
+        assert!(lines[2].contains("benched") && !lines[2].contains("active"), "{text}");
+        assert!(lines[3].contains("suspended"), "{text}");
+        assert!(lines[4].contains("hospitals.reinstate"), "{text}");
+        let json = serde_json::to_value(&list).unwrap();
+        assert_eq!(json["hospitals"][1]["status"], "active");
+        assert_eq!(json["hospitals"][1]["benched"], true);
+        assert_eq!(json["hospitals"][0]["benched"], false);
+    }
+
+    #[test]
+    fn a_storage_origin_is_a_scheme_and_a_host_or_none() {
+        assert_eq!(storage_origin("none"), Ok(StorageOrigin(None)));
+        for (text, origin) in [
+            ("https://S3.example/", "https://s3.example"),
+            ("https://s3.example:443", "https://s3.example"),
+            ("https://s3.example:9000", "https://s3.example:9000"),
+        ] {
+            assert_eq!(storage_origin(text), Ok(StorageOrigin(Some(origin.into()))));
+        }
+        for text in
+            ["", "s3.example", "ftp://s3.example", "https://s3.example/bucket", "https://a@b"]
+        {
+            assert!(storage_origin(text).is_err(), "{text}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub enum Command {
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Changes a hospital's entry on the chain
+    /// Lists the hospitals, and changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
     /// Shows and verifies committed blocks
@@ -88,6 +88,7 @@ impl Command {
             | Self::Policy(
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
+            | Self::Hospital(hospital::Command::List)
             | Self::Block(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
             Self::User(_)

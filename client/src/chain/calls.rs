@@ -185,8 +185,13 @@ pub mod hospitals {
         Call::new("Hospitals", "rotate_accounts", (governance, agent))
     }
 
-    pub fn set_endpoint(worker_url: &str, tls_key: &[u8; 32]) -> Call {
-        Call::new("Hospitals", "set_endpoint", (worker_url, tls_key))
+    /// `storage_origin` is the only other origin to which the worker may redirect readers.
+    pub fn set_endpoint(
+        worker_url: &str,
+        tls_key: &[u8; 32],
+        storage_origin: Option<&str>,
+    ) -> Call {
+        Call::new("Hospitals", "set_endpoint", (worker_url, tls_key, storage_origin))
     }
 
     /// `sealing_key` is the suite byte, then the key.

@@ -56,6 +56,11 @@ impl Snapshot {
         self.read("HospitalsApi_hospital_of", account).await
     }
 
+    /// The active hospitals that do not validate since an offence, ascending.
+    pub async fn benched(&self) -> Result<Vec<HospitalId>, ChainError> {
+        self.read("HospitalsApi_benched", ()).await
+    }
+
     pub async fn user_of(&self, account: &AccountId) -> Result<Option<UserId>, ChainError> {
         self.read("ProfilesApi_user_of", account).await
     }

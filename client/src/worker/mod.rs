@@ -47,6 +47,8 @@ struct Inner {
     /// When the object storage last did not answer.
     storage_failed: Mutex<Option<Instant>>,
     base: Url,
+    /// The other origin to which the worker may redirect, as the chain names it.
+    storage_origin: Option<Url>,
     hospital: HospitalId,
     genesis: Hash,
     account: Account,
@@ -83,11 +85,17 @@ impl WorkerClient {
             .connect_timeout(CONNECT_LIMIT)
             .build()
             .map_err(|error| WorkerError::Tls(error.to_string()))?;
-        let base = endpoint.url().clone();
-        let (storage, storage_failed) = (OnceLock::new(), Mutex::new(None));
-        let inner =
-            Arc::new(Inner { http, storage, storage_failed, base, hospital, genesis, account });
-        Ok(Self { inner, waits: Waits::default() })
+        let inner = Inner {
+            http,
+            storage: OnceLock::new(),
+            storage_failed: Mutex::new(None),
+            base: endpoint.url().clone(),
+            storage_origin: endpoint.storage().cloned(),
+            hospital,
+            genesis,
+            account,
+        };
+        Ok(Self { inner: Arc::new(inner), waits: Waits::default() })
     }
 
     /// This handle and its clones report what they wait for in `waits`.

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use epione_client::chain::{
-    Call, ChainEvent, SubmitError,
-    calls::{approvals, lite_blocks, profiles},
+use epione_client::{
+    Endpoint,
+    chain::{
+        Call, ChainEvent, SubmitError,
+        calls::{approvals, hospitals, lite_blocks, profiles},
+    },
+    endpoint::storage_origin,
 };
 use epione_primitives::{
     AnnouncementId, HospitalId, UserId,
@@ -52,6 +56,30 @@ async fn a_failure_is_reported_in_the_pallets_words() {
     let error = chain.submit(&call, &agent()).await.unwrap_err();
     let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
     assert!(failure.is("LiteBlocks", "NotAnnouncer"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_names_the_origin_of_its_storage() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let governance = account("//Alice");
+    let entry = async || {
+        let state = chain.finalized().await.unwrap();
+        state.hospital(HospitalId(0)).await.unwrap().unwrap()
+    };
+    let set = async |origin: Option<&str>| {
+        let call = hospitals::set_endpoint("https://worker.example", &[7; 32], origin);
+        chain.submit(&call, &governance).await
+    };
+    assert_eq!(storage_origin(&entry().await), None);
+    set(Some("https://s3.example")).await.unwrap();
+    let named = Endpoint::of(&entry().await).unwrap();
+    assert_eq!(named.storage().unwrap().as_str(), "https://s3.example/");
+    let error = set(Some("https://s3.example/bucket")).await.unwrap_err();
+    let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
+    assert!(failure.is("Hospitals", "InvalidStorageOrigin"), "{failure}");
+    set(None).await.unwrap();
+    assert_eq!(storage_origin(&entry().await), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

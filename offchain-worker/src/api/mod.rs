@@ -46,7 +46,7 @@ use crate::{
     journal::{Journal, Nonces},
     metrics::Metrics,
     repair::Repair,
-    store::Store,
+    store::{Reserve, Store},
     transfer::Holdings,
 };
 
@@ -57,6 +57,8 @@ pub struct Services {
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub store: Store,
+    /// What offers leave free for this hospital's own visits.
+    pub reserve: Reserve,
     pub journal: Journal,
     pub nonces: Nonces,
     pub hospital_keys: Arc<HospitalKeys>,

@@ -50,6 +50,11 @@ pub(super) async fn offer(
                 "This hospital accepts no offers: announce the block without one.",
             ));
         }
+        let offered = segments.iter().map(|segment| u64::from(segment.length)).sum();
+        if state.reserve.claim(offered).is_none() {
+            count(state, "no-room");
+            return Err(no_room());
+        }
         let quota = Quota { bytes, lifetime: crate::millis(state.transfer.offer_lifetime) };
         let taken = state.journal.take_offer(hospital, segments, quota, crate::now()).await?;
         tracing::debug!(hospital = hospital.0, ?taken, "a hospital offered segments");
@@ -74,7 +79,8 @@ fn no_room() -> ApiError {
     ApiError::conflict(
         "offer-quota",
         "The quota for your offers is used up",
-        "This hospital stores a limited number of bytes of your offers. Offer again when an \
-         earlier offer was announced or has expired, or announce the block without an offer.",
+        "This hospital stores a limited number of bytes of your offers, and leaves a part of its disk \
+         free. Offer again when an earlier offer was announced or has expired, or announce the block \
+         without an offer.",
     )
 }

@@ -1,5 +1,6 @@
-//! Refusals by policy. The chain records each refusal before the worker responds, up to a requester's daily limit. If
-//! the chain cannot, the request is refused all the same, and the failure is logged and counted.
+//! Refusals by policy. The chain records each refusal before the worker responds, up to the daily limits of a requester
+//! and of the hospital. If the chain cannot, the request is refused all the same, and the failure is logged and
+//! counted.
 
 use std::{
     collections::HashMap,
@@ -8,7 +9,10 @@ use std::{
 
 use epione_client::chain::calls::releases;
 use epione_primitives::{
-    AccountId, UserId, access::Purpose, limits::MAX_REFUSALS_PER_DAY, profile::Role,
+    AccountId, UserId,
+    access::Purpose,
+    limits::{MAX_HOSPITAL_REFUSALS, MAX_REFUSALS_PER_DAY},
+    profile::Role,
 };
 use tokio::time::timeout;
 
@@ -31,6 +35,8 @@ enum Noted {
     Recorded,
     /// The requester has reached the daily limit.
     Enough,
+    /// The hospital has reached its daily limit for all requesters together.
+    HospitalLimit,
     /// No such patient exists, to whose list it could be added.
     NoPatient,
     /// Too many requests wait for transactions.
@@ -91,6 +97,12 @@ async fn note(state: AppState, refusal: Refusal) {
     let result = match noted {
         Ok(Noted::Recorded) => "recorded",
         Ok(Noted::Enough) => "beyond-limit",
+        Ok(Noted::HospitalLimit) => {
+            tracing::warn!(
+                "a refusal was not recorded: the hospital has reached its limit of {MAX_HOSPITAL_REFUSALS} in 24 hours"
+            );
+            "hospital-limit"
+        }
         Ok(Noted::NoPatient) => "no-patient",
         Ok(Noted::Busy) => {
             tracing::warn!("a refusal was not recorded: too many requests wait for transactions");
@@ -123,6 +135,9 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
         Ok(()) => Ok(Noted::Recorded),
         Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyRefusals") => {
             Ok(Noted::Enough)
+        }
+        Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyHospitalRefusals") => {
+            Ok(Noted::HospitalLimit)
         }
         Err(error) => Err(error),
     }

@@ -29,7 +29,10 @@ use super::{
     links::{LinkQuery, Via},
     range::{Requested, requested},
 };
-use crate::{hospital_keys::HospitalKeysError, journal, repair::RepairError, store::StoreError};
+use crate::{
+    hospital_keys::HospitalKeysError, journal, repair::RepairError, storage_origin,
+    store::StoreError,
+};
 
 /// The longest lifetime of a URL of the storage: the grant is not checked again there.
 const STORAGE_LINK: Duration = Duration::from_secs(60);
@@ -86,11 +89,19 @@ pub(super) async fn serve(
     .await
 }
 
-/// Redirects readers to the storage, if it serves them. Whoever has the URL can read the segment, so it is never
-/// logged.
+/// Redirects readers to the storage, if it serves them and the chain names its origin: clients go nowhere else. Whoever
+/// has the URL can read the segment, so it is never logged.
 async fn elsewhere(state: &AppState, hash: &[u8; 32], asker: Asker) -> Option<Response> {
     let Asker::Reader { left, via: None } = asker else { return None };
     let url = state.store.presigned(hash, left.min(STORAGE_LINK)).await?;
+    match storage_origin::is_named(state.view.as_ref(), &url).await {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(error) => {
+            tracing::debug!(%error, "a reader is not redirected: the hospital's entry could not be read");
+            return None;
+        }
+    }
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(url.as_str()).ok()?);
     insert(&mut response, header::CACHE_CONTROL, "no-store");

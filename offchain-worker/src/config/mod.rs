@@ -103,6 +103,10 @@ settings! {
         /// How long the worker keeps a segment that is not needed any more.
         #[serde(with = "duration")]
         pub garbage_grace: Duration,
+        /// Free bytes of the disk that the worker leaves to this hospital's own visits: it fetches announced and
+        /// offered segments of other hospitals only while more is free. Blocks that are committed may use them. 0:
+        /// none. On S3, the free bytes are not known, and nothing is left.
+        pub own_visits_reserve_bytes: u64,
         /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it marks it as its
         /// hospital's: each hospital needs its own bucket or prefix.
         pub s3: Option<S3Settings>,
@@ -275,7 +279,13 @@ mod defaults {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { path: None, garbage_grace: 10 * MINUTE, s3: None }
+        Self {
+            path: None,
+            garbage_grace: 10 * MINUTE,
+            // A day of 200 visits with 50 MB each.
+            own_visits_reserve_bytes: 10 * GIB,
+            s3: None,
+        }
     }
 }
 

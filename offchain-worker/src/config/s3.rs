@@ -39,7 +39,8 @@ settings! {
         /// Whether the worker redirects readers to the storage for segments, with links that are valid for a minute.
         #[serde(default = "defaults::yes")]
         pub links: bool,
-        /// URL at which readers reach the storage. Absent: `endpoint`.
+        /// URL at which readers reach the storage. Absent: `endpoint`. The chain must name the origin of the links
+        /// (epione hospital set-endpoint --storage-origin). Otherwise the worker serves all segments itself.
         pub public_endpoint: Option<Url>,
         #[serde(default = "defaults::connect_timeout", with = "duration")]
         pub connect_timeout: Duration,

@@ -27,12 +27,13 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{} {} {} {:?} {:?} {} {:?} {:?} {:?} {:?}",
             config.node_url,
             config.listen,
             config.operators_listen,
             config.earlier_keystores,
             config.store.garbage_grace,
+            config.store.own_visits_reserve_bytes,
             config.pack,
             config.transfer,
             config.scrub,

@@ -9,12 +9,14 @@ mod buffers;
 mod claim;
 mod error;
 mod quarantine;
+mod reserve;
 mod s3;
 mod traits;
 mod writer;
 
 pub use claim::{Claimant, Claimed, Mark, RENEWAL, SILENCE};
 pub use error::{PutError, StoreError};
+pub use reserve::{Claim, Reserve};
 pub use s3::OpenError;
 pub use writer::SegmentWriter;
 
@@ -77,7 +79,8 @@ impl Store {
             std::fs::create_dir_all(directory.join(folder))?;
         }
         let backend = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
-        Ok(Self::over(Arc::new(backend)))
+        let traits = Traits { directory: Some(directory.into()), ..Traits::default() };
+        Ok(Self::with(Arc::new(backend), traits))
     }
 
     /// Segments in a bucket.
@@ -158,6 +161,18 @@ impl Store {
     /// Whether another machine, or another process, stores the segments, so that its word is not enough.
     pub fn is_remote(&self) -> bool {
         self.traits.shared
+    }
+
+    /// The free bytes of the disk of a directory. `None` if they are not known, as on S3.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let directory = self.traits.directory.as_deref()?;
+        match rustix::fs::statvfs(directory) {
+            Ok(disk) => Some(disk.f_bavail.saturating_mul(disk.f_frsize)),
+            Err(error) => {
+                tracing::warn!(%error, "the free bytes of the storage could not be read");
+                None
+            }
+        }
     }
 
     /// A URL at which anybody can read a segment from the storage itself, for this time in whole seconds. The reader

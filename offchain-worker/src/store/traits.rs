@@ -1,6 +1,6 @@
 //! What a backend states about itself, so that the rest of the store never checks which backend it has.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use object_store::signer::Signer;
 
@@ -14,6 +14,8 @@ pub(super) struct Traits {
     pub links: Option<Box<dyn Signer>>,
     /// Whether another worker can be given the same storage by mistake, so that its owner must be recorded in it.
     pub shared: bool,
+    /// The directory of a storage on a disk of this machine.
+    pub directory: Option<PathBuf>,
 }
 
 /// How a segment becomes visible.

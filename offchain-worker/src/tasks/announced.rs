@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::atomic::AtomicU64,
+    time::Duration,
 };
 
 use epione_client::chain::{Chain, Snapshot, SubmitError, calls::approvals};
@@ -17,11 +18,13 @@ use epione_primitives::{
     profile::Role,
 };
 
-use super::{Context, JobContext, TaskError, task_journal::Next};
+use super::{Context, JobContext, TaskError, disk_budget::bytes, task_journal::Next};
 use crate::{journal::Owner, now, transfer::FetchError};
 
 /// Chain blocks before the deadline that a vote needs to be included in time.
 const LAST_BLOCKS: BlockNumber = 4;
+/// Pause after the stored segments could not be counted.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// This hospital's verdict about a block.
 enum Verdict {
@@ -48,6 +51,7 @@ pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskEr
             return Ok(Next::Done);
         }
         Stage::Rejected | Stage::Expired | Stage::Withdrawn => {
+            recount_one(jobs, id, announcement.announcer).await?;
             forget(context, id).await?;
             jobs.budget.failed(id);
             return Ok(Next::Done);
@@ -62,6 +66,38 @@ pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskEr
     }
     let verdict = judge(jobs, &chain, id, &announcement, &entries, &ballot).await?;
     cast(context, &chain, id, verdict).await
+}
+
+/// Counts what is stored of the open announced blocks of other hospitals, as before the worker was restarted. A ballot
+/// in which this hospital has voted has no attempt that would count it. Returns when everything is counted.
+pub async fn recount(jobs: &JobContext) {
+    jobs.context.reached(0).await;
+    while let Err(error) = recount_open(jobs).await {
+        jobs.context.metrics.task_failures.with_label_values(&["recount"]).inc();
+        tracing::warn!(%error, "the stored segments of announced blocks could not be counted; retrying");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn recount_open(jobs: &JobContext) -> Result<(), TaskError> {
+    let (_, snapshot) = jobs.context.look()?;
+    for id in jobs.context.open().iter().copied() {
+        if let Some((announcement, _)) = snapshot.announcement(id).await? {
+            recount_one(jobs, id, announcement.announcer).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn recount_one(
+    jobs: &JobContext,
+    id: AnnouncementId,
+    announcer: HospitalId,
+) -> Result<(), TaskError> {
+    if announcer != jobs.context.hospital {
+        jobs.budget.recount(&jobs.context.journal, id, announcer).await?;
+    }
+    Ok(())
 }
 
 /// Whether the hospital has a vote that it has not cast.
@@ -203,11 +239,17 @@ async fn gather(
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
     let context = &jobs.context;
-    match jobs.fetcher.missing(segments).await {
-        Ok(0) => return Ok(Verdict::Approve),
-        Ok(_) => {}
+    let missing = match jobs.fetcher.missing(segments).await {
+        Ok(missing) if missing.is_empty() => return Ok(Verdict::Approve),
+        Ok(missing) => missing,
         Err(error) => return refused(error),
-    }
+    };
+    let Some(_claim) = jobs.reserve.claim(bytes(&missing)) else {
+        return match is_near(jobs, deadline) {
+            true => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
+            false => Err(TaskError::Reserved),
+        };
+    };
     let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
     let arrived = AtomicU64::new(0);

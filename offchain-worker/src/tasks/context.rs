@@ -14,7 +14,7 @@ use crate::{
     journal::{Journal, JournalError},
     metrics::Metrics,
     node::NodeHandle,
-    store::StoreError,
+    store::{Reserve, StoreError},
     transfer::{FetchError, Fetcher},
 };
 
@@ -54,6 +54,8 @@ pub struct JobContext {
     pub keeps: Turns,
     /// Announced blocks that are not committed.
     pub budget: DiskBudget,
+    /// What announced blocks leave free for this hospital's own visits.
+    pub reserve: Reserve,
     /// Chain blocks before a ballot's deadline at which a block is rejected whose segments are still missing.
     pub reject_margin: BlockNumber,
 }
@@ -90,6 +92,11 @@ pub enum TaskError {
          (transfer.announced_quota_bytes)"
     )]
     OverBudget(HospitalId),
+    #[error(
+        "the free bytes of the disk are reserved for this hospital's own visits (store.own_visits_reserve_bytes): free \
+         some space"
+    )]
+    Reserved,
     #[error("the chain's state contradicts itself: {0}")]
     Inconsistent(&'static str),
 }
@@ -111,6 +118,11 @@ impl Context {
     /// Number of the newest finalized block that was processed.
     pub fn head(&self) -> BlockNumber {
         self.processed.borrow().as_ref().map_or(0, |processed| processed.head.number)
+    }
+
+    /// The announcements whose ballots are open in the newest finalized block that was processed.
+    pub fn open(&self) -> Arc<[AnnouncementId]> {
+        self.processed.borrow().as_ref().map_or_else(Arc::default, |it| Arc::clone(&it.open))
     }
 
     /// Returns when a block was processed.

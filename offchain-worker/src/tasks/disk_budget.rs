@@ -10,10 +10,12 @@ use std::{
 use epione_primitives::{AnnouncementId, HospitalId, block::Segment};
 
 use super::TaskError;
-use crate::shares::{Bounds, Place, Shares};
+use crate::{
+    journal::{Journal, JournalError, Owner},
+    shares::{Bounds, Place, Shares},
+};
 
-/// The bytes of announced blocks that are not committed yet. After a restart, ballots in which this hospital has voted
-/// do not count.
+/// The bytes of announced blocks that are not committed yet. After a restart, they are counted again from the journal.
 pub struct DiskBudget {
     bytes: Arc<Shares<HospitalId>>,
     blocks: Mutex<HashMap<AnnouncementId, Place<HospitalId>>>,
@@ -43,11 +45,29 @@ impl DiskBudget {
         if blocks.contains_key(&id) {
             return Ok(());
         }
-        let bytes: u64 = segments.iter().map(|segment| u64::from(segment.length)).sum();
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(bytes(segments)).unwrap_or(usize::MAX);
         let place =
             self.bytes.try_take(announcer, bytes).map_err(|_| TaskError::OverBudget(announcer))?;
         blocks.insert(id, place);
+        Ok(())
+    }
+
+    /// Counts the segments that the journal knows of an announcement, once.
+    pub async fn recount(
+        &self,
+        journal: &Journal,
+        id: AnnouncementId,
+        announcer: HospitalId,
+    ) -> Result<(), JournalError> {
+        let segments = journal.references_of(Owner::Announcement(id)).await?;
+        if segments.is_empty() {
+            // It is counted when it has been verified.
+            return Ok(());
+        }
+        // An operator may have lowered the quota meanwhile.
+        if let Err(error) = self.count(id, announcer, &segments) {
+            tracing::warn!(announcement = id.0, %error, "the stored segments of an announced block do not count");
+        }
         Ok(())
     }
 
@@ -67,6 +87,11 @@ impl DiskBudget {
             });
         }
     }
+}
+
+/// The bytes of all these segments together.
+pub(super) fn bytes(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.length)).sum()
 }
 
 #[cfg(test)]
@@ -96,5 +121,25 @@ mod tests {
         }
         budget.committed(AnnouncementId(2));
         budget.count(AnnouncementId(4), ONE, &segments(100)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_restart_does_not_renew_the_budget_of_a_hospital() {
+        let journal = Journal::in_memory().await.unwrap();
+        let first = AnnouncementId(1);
+        let owner = Owner::Announcement(first);
+        journal.reference_announced(owner, ONE, &segments(60), 1).await.unwrap();
+        // The worker has voted, and is restarted. It has not verified the third block yet.
+        let budget = DiskBudget::new(100, Duration::from_millis(50));
+        for _ in 0..2 {
+            budget.recount(&journal, first, ONE).await.unwrap();
+        }
+        budget.recount(&journal, AnnouncementId(3), ONE).await.unwrap();
+        let over = budget.count(AnnouncementId(2), ONE, &segments(60));
+        assert!(matches!(over, Err(TaskError::OverBudget(ONE))), "{over:?}");
+        budget.count(AnnouncementId(3), ONE, &segments(40)).unwrap();
+        budget.count(AnnouncementId(4), ONE, &segments(1)).unwrap_err();
+        budget.committed(first);
+        budget.count(AnnouncementId(2), ONE, &segments(60)).unwrap();
     }
 }

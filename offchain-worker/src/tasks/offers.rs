@@ -12,12 +12,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::{TaskError, disk_budget::bytes};
 use crate::{
     backoff::Backoff,
     journal::{Journal, JournalError, offers::Offer},
     metrics::Metrics,
     millis, now,
-    transfer::{FetchError, Fetcher},
+    store::Reserve,
+    transfer::Fetcher,
 };
 
 /// How often the journal is read for open offers.
@@ -33,6 +35,8 @@ pub struct OfferFetcher {
     pub journal: Journal,
     pub fetcher: Arc<Fetcher>,
     pub metrics: Metrics,
+    /// What offers leave free for this hospital's own visits.
+    pub reserve: Reserve,
     /// How long an offer is kept.
     pub lifetime: Duration,
 }
@@ -135,8 +139,7 @@ impl OfferFetcher {
     /// Attempts to fetch an offer until the offer expires.
     async fn fetch(&self, offer: &Offer) -> Result<(), JournalError> {
         let left = Duration::from_millis(offer.expires.saturating_sub(now()));
-        let fetching = self.fetcher.fetch(&offer.segments, Some(offer.hospital));
-        match timeout(left, fetching).await {
+        match timeout(left, self.fetch_segments(offer)).await {
             Ok(Ok(())) => {
                 self.journal.fulfil_offer(offer.id).await?;
                 self.metrics.offers_received.with_label_values(&["fulfilled"]).inc();
@@ -149,7 +152,13 @@ impl OfferFetcher {
         Ok(())
     }
 
-    fn report(&self, offer: &Offer, error: &FetchError) {
+    async fn fetch_segments(&self, offer: &Offer) -> Result<(), TaskError> {
+        let missing = self.fetcher.missing(&offer.segments).await?;
+        let _claim = self.reserve.claim(bytes(&missing)).ok_or(TaskError::Reserved)?;
+        Ok(self.fetcher.fetch(&offer.segments, Some(offer.hospital)).await?)
+    }
+
+    fn report(&self, offer: &Offer, error: &TaskError) {
         self.metrics.task_failures.with_label_values(&["offers"]).inc();
         tracing::warn!(
             hospital = offer.hospital.0, %error,

@@ -153,9 +153,10 @@ impl Fetcher {
         }
     }
 
-    /// How many of these segments are not in the store, each counted once.
-    pub async fn missing(&self, segments: &[Segment]) -> Result<usize, FetchError> {
-        Ok(self.missing_at(segments).await?.len())
+    /// Those of these segments that are not in the store, each once.
+    pub async fn missing(&self, segments: &[Segment]) -> Result<Vec<Segment>, FetchError> {
+        let missing = self.missing_at(segments).await?;
+        Ok(missing.into_iter().map(|(_, segment)| segment).collect())
     }
 
     /// The missing segments, with their positions in the list.

@@ -120,6 +120,7 @@ mod tests {
             worker_url: url.as_bytes().to_vec().try_into().unwrap(),
             sealing_key: Vec::new().try_into().unwrap(),
             tls_key: [0; 32],
+            storage_origin: None,
             status,
         }
     }

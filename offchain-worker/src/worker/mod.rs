@@ -70,6 +70,7 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
         view: chain.view.clone(),
         calls: chain.view.clone(),
         store: storage.store.clone(),
+        reserve: storage.reserve.clone(),
         journal: storage.journal.clone(),
         nonces,
         hospital_keys: Arc::clone(hospital_keys),

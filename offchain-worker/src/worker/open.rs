@@ -15,7 +15,7 @@ use crate::{
     keys::{self, TlsKeys},
     metrics::Metrics,
     node::{HighWater, NodeHandle},
-    store::Store,
+    store::{Reserve, Store},
     tasks::task_journal::TaskJournal,
     tls::Tls,
     transfer::{
@@ -52,6 +52,8 @@ pub(crate) struct Storage {
     pub journal: Journal,
     pub task_journal: TaskJournal,
     pub store: Store,
+    /// What segments of other hospitals leave free for this hospital's own visits.
+    pub reserve: Reserve,
 }
 
 /// Segments from and for other hospitals: tasks fetch and offer, the API repairs and lists.
@@ -109,7 +111,9 @@ impl Storage {
         })?;
         let task_journal =
             TaskJournal::open(journal.clone()).await.context("cannot open the journal")?;
-        Ok(Self { journal, task_journal, store: Store::open(config)? })
+        let store = Store::open(config)?;
+        let reserve = Reserve::new(&store, config.store.own_visits_reserve_bytes);
+        Ok(Self { journal, task_journal, store, reserve })
     }
 }
 

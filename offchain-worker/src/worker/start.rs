@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     control,
     metrics::Metrics,
-    millis,
+    millis, storage_origin,
     store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
@@ -50,6 +50,7 @@ pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
     bind(&opened.storage.task_journal, identity).await?;
     claim(&opened.storage, identity).await?;
     tracing::info!(hospital = identity.hospital.0, "this worker serves this hospital");
+    storage_origin::check(opened.chain.view.as_ref(), &opened.storage.store).await;
     let mut tasks = begin(opened, identity);
     match tasks.join_next().await {
         Some(Err(error)) => Err(error).context("a task panicked: restart the worker"),
@@ -75,10 +76,17 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         journal: context.journal.clone(),
         fetcher: Arc::clone(&exchange.fetcher),
         metrics: context.metrics.clone(),
+        reserve: storage.reserve.clone(),
         lifetime: config.transfer.offer_lifetime,
     })));
-    let jobs = Arc::new(jobs(&context, &exchange, &config));
-    tasks.spawn(tasks::jobs::run(Arc::clone(&jobs), JobKind::Ballot, OPEN_BALLOTS));
+    let jobs = Arc::new(jobs(&context, &storage, &exchange, &config));
+    tasks.spawn({
+        let jobs = Arc::clone(&jobs);
+        async move {
+            tasks::announced::recount(&jobs).await;
+            tasks::jobs::run(jobs, JobKind::Ballot, OPEN_BALLOTS).await;
+        }
+    });
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
     look_after(&mut tasks, context, &storage, &exchange, config);
     tasks
@@ -142,7 +150,12 @@ pub(crate) fn own_blocks(context: &Arc<Context>, config: &Config) -> OwnBlocks {
     OwnBlocks::new(Arc::clone(context), BlockBounds::from(&config.pack))
 }
 
-pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config) -> JobContext {
+pub(crate) fn jobs(
+    context: &Arc<Context>,
+    storage: &Storage,
+    exchange: &Exchange,
+    config: &Config,
+) -> JobContext {
     JobContext {
         context: Arc::clone(context),
         fetcher: Arc::clone(&exchange.fetcher),
@@ -150,6 +163,7 @@ pub(crate) fn jobs(context: &Arc<Context>, exchange: &Exchange, config: &Config)
         ballots: Turns::new(BALLOTS, BALLOTS_OF_ONE),
         keeps: Turns::new(KEPT_AT_ONCE, KEPT_OF_ONE),
         budget: DiskBudget::new(config.transfer.announced_quota_bytes, config.store.garbage_grace),
+        reserve: storage.reserve.clone(),
         reject_margin: config.transfer.reject_margin_blocks,
     }
 }

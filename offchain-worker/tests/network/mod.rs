@@ -210,9 +210,9 @@ impl Hospital {
         key
     }
 
-    /// Sets the TLS key that the chain names for this hospital.
+    /// Sets the TLS key that the chain names for this hospital, whose worker serves all segments itself.
     pub async fn name_tls_key(&self, key: &[u8; 32]) {
-        let call = hospitals::set_endpoint(self.endpoint().url().as_str(), key);
+        let call = hospitals::set_endpoint(self.endpoint().url().as_str(), key, None);
         self.chain().await.submit(&call, &self.governance()).await.unwrap();
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn largest(governance: AccountId, agent: AccountId) -> Hospital {
         worker_url: largest_url(),
         sealing_key: largest_key(),
         tls_key: [7; 32],
+        storage_origin: Some(largest_url()),
         status: HospitalStatus::Active,
     }
 }
@@ -166,7 +167,7 @@ mod benchmarks {
         let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), largest_url(), [9; 32]);
+        _(RawOrigin::Signed(caller), largest_url(), [9; 32], Some(largest_url()));
 
         assert_eq!(Hospitals::<T>::get(hospital).map(|entry| entry.tls_key), Some([9; 32]));
     }

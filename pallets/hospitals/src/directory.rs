@@ -7,7 +7,7 @@ use epione_primitives::{
     ports,
 };
 
-use crate::{Accounts, Active, ActivePeriods, Admitted, Config, Hospitals, Pallet};
+use crate::{Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet};
 
 impl<T: Config> Pallet<T> {
     /// Every hospital ever admitted, ascending by id.
@@ -25,6 +25,11 @@ impl<T: Config> Pallet<T> {
     /// The hospital that an account belongs to, whatever the hospital's status, and the account's duty.
     pub fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)> {
         Accounts::<T>::get(account)
+    }
+
+    /// The active hospitals that do not validate since an offence, ascending.
+    pub fn benched() -> Vec<HospitalId> {
+        Benched::<T>::get().into_inner()
     }
 
     fn active_by(account: &AccountId, duty: Duty) -> Option<HospitalId> {

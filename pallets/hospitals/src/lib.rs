@@ -78,6 +78,8 @@ pub mod pallet {
     pub type Name = BoundedVec<u8, ConstU32<MAX_NAME_BYTES>>;
     /// The URL of a hospital's worker.
     pub type WorkerUrl = BoundedVec<u8, ConstU32<MAX_URL_BYTES>>;
+    /// The origin of a hospital's storage, for readers.
+    pub type StorageOrigin = BoundedVec<u8, ConstU32<MAX_URL_BYTES>>;
     /// A suite byte and the public key to which others seal for a hospital.
     pub type SealingKey = BoundedVec<u8, ConstU32<MAX_SEALING_KEY_BYTES>>;
 
@@ -186,7 +188,7 @@ pub mod pallet {
         /// A hospital has new accounts. These are its current ones.
         #[codec(index = 4)]
         AccountsRotated { hospital: HospitalId, governance: AccountId, agent: AccountId },
-        /// A hospital's worker has a new URL or TLS key.
+        /// A hospital's worker has a new URL, TLS key or origin of its storage.
         #[codec(index = 5)]
         EndpointSet { hospital: HospitalId },
         /// A hospital has a new sealing key.
@@ -248,6 +250,10 @@ pub mod pallet {
         /// `MAX_CONSENT_BLOCKS`. Let the holder of the key sign again.
         #[codec(index = 13)]
         ConsentExpired,
+        /// The storage's origin is not `https://` or `http://` with a host and perhaps a port. Leave out path, query
+        /// and credentials.
+        #[codec(index = 14)]
+        InvalidStorageOrigin,
     }
 
     #[pallet::hooks]
@@ -286,6 +292,7 @@ pub mod pallet {
                 worker_url,
                 sealing_key,
                 tls_key,
+                storage_origin: None,
                 status: HospitalStatus::Active,
             })?;
             Self::check_consent(hospital, Duty::Governance, &governance)?;
@@ -384,20 +391,23 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Sets the URL and TLS key of the worker of the signer's hospital. Signed by the governance
-        /// account.
+        /// Sets the URL and TLS key of the worker of the signer's hospital, and the only other origin to which
+        /// the worker may redirect readers, its storage's. Signed by the governance account.
         ///
-        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
-        /// [`InvalidUrl`](Error::InvalidUrl).
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
+        /// [`InvalidUrl`](Error::InvalidUrl) or [`InvalidStorageOrigin`](Error::InvalidStorageOrigin).
         #[pallet::call_index(5)]
         pub fn set_endpoint(
             origin: OriginFor<T>,
             worker_url: WorkerUrl,
             tls_key: [u8; 32],
+            storage_origin: Option<StorageOrigin>,
         ) -> DispatchResult {
             let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
             Self::check_url(&worker_url)?;
-            Hospitals::<T>::insert(hospital, Hospital { worker_url, tls_key, ..entry });
+            Self::check_storage_origin(storage_origin.as_ref())?;
+            let entry = Hospital { worker_url, tls_key, storage_origin, ..entry };
+            Hospitals::<T>::insert(hospital, entry);
             Self::deposit_event(Event::EndpointSet { hospital });
             Ok(())
         }

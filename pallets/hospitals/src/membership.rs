@@ -18,7 +18,7 @@ use sp_runtime::{SaturatedConversion, traits::Zero};
 
 use crate::{
     Accounts, Active, ActivePeriods, Admitted, Config, Error, Hospitals, Pallet, Periods, Present,
-    Validators as _,
+    StorageOrigin, Validators as _,
 };
 
 impl<T: Config> Pallet<T> {
@@ -27,6 +27,7 @@ impl<T: Config> Pallet<T> {
         Self::check_name(&hospital.name)?;
         Self::check_url(&hospital.worker_url)?;
         Self::check_sealing_key(&hospital.sealing_key)?;
+        Self::check_storage_origin(hospital.storage_origin.as_ref())?;
         let present = Present::<T>::get();
         ensure!(present < MAX_HOSPITALS, Error::<T>::TooManyHospitals);
         let number = Admitted::<T>::get();
@@ -45,7 +46,8 @@ impl<T: Config> Pallet<T> {
 
     /// Converts a founder into a hospital with bounded fields.
     pub(crate) fn hospital_from(founder: &Founder) -> Result<Hospital, Error<T>> {
-        let Founder { name, governance, agent, worker_url, sealing_key, tls_key } = founder.clone();
+        let Founder { name, governance, agent, worker_url, sealing_key, tls_key, storage_origin } =
+            founder.clone();
         Ok(Hospital {
             name: name.try_into().map_err(|_| Error::<T>::InvalidName)?,
             governance,
@@ -53,6 +55,10 @@ impl<T: Config> Pallet<T> {
             worker_url: worker_url.try_into().map_err(|_| Error::<T>::InvalidUrl)?,
             sealing_key: sealing_key.try_into().map_err(|_| Error::<T>::InvalidSealingKey)?,
             tls_key,
+            storage_origin: storage_origin
+                .map(StorageOrigin::try_from)
+                .transpose()
+                .map_err(|_| Error::<T>::InvalidStorageOrigin)?,
             status: HospitalStatus::Active,
         })
     }
@@ -212,12 +218,15 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn check_url(url: &[u8]) -> Result<(), Error<T>> {
-        let authority = [b"https://".as_slice(), b"http://"]
-            .into_iter()
-            .find_map(|scheme| url.strip_prefix(scheme));
-        let reachable =
-            authority.is_some_and(|rest| !rest.is_empty()) && url.iter().all(u8::is_ascii_graphic);
-        ensure!(reachable, Error::<T>::InvalidUrl);
+        ensure!(after_scheme(url).is_some(), Error::<T>::InvalidUrl);
+        Ok(())
+    }
+
+    /// Checks that there are only a scheme and a host, perhaps with a port.
+    pub(crate) fn check_storage_origin(origin: Option<&StorageOrigin>) -> Result<(), Error<T>> {
+        let is_bare = |rest: &[u8]| !rest.iter().any(|byte| b"/\\?#@".contains(byte));
+        let valid = origin.is_none_or(|origin| after_scheme(origin).is_some_and(is_bare));
+        ensure!(valid, Error::<T>::InvalidStorageOrigin);
         Ok(())
     }
 
@@ -226,4 +235,12 @@ impl<T: Config> Pallet<T> {
         ensure!(key.len() > 1, Error::<T>::InvalidSealingKey);
         Ok(())
     }
+}
+
+/// What follows `https://` or `http://`, if there is anything, and all of it is visible ASCII.
+fn after_scheme(url: &[u8]) -> Option<&[u8]> {
+    [b"https://".as_slice(), b"http://"]
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+        .filter(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_graphic))
 }

@@ -26,6 +26,7 @@ pub fn founder(number: u16) -> Founder {
         worker_url: format!("https://hospital-{number}.example:9443").into_bytes(),
         sealing_key: vec![1, number as u8],
         tls_key: [number as u8; 32],
+        storage_origin: None,
     }
 }
 

@@ -118,6 +118,11 @@ impl Usage {
         }
     }
 
+    /// Whether anything of it counts in the windows of this block.
+    pub fn counts_at(self, block: BlockNumber) -> bool {
+        self.at(block) != Self::default().at(block)
+    }
+
     /// The usage after another transaction.
     pub fn plus(self, cost: Cost) -> Self {
         Self {

@@ -8,10 +8,10 @@
 //! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, and an agent's
 //! announcements cannot use up what its votes need.
 //!
-//! The pallet has no hooks: a window that has passed is reset when its holder is debited next. A check reads the
-//! limits and two entries, whatever the number of accounts. The runtime's transaction extension calls
-//! [`Pallet::check`] before a transaction enters the pool, [`Pallet::debit`] before its dispatch and
-//! [`Pallet::refund`] afterwards.
+//! A window that has passed is reset when its holder is debited next. If the holder is not debited any more, a later
+//! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts.
+//! The runtime's transaction extension calls [`Pallet::check`] before a transaction enters the pool, [`Pallet::debit`]
+//! before its dispatch and [`Pallet::refund`] afterwards.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. [`CurrentLimits`] is nowhere below [`Config::LeastLimits`];
@@ -23,6 +23,8 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+extern crate alloc;
+
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod budget;
@@ -30,6 +32,7 @@ mod debiting;
 mod invariants;
 #[cfg(test)]
 mod mock;
+pub mod pruning;
 #[cfg(test)]
 mod tests;
 pub mod weights;
@@ -79,6 +82,10 @@ pub mod pallet {
     pub type Used<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, Holder, Twox64Concat, Lane, Usage, ValueQuery>;
 
+    /// The entry of [`Used`] at which a block stopped looking for entries to remove. None at the beginning.
+    #[pallet::storage]
+    pub type PruneCursor<T: Config> = StorageValue<_, (Holder, Lane)>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -96,6 +103,11 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// Removes entries whose windows have passed, if the block has weight left.
+        fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {
+            Self::prune(remaining)
+        }
+
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_state()

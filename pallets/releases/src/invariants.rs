@@ -155,6 +155,7 @@ impl<T: Config> Pallet<T> {
             ensure!(
                 usage.receipts <= T::MaxReceipts::get()
                     && usage.emergencies <= usage.receipts.min(T::MaxEmergencies::get())
+                    && usage.refusals <= T::MaxRefusals::get()
                     && usage.since <= now,
                 "a usage exceeds the hospital's limits, or begins in the future"
             );

@@ -90,6 +90,10 @@ pub mod pallet {
         /// Maximum number of those receipts that are emergencies.
         #[pallet::constant]
         type MaxEmergencies: Get<u32>;
+        /// Maximum number of refusals that one hospital records in 24 hours of chain blocks, for all requesters
+        /// together.
+        #[pallet::constant]
+        type MaxRefusals: Get<u32>;
     }
 
     /// Every receipt, by patient and the receipt's number among the patient's receipts.
@@ -140,7 +144,7 @@ pub mod pallet {
     pub type Tallies<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, Tally, ValueQuery>;
 
-    /// How many receipts each hospital recorded in its last window.
+    /// How many receipts and refusals each hospital recorded in its last window.
     #[pallet::storage]
     pub type Usages<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Usage, ValueQuery>;
 
@@ -257,13 +261,17 @@ pub mod pallet {
         #[codec(index = 23)]
         AlreadyJudged,
         /// The hospital has recorded as many receipts as it can in 24 hours of chain blocks. Retry later: its limit
-        /// is reset 24 hours after the first of these receipts.
+        /// is reset 24 hours after the first receipt or refusal of these 24 hours.
         #[codec(index = 24)]
         TooManyHospitalReceipts,
         /// The hospital has recorded as many emergencies as it can in 24 hours of chain blocks. Retry later: its
-        /// limit is reset 24 hours after the first receipt of these 24 hours.
+        /// limit is reset 24 hours after the first receipt or refusal of these 24 hours.
         #[codec(index = 25)]
         TooManyHospitalEmergencies,
+        /// The hospital has recorded as many refusals as it can in 24 hours of chain blocks. Retry later: its limit
+        /// is reset 24 hours after the first receipt or refusal of these 24 hours.
+        #[codec(index = 26)]
+        TooManyHospitalRefusals,
     }
 
     #[pallet::hooks]
@@ -310,8 +318,9 @@ pub mod pallet {
         /// Signed by the agent of the hospital of the requested records.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`UnknownRequester`](Error::UnknownRequester),
-        /// [`UnknownPatient`](Error::UnknownPatient), [`NotRefused`](Error::NotRefused) or
-        /// [`TooManyRefusals`](Error::TooManyRefusals).
+        /// [`UnknownPatient`](Error::UnknownPatient), [`NotRefused`](Error::NotRefused),
+        /// [`TooManyRefusals`](Error::TooManyRefusals) or
+        /// [`TooManyHospitalRefusals`](Error::TooManyHospitalRefusals).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::refuse())]
         pub fn refuse(
@@ -326,6 +335,7 @@ pub mod pallet {
             let question = Question { requester, patient, hospital, purpose, at: T::Time::now() };
             ensure!(question.is_refused_some::<T>(emergency), Error::<T>::NotRefused);
             Self::tally_refusal(&question)?;
+            Self::count_refusal(hospital)?;
 
             Self::store_refusal(emergency, &question)
         }

@@ -49,6 +49,7 @@ impl pallet_releases::Config for Test {
     type ReviewBlocks = ReviewBlocks;
     type MaxReceipts = MaxReceipts;
     type MaxEmergencies = MaxEmergencies;
+    type MaxRefusals = MaxRefusals;
 }
 
 /// Four active hospitals: the three others judge emergencies at [`HOME`].
@@ -92,6 +93,7 @@ parameter_types! {
     pub const ReviewBlocks: u32 = 10;
     pub static MaxReceipts: u32 = 1_000;
     pub static MaxEmergencies: u32 = 100;
+    pub static MaxRefusals: u32 = 1_000;
     /// Rights that the policies deny [`DOCTOR`].
     pub static Denied: Vec<Right> = Vec::new();
     /// Purposes for which the policies deny [`DOCTOR`] everything.
@@ -171,6 +173,7 @@ pub fn externalities() -> TestExternalities {
     begin(START);
     MaxReceipts::set(1_000);
     MaxEmergencies::set(100);
+    MaxRefusals::set(1_000);
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());

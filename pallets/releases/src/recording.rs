@@ -62,6 +62,16 @@ impl<T: Config> Pallet<T> {
         })
     }
 
+    /// Counts a refusal of a hospital, within its limit for all requesters together.
+    pub(crate) fn count_refusal(hospital: HospitalId) -> Result<(), Error<T>> {
+        Usages::<T>::try_mutate(hospital, |usage| {
+            *usage = usage.on(Self::block());
+            ensure!(usage.refusals < T::MaxRefusals::get(), Error::<T>::TooManyHospitalRefusals);
+            usage.refusals = usage.refusals.saturating_add(1);
+            Ok(())
+        })
+    }
+
     pub(crate) fn tally_refusal(question: &Question) -> Result<(), Error<T>> {
         Self::tally_one(question, |today| {
             ensure!(today.refusals < MAX_REFUSALS_PER_DAY, Error::<T>::TooManyRefusals);

@@ -2,7 +2,10 @@
 
 use epione_primitives::{
     AnnouncementId,
-    limits::{MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, RETENTION_BLOCKS, REVIEW_BLOCKS},
+    limits::{
+        MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, MAX_HOSPITAL_REFUSALS, RETENTION_BLOCKS,
+        REVIEW_BLOCKS,
+    },
 };
 use frame_support::traits::ConstU32;
 
@@ -54,6 +57,7 @@ impl pallet_releases::Config for Runtime {
     type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;
     type MaxReceipts = ConstU32<MAX_HOSPITAL_RECEIPTS>;
     type MaxEmergencies = ConstU32<MAX_HOSPITAL_EMERGENCIES>;
+    type MaxRefusals = ConstU32<MAX_HOSPITAL_REFUSALS>;
     type WeightInfo = weights::pallet_releases::Measured<Runtime>;
 }
 

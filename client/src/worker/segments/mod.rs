@@ -1,8 +1,8 @@
 //! Fetches segments: whole and verified, or only a part. After a broken connection the fetch resumes.
 //!
-//! A worker may redirect a reader to its object storage, once and for these bytes only. The storage gets no signature.
-//! If the storage fails in any way, the client requests the bytes from the worker itself. If the storage does not answer
-//! at all, the client does not ask it for a minute.
+//! A worker may redirect a reader to its object storage, once and for these bytes only. The chain names the storage's
+//! origin; no other server is asked. The storage gets no signature. If the storage fails in any way, the client requests
+//! the bytes from the worker itself. If the storage does not answer at all, the client does not ask it for a minute.
 
 use std::{
     ops::Range,
@@ -192,9 +192,12 @@ fn may_be_asked(url: &Url) -> bool {
     }
 }
 
-/// Whether a worker may redirect to a storage. A worker elsewhere must not make this machine send requests to itself.
-fn may_redirect(worker: &Url, storage: &Url) -> bool {
-    may_be_asked(storage) && (!endpoint::is_loopback(storage) || endpoint::is_loopback(worker))
+/// Whether a worker may redirect to a URL: of its own origin, or of the storage that its hospital's entry on the chain
+/// names. A worker elsewhere must not make this machine send requests to itself.
+fn may_redirect(worker: &Url, storage: Option<&Url>, to: &Url) -> bool {
+    let is_named =
+        [Some(worker), storage].into_iter().flatten().any(|it| it.origin() == to.origin());
+    is_named && may_be_asked(to) && (!endpoint::is_loopback(to) || endpoint::is_loopback(worker))
 }
 
 /// A fetch of consecutive bytes of a segment.
@@ -317,9 +320,11 @@ impl<'a> Fetch<'a> {
     async fn storage(&mut self, redirection: &Response) -> Result<(), WorkerError> {
         let location = redirection.headers().get(header::LOCATION);
         let url = location.and_then(|it| it.to_str().ok()).and_then(|it| Url::parse(it).ok());
-        let url = url
-            .filter(|url| may_redirect(&self.client.inner.base, url))
-            .ok_or_else(|| self.client.malformed("the redirect names no https address"))?;
+        let (worker, storage) = (&self.client.inner.base, &self.client.inner.storage_origin);
+        let url =
+            url.filter(|url| may_redirect(worker, storage.as_ref(), url)).ok_or_else(|| {
+                self.client.malformed("the redirect leads to no origin that the chain names for it")
+            })?;
         let mut request = self.client.storage()?.get(url);
         if let Some(range) = self.range() {
             request = request.header(header::RANGE, range);

@@ -13,8 +13,10 @@ use crate::{
 
 const POINTER: RecordPointer = RecordPointer { height: 12, index: 3 };
 
-fn client(url: &Url) -> WorkerClient {
-    let endpoint = Endpoint::new(url.clone(), [0; 32]).unwrap();
+/// A client of a worker whose hospital has this storage.
+fn client(worker: &Url, storage: &Url) -> WorkerClient {
+    let endpoint = Endpoint::new(worker.clone(), [0; 32]).unwrap();
+    let endpoint = endpoint.redirecting_to(Some(storage.clone()));
     let account = Account::development("//Patient").unwrap();
     WorkerClient::new(&endpoint, HospitalId(1), Hash::repeat_byte(4), account).unwrap()
 }
@@ -60,7 +62,7 @@ async fn a_redirect_to_storage_is_followed_once_and_without_a_signature() {
     let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
     let presigned = storage.join("/bucket/x?X-Amz-Signature=s").unwrap();
     let (worker, asked) = redirecting(presigned.as_str(), vec![]).await;
-    assert_eq!(client(&worker).segment_of(POINTER, &segment()).await.unwrap(), content());
+    assert_eq!(client(&worker, &storage).segment_of(POINTER, &segment()).await.unwrap(), content());
     let (asked, seen) = (heads(&asked), heads(&seen));
     assert!(is_signed(&asked[0]));
     assert_eq!(path(&seen[0]), "/bucket/x?X-Amz-Signature=s");
@@ -92,7 +94,7 @@ async fn when_the_storage_fails_the_worker_serves_the_segment() {
         let (worker, asked) =
             redirecting(storage.as_str(), vec![reply("200 OK", "", &content())]).await;
         let link = link(&worker);
-        let got = client(&worker).segment_by_link(&segment(), &link).await;
+        let got = client(&worker, &storage).segment_by_link(&segment(), &link).await;
         assert!(got.unwrap() == content(), "{case}");
         let asked = heads(&asked);
         assert_eq!(asked.len(), 2, "{case}");
@@ -107,7 +109,7 @@ async fn a_patient_signs_again_when_the_worker_itself_is_to_serve() {
     let (storage, _) = server(vec![reply("500 Internal Server Error", "", b"")]).await;
     let answers = vec![reply("200 OK", "", &content())];
     let (worker, asked) = redirecting(storage.as_str(), answers).await;
-    assert_eq!(client(&worker).segment_of(POINTER, &segment()).await.unwrap(), content());
+    assert_eq!(client(&worker, &storage).segment_of(POINTER, &segment()).await.unwrap(), content());
     let asked = heads(&asked);
     let name = hex::encode(segment().hash);
     assert_eq!(path(&asked[1]), format!("/v1/segments/{name}?record=12/3&via=worker"));
@@ -120,7 +122,8 @@ async fn wrong_bytes_of_the_worker_or_a_second_redirect_are_errors() {
     for answer in [reply("200 OK", "", &[7; 100_000]), redirection("http://127.0.0.1:1/")] {
         let (storage, _) = server(vec![reply("404 Not Found", "", b"")]).await;
         let (worker, _) = redirecting(storage.as_str(), vec![answer]).await;
-        let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
+        let client = client(&worker, &storage);
+        let error = client.segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
         let expected = [
             matches!(error, WorkerError::WrongBytes { .. }),
             matches!(error, WorkerError::Status { status: 307, .. }),
@@ -133,7 +136,9 @@ async fn wrong_bytes_of_the_worker_or_a_second_redirect_are_errors() {
 async fn plain_http_to_another_machine_and_other_schemes_are_never_followed() {
     for to in ["http://192.0.2.1/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "/relative", ""] {
         let (worker, asked) = redirecting(to, vec![reply("200 OK", "", &content())]).await;
-        let got = client(&worker).segment_by_link(&segment(), &link(&worker)).await;
+        let storage = Url::parse(to).unwrap_or_else(|_| worker.clone());
+        let client = client(&worker, &storage);
+        let got = client.segment_by_link(&segment(), &link(&worker)).await;
         assert!(got.unwrap() == content(), "{to}");
         assert!(path(&heads(&asked)[1]).ends_with("&via=worker"));
     }
@@ -144,17 +149,51 @@ fn a_worker_elsewhere_cannot_redirect_to_this_machine() {
     let url = |text: &str| Url::parse(text).unwrap();
     let (remote, local) = (url("https://worker.example"), url("http://127.0.0.1:8600"));
     for here in ["http://127.0.0.1:9000/x", "https://localhost/x", "http://[::1]:9000/x"] {
-        assert!(!may_redirect(&remote, &url(here)), "{here}");
-        assert!(may_redirect(&local, &url(here)), "{here}");
+        let here = url(here);
+        assert!(!may_redirect(&remote, Some(&here), &here), "{here}");
+        assert!(may_redirect(&local, Some(&here), &here), "{here}");
     }
-    assert!(may_redirect(&remote, &url("https://s3.example/bucket/x")));
+}
+
+#[test]
+fn a_worker_cannot_redirect_to_an_origin_that_the_chain_does_not_name() {
+    let url = |text: &str| Url::parse(text).unwrap();
+    let (worker, storage) = (url("https://worker.example:8600"), url("https://s3.example"));
+    let named = |storage, to| may_redirect(&worker, storage, &url(to));
+    assert!(named(Some(&storage), "https://s3.example/bucket/x?X-Amz-Signature=s"));
+    assert!(named(Some(&storage), "https://s3.example:443/x"));
+    for storage in [Some(&storage), None] {
+        assert!(named(storage, "https://worker.example:8600/x"));
+        for to in [
+            "https://tracker.example/x",
+            "https://s3.example.evil.example/x",
+            "https://s3.example@evil.example/x",
+            "https://s3.example:8443/x",
+            "https://worker.example/x",
+        ] {
+            assert!(!named(storage, to), "{to}");
+        }
+    }
+    assert!(!named(None, "https://s3.example/x"));
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_storage_is_not_followed_and_the_worker_serves() {
+    let (elsewhere, seen) = server(vec![reply("200 OK", "", &content())]).await;
+    let (worker, asked) =
+        redirecting(elsewhere.as_str(), vec![reply("200 OK", "", &content())]).await;
+    let storage = Url::parse("http://127.0.0.1:1/").unwrap();
+    let got = client(&worker, &storage).segment_by_link(&segment(), &link(&worker)).await;
+    assert_eq!(got.unwrap(), content());
+    assert!(heads(&seen).is_empty());
+    assert!(path(&heads(&asked)[1]).ends_with("&via=worker"));
 }
 
 #[tokio::test]
 async fn a_hospital_agent_is_never_redirected_to_storage() {
     let (storage, seen) = server(vec![reply("200 OK", "", &content())]).await;
     let (worker, _) = redirecting(storage.as_str(), vec![]).await;
-    let error = client(&worker).segment(&segment()).await.unwrap_err();
+    let error = client(&worker, &storage).segment(&segment()).await.unwrap_err();
     assert!(matches!(error, WorkerError::Status { status: 307, .. }), "{error}");
     assert!(heads(&seen).is_empty());
 }
@@ -171,7 +210,7 @@ async fn only_the_requested_part_is_fetched_and_resumed() {
     let (storage, seen) = server(vec![broken]).await;
     let (worker, asked) = redirecting(storage.as_str(), vec![ranged(26_000, 30_000)]).await;
     let link = link(&worker);
-    let client = client(&worker);
+    let client = client(&worker, &storage);
     let arrived = std::sync::atomic::AtomicI64::new(0);
     let count = |bytes| {
         arrived.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
@@ -192,7 +231,7 @@ async fn a_server_that_ignores_or_mistakes_ranges_gives_the_part_or_an_error() {
     let bytes = content();
     let other = reply("206 Partial Content", "content-range: bytes 5-9/100000\r\n", &bytes[5..10]);
     let (worker, _) = server(vec![reply("200 OK", "", &bytes), other]).await;
-    let (link, client) = (link(&worker), client(&worker));
+    let (link, client) = (link(&worker), client(&worker, &worker));
     let part = async |range| {
         client.part_of_segment(&segment(), range, Right::Link(&link), Via::Worker, &|_| {}).await
     };
@@ -203,7 +242,8 @@ async fn a_server_that_ignores_or_mistakes_ranges_gives_the_part_or_an_error() {
 #[tokio::test]
 async fn a_server_that_sends_nothing_is_an_error() {
     let (worker, asked) = server(vec![Vec::new(); 64]).await;
-    let error = client(&worker).segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
+    let client = client(&worker, &worker);
+    let error = client.segment_by_link(&segment(), &link(&worker)).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(heads(&asked).len(), MAX_FRUITLESS as usize);
 }
@@ -212,9 +252,9 @@ async fn a_server_that_sends_nothing_is_an_error() {
 async fn a_storage_that_does_not_answer_is_not_asked_for_the_next_segments() {
     let whole = || reply("200 OK", "", &content());
     // Nothing listens there.
-    let (worker, asked) =
-        redirecting("http://127.0.0.1:1/x", vec![whole(), whole(), whole()]).await;
-    let (link, client) = (link(&worker), client(&worker));
+    let storage = Url::parse("http://127.0.0.1:1/x").unwrap();
+    let (worker, asked) = redirecting(storage.as_str(), vec![whole(), whole(), whole()]).await;
+    let (link, client) = (link(&worker), client(&worker, &storage));
     for _ in 0..3 {
         assert_eq!(client.segment_by_link(&segment(), &link).await.unwrap(), content());
     }
@@ -229,7 +269,7 @@ async fn one_missing_object_does_not_keep_the_client_from_the_storage() {
         server(vec![reply("404 Not Found", "", b""), reply("200 OK", "", &content())]).await;
     let to = redirection(storage.as_str());
     let (worker, _) = server(vec![to.clone(), reply("200 OK", "", &content()), to]).await;
-    let (link, client) = (link(&worker), client(&worker));
+    let (link, client) = (link(&worker), client(&worker, &storage));
     for _ in 0..2 {
         assert_eq!(client.segment_by_link(&segment(), &link).await.unwrap(), content());
     }
@@ -249,7 +289,7 @@ async fn a_wait_for_a_storage_that_stands_still_names_the_storage() {
     let storage = answering(|_, _| std::future::pending()).await;
     let (worker, _) = redirecting(storage.as_str(), vec![]).await;
     let waits = Waits::default();
-    let (link, client) = (link(&worker), client(&worker).with_waits(waits.clone()));
+    let (link, client) = (link(&worker), client(&worker, &storage).with_waits(waits.clone()));
     let fetching = tokio::spawn(async move { client.segment_by_link(&segment(), &link).await });
     let mut heard = waits.watch();
     let is_storage = |wait: &Wait| wait.to_string().contains("the storage of hospital 1");

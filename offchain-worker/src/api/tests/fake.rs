@@ -91,6 +91,7 @@ impl FakeChain {
             worker_url: Default::default(),
             sealing_key: agent.sealing.public().as_bytes().to_vec().try_into().unwrap(),
             tls_key: [0; 32],
+            storage_origin: None,
             status: HospitalStatus::Active,
         };
         self.facts().hospitals.insert(id, hospital);

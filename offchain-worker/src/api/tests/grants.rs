@@ -290,6 +290,16 @@ async fn recorded_refusals_per_day_are_limited() {
 }
 
 #[tokio::test]
+async fn a_refusal_beyond_the_hospitals_limit_is_still_a_refusal() {
+    let (world, _) = committed().await;
+    world.chain.facts().failure = Some(failure("Releases", "TooManyHospitalRefusals"));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    assert_eq!(refusals(&world), 0);
+    assert_eq!((counted(&world, "hospital-limit"), counted(&world, "failed")), (1, 0));
+}
+
+#[tokio::test]
 async fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };

@@ -88,6 +88,17 @@ async fn an_offer_beyond_the_quota_is_rejected() {
 }
 
 #[tokio::test]
+async fn an_offer_cannot_take_the_reserve_of_own_visits() {
+    let world = World::new().await;
+    // Only 1,000 segments are free beyond the reserve.
+    let more = segments(0, 1_001, SEGMENT_BYTES);
+    let reply = offer(&world, &world.other_agent, &more).await;
+    assert_eq!(reply.refusal(), (409, "offer-quota".into()));
+    assert_eq!(used(&world).await, 0);
+    assert_eq!(offer(&world, &world.other_agent, &more[1..]).await.status, 202);
+}
+
+#[tokio::test]
 async fn an_offer_does_not_affect_other_owners() {
     let world = World::new().await;
     let kept = segments(0, 1, 1_000);

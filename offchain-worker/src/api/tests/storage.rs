@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use object_store::memory::InMemory;
 
 use super::{
+    fake::HOSPITAL,
     grants::{POINTER, committed_in, request},
     segments::{link, stored},
     world::{Actor, Raw, Reply, World},
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     config::{Limits, S3Settings},
     journal::visits::{self, StageCounts},
+    storage_origin,
     store::{
         Store,
         proxy::{Fault, Proxy},
@@ -21,8 +23,18 @@ use crate::{
     },
 };
 
+/// A world whose chain names the storage's origin.
 async fn world(store: Store) -> World {
-    World::over(store, Arc::new(InMemory::new()), Limits::default()).await
+    let link = store.presigned(&[0; 32], Duration::from_secs(1)).await.unwrap();
+    let world = World::over(store, Arc::new(InMemory::new()), Limits::default()).await;
+    name_origin(&world, &link.origin().ascii_serialization());
+    world
+}
+
+fn name_origin(world: &World, origin: &str) {
+    let mut facts = world.chain.facts();
+    let entry = facts.hospitals.get_mut(&HOSPITAL).unwrap();
+    entry.storage_origin = Some(origin.as_bytes().to_vec().try_into().unwrap());
 }
 
 /// Requests a URL, without following redirects.
@@ -74,6 +86,28 @@ async fn link_holders_are_redirected_to_the_storage() {
     // The chain is checked at each use.
     world.chain.facts().receipts.clear();
     assert_eq!(follow(&world, &target).await.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn readers_are_not_redirected_to_an_origin_that_the_chain_does_not_name() {
+    let server = Server::start();
+    let world = world(server.store()).await;
+    let (segment, content) = stored(&world, 50_000).await;
+    let target = link(&world, &segment, crate::now() + 600_000);
+    name_origin(&world, "https://elsewhere.example");
+    let complaint = async || storage_origin::complaint(&world.chain, &server.store()).await;
+    let said = complaint().await.unwrap().unwrap();
+    assert!(said.contains("set-endpoint --storage-origin http://127.0.0.1:"), "{said}");
+    let served = follow(&world, &target).await;
+    assert_eq!((served.status, &served.body[..]), (200, &content[..]));
+    world.chain.facts().hospitals.get_mut(&HOSPITAL).unwrap().storage_origin = None;
+    assert_eq!(follow(&world, &target).await.status, 200);
+    assert_eq!(world.metrics.segments_redirected.get(), 0);
+    // The worker follows the chain without a restart.
+    let endpoint = server.settings().endpoint;
+    name_origin(&world, &endpoint.origin().ascii_serialization());
+    elsewhere(&follow(&world, &target).await);
+    assert_eq!(complaint().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use epione_envelope::{
 use epione_primitives::{
     Hash, Moment, RecordId, UserId,
     access::{Action, Purpose, SectionClass},
+    limits::SEGMENT_BYTES,
     profile::{Profile, Role},
     release::{Release, Right},
 };
@@ -39,7 +40,7 @@ use crate::{
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces, visits},
     metrics::Metrics,
-    store::Store,
+    store::{Reserve, Store},
     transfer::Holdings,
 };
 
@@ -60,6 +61,10 @@ impl Actor {
         Account::from(&self.keys)
     }
 }
+
+/// The free bytes of the disk, and those that offers must leave free.
+const FREE_BYTES: u64 = 1 << 40;
+const RESERVED_BYTES: u64 = FREE_BYTES - 1_000 * SEGMENT_BYTES as u64;
 
 pub struct World {
     pub chain: FakeChain,
@@ -106,6 +111,7 @@ impl Parts {
             view: view.clone(),
             calls: view.clone(),
             store: self.store.clone(),
+            reserve: Reserve::of(|| Some(FREE_BYTES), RESERVED_BYTES),
             journal: self.journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
             hospital_keys: Arc::new(HospitalKeys::new(self.agent.keys.clone(), Vec::new(), view)),

@@ -79,7 +79,8 @@ pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Tr
         false => None,
     };
     let deadline = Some(settings.deadline);
-    let traits = Traits { publishing: Publishing::Whole, deadline, links, shared: true };
+    let traits =
+        Traits { publishing: Publishing::Whole, deadline, links, shared: true, directory: None };
     Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
 

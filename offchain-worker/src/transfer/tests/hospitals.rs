@@ -17,6 +17,7 @@ use crate::{
     config::{Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::Nonces,
+    store::Reserve,
     tasks::offers::OfferFetcher,
 };
 
@@ -154,6 +155,7 @@ impl Region {
             view: view.clone(),
             calls: Arc::new(self.chain.clone()),
             store: store.clone(),
+            reserve: Reserve::new(&store, 0),
             journal: journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
             hospital_keys: Arc::new(HospitalKeys::new(agent.keys.clone(), Vec::new(), view)),
@@ -193,7 +195,7 @@ impl Hospital {
     }
 
     pub async fn holds(&self, content: &[Vec<u8>]) -> bool {
-        self.fetcher.missing(&segments(content)).await.unwrap() == 0
+        self.fetcher.missing(&segments(content)).await.unwrap().is_empty()
     }
 
     /// Bytes of segments that this hospital has served.
@@ -212,6 +214,7 @@ impl Hospital {
             journal: self.journal.clone(),
             fetcher: Arc::clone(&self.fetcher),
             metrics: self.metrics.clone(),
+            reserve: Reserve::new(&self.store, 0),
             lifetime: Transfer::default().offer_lifetime,
         })));
         tasks

@@ -41,6 +41,13 @@ fn a_founder_without_a_url_is_refused() {
 }
 
 #[test]
+#[should_panic(expected = "InvalidStorageOrigin")]
+fn a_founder_whose_storage_has_a_path_is_refused() {
+    let storage_origin = Some(b"https://s3.example/bucket".to_vec());
+    build(vec![epione_primitives::hospital::Founder { storage_origin, ..founder(0) }]);
+}
+
+#[test]
 #[should_panic(expected = "InvalidName")]
 fn a_founder_with_too_long_a_name_is_refused() {
     build(vec![epione_primitives::hospital::Founder { name: vec![b'n'; 65], ..founder(0) }]);

@@ -54,6 +54,7 @@ fn an_equivocating_hospital_is_benched_and_keeps_its_seat() {
 
         assert_eq!(own_events(), vec![Event::Benched { hospital: HospitalId(2) }]);
         assert_eq!(entry(2).status, HospitalStatus::Active);
+        assert_eq!(Hospitals::benched(), vec![HospitalId(2)]);
         assert!(council_members().contains(&governance(2)));
         assert_eq!(Inactive::get(), vec![]);
         assert_eq!(disabled(), vec![2]);

@@ -1,3 +1,4 @@
 mod debiting;
 mod invariants;
+mod pruning;
 mod set_limits;

@@ -68,3 +68,41 @@ fn a_hospital_cannot_fabricate_emergencies_beyond_its_daily_limit() {
         assert_eq!(receipts(HOME), 3);
     });
 }
+
+#[test]
+fn a_hospital_cannot_fabricate_refusals_beyond_its_daily_limit() {
+    run(|| {
+        MaxRefusals::set(3);
+        System::set_block_number(BEGIN);
+        // The policies allow an invented doctor nothing, and each has a limit of their own.
+        let doctors: Vec<_> = (0..5).map(invented).collect();
+        for doctor in &doctors[..3] {
+            assert_ok!(refuse(agent(HOME), *doctor, PATIENT));
+        }
+        let over = Error::<Test>::TooManyHospitalRefusals;
+        assert_noop!(refuse(agent(HOME), doctors[3], PATIENT), over);
+        // Receipts and other hospitals are not affected.
+        assert_ok!(record(agent(HOME), reading(1)));
+        assert_ok!(refuse(agent(AWAY), doctors[3], PATIENT));
+
+        System::set_block_number(BEGIN + DAY_BLOCKS - 1);
+        let over = Error::<Test>::TooManyHospitalRefusals;
+        assert_noop!(refuse(agent(HOME), doctors[4], PATIENT), over);
+        System::set_block_number(BEGIN + DAY_BLOCKS);
+        assert_ok!(refuse(agent(HOME), doctors[4], PATIENT));
+        let usage = Usages::<Test>::get(HOME);
+        assert_eq!((usage.refusals, usage.receipts), (1, 0));
+    });
+}
+
+#[test]
+fn receipts_do_not_prolong_the_window_that_a_refusal_began() {
+    run(|| {
+        System::set_block_number(BEGIN);
+        assert_ok!(refuse(agent(HOME), invented(0), PATIENT));
+        System::set_block_number(BEGIN + 5);
+        assert_ok!(record(agent(HOME), reading(1)));
+        let usage = Usages::<Test>::get(HOME);
+        assert_eq!((usage.since, usage.refusals, usage.receipts), (BEGIN, 1, 1));
+    });
+}

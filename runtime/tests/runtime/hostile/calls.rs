@@ -156,7 +156,9 @@ fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
         }
         Deed::SetEndpoint => {
             let worker_url = body(a).try_into().unwrap_or_default();
-            pallet_hospitals::Call::set_endpoint { worker_url, tls_key: [b; 32] }.into()
+            let storage_origin = (c % 2 == 0).then(|| body(c).try_into().unwrap_or_default());
+            pallet_hospitals::Call::set_endpoint { worker_url, tls_key: [b; 32], storage_origin }
+                .into()
         }
         Deed::SetSealingKey => {
             let sealing_key = body(a).try_into().unwrap_or_default();
