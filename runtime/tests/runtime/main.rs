@@ -15,6 +15,7 @@ mod invariants;
 mod limits;
 mod metadata;
 mod possession;
+mod proofs;
 mod quotas;
 mod releases;
 mod sessions;

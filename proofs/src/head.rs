@@ -1,0 +1,121 @@
+//! Finalized heads: the blocks whose state a client reads, and how old they are.
+
+use alloc::vec::Vec;
+
+use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment};
+use sp_consensus_grandpa::SetId;
+
+use crate::{
+    Authorities, StorageKey,
+    justification::{self, JustificationError},
+    state::{ProvenState, StateError},
+};
+
+/// Why a header is not proven to be final.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("block {number} is not after block {after}, which handed over to authority set {set}")]
+    BeforeSet { number: BlockNumber, after: BlockNumber, set: SetId },
+    #[error("block {number} is not proven to be final: {reason}")]
+    NotJustified { number: BlockNumber, reason: JustificationError },
+}
+
+/// Why the time of a head is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the proof is of the state {found:?}, and the head has the state {expected:?}")]
+    OtherState { expected: Hash, found: Hash },
+    #[error("the state has no time")]
+    NoTime,
+    #[error(
+        "the node's newest final block is {millis} ms old: try again later, or use another node"
+    )]
+    Behind { millis: u64 },
+    #[error(
+        "the node's newest final block is {millis} ms ahead of this machine's clock: correct the clock"
+    )]
+    Ahead { millis: u64 },
+}
+
+/// How much the time of a head may differ from the client's clock, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    pub behind: u64,
+    pub ahead: u64,
+}
+
+/// A header that the authorities made final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalizedHead {
+    header: ChainHeader,
+    hash: Hash,
+}
+
+impl FinalizedHead {
+    /// Checks that the encoded GRANDPA justification makes the block of this header final, by the votes of this
+    /// authority set.
+    ///
+    /// Authorities that handed over could still sign other blocks. So follow all changes first, with
+    /// [`Authorities::follow`], and then check the time of the head.
+    pub fn verify(
+        authorities: &Authorities,
+        header: ChainHeader,
+        justification: &[u8],
+    ) -> Result<Self, HeadError> {
+        let (number, set, after) = (header.number, authorities.set(), authorities.after());
+        if number <= after {
+            return Err(HeadError::BeforeSet { number, after, set });
+        }
+        let hash = header.hash();
+        justification::verify(justification, (hash, number), set, authorities.voters())
+            .map_err(|reason| HeadError::NotJustified { number, reason })?;
+        Ok(Self { header, hash })
+    }
+
+    pub fn number(&self) -> BlockNumber {
+        self.header.number
+    }
+
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    pub fn state_root(&self) -> Hash {
+        self.header.state_root
+    }
+
+    /// The part of this block's state that a proof shows.
+    pub fn state(&self, proof: Vec<Vec<u8>>) -> Result<ProvenState, StateError> {
+        ProvenState::new(self.state_root(), proof)
+    }
+
+    /// The key of the chain's time in the state of a block.
+    pub fn time_key() -> StorageKey {
+        StorageKey::value("Timestamp", "Now")
+    }
+
+    /// The chain's time in this block, which `state` must show. It may differ from the client's time `now` by the
+    /// tolerance.
+    pub fn check_time(
+        &self,
+        state: &ProvenState,
+        now: Moment,
+        tolerance: Tolerance,
+    ) -> Result<Moment, TimeError> {
+        let (expected, found) = (self.state_root(), state.root());
+        if found != expected {
+            return Err(TimeError::OtherState { expected, found });
+        }
+        let time: Moment = state.value(&Self::time_key())?.ok_or(TimeError::NoTime)?;
+        let (behind, ahead) = (now.saturating_sub(time), time.saturating_sub(now));
+        if behind > tolerance.behind {
+            return Err(TimeError::Behind { millis: behind });
+        }
+        if ahead > tolerance.ahead {
+            return Err(TimeError::Ahead { millis: ahead });
+        }
+        Ok(time)
+    }
+}
