@@ -302,7 +302,7 @@ async fn set_aside(state: &AppState, hash: &[u8; 32], error: &StoreError) {
     let segment = hex::encode(hash);
     match error {
         StoreError::Missing => {}
-        StoreError::Damaged => {
+        StoreError::Damaged if state.store.shows_damage(hash, error).await => {
             state.metrics.segments_damaged.inc();
             tracing::error!(segment, "a stored segment is damaged");
             if let Err(error) = state.store.quarantine(hash).await {

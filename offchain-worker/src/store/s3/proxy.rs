@@ -36,6 +36,8 @@ pub enum Fault {
     Archived(Option<[u8; 32]>),
     /// GET announces the whole object, and ends in the middle.
     CutBodies,
+    /// The next GET returns other bytes of the same length, and later ones return the true bytes.
+    GarbledOnce,
     /// Every request is answered with SlowDown.
     SlowDown,
     /// No request is answered.
@@ -156,12 +158,20 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
         _ => {}
     }
     let cut = fault == Some(Fault::CutBodies) && of_segment && method == Method::GET;
+    let garbled = fault == Some(Fault::GarbledOnce) && of_segment && method == Method::GET;
+    if garbled {
+        *proxy.slot() = None;
+    }
     let answer = proxy.forward(request).await;
     if method == Method::PUT {
         proxy.written(&path);
     }
     let (status, headers, body) = answer;
-    let body = if cut && status.is_success() { half(&body) } else { Body::from(body) };
+    let body = match status.is_success() {
+        true if cut => half(&body),
+        true if garbled => Body::from(vec![0xee; body.len()]),
+        _ => Body::from(body),
+    };
     (status, headers, body).into_response()
 }
 

@@ -237,6 +237,21 @@ async fn cut_bodies_end_with_an_error_in_time() {
 }
 
 #[tokio::test]
+async fn bytes_that_were_altered_once_on_their_way_move_no_intact_object() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::GarbledOnce);
+    let failed = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(failed, StoreError::Damaged), "{failed:?}");
+    assert!(!store.shows_damage(&segment.hash, &failed).await);
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+    let object = server.objects().join("segments").join(hex::encode(segment.hash));
+    fs::write(object, b"damaged").unwrap();
+    let failed = store.read(&segment.hash).await.unwrap_err();
+    assert!(store.shows_damage(&segment.hash, &failed).await);
+}
+
+#[tokio::test]
 async fn a_storage_that_slows_down_is_asked_less_and_less() {
     let server = Server::start();
     let proxy = Proxy::before(&server).await;
