@@ -45,7 +45,8 @@ struct Shared {
     /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
     /// just gained an owner.
     custody: AsyncMutex<()>,
-    /// Segments that sweeps deleted; changes only with the lock. Whoever read a segment before may be late.
+    /// Deletions that began, and those that ended; changes only with the lock. Whoever began to read a segment at an
+    /// earlier number may be late.
     deletions: AtomicU64,
 }
 

@@ -5,7 +5,7 @@ use epione_primitives::{
 use futures::stream;
 
 use super::*;
-use crate::store::Store;
+use crate::store::{Store, faulty::Faulty};
 
 fn segment(seed: u8) -> Segment {
     Segment { hash: [seed; 32], length: 10 }
@@ -243,6 +243,30 @@ async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
     assert_eq!(verified, Some(segment.length));
     journal.release(owner, 0).await.unwrap();
     assert_eq!(sweep(&journal, &store, 0, 1).await.unwrap(), 1);
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_read_during_a_deletion_does_not_count_the_deleted_segment_as_stored() {
+    let journal = Journal::in_memory().await.unwrap();
+    let (backend, pauses, objects) = Faulty::with_pauses();
+    let store = Store::over(backend);
+    let bytes = bytes::Bytes::from_static(b"nobody needs this");
+    let segment = Segment { hash: blake3::hash(&bytes).into(), length: bytes.len() as u32 };
+    let source = stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    Store::over(objects).put(&segment, source).await.unwrap();
+    let upload = journal.begin_upload();
+    journal.reference(upload, &[segment]).await.unwrap();
+    let (here, there) = (journal.clone(), store.clone());
+    let deleting = tokio::spawn(async move { discard_owner(&here, &there, upload, 1).await });
+    pauses.before_delete.reached().await;
+    let (here, there) = (journal.clone(), store.clone());
+    let reading = tokio::spawn(async move { read_back(&here, &there, &segment.hash).await });
+    pauses.after_get.reached().await;
+    pauses.before_delete.go_on();
+    deleting.await.unwrap().unwrap();
+    pauses.after_get.go_on();
+    reading.await.unwrap().unwrap();
     assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
 }
 

@@ -81,7 +81,7 @@ pub async fn confirm(journal: &Journal, store: &Store, hash: &[u8; 32]) -> Resul
     }
 }
 
-/// Notes a segment that was read when there had been so many deletions. If there were more since, it may be deleted.
+/// Notes a segment whose read began at this number of deletions. If it has changed since, the segment may be deleted.
 async fn note(journal: &Journal, segment: Segment, deletions: u64) -> Result<(), JournalError> {
     let (now, since) = (now(), now().saturating_sub(FRESH));
     if journal.read(move |connection| is_recent(connection, &segment, since)).await? {
