@@ -11,6 +11,7 @@ mod sweep;
 pub mod verified;
 pub mod visits;
 
+pub use commands::{Command, Recalled};
 pub use error::JournalError;
 pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
@@ -126,13 +127,13 @@ impl Journal {
         Ok(enqueued)
     }
 
-    /// The visit that this worker acknowledged within a day for the same command of the same author.
+    /// What this worker acknowledged within a day for the same command of the same author.
     pub async fn recalled(
         &self,
         author: UserId,
-        command: [u8; 16],
+        command: Command,
         now: Moment,
-    ) -> Result<Option<Visit>, JournalError> {
+    ) -> Result<Option<Recalled>, JournalError> {
         self.read(move |connection| commands::recall(connection, author, command, now)).await
     }
 

@@ -74,6 +74,9 @@ const MIGRATIONS: &[&str] = &[
         id BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE commands ADD COLUMN content BLOB;
+",
 ];
 
 /// Opens or creates a database for writing.

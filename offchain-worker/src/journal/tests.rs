@@ -27,8 +27,9 @@ fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
 #[tokio::test]
 async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
     let journal = Journal::in_memory().await.unwrap();
+    let command = Command { id: [7; 16], content: [1; 32] };
     let at = |seed: u8, author: u8, queued_at| NewVisit {
-        command: Some([7; 16]),
+        command: Some(command),
         author: UserId([author; 32]),
         queued_at,
         ..visit(seed, vec![])
@@ -37,12 +38,17 @@ async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
     let Enqueued::New(first) = first else { panic!("{first:?}") };
     let later = 1_000 + commands::RECOGNIZED - 1;
     assert_eq!(queue(&journal, at(2, 2, later)).await, Enqueued::Known(first.clone()));
-    let recalled = journal.recalled(UserId([2; 32]), [7; 16], later).await.unwrap();
-    assert_eq!(recalled, Some(first));
+    let recalled = journal.recalled(UserId([2; 32]), command, later).await.unwrap();
+    assert_eq!(recalled, Some(Recalled::Same(first)));
+    // Other content is another visit, which must not be lost.
+    let other =
+        NewVisit { command: Some(Command { content: [2; 32], ..command }), ..at(5, 2, later) };
+    assert_eq!(queue(&journal, other).await, Enqueued::OtherContent);
+    assert_eq!(journal.visit(RecordId([5; 16])).await.unwrap(), None);
     // Another author cannot learn of the visit, or be given it.
     assert!(matches!(queue(&journal, at(3, 9, later)).await, Enqueued::New(_)));
     let next_day = later + 1;
-    assert_eq!(journal.recalled(UserId([2; 32]), [7; 16], next_day).await.unwrap(), None);
+    assert_eq!(journal.recalled(UserId([2; 32]), command, next_day).await.unwrap(), None);
     assert!(matches!(queue(&journal, at(4, 2, next_day)).await, Enqueued::New(_)));
 }
 
