@@ -5,10 +5,16 @@
 //! because some servers ignore the condition. A running worker writes it again every minute. So another worker of the
 //! same hospital can tell whether the first still runs, and a worker that lost the storage stops writing.
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, path::Path};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{OWNER, Store, StoreError};
 use crate::now;
@@ -17,10 +23,13 @@ use crate::now;
 pub const RENEWAL: Duration = Duration::from_secs(60);
 /// If a claim was not confirmed for this long, its worker does not run any more.
 pub const SILENCE: Duration = Duration::from_secs(150);
+/// A worker that could not confirm its claim for this long writes nothing until it can, so that it has stopped before
+/// another worker takes the storage over.
+pub(super) const LAPSE: Duration = Duration::from_secs(100);
 /// After this pause, every worker that wrote at the same moment sees whose claim remained.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Bytes of the object `owner`, at most.
-const MAX_BYTES: u64 = 1_024;
+const MAX_BYTES: usize = 1_024;
 /// Characters of a foreign claim that are shown.
 const SHOWN: usize = 120;
 
@@ -47,6 +56,10 @@ impl Claimant {
     fn mark(&self) -> String {
         let Self { hospital, instance, run } = self;
         format!("{hospital}\ninstance {instance}\nrun {run}\nconfirmed {}\n", now())
+    }
+
+    fn owns(&self, mark: &Mark) -> bool {
+        matches!(self.compare(mark), Standing::Ours)
     }
 
     fn compare(&self, mark: &Mark) -> Standing {
@@ -112,8 +125,17 @@ pub enum Claimed {
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
     claimant: OnceLock<Claimant>,
+    /// When the last confirmation that succeeded began.
+    confirmed: Mutex<Option<Instant>>,
     /// The owner to whom this process lost the storage.
     lost: OnceLock<String>,
+}
+
+impl Ownership {
+    fn confirmed(&self) -> MutexGuard<'_, Option<Instant>> {
+        // No code under this lock panics.
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Store {
@@ -122,67 +144,88 @@ impl Store {
         if !self.traits.shared {
             return Ok(Claimed::Ours);
         }
-        let Some(mark) = self.mark().await? else {
-            self.create_mark(claimant).await?;
-            return self.settled(claimant).await;
-        };
-        match claimant.compare(&mark) {
-            Standing::Ours => Ok(self.owned_by(claimant)),
-            Standing::Earlier => {
-                self.write_mark(claimant).await?;
-                Ok(self.owned_by(claimant))
-            }
-            Standing::Rival => Ok(Claimed::Rival(mark)),
-            Standing::Foreign => Err(foreign(&mark)),
+        let began = Instant::now();
+        match self.mark().await? {
+            None => self.create_mark(claimant).await?,
+            Some(mark) => match claimant.compare(&mark) {
+                Standing::Ours | Standing::Earlier => self.write_mark(claimant).await?,
+                Standing::Rival => return Ok(Claimed::Rival(mark)),
+                Standing::Foreign => return Err(foreign(&mark)),
+            },
         }
+        self.settled(claimant, began).await
     }
 
     /// Claims the storage of another worker of the same hospital, which does not run any more: its mark is still this
     /// one.
     pub async fn take_over(&self, claimant: &Claimant, from: &Mark) -> Result<Claimed, StoreError> {
+        let began = Instant::now();
         if self.mark().await?.as_ref() != Some(from) {
             return self.claim(claimant).await;
         }
         self.write_mark(claimant).await?;
-        self.settled(claimant).await
+        self.settled(claimant, began).await
     }
 
     /// Confirms this process's claim. If the storage has another owner now, this and every later write fails with
-    /// [`StoreError::Foreign`]. Does nothing without a claim.
+    /// [`StoreError::Foreign`]. Does nothing without a claim. Takes at most [`RENEWAL`].
     pub async fn confirm_claim(&self) -> Result<(), StoreError> {
         let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
-        self.may_write()?;
-        match self.mark().await? {
-            None => self.create_mark(claimant).await,
-            Some(mark) if matches!(claimant.compare(&mark), Standing::Ours) => {
-                self.write_mark(claimant).await
+        self.is_not_lost()?;
+        timeout(RENEWAL, self.confirm(claimant)).await.unwrap_or(Err(StoreError::Unreachable(None)))
+    }
+
+    async fn confirm(&self, claimant: &Claimant) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let mark = match self.mark().await? {
+            Some(mark) => mark,
+            None => {
+                self.create_mark(claimant).await?;
+                self.mark().await?.ok_or(StoreError::NotKept)?
             }
-            Some(mark) => {
+        };
+        if !claimant.owns(&mark) {
+            // One answer may be old.
+            sleep(SETTLE).await;
+            let again = self.mark().await?.ok_or(StoreError::NotKept)?;
+            if again == mark {
                 self.ownership.lost.get_or_init(|| mark.to_string());
-                Err(foreign(&mark))
             }
+            if !claimant.owns(&again) {
+                return Err(foreign(&again));
+            }
+        }
+        self.write_mark(claimant).await?;
+        *self.ownership.confirmed() = Some(began);
+        Ok(())
+    }
+
+    /// Fails once this process has lost the storage, and while it does not know whether it has.
+    pub(super) fn may_write(&self) -> Result<(), StoreError> {
+        self.is_not_lost()?;
+        match *self.ownership.confirmed() {
+            Some(at) if at.elapsed() > LAPSE => Err(StoreError::Unconfirmed),
+            _ => Ok(()),
         }
     }
 
-    /// Fails once this process has lost the storage.
-    pub(super) fn may_write(&self) -> Result<(), StoreError> {
+    fn is_not_lost(&self) -> Result<(), StoreError> {
         match self.ownership.lost.get() {
             None => Ok(()),
             Some(owner) => Err(StoreError::Foreign { owner: owner.clone() }),
         }
     }
 
-    fn owned_by(&self, claimant: &Claimant) -> Claimed {
-        self.ownership.claimant.get_or_init(|| claimant.clone());
-        Claimed::Ours
-    }
-
-    /// Whose mark remained.
-    async fn settled(&self, claimant: &Claimant) -> Result<Claimed, StoreError> {
-        tokio::time::sleep(SETTLE).await;
+    /// Whose mark remained of those that were written since `began`.
+    async fn settled(&self, claimant: &Claimant, began: Instant) -> Result<Claimed, StoreError> {
+        sleep(SETTLE).await;
         let mark = self.mark().await?.ok_or(StoreError::NotKept)?;
         match claimant.compare(&mark) {
-            Standing::Ours => Ok(self.owned_by(claimant)),
+            Standing::Ours => {
+                self.ownership.claimant.get_or_init(|| claimant.clone());
+                *self.ownership.confirmed() = Some(began);
+                Ok(Claimed::Ours)
+            }
             Standing::Foreign => Err(foreign(&mark)),
             Standing::Earlier | Standing::Rival => Ok(Claimed::Rival(mark)),
         }
@@ -192,11 +235,15 @@ impl Store {
     async fn mark(&self) -> Result<Option<Mark>, StoreError> {
         let path = Path::from(OWNER);
         let read = self.within(async {
-            let size = self.backend.get(&path).await?.meta.size.min(MAX_BYTES);
-            if size == 0 {
-                return Ok(Bytes::new());
+            let mut stream = self.backend.get(&path).await?.into_stream();
+            let mut bytes = Vec::new();
+            while bytes.len() < MAX_BYTES
+                && let Some(more) = stream.try_next().await?
+            {
+                bytes.extend_from_slice(&more);
             }
-            Ok(self.backend.get_range(&path, 0..size).await?)
+            bytes.truncate(MAX_BYTES);
+            Ok(bytes)
         });
         match read.await {
             Ok(bytes) => Ok(Some(Mark(String::from_utf8_lossy(&bytes).into_owned()))),
@@ -226,7 +273,8 @@ impl Store {
     }
 
     async fn write_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
-        self.put_object(&Path::from(OWNER), Bytes::from(claimant.mark())).await
+        let (path, mark) = (Path::from(OWNER), Bytes::from(claimant.mark()));
+        self.within(async { Ok(self.backend.put(&path, mark.into()).await.map(drop)?) }).await
     }
 }
 
@@ -236,7 +284,11 @@ fn foreign(mark: &Mark) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::{super::traits::Traits, *};
 
     fn claimant(hospital: &str, instance: u8) -> Claimant {
         Claimant::new(hospital.into(), [instance; 16]).unwrap()
@@ -265,5 +317,27 @@ mod tests {
         let shown = mark.to_string();
         assert!(shown.starts_with("hospital 1[2Jx") && shown.ends_with("(worker 07)"), "{shown}");
         assert!(shown.len() < 150, "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_cannot_confirm_its_claim_stops_writing_until_it_can() {
+        let traits = Traits { shared: true, ..Traits::default() };
+        let store = Store::with(Arc::new(InMemory::new()), traits);
+        store.probe().await.unwrap();
+        let claimed = store.claim(&claimant("hospital 1", 1)).await.unwrap();
+        assert_eq!(claimed, Claimed::Ours);
+        store.probe().await.unwrap();
+        let long_ago = Instant::now().checked_sub(LAPSE + Duration::from_secs(1)).unwrap();
+        *store.ownership.confirmed() = Some(long_ago);
+        for refused in [
+            store.probe().await.err(),
+            store.delete(&[1; 32]).await.err(),
+            store.quarantine(&[1; 32]).await.err(),
+            store.writer().await.err(),
+        ] {
+            assert!(matches!(refused, Some(StoreError::Unconfirmed)), "{refused:?}");
+        }
+        store.confirm_claim().await.unwrap();
+        store.probe().await.unwrap();
     }
 }

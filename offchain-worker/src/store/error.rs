@@ -5,6 +5,8 @@ use std::{error::Error, io};
 use object_store::client::{HttpError, HttpErrorKind};
 use rustix::io::Errno;
 
+use super::claim::LAPSE;
+
 /// What the system reports of a file whose sectors or checksums are bad. Other errors, such as too many open files, say
 /// nothing about the file.
 const OF_THE_DISK: [Errno; 3] = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
@@ -49,6 +51,12 @@ pub enum StoreError {
          hospital, stop one of them, then restart the other"
     )]
     Foreign { owner: String },
+    #[error(
+        "the worker could not confirm for {} s that the storage still belongs to it, and writes nothing meanwhile: check \
+         that the storage runs and can be reached from this machine. The worker retries automatically",
+        LAPSE.as_secs()
+    )]
+    Unconfirmed,
     #[error(
         "the storage has archived the object {object} (storage class {class}) and does not return it: take the \
          worker's bucket or prefix out of every lifecycle rule. The worker fetches the segment from another hospital"

@@ -7,7 +7,7 @@ use epione_primitives::limits::MAX_BALLOTS_PER_BLOCK;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, sleep},
 };
 
 use super::open::{ChainAccess, Exchange, Opened, Storage};
@@ -43,6 +43,8 @@ pub(crate) const KEEPS: usize = 16;
 /// Every open ballot has its job. Most of them wait for a turn.
 const OPEN_BALLOTS: usize = MAX_BALLOTS_PER_BLOCK as usize;
 const RETRY: Duration = Duration::from_secs(2);
+/// After a claim that could not be confirmed, before the next attempt.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
 /// Does everything that needs the chain. Returns only errors.
 pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
@@ -232,13 +234,15 @@ pub(crate) async fn claim(storage: &Storage, identity: Identity) -> anyhow::Resu
 
 /// Confirms the claim again and again, so that no other worker takes the storage over. Never returns.
 pub(crate) async fn keep_claim(store: Store) {
-    let mut ticks = interval(RENEWAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        if let Err(error) = store.confirm_claim().await {
-            tracing::error!(%error, "the worker could not confirm that the storage belongs to it");
-        }
+        let pause = match store.confirm_claim().await {
+            Ok(()) => RENEWAL,
+            Err(error) => {
+                tracing::error!(%error, "the worker could not confirm that the storage belongs to it");
+                if error.needs_operator() { RENEWAL } else { CONFIRM_AGAIN }
+            }
+        };
+        sleep(pause).await;
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Fault {
     CutBodies,
     /// The next GET returns other bytes of the same length, and later ones return the true bytes.
     GarbledOnce,
+    /// The next GET of the owner's mark returns another mark, from this worker.
+    StaleMark(&'static str),
     /// Every request is answered with SlowDown.
     SlowDown,
     /// No request is answered.
@@ -142,7 +144,7 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
         Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Some(Fault::Stalled) => std::future::pending().await,
         Some(Fault::LyingHead(length)) if of_segment && method == Method::HEAD => {
-            return description(length);
+            return described(length, Body::empty());
         }
         Some(Fault::LostWrites) if of_segment && method == Method::PUT => {
             axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap();
@@ -154,6 +156,10 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
                 && which.is_none_or(|hash| path.ends_with(&hex::encode(hash))) =>
         {
             return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
+        }
+        Some(Fault::StaleMark(mark)) if path.ends_with("/owner") && method == Method::GET => {
+            *proxy.slot() = None;
+            return described(mark.len() as u32, Body::from(mark));
         }
         _ => {}
     }
@@ -193,11 +199,11 @@ fn refusal(status: StatusCode, code: &str) -> Response {
         .into_response()
 }
 
-fn description(length: u32) -> Response {
+fn described(length: u32, body: Body) -> Response {
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_LENGTH, HeaderValue::from(length)),
         (header::ETAG, HeaderValue::from_static("\"0\"")),
         (header::LAST_MODIFIED, HeaderValue::from_static("Fri, 20 Nov 2026 10:00:00 GMT")),
     ];
-    (headers, Body::empty()).into_response()
+    (headers, body).into_response()
 }

@@ -200,6 +200,17 @@ async fn a_worker_that_lost_its_bucket_stops_writing() {
     put(&other, &segment, &bytes).await.unwrap();
 }
 
+#[tokio::test]
+async fn one_old_answer_about_the_owner_does_not_stop_a_worker_that_runs() {
+    const EARLIER: &str = "hospital 0\ninstance 0909\nrun 09\nconfirmed 1\n";
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    store.claim(&claimant("hospital 0", 1)).await.unwrap();
+    proxy.set(Fault::StaleMark(EARLIER));
+    store.confirm_claim().await.unwrap();
+    put(&store, &segment, &bytes).await.unwrap();
+}
+
 /// A store behind a proxy, and one segment in it.
 async fn behind(server: &Server) -> (Proxy, Store, Segment, Bytes) {
     let proxy = Proxy::before(server).await;
