@@ -252,30 +252,33 @@ impl Store {
         }
     }
 
-    /// Writes the mark if there is none. A server that does not know conditions may overwrite one, so the mark must be
-    /// read back.
+    /// Writes the mark if there is none. A server that ignores conditions may overwrite one, so the mark must be read
+    /// back. To one that rejects them, the mark is sent without, if there is still none.
     async fn create_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
         let path = Path::from(OWNER);
         let mark = Bytes::from(claimant.mark());
         let created = self.within(async {
             match self.backend.put_opts(&path, mark.into(), PutMode::Create.into()).await {
                 Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
-                Err(Error::NotImplemented { .. }) => Ok(false),
+                Err(error) if rejects_conditions(&error) => Ok(false),
                 Err(error) => Err(StoreError::from(error)),
             }
         });
-        match created.await {
-            Ok(true) => Ok(()),
-            // The server rejects conditions.
-            Ok(false) | Err(StoreError::Backend(_)) => self.write_mark(claimant).await,
-            Err(error) => Err(error),
-        }
+        let is_settled = created.await? || self.mark().await?.is_some();
+        if is_settled { Ok(()) } else { self.write_mark(claimant).await }
     }
 
     async fn write_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
         let (path, mark) = (Path::from(OWNER), Bytes::from(claimant.mark()));
         self.within(async { Ok(self.backend.put(&path, mark.into()).await.map(drop)?) }).await
     }
+}
+
+/// Whether the server does not know conditional writes. `object_store` gives its status only as text.
+fn rejects_conditions(error: &Error) -> bool {
+    let text = error.to_string();
+    matches!(error, Error::NotImplemented { .. })
+        || ["status code: 400 ", "status code: 501 "].iter().any(|status| text.contains(status))
 }
 
 fn foreign(mark: &Mark) -> StoreError {

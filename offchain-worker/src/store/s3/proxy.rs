@@ -40,6 +40,8 @@ pub enum Fault {
     GarbledOnce,
     /// The next GET of the owner's mark returns another mark, from this worker.
     StaleMark(&'static str),
+    /// Conditional writes are answered with this status.
+    NoConditions(StatusCode),
     /// Every request is answered with SlowDown.
     SlowDown,
     /// No request is answered.
@@ -156,6 +158,11 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
                 && which.is_none_or(|hash| path.ends_with(&hex::encode(hash))) =>
         {
             return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
+        }
+        Some(Fault::NoConditions(status))
+            if request.headers().contains_key(header::IF_NONE_MATCH) && method == Method::PUT =>
+        {
+            return refusal(status, "Refused");
         }
         Some(Fault::StaleMark(mark)) if path.ends_with("/owner") && method == Method::GET => {
             *proxy.slot() = None;

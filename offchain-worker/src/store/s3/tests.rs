@@ -211,6 +211,20 @@ async fn one_old_answer_about_the_owner_does_not_stop_a_worker_that_runs() {
     put(&store, &segment, &bytes).await.unwrap();
 }
 
+#[tokio::test]
+async fn only_a_server_without_conditions_gets_an_unconditional_claim() {
+    let server = Server::start();
+    let (proxy, store, ..) = behind(&server).await;
+    let (owner, worker) = (server.objects().join("owner"), claimant("hospital 0", 1));
+    // An error of the server does not say whether another worker has claimed the bucket meanwhile.
+    proxy.set(Fault::NoConditions(StatusCode::INTERNAL_SERVER_ERROR));
+    store.claim(&worker).await.unwrap_err();
+    assert!(!owner.exists());
+    proxy.set(Fault::NoConditions(StatusCode::BAD_REQUEST));
+    assert_eq!(store.claim(&worker).await.unwrap(), Claimed::Ours);
+    assert!(owner.exists());
+}
+
 /// A store behind a proxy, and one segment in it.
 async fn behind(server: &Server) -> (Proxy, Store, Segment, Bytes) {
     let proxy = Proxy::before(server).await;
