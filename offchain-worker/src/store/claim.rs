@@ -2,12 +2,16 @@
 //! bucket by mistake would delete each other's segments.
 //!
 //! The object `owner` names the hospital and the worker. It is created conditionally, and read back after a pause,
-//! because some servers ignore the condition. A running worker writes it again every minute. So another worker of the
-//! same hospital can tell whether the first still runs, and a worker that lost the storage stops writing.
+//! because some servers ignore the condition. A running worker writes it again every minute, and says in it when it
+//! stops. So another worker of the same hospital, also one with a copy of its journal, can tell whether the first still
+//! runs, and a worker that lost the storage stops writing.
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +30,12 @@ pub const SILENCE: Duration = Duration::from_secs(150);
 /// A worker that could not confirm its claim for this long writes nothing until it can, so that it has stopped before
 /// another worker takes the storage over.
 pub(super) const LAPSE: Duration = Duration::from_secs(100);
+/// How long a worker that stops may take to say so in the storage.
+const PARTING: Duration = Duration::from_secs(5);
+/// The line of a mark whose process has stopped, and writes nothing any more.
+const RELEASED: &str = "released";
+/// Digits of a process's id that are shown.
+const RUN_SHOWN: usize = 8;
 /// After this pause, every worker that wrote at the same moment sees whose claim remained.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Bytes of the object `owner`, at most.
@@ -70,9 +80,9 @@ impl Claimant {
             (Some(instance), Some(run)) if instance == self.instance && run == self.run => {
                 Standing::Ours
             }
-            // An earlier process of this worker, or a version that did not name the worker.
-            (None, _) => Standing::Earlier,
-            (Some(instance), _) if instance == self.instance => Standing::Earlier,
+            // A version that did not name the worker.
+            (None, _) => Standing::Stopped,
+            _ if mark.is_released() => Standing::Stopped,
             _ => Standing::Rival,
         }
     }
@@ -81,8 +91,9 @@ impl Claimant {
 /// Whose mark it is.
 enum Standing {
     Ours,
-    Earlier,
-    /// Another worker of the same hospital.
+    /// A process of the same hospital that has stopped.
+    Stopped,
+    /// Another process of the same hospital, which may run. If it names the same journal, that may be a copy.
     Rival,
     Foreign,
 }
@@ -96,6 +107,10 @@ impl Mark {
     fn line(&self, beginning: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix(beginning))
     }
+
+    fn is_released(&self) -> bool {
+        self.0.lines().any(|line| line == RELEASED)
+    }
 }
 
 /// Names the owner. The text is from the storage, so only the usual characters are shown.
@@ -105,10 +120,13 @@ impl fmt::Display for Mark {
             text.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(SHOWN).collect()
         };
         f.write_str(&shown(self.line("").unwrap_or("an unnamed owner")))?;
-        match self.line("instance ") {
-            Some(instance) => write!(f, " (worker {})", shown(instance)),
-            None => Ok(()),
+        let Some(instance) = self.line("instance ") else { return Ok(()) };
+        write!(f, " (worker {}", shown(instance))?;
+        if let Some(run) = self.line("run ") {
+            let run: String = shown(run).chars().take(RUN_SHOWN).collect();
+            write!(f, ", process {run}")?;
         }
+        f.write_str(")")
     }
 }
 
@@ -117,7 +135,7 @@ impl fmt::Display for Mark {
 pub enum Claimed {
     /// The storage belongs to this worker.
     Ours,
-    /// Another worker of the same hospital wrote this. If it still runs, it writes again within [`RENEWAL`].
+    /// Another process of the same hospital wrote this. If it still runs, it writes again within [`RENEWAL`].
     Rival(Mark),
 }
 
@@ -129,6 +147,8 @@ pub(super) struct Ownership {
     confirmed: Mutex<Option<Instant>>,
     /// The owner to whom this process lost the storage.
     lost: OnceLock<String>,
+    /// This process is stopping, and says so in the storage.
+    released: AtomicBool,
 }
 
 impl Ownership {
@@ -148,7 +168,7 @@ impl Store {
         match self.mark().await? {
             None => self.create_mark(claimant).await?,
             Some(mark) => match claimant.compare(&mark) {
-                Standing::Ours | Standing::Earlier => self.write_mark(claimant).await?,
+                Standing::Ours | Standing::Stopped => self.write_mark(claimant).await?,
                 Standing::Rival => return Ok(Claimed::Rival(mark)),
                 Standing::Foreign => return Err(foreign(&mark)),
             },
@@ -171,7 +191,7 @@ impl Store {
     /// [`StoreError::Foreign`]. Does nothing without a claim. Takes at most [`RENEWAL`].
     pub async fn confirm_claim(&self) -> Result<(), StoreError> {
         let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
-        self.is_not_lost()?;
+        self.holds()?;
         timeout(RENEWAL, self.confirm(claimant)).await.unwrap_or(Err(StoreError::Unreachable(None)))
     }
 
@@ -200,17 +220,35 @@ impl Store {
         Ok(())
     }
 
-    /// Fails once this process has lost the storage, and while it does not know whether it has.
+    /// Says in the storage that this process has stopped, so that the next one need not wait. From now on, every write
+    /// fails with [`StoreError::Interrupted`].
+    pub async fn release_claim(&self) -> Result<(), StoreError> {
+        let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
+        self.holds()?;
+        self.ownership.released.store(true, Ordering::Relaxed);
+        let releasing = async {
+            match self.mark().await? {
+                Some(mark) if claimant.owns(&mark) => {
+                    self.put_mark(format!("{}{RELEASED}\n", claimant.mark())).await
+                }
+                _ => Ok(()),
+            }
+        };
+        timeout(PARTING, releasing).await.unwrap_or(Err(StoreError::Unreachable(None)))
+    }
+
+    /// Fails once this process has lost or released the storage, and while it does not know whether it has lost it.
     pub(super) fn may_write(&self) -> Result<(), StoreError> {
-        self.is_not_lost()?;
+        self.holds()?;
         match *self.ownership.confirmed() {
             Some(at) if at.elapsed() > LAPSE => Err(StoreError::Unconfirmed),
             _ => Ok(()),
         }
     }
 
-    fn is_not_lost(&self) -> Result<(), StoreError> {
+    fn holds(&self) -> Result<(), StoreError> {
         match self.ownership.lost.get() {
+            None if self.ownership.released.load(Ordering::Relaxed) => Err(StoreError::Interrupted),
             None => Ok(()),
             Some(owner) => Err(StoreError::Foreign { owner: owner.clone() }),
         }
@@ -227,7 +265,7 @@ impl Store {
                 Ok(Claimed::Ours)
             }
             Standing::Foreign => Err(foreign(&mark)),
-            Standing::Earlier | Standing::Rival => Ok(Claimed::Rival(mark)),
+            Standing::Stopped | Standing::Rival => Ok(Claimed::Rival(mark)),
         }
     }
 
@@ -269,7 +307,11 @@ impl Store {
     }
 
     async fn write_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
-        let (path, mark) = (Path::from(OWNER), Bytes::from(claimant.mark()));
+        self.put_mark(claimant.mark()).await
+    }
+
+    async fn put_mark(&self, mark: String) -> Result<(), StoreError> {
+        let (path, mark) = (Path::from(OWNER), Bytes::from(mark));
         self.within(async { Ok(self.backend.put(&path, mark.into()).await.map(drop)?) }).await
     }
 }
@@ -303,14 +345,19 @@ mod tests {
         let standing = |mark: String| own.compare(&Mark(mark));
         assert!(matches!(standing(own.mark()), Standing::Ours));
         let restarted = claimant("hospital 1 of the chain X", 1);
-        assert!(matches!(standing(restarted.mark()), Standing::Earlier));
         let second = claimant("hospital 1 of the chain X", 2);
-        assert!(matches!(standing(second.mark()), Standing::Rival));
+        for other in [&restarted, &second] {
+            assert!(matches!(standing(other.mark()), Standing::Rival));
+            let stopped = format!("{}released\n", other.mark());
+            assert!(matches!(standing(stopped), Standing::Stopped));
+        }
+        let shown = Mark(restarted.mark()).to_string();
+        assert!(shown.ends_with(&format!(", process {})", &restarted.run[..8])), "{shown}");
         for other in ["hospital 10 of the chain X", "hospital 1 of the chain Y", ""] {
             assert!(matches!(standing(claimant(other, 1).mark()), Standing::Foreign), "{other}");
         }
         let unnamed = "hospital 1 of the chain X\n".to_owned();
-        assert!(matches!(standing(unnamed), Standing::Earlier));
+        assert!(matches!(standing(unnamed), Standing::Stopped));
         assert!(matches!(standing(String::new()), Standing::Foreign));
     }
 

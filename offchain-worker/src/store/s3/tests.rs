@@ -138,8 +138,10 @@ async fn nothing_is_acknowledged_without_the_server() {
 async fn a_bucket_belongs_to_one_hospital() {
     let server = Server::start();
     for _ in 0..2 {
-        let claimed = server.store().claim(&claimant("hospital 0", 0)).await.unwrap();
+        let store = server.store();
+        let claimed = store.claim(&claimant("hospital 0", 0)).await.unwrap();
         assert_eq!(claimed, Claimed::Ours);
+        store.release_claim().await.unwrap();
     }
     for other in ["hospital 1", "hospital 10"] {
         let refused = server.store().claim(&claimant(other, 0)).await.unwrap_err().to_string();
@@ -198,6 +200,23 @@ async fn a_worker_that_lost_its_bucket_stops_writing() {
     }
     assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
     put(&other, &segment, &bytes).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_of_a_journal_does_not_get_the_bucket_before_the_first_worker_stops() {
+    let server = Server::start();
+    let (store, other) = (server.store(), server.store());
+    let (worker, copy) = (claimant("hospital 0", 1), claimant("hospital 0", 1));
+    store.claim(&worker).await.unwrap();
+    let Claimed::Rival(mark) = other.claim(&copy).await.unwrap() else {
+        panic!("the bucket has an owner");
+    };
+    store.confirm_claim().await.unwrap();
+    assert!(matches!(other.take_over(&copy, &mark).await.unwrap(), Claimed::Rival(_)));
+    store.release_claim().await.unwrap();
+    assert!(matches!(store.probe().await, Err(StoreError::Interrupted)));
+    assert_eq!(other.claim(&copy).await.unwrap(), Claimed::Ours);
+    other.probe().await.unwrap();
 }
 
 #[tokio::test]
