@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use epione_client::api::VisitStage;
 use epione_primitives::{
     AccountId, AnnouncementId, RecordId, RecordPointer, UserId, block::Segment,
@@ -5,7 +7,10 @@ use epione_primitives::{
 use futures::stream;
 
 use super::*;
-use crate::store::{Store, faulty::Faulty};
+use crate::store::{
+    Store,
+    faulty::{Faulty, Pauses},
+};
 
 fn segment(seed: u8) -> Segment {
     Segment { hash: [seed; 32], length: 10 }
@@ -252,17 +257,25 @@ async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
     assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_read_during_a_deletion_does_not_count_the_deleted_segment_as_stored() {
+/// A journal and a store that waits in every GET and DELETE, in which an upload owns the first of two segments.
+async fn pausing() -> (Journal, Store, Arc<Pauses>, Owner, [Segment; 2]) {
     let journal = Journal::in_memory().await.unwrap();
     let (backend, pauses, objects) = Faulty::with_pauses();
-    let store = Store::over(backend);
-    let bytes = bytes::Bytes::from_static(b"nobody needs this");
-    let segment = Segment { hash: blake3::hash(&bytes).into(), length: bytes.len() as u32 };
-    let source = stream::iter([Ok::<_, std::io::Error>(bytes)]);
-    Store::over(objects).put(&segment, source).await.unwrap();
+    let mut segments = [segment(0); 2];
+    for (segment, text) in segments.iter_mut().zip(["nobody needs this", "this is read"]) {
+        let hash = blake3::hash(text.as_bytes()).into();
+        *segment = Segment { hash, length: text.len() as u32 };
+        let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(text))]);
+        Store::over(objects.clone()).put(segment, source).await.unwrap();
+    }
     let upload = journal.begin_upload();
-    journal.reference(upload, &[segment]).await.unwrap();
+    journal.reference(upload, &segments[..1]).await.unwrap();
+    (journal, Store::over(backend), pauses, upload, segments)
+}
+
+#[tokio::test]
+async fn a_read_during_a_deletion_does_not_count_the_deleted_segment_as_stored() {
+    let (journal, store, pauses, upload, [segment, _]) = pausing().await;
     let (here, there) = (journal.clone(), store.clone());
     let deleting = tokio::spawn(async move { discard_owner(&here, &there, upload, 1).await });
     pauses.before_delete.reached().await;
@@ -274,6 +287,19 @@ async fn a_read_during_a_deletion_does_not_count_the_deleted_segment_as_stored()
     pauses.after_get.go_on();
     reading.await.unwrap().unwrap();
     assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_a_storage_that_is_slow_to_delete() {
+    let (journal, store, pauses, upload, [_, wanted]) = pausing().await;
+    let (here, there) = (journal.clone(), store.clone());
+    let deleting = tokio::spawn(async move { discard_owner(&here, &there, upload, 1).await });
+    pauses.before_delete.reached().await;
+    pauses.after_get.go_on();
+    let reading = read_back(&journal, &store, &wanted.hash);
+    tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap().unwrap();
+    pauses.before_delete.go_on();
+    deleting.await.unwrap().unwrap();
 }
 
 #[tokio::test]

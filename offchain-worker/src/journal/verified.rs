@@ -2,11 +2,12 @@
 //! storage says about its objects proves nothing: it may confirm a write that it lost, or list an object that it does
 //! not return.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use epione_primitives::{Moment, block::Segment};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::time::timeout;
 
 use super::{Journal, JournalError};
 use crate::{
@@ -16,6 +17,10 @@ use crate::{
 
 /// A segment that is read again within this time is not noted again, in milliseconds: serving it costs no write.
 const FRESH: Moment = 60 * 60 * 1_000;
+
+/// How long a read waits for others that change owners, before it is not noted. A deletion takes as long as the storage
+/// needs.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The length of a verified segment; none if it was not verified, or could not be read since then.
 pub fn length(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<u32>> {
@@ -87,7 +92,10 @@ async fn note(journal: &Journal, segment: Segment, deletions: u64) -> Result<(),
     if journal.read(move |connection| is_recent(connection, &segment, since)).await? {
         return Ok(());
     }
-    let _custody = journal.shared.custody.lock().await;
+    // Nobody waits for a deletion to read another segment: it is noted when it is next read.
+    let Ok(_custody) = timeout(PATIENCE, journal.shared.custody.lock()).await else {
+        return Ok(());
+    };
     if journal.shared.deletions.load(Ordering::Relaxed) != deletions {
         return Ok(());
     }
