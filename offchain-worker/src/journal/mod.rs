@@ -169,6 +169,17 @@ impl Journal {
         self.read(move |connection| verified::length(connection, &hash)).await
     }
 
+    /// Forgets that a segment was read back: the storage says that it is gone.
+    pub async fn forget_verified(&self, hash: [u8; 32]) -> Result<(), JournalError> {
+        self.write(move |tx| verified::forget(tx, &hash)).await
+    }
+
+    /// Counts as stored only what was read back from the storage with this id. Returns whether it was another storage
+    /// before.
+    pub async fn bind_storage(&self, id: [u8; 32]) -> Result<bool, JournalError> {
+        self.write(move |tx| verified::bind(tx, id)).await
+    }
+
     pub async fn references_of(&self, owner: Owner) -> Result<Vec<Segment>, JournalError> {
         self.read(move |connection| references::of(connection, owner)).await
     }

@@ -77,6 +77,11 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE commands ADD COLUMN content BLOB;
 ",
+    "
+    CREATE TABLE storage (
+        id BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Opens or creates a database for writing.

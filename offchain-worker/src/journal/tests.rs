@@ -257,6 +257,22 @@ async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
     assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn after_a_change_of_storage_nothing_counts_as_stored() {
+    let (journal, store) = (Journal::in_memory().await.unwrap(), Store::in_memory());
+    let content = &b"verified"[..];
+    let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+    let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+    store.put(&segment, source).await.unwrap();
+    assert!(!journal.bind_storage([1; 32]).await.unwrap());
+    read_back(&journal, &store, &segment.hash).await.unwrap();
+    assert!(!journal.bind_storage([1; 32]).await.unwrap());
+    let verified = journal.verified_length(segment.hash).await.unwrap();
+    assert_eq!(verified, Some(segment.length));
+    assert!(journal.bind_storage([2; 32]).await.unwrap());
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
 /// A journal and a store that waits in every GET and DELETE, in which an upload owns the first of two segments.
 async fn pausing() -> (Journal, Store, Arc<Pauses>, Owner, [Segment; 2]) {
     let journal = Journal::in_memory().await.unwrap();

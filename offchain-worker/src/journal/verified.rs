@@ -54,6 +54,20 @@ pub(super) fn forget(tx: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Binds what was verified to the storage with this id. What was verified in another storage, or before there were ids, is
+/// forgotten. Returns whether the storage has changed.
+pub(super) fn bind(tx: &Connection, storage: [u8; 32]) -> rusqlite::Result<bool> {
+    let known: Option<[u8; 32]> =
+        tx.query_row("SELECT id FROM storage", [], |row| row.get(0)).optional()?;
+    if known == Some(storage) {
+        return Ok(false);
+    }
+    tx.execute("DELETE FROM verified", [])?;
+    tx.execute("DELETE FROM storage", [])?;
+    tx.execute("INSERT INTO storage (id) VALUES (?1)", [storage])?;
+    Ok(known.is_some())
+}
+
 /// Reads a segment and checks its bytes, as [`Store::read`] does; remembers that they are here, or that they are not.
 /// If the journal fails, it remembers less, and the bytes are returned all the same.
 pub async fn read_back(

@@ -203,7 +203,7 @@ async fn gather(
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
     let context = &jobs.context;
-    match jobs.fetcher.missing(segments).await {
+    match jobs.fetcher.missing(segments, Some(announcer)).await {
         Ok(0) => return Ok(Verdict::Approve),
         Ok(_) => {}
         Err(error) => return refused(error),

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::OwnedMutexGuard,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -69,6 +69,9 @@ fn slot_bounds(parallel: usize) -> Bounds {
 
 /// Lookups in the store at once.
 const LOOKS: usize = 16;
+/// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the same
+/// block.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -139,7 +142,7 @@ impl Fetcher {
         first: Option<HospitalId>,
         arrived: &AtomicU64,
     ) -> Result<(), FetchError> {
-        let missing = self.missing_at(segments).await?;
+        let missing = self.missing_at(segments, first).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -153,13 +156,22 @@ impl Fetcher {
         }
     }
 
-    /// How many of these segments are not in the store, each counted once.
-    pub async fn missing(&self, segments: &[Segment]) -> Result<usize, FetchError> {
-        Ok(self.missing_at(segments).await?.len())
+    /// How many of these segments are not in the store, each counted once. `first` is the hospital that announced them.
+    pub async fn missing(
+        &self,
+        segments: &[Segment],
+        first: Option<HospitalId>,
+    ) -> Result<usize, FetchError> {
+        Ok(self.missing_at(segments, first).await?.len())
     }
 
     /// The missing segments, with their positions in the list.
-    async fn missing_at(&self, segments: &[Segment]) -> Result<Vec<(usize, Segment)>, FetchError> {
+    async fn missing_at(
+        &self,
+        segments: &[Segment],
+        first: Option<HospitalId>,
+    ) -> Result<Vec<(usize, Segment)>, FetchError> {
+        let answers = &AtomicBool::new(true);
         let mut known = HashSet::new();
         let each: Vec<_> = segments
             .iter()
@@ -169,7 +181,7 @@ impl Fetcher {
             .collect();
         futures::stream::iter(each)
             .map(|(position, segment)| async move {
-                let here = self.is_here(&segment).await?;
+                let here = self.is_here(&segment, first, answers).await?;
                 Ok::<_, FetchError>((!here).then_some((position, segment)))
             })
             .buffered(LOOKS)
@@ -179,13 +191,26 @@ impl Fetcher {
     }
 
     /// Whether the segment is here. If its bytes are, and have another length than stated, the statement is wrong.
-    async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
-        let found = match self.journal.verified_length(segment.hash).await? {
+    async fn is_here(
+        &self,
+        segment: &Segment,
+        first: Option<HospitalId>,
+        answers: &AtomicBool,
+    ) -> Result<bool, FetchError> {
+        let hash = segment.hash;
+        let verified = self.journal.verified_length(hash).await?;
+        if self.is_gone(&hash, answers).await {
+            if verified.is_some() {
+                self.journal.forget_verified(hash).await?;
+            }
+            return Ok(false);
+        }
+        let found = match verified {
             Some(length) => Some(length),
             None => {
                 // The bytes need memory for a whole segment, as a download does.
-                let _slot = self.slots.acquire().await.ok();
-                self.read_length(segment).await?
+                let _slot = self.slots.take(first, 1, Duration::MAX).await.ok();
+                self.read_length(&hash).await?
             }
         };
         match found {
@@ -198,13 +223,25 @@ impl Fetcher {
         }
     }
 
-    /// The length of the segment's bytes, read back now; none if the storage does not return them.
-    async fn read_length(&self, segment: &Segment) -> Result<Option<u32>, FetchError> {
-        // An object that the storage does not know needs no further request.
-        if matches!(self.store.find(&segment.hash).await, Ok(None)) {
-            return Ok(None);
+    /// Whether the storage says that it has no such object. What it says only takes trust away: that it has one proves
+    /// nothing. `answers` is whether it has answered in time so far.
+    async fn is_gone(&self, hash: &[u8; 32], answers: &AtomicBool) -> bool {
+        if !answers.load(Ordering::Relaxed) {
+            return false;
         }
-        match journal::read_back(&self.journal, &self.store, &segment.hash).await {
+        match timeout(LOOK_LIMIT, self.store.find(hash)).await {
+            Ok(Ok(found)) => found.is_none(),
+            Ok(Err(error)) if error.concerns_one_object() => false,
+            Ok(Err(_)) | Err(_) => {
+                answers.store(false, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// The length of the segment's bytes, read back now; none if the storage does not return them.
+    async fn read_length(&self, hash: &[u8; 32]) -> Result<Option<u32>, FetchError> {
+        match journal::read_back(&self.journal, &self.store, hash).await {
             Ok(bytes) => Ok(Some(bytes.len() as u32)),
             Err(error) if error.concerns_one_object() => Ok(None),
             Err(error) => Err(error.into()),

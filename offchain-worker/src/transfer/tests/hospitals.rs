@@ -193,7 +193,7 @@ impl Hospital {
     }
 
     pub async fn holds(&self, content: &[Vec<u8>]) -> bool {
-        self.fetcher.missing(&segments(content)).await.unwrap() == 0
+        self.fetcher.missing(&segments(content), None).await.unwrap() == 0
     }
 
     /// Bytes of segments that this hospital has served.

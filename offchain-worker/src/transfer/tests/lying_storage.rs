@@ -24,10 +24,10 @@ async fn a_head_that_lies_wins_no_vote_for_absent_bytes() {
     proxy.set(Fault::LyingHead(segment(&content[0]).length));
     let wanted = segments(&content);
     // The worker approves a block if nothing is missing.
-    assert_eq!(network.fetcher.missing(&wanted).await.unwrap(), 1);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
     let failed = network.fetcher.fetch(&wanted, None).await;
     assert!(matches!(failed, Err(FetchError::Unavailable { .. })), "{failed:?}");
-    assert_eq!(network.fetcher.missing(&wanted).await.unwrap(), 1);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -48,13 +48,13 @@ async fn a_write_that_the_storage_lost_wins_no_vote() {
     let wanted = segments(&content);
     let failed = network.fetcher.fetch(&wanted, None).await;
     assert!(matches!(failed, Err(FetchError::Store(StoreError::NotKept))), "{failed:?}");
-    assert_eq!(network.fetcher.missing(&wanted).await.unwrap(), 1);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
     let (_journal, repair) = keep(&network, &wanted).await;
     let repaired = repair.repair(wanted[0].hash).await;
     assert!(matches!(repaired, Err(RepairError::Store(StoreError::NotKept))), "{repaired:?}");
     proxy.heal();
     network.fetcher.fetch(&wanted, None).await.unwrap();
-    assert_eq!(network.fetcher.missing(&wanted).await.unwrap(), 0);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -67,7 +67,27 @@ async fn a_segment_that_vanished_is_forgotten_when_a_read_fails() {
     assert_eq!(network.journal.verified_length(hash).await.unwrap(), Some(wanted[0].length));
     std::fs::remove_file(server.objects().join("segments").join(hex::encode(hash))).unwrap();
     journal::read_back(&network.journal, &network.store, &hash).await.unwrap_err();
-    assert_eq!(network.fetcher.missing(&wanted).await.unwrap(), 1);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_segment_that_the_storage_lost_after_it_was_verified_wins_no_vote() {
+    let (server, content) = (Server::start(), content(2));
+    let (proxy, network) = behind(&server, Manner::Honest, &content).await;
+    let wanted = segments(&content);
+    network.fetcher.fetch(&wanted, None).await.unwrap();
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 0);
+    let lost = wanted[0].hash;
+    std::fs::remove_file(server.objects().join("segments").join(hex::encode(lost))).unwrap();
+    // While the storage fails, what was read back before counts.
+    proxy.set(Fault::SlowDown);
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 0);
+    proxy.heal();
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
+    assert_eq!(network.journal.verified_length(lost).await.unwrap(), None);
+    // That the storage says it is back proves nothing.
+    proxy.set(Fault::LyingHead(wanted[0].length));
+    assert_eq!(network.fetcher.missing(&wanted, None).await.unwrap(), 1);
 }
 
 #[tokio::test]
