@@ -21,6 +21,7 @@ use super::{
     Courier, Holdings, PeerFault, Roster, RosterError,
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
+    shelf::Shelf,
 };
 use crate::{
     journal::{self, Journal, JournalError},
@@ -61,10 +62,9 @@ pub struct FetchBounds {
 /// The right to download a segment.
 type Slot = Place<Option<HospitalId>>;
 
-/// One announcing hospital leaves a slot for the others. Those that wait are bounded by their tasks.
-fn slot_bounds(parallel: usize) -> Bounds {
-    let each = parallel.saturating_sub(1).max(1);
-    Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX }
+/// Slots, of which one key gets `each`. Those that wait are bounded by their tasks.
+fn slots(parallel: usize, each: usize) -> Arc<Shares<Option<HospitalId>>> {
+    Shares::new(Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX })
 }
 
 /// Lookups in the store at once.
@@ -87,8 +87,14 @@ pub struct Fetcher {
     bounds: FetchBounds,
     /// Shared by the hospitals that announced the blocks; repairs have one share together.
     slots: Arc<Shares<Option<HospitalId>>>,
+    /// For readers, who do not wait for a storage that fails while it holds the others.
+    reader_slots: Arc<Shares<Option<HospitalId>>>,
     /// No segment is downloaded twice at once.
     flights: Flights,
+    /// What readers wait for.
+    shelf: Shelf,
+    /// Whether what arrives is stored; otherwise it is only in memory, for a reader.
+    stores: bool,
 }
 
 impl Fetcher {
@@ -101,13 +107,31 @@ impl Fetcher {
         metrics: Metrics,
         bounds: FetchBounds,
     ) -> Self {
-        let slots = Shares::new(slot_bounds(bounds.parallel));
-        let flights = Flights::default();
-        Self { roster, courier, journal, store, holdings, metrics, bounds, slots, flights }
+        // One announcing hospital leaves a slot for the others.
+        let slots_of_one = bounds.parallel.saturating_sub(1).max(1);
+        Self {
+            roster,
+            courier,
+            journal,
+            store,
+            holdings,
+            metrics,
+            bounds,
+            slots: slots(bounds.parallel, slots_of_one),
+            reader_slots: slots(bounds.parallel, bounds.parallel),
+            flights: Flights::default(),
+            shelf: Shelf::default(),
+            stores: true,
+        }
     }
 
-    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB.
+    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB. Readers
+    /// of the same segment share one download.
     pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
+        self.shelf.read(&segment, || self.fetch_aside(segment)).await
+    }
+
+    async fn fetch_aside(&self, segment: Segment) -> Result<Bytes, FetchError> {
         let store = Store::in_memory();
         let aside = Self {
             roster: Arc::clone(&self.roster),
@@ -117,10 +141,13 @@ impl Fetcher {
             holdings: Holdings::new(store),
             metrics: self.metrics.clone(),
             bounds: self.bounds,
-            slots: Arc::clone(&self.slots),
+            slots: Arc::clone(&self.reader_slots),
+            reader_slots: Arc::clone(&self.reader_slots),
             flights: Flights::default(),
+            shelf: Shelf::default(),
+            stores: false,
         };
-        aside.fetch(&[segment], None).await?;
+        aside.fetch_missing(vec![(0, segment)], None, &AtomicU64::new(0)).await?;
         Ok(aside.store.read(&segment.hash).await?)
     }
 
@@ -146,6 +173,16 @@ impl Fetcher {
         if missing.is_empty() {
             return Ok(());
         }
+        self.fetch_missing(missing, first, arrived).await
+    }
+
+    /// Fetches segments that are not in the store, each with its position in the list.
+    async fn fetch_missing(
+        &self,
+        missing: Vec<(usize, Segment)>,
+        first: Option<HospitalId>,
+        arrived: &AtomicU64,
+    ) -> Result<(), FetchError> {
         let wanted = missing.len();
         let roll = self.roster.roll(first).await?;
         let genesis = roll.genesis;
@@ -284,8 +321,10 @@ impl Fetcher {
         match journal::confirm(&self.journal, &self.store, &segment.hash).await {
             Ok(()) => {
                 self.holdings.arrived(&segment.hash);
-                self.metrics.segments_stored.inc();
-                self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+                if self.stores {
+                    self.metrics.segments_stored.inc();
+                    self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+                }
                 Fetched::New
             }
             Err(error) => Fetched::Failed(error.into()),

@@ -40,6 +40,8 @@ pub enum Fault {
     GarbledOnce,
     /// The next GET of the owner's mark returns another mark, from this worker.
     StaleMark(&'static str),
+    /// GET is not answered for segments.
+    StalledReads,
     /// Conditional writes are answered with this status.
     NoConditions(StatusCode),
     /// Every request is answered with SlowDown.
@@ -145,6 +147,9 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
     match fault {
         Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Some(Fault::Stalled) => std::future::pending().await,
+        Some(Fault::StalledReads) if of_segment && method == Method::GET => {
+            std::future::pending().await
+        }
         Some(Fault::LyingHead(length)) if of_segment && method == Method::HEAD => {
             return described(length, Body::empty());
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    config::S3Settings,
     journal,
     store::{
         proxy::{Fault, Proxy},
@@ -114,4 +115,38 @@ async fn a_reader_gets_bytes_of_another_hospital_while_the_storage_cuts_every_an
     let bytes = repair.obtain(wanted[0].hash).await.unwrap();
     assert_eq!(bytes, content[0]);
     assert_eq!(network.journal.verified_length(wanted[0].hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_places_that_a_stalled_storage_holds() {
+    let (server, content) = (Server::start(), content(6));
+    let proxy = Proxy::before(&server).await;
+    let deadline = Duration::from_secs(120);
+    let store = Store::s3(&S3Settings { deadline, ..proxy.settings(&server) }).unwrap();
+    let network = Network::with(store.clone(), &[Manner::Honest], &content).await;
+    for bytes in &content {
+        let source = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes.clone()))]);
+        store.put(&segment(bytes), source).await.unwrap();
+    }
+    proxy.set(Fault::StalledReads);
+    let (fetcher, wanted) = (Arc::clone(&network.fetcher), segments(&content));
+    // Its reads hold every place.
+    let voting = tokio::spawn(async move { fetcher.missing(&wanted, None).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(network.fetcher.obtain(segment(&content[0])).await.unwrap(), content[0]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    voting.abort();
+}
+
+#[tokio::test]
+async fn readers_of_one_segment_share_a_download_that_does_not_count_as_stored() {
+    let content = content(1);
+    let network = Network::new(&[Manner::Honest], &content).await;
+    let wanted = segment(&content[0]);
+    let readers = (0..8).map(|_| network.fetcher.obtain(wanted));
+    for bytes in futures::future::join_all(readers).await {
+        assert_eq!(bytes.unwrap(), content[0]);
+    }
+    assert_eq!((network.asked(0), network.metrics.segments_stored.get()), (1, 0));
 }
