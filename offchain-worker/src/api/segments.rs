@@ -245,12 +245,7 @@ async fn for_hospital(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiErro
     }
     set_aside(state, &hash, &error).await;
     if !matches!(error, StoreError::Missing) {
-        let state = state.clone();
-        tokio::spawn(async move {
-            if state.repair.repair(hash).await.is_ok() {
-                state.metrics.segments_repaired.inc();
-            }
-        });
+        state.repair_later(hash);
     }
     Err(ApiError::not_found("This hospital does not have the segment now."))
 }
