@@ -8,6 +8,9 @@ use super::visits::{self, Visit};
 
 /// How long an acknowledged command is recognized, in milliseconds.
 pub const RECOGNIZED: Moment = 24 * 60 * 60 * 1_000;
+/// A command that was acknowledged at a moment which is still further ahead than this, in milliseconds, is not
+/// recognized: the clock was wrong then, and nobody knows how long ago that was.
+pub const AHEAD: Moment = 10 * 60 * 1_000;
 
 /// What an author means by a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +41,9 @@ pub fn recall(
     let found: Option<([u8; 16], bool)> = connection
         .prepare_cached(
             "SELECT record_id, content IS NULL OR content = ?4 FROM commands
-             WHERE author = ?1 AND command = ?2 AND at > ?3",
+             WHERE author = ?1 AND command = ?2 AND at > ?3 AND at <= ?5",
         )?
-        .query_row(params![author.0, command.id, since(now), command.content], |row| {
+        .query_row(params![author.0, command.id, since(now), command.content, until(now)], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
@@ -51,7 +54,7 @@ pub fn recall(
     }
 }
 
-/// Remembers the visit of a command, and forgets those of earlier days.
+/// Remembers the visit of a command, and forgets those that are not recognized any more.
 pub(super) fn remember(
     tx: &Connection,
     author: UserId,
@@ -59,7 +62,8 @@ pub(super) fn remember(
     record: RecordId,
     now: Moment,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM commands WHERE at <= ?1")?.execute([since(now)])?;
+    tx.prepare_cached("DELETE FROM commands WHERE at <= ?1 OR at > ?2")?
+        .execute([since(now), until(now)])?;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO commands (author, command, record_id, at, content)
          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -70,4 +74,8 @@ pub(super) fn remember(
 
 fn since(now: Moment) -> i64 {
     now.saturating_sub(RECOGNIZED) as i64
+}
+
+fn until(now: Moment) -> i64 {
+    now.saturating_add(AHEAD) as i64
 }

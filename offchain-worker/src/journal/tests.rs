@@ -57,6 +57,28 @@ async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
     assert!(matches!(queue(&journal, at(4, 2, next_day)).await, Enqueued::New(_)));
 }
 
+#[tokio::test]
+async fn a_command_from_a_clock_that_was_ahead_is_not_recognized_for_longer_than_a_day() {
+    let journal = Journal::in_memory().await.unwrap();
+    let command = Command { id: [7; 16], content: [1; 32] };
+    let at =
+        |seed: u8, queued_at| NewVisit { command: Some(command), queued_at, ..visit(seed, vec![]) };
+    let (now, year) = (1_000_000_000, 365 * commands::RECOGNIZED);
+    assert!(matches!(queue(&journal, at(1, now + year)).await, Enqueued::New(_)));
+    // The clock is corrected.
+    assert_eq!(journal.recalled(UserId([2; 32]), command, now).await.unwrap(), None);
+    let second = queue(&journal, at(2, now)).await;
+    let Enqueued::New(second) = second else { panic!("{second:?}") };
+    // A clock that is set back by minutes forgets nothing.
+    let earlier = now - commands::AHEAD;
+    assert_eq!(queue(&journal, at(3, earlier)).await, Enqueued::Known(second));
+    let rows: i64 = journal
+        .read(|tx| tx.query_row("SELECT count(*) FROM commands", [], |row| row.get(0)))
+        .await
+        .unwrap();
+    assert_eq!(rows, 1);
+}
+
 async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
     let upload = journal.begin_upload();
     journal.reference(upload, &visit.segments).await.unwrap();
