@@ -59,6 +59,8 @@ impl Rebuilt {
 pub const NOT_RESTORED: &[&str] = &[
     "visits that this worker had acknowledged and that no lite block on the chain contains: their authors' clients \
      still have them, and can safely submit them again",
+    "the memory of acknowledged commands: a client that submits the same visit again within a day, without its own notes \
+     of the first attempt, makes a second record",
     "the memory of answered requests: the worker rejects requests that were signed before the new \
      memory began",
     "damaged objects in quarantine",
@@ -78,19 +80,17 @@ pub async fn scrub(
         return Ok(found);
     }
     let alone = Alone::begin(config, &mut report).await?;
-    alone.catch_up(&mut report).await?;
-    alone.pass(segments_per_minute, &mut report).await
+    let scrubbed = alone.scrub(segments_per_minute, &mut report).await;
+    alone.end().await;
+    scrubbed
 }
 
 /// Restores what the keys, the node and the other hospitals make possible, and checks all of it.
 pub async fn rebuild(config: Config, mut report: impl FnMut(String)) -> anyhow::Result<Rebuilt> {
     let alone = Alone::begin(config, &mut report).await?;
-    let before = alone.before.committed;
-    alone.catch_up(&mut report).await?;
-    let scrub = alone.pass(None, &mut report).await?;
-    let after = counts(&alone.context.journal).await?.committed;
-    let visits_restored = after.saturating_sub(before);
-    Ok(Rebuilt { visits_restored, scrub, not_restored: NOT_RESTORED })
+    let rebuilt = alone.rebuild(&mut report).await;
+    alone.end().await;
+    rebuilt
 }
 
 async fn counts(journal: &Journal) -> anyhow::Result<StageCounts> {
@@ -103,7 +103,7 @@ struct Alone {
     scrubber: Scrubber,
     /// The journal's visits when it was opened.
     before: StageCounts,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Alone {
@@ -138,7 +138,29 @@ impl Alone {
         let keeps = Arc::new(worker::jobs(&context, &storage, &exchange, &config));
         tasks.spawn(jobs::run(keeps, JobKind::Keep, KEEPS));
         let scrubber = worker::scrubber(&context, &storage, &exchange, &config);
-        Ok(Self { context, scrubber, before, _tasks: tasks })
+        Ok(Self { context, scrubber, before, tasks })
+    }
+
+    async fn scrub(
+        &self,
+        segments_per_minute: Option<u32>,
+        report: &mut impl FnMut(String),
+    ) -> anyhow::Result<ScrubReport> {
+        self.catch_up(report).await?;
+        self.pass(segments_per_minute, report).await
+    }
+
+    async fn rebuild(&self, report: &mut impl FnMut(String)) -> anyhow::Result<Rebuilt> {
+        let scrub = self.scrub(None, report).await?;
+        let after = counts(&self.context.journal).await?.committed;
+        let visits_restored = after.saturating_sub(self.before.committed);
+        Ok(Rebuilt { visits_restored, scrub, not_restored: NOT_RESTORED })
+    }
+
+    /// Ends the tasks, and releases the storage for the worker.
+    async fn end(mut self) {
+        self.tasks.shutdown().await;
+        worker::release(&self.scrubber.store).await;
     }
 
     /// Waits until the segments of every committed lite block were fetched, or no hospital has the rest.

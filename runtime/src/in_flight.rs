@@ -7,7 +7,7 @@ use epione_primitives::{
     refusal::Refusal,
 };
 use frame_support::{
-    dispatch::DispatchInfo, pallet_prelude::TransactionSource, traits::Get, weights::Weight,
+    dispatch::DispatchInfo, pallet_prelude::TransactionSource, weights::Weight,
 };
 use frame_system::{CheckNonce, ExtensionsWeightInfo as _};
 use scale_info::TypeInfo;

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use clap::{CommandFactory, FromArgMatches};
-use epione_node::cli::Cli;
+use epione_node_service::cli::{Arguments, Cli};
 use sc_cli::SubstrateCli;
 
-fn parsed(arguments: &[&str]) -> Cli {
-    let command = Cli::setup_command(Cli::command());
+fn parsed(arguments: &[&str]) -> Arguments {
+    let command = Cli::setup_command(Arguments::command());
     let matches = command.try_get_matches_from(arguments).unwrap();
-    Cli::from_arg_matches(&matches).unwrap()
+    Arguments::from_arg_matches(&matches).unwrap()
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod problem;
 mod range;
 mod refusals;
 mod registrations;
+mod repairs;
 mod rights;
 mod segments;
 mod serve;
@@ -81,6 +82,7 @@ struct Shared {
     links: links::Links,
     slots: limits::Slots,
     refusals: Arc<refusals::Underway>,
+    repairs: Arc<repairs::Repairs>,
     issued: issued::IssuedGrants,
     rates: issued::Rates,
     readiness: status::Readiness,
@@ -93,9 +95,19 @@ impl AppState {
         let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
         let rates = issued::Rates::new(services.limits.grants_per_minute);
-        let (refusals, issued, readiness, peers, uploads) = Default::default();
-        let shared =
-            Shared { services, links, slots, refusals, issued, rates, readiness, peers, uploads };
+        let (refusals, repairs, issued, readiness, peers, uploads) = Default::default();
+        let shared = Shared {
+            services,
+            links,
+            slots,
+            refusals,
+            repairs,
+            issued,
+            rates,
+            readiness,
+            peers,
+            uploads,
+        };
         Self { shared: Arc::new(shared) }
     }
 }

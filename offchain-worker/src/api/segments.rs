@@ -20,7 +20,10 @@ use epione_envelope::record::Record;
 use epione_primitives::{HospitalId, RecordPointer};
 use futures::stream;
 use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     ApiError, AppState,
@@ -256,12 +259,7 @@ async fn for_hospital(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiErro
     }
     set_aside(state, &hash, &error).await;
     if !matches!(error, StoreError::Missing) {
-        let state = state.clone();
-        tokio::spawn(async move {
-            if state.repair.repair(hash).await.is_ok() {
-                state.metrics.segments_repaired.inc();
-            }
-        });
+        state.repair_later(hash);
     }
     Err(ApiError::not_found("This hospital does not have the segment now."))
 }
@@ -271,38 +269,69 @@ async fn for_hospital(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiErro
 async fn for_reader(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError> {
     let (journal, store) = (&state.journal, &state.store);
     let mut reading = pin!(journal::read_back(journal, store, &hash));
-    let read = match tokio::time::timeout(STORAGE_PATIENCE, &mut reading).await {
+    let mut obtaining = None;
+    let read = match timeout(STORAGE_PATIENCE, &mut reading).await {
         Ok(read) => read,
         // The storage may still answer, only slowly.
-        Err(_) => tokio::select! {
-            read = &mut reading => read,
-            Ok(bytes) = state.repair.obtain(hash) => return Ok(bytes),
-        },
+        Err(_) => {
+            let mut obtained = state.repair.obtain(hash);
+            tokio::select! {
+                read = &mut reading => {
+                    obtaining = Some(obtained);
+                    read
+                }
+                obtained = &mut obtained => match obtained {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(_) => reading.await,
+                }
+            }
+        }
     };
     let error = match read {
         Ok(bytes) => return Ok(bytes),
         Err(error) => error,
     };
-    set_aside(state, &hash, &error).await;
+    let Some(obtained) = obtaining else {
+        set_aside(state, &hash, &error).await;
+        return match error.concerns_one_object() {
+            true => repaired(state, hash).await,
+            false => of_another_hospital(state.repair.obtain(hash).await, &hash),
+        };
+    };
+    // The bytes may be half-way here.
+    let ((), obtained) = tokio::join!(set_aside(state, &hash, &error), obtained);
     if error.concerns_one_object() {
-        match state.repair.repair(hash).await {
-            Ok(()) => {
-                if let Ok(bytes) = journal::read_back(journal, store, &hash).await {
-                    state.metrics.segments_repaired.inc();
-                    return Ok(bytes);
-                }
-            }
-            Err(RepairError::UnknownSegment) => return Err(unknown()),
-            Err(error) => {
-                tracing::warn!(%error, segment = hex::encode(hash), "a segment could not be repaired");
+        state.repair_later(hash);
+    }
+    of_another_hospital(obtained, &hash)
+}
+
+/// A segment that is repaired first; or, if the storage does not keep it, the bytes of another hospital.
+async fn repaired(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError> {
+    match state.repair.repair(hash).await {
+        Ok(()) => {
+            if let Ok(bytes) = journal::read_back(&state.journal, &state.store, &hash).await {
+                state.metrics.segments_repaired.inc();
+                return Ok(bytes);
             }
         }
+        Err(RepairError::UnknownSegment) => return Err(unknown()),
+        Err(error) => {
+            tracing::warn!(%error, segment = hex::encode(hash), "a segment could not be repaired");
+        }
     }
-    match state.repair.obtain(hash).await {
+    of_another_hospital(state.repair.obtain(hash).await, &hash)
+}
+
+fn of_another_hospital(
+    obtained: Result<Bytes, RepairError>,
+    hash: &[u8; 32],
+) -> Result<Bytes, ApiError> {
+    match obtained {
         Ok(bytes) => Ok(bytes),
         Err(RepairError::UnknownSegment) => Err(unknown()),
-        Err(failed) => {
-            tracing::warn!(error = %failed, segment = hex::encode(hash), "no other hospital supplied a segment");
+        Err(error) => {
+            tracing::warn!(%error, segment = hex::encode(hash), "no other hospital supplied a segment");
             Err(unavailable())
         }
     }
@@ -313,7 +342,7 @@ async fn set_aside(state: &AppState, hash: &[u8; 32], error: &StoreError) {
     let segment = hex::encode(hash);
     match error {
         StoreError::Missing => {}
-        StoreError::Damaged => {
+        StoreError::Damaged if state.store.shows_damage(hash, error).await => {
             state.metrics.segments_damaged.inc();
             tracing::error!(segment, "a stored segment is damaged");
             if let Err(error) = state.store.quarantine(hash).await {
@@ -406,7 +435,7 @@ fn streamed(mut bytes: Bytes, slot: Slot, limit: Duration) -> Body {
             // Resolves, with an error, when the body is dropped.
             taken.await.ok();
         };
-        if tokio::time::timeout(limit, sent).await.is_err() {
+        if timeout(limit, sent).await.is_err() {
             tracing::debug!("the response with a segment was aborted: its receiver is too slow");
         }
     });

@@ -8,42 +8,74 @@ use super::visits::{self, Visit};
 
 /// How long an acknowledged command is recognized, in milliseconds.
 pub const RECOGNIZED: Moment = 24 * 60 * 60 * 1_000;
+/// A command that was acknowledged at a moment which is still further ahead than this, in milliseconds, is not
+/// recognized: the clock was wrong then, and nobody knows how long ago that was.
+pub const AHEAD: Moment = 10 * 60 * 1_000;
 
-/// The visit that was acknowledged for this command of this author within a day.
+/// What an author means by a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The client's name for it.
+    pub id: [u8; 16],
+    /// A keyed digest of what the visit says, which does not tell the content: with the same command, it is the same.
+    pub content: [u8; 32],
+}
+
+/// What is remembered of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recalled {
+    /// The visit that was acknowledged for it.
+    Same(Visit),
+    /// A visit with other content was acknowledged for it.
+    Other,
+}
+
+/// What was acknowledged for this command of this author within a day.
 pub fn recall(
     connection: &Connection,
     author: UserId,
-    command: [u8; 16],
+    command: Command,
     now: Moment,
-) -> rusqlite::Result<Option<Visit>> {
-    let record: Option<[u8; 16]> = connection
+) -> rusqlite::Result<Option<Recalled>> {
+    // An earlier version remembered no content.
+    let found: Option<([u8; 16], bool)> = connection
         .prepare_cached(
-            "SELECT record_id FROM commands WHERE author = ?1 AND command = ?2 AND at > ?3",
+            "SELECT record_id, content IS NULL OR content = ?4 FROM commands
+             WHERE author = ?1 AND command = ?2 AND at > ?3 AND at <= ?5",
         )?
-        .query_row(params![author.0, command, since(now)], |row| row.get(0))
+        .query_row(params![author.0, command.id, since(now), command.content, until(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    match record {
-        Some(record) => visits::find(connection, RecordId(record)),
+    match found {
+        Some((record, true)) => Ok(visits::find(connection, RecordId(record))?.map(Recalled::Same)),
+        Some((_, false)) => Ok(Some(Recalled::Other)),
         None => Ok(None),
     }
 }
 
-/// Remembers the visit of a command, and forgets those of earlier days.
+/// Remembers the visit of a command, and forgets those that are not recognized any more.
 pub(super) fn remember(
     tx: &Connection,
     author: UserId,
-    command: [u8; 16],
+    command: Command,
     record: RecordId,
     now: Moment,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM commands WHERE at <= ?1")?.execute([since(now)])?;
+    tx.prepare_cached("DELETE FROM commands WHERE at <= ?1 OR at > ?2")?
+        .execute([since(now), until(now)])?;
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO commands (author, command, record_id, at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO commands (author, command, record_id, at, content)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![author.0, command, record.0, now as i64])?;
+    .execute(params![author.0, command.id, record.0, now as i64, command.content])?;
     Ok(())
 }
 
 fn since(now: Moment) -> i64 {
     now.saturating_sub(RECOGNIZED) as i64
+}
+
+fn until(now: Moment) -> i64 {
+    now.saturating_add(AHEAD) as i64
 }

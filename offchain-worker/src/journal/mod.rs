@@ -11,6 +11,7 @@ mod sweep;
 pub mod verified;
 pub mod visits;
 
+pub use commands::{Command, Recalled};
 pub use error::JournalError;
 pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
@@ -45,7 +46,8 @@ struct Shared {
     /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
     /// just gained an owner.
     custody: AsyncMutex<()>,
-    /// Segments that sweeps deleted; changes only with the lock. Whoever read a segment before may be late.
+    /// Deletions that began, and those that ended; changes only with the lock. Whoever began to read a segment at an
+    /// earlier number may be late.
     deletions: AtomicU64,
 }
 
@@ -125,13 +127,13 @@ impl Journal {
         Ok(enqueued)
     }
 
-    /// The visit that this worker acknowledged within a day for the same command of the same author.
+    /// What this worker acknowledged within a day for the same command of the same author.
     pub async fn recalled(
         &self,
         author: UserId,
-        command: [u8; 16],
+        command: Command,
         now: Moment,
-    ) -> Result<Option<Visit>, JournalError> {
+    ) -> Result<Option<Recalled>, JournalError> {
         self.read(move |connection| commands::recall(connection, author, command, now)).await
     }
 
@@ -165,6 +167,17 @@ impl Journal {
     /// The length of a segment that this worker read back and hashed; none if it did not, or failed to do so again.
     pub async fn verified_length(&self, hash: [u8; 32]) -> Result<Option<u32>, JournalError> {
         self.read(move |connection| verified::length(connection, &hash)).await
+    }
+
+    /// Forgets that a segment was read back: the storage says that it is gone.
+    pub async fn forget_verified(&self, hash: [u8; 32]) -> Result<(), JournalError> {
+        self.write(move |tx| verified::forget(tx, &hash)).await
+    }
+
+    /// Counts as stored only what was read back from the storage with this id. Returns whether it was another storage
+    /// before.
+    pub async fn bind_storage(&self, id: [u8; 32]) -> Result<bool, JournalError> {
+        self.write(move |tx| verified::bind(tx, id)).await
     }
 
     pub async fn references_of(&self, owner: Owner) -> Result<Vec<Segment>, JournalError> {

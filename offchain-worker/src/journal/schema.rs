@@ -74,6 +74,14 @@ const MIGRATIONS: &[&str] = &[
         id BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE commands ADD COLUMN content BLOB;
+",
+    "
+    CREATE TABLE storage (
+        id BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Opens or creates a database for writing.

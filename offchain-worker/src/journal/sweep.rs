@@ -1,6 +1,6 @@
 //! Deletes segments that have had no owner for a while.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use epione_primitives::Moment;
 
@@ -55,12 +55,29 @@ pub async fn discard_owner(
     Ok(())
 }
 
+/// A deletion that is under way. It is counted when it begins and when it ends, however it ends: a read that began
+/// meanwhile may have returned bytes that are gone.
+struct Deletion<'a>(&'a AtomicU64);
+
+impl<'a> Deletion<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Deletion<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 async fn discard(journal: &Journal, store: &Store, hash: [u8; 32]) -> Result<bool, SweepError> {
     let _custody = journal.shared.custody.lock().await;
     let needed = !journal.claims(hash).await?.is_empty();
     if !needed {
         // Before the object: nothing may count a segment that is about to be deleted.
-        journal.shared.deletions.fetch_add(1, Ordering::Relaxed);
+        let _deletion = Deletion::begin(&journal.shared.deletions);
         journal.write(move |tx| verified::forget(tx, &hash)).await?;
         store.delete(&hash).await?;
     }

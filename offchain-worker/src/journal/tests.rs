@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use epione_client::api::VisitStage;
 use epione_primitives::{
     AccountId, AnnouncementId, RecordId, RecordPointer, UserId, block::Segment,
@@ -5,7 +7,10 @@ use epione_primitives::{
 use futures::stream;
 
 use super::*;
-use crate::store::Store;
+use crate::store::{
+    Store,
+    faulty::{Faulty, Pauses},
+};
 
 fn segment(seed: u8) -> Segment {
     Segment { hash: [seed; 32], length: 10 }
@@ -27,8 +32,9 @@ fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
 #[tokio::test]
 async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
     let journal = Journal::in_memory().await.unwrap();
+    let command = Command { id: [7; 16], content: [1; 32] };
     let at = |seed: u8, author: u8, queued_at| NewVisit {
-        command: Some([7; 16]),
+        command: Some(command),
         author: UserId([author; 32]),
         queued_at,
         ..visit(seed, vec![])
@@ -37,13 +43,40 @@ async fn the_same_command_of_the_same_author_queues_one_visit_a_day() {
     let Enqueued::New(first) = first else { panic!("{first:?}") };
     let later = 1_000 + commands::RECOGNIZED - 1;
     assert_eq!(queue(&journal, at(2, 2, later)).await, Enqueued::Known(first.clone()));
-    let recalled = journal.recalled(UserId([2; 32]), [7; 16], later).await.unwrap();
-    assert_eq!(recalled, Some(first));
+    let recalled = journal.recalled(UserId([2; 32]), command, later).await.unwrap();
+    assert_eq!(recalled, Some(Recalled::Same(first)));
+    // Other content is another visit, which must not be lost.
+    let other =
+        NewVisit { command: Some(Command { content: [2; 32], ..command }), ..at(5, 2, later) };
+    assert_eq!(queue(&journal, other).await, Enqueued::OtherContent);
+    assert_eq!(journal.visit(RecordId([5; 16])).await.unwrap(), None);
     // Another author cannot learn of the visit, or be given it.
     assert!(matches!(queue(&journal, at(3, 9, later)).await, Enqueued::New(_)));
     let next_day = later + 1;
-    assert_eq!(journal.recalled(UserId([2; 32]), [7; 16], next_day).await.unwrap(), None);
+    assert_eq!(journal.recalled(UserId([2; 32]), command, next_day).await.unwrap(), None);
     assert!(matches!(queue(&journal, at(4, 2, next_day)).await, Enqueued::New(_)));
+}
+
+#[tokio::test]
+async fn a_command_from_a_clock_that_was_ahead_is_not_recognized_for_longer_than_a_day() {
+    let journal = Journal::in_memory().await.unwrap();
+    let command = Command { id: [7; 16], content: [1; 32] };
+    let at =
+        |seed: u8, queued_at| NewVisit { command: Some(command), queued_at, ..visit(seed, vec![]) };
+    let (now, year) = (1_000_000_000, 365 * commands::RECOGNIZED);
+    assert!(matches!(queue(&journal, at(1, now + year)).await, Enqueued::New(_)));
+    // The clock is corrected.
+    assert_eq!(journal.recalled(UserId([2; 32]), command, now).await.unwrap(), None);
+    let second = queue(&journal, at(2, now)).await;
+    let Enqueued::New(second) = second else { panic!("{second:?}") };
+    // A clock that is set back by minutes forgets nothing.
+    let earlier = now - commands::AHEAD;
+    assert_eq!(queue(&journal, at(3, earlier)).await, Enqueued::Known(second));
+    let rows: i64 = journal
+        .read(|tx| tx.query_row("SELECT count(*) FROM commands", [], |row| row.get(0)))
+        .await
+        .unwrap();
+    assert_eq!(rows, 1);
 }
 
 async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
@@ -244,6 +277,67 @@ async fn a_segment_that_a_sweep_deleted_is_not_counted_as_stored() {
     journal.release(owner, 0).await.unwrap();
     assert_eq!(sweep(&journal, &store, 0, 1).await.unwrap(), 1);
     assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn after_a_change_of_storage_nothing_counts_as_stored() {
+    let (journal, store) = (Journal::in_memory().await.unwrap(), Store::in_memory());
+    let content = &b"verified"[..];
+    let segment = Segment { hash: blake3::hash(content).into(), length: content.len() as u32 };
+    let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(content))]);
+    store.put(&segment, source).await.unwrap();
+    assert!(!journal.bind_storage([1; 32]).await.unwrap());
+    read_back(&journal, &store, &segment.hash).await.unwrap();
+    assert!(!journal.bind_storage([1; 32]).await.unwrap());
+    let verified = journal.verified_length(segment.hash).await.unwrap();
+    assert_eq!(verified, Some(segment.length));
+    assert!(journal.bind_storage([2; 32]).await.unwrap());
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+/// A journal and a store that waits in every GET and DELETE, in which an upload owns the first of two segments.
+async fn pausing() -> (Journal, Store, Arc<Pauses>, Owner, [Segment; 2]) {
+    let journal = Journal::in_memory().await.unwrap();
+    let (backend, pauses, objects) = Faulty::with_pauses();
+    let mut segments = [segment(0); 2];
+    for (segment, text) in segments.iter_mut().zip(["nobody needs this", "this is read"]) {
+        let hash = blake3::hash(text.as_bytes()).into();
+        *segment = Segment { hash, length: text.len() as u32 };
+        let source = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(text))]);
+        Store::over(objects.clone()).put(segment, source).await.unwrap();
+    }
+    let upload = journal.begin_upload();
+    journal.reference(upload, &segments[..1]).await.unwrap();
+    (journal, Store::over(backend), pauses, upload, segments)
+}
+
+#[tokio::test]
+async fn a_read_during_a_deletion_does_not_count_the_deleted_segment_as_stored() {
+    let (journal, store, pauses, upload, [segment, _]) = pausing().await;
+    let (here, there) = (journal.clone(), store.clone());
+    let deleting = tokio::spawn(async move { discard_owner(&here, &there, upload, 1).await });
+    pauses.before_delete.reached().await;
+    let (here, there) = (journal.clone(), store.clone());
+    let reading = tokio::spawn(async move { read_back(&here, &there, &segment.hash).await });
+    pauses.after_get.reached().await;
+    pauses.before_delete.go_on();
+    deleting.await.unwrap().unwrap();
+    pauses.after_get.go_on();
+    reading.await.unwrap().unwrap();
+    assert_eq!(journal.verified_length(segment.hash).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_a_storage_that_is_slow_to_delete() {
+    let (journal, store, pauses, upload, [_, wanted]) = pausing().await;
+    let (here, there) = (journal.clone(), store.clone());
+    let deleting = tokio::spawn(async move { discard_owner(&here, &there, upload, 1).await });
+    pauses.before_delete.reached().await;
+    pauses.after_get.go_on();
+    let reading = read_back(&journal, &store, &wanted.hash);
+    tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap().unwrap();
+    pauses.before_delete.go_on();
+    deleting.await.unwrap().unwrap();
 }
 
 #[tokio::test]

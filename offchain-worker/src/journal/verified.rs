@@ -2,11 +2,12 @@
 //! storage says about its objects proves nothing: it may confirm a write that it lost, or list an object that it does
 //! not return.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use epione_primitives::{Moment, block::Segment};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::time::timeout;
 
 use super::{Journal, JournalError};
 use crate::{
@@ -16,6 +17,10 @@ use crate::{
 
 /// A segment that is read again within this time is not noted again, in milliseconds: serving it costs no write.
 const FRESH: Moment = 60 * 60 * 1_000;
+
+/// How long a read waits for others that change owners, before it is not noted. A deletion takes as long as the storage
+/// needs.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The length of a verified segment; none if it was not verified, or could not be read since then.
 pub fn length(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<u32>> {
@@ -47,6 +52,20 @@ fn remember(tx: &Connection, segment: &Segment, at: Moment) -> rusqlite::Result<
 pub(super) fn forget(tx: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM verified WHERE segment = ?1")?.execute([hash])?;
     Ok(())
+}
+
+/// Binds what was verified to the storage with this id. What was verified in another storage, or before there were ids, is
+/// forgotten. Returns whether the storage has changed.
+pub(super) fn bind(tx: &Connection, storage: [u8; 32]) -> rusqlite::Result<bool> {
+    let known: Option<[u8; 32]> =
+        tx.query_row("SELECT id FROM storage", [], |row| row.get(0)).optional()?;
+    if known == Some(storage) {
+        return Ok(false);
+    }
+    tx.execute("DELETE FROM verified", [])?;
+    tx.execute("DELETE FROM storage", [])?;
+    tx.execute("INSERT INTO storage (id) VALUES (?1)", [storage])?;
+    Ok(known.is_some())
 }
 
 /// Reads a segment and checks its bytes, as [`Store::read`] does; remembers that they are here, or that they are not.
@@ -81,13 +100,16 @@ pub async fn confirm(journal: &Journal, store: &Store, hash: &[u8; 32]) -> Resul
     }
 }
 
-/// Notes a segment that was read when there had been so many deletions. If there were more since, it may be deleted.
+/// Notes a segment whose read began at this number of deletions. If it has changed since, the segment may be deleted.
 async fn note(journal: &Journal, segment: Segment, deletions: u64) -> Result<(), JournalError> {
     let (now, since) = (now(), now().saturating_sub(FRESH));
     if journal.read(move |connection| is_recent(connection, &segment, since)).await? {
         return Ok(());
     }
-    let _custody = journal.shared.custody.lock().await;
+    // Nobody waits for a deletion to read another segment: it is noted when it is next read.
+    let Ok(_custody) = timeout(PATIENCE, journal.shared.custody.lock()).await else {
+        return Ok(());
+    };
     if journal.shared.deletions.load(Ordering::Relaxed) != deletions {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use rusqlite::{
 };
 
 use super::{
-    commands,
+    commands::{self, Command, Recalled},
     references::{self, Owner},
 };
 
@@ -31,7 +31,7 @@ pub struct NewVisit {
     /// Distinguishes a visit that is submitted again from another visit with the same record id.
     pub fingerprint: [u8; 32],
     /// What its author means: a visit with the same command is the same visit for a day.
-    pub command: Option<[u8; 16]>,
+    pub command: Option<Command>,
     /// SCALE of the sealed record.
     pub record: Vec<u8>,
     pub segments: Vec<Segment>,
@@ -46,6 +46,8 @@ pub enum Enqueued {
     Known(Visit),
     /// Another visit has this record id.
     Conflict,
+    /// A visit with other content was acknowledged for the same command.
+    OtherContent,
 }
 
 /// A visit and its stage.
@@ -180,8 +182,10 @@ pub(super) fn enqueue(
         });
     }
     if let Some(command) = visit.command {
-        if let Some(first) = commands::recall(tx, visit.author, command, visit.queued_at)? {
-            return Ok(Enqueued::Known(first));
+        match commands::recall(tx, visit.author, command, visit.queued_at)? {
+            Some(Recalled::Same(first)) => return Ok(Enqueued::Known(first)),
+            Some(Recalled::Other) => return Ok(Enqueued::OtherContent),
+            None => {}
         }
         commands::remember(tx, visit.author, command, visit.record_id, visit.queued_at)?;
     }

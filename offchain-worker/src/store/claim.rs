@@ -2,13 +2,23 @@
 //! bucket by mistake would delete each other's segments.
 //!
 //! The object `owner` names the hospital and the worker. It is created conditionally, and read back after a pause,
-//! because some servers ignore the condition. A running worker writes it again every minute. So another worker of the
-//! same hospital can tell whether the first still runs, and a worker that lost the storage stops writing.
+//! because some servers ignore the condition. A running worker writes it again every minute, and says in it when it
+//! stops. So another worker of the same hospital, also one with a copy of its journal, can tell whether the first still
+//! runs, and a worker that lost the storage stops writing.
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, path::Path};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{OWNER, Store, StoreError};
 use crate::now;
@@ -17,10 +27,19 @@ use crate::now;
 pub const RENEWAL: Duration = Duration::from_secs(60);
 /// If a claim was not confirmed for this long, its worker does not run any more.
 pub const SILENCE: Duration = Duration::from_secs(150);
+/// A worker that could not confirm its claim for this long writes nothing until it can, so that it has stopped before
+/// another worker takes the storage over.
+pub(super) const LAPSE: Duration = Duration::from_secs(100);
+/// How long a worker that stops may take to say so in the storage.
+const PARTING: Duration = Duration::from_secs(5);
+/// The line of a mark whose process has stopped, and writes nothing any more.
+const RELEASED: &str = "released";
+/// Digits of a process's id that are shown.
+const RUN_SHOWN: usize = 8;
 /// After this pause, every worker that wrote at the same moment sees whose claim remained.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Bytes of the object `owner`, at most.
-const MAX_BYTES: u64 = 1_024;
+const MAX_BYTES: usize = 1_024;
 /// Characters of a foreign claim that are shown.
 const SHOWN: usize = 120;
 
@@ -49,6 +68,10 @@ impl Claimant {
         format!("{hospital}\ninstance {instance}\nrun {run}\nconfirmed {}\n", now())
     }
 
+    fn owns(&self, mark: &Mark) -> bool {
+        matches!(self.compare(mark), Standing::Ours)
+    }
+
     fn compare(&self, mark: &Mark) -> Standing {
         if mark.line("") != Some(self.hospital.as_str()) {
             return Standing::Foreign;
@@ -57,9 +80,9 @@ impl Claimant {
             (Some(instance), Some(run)) if instance == self.instance && run == self.run => {
                 Standing::Ours
             }
-            // An earlier process of this worker, or a version that did not name the worker.
-            (None, _) => Standing::Earlier,
-            (Some(instance), _) if instance == self.instance => Standing::Earlier,
+            // A version that did not name the worker.
+            (None, _) => Standing::Stopped,
+            _ if mark.is_released() => Standing::Stopped,
             _ => Standing::Rival,
         }
     }
@@ -68,8 +91,9 @@ impl Claimant {
 /// Whose mark it is.
 enum Standing {
     Ours,
-    Earlier,
-    /// Another worker of the same hospital.
+    /// A process of the same hospital that has stopped.
+    Stopped,
+    /// Another process of the same hospital, which may run. If it names the same journal, that may be a copy.
     Rival,
     Foreign,
 }
@@ -83,6 +107,10 @@ impl Mark {
     fn line(&self, beginning: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix(beginning))
     }
+
+    fn is_released(&self) -> bool {
+        self.0.lines().any(|line| line == RELEASED)
+    }
 }
 
 /// Names the owner. The text is from the storage, so only the usual characters are shown.
@@ -92,10 +120,13 @@ impl fmt::Display for Mark {
             text.chars().filter(|it| it.is_ascii_graphic() || *it == ' ').take(SHOWN).collect()
         };
         f.write_str(&shown(self.line("").unwrap_or("an unnamed owner")))?;
-        match self.line("instance ") {
-            Some(instance) => write!(f, " (worker {})", shown(instance)),
-            None => Ok(()),
+        let Some(instance) = self.line("instance ") else { return Ok(()) };
+        write!(f, " (worker {}", shown(instance))?;
+        if let Some(run) = self.line("run ") {
+            let run: String = shown(run).chars().take(RUN_SHOWN).collect();
+            write!(f, ", process {run}")?;
         }
+        f.write_str(")")
     }
 }
 
@@ -104,7 +135,7 @@ impl fmt::Display for Mark {
 pub enum Claimed {
     /// The storage belongs to this worker.
     Ours,
-    /// Another worker of the same hospital wrote this. If it still runs, it writes again within [`RENEWAL`].
+    /// Another process of the same hospital wrote this. If it still runs, it writes again within [`RENEWAL`].
     Rival(Mark),
 }
 
@@ -112,8 +143,19 @@ pub enum Claimed {
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
     claimant: OnceLock<Claimant>,
+    /// When the last confirmation that succeeded began.
+    confirmed: Mutex<Option<Instant>>,
     /// The owner to whom this process lost the storage.
     lost: OnceLock<String>,
+    /// This process is stopping, and says so in the storage.
+    released: AtomicBool,
+}
+
+impl Ownership {
+    fn confirmed(&self) -> MutexGuard<'_, Option<Instant>> {
+        // No code under this lock panics.
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Store {
@@ -122,69 +164,108 @@ impl Store {
         if !self.traits.shared {
             return Ok(Claimed::Ours);
         }
-        let Some(mark) = self.mark().await? else {
-            self.create_mark(claimant).await?;
-            return self.settled(claimant).await;
-        };
-        match claimant.compare(&mark) {
-            Standing::Ours => Ok(self.owned_by(claimant)),
-            Standing::Earlier => {
-                self.write_mark(claimant).await?;
-                Ok(self.owned_by(claimant))
-            }
-            Standing::Rival => Ok(Claimed::Rival(mark)),
-            Standing::Foreign => Err(foreign(&mark)),
+        let began = Instant::now();
+        match self.mark().await? {
+            None => self.create_mark(claimant).await?,
+            Some(mark) => match claimant.compare(&mark) {
+                Standing::Ours | Standing::Stopped => self.write_mark(claimant).await?,
+                Standing::Rival => return Ok(Claimed::Rival(mark)),
+                Standing::Foreign => return Err(foreign(&mark)),
+            },
         }
+        self.settled(claimant, began).await
     }
 
     /// Claims the storage of another worker of the same hospital, which does not run any more: its mark is still this
     /// one.
     pub async fn take_over(&self, claimant: &Claimant, from: &Mark) -> Result<Claimed, StoreError> {
+        let began = Instant::now();
         if self.mark().await?.as_ref() != Some(from) {
             return self.claim(claimant).await;
         }
         self.write_mark(claimant).await?;
-        self.settled(claimant).await
+        self.settled(claimant, began).await
     }
 
     /// Confirms this process's claim. If the storage has another owner now, this and every later write fails with
-    /// [`StoreError::Foreign`]. Does nothing without a claim.
+    /// [`StoreError::Foreign`]. Does nothing without a claim. Takes at most [`RENEWAL`].
     pub async fn confirm_claim(&self) -> Result<(), StoreError> {
         let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
-        self.may_write()?;
-        match self.mark().await? {
-            None => self.create_mark(claimant).await,
-            Some(mark) if matches!(claimant.compare(&mark), Standing::Ours) => {
-                self.write_mark(claimant).await
+        self.holds()?;
+        timeout(RENEWAL, self.confirm(claimant)).await.unwrap_or(Err(StoreError::Unreachable(None)))
+    }
+
+    async fn confirm(&self, claimant: &Claimant) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let mark = match self.mark().await? {
+            Some(mark) => mark,
+            None => {
+                self.create_mark(claimant).await?;
+                self.mark().await?.ok_or(StoreError::NotKept)?
             }
-            Some(mark) => {
+        };
+        if !claimant.owns(&mark) {
+            // One answer may be old.
+            sleep(SETTLE).await;
+            let again = self.mark().await?.ok_or(StoreError::NotKept)?;
+            if again == mark {
                 self.ownership.lost.get_or_init(|| mark.to_string());
-                Err(foreign(&mark))
             }
+            if !claimant.owns(&again) {
+                return Err(foreign(&again));
+            }
+        }
+        self.write_mark(claimant).await?;
+        *self.ownership.confirmed() = Some(began);
+        Ok(())
+    }
+
+    /// Says in the storage that this process has stopped, so that the next one need not wait. From now on, every write
+    /// fails with [`StoreError::Interrupted`].
+    pub async fn release_claim(&self) -> Result<(), StoreError> {
+        let Some(claimant) = self.ownership.claimant.get() else { return Ok(()) };
+        self.holds()?;
+        self.ownership.released.store(true, Ordering::Relaxed);
+        let releasing = async {
+            match self.mark().await? {
+                Some(mark) if claimant.owns(&mark) => {
+                    self.put_mark(format!("{}{RELEASED}\n", claimant.mark())).await
+                }
+                _ => Ok(()),
+            }
+        };
+        timeout(PARTING, releasing).await.unwrap_or(Err(StoreError::Unreachable(None)))
+    }
+
+    /// Fails once this process has lost or released the storage, and while it does not know whether it has lost it.
+    pub(super) fn may_write(&self) -> Result<(), StoreError> {
+        self.holds()?;
+        match *self.ownership.confirmed() {
+            Some(at) if at.elapsed() > LAPSE => Err(StoreError::Unconfirmed),
+            _ => Ok(()),
         }
     }
 
-    /// Fails once this process has lost the storage.
-    pub(super) fn may_write(&self) -> Result<(), StoreError> {
+    fn holds(&self) -> Result<(), StoreError> {
         match self.ownership.lost.get() {
+            None if self.ownership.released.load(Ordering::Relaxed) => Err(StoreError::Interrupted),
             None => Ok(()),
             Some(owner) => Err(StoreError::Foreign { owner: owner.clone() }),
         }
     }
 
-    fn owned_by(&self, claimant: &Claimant) -> Claimed {
-        self.ownership.claimant.get_or_init(|| claimant.clone());
-        Claimed::Ours
-    }
-
-    /// Whose mark remained.
-    async fn settled(&self, claimant: &Claimant) -> Result<Claimed, StoreError> {
-        tokio::time::sleep(SETTLE).await;
+    /// Whose mark remained of those that were written since `began`.
+    async fn settled(&self, claimant: &Claimant, began: Instant) -> Result<Claimed, StoreError> {
+        sleep(SETTLE).await;
         let mark = self.mark().await?.ok_or(StoreError::NotKept)?;
         match claimant.compare(&mark) {
-            Standing::Ours => Ok(self.owned_by(claimant)),
+            Standing::Ours => {
+                self.ownership.claimant.get_or_init(|| claimant.clone());
+                *self.ownership.confirmed() = Some(began);
+                Ok(Claimed::Ours)
+            }
             Standing::Foreign => Err(foreign(&mark)),
-            Standing::Earlier | Standing::Rival => Ok(Claimed::Rival(mark)),
+            Standing::Stopped | Standing::Rival => Ok(Claimed::Rival(mark)),
         }
     }
 
@@ -192,11 +273,15 @@ impl Store {
     async fn mark(&self) -> Result<Option<Mark>, StoreError> {
         let path = Path::from(OWNER);
         let read = self.within(async {
-            let size = self.backend.get(&path).await?.meta.size.min(MAX_BYTES);
-            if size == 0 {
-                return Ok(Bytes::new());
+            let mut stream = self.backend.get(&path).await?.into_stream();
+            let mut bytes = Vec::new();
+            while bytes.len() < MAX_BYTES
+                && let Some(more) = stream.try_next().await?
+            {
+                bytes.extend_from_slice(&more);
             }
-            Ok(self.backend.get_range(&path, 0..size).await?)
+            bytes.truncate(MAX_BYTES);
+            Ok(bytes)
         });
         match read.await {
             Ok(bytes) => Ok(Some(Mark(String::from_utf8_lossy(&bytes).into_owned()))),
@@ -205,29 +290,37 @@ impl Store {
         }
     }
 
-    /// Writes the mark if there is none. A server that does not know conditions may overwrite one, so the mark must be
-    /// read back.
+    /// Writes the mark if there is none. A server that ignores conditions may overwrite one, so the mark must be read
+    /// back. To one that rejects them, the mark is sent without, if there is still none.
     async fn create_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
         let path = Path::from(OWNER);
         let mark = Bytes::from(claimant.mark());
         let created = self.within(async {
             match self.backend.put_opts(&path, mark.into(), PutMode::Create.into()).await {
                 Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
-                Err(Error::NotImplemented { .. }) => Ok(false),
+                Err(error) if rejects_conditions(&error) => Ok(false),
                 Err(error) => Err(StoreError::from(error)),
             }
         });
-        match created.await {
-            Ok(true) => Ok(()),
-            // The server rejects conditions.
-            Ok(false) | Err(StoreError::Backend(_)) => self.write_mark(claimant).await,
-            Err(error) => Err(error),
-        }
+        let is_settled = created.await? || self.mark().await?.is_some();
+        if is_settled { Ok(()) } else { self.write_mark(claimant).await }
     }
 
     async fn write_mark(&self, claimant: &Claimant) -> Result<(), StoreError> {
-        self.put_object(&Path::from(OWNER), Bytes::from(claimant.mark())).await
+        self.put_mark(claimant.mark()).await
     }
+
+    async fn put_mark(&self, mark: String) -> Result<(), StoreError> {
+        let (path, mark) = (Path::from(OWNER), Bytes::from(mark));
+        self.within(async { Ok(self.backend.put(&path, mark.into()).await.map(drop)?) }).await
+    }
+}
+
+/// Whether the server does not know conditional writes. `object_store` gives its status only as text.
+fn rejects_conditions(error: &Error) -> bool {
+    let text = error.to_string();
+    matches!(error, Error::NotImplemented { .. })
+        || ["status code: 400 ", "status code: 501 "].iter().any(|status| text.contains(status))
 }
 
 fn foreign(mark: &Mark) -> StoreError {
@@ -236,7 +329,11 @@ fn foreign(mark: &Mark) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::{super::traits::Traits, *};
 
     fn claimant(hospital: &str, instance: u8) -> Claimant {
         Claimant::new(hospital.into(), [instance; 16]).unwrap()
@@ -248,14 +345,19 @@ mod tests {
         let standing = |mark: String| own.compare(&Mark(mark));
         assert!(matches!(standing(own.mark()), Standing::Ours));
         let restarted = claimant("hospital 1 of the chain X", 1);
-        assert!(matches!(standing(restarted.mark()), Standing::Earlier));
         let second = claimant("hospital 1 of the chain X", 2);
-        assert!(matches!(standing(second.mark()), Standing::Rival));
+        for other in [&restarted, &second] {
+            assert!(matches!(standing(other.mark()), Standing::Rival));
+            let stopped = format!("{}released\n", other.mark());
+            assert!(matches!(standing(stopped), Standing::Stopped));
+        }
+        let shown = Mark(restarted.mark()).to_string();
+        assert!(shown.ends_with(&format!(", process {})", &restarted.run[..8])), "{shown}");
         for other in ["hospital 10 of the chain X", "hospital 1 of the chain Y", ""] {
             assert!(matches!(standing(claimant(other, 1).mark()), Standing::Foreign), "{other}");
         }
         let unnamed = "hospital 1 of the chain X\n".to_owned();
-        assert!(matches!(standing(unnamed), Standing::Earlier));
+        assert!(matches!(standing(unnamed), Standing::Stopped));
         assert!(matches!(standing(String::new()), Standing::Foreign));
     }
 
@@ -265,5 +367,27 @@ mod tests {
         let shown = mark.to_string();
         assert!(shown.starts_with("hospital 1[2Jx") && shown.ends_with("(worker 07)"), "{shown}");
         assert!(shown.len() < 150, "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_cannot_confirm_its_claim_stops_writing_until_it_can() {
+        let traits = Traits { shared: true, ..Traits::default() };
+        let store = Store::with(Arc::new(InMemory::new()), traits);
+        store.probe().await.unwrap();
+        let claimed = store.claim(&claimant("hospital 1", 1)).await.unwrap();
+        assert_eq!(claimed, Claimed::Ours);
+        store.probe().await.unwrap();
+        let long_ago = Instant::now().checked_sub(LAPSE + Duration::from_secs(1)).unwrap();
+        *store.ownership.confirmed() = Some(long_ago);
+        for refused in [
+            store.probe().await.err(),
+            store.delete(&[1; 32]).await.err(),
+            store.quarantine(&[1; 32]).await.err(),
+            store.writer().await.err(),
+        ] {
+            assert!(matches!(refused, Some(StoreError::Unconfirmed)), "{refused:?}");
+        }
+        store.confirm_claim().await.unwrap();
+        store.probe().await.unwrap();
     }
 }

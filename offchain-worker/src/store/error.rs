@@ -3,6 +3,13 @@
 use std::{error::Error, io};
 
 use object_store::client::{HttpError, HttpErrorKind};
+use rustix::io::Errno;
+
+use super::claim::LAPSE;
+
+/// What the system reports of a file whose sectors or checksums are bad. Other errors, such as too many open files, say
+/// nothing about the file.
+const OF_THE_DISK: [Errno; 3] = [Errno::IO, Errno::BADMSG, Errno::UCLEAN];
 
 /// Why an operation of the storage failed. Callers may show these errors: they never contain a path.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +52,12 @@ pub enum StoreError {
     )]
     Foreign { owner: String },
     #[error(
+        "the worker could not confirm for {} s that the storage still belongs to it, and writes nothing meanwhile: check \
+         that the storage runs and can be reached from this machine. The worker retries automatically",
+        LAPSE.as_secs()
+    )]
+    Unconfirmed,
+    #[error(
         "the storage has archived the object {object} (storage class {class}) and does not return it: take the \
          worker's bucket or prefix out of every lifecycle rule. The worker fetches the segment from another hospital"
     )]
@@ -84,6 +97,20 @@ impl StoreError {
     /// Whether the error is certainly about one object: the storage works, and other objects may be intact.
     pub fn concerns_one_object(&self) -> bool {
         matches!(self, Self::Missing | Self::Damaged | Self::Archived { .. } | Self::NotKept)
+    }
+
+    /// Whether a disk does not return an object's bytes, as from a bad sector. Other objects may be intact.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        let Self::Backend(error) = self else { return false };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&**error);
+        while let Some(error) = cause {
+            let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            if code.is_some_and(|code| OF_THE_DISK.iter().any(|it| it.raw_os_error() == code)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     fn of_io(error: &io::Error) -> Option<Self> {

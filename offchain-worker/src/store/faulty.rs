@@ -1,4 +1,4 @@
-//! A storage that is full after a number of bytes, like a disk.
+//! A storage that is full after a number of bytes, like a disk, or that waits in the middle of an operation.
 
 use std::{
     fmt, io,
@@ -9,12 +9,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart, memory::InMemory,
-    path::Path,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    memory::InMemory, path::Path,
 };
+use tokio::sync::Notify;
 
 /// The remaining space. Clones share it.
 #[derive(Clone, Debug)]
@@ -36,10 +37,44 @@ impl Room {
     }
 }
 
+/// A point at which an operation waits for the test.
+#[derive(Debug, Default)]
+pub struct Pause {
+    reached: Notify,
+    go_on: Notify,
+}
+
+impl Pause {
+    /// Waits until an operation waits here.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets one operation go on.
+    pub fn go_on(&self) {
+        self.go_on.notify_one();
+    }
+
+    async fn pass(&self) {
+        self.reached.notify_one();
+        self.go_on.notified().await;
+    }
+}
+
+/// Where every operation of a kind waits.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    /// The object was read, and is not returned yet.
+    pub after_get: Pause,
+    /// The object is still there.
+    pub before_delete: Pause,
+}
+
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<InMemory>,
     room: Room,
+    pauses: Option<Arc<Pauses>>,
 }
 
 impl Faulty {
@@ -47,7 +82,16 @@ impl Faulty {
     pub fn with_room(bytes: u64) -> (Arc<Self>, Room, Arc<InMemory>) {
         let inner = Arc::new(InMemory::new());
         let room = Room(Arc::new(AtomicU64::new(bytes)));
-        (Arc::new(Self { inner: Arc::clone(&inner), room: room.clone() }), room, inner)
+        let backend = Self { inner: Arc::clone(&inner), room: room.clone(), pauses: None };
+        (Arc::new(backend), room, inner)
+    }
+
+    /// A storage that waits in every GET and DELETE, and its content.
+    pub fn with_pauses() -> (Arc<Self>, Arc<Pauses>, Arc<InMemory>) {
+        let (pauses, inner) = (Arc::<Pauses>::default(), Arc::new(InMemory::new()));
+        let room = Room(Arc::new(AtomicU64::new(u64::MAX)));
+        let paused = Some(Arc::clone(&pauses));
+        (Arc::new(Self { inner: Arc::clone(&inner), room, pauses: paused }), pauses, inner)
     }
 }
 
@@ -103,14 +147,31 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        let is_get = !options.head;
+        let found = self.inner.get_opts(location, options).await;
+        if let Some(pauses) = self.pauses.as_ref().filter(|_| is_get) {
+            pauses.after_get.pass().await;
+        }
+        found
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let Some(pauses) = self.pauses.clone() else { return self.inner.delete_stream(locations) };
+        let inner = Arc::clone(&self.inner);
+        locations
+            .then(move |location| {
+                let (inner, pauses) = (Arc::clone(&inner), Arc::clone(&pauses));
+                async move {
+                    let location = location?;
+                    pauses.before_delete.pass().await;
+                    inner.delete(&location).await?;
+                    Ok(location)
+                }
+            })
+            .boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

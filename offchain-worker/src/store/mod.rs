@@ -67,6 +67,19 @@ impl Store {
         }
     }
 
+    /// Names the storage of a configuration: the same id as long as the segments are at the same place.
+    pub fn id_of(config: &Config) -> [u8; 32] {
+        let path = config.store_path();
+        let path = std::fs::canonicalize(&path).unwrap_or(path);
+        let place = match &config.store.s3 {
+            Some(S3Settings { endpoint, bucket, prefix, .. }) => {
+                ["s3", endpoint.as_str(), bucket.as_str(), prefix.as_str()].join("\n").into_bytes()
+            }
+            None => [&b"directory\n"[..], path.as_os_str().as_encoded_bytes()].concat(),
+        };
+        blake3::hash(&place).into()
+    }
+
     /// Segments as files below a directory, which is created if necessary. Partial segments of an earlier process are
     /// removed, so open the journal first: its lock keeps a second process out.
     pub fn local(directory: &FsPath) -> Result<Self, StoreError> {

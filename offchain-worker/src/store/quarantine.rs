@@ -8,6 +8,19 @@ use super::{QUARANTINE, Store, StoreError, segment_path, unless_missing};
 use crate::now;
 
 impl Store {
+    /// Whether a failed read shows that the stored bytes themselves are wrong, so that they may be moved away: they were
+    /// read and are not the segment's, or the disk does not return them. On S3, a second read must show the same,
+    /// because the way from there is not certain either; and a failed read shows nothing.
+    pub async fn shows_damage(&self, hash: &[u8; 32], error: &StoreError) -> bool {
+        match error {
+            StoreError::Damaged if self.is_remote() => {
+                matches!(self.read(hash).await, Err(StoreError::Damaged))
+            }
+            StoreError::Damaged => true,
+            error => !self.is_remote() && error.is_of_the_disk(),
+        }
+    }
+
     /// Moves a damaged segment to the quarantine. Its name there ends with the time, because moving a file does not
     /// change the file's time.
     pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
@@ -47,6 +60,24 @@ fn quarantined_at(location: &Path) -> Moment {
 mod tests {
     use super::*;
     use epione_primitives::block::Segment;
+
+    #[tokio::test]
+    async fn only_an_error_of_the_disk_shows_damage_without_bytes() {
+        let store = Store::in_memory();
+        let failed = |code| StoreError::from(std::io::Error::from_raw_os_error(code));
+        // EIO, EBADMSG, EUCLEAN
+        for code in [5, 74, 117] {
+            assert!(store.shows_damage(&[7; 32], &failed(code)).await, "{code}");
+        }
+        // EAGAIN, ENOMEM, EMFILE, ETIMEDOUT
+        for error in [failed(11), failed(12), failed(24), failed(110)] {
+            assert!(!store.shows_damage(&[7; 32], &error).await, "{error:?}");
+        }
+        for error in [StoreError::Missing, StoreError::Busy, StoreError::Unreachable(None)] {
+            assert!(!store.shows_damage(&[7; 32], &error).await, "{error:?}");
+        }
+        assert!(store.shows_damage(&[7; 32], &StoreError::Damaged).await);
+    }
 
     #[tokio::test]
     async fn damaged_objects_stay_in_quarantine_for_their_time() {

@@ -239,7 +239,7 @@ async fn gather(
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
     let context = &jobs.context;
-    let missing = match jobs.fetcher.missing(segments).await {
+    let missing = match jobs.fetcher.missing(segments, Some(announcer)).await {
         Ok(missing) if missing.is_empty() => return Ok(Verdict::Approve),
         Ok(missing) => missing,
         Err(error) => return refused(error),

@@ -141,7 +141,8 @@ mod tests {
             .collect();
         tokio::task::yield_now().await;
         for _ in 0..20 {
-            let quick = turns.during(OTHER, &AtomicU64::new(0), async { Ok(()) });
+            let received = AtomicU64::new(0);
+            let quick = turns.during(OTHER, &received, async { Ok(()) });
             tokio::time::timeout(Duration::from_secs(30), quick).await.unwrap().unwrap();
         }
         stalled.iter().for_each(|task| task.abort());

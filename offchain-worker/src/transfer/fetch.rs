@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,13 +14,14 @@ use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::OwnedMutexGuard,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     Courier, Holdings, PeerFault, Roster, RosterError,
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
+    shelf::Shelf,
 };
 use crate::{
     journal::{self, Journal, JournalError},
@@ -61,14 +62,16 @@ pub struct FetchBounds {
 /// The right to download a segment.
 type Slot = Place<Option<HospitalId>>;
 
-/// One announcing hospital leaves a slot for the others. Those that wait are bounded by their tasks.
-fn slot_bounds(parallel: usize) -> Bounds {
-    let each = parallel.saturating_sub(1).max(1);
-    Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX }
+/// Slots, of which one key gets `each`. Those that wait are bounded by their tasks.
+fn slots(parallel: usize, each: usize) -> Arc<Shares<Option<HospitalId>>> {
+    Shares::new(Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX })
 }
 
 /// Lookups in the store at once.
 const LOOKS: usize = 16;
+/// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the same
+/// block.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -84,8 +87,14 @@ pub struct Fetcher {
     bounds: FetchBounds,
     /// Shared by the hospitals that announced the blocks; repairs have one share together.
     slots: Arc<Shares<Option<HospitalId>>>,
+    /// For readers, who do not wait for a storage that fails while it holds the others.
+    reader_slots: Arc<Shares<Option<HospitalId>>>,
     /// No segment is downloaded twice at once.
     flights: Flights,
+    /// What readers wait for.
+    shelf: Shelf,
+    /// Whether what arrives is stored; otherwise it is only in memory, for a reader.
+    stores: bool,
 }
 
 impl Fetcher {
@@ -98,13 +107,31 @@ impl Fetcher {
         metrics: Metrics,
         bounds: FetchBounds,
     ) -> Self {
-        let slots = Shares::new(slot_bounds(bounds.parallel));
-        let flights = Flights::default();
-        Self { roster, courier, journal, store, holdings, metrics, bounds, slots, flights }
+        // One announcing hospital leaves a slot for the others.
+        let slots_of_one = bounds.parallel.saturating_sub(1).max(1);
+        Self {
+            roster,
+            courier,
+            journal,
+            store,
+            holdings,
+            metrics,
+            bounds,
+            slots: slots(bounds.parallel, slots_of_one),
+            reader_slots: slots(bounds.parallel, bounds.parallel),
+            flights: Flights::default(),
+            shelf: Shelf::default(),
+            stores: true,
+        }
     }
 
-    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB.
+    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB. Readers
+    /// of the same segment share one download.
     pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
+        self.shelf.read(&segment, || self.fetch_aside(segment)).await
+    }
+
+    async fn fetch_aside(&self, segment: Segment) -> Result<Bytes, FetchError> {
         let store = Store::in_memory();
         let aside = Self {
             roster: Arc::clone(&self.roster),
@@ -114,10 +141,13 @@ impl Fetcher {
             holdings: Holdings::new(store),
             metrics: self.metrics.clone(),
             bounds: self.bounds,
-            slots: Arc::clone(&self.slots),
+            slots: Arc::clone(&self.reader_slots),
+            reader_slots: Arc::clone(&self.reader_slots),
             flights: Flights::default(),
+            shelf: Shelf::default(),
+            stores: false,
         };
-        aside.fetch(&[segment], None).await?;
+        aside.fetch_missing(vec![(0, segment)], None, &AtomicU64::new(0)).await?;
         Ok(aside.store.read(&segment.hash).await?)
     }
 
@@ -139,10 +169,20 @@ impl Fetcher {
         first: Option<HospitalId>,
         arrived: &AtomicU64,
     ) -> Result<(), FetchError> {
-        let missing = self.missing_at(segments).await?;
+        let missing = self.missing_at(segments, first).await?;
         if missing.is_empty() {
             return Ok(());
         }
+        self.fetch_missing(missing, first, arrived).await
+    }
+
+    /// Fetches segments that are not in the store, each with its position in the list.
+    async fn fetch_missing(
+        &self,
+        missing: Vec<(usize, Segment)>,
+        first: Option<HospitalId>,
+        arrived: &AtomicU64,
+    ) -> Result<(), FetchError> {
         let wanted = missing.len();
         let roll = self.roster.roll(first).await?;
         let genesis = roll.genesis;
@@ -153,14 +193,23 @@ impl Fetcher {
         }
     }
 
-    /// Those of these segments that are not in the store, each once.
-    pub async fn missing(&self, segments: &[Segment]) -> Result<Vec<Segment>, FetchError> {
-        let missing = self.missing_at(segments).await?;
+    /// Those of these segments that are not in the store, each once. `first` is the hospital that announced them.
+    pub async fn missing(
+        &self,
+        segments: &[Segment],
+        first: Option<HospitalId>,
+    ) -> Result<Vec<Segment>, FetchError> {
+        let missing = self.missing_at(segments, first).await?;
         Ok(missing.into_iter().map(|(_, segment)| segment).collect())
     }
 
     /// The missing segments, with their positions in the list.
-    async fn missing_at(&self, segments: &[Segment]) -> Result<Vec<(usize, Segment)>, FetchError> {
+    async fn missing_at(
+        &self,
+        segments: &[Segment],
+        first: Option<HospitalId>,
+    ) -> Result<Vec<(usize, Segment)>, FetchError> {
+        let answers = &AtomicBool::new(true);
         let mut known = HashSet::new();
         let each: Vec<_> = segments
             .iter()
@@ -170,7 +219,7 @@ impl Fetcher {
             .collect();
         futures::stream::iter(each)
             .map(|(position, segment)| async move {
-                let here = self.is_here(&segment).await?;
+                let here = self.is_here(&segment, first, answers).await?;
                 Ok::<_, FetchError>((!here).then_some((position, segment)))
             })
             .buffered(LOOKS)
@@ -180,13 +229,26 @@ impl Fetcher {
     }
 
     /// Whether the segment is here. If its bytes are, and have another length than stated, the statement is wrong.
-    async fn is_here(&self, segment: &Segment) -> Result<bool, FetchError> {
-        let found = match self.journal.verified_length(segment.hash).await? {
+    async fn is_here(
+        &self,
+        segment: &Segment,
+        first: Option<HospitalId>,
+        answers: &AtomicBool,
+    ) -> Result<bool, FetchError> {
+        let hash = segment.hash;
+        let verified = self.journal.verified_length(hash).await?;
+        if self.is_gone(&hash, answers).await {
+            if verified.is_some() {
+                self.journal.forget_verified(hash).await?;
+            }
+            return Ok(false);
+        }
+        let found = match verified {
             Some(length) => Some(length),
             None => {
                 // The bytes need memory for a whole segment, as a download does.
-                let _slot = self.slots.take(None, 1, Duration::MAX).await.ok();
-                self.read_length(segment).await?
+                let _slot = self.slots.take(first, 1, Duration::MAX).await.ok();
+                self.read_length(&hash).await?
             }
         };
         match found {
@@ -199,13 +261,25 @@ impl Fetcher {
         }
     }
 
-    /// The length of the segment's bytes, read back now; none if the storage does not return them.
-    async fn read_length(&self, segment: &Segment) -> Result<Option<u32>, FetchError> {
-        // An object that the storage does not know needs no further request.
-        if matches!(self.store.find(&segment.hash).await, Ok(None)) {
-            return Ok(None);
+    /// Whether the storage says that it has no such object. What it says only takes trust away: that it has one proves
+    /// nothing. `answers` is whether it has answered in time so far.
+    async fn is_gone(&self, hash: &[u8; 32], answers: &AtomicBool) -> bool {
+        if !answers.load(Ordering::Relaxed) {
+            return false;
         }
-        match journal::read_back(&self.journal, &self.store, &segment.hash).await {
+        match timeout(LOOK_LIMIT, self.store.find(hash)).await {
+            Ok(Ok(found)) => found.is_none(),
+            Ok(Err(error)) if error.concerns_one_object() => false,
+            Ok(Err(_)) | Err(_) => {
+                answers.store(false, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    /// The length of the segment's bytes, read back now; none if the storage does not return them.
+    async fn read_length(&self, hash: &[u8; 32]) -> Result<Option<u32>, FetchError> {
+        match journal::read_back(&self.journal, &self.store, hash).await {
             Ok(bytes) => Ok(Some(bytes.len() as u32)),
             Err(error) if error.concerns_one_object() => Ok(None),
             Err(error) => Err(error.into()),
@@ -248,8 +322,10 @@ impl Fetcher {
         match journal::confirm(&self.journal, &self.store, &segment.hash).await {
             Ok(()) => {
                 self.holdings.arrived(&segment.hash);
-                self.metrics.segments_stored.inc();
-                self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+                if self.stores {
+                    self.metrics.segments_stored.inc();
+                    self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
+                }
                 Fetched::New
             }
             Err(error) => Fetched::Failed(error.into()),

@@ -16,6 +16,7 @@ mod plan;
 mod relay;
 mod repair;
 mod seeding;
+mod shelf;
 pub mod wire;
 
 pub use asking::Offered;

@@ -10,7 +10,7 @@ use super::{FetchError, Fetcher};
 use crate::{
     journal::{self, Journal},
     repair::{Repair, RepairError},
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// Stated lengths that are tried for one segment. Those of committed blocks come first, so wrong ones do no harm.
@@ -33,7 +33,9 @@ impl PeerRepair {
         match journal::read_back(&self.journal, &self.store, &hash).await {
             // Another repair was faster.
             Ok(_) => return Ok(()),
-            Err(StoreError::Damaged) => self.store.quarantine(&hash).await?,
+            Err(error) if self.store.shows_damage(&hash, &error).await => {
+                self.store.quarantine(&hash).await?;
+            }
             // Writing the object again replaces it.
             Err(error) if error.concerns_one_object() => {}
             // If the storage does not accept the segment either, the error is that of writing it.

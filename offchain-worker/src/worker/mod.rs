@@ -6,7 +6,7 @@ mod start;
 
 pub(crate) use open::{Opened, open};
 pub(crate) use start::{
-    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, scrubber,
+    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, release, scrubber,
 };
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -36,6 +36,7 @@ pub async fn run(
     let opened = open(config, node).await?;
     let state = AppState::new(services(&opened).await?);
     let (config, tls) = (opened.config.clone(), opened.tls.clone());
+    let store = opened.storage.store.clone();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
@@ -56,6 +57,7 @@ pub async fn run(
     let ended = until(&mut tasks, shutdown).await;
     stop.send_replace(true);
     drain(&mut tasks).await;
+    release(&store).await;
     ended
 }
 

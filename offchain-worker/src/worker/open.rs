@@ -112,6 +112,12 @@ impl Storage {
         let task_journal =
             TaskJournal::open(journal.clone()).await.context("cannot open the journal")?;
         let store = Store::open(config)?;
+        let has_changed = journal.bind_storage(Store::id_of(config)).await;
+        if has_changed.context("cannot open the journal")? {
+            tracing::warn!(
+                "the storage is another one than before: the worker counts a segment as stored once it has read it there"
+            );
+        }
         let reserve = Reserve::new(&store, config.store.own_visits_reserve_bytes);
         Ok(Self { journal, task_journal, store, reserve })
     }

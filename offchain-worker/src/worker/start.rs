@@ -7,7 +7,7 @@ use epione_primitives::limits::MAX_BALLOTS_PER_BLOCK;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, sleep},
 };
 
 use super::open::{ChainAccess, Exchange, Opened, Storage};
@@ -43,6 +43,8 @@ pub(crate) const KEEPS: usize = 16;
 /// Every open ballot has its job. Most of them wait for a turn.
 const OPEN_BALLOTS: usize = MAX_BALLOTS_PER_BLOCK as usize;
 const RETRY: Duration = Duration::from_secs(2);
+/// After a claim that could not be confirmed, before the next attempt.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(10);
 
 /// Does everything that needs the chain. Returns only errors.
 pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
@@ -206,37 +208,59 @@ pub(crate) async fn bind(task_journal: &TaskJournal, identity: Identity) -> anyh
     }
 }
 
+/// How long a rival for the storage has been silent.
+#[derive(Default)]
+struct Silence(Option<(Mark, Instant)>);
+
+impl Silence {
+    /// The mark of a rival that has been silent for so long that it does not run any more.
+    fn long_enough(&self, now: Instant) -> Option<&Mark> {
+        let (mark, since) = self.0.as_ref()?;
+        (now.duration_since(*since) >= SILENCE).then_some(mark)
+    }
+
+    /// The storage shows this mark of a rival. Fails if it has changed: the rival runs.
+    fn see(&mut self, mark: Mark, now: Instant) -> Result<(), StoreError> {
+        match &self.0 {
+            Some((earlier, _)) if *earlier == mark => Ok(()),
+            Some(_) => Err(StoreError::Foreign { owner: mark.to_string() }),
+            None => {
+                tracing::warn!(
+                    owner = %mark,
+                    "another process of this hospital has used the storage and did not say that it stopped; this \
+                     worker starts its work in {} s, unless the other one still runs",
+                    SILENCE.as_secs()
+                );
+                self.0 = Some((mark, now));
+                Ok(())
+            }
+        }
+    }
+
+    /// The storage did not answer. The rival may not have reached it either, so that its silence proves nothing.
+    fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// Waits for the storage, and claims it for this worker. Another worker of this hospital may have used it: if that one
 /// still runs, this is an error.
 pub(crate) async fn claim(storage: &Storage, identity: Identity) -> anyhow::Result<()> {
     let owner = format!("hospital {} of the chain {:?}", identity.hospital, identity.genesis);
     let claimant = Claimant::new(owner, storage.journal.instance().await?)?;
     let store = &storage.store;
-    let mut rival: Option<(Mark, Instant)> = None;
+    let mut silence = Silence::default();
     loop {
-        let claimed = match &rival {
-            Some((mark, since)) if since.elapsed() >= SILENCE => {
-                store.take_over(&claimant, mark).await
-            }
-            _ => store.claim(&claimant).await,
+        let claimed = match silence.long_enough(Instant::now()) {
+            Some(mark) => store.take_over(&claimant, mark).await,
+            None => store.claim(&claimant).await,
         };
         match claimed {
             Ok(Claimed::Ours) => return Ok(()),
-            Ok(Claimed::Rival(mark)) => match &rival {
-                Some((earlier, _)) if *earlier == mark => {}
-                Some(_) => return Err(StoreError::Foreign { owner: mark.to_string() }.into()),
-                None => {
-                    tracing::warn!(
-                        owner = %mark,
-                        "another worker of this hospital has used the storage; this worker starts its work in {} s, \
-                         unless the other one still runs",
-                        SILENCE.as_secs()
-                    );
-                    rival = Some((mark, Instant::now()));
-                }
-            },
+            Ok(Claimed::Rival(mark)) => silence.see(mark, Instant::now())?,
             Err(error @ StoreError::Foreign { .. }) => return Err(error.into()),
             Err(error) => {
+                silence.forget();
                 tracing::error!(%error, "the worker cannot start its work; trying the storage again");
             }
         }
@@ -244,15 +268,24 @@ pub(crate) async fn claim(storage: &Storage, identity: Identity) -> anyhow::Resu
     }
 }
 
+/// Says in the storage that this worker has stopped. Nothing may write to it after this.
+pub(crate) async fn release(store: &Store) {
+    if let Err(error) = store.release_claim().await {
+        tracing::warn!(%error, "the storage does not say that this worker stopped: its next start takes longer");
+    }
+}
+
 /// Confirms the claim again and again, so that no other worker takes the storage over. Never returns.
 pub(crate) async fn keep_claim(store: Store) {
-    let mut ticks = interval(RENEWAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        if let Err(error) = store.confirm_claim().await {
-            tracing::error!(%error, "the worker could not confirm that the storage belongs to it");
-        }
+        let pause = match store.confirm_claim().await {
+            Ok(()) => RENEWAL,
+            Err(error) => {
+                tracing::error!(%error, "the worker could not confirm that the storage belongs to it");
+                if error.needs_operator() { RENEWAL } else { CONFIRM_AGAIN }
+            }
+        };
+        sleep(pause).await;
     }
 }
 
@@ -261,7 +294,7 @@ mod tests {
     use epione_primitives::{Hash, HospitalId};
 
     use super::*;
-    use crate::journal::Journal;
+    use crate::{journal::Journal, store::server::Server};
 
     #[tokio::test]
     async fn a_journal_of_another_chain_or_hospital_is_rejected_with_what_to_do() {
@@ -276,5 +309,23 @@ mod tests {
             let refused = bind(&task_journal, other).await.unwrap_err().to_string();
             assert!(refused.contains("data_dir"), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_the_storage_is_no_silence_of_the_worker_that_owns_it() {
+        let server = Server::start();
+        let claimant = |instance| Claimant::new("hospital 0".into(), [instance; 16]).unwrap();
+        server.store().claim(&claimant(1)).await.unwrap();
+        let Claimed::Rival(mark) = server.store().claim(&claimant(2)).await.unwrap() else {
+            panic!("the bucket has an owner");
+        };
+        let (mut silence, begun) = (Silence::default(), Instant::now());
+        silence.see(mark.clone(), begun).unwrap();
+        silence.see(mark.clone(), begun + SILENCE / 2).unwrap();
+        assert_eq!(silence.long_enough(begun + SILENCE / 2), None);
+        assert_eq!(silence.long_enough(begun + SILENCE), Some(&mark));
+        silence.forget();
+        silence.see(mark, begun + SILENCE).unwrap();
+        assert_eq!(silence.long_enough(begun + SILENCE * 3 / 2), None);
     }
 }

@@ -240,11 +240,21 @@ impl<'a> Submission<'a> {
             (Some(unfinished), Err(error)) if !may_go_on(error) => unfinished.forget(),
             _ => {}
         }
-        let status = status.map_err(|error| match error.is_transient() {
-            true => self.resumes(error.into()),
-            false => error.into(),
-        });
-        Ok((acknowledged, status?, record_id != visit.record_id()))
+        let status = status.map_err(|error| self.refused(error))?;
+        Ok((acknowledged, status, record_id != visit.record_id()))
+    }
+
+    /// What to do about an upload that failed.
+    fn refused(&self, error: WorkerError) -> Failure {
+        if error.is_transient() {
+            return self.resumes(error.into());
+        }
+        let is_another = is_another_visit(&error);
+        let mut failure = Failure::from(error);
+        if is_another {
+            failure.help = ANOTHER_VISIT.into();
+        }
+        failure
     }
 
     /// With --wait, waits until the visit is committed. A committed visit is not kept any longer.
@@ -279,6 +289,10 @@ impl<'a> Submission<'a> {
     }
 }
 
+/// A file is recognized by its path, length and time of modification, which may all stay the same when it changes.
+const ANOTHER_VISIT: &str = "the same command submitted another visit within a day, and a file or the worker's keys \
+                             have changed since then; if this visit is a new one, add --again";
+
 const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another visit";
 
 /// Reads the content of the sections in another thread, so that waits are shown and signals end the command.
@@ -311,6 +325,11 @@ fn may_go_on(error: &WorkerError) -> bool {
     }
 }
 
+/// Whether the worker acknowledged a visit with other content for the same command.
+fn is_another_visit(error: &WorkerError) -> bool {
+    error.problem().is_some_and(|it| it.status == 409 && it.kind.ends_with(":command"))
+}
+
 /// The worker does not know a visit that it has acknowledged, or cannot be asked.
 fn lost(error: WorkerError) -> Failure {
     let is_unknown = error.problem().is_some_and(|problem| problem.status == 404);
@@ -322,4 +341,25 @@ fn lost(error: WorkerError) -> Failure {
                 .into();
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_client::api::Problem;
+
+    use super::*;
+
+    #[test]
+    fn only_other_content_under_the_same_command_needs_another_visit() {
+        let answered = |status, kind: &str| {
+            let kind = format!("urn:epione:problem:{kind}");
+            let (title, detail, denial) = (String::new(), None, None);
+            WorkerError::Problem(Box::new(Problem { kind, title, status, detail, denial }))
+        };
+        let another = answered(409, "command");
+        assert!(is_another_visit(&another) && !may_go_on(&another));
+        for other in [answered(409, "record-id"), answered(409, "offset"), answered(503, "busy")] {
+            assert!(!is_another_visit(&other), "{other}");
+        }
+    }
 }

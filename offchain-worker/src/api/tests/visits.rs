@@ -275,6 +275,36 @@ async fn the_same_visit_signed_again_is_answered_with_the_first_acknowledgement(
 }
 
 #[tokio::test]
+async fn other_content_under_the_same_command_is_refused_and_not_dropped() {
+    let world = World::new().await;
+    let account = world.doctor.account();
+    let means = async |text: &str, class, patient: Option<&Actor>, content: &[u8]| {
+        let scan = world.file("scan.dcm", content);
+        let builder = world.builder().text(SectionKind::Summary, class, text);
+        let builder = builder.file(SectionKind::Media, SectionClass::Private, scan);
+        let builder = builder.cosigned_by(patient.map(Actor::account));
+        let visit = builder.by_command(Some([7; 16])).build(&account).await.unwrap();
+        world.client(&world.doctor).submit_visit(&visit, |_| {}).await
+    };
+    let (private, shared) = (SectionClass::Private, SectionClass::Shared);
+    let first = means("It is the left lung.", private, None, b"left").await.unwrap();
+    for refused in [
+        means("It is the right lung.", private, None, b"left").await,
+        means("It is the left lung.", shared, None, b"left").await,
+        means("It is the left lung.", private, Some(&world.patient), b"left").await,
+        // The same length and name.
+        means("It is the left lung.", private, None, b"righ").await,
+    ] {
+        let problem = refused.unwrap_err();
+        let problem = problem.problem().unwrap();
+        assert_eq!((problem.status, problem.kind.as_str()), (409, "urn:epione:problem:command"));
+    }
+    let again = means("It is the left lung.", private, None, b"left").await.unwrap();
+    assert_eq!(again.record_id, first.record_id);
+    assert_eq!(sealed(&world).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_command_that_is_not_16_bytes_is_rejected() {
     let world = World::new().await;
     for command in ["", "07", "zz", &"07".repeat(17)] {

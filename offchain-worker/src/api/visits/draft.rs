@@ -1,25 +1,50 @@
 //! The signed draft of a visit, from the request that submits it.
 
+use codec::Encode;
 use epione_client::{
     api::{ContentUpload, VisitRequest},
     visit::{VisitError, signed_draft},
 };
 use epione_envelope::{FormatError, record::SignedDraft};
 
-use crate::api::ApiError;
+use crate::{
+    api::{ApiError, AppState},
+    journal::Command,
+};
+
+/// The context from which the key of the contents of commands is derived.
+const CONTENT: &str = "epione 2026-11 worker contents of commands";
 
 /// What the author means by the visit, if the client says so.
-pub(super) fn command_of(visit: &VisitRequest) -> Result<Option<[u8; 16]>, ApiError> {
+pub(super) fn command_of(
+    state: &AppState,
+    visit: &VisitRequest,
+    draft: &SignedDraft,
+) -> Result<Option<Command>, ApiError> {
     let Some(digits) = &visit.command else { return Ok(None) };
-    let mut command = [0; 16];
-    hex::decode_to_slice(digits, &mut command).map_err(|_| {
+    let mut id = [0; 16];
+    hex::decode_to_slice(digits, &mut id).map_err(|_| {
         ApiError::bad_request(
             "visit",
             "The visit does not match the API's description",
             "A command has 32 hexadecimal digits.",
         )
     })?;
-    Ok(Some(command))
+    let content = content(&state.hospital_keys.derived_key(CONTENT), draft);
+    Ok(Some(Command { id, content }))
+}
+
+/// A digest of what the visit says, without what differs each time that it is signed. It is keyed, so that nobody can
+/// test with the journal which text a visit contains.
+fn content(key: &[u8; 32], signed: &SignedDraft) -> [u8; 32] {
+    let (draft, cosigned) = (&signed.draft, signed.patient_signature.is_some());
+    let mut said = (draft.patient, cosigned, draft.sections.len() as u16).encode();
+    for section in &draft.sections {
+        let about = &section.description;
+        let what = (section.kind, section.class, &about.media_type, &about.file_name);
+        (what, about.content_root).encode_to(&mut said);
+    }
+    blake3::keyed_hash(key, &said).into()
 }
 
 pub(super) fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {

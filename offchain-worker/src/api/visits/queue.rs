@@ -59,6 +59,7 @@ pub(super) async fn queue(
         }
         Enqueued::Known(visit) => Ok(visit),
         Enqueued::Conflict => Err(conflict()),
+        Enqueued::OtherContent => Err(other_content()),
     }
 }
 
@@ -67,5 +68,14 @@ pub(super) fn conflict() -> ApiError {
         "record-id",
         "Another visit has this record id",
         "Generate a new record id for a new visit.",
+    )
+}
+
+pub(super) fn other_content() -> ApiError {
+    ApiError::conflict(
+        "command",
+        "Another visit was submitted by the same command",
+        "The worker acknowledged a visit with this command within a day, and its patient, co-signature or sections \
+         differ from this one. Nothing was stored: submit the visit without the command if it is another visit.",
     )
 }

@@ -12,7 +12,7 @@ use epione_envelope::{keys::PatientKey, record::SignedDraft, record_sealer::Reco
 use super::{
     admission::{authorize, check_addressed, check_cosignature, check_sizes},
     draft::{command_of, draft_of},
-    queue::{conflict, queue},
+    queue::{conflict, other_content, queue},
     terms::VisitTerms,
     uploads::{self, MediaLayout},
 };
@@ -24,13 +24,14 @@ use crate::{
         intake::Intake,
         limits::within,
     },
-    journal::Visit,
+    journal::{Recalled, Visit},
 };
 
 /// Accepts a visit from its author. A visit without media is sealed and queued before the response is sent. With
 /// media, the response says where their parts begin, and the last part queues the visit. A client may send the same
 /// visit again at any time: the response is its status. A visit with the same `command` as one of the same author that
-/// was acknowledged within a day is that visit: the response is the status of the first, with its record id.
+/// was acknowledged within a day is that visit: the response is the status of the first, with its record id. If its
+/// patient, co-signature or sections differ, the response is 409, and nothing is stored.
 #[utoipa::path(
     post,
     path = "/v1/visits",
@@ -70,7 +71,7 @@ async fn accept(
     check_addressed(caller, &visit)?;
     check_sizes(state, &visit)?;
     let draft = draft_of(&visit)?;
-    let terms = VisitTerms::of(caller, &draft, command_of(&visit)?);
+    let terms = VisitTerms::of(caller, &draft, command_of(state, &visit, &draft)?);
     if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
@@ -122,8 +123,11 @@ async fn known(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatu
 /// The status of the visit that the worker acknowledged when the author first meant this one, within a day.
 async fn recognized(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatus>, ApiError> {
     let Some(command) = terms.command else { return Ok(None) };
-    let first = state.journal.recalled(terms.author, command, crate::now()).await?;
-    Ok(first.map(VisitStatus::from))
+    match state.journal.recalled(terms.author, command, crate::now()).await? {
+        Some(Recalled::Same(first)) => Ok(Some(first.into())),
+        Some(Recalled::Other) => Err(other_content()),
+        None => Ok(None),
+    }
 }
 
 async fn queue_at_once(

@@ -3,7 +3,10 @@
 use epione_envelope::record::SignedDraft;
 use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, access::SectionClass};
 
-use crate::{api::caller::Caller, journal};
+use crate::{
+    api::caller::Caller,
+    journal::{self, Command},
+};
 
 /// The terms of a visit, as its author signed them.
 #[derive(Clone, Debug)]
@@ -22,11 +25,11 @@ pub(super) struct VisitTerms {
     /// the patient signed too. The signatures themselves may differ.
     pub fingerprint: [u8; 32],
     /// What the author means; a visit with the same command is the same visit for a day.
-    pub command: Option<[u8; 16]>,
+    pub command: Option<Command>,
 }
 
 impl VisitTerms {
-    pub fn of(caller: &Caller, draft: &SignedDraft, command: Option<[u8; 16]>) -> Self {
+    pub fn of(caller: &Caller, draft: &SignedDraft, command: Option<Command>) -> Self {
         let cosigned = draft.patient_signature.is_some();
         let (authorship, leaves) = (draft.draft.authorship(), draft.draft.leaves());
         let sections = &draft.draft.sections;

@@ -36,6 +36,14 @@ pub enum Fault {
     Archived(Option<[u8; 32]>),
     /// GET announces the whole object, and ends in the middle.
     CutBodies,
+    /// The next GET returns other bytes of the same length, and later ones return the true bytes.
+    GarbledOnce,
+    /// The next GET of the owner's mark returns another mark, from this worker.
+    StaleMark(&'static str),
+    /// GET is not answered for segments.
+    StalledReads,
+    /// Conditional writes are answered with this status.
+    NoConditions(StatusCode),
     /// Every request is answered with SlowDown.
     SlowDown,
     /// No request is answered.
@@ -139,8 +147,11 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
     match fault {
         Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Some(Fault::Stalled) => std::future::pending().await,
+        Some(Fault::StalledReads) if of_segment && method == Method::GET => {
+            std::future::pending().await
+        }
         Some(Fault::LyingHead(length)) if of_segment && method == Method::HEAD => {
-            return description(length);
+            return described(length, Body::empty());
         }
         Some(Fault::LostWrites) if of_segment && method == Method::PUT => {
             axum::body::to_bytes(request.into_body(), MAX_BODY).await.unwrap();
@@ -153,15 +164,32 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
         {
             return refusal(StatusCode::FORBIDDEN, "InvalidObjectState");
         }
+        Some(Fault::NoConditions(status))
+            if request.headers().contains_key(header::IF_NONE_MATCH) && method == Method::PUT =>
+        {
+            return refusal(status, "Refused");
+        }
+        Some(Fault::StaleMark(mark)) if path.ends_with("/owner") && method == Method::GET => {
+            *proxy.slot() = None;
+            return described(mark.len() as u32, Body::from(mark));
+        }
         _ => {}
     }
     let cut = fault == Some(Fault::CutBodies) && of_segment && method == Method::GET;
+    let garbled = fault == Some(Fault::GarbledOnce) && of_segment && method == Method::GET;
+    if garbled {
+        *proxy.slot() = None;
+    }
     let answer = proxy.forward(request).await;
     if method == Method::PUT {
         proxy.written(&path);
     }
     let (status, headers, body) = answer;
-    let body = if cut && status.is_success() { half(&body) } else { Body::from(body) };
+    let body = match status.is_success() {
+        true if cut => half(&body),
+        true if garbled => Body::from(vec![0xee; body.len()]),
+        _ => Body::from(body),
+    };
     (status, headers, body).into_response()
 }
 
@@ -183,11 +211,11 @@ fn refusal(status: StatusCode, code: &str) -> Response {
         .into_response()
 }
 
-fn description(length: u32) -> Response {
+fn described(length: u32, body: Body) -> Response {
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_LENGTH, HeaderValue::from(length)),
         (header::ETAG, HeaderValue::from_static("\"0\"")),
         (header::LAST_MODIFIED, HeaderValue::from_static("Fri, 20 Nov 2026 10:00:00 GMT")),
     ];
-    (headers, Body::empty()).into_response()
+    (headers, body).into_response()
 }

@@ -138,8 +138,10 @@ async fn nothing_is_acknowledged_without_the_server() {
 async fn a_bucket_belongs_to_one_hospital() {
     let server = Server::start();
     for _ in 0..2 {
-        let claimed = server.store().claim(&claimant("hospital 0", 0)).await.unwrap();
+        let store = server.store();
+        let claimed = store.claim(&claimant("hospital 0", 0)).await.unwrap();
         assert_eq!(claimed, Claimed::Ours);
+        store.release_claim().await.unwrap();
     }
     for other in ["hospital 1", "hospital 10"] {
         let refused = server.store().claim(&claimant(other, 0)).await.unwrap_err().to_string();
@@ -200,6 +202,48 @@ async fn a_worker_that_lost_its_bucket_stops_writing() {
     put(&other, &segment, &bytes).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_copy_of_a_journal_does_not_get_the_bucket_before_the_first_worker_stops() {
+    let server = Server::start();
+    let (store, other) = (server.store(), server.store());
+    let (worker, copy) = (claimant("hospital 0", 1), claimant("hospital 0", 1));
+    store.claim(&worker).await.unwrap();
+    let Claimed::Rival(mark) = other.claim(&copy).await.unwrap() else {
+        panic!("the bucket has an owner");
+    };
+    store.confirm_claim().await.unwrap();
+    assert!(matches!(other.take_over(&copy, &mark).await.unwrap(), Claimed::Rival(_)));
+    store.release_claim().await.unwrap();
+    assert!(matches!(store.probe().await, Err(StoreError::Interrupted)));
+    assert_eq!(other.claim(&copy).await.unwrap(), Claimed::Ours);
+    other.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_old_answer_about_the_owner_does_not_stop_a_worker_that_runs() {
+    const EARLIER: &str = "hospital 0\ninstance 0909\nrun 09\nconfirmed 1\n";
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    store.claim(&claimant("hospital 0", 1)).await.unwrap();
+    proxy.set(Fault::StaleMark(EARLIER));
+    store.confirm_claim().await.unwrap();
+    put(&store, &segment, &bytes).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_server_without_conditions_gets_an_unconditional_claim() {
+    let server = Server::start();
+    let (proxy, store, ..) = behind(&server).await;
+    let (owner, worker) = (server.objects().join("owner"), claimant("hospital 0", 1));
+    // An error of the server does not say whether another worker has claimed the bucket meanwhile.
+    proxy.set(Fault::NoConditions(StatusCode::INTERNAL_SERVER_ERROR));
+    store.claim(&worker).await.unwrap_err();
+    assert!(!owner.exists());
+    proxy.set(Fault::NoConditions(StatusCode::BAD_REQUEST));
+    assert_eq!(store.claim(&worker).await.unwrap(), Claimed::Ours);
+    assert!(owner.exists());
+}
+
 /// A store behind a proxy, and one segment in it.
 async fn behind(server: &Server) -> (Proxy, Store, Segment, Bytes) {
     let proxy = Proxy::before(server).await;
@@ -234,6 +278,21 @@ async fn cut_bodies_end_with_an_error_in_time() {
     assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     proxy.heal();
     assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn bytes_that_were_altered_once_on_their_way_move_no_intact_object() {
+    let server = Server::start();
+    let (proxy, store, segment, bytes) = behind(&server).await;
+    proxy.set(Fault::GarbledOnce);
+    let failed = store.read(&segment.hash).await.unwrap_err();
+    assert!(matches!(failed, StoreError::Damaged), "{failed:?}");
+    assert!(!store.shows_damage(&segment.hash, &failed).await);
+    assert_eq!(store.read(&segment.hash).await.unwrap(), bytes);
+    let object = server.objects().join("segments").join(hex::encode(segment.hash));
+    fs::write(object, b"damaged").unwrap();
+    let failed = store.read(&segment.hash).await.unwrap_err();
+    assert!(store.shows_damage(&segment.hash, &failed).await);
 }
 
 #[tokio::test]

@@ -291,10 +291,10 @@ impl Pass<'_> {
             Err(StoreError::Damaged) => return Ok(SegmentState::Damaged),
             Err(error) => error,
         };
-        let archived = matches!(error, StoreError::Archived { .. });
+        let is_damaged = store.shows_damage(hash, &error).await;
         self.tolerate(hash, error).await?;
-        // Bad sectors of a disk, for example. An archived object cannot be moved; the repair writes it again.
-        if !archived && let Err(error) = store.quarantine(hash).await {
+        // Otherwise the bytes may be intact, and nobody else may have them.
+        if is_damaged && let Err(error) = store.quarantine(hash).await {
             let segment = hex::encode(hash);
             tracing::warn!(%error, segment, "an unreadable segment could not be moved to the quarantine");
         }

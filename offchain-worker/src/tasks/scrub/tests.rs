@@ -181,13 +181,21 @@ async fn put(store: &Store, content: &[u8]) -> Segment {
 
 /// A site whose segments are on an S3 server behind a proxy, with some segments that both hospitals have.
 async fn behind_proxy(server: &Server, segments: u32) -> (Site, Proxy, Vec<Segment>) {
+    let (site, proxy, held) = alone_behind_proxy(server, segments).await;
+    for seed in 0..segments {
+        give(&site.other, &content(seed)).await;
+    }
+    (site, proxy, held)
+}
+
+/// The same, but nobody else has the segments.
+async fn alone_behind_proxy(server: &Server, segments: u32) -> (Site, Proxy, Vec<Segment>) {
     let proxy = Proxy::before(server).await;
     let store = Store::s3(&proxy.settings(server)).unwrap();
     let site = Site::with(tempfile::tempdir().unwrap(), store).await;
     let mut held = Vec::new();
     for seed in 0..segments {
         held.push(put(&site.store, &content(seed)).await);
-        give(&site.other, &content(seed)).await;
     }
     site.commit(1, &held).await;
     (site, proxy, held)
@@ -216,6 +224,22 @@ async fn a_pass_goes_on_when_the_storage_cuts_every_answer() {
     assert_eq!(counts, (2, 2, 0, 2), "{report:?}");
     proxy.heal();
     assert!(site.pass().await.is_whole());
+}
+
+#[tokio::test]
+async fn a_storage_that_cuts_every_answer_does_not_cost_the_only_copy() {
+    let server = Server::start();
+    let (site, proxy, held) = alone_behind_proxy(&server, 2).await;
+    proxy.set(Fault::CutBodies);
+    assert_eq!(site.pass().await.unrepaired.count, 2);
+    let folder = server.objects();
+    for segment in &held {
+        assert!(folder.join("segments").join(hex::encode(segment.hash)).exists());
+    }
+    proxy.heal();
+    let report = site.pass().await;
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!((report.missing, report.damaged, report.repaired), (0, 0, 0), "{report:?}");
 }
 
 #[tokio::test]

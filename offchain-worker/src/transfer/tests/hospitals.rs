@@ -195,7 +195,7 @@ impl Hospital {
     }
 
     pub async fn holds(&self, content: &[Vec<u8>]) -> bool {
-        self.fetcher.missing(&segments(content)).await.unwrap().is_empty()
+        self.fetcher.missing(&segments(content), None).await.unwrap().is_empty()
     }
 
     /// Bytes of segments that this hospital has served.

@@ -302,7 +302,7 @@ async fn wrong_bytes_from_all_leave_the_segment_missing() {
     let network = Network::new(&[Manner::Lies, Manner::Lies], &content).await;
     let error = network.fetcher.fetch(&segments(&content), None).await.unwrap_err();
     assert!(matches!(error, FetchError::Unavailable { missing: 2, wanted: 2 }), "{error}");
-    assert_eq!(network.fetcher.missing(&segments(&content)).await.unwrap().len(), 2);
+    assert_eq!(network.fetcher.missing(&segments(&content), None).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -490,7 +490,7 @@ async fn stored_bytes_disprove_a_wrong_length() {
     for claims in [[segment(&content[0]), lie(&content[1])], [lie(&content[0]), lie(&content[1])]] {
         let error = network.fetcher.fetch(&claims, None).await.unwrap_err();
         assert!(matches!(error, FetchError::Contradicted { .. }), "{error}");
-        let error = network.fetcher.missing(&claims).await.unwrap_err();
+        let error = network.fetcher.missing(&claims, None).await.unwrap_err();
         assert!(matches!(error, FetchError::Contradicted { .. }), "{error}");
     }
     assert_eq!(network.asked(0), asked);
