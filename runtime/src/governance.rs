@@ -68,7 +68,8 @@ pub(crate) fn weight(call: &RuntimeCall) -> Weight {
     let reads = match call {
         // The members and the motions, and the proposer of each motion.
         RuntimeCall::Council(Collective::propose { .. }) => {
-            let motions: u32 = <Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get();
+            let motions: u32 =
+                <Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get();
             u64::from(motions) + 2
         }
         RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => 2,

@@ -6,9 +6,7 @@ use epione_primitives::{
     limits::{MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_USER_NONCE_LEAD},
     refusal::Refusal,
 };
-use frame_support::{
-    dispatch::DispatchInfo, pallet_prelude::TransactionSource, weights::Weight,
-};
+use frame_support::{dispatch::DispatchInfo, pallet_prelude::TransactionSource, weights::Weight};
 use frame_system::{CheckNonce, ExtensionsWeightInfo as _};
 use scale_info::TypeInfo;
 use sp_runtime::{
