@@ -153,7 +153,7 @@ impl OfferFetcher {
     }
 
     async fn fetch_segments(&self, offer: &Offer) -> Result<(), TaskError> {
-        let missing = self.fetcher.missing(&offer.segments).await?;
+        let missing = self.fetcher.missing(&offer.segments, Some(offer.hospital)).await?;
         let _claim = self.reserve.claim(bytes(&missing)).ok_or(TaskError::Reserved)?;
         Ok(self.fetcher.fetch(&offer.segments, Some(offer.hospital)).await?)
     }

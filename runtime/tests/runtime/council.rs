@@ -159,7 +159,7 @@ fn a_batch_cannot_hide_a_third_motion() {
 fn a_motion_cannot_be_burnt_by_a_threshold_that_its_call_does_not_accept() {
     local(|_| {
         for threshold in [0, 1, 2, 4, 5] {
-            for call in [suspend(), remark(vec![])] {
+            for call in [RuntimeCall::from(suspend()), remark(vec![]).into()] {
                 let motion = proposal(threshold, call);
                 assert_eq!(refused("Alice", motion), Some(Refusal::WrongThreshold), "{threshold}");
             }

@@ -12,8 +12,7 @@ use epione_primitives::{
     release::{EmergencyReason, Release, ReleasedRecord, ReviewId, Right, SectionSet},
 };
 use epione_runtime::{
-    AccountId, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System,
-    Timestamp,
+    LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System, Timestamp,
 };
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;

@@ -2,8 +2,11 @@
 
 use codec::Encode;
 use epione_primitives::{HospitalId, block::Stage, hospital::HospitalStatus, refusal::Refusal};
-use epione_runtime::{Hospitals, LiteBlocks, Runtime, RuntimeCall, governance::more_than_half};
+use epione_runtime::{
+    Council, Hospitals, LiteBlocks, Runtime, RuntimeCall, governance::more_than_half,
+};
 use frame_support::dispatch::GetDispatchInfo;
+use pallet_collective::Instance1;
 use sp_runtime::{
     traits::{BlakeTwo256, Hash as _},
     transaction_validity::{InvalidTransaction, TransactionValidityError},
@@ -97,7 +100,8 @@ fn pass(call: RuntimeCall) {
     let length_bound = call.encoded_size() as u32;
     let proposal_weight_bound = call.get_dispatch_info().call_weight;
     let proposal = Box::new(call);
-    let threshold = more_than_half(Council::members().len() as u32);
+    let members = pallet_collective::Members::<Runtime, Instance1>::get();
+    let threshold = more_than_half(members.len() as u32);
     let propose = pallet_collective::Call::propose { threshold, proposal, length_bound };
     let _ = apply("Alice", RuntimeCall::Council(propose));
     let index = calls::motion_index(hash);
