@@ -1,5 +1,5 @@
-//! Rejects transactions from unknown accounts, calls that the signer's role may not make, and calls that exceed
-//! a quota, before they reach a block.
+//! Rejects transactions from unknown accounts, calls that the signer's role may not make, calls without a signature,
+//! and calls that exceed a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. The
@@ -24,7 +24,9 @@ use scale_info::TypeInfo;
 use sp_runtime::{
     DispatchResult,
     traits::{AsSystemOriginSigner, TransactionExtension, ValidateResult},
-    transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
+    transaction_validity::{
+        InvalidTransaction, TransactionValidity, TransactionValidityError, ValidTransaction,
+    },
 };
 
 use crate::{
@@ -37,8 +39,8 @@ pub trait WeightInfo {
 }
 
 /// Rejects a signed transaction, with the code of a [`Refusal`], if its signer is unknown, the signer's role may
-/// not make its call, or a quota does not cover it. Debits and refunds the quotas, and sets the transaction's
-/// priority. It adds no bytes to a transaction.
+/// not make its call, or a quota does not cover it. Rejects every call without a signature, except two. Debits and
+/// refunds the quotas, and sets the transaction's priority. It adds no bytes to a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CheckCaller;
 
@@ -104,6 +106,29 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
             Quotas::refund(&debit, post_info.calc_unspent(info).ref_time());
         }
         Ok(Weight::zero())
+    }
+
+    fn bare_validate(call: &RuntimeCall, _: &DispatchInfo, _: usize) -> TransactionValidity {
+        check_bare(call)?;
+        Ok(ValidTransaction::default())
+    }
+
+    fn bare_validate_and_prepare(
+        call: &RuntimeCall,
+        _: &DispatchInfo,
+        _: usize,
+    ) -> Result<(), TransactionValidityError> {
+        check_bare(call)
+    }
+}
+
+/// Checks a call without a signature: only the block's time and reports of equivocations have none. The SDK also
+/// accepts an authorized upgrade without a signature, at the highest priority. It would avoid the delay of upgrades.
+fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
+    match call {
+        RuntimeCall::Timestamp(pallet_timestamp::Call::set { .. })
+        | RuntimeCall::Grandpa(pallet_grandpa::Call::report_equivocation_unsigned { .. }) => Ok(()),
+        _ => Err(InvalidTransaction::Call.into()),
     }
 }
 

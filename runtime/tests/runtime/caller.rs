@@ -8,7 +8,9 @@ use epione_primitives::{
     refusal::{Refusal, Refusal::*},
     release::ReviewId,
 };
-use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System};
+use epione_runtime::{
+    Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, UncheckedExtrinsic,
+};
 use pallet_quotas::{Holder, Lane};
 use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
@@ -132,6 +134,16 @@ fn a_user_can_make_only_users_calls() {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
+    });
+}
+
+#[test]
+fn nobody_can_make_a_call_without_a_signature() {
+    local(|_| {
+        for call in [relate(), announce(), suspend_itself(), set_code(), batch(vec![approve()])] {
+            let bare = UncheckedExtrinsic::new_bare(call);
+            assert_eq!(Executive::apply_extrinsic(bare), Err(InvalidTransaction::Call.into()));
+        }
     });
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Number of blocks between authorization and upgrade in the preset `local`.
-const UPGRADE_DELAY: u32 = 20;
+pub const UPGRADE_DELAY: u32 = 20;
 
 fn proposal(threshold: u32, call: impl Into<RuntimeCall>) -> RuntimeCall {
     let call = call.into();
