@@ -77,6 +77,15 @@ pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
 /// Maximum bytes of a user's transaction.
 pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
+/// Maximum bytes of the transaction of an agent or a governance account, unless its call has a body, policies or the
+/// code of an upgrade.
+pub const MAX_TRANSACTION_BYTES: u32 = 32 * 1024;
+/// Maximum bytes of a batch.
+pub const MAX_BATCH_BYTES: u32 = 64 * 1024;
+/// Above this number of bytes, few transactions of an account wait at the same time.
+pub const LARGE_TRANSACTION_BYTES: u32 = 64 * 1024;
+/// How much the nonce of a large transaction may exceed the account's nonce.
+pub const MAX_LARGE_NONCE_LEAD: Nonce = 2;
 /// Maximum number of calls in a batch.
 pub const MAX_BATCH_CALLS: u32 = 64;
 /// Maximum number of chain blocks in which a transaction may be included, as its signer sets it.

@@ -25,7 +25,8 @@ pub enum Refusal {
     LifetimeTooLong,
     /// The nonce is too far ahead: too many of the account's transactions wait for a block.
     TooManyInFlight,
-    /// A user's transaction is larger than `MAX_USER_TRANSACTION_BYTES`.
+    /// The transaction is larger than its call needs: a user's than `MAX_USER_TRANSACTION_BYTES`, a batch than
+    /// `MAX_BATCH_BYTES`, most others than `MAX_TRANSACTION_BYTES`.
     CallTooLarge,
     /// A batch has more than `MAX_BATCH_CALLS` calls.
     BatchTooLong,
@@ -142,7 +143,10 @@ impl fmt::Display for Refusal {
             Self::TooManyInFlight => {
                 "too many transactions of this account wait for a block: try again after the next blocks"
             }
-            Self::CallTooLarge => "a user's transaction may have at most 4 KiB",
+            Self::CallTooLarge => {
+                "the transaction is too large: a user's may have at most 4 KiB, a batch 64 KiB, a body its own limit, \
+                 and most other calls 32 KiB"
+            }
             Self::BatchTooLong => "a batch may have at most 64 calls",
         })
     }

@@ -10,7 +10,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
     AccountId, HospitalId,
     hospital::{Duty, HospitalStatus},
-    limits::{MAX_BATCH_CALLS, MAX_USER_TRANSACTION_BYTES},
+    limits::MAX_BATCH_CALLS,
     ports::Hospitals as _,
     refusal::Refusal,
 };
@@ -30,7 +30,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, governance, lanes, weights,
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, governance, lanes, lengths,
+    weights,
 };
 
 pub trait WeightInfo {
@@ -200,7 +201,7 @@ impl Caller {
 
     /// Checks a call, or every call of a batch, in a transaction of this many bytes.
     fn may_make(self, call: &RuntimeCall, length: usize) -> Result<(), Refusal> {
-        if self == Self::User && length > MAX_USER_TRANSACTION_BYTES as usize {
+        if length > lengths::most(self, call) {
             return Err(Refusal::CallTooLarge);
         }
         match batched(call) {

@@ -28,6 +28,7 @@ pub mod in_flight;
 #[cfg(any(feature = "std", feature = "try-runtime"))]
 pub mod invariants;
 pub mod lanes;
+mod lengths;
 pub mod lifetime;
 pub mod weights;
 

@@ -3,8 +3,10 @@
 use epione_primitives::{
     HospitalId, UserId,
     limits::{
-        MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
-        MAX_USER_LIFETIME_BLOCKS, MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
+        LARGE_TRANSACTION_BYTES, MAX_AGENT_NONCE_LEAD, MAX_BATCH_BYTES, MAX_BODY_BYTES,
+        MAX_GOVERNANCE_NONCE_LEAD, MAX_LARGE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
+        MAX_PROFILE_BODY_BYTES, MAX_TRANSACTION_BYTES, MAX_USER_LIFETIME_BLOCKS,
+        MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
     },
     profile::Role,
     refusal::{Refusal, Refusal::*},
@@ -17,6 +19,7 @@ use epione_runtime::{
 };
 use frame_support::dispatch::GetDispatchInfo;
 use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share};
+use sp_core::Pair;
 use sp_runtime::{
     generic::Era,
     transaction_validity::{
@@ -122,6 +125,72 @@ fn a_user_cannot_send_large_transactions() {
         register("Alice//agent", PATIENT, Role::Patient);
         let large = batch(vec![relate(); 60]);
         assert_eq!(refused(&user_seed(PATIENT), large), Some(CallTooLarge));
+    });
+}
+
+/// Calls that are longer than they need to be would fill the blocks' bytes.
+#[test]
+fn an_agent_or_a_governance_account_cannot_send_large_transactions() {
+    local(|_| {
+        let large = |bytes: u32| vec![0; bytes as usize];
+        let register = pallet_profiles::Call::<Runtime>::register {
+            user: PATIENT,
+            role: Role::Patient,
+            account: account(&key("Alice")),
+            sealing_key_hash: Default::default(),
+            consent: key("Alice").sign(b"").into(),
+            body: large(MAX_PROFILE_BODY_BYTES + 5 * 1024),
+        };
+        assert_eq!(refused("Alice//agent", register), Some(CallTooLarge));
+        let body = large(MAX_PROFILE_BODY_BYTES + 5 * 1024);
+        let update = pallet_profiles::Call::<Runtime>::update { user: PATIENT, body };
+        assert_eq!(refused("Alice//agent", update), Some(CallTooLarge));
+        let remark = frame_system::Call::<Runtime>::remark { remark: large(60 * 1024) };
+        let hidden = batch(vec![batch(vec![remark.into()]), relate()]);
+        assert_eq!(refused("Alice//agent", hidden), Some(CallNotForBatch), "within the bound");
+        let remark = frame_system::Call::<Runtime>::remark { remark: large(MAX_BATCH_BYTES) };
+        assert_eq!(refused("Alice//agent", batch(vec![remark.into()])), Some(CallTooLarge));
+        let code = large(MAX_TRANSACTION_BYTES);
+        let call: RuntimeCall = frame_system::Call::set_code { code }.into();
+        let proposal = Box::new(call);
+        let motion =
+            pallet_collective::Call::propose { threshold: 3, proposal, length_bound: u32::MAX };
+        assert_eq!(refused("Alice", RuntimeCall::Council(motion)), Some(CallTooLarge));
+    });
+}
+
+#[test]
+fn bodies_above_their_bound_cannot_fill_blocks() {
+    local(|_| {
+        let announce = |bytes: u32| {
+            let mut call = announcement(A, &[PATIENT], 1);
+            if let pallet_lite_blocks::Call::announce { body, .. } = &mut call {
+                *body = vec![0; bytes as usize];
+            }
+            call
+        };
+        assert_eq!(refused("Alice//agent", announce(MAX_BODY_BYTES)), None);
+        assert_eq!(refused("Alice//agent", announce(MAX_BODY_BYTES * 2)), Some(CallTooLarge));
+    });
+}
+
+#[test]
+fn large_transactions_of_one_account_cannot_fill_the_pool() {
+    local(|_| {
+        let era = Era::mortal(64, u64::from(System::block_number()) - 1);
+        let pair = key("Alice//agent");
+        let large = || {
+            let mut call = announcement(A, &[PATIENT], 1);
+            if let pallet_lite_blocks::Call::announce { body, .. } = &mut call {
+                *body = vec![0; LARGE_TRANSACTION_BYTES as usize];
+            }
+            call
+        };
+        let last = System::account_nonce(account(&pair)) + MAX_LARGE_NONCE_LEAD;
+        validate(signed_for(&pair, large(), era, last)).unwrap();
+        let beyond = validate(signed_for(&pair, large(), era, last + 1));
+        assert_eq!(reason(beyond), TooManyInFlight);
+        validate(signed_for(&pair, approve(), era, last + 1)).unwrap();
     });
 }
 
