@@ -73,8 +73,9 @@ pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of those receipts that are emergencies.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
-/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: five minutes.
-pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
+/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: half a minute.
+/// An attacker can use a window's budget at once. The longer the window, the more blocks in succession are full.
+pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 10;
 /// Maximum bytes of a user's transaction.
 pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
 /// Maximum bytes of the transaction of an agent or a governance account, unless its call has a body, policies or the
@@ -90,7 +91,7 @@ pub const MAX_LARGE_NONCE_LEAD: Nonce = 2;
 pub const MAX_BATCH_CALLS: u32 = 64;
 /// Maximum number of chain blocks in which a transaction may be included, as its signer sets it.
 pub const MAX_LIFETIME_BLOCKS: BlockNumber = 256;
-/// Maximum number of chain blocks for which nodes keep a user's transaction.
+/// Number of chain blocks for which nodes keep a user's transaction.
 pub const MAX_USER_LIFETIME_BLOCKS: BlockNumber = 64;
 /// How much the nonce of a user's transaction may exceed the account's nonce.
 pub const MAX_USER_NONCE_LEAD: Nonce = 2;

@@ -40,10 +40,12 @@ pub enum Refusal {
     TooManyMotions,
     /// The delay of the authorized upgrade has not passed.
     UpgradeTooEarly,
+    /// The call of a motion, or the weight that is declared to close it, is more than a tenth of a block.
+    MotionTooHeavy,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
@@ -60,6 +62,7 @@ impl Refusal {
         Self::WrongThreshold,
         Self::TooManyMotions,
         Self::UpgradeTooEarly,
+        Self::MotionTooHeavy,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -81,6 +84,7 @@ impl Refusal {
             Self::WrongThreshold => 14,
             Self::TooManyMotions => 15,
             Self::UpgradeTooEarly => 16,
+            Self::MotionTooHeavy => 17,
         }
     }
 
@@ -126,15 +130,19 @@ impl fmt::Display for Refusal {
                 "the upgrade may not take effect yet: try again when the number of blocks in councilRoot.upgradeDelay \
                  has passed since the council authorized it"
             }
+            Self::MotionTooHeavy => {
+                "the motion needs too much computation: its call, and the weight bound with which it is closed, may \
+                 have at most a tenth of a block"
+            }
             Self::NotInForce => {
                 "no registration of this user is in force: a hospital must register or reinstate the user first"
             }
             Self::QuotaExceeded => {
-                "the account has used its quota: try again in five minutes, or tomorrow if it has sent too many bytes \
+                "the account has used its quota: try again in half a minute, or tomorrow if it has sent too many bytes \
                  today"
             }
             Self::HospitalQuotaExceeded => {
-                "the accounts of this hospital have used their common quota: try again in five minutes, or tomorrow \
+                "the accounts of this hospital have used their common quota: try again in half a minute, or tomorrow \
                  if they have sent too many bytes today"
             }
             Self::LifetimeTooLong => {

@@ -38,7 +38,8 @@ fn is_vote(call: &RuntimeCall) -> bool {
     )
 }
 
-/// The priority of a lane, and for how long nodes keep its transactions.
+/// The priority of a lane, and for how long nodes keep its transactions. Both are the same for all transactions of the
+/// lane, so the pool takes them in the order in which they arrived.
 pub(crate) fn validity(lane: Lane) -> ValidTransaction {
     let longevity = match lane {
         Lane::User => MAX_USER_LIFETIME_BLOCKS,

@@ -20,30 +20,30 @@ const fn alone(budget: Budget) -> Share {
 
 /// The reasons are in `docs/adr/028-quotas-and-lanes.md`.
 const DEFAULT: Limits = Limits {
-    // A call of a user needs about 1 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
+    // A call of a user needs about 1.3 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
     users: Share {
-        account: Budget { ref_time: 30 * MILLIS, bytes: 256 * KIB },
+        account: Budget { ref_time: 6 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
     // 1,000 visits of 7 KB are 7 MB a day. This is enough for 512 of the largest bodies.
     records: alone(Budget { ref_time: WINDOW / 5, bytes: 1024 * MIB }),
-    // 700 votes in five minutes if each is debited as if it commits the largest block; undecisive votes need less.
+    // 70 votes in a window if each is debited as if it commits the largest block; undecisive votes need less.
     votes: alone(Budget { ref_time: WINDOW / 4, bytes: 64 * MIB }),
-    // Includes the code of upgrades, and ten motions with the largest weight.
+    // Includes the code of upgrades, and five motions with the largest weight.
     governance: alone(Budget { ref_time: WINDOW / 10, bytes: 64 * MIB }),
 };
 
 const LEAST: Limits = Limits {
     users: Share {
-        account: Budget { ref_time: 5 * MILLIS, bytes: 16 * KIB },
-        hospital: Budget { ref_time: 50 * MILLIS, bytes: MIB },
+        account: Budget { ref_time: 3 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
     },
-    // Four of the largest announcements.
-    records: alone(Budget { ref_time: 200 * MILLIS, bytes: 16 * MIB }),
-    // More than one vote in two blocks.
-    votes: alone(Budget { ref_time: 5_000 * MILLIS, bytes: 4 * MIB }),
+    // Two of the largest announcements.
+    records: alone(Budget { ref_time: 100 * MILLIS, bytes: 16 * MIB }),
+    // More than one vote in a block.
+    votes: alone(Budget { ref_time: 500 * MILLIS, bytes: 4 * MIB }),
     // The largest motion can be proposed, voted for and closed, and the largest upgrade applied.
-    governance: alone(Budget { ref_time: 4_000 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
+    governance: alone(Budget { ref_time: 500 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
 };
 
 parameter_types! {
