@@ -3,12 +3,12 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. The
-//! pallets check again, in more detail. What a transaction uses is debited to its account and to the hospital
+//! pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital
 //! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
     limits::MAX_BATCH_CALLS,
     ports::Hospitals as _,
@@ -19,7 +19,7 @@ use frame_support::{
     pallet_prelude::TransactionSource,
     weights::Weight,
 };
-use pallet_quotas::{Cost, Debit, Exhausted};
+use pallet_quotas::{Cost, Debit, Exhausted, Holder};
 use scale_info::TypeInfo;
 use sp_runtime::{
     DispatchResult,
@@ -145,11 +145,11 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let (caller, hospital) = identify(signer)?;
+    let (caller, holder, hospital) = identify(signer)?;
     caller.may_make(call, length)?;
     governance::check(signer, call)?;
     let debit = Debit {
-        account: signer.clone(),
+        signer: holder,
         hospital,
         lane: lanes::lane(caller, call),
         cost: Cost { ref_time: info.total_weight().ref_time(), bytes: length as u64 },
@@ -161,21 +161,23 @@ pub(crate) fn check(
     }
 }
 
-/// The signer's role, and the hospital that answers for the signer.
-fn identify(signer: &AccountId) -> Result<(Caller, HospitalId), Refusal> {
+/// The signer's role, what is debited for the signer, and the hospital that answers for the signer.
+fn identify(signer: &AccountId) -> Result<(Caller, Holder, HospitalId), Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
-        return Ok((Caller::User, responsible(signer)?));
+        let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
+        return Ok((Caller::User, Holder::User(user), responsible(user)?));
     };
     match Hospitals::hospital(id) {
-        Some(hospital) if hospital.status == HospitalStatus::Active => Ok((duty.into(), id)),
+        Some(hospital) if hospital.status == HospitalStatus::Active => {
+            Ok((duty.into(), Holder::Duty(id, duty), id))
+        }
         _ => Err(Refusal::HospitalNotActive),
     }
 }
 
 /// The hospital that answers for a user: of the active hospitals at which a registration is in force, the one at
 /// which it has been in force for the longest time.
-fn responsible(account: &AccountId) -> Result<HospitalId, Refusal> {
-    let user = Profiles::user_of(account.clone()).ok_or(Refusal::UnknownAccount)?;
+fn responsible(user: UserId) -> Result<HospitalId, Refusal> {
     let in_force = Profiles::in_force(user);
     if in_force.is_empty() {
         return Err(Refusal::NotInForce);

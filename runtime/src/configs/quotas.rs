@@ -1,4 +1,4 @@
-//! How much of the chain accounts and hospitals may use, until the council decides otherwise.
+//! How much of the chain signers and hospitals may use, until the council decides otherwise.
 
 use epione_primitives::limits::{BLOCK_BYTES, WEIGHT_WINDOW_BLOCKS};
 use frame_support::parameter_types;
@@ -13,7 +13,7 @@ const WINDOW: u64 = BLOCK_WEIGHT.ref_time() / 4 * 3 * (WEIGHT_WINDOW_BLOCKS as u
 /// A millisecond of computation.
 const MILLIS: u64 = 1_000_000_000;
 
-/// The same budget for an account and its hospital, because the hospital has only one such account at a time.
+/// The same budget for a duty and its hospital, because the hospital has only one such account at a time.
 const fn alone(budget: Budget) -> Share {
     Share { account: budget, hospital: budget }
 }
@@ -24,6 +24,12 @@ const DEFAULT: Limits = Limits {
     users: Share {
         account: Budget { ref_time: 6 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
+    },
+    // Three rotations in a window, but few in a day: only thousands of users can use up what all users of their
+    // hospital have for rotations.
+    rotations: Share {
+        account: Budget { ref_time: 3 * MILLIS, bytes: 8 * KIB },
+        hospital: Budget { ref_time: WINDOW / 800, bytes: 16 * MIB },
     },
     // 1,000 visits of 7 KB are 7 MB a day. This is enough for 512 of the largest bodies.
     records: alone(Budget { ref_time: WINDOW / 5, bytes: 1024 * MIB }),
@@ -36,6 +42,10 @@ const DEFAULT: Limits = Limits {
 const LEAST: Limits = Limits {
     users: Share {
         account: Budget { ref_time: 3 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
+    },
+    rotations: Share {
+        account: Budget { ref_time: 2 * MILLIS, bytes: 4 * KIB },
         hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
     },
     // Two of the largest announcements.

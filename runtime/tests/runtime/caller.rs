@@ -60,7 +60,7 @@ fn judge() -> RuntimeCall {
     pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
 }
 
-fn rotate_keys() -> RuntimeCall {
+pub fn rotate_keys() -> RuntimeCall {
     pallet_profiles::Call::rotate_keys { account: None, sealing_key_hash: Some(Default::default()) }
         .into()
 }

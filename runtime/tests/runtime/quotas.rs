@@ -1,7 +1,10 @@
 //! No member can fill the chain's blocks, nor delay what is more important.
 
+use codec::Encode;
 use epione_primitives::{
     HospitalId, UserId,
+    consent::{Consent, Naming},
+    hospital::Duty,
     limits::{
         LARGE_TRANSACTION_BYTES, MAX_AGENT_NONCE_LEAD, MAX_BATCH_BYTES, MAX_BODY_BYTES,
         MAX_GOVERNANCE_NONCE_LEAD, MAX_LARGE_NONCE_LEAD, MAX_LIFETIME_BLOCKS,
@@ -28,12 +31,15 @@ use sp_runtime::{
 };
 
 use crate::{
-    caller::{announce, approve, batch, refused, relate, set_policies},
+    caller::{announce, approve, batch, refused, relate, rotate_keys, set_policies},
     chain::{
         A, B, PATIENT, account, announcement, apply, key, local, register, signed, signed_for,
         user_seed, validate,
     },
 };
+
+/// The agent of hospital A.
+const AGENT: Holder = Holder::Duty(A, Duty::Agent);
 
 /// Why a node does not accept a transaction into its pool.
 fn reason(validity: TransactionValidity) -> Refusal {
@@ -60,10 +66,10 @@ fn valid(seed: &str, call: RuntimeCall) -> ValidTransaction {
 }
 
 /// A transaction that uses a whole budget.
-fn all(hospital: HospitalId, seed: &str, lane: Lane) -> Debit {
+fn all(signer: Holder, hospital: HospitalId, lane: Lane) -> Debit {
     let budget = CurrentLimits::<Runtime>::get().of(lane).account;
     let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-    Debit { account: account(&key(seed)), hospital, lane, cost }
+    Debit { signer, hospital, lane, cost }
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn a_patients_key_cannot_fill_blocks() {
         let (sent, refusal) = spam(&patient);
         assert_eq!(refusal, QuotaExceeded);
         assert!((3..20).contains(&sent), "{sent}");
-        let used = Quotas::usage(&Holder::Account(account(&key(&patient))), Lane::User).ref_time;
+        let used = Quotas::usage(&Holder::User(PATIENT), Lane::User).ref_time;
         assert!(used < (NORMAL_SHARE * BLOCK_WEIGHT).ref_time() / 20, "{used} ps");
         // Further ones do not even enter the pool, also in the next blocks.
         for _ in 0..3 {
@@ -116,6 +122,39 @@ fn many_users_of_one_hospital_share_a_budget() {
         assert_eq!(spam(&seeds[2]), (0, HospitalQuotaExceeded));
         assert_eq!(refused(&user_seed(PATIENT), relate()), None, "of another hospital");
         assert_eq!(refused("Alice//agent", relate()), None, "the hospital's own worker");
+    });
+}
+
+#[test]
+fn hostile_users_of_a_hospital_cannot_stop_a_rotation_after_a_theft() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let hostile = (20..33).map(|number| UserId([number; 32]));
+        for user in hostile {
+            register("Alice//agent", user, Role::Patient);
+            spam(&user_seed(user));
+        }
+        let patient = user_seed(PATIENT);
+        assert_eq!(refused(&patient, relate()), Some(HospitalQuotaExceeded));
+        assert_eq!(refused(&patient, rotate_keys()), None);
+    });
+}
+
+#[test]
+fn a_user_cannot_renew_a_budget_by_rotating_to_a_new_account() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let patient = user_seed(PATIENT);
+        assert_eq!(spam(&patient).1, QuotaExceeded);
+        let next = key("user-7//next");
+        let naming = Naming::Rotation { user: PATIENT, version: 1 };
+        let consent = Consent::new(System::block_hash(0), naming).encode();
+        let rotate = pallet_profiles::Call::<Runtime>::rotate_keys {
+            account: Some((account(&next), next.sign(&consent).into())),
+            sealing_key_hash: None,
+        };
+        apply(&patient, rotate).unwrap().unwrap();
+        assert_eq!(refused("user-7//next", relate()), Some(QuotaExceeded));
     });
 }
 
@@ -197,7 +236,7 @@ fn large_transactions_of_one_account_cannot_fill_the_pool() {
 #[test]
 fn announcements_cannot_starve_the_same_agents_votes() {
     local(|_| {
-        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        Quotas::debit(&all(AGENT, A, Lane::Record));
         assert_eq!(refused("Alice//agent", announce()), Some(QuotaExceeded));
         assert_eq!(refused("Alice//agent", approve()), None);
         assert_eq!(refused("Alice", set_policies()), None);
@@ -208,13 +247,13 @@ fn announcements_cannot_starve_the_same_agents_votes() {
 #[test]
 fn a_new_agent_account_does_not_renew_its_hospitals_budget() {
     local(|_| {
-        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        Quotas::debit(&all(AGENT, A, Lane::Record));
         let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
             governance: None,
             agent: Some(account(&key("Alice//next"))),
         };
         apply("Alice", rotate).unwrap().unwrap();
-        assert_eq!(refused("Alice//next", relate()), Some(HospitalQuotaExceeded));
+        assert_eq!(refused("Alice//next", relate()), Some(QuotaExceeded));
     });
 }
 
@@ -243,13 +282,14 @@ fn votes_come_before_announcements_and_these_before_users_calls() {
             valid("Alice//agent", announce()),
             valid("Alice//agent", batch(vec![approve(), relate()])),
             valid("Alice//agent", batch(vec![])),
+            valid(&user_seed(PATIENT), rotate_keys()),
             valid(&user_seed(PATIENT), relate()),
         ]
         .map(|transaction| transaction.priority);
-        let [governance, vote, record, user] =
-            [Lane::Governance, Lane::Vote, Lane::Record, Lane::User].map(priority);
-        assert!(governance > vote && vote > record && record > user);
-        assert_eq!(lanes, [governance, vote, vote, record, record, record, user]);
+        let [governance, vote, record, rotation, user] =
+            [Lane::Governance, Lane::Vote, Lane::Record, Lane::Rotation, Lane::User].map(priority);
+        assert!(governance > vote && vote > record && record > rotation && rotation > user);
+        assert_eq!(lanes, [governance, vote, vote, record, record, record, rotation, user]);
     });
 }
 
@@ -351,7 +391,7 @@ fn the_council_can_raise_a_limit_although_a_hospital_has_used_its_own() {
         let limits = CurrentLimits::<Runtime>::get();
         let more = Budget { ref_time: 2 * limits.records.account.ref_time, bytes: u64::MAX };
         let raised = Limits { records: Share { account: more, hospital: more }, ..limits };
-        Quotas::debit(&all(A, "Alice//agent", Lane::Record));
+        Quotas::debit(&all(AGENT, A, Lane::Record));
         assert_eq!(refused("Alice//agent", relate()), Some(QuotaExceeded));
         let set = pallet_quotas::Call::<Runtime>::set_limits { limits: raised };
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
