@@ -19,7 +19,7 @@ use frame_support::{
     pallet_prelude::TransactionSource,
     weights::Weight,
 };
-use pallet_quotas::{Cost, Debit, Exhausted, Holder};
+use pallet_quotas::{Debit, Exhausted, Holder};
 use scale_info::TypeInfo;
 use sp_runtime::{
     DispatchResult,
@@ -30,8 +30,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, governance, lanes, lengths,
-    weights,
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost, governance, lanes,
+    lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -152,7 +152,7 @@ pub(crate) fn check(
         signer: holder,
         hospital,
         lane: lanes::lane(caller, call),
-        cost: Cost { ref_time: info.total_weight().ref_time(), bytes: length as u64 },
+        cost: cost::of(call, info, length),
     };
     match Quotas::check(&debit) {
         Ok(()) => Ok(debit),

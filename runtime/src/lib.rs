@@ -21,6 +21,7 @@ mod benchmarking;
 mod bodies;
 pub mod caller;
 pub mod configs;
+mod cost;
 pub mod council_root;
 pub mod genesis;
 pub mod governance;

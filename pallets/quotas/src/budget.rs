@@ -40,7 +40,7 @@ pub struct Budget {
     /// Computation in a window of `WEIGHT_WINDOW_BLOCKS`, in picoseconds.
     #[codec(compact)]
     pub ref_time: u64,
-    /// Bytes of transactions in a window of `DAY_BLOCKS`.
+    /// Bytes of transactions, and of what they leave in the state, in a window of `DAY_BLOCKS`.
     #[codec(compact)]
     pub bytes: u64,
 }

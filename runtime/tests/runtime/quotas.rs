@@ -21,7 +21,7 @@ use epione_runtime::{
     lanes::priority,
 };
 use frame_support::dispatch::GetDispatchInfo;
-use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share};
+use pallet_quotas::{Budget, Cost, CurrentLimits, Debit, Holder, Lane, Limits, Share, Usage};
 use sp_core::Pair;
 use sp_runtime::{
     generic::Era,
@@ -268,6 +268,41 @@ fn an_undecisive_vote_is_refunded_the_commit() {
         apply("Bob//agent", vote).unwrap().unwrap();
         let used = Quotas::usage(&Holder::Hospital(B), Lane::Vote).ref_time;
         assert!(0 < used && used < declared, "{used} of {declared} ps");
+    });
+}
+
+fn used_by(signer: Holder, lane: Lane) -> Usage {
+    Quotas::usage(&signer, lane)
+}
+
+/// A relationship of 100 bytes stays in the state of all nodes forever.
+#[test]
+fn short_calls_that_leave_entries_pay_for_the_state() {
+    local(|_| {
+        register("Alice//agent", PATIENT, Role::Patient);
+        let registration = used_by(AGENT, Lane::Record).bytes;
+        assert!(registration > 2_048, "{registration} bytes");
+        assert_eq!(refused("Alice//agent", relate()), None);
+        let alone = used_by(AGENT, Lane::Record).bytes - registration;
+        assert!(alone > 512, "{alone} bytes");
+        assert_eq!(refused("Alice//agent", batch(vec![relate(); 10])), None);
+        let batched = used_by(AGENT, Lane::Record).bytes - registration - alone;
+        assert!(batched > 10 * 512, "a batch is not cheaper: {batched} bytes");
+        assert_eq!(refused("Alice//agent", announce()), None);
+        let announced = used_by(AGENT, Lane::Record).bytes - registration - alone - batched;
+        assert!(announced > 1_024, "{announced} bytes");
+    });
+}
+
+/// Each extrinsic uses its base weight in a block, whatever its call.
+#[test]
+fn calls_that_need_little_weight_cannot_fill_blocks_by_their_number() {
+    local(|_| {
+        let before = System::block_weight().total().ref_time();
+        assert_eq!(refused("Alice//agent", relate()), None);
+        let in_block = System::block_weight().total().ref_time() - before;
+        let debited = used_by(AGENT, Lane::Record).ref_time;
+        assert!(debited >= in_block, "{debited} of {in_block} ps");
     });
 }
 
