@@ -6,11 +6,12 @@
 //! pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital
 //! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
+use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
     AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
-    limits::MAX_BATCH_CALLS,
+    limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
     ports::Hospitals as _,
     refusal::Refusal,
 };
@@ -61,7 +62,10 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Pre = Option<Debit>;
 
     fn weight(&self, call: &RuntimeCall) -> Weight {
+        // Of a user with several hospitals, the budgets of all of them may be read.
+        let others = if user_makes(call) { OTHER_HOSPITALS } else { 0 };
         weights::epione_runtime_caller::Measured::<Runtime>::check()
+            .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(others))
             .saturating_add(governance::weight(call))
     }
 
@@ -133,6 +137,9 @@ fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
     }
 }
 
+/// Maximum number of hospitals that answer for a user, in addition to the first.
+const OTHER_HOSPITALS: u64 = MAX_REGISTRATIONS_IN_FORCE as u64 - 1;
+
 /// How nodes report a refusal.
 pub(crate) fn rejection(refusal: Refusal) -> TransactionValidityError {
     InvalidTransaction::Custom(refusal.code()).into()
@@ -145,45 +152,58 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let (caller, holder, hospital) = identify(signer)?;
+    let Signer { caller, holder, hospitals } = identify(signer)?;
     caller.may_make(call, length)?;
     governance::check(signer, call)?;
-    let debit = Debit {
-        signer: holder,
-        hospital,
-        lane: lanes::lane(caller, call),
-        cost: cost::of(call, info, length),
-    };
-    match Quotas::check(&debit) {
-        Ok(()) => Ok(debit),
-        Err(Exhausted::Account) => Err(Refusal::QuotaExceeded),
-        Err(Exhausted::Hospital) => Err(Refusal::HospitalQuotaExceeded),
+    let lane = lanes::lane(caller, call);
+    let cost = cost::of(call, info, length);
+    for hospital in hospitals {
+        let debit = Debit { signer: holder, hospital, lane, cost };
+        match Quotas::check(&debit) {
+            Ok(()) => return Ok(debit),
+            Err(Exhausted::Account) => return Err(Refusal::QuotaExceeded),
+            Err(Exhausted::Hospital) => {}
+        }
     }
+    Err(Refusal::HospitalQuotaExceeded)
 }
 
-/// The signer's role, what is debited for the signer, and the hospital that answers for the signer.
-fn identify(signer: &AccountId) -> Result<(Caller, Holder, HospitalId), Refusal> {
+/// An account that may sign transactions.
+struct Signer {
+    caller: Caller,
+    /// What is debited for the account.
+    holder: Holder,
+    /// The hospitals that answer for the account, at least one. The first whose budget covers the transaction is
+    /// debited.
+    hospitals: Vec<HospitalId>,
+}
+
+fn identify(signer: &AccountId) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
         let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
-        return Ok((Caller::User, Holder::User(user), responsible(user)?));
+        let (caller, holder) = (Caller::User, Holder::User(user));
+        return Ok(Signer { caller, holder, hospitals: responsible(user)? });
     };
     match Hospitals::hospital(id) {
         Some(hospital) if hospital.status == HospitalStatus::Active => {
-            Ok((duty.into(), Holder::Duty(id, duty), id))
+            let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
+            Ok(Signer { caller, holder, hospitals: vec![id] })
         }
         _ => Err(Refusal::HospitalNotActive),
     }
 }
 
-/// The hospital that answers for a user: of the active hospitals at which a registration is in force, the one at
-/// which it has been in force for the longest time.
-fn responsible(user: UserId) -> Result<HospitalId, Refusal> {
-    let in_force = Profiles::in_force(user);
-    if in_force.is_empty() {
+/// The hospitals that answer for a user: the active hospitals at which a registration is in force, beginning with the
+/// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
+/// its own budget, but not that of the patients' other hospitals.
+fn responsible(user: UserId) -> Result<Vec<HospitalId>, Refusal> {
+    let mut hospitals = Profiles::in_force(user);
+    if hospitals.is_empty() {
         return Err(Refusal::NotInForce);
     }
     let active = Hospitals::active();
-    in_force.into_iter().find(|id| active.contains(id)).ok_or(Refusal::HospitalNotActive)
+    hospitals.retain(|id| active.contains(id));
+    if hospitals.is_empty() { Err(Refusal::HospitalNotActive) } else { Ok(hospitals) }
 }
 
 impl From<Duty> for Caller {

@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    AnnouncementId, Hash,
+    AnnouncementId, Hash, UserId,
     access::{Purpose, RelationshipKind},
     profile::{Consent, Role},
     refusal::{Refusal, Refusal::*},
@@ -11,7 +11,7 @@ use epione_primitives::{
 use epione_runtime::{
     Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, UncheckedExtrinsic,
 };
-use pallet_quotas::{Holder, Lane};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
@@ -237,5 +237,25 @@ fn another_hospital_answers_for_the_users_of_a_removed_one() {
         let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
         assert!(used(A) > 0);
         assert_eq!(used(B), 0);
+    });
+}
+
+/// Users whom a hostile hospital registered use up the hospital's budget.
+#[test]
+fn a_hostile_hospital_cannot_lock_out_its_former_patients() {
+    local(|_| {
+        register("Bob//agent", PATIENT, Role::Patient);
+        register("Alice//agent", PATIENT, Role::Patient);
+        for lane in [Lane::User, Lane::Rotation] {
+            let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
+            let signer = Holder::User(UserId([99; 32]));
+            let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+            Quotas::debit(&Debit { signer, hospital: B, lane, cost });
+        }
+        assert_eq!(refused(&user_seed(PATIENT), relate()), None);
+        assert_eq!(refused(&user_seed(PATIENT), rotate_keys()), None);
+        for lane in [Lane::User, Lane::Rotation] {
+            assert!(Quotas::usage(&Holder::Hospital(A), lane).ref_time > 0);
+        }
     });
 }

@@ -108,7 +108,7 @@ fn a_quota_is_renewed_in_the_next_window() {
 fn many_users_of_one_hospital_share_a_budget() {
     local(|_| {
         let limits = CurrentLimits::<Runtime>::get();
-        let hospital = Budget { ref_time: 10_000_000_000, ..limits.users.hospital };
+        let hospital = Budget { ref_time: 8_000_000_000, ..limits.users.hospital };
         let limits = Limits { users: Share { hospital, ..limits.users }, ..limits };
         Quotas::set_limits(RuntimeOrigin::root(), limits).unwrap();
         let users = [1, 2, 3].map(|number| UserId([number; 32]));
