@@ -69,9 +69,11 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
-/// Maximum number of receipts that one hospital records in [`DAY_BLOCKS`], for all requesters together.
+/// Maximum number of receipts, apart from emergencies, that one hospital records in [`DAY_BLOCKS`], for all requesters
+/// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
-/// Maximum number of those receipts that are emergencies.
+/// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`]. Requesters who are not registered at the
+/// hospital cause at most half of them.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: half a minute.
 /// An attacker can use a window's budget at once. The longer the window, the more blocks in succession are full.

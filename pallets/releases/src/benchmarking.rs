@@ -47,6 +47,7 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
         since: Pallet::<T>::block(),
         receipts: T::MaxReceipts::get() - 1,
         emergencies: T::MaxEmergencies::get() - 1,
+        visitors: 0,
     };
     Usages::<T>::insert(hospital, usage);
     (hospital, agent)

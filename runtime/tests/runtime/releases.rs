@@ -119,7 +119,7 @@ fn a_hospital_records_no_more_receipts_than_a_day_allows() {
     local(|chain| {
         committed(chain);
         let block = System::block_number();
-        let full = Usage { since: block, receipts: MAX_HOSPITAL_RECEIPTS, emergencies: 0 };
+        let full = Usage { since: block, receipts: MAX_HOSPITAL_RECEIPTS, ..Usage::default() };
         pallet_releases::Usages::<Runtime>::insert(A, full);
         let error = pallet_releases::Error::<Runtime>::TooManyHospitalReceipts;
         assert_eq!(record("Alice//agent", &[FIRST]), Err(error.into()));
