@@ -95,8 +95,8 @@ pub const MAX_BATCH_CALLS: u32 = 64;
 pub const MAX_LIFETIME_BLOCKS: BlockNumber = 256;
 /// Number of chain blocks for which nodes keep a user's transaction.
 pub const MAX_USER_LIFETIME_BLOCKS: BlockNumber = 64;
-/// How much the nonce of a user's transaction may exceed the account's nonce.
-pub const MAX_USER_NONCE_LEAD: Nonce = 2;
+/// How much the nonce of a user's transaction may exceed the account's nonce: one transaction waits at a time.
+pub const MAX_USER_NONCE_LEAD: Nonce = 0;
 /// How much the nonce of a governance account's transaction may exceed the account's nonce.
 pub const MAX_GOVERNANCE_NONCE_LEAD: Nonce = 16;
 /// How much the nonce of an agent's transaction may exceed the account's nonce.
