@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn a_quota_that_is_used_up_is_not_blamed_on_the_account() {
         let failure = Failure::from(SubmitError::Refused(Refusal::QuotaExceeded)).to_string();
-        assert!(failure.contains("try again in five minutes"), "{failure}");
+        assert!(failure.contains("try again in half a minute"), "{failure}");
         assert!(failure.contains("repeat the command later"), "{failure}");
         let failure = Failure::from(SubmitError::Refused(Refusal::CallNotForRole)).to_string();
         assert!(failure.contains("sign with an account"), "{failure}");

@@ -69,24 +69,36 @@ pub const MAX_RIGHTS: u32 = 4;
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
-/// Maximum number of receipts that one hospital records in [`DAY_BLOCKS`], for all requesters together.
+/// Maximum number of receipts, apart from emergencies, that one hospital records in [`DAY_BLOCKS`], for all requesters
+/// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
-/// Maximum number of those receipts that are emergencies.
+/// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`]. Requesters who are not registered at the
+/// hospital cause at most half of them.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;
-/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: five minutes.
-pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 100;
+/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: half a minute.
+/// An attacker can use a window's budget at once. The longer the window, the more blocks in succession are full.
+pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 10;
 /// Maximum bytes of a user's transaction.
 pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
+/// Maximum bytes of the transaction of an agent or a governance account, unless its call has a body, policies or the
+/// code of an upgrade.
+pub const MAX_TRANSACTION_BYTES: u32 = 32 * 1024;
+/// Maximum bytes of a batch.
+pub const MAX_BATCH_BYTES: u32 = 64 * 1024;
+/// Above this number of bytes, few transactions of an account wait at the same time.
+pub const LARGE_TRANSACTION_BYTES: u32 = 64 * 1024;
+/// How much the nonce of a large transaction may exceed the account's nonce.
+pub const MAX_LARGE_NONCE_LEAD: Nonce = 2;
 /// Maximum number of calls in a batch.
 pub const MAX_BATCH_CALLS: u32 = 64;
 /// Maximum number of chain blocks in which a transaction may be included, as its signer sets it.
 pub const MAX_LIFETIME_BLOCKS: BlockNumber = 256;
-/// Maximum number of chain blocks for which nodes keep a user's transaction.
+/// Number of chain blocks for which nodes keep a user's transaction.
 pub const MAX_USER_LIFETIME_BLOCKS: BlockNumber = 64;
-/// How much the nonce of a user's transaction may exceed the account's nonce.
-pub const MAX_USER_NONCE_LEAD: Nonce = 2;
+/// How much the nonce of a user's transaction may exceed the account's nonce: one transaction waits at a time.
+pub const MAX_USER_NONCE_LEAD: Nonce = 0;
 /// How much the nonce of a governance account's transaction may exceed the account's nonce.
 pub const MAX_GOVERNANCE_NONCE_LEAD: Nonce = 16;
 /// How much the nonce of an agent's transaction may exceed the account's nonce.

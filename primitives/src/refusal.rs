@@ -25,7 +25,8 @@ pub enum Refusal {
     LifetimeTooLong,
     /// The nonce is too far ahead: too many of the account's transactions wait for a block.
     TooManyInFlight,
-    /// A user's transaction is larger than `MAX_USER_TRANSACTION_BYTES`.
+    /// The transaction is larger than its call needs: a user's than `MAX_USER_TRANSACTION_BYTES`, a batch than
+    /// `MAX_BATCH_BYTES`, most others than `MAX_TRANSACTION_BYTES`.
     CallTooLarge,
     /// A batch has more than `MAX_BATCH_CALLS` calls.
     BatchTooLong,
@@ -39,10 +40,12 @@ pub enum Refusal {
     TooManyMotions,
     /// The delay of the authorized upgrade has not passed.
     UpgradeTooEarly,
+    /// The call of a motion, or the weight that is declared to close it, is more than a tenth of a block.
+    MotionTooHeavy,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
@@ -59,6 +62,7 @@ impl Refusal {
         Self::WrongThreshold,
         Self::TooManyMotions,
         Self::UpgradeTooEarly,
+        Self::MotionTooHeavy,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -80,6 +84,7 @@ impl Refusal {
             Self::WrongThreshold => 14,
             Self::TooManyMotions => 15,
             Self::UpgradeTooEarly => 16,
+            Self::MotionTooHeavy => 17,
         }
     }
 
@@ -125,15 +130,19 @@ impl fmt::Display for Refusal {
                 "the upgrade may not take effect yet: try again when the number of blocks in councilRoot.upgradeDelay \
                  has passed since the council authorized it"
             }
+            Self::MotionTooHeavy => {
+                "the motion needs too much computation: its call, and the weight bound with which it is closed, may \
+                 have at most a tenth of a block"
+            }
             Self::NotInForce => {
                 "no registration of this user is in force: a hospital must register or reinstate the user first"
             }
             Self::QuotaExceeded => {
-                "the account has used its quota: try again in five minutes, or tomorrow if it has sent too many bytes \
+                "the account has used its quota: try again in half a minute, or tomorrow if it has sent too many bytes \
                  today"
             }
             Self::HospitalQuotaExceeded => {
-                "the accounts of this hospital have used their common quota: try again in five minutes, or tomorrow \
+                "the accounts of this hospital have used their common quota: try again in half a minute, or tomorrow \
                  if they have sent too many bytes today"
             }
             Self::LifetimeTooLong => {
@@ -142,7 +151,10 @@ impl fmt::Display for Refusal {
             Self::TooManyInFlight => {
                 "too many transactions of this account wait for a block: try again after the next blocks"
             }
-            Self::CallTooLarge => "a user's transaction may have at most 4 KiB",
+            Self::CallTooLarge => {
+                "the transaction is too large: a user's may have at most 4 KiB, a batch 64 KiB, a body its own limit, \
+                 and most other calls 32 KiB"
+            }
             Self::BatchTooLong => "a batch may have at most 64 calls",
         })
     }

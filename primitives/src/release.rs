@@ -233,6 +233,8 @@ pub struct Usage {
     pub receipts: u32,
     /// The number of those receipts that are emergencies.
     pub emergencies: u32,
+    /// The number of those emergencies whose requester was not registered at the hospital.
+    pub visitors: u32,
     pub refusals: u32,
 }
 
@@ -242,5 +244,10 @@ impl Usage {
         let is_used = self.receipts > 0 || self.refusals > 0;
         let is_current = is_used && block < self.since.saturating_add(DAY_BLOCKS);
         if is_current { self } else { Self { since: block, ..Self::default() } }
+    }
+
+    /// The number of receipts that are not emergencies.
+    pub fn ordinary(&self) -> u32 {
+        self.receipts.saturating_sub(self.emergencies)
     }
 }

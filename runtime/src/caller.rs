@@ -1,16 +1,17 @@
-//! Rejects transactions from unknown accounts, calls that the signer's role may not make, and calls that exceed
-//! a quota, before they reach a block.
+//! Rejects transactions from unknown accounts, calls that the signer's role may not make, calls without a signature,
+//! and calls that exceed a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. The
-//! pallets check again, in more detail. What a transaction uses is debited to its account and to the hospital
+//! pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital
 //! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
+use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
-    limits::{MAX_BATCH_CALLS, MAX_USER_TRANSACTION_BYTES},
+    limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
     ports::Hospitals as _,
     refusal::Refusal,
 };
@@ -19,16 +20,19 @@ use frame_support::{
     pallet_prelude::TransactionSource,
     weights::Weight,
 };
-use pallet_quotas::{Cost, Debit, Exhausted};
+use pallet_quotas::{Debit, Exhausted, Holder};
 use scale_info::TypeInfo;
 use sp_runtime::{
     DispatchResult,
     traits::{AsSystemOriginSigner, TransactionExtension, ValidateResult},
-    transaction_validity::{InvalidTransaction, TransactionValidityError, ValidTransaction},
+    transaction_validity::{
+        InvalidTransaction, TransactionValidity, TransactionValidityError, ValidTransaction,
+    },
 };
 
 use crate::{
-    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, governance, lanes, weights,
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost, governance, lanes,
+    lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -37,8 +41,8 @@ pub trait WeightInfo {
 }
 
 /// Rejects a signed transaction, with the code of a [`Refusal`], if its signer is unknown, the signer's role may
-/// not make its call, or a quota does not cover it. Debits and refunds the quotas, and sets the transaction's
-/// priority. It adds no bytes to a transaction.
+/// not make its call, or a quota does not cover it. Rejects every call without a signature, except two. Debits and
+/// refunds the quotas, and sets the transaction's priority. It adds no bytes to a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CheckCaller;
 
@@ -58,7 +62,10 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Pre = Option<Debit>;
 
     fn weight(&self, call: &RuntimeCall) -> Weight {
+        // Of a user with several hospitals, the budgets of all of them may be read.
+        let others = if user_makes(call) { OTHER_HOSPITALS } else { 0 };
         weights::epione_runtime_caller::Measured::<Runtime>::check()
+            .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(others))
             .saturating_add(governance::weight(call))
     }
 
@@ -105,7 +112,33 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
         }
         Ok(Weight::zero())
     }
+
+    fn bare_validate(call: &RuntimeCall, _: &DispatchInfo, _: usize) -> TransactionValidity {
+        check_bare(call)?;
+        Ok(ValidTransaction::default())
+    }
+
+    fn bare_validate_and_prepare(
+        call: &RuntimeCall,
+        _: &DispatchInfo,
+        _: usize,
+    ) -> Result<(), TransactionValidityError> {
+        check_bare(call)
+    }
 }
+
+/// Checks a call without a signature: only the block's time and reports of equivocations have none. The SDK also
+/// accepts an authorized upgrade without a signature, at the highest priority. It would avoid the delay of upgrades.
+fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
+    match call {
+        RuntimeCall::Timestamp(pallet_timestamp::Call::set { .. })
+        | RuntimeCall::Grandpa(pallet_grandpa::Call::report_equivocation_unsigned { .. }) => Ok(()),
+        _ => Err(InvalidTransaction::Call.into()),
+    }
+}
+
+/// Maximum number of hospitals that answer for a user, in addition to the first.
+const OTHER_HOSPITALS: u64 = MAX_REGISTRATIONS_IN_FORCE as u64 - 1;
 
 /// How nodes report a refusal.
 pub(crate) fn rejection(refusal: Refusal) -> TransactionValidityError {
@@ -119,43 +152,58 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let (caller, hospital) = identify(signer)?;
+    let Signer { caller, holder, hospitals } = identify(signer)?;
     caller.may_make(call, length)?;
     governance::check(signer, call)?;
-    let debit = Debit {
-        account: signer.clone(),
-        hospital,
-        lane: lanes::lane(caller, call),
-        cost: Cost { ref_time: info.total_weight().ref_time(), bytes: length as u64 },
-    };
-    match Quotas::check(&debit) {
-        Ok(()) => Ok(debit),
-        Err(Exhausted::Account) => Err(Refusal::QuotaExceeded),
-        Err(Exhausted::Hospital) => Err(Refusal::HospitalQuotaExceeded),
+    let lane = lanes::lane(caller, call);
+    let cost = cost::of(call, info, length);
+    for hospital in hospitals {
+        let debit = Debit { signer: holder, hospital, lane, cost };
+        match Quotas::check(&debit) {
+            Ok(()) => return Ok(debit),
+            Err(Exhausted::Account) => return Err(Refusal::QuotaExceeded),
+            Err(Exhausted::Hospital) => {}
+        }
     }
+    Err(Refusal::HospitalQuotaExceeded)
 }
 
-/// The signer's role, and the hospital that answers for the signer.
-fn identify(signer: &AccountId) -> Result<(Caller, HospitalId), Refusal> {
+/// An account that may sign transactions.
+struct Signer {
+    caller: Caller,
+    /// What is debited for the account.
+    holder: Holder,
+    /// The hospitals that answer for the account, at least one. The first whose budget covers the transaction is
+    /// debited.
+    hospitals: Vec<HospitalId>,
+}
+
+fn identify(signer: &AccountId) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
-        return Ok((Caller::User, responsible(signer)?));
+        let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
+        let (caller, holder) = (Caller::User, Holder::User(user));
+        return Ok(Signer { caller, holder, hospitals: responsible(user)? });
     };
     match Hospitals::hospital(id) {
-        Some(hospital) if hospital.status == HospitalStatus::Active => Ok((duty.into(), id)),
+        Some(hospital) if hospital.status == HospitalStatus::Active => {
+            let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
+            Ok(Signer { caller, holder, hospitals: vec![id] })
+        }
         _ => Err(Refusal::HospitalNotActive),
     }
 }
 
-/// The hospital that answers for a user: of the active hospitals at which a registration is in force, the one at
-/// which it has been in force for the longest time.
-fn responsible(account: &AccountId) -> Result<HospitalId, Refusal> {
-    let user = Profiles::user_of(account.clone()).ok_or(Refusal::UnknownAccount)?;
-    let in_force = Profiles::in_force(user);
-    if in_force.is_empty() {
+/// The hospitals that answer for a user: the active hospitals at which a registration is in force, beginning with the
+/// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
+/// its own budget, but not that of the patients' other hospitals.
+fn responsible(user: UserId) -> Result<Vec<HospitalId>, Refusal> {
+    let mut hospitals = Profiles::in_force(user);
+    if hospitals.is_empty() {
         return Err(Refusal::NotInForce);
     }
     let active = Hospitals::active();
-    in_force.into_iter().find(|id| active.contains(id)).ok_or(Refusal::HospitalNotActive)
+    hospitals.retain(|id| active.contains(id));
+    if hospitals.is_empty() { Err(Refusal::HospitalNotActive) } else { Ok(hospitals) }
 }
 
 impl From<Duty> for Caller {
@@ -175,7 +223,7 @@ impl Caller {
 
     /// Checks a call, or every call of a batch, in a transaction of this many bytes.
     fn may_make(self, call: &RuntimeCall, length: usize) -> Result<(), Refusal> {
-        if self == Self::User && length > MAX_USER_TRANSACTION_BYTES as usize {
+        if length > lengths::most(self, call) {
             return Err(Refusal::CallTooLarge);
         }
         match batched(call) {

@@ -1,13 +1,14 @@
 //! What a council member may propose, and when an upgrade may take effect.
 //!
 //! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a member has at most
-//! [`MAX_MOTIONS`] live motions, a motion is small, and its threshold is the number of votes that its call needs. So
-//! one member can neither fill the list of motions nor have a motion fail because too few members voted for it. These
-//! checks come before the block; the origins of the calls check the votes again.
+//! [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number of
+//! votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
+//! members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
 use codec::{Decode, Encode, MaxEncodedLen};
-use epione_primitives::{AccountId, BlockNumber, Hash, refusal::Refusal};
+use epione_primitives::{AccountId, BlockNumber, Hash, limits::BLOCK_BYTES, refusal::Refusal};
 use frame_support::{
+    dispatch::GetDispatchInfo,
     ensure,
     traits::{Consideration, Contains, Get, MaybeConsideration},
     weights::Weight,
@@ -18,6 +19,7 @@ use sp_runtime::DispatchError;
 
 use crate::{
     Runtime, RuntimeCall, System,
+    configs::BLOCK_WEIGHT,
     council_root::{AuthorizedAt, UpgradeDelay},
 };
 
@@ -25,6 +27,10 @@ use crate::{
 pub const MAX_MOTIONS: usize = 2;
 /// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
 pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
+/// Maximum weight of a motion's call: a tenth of a block's computation. The account that closes a motion declares the
+/// weight, and the block reserves it. Quotas do not count the size of proofs, so its bound is far below the block's.
+pub const MAX_PROPOSAL_WEIGHT: Weight =
+    Weight::from_parts(BLOCK_WEIGHT.ref_time() / 10, BLOCK_BYTES as u64);
 
 type Collective = pallet_collective::Call<Runtime, Instance1>;
 type SystemCall = frame_system::Call<Runtime>;
@@ -44,7 +50,7 @@ pub fn two_thirds(members: u32) -> u32 {
 pub(crate) fn limits(call: &RuntimeCall) -> bool {
     matches!(
         call,
-        RuntimeCall::Council(Collective::propose { .. })
+        RuntimeCall::Council(Collective::propose { .. } | Collective::close { .. })
             | RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. })
     )
 }
@@ -54,6 +60,10 @@ pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusa
     match call {
         RuntimeCall::Council(Collective::propose { threshold, proposal, .. }) => {
             check_motion(signer, *threshold, proposal)
+        }
+        RuntimeCall::Council(Collective::close { proposal_weight_bound, .. }) => {
+            ensure!(proposal_weight_bound.all_lte(MAX_PROPOSAL_WEIGHT), Refusal::MotionTooHeavy);
+            Ok(())
         }
         RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => {
             ensure!(System::block_number() >= upgrade_allowed_from(), Refusal::UpgradeTooEarly);
@@ -84,6 +94,8 @@ fn check_motion(
     proposal: &RuntimeCall,
 ) -> Result<(), Refusal> {
     ensure!(proposal.encoded_size() <= MAX_PROPOSAL_BYTES, Refusal::MotionTooLarge);
+    let weight = proposal.get_dispatch_info().call_weight;
+    ensure!(weight.all_lte(MAX_PROPOSAL_WEIGHT), Refusal::MotionTooHeavy);
     // Neither needs the council's vote: a batch would hide its calls, and a motion could apply an upgrade early.
     let hidden = matches!(proposal, RuntimeCall::Utility(_) | RuntimeCall::System(_));
     ensure!(!hidden, Refusal::CallNotForMotion);

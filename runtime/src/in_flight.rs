@@ -3,7 +3,10 @@
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
     AccountId, Nonce,
-    limits::{MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD, MAX_USER_NONCE_LEAD},
+    limits::{
+        LARGE_TRANSACTION_BYTES, MAX_AGENT_NONCE_LEAD, MAX_GOVERNANCE_NONCE_LEAD,
+        MAX_LARGE_NONCE_LEAD, MAX_USER_NONCE_LEAD,
+    },
     refusal::Refusal,
 };
 use frame_support::{dispatch::DispatchInfo, pallet_prelude::TransactionSource, weights::Weight};
@@ -20,7 +23,7 @@ use crate::{
 };
 
 /// Checks and increments the nonce, as the SDK's `CheckNonce` does. In addition it rejects a nonce that exceeds
-/// the account's nonce by more than the account's role may.
+/// the account's nonce by more than the account's role may, and for a large transaction by more than two.
 ///
 /// It has the name and the encoding of the SDK's `CheckNonce`, which signing programs know.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -44,7 +47,7 @@ impl TransactionExtension<RuntimeCall> for CheckInFlight {
         origin: RuntimeOrigin,
         _: &RuntimeCall,
         _: &DispatchInfo,
-        _: usize,
+        length: usize,
         (): (),
         _: &impl Encode,
         _: TransactionSource,
@@ -52,7 +55,7 @@ impl TransactionExtension<RuntimeCall> for CheckInFlight {
         let Some(signer) = origin.as_system_origin_signer() else {
             return Ok((ValidTransaction::default(), None, origin));
         };
-        let last = System::account_nonce(signer).saturating_add(lead(Caller::of(signer)));
+        let last = System::account_nonce(signer).saturating_add(lead(Caller::of(signer), length));
         if self.0 > last {
             return Err(rejection(Refusal::TooManyInFlight));
         }
@@ -80,11 +83,12 @@ impl TransactionExtension<RuntimeCall> for CheckInFlight {
     }
 }
 
-/// How far the nonce of a transaction may be ahead of its account's nonce.
-fn lead(caller: Caller) -> Nonce {
-    match caller {
+/// How far the nonce of a transaction of this many bytes may be ahead of its account's nonce.
+fn lead(caller: Caller, length: usize) -> Nonce {
+    let lead = match caller {
         Caller::Governance => MAX_GOVERNANCE_NONCE_LEAD,
         Caller::Agent => MAX_AGENT_NONCE_LEAD,
         Caller::User => MAX_USER_NONCE_LEAD,
-    }
+    };
+    if length > LARGE_TRANSACTION_BYTES as usize { lead.min(MAX_LARGE_NONCE_LEAD) } else { lead }
 }

@@ -18,6 +18,7 @@ use crate::{
 pub(crate) fn lane(caller: Caller, call: &RuntimeCall) -> Lane {
     match caller {
         Caller::Governance => Lane::Governance,
+        Caller::User if is_rotation(call) => Lane::Rotation,
         Caller::User => Lane::User,
         Caller::Agent => {
             let votes = match batched(call) {
@@ -29,6 +30,10 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall) -> Lane {
     }
 }
 
+fn is_rotation(call: &RuntimeCall) -> bool {
+    matches!(call, RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. }))
+}
+
 fn is_vote(call: &RuntimeCall) -> bool {
     matches!(
         call,
@@ -38,10 +43,11 @@ fn is_vote(call: &RuntimeCall) -> bool {
     )
 }
 
-/// The priority of a lane, and for how long nodes keep its transactions.
+/// The priority of a lane, and for how long nodes keep its transactions. Both are the same for all transactions of the
+/// lane, so the pool takes them in the order in which they arrived.
 pub(crate) fn validity(lane: Lane) -> ValidTransaction {
     let longevity = match lane {
-        Lane::User => MAX_USER_LIFETIME_BLOCKS,
+        Lane::User | Lane::Rotation => MAX_USER_LIFETIME_BLOCKS,
         Lane::Record | Lane::Vote | Lane::Governance => MAX_LIFETIME_BLOCKS,
     };
     ValidTransaction {
@@ -55,8 +61,9 @@ pub(crate) fn validity(lane: Lane) -> ValidTransaction {
 pub const fn priority(lane: Lane) -> TransactionPriority {
     match lane {
         Lane::User => 100,
-        Lane::Record => 200,
-        Lane::Vote => 300,
-        Lane::Governance => 400,
+        Lane::Rotation => 200,
+        Lane::Record => 300,
+        Lane::Vote => 400,
+        Lane::Governance => 500,
     }
 }

@@ -21,6 +21,7 @@ mod benchmarking;
 mod bodies;
 pub mod caller;
 pub mod configs;
+mod cost;
 pub mod council_root;
 pub mod genesis;
 pub mod governance;
@@ -28,6 +29,7 @@ pub mod in_flight;
 #[cfg(any(feature = "std", feature = "try-runtime"))]
 pub mod invariants;
 pub mod lanes;
+mod lengths;
 pub mod lifetime;
 pub mod weights;
 

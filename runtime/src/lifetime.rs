@@ -1,4 +1,4 @@
-//! Bounds the lifetime of transactions, so that no old one can be included, and none stays in the pool for long.
+//! Bounds the lifetime of transactions, so that no old one can be included.
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{Hash, limits::MAX_LIFETIME_BLOCKS, refusal::Refusal};
@@ -12,9 +12,14 @@ use sp_runtime::{
     transaction_validity::{TransactionValidityError, ValidTransaction},
 };
 
-use crate::{Runtime, RuntimeCall, RuntimeOrigin, System, caller::rejection};
+use crate::{Runtime, RuntimeCall, RuntimeOrigin, caller::rejection};
 
-/// Rejects a transaction that is immortal or valid for more than [`MAX_LIFETIME_BLOCKS`].
+/// Rejects a transaction that is immortal or valid for more than [`MAX_LIFETIME_BLOCKS`]. After its lifetime, its
+/// signature is not valid any more.
+///
+/// It does not set the longevity in the pool: of two transactions with the same priority, the pool takes the one with
+/// the shorter longevity first, so a short lifetime would come before the others of its lane. [`crate::lanes`] sets the
+/// same longevity for all.
 ///
 /// It has the name and the encoding of the SDK's `CheckMortality`, which signing programs know.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -52,9 +57,7 @@ impl TransactionExtension<RuntimeCall> for CheckLifetime {
     ) -> ValidateResult<(), RuntimeCall> {
         match self.0 {
             Era::Mortal(period, _) if period <= u64::from(MAX_LIFETIME_BLOCKS) => {
-                let now = u64::from(System::block_number());
-                let longevity = self.0.death(now).saturating_sub(now);
-                Ok((ValidTransaction { longevity, ..ValidTransaction::default() }, (), origin))
+                Ok((ValidTransaction::default(), (), origin))
             }
             Era::Mortal(..) | Era::Immortal => Err(rejection(Refusal::LifetimeTooLong)),
         }

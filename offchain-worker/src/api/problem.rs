@@ -123,8 +123,9 @@ impl ApiError {
             "hospital-limit",
             "The hospital has reached its daily limit",
             format!(
-                "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants of one hospital in 24 \
-                 hours, of which at most {MAX_HOSPITAL_EMERGENCIES} are emergencies. Nothing was \
+                "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants and \
+                 {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours; at most half of \
+                 the emergencies are of requesters who are not registered at it. Nothing was \
                  granted. Try again later, at the latest in 24 hours, and tell the hospital's \
                  operator."
             ),

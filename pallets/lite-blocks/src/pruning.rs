@@ -7,8 +7,9 @@ use sp_runtime::SaturatedConversion;
 
 use crate::{Announcements, Config, Pallet, PruneCursor, WeightInfo};
 
-/// Maximum number of announcements that one block looks at.
-pub const MAX_PRUNED: u32 = 64;
+/// Maximum number of announcements that one block looks at. Removing an announcement needs less weight than making one,
+/// and a block has more space for hooks than this needs, so announcements are removed as fast as they are made.
+pub const MAX_PRUNED: u32 = 1_024;
 
 impl<T: Config> Pallet<T> {
     /// Removes the announcements, with their ballots, that are older than

@@ -11,22 +11,26 @@ use scale_info::TypeInfo;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Lane {
-    /// Users' own calls.
+    /// Users' own calls, except rotations.
     #[codec(index = 0)]
     User,
-    /// An agent's calls, except votes: announcements, registrations, relationships, receipts.
+    /// Users' rotations of their keys, which must get through after a theft.
     #[codec(index = 1)]
+    Rotation,
+    /// An agent's calls, except votes: announcements, registrations, relationships, receipts.
+    #[codec(index = 2)]
     Record,
     /// An agent's votes in ballots.
-    #[codec(index = 2)]
+    #[codec(index = 3)]
     Vote,
     /// A governance account's calls, among them those of the council.
-    #[codec(index = 3)]
+    #[codec(index = 4)]
     Governance,
 }
 
 impl Lane {
-    pub const ALL: [Self; 4] = [Self::User, Self::Record, Self::Vote, Self::Governance];
+    pub const ALL: [Self; 5] =
+        [Self::User, Self::Rotation, Self::Record, Self::Vote, Self::Governance];
 }
 
 /// What a holder may use in one lane.
@@ -36,7 +40,7 @@ pub struct Budget {
     /// Computation in a window of `WEIGHT_WINDOW_BLOCKS`, in picoseconds.
     #[codec(compact)]
     pub ref_time: u64,
-    /// Bytes of transactions in a window of `DAY_BLOCKS`.
+    /// Bytes of transactions, and of what they leave in the state, in a window of `DAY_BLOCKS`.
     #[codec(compact)]
     pub bytes: u64,
 }
@@ -52,9 +56,9 @@ impl Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Share {
-    /// Of each account.
+    /// Of each user, agent or governance, with all their accounts together.
     pub account: Budget,
-    /// Of each hospital, for all accounts for which it answers together.
+    /// Of each hospital, for all signers for which it answers together.
     pub hospital: Budget,
 }
 
@@ -63,6 +67,7 @@ pub struct Share {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Limits {
     pub users: Share,
+    pub rotations: Share,
     pub records: Share,
     pub votes: Share,
     pub governance: Share,
@@ -72,6 +77,7 @@ impl Limits {
     pub fn of(&self, lane: Lane) -> &Share {
         match lane {
             Lane::User => &self.users,
+            Lane::Rotation => &self.rotations,
             Lane::Record => &self.records,
             Lane::Vote => &self.votes,
             Lane::Governance => &self.governance,

@@ -1,27 +1,32 @@
 //! Checking, debiting and refunding a transaction.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use epione_primitives::{AccountId, BlockNumber, HospitalId};
+use epione_primitives::{BlockNumber, HospitalId, UserId, hospital::Duty};
 use scale_info::TypeInfo;
 use sp_runtime::SaturatedConversion;
 
 use crate::{Budget, Config, Cost, CurrentLimits, Lane, Pallet, Usage, Used};
 
-/// An owner of budgets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An owner of budgets. No holder is an account: a user or a hospital can rotate to new accounts without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Holder {
+    /// A user, with any account.
     #[codec(index = 0)]
-    Account(AccountId),
+    User(UserId),
+    /// All signers for which a hospital answers.
     #[codec(index = 1)]
     Hospital(HospitalId),
+    /// A hospital's agent or governance, with any account.
+    #[codec(index = 2)]
+    Duty(HospitalId, Duty),
 }
 
-/// A transaction, as its account and its hospital pay for it.
+/// A transaction, as its signer and its hospital pay for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debit {
-    pub account: AccountId,
-    /// The hospital that answers for the account.
+    pub signer: Holder,
+    /// The hospital that answers for the signer.
     pub hospital: HospitalId,
     pub lane: Lane,
     pub cost: Cost,
@@ -29,13 +34,14 @@ pub struct Debit {
 
 impl Debit {
     fn holders(&self) -> [Holder; 2] {
-        [Holder::Account(self.account.clone()), Holder::Hospital(self.hospital)]
+        [self.signer, Holder::Hospital(self.hospital)]
     }
 }
 
 /// Whose budget does not cover a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
+    /// The signer's, whatever their account.
     Account,
     Hospital,
 }
@@ -45,11 +51,11 @@ impl<T: Config> Pallet<T> {
     pub fn check(debit: &Debit) -> Result<(), Exhausted> {
         let limits = CurrentLimits::<T>::get();
         let share = limits.of(debit.lane);
-        let [account, hospital] = debit.holders();
+        let [signer, hospital] = debit.holders();
         let covered = |holder: Holder, budget: &Budget| {
             Self::usage(&holder, debit.lane).plus(debit.cost).is_within(budget)
         };
-        if !covered(account, &share.account) {
+        if !covered(signer, &share.account) {
             Err(Exhausted::Account)
         } else if !covered(hospital, &share.hospital) {
             Err(Exhausted::Hospital)
@@ -58,7 +64,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Adds a transaction to what its account and its hospital used.
+    /// Adds a transaction to what its signer and its hospital used.
     pub fn debit(debit: &Debit) {
         Self::change(debit, |usage| usage.plus(debit.cost));
     }

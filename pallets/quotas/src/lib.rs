@@ -1,12 +1,13 @@
-//! How much of the chain each account and each hospital may use.
+//! How much of the chain each signer and each hospital may use.
 //!
 //! The chain has no fees. A transaction is debited instead: its weight for a window of
-//! [`WEIGHT_WINDOW_BLOCKS`], its bytes for a window of [`DAY_BLOCKS`]. Its account is debited, and so is
-//! the hospital that answers for the account. All users of one hospital therefore share one budget, and more
-//! accounts do not give a hospital more of the chain.
+//! [`WEIGHT_WINDOW_BLOCKS`], its bytes for a window of [`DAY_BLOCKS`]. Its signer is debited, and so is
+//! the hospital that answers for the signer. All users of one hospital therefore share one budget, and more
+//! users do not give a hospital more of the chain. Signers are users and duties of hospitals, not accounts
+//! ([`Holder`]), so a new account renews no budget.
 //!
-//! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, and an agent's
-//! announcements cannot use up what its votes need.
+//! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, other users' calls
+//! cannot use up what a rotation of keys needs, and an agent's announcements cannot use up what its votes need.
 //!
 //! A window that has passed is reset when its holder is debited next. If the holder is not debited any more, a later
 //! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts.
@@ -77,7 +78,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type CurrentLimits<T: Config> = StorageValue<_, Limits, ValueQuery, InitialLimits<T>>;
 
-    /// What accounts and hospitals used in their last windows, by lane.
+    /// What signers and hospitals used in their last windows, by lane.
     #[pallet::storage]
     pub type Used<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, Holder, Twox64Concat, Lane, Usage, ValueQuery>;

@@ -1,11 +1,11 @@
 //! A runtime with quotas only.
 
-use epione_primitives::{AccountId, HospitalId};
+use epione_primitives::{AccountId, HospitalId, UserId};
 use frame_support::{construct_runtime, derive_impl, parameter_types};
 use sp_io::TestExternalities;
 use sp_runtime::traits::IdentityLookup;
 
-use crate::{self as pallet_quotas, Budget, Cost, Debit, Lane, Limits, Share};
+use crate::{self as pallet_quotas, Budget, Cost, Debit, Holder, Lane, Limits, Share};
 
 construct_runtime!(
     pub struct Test {
@@ -21,7 +21,7 @@ impl frame_system::Config for Test {
     type Lookup = IdentityLookup<AccountId>;
 }
 
-/// An account has 100 ps and 1,000 bytes, a hospital three times as much.
+/// A user has 100 ps and 1,000 bytes, a hospital three times as much.
 pub const SHARE: Share = Share {
     account: Budget { ref_time: 100, bytes: 1_000 },
     hospital: Budget { ref_time: 300, bytes: 3_000 },
@@ -32,7 +32,7 @@ const LEAST: Share = Share {
 };
 
 pub const fn same(share: Share) -> Limits {
-    Limits { users: share, records: share, votes: share, governance: share }
+    Limits { users: share, rotations: share, records: share, votes: share, governance: share }
 }
 
 parameter_types! {
@@ -50,9 +50,9 @@ pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
 
 /// A user's transaction.
-pub fn debit(account: u8, hospital: HospitalId, ref_time: u64, bytes: u64) -> Debit {
-    let account = AccountId::new([account; 32]);
-    Debit { account, hospital, lane: Lane::User, cost: Cost { ref_time, bytes } }
+pub fn debit(user: u8, hospital: HospitalId, ref_time: u64, bytes: u64) -> Debit {
+    let signer = Holder::User(UserId([user; 32]));
+    Debit { signer, hospital, lane: Lane::User, cost: Cost { ref_time, bytes } }
 }
 
 pub fn externalities() -> TestExternalities {

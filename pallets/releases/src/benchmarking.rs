@@ -48,6 +48,7 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
         receipts: T::MaxReceipts::get() - 1,
         emergencies: T::MaxEmergencies::get() - 1,
         refusals: T::MaxRefusals::get() - 1,
+        visitors: 0,
     };
     Usages::<T>::insert(hospital, usage);
     (hospital, agent)

@@ -153,8 +153,9 @@ impl<T: Config> Pallet<T> {
         for (hospital, usage) in Usages::<T>::iter() {
             ensure!(T::Hospitals::exists(hospital), "a usage belongs to no hospital");
             ensure!(
-                usage.receipts <= T::MaxReceipts::get()
+                usage.ordinary() <= T::MaxReceipts::get()
                     && usage.emergencies <= usage.receipts.min(T::MaxEmergencies::get())
+                    && usage.visitors <= usage.emergencies.min(T::MaxEmergencies::get() / 2)
                     && usage.refusals <= T::MaxRefusals::get()
                     && usage.since <= now,
                 "a usage exceeds the hospital's limits, or begins in the future"

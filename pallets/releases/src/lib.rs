@@ -21,7 +21,8 @@
 //! 5. a hospital gives at most one verdict on a review, and none on its own review while that is open;
 //! 6. reviews before the cursor are closed or expired, and all others are open or closed;
 //! 7. no tally exceeds the daily limits, or has a future day;
-//! 8. no hospital's usage exceeds its limits, has more emergencies than receipts, or begins in the future.
+//! 8. no hospital's usage exceeds its limits, has more emergencies than receipts or more visitors than emergencies, or
+//!    begins in the future.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -83,11 +84,12 @@ pub mod pallet {
         /// Number of chain blocks in which the other hospitals can review an emergency.
         #[pallet::constant]
         type ReviewBlocks: Get<BlockNumber>;
-        /// Maximum number of receipts that one hospital records in 24 hours of chain blocks, so that a hospital that
-        /// registers requesters at will cannot fabricate receipts without a bound.
+        /// Maximum number of receipts, apart from emergencies, that one hospital records in 24 hours of chain blocks,
+        /// so that a hospital that registers requesters at will cannot fabricate receipts without a bound.
         #[pallet::constant]
         type MaxReceipts: Get<u32>;
-        /// Maximum number of those receipts that are emergencies.
+        /// Maximum number of emergencies in the same time. Requesters who are not registered at the hospital cause at
+        /// most half of them.
         #[pallet::constant]
         type MaxEmergencies: Get<u32>;
         /// Maximum number of refusals that one hospital records in 24 hours of chain blocks, for all requesters
@@ -264,8 +266,9 @@ pub mod pallet {
         /// is reset 24 hours after the first receipt or refusal of these 24 hours.
         #[codec(index = 24)]
         TooManyHospitalReceipts,
-        /// The hospital has recorded as many emergencies as it can in 24 hours of chain blocks. Retry later: its
-        /// limit is reset 24 hours after the first receipt or refusal of these 24 hours.
+        /// The hospital has recorded as many emergencies as it can in 24 hours of chain blocks, or as many of
+        /// requesters who are not registered at it. Retry later: its limit is reset 24 hours after the first
+        /// receipt or refusal of these 24 hours.
         #[codec(index = 25)]
         TooManyHospitalEmergencies,
         /// The hospital has recorded as many refusals as it can in 24 hours of chain blocks. Retry later: its limit
@@ -307,7 +310,7 @@ pub mod pallet {
             if release.emergency.is_some() {
                 Self::tally_emergency(&question)?;
             }
-            Self::count_receipt(hospital, release.emergency.is_some())?;
+            Self::count_receipt(&question, release.emergency.is_some())?;
 
             Self::store_receipt(release, grounds, &question)
         }

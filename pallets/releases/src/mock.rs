@@ -1,6 +1,6 @@
 //! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
 
-pub use epione_mocks::{add_user, pass, set_active};
+pub use epione_mocks::{add_user, pass, register, set_active};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -61,7 +61,8 @@ pub const SUSPENDED: HospitalId = HospitalId(4);
 
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const OTHER_PATIENT: UserId = UserId([2; 32]);
-/// The policies allow this user everything with [`PATIENT`]'s records at [`HOME`], except for research.
+/// Registered at [`HOME`]. The policies allow this user everything with [`PATIENT`]'s records there, except for
+/// research.
 pub const DOCTOR: UserId = UserId([3; 32]);
 /// The policies allow this user nothing.
 pub const NURSE: UserId = UserId([4; 32]);
@@ -187,6 +188,7 @@ pub fn externalities() -> TestExternalities {
     ] {
         add_user(user, role);
     }
+    register(HOME, DOCTOR, 0);
     OWNERS.set(
         [
             (FIRST, (PATIENT, HOME)),

@@ -5,7 +5,7 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::{Records, Users},
     profile::Role,
-    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally},
+    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally, Usage},
 };
 use frame_support::{ensure, traits::Get};
 use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
@@ -45,19 +45,20 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Counts a receipt of a hospital, within its limits for all requesters together.
-    pub(crate) fn count_receipt(hospital: HospitalId, emergency: bool) -> Result<(), Error<T>> {
-        Usages::<T>::try_mutate(hospital, |usage| {
+    /// Counts a receipt of a hospital, within its limits for all requesters together. Other receipts do not use up the
+    /// places of emergencies.
+    pub(crate) fn count_receipt(question: &Question, emergency: bool) -> Result<(), Error<T>> {
+        Usages::<T>::try_mutate(question.hospital, |usage| {
             *usage = usage.on(Self::block());
-            ensure!(usage.receipts < T::MaxReceipts::get(), Error::<T>::TooManyHospitalReceipts);
-            usage.receipts = usage.receipts.saturating_add(1);
             if emergency {
+                Self::count_emergency(usage, question)?;
+            } else {
                 ensure!(
-                    usage.emergencies < T::MaxEmergencies::get(),
-                    Error::<T>::TooManyHospitalEmergencies
+                    usage.ordinary() < T::MaxReceipts::get(),
+                    Error::<T>::TooManyHospitalReceipts
                 );
-                usage.emergencies = usage.emergencies.saturating_add(1);
             }
+            usage.receipts = usage.receipts.saturating_add(1);
             Ok(())
         })
     }
@@ -70,6 +71,20 @@ impl<T: Config> Pallet<T> {
             usage.refusals = usage.refusals.saturating_add(1);
             Ok(())
         })
+    }
+
+    /// Counts an emergency. Another hospital registers requesters at will, so those who are not registered at this
+    /// hospital use up at most half of the places.
+    fn count_emergency(usage: &mut Usage, question: &Question) -> Result<(), Error<T>> {
+        let &Question { requester, hospital, at, .. } = question;
+        let most = T::MaxEmergencies::get();
+        ensure!(usage.emergencies < most, Error::<T>::TooManyHospitalEmergencies);
+        usage.emergencies = usage.emergencies.saturating_add(1);
+        if !T::Users::registered(hospital, requester, at) {
+            ensure!(usage.visitors < most / 2, Error::<T>::TooManyHospitalEmergencies);
+            usage.visitors = usage.visitors.saturating_add(1);
+        }
+        Ok(())
     }
 
     pub(crate) fn tally_refusal(question: &Question) -> Result<(), Error<T>> {

@@ -1,4 +1,4 @@
-//! How much of the chain accounts and hospitals may use, until the council decides otherwise.
+//! How much of the chain signers and hospitals may use, until the council decides otherwise.
 
 use epione_primitives::limits::{BLOCK_BYTES, WEIGHT_WINDOW_BLOCKS};
 use frame_support::parameter_types;
@@ -13,37 +13,48 @@ const WINDOW: u64 = BLOCK_WEIGHT.ref_time() / 4 * 3 * (WEIGHT_WINDOW_BLOCKS as u
 /// A millisecond of computation.
 const MILLIS: u64 = 1_000_000_000;
 
-/// The same budget for an account and its hospital, because the hospital has only one such account at a time.
+/// The same budget for a duty and its hospital, because the hospital has only one such account at a time.
 const fn alone(budget: Budget) -> Share {
     Share { account: budget, hospital: budget }
 }
 
 /// The reasons are in `docs/adr/028-quotas-and-lanes.md`.
 const DEFAULT: Limits = Limits {
-    // A call of a user needs about 1 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
+    // A call of a user needs about 1.3 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
     users: Share {
-        account: Budget { ref_time: 30 * MILLIS, bytes: 256 * KIB },
+        account: Budget { ref_time: 6 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
-    // 1,000 visits of 7 KB are 7 MB a day. This is enough for 512 of the largest bodies.
-    records: alone(Budget { ref_time: WINDOW / 5, bytes: 1024 * MIB }),
-    // 700 votes in five minutes if each is debited as if it commits the largest block; undecisive votes need less.
+    // Three rotations in a window, but few in a day: only thousands of users can use up what all users of their
+    // hospital have for rotations.
+    rotations: Share {
+        account: Budget { ref_time: 3 * MILLIS, bytes: 8 * KIB },
+        hospital: Budget { ref_time: WINDOW / 800, bytes: 16 * MIB },
+    },
+    // A day of a large hospital needs less than 100 MiB: 1,000 visits of 7 KB, 10,000 registrations, 20,000 receipts.
+    // This is enough for 255 of the largest bodies.
+    records: alone(Budget { ref_time: WINDOW / 5, bytes: 512 * MIB }),
+    // 70 votes in a window if each is debited as if it commits the largest block; undecisive votes need less.
     votes: alone(Budget { ref_time: WINDOW / 4, bytes: 64 * MIB }),
-    // Includes the code of upgrades, and ten motions with the largest weight.
+    // Includes the code of upgrades, and five motions with the largest weight.
     governance: alone(Budget { ref_time: WINDOW / 10, bytes: 64 * MIB }),
 };
 
 const LEAST: Limits = Limits {
     users: Share {
-        account: Budget { ref_time: 5 * MILLIS, bytes: 16 * KIB },
-        hospital: Budget { ref_time: 50 * MILLIS, bytes: MIB },
+        account: Budget { ref_time: 3 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
     },
-    // Four of the largest announcements.
-    records: alone(Budget { ref_time: 200 * MILLIS, bytes: 16 * MIB }),
-    // More than one vote in two blocks.
-    votes: alone(Budget { ref_time: 5_000 * MILLIS, bytes: 4 * MIB }),
+    rotations: Share {
+        account: Budget { ref_time: 2 * MILLIS, bytes: 4 * KIB },
+        hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
+    },
+    // Two of the largest announcements.
+    records: alone(Budget { ref_time: 100 * MILLIS, bytes: 16 * MIB }),
+    // More than one vote in a block.
+    votes: alone(Budget { ref_time: 500 * MILLIS, bytes: 4 * MIB }),
     // The largest motion can be proposed, voted for and closed, and the largest upgrade applied.
-    governance: alone(Budget { ref_time: 4_000 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
+    governance: alone(Budget { ref_time: 500 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
 };
 
 parameter_types! {

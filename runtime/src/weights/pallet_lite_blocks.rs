@@ -41,7 +41,7 @@ impl<T: frame_system::Config> pallet_lite_blocks::WeightInfo for Measured<T> {
         Weight::from_parts(13_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 4))
     }
 
-    /// `n`: 0 to 64.
+    /// `n`: 0 to 1024.
     /// Estimated; not measured yet.
     fn prune(n: u32) -> Weight {
         Weight::from_parts(6_000_000, 0)

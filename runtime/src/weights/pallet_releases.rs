@@ -30,7 +30,7 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
         Weight::from_parts(233_849_596, 0)
             .saturating_add(Weight::from_parts(17_643_004, 0).saturating_mul(r.into()))
             .saturating_add(Weight::from_parts(140_719_609, 0).saturating_mul(p.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(48, 9))
+            .saturating_add(T::DbWeight::get().reads_writes(50, 9))
             .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
     }
 

@@ -1,15 +1,18 @@
 //! Which role may make which call.
 
 use epione_primitives::{
-    AnnouncementId, Hash,
+    AnnouncementId, Hash, UserId,
     access::{Purpose, RelationshipKind},
     consent::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
     release::ReviewId,
 };
-use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin};
-use pallet_quotas::{Holder, Lane};
+use epione_runtime::{
+    Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, UncheckedExtrinsic,
+};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
+use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
 use crate::chain::{
@@ -59,7 +62,7 @@ fn judge() -> RuntimeCall {
     pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
 }
 
-fn rotate_keys() -> RuntimeCall {
+pub fn rotate_keys() -> RuntimeCall {
     pallet_profiles::Call::rotate_keys { account: None, sealing_key_hash: Some(Default::default()) }
         .into()
 }
@@ -133,6 +136,16 @@ fn a_user_can_make_only_users_calls() {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
+    });
+}
+
+#[test]
+fn nobody_can_make_a_call_without_a_signature() {
+    local(|_| {
+        for call in [relate(), announce(), suspend_itself(), set_code(), batch(vec![approve()])] {
+            let bare = UncheckedExtrinsic::new_bare(call);
+            assert_eq!(Executive::apply_extrinsic(bare), Err(InvalidTransaction::Call.into()));
+        }
     });
 }
 
@@ -226,5 +239,25 @@ fn another_hospital_answers_for_the_users_of_a_removed_one() {
         let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
         assert!(used(A) > 0);
         assert_eq!(used(B), 0);
+    });
+}
+
+/// Users whom a hostile hospital registered use up the hospital's budget.
+#[test]
+fn a_hostile_hospital_cannot_lock_out_its_former_patients() {
+    local(|_| {
+        register("Bob//agent", PATIENT, Role::Patient);
+        register("Alice//agent", PATIENT, Role::Patient);
+        for lane in [Lane::User, Lane::Rotation] {
+            let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
+            let signer = Holder::User(UserId([99; 32]));
+            let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+            Quotas::debit(&Debit { signer, hospital: B, lane, cost });
+        }
+        assert_eq!(refused(&user_seed(PATIENT), relate()), None);
+        assert_eq!(refused(&user_seed(PATIENT), rotate_keys()), None);
+        for lane in [Lane::User, Lane::Rotation] {
+            assert!(Quotas::usage(&Holder::Hospital(A), lane).ref_time > 0);
+        }
     });
 }

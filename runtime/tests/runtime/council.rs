@@ -4,9 +4,9 @@ use codec::Encode;
 use epione_primitives::{Hash, hospital::HospitalStatus, refusal::Refusal};
 use epione_runtime::{
     CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
-    governance::{MAX_PROPOSAL_BYTES, more_than_half, two_thirds},
+    governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
 };
-use frame_support::{dispatch::GetDispatchInfo, traits::Hooks};
+use frame_support::{dispatch::GetDispatchInfo, traits::Hooks, weights::Weight};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Number of blocks between authorization and upgrade in the preset `local`.
-const UPGRADE_DELAY: u32 = 20;
+pub const UPGRADE_DELAY: u32 = 20;
 
 fn proposal(threshold: u32, call: impl Into<RuntimeCall>) -> RuntimeCall {
     let call = call.into();
@@ -175,6 +175,30 @@ fn thresholds_follow_the_number_of_members() {
     for (members, half, thirds) in expected {
         assert_eq!((more_than_half(members), two_thirds(members)), (half, thirds), "{members}");
     }
+}
+
+/// Closing a motion reserves the weight that the closing account declares.
+#[test]
+fn a_member_cannot_reserve_blocks_by_closing_a_motion() {
+    local(|_| {
+        let close = |proposal_weight_bound| {
+            RuntimeCall::Council(pallet_collective::Call::close {
+                proposal_hash: Hash::zero(),
+                index: 0,
+                proposal_weight_bound,
+                length_bound: 100,
+            })
+        };
+        let heavy = MAX_PROPOSAL_WEIGHT.saturating_add(Weight::from_parts(1, 0));
+        for weight in [heavy, Weight::from_parts(0, u64::MAX)] {
+            assert_eq!(refused("Alice", close(weight)), Some(Refusal::MotionTooHeavy));
+        }
+        assert_eq!(refused("Alice", close(MAX_PROPOSAL_WEIGHT)), None);
+        let batch = pallet_utility::Call::batch { calls: vec![close(heavy)] };
+        assert_eq!(refused("Alice", RuntimeCall::Utility(batch)), Some(Refusal::CallNotForBatch));
+        // Nobody proposes what nobody could close.
+        assert_eq!(refused("Alice", proposal(3, close(heavy))), Some(Refusal::MotionTooHeavy));
+    });
 }
 
 #[test]

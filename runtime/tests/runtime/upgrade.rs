@@ -1,18 +1,21 @@
 //! An upgrade with real code: this runtime's WebAssembly, which names the next version.
 
 use codec::Encode;
-use epione_runtime::{Runtime, RuntimeCall, RuntimeEvent, System, VERSION, WASM_BINARY};
+use epione_runtime::{
+    Executive, Runtime, RuntimeCall, RuntimeEvent, System, UncheckedExtrinsic, VERSION, WASM_BINARY,
+};
 use frame_support::storage::unhashed;
 use sp_core::storage::well_known_keys::CODE;
 use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT, compress_weakly, decompress};
 use sp_runtime::{
     DigestItem,
     traits::{BlakeTwo256, Hash as _},
+    transaction_validity::InvalidTransaction,
 };
 
 use crate::{
-    chain::{apply, local},
-    council::pass,
+    chain::{apply, local, validate},
+    council::{UPGRADE_DELAY, pass},
 };
 
 /// The beginning of the version that the code's custom section `runtime_version` contains.
@@ -60,7 +63,7 @@ fn authorized_code_of_the_next_version_becomes_the_chains_code() {
     local(|chain| {
         let code = code(VERSION.spec_version + 1);
         authorize(&code);
-        chain.next_block();
+        chain.reach(1 + UPGRADE_DELAY);
         apply("Bob", provide(&code)).unwrap().unwrap();
         assert_eq!(unhashed::get_raw(CODE), Some(code));
         assert!(System::authorized_upgrade().is_none());
@@ -69,12 +72,30 @@ fn authorized_code_of_the_next_version_becomes_the_chains_code() {
     });
 }
 
+/// frame-system accepts an authorized upgrade from anybody, without a signature, and before everything else.
+#[test]
+fn nobody_can_apply_an_upgrade_early_by_sending_it_without_a_signature() {
+    local(|chain| {
+        let code = code(VERSION.spec_version + 1);
+        authorize(&code);
+        for block in [2, 1 + UPGRADE_DELAY] {
+            chain.reach(block);
+            let bare = UncheckedExtrinsic::new_bare(provide(&code));
+            assert_eq!(validate(bare.clone()), Err(InvalidTransaction::Call.into()));
+            assert_eq!(Executive::apply_extrinsic(bare), Err(InvalidTransaction::Call.into()));
+            assert_eq!(unhashed::get_raw(CODE), None);
+        }
+        apply("Bob", provide(&code)).unwrap().unwrap();
+        assert_eq!(unhashed::get_raw(CODE), Some(code));
+    });
+}
+
 #[test]
 fn authorized_code_of_the_same_version_is_not_applied() {
     local(|chain| {
         let code = code(VERSION.spec_version);
         authorize(&code);
-        chain.next_block();
+        chain.reach(1 + UPGRADE_DELAY);
         apply("Bob", provide(&code)).unwrap().unwrap();
         assert!(was_rejected(&code, frame_system::Error::SpecVersionNeedsToIncrease));
         assert_eq!(unhashed::get_raw(CODE), None);
@@ -86,7 +107,7 @@ fn authorized_bytes_that_are_not_code_are_not_applied() {
     local(|chain| {
         let bytes = b"not WebAssembly";
         authorize(bytes);
-        chain.next_block();
+        chain.reach(1 + UPGRADE_DELAY);
         apply("Bob", provide(bytes)).unwrap().unwrap();
         assert!(was_rejected(bytes, frame_system::Error::FailedToExtractRuntimeVersion));
         assert_eq!(unhashed::get_raw(CODE), None);

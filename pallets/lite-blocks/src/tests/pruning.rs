@@ -1,6 +1,8 @@
 //! Removing announcements that were not committed.
 
-use epione_primitives::{AnnouncementId, approval::BallotOutcome, block::Stage};
+use epione_primitives::{
+    AnnouncementId, approval::BallotOutcome, block::Stage, limits::MAX_BALLOTS_PER_BLOCK,
+};
 use frame_support::{assert_ok, traits::Hooks as _, weights::Weight};
 
 use super::stage;
@@ -39,6 +41,18 @@ fn announcing_and_withdrawing_in_a_loop_leaves_nothing_behind() {
 
         assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
         assert_eq!(ids(), [rounds]);
+    });
+}
+
+#[test]
+fn announcements_cannot_be_made_faster_than_they_are_removed() {
+    run(|| {
+        for id in 0..u64::from(MAX_BALLOTS_PER_BLOCK) {
+            assert_ok!(announce(agent(HOME), visits(1, &[PATIENT])));
+            assert_ok!(withdraw(agent(HOME), id));
+        }
+        idle(END);
+        assert_eq!(ids(), []);
     });
 }
 

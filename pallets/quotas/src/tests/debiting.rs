@@ -1,7 +1,8 @@
 //! Who is debited, for how long, and when a budget is exhausted.
 
 use epione_primitives::{
-    AccountId,
+    UserId,
+    hospital::Duty,
     limits::{DAY_BLOCKS, WEIGHT_WINDOW_BLOCKS},
 };
 
@@ -55,10 +56,24 @@ fn an_account_cannot_renew_its_budget_by_changing_hospitals() {
 }
 
 #[test]
+fn a_hospitals_duties_have_budgets_of_their_own() {
+    run(|| {
+        let by = |hospital, duty| {
+            let signer = Holder::Duty(hospital, duty);
+            Debit { signer, ..debit(0, hospital, 100, 1) }
+        };
+        assert_eq!(spend(&by(A, Duty::Agent)), Ok(()));
+        assert_eq!(spend(&by(A, Duty::Agent)), Err(Exhausted::Account));
+        assert_eq!(spend(&by(A, Duty::Governance)), Ok(()));
+        assert_eq!(spend(&by(B, Duty::Agent)), Ok(()));
+    });
+}
+
+#[test]
 fn a_lane_cannot_use_up_another_lanes_budget() {
     run(|| {
         assert_eq!(spend(&debit(1, A, 100, 1_000)), Ok(()));
-        for lane in [Lane::Record, Lane::Vote, Lane::Governance] {
+        for lane in [Lane::Rotation, Lane::Record, Lane::Vote, Lane::Governance] {
             assert_eq!(spend(&Debit { lane, ..debit(1, A, 100, 1_000) }), Ok(()));
             assert_eq!(spend(&Debit { lane, ..debit(1, A, 1, 1) }), Err(Exhausted::Account));
         }
@@ -86,7 +101,7 @@ fn unused_weight_is_refunded_and_bytes_are_not() {
         let transaction = debit(1, A, 100, 500);
         assert_eq!(spend(&transaction), Ok(()));
         Quotas::refund(&transaction, 70);
-        for holder in [Holder::Account(AccountId::new([1; 32])), Holder::Hospital(A)] {
+        for holder in [Holder::User(UserId([1; 32])), Holder::Hospital(A)] {
             let usage = Quotas::usage(&holder, Lane::User);
             assert_eq!((usage.ref_time, usage.bytes), (30, 500));
         }

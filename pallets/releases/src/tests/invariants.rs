@@ -166,7 +166,12 @@ fn broken_lists_of_emergencies_are_found() {
 
 /// A usage at the limit.
 fn full() -> Usage {
-    Usage { since: 1, receipts: MaxReceipts::get(), emergencies: 0, refusals: MaxRefusals::get() }
+    Usage {
+        since: 1,
+        receipts: MaxReceipts::get(),
+        refusals: MaxRefusals::get(),
+        ..Usage::default()
+    }
 }
 
 #[test]
@@ -183,6 +188,9 @@ fn broken_usages_are_found() {
     });
     detected(exceeds, || {
         Usages::<Test>::insert(HOME, Usage { refusals: MaxRefusals::get() + 1, ..full() });
+    });
+    detected(exceeds, || {
+        Usages::<Test>::insert(HOME, Usage { emergencies: 1, visitors: 2, ..full() });
     });
     detected(exceeds, || Usages::<Test>::insert(HOME, Usage { since: u32::MAX, ..full() }));
     detected("a usage belongs to no hospital", || Usages::<Test>::insert(HospitalId(9), full()));

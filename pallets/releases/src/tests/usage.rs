@@ -8,8 +8,15 @@ use crate::{Error, Usages, mock::*};
 
 const BEGIN: u32 = 50;
 
-/// A doctor whom the hospital has just invented. The policies allow the doctor everything.
+/// A doctor whom [`HOME`] has just invented. The policies allow the doctor everything.
 fn invented(seed: u8) -> UserId {
+    let doctor = visiting(seed);
+    register(HOME, doctor, 0);
+    doctor
+}
+
+/// A doctor whom another hospital has invented.
+fn visiting(seed: u8) -> UserId {
     let doctor = UserId([100 + seed; 32]);
     add_user(doctor, Role::Doctor);
     doctor
@@ -35,10 +42,6 @@ fn a_hospital_cannot_fabricate_receipts_beyond_its_daily_limit() {
         }
         let fourth = fabricated(3, reading(3));
         assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
-        assert_noop!(
-            record(agent(HOME), fabricated(4, emergency(4))),
-            Error::<Test>::TooManyHospitalReceipts
-        );
         // Other hospitals are not affected.
         let records = BoundedVec::truncate_from(vec![part(ELSEWHERE)]);
         assert_ok!(record(agent(AWAY), Release { records, ..reading(5) }));
@@ -104,5 +107,41 @@ fn receipts_do_not_prolong_the_window_that_a_refusal_began() {
         assert_ok!(record(agent(HOME), reading(1)));
         let usage = Usages::<Test>::get(HOME);
         assert_eq!((usage.since, usage.refusals, usage.receipts), (BEGIN, 1, 1));
+    });
+}
+
+#[test]
+fn fabricated_receipts_cannot_stop_an_emergency() {
+    run(|| {
+        MaxReceipts::set(1);
+        Generous::set(vec![HOME]);
+        assert_ok!(record(agent(HOME), fabricated(0, reading(0))));
+        let more = fabricated(1, reading(1));
+        assert_noop!(record(agent(HOME), more.clone()), Error::<Test>::TooManyHospitalReceipts);
+        assert_ok!(record(agent(HOME), fabricated(2, emergency(2))));
+        // Nor do emergencies use up the places of other receipts.
+        MaxReceipts::set(2);
+        assert_ok!(record(agent(HOME), more));
+        Releases::check_state().unwrap();
+    });
+}
+
+#[test]
+fn another_hospitals_requesters_cannot_use_up_the_emergencies() {
+    run(|| {
+        MaxEmergencies::set(4);
+        Generous::set(vec![HOME]);
+        let visitor = |seed| Release { requester: visiting(seed), ..emergency(seed) };
+        for seed in 0..2 {
+            assert_ok!(record(agent(HOME), visitor(seed)));
+        }
+        assert_noop!(record(agent(HOME), visitor(2)), Error::<Test>::TooManyHospitalEmergencies);
+        for seed in 3..5 {
+            assert_ok!(record(agent(HOME), fabricated(seed, emergency(seed))));
+        }
+        assert_noop!(
+            record(agent(HOME), fabricated(5, emergency(5))),
+            Error::<Test>::TooManyHospitalEmergencies
+        );
     });
 }

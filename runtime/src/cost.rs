@@ -1,0 +1,58 @@
+//! What a transaction costs its signer and its hospital.
+
+use codec::Encode;
+use frame_support::dispatch::DispatchInfo;
+use pallet_quotas::Cost;
+
+use crate::{Runtime, RuntimeCall, caller::batched};
+
+/// Bytes of state that a registration leaves: profile, registration, account, indexes.
+const REGISTRATION_BYTES: u64 = 2 * 1024;
+/// Bytes of state that an announcement and its ballot leave, without its records.
+const ANNOUNCEMENT_BYTES: u64 = 1024;
+/// Bytes of state that each record of an announcement leaves.
+const RECORD_BYTES: u64 = 128;
+/// Bytes of state that any other call with a new entry leaves.
+const ENTRY_BYTES: u64 = 512;
+
+/// The declared weight of a transaction with the weight of an extrinsic that does nothing; and its bytes, with those
+/// that it leaves in the state forever.
+pub(crate) fn of(call: &RuntimeCall, info: &DispatchInfo, length: usize) -> Cost {
+    let weights = <Runtime as frame_system::Config>::BlockWeights::get();
+    let base = weights.get(info.class).base_extrinsic;
+    Cost {
+        ref_time: info.total_weight().saturating_add(base).ref_time(),
+        bytes: (length as u64).saturating_add(left_in_state(call)),
+    }
+}
+
+fn left_in_state(call: &RuntimeCall) -> u64 {
+    match batched(call) {
+        Some(calls) => calls.iter().map(left_by).fold(0, u64::saturating_add),
+        None => left_by(call),
+    }
+}
+
+/// The bytes that a call leaves in the state, if it succeeds. A call that is not listed leaves nothing, or replaces
+/// what was there.
+fn left_by(call: &RuntimeCall) -> u64 {
+    use pallet_profiles::Call as Profile;
+    use pallet_releases::Call as Release;
+    use pallet_role_policies::Call as Policy;
+    match call {
+        RuntimeCall::LiteBlocks(pallet_lite_blocks::Call::announce { entries, .. }) => {
+            let records = RECORD_BYTES.saturating_mul(entries.len() as u64);
+            ANNOUNCEMENT_BYTES.saturating_add(records)
+        }
+        RuntimeCall::Profiles(Profile::register { .. }) => REGISTRATION_BYTES,
+        RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
+            policies.encoded_size() as u64
+        }
+        RuntimeCall::Profiles(
+            Profile::update { .. } | Profile::reinstate { .. } | Profile::rotate_keys { .. },
+        )
+        | RuntimeCall::RolePolicies(Policy::relate { .. })
+        | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. }) => ENTRY_BYTES,
+        _ => 0,
+    }
+}
