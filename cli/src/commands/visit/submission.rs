@@ -302,8 +302,8 @@ const ANOTHER_VISIT: &str = "the same command submitted another visit within a d
 const NOT_NOTED: &str = "this machine could not note that the hospital has acknowledged the visit; a rerun without \
                          --again asks the hospital";
 
-/// What to do after an interruption, which a visit survives only if this machine keeps it. With --again, the worker does
-/// not recognize the command of a rerun; and a rerun without it would be taken for the visit before this one.
+/// What to do after an interruption, which a visit survives only if this machine keeps it. With --again, the worker
+/// does not recognize the command of a rerun; and a rerun without it would be taken for the visit before this one.
 fn after_interruption(is_kept: bool, again: bool) -> &'static str {
     match (is_kept, again) {
         (true, true) => "rerun the same command without --again to resume",
