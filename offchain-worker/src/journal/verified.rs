@@ -54,8 +54,8 @@ pub(super) fn forget(tx: &Connection, hash: &[u8; 32]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Binds what was verified to the storage with this id. What was verified in another storage, or before there were ids, is
-/// forgotten. Returns whether the storage has changed.
+/// Binds what was verified to the storage with this id. What was verified in another storage, or before there were ids,
+/// is forgotten. Returns whether the storage has changed.
 pub(super) fn bind(tx: &Connection, storage: [u8; 32]) -> rusqlite::Result<bool> {
     let known: Option<[u8; 32]> =
         tx.query_row("SELECT id FROM storage", [], |row| row.get(0)).optional()?;

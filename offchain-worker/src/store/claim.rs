@@ -333,7 +333,8 @@ mod tests {
 
     use object_store::memory::InMemory;
 
-    use super::{super::traits::Traits, *};
+    use super::*;
+    use crate::store::traits::Traits;
 
     fn claimant(hospital: &str, instance: u8) -> Claimant {
         Claimant::new(hospital.into(), [instance; 16]).unwrap()

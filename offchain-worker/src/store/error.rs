@@ -52,8 +52,8 @@ pub enum StoreError {
     )]
     Foreign { owner: String },
     #[error(
-        "the worker could not confirm for {} s that the storage still belongs to it, and writes nothing meanwhile: check \
-         that the storage runs and can be reached from this machine. The worker retries automatically",
+        "the worker could not confirm for {} s that the storage still belongs to it, and writes nothing meanwhile: \
+         check that the storage runs and can be reached from this machine. The worker retries automatically",
         LAPSE.as_secs()
     )]
     Unconfirmed,
@@ -63,8 +63,9 @@ pub enum StoreError {
     )]
     Archived { object: String, class: String },
     #[error(
-        "the storage is overloaded, or asks for fewer requests (503, SlowDown): the worker retries with growing \
-         pauses. If this continues, raise the storage's request limit, or lower parallel and serve_parallel in [transfer]"
+        "the storage is overloaded, asks for fewer requests (503, SlowDown), or its load balancer has no server: the \
+         worker retries with growing pauses. If this continues, check that the storage runs, raise its request limit, or \
+         lower parallel and serve_parallel in [transfer]"
     )]
     Busy,
     #[error(

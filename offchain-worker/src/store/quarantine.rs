@@ -8,8 +8,8 @@ use super::{QUARANTINE, Store, StoreError, segment_path, unless_missing};
 use crate::now;
 
 impl Store {
-    /// Whether a failed read shows that the stored bytes themselves are wrong, so that they may be moved away: they were
-    /// read and are not the segment's, or the disk does not return them. On S3, a second read must show the same,
+    /// Whether a failed read shows that the stored bytes themselves are wrong, so that they may be moved away: they
+    /// were read and are not the segment's, or the disk does not return them. On S3, a second read must show the same,
     /// because the way from there is not certain either; and a failed read shows nothing.
     pub async fn shows_damage(&self, hash: &[u8; 32], error: &StoreError) -> bool {
         match error {

@@ -69,8 +69,8 @@ fn slots(parallel: usize, each: usize) -> Arc<Shares<Option<HospitalId>>> {
 
 /// Lookups in the store at once.
 const LOOKS: usize = 16;
-/// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the same
-/// block.
+/// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the
+/// same block.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);

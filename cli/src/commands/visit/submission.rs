@@ -27,7 +27,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
-    interrupt::this_command_without,
+    interrupt::{this_command, this_command_without},
     piped::Notices,
     progress,
     wording::{bytes_column, legible},
@@ -191,14 +191,17 @@ impl<'a> Submission<'a> {
             }
             Some(Earlier::Signed(visit)) => {
                 self.say("resuming the earlier visit, which the hospital has not acknowledged");
-                self.upload(&visit).await
+                self.upload(&visit, true).await
             }
-            None => self.upload(&self.sign().await?).await,
+            None => {
+                let (visit, is_kept) = self.sign().await?;
+                self.upload(&visit, is_kept).await
+            }
         }
     }
 
-    /// A new visit, which a later run of the same command will find.
-    async fn sign(&self) -> Result<Visit, Failure> {
+    /// A new visit, and whether a later run of the same command will find it on this machine.
+    async fn sign(&self) -> Result<(Visit, bool), Failure> {
         let builder =
             VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author);
         let command = (!self.args.again).then_some(self.command);
@@ -207,22 +210,25 @@ impl<'a> Submission<'a> {
         let reading = progress::waiting(self.context, "reading and signing the files of the visit");
         let visit = builder.build(&self.account).await?;
         reading.finish_and_clear();
-        match self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit)) {
-            Some(Ok(())) => {}
-            Some(Err(error)) => self.warn(&format!("{NOT_KEPT} ({error})")),
-            None => self.warn(NOT_KEPT),
+        let kept = self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit));
+        let is_kept = matches!(kept, Some(Ok(())));
+        if !is_kept {
+            let why = kept.and_then(Result::err).map_or_else(String::new, |it| format!(" ({it})"));
+            let rerun = after_interruption(false, self.args.again);
+            self.warn(&format!("if this run is interrupted, {rerun}{why}"));
         }
-        Ok(visit)
+        Ok((visit, is_kept))
     }
 
     /// Sends a visit until the worker has acknowledged it; remembers that it has.
-    async fn upload(&self, visit: &Visit) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
+    async fn upload(
+        &self,
+        visit: &Visit,
+        is_kept: bool,
+    ) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
         let bar = progress::bytes(self.context, "uploading the visit");
-        let interrupted = match self.unfinished {
-            Some(_) => self.resumes(Failure::new("interrupted", "the hospital may have the visit")),
-            None => Failure::new("interrupted", "a rerun submits another visit"),
-        };
-        self.context.interruption().set(Some(interrupted));
+        let interrupted = Failure::new("interrupted", "the hospital may have the visit");
+        self.context.interruption().set(Some(self.resumes(interrupted, is_kept)));
         let status = self.worker.submit_visit(visit, progress::follow(&bar)).await;
         bar.finish_and_clear();
         let record_id = status.as_ref().map_or(visit.record_id(), |status| status.record_id);
@@ -234,20 +240,20 @@ impl<'a> Submission<'a> {
         match (&self.unfinished, &status) {
             (Some(unfinished), Ok(_)) => {
                 if let Err(error) = unfinished.acknowledged(acknowledged.clone()) {
-                    self.warn(&format!("{NOT_KEPT} ({error})"));
+                    self.warn(&format!("{NOT_NOTED} ({error})"));
                 }
             }
             (Some(unfinished), Err(error)) if !may_go_on(error) => unfinished.forget(),
             _ => {}
         }
-        let status = status.map_err(|error| self.refused(error))?;
+        let status = status.map_err(|error| self.refused(error, is_kept))?;
         Ok((acknowledged, status, record_id != visit.record_id()))
     }
 
     /// What to do about an upload that failed.
-    fn refused(&self, error: WorkerError) -> Failure {
+    fn refused(&self, error: WorkerError, is_kept: bool) -> Failure {
         if error.is_transient() {
-            return self.resumes(error.into());
+            return self.resumes(error.into(), is_kept);
         }
         let is_another = is_another_visit(&error);
         let mut failure = Failure::from(error);
@@ -273,11 +279,11 @@ impl<'a> Submission<'a> {
         Ok(status)
     }
 
-    /// Adds how to resume this upload. With --again, the command would submit yet another visit.
-    fn resumes(&self, mut failure: Failure) -> Failure {
-        let same = if self.args.again { "same command without --again" } else { "same command" };
-        failure.help = format!("{}; rerun the {same} to resume", failure.help);
-        failure.with_command(this_command_without("--again"))
+    /// Adds how to resume this upload, or how to submit the visit again if this machine does not keep it.
+    fn resumes(&self, mut failure: Failure, is_kept: bool) -> Failure {
+        failure.help =
+            format!("{}; {}", failure.help, after_interruption(is_kept, self.args.again));
+        failure.with_command(if is_kept { this_command_without("--again") } else { this_command() })
     }
 
     fn say(&self, what: &str) {
@@ -293,7 +299,24 @@ impl<'a> Submission<'a> {
 const ANOTHER_VISIT: &str = "the same command submitted another visit within a day, and a file or the worker's keys \
                              have changed since then; if this visit is a new one, add --again";
 
-const NOT_KEPT: &str = "if this run is interrupted, a rerun will submit another visit";
+const NOT_NOTED: &str = "this machine could not note that the hospital has acknowledged the visit; a rerun without \
+                         --again asks the hospital";
+
+/// What to do after an interruption, which a visit survives only if this machine keeps it. With --again, the worker
+/// does not recognize the command of a rerun; and a rerun without it would be taken for the visit before this one.
+fn after_interruption(is_kept: bool, again: bool) -> &'static str {
+    match (is_kept, again) {
+        (true, true) => "rerun the same command without --again to resume",
+        (true, false) => "rerun the same command to resume",
+        (false, true) => {
+            "rerun the same command with --again, which submits another visit, even if the hospital has acknowledged \
+             this one"
+        }
+        (false, false) => {
+            "a rerun of the same command submits another visit, unless the hospital has acknowledged this one"
+        }
+    }
+}
 
 /// Reads the content of the sections in another thread, so that waits are shown and signals end the command.
 async fn read(args: &SubmitArgs, context: &Context) -> Result<Content, Failure> {
@@ -348,6 +371,19 @@ mod tests {
     use epione_client::api::Problem;
 
     use super::*;
+
+    #[test]
+    fn without_a_folder_a_failed_visit_with_again_is_not_to_be_rerun_without_it() {
+        for (is_kept, again, says) in [
+            (true, true, "without --again to resume"),
+            (true, false, "the same command to resume"),
+            (false, true, "with --again, which submits another visit"),
+            (false, false, "unless the hospital has acknowledged"),
+        ] {
+            let help = after_interruption(is_kept, again);
+            assert!(help.contains(says), "{help}");
+        }
+    }
 
     #[test]
     fn only_other_content_under_the_same_command_needs_another_visit() {

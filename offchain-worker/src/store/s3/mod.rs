@@ -84,18 +84,19 @@ pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Tr
     Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
 
-fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
-    let retry = RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: FIRST_PAUSE,
-            // A pause that begins just before the time limit below must end before the deadline.
-            max_backoff: (settings.request_timeout / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
-            base: PAUSE_FACTOR,
-        },
+/// When requests are repeated. The last pause begins before `retry_timeout`, and the attempt after it ends before the
+/// deadline, so that its error is reported.
+fn retry(settings: &S3Settings) -> RetryConfig {
+    let max_backoff = (settings.request_timeout / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+    let last = max_backoff + settings.request_timeout;
+    RetryConfig {
+        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff, base: PAUSE_FACTOR },
         max_retries: ATTEMPTS,
-        // The last attempt should end before the deadline, so that its error is reported.
-        retry_timeout: settings.deadline.saturating_sub(settings.request_timeout),
-    };
+        retry_timeout: settings.deadline.saturating_sub(last),
+    }
+}
+
+fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> AmazonS3Builder {
     let builder = AmazonS3Builder::new()
         .with_endpoint(settings.bucket_endpoint(endpoint))
         .with_bucket_name(&settings.bucket)
@@ -105,7 +106,7 @@ fn bucket(settings: &S3Settings, credentials: &Credentials, endpoint: &Url) -> A
         .with_secret_access_key(credentials.secret_access_key.as_str())
         // The store deletes one object at a time, and not every storage supports bulk deletion.
         .with_disable_bulk_delete(true)
-        .with_retry(retry);
+        .with_retry(retry(settings));
     match &credentials.session_token {
         Some(token) => builder.with_token(token.as_str()),
         None => builder,

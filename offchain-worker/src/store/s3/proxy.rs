@@ -175,19 +175,23 @@ async fn pass(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
         }
         _ => {}
     }
-    let cut = fault == Some(Fault::CutBodies) && of_segment && method == Method::GET;
-    let garbled = fault == Some(Fault::GarbledOnce) && of_segment && method == Method::GET;
-    if garbled {
+    pass_on(&proxy, request, fault.filter(|_| of_segment && method == Method::GET)).await
+}
+
+/// The server's answer, with this fault in what a GET returns.
+async fn pass_on(proxy: &Shared, request: Request, fault: Option<Fault>) -> Response {
+    let path = request.uri().path().to_owned();
+    let is_put = request.method() == Method::PUT;
+    if fault == Some(Fault::GarbledOnce) {
         *proxy.slot() = None;
     }
-    let answer = proxy.forward(request).await;
-    if method == Method::PUT {
+    let (status, headers, body) = proxy.forward(request).await;
+    if is_put {
         proxy.written(&path);
     }
-    let (status, headers, body) = answer;
-    let body = match status.is_success() {
-        true if cut => half(&body),
-        true if garbled => Body::from(vec![0xee; body.len()]),
+    let body = match fault.filter(|_| status.is_success()) {
+        Some(Fault::CutBodies) => half(&body),
+        Some(Fault::GarbledOnce) => Body::from(vec![0xee; body.len()]),
         _ => Body::from(body),
     };
     (status, headers, body).into_response()

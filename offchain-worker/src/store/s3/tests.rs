@@ -311,6 +311,18 @@ async fn a_storage_that_slows_down_is_asked_less_and_less() {
     assert!((2..=25).contains(&proxy.requests()), "{} requests", proxy.requests());
 }
 
+#[test]
+fn the_last_attempt_ends_before_the_deadline_so_that_its_error_is_reported() {
+    let server = Server::start();
+    for (request, deadline) in [(30, 90), (10, 20), (2, 5)] {
+        let (request_timeout, deadline) =
+            (Duration::from_secs(request), Duration::from_secs(deadline));
+        let retry = super::retry(&S3Settings { request_timeout, deadline, ..server.settings() });
+        assert!(retry.retry_timeout + retry.backoff.max_backoff + request_timeout <= deadline);
+        assert!(!retry.retry_timeout.is_zero());
+    }
+}
+
 #[tokio::test]
 async fn a_stalled_storage_does_not_answer_in_words() {
     let server = Server::start();
