@@ -6,11 +6,14 @@ mod network;
 
 use std::{fs, time::Duration};
 
-use epione_client::api::VisitStage;
-use epione_primitives::RecordPointer;
+use epione_client::{
+    api::{Relation, VisitStage},
+    signer::Account,
+};
+use epione_primitives::{RecordPointer, access::RelationshipKind, profile::Role};
 use network::{
     Network, Tuning,
-    people::{People, SUMMARY},
+    people::{Doctor, People, SUMMARY, join},
 };
 use tokio::time::sleep;
 
@@ -122,6 +125,36 @@ async fn a_worker_started_before_its_node_waits_for_it() {
     hospital.worker_is_ready().await;
     People::register(hospital).await;
     assert!(hospital.worker.stop(), "{}", hospital.worker.log());
+}
+
+/// The other hospitals would reject the whole block because of this one visit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_of_a_suspended_author_does_not_spoil_the_block_of_the_others() {
+    let tuning = Tuning { pack_age_ms: 3_600_000, pack_records: 2, ..Tuning::default() };
+    let network = Network::start(1, tuning).await;
+    let (hospital, folder) = (&network.hospitals[0], network.folder.path());
+    let people = People::register(hospital).await;
+    let (patient, kind) = (people.patient, RelationshipKind::FamilyDoctor);
+    let user = join(hospital, Role::Doctor, "//Suspended").await;
+    let office = hospital.client(hospital.governance()).await;
+    let relation = Relation { patient, professional: user, kind, expires: None };
+    office.relate(&relation).await.unwrap();
+    let account = Account::development("//Suspended").unwrap();
+    let suspended = People { doctor: Doctor { account, user }, patient };
+    let held = suspended.visit(hospital, folder, &[]).await;
+    suspended.submit(hospital, &held).await;
+    office.suspend(user).await.unwrap();
+
+    let mut visits = Vec::new();
+    for _ in 0..2 {
+        let visit = people.visit(hospital, folder, &[]).await;
+        people.submit(hospital, &visit).await;
+        visits.push(visit.record_id());
+    }
+    for visit in &visits {
+        people.is_committed(hospital, *visit).await;
+    }
+    assert!(!network.committed().await.contains_key(&held.record_id()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

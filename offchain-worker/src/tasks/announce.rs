@@ -12,17 +12,20 @@ use std::{
 };
 
 use epione_client::chain::{Chain, ChainEvent, Included, SubmitError, calls::lite_blocks};
-use epione_primitives::{AnnouncementId, BlockNumber, limits::MAX_PENDING_ANNOUNCEMENTS};
+use epione_envelope::record::Record;
+use epione_primitives::{AnnouncementId, BlockNumber, Moment, limits::MAX_PENDING_ANNOUNCEMENTS};
 use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
     own_blocks::{Cause, OwnBlocks},
     pack::{self, Choice},
+    signatures::Signers,
     task_journal::Batch,
 };
 use crate::{
     backoff::Backoff,
+    journal::SealedVisit,
     now,
     transfer::{Seeded, Seeder},
 };
@@ -169,6 +172,9 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
     };
     let rows: Vec<i64> = queue.iter().take(count).map(|visit| visit.row).collect();
     let visits = context.task_journal.sealed(rows.clone()).await?;
+    if hold_unsigned(context, &visits, moment).await? {
+        return Ok(Pause::No);
+    }
     match pack::assemble(context.hospital, &visits) {
         Ok(packed) => {
             let bytes = packed.body.len();
@@ -185,6 +191,34 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
         }
     }
     Ok(Pause::No)
+}
+
+/// Holds back the visits whose signatures the other hospitals would not accept now: they would reject the whole block.
+/// Returns whether there are such visits.
+async fn hold_unsigned(
+    context: &Context,
+    visits: &[SealedVisit],
+    moment: Moment,
+) -> Result<bool, TaskError> {
+    // A record that cannot be decoded is reported when the block is assembled.
+    let decoded = |visit: &SealedVisit| {
+        Record::decode_exactly(&visit.record).ok().map(|record| (visit.row, record))
+    };
+    let (rows, records): (Vec<i64>, Vec<Record>) = visits.iter().filter_map(decoded).unzip();
+    let chain = context.chain()?;
+    let head = chain.finalized_head().await?.number;
+    let signers = Signers::of(&chain, context.hospital, head, &records).await?;
+    let unsigned = rows.into_iter().zip(&records).filter(|(_, record)| !signers.signed(record));
+    let unsigned: Vec<i64> = unsigned.map(|(row, _)| row).collect();
+    for &row in &unsigned {
+        tracing::warn!(
+            visit = row,
+            "the author of a queued visit is not registered here any more, or an account that signed it is too old: \
+             the worker holds the visit back, and tries again later"
+        );
+        context.task_journal.hold(row, moment, pack::hold).await?;
+    }
+    Ok(!unsigned.is_empty())
 }
 
 /// Sends a batch, unless the chain has it.

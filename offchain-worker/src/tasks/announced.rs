@@ -1,23 +1,19 @@
 //! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::atomic::AtomicU64,
-};
+use std::sync::atomic::AtomicU64;
 
-use epione_client::chain::{Chain, Snapshot, SubmitError, calls::approvals};
+use epione_client::chain::{Chain, SubmitError, calls::approvals};
 use epione_envelope::{
     body::{self, BodyError, CheckedBody},
     record::Record,
 };
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, UserId,
+    AnnouncementId, BlockNumber, HospitalId,
     approval::{Ballot, RejectReason},
     block::{AnnouncedEntry, AnnouncedHeader, Announcement, Segment, Stage},
-    profile::Role,
 };
 
-use super::{Context, JobContext, TaskError, task_journal::Next};
+use super::{Context, JobContext, TaskError, signatures::Signers, task_journal::Next};
 use crate::{journal::Owner, now, transfer::FetchError};
 
 /// Chain blocks before the deadline that a vote needs to be included in time.
@@ -137,60 +133,15 @@ fn reason(error: &BodyError) -> RejectReason {
     }
 }
 
-/// Whether each record's author signed it and was permitted to: a doctor or nurse whose registration at the announcing
-/// hospital was in force when the block was announced. And whether each co-signature is the patient's.
+/// Whether each record was signed by those who had to, and was permitted when the block was announced.
 async fn are_signed(
     chain: &Chain,
     announcement: &Announcement,
     records: &[Record],
 ) -> Result<bool, TaskError> {
-    let block = chain.block_hash(announcement.announced_at).await?.ok_or(
-        TaskError::Inconsistent("an announcement was made in a block that is not finalized"),
-    )?;
-    let then = chain.at(block);
-    for author in records.iter().map(Record::author).collect::<HashSet<_>>() {
-        if !may_submit(&then, announcement.announcer, author).await? {
-            return Ok(false);
-        }
-    }
-    let mut accounts: HashMap<UserId, Vec<AccountId>> = HashMap::new();
-    for signer in records.iter().flat_map(signers).collect::<HashSet<_>>() {
-        let held = chain.accounts_at(signer, announcement.announced_at).await?;
-        accounts.insert(signer, held);
-    }
-    let genesis = chain.genesis_hash();
-    Ok(records.iter().all(|record| is_signed(genesis, record, &accounts)))
-}
-
-/// The users who must have signed a record.
-fn signers(record: &Record) -> impl Iterator<Item = UserId> {
-    let cosigner = record.patient_signature().map(|_| record.patient());
-    [record.author()].into_iter().chain(cosigner)
-}
-
-/// Whether the author signed a record, and the patient if there is a co-signature, each with one of these accounts.
-fn is_signed(genesis: Hash, record: &Record, accounts: &HashMap<UserId, Vec<AccountId>>) -> bool {
-    let of = |user| accounts.get(&user).map_or(&[][..], Vec::as_slice);
-    let by_author = of(record.author()).iter().any(|it| record.verify(genesis, it).is_ok());
-    let by_patient = record.patient_signature().is_none()
-        || of(record.patient()).iter().any(|it| record.verify_cosignature(genesis, it).is_ok());
-    by_author && by_patient
-}
-
-async fn may_submit(
-    then: &Snapshot,
-    hospital: HospitalId,
-    author: UserId,
-) -> Result<bool, TaskError> {
-    let Some(profile) = then.profile(author).await? else {
-        return Ok(false);
-    };
-    if !matches!(profile.role, Role::Doctor | Role::Nurse) {
-        return Ok(false);
-    }
-    let registration = then.registration(hospital, author).await?;
-    let moment = then.time().await?;
-    Ok(registration.is_some_and(|registration| registration.in_force(moment)))
+    let Announcement { announcer, announced_at, .. } = *announcement;
+    let signers = Signers::of(chain, announcer, announced_at, records).await?;
+    Ok(records.iter().all(|record| signers.signed(record)))
 }
 
 /// Fetches the segments. Gives up when the deadline is near: an attempt that is running then stops, and one that begins
