@@ -1,10 +1,6 @@
 //! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::atomic::AtomicU64,
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use epione_client::chain::{Chain, SubmitError, calls::approvals};
 use epione_envelope::{

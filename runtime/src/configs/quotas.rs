@@ -31,7 +31,7 @@ const DEFAULT: Limits = Limits {
         account: Budget { ref_time: 3 * MILLIS, bytes: 8 * KIB },
         hospital: Budget { ref_time: WINDOW / 800, bytes: 16 * MIB },
     },
-    // A day of a large hospital needs less than 100 MiB: 1,000 visits of 7 KB, 10,000 registrations, 20,000 receipts.
+    // A day of a large hospital needs about 100 MiB: 1,000 visits of 7 KB, 10,000 registrations, 20,000 receipts.
     // This is enough for 255 of the largest bodies.
     records: alone(Budget { ref_time: WINDOW / 5, bytes: 512 * MIB }),
     // 70 votes in a window if each is debited as if it commits the largest block; undecisive votes need less.

@@ -9,10 +9,9 @@ use epione_primitives::{
     release::ReviewId,
 };
 use epione_runtime::{
-    Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, UncheckedExtrinsic,
+    Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, UncheckedExtrinsic,
 };
 use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
-use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
 use crate::chain::{

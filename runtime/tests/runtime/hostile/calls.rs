@@ -146,16 +146,17 @@ fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
         Deed::SetPolicies => set_policies(a),
         Deed::Judge => {
             let review = ReviewId(u32::from(a % 4));
-            pallet_releases::Call::judge { review, justified: b % 2 == 0 }.into()
+            pallet_releases::Call::judge { review, justified: b.is_multiple_of(2) }.into()
         }
         Deed::RotateAccounts => {
-            let governance = (a % 3 != 0).then(|| named(b, Duty::Governance));
-            let agent = (a % 2 != 0).then(|| named(c, Duty::Agent));
+            let governance = (!a.is_multiple_of(3)).then(|| named(b, Duty::Governance));
+            let agent = (!a.is_multiple_of(2)).then(|| named(c, Duty::Agent));
             pallet_hospitals::Call::rotate_accounts { governance, agent }.into()
         }
         Deed::SetEndpoint => {
             let worker_url = body(a).try_into().unwrap_or_default();
-            let storage_origin = (c % 2 == 0).then(|| body(c).try_into().unwrap_or_default());
+            let storage_origin =
+                (c.is_multiple_of(2)).then(|| body(c).try_into().unwrap_or_default());
             pallet_hospitals::Call::set_endpoint { worker_url, tls_key: [b; 32], storage_origin }
                 .into()
         }
@@ -286,7 +287,7 @@ fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
         role: pick(Role::ALL, b),
         account: account(&pair),
         sealing_key_hash: Hash::repeat_byte(1),
-        consent: if c % 3 == 0 { other_signature(c) } else { consent(&pair, naming) },
+        consent: if c.is_multiple_of(3) { other_signature(c) } else { consent(&pair, naming) },
         body: body(b),
     }
     .into()
@@ -301,8 +302,8 @@ fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
         _ => consent(&next, Naming::Rotation { user: owner, version }),
     };
     pallet_profiles::Call::rotate_keys {
-        account: (a % 2 == 0).then(|| (account(&next), proof)),
-        sealing_key_hash: (b % 2 == 0).then(|| Hash::repeat_byte(a)),
+        account: (a.is_multiple_of(2)).then(|| (account(&next), proof)),
+        sealing_key_hash: (b.is_multiple_of(2)).then(|| Hash::repeat_byte(a)),
     }
     .into()
 }
@@ -332,7 +333,7 @@ fn unrelate(a: u8, b: u8, c: u8) -> RuntimeCall {
 /// The default policies, or none.
 fn set_policies(number: u8) -> RuntimeCall {
     let policies = RolePolicies::policies(A, Some(0))
-        .filter(|_| number % 4 != 0)
+        .filter(|_| !number.is_multiple_of(4))
         .map(|(_, set)| set.policies)
         .unwrap_or_default();
     pallet_role_policies::Call::set_policies { policies }.into()
@@ -342,11 +343,11 @@ fn record(a: u8, b: u8, c: u8) -> RuntimeCall {
     let pointers = (1..=1 + u32::from(c % 3))
         .map(|height| RecordPointer { height, index: u16::from(c % 2) })
         .map(|pointer| ReleasedRecord { pointer, sections: SectionSet(u64::from(b)) });
-    let emergency = c % 5 == 0;
+    let emergency = c.is_multiple_of(5);
     let action = if emergency { Action::BreakGlass } else { Action::ReadText };
     let release = Release {
         requester: user(a),
-        patient: if c % 2 == 0 { PATIENT } else { user(b) },
+        patient: if c.is_multiple_of(2) { PATIENT } else { user(b) },
         records: pointers.collect::<Vec<_>>().try_into().unwrap_or_default(),
         rights: vec![Right { action, class: pick(SectionClass::ALL, a) }]
             .try_into()
@@ -363,7 +364,7 @@ fn refuse(a: u8, b: u8, c: u8) -> RuntimeCall {
         requester: user(a),
         patient: user(b),
         purpose: pick(Purpose::ALL, c),
-        emergency: c % 2 == 0,
+        emergency: c.is_multiple_of(2),
     }
     .into()
 }
@@ -377,7 +378,7 @@ fn motion(deed: Deed, a: u8, b: u8, c: u8) -> RuntimeCall {
         Deed::Vote => pallet_collective::Call::vote {
             proposal: motion,
             index: motion_index(motion),
-            approve: b % 2 == 0,
+            approve: b.is_multiple_of(2),
         },
         Deed::Close => pallet_collective::Call::close {
             proposal_hash: motion,
@@ -391,7 +392,11 @@ fn motion(deed: Deed, a: u8, b: u8, c: u8) -> RuntimeCall {
         },
         _ => pallet_collective::Call::propose {
             threshold: u32::from(a % 6) * u32::from(1 + b % 30),
-            proposal: Box::new(if b % 2 == 0 { act_on_hospital(b, c) } else { act_as_root(b, c) }),
+            proposal: Box::new(if b.is_multiple_of(2) {
+                act_on_hospital(b, c)
+            } else {
+                act_as_root(b, c)
+            }),
             length_bound: 10_000,
         },
     })
@@ -401,7 +406,7 @@ fn set_session_keys(signer: &str, number: u8) -> RuntimeCall {
     let generated = SessionKeys::generate(&account(&key(signer)).encode(), None);
     let another = pallet_session::NextKeys::<Runtime>::get(HospitalId(u16::from(number % 4)));
     RuntimeCall::Session(pallet_session::Call::set_keys {
-        keys: another.filter(|_| number % 2 == 0).unwrap_or(generated.keys),
+        keys: another.filter(|_| number.is_multiple_of(2)).unwrap_or(generated.keys),
         proof: generated.proof.encode(),
     })
 }
@@ -453,7 +458,7 @@ fn act_as_root(a: u8, b: u8) -> RuntimeCall {
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) },
         _ => frame_system::Call::remark { remark: vec![b; 1_000] },
     });
-    if b % 2 == 0 {
+    if b.is_multiple_of(2) {
         epione_runtime::council_root::Call::<Runtime>::dispatch { call: Box::new(call) }.into()
     } else {
         call

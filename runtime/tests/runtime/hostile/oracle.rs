@@ -2,9 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{HospitalId, block::Stage, hospital::HospitalStatus, refusal::Refusal};
-use epione_runtime::{
-    Council, Hospitals, LiteBlocks, Runtime, RuntimeCall, governance::more_than_half,
-};
+use epione_runtime::{Hospitals, LiteBlocks, Runtime, RuntimeCall, governance::more_than_half};
 use frame_support::dispatch::GetDispatchInfo;
 use pallet_collective::Instance1;
 use sp_runtime::{
