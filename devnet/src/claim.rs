@@ -14,7 +14,19 @@ const LOCK: &str = "devnet.lock";
 #[derive(Debug)]
 pub struct Claim {
     directory: PathBuf,
-    _lock: File,
+    _lock: Lock,
+}
+
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Releases the lock at once. Closing the file is not enough: a child that another thread is starting at this moment
+    /// has a copy of the open file until it executes its program.
+    fn drop(&mut self) {
+        // If this fails, closing the file releases the lock.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Claim {
@@ -39,7 +51,7 @@ impl Claim {
             .open(&lock)
             .map_err(|source| DevnetError::File { path: lock.clone(), source })?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { directory, _lock: file }),
+            Ok(()) => Ok(Self { directory, _lock: Lock(file) }),
             Err(TryLockError::WouldBlock) => Err(DevnetError::Busy { directory }),
             Err(TryLockError::Error(source)) => Err(DevnetError::File { path: lock, source }),
         }
