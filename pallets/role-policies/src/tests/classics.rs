@@ -105,6 +105,7 @@ fn a_family_doctor_reads_while_both_are_registered() {
         run(|| {
             set_classics();
             relate(DOCTOR, FamilyDoctor, None);
+            register(AWAY, DOCTOR, START);
             pass(10);
             end_registration(HOME, leaving);
             let lacking =

@@ -28,7 +28,7 @@ fn related_professionals_read_and_submit() {
 #[test]
 fn a_doctor_of_a_suspended_or_removed_hospital_loses_referrals() {
     run(|| {
-        relate(SPECIALIST, Referral, None);
+        relate(SPECIALIST, Referral, Some(START + 50));
         let read = || decide(SPECIALIST, Action::ReadText);
         assert_eq!(read(), allowed_by(0, "referred doctor reads"));
         set_active(AWAY, false);
@@ -45,7 +45,7 @@ fn a_doctor_of_a_suspended_or_removed_hospital_loses_referrals() {
 #[test]
 fn a_relationship_needs_a_registration_in_force_somewhere() {
     run(|| {
-        relate(SPECIALIST, Referral, None);
+        relate(SPECIALIST, Referral, Some(START + 50));
         pass(1);
         end_registration(AWAY, SPECIALIST);
         assert!(!decide(SPECIALIST, Action::ReadText).is_allowed());

@@ -31,6 +31,7 @@ fn a_kind_that_is_recognized_for_another_role_only_does_not_count() {
 fn a_denial_names_the_relationship_policy_and_its_failed_conditions() {
     run(|| {
         relate(DOCTOR, Treating, None);
+        register(AWAY, DOCTOR, START);
         pass(1);
         end_registration(HOME, DOCTOR);
         let here = registered_here();
