@@ -362,8 +362,8 @@ fn unavailable() -> ApiError {
         StatusCode::SERVICE_UNAVAILABLE,
         "segment-unavailable",
         "The segment is not available now",
-        "The hospital's storage does not return it now, and no other hospital supplied it yet. Retry in a minute, or \
-         ask another hospital.",
+        "The hospital's storage does not return the segment now, and no other hospital has supplied it yet. Retry in a \
+         minute, or ask another hospital.",
     )
 }
 
