@@ -48,7 +48,7 @@ impl ApiError {
         Self(Box::new(problem), passes.then_some(RETRY_AFTER))
     }
 
-    /// The same problem, which ends after so many seconds.
+    /// The same problem, with the number of seconds after which it ends.
     pub fn ends_after(mut self, seconds: u64) -> Self {
         self.1 = Some(seconds);
         self
