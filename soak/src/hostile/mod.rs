@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use epione_client::signer::Account;
-use epione_devnet::{Devnet, HospitalState, Layout, Options};
+use epione_devnet::{Devnet, HospitalState, Layout};
 use serde::Serialize;
 
 use crate::{
@@ -136,14 +136,7 @@ pub async fn run(
 }
 
 async fn measure(args: &HostileArgs, programs: &Programs) -> anyhow::Result<Hostile> {
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals: HOSPITALS,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 1_000,
-        layout: Layout::default(),
-    };
+    let options = programs.network(&args.dir, HOSPITALS, Layout::default());
     let mut network = Devnet::up(&options, &|step| println!("{step}")).await?;
     let members = network.state().hospitals.clone();
     let (honest, hostile) = members.split_at(HONEST);
