@@ -51,10 +51,10 @@ pub struct HostileArgs {
     /// Length of both phases together, in minutes; a third of it is quiet
     #[arg(long, default_value_t = 10.0)]
     pub minutes: f64,
-    /// The most by which the hostile members may multiply p99 of commits and looks [default: p99 is only reported]
+    /// Maximum factor between p99 of commits and looks in the two phases [default: p99 is only reported]
     #[arg(long)]
     pub max_ratio: Option<f64>,
-    /// The most that the files of one hospital may grow during the hostile phase, in MiB
+    /// Maximum growth of the files of one hospital during the hostile phase, in MiB
     #[arg(long, default_value_t = 1_024)]
     pub max_growth_mib: u64,
     /// Seed of all random choices
