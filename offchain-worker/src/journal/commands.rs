@@ -12,7 +12,7 @@ pub const RECOGNIZED: Moment = 24 * 60 * 60 * 1_000;
 /// clock was wrong then, so the worker does not know how long ago that was.
 pub const AHEAD: Moment = 10 * 60 * 1_000;
 
-/// By what the worker recognizes the attempts to submit the same visit.
+/// The values by which the worker recognizes attempts to submit the same visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The bytes that the client sent.
