@@ -55,8 +55,8 @@ impl Endpoint {
         Ok(Self::new(url, hospital.tls_key)?.redirecting_to(storage_origin(hospital)))
     }
 
-    /// The same endpoint, whose worker may redirect readers to this origin. Without one it may redirect them nowhere
-    /// else.
+    /// The same endpoint, whose worker may redirect readers to this origin. Without an origin, the worker may redirect
+    /// them only to itself.
     #[must_use]
     pub fn redirecting_to(self, storage: Option<Url>) -> Self {
         Self { storage, ..self }

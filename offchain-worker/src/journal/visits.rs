@@ -30,7 +30,7 @@ pub struct NewVisit {
     pub author: UserId,
     /// Distinguishes a visit that is submitted again from another visit with the same record id.
     pub fingerprint: [u8; 32],
-    /// What its author means: a visit with the same command is the same visit for a day.
+    /// The command of the client. Another visit of the author with the same command is the same visit for a day.
     pub command: Option<Command>,
     /// SCALE of the sealed record.
     pub record: Vec<u8>,

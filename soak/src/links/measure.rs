@@ -39,14 +39,7 @@ pub(super) async fn block(
         offer_wait = "0s" };
         layout.worker_settings.insert("transfer".into(), none.into());
     }
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 500,
-        layout,
-    };
+    let options = Options { pack_millis: 500, ..programs.network(&args.dir, hospitals, layout) };
     let network = Devnet::up(&options, &|step| println!("  {step}")).await?;
     let hospitals = &network.state().hospitals;
     let practice = Practice::open(&hospitals[0]).await?;

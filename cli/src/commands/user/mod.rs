@@ -78,7 +78,7 @@ pub struct RegisterArgs {
     /// The person's name; sealed before it leaves the hospital
     #[arg(long)]
     pub name: String,
-    /// The person's key file. With --consent, only its public half is read; without, it signs the consent of a new user
+    /// The person's key file. It signs the consent of a new user. With --consent, only its public half is read
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
     /// Instead of --keys: the person's account (SS58 address)

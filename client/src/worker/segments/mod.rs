@@ -1,8 +1,9 @@
 //! Fetches segments: whole and verified, or only a part. After a broken connection the fetch resumes.
 //!
 //! A worker may redirect a reader to its object storage, once and for these bytes only. The chain names the storage's
-//! origin; no other server is asked. The storage gets no signature. If the storage fails in any way, the client requests
-//! the bytes from the worker itself. If the storage does not answer at all, the client does not ask it for a minute.
+//! origin; the client asks no other server. The storage gets no signature. If the storage fails in any way, the client
+//! requests the bytes from the worker itself. If the storage does not answer at all, the client does not ask it for a
+//! minute.
 
 use std::{
     ops::Range,
