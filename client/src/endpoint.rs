@@ -41,7 +41,7 @@ impl Endpoint {
         if url.query().is_some() || url.fragment().is_some() {
             return refuse("it has a query or a fragment");
         }
-        if url.scheme() == "http" && !is_loopback(&url) {
+        if is_exposed(&url) {
             return Err(EndpointError::Plain { url });
         }
         Ok(Self { url, tls_key, storage: None })
@@ -89,6 +89,11 @@ impl Endpoint {
 pub fn storage_origin(hospital: &Hospital) -> Option<Url> {
     let origin = hospital.storage_origin.as_ref()?;
     Url::parse(std::str::from_utf8(origin).ok()?).ok()
+}
+
+/// Whether a URL leads to another machine without TLS: everyone on the way can read, change and invent what passes.
+pub fn is_exposed(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "ws") && !is_loopback(url)
 }
 
 /// Whether a URL's host is this machine itself.
