@@ -79,10 +79,15 @@ impl Endpoint {
     /// An HTTP client that accepts only a TLS server that proves the key. It follows no redirect: a request to a worker
     /// is for that worker.
     pub fn http(&self) -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(pin::client_config(self.tls_key))
-            .redirect(reqwest::redirect::Policy::none())
+        http(is_loopback(&self.url)).tls_backend_preconfigured(pin::client_config(self.tls_key))
     }
+}
+
+/// An HTTP client that follows no redirect. A proxy that the environment names is for servers on other machines: what
+/// is for this machine's loopback interface never leaves the machine.
+pub(crate) fn http(for_loopback: bool) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    if for_loopback { builder.no_proxy() } else { builder }
 }
 
 /// The origin of a hospital's storage that the chain names for readers. What is not a URL counts as none.
