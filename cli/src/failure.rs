@@ -171,10 +171,16 @@ impl From<Mistakes> for Failure {
 
 impl From<KeystoreError> for Failure {
     fn from(error: KeystoreError) -> Self {
-        Self::new(
-            error.to_string(),
-            "check the file and the password (--password-file, EPIONE_PASSWORD_FILE, or what you typed)",
-        )
+        let help = match error {
+            KeystoreError::Exposed { .. } => {
+                "run chmod; if others use this machine, consider new keys. If the file has to stay as it is, give its \
+                 content through a pipe: <(cat FILE)"
+            }
+            _ => {
+                "check the file and the password (--password-file, EPIONE_PASSWORD_FILE, or what you typed)"
+            }
+        };
+        Self::new(error.to_string(), help)
     }
 }
 

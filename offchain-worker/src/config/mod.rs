@@ -93,6 +93,9 @@ settings! {
     pub struct Keystore {
         pub path: Option<PathBuf>,
         pub password_file: Option<PathBuf>,
+        /// Permit a keystore file that accounts other than its owner may read. Each can then guess its password.
+        #[serde(default)]
+        pub allow_shared_file: bool,
         /// Instead of path and password_file, on a local network only: the name of public development keys.
         pub development: Option<String>,
     }
