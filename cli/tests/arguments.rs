@@ -135,7 +135,10 @@ fn a_patients_name_need_not_be_an_argument_that_other_accounts_see() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("name on standard input is empty"), "{}", stderr(&output));
     let help = epione().args(["user", "register", "--help"]).output().unwrap();
-    assert!(String::from_utf8(help.stdout).unwrap().contains("standard input"));
+    // Lines are wrapped.
+    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("reads the name from standard input"), "{help}");
 }
 
 /// A node that accepts connections and does not answer, and a command that waits for it.
