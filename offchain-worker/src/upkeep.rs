@@ -133,7 +133,7 @@ impl Alone {
         let (processed_sender, processed) = watch::channel(None);
         let context = Arc::new(worker::context(chain, &storage, metrics, identity, processed));
         let before = counts(&context.journal).await?;
-        let own = worker::own_blocks(&context, &config);
+        let own = worker::own_blocks(&context, &exchange, &config);
         tasks.spawn(async move { replay::run(&own, processed_sender).await });
         let keeps = Arc::new(worker::jobs(&context, &storage, &exchange, &config));
         tasks.spawn(jobs::run(keeps, JobKind::Keep, KEEPS));

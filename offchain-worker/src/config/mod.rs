@@ -27,9 +27,13 @@ use url::Url;
 settings! {
     /// The settings of a worker.
     pub struct Config {
-        /// WebSocket URL of the hospital's own node. Keep the node's RPC private.
+        /// WebSocket URL of the hospital's own node. Keep the node's RPC private. ws:// is permitted on loopback only.
         #[serde(default = "defaults::node_url")]
         pub node_url: Url,
+        /// Permit ws:// to a node on another machine. Everyone on the way between the two can then answer for the node:
+        /// invent permissions, and name other keys for users, to which the worker would seal patients' keys.
+        #[serde(default)]
+        pub allow_plain_node: bool,
         /// Address at which the worker serves the HTTP API.
         #[serde(default = "defaults::listen")]
         pub listen: SocketAddr,
@@ -89,6 +93,9 @@ settings! {
     pub struct Keystore {
         pub path: Option<PathBuf>,
         pub password_file: Option<PathBuf>,
+        /// Permit a keystore file that accounts other than its owner may read. Each can then guess its password.
+        #[serde(default)]
+        pub allow_shared_file: bool,
         /// Instead of path and password_file, on a local network only: the name of public development keys.
         pub development: Option<String>,
     }

@@ -415,6 +415,13 @@ pub fn requeue(tx: &Connection, batch: i64, reason: &str, now: Moment) -> rusqli
     .execute(params![QUEUED, now as i64, reason, batch, PACKED, ANNOUNCED])
 }
 
+/// Records why a visit was not announced.
+pub fn set_failure(tx: &Connection, row: i64, reason: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE visits SET last_failure = ?2 WHERE row = ?1")?
+        .execute(params![row, reason])
+        .map(drop)
+}
+
 /// The number of visits in each stage.
 pub fn counts(connection: &Connection) -> rusqlite::Result<StageCounts> {
     let mut counts = StageCounts::default();
