@@ -53,6 +53,8 @@ impl Drop for Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::yield_now;
+
     use super::*;
 
     const SEGMENT: Segment = Segment { hash: [1; 32], length: 3 };
@@ -74,8 +76,15 @@ mod tests {
     #[tokio::test]
     async fn the_next_reader_fetches_what_the_first_could_not() {
         let shelf = Shelf::default();
-        let first = shelf.read(&SEGMENT, async || Err::<Bytes, _>("gone"));
-        let second = shelf.read(&SEGMENT, async || Ok::<_, &str>(Bytes::from_static(b"abc")));
+        // Each pauses, so that the others come meanwhile.
+        let first = shelf.read(&SEGMENT, async || {
+            yield_now().await;
+            Err::<Bytes, _>("gone")
+        });
+        let second = shelf.read(&SEGMENT, async || {
+            yield_now().await;
+            Ok::<_, &str>(Bytes::from_static(b"abc"))
+        });
         let third = shelf.read(&SEGMENT, async || Err::<Bytes, _>("asked a third time"));
         let (first, second, third) = tokio::join!(first, second, third);
         assert_eq!(first, Err("gone"));

@@ -99,7 +99,7 @@ async fn invalid_registrations_are_rejected_before_sealing() {
         (consented(HOSPITAL, world.stranger.user, 0), 400, "consent"),
         (consented(HOSPITAL, good.user, 1), 400, "consent"),
         (
-            RegisterUser { account: Actor::new("Bob").keys.account(), ..good.clone() },
+            RegisterUser { account: Actor::new("Joan").keys.account(), ..good.clone() },
             400,
             "consent",
         ),
