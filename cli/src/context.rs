@@ -41,7 +41,8 @@ const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
 /// Options of every command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Common {
-    /// Node to use [default: the devnet's, or ws://127.0.0.1:9944]
+    /// Node to use, as wss://HOST:PORT, or as ws://HOST:PORT on this machine [default: the devnet's, or
+    /// ws://127.0.0.1:9944]
     #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
     pub node: Option<String>,
 
@@ -182,11 +183,13 @@ impl Context {
     /// The connection to the node, made at the first call.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
         let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
-        let named = self.common.node.as_deref();
-        let named = named.or(in_devnet.map(|hospital| hospital.node_url.as_str()));
-        let url = named.unwrap_or(DEFAULT_NODE);
-        let chain =
-            self.chain.get_or_try_init(|| connect(&self.waits, named, DEFAULT_NODE)).await?;
+        let node = match (&self.common.node, in_devnet) {
+            (Some(url), _) => Node::Given(url),
+            (None, Some(hospital)) => Node::OfDevnet(&hospital.node_url),
+            (None, None) => Node::Usual(DEFAULT_NODE),
+        };
+        let url = node.url();
+        let chain = self.chain.get_or_try_init(|| connect(&self.waits, node)).await?;
         let expected = self.devnet.as_ref().and_then(|state| state.genesis);
         if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
             return Err(Failure::new(
@@ -351,14 +354,37 @@ impl Context {
     }
 }
 
-/// Connects to the given node, or else to the usual one.
-async fn connect(waits: &Waits, named: Option<&str>, usual: &str) -> Result<Chain, Failure> {
-    let url = named.unwrap_or(usual);
+/// The node of a command, by who chose it.
+#[derive(Clone, Copy)]
+enum Node<'a> {
+    /// The user, with --node or EPIONE_NODE.
+    Given(&'a str),
+    /// The file of the devnet that --devnet names.
+    OfDevnet(&'a str),
+    /// Nobody.
+    Usual(&'a str),
+}
+
+impl<'a> Node<'a> {
+    fn url(self) -> &'a str {
+        match self {
+            Self::Given(url) | Self::OfDevnet(url) | Self::Usual(url) => url,
+        }
+    }
+}
+
+async fn connect(waits: &Waits, node: Node<'_>) -> Result<Chain, Failure> {
+    let url = node.url();
     let waiting = waits.begin(Awaited::Node, None);
     waiting.because(format!("no node has answered at {url} yet"));
-    match Chain::connect(url).await {
-        Err(ChainError::Unreachable { .. }) if named.is_none() => Err(no_node(usual)),
-        connected => Ok(connected?.with_waits(waits.clone())),
+    let connected = match node {
+        // A devnet runs on one machine, if not on loopback then in network namespaces, and everybody has its keys.
+        Node::OfDevnet(url) => Chain::connect_unprotected(url).await,
+        Node::Given(url) | Node::Usual(url) => Chain::connect(url).await,
+    };
+    match (connected, node) {
+        (Err(ChainError::Unreachable { .. }), Node::Usual(url)) => Err(no_node(url)),
+        (connected, _) => Ok(connected?.with_waits(waits.clone())),
     }
 }
 
@@ -393,12 +419,20 @@ mod tests {
     #[tokio::test]
     async fn without_a_node_the_help_says_how_to_give_one() {
         let nowhere = "ws://127.0.0.1:1";
-        let failure = connect(&Waits::default(), None, nowhere).await.unwrap_err();
+        let failure = connect(&Waits::default(), Node::Usual(nowhere)).await.unwrap_err();
         for option in ["--node", "EPIONE_NODE", "--devnet", "EPIONE_DEVNET"] {
             assert!(failure.help.contains(option), "{failure}");
         }
         assert_eq!(failure.commands[..], ["epione devnet up --detach"]);
-        let named = connect(&Waits::default(), Some(nowhere), nowhere).await.unwrap_err();
+        let named = connect(&Waits::default(), Node::Given(nowhere)).await.unwrap_err();
         assert!(named.commands.is_empty() && named.error.contains(nowhere), "{named}");
+    }
+
+    #[tokio::test]
+    async fn a_given_node_on_another_machine_needs_tls() {
+        let exposed = Node::Given("ws://192.0.2.1:9944");
+        let refused = connect(&Waits::default(), exposed).await.unwrap_err();
+        assert!(refused.error.contains("without TLS"), "{refused}");
+        assert!(refused.help.contains("wss://") && refused.help.contains("ssh -L"), "{refused}");
     }
 }

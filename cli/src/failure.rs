@@ -128,6 +128,10 @@ impl From<ChainError> for Failure {
             ChainError::Unreachable { .. } | ChainError::Url { .. } => {
                 "start the node, or use another one with --node URL or --devnet DIR"
             }
+            ChainError::Plain { .. } => {
+                "use wss://, for which a proxy at the node ends TLS; or a tunnel such as `ssh -L \
+                 9944:127.0.0.1:9944 HOST`, and ws://127.0.0.1:9944"
+            }
             ChainError::Syncing => "try again when the node has finished syncing",
             ChainError::OtherChain { .. } => "use a node of the right chain with --node URL",
             _ => "check that epione and the node have the same version, then read the node's log",
@@ -167,10 +171,16 @@ impl From<Mistakes> for Failure {
 
 impl From<KeystoreError> for Failure {
     fn from(error: KeystoreError) -> Self {
-        Self::new(
-            error.to_string(),
-            "check the file and the password (--password-file, EPIONE_PASSWORD_FILE, or what you typed)",
-        )
+        let help = match error {
+            KeystoreError::Exposed { .. } => {
+                "run chmod; if others use this machine, consider new keys. If the file has to stay as it is, give its \
+                 content through a pipe: <(cat FILE)"
+            }
+            _ => {
+                "check the file and the password (--password-file, EPIONE_PASSWORD_FILE, or what you typed)"
+            }
+        };
+        Self::new(error.to_string(), help)
     }
 }
 

@@ -205,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_file_that_others_may_read_is_refused_with_what_to_do() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("doctor.json");
+        let keys = development_keys("//Doctor").unwrap();
+        keystore::save(&keys, &file, "four words of mine", keystore::Cost::Fast).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        // Refused before a password is requested.
+        let refused = KeySource::File(file.clone()).open(None).err().unwrap();
+        assert!(refused.error.contains("chmod 600") && refused.help.contains("<("), "{refused}");
+        KeySource::File(file).public().unwrap();
+    }
+
+    #[test]
     fn a_password_is_the_first_line_of_its_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("password");

@@ -108,7 +108,8 @@ fn show(output: &impl Output, json: bool) -> Result<bool, Failure> {
             .map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
         wording::escaped(&json)
     } else {
-        output.to_string()
+        // Every result passes here, so that no name needs care of its own.
+        wording::printable(&output.to_string())
     };
     progress::clear();
     let mut stdout = io::stdout();

@@ -26,6 +26,13 @@ pub fn escaped(json: &str) -> String {
     escaped
 }
 
+/// Text of several lines for a terminal, in which someone else's words may be: like [`legible`], but lines and columns
+/// stay.
+pub fn printable(text: &str) -> String {
+    let hidden = |c: char| !matches!(c, '\n' | '\t') && controls(c);
+    text.chars().map(|c| if hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// A plain enum's value as its JSON spells it, with spaces.
 pub fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
@@ -58,6 +65,15 @@ mod tests {
         {
             assert_eq!(legible(name.as_bytes()), name);
         }
+    }
+
+    #[test]
+    fn no_control_of_a_strangers_name_reaches_the_terminal() {
+        let result = "Ada\x1b]0;x\x07\n\tBob\u{202e}\r\u{9b}31m हिन्दी\n";
+        assert_eq!(
+            printable(result),
+            "Ada\u{fffd}]0;x\u{fffd}\n\tBob\u{fffd}\u{fffd}\u{fffd}31m हिन्दी\n"
+        );
     }
 
     #[test]

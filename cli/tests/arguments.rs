@@ -127,6 +127,20 @@ fn hostile_arguments_control_neither_the_terminal_nor_the_lines() {
     }
 }
 
+#[test]
+fn a_patients_name_need_not_be_an_argument_that_other_accounts_see() {
+    let mut command = epione();
+    command.args(["user", "register", "--role", "patient", "--name", "-", "--keys", "//Pat"]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("name on standard input is empty"), "{}", stderr(&output));
+    let help = epione().args(["user", "register", "--help"]).output().unwrap();
+    // Lines are wrapped.
+    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("reads the name from standard input"), "{help}");
+}
+
 /// A node that accepts connections and does not answer, and a command that waits for it.
 #[test]
 fn a_signal_ends_a_command_whose_standard_error_cannot_be_written() {

@@ -60,10 +60,10 @@ pub struct VisitRequest {
     /// The patient's signature over the same sections, if the patient also signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_signature: Option<String>,
-    /// 16 bytes in hexadecimal that are the same whenever its author means the same visit. If the worker acknowledged a
-    /// visit of the same author with these bytes within a day, it answers with the status of that visit, which may have
-    /// another record id; or with 409, if that visit has other content. Absent: the visit is new, unless its record id
-    /// is known.
+    /// 16 bytes in hexadecimal that are the same for every attempt to submit the same visit. If the worker acknowledged
+    /// a visit of the same author with these bytes within a day, it answers with the status of that visit, which may
+    /// have another record id; or with 409, if that visit has other content. Absent: the visit is new, unless its
+    /// record id is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }

@@ -41,7 +41,7 @@ impl Endpoint {
         if url.query().is_some() || url.fragment().is_some() {
             return refuse("it has a query or a fragment");
         }
-        if url.scheme() == "http" && !is_loopback(&url) {
+        if is_exposed(&url) {
             return Err(EndpointError::Plain { url });
         }
         Ok(Self { url, tls_key, storage: None })
@@ -55,8 +55,8 @@ impl Endpoint {
         Ok(Self::new(url, hospital.tls_key)?.redirecting_to(storage_origin(hospital)))
     }
 
-    /// The same endpoint, whose worker may redirect readers to this origin. Without one it may redirect them nowhere
-    /// else.
+    /// The same endpoint, whose worker may redirect readers to this origin. Without an origin, the worker may redirect
+    /// them only to itself.
     #[must_use]
     pub fn redirecting_to(self, storage: Option<Url>) -> Self {
         Self { storage, ..self }
@@ -79,16 +79,26 @@ impl Endpoint {
     /// An HTTP client that accepts only a TLS server that proves the key. It follows no redirect: a request to a worker
     /// is for that worker.
     pub fn http(&self) -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(pin::client_config(self.tls_key))
-            .redirect(reqwest::redirect::Policy::none())
+        http(is_loopback(&self.url)).tls_backend_preconfigured(pin::client_config(self.tls_key))
     }
+}
+
+/// An HTTP client that follows no redirect. A proxy that the environment names is for servers on other machines: what
+/// is for this machine's loopback interface never leaves the machine.
+pub(crate) fn http(for_loopback: bool) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    if for_loopback { builder.no_proxy() } else { builder }
 }
 
 /// The origin of a hospital's storage that the chain names for readers. What is not a URL counts as none.
 pub fn storage_origin(hospital: &Hospital) -> Option<Url> {
     let origin = hospital.storage_origin.as_ref()?;
     Url::parse(std::str::from_utf8(origin).ok()?).ok()
+}
+
+/// Whether a URL leads to another machine without TLS: everyone on the way can read, change and invent what passes.
+pub fn is_exposed(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "ws") && !is_loopback(url)
 }
 
 /// Whether a URL's host is this machine itself.

@@ -34,6 +34,11 @@ impl Addresses {
         format!("ws://{}", self.rpc)
     }
 
+    /// Whether the node listens where only a network of its own leads, and not on loopback.
+    pub fn node_is_elsewhere(&self) -> bool {
+        !self.rpc.ip().is_loopback()
+    }
+
     /// Where the node listens for other nodes, as a multiaddress.
     pub fn node_listen(&self) -> String {
         let (kind, address) = match self.locations.node.address {
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(all[0].operators_url(), "http://10.77.1.1:13");
         assert_eq!(all[1].node_url(), "ws://127.0.0.1:21");
         assert_eq!(all[2].node_url(), "ws://10.77.0.1:11");
+        assert!(!all[1].node_is_elsewhere() && all[2].node_is_elsewhere());
         assert_eq!(all[2].worker_url(), "https://127.0.0.1:32");
     }
 }

@@ -165,6 +165,7 @@ impl Site {
         };
         let configuration = WorkerConfiguration {
             node_url: self.addresses.node_url(),
+            allow_plain_node: self.addresses.node_is_elsewhere(),
             listen: self.addresses.worker_listen().to_string(),
             operators_listen: self.addresses.operators_listen().to_string(),
             public_url: self.addresses.worker_url(),
@@ -187,6 +188,7 @@ impl Site {
 #[derive(Serialize)]
 struct WorkerConfiguration {
     node_url: String,
+    allow_plain_node: bool,
     listen: String,
     operators_listen: String,
     public_url: String,

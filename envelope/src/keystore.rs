@@ -96,6 +96,11 @@ pub enum KeystoreError {
     Format { path: PathBuf, reason: String },
     #[error("{} cannot be opened: the password is wrong or the file is damaged", .path.display())]
     Refused { path: PathBuf },
+    /// Who can read the file can guess its password; who can change it can replace the keys.
+    #[error(
+        "{} can be read or changed by other accounts of this machine: run chmod 600 on it", .path.display()
+    )]
+    Exposed { path: PathBuf },
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -150,9 +155,14 @@ pub fn save(
     })
 }
 
-/// Opens a file.
+/// Opens a file that only its owner may read.
 pub fn load(path: &Path, password: &str) -> Result<ActorKeys, KeystoreError> {
     Locked::read(path)?.open(password)
+}
+
+/// Opens a file that other accounts of this machine may read, too. Only if the caller knows which these are.
+pub fn load_shared(path: &Path, password: &str) -> Result<ActorKeys, KeystoreError> {
+    Locked::read_shared(path)?.open(password)
 }
 
 /// The content of a file, before its password is known. The file is read once, so that it may be a pipe.
@@ -163,8 +173,23 @@ pub struct Locked {
 }
 
 impl Locked {
+    /// Reads a file that only its owner may read, or a pipe.
     pub fn read(path: &Path) -> Result<Self, KeystoreError> {
-        let (file, public) = read(path)?;
+        let opened = open_file(path)?;
+        match is_exposed(&opened) {
+            Ok(false) => Self::of(path, opened),
+            Ok(true) => Err(KeystoreError::Exposed { path: path.into() }),
+            Err(error) => Err(KeystoreError::Io { path: path.into(), error }),
+        }
+    }
+
+    /// Reads a file, whoever may read it.
+    pub fn read_shared(path: &Path) -> Result<Self, KeystoreError> {
+        Self::of(path, open_file(path)?)
+    }
+
+    fn of(path: &Path, opened: File) -> Result<Self, KeystoreError> {
+        let (file, public) = read(path, opened)?;
         Ok(Self { path: path.into(), file, public })
     }
 
@@ -174,9 +199,9 @@ impl Locked {
     }
 }
 
-/// Reads the public keys of a file. Only [`load`] authenticates them.
+/// Reads the public keys of a file, whoever may read it. Only [`load`] authenticates them.
 pub fn read_public(path: &Path) -> Result<PublicKeys, KeystoreError> {
-    Ok(read(path)?.1)
+    Ok(read(path, open_file(path)?)?.1)
 }
 
 impl Cost {
@@ -244,16 +269,31 @@ fn to_json(keys: &ActorKeys, password: &str, cost: Cost) -> Result<Vec<u8>, Stri
     Ok(json)
 }
 
-fn read(path: &Path) -> Result<(KeystoreFile, PublicKeys), KeystoreError> {
-    let bytes =
-        read_bounded(path).map_err(|error| KeystoreError::Io { path: path.into(), error })?;
-    parse(&bytes).map_err(|reason| KeystoreError::Format { path: path.into(), reason })
+fn open_file(path: &Path) -> Result<File, KeystoreError> {
+    File::open(path).map_err(|error| KeystoreError::Io { path: path.into(), error })
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// Whether accounts other than its owner may read or change an open file. A pipe keeps nothing, so its mode does not
+/// count.
+#[cfg(unix)]
+fn is_exposed(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file() && metadata.permissions().mode() & 0o066 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+fn read(path: &Path, opened: File) -> Result<(KeystoreFile, PublicKeys), KeystoreError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    opened
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| KeystoreError::Io { path: path.into(), error })?;
+    parse(&bytes).map_err(|reason| KeystoreError::Format { path: path.into(), reason })
 }
 
 fn parse(bytes: &[u8]) -> Result<(KeystoreFile, PublicKeys), String> {

@@ -53,7 +53,8 @@ pub fn load(config: &Keystore) -> Result<ActorKeys, KeysError> {
         return Err(KeysError::LongPassword(password_file.clone()));
     }
     let password = Zeroizing::new(fs::read_to_string(password_file).map_err(unreadable)?);
-    keystore::load(path, password.trim_end_matches(['\r', '\n']))
+    let open = if config.allow_shared_file { keystore::load_shared } else { keystore::load };
+    open(path, password.trim_end_matches(['\r', '\n']))
         .map_err(|source| KeysError::Keystore { path: path.clone(), source })
 }
 
@@ -128,6 +129,8 @@ impl Root {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use epione_envelope::{account::Signer, keystore::Cost, sealing_keys::SealingSuite};
 
     use super::*;
@@ -142,12 +145,16 @@ mod tests {
     }
 
     fn development(name: &str) -> Keystore {
-        Keystore { path: None, password_file: None, development: Some(name.into()) }
+        Keystore { development: Some(name.into()), ..stored() }
+    }
+
+    fn stored() -> Keystore {
+        Keystore { path: None, password_file: None, allow_shared_file: false, development: None }
     }
 
     #[test]
     fn a_tls_key_of_any_keystore_is_found() {
-        let stored = Keystore { path: None, password_file: None, development: None };
+        let stored = stored();
         let [now, before] =
             [(); 2].map(|()| ActorKeys::generate(Scheme::Sr25519, SealingSuite::X25519));
         let mut keys = TlsKeys::new(&stored, &now).unwrap();
@@ -176,7 +183,7 @@ mod tests {
     /// Deployed workers' keys depend on this: another result would cut them off from the network.
     #[test]
     fn the_tls_key_of_a_keystore_never_changes() {
-        let stored = Keystore { path: None, password_file: None, development: None };
+        let stored = stored();
         let mut keys = ActorKeys::generate(Scheme::Ed25519, SealingSuite::X25519);
         keys.account = AccountKey::from_seed(Scheme::Ed25519, &[7; 32]);
         let first = TlsKeys::new(&stored, &keys).unwrap().generation(0);
@@ -185,18 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn a_keystore_opens_only_with_its_password_file() {
+    fn a_keystore_opens_only_with_its_password_file_and_only_if_nobody_else_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, password_file) = (folder.path().join("k.json"), folder.path().join("password"));
         let keys = ActorKeys::generate(Scheme::Ed25519, SealingSuite::X25519);
         keystore::save(&keys, &path, "correct horse", Cost::Fast).unwrap();
         fs::write(&password_file, "correct horse\n").unwrap();
         let config = Keystore {
-            path: Some(path),
+            path: Some(path.clone()),
             password_file: Some(password_file.clone()),
-            development: None,
+            ..stored()
         };
         assert_eq!(load(&config).unwrap().account(), keys.account());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = load(&config).map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+        let shared = Keystore { allow_shared_file: true, ..config.clone() };
+        assert_eq!(load(&shared).unwrap().account(), keys.account());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&password_file, "wrong").unwrap();
         assert!(matches!(load(&config), Err(KeysError::Keystore { .. })));
         fs::write(&password_file, vec![b'x'; 5_000]).unwrap();

@@ -1,8 +1,8 @@
 //! Fair shares of what a worker does at once: requests, transfers, bytes of memory, connections.
 //!
-//! There are places for all keys together, and a share of them for each key: an account, a hospital, an address. A
-//! place is taken until it is dropped. When a place becomes free, it goes to the waiting key that has the fewest
-//! places, and among these to the one that has waited longest. So a key that is slow delays only itself.
+//! There are places for all keys together, and a share of them for each key. A key stands for an account, a hospital or
+//! an address. A place is taken until it is dropped. When a place becomes free, it goes to the waiting key that has the
+//! fewest places, and among these to the one that has waited longest. So a slow caller delays only itself.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,26 +13,26 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-/// What a share belongs to.
+/// The owner of a share.
 pub trait Key: Clone + Eq + Hash + Send + 'static {}
 
 impl<K: Clone + Eq + Hash + Send + 'static> Key for K {}
 
-/// How many places there are, and how many may wait for one.
+/// How many places there are, and how many requests for a place may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Places of all keys together.
     pub all: usize,
     /// Places of one key.
     pub each: usize,
-    /// Those that wait, of all keys together.
+    /// Waiting requests of all keys together.
     pub waiting: usize,
-    /// Those that wait, of one key.
+    /// Waiting requests of one key.
     pub waiting_each: usize,
 }
 
 impl Bounds {
-    /// Nobody waits.
+    /// Bounds with which no request waits.
     pub fn at_once(all: usize, each: usize) -> Self {
         Self { all, each, waiting: 0, waiting_each: 0 }
     }
@@ -62,7 +62,7 @@ pub struct Place<K: Key> {
 
 struct State<K: Key> {
     taken: usize,
-    /// What each key has taken.
+    /// The number of places that each key has.
     of: HashMap<K, usize>,
     waiting: VecDeque<Waiting<K>>,
 }
@@ -85,7 +85,7 @@ impl<K: Key> Shares<K> {
         Arc::new(Self { bounds, state: Mutex::new(state) })
     }
 
-    /// Takes so many places, if they are free.
+    /// Takes `amount` places, if they are free.
     pub fn try_take(self: &Arc<Self>, key: K, amount: usize) -> Result<Place<K>, Refused> {
         let mut state = self.lock();
         state.fits(&key, amount, self.bounds)?;
@@ -94,7 +94,7 @@ impl<K: Key> Shares<K> {
         Ok(self.place(key, amount))
     }
 
-    /// Takes so many places; waits for them at most this long.
+    /// Takes `amount` places; waits for them at most for `patience`.
     pub async fn take(
         self: &Arc<Self>,
         key: K,

@@ -59,8 +59,8 @@ impl Rebuilt {
 pub const NOT_RESTORED: &[&str] = &[
     "visits that this worker had acknowledged and that no lite block on the chain contains: their authors' clients \
      still have them, and can safely submit them again",
-    "the memory of acknowledged commands: a client that submits the same visit again within a day, without its own notes \
-     of the first attempt, makes a second record",
+    "the memory of acknowledged commands: a client that submits the same visit again within a day, without its own \
+     notes of the first attempt, makes a second record",
     "the memory of answered requests: the worker rejects requests that were signed before the new \
      memory began",
     "damaged objects in quarantine",
@@ -133,7 +133,7 @@ impl Alone {
         let (processed_sender, processed) = watch::channel(None);
         let context = Arc::new(worker::context(chain, &storage, metrics, identity, processed));
         let before = counts(&context.journal).await?;
-        let own = worker::own_blocks(&context, &config);
+        let own = worker::own_blocks(&context, &exchange, &config);
         tasks.spawn(async move { replay::run(&own, processed_sender).await });
         let keeps = Arc::new(worker::jobs(&context, &storage, &exchange, &config));
         tasks.spawn(jobs::run(keeps, JobKind::Keep, KEEPS));

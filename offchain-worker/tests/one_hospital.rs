@@ -162,6 +162,56 @@ async fn a_visit_of_a_suspended_author_does_not_spoil_the_block_of_the_others() 
     assert!(!network.committed().await.contains_key(&held.record_id()));
 }
 
+/// The other hospitals would reject the whole block because of these visits.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_queued_visits_are_not_announced_and_do_not_spoil_the_block_of_the_others() {
+    let tuning = Tuning { pack_age_ms: 3_600_000, pack_records: 3, ..Tuning::default() };
+    let mut network = Network::start(1, tuning).await;
+    let folder = network.folder.path().to_owned();
+    let hospital = &mut network.hospitals[0];
+    let people = People::register(hospital).await;
+    let without_media = people.visit(hospital, &folder, &media(1, 100_000)).await;
+    let without_record = people.visit(hospital, &folder, &[]).await;
+    for visit in [&without_media, &without_record] {
+        people.submit(hospital, visit).await;
+    }
+    assert!(hospital.worker.stop(), "{}", hospital.worker.log());
+    for file in hospital.all_stored() {
+        fs::write(file, b"other bytes").unwrap();
+    }
+    let journal = rusqlite::Connection::open(hospital.journal()).unwrap();
+    let spoil = "UPDATE visits SET record = zeroblob(64) WHERE record_id = ?1";
+    assert_eq!(journal.execute(spoil, [without_record.record_id().0]).unwrap(), 1);
+    drop(journal);
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+
+    let mut visits = Vec::new();
+    for _ in 0..3 {
+        let visit = people.visit(hospital, &folder, &[]).await;
+        people.submit(hospital, &visit).await;
+        visits.push(visit.record_id());
+    }
+    for (index, visit) in (0..).zip(&visits) {
+        let pointer = people.is_committed(hospital, *visit).await;
+        assert_eq!(pointer, RecordPointer { height: 1, index });
+    }
+    for (reason, visit, why) in [
+        ("SegmentMissing", &without_media, "storage"),
+        ("MalformedBody", &without_record, "record is damaged"),
+    ] {
+        let held = format!("epione_worker_visits_held_total{{reason=\"{reason}\"}}");
+        assert!(hospital.metric(&held).await > 0, "{held}");
+        let client = hospital.client(people.doctor.account.clone()).await;
+        let status = client.visit_status(visit.record_id()).await.unwrap();
+        assert_eq!(status.stage, VisitStage::Queued);
+        assert!(status.last_failure.as_ref().is_some_and(|it| it.contains(why)), "{status:?}");
+    }
+    assert_eq!(hospital.metric("epione_worker_announcements_total").await, 1);
+    assert_eq!(hospital.metric("epione_worker_announcements_failed_total").await, 0);
+    assert_eq!(network.committed().await.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_visits_are_packed_in_order_into_few_blocks() {
     // Only their number causes packing, however long submitting them takes.

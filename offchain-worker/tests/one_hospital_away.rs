@@ -1,11 +1,12 @@
 //! Four validators, each with a worker. One hospital stops, node and worker. The others continue. When it returns, it
-//! catches up.
+//! catches up. And two, of which one has no worker.
 
 #![allow(clippy::unwrap_used)]
 
 mod network;
 
 use epione_client::{
+    api::VisitStage,
     chain::{Chain, ChainEvent},
     verify,
 };
@@ -93,4 +94,31 @@ async fn four_validators_finalize_the_same_blocks_in_order() {
         .await;
         assert_eq!(own.block_hash(from).await.unwrap(), expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_block_whose_media_are_lost_before_it_is_announced_is_aborted() {
+    let mut network = Network::of_nodes(2, Tuning::default()).await;
+    network.hospitals[0].worker.start();
+    let hospital = &network.hospitals[0];
+    hospital.worker_is_ready().await;
+    let people = People::register(hospital).await;
+    // So large that it is offered to the other hospital first, whose worker does not answer for half a minute.
+    let visit = people.visit(hospital, network.folder.path(), &vec![7; 5 << 20]).await;
+    people.submit(hospital, &visit).await;
+    people
+        .reaches(hospital, visit.record_id(), "the visit is packed", |stage| {
+            (stage == VisitStage::Packed).then_some(())
+        })
+        .await;
+    for file in hospital.all_stored() {
+        std::fs::remove_file(file).unwrap();
+    }
+    hospital.metric_becomes("epione_worker_announcements_failed_total", |failed| failed > 0).await;
+    let held = "epione_worker_visits_held_total{reason=\"SegmentMissing\"}";
+    hospital.metric_becomes(held, |held| held > 0).await;
+    assert_eq!(hospital.metric("epione_worker_announcements_total").await, 0);
+    let open =
+        hospital.chain().await.finalized().await.unwrap().open_announcements().await.unwrap();
+    assert!(open.is_empty(), "{open:?}");
 }

@@ -9,7 +9,7 @@ use sp_runtime::traits::Verify;
 
 use crate::{AccountId, BlockNumber, Hash, HospitalId, Signature, UserId, hospital::Duty};
 
-/// For what a call names an account. Every variant contains a bound, so that a signature is valid once or for a limited
+/// What a call names an account for. Every variant contains a bound, so that a signature is valid once or for a limited
 /// time.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Naming {

@@ -77,8 +77,8 @@ pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;
-/// Number of chain blocks after which the used weight of accounts and hospitals counts from zero again: half a minute.
-/// An attacker can use a window's budget at once. The longer the window, the more blocks in succession are full.
+/// Number of chain blocks in a window of the quotas of weight: half a minute. An attacker can use a window's budget at
+/// once. The longer the window, the more blocks in succession are full.
 pub const WEIGHT_WINDOW_BLOCKS: BlockNumber = 10;
 /// Maximum bytes of a user's transaction.
 pub const MAX_USER_TRANSACTION_BYTES: u32 = 4 * 1024;
@@ -89,7 +89,7 @@ pub const MAX_TRANSACTION_BYTES: u32 = 32 * 1024;
 pub const MAX_BATCH_BYTES: u32 = 64 * 1024;
 /// Above this number of bytes, few transactions of an account wait at the same time.
 pub const LARGE_TRANSACTION_BYTES: u32 = 64 * 1024;
-/// How much the nonce of a large transaction may exceed the account's nonce.
+/// How much the nonce of a large transaction may exceed the account's nonce: three transactions wait at a time.
 pub const MAX_LARGE_NONCE_LEAD: Nonce = 2;
 /// Maximum number of calls in a batch.
 pub const MAX_BATCH_CALLS: u32 = 64;

@@ -17,16 +17,16 @@ pub enum Refusal {
     CallNotForBatch,
     /// No registration of the user is in force.
     NotInForce,
-    /// The account's own quota does not cover the transaction.
+    /// The quota of the account's user or duty does not cover the transaction.
     QuotaExceeded,
-    /// The quota of the hospital that answers for the account does not cover the transaction.
+    /// The quota of each hospital that answers for the account is too small for the transaction.
     HospitalQuotaExceeded,
     /// The transaction is immortal, or its lifetime is longer than `MAX_LIFETIME_BLOCKS`.
     LifetimeTooLong,
     /// The nonce is too far ahead: too many of the account's transactions wait for a block.
     TooManyInFlight,
-    /// The transaction is larger than its call needs: a user's than `MAX_USER_TRANSACTION_BYTES`, a batch than
-    /// `MAX_BATCH_BYTES`, most others than `MAX_TRANSACTION_BYTES`.
+    /// The transaction is larger than its call needs. The maximum is `MAX_USER_TRANSACTION_BYTES` for a user,
+    /// `MAX_BATCH_BYTES` for a batch, and `MAX_TRANSACTION_BYTES` for most others.
     CallTooLarge,
     /// A batch has more than `MAX_BATCH_CALLS` calls.
     BatchTooLong,
@@ -120,8 +120,8 @@ impl fmt::Display for Refusal {
                  councilRoot.dispatch"
             }
             Self::WrongThreshold => {
-                "the motion has the wrong threshold: it is the smallest number of votes above half of the members, or \
-                 for councilRoot.dispatch the smallest number that is at least two thirds of the members"
+                "the motion has the wrong threshold: it must be the smallest number of votes above half of the \
+                 members, or for councilRoot.dispatch the smallest number that is at least two thirds of the members"
             }
             Self::TooManyMotions => {
                 "the account already has two live motions: try again after one of them is closed"
@@ -132,18 +132,18 @@ impl fmt::Display for Refusal {
             }
             Self::MotionTooHeavy => {
                 "the motion needs too much computation: its call, and the weight bound with which it is closed, may \
-                 have at most a tenth of a block"
+                 each have at most a tenth of a block"
             }
             Self::NotInForce => {
                 "no registration of this user is in force: a hospital must register or reinstate the user first"
             }
             Self::QuotaExceeded => {
-                "the account has used its quota: try again in half a minute, or tomorrow if it has sent too many bytes \
-                 today"
+                "the account has used up its quota: try again in half a minute, or within 24 hours if it has sent too \
+                 many bytes"
             }
             Self::HospitalQuotaExceeded => {
-                "the accounts of this hospital have used their common quota: try again in half a minute, or tomorrow \
-                 if they have sent too many bytes today"
+                "the accounts of this hospital have used up their common quota: try again in half a minute, or within \
+                 24 hours if they have sent too many bytes"
             }
             Self::LifetimeTooLong => {
                 "the transaction is valid for too long: sign it for at most 256 blocks, and not as immortal"
@@ -152,8 +152,8 @@ impl fmt::Display for Refusal {
                 "too many transactions of this account wait for a block: try again after the next blocks"
             }
             Self::CallTooLarge => {
-                "the transaction is too large: a user's may have at most 4 KiB, a batch 64 KiB, a body its own limit, \
-                 and most other calls 32 KiB"
+                "the transaction is too large: a user's may have at most 4 KiB, a batch 64 KiB, a call with a body \
+                 its own limit, and most other calls 32 KiB"
             }
             Self::BatchTooLong => "a batch may have at most 64 calls",
         })

@@ -127,8 +127,8 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     }
 }
 
-/// Checks a call without a signature: only the block's time and reports of equivocations have none. The SDK also
-/// accepts an authorized upgrade without a signature, at the highest priority. It would avoid the delay of upgrades.
+/// Checks a call without a signature: only the block's time and reports of equivocations need none. The SDK also
+/// accepts an authorized upgrade without a signature, at the highest priority. Such an upgrade would avoid the delay.
 fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
     match call {
         RuntimeCall::Timestamp(pallet_timestamp::Call::set { .. })

@@ -15,8 +15,8 @@ const RECORD_BYTES: u64 = 128;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
-/// The declared weight of a transaction with the weight of an extrinsic that does nothing; and its bytes, with those
-/// that it leaves in the state forever.
+/// What is debited for a transaction: its declared weight plus the weight of an extrinsic that does nothing, and its
+/// bytes plus the bytes that it leaves in the state forever.
 pub(crate) fn of(call: &RuntimeCall, info: &DispatchInfo, length: usize) -> Cost {
     let weights = <Runtime as frame_system::Config>::BlockWeights::get();
     let base = weights.get(info.class).base_extrinsic;

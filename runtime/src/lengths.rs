@@ -1,7 +1,7 @@
 //! How many bytes a transaction may have.
 //!
 //! Blocks have space for large transactions, because bodies and upgrades are large. All other calls are short. Without
-//! these bounds, one account could fill a block's bytes with a call that fails.
+//! these bounds, one account could fill the bytes of a block with one call that fails.
 
 use codec::MaxEncodedLen;
 use epione_primitives::{

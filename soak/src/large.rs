@@ -9,7 +9,7 @@ use std::{
 use anyhow::{bail, ensure};
 use clap::Args;
 use epione_client::chain::Chain;
-use epione_devnet::{Devnet, HospitalState, Layout, Options, Storage};
+use epione_devnet::{Devnet, HospitalState, Layout, Storage};
 use epione_primitives::block::Segment;
 use serde::Serialize;
 
@@ -143,14 +143,8 @@ async fn measure(args: &LargeArgs, programs: &Programs, bytes: u64) -> anyhow::R
     let media = args.dir.join("media.bin");
     println!("writing {} of media", gib(bytes));
     let sha256 = content::write(&media, "epione soak large", bytes)?;
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals: HOSPITALS,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 1_000,
-        layout: Layout { storage: args.store, ..Layout::default() },
-    };
+    let layout = Layout { storage: args.store, ..Layout::default() };
+    let options = programs.network(&args.dir, HOSPITALS, layout);
     let network = Devnet::up(&options, &|step| println!("{step}")).await?;
     let mut measuring = Measuring {
         network: &network,

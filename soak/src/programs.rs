@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{anyhow, ensure};
-use epione_devnet::Binaries;
+use epione_devnet::{Binaries, Layout, Options};
 
 /// The network's programs, and the client.
 #[derive(Clone, Debug)]
@@ -25,6 +25,18 @@ impl Programs {
         let epione = binaries.worker.with_file_name("epione");
         ensure!(epione.is_file(), "{} does not exist: build it (`make build`)", epione.display());
         Ok(Self { binaries, epione })
+    }
+
+    /// A network of these programs in a folder of a run's folder, whose workers collect visits for a second.
+    pub fn network(&self, run: &Path, hospitals: u16, layout: Layout) -> Options {
+        Options {
+            directory: run.join("devnet"),
+            hospitals,
+            base_port: None,
+            binaries: self.binaries.clone(),
+            pack_millis: 1_000,
+            layout,
+        }
     }
 }
 

@@ -2,32 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, process::Command};
+mod program;
 
 use serde_json::Value;
 
 #[test]
 fn nothing_acknowledged_is_lost_in_a_minute_of_crashes() {
-    let folder = tempfile::tempdir().unwrap();
-    let results = folder.path().join("results");
-    let output = Command::new(env!("CARGO_BIN_EXE_epione-soak"))
-        .args(["crashes", "--seed", "20", "--minutes", "0.5", "--round", "0.25"])
-        .args(["--pause-ms", "1500", "--down-ms", "3000"])
-        .arg("--dir")
-        .arg(folder.path().join("work"))
-        .arg("--results")
-        .arg(&results)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        epione_devnet::tails(&folder.path().join("work/devnet"), 25)
-    );
-    let report: Value =
-        serde_json::from_slice(&fs::read(results.join("crashes.json")).unwrap()).unwrap();
+    let short = ["--seed", "20", "--minutes", "0.5", "--round", "0.25"];
+    let often = ["--pause-ms", "1500", "--down-ms", "3000"];
+    let (report, table) = program::run("crashes", &[&short[..], &often].concat());
     let result = &report["result"];
     assert_eq!(result["seed"], 20, "{report}");
     // Each of four doctors begins at least one visit in each of two rounds, even on a slow machine.
@@ -38,6 +21,5 @@ fn nothing_acknowledged_is_lost_in_a_minute_of_crashes() {
     );
     let blows = result["blows"].as_object().unwrap();
     assert!(blows.values().filter_map(Value::as_u64).sum::<u64>() >= 2, "{report}");
-    let table = fs::read_to_string(results.join("crashes.md")).unwrap();
     assert!(table.contains("Seed 20."), "{table}");
 }

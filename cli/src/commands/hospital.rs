@@ -55,7 +55,7 @@ pub struct Listed {
     pub hospital: HospitalId,
     pub name: String,
     pub status: HospitalStatus,
-    /// Whether it is active, but does not validate since an offence, until the council reinstates it.
+    /// Whether it is active, but makes no blocks after an offence until the council reinstates it.
     pub benched: bool,
     pub governance: AccountId,
     pub agent: AccountId,
@@ -100,7 +100,7 @@ impl fmt::Display for HospitalList {
             write!(
                 f,
                 "\na benched hospital committed an offence: it makes no blocks until the council \
-                 reinstates it (hospitals.reinstate), and works otherwise"
+                 reinstates it (hospitals.reinstate); everything else goes on"
             )?;
         }
         Ok(())

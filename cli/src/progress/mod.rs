@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     context::Context,
-    wording::{counted, escaped, legible},
+    wording::{counted, escaped, legible, printable},
 };
 
 /// How often the waits are read.
@@ -114,7 +114,7 @@ pub fn clear() {
 /// standard error is closed, there is nowhere to report that.
 pub fn line(line: &str) {
     clear();
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 /// The form in which waits are shown.

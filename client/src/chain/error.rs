@@ -7,8 +7,16 @@ use epione_primitives::{BlockNumber, Hash, refusal::Refusal};
 /// Why the chain could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
-    #[error("{url} is not a node's address: {reason}; write it as ws://host:port")]
+    #[error(
+        "{url} is not a node's address: {reason}; write it as wss://host:port, or as ws://127.0.0.1:port"
+    )]
     Url { url: String, reason: String },
+    /// Who controls the network could answer for the node, and name another worker to which plaintext would go.
+    #[error(
+        "{url} leads to another machine without TLS: everyone on the way could answer for the node, and name another \
+         worker as the hospital's"
+    )]
+    Plain { url: String },
     #[error(
         "no node answers at {url} ({reason}): check that the node runs and that the address is right"
     )]

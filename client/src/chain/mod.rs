@@ -41,7 +41,10 @@ use subxt::{
 };
 use url::Url;
 
-use crate::waiting::{Awaited, Waits};
+use crate::{
+    endpoint,
+    waiting::{Awaited, Waits},
+};
 
 /// How long a node may take to answer, including the time to reconnect.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
@@ -108,14 +111,28 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// Connects to a node's JSON-RPC endpoint, `ws://host:port` or `wss://host:port`, within ten seconds.
+    /// Connects to a node's JSON-RPC endpoint, `wss://host:port`, or `ws://host:port` on this machine, within 30
+    /// seconds.
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         Self::connect_within(url, CONNECT_LIMIT).await
     }
 
     /// As [`Chain::connect`], within another time limit.
     pub async fn connect_within(url: &str, limit: Duration) -> Result<Self, ChainError> {
-        check_url(url)?;
+        if endpoint::is_exposed(&node_url(url)?) {
+            return Err(ChainError::Plain { url: url.into() });
+        }
+        Self::open(url, limit).await
+    }
+
+    /// As [`Chain::connect`], but `ws://` may lead to another machine. Everyone on the way can answer for the node:
+    /// hide records, or name another worker as a hospital's. Only for a network that nobody else can use.
+    pub async fn connect_unprotected(url: &str) -> Result<Self, ChainError> {
+        node_url(url)?;
+        Self::open(url, CONNECT_LIMIT).await
+    }
+
+    async fn open(url: &str, limit: Duration) -> Result<Self, ChainError> {
         tokio::time::timeout(limit, Self::connect_unbounded(url)).await.unwrap_or_else(|_| {
             Err(unreachable(url, format!("no answer within {} s", limit.as_secs())))
         })
@@ -266,11 +283,11 @@ impl Chain {
     }
 }
 
-fn check_url(url: &str) -> Result<(), ChainError> {
+fn node_url(url: &str) -> Result<Url, ChainError> {
     let refuse = |reason: String| ChainError::Url { url: url.into(), reason };
     let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
     match parsed.scheme() {
-        "ws" | "wss" if parsed.has_host() => Ok(()),
+        "ws" | "wss" if parsed.has_host() => Ok(parsed),
         scheme => Err(refuse(format!("{scheme} is not a web socket's scheme"))),
     }
 }
@@ -296,6 +313,27 @@ mod tests {
         for url in ["http://127.0.0.1:9944", "127.0.0.1:9944", "", "ws://"] {
             let error = Chain::connect(url).await.unwrap_err();
             assert!(matches!(error, ChainError::Url { .. }), "{url}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_on_another_machine_without_tls_is_not_asked() {
+        let limit = Duration::from_millis(300);
+        for url in [
+            "ws://192.0.2.1:9944",
+            "ws://node.hospital.example:9944",
+            "ws://127.0.0.1.example:9944",
+            "ws://127.0.0.1@192.0.2.1:9944",
+            "WS://192.0.2.1:9944",
+            "ws://0.0.0.0:9944",
+        ] {
+            let error = Chain::connect_within(url, limit).await.unwrap_err();
+            assert!(matches!(error, ChainError::Plain { .. }), "{url}: {error}");
+            assert!(!error.is_transient(), "{error}");
+        }
+        for url in ["ws://127.8.9.1:1", "ws://[::1]:1", "ws://localhost:1", "wss://127.0.0.1:1"] {
+            let error = Chain::connect_within(url, limit).await.unwrap_err();
+            assert!(matches!(error, ChainError::Unreachable { .. }), "{url}: {error}");
         }
     }
 

@@ -117,7 +117,10 @@ mod tests {
     use sp_core::Bytes;
 
     use super::*;
-    use crate::{chain::fake::FakeNode, reader::tests::sealed};
+    use crate::{
+        chain::fake::FakeNode,
+        reader::{list, tests::sealed},
+    };
 
     const PATIENT: UserId = UserId([1; 32]);
     const HOSPITAL: HospitalId = HospitalId(0);
@@ -146,6 +149,11 @@ mod tests {
 
     /// A node that has all of the patient's records.
     fn node() -> FakeNode {
+        node_with(None)
+    }
+
+    /// As [`node`], but the record at the height `damaged` is not one.
+    fn node_with(damaged: Option<u32>) -> FakeNode {
         let record = sealed(10).record;
         let text = Bytes(record.encode());
         let whole = Entry {
@@ -172,7 +180,7 @@ mod tests {
                 let page = (1..before).rev().take(10).map(|height| RecordReply {
                     pointer: RecordPointer { height, index: 0 },
                     entry: whole.clone(),
-                    text: text.clone(),
+                    text: if damaged == Some(height) { Bytes(vec![0xff; 9]) } else { text.clone() },
                 });
                 json!(page.collect::<Vec<_>>())
             }
@@ -197,6 +205,23 @@ mod tests {
         let first = RecordPointer { height: 1, index: 0 };
         assert_eq!(hospital_of(&state, PATIENT, first).await.unwrap(), Some(HOSPITAL));
         assert_eq!(node.requests(), ["LiteBlocksApi_record", "LiteBlocksApi_header"]);
+    }
+
+    #[tokio::test]
+    async fn one_record_that_cannot_be_decoded_does_not_hide_the_others() {
+        let chain = node_with(Some(7)).connect().await;
+        let listed = list(&chain, PATIENT, None, u32::MAX).await.unwrap();
+        let heights: Vec<u32> = listed.iter().map(|(pointer, _)| pointer.height).collect();
+        assert_eq!(heights, (1..=RECORDS).rev().collect::<Vec<_>>());
+        for (pointer, summary) in listed {
+            match summary {
+                Ok(summary) => assert_eq!((summary.pointer, pointer.height == 7), (pointer, false)),
+                Err(error) => {
+                    assert!(matches!(error, ReadError::Format { .. }), "{error}");
+                    assert_eq!(pointer.height, 7);
+                }
+            }
+        }
     }
 
     #[tokio::test]

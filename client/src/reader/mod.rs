@@ -17,7 +17,7 @@
 //!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
 //!     let worker = WorkerClient::for_hospital(&chain, HospitalId(0), (&keys).into()).await?;
 //!     let reader = Reader::new(chain, worker, keys.sealing);
-//!     let newest: Vec<_> = reader.list(patient, None, 1).await?.iter().map(|record| record.pointer).collect();
+//!     let newest: Vec<_> = reader.list(patient, None, 1).await?.iter().map(|(pointer, _)| *pointer).collect();
 //!     let intent = Intent { purpose: Purpose::Treatment, emergency: None };
 //!     for record in reader.open(patient, &newest, intent).await? {
 //!         for section in &record.sections {
@@ -213,7 +213,7 @@ impl Reader {
         patient: UserId,
         before: Option<RecordPointer>,
         limit: u32,
-    ) -> Result<Vec<RecordSummary>, ReadError> {
+    ) -> Result<Vec<Listed>, ReadError> {
         list(&self.chain, patient, before, limit).await
     }
 
@@ -366,26 +366,33 @@ impl OpenRecord {
     }
 }
 
+/// A record of a list: where it is, and its summary or why it cannot be read.
+pub type Listed = (RecordPointer, Result<RecordSummary, ReadError>);
+
 /// A patient's records before `before`, or all, as the chain shows them to everyone: newest first, at most `limit`.
-/// Repeats the request to the node until the list is complete.
+/// Repeats the request to the node until the list is complete. A record that cannot be read, as one in a later format,
+/// has an error of its own; the error of the list is about the node.
 pub async fn list(
     chain: &Chain,
     patient: UserId,
     before: Option<RecordPointer>,
     limit: u32,
-) -> Result<Vec<RecordSummary>, ReadError> {
-    let mut summaries: Vec<RecordSummary> = Vec::new();
+) -> Result<Vec<Listed>, ReadError> {
+    let mut listed: Vec<Listed> = Vec::new();
     let mut before = before;
-    while (summaries.len() as u64) < u64::from(limit) {
-        let left = limit - u32::try_from(summaries.len()).unwrap_or(limit);
+    while (listed.len() as u64) < u64::from(limit) {
+        let left = limit - u32::try_from(listed.len()).unwrap_or(limit);
         let page = chain.lite_history(patient, before, left).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.pointer);
         for reply in page {
-            summaries.push(fetch::summarised(chain, &reply).await?);
+            match fetch::summarised(chain, &reply).await {
+                Err(ReadError::Chain(error)) => return Err(error.into()),
+                summary => listed.push((reply.pointer, summary)),
+            }
         }
     }
-    Ok(summaries)
+    Ok(listed)
 }
 
 impl std::fmt::Debug for OpenRecord {

@@ -180,8 +180,9 @@ impl VisitBuilder {
         Self { genesis, patient, hospital, author, cosigner, command, sections }
     }
 
-    /// Names what the author means: within a day, the worker answers every visit of the author with these bytes with
-    /// the first one that it acknowledged. They must not tell anything about the content. With none, the visit is new.
+    /// Adds the command, which is the same for every attempt to submit this visit. Within a day, the worker answers
+    /// every visit of the author with the same command with the first one that it acknowledged. Nobody must be able to
+    /// guess the content from the command. Without a command, the visit is new.
     #[must_use]
     pub fn by_command(mut self, command: Option<[u8; 16]>) -> Self {
         self.command = command;

@@ -42,8 +42,9 @@ pub struct WorkerClient {
 
 struct Inner {
     http: reqwest::Client,
-    /// For the object storage behind the worker, made when the worker first redirects to it.
-    storage: OnceLock<reqwest::Client>,
+    /// For the object storage behind the worker, on another machine and on this one. Made when the worker first
+    /// redirects there.
+    storage: [OnceLock<reqwest::Client>; 2],
     /// When the object storage last did not answer.
     storage_failed: Mutex<Option<Instant>>,
     base: Url,
@@ -87,7 +88,7 @@ impl WorkerClient {
             .map_err(|error| WorkerError::Tls(error.to_string()))?;
         let inner = Inner {
             http,
-            storage: OnceLock::new(),
+            storage: [OnceLock::new(), OnceLock::new()],
             storage_failed: Mutex::new(None),
             base: endpoint.url().clone(),
             storage_origin: endpoint.storage().cloned(),

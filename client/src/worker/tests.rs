@@ -313,3 +313,22 @@ async fn waits_are_reported_and_removed_when_the_caller_gives_up() {
     }
     assert_eq!(waits.now(), []);
 }
+
+/// Two other tests run again with such a proxy, in a process of their own, because clients read the environment.
+#[test]
+fn a_proxy_of_the_environment_gets_nothing_that_is_for_this_machine() {
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args([
+        "--exact",
+        "worker::tests::a_problem_is_reported_in_the_workers_words",
+        "worker::segments::tests::a_redirect_to_storage_is_followed_once_and_without_a_signature",
+    ]);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
+        // Nothing listens there.
+        again.env(name, "http://127.0.0.1:9");
+    }
+    let output = again.env_remove("no_proxy").env_remove("NO_PROXY").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("2 passed"), "{output:?}");
+}

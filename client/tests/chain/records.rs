@@ -107,11 +107,12 @@ async fn committed_records_are_read_back_and_verified() {
     assert!(announced);
 
     let listed = reader::list(&chain, PATIENT, None, 10).await.unwrap();
-    let pointers: Vec<RecordPointer> = listed.iter().map(|it: &RecordSummary| it.pointer).collect();
+    let pointers: Vec<RecordPointer> = listed.iter().map(|(pointer, _)| *pointer).collect();
     let at = |height, index| RecordPointer { height, index };
     assert_eq!(pointers, [at(2, 0), at(1, 1), at(1, 0)]);
-    assert_eq!(listed[0].previous, Some(at(1, 1)));
-    assert_eq!(listed[0].author, DOCTOR);
+    let newest: &RecordSummary = listed[0].1.as_ref().unwrap();
+    assert_eq!(newest.previous, Some(at(1, 1)));
+    assert_eq!(newest.author, DOCTOR);
     assert_eq!(reader::list(&chain, PATIENT, Some(at(1, 1)), 10).await.unwrap().len(), 1);
     assert_eq!(reader::list(&chain, PATIENT, None, 2).await.unwrap().len(), 2);
 

@@ -128,6 +128,30 @@ fn keys_are_never_overwritten_and_no_temporary_file_stays() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_may_read_or_change_is_not_opened() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (folder, path, keys) = saved(Cost::Fast);
+    let link = folder.path().join("link.json");
+    symlink(&path, &link).unwrap();
+    for mode in [0o640, 0o604, 0o620, 0o602, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for path in [&path, &link] {
+            let error = keystore::load(path, "correct horse").err().unwrap();
+            assert!(matches!(error, KeystoreError::Exposed { .. }), "{mode:o}: {error}");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+            let shared = keystore::load_shared(path, "correct horse").unwrap();
+            assert_eq!(shared.public(), keys.public());
+            assert_eq!(keystore::read_public(path).unwrap(), keys.public());
+        }
+    }
+    for mode in [0o400, 0o600, 0o700] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(keystore::load(&path, "correct horse").unwrap().public(), keys.public());
+    }
+}
+
 #[test]
 fn a_missing_file_or_folder_is_named() {
     let folder = TempDir::new().unwrap();

@@ -431,7 +431,8 @@ fn keystores() {
         let _ = fs::remove_file(&path);
         keystore::save(&keys, &path, "correct horse battery staple", Cost::Fast).unwrap();
     }
-    let loaded = keystore::load(&path, "correct horse battery staple").unwrap();
+    // Everybody may read the vectors.
+    let loaded = keystore::load_shared(&path, "correct horse battery staple").unwrap();
     assert_eq!(loaded.public(), keys.public());
     assert_eq!(keystore::read_public(&path).unwrap(), keys.public());
     assert_eq!(loaded.account(), keys.account());

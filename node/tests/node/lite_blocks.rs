@@ -30,13 +30,13 @@ fn largest_body() -> Vec<u8> {
         .collect()
 }
 
-fn announce(body: Vec<u8>) -> pallet_lite_blocks::Call<Runtime> {
-    let entries: Vec<_> = (0..MAX_ENTRIES)
-        .map(|index| AnnouncedEntry {
-            patient: PATIENT,
-            text: Range { offset: index * RECORD_BYTES, length: RECORD_BYTES },
-            media: Range::default(),
-        })
+/// Announces a body whose records have these patients and ranges.
+fn announcement(
+    records: impl Iterator<Item = (UserId, Range)>,
+    body: Vec<u8>,
+) -> pallet_lite_blocks::Call<Runtime> {
+    let entries: Vec<_> = records
+        .map(|(patient, text)| AnnouncedEntry { patient, text, media: Range::default() })
         .collect();
     pallet_lite_blocks::Call::announce {
         header: AnnouncedHeader {
@@ -46,6 +46,12 @@ fn announce(body: Vec<u8>) -> pallet_lite_blocks::Call<Runtime> {
         entries: AnnouncedEntries::try_from(entries).unwrap(),
         body,
     }
+}
+
+fn announce(body: Vec<u8>) -> pallet_lite_blocks::Call<Runtime> {
+    let record =
+        |index: u32| (PATIENT, Range { offset: index * RECORD_BYTES, length: RECORD_BYTES });
+    announcement((0..MAX_ENTRIES).map(record), body)
 }
 
 fn record_of(body: &[u8], index: u16) -> &[u8] {
@@ -106,22 +112,8 @@ async fn the_largest_lite_block_is_committed_and_read_back() {
 fn announce_needle(seed: u8) -> pallet_lite_blocks::Call<Runtime> {
     const LENGTH: u32 = 16;
     let texts = [(PATIENT, 0, LENGTH), (OTHER, LENGTH, MAX_BODY_BYTES - LENGTH)];
-    let entries: Vec<_> = texts
-        .into_iter()
-        .map(|(patient, offset, length)| AnnouncedEntry {
-            patient,
-            text: Range { offset, length },
-            media: Range::default(),
-        })
-        .collect();
-    pallet_lite_blocks::Call::announce {
-        header: AnnouncedHeader {
-            announcer: HOSPITAL,
-            segments: Segments { root: segments_root(&[]), count: 0, bytes: 0 },
-        },
-        entries: AnnouncedEntries::try_from(entries).unwrap(),
-        body: vec![seed; MAX_BODY_BYTES as usize],
-    }
+    let records = texts.map(|(patient, offset, length)| (patient, Range { offset, length }));
+    announcement(records.into_iter(), vec![seed; MAX_BODY_BYTES as usize])
 }
 
 #[tokio::test(flavor = "multi_thread")]

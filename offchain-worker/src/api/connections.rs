@@ -1,5 +1,5 @@
-//! Connections of clients: how many there are, of all addresses together and of each, and how long nothing may happen
-//! on one.
+//! Connections of clients: how many may be open, from all addresses together and from each, and how long a connection
+//! may be idle.
 //!
 //! A connection must set up TLS and send its first request in time. Later, it is closed when it has had no open request
 //! for a while. Pings of HTTP/2 do not count.

@@ -1,5 +1,5 @@
 //! Grants that have not expired. A requester who sends the same request again gets the same grant, so that repeated
-//! requests leave no further receipts on the chain; and new receipts of one requester have a rate.
+//! requests leave no further receipts on the chain. The rate of new receipts of one requester is limited.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,8 @@ use codec::Encode;
 use epione_envelope::grant::AccessGrant;
 use epione_primitives::{AccountId, Hash, Moment, UserId, release::Release};
 
-/// Grants of all requesters, and of one. The worker forgets the ones that expire first.
+/// Maximum number of grants that the worker remembers: of all requesters, and of one. It forgets those that expire
+/// first.
 const ALL: usize = 256;
 const EACH: usize = 16;
 
@@ -68,7 +69,7 @@ impl IssuedGrants {
     }
 }
 
-/// Forgets the grant that expires first, of some.
+/// Forgets the grant that expires first, among those that `of` selects.
 fn forget_first(issued: &mut HashMap<Question, Issued>, of: impl Fn(&Issued) -> bool) {
     let some = issued.iter().filter(|(_, it)| of(it));
     if let Some(question) = some.min_by_key(|(_, it)| it.expires()).map(|(question, _)| *question) {
@@ -77,7 +78,7 @@ fn forget_first(issued: &mut HashMap<Question, Issued>, of: impl Fn(&Issued) -> 
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Requesters of whom no receipt is recent are forgotten when there are this many.
+/// With this number of requesters, the worker forgets those without a recent receipt.
 const MANY: usize = 1_024;
 
 /// The rate of new receipts of each requester. A minute's receipts may come at once.
@@ -92,7 +93,7 @@ impl Rates {
         Self { interval: MINUTE / per_minute.max(1), used: Mutex::default() }
     }
 
-    /// Counts a receipt; the error is how long the requester must wait.
+    /// Counts a receipt. If the rate is used up, returns how long the requester must wait.
     pub fn count(&self, requester: UserId, now: Instant) -> Result<(), Duration> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= MANY {

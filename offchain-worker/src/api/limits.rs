@@ -1,7 +1,7 @@
 //! How many requests the API accepts at once, of all callers together and of each, and for how long.
 //!
-//! A request takes a place after its caller was found and its body was received: a caller who sends slowly holds no
-//! place.
+//! A request takes a place after the worker has found its caller and received its body: a caller who sends slowly has
+//! no place meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::{
     shares::{Bounds, Place, Refused, Shares},
 };
 
-/// Those that wait for a place, of all callers together and of one. A client may read this many segments in parallel.
+/// How many requests may wait for a place: of all callers together, and of one caller. A client may read `WAITING_EACH`
+/// segments in parallel.
 const WAITING: usize = 2_048;
 const WAITING_EACH: usize = 128;
 
@@ -65,7 +66,7 @@ impl Slots {
         }
     }
 
-    /// What has no place left for any caller.
+    /// The kinds of places of which none is free, by the names of their limits.
     pub fn full(&self) -> Vec<&'static str> {
         let all = [
             ("visits", self.visits.is_full()),
@@ -78,7 +79,7 @@ impl Slots {
     }
 }
 
-/// Places for which callers wait.
+/// Places for which requests may wait.
 fn queued(all: usize, each: usize) -> Places {
     Shares::new(Bounds { all, each, waiting: WAITING, waiting_each: WAITING_EACH })
 }
@@ -90,7 +91,7 @@ impl AppState {
         self.wait_for(&self.shared.slots.callers, holder, 1, self.short_wait()).await
     }
 
-    /// Room for so many bytes of a request's body; waits for it.
+    /// Room for this number of bytes of a request's body; waits for it.
     pub(super) async fn memory(&self, holder: Holder, bytes: usize) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.memory, holder, bytes, self.short_wait()).await
     }
@@ -130,7 +131,7 @@ impl AppState {
         })
     }
 
-    /// How long a request waits whose whole time limit is `request_timeout`.
+    /// How long a request whose time limit is `request_timeout` waits for a place.
     fn short_wait(&self) -> Duration {
         self.limits.request_timeout / 4
     }

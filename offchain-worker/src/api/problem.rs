@@ -48,7 +48,7 @@ impl ApiError {
         Self(Box::new(problem), passes.then_some(RETRY_AFTER))
     }
 
-    /// The same problem, which ends after so many seconds.
+    /// The same problem, with the number of seconds after which it ends.
     pub fn ends_after(mut self, seconds: u64) -> Self {
         self.1 = Some(seconds);
         self
@@ -124,10 +124,9 @@ impl ApiError {
             "The hospital has reached its daily limit",
             format!(
                 "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants and \
-                 {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours; at most half of \
-                 the emergencies are of requesters who are not registered at it. Nothing was \
-                 granted. Try again later, at the latest in 24 hours, and tell the hospital's \
-                 operator."
+                 {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours. Requesters who \
+                 are not registered at it cause at most half of the emergencies. Nothing was granted. \
+                 Try again later: the limit ends within 24 hours. Tell the hospital's operator."
             ),
         )
     }
@@ -141,7 +140,9 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "The worker is busy",
-            format!("Other callers use all its places now. Try again in {RETRY_AFTER} seconds."),
+            format!(
+                "Other callers use all places of this worker now. Try again in {RETRY_AFTER} seconds."
+            ),
         )
     }
 

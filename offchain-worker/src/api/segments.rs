@@ -92,8 +92,8 @@ pub(super) async fn serve(
     .await
 }
 
-/// Redirects readers to the storage, if it serves them and the chain names its origin: clients go nowhere else. Whoever
-/// has the URL can read the segment, so it is never logged.
+/// Redirects readers to the storage, if it serves them and the chain names its origin: clients follow no other. Every
+/// holder of the URL can read the segment, so it is never logged.
 async fn elsewhere(state: &AppState, hash: &[u8; 32], asker: Asker) -> Option<Response> {
     let Asker::Reader { left, via: None } = asker else { return None };
     let url = state.store.presigned(hash, left.min(STORAGE_LINK)).await?;
@@ -298,7 +298,7 @@ async fn for_reader(state: &AppState, hash: [u8; 32]) -> Result<Bytes, ApiError>
             false => of_another_hospital(state.repair.obtain(hash).await, &hash),
         };
     };
-    // The bytes may be half-way here.
+    // The download may have begun already.
     let ((), obtained) = tokio::join!(set_aside(state, &hash, &error), obtained);
     if error.concerns_one_object() {
         state.repair_later(hash);
@@ -362,8 +362,8 @@ fn unavailable() -> ApiError {
         StatusCode::SERVICE_UNAVAILABLE,
         "segment-unavailable",
         "The segment is not available now",
-        "The hospital's storage does not return it now, and no other hospital supplied it yet. Retry in a minute, or \
-         ask another hospital.",
+        "The hospital's storage does not return the segment now, and no other hospital has supplied it yet. Retry in a \
+         minute, or ask another hospital.",
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epione_client::{api::MAX_PART_BYTES, endpoint::is_loopback};
+use epione_client::{api::MAX_PART_BYTES, endpoint::is_exposed};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
@@ -36,13 +36,21 @@ impl Config {
         if !matches!(self.node_url.scheme(), "ws" | "wss") {
             return refuse("node_url", "must begin with ws:// or wss://");
         }
+        if is_exposed(&self.node_url) && !self.allow_plain_node {
+            return refuse(
+                "node_url",
+                "leads to another machine without TLS, so everyone on the way could answer for the node: use wss:// \
+                 (a proxy at the node ends TLS), or a tunnel and ws://127.0.0.1, or, in a network that only this \
+                 worker and the node can use, set allow_plain_node = true",
+            );
+        }
         if !matches!(self.public_url.scheme(), "http" | "https") {
             return refuse("public_url", "must begin with http:// or https://");
         }
         if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
             return refuse("public_url", "must have neither a query nor a fragment");
         }
-        if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
+        if is_exposed(&self.public_url) {
             return refuse(
                 "public_url",
                 "must begin with https://: over http nothing proves the worker's identity, so other hospitals and \

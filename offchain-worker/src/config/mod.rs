@@ -27,9 +27,13 @@ use url::Url;
 settings! {
     /// The settings of a worker.
     pub struct Config {
-        /// WebSocket URL of the hospital's own node. Keep the node's RPC private.
+        /// WebSocket URL of the hospital's own node. Keep the node's RPC private. ws:// is permitted on loopback only.
         #[serde(default = "defaults::node_url")]
         pub node_url: Url,
+        /// Permit ws:// to a node on another machine. Everyone on the way between the two can then answer for the node:
+        /// invent permissions, and name other keys for users, to which the worker would seal patients' keys.
+        #[serde(default)]
+        pub allow_plain_node: bool,
         /// Address at which the worker serves the HTTP API.
         #[serde(default = "defaults::listen")]
         pub listen: SocketAddr,
@@ -68,8 +72,8 @@ settings! {
         /// Checking and repairing stored segments.
         #[serde(default)]
         pub scrub: Scrub,
-        /// How much the HTTP API accepts at once, and for how long. With these values the worker needs less than 256
-        /// MiB of memory.
+        /// How much the HTTP API accepts at once, and for how long. One caller gets only a part of each number: see
+        /// docs/operations.md. With these values the worker needs less than 256 MiB of memory.
         #[serde(default)]
         pub limits: Limits,
     }
@@ -89,6 +93,9 @@ settings! {
     pub struct Keystore {
         pub path: Option<PathBuf>,
         pub password_file: Option<PathBuf>,
+        /// Permit a keystore file that accounts other than its owner may read. Each can then guess its password.
+        #[serde(default)]
+        pub allow_shared_file: bool,
         /// Instead of path and password_file, on a local network only: the name of public development keys.
         pub development: Option<String>,
     }
@@ -104,11 +111,11 @@ settings! {
         #[serde(with = "duration")]
         pub garbage_grace: Duration,
         /// Free bytes of the disk that the worker leaves to this hospital's own visits: it fetches announced and
-        /// offered segments of other hospitals only while more is free. Blocks that are committed may use them. 0:
-        /// none. On S3, the free bytes are not known, and nothing is left.
+        /// offered segments of other hospitals only while more is free. Committed blocks may use these bytes. 0 leaves
+        /// none. On S3 this has no effect, because the worker does not know the free bytes.
         pub own_visits_reserve_bytes: u64,
-        /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it marks it as its
-        /// hospital's: each hospital needs its own bucket or prefix.
+        /// A bucket of an S3-compatible storage instead of a directory. The first worker that uses it claims it for its
+        /// hospital: each hospital needs its own bucket or prefix.
         pub s3: Option<S3Settings>,
     }
 }
@@ -201,7 +208,8 @@ settings! {
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
-        /// Bytes of requests that the worker receives at once. One account gets a quarter of it, and at least 16 MiB.
+        /// Bytes of requests that the worker receives at once. One account gets at most a quarter, or 16 MiB if that is
+        /// more.
         pub receive_bytes: usize,
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,
@@ -221,7 +229,8 @@ settings! {
         pub connection_idle: Duration,
         /// Bytes of a visit's media, at most.
         pub max_upload_bytes: u64,
-        /// The worker ends an upload that is idle for this long; after a tenth of it if another upload needs the slot.
+        /// The worker ends an upload that is idle for this long, or for a tenth of it if another upload needs the
+        /// place.
         #[serde(with = "duration")]
         pub upload_idle: Duration,
         /// The worker ends an upload that takes longer than this in total.

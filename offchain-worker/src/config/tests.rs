@@ -27,8 +27,9 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {} {:?} {:?} {} {:?} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {} {:?} {:?} {:?} {:?}",
             config.node_url,
+            config.allow_plain_node,
             config.listen,
             config.operators_listen,
             config.earlier_keystores,
@@ -193,4 +194,16 @@ fn values_out_of_range_name_their_key() {
 #[test]
 fn urls_of_another_scheme_are_rejected() {
     assert!(with_line("node_url = \"http://127.0.0.1:9944\"").is_err());
+}
+
+#[test]
+fn a_node_on_another_machine_needs_tls_or_a_key_that_says_otherwise() {
+    for host in ["10.0.0.7", "node", "127.0.0.1.example"] {
+        let line = format!("node_url = \"ws://{host}:9944\"");
+        let error = with_line(&line).unwrap_err().to_string();
+        assert!(error.contains("wss://") && error.contains("allow_plain_node"), "{error}");
+        with_line(&format!("{line}\nallow_plain_node = true")).unwrap();
+        with_line(&line.replace("ws://", "wss://")).unwrap();
+    }
+    with_line("node_url = \"ws://[::1]:9944\"").unwrap();
 }

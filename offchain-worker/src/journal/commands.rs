@@ -1,5 +1,5 @@
-//! Which visits the author's clients meant, so that a visit that is submitted twice becomes one record: the client
-//! names what its author means by the same bytes each time. They are remembered for a day.
+//! The commands of visits, so that a visit that is submitted twice becomes one record. An author's client adds the same
+//! bytes, the command, to every attempt to submit the same visit. The journal remembers commands for a day.
 
 use epione_primitives::{Moment, RecordId, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,16 +8,17 @@ use super::visits::{self, Visit};
 
 /// How long an acknowledged command is recognized, in milliseconds.
 pub const RECOGNIZED: Moment = 24 * 60 * 60 * 1_000;
-/// A command that was acknowledged at a moment which is still further ahead than this, in milliseconds, is not
-/// recognized: the clock was wrong then, and nobody knows how long ago that was.
+/// A command whose moment of acknowledgement is still further ahead than this, in milliseconds, is not recognized: the
+/// clock was wrong then, so the worker does not know how long ago that was.
 pub const AHEAD: Moment = 10 * 60 * 1_000;
 
-/// What an author means by a visit.
+/// The values by which the worker recognizes attempts to submit the same visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The client's name for it.
+    /// The bytes that the client sent.
     pub id: [u8; 16],
-    /// A keyed digest of what the visit says, which does not tell the content: with the same command, it is the same.
+    /// A keyed digest of the visit's content, from which nobody can guess the content. If it differs, it is another
+    /// visit.
     pub content: [u8; 32],
 }
 

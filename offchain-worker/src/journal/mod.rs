@@ -46,8 +46,8 @@ struct Shared {
     /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
     /// just gained an owner.
     custody: AsyncMutex<()>,
-    /// Deletions that began, and those that ended; changes only with the lock. Whoever began to read a segment at an
-    /// earlier number may be late.
+    /// The number of deletions that began, plus those that ended; changes only with the lock. A read that began at an
+    /// earlier number may return a segment that is deleted now.
     deletions: AtomicU64,
 }
 

@@ -30,7 +30,7 @@ pub struct NewVisit {
     pub author: UserId,
     /// Distinguishes a visit that is submitted again from another visit with the same record id.
     pub fingerprint: [u8; 32],
-    /// What its author means: a visit with the same command is the same visit for a day.
+    /// The command of the client. Another visit of the author with the same command is the same visit for a day.
     pub command: Option<Command>,
     /// SCALE of the sealed record.
     pub record: Vec<u8>,
@@ -413,6 +413,13 @@ pub fn requeue(tx: &Connection, batch: i64, reason: &str, now: Moment) -> rusqli
          WHERE batch = ?4 AND stage IN (?5, ?6)",
     )?
     .execute(params![QUEUED, now as i64, reason, batch, PACKED, ANNOUNCED])
+}
+
+/// Records why a visit was not announced.
+pub fn set_failure(tx: &Connection, row: i64, reason: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE visits SET last_failure = ?2 WHERE row = ?1")?
+        .execute(params![row, reason])
+        .map(drop)
 }
 
 /// The number of visits in each stage.

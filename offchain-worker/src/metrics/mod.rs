@@ -78,7 +78,10 @@ metrics! {
         "Profiles of ended registrations. They stay sealed to an earlier key.";
     announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
     announcements_failed: IntCounter = "announcements_failed_total",
-        "Lite blocks of this hospital that were rejected, expired, or not accepted by the chain.";
+        "Lite blocks of this hospital that were rejected, expired, not accepted by the chain, or not announced because \
+         the worker found a fault.";
+    visits_held: IntCounterVec = "visits_held_total" ["reason"],
+        "Times that a queued visit was held back because the other hospitals would reject its block, by reason.";
     blocks_committed: IntCounter = "blocks_committed_total",
         "Committed lite blocks of which this hospital stores every segment.";
     approvals: IntCounter = "approvals_total", "Lite blocks of other hospitals that this hospital approved.";

@@ -64,8 +64,8 @@ pub enum StoreError {
     Archived { object: String, class: String },
     #[error(
         "the storage is overloaded, asks for fewer requests (503, SlowDown), or its load balancer has no server: the \
-         worker retries with growing pauses. If this continues, check that the storage runs, raise its request limit, or \
-         lower parallel and serve_parallel in [transfer]"
+         worker retries with growing pauses. If this continues, check that the storage runs, raise its request limit, \
+         or lower parallel and serve_parallel in [transfer]"
     )]
     Busy,
     #[error(

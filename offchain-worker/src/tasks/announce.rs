@@ -1,5 +1,8 @@
 //! Packs queued visits into lite blocks, and announces these.
 //!
+//! The worker checks a block as the other hospitals will, when it packs the block and again before it announces it. It
+//! holds back a visit with a fault, so that the others are announced without it.
+//!
 //! The segments of a large block are first offered to the other hospitals, so that its ballot need not wait for a
 //! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere
 //! in between sends the same bytes again, unless the chain has them: the chain rejects a body that this hospital has
@@ -7,21 +10,25 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    slice,
     sync::Arc,
     time::Duration,
 };
 
 use epione_client::chain::{Chain, ChainEvent, Included, SubmitError, calls::lite_blocks};
-use epione_envelope::record::Record;
-use epione_primitives::{AnnouncementId, BlockNumber, Moment, limits::MAX_PENDING_ANNOUNCEMENTS};
+use epione_envelope::body::Packed;
+use epione_primitives::{
+    AnnouncementId, BlockNumber, Moment, approval::RejectReason, limits::MAX_PENDING_ANNOUNCEMENTS,
+    ports::HashedBody,
+};
 use tokio::task::{Id, JoinSet};
 
 use super::{
     Context, TaskError,
     own_blocks::{Cause, OwnBlocks},
     pack::{self, Choice},
-    signatures::Signers,
     task_journal::Batch,
+    verification::Checked,
 };
 use crate::{
     backoff::Backoff,
@@ -36,6 +43,10 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Chain blocks after the newest finalized one in which a transaction of one submission may still be included: it is
 /// mortal for 32 blocks, and may be sent again within two minutes.
 const UNCERTAIN_BLOCKS: BlockNumber = 80;
+
+/// What the status of visits says if the worker found a fault in their lite block before it announced the block.
+const FAULTY: &str =
+    "the worker found a fault in the lite block before it announced it; it packs the visits again";
 
 /// When the next step is due.
 enum Pause {
@@ -172,53 +183,76 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
     };
     let rows: Vec<i64> = queue.iter().take(count).map(|visit| visit.row).collect();
     let visits = context.task_journal.sealed(rows.clone()).await?;
-    if hold_unsigned(context, &visits, moment).await? {
-        return Ok(Pause::No);
-    }
-    match pack::assemble(context.hospital, &visits) {
+    match sound_block(own, &visits).await? {
         Ok(packed) => {
             let bytes = packed.body.len();
             let batch = context.task_journal.pack(packed, rows, moment).await?;
             tracing::info!(batch, records = count, bytes, "packed a lite block");
         }
-        Err(unpackable) => {
-            tracing::error!(
-                visit = unpackable.row, error = %unpackable,
-                "a queued visit cannot be packed into any lite block: the worker skips it and \
-                 packs the others. Do not delete its row from the journal; report this as a bug"
-            );
-            context.task_journal.hold(unpackable.row, moment, pack::hold).await?;
-        }
+        Err(_) => hold_faulty(own, &visits, moment).await?,
     }
     Ok(Pause::No)
 }
 
-/// Holds back the visits whose signatures the other hospitals would not accept now: they would reject the whole block.
-/// Returns whether there are such visits.
-async fn hold_unsigned(
-    context: &Context,
+/// The lite block of these visits, if the other hospitals will approve it.
+async fn sound_block(own: &OwnBlocks, visits: &[SealedVisit]) -> Checked<Packed> {
+    let packed = match pack::assemble(own.context.hospital, visits) {
+        Ok(packed) => packed,
+        Err(error) => {
+            tracing::warn!(visit = error.row, %error, "a visit cannot be packed into a lite block");
+            return Ok(Err(RejectReason::MalformedBody));
+        }
+    };
+    let checked = own.check(&packed.header, &packed.entries, &packed.body).await?;
+    Ok(checked.map(|()| packed))
+}
+
+/// Holds back those of these visits for which the other hospitals would reject a block.
+async fn hold_faulty(
+    own: &OwnBlocks,
     visits: &[SealedVisit],
     moment: Moment,
-) -> Result<bool, TaskError> {
-    // A record that cannot be decoded is reported when the block is assembled.
-    let decoded = |visit: &SealedVisit| {
-        Record::decode_exactly(&visit.record).ok().map(|record| (visit.row, record))
-    };
-    let (rows, records): (Vec<i64>, Vec<Record>) = visits.iter().filter_map(decoded).unzip();
-    let chain = context.chain()?;
-    let head = chain.finalized_head().await?.number;
-    let signers = Signers::of(&chain, context.hospital, head, &records).await?;
-    let unsigned = rows.into_iter().zip(&records).filter(|(_, record)| !signers.signed(record));
-    let unsigned: Vec<i64> = unsigned.map(|(row, _)| row).collect();
-    for &row in &unsigned {
+) -> Result<(), TaskError> {
+    let context = &own.context;
+    let mut held = 0;
+    for visit in visits {
+        let Err(reason) = sound_block(own, slice::from_ref(visit)).await? else { continue };
+        held += 1;
+        context.metrics.visits_held.with_label_values(&[&format!("{reason:?}")]).inc();
         tracing::warn!(
-            visit = row,
-            "the author of a queued visit is not registered here any more, or an account that signed it is too old: \
-             the worker holds the visit back, and tries again later"
+            visit = visit.row,
+            record = %visit.record_id,
+            ?reason,
+            "the worker holds a visit back and tries again later: {}. Do not delete its row from the journal",
+            why_held(reason)
         );
-        context.task_journal.hold(row, moment, pack::hold).await?;
+        context.task_journal.hold(visit.row, moment, pack::hold, why_held(reason)).await?;
     }
-    Ok(!unsigned.is_empty())
+    if held == 0 {
+        // Only together they have a fault, or it has gone meanwhile.
+        own.caution().refused(visits.len(), moment);
+    }
+    Ok(())
+}
+
+/// What the log and the visit's status say about a visit that is held back.
+fn why_held(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::InvalidAuthor => {
+            "its author is not registered at this hospital any more, or an account that signed it is too old"
+        }
+        RejectReason::SegmentMissing => "this hospital's storage does not return all of its media",
+        RejectReason::SegmentsMismatch => "its media are not those that its record names",
+        RejectReason::MalformedBody => "its sealed record is damaged",
+    }
+}
+
+/// Checks a batch that was packed earlier: meanwhile its media or the journal's bytes may be lost.
+async fn check_again(own: &OwnBlocks, batch: &Batch, body: &[u8]) -> Checked<()> {
+    if HashedBody::new(body).hash() != batch.body_hash {
+        return Ok(Err(RejectReason::MalformedBody));
+    }
+    own.check(&batch.header, &batch.entries, body).await
 }
 
 /// Sends a batch, unless the chain has it.
@@ -229,6 +263,17 @@ async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
         return own.announced(batch, id).await;
     }
     let body = context.task_journal.body(batch.id).await?;
+    // The chain may still include a batch that was sent, so its visits are not queued again.
+    if batch.sent_until.is_none()
+        && let Err(reason) = check_again(own, batch, &body).await?
+    {
+        tracing::error!(
+            batch = batch.id,
+            ?reason,
+            "this hospital's own lite block has a fault and is not announced"
+        );
+        return own.requeue(batch, Cause::Unlucky, FAULTY).await;
+    }
     let call = lite_blocks::announce(&batch.header, &batch.entries, &body);
     let until = chain.finalized_head().await?.number.saturating_add(UNCERTAIN_BLOCKS);
     context.task_journal.set_sent(batch.id, Some(until)).await?;

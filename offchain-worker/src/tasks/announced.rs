@@ -3,10 +3,6 @@
 use std::{sync::atomic::AtomicU64, time::Duration};
 
 use epione_client::chain::{Chain, SubmitError, calls::approvals};
-use epione_envelope::{
-    body::{self, BodyError, CheckedBody},
-    record::Record,
-};
 use epione_primitives::{
     AnnouncementId, BlockNumber, HospitalId,
     approval::{Ballot, RejectReason},
@@ -14,7 +10,10 @@ use epione_primitives::{
 };
 
 use super::{
-    Context, JobContext, TaskError, disk_budget::bytes, signatures::Signers, task_journal::Next,
+    Context, JobContext, TaskError,
+    disk_budget::bytes,
+    task_journal::Next,
+    verification::{self, Checked},
 };
 use crate::{journal::Owner, now, transfer::FetchError};
 
@@ -116,7 +115,7 @@ async fn judge(
     ballot: &Ballot,
 ) -> Result<Verdict, TaskError> {
     let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
-    let segments = match verify(jobs, chain, id, announcement, entries).await? {
+    let segments = match verify(jobs, chain, announcement, entries).await? {
         Ok(segments) => segments,
         Err(reason) => return Ok(Verdict::Reject(reason)),
     };
@@ -134,51 +133,20 @@ async fn judge(
 async fn verify(
     jobs: &JobContext,
     chain: &Chain,
-    id: AnnouncementId,
     announcement: &Announcement,
     entries: &[AnnouncedEntry],
-) -> Result<Result<Vec<Segment>, RejectReason>, TaskError> {
+) -> Checked<Vec<Segment>> {
     let _place = jobs.verifying.take(announcement.announcer).await?;
     let hash = announcement.body_hash;
     let body = chain.body(hash).await?.ok_or(TaskError::NoBody(hash))?;
     let header =
         AnnouncedHeader { announcer: announcement.announcer, segments: announcement.segments };
-    let CheckedBody { records, segments } = match body::check(&header, entries, &body) {
-        Ok(checked) => checked,
-        Err(error) => {
-            tracing::warn!(announcement = id.0, %error, "the body of an announced lite block is not valid");
-            return Ok(Err(reason(&error)));
-        }
-    };
-    if !are_signed(chain, announcement, &records).await? {
-        return Ok(Err(RejectReason::InvalidAuthor));
-    }
-    Ok(Ok(segments))
+    verification::content(chain, &header, entries, &body, announcement.announced_at).await
 }
 
 /// Whether the deadline is so near that a block whose segments are missing is rejected.
 fn is_near(jobs: &JobContext, deadline: BlockNumber) -> bool {
     jobs.context.head() >= deadline.saturating_sub(jobs.reject_margin)
-}
-
-fn reason(error: &BodyError) -> RejectReason {
-    match error {
-        BodyError::Segments | BodyError::Media { .. } | BodyError::Lengths { .. } => {
-            RejectReason::SegmentsMismatch
-        }
-        _ => RejectReason::MalformedBody,
-    }
-}
-
-/// Whether each record was signed by those who had to, and was permitted when the block was announced.
-async fn are_signed(
-    chain: &Chain,
-    announcement: &Announcement,
-    records: &[Record],
-) -> Result<bool, TaskError> {
-    let Announcement { announcer, announced_at, .. } = *announcement;
-    let signers = Signers::of(chain, announcer, announced_at, records).await?;
-    Ok(records.iter().all(|record| signers.signed(record)))
 }
 
 /// Fetches the segments. Gives up when the deadline is near: an attempt that is running then stops, and one that begins
@@ -191,10 +159,10 @@ async fn gather(
     deadline: BlockNumber,
 ) -> Result<Verdict, TaskError> {
     let context = &jobs.context;
-    let missing = match jobs.fetcher.missing(segments, Some(announcer)).await {
+    let missing = match verification::missing(&jobs.fetcher, segments, announcer).await? {
         Ok(missing) if missing.is_empty() => return Ok(Verdict::Approve),
         Ok(missing) => missing,
-        Err(error) => return refused(error),
+        Err(reason) => return Ok(Verdict::Reject(reason)),
     };
     let Some(_claim) = jobs.reserve.claim(bytes(&missing)) else {
         return match is_near(jobs, deadline) {
@@ -213,22 +181,11 @@ async fn gather(
             Err(TaskError::Fetch(FetchError::Unavailable { .. })) if is_near(jobs, deadline) => {
                 Ok(Verdict::Reject(RejectReason::SegmentMissing))
             }
-            Err(TaskError::Fetch(error)) => refused(error),
+            Err(TaskError::Fetch(error)) => verification::fault(error).map(Verdict::Reject),
             Err(error) => Err(error),
         },
         () = context.closed(id) => Ok(Verdict::Late),
         () = context.reached(limit) => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
-    }
-}
-
-/// A block whose statement about a segment is disproved by the segment's bytes is rejected. Other errors are retried.
-fn refused(error: FetchError) -> Result<Verdict, TaskError> {
-    match error {
-        FetchError::Contradicted { .. } => {
-            tracing::warn!(%error, "an announced lite block states a wrong length of a segment");
-            Ok(Verdict::Reject(RejectReason::SegmentsMismatch))
-        }
-        error => Err(error.into()),
     }
 }
 
@@ -317,22 +274,5 @@ mod tests {
         assert_eq!(last_chance(10, 200, 20), 180);
         assert_eq!(last_chance(185, 200, 20), 196);
         assert_eq!(last_chance(0, 10, 20), 6);
-    }
-
-    #[test]
-    fn only_a_disproved_statement_is_a_reason_to_reject() {
-        let disproved = refused(FetchError::Contradicted { claimed: 1, found: 2 });
-        assert!(matches!(disproved, Ok(Verdict::Reject(RejectReason::SegmentsMismatch))));
-        assert!(refused(FetchError::Unavailable { missing: 1, wanted: 2 }).is_err());
-    }
-
-    #[test]
-    fn each_mistake_of_a_body_has_a_reason() {
-        assert_eq!(reason(&BodyError::Segments), RejectReason::SegmentsMismatch);
-        assert_eq!(reason(&BodyError::Media { index: 1 }), RejectReason::SegmentsMismatch);
-        let lengths = BodyError::Lengths { hash: [1; 32] };
-        assert_eq!(reason(&lengths), RejectReason::SegmentsMismatch);
-        assert_eq!(reason(&BodyError::Range { index: 1 }), RejectReason::MalformedBody);
-        assert_eq!(reason(&BodyError::Repeated { index: 1 }), RejectReason::MalformedBody);
     }
 }

@@ -21,5 +21,6 @@ pub mod scrub;
 mod signatures;
 pub mod task_journal;
 pub mod turns;
+mod verification;
 
 pub use context::{Context, JobContext, Processed, TaskError};

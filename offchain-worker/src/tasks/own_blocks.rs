@@ -5,19 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use epione_client::chain::Snapshot;
 use epione_primitives::{
     AnnouncementId,
-    block::{Announcement, Stage},
+    approval::RejectReason,
+    block::{AnnouncedEntry, AnnouncedHeader, Announcement, Stage},
 };
 
 use super::{
     Context, TaskError,
     pack::{self, BlockBounds, Caution},
     task_journal::Batch,
+    verification::{self, Checked},
 };
-use crate::now;
+use crate::{now, transfer::Fetcher};
 
 /// This hospital's own lite blocks.
 pub struct OwnBlocks {
     pub context: Arc<Context>,
+    /// Reads segments back, as for the blocks of other hospitals.
+    fetcher: Arc<Fetcher>,
     /// Of one block, as the configuration sets them.
     pub bounds: BlockBounds,
     caution: Mutex<Caution>,
@@ -28,13 +32,36 @@ pub struct OwnBlocks {
 pub enum Cause {
     /// Its content: the chain or other hospitals rejected it.
     Refused,
-    /// Something else: too few hospitals decided in time.
+    /// Something else: too few hospitals decided in time; or the worker's own check found a fault, and finds the visit
+    /// that has it when it packs them again.
     Unlucky,
 }
 
 impl OwnBlocks {
-    pub fn new(context: Arc<Context>, bounds: BlockBounds) -> Self {
-        Self { context, bounds, caution: Mutex::default() }
+    pub fn new(context: Arc<Context>, fetcher: Arc<Fetcher>, bounds: BlockBounds) -> Self {
+        Self { context, fetcher, bounds, caution: Mutex::default() }
+    }
+
+    /// Checks a lite block of this hospital as the others will: its body, its authors' signatures now, and that the
+    /// storage returns every segment.
+    pub async fn check(
+        &self,
+        header: &AnnouncedHeader,
+        entries: &[AnnouncedEntry],
+        body: &[u8],
+    ) -> Checked<()> {
+        let chain = self.context.chain()?;
+        let head = chain.finalized_head().await?.number;
+        let segments = match verification::content(&chain, header, entries, body, head).await? {
+            Ok(segments) => segments,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let missing = verification::missing(&self.fetcher, &segments, header.announcer).await?;
+        Ok(match missing {
+            Ok(missing) if missing.is_empty() => Ok(()),
+            Ok(_) => Err(RejectReason::SegmentMissing),
+            Err(reason) => Err(reason),
+        })
     }
 
     pub fn caution(&self) -> MutexGuard<'_, Caution> {

@@ -1,7 +1,6 @@
 //! Whether a record was signed by those who must have signed it, and whether they were permitted to.
 //!
-//! Hospitals check it before they approve another hospital's block. The announcing hospital checks it before it packs a
-//! visit, because one record that is not signed makes the others reject the whole block.
+//! A part of what `verification` checks before a hospital approves or announces a block.
 
 use std::collections::{HashMap, HashSet};
 

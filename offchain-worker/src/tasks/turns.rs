@@ -23,10 +23,10 @@ use crate::{
     transfer::FetchError,
 };
 
-/// Transfers that wait for a place: all, and those of one hospital.
+/// How many transfers may wait for a place: all together, and those of one hospital.
 const WAITING: usize = 1_024;
 const WAITING_EACH: usize = 64;
-/// A ballot ends sooner.
+/// How long a transfer waits for a place. A ballot ends sooner.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// How often the speed of a transfer is measured.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ impl Turns {
         Self { places: Shares::new(bounds), speeds: Mutex::default(), window }
     }
 
-    /// A place for a short step.
+    /// A place for a short step of the worker; waits for one.
     pub async fn take(&self, announcer: HospitalId) -> Result<Place<HospitalId>, TaskError> {
         self.places.take(announcer, 1, PATIENCE).await.map_err(|_| TaskError::NoTurn)
     }

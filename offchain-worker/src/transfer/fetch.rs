@@ -62,7 +62,7 @@ pub struct FetchBounds {
 /// The right to download a segment.
 type Slot = Place<Option<HospitalId>>;
 
-/// Slots, of which one key gets `each`. Those that wait are bounded by their tasks.
+/// Slots, of which one key gets `each`. The number of tasks bounds how many wait.
 fn slots(parallel: usize, each: usize) -> Arc<Shares<Option<HospitalId>>> {
     Shares::new(Bounds { all: parallel, each, waiting: usize::MAX, waiting_each: usize::MAX })
 }
@@ -125,8 +125,8 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB. Readers
-    /// of the same segment share one download.
+    /// Fetches a segment of at most 4 MiB into memory only, for a reader who waits while the storage fails. Readers of
+    /// the same segment share one download.
     pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
         self.shelf.read(&segment, || self.fetch_aside(segment)).await
     }

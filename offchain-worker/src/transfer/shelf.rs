@@ -23,7 +23,7 @@ struct Reader<'a> {
 }
 
 impl Shelf {
-    /// A segment, which the first of its readers fetches. If that one leaves or fails, the next one fetches it.
+    /// A segment. The first of its readers fetches it; if that reader leaves or fails, the next one does.
     pub async fn read<E, F>(&self, segment: &Segment, fetch: impl FnOnce() -> F) -> Result<Bytes, E>
     where
         F: Future<Output = Result<Bytes, E>>,

@@ -115,7 +115,8 @@ impl Storage {
         let has_changed = journal.bind_storage(Store::id_of(config)).await;
         if has_changed.context("cannot open the journal")? {
             tracing::warn!(
-                "the storage is another one than before: the worker counts a segment as stored once it has read it there"
+                "the configuration names another storage than before: the worker counts a segment as stored only after \
+                 it has read it there"
             );
         }
         let reserve = Reserve::new(&store, config.store.own_visits_reserve_bytes);

@@ -67,7 +67,7 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
     let Opened { config, metrics, chain, storage, exchange, .. } = opened;
     let (processed_sender, processed) = watch::channel::<Option<Processed>>(None);
     let context = Arc::new(context(chain, &storage, metrics, identity, processed));
-    let own = Arc::new(own_blocks(&context, &config));
+    let own = Arc::new(own_blocks(&context, &exchange, &config));
     tasks.spawn({
         let own = Arc::clone(&own);
         async move { tasks::replay::run(&own, processed_sender).await }
@@ -148,8 +148,13 @@ pub(crate) fn context(
     }
 }
 
-pub(crate) fn own_blocks(context: &Arc<Context>, config: &Config) -> OwnBlocks {
-    OwnBlocks::new(Arc::clone(context), BlockBounds::from(&config.pack))
+pub(crate) fn own_blocks(
+    context: &Arc<Context>,
+    exchange: &Exchange,
+    config: &Config,
+) -> OwnBlocks {
+    let (context, fetcher) = (Arc::clone(context), Arc::clone(&exchange.fetcher));
+    OwnBlocks::new(context, fetcher, BlockBounds::from(&config.pack))
 }
 
 pub(crate) fn jobs(

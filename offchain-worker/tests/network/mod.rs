@@ -275,6 +275,17 @@ impl Hospital {
         self.state.store.join("segments").join(hex::encode(segment.hash))
     }
 
+    /// The files of all segments in the hospital's store.
+    pub fn all_stored(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.state.store.join("segments")).unwrap();
+        files.map(|file| file.unwrap().path()).collect()
+    }
+
+    /// The worker's journal.
+    pub fn journal(&self) -> PathBuf {
+        self.data.join("journal.sqlite")
+    }
+
     /// Whether the store has exactly the segment's bytes.
     pub fn holds(&self, segment: &Segment) -> bool {
         fs::read(self.stored(segment)).is_ok_and(|bytes| {

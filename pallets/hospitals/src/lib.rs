@@ -194,8 +194,8 @@ pub mod pallet {
         /// A hospital has a new sealing key.
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
-        /// A hospital committed an offence, but continues to validate: a third of the hospitals would be
-        /// benched with it.
+        /// A hospital committed an offence, but continues to validate, because a third of the hospitals would be
+        /// benched otherwise.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
         /// A hospital committed an offence, and does not validate until the council reinstates it.
@@ -391,8 +391,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Sets the URL and TLS key of the worker of the signer's hospital, and the only other origin to which
-        /// the worker may redirect readers, its storage's. Signed by the governance account.
+        /// Sets the URL and TLS key of the worker of the signer's hospital, and the origin of its storage, the only
+        /// other origin to which the worker may redirect readers. Signed by the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
         /// [`InvalidUrl`](Error::InvalidUrl) or [`InvalidStorageOrigin`](Error::InvalidStorageOrigin).

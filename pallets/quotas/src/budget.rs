@@ -7,7 +7,7 @@ use epione_primitives::{
 };
 use scale_info::TypeInfo;
 
-/// What a transaction is for. Later lanes are included in blocks before earlier ones.
+/// What a transaction is for. When blocks are full, the transactions of a later lane come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Lane {
@@ -33,7 +33,7 @@ impl Lane {
         [Self::User, Self::Rotation, Self::Record, Self::Vote, Self::Governance];
 }
 
-/// What a holder may use in one lane.
+/// What a [`Holder`](crate::Holder) may use in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Budget {
@@ -56,9 +56,9 @@ impl Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Share {
-    /// Of each user, agent or governance, with all their accounts together.
+    /// Of each user or duty, with all its accounts together.
     pub account: Budget,
-    /// Of each hospital, for all signers for which it answers together.
+    /// Of each hospital, for all signers together for which it answers.
     pub hospital: Budget,
 }
 

@@ -7,7 +7,7 @@ use sp_runtime::SaturatedConversion;
 
 use crate::{Budget, Config, Cost, CurrentLimits, Lane, Pallet, Usage, Used};
 
-/// An owner of budgets. No holder is an account: a user or a hospital can rotate to new accounts without limit.
+/// The owner of a budget. No holder is an account: a user or a hospital can rotate to new accounts without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Holder {
@@ -22,7 +22,7 @@ pub enum Holder {
     Duty(HospitalId, Duty),
 }
 
-/// A transaction, as its signer and its hospital pay for it.
+/// What is debited for a transaction, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debit {
     pub signer: Holder,
@@ -41,7 +41,7 @@ impl Debit {
 /// Whose budget does not cover a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// The signer's, whatever their account.
+    /// The budget of the signer, which does not depend on the account.
     Account,
     Hospital,
 }

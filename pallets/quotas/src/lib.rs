@@ -1,4 +1,4 @@
-//! How much of the chain each signer and each hospital may use.
+//! How much of the chain each user, each duty and each hospital may use: their quotas.
 //!
 //! The chain has no fees. A transaction is debited instead: its weight for a window of
 //! [`WEIGHT_WINDOW_BLOCKS`], its bytes for a window of [`DAY_BLOCKS`]. Its signer is debited, and so is
@@ -78,7 +78,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type CurrentLimits<T: Config> = StorageValue<_, Limits, ValueQuery, InitialLimits<T>>;
 
-    /// What signers and hospitals used in their last windows, by lane.
+    /// What users, duties and hospitals used in their last windows, by lane.
     #[pallet::storage]
     pub type Used<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, Holder, Twox64Concat, Lane, Usage, ValueQuery>;
@@ -97,7 +97,8 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// A limit is zero, or so low that a lane could not send its largest transaction or its votes.
+        /// A limit is so low that a lane could not send its largest transaction or enough votes. The lowest limits are
+        /// in docs/operations.md.
         #[codec(index = 0)]
         LimitTooLow,
     }
@@ -117,7 +118,7 @@ pub mod pallet {
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
-        /// Sets the limits of all lanes. What was used in the current windows stays. Requires Root, which is a
+        /// Sets the limits of all lanes. What was used in the current windows still counts. Requires Root, which is a
         /// motion of the council.
         ///
         /// Fails with [`LimitTooLow`](Error::LimitTooLow).

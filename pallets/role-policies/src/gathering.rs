@@ -68,12 +68,12 @@ impl<T: Config> Pallet<T> {
             .filter(|place| T::Hospitals::active_at(*place, at))
             .collect();
         let mut related = Self::kinds_in_force((patient, requester, hospital), at);
-        // Nobody vouches for a professional whose hospitals are all suspended or removed.
-        let vouched = || {
+        // Relationships do not count for a professional whose hospitals are all suspended or removed.
+        let is_registered = || {
             let mut hospitals = T::Users::hospitals(requester, at).into_iter();
             hospitals.any(|place| T::Hospitals::active_at(place, at))
         };
-        if !related.is_empty() && requester_at.is_empty() && !vouched() {
+        if !related.is_empty() && requester_at.is_empty() && !is_registered() {
             related.clear();
         }
         Ok(Facts {

@@ -46,7 +46,7 @@ fn the_runtime_refuses_an_announcement_within_another_call() {
     });
 }
 
-/// Whoever sees an announcement in the pool can use its bytes for a profile: nodes store both under one hash.
+/// Another hospital can use the bytes of an announcement in the pool for a profile: nodes store both under one hash.
 #[test]
 fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcement() {
     local(|chain| {
@@ -73,7 +73,7 @@ fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcemen
         }
         assert_eq!(LiteBlocks::height(), 1);
 
-        // The other way round, a committed block's bytes may become a profile.
+        // In the reverse order: the bytes of a committed block may become a profile.
         let copied = pallet_profiles::Call::<Runtime>::update { user: thief, body };
         apply("Bob//agent", copied).unwrap().unwrap();
         assert_eq!(invariants::check(), Ok(()));

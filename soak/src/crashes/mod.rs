@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use epione_devnet::{Devnet, Layout, Options};
+use epione_devnet::{Devnet, Layout};
 use serde::Serialize;
 
 use crate::{
@@ -137,14 +137,7 @@ async fn endure(
     let links = no_cuts.is_none().then(|| Topology::build(HOSPITALS, None, true)).transpose()?;
     let mut layout = links.as_ref().map(Topology::layout).unwrap_or_default();
     settings(&mut layout)?;
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals: HOSPITALS,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 1_000,
-        layout,
-    };
+    let options = programs.network(&args.dir, HOSPITALS, layout);
     let mut network = Devnet::up(&options, &|step| println!("{step}")).await?;
     let practices = Practice::open_all(&network.state().hospitals).await?;
     let board = Arc::new(Board::default());

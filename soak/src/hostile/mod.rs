@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use epione_client::signer::Account;
-use epione_devnet::{Devnet, HospitalState, Layout, Options};
+use epione_devnet::{Devnet, HospitalState, Layout};
 use serde::Serialize;
 
 use crate::{
@@ -51,10 +51,10 @@ pub struct HostileArgs {
     /// Length of both phases together, in minutes; a third of it is quiet
     #[arg(long, default_value_t = 10.0)]
     pub minutes: f64,
-    /// The most by which the hostile members may multiply p99 of commits and looks [default: p99 is only reported]
+    /// Maximum factor between p99 of commits and looks in the two phases [default: p99 is only reported]
     #[arg(long)]
     pub max_ratio: Option<f64>,
-    /// The most that the files of one hospital may grow during the hostile phase, in MiB
+    /// Maximum growth of the files of one hospital during the hostile phase, in MiB
     #[arg(long, default_value_t = 1_024)]
     pub max_growth_mib: u64,
     /// Seed of all random choices
@@ -136,14 +136,7 @@ pub async fn run(
 }
 
 async fn measure(args: &HostileArgs, programs: &Programs) -> anyhow::Result<Hostile> {
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals: HOSPITALS,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 1_000,
-        layout: Layout::default(),
-    };
+    let options = programs.network(&args.dir, HOSPITALS, Layout::default());
     let mut network = Devnet::up(&options, &|step| println!("{step}")).await?;
     let members = network.state().hospitals.clone();
     let (honest, hostile) = members.split_at(HONEST);

@@ -39,14 +39,7 @@ pub(super) async fn block(
         offer_wait = "0s" };
         layout.worker_settings.insert("transfer".into(), none.into());
     }
-    let options = Options {
-        directory: args.dir.join("devnet"),
-        hospitals,
-        base_port: None,
-        binaries: programs.binaries.clone(),
-        pack_millis: 500,
-        layout,
-    };
+    let options = Options { pack_millis: 500, ..programs.network(&args.dir, hospitals, layout) };
     let network = Devnet::up(&options, &|step| println!("  {step}")).await?;
     let hospitals = &network.state().hospitals;
     let practice = Practice::open(&hospitals[0]).await?;
@@ -99,7 +92,7 @@ async fn watch(
     one_link: f64,
 ) -> anyhow::Result<StageTimes> {
     let node = &hospitals[0].node_url;
-    let (chain, probe) = (Chain::connect(node).await?, Probe::new()?);
+    let (chain, probe) = (Chain::connect_unprotected(node).await?, Probe::new()?);
     let limit = Duration::from_secs_f64(PATIENCE * one_link + MORE_PATIENCE_SECONDS);
     let (mut announced, mut committed, mut held) = (None, None, None);
     loop {

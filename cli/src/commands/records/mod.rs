@@ -28,6 +28,7 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     listing, show,
+    wording::counted,
 };
 
 #[derive(Debug, Subcommand)]
@@ -65,15 +66,23 @@ pub struct ListArgs {
 pub struct Listing {
     pub patient: UserId,
     pub records: Vec<RecordSummary>,
+    /// The records that cannot be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedRecord>,
     /// Whether the limit left out older ones.
     pub more: bool,
 }
 
-impl Output for Listing {}
+impl Output for Listing {
+    /// Fails if a record cannot be read.
+    fn passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+}
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.records.is_empty() {
+        if self.records.is_empty() && self.failed.is_empty() {
             return write!(f, "the chain has no record of {}", self.patient);
         }
         for record in &self.records {
@@ -89,6 +98,13 @@ impl fmt::Display for Listing {
                 kinds.join(", ")
             )?;
         }
+        for FailedRecord { pointer, failure } in &self.failed {
+            outcome::fmt_failure(&pointer.to_string(), failure, f)?;
+        }
+        if !self.failed.is_empty() {
+            let (all, failed) = (self.records.len() + self.failed.len(), self.failed.len());
+            writeln!(f, "{}; {failed} NOT READ, see above", counted(all, "record", "records"))?;
+        }
         if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
 }
@@ -96,7 +112,35 @@ impl fmt::Display for Listing {
 /// Reads a patient's records from the latest on.
 pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure> {
     let asked = listing::asked(args.limit);
-    let mut records = reader::list(context.chain().await?, args.patient, None, asked).await?;
-    let more = listing::cut(&mut records, args.limit);
-    Ok(Listing { patient: args.patient, records, more })
+    let mut listed = reader::list(context.chain().await?, args.patient, None, asked).await?;
+    let more = listing::cut(&mut listed, args.limit);
+    let (mut records, mut failed) = (Vec::new(), Vec::new());
+    for (pointer, summary) in listed {
+        match summary {
+            Ok(record) => records.push(record),
+            Err(error) => failed.push(FailedRecord { pointer, failure: error.into() }),
+        }
+    }
+    Ok(Listing { patient: args.patient, records, failed, more })
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::RecordPointer;
+
+    use super::*;
+
+    #[test]
+    fn one_record_that_cannot_be_read_does_not_hide_the_others() {
+        let pointer = RecordPointer { height: 7, index: 2 };
+        let failure = Failure::new("a later format", "update epione");
+        let failed = vec![FailedRecord { pointer, failure }];
+        let listing =
+            Listing { patient: UserId([1; 32]), records: Vec::new(), failed, more: false };
+        assert!(!listing.passed());
+        let text = listing.to_string();
+        assert!(text.contains("7/2  NOT READ: a later format\n  help: update epione\n"), "{text}");
+        assert!(text.contains("1 record; 1 NOT READ"), "{text}");
+        assert_eq!(serde_json::to_value(&listing).unwrap()["failed"][0]["error"], "a later format");
+    }
 }

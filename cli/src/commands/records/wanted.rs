@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use epione_client::reader;
 use epione_primitives::{HospitalId, RecordPointer, UserId};
 
-use super::{GetArgs, ListArgs, list};
+use super::{FailedRecord, GetArgs, ListArgs, list};
 use crate::{context::Context, failure::Failure};
 
 /// The requested records.
@@ -15,6 +15,8 @@ pub(super) struct Wanted {
     pub by_hospital: BTreeMap<HospitalId, BTreeSet<RecordPointer>>,
     /// Records that the chain does not have, or that belong to another patient.
     pub unknown: BTreeSet<RecordPointer>,
+    /// Records that cannot be read, and why.
+    pub failed: Vec<FailedRecord>,
     /// Whether the limit left out older ones.
     pub more: bool,
 }
@@ -27,10 +29,10 @@ impl Wanted {
     /// The newest records of the patient, up to the limit.
     async fn all(args: &GetArgs, context: &Context) -> Result<Self, Failure> {
         let listing = list(&ListArgs { patient: args.patient, limit: args.limit }, context).await?;
-        if listing.records.is_empty() {
+        if listing.records.is_empty() && listing.failed.is_empty() {
             return Err(no_records(args.patient, context));
         }
-        let mut wanted = Self { more: listing.more, ..Self::default() };
+        let mut wanted = Self { more: listing.more, failed: listing.failed, ..Self::default() };
         for record in listing.records {
             wanted.by_hospital.entry(record.hospital).or_default().insert(record.pointer);
         }

@@ -4,7 +4,10 @@ pub mod directory;
 pub mod rotation;
 pub mod standing;
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, BufRead, IsTerminal, Read},
+};
 
 use clap::{ArgGroup, Args, Subcommand};
 use epione_client::{api::RegisterUser, consent as consents};
@@ -19,7 +22,7 @@ use crate::{
     failure::Failure,
     identity::{self, KeySource},
     invocation::Invocation,
-    show,
+    progress, show,
     words::argument,
 };
 
@@ -75,10 +78,11 @@ pub struct RegisterArgs {
     /// The person's role
     #[arg(long, value_parser = argument::<Role>())]
     pub role: Role,
-    /// The person's name; sealed before it leaves the hospital
+    /// The person's name; sealed before it leaves the hospital. Other accounts of this machine can see the arguments of
+    /// a command (ps). With -, the command reads the name from standard input, or asks for it
     #[arg(long)]
     pub name: String,
-    /// The person's key file. With --consent, only its public half is read; without, it signs the consent of a new user
+    /// The person's key file. It signs the consent of a new user. With --consent, only its public half is read
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
     /// Instead of --keys: the person's account (SS58 address)
@@ -116,6 +120,7 @@ impl fmt::Display for Registered {
 
 /// Registers a user through the hospital's worker.
 pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Registered, Failure> {
+    let name = given_name(&args.name).await?;
     let (account, sealing_key) = match (&args.keys, &args.account, &args.sealing_key) {
         (Some(keys), _, _) => {
             let public = keys.public()?;
@@ -135,7 +140,7 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
             role: args.role,
             account: account.clone(),
             sealing_key,
-            name: args.name.clone(),
+            name,
         })
         .await?;
     Ok(Registered {
@@ -145,6 +150,43 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
         account,
         body_hash: registered.body_hash,
     })
+}
+
+/// Longest line that is read as a name, in bytes.
+const MAX_NAME_LINE: u64 = 4_096;
+
+/// The name that is given; for `-`, the first line of standard input.
+async fn given_name(name: &str) -> Result<String, Failure> {
+    if name != "-" {
+        return Ok(name.into());
+    }
+    if io::stdin().is_terminal() {
+        progress::line("The person's name, then Enter:");
+    }
+    // Reading has its own thread, so that a signal still ends the command.
+    let read = tokio::task::spawn_blocking(|| name_from(io::stdin().lock()));
+    read.await.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?
+}
+
+fn name_from(input: impl BufRead) -> Result<String, Failure> {
+    let refuse = |problem: String| {
+        Failure::usage(
+            format!("the name on standard input {problem}"),
+            "write the name as one line of UTF-8",
+        )
+    };
+    let mut line = String::new();
+    let length = input
+        .take(MAX_NAME_LINE + 1)
+        .read_line(&mut line)
+        .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    if length as u64 > MAX_NAME_LINE {
+        return Err(refuse(format!("is longer than {MAX_NAME_LINE} bytes")));
+    }
+    match line.trim() {
+        "" => Err(refuse("is empty".into())),
+        name => Ok(name.into()),
+    }
 }
 
 /// The consent that the person gave before; or that of a new user, if the person's keys are at hand.
@@ -222,4 +264,20 @@ pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented,
     let genesis = chain.genesis_hash();
     let consent = consents::registration(&account, genesis, hospital, user, version);
     Ok(Consented { user, hospital, consent })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_first_line_of_standard_input() {
+        assert_eq!(name_from(&b"  Ada Byron \r\nignored"[..]).unwrap(), "Ada Byron");
+        assert_eq!(name_from(&b"Ada"[..]).unwrap(), "Ada");
+        let endless = vec![b'a'; 10_000];
+        for wrong in [&b""[..], b"\n", b"\xff\n", &endless[..]] {
+            let refused = name_from(wrong).unwrap_err();
+            assert!(refused.error.contains("standard input"), "{refused}");
+        }
+    }
 }

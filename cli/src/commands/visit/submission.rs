@@ -55,7 +55,7 @@ pub struct SubmitArgs {
     /// The patient's key file, with which the patient signs the same sections as the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
-    /// Submit a new visit, even if the same command submitted one within a day
+    /// Submit a new visit, even if the same command submitted a visit within a day
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -134,7 +134,7 @@ struct Submission<'a> {
     cosigner: Option<Account>,
     content: Content,
     worker: WorkerClient,
-    /// By which the worker recognizes the visit of the same command.
+    /// The bytes by which the worker recognizes the visit of the same command.
     command: [u8; 16],
     /// Where the visit is kept between runs; none if this machine has no place for it.
     unfinished: Option<Unfinished>,
@@ -302,8 +302,9 @@ const ANOTHER_VISIT: &str = "the same command submitted another visit within a d
 const NOT_NOTED: &str = "this machine could not note that the hospital has acknowledged the visit; a rerun without \
                          --again asks the hospital";
 
-/// What to do after an interruption, which a visit survives only if this machine keeps it. With --again, the worker
-/// does not recognize the command of a rerun; and a rerun without it would be taken for the visit before this one.
+/// What the user can do after an interruption. A rerun resumes the visit only if this machine keeps it. With --again,
+/// the worker does not recognize the command of a rerun; without it, the worker would take the rerun for the visit
+/// before this one.
 fn after_interruption(is_kept: bool, again: bool) -> &'static str {
     match (is_kept, again) {
         (true, true) => "rerun the same command without --again to resume",

@@ -101,8 +101,8 @@ impl Words {
 }
 
 impl Words {
-    /// What the worker recognizes the visit by. It is keyed by the author's secret, so that nobody can test with it
-    /// which text the visit contains.
+    /// The bytes by which the worker recognizes the visit. They are keyed by the author's secret, so that nobody can
+    /// test with them which text the visit contains.
     pub fn command(&self, seed: &[u8; 32]) -> [u8; 16] {
         let keyed = Sha256::new_with_prefix("epione: command of visit submit").chain_update(seed);
         let digest: [u8; 32] = keyed.chain_update(self.encode()).finalize().into();

@@ -1,8 +1,9 @@
 //! Fetches segments: whole and verified, or only a part. After a broken connection the fetch resumes.
 //!
 //! A worker may redirect a reader to its object storage, once and for these bytes only. The chain names the storage's
-//! origin; no other server is asked. The storage gets no signature. If the storage fails in any way, the client requests
-//! the bytes from the worker itself. If the storage does not answer at all, the client does not ask it for a minute.
+//! origin; the client asks no other server. The storage gets no signature. If the storage fails in any way, the client
+//! requests the bytes from the worker itself. If the storage does not answer at all, the client does not ask it for a
+//! minute.
 
 use std::{
     ops::Range,
@@ -133,18 +134,19 @@ impl WorkerClient {
         Ok(fetch.bytes.freeze())
     }
 
-    /// The client for object storage. It trusts the certificate authorities that this machine trusts, and follows no
-    /// further redirect.
-    fn storage(&self) -> Result<reqwest::Client, WorkerError> {
-        if let Some(client) = self.inner.storage.get() {
+    /// The client for object storage at this address. It trusts the certificate authorities that this machine trusts,
+    /// and follows no further redirect.
+    fn storage(&self, url: &Url) -> Result<reqwest::Client, WorkerError> {
+        let for_loopback = endpoint::is_loopback(url);
+        let kept = &self.inner.storage[usize::from(for_loopback)];
+        if let Some(client) = kept.get() {
             return Ok(client.clone());
         }
-        let built = reqwest::Client::builder()
+        let built = endpoint::http(for_loopback)
             .connect_timeout(CONNECT_LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| WorkerError::Tls(error.to_string()))?;
-        Ok(self.inner.storage.get_or_init(|| built).clone())
+        Ok(kept.get_or_init(|| built).clone())
     }
 
     /// Which server to ask now, if both may be asked.
@@ -325,7 +327,7 @@ impl<'a> Fetch<'a> {
             url.filter(|url| may_redirect(worker, storage.as_ref(), url)).ok_or_else(|| {
                 self.client.malformed("the redirect leads to no origin that the chain names for it")
             })?;
-        let mut request = self.client.storage()?.get(url);
+        let mut request = self.client.storage(&url)?.get(url);
         if let Some(range) = self.range() {
             request = request.header(header::RANGE, range);
         }

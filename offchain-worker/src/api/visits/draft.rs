@@ -15,7 +15,7 @@ use crate::{
 /// The context from which the key of the contents of commands is derived.
 const CONTENT: &str = "epione 2026-11 worker contents of commands";
 
-/// What the author means by the visit, if the client says so.
+/// The command of the visit, if the client sent one.
 pub(super) fn command_of(
     state: &AppState,
     visit: &VisitRequest,
@@ -34,8 +34,8 @@ pub(super) fn command_of(
     Ok(Some(Command { id, content }))
 }
 
-/// A digest of what the visit says, without what differs each time that it is signed. It is keyed, so that nobody can
-/// test with the journal which text a visit contains.
+/// A digest of the visit's content, without the values that differ each time that it is signed. It is keyed, so that
+/// nobody can test with the journal which text a visit contains.
 fn content(key: &[u8; 32], signed: &SignedDraft) -> [u8; 32] {
     let (draft, cosigned) = (&signed.draft, signed.patient_signature.is_some());
     let mut said = (draft.patient, cosigned, draft.sections.len() as u16).encode();

@@ -120,7 +120,7 @@ async fn known(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatu
     }
 }
 
-/// The status of the visit that the worker acknowledged when the author first meant this one, within a day.
+/// The status of the visit that the worker acknowledged for the same command within a day.
 async fn recognized(state: &AppState, terms: &VisitTerms) -> Result<Option<VisitStatus>, ApiError> {
     let Some(command) = terms.command else { return Ok(None) };
     match state.journal.recalled(terms.author, command, crate::now()).await? {

@@ -24,7 +24,7 @@ pub(super) struct VisitTerms {
     /// Two uploads with the same fingerprint are the same visit: it covers all that the author signed, and whether
     /// the patient signed too. The signatures themselves may differ.
     pub fingerprint: [u8; 32],
-    /// What the author means; a visit with the same command is the same visit for a day.
+    /// The command of the client. Another visit of the author with the same command is the same visit for a day.
     pub command: Option<Command>,
 }
 

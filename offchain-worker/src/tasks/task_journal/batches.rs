@@ -224,14 +224,20 @@ impl TaskJournal {
         Ok(visits)
     }
 
-    /// Holds one queued visit back.
+    /// Holds one queued visit back, for a reason that its status says.
     pub async fn hold(
         &self,
         row: i64,
         now: Moment,
         hold: fn(u32) -> Moment,
+        reason: &'static str,
     ) -> Result<(), JournalError> {
-        self.journal.write(move |tx| set_back(tx, row, now, hold)).await
+        self.journal
+            .write(move |tx| {
+                visits::set_failure(tx, row, reason)?;
+                set_back(tx, row, now, hold)
+            })
+            .await
     }
 }
 

@@ -199,7 +199,9 @@ async fn only_a_visit_that_failed_alone_is_held_back() {
     let hour = 3_600_000;
     let mut held = task_journal.queue(10, 0).await.unwrap();
     assert_eq!(rows(held), [2]);
-    task_journal.hold(1, 2 * hour, hold).await.unwrap();
+    task_journal.hold(1, 2 * hour, hold, "damaged").await.unwrap();
+    let visit = journal.visit(RecordId([1; 16])).await.unwrap().unwrap();
+    assert_eq!(visit.last_failure.as_deref(), Some("damaged"));
     held = task_journal.queue(10, 2 * hour).await.unwrap();
     assert_eq!(rows(held), [2]);
     assert_eq!(rows(task_journal.queue(10, 500_000).await.unwrap()), [1, 2]);
