@@ -6,7 +6,7 @@ pub mod standing;
 
 use std::{
     fmt,
-    io::{self, BufRead, IsTerminal, Read},
+    io::{self, BufRead, IsTerminal},
 };
 
 use clap::{ArgGroup, Args, Subcommand};
