@@ -36,7 +36,7 @@ pub enum Refusal {
     CallNotForMotion,
     /// The motion's threshold is not the number of votes that its call needs.
     WrongThreshold,
-    /// The signer already has two live motions.
+    /// The signer's hospital already has two live motions.
     TooManyMotions,
     /// The delay of the authorized upgrade has not passed.
     UpgradeTooEarly,
@@ -124,7 +124,7 @@ impl fmt::Display for Refusal {
                  for councilRoot.dispatch the smallest number that is at least two thirds of the members"
             }
             Self::TooManyMotions => {
-                "the account already has two live motions: try again after one of them is closed"
+                "the account's hospital already has two live motions: try again after one of them is closed"
             }
             Self::UpgradeTooEarly => {
                 "the upgrade may not take effect yet: try again when the number of blocks in councilRoot.upgradeDelay \

@@ -1,12 +1,14 @@
 //! What a council member may propose, and when an upgrade may take effect.
 //!
-//! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a member has at most
-//! [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number of
+//! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a hospital has at
+//! most [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number of
 //! votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
 //! members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
 use codec::{Decode, Encode, MaxEncodedLen};
-use epione_primitives::{AccountId, BlockNumber, Hash, limits::BLOCK_BYTES, refusal::Refusal};
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, HospitalId, limits::BLOCK_BYTES, refusal::Refusal,
+};
 use frame_support::{
     dispatch::GetDispatchInfo,
     ensure,
@@ -18,12 +20,12 @@ use scale_info::TypeInfo;
 use sp_runtime::DispatchError;
 
 use crate::{
-    Runtime, RuntimeCall, System,
+    Hospitals, Runtime, RuntimeCall, System,
     configs::BLOCK_WEIGHT,
     council_root::{AuthorizedAt, UpgradeDelay},
 };
 
-/// Maximum number of live motions of one member.
+/// Maximum number of live motions of one hospital, whatever its accounts are.
 pub const MAX_MOTIONS: usize = 2;
 /// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
 pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
@@ -76,11 +78,12 @@ pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusa
 /// What [`check`] reads, in addition to the check of the signer's role.
 pub(crate) fn weight(call: &RuntimeCall) -> Weight {
     let reads = match call {
-        // The members and the motions, and the proposer of each motion.
+        // The members and the motions, the hospital of each motion, and of the proposer. The motion's place reads the
+        // last again.
         RuntimeCall::Council(Collective::propose { .. }) => {
             let motions: u32 =
                 <Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get();
-            u64::from(motions) + 2
+            u64::from(motions) + 4
         }
         RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => 2,
         _ => 0,
@@ -106,15 +109,16 @@ fn check_motion(
         _ => more_than_half(members),
     };
     ensure!(threshold == needed, Refusal::WrongThreshold);
-    let live = live_motions(proposer, &Proposals::<Runtime, Instance1>::get());
+    let (hospital, _) = Hospitals::hospital_of(proposer.clone()).ok_or(Refusal::UnknownAccount)?;
+    let live = live_motions(hospital, &Proposals::<Runtime, Instance1>::get());
     ensure!(live < MAX_MOTIONS, Refusal::TooManyMotions);
     Ok(())
 }
 
-/// How many of these motions an account has proposed.
-fn live_motions(proposer: &AccountId, motions: &[Hash]) -> usize {
+/// How many of these motions a hospital has proposed, with its current account or an earlier one.
+fn live_motions(hospital: HospitalId, motions: &[Hash]) -> usize {
     let own = |motion: &&Hash| {
-        CostOf::<Runtime, Instance1>::get(**motion).is_some_and(|(account, _)| account == *proposer)
+        CostOf::<Runtime, Instance1>::get(**motion).is_some_and(|(_, place)| place.0 == hospital)
     };
     motions.iter().filter(own).count()
 }
@@ -125,13 +129,15 @@ fn upgrade_allowed_from() -> BlockNumber {
     since.saturating_add(UpgradeDelay::<Runtime>::get())
 }
 
-/// What a motion costs its proposer: nothing, but the collective stores with it who proposed the motion.
+/// What a motion costs its proposer: nothing, but the collective stores with it which hospital proposed the motion. The
+/// account that the collective also stores may have been rotated since.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct MotionPlace;
+pub struct MotionPlace(HospitalId);
 
 impl Consideration<AccountId, u32> for MotionPlace {
-    fn new(_: &AccountId, _: u32) -> Result<Self, DispatchError> {
-        Ok(Self)
+    fn new(proposer: &AccountId, _: u32) -> Result<Self, DispatchError> {
+        let hospital = Hospitals::hospital_of(proposer.clone());
+        hospital.map(|(hospital, _)| Self(hospital)).ok_or(DispatchError::BadOrigin)
     }
 
     fn update(self, _: &AccountId, _: u32) -> Result<Self, DispatchError> {
@@ -143,7 +149,10 @@ impl Consideration<AccountId, u32> for MotionPlace {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn ensure_successful(_: &AccountId, _: u32) {}
+    fn ensure_successful(proposer: &AccountId, _: u32) {
+        let duty = epione_primitives::hospital::Duty::Governance;
+        pallet_hospitals::Accounts::<Runtime>::insert(proposer, (HospitalId(0), duty));
+    }
 }
 
 impl MaybeConsideration<AccountId, u32> for MotionPlace {

@@ -36,7 +36,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
     type Proposal = RuntimeCall;
     type RuntimeEvent = RuntimeEvent;
     type MotionDuration = MotionDuration;
-    // Every member's motions fit, so nobody can take another member's place.
+    // Every hospital's motions fit, so nobody can take another hospital's place.
     type MaxProposals = ConstU32<{ MAX_HOSPITALS * MAX_MOTIONS as u32 }>;
     type MaxMembers = ConstU32<MAX_HOSPITALS>;
     // Without a prime, an abstention counts as no.

@@ -1,7 +1,11 @@
 //! What the hospitals can decide together, and what one of them cannot do alone.
 
 use codec::Encode;
-use epione_primitives::{Hash, hospital::HospitalStatus, refusal::Refusal};
+use epione_primitives::{
+    Hash,
+    hospital::{Duty, HospitalStatus},
+    refusal::Refusal,
+};
 use epione_runtime::{
     CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
     governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
@@ -11,7 +15,8 @@ use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
     caller::refused,
-    chain::{B, apply, local},
+    chain::{A, B, apply, local},
+    possession::named,
 };
 
 /// Number of blocks between authorization and upgrade in the preset `local`.
@@ -143,6 +148,25 @@ fn one_member_cannot_fill_the_list_of_motions() {
         };
         apply("Dave", RuntimeCall::Council(close)).unwrap().unwrap();
         assert_eq!(refused("Alice", proposal(3, remark(vec![64]))), None);
+    });
+}
+
+/// The collective keeps the motions of accounts that left.
+#[test]
+fn new_accounts_give_a_hospital_no_more_motions() {
+    local(|_| {
+        for number in 0..2 {
+            apply("Alice", proposal(3, remark(vec![number]))).unwrap().unwrap();
+        }
+        let next = named("Alice//next", A, Duty::Governance);
+        let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
+            governance: Some(next),
+            agent: None,
+        };
+        apply("Alice", rotate).unwrap().unwrap();
+        let third = proposal(3, remark(vec![2]));
+        assert_eq!(refused("Alice//next", third), Some(Refusal::TooManyMotions));
+        assert_eq!(refused("Bob", proposal(3, remark(vec![2]))), None);
     });
 }
 
