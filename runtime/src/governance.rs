@@ -1,8 +1,8 @@
 //! What a council member may propose, and when an upgrade may take effect.
 //!
 //! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a hospital has at
-//! most [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number of
-//! votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
+//! most [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number
+//! of votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
 //! members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
 use codec::{Decode, Encode, MaxEncodedLen};
