@@ -112,6 +112,8 @@ pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNu
 /// Maximum number of chain blocks for which the consent to name a hospital's account is valid: seven days. A motion
 /// stays open for three.
 pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Number of chain blocks after its authorization within which an upgrade may take effect: seven days.
+pub const UPGRADE_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 /// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.

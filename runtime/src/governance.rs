@@ -2,12 +2,14 @@
 //!
 //! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a hospital has at
 //! most [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number
-//! of votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
-//! members voted for it. These checks come before the block; the origins of the calls check the votes again.
+//! of votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too
+//! few members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
 use codec::{Decode, Encode, MaxEncodedLen};
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId, limits::BLOCK_BYTES, refusal::Refusal,
+    AccountId, Hash, HospitalId,
+    limits::{BLOCK_BYTES, UPGRADE_BLOCKS},
+    refusal::Refusal,
 };
 use frame_support::{
     dispatch::GetDispatchInfo,
@@ -17,7 +19,10 @@ use frame_support::{
 };
 use pallet_collective::{CostOf, Instance1, Members, Proposals};
 use scale_info::TypeInfo;
-use sp_runtime::DispatchError;
+use sp_runtime::{
+    DispatchError,
+    traits::{BlakeTwo256, Hash as _},
+};
 
 use crate::{
     Hospitals, Runtime, RuntimeCall, System,
@@ -33,6 +38,9 @@ pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
 /// weight, and the block reserves it. Quotas do not count the size of proofs, so its bound is far below the block's.
 pub const MAX_PROPOSAL_WEIGHT: Weight =
     Weight::from_parts(BLOCK_WEIGHT.ref_time() / 10, BLOCK_BYTES as u64);
+
+/// Weight of hashing a byte of an upgrade's code, in picoseconds.
+const HASHED_BYTE_PICOSECONDS: u64 = 2_000;
 
 type Collective = pallet_collective::Call<Runtime, Instance1>;
 type SystemCall = frame_system::Call<Runtime>;
@@ -67,28 +75,29 @@ pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusa
             ensure!(proposal_weight_bound.all_lte(MAX_PROPOSAL_WEIGHT), Refusal::MotionTooHeavy);
             Ok(())
         }
-        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => {
-            ensure!(System::block_number() >= upgrade_allowed_from(), Refusal::UpgradeTooEarly);
-            Ok(())
-        }
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { code }) => check_upgrade(code),
         _ => Ok(()),
     }
 }
 
-/// What [`check`] reads, in addition to the check of the signer's role.
+/// What [`check`] reads and hashes, in addition to the check of the signer's role.
 pub(crate) fn weight(call: &RuntimeCall) -> Weight {
-    let reads = match call {
+    let (reads, hashed) = match call {
         // The members and the motions, the hospital of each motion, and of the proposer. The motion's place reads the
         // last again.
         RuntimeCall::Council(Collective::propose { .. }) => {
             let motions: u32 =
                 <Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get();
-            u64::from(motions) + 4
+            (u64::from(motions) + 4, 0)
         }
-        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => 2,
-        _ => 0,
+        // The authorization, its block and the delay.
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { code }) => (3, code.len()),
+        _ => (0, 0),
     };
-    <Runtime as frame_system::Config>::DbWeight::get().reads(reads)
+    let hashing = HASHED_BYTE_PICOSECONDS.saturating_mul(hashed as u64);
+    <Runtime as frame_system::Config>::DbWeight::get()
+        .reads(reads)
+        .saturating_add(Weight::from_parts(hashing, 0))
 }
 
 fn check_motion(
@@ -123,10 +132,21 @@ fn live_motions(hospital: HospitalId, motions: &[Hash]) -> usize {
     motions.iter().filter(own).count()
 }
 
-/// The first block that may apply the authorized upgrade.
-fn upgrade_allowed_from() -> BlockNumber {
-    let since = AuthorizedAt::<Runtime>::get().unwrap_or_default();
-    since.saturating_add(UpgradeDelay::<Runtime>::get())
+/// Checks that the council authorized this code, that the delay has passed, and that the authorization is not old. So
+/// an authorization that was forgotten takes no effect, and a block contains no other code: it would use the largest
+/// part of the block, and fail.
+fn check_upgrade(code: &[u8]) -> Result<(), Refusal> {
+    let authorized = System::authorized_upgrade().ok_or(Refusal::UpgradeNotAuthorized)?;
+    let since = AuthorizedAt::<Runtime>::get().ok_or(Refusal::UpgradeNotAuthorized)?;
+    let now = System::block_number();
+    let first = since.saturating_add(UpgradeDelay::<Runtime>::get());
+    ensure!(now >= first, Refusal::UpgradeTooEarly);
+    ensure!(now <= since.saturating_add(UPGRADE_BLOCKS), Refusal::UpgradeExpired);
+    // The hash is the first field of the authorization, which is private.
+    let hash = BlakeTwo256::hash(code);
+    let same = authorized.using_encoded(|encoded| encoded.starts_with(hash.as_bytes()));
+    ensure!(same, Refusal::UpgradeNotAuthorized);
+    Ok(())
 }
 
 /// What a motion costs its proposer: nothing, but the collective stores with it which hospital proposed the motion. The

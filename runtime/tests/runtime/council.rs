@@ -4,6 +4,7 @@ use codec::Encode;
 use epione_primitives::{
     Hash,
     hospital::{Duty, HospitalStatus},
+    limits::UPGRADE_BLOCKS,
     refusal::Refusal,
 };
 use epione_runtime::{
@@ -36,6 +37,11 @@ fn remark(bytes: Vec<u8>) -> council_root::Call<Runtime> {
 
 fn as_root(call: frame_system::Call<Runtime>) -> council_root::Call<Runtime> {
     council_root::Call::dispatch { call: Box::new(call.into()) }
+}
+
+fn apply_upgrade(code: &[u8]) -> RuntimeCall {
+    let code = code.to_vec();
+    RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
 }
 
 fn suspend() -> pallet_hospitals::Call<Runtime> {
@@ -87,12 +93,8 @@ fn three_of_four_authorize_an_upgrade() {
         let authorized = System::authorized_upgrade().unwrap();
         assert_eq!(*authorized.code_hash(), code_hash);
 
-        let another = frame_system::Call::apply_authorized_upgrade { code: b"another".to_vec() };
         chain.reach(1 + UPGRADE_DELAY);
-        assert_eq!(
-            apply("Bob", RuntimeCall::System(another)),
-            Ok(Err(frame_system::Error::<Runtime>::Unauthorized.into()))
-        );
+        assert_eq!(refused("Bob", apply_upgrade(b"another")), Some(Refusal::UpgradeNotAuthorized));
     });
 }
 
@@ -240,16 +242,45 @@ fn an_upgrade_cannot_take_effect_before_its_delay() {
         let code_hash = BlakeTwo256::hash(&code);
         chain.reach(3);
         pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
-        let now = |code: &[u8]| {
-            let code = code.to_vec();
-            RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
-        };
-        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        assert_eq!(refused("Bob", apply_upgrade(&code)), Some(Refusal::UpgradeTooEarly));
         chain.reach(3 + UPGRADE_DELAY - 1);
-        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        assert_eq!(refused("Bob", apply_upgrade(&code)), Some(Refusal::UpgradeTooEarly));
         chain.reach(3 + UPGRADE_DELAY);
-        // Other code fails later, in the block.
-        assert_eq!(refused("Bob", now(b"another")), None);
+        assert_eq!(refused("Bob", apply_upgrade(&code)), None);
+    });
+}
+
+/// Code may be as large as a block permits.
+#[test]
+fn a_member_cannot_fill_blocks_with_code_that_nobody_authorized() {
+    local(|chain| {
+        let code_hash = BlakeTwo256::hash(b"a runtime");
+        let unauthorized = Some(Refusal::UpgradeNotAuthorized);
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), unauthorized);
+        pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
+        chain.reach(1 + UPGRADE_DELAY);
+        assert_eq!(refused("Bob", apply_upgrade(&[0; 100_000])), unauthorized);
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), None);
+        // The authorization is used up.
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), unauthorized);
+    });
+}
+
+#[test]
+fn an_old_authorization_cannot_be_used_by_surprise() {
+    local(|_| {
+        let code_hash = BlakeTwo256::hash(b"a runtime");
+        pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
+        let now = System::block_number();
+        for (waited, expected) in
+            [(UPGRADE_BLOCKS + 1, Some(Refusal::UpgradeExpired)), (UPGRADE_BLOCKS, None)]
+        {
+            // As if many blocks had been made. Transactions name the hash of the block before.
+            System::set_block_number(now + waited);
+            frame_system::BlockHash::<Runtime>::insert(now + waited - 1, Hash::repeat_byte(1));
+            assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), expected, "{waited}");
+        }
+        System::set_block_number(now);
     });
 }
 
