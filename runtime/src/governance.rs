@@ -181,23 +181,21 @@ impl MaybeConsideration<AccountId, u32> for MotionPlace {
     }
 }
 
-/// The calls that the council may not dispatch as root: they would replace the runtime without the delay, or hide such
-/// a call.
-pub struct WithoutDelay;
+/// The calls that the council may dispatch as root. Each other call would be a way to replace the runtime without the
+/// delay, or to change what other pallets rely on; an upgrade can add a call here.
+pub struct CallsAsRoot;
 
-impl Contains<RuntimeCall> for WithoutDelay {
+impl Contains<RuntimeCall> for CallsAsRoot {
     fn contains(call: &RuntimeCall) -> bool {
         matches!(
             call,
-            RuntimeCall::Utility(_)
-                | RuntimeCall::System(
-                    SystemCall::set_code { .. }
-                        | SystemCall::set_code_without_checks { .. }
-                        | SystemCall::set_storage { .. }
-                        | SystemCall::kill_storage { .. }
-                        | SystemCall::kill_prefix { .. }
-                        | SystemCall::apply_authorized_upgrade { .. }
-                )
+            RuntimeCall::System(
+                SystemCall::authorize_upgrade { .. }
+                    | SystemCall::authorize_upgrade_without_checks { .. }
+                    | SystemCall::remark { .. }
+            ) | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
+                | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
+                | RuntimeCall::Council(Collective::kill { .. })
         )
     }
 }

@@ -14,7 +14,7 @@ use pallet_collective::{
 use crate::{
     Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
     configs::{BLOCK_WEIGHT, NORMAL_SHARE},
-    governance::{Authorization, MAX_MOTIONS, MotionPlace, WithoutDelay},
+    governance::{Authorization, CallsAsRoot, MAX_MOTIONS, MotionPlace},
     weights,
 };
 
@@ -53,7 +53,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
 impl crate::council_root::Config for Runtime {
     type CouncilOrigin = CouncilTwoThirds;
     type Call = RuntimeCall;
-    type Refused = WithoutDelay;
+    type Allowed = CallsAsRoot;
     type Authorization = Authorization;
     type UpgradeDelay = UpgradeDelay;
     type WeightInfo = weights::epione_runtime_council_root::Measured<Runtime>;

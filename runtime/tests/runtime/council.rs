@@ -285,6 +285,20 @@ fn an_old_authorization_cannot_be_used_by_surprise() {
 }
 
 #[test]
+fn the_council_kills_a_motion_as_root() {
+    local(|_| {
+        apply("Dave", proposal(3, suspend())).unwrap().unwrap();
+        let kill = pallet_collective::Call::kill {
+            proposal_hash: BlakeTwo256::hash_of(&RuntimeCall::from(suspend())),
+        };
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        CouncilRoot::dispatch(council, Box::new(RuntimeCall::Council(kill))).unwrap();
+        let motions = pallet_collective::Proposals::<Runtime, pallet_collective::Instance1>::get();
+        assert!(motions.is_empty());
+    });
+}
+
+#[test]
 fn the_council_cannot_replace_the_runtime_without_the_delay() {
     local(|_| {
         let code = vec![0];
@@ -295,16 +309,24 @@ fn the_council_cannot_replace_the_runtime_without_the_delay() {
         assert_eq!(refused("Alice", proposal(3, batch)), Some(Refusal::CallNotForMotion));
 
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(4, 4));
-        let calls: [frame_system::Call<Runtime>; 6] = [
-            frame_system::Call::set_code { code: code.clone() },
-            frame_system::Call::set_code_without_checks { code: code.clone() },
-            frame_system::Call::set_storage { items: vec![(b":code".to_vec(), code.clone())] },
-            frame_system::Call::kill_storage { keys: vec![b":code".to_vec()] },
-            frame_system::Call::kill_prefix { prefix: b":c".to_vec(), subkeys: 1 },
-            frame_system::Call::apply_authorized_upgrade { code },
+        type SystemCall = frame_system::Call<Runtime>;
+        let calls: [RuntimeCall; 8] = [
+            SystemCall::set_code { code: code.clone() }.into(),
+            SystemCall::set_code_without_checks { code: code.clone() }.into(),
+            SystemCall::set_storage { items: vec![(b":code".to_vec(), code.clone())] }.into(),
+            SystemCall::kill_storage { keys: vec![b":code".to_vec()] }.into(),
+            SystemCall::kill_prefix { prefix: b":c".to_vec(), subkeys: 1 }.into(),
+            SystemCall::apply_authorized_upgrade { code }.into(),
+            // Members who are no hospitals, and a call within a call.
+            RuntimeCall::Council(pallet_collective::Call::set_members {
+                new_members: vec![],
+                prime: None,
+                old_count: 4,
+            }),
+            remark(vec![]).into(),
         ];
         for call in calls {
-            let refused = CouncilRoot::dispatch(council.clone(), Box::new(call.into()));
+            let refused = CouncilRoot::dispatch(council.clone(), Box::new(call));
             let refused = refused.unwrap_err().error;
             assert_eq!(refused, council_root::Error::<Runtime>::CallRefused.into());
         }
