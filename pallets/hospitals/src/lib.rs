@@ -203,7 +203,7 @@ pub mod pallet {
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
         /// A hospital committed an offence, but continues to validate: a third of the hospitals would be
-        /// benched with it.
+        /// benched with it, or no other could validate.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
         /// A hospital committed an offence, and does not validate until the council reinstates it.
@@ -225,7 +225,7 @@ pub mod pallet {
         /// The hospital is already removed.
         #[codec(index = 3)]
         AlreadyRemoved,
-        /// This is the only active hospital. Without it the chain would stop.
+        /// No other active hospital may validate and has session keys. Without this one the chain would stop.
         #[codec(index = 4)]
         LastActive,
         /// The chain already has `MAX_HOSPITALS` hospitals. Retry after one is removed.

@@ -11,7 +11,9 @@ use sp_staking::{
     offence::{OffenceDetails, OnOffenceHandler},
 };
 
-use crate::{Accounts, Active, Benched, Config, Event, Pallet, ReinstatedIn, Seated, WeightInfo};
+use crate::{
+    Accounts, Active, Benched, Config, Event, HospitalSet, Pallet, ReinstatedIn, Seated, WeightInfo,
+};
 
 /// The hospital of a governance account, whatever the hospital's status. One storage read, as pallet-session
 /// requires. The transaction extension rejects suspended hospitals.
@@ -80,14 +82,25 @@ impl<T: Config> Pallet<T> {
             && ReinstatedIn::<T>::get(hospital).is_none_or(|reinstated| session > reinstated)
     }
 
-    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
-    /// set. `None` if there are none: the session pallet then keeps the current validators.
-    fn plan() -> Option<(Vec<HospitalId>, bool)> {
+    /// The hospitals that may validate and have session keys, ascending.
+    fn able() -> HospitalSet {
         let benched = Benched::<T>::get();
         let mut set = Active::<T>::get();
         set.retain(|hospital| {
             benched.binary_search(hospital).is_err() && T::Validators::has_keys(*hospital)
         });
+        set
+    }
+
+    /// Whether a hospital other than this one may validate and has session keys. Without it, the chain would stop.
+    pub(crate) fn another_validates(hospital: HospitalId) -> bool {
+        Self::able().into_iter().any(|other| other != hospital)
+    }
+
+    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
+    /// set. `None` if there are none: the session pallet then keeps the current validators.
+    fn plan() -> Option<(Vec<HospitalId>, bool)> {
+        let set = Self::able();
         if set.is_empty() {
             return None;
         }
@@ -99,7 +112,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Benches a hospital that broke the rules of consensus in this session, unless a third of the hospitals would
-    /// be benched with it. Further offences of a benched hospital change nothing.
+    /// be benched with it, or no other could validate. Further offences of a benched hospital change nothing.
     fn bench(hospital: HospitalId, session: SessionIndex) {
         if !Self::answers_for(hospital, session) {
             return;
@@ -107,7 +120,8 @@ impl<T: Config> Pallet<T> {
         let mut benched = Benched::<T>::get();
         let Err(position) = benched.binary_search(&hospital) else { return };
         let full = benched.len() >= Active::<T>::get().len().saturating_sub(1) / 3;
-        if full || benched.try_insert(position, hospital).is_err() {
+        let needed = !Self::another_validates(hospital);
+        if full || needed || benched.try_insert(position, hospital).is_err() {
             Self::deposit_event(Event::OffenderKept { hospital });
             return;
         }

@@ -93,6 +93,18 @@ fn forged_equivocations_one_after_another_leave_two_thirds_of_the_validators_and
 }
 
 #[test]
+fn a_forged_equivocation_does_not_bench_the_only_hospital_with_session_keys() {
+    chain(4, || {
+        for number in [0, 1, 3] {
+            pallet_session::NextKeys::<Test>::remove(HospitalId(number));
+        }
+        assert_ok!(report(1, &[2]));
+        assert_eq!(own_events(), vec![Event::OffenderKept { hospital: HospitalId(2) }]);
+        assert!(Hospitals::may_validate(HospitalId(2)));
+    });
+}
+
+#[test]
 fn the_council_lifts_a_bench_within_the_session() {
     chain(4, || {
         assert_ok!(report(1, &[2]));
