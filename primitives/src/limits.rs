@@ -73,7 +73,7 @@ pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 /// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`]. Requesters who are not registered at the
-/// hospital cause at most half of them.
+/// hospital cause at most half of them, and those of one other hospital at most a quarter of this half.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;

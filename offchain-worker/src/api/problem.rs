@@ -125,9 +125,9 @@ impl ApiError {
             format!(
                 "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants and \
                  {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours; at most half of \
-                 the emergencies are of requesters who are not registered at it. Nothing was \
-                 granted. Try again later, at the latest in 24 hours, and tell the hospital's \
-                 operator."
+                 the emergencies are of requesters who are not registered at it, and at most an \
+                 eighth of requesters of one other hospital. Nothing was granted. Try again later, \
+                 at the latest in 24 hours, and tell the hospital's operator."
             ),
         )
     }
