@@ -11,7 +11,11 @@ use epione_runtime::{
     CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
     governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
 };
-use frame_support::{dispatch::GetDispatchInfo, traits::Hooks, weights::Weight};
+use frame_support::{
+    dispatch::GetDispatchInfo,
+    traits::{Get, Hooks},
+    weights::Weight,
+};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
@@ -225,6 +229,30 @@ fn a_member_cannot_reserve_blocks_by_closing_a_motion() {
         // Nobody proposes what nobody could close.
         assert_eq!(refused("Alice", proposal(3, close(heavy))), Some(Refusal::MotionTooHeavy));
     });
+}
+
+/// The collective takes the account that leaves out of the votes about every open motion.
+#[test]
+fn calls_that_change_the_council_declare_the_weight_of_all_open_motions() {
+    use pallet_hospitals::WeightInfo as _;
+
+    type Weights = <Runtime as pallet_hospitals::Config>::WeightInfo;
+    type Motions =
+        <Runtime as pallet_collective::Config<pallet_collective::Instance1>>::MaxProposals;
+
+    let motions = <Motions as Get<u32>>::get();
+    let storage = <Runtime as frame_system::Config>::DbWeight::get().reads_writes(1, 1);
+    let least = storage.saturating_add(Weight::from_parts(5_000_000, 0)) * u64::from(motions);
+    for declared in [
+        Weights::admit(),
+        Weights::suspend(),
+        Weights::reinstate(),
+        Weights::remove(),
+        Weights::rotate_accounts(),
+    ] {
+        assert!(least.all_lte(declared), "{declared:?}");
+        assert!(declared.all_lte(MAX_PROPOSAL_WEIGHT), "the council could not close the motion");
+    }
 }
 
 #[test]
