@@ -8,15 +8,17 @@ use epione_primitives::{
     refusal::Refusal,
 };
 use epione_runtime::{
-    CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
+    CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System,
+    configs::SESSION_BLOCKS,
+    council_root,
     governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
 };
-use frame_support::{
-    dispatch::GetDispatchInfo,
-    traits::{Get, Hooks},
-    weights::Weight,
+use frame_support::{dispatch::GetDispatchInfo, traits::Get, weights::Weight};
+use sp_consensus_grandpa::{ConsensusLog, GRANDPA_ENGINE_ID, ScheduledChange};
+use sp_runtime::{
+    DigestItem,
+    traits::{BlakeTwo256, Hash as _},
 };
-use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
     caller::refused,
@@ -104,12 +106,22 @@ fn three_of_four_authorize_an_upgrade() {
 
 #[test]
 fn three_of_four_resume_stalled_finality() {
-    local(|_| {
+    local(|chain| {
         let stalled =
-            pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 0 };
+            pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 7 };
         pass(council_root::Call::dispatch { call: Box::new(stalled.into()) });
-        assert_eq!(Grandpa::stalled(), Some((10, 0)));
-        Grandpa::on_finalize(1);
+        assert_eq!(Grandpa::stalled(), Some((10, 7)));
+
+        // The first block of the next session tells the voters to go on after block 7, with a set that votes.
+        let next_authorities = Grandpa::grandpa_authorities();
+        assert_eq!(next_authorities.len(), 4);
+        let forced =
+            ConsensusLog::ForcedChange(7_u32, ScheduledChange { next_authorities, delay: 10 });
+        let forced = DigestItem::Consensus(GRANDPA_ENGINE_ID, forced.encode());
+        chain.reach(SESSION_BLOCKS);
+        assert_eq!((Grandpa::stalled(), Grandpa::current_set_id()), (None, 1));
+        let header = chain.next_block();
+        assert!(header.digest.logs.contains(&forced), "{:?}", header.digest);
     });
 }
 
