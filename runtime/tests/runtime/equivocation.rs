@@ -18,29 +18,48 @@ use crate::chain::{B, council, local};
 const TARGETS: [Hash; 2] = [Hash::repeat_byte(1), Hash::repeat_byte(2)];
 const SET: u64 = 0;
 
-/// Two prevotes in one round, as GRANDPA's types encode them.
-fn proof(voter: &ed25519::Pair, round: u64, targets: [Hash; 2]) -> EquivocationProof<Hash, u32> {
+/// Two prevotes in one round, as GRANDPA's types encode them. `signer` may be another key than the voter's.
+fn proof(
+    voter: ed25519::Public,
+    signer: &ed25519::Pair,
+    set: u64,
+    round: u64,
+    targets: [Hash; 2],
+) -> EquivocationProof<Hash, u32> {
     const PREVOTE: u8 = 0;
     let vote = |target: Hash| {
         let vote = (target, 1_u32);
-        let signature = voter.sign(&localized_payload(round, SET, &(PREVOTE, vote)));
+        let signature = signer.sign(&localized_payload(round, set, &(PREVOTE, vote)));
         (vote, signature)
     };
-    let encoded =
-        (SET, PREVOTE, round, voter.public(), vote(targets[0]), vote(targets[1])).encode();
+    let encoded = (set, PREVOTE, round, voter, vote(targets[0]), vote(targets[1])).encode();
     EquivocationProof::decode(&mut &encoded[..]).unwrap()
 }
 
+fn voting_key(seed: &str) -> ed25519::Pair {
+    ed25519::Pair::from_string(&format!("//{seed}"), None).unwrap()
+}
+
+/// A report of two votes in the name of one hospital, which the key of perhaps another one signed. None if the
+/// hospital's first key does not vote in this session.
+pub fn report_call(
+    [voter, signer]: [&str; 2],
+    set: u64,
+    round: u64,
+    targets: [Hash; 2],
+) -> Option<RuntimeCall> {
+    let voter = voting_key(voter).public();
+    let key_owner_proof = Historical::prove((KEY_TYPE, AuthorityId::from(voter)))?;
+    let proof = proof(voter, &voting_key(signer), set, round, targets);
+    Some(RuntimeCall::Grandpa(pallet_grandpa::Call::report_equivocation_unsigned {
+        equivocation_proof: Box::new(proof),
+        key_owner_proof,
+    }))
+}
+
 /// A report of two votes of hospital B, without a signature.
-pub fn report(round: u64, targets: [Hash; 2]) -> UncheckedExtrinsic {
-    let bob = ed25519::Pair::from_string("//Bob", None).unwrap();
-    let key_owner_proof = Historical::prove((KEY_TYPE, AuthorityId::from(bob.public()))).unwrap();
-    UncheckedExtrinsic::new_bare(RuntimeCall::Grandpa(
-        pallet_grandpa::Call::report_equivocation_unsigned {
-            equivocation_proof: Box::new(proof(&bob, round, targets)),
-            key_owner_proof,
-        },
-    ))
+fn report(round: u64, targets: [Hash; 2]) -> UncheckedExtrinsic {
+    UncheckedExtrinsic::new_bare(report_call(["Bob", "Bob"], SET, round, targets).unwrap())
 }
 
 /// As a node's pool validates a transaction from this source. Changes nothing.
