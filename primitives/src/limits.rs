@@ -73,7 +73,7 @@ pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 /// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`]. Requesters who are not registered at the
-/// hospital cause at most half of them.
+/// hospital cause at most half of them, and those of one other hospital at most a quarter of this half.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;
@@ -112,6 +112,8 @@ pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNu
 /// Maximum number of chain blocks for which the consent to name a hospital's account is valid: seven days. A motion
 /// stays open for three.
 pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Number of chain blocks after its authorization within which an upgrade may take effect: seven days.
+pub const UPGRADE_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 /// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.

@@ -22,6 +22,8 @@ pub trait Hospitals {
     fn active_by_governance(account: &AccountId) -> Option<HospitalId>;
     /// Whether a hospital with this id was ever admitted.
     fn exists(hospital: HospitalId) -> bool;
+    /// Whether the hospital was removed permanently.
+    fn is_removed(hospital: HospitalId) -> bool;
     /// Whether the hospital was active at a moment.
     fn active_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.

@@ -36,16 +36,20 @@ pub enum Refusal {
     CallNotForMotion,
     /// The motion's threshold is not the number of votes that its call needs.
     WrongThreshold,
-    /// The signer already has two live motions.
+    /// The signer's hospital already has two live motions.
     TooManyMotions,
     /// The delay of the authorized upgrade has not passed.
     UpgradeTooEarly,
     /// The call of a motion, or the weight that is declared to close it, is more than a tenth of a block.
     MotionTooHeavy,
+    /// The council authorized the upgrade more than `UPGRADE_BLOCKS` ago.
+    UpgradeExpired,
+    /// The council has authorized no upgrade, or another one.
+    UpgradeNotAuthorized,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
@@ -63,6 +67,8 @@ impl Refusal {
         Self::TooManyMotions,
         Self::UpgradeTooEarly,
         Self::MotionTooHeavy,
+        Self::UpgradeExpired,
+        Self::UpgradeNotAuthorized,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -85,6 +91,8 @@ impl Refusal {
             Self::TooManyMotions => 15,
             Self::UpgradeTooEarly => 16,
             Self::MotionTooHeavy => 17,
+            Self::UpgradeExpired => 18,
+            Self::UpgradeNotAuthorized => 19,
         }
     }
 
@@ -124,11 +132,19 @@ impl fmt::Display for Refusal {
                  members, or for councilRoot.dispatch the smallest number that is at least two thirds of the members"
             }
             Self::TooManyMotions => {
-                "the account already has two live motions: try again after one of them is closed"
+                "the account's hospital already has two live motions: try again after one of them is closed"
             }
             Self::UpgradeTooEarly => {
                 "the upgrade may not take effect yet: try again when the number of blocks in councilRoot.upgradeDelay \
                  has passed since the council authorized it"
+            }
+            Self::UpgradeExpired => {
+                "the council authorized the upgrade more than seven days ago: try again after the council has \
+                 authorized it again"
+            }
+            Self::UpgradeNotAuthorized => {
+                "the council has not authorized this code: try again after a motion with its hash in \
+                 system.authorizeUpgrade has passed"
             }
             Self::MotionTooHeavy => {
                 "the motion needs too much computation: its call, and the weight bound with which it is closed, may \

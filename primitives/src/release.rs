@@ -223,6 +223,22 @@ impl Tally {
     }
 }
 
+/// How many emergencies the requesters of one hospital have caused at another one in the latter's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Visitors {
+    /// The first chain block of the window, as in the [`Usage`] of the hospital with the emergencies.
+    pub since: BlockNumber,
+    pub emergencies: u32,
+}
+
+impl Visitors {
+    /// The visitors in the window that began in this chain block. There are none in another window.
+    pub fn within(self, since: BlockNumber) -> Self {
+        if self.since == since { self } else { Self { since, emergencies: 0 } }
+    }
+}
+
 /// How many receipts and refusals one hospital has recorded in its current window of [`DAY_BLOCKS`]. A window begins
 /// with the first of them after the end of the previous window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -129,6 +129,7 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
 
 /// Checks a call without a signature: only the block's time and reports of equivocations need none. The SDK also
 /// accepts an authorized upgrade without a signature, at the highest priority. Such an upgrade would avoid the delay.
+/// [`crate::equivocations`] says which reports count; pallet-grandpa asks before a report is in a pool or a block.
 fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
     match call {
         RuntimeCall::Timestamp(pallet_timestamp::Call::set { .. })

@@ -52,7 +52,10 @@ fn left_by(call: &RuntimeCall) -> u64 {
             Profile::update { .. } | Profile::reinstate { .. } | Profile::rotate_keys { .. },
         )
         | RuntimeCall::RolePolicies(Policy::relate { .. })
-        | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. }) => ENTRY_BYTES,
+        | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
+        // Accounts that were rotated out keep their references, and motions their places.
+        | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })
+        | RuntimeCall::Council(pallet_collective::Call::propose { .. }) => ENTRY_BYTES,
         _ => 0,
     }
 }

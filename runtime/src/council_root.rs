@@ -1,7 +1,7 @@
 //! Lets the council dispatch calls as root.
 //!
-//! There is no sudo, and calls such as `system.authorize_upgrade` or `grandpa.note_stalled` require root.
-//! A call that would replace the runtime without the delay of upgrades is refused.
+//! There is no sudo, and calls such as `system.authorize_upgrade` or `grandpa.note_stalled` require root. The runtime
+//! lists the calls that the council may dispatch; the others are refused.
 
 use frame_support::weights::Weight;
 
@@ -31,8 +31,8 @@ pub mod pallet {
         type Call: Parameter
             + UnfilteredDispatchable<RuntimeOrigin = Self::RuntimeOrigin>
             + GetDispatchInfo;
-        /// The calls that are refused.
-        type Refused: Contains<<Self as Config>::Call>;
+        /// The calls that the council may dispatch. The others are refused.
+        type Allowed: Contains<<Self as Config>::Call>;
         /// The calls that authorize an upgrade.
         type Authorization: Contains<<Self as Config>::Call>;
         /// The delay of upgrades, unless the genesis configuration has another one.
@@ -86,8 +86,8 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The call would replace the runtime without the delay of upgrades, or contains other calls. Use
-        /// `system.authorize_upgrade` for an upgrade, and one motion for each call.
+        /// The council may not dispatch this call as root. Use `system.authorize_upgrade` for an upgrade, and one
+        /// motion for each call.
         #[codec(index = 0)]
         CallRefused,
     }
@@ -108,7 +108,7 @@ pub mod pallet {
             call: Box<<T as Config>::Call>,
         ) -> DispatchResultWithPostInfo {
             T::CouncilOrigin::ensure_origin(origin)?;
-            ensure!(!T::Refused::contains(&call), Error::<T>::CallRefused);
+            ensure!(T::Allowed::contains(&call), Error::<T>::CallRefused);
             let authorizes = T::Authorization::contains(&call);
             let result = call.dispatch_bypass_filter(RawOrigin::Root.into());
             if authorizes && result.is_ok() {

@@ -1,12 +1,16 @@
 //! What a council member may propose, and when an upgrade may take effect.
 //!
-//! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a member has at most
-//! [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number of
-//! votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too few
-//! members voted for it. These checks come before the block; the origins of the calls check the votes again.
+//! pallet-collective accepts any threshold, any size and any number of motions of one member. Here a hospital has at
+//! most [`MAX_MOTIONS`] live motions, a motion is small and needs little computation, and its threshold is the number
+//! of votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too
+//! few members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
 use codec::{Decode, Encode, MaxEncodedLen};
-use epione_primitives::{AccountId, BlockNumber, Hash, limits::BLOCK_BYTES, refusal::Refusal};
+use epione_primitives::{
+    AccountId, Hash, HospitalId,
+    limits::{BLOCK_BYTES, UPGRADE_BLOCKS},
+    refusal::Refusal,
+};
 use frame_support::{
     dispatch::GetDispatchInfo,
     ensure,
@@ -15,15 +19,18 @@ use frame_support::{
 };
 use pallet_collective::{CostOf, Instance1, Members, Proposals};
 use scale_info::TypeInfo;
-use sp_runtime::DispatchError;
+use sp_runtime::{
+    DispatchError,
+    traits::{BlakeTwo256, Hash as _},
+};
 
 use crate::{
-    Runtime, RuntimeCall, System,
+    Hospitals, Runtime, RuntimeCall, System,
     configs::BLOCK_WEIGHT,
     council_root::{AuthorizedAt, UpgradeDelay},
 };
 
-/// Maximum number of live motions of one member.
+/// Maximum number of live motions of one hospital, whatever its accounts are.
 pub const MAX_MOTIONS: usize = 2;
 /// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
 pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
@@ -31,6 +38,9 @@ pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
 /// weight, and the block reserves it. Quotas do not count the size of proofs, so its bound is far below the block's.
 pub const MAX_PROPOSAL_WEIGHT: Weight =
     Weight::from_parts(BLOCK_WEIGHT.ref_time() / 10, BLOCK_BYTES as u64);
+
+/// Weight of hashing a byte of an upgrade's code, in picoseconds.
+const HASHED_BYTE_PICOSECONDS: u64 = 2_000;
 
 type Collective = pallet_collective::Call<Runtime, Instance1>;
 type SystemCall = frame_system::Call<Runtime>;
@@ -65,27 +75,29 @@ pub(crate) fn check(signer: &AccountId, call: &RuntimeCall) -> Result<(), Refusa
             ensure!(proposal_weight_bound.all_lte(MAX_PROPOSAL_WEIGHT), Refusal::MotionTooHeavy);
             Ok(())
         }
-        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => {
-            ensure!(System::block_number() >= upgrade_allowed_from(), Refusal::UpgradeTooEarly);
-            Ok(())
-        }
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { code }) => check_upgrade(code),
         _ => Ok(()),
     }
 }
 
-/// What [`check`] reads, in addition to the check of the signer's role.
+/// What [`check`] reads and hashes, in addition to the check of the signer's role.
 pub(crate) fn weight(call: &RuntimeCall) -> Weight {
-    let reads = match call {
-        // The members and the motions, and the proposer of each motion.
+    let (reads, hashed) = match call {
+        // The members and the motions, the hospital of each motion, and of the proposer. The motion's place reads the
+        // last again.
         RuntimeCall::Council(Collective::propose { .. }) => {
             let motions: u32 =
                 <Runtime as pallet_collective::Config<Instance1>>::MaxProposals::get();
-            u64::from(motions) + 2
+            (u64::from(motions) + 4, 0)
         }
-        RuntimeCall::System(SystemCall::apply_authorized_upgrade { .. }) => 2,
-        _ => 0,
+        // The authorization, its block and the delay.
+        RuntimeCall::System(SystemCall::apply_authorized_upgrade { code }) => (3, code.len()),
+        _ => (0, 0),
     };
-    <Runtime as frame_system::Config>::DbWeight::get().reads(reads)
+    let hashing = HASHED_BYTE_PICOSECONDS.saturating_mul(hashed as u64);
+    <Runtime as frame_system::Config>::DbWeight::get()
+        .reads(reads)
+        .saturating_add(Weight::from_parts(hashing, 0))
 }
 
 fn check_motion(
@@ -106,32 +118,46 @@ fn check_motion(
         _ => more_than_half(members),
     };
     ensure!(threshold == needed, Refusal::WrongThreshold);
-    let live = live_motions(proposer, &Proposals::<Runtime, Instance1>::get());
+    let (hospital, _) = Hospitals::hospital_of(proposer.clone()).ok_or(Refusal::UnknownAccount)?;
+    let live = live_motions(hospital, &Proposals::<Runtime, Instance1>::get());
     ensure!(live < MAX_MOTIONS, Refusal::TooManyMotions);
     Ok(())
 }
 
-/// How many of these motions an account has proposed.
-fn live_motions(proposer: &AccountId, motions: &[Hash]) -> usize {
+/// How many of these motions a hospital has proposed, with its current account or an earlier one.
+fn live_motions(hospital: HospitalId, motions: &[Hash]) -> usize {
     let own = |motion: &&Hash| {
-        CostOf::<Runtime, Instance1>::get(**motion).is_some_and(|(account, _)| account == *proposer)
+        CostOf::<Runtime, Instance1>::get(**motion).is_some_and(|(_, place)| place.0 == hospital)
     };
     motions.iter().filter(own).count()
 }
 
-/// The first block that may apply the authorized upgrade.
-fn upgrade_allowed_from() -> BlockNumber {
-    let since = AuthorizedAt::<Runtime>::get().unwrap_or_default();
-    since.saturating_add(UpgradeDelay::<Runtime>::get())
+/// Checks that the council authorized this code, that the delay has passed, and that the authorization is not old. So
+/// an authorization that was forgotten takes no effect, and a block contains no other code: it would use the largest
+/// part of the block, and fail.
+fn check_upgrade(code: &[u8]) -> Result<(), Refusal> {
+    let authorized = System::authorized_upgrade().ok_or(Refusal::UpgradeNotAuthorized)?;
+    let since = AuthorizedAt::<Runtime>::get().ok_or(Refusal::UpgradeNotAuthorized)?;
+    let now = System::block_number();
+    let first = since.saturating_add(UpgradeDelay::<Runtime>::get());
+    ensure!(now >= first, Refusal::UpgradeTooEarly);
+    ensure!(now <= since.saturating_add(UPGRADE_BLOCKS), Refusal::UpgradeExpired);
+    // The hash is the first field of the authorization, which is private.
+    let hash = BlakeTwo256::hash(code);
+    let same = authorized.using_encoded(|encoded| encoded.starts_with(hash.as_bytes()));
+    ensure!(same, Refusal::UpgradeNotAuthorized);
+    Ok(())
 }
 
-/// What a motion costs its proposer: nothing, but the collective stores with it who proposed the motion.
+/// What a motion costs its proposer: nothing, but the collective stores with it which hospital proposed the motion. The
+/// account that the collective also stores may have been rotated since.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct MotionPlace;
+pub struct MotionPlace(HospitalId);
 
 impl Consideration<AccountId, u32> for MotionPlace {
-    fn new(_: &AccountId, _: u32) -> Result<Self, DispatchError> {
-        Ok(Self)
+    fn new(proposer: &AccountId, _: u32) -> Result<Self, DispatchError> {
+        let hospital = Hospitals::hospital_of(proposer.clone());
+        hospital.map(|(hospital, _)| Self(hospital)).ok_or(DispatchError::BadOrigin)
     }
 
     fn update(self, _: &AccountId, _: u32) -> Result<Self, DispatchError> {
@@ -143,7 +169,10 @@ impl Consideration<AccountId, u32> for MotionPlace {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn ensure_successful(_: &AccountId, _: u32) {}
+    fn ensure_successful(proposer: &AccountId, _: u32) {
+        let duty = epione_primitives::hospital::Duty::Governance;
+        pallet_hospitals::Accounts::<Runtime>::insert(proposer, (HospitalId(0), duty));
+    }
 }
 
 impl MaybeConsideration<AccountId, u32> for MotionPlace {
@@ -152,23 +181,21 @@ impl MaybeConsideration<AccountId, u32> for MotionPlace {
     }
 }
 
-/// The calls that the council may not dispatch as root: they would replace the runtime without the delay, or hide such
-/// a call.
-pub struct WithoutDelay;
+/// The calls that the council may dispatch as root. Each other call would be a way to replace the runtime without the
+/// delay, or to change what other pallets rely on; an upgrade can add a call here.
+pub struct CallsAsRoot;
 
-impl Contains<RuntimeCall> for WithoutDelay {
+impl Contains<RuntimeCall> for CallsAsRoot {
     fn contains(call: &RuntimeCall) -> bool {
         matches!(
             call,
-            RuntimeCall::Utility(_)
-                | RuntimeCall::System(
-                    SystemCall::set_code { .. }
-                        | SystemCall::set_code_without_checks { .. }
-                        | SystemCall::set_storage { .. }
-                        | SystemCall::kill_storage { .. }
-                        | SystemCall::kill_prefix { .. }
-                        | SystemCall::apply_authorized_upgrade { .. }
-                )
+            RuntimeCall::System(
+                SystemCall::authorize_upgrade { .. }
+                    | SystemCall::authorize_upgrade_without_checks { .. }
+                    | SystemCall::remark { .. }
+            ) | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
+                | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
+                | RuntimeCall::Council(Collective::kill { .. })
         )
     }
 }

@@ -19,8 +19,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Releases, RolePolicies, Runtime,
-    Session,
+    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Quotas, Releases, RolePolicies,
+    Runtime, Session,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -37,7 +37,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
     LiteBlocks::check_state()?;
     Approvals::check_state()?;
     IndexLinks::check_state()?;
-    Releases::check_state()
+    Releases::check_state()?;
+    Quotas::check_state()
 }
 
 /// Invariants:

@@ -23,6 +23,7 @@ pub mod caller;
 pub mod configs;
 mod cost;
 pub mod council_root;
+mod equivocations;
 pub mod genesis;
 pub mod governance;
 pub mod in_flight;

@@ -2,13 +2,17 @@
 
 use std::{fs, path::Path};
 
+use epione_primitives::limits::{DAY_BLOCKS, UPGRADE_BLOCKS};
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::{Value, json};
+use sp_io::hashing::twox_128;
 
 pub type ChainSpec = GenericChainSpec;
 
 /// The JSON pointer to the object that contains the runtime in a plain chain specification.
 const CODE: &str = "/genesis/runtimeGenesis";
+/// The JSON pointer to the state of the first block in a raw chain specification.
+const STATE: &str = "/genesis/raw/top";
 /// The preset of a development chain: the SDK reads `--dev` as `--chain dev`.
 const DEV: &str = "dev";
 
@@ -75,6 +79,7 @@ fn from_file(runtime: &EmbeddedRuntime, path: &Path) -> Result<ChainSpec, String
     })?;
     let wrong = |error: String| format!("{} is not a chain specification: {error}", path.display());
     let mut spec: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    check_upgrade_delay(&spec).map_err(|error| format!("{}: {error}", path.display()))?;
     match spec.pointer_mut(CODE) {
         Some(Value::Object(genesis)) if !genesis.contains_key("code") => {
             genesis.insert("code".into(), json!(format!("0x{}", hex::encode(code(runtime)?))));
@@ -82,6 +87,38 @@ fn from_file(runtime: &EmbeddedRuntime, path: &Path) -> Result<ChainSpec, String
         }
         _ => ChainSpec::from_json_bytes(text.into_bytes()).map_err(wrong),
     }
+}
+
+/// Refuses a live chain on which an upgrade could take effect within a day, as in the presets, or never.
+fn check_upgrade_delay(spec: &Value) -> Result<(), String> {
+    let kind = spec.get("chainType").and_then(Value::as_str);
+    // The SDK takes a specification without a type as live.
+    let is_live = kind.is_none_or(|kind| kind == "Live");
+    let accepted = u64::from(DAY_BLOCKS)..u64::from(UPGRADE_BLOCKS);
+    match upgrade_delay(spec) {
+        Some(delay) if is_live && !accepted.contains(&delay) => Err(format!(
+            "councilRoot.upgradeDelay is {delay} blocks, but this is a live chain: remove it for a delay of a day, or \
+             set it to at least {DAY_BLOCKS} and less than {UPGRADE_BLOCKS} blocks"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The delay of upgrades in blocks, if the specification sets one.
+fn upgrade_delay(spec: &Value) -> Option<u64> {
+    ["patch", "config"]
+        .into_iter()
+        .find_map(|form| spec.pointer(&format!("{CODE}/{form}/councilRoot/upgradeDelay")))
+        .and_then(Value::as_u64)
+        .or_else(|| raw_upgrade_delay(spec.pointer(STATE)?))
+}
+
+/// The delay of upgrades in this state, whose keys and values are hexadecimal.
+fn raw_upgrade_delay(state: &Value) -> Option<u64> {
+    let key = [twox_128(b"CouncilRoot"), twox_128(b"UpgradeDelay")].concat();
+    let value = state.get(format!("0x{}", hex::encode(key)))?.as_str()?;
+    let bytes = hex::decode(value.strip_prefix("0x")?).ok()?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?).into())
 }
 
 fn code(runtime: &EmbeddedRuntime) -> Result<&'static [u8], String> {

@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use epione_node_service::chain_spec::{EmbeddedRuntime, load};
+use epione_primitives::limits::{DAY_BLOCKS, UPGRADE_BLOCKS};
 use epione_runtime::genesis;
+use serde_json::{Value, json};
 
 use crate::process::command;
 
@@ -46,6 +48,52 @@ fn a_node_that_was_built_without_its_runtime_reports_how_to_build_it() {
         let error = load(&runtime, chain).err().unwrap();
         assert!(error.contains("SKIP_WASM_BUILD"), "{error}");
     }
+}
+
+/// What the node says about a specification.
+fn said_about(spec: &Value) -> Result<(), String> {
+    let runtime =
+        EmbeddedRuntime { code: Some(&[0]), preset_names: genesis::names, preset: genesis::preset };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spec.json");
+    fs::write(&file, spec.to_string()).unwrap();
+    load(&runtime, file.to_str().unwrap()).map(drop)
+}
+
+/// A specification of a live chain that its operators made from the preset `local`.
+fn live(delay: Value) -> Value {
+    let local = fs::read_to_string(Path::new(COMMITTED).join("local.json")).unwrap();
+    let mut spec: Value = serde_json::from_str(&local).unwrap();
+    spec["chainType"] = "Live".into();
+    spec["genesis"]["runtimeGenesis"]["patch"]["councilRoot"]["upgradeDelay"] = delay;
+    spec
+}
+
+#[test]
+fn a_live_chain_cannot_have_the_short_upgrade_delay_of_the_presets() {
+    for delay in [0, 20, DAY_BLOCKS - 1, UPGRADE_BLOCKS] {
+        let said = said_about(&live(delay.into())).unwrap_err();
+        assert!(said.contains("councilRoot.upgradeDelay"), "{said}");
+    }
+    for delay in [DAY_BLOCKS.into(), (UPGRADE_BLOCKS - 1).into(), Value::Null] {
+        assert_eq!(said_about(&live(delay)), Ok(()));
+    }
+    let mut absent = live(20.into());
+    absent["genesis"]["runtimeGenesis"]["patch"]["councilRoot"] = json!({});
+    assert_eq!(said_about(&absent), Ok(()));
+    let mut without_type = live(20.into());
+    without_type.as_object_mut().unwrap().remove("chainType");
+    assert!(said_about(&without_type).is_err());
+}
+
+#[test]
+fn a_raw_specification_cannot_hide_a_short_upgrade_delay() {
+    let output = command().args(["export-chain-spec", "--raw", "--chain=local"]).output().unwrap();
+    let mut raw: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said_about(&raw), Ok(()));
+    raw["chainType"] = "Live".into();
+    let said = said_about(&raw).unwrap_err();
+    assert!(said.contains("councilRoot.upgradeDelay is 20 blocks"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, HospitalId, Moment,
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, HospitalStatus},
     ports,
 };
 
@@ -49,6 +49,10 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
 
     fn exists(hospital: HospitalId) -> bool {
         Hospitals::<T>::contains_key(hospital)
+    }
+
+    fn is_removed(hospital: HospitalId) -> bool {
+        Hospitals::<T>::get(hospital).is_some_and(|known| known.status == HospitalStatus::Removed)
     }
 
     fn active_at(hospital: HospitalId, at: Moment) -> bool {

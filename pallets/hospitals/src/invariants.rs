@@ -8,7 +8,8 @@ use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet, Present, Seated,
+    Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet, Present,
+    ReinstatedIn, Seated, Validators as _,
 };
 
 impl<T: Config> Pallet<T> {
@@ -76,6 +77,12 @@ impl<T: Config> Pallet<T> {
         ensure!(
             benched.is_sorted_by(|a, b| a < b) && benched.iter().all(|id| active.contains(id)),
             "the benched hospitals are not ascending ids of active hospitals"
+        );
+        let session = T::Validators::session();
+        ensure!(
+            ReinstatedIn::<T>::iter()
+                .all(|(HospitalId(number), since)| number < admitted && since <= session),
+            "a hospital was reinstated that was never admitted, or in a session that has not begun"
         );
         Ok(())
     }

@@ -8,7 +8,8 @@
 //! A hospital that is suspended or removed makes no more blocks at once, and its open announcements are
 //! withdrawn ([`Config::OnInactive`]). An offence only benches a hospital ([`Benched`]): it stops
 //! validating, but keeps its seat in the council until the council decides. Fewer than a third of the
-//! hospitals are benched at a time, so stolen keys cannot take over the council.
+//! hospitals are benched at a time, so stolen keys cannot take over the council. Offences from before the
+//! council reinstated a hospital do not count again ([`ReinstatedIn`]).
 //!
 //! Nothing is deleted: ids are never reused, and a removed hospital keeps its entry. Accounts are never
 //! reused either: an account keeps its reference when it is rotated out, so its nonce never restarts and
@@ -24,7 +25,8 @@
 //! 5. [`Seated`] is ascending and contains admitted hospitals only;
 //! 6. [`Benched`] is ascending and contains active hospitals only;
 //! 7. the last of a hospital's [`ActivePeriods`] is open exactly while the hospital is active, and all
-//!    others are closed.
+//!    others are closed;
+//! 8. [`ReinstatedIn`] contains admitted hospitals, and no session that has not begun.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -65,6 +67,7 @@ pub mod pallet {
         traits::{ChangeMembers, InitializeMembers, Time},
     };
     use frame_system::pallet_prelude::*;
+    use sp_staking::SessionIndex;
 
     use crate::{Validators, WeightInfo};
 
@@ -145,6 +148,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Benched<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
 
+    /// The session in which the council last reinstated a hospital. Offences of this session and of earlier ones do
+    /// not bench the hospital: the council knew them, or its keys have changed since.
+    #[pallet::storage]
+    pub type ReinstatedIn<T: Config> = StorageMap<_, Twox64Concat, HospitalId, SessionIndex>;
+
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
@@ -194,8 +202,8 @@ pub mod pallet {
         /// A hospital has a new sealing key.
         #[codec(index = 6)]
         SealingKeySet { hospital: HospitalId },
-        /// A hospital committed an offence, but continues to validate, because a third of the hospitals would be
-        /// benched otherwise.
+        /// A hospital committed an offence, but continues to validate: otherwise a third of the hospitals would be
+        /// benched, or no other could validate.
         #[codec(index = 7)]
         OffenderKept { hospital: HospitalId },
         /// A hospital committed an offence, and does not validate until the council reinstates it.
@@ -217,7 +225,7 @@ pub mod pallet {
         /// The hospital is already removed.
         #[codec(index = 3)]
         AlreadyRemoved,
-        /// This is the only active hospital. Without it the chain would stop.
+        /// No other active hospital may validate and has session keys. Without this one the chain would stop.
         #[codec(index = 4)]
         LastActive,
         /// The chain already has `MAX_HOSPITALS` hospitals. Retry after one is removed.
@@ -321,8 +329,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Makes a suspended hospital active again, or lets a benched one validate again. Requires the
-        /// council.
+        /// Makes a suspended hospital active again, or lets a benched one validate again. Offences of this
+        /// session and of earlier ones do not bench it again. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
         /// [`NotSuspended`](Error::NotSuspended).
@@ -336,6 +344,7 @@ pub mod pallet {
                 ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
                 Self::set_status(hospital, entry, HospitalStatus::Active)?;
             }
+            ReinstatedIn::<T>::insert(hospital, T::Validators::session());
             Self::deposit_event(Event::Reinstated { hospital });
             Ok(())
         }

@@ -114,6 +114,10 @@ parameter_types! {
 pub struct Effects;
 
 impl crate::Validators for Effects {
+    fn session() -> sp_staking::SessionIndex {
+        Session::current_index()
+    }
+
     fn has_keys(hospital: HospitalId) -> bool {
         pallet_session::NextKeys::<Test>::contains_key(hospital)
     }

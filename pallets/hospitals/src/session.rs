@@ -11,7 +11,9 @@ use sp_staking::{
     offence::{OffenceDetails, OnOffenceHandler},
 };
 
-use crate::{Accounts, Active, Benched, Config, Event, Pallet, Seated, WeightInfo};
+use crate::{
+    Accounts, Active, Benched, Config, Event, HospitalSet, Pallet, ReinstatedIn, Seated, WeightInfo,
+};
 
 /// The hospital of a governance account, whatever the hospital's status. One storage read, as pallet-session
 /// requires. The transaction extension rejects suspended hospitals.
@@ -37,6 +39,8 @@ impl Convert<HospitalId, Option<()>> for FullIdentificationOf {
 
 /// The validators of the session pallet. Implemented by the runtime.
 pub trait Validators {
+    /// The index of the current session.
+    fn session() -> SessionIndex;
     /// Whether a hospital has session keys. The others cannot validate yet.
     fn has_keys(hospital: HospitalId) -> bool;
     /// Lets a validator make no more blocks in this session, unless no other validator would be left.
@@ -49,6 +53,10 @@ pub trait Validators {
 
 /// For runtimes without sessions.
 impl Validators for () {
+    fn session() -> SessionIndex {
+        0
+    }
+
     fn has_keys(_: HospitalId) -> bool {
         true
     }
@@ -67,14 +75,32 @@ impl<T: Config> Pallet<T> {
             && Benched::<T>::get().binary_search(&hospital).is_err()
     }
 
-    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
-    /// set. `None` if there are none: the session pallet then keeps the current validators.
-    fn plan() -> Option<(Vec<HospitalId>, bool)> {
+    /// Whether an offence of this session would count: the hospital may validate, and was not reinstated in this
+    /// session or later. Without this, a key that was rotated out would bench the hospital again and again.
+    pub fn answers_for(hospital: HospitalId, session: SessionIndex) -> bool {
+        Self::may_validate(hospital)
+            && ReinstatedIn::<T>::get(hospital).is_none_or(|reinstated| session > reinstated)
+    }
+
+    /// The hospitals that may validate and have session keys, ascending.
+    fn able() -> HospitalSet {
         let benched = Benched::<T>::get();
         let mut set = Active::<T>::get();
         set.retain(|hospital| {
             benched.binary_search(hospital).is_err() && T::Validators::has_keys(*hospital)
         });
+        set
+    }
+
+    /// Whether a hospital other than this one may validate and has session keys. Without it, the chain would stop.
+    pub(crate) fn another_validates(hospital: HospitalId) -> bool {
+        Self::able().into_iter().any(|other| other != hospital)
+    }
+
+    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
+    /// set. `None` if there are none: the session pallet then keeps the current validators.
+    fn plan() -> Option<(Vec<HospitalId>, bool)> {
+        let set = Self::able();
         if set.is_empty() {
             return None;
         }
@@ -85,17 +111,17 @@ impl<T: Config> Pallet<T> {
         Some((set.into_inner(), changed))
     }
 
-    /// Benches an active hospital that broke the rules of consensus, unless a third of the hospitals would
-    /// be benched with it. Further offences of a benched hospital change nothing.
-    fn bench(hospital: HospitalId) {
-        let active = Active::<T>::get();
-        let mut benched = Benched::<T>::get();
-        let Err(position) = benched.binary_search(&hospital) else { return };
-        if active.binary_search(&hospital).is_err() {
+    /// Benches a hospital that broke the rules of consensus in this session, unless a third of the hospitals would
+    /// be benched with it, or no other could validate. Further offences of a benched hospital change nothing.
+    fn bench(hospital: HospitalId, session: SessionIndex) {
+        if !Self::answers_for(hospital, session) {
             return;
         }
-        let full = benched.len() >= active.len().saturating_sub(1) / 3;
-        if full || benched.try_insert(position, hospital).is_err() {
+        let mut benched = Benched::<T>::get();
+        let Err(position) = benched.binary_search(&hospital) else { return };
+        let full = benched.len() >= Active::<T>::get().len().saturating_sub(1) / 3;
+        let needed = !Self::another_validates(hospital);
+        if full || needed || benched.try_insert(position, hospital).is_err() {
             Self::deposit_event(Event::OffenderKept { hospital });
             return;
         }
@@ -152,10 +178,10 @@ impl<T: Config, Reporter, Identification>
     fn on_offence(
         offenders: &[OffenceDetails<Reporter, (HospitalId, Identification)>],
         _: &[Perbill],
-        _: SessionIndex,
+        session: SessionIndex,
     ) -> Weight {
         offenders.iter().fold(Weight::zero(), |weight, details| {
-            Self::bench(details.offender.0);
+            Self::bench(details.offender.0, session);
             weight.saturating_add(T::WeightInfo::suspend())
         })
     }

@@ -61,6 +61,11 @@ impl ports::Hospitals for Hospitals {
         ADMITTED.with_borrow(|admitted| admitted.contains_key(&hospital))
     }
 
+    /// The stand-in removes no hospital.
+    fn is_removed(_: HospitalId) -> bool {
+        false
+    }
+
     /// The stand-in forgets when a hospital was suspended: it was never active then.
     fn active_at(hospital: HospitalId, _: Moment) -> bool {
         ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(|known| known.active))

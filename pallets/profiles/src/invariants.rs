@@ -46,8 +46,9 @@ impl<T: Config> Pallet<T> {
             Self::check_registration(user, hospital, &registration)?;
             registrations = registrations.saturating_add(1);
             bodies = bodies.saturating_add(registration.version as usize);
-            let active = registration.status == RegistrationStatus::Active;
-            in_force = in_force.saturating_add(usize::from(active));
+            let listed = registration.status == RegistrationStatus::Active
+                && InForce::<T>::get(user).contains(&hospital);
+            in_force = in_force.saturating_add(usize::from(listed));
             pages = pages.saturating_add(EarlierPages::<T>::get(user, hospital) as usize);
         }
         let listed = InForce::<T>::iter_values().map(|hospitals| hospitals.len()).sum::<usize>();
@@ -121,7 +122,9 @@ impl<T: Config> Pallet<T> {
         );
         let active = registration.status == RegistrationStatus::Active;
         ensure!(
-            !active || InForce::<T>::get(user).contains(&hospital),
+            !active
+                || InForce::<T>::get(user).contains(&hospital)
+                || T::Hospitals::is_removed(hospital),
             "an active registration is not listed as in force"
         );
         ensure!(

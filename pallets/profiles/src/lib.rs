@@ -21,7 +21,8 @@
 //!    the registration's current body;
 //! 6. [`Members`] contains exactly the registrations, by hospital;
 //! 7. [`LastRotation`] contains exactly the users whose profile was rotated, and no future moment;
-//! 8. [`InForce`] contains exactly the hospitals at which a user's registration is active, each once;
+//! 8. [`InForce`] contains only hospitals at which a user's registration is active, each once, and all of these
+//!    that are not removed;
 //! 9. [`EarlierPeriods`] contains complete pages of closed periods, which come before the periods in the
 //!    registration, and a registration that is not active has room for another period.
 //!
@@ -105,7 +106,8 @@ pub mod pallet {
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, Registration>;
 
     /// The hospitals at which a user's registration is in force, in the order in which the registrations came
-    /// into force. A registration that is suspended or has ended is not listed, so it uses no place.
+    /// into force. A registration that is suspended or has ended is not listed, so it uses no place. Nor is one at a
+    /// removed hospital, after its place was needed.
     #[pallet::storage]
     pub type InForce<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Responsible, ValueQuery>;
 

@@ -77,10 +77,16 @@ impl<T: Config> Pallet<T> {
         registration.status = RegistrationStatus::Active;
     }
 
-    /// Lists the hospital among those at which the user's registration is in force.
+    /// Lists the hospital among those at which the user's registration is in force. If the list is full, removed
+    /// hospitals make room: their agents cannot end a registration any more.
     pub(crate) fn list_in_force(hospital: HospitalId, user: UserId) -> Result<(), Error<T>> {
-        InForce::<T>::try_mutate(user, |hospitals| hospitals.try_push(hospital))
-            .map_err(|_| Error::<T>::TooManyInForce)
+        InForce::<T>::try_mutate(user, |hospitals| {
+            if hospitals.is_full() {
+                hospitals.retain(|listed| !T::Hospitals::is_removed(*listed));
+            }
+            hospitals.try_push(hospital)
+        })
+        .map_err(|_| Error::<T>::TooManyInForce)
     }
 
     /// Closes the open period, if there is one, and makes room for another one.

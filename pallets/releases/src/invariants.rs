@@ -15,7 +15,7 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     ByGrant, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet, ReceiptCount,
-    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, shape,
+    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, shape,
 };
 
 impl<T: Config> Pallet<T> {
@@ -25,7 +25,8 @@ impl<T: Config> Pallet<T> {
         Self::check_reviews()?;
         Self::check_emergencies()?;
         Self::check_tallies()?;
-        Self::check_usages()
+        Self::check_usages()?;
+        Self::check_visitors()
     }
 
     fn check_receipts() -> Result<(), TryRuntimeError> {
@@ -159,6 +160,20 @@ impl<T: Config> Pallet<T> {
                     && usage.refusals <= T::MaxRefusals::get()
                     && usage.since <= now,
                 "a usage exceeds the hospital's limits, or begins in the future"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_visitors() -> Result<(), TryRuntimeError> {
+        for (hospital, home, visitors) in VisitorsFrom::<T>::iter() {
+            let known = T::Hospitals::exists(hospital) && T::Hospitals::exists(home);
+            ensure!(known, "visitors are of no hospital");
+            let usage = Usages::<T>::get(hospital);
+            let counted = visitors.since != usage.since || visitors.emergencies <= usage.visitors;
+            ensure!(
+                counted && visitors.emergencies <= Self::most_visitors_of_one(),
+                "visitors exceed their hospital's share, or are not counted"
             );
         }
         Ok(())

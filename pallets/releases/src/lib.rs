@@ -22,7 +22,8 @@
 //! 6. reviews before the cursor are closed or expired, and all others are open or closed;
 //! 7. no tally exceeds the daily limits, or has a future day;
 //! 8. no hospital's usage exceeds its limits, has more emergencies than receipts or more visitors than emergencies, or
-//!    begins in the future.
+//!    begins in the future;
+//! 9. the requesters of one hospital cause at most their share of another hospital's emergencies.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -50,7 +51,7 @@ use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::Purpose,
     ports::{AccessPolicies, Hospitals, Records, Users},
-    release::{Receipt, RefusedAccess, Release, Review, ReviewId, Tally, Usage},
+    release::{Receipt, RefusedAccess, Release, Review, ReviewId, Tally, Usage, Visitors},
 };
 use frame_support::traits::Time;
 
@@ -89,7 +90,7 @@ pub mod pallet {
         #[pallet::constant]
         type MaxReceipts: Get<u32>;
         /// Maximum number of emergencies in the same time. Requesters who are not registered at the hospital cause at
-        /// most half of them.
+        /// most half of them, and those of one other hospital at most a quarter of this half, or one.
         #[pallet::constant]
         type MaxEmergencies: Get<u32>;
         /// Maximum number of refusals that one hospital records in 24 hours of chain blocks, for all requesters
@@ -149,6 +150,20 @@ pub mod pallet {
     /// How many receipts and refusals each hospital recorded in its last window.
     #[pallet::storage]
     pub type Usages<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Usage, ValueQuery>;
+
+    /// How many emergencies requesters who are not registered at a hospital (the first key) caused there in its last
+    /// window, by the hospital at which they are registered (the second key). The second key is the same hospital for
+    /// those who are registered nowhere.
+    #[pallet::storage]
+    pub type VisitorsFrom<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        HospitalId,
+        Twox64Concat,
+        HospitalId,
+        Visitors,
+        ValueQuery,
+    >;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -267,8 +282,8 @@ pub mod pallet {
         #[codec(index = 24)]
         TooManyHospitalReceipts,
         /// The hospital has recorded as many emergencies as it can in 24 hours of chain blocks, or as many of
-        /// requesters who are not registered at it. Retry later: its limit is reset 24 hours after the first
-        /// receipt or refusal of these 24 hours.
+        /// requesters who are not registered at it, or of those of one other hospital. Retry later: its limit is
+        /// reset 24 hours after the first receipt or refusal of these 24 hours.
         #[codec(index = 25)]
         TooManyHospitalEmergencies,
         /// The hospital has recorded as many refusals as it can in 24 hours of chain blocks. Retry later: its limit

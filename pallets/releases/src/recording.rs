@@ -5,14 +5,14 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::{Records, Users},
     profile::Role,
-    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally, Usage},
+    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally, Usage, Visitors},
 };
 use frame_support::{ensure, traits::Get};
 use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
 
 use crate::{
     ByGrant, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Tallies,
-    Usages,
+    Usages, VisitorsFrom,
     rights::{Grounds, Question},
 };
 
@@ -74,7 +74,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Counts an emergency. Another hospital registers requesters at will, so those who are not registered at this
-    /// hospital use up at most half of the places.
+    /// hospital use up at most half of the places, and those of one hospital at most a part of this half.
     fn count_emergency(usage: &mut Usage, question: &Question) -> Result<(), Error<T>> {
         let &Question { requester, hospital, at, .. } = question;
         let most = T::MaxEmergencies::get();
@@ -83,8 +83,33 @@ impl<T: Config> Pallet<T> {
         if !T::Users::registered(hospital, requester, at) {
             ensure!(usage.visitors < most / 2, Error::<T>::TooManyHospitalEmergencies);
             usage.visitors = usage.visitors.saturating_add(1);
+            Self::count_visitor(usage.since, question)?;
         }
         Ok(())
+    }
+
+    /// Counts a requester who is not registered at the hospital, for the first of the requester's own hospitals that
+    /// has not used up its share.
+    fn count_visitor(since: BlockNumber, question: &Question) -> Result<(), Error<T>> {
+        let &Question { requester, hospital, at, .. } = question;
+        let mut homes = T::Users::hospitals(requester, at);
+        if homes.is_empty() {
+            homes.push(hospital);
+        }
+        let most = Self::most_visitors_of_one();
+        let (home, visitors) = homes
+            .into_iter()
+            .map(|home| (home, VisitorsFrom::<T>::get(hospital, home).within(since)))
+            .find(|(_, visitors)| visitors.emergencies < most)
+            .ok_or(Error::<T>::TooManyHospitalEmergencies)?;
+        let emergencies = visitors.emergencies.saturating_add(1);
+        VisitorsFrom::<T>::insert(hospital, home, Visitors { emergencies, ..visitors });
+        Ok(())
+    }
+
+    /// The maximum number of emergencies that requesters of one hospital cause at another one in a window.
+    pub(crate) fn most_visitors_of_one() -> u32 {
+        (T::MaxEmergencies::get() / 2 / 4).max(1)
     }
 
     pub(crate) fn tally_refusal(question: &Question) -> Result<(), Error<T>> {

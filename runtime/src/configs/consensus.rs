@@ -11,7 +11,8 @@ use sp_runtime::ConsensusEngineId;
 use sp_session::MembershipProof;
 
 use crate::{
-    Aura, Historical, Hospitals, Offences, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
+    Aura, Historical, Hospitals, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
+    equivocations::Reports,
 };
 
 /// Number of sessions for which an equivocation can be proven: a week.
@@ -61,7 +62,7 @@ impl pallet_grandpa::Config for Runtime {
     type KeyOwnerProof = MembershipProof;
     type EquivocationReportSystem = pallet_grandpa::EquivocationReportSystem<
         Self,
-        Offences,
+        Reports,
         Historical,
         ConstU64<REPORT_LONGEVITY>,
     >;

@@ -14,7 +14,7 @@ use pallet_collective::{
 use crate::{
     Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
     configs::{BLOCK_WEIGHT, NORMAL_SHARE},
-    governance::{Authorization, MAX_MOTIONS, MotionPlace, WithoutDelay},
+    governance::{Authorization, CallsAsRoot, MAX_MOTIONS, MotionPlace},
     weights,
 };
 
@@ -36,7 +36,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
     type Proposal = RuntimeCall;
     type RuntimeEvent = RuntimeEvent;
     type MotionDuration = MotionDuration;
-    // Every member's motions fit, so nobody can take another member's place.
+    // Every hospital's motions fit, so nobody can take another hospital's place.
     type MaxProposals = ConstU32<{ MAX_HOSPITALS * MAX_MOTIONS as u32 }>;
     type MaxMembers = ConstU32<MAX_HOSPITALS>;
     // Without a prime, an abstention counts as no.
@@ -53,7 +53,7 @@ impl pallet_collective::Config<Instance1> for Runtime {
 impl crate::council_root::Config for Runtime {
     type CouncilOrigin = CouncilTwoThirds;
     type Call = RuntimeCall;
-    type Refused = WithoutDelay;
+    type Allowed = CallsAsRoot;
     type Authorization = Authorization;
     type UpgradeDelay = UpgradeDelay;
     type WeightInfo = weights::epione_runtime_council_root::Measured<Runtime>;

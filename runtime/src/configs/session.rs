@@ -57,6 +57,10 @@ impl pallet_hospitals::Config for Runtime {
 pub struct SessionValidators;
 
 impl Validators for SessionValidators {
+    fn session() -> SessionIndex {
+        Session::current_index()
+    }
+
     fn has_keys(hospital: HospitalId) -> bool {
         NextKeys::<Runtime>::contains_key(hospital)
     }

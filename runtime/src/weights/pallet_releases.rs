@@ -31,6 +31,8 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             .saturating_add(Weight::from_parts(17_643_004, 0).saturating_mul(r.into()))
             .saturating_add(Weight::from_parts(140_719_609, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads_writes(50, 9))
+            // By hand: a visitor's registrations at up to 100 hospitals, the shares of up to 16, and one new share.
+            .saturating_add(T::DbWeight::get().reads_writes(116, 1))
             .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
     }
 

@@ -1,17 +1,29 @@
 //! What the hospitals can decide together, and what one of them cannot do alone.
 
 use codec::Encode;
-use epione_primitives::{Hash, hospital::HospitalStatus, refusal::Refusal};
+use epione_primitives::{
+    Hash,
+    hospital::{Duty, HospitalStatus},
+    limits::UPGRADE_BLOCKS,
+    refusal::Refusal,
+};
 use epione_runtime::{
-    CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System, council_root,
+    CouncilRoot, Grandpa, Hospitals, Runtime, RuntimeCall, RuntimeOrigin, System,
+    configs::SESSION_BLOCKS,
+    council_root,
     governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
 };
-use frame_support::{dispatch::GetDispatchInfo, traits::Hooks, weights::Weight};
-use sp_runtime::traits::{BlakeTwo256, Hash as _};
+use frame_support::{dispatch::GetDispatchInfo, traits::Get, weights::Weight};
+use sp_consensus_grandpa::{ConsensusLog, GRANDPA_ENGINE_ID, ScheduledChange};
+use sp_runtime::{
+    DigestItem,
+    traits::{BlakeTwo256, Hash as _},
+};
 
 use crate::{
     caller::refused,
-    chain::{B, apply, local},
+    chain::{A, B, apply, local},
+    possession::named,
 };
 
 /// Number of blocks between authorization and upgrade in the preset `local`.
@@ -31,6 +43,11 @@ fn remark(bytes: Vec<u8>) -> council_root::Call<Runtime> {
 
 fn as_root(call: frame_system::Call<Runtime>) -> council_root::Call<Runtime> {
     council_root::Call::dispatch { call: Box::new(call.into()) }
+}
+
+fn apply_upgrade(code: &[u8]) -> RuntimeCall {
+    let code = code.to_vec();
+    RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
 }
 
 fn suspend() -> pallet_hospitals::Call<Runtime> {
@@ -82,23 +99,29 @@ fn three_of_four_authorize_an_upgrade() {
         let authorized = System::authorized_upgrade().unwrap();
         assert_eq!(*authorized.code_hash(), code_hash);
 
-        let another = frame_system::Call::apply_authorized_upgrade { code: b"another".to_vec() };
         chain.reach(1 + UPGRADE_DELAY);
-        assert_eq!(
-            apply("Bob", RuntimeCall::System(another)),
-            Ok(Err(frame_system::Error::<Runtime>::Unauthorized.into()))
-        );
+        assert_eq!(refused("Bob", apply_upgrade(b"another")), Some(Refusal::UpgradeNotAuthorized));
     });
 }
 
 #[test]
 fn three_of_four_resume_stalled_finality() {
-    local(|_| {
+    local(|chain| {
         let stalled =
-            pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 0 };
+            pallet_grandpa::Call::note_stalled { delay: 10, best_finalized_block_number: 7 };
         pass(council_root::Call::dispatch { call: Box::new(stalled.into()) });
-        assert_eq!(Grandpa::stalled(), Some((10, 0)));
-        Grandpa::on_finalize(1);
+        assert_eq!(Grandpa::stalled(), Some((10, 7)));
+
+        // The first block of the next session tells the voters to go on after block 7, with a set that votes.
+        let next_authorities = Grandpa::grandpa_authorities();
+        assert_eq!(next_authorities.len(), 4);
+        let forced =
+            ConsensusLog::ForcedChange(7_u32, ScheduledChange { next_authorities, delay: 10 });
+        let forced = DigestItem::Consensus(GRANDPA_ENGINE_ID, forced.encode());
+        chain.reach(SESSION_BLOCKS);
+        assert_eq!((Grandpa::stalled(), Grandpa::current_set_id()), (None, 1));
+        let header = chain.next_block();
+        assert!(header.digest.logs.contains(&forced), "{:?}", header.digest);
     });
 }
 
@@ -143,6 +166,25 @@ fn one_member_cannot_fill_the_list_of_motions() {
         };
         apply("Dave", RuntimeCall::Council(close)).unwrap().unwrap();
         assert_eq!(refused("Alice", proposal(3, remark(vec![64]))), None);
+    });
+}
+
+/// The collective keeps the motions of accounts that left.
+#[test]
+fn new_accounts_give_a_hospital_no_more_motions() {
+    local(|_| {
+        for number in 0..2 {
+            apply("Alice", proposal(3, remark(vec![number]))).unwrap().unwrap();
+        }
+        let next = named("Alice//next", A, Duty::Governance);
+        let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts {
+            governance: Some(next),
+            agent: None,
+        };
+        apply("Alice", rotate).unwrap().unwrap();
+        let third = proposal(3, remark(vec![2]));
+        assert_eq!(refused("Alice//next", third), Some(Refusal::TooManyMotions));
+        assert_eq!(refused("Bob", proposal(3, remark(vec![2]))), None);
     });
 }
 
@@ -201,6 +243,30 @@ fn a_member_cannot_reserve_blocks_by_closing_a_motion() {
     });
 }
 
+/// The collective takes the account that leaves out of the votes about every open motion.
+#[test]
+fn calls_that_change_the_council_declare_the_weight_of_all_open_motions() {
+    use pallet_hospitals::WeightInfo as _;
+
+    type Weights = <Runtime as pallet_hospitals::Config>::WeightInfo;
+    type Motions =
+        <Runtime as pallet_collective::Config<pallet_collective::Instance1>>::MaxProposals;
+
+    let motions = <Motions as Get<u32>>::get();
+    let storage = <Runtime as frame_system::Config>::DbWeight::get().reads_writes(1, 1);
+    let least = storage.saturating_add(Weight::from_parts(5_000_000, 0)) * u64::from(motions);
+    for declared in [
+        Weights::admit(),
+        Weights::suspend(),
+        Weights::reinstate(),
+        Weights::remove(),
+        Weights::rotate_accounts(),
+    ] {
+        assert!(least.all_lte(declared), "{declared:?}");
+        assert!(declared.all_lte(MAX_PROPOSAL_WEIGHT), "the council could not close the motion");
+    }
+}
+
 #[test]
 fn a_large_motion_is_refused() {
     local(|_| {
@@ -216,16 +282,59 @@ fn an_upgrade_cannot_take_effect_before_its_delay() {
         let code_hash = BlakeTwo256::hash(&code);
         chain.reach(3);
         pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
-        let now = |code: &[u8]| {
-            let code = code.to_vec();
-            RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { code })
-        };
-        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        assert_eq!(refused("Bob", apply_upgrade(&code)), Some(Refusal::UpgradeTooEarly));
         chain.reach(3 + UPGRADE_DELAY - 1);
-        assert_eq!(refused("Bob", now(&code)), Some(Refusal::UpgradeTooEarly));
+        assert_eq!(refused("Bob", apply_upgrade(&code)), Some(Refusal::UpgradeTooEarly));
         chain.reach(3 + UPGRADE_DELAY);
-        // Other code fails later, in the block.
-        assert_eq!(refused("Bob", now(b"another")), None);
+        assert_eq!(refused("Bob", apply_upgrade(&code)), None);
+    });
+}
+
+/// Code may be as large as a block permits.
+#[test]
+fn a_member_cannot_fill_blocks_with_code_that_nobody_authorized() {
+    local(|chain| {
+        let code_hash = BlakeTwo256::hash(b"a runtime");
+        let unauthorized = Some(Refusal::UpgradeNotAuthorized);
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), unauthorized);
+        pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
+        chain.reach(1 + UPGRADE_DELAY);
+        assert_eq!(refused("Bob", apply_upgrade(&[0; 100_000])), unauthorized);
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), None);
+        // The authorization is used up.
+        assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), unauthorized);
+    });
+}
+
+#[test]
+fn an_old_authorization_cannot_be_used_by_surprise() {
+    local(|_| {
+        let code_hash = BlakeTwo256::hash(b"a runtime");
+        pass(as_root(frame_system::Call::authorize_upgrade { code_hash }));
+        let now = System::block_number();
+        for (waited, expected) in
+            [(UPGRADE_BLOCKS + 1, Some(Refusal::UpgradeExpired)), (UPGRADE_BLOCKS, None)]
+        {
+            // As if many blocks had been made. Transactions name the hash of the block before.
+            System::set_block_number(now + waited);
+            frame_system::BlockHash::<Runtime>::insert(now + waited - 1, Hash::repeat_byte(1));
+            assert_eq!(refused("Bob", apply_upgrade(b"a runtime")), expected, "{waited}");
+        }
+        System::set_block_number(now);
+    });
+}
+
+#[test]
+fn the_council_kills_a_motion_as_root() {
+    local(|_| {
+        apply("Dave", proposal(3, suspend())).unwrap().unwrap();
+        let kill = pallet_collective::Call::kill {
+            proposal_hash: BlakeTwo256::hash_of(&RuntimeCall::from(suspend())),
+        };
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        CouncilRoot::dispatch(council, Box::new(RuntimeCall::Council(kill))).unwrap();
+        let motions = pallet_collective::Proposals::<Runtime, pallet_collective::Instance1>::get();
+        assert!(motions.is_empty());
     });
 }
 
@@ -240,16 +349,24 @@ fn the_council_cannot_replace_the_runtime_without_the_delay() {
         assert_eq!(refused("Alice", proposal(3, batch)), Some(Refusal::CallNotForMotion));
 
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(4, 4));
-        let calls: [frame_system::Call<Runtime>; 6] = [
-            frame_system::Call::set_code { code: code.clone() },
-            frame_system::Call::set_code_without_checks { code: code.clone() },
-            frame_system::Call::set_storage { items: vec![(b":code".to_vec(), code.clone())] },
-            frame_system::Call::kill_storage { keys: vec![b":code".to_vec()] },
-            frame_system::Call::kill_prefix { prefix: b":c".to_vec(), subkeys: 1 },
-            frame_system::Call::apply_authorized_upgrade { code },
+        type SystemCall = frame_system::Call<Runtime>;
+        let calls: [RuntimeCall; 8] = [
+            SystemCall::set_code { code: code.clone() }.into(),
+            SystemCall::set_code_without_checks { code: code.clone() }.into(),
+            SystemCall::set_storage { items: vec![(b":code".to_vec(), code.clone())] }.into(),
+            SystemCall::kill_storage { keys: vec![b":code".to_vec()] }.into(),
+            SystemCall::kill_prefix { prefix: b":c".to_vec(), subkeys: 1 }.into(),
+            SystemCall::apply_authorized_upgrade { code }.into(),
+            // Members who are no hospitals, and a call within a call.
+            RuntimeCall::Council(pallet_collective::Call::set_members {
+                new_members: vec![],
+                prime: None,
+                old_count: 4,
+            }),
+            remark(vec![]).into(),
         ];
         for call in calls {
-            let refused = CouncilRoot::dispatch(council.clone(), Box::new(call.into()));
+            let refused = CouncilRoot::dispatch(council.clone(), Box::new(call));
             let refused = refused.unwrap_err().error;
             assert_eq!(refused, council_root::Error::<Runtime>::CallRefused.into());
         }

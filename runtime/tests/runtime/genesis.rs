@@ -1,7 +1,10 @@
 //! The genesis presets.
 
-use epione_primitives::{hospital::Duty, limits::MAX_SEALING_KEY_BYTES};
-use epione_runtime::{Hospitals, Runtime, genesis};
+use epione_primitives::{
+    hospital::Duty,
+    limits::{DAY_BLOCKS, MAX_SEALING_KEY_BYTES},
+};
+use epione_runtime::{Hospitals, Runtime, council_root::UpgradeDelay, genesis};
 use sp_genesis_builder::runtime_decl_for_genesis_builder::GenesisBuilder;
 use sp_runtime::BuildStorage;
 
@@ -40,6 +43,18 @@ fn dev_has_one_hospital() {
         assert_eq!(Hospitals::hospitals().len(), 1);
         assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), 1);
     });
+}
+
+#[test]
+fn upgrades_wait_for_a_day_unless_the_genesis_says_otherwise() {
+    for (set, expected) in [(None, DAY_BLOCKS), (Some(20), 20)] {
+        let mut config = configuration(genesis::LOCAL);
+        config.council_root.upgrade_delay = set;
+        let storage = config.build_storage().unwrap();
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            assert_eq!(UpgradeDelay::<Runtime>::get(), expected);
+        });
+    }
 }
 
 #[test]

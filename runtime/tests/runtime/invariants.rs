@@ -4,10 +4,12 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
     access::{Relationship, RelationshipKind},
     approval::BallotOutcome,
+    hospital::Duty,
     profile::Role,
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
+use pallet_quotas::{Holder, Lane, Used};
 use sp_runtime::DispatchError;
 
 use crate::chain::{
@@ -133,6 +135,17 @@ fn a_relationship_of_an_unknown_user_is_found() {
             (PATIENT, STRANGER, A),
             pallet_role_policies::RelationshipsOf::try_from(vec![treating]).unwrap(),
         );
+    });
+}
+
+#[test]
+fn a_quota_that_was_used_in_the_future_is_found() {
+    local(|chain| {
+        committed(chain);
+        let holder = Holder::Duty(A, Duty::Agent);
+        Used::<Runtime>::mutate(&holder, Lane::Record, |usage| usage.byte_window += 1);
+        let expected = "something was used in a window that has not begun";
+        assert_eq!(invariants::check(), Err(DispatchError::Other(expected)));
     });
 }
 

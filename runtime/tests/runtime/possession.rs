@@ -7,7 +7,7 @@ use epione_primitives::{
     profile::Role,
 };
 use epione_runtime::{Hospitals, Runtime};
-use frame_support::dispatch::DispatchResult;
+use frame_support::{dispatch::DispatchResult, storage::with_storage_layer};
 
 use crate::chain::{A, PATIENT, account, apply, consent, council, key, local, user_seed};
 
@@ -65,15 +65,22 @@ fn the_council_cannot_take_a_users_future_account() {
     });
 }
 
+/// The hospital's used accounts stay its own, and a consent that was not used names its number.
 #[test]
 fn the_consents_of_a_removed_hospital_cannot_be_replayed() {
+    type Error = pallet_hospitals::Error<Runtime>;
     local(|_| {
-        let admit = || {
-            let agent = named("Eve//agent", NEXT, Duty::Agent);
-            admit(named("Eve", NEXT, Duty::Governance), agent)
-        };
-        admit().unwrap();
+        let governance = || named("Eve", NEXT, Duty::Governance);
+        admit(governance(), named("Eve//agent", NEXT, Duty::Agent)).unwrap();
         Hospitals::remove(council(), NEXT).unwrap();
-        assert_eq!(admit(), Err(pallet_hospitals::Error::<Runtime>::AccountInUse.into()));
+
+        let after = HospitalId(NEXT.0 + 1);
+        let unused = named("Eve//later", NEXT, Duty::Agent);
+        let own = || named("Mallory", after, Duty::Governance);
+        let again = |governance, agent| with_storage_layer(|| admit(governance, agent));
+        assert_eq!(again(governance(), unused.clone()), Err(Error::AccountInUse.into()));
+        assert_eq!(again(own(), unused), Err(Error::InvalidConsent.into()));
+        let agent = named("Eve//later", after, Duty::Agent);
+        assert_eq!(again(own(), agent), Ok(()), "only the consent was wrong");
     });
 }

@@ -327,6 +327,27 @@ fn short_calls_that_leave_entries_pay_for_the_state() {
     });
 }
 
+#[test]
+fn rotations_and_motions_pay_for_what_they_leave_in_the_state() {
+    local(|_| {
+        let used = || used_by(Holder::Duty(A, Duty::Governance), Lane::Governance).bytes;
+        let agent = Some(named("Alice//next//agent", A, Duty::Agent));
+        let rotate = pallet_hospitals::Call::<Runtime>::rotate_accounts { governance: None, agent };
+        assert_eq!(refused("Alice", rotate), None);
+        let rotated = used();
+        assert!(rotated > 512, "{rotated} bytes");
+        let suspend = RuntimeCall::from(pallet_hospitals::Call::suspend { hospital: B });
+        let propose = pallet_collective::Call::propose {
+            threshold: 3,
+            proposal: Box::new(suspend),
+            length_bound: 100,
+        };
+        assert_eq!(refused("Alice", RuntimeCall::Council(propose)), None);
+        let proposed = used() - rotated;
+        assert!(proposed > 512, "{proposed} bytes");
+    });
+}
+
 /// Each extrinsic uses its base weight in a block, whatever its call.
 #[test]
 fn calls_that_need_little_weight_cannot_fill_blocks_by_their_number() {

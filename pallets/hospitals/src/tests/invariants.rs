@@ -78,6 +78,12 @@ fn periods_that_disagree_with_a_status_are_found() {
 }
 
 #[test]
+fn a_reinstatement_in_a_session_that_has_not_begun_is_found() {
+    let damage = || crate::ReinstatedIn::<Test>::insert(HospitalId(0), 1);
+    assert!(after(damage).contains("reinstated"));
+}
+
+#[test]
 fn a_benched_hospital_that_is_not_active_is_found() {
     let damage = || Benched::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
     assert!(after(damage).contains("benched"));

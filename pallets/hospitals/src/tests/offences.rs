@@ -9,6 +9,7 @@ use sp_staking::{
 use crate::{Benched, Error, Event, mock::*};
 
 struct Equivocation {
+    session: SessionIndex,
     round: u64,
     offenders: Vec<HospitalId>,
 }
@@ -22,7 +23,7 @@ impl Offence<(HospitalId, ())> for Equivocation {
     }
 
     fn session_index(&self) -> SessionIndex {
-        0
+        self.session
     }
 
     fn validator_set_count(&self) -> u32 {
@@ -39,8 +40,13 @@ impl Offence<(HospitalId, ())> for Equivocation {
 }
 
 fn report(round: u64, offenders: &[u16]) -> Result<(), OffenceError> {
+    report_of(0, round, offenders)
+}
+
+/// Reports an equivocation of this session.
+fn report_of(session: SessionIndex, round: u64, offenders: &[u16]) -> Result<(), OffenceError> {
     let offenders = offenders.iter().copied().map(HospitalId).collect();
-    Offences::report_offence(vec![], Equivocation { round, offenders })
+    Offences::report_offence(vec![], Equivocation { session, round, offenders })
 }
 
 fn own_events() -> Vec<Event<Test>> {
@@ -84,6 +90,18 @@ fn forged_equivocations_one_after_another_leave_two_thirds_of_the_validators_and
             assert_eq!(validators().len(), usize::from(hospitals) - benched);
         });
     }
+}
+
+#[test]
+fn a_forged_equivocation_does_not_bench_the_only_hospital_with_session_keys() {
+    chain(4, || {
+        for number in [0, 1, 3] {
+            pallet_session::NextKeys::<Test>::remove(HospitalId(number));
+        }
+        assert_ok!(report(1, &[2]));
+        assert_eq!(own_events(), vec![Event::OffenderKept { hospital: HospitalId(2) }]);
+        assert!(Hospitals::may_validate(HospitalId(2)));
+    });
 }
 
 #[test]
@@ -132,6 +150,34 @@ fn a_suspended_or_unknown_offender_changes_nothing() {
         System::reset_events();
         assert_ok!(report(1, &[2, 9]));
         assert_eq!(own_events(), vec![]);
+    });
+}
+
+/// Equivocations stay provable for a week, also with a key that the hospital does not use any more.
+#[test]
+fn a_key_that_was_rotated_out_does_not_bench_its_hospital_again() {
+    chain(4, || {
+        next_session();
+        assert_ok!(report_of(0, 1, &[2]));
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(2)));
+        for (round, session) in [(2, 0), (3, 1)] {
+            assert_ok!(report_of(session, round, &[2]));
+            assert!(Benched::<Test>::get().is_empty(), "session {session}");
+        }
+        next_session();
+        assert_ok!(report_of(2, 4, &[2]));
+        assert_eq!(Hospitals::benched(), vec![HospitalId(2)]);
+    });
+}
+
+#[test]
+fn offences_from_before_a_suspension_do_not_bench_the_reinstated_hospital() {
+    chain(4, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(2)));
+        next_session();
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(2)));
+        assert_ok!(report_of(0, 1, &[2]));
+        assert!(Benched::<Test>::get().is_empty());
     });
 }
 

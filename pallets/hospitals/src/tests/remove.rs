@@ -6,7 +6,7 @@ use epione_primitives::{
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::DispatchError::BadOrigin;
 
-use crate::{Error, Event, mock::*};
+use crate::{Benched, Error, Event, HospitalSet, mock::*};
 
 #[test]
 fn the_council_removes_a_hospital_whose_entry_stays() {
@@ -44,6 +44,16 @@ fn a_removed_hospital_keeps_no_session_keys() {
         }
         assert_eq!(disabled(), vec![1, 2]);
         assert_eq!(Inactive::get(), vec![HospitalId(2), HospitalId(1)]);
+    });
+}
+
+#[test]
+fn the_keys_of_the_last_validator_stay_if_only_benched_hospitals_are_active() {
+    chain(2, || {
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        Benched::<Test>::put(HospitalSet::truncate_from(vec![HospitalId(0)]));
+        assert_ok!(Hospitals::remove(council(), HospitalId(1)));
+        assert!(pallet_session::NextKeys::<Test>::contains_key(HospitalId(1)));
     });
 }
 

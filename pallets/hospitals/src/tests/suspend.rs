@@ -1,8 +1,8 @@
 use epione_primitives::{HospitalId, hospital::HospitalStatus, ports::Hospitals as _};
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, traits::UnfilteredDispatchable};
 use sp_runtime::DispatchError::BadOrigin;
 
-use crate::{Error, Event, mock::*};
+use crate::{Benched, Error, Event, HospitalSet, mock::*};
 
 #[test]
 fn the_council_suspends_a_hospital() {
@@ -58,5 +58,27 @@ fn the_last_active_hospital_is_not_suspended() {
     chain(2, || {
         assert_ok!(Hospitals::suspend(council(), HospitalId(0)));
         assert_noop!(Hospitals::suspend(council(), HospitalId(1)), Error::<Test>::LastActive);
+    });
+}
+
+#[test]
+fn the_last_hospital_with_session_keys_is_not_suspended_or_removed() {
+    chain(2, || {
+        assert_ok!(admission(2).dispatch_bypass_filter(council()));
+        assert_ok!(Hospitals::suspend(council(), HospitalId(0)));
+        let last = HospitalId(1);
+        assert_noop!(Hospitals::suspend(council(), last), Error::<Test>::LastActive);
+        assert_noop!(Hospitals::remove(council(), last), Error::<Test>::LastActive);
+    });
+}
+
+#[test]
+fn the_last_hospital_that_is_not_benched_is_not_suspended_or_removed() {
+    chain(2, || {
+        Benched::<Test>::put(HospitalSet::truncate_from(vec![HospitalId(0)]));
+        let last = HospitalId(1);
+        assert_noop!(Hospitals::suspend(council(), last), Error::<Test>::LastActive);
+        assert_noop!(Hospitals::remove(council(), last), Error::<Test>::LastActive);
+        assert_ok!(Hospitals::suspend(council(), HospitalId(0)));
     });
 }

@@ -60,6 +60,31 @@ fn only_what_is_in_force_counts_towards_the_bound() {
     });
 }
 
+/// A removed hospital's agent cannot end a registration any more.
+#[test]
+fn removed_hospitals_cannot_use_up_a_patients_registrations() {
+    let most = MAX_REGISTRATIONS_IN_FORCE as u16;
+    chain_of(most + 3, || {
+        alice_at_a();
+        for number in 1..most {
+            assert_ok!(register_at(number));
+        }
+        assert_ok!(Hospitals::suspend(RuntimeOrigin::root(), A));
+        assert_noop!(register_at(most), Error::<Test>::TooManyInForce);
+        assert_ok!(Hospitals::reinstate(RuntimeOrigin::root(), A));
+        assert_ok!(Hospitals::remove(RuntimeOrigin::root(), B));
+        assert_ok!(Hospitals::remove(RuntimeOrigin::root(), HospitalId(2)));
+        for number in [most, most + 1] {
+            assert_ok!(register_at(number));
+            assert_ok!(Profiles::check_state());
+        }
+        let listed = Profiles::in_force(ALICE);
+        assert_eq!(listed.len(), usize::from(most));
+        assert!(listed.contains(&A) && !listed.contains(&B));
+        assert_noop!(register_at(most + 2), Error::<Test>::TooManyInForce);
+    });
+}
+
 #[test]
 fn a_pair_cannot_be_used_up_by_registering_and_ending() {
     chain(|| {

@@ -2,13 +2,13 @@
 
 use epione_primitives::{
     Hash, HospitalId,
-    release::{Receipt, Review, ReviewId, ReviewStatus, Usage},
+    release::{Receipt, Review, ReviewId, ReviewStatus, Usage, Visitors},
 };
 use frame_support::{assert_err, assert_ok, traits::Hooks};
 
 use crate::{
     ByGrant, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount, Receipts,
-    RefusalCount, Refusals, Reviews, Tallies, Usages, mock::*,
+    RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, mock::*,
 };
 
 /// A reading (receipt 0), three emergencies (receipts 1 to 3) and a refusal. The first review has
@@ -98,6 +98,21 @@ fn broken_refusals_and_tallies_are_found() {
         let tally = Tallies::<Test>::get(HOME, DOCTOR);
         Tallies::<Test>::insert(epione_primitives::HospitalId(99), DOCTOR, tally);
     });
+}
+
+#[test]
+fn visitors_beyond_their_share_are_found() {
+    fn insert(home: HospitalId, emergencies: u32) {
+        let since = Usages::<Test>::get(HOME).since;
+        VisitorsFrom::<Test>::insert(HOME, home, Visitors { since, emergencies });
+    }
+    let expected = "visitors exceed their hospital's share, or are not counted";
+    detected(expected, || insert(AWAY, 1));
+    detected(expected, || {
+        insert(AWAY, MaxEmergencies::get());
+        Usages::<Test>::mutate(HOME, |usage| usage.since += 1);
+    });
+    detected("visitors are of no hospital", || insert(HospitalId(99), 0));
 }
 
 #[test]

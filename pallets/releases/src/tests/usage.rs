@@ -4,7 +4,7 @@ use epione_primitives::{HospitalId, UserId, limits::DAY_BLOCKS, profile::Role, r
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::BoundedVec;
 
-use crate::{Error, Usages, mock::*};
+use crate::{Error, Usages, VisitorsFrom, mock::*};
 
 const BEGIN: u32 = 50;
 
@@ -15,11 +15,18 @@ fn invented(seed: u8) -> UserId {
     doctor
 }
 
-/// A doctor whom another hospital has invented.
+/// A doctor who is registered nowhere.
 fn visiting(seed: u8) -> UserId {
     let doctor = UserId([100 + seed; 32]);
     add_user(doctor, Role::Doctor);
     doctor
+}
+
+/// An emergency at [`HOME`] of a doctor whom another hospital has invented.
+fn visit(seed: u8, home: HospitalId) -> Release {
+    let requester = visiting(seed);
+    register(home, requester, 0);
+    Release { requester, ..emergency(seed) }
 }
 
 /// As many requesters as receipts, so that no requester's own limit is reached.
@@ -131,11 +138,11 @@ fn another_hospitals_requesters_cannot_use_up_the_emergencies() {
     run(|| {
         MaxEmergencies::set(4);
         Generous::set(vec![HOME]);
-        let visitor = |seed| Release { requester: visiting(seed), ..emergency(seed) };
-        for seed in 0..2 {
-            assert_ok!(record(agent(HOME), visitor(seed)));
+        for (seed, home) in [(0, AWAY), (1, NORTH)] {
+            assert_ok!(record(agent(HOME), visit(seed, home)));
         }
-        assert_noop!(record(agent(HOME), visitor(2)), Error::<Test>::TooManyHospitalEmergencies);
+        let third = visit(2, SOUTH);
+        assert_noop!(record(agent(HOME), third), Error::<Test>::TooManyHospitalEmergencies);
         for seed in 3..5 {
             assert_ok!(record(agent(HOME), fabricated(seed, emergency(seed))));
         }
@@ -143,5 +150,36 @@ fn another_hospitals_requesters_cannot_use_up_the_emergencies() {
             record(agent(HOME), fabricated(5, emergency(5))),
             Error::<Test>::TooManyHospitalEmergencies
         );
+    });
+}
+
+#[test]
+fn one_hospitals_requesters_cannot_use_up_the_emergencies_of_all_visitors() {
+    run(|| {
+        MaxEmergencies::set(16);
+        Generous::set(vec![HOME]);
+        System::set_block_number(BEGIN);
+        for seed in 0..2 {
+            assert_ok!(record(agent(HOME), visit(seed, AWAY)));
+        }
+        let third = visit(2, AWAY);
+        let over = Error::<Test>::TooManyHospitalEmergencies;
+        assert_noop!(record(agent(HOME), third.clone()), over);
+        assert_ok!(record(agent(HOME), visit(3, NORTH)));
+        // A doctor of two hospitals counts for the one that has a place.
+        register(NORTH, third.requester, 0);
+        assert_ok!(record(agent(HOME), third));
+
+        let unknown = |seed| Release { requester: visiting(seed), ..emergency(seed) };
+        for seed in 4..6 {
+            assert_ok!(record(agent(HOME), unknown(seed)));
+        }
+        let over = Error::<Test>::TooManyHospitalEmergencies;
+        assert_noop!(record(agent(HOME), unknown(6)), over);
+        Releases::check_state().unwrap();
+
+        System::set_block_number(BEGIN + DAY_BLOCKS);
+        assert_ok!(record(agent(HOME), visit(7, AWAY)));
+        assert_eq!(VisitorsFrom::<Test>::get(HOME, AWAY).emergencies, 1);
     });
 }

@@ -12,15 +12,19 @@ use epione_primitives::{
     release::{EmergencyReason, Release, ReleasedRecord, ReviewId, Right, SectionSet},
 };
 use epione_runtime::{
-    LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System, Timestamp,
+    Grandpa, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System,
+    Timestamp,
 };
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;
 use sp_core::{Pair, sr25519};
 
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
-use crate::chain::{
-    A, B, PATIENT, account, announcement, apply, body_hash, consent, key, register, user_seed,
+use crate::{
+    chain::{
+        A, B, PATIENT, account, announcement, apply, body_hash, consent, key, register, user_seed,
+    },
+    equivocation::report_call,
 };
 
 /// What a transaction does.
@@ -58,6 +62,7 @@ pub enum Deed {
     ActAsRoot,
     Upgrade,
     SetTime,
+    ReportEquivocation,
 }
 
 impl Deed {
@@ -94,6 +99,7 @@ impl Deed {
         Self::ActAsRoot,
         Self::Upgrade,
         Self::SetTime,
+        Self::ReportEquivocation,
     ];
 }
 
@@ -132,6 +138,7 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             index: a.into(),
             call: Box::new(visit(hospital(a), &patients(b), c % 8)),
         }),
+        Deed::ReportEquivocation => report(a, b, c),
         Deed::SetTime => {
             let now = Timestamp::get().saturating_add(u64::from(a) * DAY_MILLIS);
             RuntimeCall::Timestamp(pallet_timestamp::Call::set { now })
@@ -243,15 +250,25 @@ fn body(number: u8) -> Vec<u8> {
     vec![number; usize::from(number % 5) * 30]
 }
 
-/// A key to which the hostile hospital would like to rotate: its own, a future user's, or another hospital's.
+/// A key to which the hostile hospital would like to rotate: its own, a future user's, another hospital's, or a user's.
 fn successor(number: u8) -> sr25519::Pair {
-    key(pick(&["Dave//next", "Dave//next//agent", "user-52", "Bob"], number))
+    const SUCCESSORS: [&str; 8] = [
+        "Dave//next",
+        "Dave//next//agent",
+        "Dave//third",
+        "Dave//third//agent",
+        "Dave//fourth",
+        "user-52",
+        "Bob",
+        "user-7",
+    ];
+    key(pick(&SUCCESSORS, number))
 }
 
 /// A successor's account, with the consent of its key: valid, expired or for too long.
 fn named(number: u8, duty: Duty) -> NamedAccount {
     let pair = successor(number);
-    let until = System::block_number() + pick(&[100, 0, u32::MAX / 2], number / 4);
+    let until = System::block_number() + pick(&[100, 0, u32::MAX / 2], number / 8);
     let naming = Naming::Hospital { hospital: HOSTILE_HOSPITAL, duty, until };
     NamedAccount { account: account(&pair), until, consent: consent(&pair, naming) }
 }
@@ -409,6 +426,17 @@ fn set_session_keys(signer: &str, number: u8) -> RuntimeCall {
         keys: another.filter(|_| number.is_multiple_of(2)).unwrap_or(generated.keys),
         proof: generated.proof.encode(),
     })
+}
+
+/// A report of an equivocation: of the hostile hospital itself, or forged in the name of another one.
+fn report(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let voter = pick(&["Dave", "Alice", "Bob", "Charlie"], a);
+    let set = Grandpa::current_set_id().saturating_sub(u64::from(b % 2));
+    let targets = [Hash::zero(), Hash::repeat_byte(c % 4)];
+    // If the hospital's first key votes no more, the report is about an honest one, whose keys stay.
+    report_call([voter, "Dave"], set, u64::from(c), targets)
+        .or_else(|| report_call(["Alice", "Dave"], set, u64::from(c), targets))
+        .expect("honest hospitals keep their keys")
 }
 
 /// A batch of calls of different roles, some of which may not be in a batch.

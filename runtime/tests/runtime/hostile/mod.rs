@@ -2,7 +2,8 @@
 //! every block, all invariants hold; after every burst, an honest hospital's visit still commits.
 //!
 //! Three of the four hospitals are honest. Dave's hospital is not: its governance account, its agent and its users
-//! send every call of the runtime, with valid, wrong and damaged arguments, and so does an account without a user.
+//! send every call of the runtime, with valid, wrong and damaged arguments, and so does an account without a user. It
+//! also sends calls without a signature, and forged reports of equivocations.
 
 mod calls;
 mod oracle;
@@ -43,6 +44,7 @@ fn burst() -> impl Strategy<Value = Burst> {
 fn end_block(chain: &mut Chain) {
     chain.next_block();
     assert_eq!(invariants::check(), Ok(()), "before block {}", System::block_number());
+    oracle::no_honest_hospital_is_benched();
 }
 
 /// Goes on without transactions until the next session has begun.

@@ -83,6 +83,11 @@ pub fn hostile_hospital_is_expelled(chain: &mut Chain) {
     }
 }
 
+/// The hostile hospital can be benched, because it has its own key. It cannot sign for the others.
+pub fn no_honest_hospital_is_benched() {
+    assert!(Hospitals::benched().iter().all(|hospital| *hospital == HOSTILE_HOSPITAL));
+}
+
 /// At the beginning of a session, the validators of the next session are active hospitals.
 pub fn next_validators_are_active() {
     let active = pallet_hospitals::Active::<Runtime>::get();

@@ -1,11 +1,12 @@
 //! The transactions of a random sequence: who sends what, and how it passes the pool and the block.
 
 use codec::{DecodeAll, Encode};
+use epione_primitives::refusal::Refusal;
 use epione_runtime::{Executive, System, UncheckedExtrinsic};
 use frame_support::storage::with_transaction_unchecked;
 use proptest::{option, prelude::*, sample::select};
 use sp_runtime::{
-    TransactionOutcome,
+    ApplyExtrinsicResult, TransactionOutcome,
     transaction_validity::{
         InvalidTransaction, TransactionSource, TransactionValidity, TransactionValidityError,
     },
@@ -20,6 +21,9 @@ pub const HOSTILE: &[&str] = &[
     "Dave//agent",
     "Dave//next",
     "Dave//next//agent",
+    "Dave//third",
+    "Dave//third//agent",
+    "Dave//fourth",
     "user-40",
     "user-40//next",
     "user-41",
@@ -54,14 +58,18 @@ pub struct Step {
     deed: Deed,
     /// They choose the arguments of the call.
     numbers: [u8; 3],
+    /// Whether the call is sent without a signature. Reports of equivocations always are.
+    bare: bool,
     /// Which byte is changed after the transaction was signed, counted modulo its length.
     damage: Option<u16>,
 }
 
 pub fn hostile() -> impl Strategy<Value = Step> {
     let damage = option::weighted(0.1, any::<u16>());
-    (select(HOSTILE), select(Deed::ALL), any::<[u8; 3]>(), damage)
-        .prop_map(|(signer, deed, numbers, damage)| Step { signer, deed, numbers, damage })
+    let bare = proptest::bool::weighted(0.1);
+    (select(HOSTILE), select(Deed::ALL), any::<[u8; 3]>(), bare, damage).prop_map(
+        |(signer, deed, numbers, bare, damage)| Step { signer, deed, numbers, bare, damage },
+    )
 }
 
 pub fn honest() -> impl Strategy<Value = Step> {
@@ -69,6 +77,7 @@ pub fn honest() -> impl Strategy<Value = Step> {
         signer,
         deed,
         numbers,
+        bare: false,
         damage: None,
     })
 }
@@ -76,8 +85,12 @@ pub fn honest() -> impl Strategy<Value = Step> {
 /// Sends a transaction: the pool validates it, and the block's author applies it in any case, as a hostile author
 /// would.
 pub fn submit(step: &Step) {
-    let sent = signed(&key(step.signer), calls::make(step.deed, step.signer, step.numbers));
-    let mut bytes = sent.encode();
+    let call = calls::make(step.deed, step.signer, step.numbers);
+    let is_report = matches!(step.deed, Deed::ReportEquivocation);
+    if is_report || step.bare {
+        return submit_bare(step, UncheckedExtrinsic::new_bare(call), is_report);
+    }
+    let mut bytes = signed(&key(step.signer), call).encode();
     if let Some(position) = step.damage {
         let position = usize::from(position) % bytes.len();
         bytes[position] ^= 0x55;
@@ -87,9 +100,44 @@ pub fn submit(step: &Step) {
     let applied = Executive::apply_extrinsic(received);
     if step.damage.is_some() {
         assert!(applied.is_err(), "a damaged transaction is applied: {applied:?}");
+    } else {
+        pool_and_block_agree(step, &validity, &applied);
     }
-    if let Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) = validity {
-        assert!(applied.is_err(), "the pool refuses with code {code}, but a block does not");
+}
+
+/// Of the calls without a signature, a block accepts only reports. The pool of another node accepts none.
+fn submit_bare(step: &Step, sent: UncheckedExtrinsic, is_report: bool) {
+    assert!(validate(sent.clone()).is_err(), "a pool accepts a call without a signature: {step:?}");
+    // The block's time is set already, and a second time panics.
+    if !matches!(step.deed, Deed::SetTime) {
+        let applied = Executive::apply_extrinsic(sent);
+        assert!(is_report || applied.is_err(), "a block accepts {step:?} without a signature");
+    }
+}
+
+/// What the pool refuses for a reason of the runtime, a block refuses for the same reason, and the reverse. The pool
+/// validates for the next block, in which budgets may be full again and an upgrade may be due.
+fn pool_and_block_agree(step: &Step, pool: &TransactionValidity, block: &ApplyExtrinsicResult) {
+    const UNTIL_LATER: [Refusal; 3] =
+        [Refusal::QuotaExceeded, Refusal::HospitalQuotaExceeded, Refusal::UpgradeTooEarly];
+
+    if let Err(refused) = pool {
+        assert!(block.is_err(), "the pool refuses {step:?} with {refused:?}, but a block does not");
+    }
+    let (by_pool, by_block) = (refusal(pool), refusal(block));
+    let only_now = by_block.is_some_and(|refused| UNTIL_LATER.contains(&refused));
+    if !only_now {
+        assert_eq!(by_pool, by_block, "pool and block differ about {step:?}");
+    }
+}
+
+/// The runtime's reason in a result, if that has one.
+fn refusal<T>(result: &Result<T, TransactionValidityError>) -> Option<Refusal> {
+    match result {
+        Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(code))) => {
+            Some(Refusal::from_code(*code).expect("the runtime uses no other codes"))
+        }
+        _ => None,
     }
 }
 
