@@ -2,9 +2,11 @@
 //! on one.
 //!
 //! A connection must set up TLS and send its first request in time. Later, it is closed when it has had no open request
-//! for a while. Pings of HTTP/2 do not count.
+//! for a while. Pings of HTTP/2 do not count. It is also closed when a request has been open for longer than any request
+//! may take: its client does not read the response.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, Ipv6Addr},
     pin::Pin,
@@ -44,6 +46,22 @@ struct Patience {
     first: Duration,
     /// After the end of a request.
     idle: Duration,
+    /// From the headers of a request to the end of its response.
+    open: Duration,
+}
+
+impl Patience {
+    fn new(limits: &Limits) -> Self {
+        // A segment is prepared, and then sent; a grant is decided on, and then recorded; a visit may be drained.
+        let segment = 2 * limits.segment_timeout;
+        let grant = limits.request_timeout + limits.transaction_timeout;
+        let longest = segment.max(grant).max(limits.part_timeout);
+        Self {
+            first: limits.first_request,
+            idle: limits.connection_idle,
+            open: longest + limits.request_timeout,
+        }
+    }
 }
 
 /// The connections of a listener.
@@ -59,8 +77,8 @@ impl Connections {
         let all = descriptors::for_connections(limits.connections);
         let each = if one_source { all } else { limits.connections_per_address.min(all) };
         tracing::info!(all, per_address = each, "connections that may be open at once");
-        let patience = Patience { first: limits.first_request, idle: limits.connection_idle };
-        Self { shares: Shares::new(Bounds::at_once(all, each)), patience, metrics }
+        let shares = Shares::new(Bounds::at_once(all, each));
+        Self { shares, patience: Patience::new(limits), metrics }
     }
 
     /// Counts a connection until the result is dropped.
@@ -141,7 +159,10 @@ struct Activity {
 }
 
 struct Now {
-    open: usize,
+    /// When each open request began, in the order of their numbers.
+    open: BTreeMap<u64, Instant>,
+    /// The number of the next request.
+    next: u64,
     /// When the connection was set up, or when the last request ended.
     since: Instant,
     limit: Duration,
@@ -149,25 +170,33 @@ struct Now {
 
 impl Activity {
     fn new(patience: Patience) -> Self {
-        let now = Now { open: 0, since: Instant::now(), limit: patience.first };
+        let (since, limit) = (Instant::now(), patience.first);
+        let now = Now { open: BTreeMap::new(), next: 0, since, limit };
         Self { patience, now: Mutex::new(now) }
     }
 
     fn begin(self: &Arc<Self>) -> OpenRequest {
         let mut now = self.lock();
-        now.open += 1;
+        let number = now.next;
+        now.next += 1;
+        now.open.insert(number, Instant::now());
         now.limit = self.patience.idle;
         drop(now);
-        OpenRequest(Arc::clone(self))
+        OpenRequest { activity: Arc::clone(self), number }
     }
 
     /// How long the connection may stay as it is; none if that time is over.
     fn left(&self) -> Option<Duration> {
         let now = self.lock();
-        if now.open > 0 {
-            return Some(now.limit);
-        }
-        now.limit.checked_sub(now.since.elapsed()).filter(|left| !left.is_zero())
+        let left = match now.open.first_key_value() {
+            // It may end before this time is over; from then on, the connection is idle.
+            Some((_, oldest)) => {
+                let left = self.patience.open.checked_sub(oldest.elapsed());
+                left.map(|left| left.min(now.limit))
+            }
+            None => now.limit.checked_sub(now.since.elapsed()),
+        };
+        left.filter(|left| !left.is_zero())
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -176,12 +205,15 @@ impl Activity {
 }
 
 /// A request from its headers to the end of its response.
-struct OpenRequest(Arc<Activity>);
+struct OpenRequest {
+    activity: Arc<Activity>,
+    number: u64,
+}
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        let mut now = self.0.lock();
-        now.open = now.open.saturating_sub(1);
+        let mut now = self.activity.lock();
+        now.open.remove(&self.number);
         now.since = Instant::now();
     }
 }

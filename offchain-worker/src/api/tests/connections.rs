@@ -108,6 +108,30 @@ async fn pings_do_not_keep_a_connection() {
     assert!(world.metrics.connections_idle.get() >= 1);
 }
 
+/// The limits of requests, so short that a connection whose response is not read ends soon.
+const SHORT: &str = "connection_idle = \"1s\"\nsegment_timeout = \"1s\"\npart_timeout = \"1s\"\n\
+                     transaction_timeout = \"1s\"\nrequest_timeout = \"1s\"";
+
+#[tokio::test]
+async fn a_client_without_a_window_for_the_response_does_not_stay() {
+    let world = World::new().await;
+    let served = Served::over(&world, "http", SHORT).await;
+    let mut stream = served.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // A SETTINGS frame that sets INITIAL_WINDOW_SIZE to 0.
+    stream.write_all(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).await.unwrap();
+    // GET /healthz, in a HEADERS frame that ends both the headers and the stream.
+    let mut fields = vec![0x82, 0x86, 0x04, 8];
+    fields.extend_from_slice(b"/healthz");
+    fields.extend_from_slice(&[0x41, 6]);
+    fields.extend_from_slice(b"worker");
+    let mut frame = vec![0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1];
+    frame.extend_from_slice(&fields);
+    stream.write_all(&frame).await.unwrap();
+    closed_after(stream).await;
+    assert!(world.metrics.connections_idle.get() >= 1);
+}
+
 #[tokio::test]
 async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
     descriptors::raise();
