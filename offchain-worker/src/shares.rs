@@ -225,6 +225,18 @@ impl<K: Key> State<K> {
 }
 
 impl<K: Key> Place<K> {
+    /// How many places it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Takes so many more places for the same key; waits for them at most this long.
+    pub async fn grow(&mut self, amount: usize, patience: Duration) -> Result<(), Refused> {
+        let mut more = self.shares.take(self.key.clone(), amount, patience).await?;
+        self.amount += std::mem::take(&mut more.amount);
+        Ok(())
+    }
+
     /// Whether other keys wait for a place.
     pub fn is_wanted(&self) -> bool {
         let state = self.shares.lock();
@@ -309,6 +321,11 @@ mod tests {
         assert_eq!(shares.try_take(1, 1).err(), Some(Refused::Own));
         assert_eq!(shares.try_take(2, 41).err(), Some(Refused::All));
         drop(most);
+        assert!(shares.lock().of.is_empty());
+        let mut grown = shares.try_take(3, 20).unwrap();
+        grown.grow(30, LONG).await.unwrap();
+        assert_eq!((grown.amount(), shares.lock().taken), (50, 50));
+        drop(grown);
         assert!(shares.lock().of.is_empty());
         shares.try_take(2, 60).unwrap();
     }

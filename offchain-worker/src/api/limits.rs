@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use epione_client::api::MAX_PART_BYTES;
+use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
 use epione_primitives::{AccountId, Hash, HospitalId};
 
 use super::{ApiError, AppState};
@@ -17,6 +17,8 @@ use crate::{
 /// Those that wait for a place, of all callers together and of one. A client may read this many segments in parallel.
 const WAITING: usize = 2_048;
 const WAITING_EACH: usize = 128;
+/// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
+const SHORT_FRACTION: usize = 8;
 
 /// Whose share a request uses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +35,22 @@ pub(super) type Slot = Place<Holder>;
 
 type Places = Arc<Shares<Holder>>;
 
+/// Whose memory a body uses. Short bodies have memory of their own, so that visits and their media do not keep looks
+/// and registrations waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// At most [`MAX_JSON_BYTES`].
+    Short,
+    Long,
+}
+
+impl Memory {
+    /// For bodies of at most `limit` bytes.
+    pub fn of(limit: usize) -> Self {
+        if limit <= MAX_JSON_BYTES { Self::Short } else { Self::Long }
+    }
+}
+
 /// Places for requests in progress.
 pub(super) struct Slots {
     callers: Places,
@@ -43,7 +61,8 @@ pub(super) struct Slots {
     transactions: Places,
     requests: Places,
     /// Counted in bytes.
-    memory: Places,
+    short_memory: Places,
+    long_memory: Places,
 }
 
 impl Slots {
@@ -53,6 +72,7 @@ impl Slots {
         let all_but_one = |all: usize| all.saturating_sub(1).max(1);
         let quarter = |all: usize| all.div_ceil(4);
         let memory = limits.receive_bytes;
+        let short = memory / SHORT_FRACTION;
         Self {
             callers: queued(limits.requests, quarter(limits.requests)),
             visits: queued(limits.visits, all_but_one(limits.visits)),
@@ -61,7 +81,8 @@ impl Slots {
             peer_reads: Shares::new(Bounds::at_once(peer_reads, all_but_one(peer_reads))),
             transactions: queued(limits.transactions, quarter(limits.transactions)),
             requests: queued(limits.requests, quarter(limits.requests)),
-            memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
+            short_memory: queued(short, quarter(short)),
+            long_memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
         }
     }
 
@@ -72,7 +93,7 @@ impl Slots {
             ("segment_reads", self.segment_reads.is_full()),
             ("transactions", self.transactions.is_full()),
             ("requests", self.requests.is_full() || self.callers.is_full()),
-            ("receive_bytes", self.memory.is_full()),
+            ("receive_bytes", self.short_memory.is_full() || self.long_memory.is_full()),
         ];
         all.into_iter().filter(|(_, full)| *full).map(|(name, _)| name).collect()
     }
@@ -91,8 +112,27 @@ impl AppState {
     }
 
     /// Room for so many bytes of a request's body; waits for it.
-    pub(super) async fn memory(&self, holder: Holder, bytes: usize) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.memory, holder, bytes, self.short_wait()).await
+    pub(super) async fn memory(
+        &self,
+        memory: Memory,
+        holder: Holder,
+        bytes: usize,
+    ) -> Result<Slot, ApiError> {
+        let slots = &self.shared.slots;
+        let places = match memory {
+            Memory::Short => &slots.short_memory,
+            Memory::Long => &slots.long_memory,
+        };
+        self.wait_for(places, holder, bytes, self.short_wait()).await
+    }
+
+    /// Room for so many more bytes of the same body; waits for it.
+    pub(super) async fn more_memory(
+        &self,
+        memory: &mut Slot,
+        bytes: usize,
+    ) -> Result<(), ApiError> {
+        memory.grow(bytes, self.short_wait()).await.map_err(ApiError::from)
     }
 
     /// A place for sealing a visit without its media; waits for one.

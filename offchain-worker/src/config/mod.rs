@@ -201,7 +201,8 @@ settings! {
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
-        /// Bytes of requests that the worker receives at once. One account gets a quarter of it, and at least 16 MiB.
+        /// Bytes of visits and their media that the worker receives at once. One account gets a quarter of it, and at
+        /// least 16 MiB. Other requests, of at most 64 KiB each, have an eighth of it in addition.
         pub receive_bytes: usize,
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_PART_BYTES, VisitStage};
 use epione_envelope::record::SectionKind;
-use epione_primitives::access::SectionClass;
+use epione_primitives::{HospitalId, access::SectionClass};
 use futures::{StreamExt, stream};
 use http::Method;
 use object_store::memory::InMemory;
@@ -17,7 +17,10 @@ use super::{
     grants::{POINTER, committed, request},
     world::{Actor, Raw, World},
 };
-use crate::config::Limits;
+use crate::{
+    api::limits::{Holder, Memory},
+    config::Limits,
+};
 
 async fn limited(limits: Limits) -> World {
     let objects = Arc::new(InMemory::new());
@@ -81,6 +84,18 @@ async fn slow_visits_of_one_user_do_not_stop_another_users_visit() {
     doctor_submits(&world).await;
 }
 
+/// The status of the response, after that which asks for the body.
+async fn status(mut stream: TcpStream) -> String {
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    if &status == b"HTTP/1.1 100" {
+        let mut rest = [0; 13 + 12];
+        stream.read_exact(&mut rest).await.unwrap();
+        status.copy_from_slice(&rest[13..]);
+    }
+    std::str::from_utf8(&status).unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn one_user_cannot_use_all_memory_for_requests() {
     let world =
@@ -88,19 +103,52 @@ async fn one_user_cannot_use_all_memory_for_requests() {
     let raw = || Raw::new(Method::POST, "/v1/visits", "");
     let mut held = Vec::new();
     for _ in 0..2 {
-        held.push(stalled(&world, &raw(), &world.stranger, MAX_PART_BYTES).await);
+        let mut stream = stalled(&world, &raw(), &world.stranger, MAX_PART_BYTES).await;
+        stream.write_all(&vec![b' '; MAX_PART_BYTES - 1]).await.unwrap();
+        held.push(stream);
     }
+    let holder = Holder::Account(world.stranger.keys.account());
+    let is_used_up = async {
+        while world.state.memory(Memory::Long, holder.clone(), 1).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_used_up).await.unwrap();
     let mut refused = sent(&world, &raw(), &world.stranger, MAX_PART_BYTES).await;
-    let mut status = [0; 12];
-    refused.read_exact(&mut status).await.unwrap();
-    // The worker may read the rest of the body before it answers.
-    if &status == b"HTTP/1.1 100" {
-        let mut rest = [0; 13 + 12];
-        refused.read_exact(&mut rest).await.unwrap();
-        status.copy_from_slice(&rest[13..]);
-    }
-    assert_eq!(std::str::from_utf8(&status).unwrap(), "HTTP/1.1 429");
+    refused.write_all(b" ").await.unwrap();
+    assert_eq!(status(refused).await, "HTTP/1.1 429");
     doctor_submits(&world).await;
+}
+
+#[tokio::test]
+async fn a_length_that_is_only_announced_takes_no_memory() {
+    let world = World::new().await;
+    let mut held = Vec::new();
+    // Together they announce more than one account may use.
+    for _ in 0..4 {
+        let raw = Raw::new(Method::POST, "/v1/visits", "");
+        held.push(stalled(&world, &raw, &world.stranger, MAX_PART_BYTES).await);
+    }
+}
+
+#[tokio::test]
+async fn a_patient_s_visit_is_refused_before_its_body_arrives() {
+    let world = World::new().await;
+    let raw = Raw::new(Method::POST, "/v1/visits", "");
+    let refused = sent(&world, &raw, &world.patient, 1_000).await;
+    assert_eq!(status(refused).await, "HTTP/1.1 403");
+}
+
+#[tokio::test]
+async fn visits_that_use_all_memory_do_not_stop_a_look() {
+    let (world, _) = committed().await;
+    let quarter = Limits::default().receive_bytes / 4;
+    let mut held = Vec::new();
+    for hospital in 10..14 {
+        let holder = Holder::Hospital(HospitalId(hospital));
+        held.push(world.state.memory(Memory::Long, holder, quarter).await.unwrap());
+    }
+    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]
