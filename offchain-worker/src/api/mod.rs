@@ -3,6 +3,7 @@
 
 mod caller;
 mod connections;
+mod delivery;
 mod governance;
 mod grants;
 mod held;

@@ -4,17 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_PART_BYTES, VisitStage};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{HospitalId, access::SectionClass};
+use epione_primitives::{HospitalId, access::SectionClass, limits::SEGMENT_BYTES};
 use futures::{StreamExt, stream};
 use http::Method;
 use object_store::memory::InMemory;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::{
+    fake::HOSPITAL,
     grants::{POINTER, committed, request},
+    segments::{link, stored},
     world::{Actor, Raw, World},
 };
 use crate::{
@@ -173,4 +175,50 @@ async fn a_request_that_arrives_in_drops_is_rejected() {
     let problem: epione_client::api::Problem =
         serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
     assert!(problem.kind.ends_with(":slow"), "{problem:?}");
+}
+
+/// Requests a segment by a link, and reads no more of the response than its status.
+async fn unread(world: &World, target: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = ([127, 0, 0, 1], world.base.port().unwrap()).into();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream
+        .write_all(format!("GET {target} HTTP/1.1\r\nhost: worker\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+#[tokio::test]
+async fn a_reader_who_does_not_read_gives_the_place_to_others() {
+    let world = limited(Limits {
+        segment_reads: 1,
+        silence: Duration::from_millis(200),
+        request_timeout: Duration::from_secs(60),
+        ..Limits::default()
+    })
+    .await;
+    let (segment, _) = stored(&world, SEGMENT_BYTES as usize).await;
+    let _unread = unread(&world, &link(&world, &segment, crate::now() + 600_000)).await;
+    let other = world.state.segment_slot(Holder::Hospital(HOSPITAL));
+    let waited = tokio::time::timeout(Duration::from_secs(30), other).await;
+    assert!(waited.expect("the place is given back long before the time limit").is_ok());
+}
+
+#[tokio::test]
+async fn many_grants_of_one_requester_have_one_share() {
+    let world = limited(Limits { segment_reads: 2, ..Limits::default() }).await;
+    let (segment, _) = stored(&world, SEGMENT_BYTES as usize).await;
+    let first = link(&world, &segment, crate::now() + 600_000);
+    let _unread = unread(&world, &first).await;
+    // The requester has one of the two places: the other is not for the requester's next grant.
+    let requester = Holder::Requester(world.doctor.user);
+    let next =
+        tokio::time::timeout(Duration::from_millis(100), world.state.segment_slot(requester));
+    assert!(next.await.is_err());
+    world.state.segment_slot(Holder::Hospital(HOSPITAL)).await.unwrap();
 }
