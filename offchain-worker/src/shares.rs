@@ -160,10 +160,15 @@ impl<K: Key> State<K> {
         if self.taken.saturating_add(amount) > bounds.all {
             return Err(Refused::All);
         }
-        if self.held(key).saturating_add(amount) > bounds.each {
+        if !self.has_room(key, amount, bounds) {
             return Err(Refused::Own);
         }
         Ok(())
+    }
+
+    /// Whether the key's own share has room for so many more places.
+    fn has_room(&self, key: &K, amount: usize, bounds: Bounds) -> bool {
+        self.held(key).saturating_add(amount) <= bounds.each
     }
 
     fn add(&mut self, key: &K, amount: usize) {
@@ -237,10 +242,12 @@ impl<K: Key> Place<K> {
         Ok(())
     }
 
-    /// Whether other keys wait for a place.
+    /// Whether others wait for what only a place such as this one can give: their own shares have room.
     pub fn is_wanted(&self) -> bool {
-        let state = self.shares.lock();
-        state.waiting.iter().any(|it| it.key != self.key && !it.ready.is_closed())
+        let (state, bounds) = (self.shares.lock(), self.shares.bounds);
+        let mut others =
+            state.waiting.iter().filter(|it| it.key != self.key && !it.ready.is_closed());
+        others.any(|it| state.has_room(&it.key, it.amount, bounds))
     }
 }
 
@@ -312,6 +319,19 @@ mod tests {
         // Those that left do not count.
         waits.clear();
         assert!(shares.begin("three", 1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_place_is_not_wanted_by_those_who_have_used_up_their_own_shares() {
+        let shares = Shares::new(BOUNDS);
+        let place = shares.try_take("one", 1).unwrap();
+        let others = shares.try_take("greedy", 3).unwrap();
+        let Ok(Begun::Waits(_, _waits)) = shares.begin("greedy", 1) else { panic!() };
+        assert!(!place.is_wanted());
+        let Ok(Begun::Waits(_, _also_waits)) = shares.begin("modest", 1) else { panic!() };
+        assert!(place.is_wanted());
+        drop(others);
+        assert!(!place.is_wanted());
     }
 
     #[tokio::test]
