@@ -1,6 +1,6 @@
 //! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::time::Duration;
 
 use epione_client::chain::{Chain, SubmitError, calls::approvals};
 use epione_envelope::{
@@ -16,7 +16,11 @@ use epione_primitives::{
 use super::{
     Context, JobContext, TaskError, disk_budget::bytes, signatures::Signers, task_journal::Next,
 };
-use crate::{journal::Owner, now, transfer::FetchError};
+use crate::{
+    journal::Owner,
+    now,
+    transfer::{Arrivals, FetchError},
+};
 
 /// Chain blocks before the deadline that a vote needs to be included in time.
 const LAST_BLOCKS: BlockNumber = 4;
@@ -204,7 +208,7 @@ async fn gather(
     };
     let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
-    let arrived = AtomicU64::new(0);
+    let arrived = Arrivals::default();
     let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
     tokio::select! {
         biased;

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Courier, Holdings, PeerFault, Roster, RosterError,
+    Arrivals, Courier, Holdings, PeerFault, Roster, RosterError,
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
     shelf::Shelf,
@@ -147,7 +147,7 @@ impl Fetcher {
             shelf: Shelf::default(),
             stores: false,
         };
-        aside.fetch_missing(vec![(0, segment)], None, &AtomicU64::new(0)).await?;
+        aside.fetch_missing(vec![(0, segment)], None, &Arrivals::default()).await?;
         Ok(aside.store.read(&segment.hash).await?)
     }
 
@@ -159,20 +159,21 @@ impl Fetcher {
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
-        self.fetch_counting(segments, first, &AtomicU64::new(0)).await
+        self.fetch_counting(segments, first, &Arrivals::default()).await
     }
 
-    /// Like [`fetch`](Self::fetch). `arrived` counts the bytes of segments that have arrived.
+    /// Like [`fetch`](Self::fetch). `arrived` counts what arrives.
     pub async fn fetch_counting(
         &self,
         segments: &[Segment],
         first: Option<HospitalId>,
-        arrived: &AtomicU64,
+        arrived: &Arrivals,
     ) -> Result<(), FetchError> {
         let missing = self.missing_at(segments, first).await?;
         if missing.is_empty() {
             return Ok(());
         }
+        arrived.begin();
         self.fetch_missing(missing, first, arrived).await
     }
 
@@ -181,7 +182,7 @@ impl Fetcher {
         &self,
         missing: Vec<(usize, Segment)>,
         first: Option<HospitalId>,
-        arrived: &AtomicU64,
+        arrived: &Arrivals,
     ) -> Result<(), FetchError> {
         let wanted = missing.len();
         let roll = self.roster.roll(first).await?;
@@ -293,22 +294,29 @@ impl Fetcher {
         errand: Errand,
         _slot: Slot,
         _flight: Flight<'_>,
+        arrived: &Arrivals,
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
         // Only what this worker read back before: a download that has ended meanwhile did so.
         let result = match self.journal.verified_length(segment.hash).await {
             Ok(length) if length == Some(segment.length) => Fetched::Here,
-            Ok(_) => self.relay(genesis, &errand, log.clone()).await,
+            Ok(_) => self.relay(genesis, &errand, log.clone(), arrived).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         Done { errand, result, took: began.elapsed(), log: log.take() }
     }
 
-    async fn relay(&self, genesis: Hash, errand: &Errand, log: SharedLog) -> Fetched {
+    async fn relay(
+        &self,
+        genesis: Hash,
+        errand: &Errand,
+        log: SharedLog,
+        arrived: &Arrivals,
+    ) -> Fetched {
         let (limit, segment) = (self.bounds.segment_limit, errand.segment);
         let peers = (errand.peer.clone(), errand.reserve.clone());
-        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, log);
+        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, (log, arrived));
         match self.store.put(&segment, relay.stream()).await {
             Ok(()) => self.confirm(&segment).await,
             Err(PutError::Source(Exhausted)) => Fetched::Missed,
@@ -373,7 +381,7 @@ struct BlockFetch<'a> {
     /// Whose share of the slots it uses.
     first: Option<HospitalId>,
     plan: Plan,
-    arrived: &'a AtomicU64,
+    arrived: &'a Arrivals,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
     answers: FuturesUnordered<BoxFuture<'a, Answered>>,
     /// This block's request for a slot, if it needs one.
@@ -386,7 +394,7 @@ impl<'a> BlockFetch<'a> {
         genesis: Hash,
         first: Option<HospitalId>,
         plan: Plan,
-        arrived: &'a AtomicU64,
+        arrived: &'a Arrivals,
     ) -> Self {
         Self {
             fetcher,
@@ -450,7 +458,9 @@ impl<'a> BlockFetch<'a> {
         let Some(errand) = self.plan.next(Instant::now()) else { return };
         let fetcher = self.fetcher;
         self.downloads.push(match fetcher.flights.try_begin(errand.segment.hash) {
-            Some(flight) => Box::pin(fetcher.download(self.genesis, errand, slot, flight)),
+            Some(flight) => {
+                Box::pin(fetcher.download(self.genesis, errand, slot, flight, self.arrived))
+            }
             None => Box::pin(fetcher.await_other(errand)),
         });
     }
@@ -458,6 +468,7 @@ impl<'a> BlockFetch<'a> {
     fn conclude(&mut self, done: Done) -> Result<(), FetchError> {
         let Done { errand, result, took, log } = done;
         let now = Instant::now();
+        self.arrived.end_segment();
         for (hospital, fault) in log.faults {
             self.blame(&errand, hospital, fault, now);
         }
@@ -487,7 +498,6 @@ impl<'a> BlockFetch<'a> {
         let metrics = &self.fetcher.metrics;
         metrics.peer_fetches.with_label_values(&["ok"]).inc();
         for (hospital, bytes) in bytes {
-            self.arrived.fetch_add(*bytes, Ordering::Relaxed);
             let from = if self.plan.is_announcer(*hospital) { "announcer" } else { "other" };
             metrics.peer_bytes.with_label_values(&[from]).inc_by(*bytes);
         }
