@@ -95,7 +95,8 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
-        let rates = issued::Rates::new(services.limits.grants_per_minute);
+        let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
+        let rates = issued::Rates::new(grants_per_minute, grants_per_day);
         let (refusals, repairs, issued, readiness, peers, uploads) = Default::default();
         let shared = Shared {
             services,

@@ -126,10 +126,11 @@ impl ApiError {
                 "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants and \
                  {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours; at most half of \
                  the emergencies are of requesters who are not registered at it. Nothing was \
-                 granted. Try again later, at the latest in 24 hours, and tell the hospital's \
-                 operator."
+                 granted. Try again in an hour; after 24 hours it succeeds at the latest. Tell the \
+                 hospital's operator."
             ),
         )
+        .ends_after(3_600)
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {

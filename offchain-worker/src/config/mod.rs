@@ -209,6 +209,8 @@ settings! {
         /// New grants of one requester per minute, each of which leaves a receipt on the chain. A request for what an
         /// unexpired grant gives is answered with the same grant, and does not count.
         pub grants_per_minute: u32,
+        /// New grants of one requester per day. Emergencies count neither here nor per minute: the chain limits them.
+        pub grants_per_day: u32,
         /// Connections that may be open at once. The limit of the process's open files, less 512, bounds it too.
         pub connections: usize,
         /// Connections of one IPv4 address or one IPv6 network of 64 bits. With allow_plain_http, all connections come
@@ -341,6 +343,7 @@ impl Default for Limits {
             receive_bytes: 64 << 20,
             receive_rate: 16 << 10,
             grants_per_minute: 120,
+            grants_per_day: 1_000,
             connections: 4_096,
             connections_per_address: 512,
             first_request: 15 * SECOND,
