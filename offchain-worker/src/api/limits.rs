@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
-use epione_primitives::{AccountId, HospitalId, UserId};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId};
 
 use super::{ApiError, AppState};
 use crate::{
@@ -26,6 +26,8 @@ pub(super) enum Holder {
     Account(AccountId),
     /// Another hospital, which fetches segments.
     Hospital(HospitalId),
+    /// Whoever holds links of a grant, until its requester is known.
+    Grant(Hash),
     /// Whoever holds links of this user's grants.
     Requester(UserId),
 }

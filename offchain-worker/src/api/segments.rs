@@ -146,7 +146,7 @@ struct OwnRecord {
 }
 
 /// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals. Also returns whose
-/// share the response uses.
+/// share the response uses. Once the caller or the link is known, the decision takes a place among the requests.
 async fn authorize(
     state: &AppState,
     parts: &Parts,
@@ -155,12 +155,14 @@ async fn authorize(
 ) -> Result<(Asker, Holder), ApiError> {
     if parts.uri.query().is_none() {
         let caller = without_body(state, parts, body).await?;
+        let _place = state.request_slot(caller.holder()).await?;
         return Ok((check_agent(&caller).await?, caller.holder()));
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
         Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
             let caller = without_body(state, parts, body).await?;
+            let _place = state.request_slot(caller.holder()).await?;
             check_own(state, &caller, pointer, hash).await?;
             Ok((Asker::Reader { left: STORAGE_LINK, via }, caller.holder()))
         }
@@ -200,6 +202,7 @@ async fn check_link(
     let now = crate::now();
     let Query(link) = Query::<LinkQuery>::try_from_uri(&parts.uri).map_err(|_| invalid())?;
     let grant = state.shared.links.grant_of(&link, hash, now).ok_or_else(invalid)?;
+    let _place = state.request_slot(Holder::Grant(grant)).await?;
     let finalized = state.view.finalized().await?;
     if !finalized.is_in_force(grant).await? {
         return Err(invalid());

@@ -222,3 +222,17 @@ async fn many_grants_of_one_requester_have_one_share() {
     assert!(next.await.is_err());
     world.state.segment_slot(Holder::Hospital(HOSPITAL)).await.unwrap();
 }
+
+#[tokio::test]
+async fn links_are_not_checked_on_the_chain_beyond_the_places() {
+    let request_timeout = Duration::from_secs(2);
+    let world = limited(Limits { requests: 1, request_timeout, ..Limits::default() }).await;
+    let (segment, _) = stored(&world, 1_000).await;
+    let target = link(&world, &segment, crate::now() + 600_000);
+    let place = world.state.request_slot(Holder::Hospital(HOSPITAL)).await.unwrap();
+    let busy = Raw::get(&target).send_with(&world, Default::default()).await;
+    assert_eq!(busy.refusal(), (503, "busy".into()));
+    drop(place);
+    let served = Raw::get(&target).send_with(&world, Default::default()).await;
+    assert_eq!(served.status, 200);
+}
