@@ -11,6 +11,7 @@ mod arrivals;
 mod asking;
 mod download;
 mod fetch;
+mod flights;
 mod holdings;
 mod peers;
 mod plan;
