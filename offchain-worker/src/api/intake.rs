@@ -39,7 +39,7 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// A whole body. Its memory counts until it is dropped.
 pub(super) struct Received {
     pub bytes: Bytes,
-    _memory: Option<Slot>,
+    memory: Option<Slot>,
 }
 
 /// The part of a body that has arrived. Its memory grows with it: a length that is only announced takes none.
@@ -78,6 +78,11 @@ impl Arrived<'_> {
 }
 
 impl Received {
+    /// Whether other callers wait for memory.
+    pub fn is_needed(&self) -> bool {
+        self.memory.as_ref().is_some_and(Slot::is_wanted)
+    }
+
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse_json(&self.bytes)
@@ -122,7 +127,7 @@ impl Intake {
         if whole.bytes.len() != length {
             return Err(truncated());
         }
-        Ok(Received { bytes: whole.bytes.into(), _memory: whole.memory })
+        Ok(Received { bytes: whole.bytes.into(), memory: whole.memory })
     }
 
     /// Whether fewer bytes have arrived than the rate demands. The first bytes may take as long as a silence.

@@ -1,7 +1,7 @@
 //! Fetches all segments of a block, from any hospitals that have them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
