@@ -3,7 +3,10 @@
 //! A request takes a place after its caller was found and its body was received: a caller who sends slowly holds no
 //! place.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
 use epione_primitives::{AccountId, Hash, HospitalId, UserId};
@@ -17,6 +20,8 @@ use crate::{
 /// Those that wait for a place, of all callers together and of one. A client may read this many segments in parallel.
 const WAITING: usize = 2_048;
 const WAITING_EACH: usize = 128;
+/// Those that wait to be found on the chain, and are not known yet.
+const STRANGERS_WAITING: usize = 64;
 /// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
 const SHORT_FRACTION: usize = 8;
 
@@ -56,6 +61,8 @@ impl Memory {
 /// Places for requests in progress.
 pub(super) struct Slots {
     callers: Places,
+    /// For accounts that the chain has not confirmed recently.
+    strangers: Places,
     visits: Places,
     uploads: Places,
     segment_reads: Places,
@@ -73,10 +80,17 @@ impl Slots {
         // One place is left for the others.
         let all_but_one = |all: usize| all.saturating_sub(1).max(1);
         let quarter = |all: usize| all.div_ceil(4);
+        let strangers = quarter(limits.requests);
         let memory = limits.receive_bytes;
         let short = memory / SHORT_FRACTION;
         Self {
             callers: queued(limits.requests, quarter(limits.requests)),
+            strangers: Shares::new(Bounds {
+                all: strangers,
+                each: quarter(strangers),
+                waiting: STRANGERS_WAITING,
+                waiting_each: STRANGERS_WAITING,
+            }),
             visits: queued(limits.visits, all_but_one(limits.visits)),
             uploads: Shares::new(Bounds::at_once(limits.uploads, all_but_one(limits.uploads))),
             segment_reads: queued(limits.segment_reads, all_but_one(limits.segment_reads)),
@@ -107,10 +121,13 @@ fn queued(all: usize, each: usize) -> Places {
 }
 
 impl AppState {
-    /// A place for finding the caller of a request on the chain; waits for one.
+    /// A place for finding the caller of a request on the chain; waits for one. Anybody can create accounts, so those
+    /// that the chain has not confirmed recently have places of their own.
     pub(super) async fn caller_slot(&self, account: &AccountId) -> Result<Slot, ApiError> {
-        let holder = Holder::Account(account.clone());
-        self.wait_for(&self.shared.slots.callers, holder, 1, self.short_wait()).await
+        let (holder, slots) = (Holder::Account(account.clone()), &self.shared.slots);
+        let is_known = self.shared.accounts.is_known(account, Instant::now());
+        let places = if is_known { &slots.callers } else { &slots.strangers };
+        self.wait_for(places, holder, 1, self.short_wait()).await
     }
 
     /// Room for so many bytes of a request's body; waits for it.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_PART_BYTES, VisitStage};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{HospitalId, access::SectionClass, limits::SEGMENT_BYTES};
+use epione_primitives::{AccountId, HospitalId, access::SectionClass, limits::SEGMENT_BYTES};
 use futures::{StreamExt, stream};
 use http::Method;
 use object_store::memory::InMemory;
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     fake::HOSPITAL,
-    grants::{POINTER, committed, request},
+    grants::{POINTER, committed, committed_in, request},
     segments::{link, stored},
     world::{Actor, Raw, World},
 };
@@ -235,4 +235,12 @@ async fn links_are_not_checked_on_the_chain_beyond_the_places() {
     drop(place);
     let served = Raw::get(&target).send_with(&world, Default::default()).await;
     assert_eq!(served.status, 200);
+}
+
+#[tokio::test]
+async fn strangers_cannot_keep_a_known_user_waiting() {
+    let (world, _) = committed_in(limited(Limits { requests: 1, ..Limits::default() }).await).await;
+    // The doctor has sent a visit, so the worker knows the doctor. A stranger has the only place of the strangers.
+    let _held = world.state.caller_slot(&AccountId::from([9; 32])).await.unwrap();
+    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
 }
