@@ -174,10 +174,11 @@ impl AppState {
         self.wait_for(&self.shared.slots.requests, holder, 1, self.short_wait()).await
     }
 
-    /// A place for serving a segment to a reader; waits for one.
+    /// A place for serving a segment to a reader; waits for one for most of the time that serving may take, because one
+    /// reader requests many segments in parallel.
     pub(super) async fn segment_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.segment_reads, holder, 1, self.limits.request_timeout)
-            .await
+        let limit = self.limits.segment_timeout;
+        self.wait_for(&self.shared.slots.segment_reads, holder, 1, limit - limit / 10).await
     }
 
     /// A place for serving a segment to another hospital, if one is free. It does not wait, because the other hospital

@@ -244,3 +244,19 @@ async fn strangers_cannot_keep_a_known_user_waiting() {
     let _held = world.state.caller_slot(&AccountId::from([9; 32])).await.unwrap();
     world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reader_who_waits_longer_than_a_request_may_take_is_served() {
+    let request_timeout = Duration::from_secs(1);
+    let world = limited(Limits { segment_reads: 1, request_timeout, ..Limits::default() }).await;
+    let (segment, content) = stored(&world, 1_000).await;
+    let target = link(&world, &segment, crate::now() + 600_000);
+    let place = world.state.segment_slot(Holder::Hospital(HOSPITAL)).await.unwrap();
+    let waiting = async { Raw::get(&target).send_with(&world, Default::default()).await };
+    let freeing = async {
+        tokio::time::sleep(2 * request_timeout).await;
+        drop(place);
+    };
+    let (served, ()) = tokio::join!(waiting, freeing);
+    assert_eq!((served.status, served.body.to_vec()), (200, content));
+}
