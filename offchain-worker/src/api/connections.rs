@@ -71,7 +71,16 @@ pub(super) struct Connections {
     metrics: Metrics,
 }
 
+/// Connections of operators: Prometheus, a load balancer, somebody who looks.
+const OF_OPERATORS: usize = 64;
+
 impl Connections {
+    /// For the listener of operators, whose connections come from few addresses.
+    pub fn of_operators(limits: &Limits, metrics: Metrics) -> Self {
+        let shares = Shares::new(Bounds::at_once(OF_OPERATORS, OF_OPERATORS));
+        Self { shares, patience: Patience::new(limits), metrics }
+    }
+
     /// `one_source` says that all connections come from one address: a proxy, or this machine.
     pub fn new(limits: &Limits, one_source: bool, metrics: Metrics) -> Self {
         let all = descriptors::for_connections(limits.connections);
@@ -322,6 +331,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operators_listener_does_not_use_up_the_descriptors() {
+        let connections = Connections::of_operators(&Limits::default(), Metrics::new().unwrap());
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let open = (0..OF_OPERATORS).map(|_| connections.shares.try_take(local, 1).unwrap());
+        let _open: Vec<_> = open.collect();
+        assert!(connections.shares.try_take(local, 1).is_err());
+    }
 
     #[test]
     fn one_machine_with_an_ipv6_network_counts_once() {

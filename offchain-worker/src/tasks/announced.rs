@@ -200,7 +200,7 @@ async fn gather(
         Ok(missing) => missing,
         Err(error) => return refused(error),
     };
-    let Some(_claim) = jobs.reserve.claim(bytes(&missing)) else {
+    let Some(claim) = jobs.reserve.claim(bytes(&missing)).await else {
         return match is_near(jobs, deadline) {
             true => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
             false => Err(TaskError::Reserved),
@@ -208,7 +208,7 @@ async fn gather(
     };
     let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
-    let arrived = Arrivals::default();
+    let arrived = Arrivals::within(claim);
     let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
     tokio::select! {
         biased;

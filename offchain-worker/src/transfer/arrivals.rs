@@ -2,15 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::store::Claim;
+
 /// Counts what arrives of a block. Shared by its downloads.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Arrivals {
     bytes: AtomicU64,
     ended: AtomicU64,
     begun: AtomicBool,
+    /// What the block may use of the disk.
+    claim: Option<Claim>,
 }
 
 impl Arrivals {
+    /// Of a block that may use these bytes of the disk.
+    pub fn within(claim: Claim) -> Self {
+        Self { claim: Some(claim), ..Self::default() }
+    }
+
     /// What is missing is known: downloads begin.
     pub(crate) fn begin(&self) {
         self.begun.store(true, Ordering::Relaxed);
@@ -24,6 +33,13 @@ impl Arrivals {
     /// The download of a segment has ended: it is stored, or no hospital could supply it.
     pub(crate) fn end_segment(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A segment of so many bytes is in the store.
+    pub(super) fn store(&self, bytes: u64) {
+        if let Some(claim) = &self.claim {
+            claim.arrived(bytes);
+        }
     }
 
     /// Whether downloads have begun. Before, the worker checks what it has.

@@ -496,6 +496,9 @@ impl<'a> BlockFetch<'a> {
         for (hospital, fault) in log.faults {
             self.blame(&errand, hospital, fault, now);
         }
+        if matches!(result, Fetched::New | Fetched::Here) {
+            self.arrived.store(errand.segment.length.into());
+        }
         match result {
             Fetched::New => {
                 self.count(&log.bytes);
