@@ -62,6 +62,15 @@ impl Served {
     }
 }
 
+/// Waits until it holds, for a minute at most.
+async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "timed out: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// How long the worker keeps the connection.
 async fn closed_after(mut stream: TcpStream) -> Duration {
     let begun = Instant::now();
@@ -147,9 +156,8 @@ async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
         held.extend(TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).await.ok());
     }
     let refused = world.metrics.connections_refused.with_label_values(&["address"]);
-    while refused.get() < (wanted - allowed) as u64 / 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let are_refused = async || refused.get() >= (wanted - allowed) as u64 / 2;
+    soon("connections are refused", are_refused).await;
     assert!(world.metrics.connections_open.get() <= allowed as i64 + 1);
     assert!(!served.answers([127, 0, 0, 1]).await);
     // Other addresses of loopback exist on Linux only.
@@ -157,9 +165,25 @@ async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
         assert!(served.answers([127, 0, 0, 2]).await);
     }
     drop(held);
-    while !served.answers([127, 0, 0, 1]).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    soon("closed connections do not count", async || served.answers([127, 0, 0, 1]).await).await;
+}
+
+#[tokio::test]
+async fn idle_connections_that_take_all_places_make_room_for_newcomers() {
+    let world = World::new().await;
+    let limits = "connections = 8\nconnections_per_address = 8\nfirst_request = \"1min\"";
+    let served = Served::over(&world, "http", limits).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(served.connect().await);
     }
+    soon("all connections are taken", async || world.metrics.connections_open.get() >= 8).await;
+    assert!(served.answers([127, 0, 0, 1]).await);
+    if cfg!(target_os = "linux") {
+        assert!(served.answers([127, 0, 0, 2]).await);
+    }
+    let refused = world.metrics.connections_refused.with_label_values(&["all"]);
+    assert_eq!(refused.get(), 0);
 }
 
 #[tokio::test]
