@@ -125,6 +125,12 @@ impl Fetcher {
         }
     }
 
+    /// Whether a block of this hospital would get a slot now.
+    #[cfg(test)]
+    pub(super) fn has_slot(&self, first: Option<HospitalId>) -> bool {
+        self.slots.try_take(first, 1).is_ok()
+    }
+
     /// Fetches a segment into memory only, for a reader who waits while the storage fails. It has at most 4 MiB. Readers
     /// of the same segment share one download.
     pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
