@@ -127,8 +127,9 @@ async fn a_hospital_at_its_daily_limit_says_when_to_try_again() {
     for error in ["TooManyHospitalReceipts", "TooManyHospitalEmergencies"] {
         world.chain.facts().failure = Some(failure("Releases", error));
         let raw = Raw::post_json("/v1/grants", &emergency(&world));
-        let refusal = raw.send(&world, &world.stranger).await.refusal();
-        assert_eq!(refusal, (429, "hospital-limit".into()));
+        let refused = raw.send(&world, &world.stranger).await;
+        assert_eq!(refused.refusal(), (429, "hospital-limit".into()));
+        assert_eq!(refused.headers["retry-after"], "3600");
     }
     assert_eq!(world.metrics.problems.with_label_values(&["hospital-limit"]).get(), 2);
 }
