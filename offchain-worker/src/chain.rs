@@ -116,6 +116,8 @@ pub trait FinalState: Send + Sync {
     fn record(&self, pointer: RecordPointer) -> Answer<'_, Option<Entry>>;
     /// Whether a grant is recorded, and the policies would still allow its requester the same.
     fn is_in_force(&self, grant: Hash) -> Answer<'_, bool>;
+    /// Who requested a recorded grant.
+    fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>>;
     /// A requester's refusals and emergencies at a hospital today.
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
@@ -252,6 +254,13 @@ impl FinalState for Snapshot {
 
     fn is_in_force(&self, grant: Hash) -> Answer<'_, bool> {
         Box::pin(async move { Ok(self.is_in_force(grant).await?) })
+    }
+
+    fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>> {
+        Box::pin(async move {
+            let receipt = self.receipt(grant).await?;
+            Ok(receipt.map(|receipt| receipt.release.requester))
+        })
     }
 
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally> {

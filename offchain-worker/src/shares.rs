@@ -160,10 +160,15 @@ impl<K: Key> State<K> {
         if self.taken.saturating_add(amount) > bounds.all {
             return Err(Refused::All);
         }
-        if self.held(key).saturating_add(amount) > bounds.each {
+        if !self.has_room(key, amount, bounds) {
             return Err(Refused::Own);
         }
         Ok(())
+    }
+
+    /// Whether the key's own share has room for so many more places.
+    fn has_room(&self, key: &K, amount: usize, bounds: Bounds) -> bool {
+        self.held(key).saturating_add(amount) <= bounds.each
     }
 
     fn add(&mut self, key: &K, amount: usize) {
@@ -225,10 +230,24 @@ impl<K: Key> State<K> {
 }
 
 impl<K: Key> Place<K> {
-    /// Whether other keys wait for a place.
+    /// How many places it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
+    /// Takes so many more places for the same key; waits for them at most this long.
+    pub async fn grow(&mut self, amount: usize, patience: Duration) -> Result<(), Refused> {
+        let mut more = self.shares.take(self.key.clone(), amount, patience).await?;
+        self.amount += std::mem::take(&mut more.amount);
+        Ok(())
+    }
+
+    /// Whether others wait for what only a place such as this one can give: their own shares have room.
     pub fn is_wanted(&self) -> bool {
-        let state = self.shares.lock();
-        state.waiting.iter().any(|it| it.key != self.key && !it.ready.is_closed())
+        let (state, bounds) = (self.shares.lock(), self.shares.bounds);
+        let mut others =
+            state.waiting.iter().filter(|it| it.key != self.key && !it.ready.is_closed());
+        others.any(|it| state.has_room(&it.key, it.amount, bounds))
     }
 }
 
@@ -303,12 +322,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_is_not_wanted_by_those_who_have_used_up_their_own_shares() {
+        let shares = Shares::new(BOUNDS);
+        let place = shares.try_take("one", 1).unwrap();
+        let others = shares.try_take("greedy", 3).unwrap();
+        let Ok(Begun::Waits(_, _waits)) = shares.begin("greedy", 1) else { panic!() };
+        assert!(!place.is_wanted());
+        let Ok(Begun::Waits(_, _also_waits)) = shares.begin("modest", 1) else { panic!() };
+        assert!(place.is_wanted());
+        drop(others);
+        assert!(!place.is_wanted());
+    }
+
+    #[tokio::test]
     async fn amounts_are_counted_and_given_back() {
         let shares = Shares::new(Bounds::at_once(100, 60));
         let most = shares.try_take(1, 60).unwrap();
         assert_eq!(shares.try_take(1, 1).err(), Some(Refused::Own));
         assert_eq!(shares.try_take(2, 41).err(), Some(Refused::All));
         drop(most);
+        assert!(shares.lock().of.is_empty());
+        let mut grown = shares.try_take(3, 20).unwrap();
+        grown.grow(30, LONG).await.unwrap();
+        assert_eq!((grown.amount(), shares.lock().taken), (50, 50));
+        drop(grown);
         assert!(shares.lock().of.is_empty());
         shares.try_take(2, 60).unwrap();
     }

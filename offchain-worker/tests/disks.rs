@@ -137,11 +137,11 @@ async fn own_visits_are_stored_where_announced_blocks_have_no_room() {
     };
     let store = Store::local(&disk.path().join("store")).unwrap();
     let reserve = Reserve::new(&store, 1_000_000);
-    assert!(reserve.claim(1_500_000).is_none());
-    let claim = reserve.claim(900_000).unwrap();
+    assert!(reserve.claim(1_500_000).await.is_none());
+    let claim = reserve.claim(900_000).await.unwrap();
     put(&store, &vec![1; 900_000]).await.unwrap();
     drop(claim);
-    assert!(reserve.claim(500_000).is_none());
+    assert!(reserve.claim(500_000).await.is_none());
     // A segment of an own visit asks for no claim.
     put(&store, &vec![2; 500_000]).await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! The caller of a request: the account that signed it, as the chain knows the account after the last finalized block.
 
+use std::time::Instant;
+
 use axum::{body::Body, extract::Request, http::request::Parts};
 use epione_client::request::{self, Authenticated, MAX_SKEW_MILLIS, Target};
 use epione_primitives::{
@@ -104,11 +106,17 @@ impl Caller {
         identity: Identity,
         request: Authenticated,
     ) -> Result<Self, ApiError> {
-        let _slot = state.caller_slot(&request.account).await?;
+        let (account, accounts) = (&request.account, &state.shared.accounts);
+        if accounts.is_unknown(account, Instant::now()) {
+            return Err(ApiError::unauthorized());
+        }
+        let _slot = state.caller_slot(account).await?;
         let finalized = state.view.finalized().await?;
-        let user = finalized.user_of(&request.account).await?;
-        let duty = finalized.hospital_of(&request.account).await?;
-        if user.is_none() && duty.is_none() {
+        let user = finalized.user_of(account).await?;
+        let duty = finalized.hospital_of(account).await?;
+        let is_known = user.is_some() || duty.is_some();
+        accounts.learn(account, is_known, Instant::now());
+        if !is_known {
             return Err(ApiError::unauthorized());
         }
         let most = if duty.is_some() { HOSPITAL_NONCES } else { USER_NONCES };

@@ -77,7 +77,7 @@ pub(super) async fn grant(
     let (asked, prepared) = work.await?;
     match prepared {
         Prepared::New(sealed) => {
-            state.shared.rates.count(asked.requester, Instant::now()).map_err(too_often)?;
+            check_rate(state, &asked)?;
             record(state, &asked, &sealed).await?;
             note_emergency(state, &asked, &sealed);
             let grant = Arc::clone(&sealed.grant);
@@ -87,6 +87,14 @@ pub(super) async fn grant(
         Prepared::Known(sealed) => hand_out(state, &sealed).map(Json),
         Prepared::Denied(denial) => Err(refuse(state, &asked, denial).await),
     }
+}
+
+/// Counts a receipt. Emergencies do not count: the chain limits them.
+fn check_rate(state: &AppState, asked: &Asked) -> Result<(), ApiError> {
+    if asked.request.emergency.is_some() {
+        return Ok(());
+    }
+    state.shared.rates.count(asked.requester, Instant::now()).map_err(too_often)
 }
 
 /// Records that the policies do not allow the request; returns the response.

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, BodyDataStream, HttpBody as _},
     http::StatusCode,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use epione_client::api::MAX_PART_BYTES;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ApiError, AppState,
     caller::parse_json,
-    limits::{Holder, Slot},
+    limits::{Holder, Memory, Slot},
 };
 use crate::config::Limits;
 
@@ -33,13 +33,56 @@ pub(super) struct Intake {
     ended: bool,
 }
 
+/// The first bytes of a body for which memory is taken.
+const FIRST_BYTES: usize = 64 * 1024;
+
 /// A whole body. Its memory counts until it is dropped.
 pub(super) struct Received {
     pub bytes: Bytes,
-    _memory: Slot,
+    memory: Option<Slot>,
+}
+
+/// The part of a body that has arrived. Its memory grows with it: a length that is only announced takes none.
+struct Arrived<'a> {
+    state: &'a AppState,
+    holder: Holder,
+    pool: Memory,
+    /// Of the whole body.
+    length: usize,
+    bytes: Vec<u8>,
+    memory: Option<Slot>,
+    /// How long the worker, not the client, was waited for.
+    waited: Duration,
+}
+
+impl Arrived<'_> {
+    async fn add(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        let needed = self.bytes.len() + chunk.len();
+        let held = self.memory.as_ref().map_or(0, Slot::amount);
+        if needed > held {
+            let room = needed.max(2 * held).max(FIRST_BYTES).min(self.length);
+            let asked = Instant::now();
+            match &mut self.memory {
+                Some(memory) => self.state.more_memory(memory, room - held).await?,
+                none => {
+                    let holder = self.holder.clone();
+                    *none = Some(self.state.memory(self.pool, holder, room).await?);
+                }
+            }
+            self.waited += asked.elapsed();
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
 }
 
 impl Received {
+    /// Whether other callers wait for memory.
+    pub fn is_needed(&self) -> bool {
+        self.memory.as_ref().is_some_and(Slot::is_wanted)
+    }
+
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         parse_json(&self.bytes)
@@ -54,8 +97,8 @@ impl Intake {
         Self { body: body.into_data_stream(), length, silence, rate, ended: false }
     }
 
-    /// The whole body, if it has at most `limit` bytes. The request must state its length, so that no more memory is
-    /// allocated than `holder` may use.
+    /// The whole body, if it has at most `limit` bytes. The request must state its length. Memory is taken as the bytes
+    /// arrive, of what `holder` may use.
     pub async fn whole(
         &mut self,
         state: &AppState,
@@ -67,21 +110,24 @@ impl Intake {
         if length > limit {
             return Err(too_large(limit));
         }
-        let memory = state.memory(holder, length).await?;
-        let (mut whole, begun) = (BytesMut::with_capacity(length), Instant::now());
+        let (bytes, memory, waited) = (Vec::new(), None, Duration::ZERO);
+        let pool = Memory::of(limit);
+        let mut whole = Arrived { state, holder, pool, length, bytes, memory, waited };
+        let begun = Instant::now();
         while let Some(chunk) = self.next().await? {
-            if whole.len() + chunk.len() > length {
+            if whole.bytes.len() + chunk.len() > length {
                 return Err(too_large(limit));
             }
-            whole.extend_from_slice(&chunk);
-            if whole.len() < length && self.is_too_slow(whole.len(), begun.elapsed()) {
+            whole.add(&chunk).await?;
+            let arriving = begun.elapsed().saturating_sub(whole.waited);
+            if whole.bytes.len() < length && self.is_too_slow(whole.bytes.len(), arriving) {
                 return Err(slow(self.rate));
             }
         }
-        if whole.len() != length {
+        if whole.bytes.len() != length {
             return Err(truncated());
         }
-        Ok(Received { bytes: whole.freeze(), _memory: memory })
+        Ok(Received { bytes: whole.bytes.into(), memory: whole.memory })
     }
 
     /// Whether fewer bytes have arrived than the rate demands. The first bytes may take as long as a silence.

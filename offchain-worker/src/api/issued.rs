@@ -1,5 +1,6 @@
 //! Grants that have not expired. A requester who sends the same request again gets the same grant, so that repeated
-//! requests leave no further receipts on the chain. The rate of new receipts of one requester is limited.
+//! requests leave no further receipts on the chain. The rates of new receipts of one requester are limited, per minute
+//! and per day.
 
 use std::{
     collections::HashMap,
@@ -11,9 +12,9 @@ use codec::Encode;
 use epione_envelope::grant::AccessGrant;
 use epione_primitives::{AccountId, Hash, Moment, UserId, release::Release};
 
-/// Maximum number of grants that the worker remembers: of all requesters, and of one. It forgets those that expire
-/// first.
-const ALL: usize = 256;
+/// Maximum number of grants that the worker remembers: of all requesters, and of one. Of a requester, it forgets those
+/// that expire first.
+const ALL: usize = 1_024;
 const EACH: usize = 16;
 
 /// What a grant would give, to which account and to which sealing key.
@@ -55,56 +56,108 @@ impl IssuedGrants {
         issued.get(&question).filter(|it| it.expires() > until).map(|it| Arc::clone(&it.grant))
     }
 
+    /// Keeps a grant, if there is room for it.
     pub fn keep(&self, question: Question, grant: Arc<AccessGrant>, now: Moment) {
         let requester = grant.terms().requester;
         let mut issued = self.lock();
         issued.retain(|_, it| it.expires() > now);
-        if issued.values().filter(|it| it.requester == requester).count() >= EACH {
-            forget_first(&mut issued, |it| it.requester == requester);
+        let mut counts: HashMap<UserId, usize> = HashMap::new();
+        for it in issued.values() {
+            *counts.entry(it.requester).or_default() += 1;
         }
-        if issued.len() >= ALL {
-            forget_first(&mut issued, |_| true);
+        match room(&counts, requester) {
+            Room::Free => {}
+            Room::Of(loser) => forget_first(&mut issued, loser),
+            Room::None => return,
         }
         issued.insert(question, Issued { requester, grant });
     }
 }
 
-/// Forgets the grant that expires first, among those that `of` selects.
-fn forget_first(issued: &mut HashMap<Question, Issued>, of: impl Fn(&Issued) -> bool) {
-    let some = issued.iter().filter(|(_, it)| of(it));
+/// Where there is room for one more grant.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    Free,
+    /// In the place of one of this requester's.
+    Of(UserId),
+    None,
+}
+
+/// Whose grant makes room for one of `requester`'s: of the requester who has the most, but nobody loses one to a
+/// requester who would then have as many or more. `counts` are the grants of each requester.
+fn room(counts: &HashMap<UserId, usize>, requester: UserId) -> Room {
+    let own = counts.get(&requester).copied().unwrap_or(0);
+    if own >= EACH {
+        return Room::Of(requester);
+    }
+    if counts.values().sum::<usize>() < ALL {
+        return Room::Free;
+    }
+    match counts.iter().max_by_key(|(_, count)| **count) {
+        Some((other, most)) if *most > own + 1 => Room::Of(*other),
+        _ if own > 0 => Room::Of(requester),
+        _ => Room::None,
+    }
+}
+
+/// Forgets the requester's grant that expires first.
+fn forget_first(issued: &mut HashMap<Question, Issued>, of: UserId) {
+    let some = issued.iter().filter(|(_, it)| it.requester == of);
     if let Some(question) = some.min_by_key(|(_, it)| it.expires()).map(|(question, _)| *question) {
         issued.remove(&question);
     }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
 /// With this number of requesters, the worker forgets those without a recent receipt.
 const MANY: usize = 1_024;
 
-/// The rate of new receipts of each requester. A minute's receipts may come at once.
-pub(super) struct Rates {
+/// A rate of receipts. All receipts of a period may come at once.
+#[derive(Clone, Copy)]
+struct Rate {
+    period: Duration,
     interval: Duration,
-    /// Until when the rate of each requester is used up, at the pace of one receipt per interval.
-    used: Mutex<HashMap<UserId, Instant>>,
+}
+
+impl Rate {
+    fn new(period: Duration, receipts: u32) -> Self {
+        Self { period, interval: period / receipts.max(1) }
+    }
+
+    /// Until when one more receipt uses the rate up, if it is used up until `until`; the error is how long to wait.
+    fn next(self, until: Instant, now: Instant) -> Result<Instant, Duration> {
+        let next = until.max(now) + self.interval;
+        let wait = next.saturating_duration_since(now + self.period);
+        if wait.is_zero() { Ok(next) } else { Err(wait) }
+    }
+}
+
+/// The rates of new receipts of each requester.
+pub(super) struct Rates {
+    minute: Rate,
+    day: Rate,
+    /// Until when each requester has used up the rates of the minute and of the day, at the pace of one receipt per
+    /// interval.
+    used: Mutex<HashMap<UserId, (Instant, Instant)>>,
 }
 
 impl Rates {
-    pub fn new(per_minute: u32) -> Self {
-        Self { interval: MINUTE / per_minute.max(1), used: Mutex::default() }
+    pub fn new(per_minute: u32, per_day: u32) -> Self {
+        let (minute, day) = (Rate::new(MINUTE, per_minute), Rate::new(DAY, per_day));
+        Self { minute, day, used: Mutex::default() }
     }
 
     /// Counts a receipt. If the rate is used up, returns how long the requester must wait.
     pub fn count(&self, requester: UserId, now: Instant) -> Result<(), Duration> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= MANY {
-            used.retain(|_, until| *until > now);
+            used.retain(|_, (minute, day)| *minute > now || *day > now);
         }
-        let until = used.get(&requester).copied().unwrap_or(now).max(now) + self.interval;
-        let wait = until.saturating_duration_since(now + MINUTE);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        used.insert(requester, until);
+        let (minute, day) = used.get(&requester).copied().unwrap_or((now, now));
+        // A receipt that one rate refuses does not count for the other.
+        let next = (self.minute.next(minute, now)?, self.day.next(day, now)?);
+        used.insert(requester, next);
         Ok(())
     }
 }
@@ -115,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_requester_has_a_rate_and_others_are_not_affected() {
-        let (rates, now) = (Rates::new(3), Instant::now());
+        let (rates, now) = (Rates::new(3, 1_000), Instant::now());
         let (one, other) = (UserId([1; 32]), UserId([2; 32]));
         for _ in 0..3 {
             rates.count(one, now).unwrap();
@@ -125,5 +178,35 @@ mod tests {
         rates.count(other, now).unwrap();
         rates.count(one, now + wait).unwrap();
         rates.count(one, now + wait).unwrap_err();
+    }
+
+    #[test]
+    fn nobody_s_grants_are_forgotten_for_a_requester_with_more() {
+        let user = |id: usize| UserId(blake3::hash(&id.to_le_bytes()).into());
+        let mut counts: HashMap<_, _> = (0..ALL / EACH).map(|id| (user(id), EACH)).collect();
+        let (honest, last) = (user(usize::MAX), user(0));
+        assert_eq!(room(&counts, last), Room::Of(last));
+        let Room::Of(loser) = room(&counts, honest) else { panic!() };
+        *counts.get_mut(&loser).unwrap() -= 1;
+        counts.insert(honest, 1);
+        // The honest requester's one grant is never the one that is forgotten.
+        for id in 0..ALL / EACH {
+            assert_ne!(room(&counts, user(id)), Room::Of(honest));
+        }
+        let full: HashMap<_, _> = (0..ALL).map(|id| (user(id), 1)).collect();
+        assert_eq!(room(&full, honest), Room::None);
+        assert_eq!(room(&full, last), Room::Of(last));
+        assert_eq!(room(&HashMap::new(), honest), Room::Free);
+    }
+
+    #[test]
+    fn a_requester_within_the_rate_of_a_minute_cannot_use_up_the_hospital_s_receipts_of_a_day() {
+        let (rates, begun) = (Rates::new(120, 1_000), Instant::now());
+        let one = UserId([1; 32]);
+        let minutes = (0..3 * 60_u32).flat_map(|minute| [minute; 120]);
+        let recorded = minutes.filter(|minute| rates.count(one, begun + *minute * MINUTE).is_ok());
+        // A day's receipts at once, and an eighth of a day's.
+        assert!((1_000..=1_130).contains(&recorded.count()));
+        rates.count(UserId([2; 32]), begun + 180 * MINUTE).unwrap();
     }
 }

@@ -3,10 +3,13 @@
 //! A request takes a place after the worker has found its caller and received its body: a caller who sends slowly has
 //! no place meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use epione_client::api::MAX_PART_BYTES;
-use epione_primitives::{AccountId, Hash, HospitalId};
+use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId};
 
 use super::{ApiError, AppState};
 use crate::{
@@ -18,6 +21,10 @@ use crate::{
 /// segments in parallel.
 const WAITING: usize = 2_048;
 const WAITING_EACH: usize = 128;
+/// Those that wait to be found on the chain, and are not known yet.
+const STRANGERS_WAITING: usize = 64;
+/// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
+const SHORT_FRACTION: usize = 8;
 
 /// Whose share a request uses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +32,10 @@ pub(super) enum Holder {
     Account(AccountId),
     /// Another hospital, which fetches segments.
     Hospital(HospitalId),
-    /// The holder of the links of a grant.
+    /// Whoever holds links of a grant, until its requester is known.
     Grant(Hash),
+    /// Whoever holds links of this user's grants.
+    Requester(UserId),
 }
 
 /// A place of a request in progress, given back when dropped.
@@ -34,9 +43,27 @@ pub(super) type Slot = Place<Holder>;
 
 type Places = Arc<Shares<Holder>>;
 
+/// Whose memory a body uses. Short bodies have memory of their own, so that visits and their media do not keep looks
+/// and registrations waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// At most [`MAX_JSON_BYTES`].
+    Short,
+    Long,
+}
+
+impl Memory {
+    /// For bodies of at most `limit` bytes.
+    pub fn of(limit: usize) -> Self {
+        if limit <= MAX_JSON_BYTES { Self::Short } else { Self::Long }
+    }
+}
+
 /// Places for requests in progress.
 pub(super) struct Slots {
     callers: Places,
+    /// For accounts that the chain has not confirmed recently.
+    strangers: Places,
     visits: Places,
     uploads: Places,
     segment_reads: Places,
@@ -44,7 +71,8 @@ pub(super) struct Slots {
     transactions: Places,
     requests: Places,
     /// Counted in bytes.
-    memory: Places,
+    short_memory: Places,
+    long_memory: Places,
 }
 
 impl Slots {
@@ -53,16 +81,25 @@ impl Slots {
         // One place is left for the others.
         let all_but_one = |all: usize| all.saturating_sub(1).max(1);
         let quarter = |all: usize| all.div_ceil(4);
+        let strangers = quarter(limits.requests);
         let memory = limits.receive_bytes;
+        let short = memory / SHORT_FRACTION;
         Self {
             callers: queued(limits.requests, quarter(limits.requests)),
+            strangers: Shares::new(Bounds {
+                all: strangers,
+                each: quarter(strangers),
+                waiting: STRANGERS_WAITING,
+                waiting_each: STRANGERS_WAITING,
+            }),
             visits: queued(limits.visits, all_but_one(limits.visits)),
             uploads: Shares::new(Bounds::at_once(limits.uploads, all_but_one(limits.uploads))),
             segment_reads: queued(limits.segment_reads, all_but_one(limits.segment_reads)),
             peer_reads: Shares::new(Bounds::at_once(peer_reads, all_but_one(peer_reads))),
             transactions: queued(limits.transactions, quarter(limits.transactions)),
             requests: queued(limits.requests, quarter(limits.requests)),
-            memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
+            short_memory: queued(short, quarter(short)),
+            long_memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
         }
     }
 
@@ -73,7 +110,7 @@ impl Slots {
             ("segment_reads", self.segment_reads.is_full()),
             ("transactions", self.transactions.is_full()),
             ("requests", self.requests.is_full() || self.callers.is_full()),
-            ("receive_bytes", self.memory.is_full()),
+            ("receive_bytes", self.short_memory.is_full() || self.long_memory.is_full()),
         ];
         all.into_iter().filter(|(_, full)| *full).map(|(name, _)| name).collect()
     }
@@ -85,15 +122,37 @@ fn queued(all: usize, each: usize) -> Places {
 }
 
 impl AppState {
-    /// A place for finding the caller of a request on the chain; waits for one.
+    /// A place for finding the caller of a request on the chain; waits for one. Anybody can create accounts, so those
+    /// that the chain has not confirmed recently have places of their own.
     pub(super) async fn caller_slot(&self, account: &AccountId) -> Result<Slot, ApiError> {
-        let holder = Holder::Account(account.clone());
-        self.wait_for(&self.shared.slots.callers, holder, 1, self.short_wait()).await
+        let (holder, slots) = (Holder::Account(account.clone()), &self.shared.slots);
+        let is_known = self.shared.accounts.is_known(account, Instant::now());
+        let places = if is_known { &slots.callers } else { &slots.strangers };
+        self.wait_for(places, holder, 1, self.short_wait()).await
     }
 
-    /// Room for this number of bytes of a request's body; waits for it.
-    pub(super) async fn memory(&self, holder: Holder, bytes: usize) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.memory, holder, bytes, self.short_wait()).await
+    /// Room for so many bytes of a request's body; waits for it.
+    pub(super) async fn memory(
+        &self,
+        memory: Memory,
+        holder: Holder,
+        bytes: usize,
+    ) -> Result<Slot, ApiError> {
+        let slots = &self.shared.slots;
+        let places = match memory {
+            Memory::Short => &slots.short_memory,
+            Memory::Long => &slots.long_memory,
+        };
+        self.wait_for(places, holder, bytes, self.short_wait()).await
+    }
+
+    /// Room for so many more bytes of the same body; waits for it.
+    pub(super) async fn more_memory(
+        &self,
+        memory: &mut Slot,
+        bytes: usize,
+    ) -> Result<(), ApiError> {
+        memory.grow(bytes, self.short_wait()).await.map_err(ApiError::from)
     }
 
     /// A place for sealing a visit without its media; waits for one.
@@ -116,10 +175,11 @@ impl AppState {
         self.wait_for(&self.shared.slots.requests, holder, 1, self.short_wait()).await
     }
 
-    /// A place for serving a segment to a reader; waits for one.
+    /// A place for serving a segment to a reader; waits for one for most of the time that serving may take, because one
+    /// reader requests many segments in parallel.
     pub(super) async fn segment_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
-        self.wait_for(&self.shared.slots.segment_reads, holder, 1, self.limits.request_timeout)
-            .await
+        let limit = self.limits.segment_timeout;
+        self.wait_for(&self.shared.slots.segment_reads, holder, 1, limit - limit / 10).await
     }
 
     /// A place for serving a segment to another hospital, if one is free. It does not wait, because the other hospital

@@ -1,8 +1,10 @@
 //! The HTTP API for clients and other workers. Shapes are those of `epione_client::api`; what only workers exchange is
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
+mod accounts;
 mod caller;
 mod connections;
+mod delivery;
 mod governance;
 mod grants;
 mod held;
@@ -87,6 +89,7 @@ struct Shared {
     rates: issued::Rates,
     readiness: status::Readiness,
     peers: held::KnownPeers,
+    accounts: accounts::Accounts,
     uploads: visits::Uploads,
 }
 
@@ -94,8 +97,10 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let links = links::Links::new(services.hospital_keys.derived_key(links::PURPOSE));
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
-        let rates = issued::Rates::new(services.limits.grants_per_minute);
-        let (refusals, repairs, issued, readiness, peers, uploads) = Default::default();
+        let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
+        let rates = issued::Rates::new(grants_per_minute, grants_per_day);
+        let (refusals, repairs, issued, readiness, peers) = Default::default();
+        let (accounts, uploads) = Default::default();
         let shared = Shared {
             services,
             links,
@@ -106,6 +111,7 @@ impl AppState {
             rates,
             readiness,
             peers,
+            accounts,
             uploads,
         };
         Self { shared: Arc::new(shared) }

@@ -51,7 +51,7 @@ pub(super) async fn offer(
             ));
         }
         let offered = segments.iter().map(|segment| u64::from(segment.length)).sum();
-        if state.reserve.claim(offered).is_none() {
+        if state.reserve.claim(offered).await.is_none() {
             count(state, "no-room");
             return Err(no_room());
         }

@@ -126,10 +126,11 @@ impl ApiError {
                 "The chain records at most {MAX_HOSPITAL_RECEIPTS} grants and \
                  {MAX_HOSPITAL_EMERGENCIES} emergencies of one hospital in 24 hours. Requesters who \
                  are not registered at it cause at most half of the emergencies, and those of one \
-                 other hospital at most an eighth. Nothing was granted. Try again later: the limit \
-                 ends within 24 hours. Tell the hospital's operator."
+                 other hospital at most an eighth. Nothing was granted. Try again in an hour: the \
+                 limit ends within 24 hours. Tell the hospital's operator."
             ),
         )
+        .ends_after(3_600)
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {

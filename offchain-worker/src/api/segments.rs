@@ -6,7 +6,7 @@
 //! patients there, by a URL that expires so soon that a revoked permission ends with it. A client that receives wrong
 //! bytes there, or none, comes back with `via=worker`.
 
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use axum::{
     body::Body,
@@ -18,16 +18,13 @@ use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
 use epione_primitives::{HospitalId, RecordPointer};
-use futures::stream;
 use serde::Deserialize;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
     ApiError, AppState,
     caller::Caller,
+    delivery::{Pace, streamed},
     limits::{Holder, Slot, within},
     links::{LinkQuery, Via},
     range::{Requested, requested},
@@ -87,7 +84,11 @@ pub(super) async fn serve(
         let bytes = verified(&state, hash, asker).await?;
         state.metrics.segments_served.inc();
         let range = parts.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-        answer(&state, &hash, bytes, range, slot)
+        let pace = match asker {
+            Asker::Hospital(_) => Pace::of_hospital(&state.limits),
+            Asker::Reader { .. } => Pace::of_reader(&state.limits),
+        };
+        answer(&state, &hash, bytes, range, (slot, pace))
     })
     .await
 }
@@ -145,7 +146,7 @@ struct OwnRecord {
 }
 
 /// Accepts holders of a link whose grant is in force, patients, and agents of active hospitals. Also returns whose
-/// share the response uses.
+/// share the response uses. Once the caller or the link is known, the decision takes a place among the requests.
 async fn authorize(
     state: &AppState,
     parts: &Parts,
@@ -154,12 +155,14 @@ async fn authorize(
 ) -> Result<(Asker, Holder), ApiError> {
     if parts.uri.query().is_none() {
         let caller = without_body(state, parts, body).await?;
+        let _place = state.request_slot(caller.holder()).await?;
         return Ok((check_agent(&caller).await?, caller.holder()));
     }
     match Query::<OwnRecord>::try_from_uri(&parts.uri) {
         Ok(Query(OwnRecord { record, via })) => {
             let pointer = parse_pointer(&record)?;
             let caller = without_body(state, parts, body).await?;
+            let _place = state.request_slot(caller.holder()).await?;
             check_own(state, &caller, pointer, hash).await?;
             Ok((Asker::Reader { left: STORAGE_LINK, via }, caller.holder()))
         }
@@ -190,18 +193,23 @@ async fn check_link(
     parts: &Parts,
     hash: &[u8; 32],
 ) -> Result<(Asker, Holder), ApiError> {
+    let invalid = || {
+        ApiError::forbidden(
+            "The link has expired, its grant is not in force any more, or this worker did not create it: request a \
+             new grant.",
+        )
+    };
     let now = crate::now();
-    if let Ok(Query(link)) = Query::<LinkQuery>::try_from_uri(&parts.uri)
-        && let Some(grant) = state.shared.links.grant_of(&link, hash, now)
-        && state.view.finalized().await?.is_in_force(grant).await?
-    {
-        let asker = Asker::Reader { left: link.left(now), via: link.via };
-        return Ok((asker, Holder::Grant(grant)));
+    let Query(link) = Query::<LinkQuery>::try_from_uri(&parts.uri).map_err(|_| invalid())?;
+    let grant = state.shared.links.grant_of(&link, hash, now).ok_or_else(invalid)?;
+    let _place = state.request_slot(Holder::Grant(grant)).await?;
+    let finalized = state.view.finalized().await?;
+    if !finalized.is_in_force(grant).await? {
+        return Err(invalid());
     }
-    Err(ApiError::forbidden(
-        "The link has expired, its grant is not in force any more, or this worker did not create it: request a \
-         new grant.",
-    ))
+    let requester = finalized.requester_of(grant).await?.ok_or_else(invalid)?;
+    let asker = Asker::Reader { left: link.left(now), via: link.via };
+    Ok((asker, Holder::Requester(requester)))
 }
 
 /// Accepts patients who request segments of their own committed records, from any hospital. Patients have the key to
@@ -372,7 +380,7 @@ fn answer(
     hash: &[u8; 32],
     bytes: Bytes,
     range: Option<&str>,
-    slot: Slot,
+    (slot, pace): (Slot, Pace),
 ) -> Result<Response, ApiError> {
     let whole = bytes.len() as u32;
     let (status, part, content_range) = match requested(range, whole) {
@@ -395,9 +403,8 @@ fn answer(
     };
     state.metrics.segment_bytes_served.inc_by(part.len() as u64);
     let length = part.len().to_string();
-    let limit = state.limits.segment_timeout;
     let bytes = bytes.slice(part.start as usize..part.end as usize);
-    let mut response = (status, streamed(bytes, slot, limit)).into_response();
+    let mut response = (status, streamed(bytes, slot, pace)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &length);
     insert(&mut response, header::CONTENT_TYPE, "application/octet-stream");
     insert(&mut response, header::ACCEPT_RANGES, "bytes");
@@ -412,34 +419,4 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
-}
-
-/// Bytes that are passed to the connection at a time. It accepts the next piece when the last is nearly sent.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// A body that gives its slot back when it is nearly sent, or when its receiver is too slow. In that case the body ends
-/// early, which aborts the response.
-fn streamed(mut bytes: Bytes, slot: Slot, limit: Duration) -> Body {
-    let (sender, receiver) = mpsc::channel(1);
-    let (body, taken) = oneshot::channel::<Infallible>();
-    tokio::spawn(async move {
-        let _slot = slot;
-        let sent = async move {
-            while !bytes.is_empty() {
-                let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-                if sender.send(piece).await.is_err() {
-                    return;
-                }
-            }
-            drop((sender, bytes));
-            // Resolves, with an error, when the body is dropped.
-            taken.await.ok();
-        };
-        if timeout(limit, sent).await.is_err() {
-            tracing::debug!("the response with a segment was aborted: its receiver is too slow");
-        }
-    });
-    Body::from_stream(stream::unfold((receiver, body), |(mut receiver, body)| async move {
-        receiver.recv().await.map(|piece| (Ok::<_, Infallible>(piece), (receiver, body)))
-    }))
 }

@@ -80,7 +80,7 @@ pub async fn serve(
     let reports = operators_router(state.clone());
     // A proxy that ends TLS is the one source of all connections.
     let clients = Connections::new(&config.limits, config.allow_plain_http, state.metrics.clone());
-    let local = Connections::new(&config.limits, true, state.metrics.clone());
+    let local = Connections::of_operators(&config.limits, state.metrics.clone());
     let limits = &config.limits;
     let served = tokio::try_join!(
         run(api, router(state), tls, of_api, clients, limits),

@@ -23,28 +23,35 @@ const FRESH: Duration = Duration::from_secs(2);
 /// receipt would be finalized in time.
 const STALE: Duration = Duration::from_secs(120);
 
-/// What the worker needs to do its work. Each part is `ok`, or an error.
+/// What the worker needs to do its work. Each part is `ok`, or says what is wrong.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ReadinessReport {
     node: String,
     chain: String,
     store: String,
     journal: String,
-    /// Whether another request would get a place.
+    /// Whether another request would get a place. Callers can take all places: that makes the worker busy, but not
+    /// unready, because a load balancer or a supervisor that then stops it would help them.
     places: String,
 }
 
 impl ReadinessReport {
     fn is_ready(&self) -> bool {
-        [&self.node, &self.chain, &self.store, &self.journal, &self.places]
-            .into_iter()
-            .all(|part| part == "ok")
+        [&self.node, &self.chain, &self.store, &self.journal].into_iter().all(|part| part == "ok")
     }
 }
 
 /// The last report.
 #[derive(Default)]
 pub(super) struct Readiness(Mutex<Option<(Instant, ReadinessReport)>>);
+
+#[cfg(test)]
+impl Readiness {
+    /// The worker examines itself again at the next request.
+    pub(super) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
 
 /// Returns the hospital of this worker.
 #[utoipa::path(

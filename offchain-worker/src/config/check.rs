@@ -183,8 +183,13 @@ impl Limits {
                 return refuse(key, "must be from 1 to 1000000");
             }
         }
-        if self.grants_per_minute == 0 {
-            return refuse("limits.grants_per_minute", "must be at least 1");
+        for (key, value) in [
+            ("limits.grants_per_minute", self.grants_per_minute),
+            ("limits.grants_per_day", self.grants_per_day),
+        ] {
+            if value == 0 {
+                return refuse(key, "must be at least 1");
+            }
         }
         if self.receive_rate == 0 {
             return refuse("limits.receive_rate", "must be at least 1");

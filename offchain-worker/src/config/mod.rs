@@ -208,14 +208,16 @@ settings! {
         pub transactions: usize,
         /// Other requests at once.
         pub requests: usize,
-        /// Bytes of requests that the worker receives at once. One account gets at most a quarter, or 16 MiB if that is
-        /// more.
+        /// Bytes of visits and their media that the worker receives at once. One account gets at most a quarter, or
+        /// 16 MiB if that is more. Other requests, of at most 64 KiB each, have an eighth of it in addition.
         pub receive_bytes: usize,
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,
         /// New grants of one requester per minute, each of which leaves a receipt on the chain. A request for what an
         /// unexpired grant gives is answered with the same grant, and does not count.
         pub grants_per_minute: u32,
+        /// New grants of one requester per day. Emergencies count neither here nor per minute: the chain limits them.
+        pub grants_per_day: u32,
         /// Connections that may be open at once. The limit of the process's open files, less 512, bounds it too.
         pub connections: usize,
         /// Connections of one IPv4 address or one IPv6 network of 64 bits. With allow_plain_http, all connections come
@@ -349,6 +351,7 @@ impl Default for Limits {
             receive_bytes: 64 << 20,
             receive_rate: 16 << 10,
             grants_per_minute: 120,
+            grants_per_day: 1_000,
             connections: 4_096,
             connections_per_address: 512,
             first_request: 15 * SECOND,

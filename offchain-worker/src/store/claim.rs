@@ -143,6 +143,8 @@ pub enum Claimed {
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
     claimant: OnceLock<Claimant>,
+    /// Nothing may be written before a claim has succeeded.
+    awaited: AtomicBool,
     /// When the last confirmation that succeeded began.
     confirmed: Mutex<Option<Instant>>,
     /// The owner to whom this process lost the storage.
@@ -159,6 +161,12 @@ impl Ownership {
 }
 
 impl Store {
+    /// Until this process has claimed a shared storage, every write fails with [`StoreError::Unconfirmed`]: the storage
+    /// may be another worker's.
+    pub(super) fn await_claim(&self) {
+        self.ownership.awaited.store(self.traits.shared, Ordering::Relaxed);
+    }
+
     /// Claims a shared storage, unless it has another owner: another hospital is [`StoreError::Foreign`].
     pub async fn claim(&self, claimant: &Claimant) -> Result<Claimed, StoreError> {
         if !self.traits.shared {
@@ -237,11 +245,13 @@ impl Store {
         timeout(PARTING, releasing).await.unwrap_or(Err(StoreError::Unreachable(None)))
     }
 
-    /// Fails once this process has lost or released the storage, and while it does not know whether it has lost it.
+    /// Fails before this process has claimed the storage, once it has lost or released it, and while it does not know
+    /// whether it has lost it.
     pub(super) fn may_write(&self) -> Result<(), StoreError> {
         self.holds()?;
         match *self.ownership.confirmed() {
             Some(at) if at.elapsed() > LAPSE => Err(StoreError::Unconfirmed),
+            None if self.ownership.awaited.load(Ordering::Relaxed) => Err(StoreError::Unconfirmed),
             _ => Ok(()),
         }
     }
@@ -368,6 +378,32 @@ mod tests {
         let shown = mark.to_string();
         assert!(shown.starts_with("hospital 1[2Jx") && shown.ends_with("(worker 07)"), "{shown}");
         assert!(shown.len() < 150, "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_writes_nothing_to_a_bucket_that_it_has_not_claimed() {
+        let (bucket, traits) =
+            (Arc::new(InMemory::new()), Traits { shared: true, ..Traits::default() });
+        let owner = Store::with(bucket.clone(), traits);
+        owner.claim(&claimant("hospital 1", 1)).await.unwrap();
+        let traits = Traits { shared: true, ..Traits::default() };
+        let other = Store::with(bucket, traits);
+        other.await_claim();
+        for hospital in ["hospital 1", "hospital 2"] {
+            let claimed = other.claim(&claimant(hospital, 2)).await;
+            assert!(!matches!(claimed, Ok(Claimed::Ours)), "{claimed:?}");
+            for refused in [
+                other.probe().await.err(),
+                other.delete(&[1; 32]).await.err(),
+                other.quarantine(&[1; 32]).await.err(),
+                other.writer().await.err(),
+            ] {
+                assert!(matches!(refused, Some(StoreError::Unconfirmed)), "{refused:?}");
+            }
+        }
+        owner.release_claim().await.unwrap();
+        assert_eq!(other.claim(&claimant("hospital 1", 2)).await.unwrap(), Claimed::Ours);
+        other.probe().await.unwrap();
     }
 
     #[tokio::test]

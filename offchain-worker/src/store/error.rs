@@ -52,8 +52,8 @@ pub enum StoreError {
     )]
     Foreign { owner: String },
     #[error(
-        "the worker could not confirm for {} s that the storage still belongs to it, and writes nothing meanwhile: \
-         check that the storage runs and can be reached from this machine. The worker retries automatically",
+        "the worker has not claimed the storage yet, or could not confirm its claim for {} s, and writes nothing \
+         meanwhile: check that the storage runs and can be reached from this machine. The worker retries automatically",
         LAPSE.as_secs()
     )]
     Unconfirmed,

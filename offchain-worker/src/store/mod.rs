@@ -59,7 +59,11 @@ impl Store {
     /// The storage that a configuration names. A storage on S3 need not answer yet.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         match &config.store.s3 {
-            Some(settings) => Self::s3(settings),
+            Some(settings) => {
+                let store = Self::s3(settings)?;
+                store.await_claim();
+                Ok(store)
+            }
             None => {
                 let path = config.store_path();
                 Self::local(&path).map_err(|source| OpenError::Directory { path, source })

@@ -2,7 +2,12 @@
 //! committed block needs are not fetched into them, so a hospital that announces or offers much does not keep the
 //! others from accepting visits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::task::spawn_blocking;
 
 use super::Store;
 
@@ -20,10 +25,17 @@ struct Inner {
     claimed: Mutex<u64>,
 }
 
-/// Bytes that may be fetched. They count until it is dropped.
+/// Bytes that may be fetched. Those that are not on the disk yet count until it is dropped.
 pub struct Claim {
     inner: Arc<Inner>,
-    bytes: u64,
+    left: AtomicU64,
+}
+
+impl Inner {
+    fn claimed(&self) -> MutexGuard<'_, u64> {
+        // No code under this lock panics.
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Reserve {
@@ -40,22 +52,42 @@ impl Reserve {
     }
 
     /// Permits to fetch so many bytes, unless they would leave less than the reserve.
-    pub fn claim(&self, bytes: u64) -> Option<Claim> {
-        let mut claimed = self.inner.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+    pub async fn claim(&self, bytes: u64) -> Option<Claim> {
+        let free = if bytes > 0 { self.free().await? } else { None };
+        let mut claimed = self.inner.claimed();
         let all = claimed.saturating_add(bytes);
-        let exceeds = |free: u64| all.saturating_add(self.inner.kept) > free;
-        if bytes > 0 && (self.inner.free)().is_some_and(exceeds) {
+        if free.is_some_and(|free| all.saturating_add(self.inner.kept) > free) {
             return None;
         }
         *claimed = all;
-        Some(Claim { inner: Arc::clone(&self.inner), bytes })
+        drop(claimed);
+        Some(Claim { inner: Arc::clone(&self.inner), left: bytes.into() })
+    }
+
+    /// The free bytes of the disk, if they are known. None if the worker is stopping. A disk that hangs blocks no other
+    /// task meanwhile.
+    async fn free(&self) -> Option<Option<u64>> {
+        let inner = Arc::clone(&self.inner);
+        spawn_blocking(move || (inner.free)()).await.ok()
+    }
+}
+
+impl Claim {
+    /// So many of the bytes are on the disk now, where they count as used.
+    pub fn arrived(&self, bytes: u64) {
+        let mut claimed = self.inner.claimed();
+        let left = self.left.load(Ordering::Relaxed);
+        let bytes = bytes.min(left);
+        self.left.store(left - bytes, Ordering::Relaxed);
+        *claimed = claimed.saturating_sub(bytes);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claimed = self.inner.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        *claimed = claimed.saturating_sub(self.bytes);
+        let left = *self.left.get_mut();
+        let mut claimed = self.inner.claimed();
+        *claimed = claimed.saturating_sub(left);
     }
 }
 
@@ -65,29 +97,47 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn blocks_of_other_hospitals_cannot_take_the_last_bytes_of_the_disk() {
+    #[tokio::test]
+    async fn blocks_of_other_hospitals_cannot_take_the_last_bytes_of_the_disk() {
         let free = Arc::new(AtomicU64::new(150));
         let disk = Arc::clone(&free);
         let reserve = Reserve::of(move || Some(disk.load(Relaxed)), 100);
-        assert!(reserve.claim(51).is_none());
-        let first = reserve.claim(30).unwrap();
+        assert!(reserve.claim(51).await.is_none());
+        let first = reserve.claim(30).await.unwrap();
         // What is being fetched counts, although it is not on the disk yet.
-        assert!(reserve.claim(21).is_none());
-        let second = reserve.claim(20).unwrap();
+        assert!(reserve.claim(21).await.is_none());
+        let second = reserve.claim(20).await.unwrap();
         free.store(120, Relaxed);
         drop(first);
-        assert!(reserve.claim(1).is_none());
+        assert!(reserve.claim(1).await.is_none());
         drop(second);
-        assert!(reserve.claim(20).is_some());
+        assert!(reserve.claim(20).await.is_some());
         // A block whose segments are all here needs nothing.
         free.store(0, Relaxed);
-        assert!(reserve.claim(0).is_some());
+        assert!(reserve.claim(0).await.is_some());
     }
 
-    #[test]
-    fn a_storage_that_does_not_know_its_free_bytes_has_no_reserve() {
+    #[tokio::test]
+    async fn bytes_that_have_arrived_are_not_counted_twice() {
+        let free = Arc::new(AtomicU64::new(150));
+        let disk = Arc::clone(&free);
+        let reserve = Reserve::of(move || Some(disk.load(Relaxed)), 100);
+        let claim = reserve.claim(40).await.unwrap();
+        assert!(reserve.claim(11).await.is_none());
+        free.store(120, Relaxed);
+        claim.arrived(30);
+        let second = reserve.claim(10).await.unwrap();
+        assert!(reserve.claim(1).await.is_none());
+        // More than was claimed is not given back.
+        claim.arrived(30);
+        drop((claim, second));
+        assert!(reserve.claim(20).await.is_some());
+        assert!(reserve.claim(21).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_does_not_know_its_free_bytes_has_no_reserve() {
         let reserve = Reserve::new(&Store::in_memory(), u64::MAX);
-        assert!(reserve.claim(u64::MAX).is_some());
+        assert!(reserve.claim(u64::MAX).await.is_some());
     }
 }

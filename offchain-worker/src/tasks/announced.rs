@@ -1,6 +1,6 @@
 //! Reactions to announced lite blocks: this hospital verifies the block, fetches its segments, and votes.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::time::Duration;
 
 use epione_client::chain::{Chain, SubmitError, calls::approvals};
 use epione_primitives::{
@@ -15,7 +15,11 @@ use super::{
     task_journal::Next,
     verification::{self, Checked},
 };
-use crate::{journal::Owner, now, transfer::FetchError};
+use crate::{
+    journal::Owner,
+    now,
+    transfer::{Arrivals, FetchError},
+};
 
 /// Chain blocks before the deadline that a vote needs to be included in time.
 const LAST_BLOCKS: BlockNumber = 4;
@@ -164,7 +168,7 @@ async fn gather(
         Ok(missing) => missing,
         Err(reason) => return Ok(Verdict::Reject(reason)),
     };
-    let Some(_claim) = jobs.reserve.claim(bytes(&missing)) else {
+    let Some(claim) = jobs.reserve.claim(bytes(&missing)).await else {
         return match is_near(jobs, deadline) {
             true => Ok(Verdict::Reject(RejectReason::SegmentMissing)),
             false => Err(TaskError::Reserved),
@@ -172,7 +176,7 @@ async fn gather(
     };
     let margin = jobs.reject_margin;
     let limit = last_chance(context.head(), deadline, margin);
-    let arrived = AtomicU64::new(0);
+    let arrived = Arrivals::within(claim);
     let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
     tokio::select! {
         biased;

@@ -1,7 +1,5 @@
 //! Reactions to committed lite blocks: every hospital stores their segments.
 
-use std::sync::atomic::AtomicU64;
-
 use epione_client::chain::{Chain, Snapshot};
 use epione_envelope::{
     body::{self, CheckedBody},
@@ -16,6 +14,7 @@ use super::{Context, JobContext, TaskError, task_journal::Next};
 use crate::{
     journal::{CommittedVisit, Owner},
     now,
+    transfer::Arrivals,
 };
 
 /// A committed lite block: the chain's header, and what its body contains.
@@ -69,7 +68,7 @@ pub async fn keep(jobs: &JobContext, height: u32) -> Result<Next, TaskError> {
     let segments = &block.segments;
     let announcer = block.header.announcer;
     context.journal.reference_announced(block.owner(), announcer, segments, now()).await?;
-    let arrived = AtomicU64::new(0);
+    let arrived = Arrivals::default();
     let fetching = jobs.fetcher.fetch_counting(segments, Some(announcer), &arrived);
     jobs.keeps.during(announcer, &arrived, fetching).await?;
     context.metrics.blocks_committed.inc();

@@ -116,9 +116,12 @@ mod tests {
         // What was withdrawn is still on the disk for a while.
         budget.failed(AnnouncementId(1));
         budget.count(AnnouncementId(2), ONE, &segments(60)).unwrap_err();
-        while budget.count(AnnouncementId(2), ONE, &segments(60)).is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let is_deleted = async {
+            while budget.count(AnnouncementId(2), ONE, &segments(60)).is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), is_deleted).await.unwrap();
         budget.committed(AnnouncementId(2));
         budget.count(AnnouncementId(4), ONE, &segments(100)).unwrap();
     }

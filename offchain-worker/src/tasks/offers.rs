@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     millis, now,
     store::Reserve,
-    transfer::Fetcher,
+    transfer::{Arrivals, Fetcher},
 };
 
 /// How often the journal is read for open offers.
@@ -154,8 +154,9 @@ impl OfferFetcher {
 
     async fn fetch_segments(&self, offer: &Offer) -> Result<(), TaskError> {
         let missing = self.fetcher.missing(&offer.segments, Some(offer.hospital)).await?;
-        let _claim = self.reserve.claim(bytes(&missing)).ok_or(TaskError::Reserved)?;
-        Ok(self.fetcher.fetch(&offer.segments, Some(offer.hospital)).await?)
+        let claim = self.reserve.claim(bytes(&missing)).await.ok_or(TaskError::Reserved)?;
+        let (segments, arrived) = (&offer.segments, Arrivals::within(claim));
+        Ok(self.fetcher.fetch_counting(segments, Some(offer.hospital), &arrived).await?)
     }
 
     fn report(&self, offer: &Offer, error: &TaskError) {

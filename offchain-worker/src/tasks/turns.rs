@@ -2,15 +2,13 @@
 //!
 //! Each announcing hospital has a share of the places, and a free place goes to the waiting hospital that has the
 //! fewest. A transfer that is much slower than those of other hospitals gives its place back while others wait, and is
-//! continued later: what has arrived is kept.
+//! continued later: whole segments are kept. So each turn lasts until a segment has ended at least: a slow but honest
+//! hospital makes progress.
 
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +18,7 @@ use tokio::time::{Instant, interval_at};
 use super::TaskError;
 use crate::{
     shares::{Bounds, Place, Shares},
-    transfer::FetchError,
+    transfer::{Arrivals, FetchError},
 };
 
 /// How many transfers may wait for a place: all together, and those of one hospital.
@@ -59,16 +57,16 @@ impl Turns {
         self.places.take(announcer, 1, PATIENCE).await.map_err(|_| TaskError::NoTurn)
     }
 
-    /// Does a transfer in a place. `arrived` counts its bytes.
+    /// Does a transfer in a place. `arrived` counts what arrives of it.
     pub async fn during(
         &self,
         announcer: HospitalId,
-        arrived: &AtomicU64,
+        arrived: &Arrivals,
         transfer: impl Future<Output = Result<(), FetchError>>,
     ) -> Result<(), TaskError> {
         let place = self.take(announcer).await?;
         let mut ticks = interval_at(Instant::now() + self.window, self.window);
-        let mut before = 0;
+        let (mut before, mut is_measured) = (0, false);
         tokio::pin!(transfer);
         loop {
             tokio::select! {
@@ -76,10 +74,15 @@ impl Turns {
                 done = &mut transfer => return Ok(done?),
                 _ = ticks.tick() => {}
             }
-            let now = arrived.load(Ordering::Relaxed);
+            let now = arrived.bytes();
             let speed = per_second(now.saturating_sub(before), self.window);
             before = now;
-            if self.is_slow(announcer, speed) && place.is_wanted() {
+            // The first window that downloads fill is the one after that in which they began.
+            if !std::mem::replace(&mut is_measured, arrived.have_begun()) {
+                continue;
+            }
+            let has_progress = arrived.ended_segments() > 0;
+            if self.is_slow(announcer, speed) && has_progress && place.is_wanted() {
                 return Err(TaskError::GaveWay { bytes_per_second: speed });
             }
         }
@@ -127,39 +130,74 @@ mod tests {
         assert!(!turns.is_slow(SLOW, 23_000));
     }
 
+    /// What has arrived of a transfer whose downloads have begun, with so many that have ended.
+    fn begun(ended: usize) -> Arrivals {
+        let arrived = Arrivals::default();
+        arrived.begin();
+        (0..ended).for_each(|_| arrived.end_segment());
+        arrived
+    }
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Turns with one place, which another hospital waits for while `transfer` runs. Returns its result, or none if it
+    /// still runs after many windows.
+    async fn while_others_wait(arrived: &Arrivals) -> Option<Result<(), TaskError>> {
+        let turns = Arc::new(Turns::measured(1, 1, SHORT));
+        turns.is_slow(OTHER, MIB);
+        let others = Arc::clone(&turns);
+        let waiting = async move {
+            others.take(OTHER).await.map(drop)?;
+            std::future::pending::<Result<(), TaskError>>().await
+        };
+        let stalled = turns.during(SLOW, arrived, std::future::pending());
+        tokio::select! {
+            biased;
+            result = stalled => Some(result),
+            _ = waiting => None,
+            () = tokio::time::sleep(20 * SHORT) => None,
+        }
+    }
+
     #[tokio::test]
     async fn a_stalled_hospital_does_not_stop_the_others_ballots() {
-        let turns = Arc::new(Turns::measured(8, 3, Duration::from_millis(50)));
-        turns.is_slow(OTHER, MIB);
+        let turns = Arc::new(Turns::measured(8, 3, LONG));
         let stalled: Vec<_> = (0..8)
             .map(|_| {
                 let turns = Arc::clone(&turns);
                 tokio::spawn(async move {
-                    turns.during(SLOW, &AtomicU64::new(0), std::future::pending()).await
+                    turns.during(SLOW, &Arrivals::default(), std::future::pending()).await
                 })
             })
             .collect();
-        tokio::task::yield_now().await;
+        // They have all places that one hospital may have.
+        while turns.places.try_take(SLOW, 1).is_ok() {
+            tokio::task::yield_now().await;
+        }
         for _ in 0..20 {
-            let received = AtomicU64::new(0);
-            let quick = turns.during(OTHER, &received, async { Ok(()) });
-            tokio::time::timeout(Duration::from_secs(30), quick).await.unwrap().unwrap();
+            let quick = turns.during(OTHER, &Arrivals::default(), async { Ok(()) });
+            tokio::time::timeout(LONG, quick).await.unwrap().unwrap();
         }
         stalled.iter().for_each(|task| task.abort());
     }
 
     #[tokio::test]
     async fn a_slow_transfer_gives_its_place_back_only_while_others_wait() {
-        let turns = Arc::new(Turns::measured(1, 1, Duration::from_millis(50)));
+        let turns = Turns::measured(1, 1, SHORT);
         turns.is_slow(OTHER, MIB);
-        let slow = tokio::spawn({
-            let turns = Arc::clone(&turns);
-            async move { turns.during(SLOW, &AtomicU64::new(0), std::future::pending()).await }
-        });
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(!slow.is_finished());
-        turns.during(OTHER, &AtomicU64::new(0), async { Ok(()) }).await.unwrap();
-        let gave_way = slow.await.unwrap();
-        assert!(matches!(gave_way, Err(TaskError::GaveWay { .. })), "{gave_way:?}");
+        let arrived = begun(1);
+        let alone = turns.during(SLOW, &arrived, std::future::pending());
+        assert!(tokio::time::timeout(10 * SHORT, alone).await.is_err());
+        let gave_way = tokio::time::timeout(LONG, while_others_wait(&arrived)).await.unwrap();
+        assert!(matches!(gave_way, Some(Err(TaskError::GaveWay { .. }))), "{gave_way:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_transfer_keeps_its_place_until_a_segment_has_ended() {
+        // Neither while the worker checks what it has, nor before the first segment.
+        for arrived in [Arrivals::default(), begun(0)] {
+            assert!(while_others_wait(&arrived).await.is_none());
+        }
     }
 }

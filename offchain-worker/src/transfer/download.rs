@@ -72,8 +72,8 @@ impl PeerFault {
     }
 }
 
-/// How long an idle connection is reused. A worker closes it after 15 seconds, and a request that is sent at that
-/// moment fails.
+/// How long an idle connection is reused. The other worker closes it after `limits.connection_idle` (30 seconds by
+/// default), and a request that is sent at that moment fails.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// How long to wait for a peer.

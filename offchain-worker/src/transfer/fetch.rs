@@ -1,10 +1,10 @@
 //! Fetches all segments of a block, from any hospitals that have them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -12,13 +12,11 @@ use std::{
 use bytes::Bytes;
 use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{
-    sync::OwnedMutexGuard,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Courier, Holdings, PeerFault, Roster, RosterError,
+    Arrivals, Courier, Holdings, PeerFault, Roster, RosterError,
+    flights::{Flight, Flights},
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
     shelf::Shelf,
@@ -56,6 +54,8 @@ pub struct FetchBounds {
     pub parallel: usize,
     /// For one segment from one hospital.
     pub segment_limit: Duration,
+    /// How long a block waits for another block's download of the same segment, before it may download it itself.
+    pub flight_patience: Duration,
     pub rules: Rules,
 }
 
@@ -89,7 +89,7 @@ pub struct Fetcher {
     slots: Arc<Shares<Option<HospitalId>>>,
     /// For readers, who do not wait for a storage that fails while it holds the others.
     reader_slots: Arc<Shares<Option<HospitalId>>>,
-    /// No segment is downloaded twice at once.
+    /// No segment is downloaded twice at once, unless the first download is slow.
     flights: Flights,
     /// What readers wait for.
     shelf: Shelf,
@@ -125,6 +125,12 @@ impl Fetcher {
         }
     }
 
+    /// Whether a block of this hospital would get a slot now.
+    #[cfg(test)]
+    pub(super) fn has_slot(&self, first: Option<HospitalId>) -> bool {
+        self.slots.try_take(first, 1).is_ok()
+    }
+
     /// Fetches a segment of at most 4 MiB into memory only, for a reader who waits while the storage fails. Readers of
     /// the same segment share one download.
     pub async fn obtain(&self, segment: Segment) -> Result<Bytes, FetchError> {
@@ -147,7 +153,7 @@ impl Fetcher {
             shelf: Shelf::default(),
             stores: false,
         };
-        aside.fetch_missing(vec![(0, segment)], None, &AtomicU64::new(0)).await?;
+        aside.fetch_missing(vec![(0, segment)], None, &Arrivals::default()).await?;
         Ok(aside.store.read(&segment.hash).await?)
     }
 
@@ -159,20 +165,21 @@ impl Fetcher {
         segments: &[Segment],
         first: Option<HospitalId>,
     ) -> Result<(), FetchError> {
-        self.fetch_counting(segments, first, &AtomicU64::new(0)).await
+        self.fetch_counting(segments, first, &Arrivals::default()).await
     }
 
-    /// Like [`fetch`](Self::fetch). `arrived` counts the bytes of segments that have arrived.
+    /// Like [`fetch`](Self::fetch). `arrived` counts what arrives.
     pub async fn fetch_counting(
         &self,
         segments: &[Segment],
         first: Option<HospitalId>,
-        arrived: &AtomicU64,
+        arrived: &Arrivals,
     ) -> Result<(), FetchError> {
         let missing = self.missing_at(segments, first).await?;
         if missing.is_empty() {
             return Ok(());
         }
+        arrived.begin();
         self.fetch_missing(missing, first, arrived).await
     }
 
@@ -181,7 +188,7 @@ impl Fetcher {
         &self,
         missing: Vec<(usize, Segment)>,
         first: Option<HospitalId>,
-        arrived: &AtomicU64,
+        arrived: &Arrivals,
     ) -> Result<(), FetchError> {
         let wanted = missing.len();
         let roll = self.roster.roll(first).await?;
@@ -293,22 +300,29 @@ impl Fetcher {
         errand: Errand,
         _slot: Slot,
         _flight: Flight<'_>,
+        arrived: &Arrivals,
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
         // Only what this worker read back before: a download that has ended meanwhile did so.
         let result = match self.journal.verified_length(segment.hash).await {
             Ok(length) if length == Some(segment.length) => Fetched::Here,
-            Ok(_) => self.relay(genesis, &errand, log.clone()).await,
+            Ok(_) => self.relay(genesis, &errand, log.clone(), arrived).await,
             Err(error) => Fetched::Failed(error.into()),
         };
-        Done { errand, result, took: began.elapsed(), log: log.take() }
+        Done { errand, result, took: began.elapsed(), log: log.take(), waited_in_vain: false }
     }
 
-    async fn relay(&self, genesis: Hash, errand: &Errand, log: SharedLog) -> Fetched {
+    async fn relay(
+        &self,
+        genesis: Hash,
+        errand: &Errand,
+        log: SharedLog,
+        arrived: &Arrivals,
+    ) -> Fetched {
         let (limit, segment) = (self.bounds.segment_limit, errand.segment);
         let peers = (errand.peer.clone(), errand.reserve.clone());
-        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, log);
+        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, (log, arrived));
         match self.store.put(&segment, relay.stream()).await {
             Ok(()) => self.confirm(&segment).await,
             Err(PutError::Source(Exhausted)) => Fetched::Missed,
@@ -332,16 +346,18 @@ impl Fetcher {
         }
     }
 
-    /// Waits until another download of a segment has ended, and checks whether the segment is here.
+    /// Waits until another download of a segment has ended, but not for long, and checks whether the segment is here.
     async fn await_other(&self, errand: Errand) -> Done {
         let began = Instant::now();
-        drop(self.flights.wait(errand.segment.hash).await);
+        let ended =
+            timeout(self.bounds.flight_patience, self.flights.wait(errand.segment.hash)).await;
+        let waited_in_vain = ended.map(drop).is_err();
         let result = match self.journal.verified_length(errand.segment.hash).await {
             Ok(length) if length == Some(errand.segment.length) => Fetched::Here,
             Ok(_) => Fetched::Missed,
             Err(error) => Fetched::Failed(error.into()),
         };
-        Done { errand, result, took: began.elapsed(), log: Log::default() }
+        Done { errand, result, took: began.elapsed(), log: Log::default(), waited_in_vain }
     }
 }
 
@@ -362,6 +378,8 @@ struct Done {
     result: Fetched,
     took: Duration,
     log: Log,
+    /// Another download has not ended in time.
+    waited_in_vain: bool,
 }
 
 type Answered = (Question, Result<Vec<bool>, PeerFault>);
@@ -373,9 +391,11 @@ struct BlockFetch<'a> {
     /// Whose share of the slots it uses.
     first: Option<HospitalId>,
     plan: Plan,
-    arrived: &'a AtomicU64,
+    arrived: &'a Arrivals,
     downloads: FuturesUnordered<BoxFuture<'a, Done>>,
     answers: FuturesUnordered<BoxFuture<'a, Answered>>,
+    /// Segments whose downloads for other blocks are slow.
+    delayed: HashSet<[u8; 32]>,
     /// This block's request for a slot, if it needs one.
     slot: Option<BoxFuture<'static, Result<Slot, Refused>>>,
 }
@@ -386,7 +406,7 @@ impl<'a> BlockFetch<'a> {
         genesis: Hash,
         first: Option<HospitalId>,
         plan: Plan,
-        arrived: &'a AtomicU64,
+        arrived: &'a Arrivals,
     ) -> Self {
         Self {
             fetcher,
@@ -396,6 +416,7 @@ impl<'a> BlockFetch<'a> {
             arrived,
             downloads: FuturesUnordered::new(),
             answers: FuturesUnordered::new(),
+            delayed: HashSet::new(),
             slot: None,
         }
     }
@@ -449,17 +470,40 @@ impl<'a> BlockFetch<'a> {
     fn begin(&mut self, slot: Slot) {
         let Some(errand) = self.plan.next(Instant::now()) else { return };
         let fetcher = self.fetcher;
-        self.downloads.push(match fetcher.flights.try_begin(errand.segment.hash) {
-            Some(flight) => Box::pin(fetcher.download(self.genesis, errand, slot, flight)),
+        self.downloads.push(match self.flight(errand.segment.hash) {
+            Some(flight) => {
+                Box::pin(fetcher.download(self.genesis, errand, slot, flight, self.arrived))
+            }
             None => Box::pin(fetcher.await_other(errand)),
         });
     }
 
+    /// The right to download a segment. A hospital that sends slowly to the block of one announcer does not hold up the
+    /// blocks of the others: after a while, each of these may download the segment once more.
+    fn flight(&self, hash: [u8; 32]) -> Option<Flight<'a>> {
+        let flights = &self.fetcher.flights;
+        let second = || match self.first {
+            Some(announcer) if self.delayed.contains(&hash) => {
+                flights.try_begin((hash, Some(announcer)))
+            }
+            _ => None,
+        };
+        flights.try_begin((hash, None)).or_else(second)
+    }
+
     fn conclude(&mut self, done: Done) -> Result<(), FetchError> {
-        let Done { errand, result, took, log } = done;
+        let Done { errand, result, took, log, waited_in_vain } = done;
         let now = Instant::now();
+        if waited_in_vain {
+            self.delayed.insert(errand.segment.hash);
+        } else {
+            self.arrived.end_segment();
+        }
         for (hospital, fault) in log.faults {
             self.blame(&errand, hospital, fault, now);
+        }
+        if matches!(result, Fetched::New | Fetched::Here) {
+            self.arrived.store(errand.segment.length.into());
         }
         match result {
             Fetched::New => {
@@ -487,7 +531,6 @@ impl<'a> BlockFetch<'a> {
         let metrics = &self.fetcher.metrics;
         metrics.peer_fetches.with_label_values(&["ok"]).inc();
         for (hospital, bytes) in bytes {
-            self.arrived.fetch_add(*bytes, Ordering::Relaxed);
             let from = if self.plan.is_announcer(*hospital) { "announcer" } else { "other" };
             metrics.peer_bytes.with_label_values(&[from]).inc_by(*bytes);
         }
@@ -515,47 +558,4 @@ async fn granted(slot: &mut Option<BoxFuture<'static, Result<Slot, Refused>>>) -
     let granted = slot.as_mut()?.await.ok();
     *slot = None;
     granted
-}
-
-/// The segments that are being downloaded.
-#[derive(Default)]
-struct Flights(Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>);
-
-/// The right to download a segment, until dropped.
-struct Flight<'a> {
-    flights: &'a Flights,
-    hash: [u8; 32],
-    guard: Option<OwnedMutexGuard<()>>,
-}
-
-impl Flights {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>> {
-        // No code under this lock panics.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_of(&self, hash: [u8; 32]) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.lock().entry(hash).or_default())
-    }
-
-    fn try_begin(&self, hash: [u8; 32]) -> Option<Flight<'_>> {
-        let guard = self.lock_of(hash).try_lock_owned().ok()?;
-        Some(Flight { flights: self, hash, guard: Some(guard) })
-    }
-
-    async fn wait(&self, hash: [u8; 32]) -> Flight<'_> {
-        let guard = self.lock_of(hash).lock_owned().await;
-        Flight { flights: self, hash, guard: Some(guard) }
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        let mut flights = self.flights.lock();
-        self.guard = None;
-        // If only the list refers to it, nobody waits for it.
-        if flights.get(&self.hash).is_some_and(|flight| Arc::strong_count(flight) == 1) {
-            flights.remove(&self.hash);
-        }
-    }
 }

@@ -7,9 +7,11 @@
 //! stall, an early end, a segment that it claimed and does not have) is dropped as a source for the rest of that block.
 //! A large block is offered to the other hospitals before it is announced ([`seeding`]).
 
+mod arrivals;
 mod asking;
 mod download;
 mod fetch;
+mod flights;
 mod holdings;
 mod peers;
 mod plan;
@@ -19,6 +21,7 @@ mod seeding;
 mod shelf;
 pub mod wire;
 
+pub use arrivals::Arrivals;
 pub use asking::Offered;
 pub use download::{Courier, PeerFault, Timings};
 pub use fetch::{FetchBounds, FetchError, Fetcher};

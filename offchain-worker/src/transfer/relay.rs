@@ -11,7 +11,7 @@ use epione_primitives::{Hash, HospitalId, block::Segment};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Courier, Peer, PeerFault};
+use super::{Arrivals, Courier, Peer, PeerFault};
 
 /// No hospital remains that can continue this download.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,7 @@ pub(super) struct Relay<'a> {
     offset: u32,
     current: Option<SendingHospital>,
     log: SharedLog,
+    arrived: &'a Arrivals,
 }
 
 impl<'a> Relay<'a> {
@@ -108,10 +109,10 @@ impl<'a> Relay<'a> {
         segment: Segment,
         (first, reserve): (Peer, Reserve),
         limit: Duration,
-        log: SharedLog,
+        (log, arrived): (SharedLog, &'a Arrivals),
     ) -> Self {
-        let first = Some(first);
-        Self { courier, genesis, segment, first, reserve, limit, offset: 0, current: None, log }
+        let (first, offset, current) = (Some(first), 0, None);
+        Self { courier, genesis, segment, first, reserve, limit, offset, current, log, arrived }
     }
 
     pub fn stream(self) -> BoxStream<'a, Result<Bytes, Exhausted>> {
@@ -140,6 +141,7 @@ impl<'a> Relay<'a> {
                 Some(Ok(chunk)) => {
                     self.offset += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
                     self.log.received(hospital, chunk.len() as u64);
+                    self.arrived.receive(chunk.len() as u64);
                     return Ok(Some(chunk));
                 }
                 Some(Err(fault)) => {

@@ -172,6 +172,7 @@ fn bounds(transfer: &Transfer) -> FetchBounds {
     FetchBounds {
         parallel: transfer.parallel,
         segment_limit: transfer.segment_timeout,
+        flight_patience: transfer.stall_timeout,
         rules: Rules::default(),
     }
 }

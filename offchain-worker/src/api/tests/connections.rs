@@ -62,6 +62,15 @@ impl Served {
     }
 }
 
+/// Waits until it holds, for a minute at most.
+async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "timed out: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// How long the worker keeps the connection.
 async fn closed_after(mut stream: TcpStream) -> Duration {
     let begun = Instant::now();
@@ -79,7 +88,8 @@ async fn silent_connections_do_not_stay() {
         let served = Served::over(&world, scheme, "first_request = \"1s\"").await;
         let streams = futures::future::join_all((0..20).map(|_| served.connect())).await;
         for stream in streams {
-            assert!(closed_after(stream).await < Duration::from_secs(20), "{scheme}");
+            // Shorter than the time that the TLS library allows by itself, which is 10 seconds.
+            assert!(closed_after(stream).await < Duration::from_secs(8), "{scheme}");
         }
     }
 }
@@ -108,6 +118,30 @@ async fn pings_do_not_keep_a_connection() {
     assert!(world.metrics.connections_idle.get() >= 1);
 }
 
+/// The limits of requests, so short that a connection whose response is not read ends soon.
+const SHORT: &str = "connection_idle = \"1s\"\nsegment_timeout = \"1s\"\npart_timeout = \"1s\"\n\
+                     transaction_timeout = \"1s\"\nrequest_timeout = \"1s\"";
+
+#[tokio::test]
+async fn a_client_without_a_window_for_the_response_does_not_stay() {
+    let world = World::new().await;
+    let served = Served::over(&world, "http", SHORT).await;
+    let mut stream = served.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // A SETTINGS frame that sets INITIAL_WINDOW_SIZE to 0.
+    stream.write_all(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).await.unwrap();
+    // GET /healthz, in a HEADERS frame that ends both the headers and the stream.
+    let mut fields = vec![0x82, 0x86, 0x04, 8];
+    fields.extend_from_slice(b"/healthz");
+    fields.extend_from_slice(&[0x41, 6]);
+    fields.extend_from_slice(b"worker");
+    let mut frame = vec![0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1];
+    frame.extend_from_slice(&fields);
+    stream.write_all(&frame).await.unwrap();
+    closed_after(stream).await;
+    assert!(world.metrics.connections_idle.get() >= 1);
+}
+
 #[tokio::test]
 async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
     descriptors::raise();
@@ -123,9 +157,8 @@ async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
         held.extend(TcpStream::connect((Ipv4Addr::LOCALHOST, served.port)).await.ok());
     }
     let refused = world.metrics.connections_refused.with_label_values(&["address"]);
-    while refused.get() < (wanted - allowed) as u64 / 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let are_refused = async || refused.get() >= (wanted - allowed) as u64 / 2;
+    soon("connections are refused", are_refused).await;
     assert!(world.metrics.connections_open.get() <= allowed as i64 + 1);
     assert!(!served.answers([127, 0, 0, 1]).await);
     // Other addresses of loopback exist on Linux only.
@@ -133,9 +166,25 @@ async fn hundreds_of_connections_from_one_address_do_not_stop_others() {
         assert!(served.answers([127, 0, 0, 2]).await);
     }
     drop(held);
-    while !served.answers([127, 0, 0, 1]).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    soon("closed connections do not count", async || served.answers([127, 0, 0, 1]).await).await;
+}
+
+#[tokio::test]
+async fn idle_connections_that_take_all_places_make_room_for_newcomers() {
+    let world = World::new().await;
+    let limits = "connections = 8\nconnections_per_address = 8\nfirst_request = \"1min\"";
+    let served = Served::over(&world, "http", limits).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(served.connect().await);
     }
+    soon("all connections are taken", async || world.metrics.connections_open.get() >= 8).await;
+    assert!(served.answers([127, 0, 0, 1]).await);
+    if cfg!(target_os = "linux") {
+        assert!(served.answers([127, 0, 0, 2]).await);
+    }
+    let refused = world.metrics.connections_refused.with_label_values(&["all"]);
+    assert_eq!(refused.get(), 0);
 }
 
 #[tokio::test]
@@ -157,7 +206,9 @@ async fn a_connection_with_an_open_request_is_not_closed() {
     stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
     let (beginning, rest) = raw.body.split_at(100);
     stream.write_all(beginning).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Longer than a connection may be idle.
+    let closed = tokio::time::timeout(Duration::from_secs(2), stream.read_u8()).await;
+    assert!(closed.is_err(), "{closed:?}");
     stream.write_all(rest).await.unwrap();
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();

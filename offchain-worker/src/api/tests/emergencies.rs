@@ -1,17 +1,21 @@
 //! Breaking the glass: if the policies allow it, with a reason, and a limited number of times per day.
 
+use std::sync::Arc;
+
 use epione_client::api::{GrantRequest, WantedRecord};
 use epione_primitives::{
     access::{Action, Purpose, SectionClass},
     limits::MAX_EMERGENCIES_PER_DAY,
     release::{EmergencyReason, Right, SectionSet},
 };
+use object_store::memory::InMemory;
 
 use super::{
     fake::failure,
-    grants::{self, POINTER, committed, open},
+    grants::{self, POINTER, committed, committed_in, open},
     world::{Raw, World},
 };
+use crate::config::Limits;
 
 fn emergency(world: &World) -> GrantRequest {
     GrantRequest {
@@ -40,6 +44,16 @@ async fn an_unrelated_doctor_reads_in_an_emergency() {
     // It gives no permission beyond the emergency.
     let raw = Raw::post_json("/v1/grants", &grants::request(&world, &[POINTER]));
     assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+}
+
+#[tokio::test]
+async fn the_rate_of_grants_does_not_stop_an_emergency() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { grants_per_minute: 1, grants_per_day: 1, ..Limits::default() };
+    let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    world.chain.facts().rescuers.insert(world.doctor.user);
+    world.client(&world.doctor).grant(&grants::request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.doctor).grant(&emergency(&world)).await.unwrap();
 }
 
 #[tokio::test]
@@ -113,8 +127,9 @@ async fn a_hospital_at_its_daily_limit_says_when_to_try_again() {
     for error in ["TooManyHospitalReceipts", "TooManyHospitalEmergencies"] {
         world.chain.facts().failure = Some(failure("Releases", error));
         let raw = Raw::post_json("/v1/grants", &emergency(&world));
-        let refusal = raw.send(&world, &world.stranger).await.refusal();
-        assert_eq!(refusal, (429, "hospital-limit".into()));
+        let refused = raw.send(&world, &world.stranger).await;
+        assert_eq!(refused.refusal(), (429, "hospital-limit".into()));
+        assert_eq!(refused.headers["retry-after"], "3600");
     }
     assert_eq!(world.metrics.problems.with_label_values(&["hospital-limit"]).get(), 2);
 }

@@ -353,6 +353,10 @@ impl FinalState for FakeChain {
         })
     }
 
+    fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>> {
+        self.answer(|facts| facts.receipts.get(&grant).map(|release| release.requester))
+    }
+
     fn tally(&self, _: HospitalId, requester: UserId) -> Answer<'_, Tally> {
         self.answer(|facts| facts.tallies.get(&requester).copied().unwrap_or_default())
     }

@@ -159,7 +159,7 @@ async fn a_denied_author_learns_which_condition_failed() {
     let mut own = own.request;
     own.author = world.patient.user;
     let reply = Raw::visit(&own).send(&world, &world.patient).await;
-    assert_eq!(reply.refusal(), (403, "denied".into()));
+    assert_eq!(reply.refusal(), (403, "forbidden".into()));
     world.assert_untouched().await;
 }
 

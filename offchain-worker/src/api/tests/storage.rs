@@ -157,6 +157,17 @@ async fn patients_are_redirected_and_hospitals_are_not() {
     elsewhere(&get(&granted.reply.links[0].url, HeaderMap::new()).await);
 }
 
+/// Waits until a part of a visit's media was answered with 503.
+async fn media_are_refused(world: &World) {
+    let labels = ["/v1/visits/{record}/media/{section}", "503"];
+    let refused = async {
+        while world.metrics.requests.with_label_values(&labels).get() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), refused).await.unwrap();
+}
+
 #[tokio::test]
 async fn nothing_is_acknowledged_while_the_storage_fails() {
     let server = Server::start();
@@ -171,10 +182,7 @@ async fn nothing_is_acknowledged_while_the_storage_fails() {
     server.pause();
     let client = world.client(&world.doctor);
     let sending = tokio::spawn(async move { client.submit_visit(&waiting, |_| {}).await });
-    let refusals = ["/v1/visits/{record}/media/{section}", "503"];
-    while world.metrics.requests.with_label_values(&refusals).get() == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    media_are_refused(&world).await;
     let readiness = world.for_operators("/readyz").await;
     assert_eq!(readiness.status, 503);
     let report: serde_json::Value = serde_json::from_slice(&readiness.body).unwrap();
@@ -242,10 +250,7 @@ async fn a_visit_whose_segments_the_storage_lost_is_not_acknowledged() {
     proxy.set(Fault::LostWrites);
     let client = world.client(&world.doctor);
     let sending = tokio::spawn(async move { client.submit_visit(&visit, |_| {}).await });
-    let refusals = ["/v1/visits/{record}/media/{section}", "503"];
-    while world.metrics.requests.with_label_values(&refusals).get() == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    media_are_refused(&world).await;
     let counts = world.journal.read(visits::counts).await.unwrap();
     assert_eq!(counts, StageCounts::default());
     proxy.heal();

@@ -15,11 +15,15 @@ use tokio::{
 };
 
 use super::{
+    fake::HOSPITAL,
     visits::{content_of, sealed},
     wire::{Cut, Wire},
     world::{Actor, Raw, Reply, World, noise},
 };
-use crate::config::Limits;
+use crate::{
+    api::limits::{Holder, Memory},
+    config::Limits,
+};
 
 const MIB: usize = 1024 * 1024;
 /// Three parts of the size that this project's client uses, or two segments when sealed.
@@ -180,6 +184,26 @@ async fn an_early_part_waits_for_the_ones_before_it() {
     assert_eq!(early.progress().stage, VisitStage::Queued);
     assert_eq!(later.status, 200);
     assert_queued(&world, &content).await;
+}
+
+#[tokio::test]
+async fn an_early_part_does_not_keep_memory_that_others_need() {
+    let all = 2 * MAX_PART_BYTES;
+    let request_timeout = Duration::from_secs(120);
+    let world = limited(Limits { receive_bytes: all, request_timeout, ..Limits::default() }).await;
+    let (visit, content) = (announced(&world, 3 * MIB).await, noise(3 * MIB));
+    let early = send(&world, part(&visit, 2 * MIB, &content[2 * MIB..]));
+    let other = async {
+        until("the early part is held", async || {
+            world.metrics.upload_bytes_held.get() == MIB as i64
+        })
+        .await;
+        world.state.memory(Memory::Long, Holder::Hospital(HOSPITAL), all).await
+    };
+    let (early, other) = tokio::join!(early, other);
+    assert_eq!(early.refusal(), (409, "offset".into()));
+    assert!(other.is_ok());
+    assert_at(&world, &visit, 0).await;
 }
 
 #[tokio::test]
@@ -407,8 +431,8 @@ async fn an_idle_upload_gives_way_only_to_permitted_authors() {
     let limits = Limits { uploads: 1, upload_idle: Duration::from_secs(30), ..Limits::default() };
     let world = limited(limits).await;
     let first = announced(&world, MIB).await;
-    // A little more than a tenth of that.
-    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    // More than a tenth of that.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     // A doctor who is not related to the patient.
     let mut unwelcome = world.visit(MIB).await;
     unwelcome.request.author = world.stranger.user;

@@ -6,7 +6,7 @@ use epione_primitives::{
     AccountId,
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
     limits::{MAX_SEGMENTS, SEGMENT_BYTES},
-    profile::Registration,
+    profile::{Registration, RegistrationStatus, Role},
 };
 
 use super::terms::VisitTerms;
@@ -14,6 +14,22 @@ use crate::{
     api::{ApiError, AppState, caller::Caller},
     chain::FinalState,
 };
+
+/// Checks that the sender may be the author of a visit: a doctor or nurse whose registration here is in force. So nobody
+/// else's visits are received.
+pub(super) async fn check_staff(caller: &Caller) -> Result<(), ApiError> {
+    let (user, hospital) = (caller.user()?, caller.identity.hospital);
+    let profile = caller.state.profile(user).await?;
+    let registration = caller.state.registration(hospital, user).await?;
+    let is_active = registration.is_some_and(|it| it.status == RegistrationStatus::Active);
+    match profile.map(|profile| profile.role) {
+        Some(Role::Doctor | Role::Nurse) if is_active => Ok(()),
+        _ => Err(ApiError::forbidden(
+            "Only doctors and nurses whose registration at this hospital is in force may submit visits: ask the \
+             hospital to register you, or to reinstate your registration.",
+        )),
+    }
+}
 
 /// Checks that the visit is for this hospital, and that its sender is its author.
 pub(super) fn check_addressed(caller: &Caller, visit: &VisitRequest) -> Result<(), ApiError> {

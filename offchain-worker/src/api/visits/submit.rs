@@ -10,7 +10,7 @@ use epione_client::api::{MAX_VISIT_JSON_BYTES, Problem, VisitRequest, VisitStatu
 use epione_envelope::{keys::PatientKey, record::SignedDraft, record_sealer::RecordSealer};
 
 use super::{
-    admission::{authorize, check_addressed, check_cosignature, check_sizes},
+    admission::{authorize, check_addressed, check_cosignature, check_sizes, check_staff},
     draft::{command_of, draft_of},
     queue::{conflict, other_content, queue},
     terms::VisitTerms,
@@ -21,7 +21,7 @@ use crate::{
         ApiError, AppState,
         caller::Caller,
         ingest::{self, Ingest},
-        intake::Intake,
+        intake::{Intake, Received},
         limits::within,
     },
     journal::{Recalled, Visit},
@@ -52,22 +52,23 @@ pub(in crate::api) async fn submit(
     let mut intake = Intake::new(body, &state.limits);
     let submission = async {
         let caller = Caller::of(&state, &parts).await?;
+        check_staff(&caller).await?;
         let json = intake.whole(&state, caller.holder(), MAX_VISIT_JSON_BYTES).await?;
         caller.check_digest(&blake3::hash(&json.bytes))?;
-        let visit = json.json()?;
-        drop(json);
-        accept(&state, &caller, visit).await
+        accept(&state, &caller, json).await
     };
     let answered = within(state.limits.part_timeout, submission).await;
     intake.drain().await;
     Ok((StatusCode::ACCEPTED, Json(answered?)).into_response())
 }
 
+/// `json` counts for the visit's memory until the visit is sealed.
 async fn accept(
     state: &AppState,
     caller: &Caller,
-    visit: VisitRequest,
+    json: Received,
 ) -> Result<VisitStatus, ApiError> {
+    let visit: VisitRequest = json.json()?;
     check_addressed(caller, &visit)?;
     check_sizes(state, &visit)?;
     let draft = draft_of(&visit)?;
@@ -88,7 +89,7 @@ async fn accept(
     if layout.total() == 0 {
         let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
         // In a separate task: if the client disconnects half-way, the visit is queued all the same.
-        let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest)).await;
+        let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest, json)).await;
         return queued.map_err(|error| ApiError::internal(&error))?.map(VisitStatus::from);
     }
     let slot = state.uploads().slot(state, caller).await?;
@@ -134,6 +135,7 @@ async fn queue_at_once(
     state: AppState,
     terms: VisitTerms,
     mut ingest: Ingest,
+    _json: Received,
 ) -> Result<Visit, ApiError> {
     queue(&state, &terms, &mut ingest).await
 }

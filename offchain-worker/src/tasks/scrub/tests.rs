@@ -110,6 +110,7 @@ impl Site {
             FetchBounds {
                 parallel: 4,
                 segment_limit: Duration::from_secs(20),
+                flight_patience: Duration::from_secs(20),
                 rules: Rules::default(),
             },
         ));

@@ -89,6 +89,8 @@ pub struct Region {
     pub timings: Timings,
     /// If nothing arrives for this long, other hospitals' shares are dealt out.
     pub patience: Duration,
+    /// How long a block waits for another block's download.
+    pub flight_patience: Duration,
 }
 
 impl Default for Region {
@@ -105,6 +107,7 @@ impl Default for Region {
             transfer: Transfer::default(),
             timings: Timings { connect: NEVER, stall: NEVER },
             patience: NEVER,
+            flight_patience: NEVER,
         }
     }
 }
@@ -172,7 +175,7 @@ impl Region {
             store.clone(),
             holdings,
             metrics.clone(),
-            bounds(4, self.patience),
+            FetchBounds { flight_patience: self.flight_patience, ..bounds(4, self.patience) },
         );
         Hospital {
             id: hospital,

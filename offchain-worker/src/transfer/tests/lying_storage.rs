@@ -130,9 +130,14 @@ async fn a_reader_does_not_wait_for_places_that_a_stalled_storage_holds() {
     }
     proxy.set(Fault::StalledReads);
     let (fetcher, wanted) = (Arc::clone(&network.fetcher), segments(&content));
-    // Its reads hold every place.
     let voting = tokio::spawn(async move { fetcher.missing(&wanted, None).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Its reads hold every place that they may have.
+    let are_held = async {
+        while network.fetcher.has_slot(None) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(NEVER, are_held).await.unwrap();
     let begun = tokio::time::Instant::now();
     assert_eq!(network.fetcher.obtain(segment(&content[0])).await.unwrap(), content[0]);
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());

@@ -160,7 +160,7 @@ fn bounds(parallel: usize, patience: Duration) -> FetchBounds {
         rest: (Duration::from_millis(20), Duration::from_millis(200)),
         ..Rules::default()
     };
-    FetchBounds { parallel, segment_limit: NEVER, rules }
+    FetchBounds { parallel, segment_limit: NEVER, flight_patience: NEVER, rules }
 }
 
 struct FixedRoster(Vec<Peer>);

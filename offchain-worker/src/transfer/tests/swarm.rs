@@ -199,14 +199,40 @@ async fn a_silent_hospital_leaves_a_slot_for_the_blocks_of_others() {
         let (fetcher, wanted) = (Arc::clone(&own.fetcher), segments(block));
         waiting.spawn(async move { fetcher.fetch(&wanted, Some(ANNOUNCER)).await });
     }
-    while gate.reached() < 3 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(SHORT).await;
-    assert_eq!(gate.reached(), 3);
+    let are_requested = async {
+        while gate.reached() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(NEVER / 2, are_requested).await.unwrap();
     let wanted = segments(quick);
     let fetched = own.fetcher.fetch(&wanted, Some(other.id));
     tokio::time::timeout(NEVER / 2, fetched).await.unwrap().unwrap();
     assert!(own.holds(quick).await);
-    assert!(waiting.try_join_next().is_none());
+    // The silent hospital has got no more than its share all the while.
+    assert_eq!(gate.reached(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_announcer_does_not_hold_up_a_segment_that_another_announcer_has_too() {
+    let region = Region { patience: SHORT, flight_patience: SHORT / 10, ..Region::default() };
+    let gate = Gate::silent();
+    let silent = region.hospital_behind(ANNOUNCER.0, gate.clone()).await;
+    let (other, own) = (region.hospital(1).await, region.hospital(2).await);
+    let (content, _) = block(2);
+    silent.hold(&content).await;
+    let (fetcher, wanted) = (Arc::clone(&own.fetcher), segments(&content));
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { fetcher.fetch(&wanted, Some(ANNOUNCER)).await });
+    let are_requested = async {
+        while gate.reached() < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(NEVER / 2, are_requested).await.unwrap();
+    other.hold(&content).await;
+    let wanted = segments(&content);
+    let fetched = own.fetcher.fetch(&wanted, Some(other.id));
+    tokio::time::timeout(NEVER / 2, fetched).await.unwrap().unwrap();
+    assert!(own.holds(&content).await);
 }

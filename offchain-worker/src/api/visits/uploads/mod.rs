@@ -1,8 +1,9 @@
 //! The media of visits, uploaded in parts.
 //!
 //! Each part is signed like every request, and its digest is compared before any of it is sealed. The worker seals the
-//! parts of a visit in order. A part that comes early waits for the ones before it. A part that comes again is answered
-//! with the visit's status. Uploads do not outlive the process: after a restart, the client submits the visit again.
+//! parts of a visit in order. A part that comes early waits for the ones before it, unless others need its memory. A
+//! part that comes again is answered with the visit's status. Uploads do not outlive the process: after a restart, the
+//! client submits the visit again.
 
 mod layout;
 mod open;
@@ -117,7 +118,7 @@ async fn accept(
     }
     let span = upload.layout.span(part.section, part.offset, content.len());
     let span = span.ok_or_else(outside_of_media)?;
-    upload.reach(span.start, state.limits.part_timeout / 2).await?;
+    upload.reach(span.start, state.limits.part_timeout / 2, || received.is_needed()).await?;
     // In a separate task: what was sealed must be accounted for, even if the client disconnects.
     tokio::spawn(advance(state.clone(), upload, span, received, in_flight))
         .await

@@ -13,7 +13,7 @@ use epione_primitives::{Moment, RecordId};
 use prometheus::IntGauge;
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::MediaLayout;
@@ -29,6 +29,8 @@ use crate::{
 const PARTS: usize = 2;
 /// How far ahead of the received bytes a part may begin: by the longest part that may precede it.
 const WINDOW: u64 = MAX_PART_BYTES as u64;
+/// How often a part that waits for the ones before it looks whether others need its memory.
+const LOOK: Duration = Duration::from_millis(100);
 /// When all slots are taken, an upload that was idle for this fraction of its idle limit gives up its slot.
 const GIVES_WAY_AFTER: u32 = 10;
 
@@ -253,17 +255,34 @@ impl Upload {
         })
     }
 
-    /// Waits until all bytes before a position were sealed, or the upload has ended.
-    pub(super) async fn reach(&self, start: u64, limit: Duration) -> Result<(), ApiError> {
+    /// Waits until all bytes before a position were sealed, or the upload has ended. The part does not wait while others
+    /// need its memory.
+    pub(super) async fn reach(
+        &self,
+        start: u64,
+        limit: Duration,
+        is_needed: impl Fn() -> bool,
+    ) -> Result<(), ApiError> {
         let early = |received: u64| start > received.saturating_add(WINDOW);
         if self.received().is_some_and(early) {
             return Err(out_of_order());
         }
         let mut received = self.received.subscribe();
-        let ready = received.wait_for(|received| received.is_none_or(|received| received >= start));
-        match tokio::time::timeout(limit, ready).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(out_of_order()),
+        let ready = async {
+            let reached =
+                |received: &Option<u64>| received.is_none_or(|received| received >= start);
+            received.wait_for(reached).await.map(drop).ok();
+        };
+        let needed = async {
+            while !is_needed() {
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ready => Ok(()),
+            () = needed => Err(out_of_order()),
+            () = sleep(limit) => Err(out_of_order()),
         }
     }
 
