@@ -176,7 +176,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {
-            let quick = turns.during(OTHER, &Arrivals::default(), async { Ok(()) });
+            let received = Arrivals::default();
+            let quick = turns.during(OTHER, &received, async { Ok(()) });
             tokio::time::timeout(LONG, quick).await.unwrap().unwrap();
         }
         stalled.iter().for_each(|task| task.abort());

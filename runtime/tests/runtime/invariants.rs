@@ -143,7 +143,7 @@ fn a_quota_that_was_used_in_the_future_is_found() {
     local(|chain| {
         committed(chain);
         let holder = Holder::Duty(A, Duty::Agent);
-        Used::<Runtime>::mutate(&holder, Lane::Record, |usage| usage.byte_window += 1);
+        Used::<Runtime>::mutate(holder, Lane::Record, |usage| usage.byte_window += 1);
         let expected = "something was used in a window that has not begun";
         assert_eq!(invariants::check(), Err(DispatchError::Other(expected)));
     });

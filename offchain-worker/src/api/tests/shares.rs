@@ -109,7 +109,7 @@ async fn one_user_cannot_use_all_memory_for_requests() {
         stream.write_all(&vec![b' '; MAX_PART_BYTES - 1]).await.unwrap();
         held.push(stream);
     }
-    let holder = Holder::Account(world.stranger.keys.account());
+    let holder = Holder::Account(world.stranger.account().id());
     let is_used_up = async {
         while world.state.memory(Memory::Long, holder.clone(), 1).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -85,7 +85,7 @@ async fn callers_who_take_all_places_do_not_make_a_worker_unready() {
     let place = state.transaction_slot(hospital.clone()).await.unwrap();
     looks_fail(&world, "transactions", place).await;
     looks_fail(&world, "requests", state.request_slot(hospital).await.unwrap()).await;
-    let known = world.doctor.keys.account();
+    let known = world.doctor.account().id();
     looks_fail(&world, "requests", state.caller_slot(&known).await.unwrap()).await;
     assert_eq!(readiness(&world).await.1["places"], "ok");
     assert_eq!(look(&world).await, 200);
