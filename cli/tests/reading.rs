@@ -449,20 +449,20 @@ fn every_access_is_listed(case: &Case) {
         .iter()
         .map(|record| serde_json::from_value(record["pointer"].clone()).unwrap())
         .collect();
-    // Equal requests would be answered with one grant, which has one receipt.
-    let request = |pair: &[RecordPointer]| GrantRequest {
+    // Equal requests would be answered with one grant, which has one receipt. No earlier request was for three records.
+    let request = |three: &[RecordPointer]| GrantRequest {
         patient: Case::user(&case.patient),
-        records: pair.iter().copied().map(Into::into).collect(),
+        records: three.iter().copied().map(Into::into).collect(),
         purpose: Purpose::Treatment,
         emergency: None,
     };
     let worker = case.worker();
     case.runtime.block_on(async {
         let looks: Vec<_> = pointers
-            .windows(2)
+            .windows(3)
             .take(lacking)
-            .map(|pair| {
-                let (worker, request) = (worker.clone(), request(pair));
+            .map(|three| {
+                let (worker, request) = (worker.clone(), request(three));
                 tokio::spawn(async move { worker.grant(&request).await.map(drop) })
             })
             .collect();

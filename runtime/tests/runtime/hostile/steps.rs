@@ -126,7 +126,9 @@ fn pool_and_block_agree(step: &Step, pool: &TransactionValidity, block: &ApplyEx
     }
     let (by_pool, by_block) = (refusal(pool), refusal(block));
     let only_now = by_block.is_some_and(|refused| UNTIL_LATER.contains(&refused));
-    if !only_now {
+    // The SDK's pool refuses a mandatory call, such as the block's time, before it asks the runtime.
+    let unasked = pool.is_err() && by_pool.is_none();
+    if !only_now && !unasked {
         assert_eq!(by_pool, by_block, "pool and block differ about {step:?}");
     }
 }
