@@ -6,7 +6,9 @@ use epione_primitives::{
     AccountId, BlockNumber, HospitalId,
     consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Hospital, HospitalStatus},
-    limits::{MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+    limits::{
+        MAX_CONSENT_BLOCKS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
+    },
     ports::Hospitals as _,
 };
 use frame_benchmarking::v2::*;
@@ -53,7 +55,8 @@ const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
 /// A new account whose key is in the keystore, and which consents to a duty at a hospital.
 fn consenting<T: Config>(hospital: HospitalId, duty: Duty) -> Result<NamedAccount, BenchmarkError> {
     let public = sp_io::crypto::sr25519_generate(KEYS, None);
-    let until: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+    let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+    let until = now.saturating_add(MAX_CONSENT_BLOCKS);
     let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
     let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
     let consent = sp_io::crypto::sr25519_sign(KEYS, &public, &message.encode())
