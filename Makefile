@@ -24,7 +24,7 @@ SIDE_BY_SIDE ?= 3
 CARGO_BUILD := scripts/build build --release --workspace --locked
 CARGO_TEST := cargo test --release --workspace --locked --no-fail-fast
 # The benchmarks' feature must not reach the node and its runtime, so their tests are compiled separately.
-BENCHMARKS := test --release --locked $(foreach pallet,$(PALLETS),\
+BENCHMARKS := test --release --locked --no-fail-fast $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)
 # All of these run, even if some fail; the failed ones are listed at the end.
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-docs test-benchmarks
