@@ -12,8 +12,8 @@ use epione_primitives::{
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-/// The weight that is declared for a motion's call: computation in picoseconds, and bytes of its proof. Nodes refuse more than
-/// a tenth of a block.
+/// The weight that is declared for a motion's call: computation in picoseconds, and bytes of its proof. Nodes refuse
+/// more than a tenth of a block.
 const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(150_000_000_000), Compact(4 << 20));
 
 /// Storage prefix of `Council::Voting`.

@@ -225,7 +225,7 @@ async fn a_silent_announcer_does_not_hold_up_a_segment_that_another_announcer_ha
     let mut waiting = tokio::task::JoinSet::new();
     waiting.spawn(async move { fetcher.fetch(&wanted, Some(ANNOUNCER)).await });
     let are_requested = async {
-        while gate.reached() < 2 {
+        while gate.reached() == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
