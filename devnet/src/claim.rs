@@ -21,8 +21,8 @@ pub struct Claim {
 struct Lock(File);
 
 impl Drop for Lock {
-    /// Releases the lock at once. Closing the file is not enough: a child that another thread is starting at this moment
-    /// has a copy of the open file until it executes its program.
+    /// Releases the lock at once. Closing the file is not enough: a child that another thread is starting at this
+    /// moment has a copy of the open file until it executes its program.
     fn drop(&mut self) {
         // If this fails, closing the file releases the lock.
         let _ = self.0.unlock();

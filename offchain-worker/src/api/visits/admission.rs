@@ -15,8 +15,8 @@ use crate::{
     chain::FinalState,
 };
 
-/// Checks that the sender may be the author of a visit: a doctor or nurse whose registration here is in force. So nobody
-/// else's visits are received.
+/// Checks that the sender may be the author of a visit: a doctor or nurse whose registration here is in force. So the
+/// worker receives nobody else's visits.
 pub(super) async fn check_staff(caller: &Caller) -> Result<(), ApiError> {
     let (user, hospital) = (caller.user()?, caller.identity.hospital);
     let profile = caller.state.profile(user).await?;

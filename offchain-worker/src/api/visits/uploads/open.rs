@@ -255,8 +255,8 @@ impl Upload {
         })
     }
 
-    /// Waits until all bytes before a position were sealed, or the upload has ended. The part does not wait while others
-    /// need its memory.
+    /// Waits until all bytes before a position were sealed, or the upload has ended. The part does not wait while
+    /// others need its memory.
     pub(super) async fn reach(
         &self,
         start: u64,
