@@ -97,7 +97,7 @@ impl Fetcher<'_> {
         if fs::try_exists(to).await.map_err(failed)? {
             return Err(ReadError::Exists(to.into()));
         }
-        let mut partial = Partial::resume(to, &self.content.object_id)?;
+        let mut partial = Partial::resume(to, &self.content.object_id).await?;
         match self.fill(&mut partial).await {
             Ok(()) => partial.publish().await?,
             Err(error) => {

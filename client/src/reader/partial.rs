@@ -9,11 +9,13 @@ use std::{
         fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
+    time::Instant,
 };
 
 use super::ReadError;
@@ -21,6 +23,11 @@ use crate::private;
 
 /// Bytes of the final name with which a partial file's name begins. File systems accept names of 255 bytes.
 const MAX_STEM_BYTES: usize = 200;
+
+/// How long a partial file may stay locked before it counts as in use. The last write of a canceled read goes on in the
+/// background, and keeps its lock until it ends.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Removed when it is dropped, unless a later run can resume from it: also if the read is canceled.
 pub(super) struct Partial {
@@ -36,7 +43,7 @@ pub(super) struct Partial {
 impl Partial {
     /// The partial file of a sealed object for this name, from an earlier run or new. It is locked: one process at a
     /// time uses it.
-    pub(super) fn resume(to: &Path, object_id: &[u8; 16]) -> Result<Self, ReadError> {
+    pub(super) async fn resume(to: &Path, object_id: &[u8; 16]) -> Result<Self, ReadError> {
         let path = beside(to, &object_id[..8]);
         let file = fs::OpenOptions::new()
             .read(true)
@@ -46,10 +53,16 @@ impl Partial {
             .mode(private::FILE)
             .open(&path)
             .map_err(|source| ReadError::File { path: path.clone(), source })?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ReadError::Busy(path)),
-            Err(TryLockError::Error(source)) => return Err(ReadError::File { path, source }),
+        let deadline = Instant::now() + LOCK_LIMIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                Err(TryLockError::WouldBlock) => return Err(ReadError::Busy(path)),
+                Err(TryLockError::Error(source)) => return Err(ReadError::File { path, source }),
+            }
         }
         match is_private(&file, &path) {
             Ok(true) => Ok(Self { file: file.into(), path, to: to.into(), good: 0, resumes: true }),
