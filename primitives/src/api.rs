@@ -3,13 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
-    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
+    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 
 sp_api::decl_runtime_apis! {
@@ -74,6 +74,8 @@ sp_api::decl_runtime_apis! {
     pub trait ReleasesApi {
         /// The receipt of a grant, by the grant's hash.
         fn receipt(grant: Hash) -> Option<Receipt>;
+        /// The grant that answered a request, by the request's hash ([`Request::hash`](crate::release::Request::hash)).
+        fn answer(request: Hash) -> Option<Hash>;
         /// Whether a grant is recorded, and the policies still allow its requester the same.
         fn is_in_force(grant: Hash) -> bool;
         /// A patient's receipts, with their numbers.
@@ -92,6 +94,13 @@ sp_api::decl_runtime_apis! {
         fn tally(hospital: HospitalId, requester: UserId) -> Tally;
     }
 
+    /// Reads pallet-sharing.
+    pub trait SharingApi {
+        /// The sections that their patients share, of the first
+        /// [`MAX_RELEASED_RECORDS`](crate::limits::MAX_RELEASED_RECORDS) of these records, in their order.
+        fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet>;
+    }
+
     /// Reads pallet-lite-blocks and pallet-index-links.
     pub trait LiteBlocksApi {
         /// Height of the newest committed block; 0 before the first.
@@ -105,6 +114,8 @@ sp_api::decl_runtime_apis! {
         fn next_announcement() -> AnnouncementId;
         /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
         fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId>;
+        /// The open or committed announcement that contains this hospital's record.
+        fn announcement_with(announcer: HospitalId, record: RecordId) -> Option<AnnouncementId>;
         /// A patient's records, newest first. The list begins before `before`, or with the latest record
         /// if absent, and has at most `limit` and [`MAX_HISTORY`](crate::limits::MAX_HISTORY) entries.
         fn history(

@@ -5,7 +5,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
-use crate::{BlockNumber, HospitalId, limits::MAX_HOSPITALS};
+use crate::{BlockNumber, Hash, HospitalId, limits::MAX_HOSPITALS};
 
 /// Why a hospital rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,15 +38,27 @@ pub enum BallotOutcome {
 
 pub type Electorate = BoundedVec<HospitalId, ConstU32<MAX_HOSPITALS>>;
 
+/// A hospital's approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Approval {
+    pub hospital: HospitalId,
+    /// The chain block with the vote. The vote contains the ballot's subject, and the hospital's agent signed it.
+    pub block: BlockNumber,
+}
+
 /// A ballot over one subject. A subject has at most one ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Ballot {
+    /// The hash of what the hospitals verify. Every vote contains it.
+    pub subject: Hash,
     /// Counts as approving, and does not vote.
     pub opener: HospitalId,
     /// The hospitals that were active when the ballot opened, including the opener, ascending.
     pub electorate: Electorate,
-    pub approvals: Electorate,
+    /// In the order of the votes. The opener is not among them.
+    pub approvals: BoundedVec<Approval, ConstU32<MAX_HOSPITALS>>,
     pub rejections: BoundedVec<(HospitalId, RejectReason), ConstU32<MAX_HOSPITALS>>,
     /// The last chain block in which a vote counts.
     pub deadline: BlockNumber,

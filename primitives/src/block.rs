@@ -7,7 +7,7 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
-    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     limits::{MAX_ENTRIES, SEGMENT_BYTES},
 };
 
@@ -28,10 +28,20 @@ impl Range {
     }
 }
 
+/// The chain block whose state the author of a record knew when they signed it. The author's account and rights are
+/// judged by the state after this block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct SignedAt {
+    pub number: BlockNumber,
+    pub hash: Hash,
+}
+
 /// One record of an announced lite block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct AnnouncedEntry {
+    pub record: RecordId,
     pub patient: UserId,
     /// The record's bytes within the body.
     pub text: Range,
@@ -43,6 +53,7 @@ pub struct AnnouncedEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Entry {
+    pub record: RecordId,
     pub patient: UserId,
     pub text: Range,
     pub media: Range,
@@ -52,8 +63,8 @@ pub struct Entry {
 
 /// The entry as its hospital announced it.
 impl From<Entry> for AnnouncedEntry {
-    fn from(Entry { patient, text, media, previous: _ }: Entry) -> Self {
-        Self { patient, text, media }
+    fn from(Entry { record, patient, text, media, previous: _ }: Entry) -> Self {
+        Self { record, patient, text, media }
     }
 }
 
@@ -98,6 +109,14 @@ pub struct AnnouncedHeader {
     /// The announcing hospital. It must be the signer's hospital.
     pub announcer: HospitalId,
     pub segments: Segments,
+}
+
+impl AnnouncedHeader {
+    /// What the other hospitals verify and vote on: Blake2-256 over the SCALE encoding of header, entries and the
+    /// body's hash.
+    pub fn subject(&self, entries: &[AnnouncedEntry], body_hash: Hash) -> Hash {
+        BlakeTwo256::hash_of(&(self, entries, body_hash))
+    }
 }
 
 /// The stage of an announcement.

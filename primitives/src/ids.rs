@@ -4,8 +4,9 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::{fmt, str::FromStr};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use sp_core::hashing::blake2_256;
 
-use crate::AccountId;
+use crate::{AccountId, Hash};
 
 /// The number of a hospital, in the order of admission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,9 +142,18 @@ macro_rules! opaque_id {
 }
 
 opaque_id! {
-    /// The id of a patient, professional, researcher or auditor: a random pseudonym that the hospital of
-    /// the first registration generates. It is never derived from a name or a number.
+    /// The id of a patient, professional, researcher or auditor: a pseudonym, derived from the user's first keys
+    /// ([`UserId::of`]). It is never derived from a name or a number.
     UserId, 32
+}
+
+impl UserId {
+    /// The id of the user whose first account and first sealing key these are: Blake2-256 over the SCALE encoding of
+    /// `"epione/user"`, the account and the hash of the sealing key. So nobody can register another user under an id
+    /// that they saw.
+    pub fn of(account: &AccountId, sealing_key_hash: Hash) -> Self {
+        Self((b"epione/user", account, sealing_key_hash).using_encoded(blake2_256))
+    }
 }
 
 opaque_id! {

@@ -36,6 +36,21 @@ pub const MAX_BALLOTS_PER_BLOCK: u32 = MAX_HOSPITALS * MAX_PENDING_ANNOUNCEMENTS
 /// Number of chain blocks after which the chain removes an announcement that was not committed, and its ballot: 30
 /// days.
 pub const RETENTION_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
+/// Maximum number of chain blocks between the block at which an author signed a record and the record's announcement:
+/// 24 hours. A visit that a hospital acknowledged can wait for that long if the hospital's worker or node is down. The
+/// key of an account that was replaced is worthless after that time.
+pub const MAX_SIGNING_AGE_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Maximum number of chain blocks between the block at which an author signed a record and the last finalized block
+/// when a worker accepts the visit: ten minutes.
+pub const MAX_SUBMISSION_AGE_BLOCKS: BlockNumber = 200;
+/// Maximum time in milliseconds between a requester's signature and the chain's record of the answer: ten minutes.
+pub const MAX_REQUEST_AGE_MILLIS: u64 = 10 * 60 * 1_000;
+/// How many milliseconds a requester's clock may be ahead of the chain's: one minute.
+pub const MAX_CLOCK_LEAD_MILLIS: u64 = 60 * 1_000;
+/// Maximum number of versions of a patient's key at one hospital.
+pub const MAX_PATIENT_KEYS: u32 = 255;
+/// Maximum number of groups of sections that may only be disclosed together.
+pub const MAX_TOGETHER: u32 = 8;
 /// Maximum number of registrations of one user that are in force at the same time, each at another hospital.
 pub const MAX_REGISTRATIONS_IN_FORCE: u32 = 16;
 /// Maximum number of periods in a registration. Each reinstatement and each new registration begins a period. The

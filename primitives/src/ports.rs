@@ -12,6 +12,7 @@ use crate::{
     access::{AccessRequest, Decision},
     approval::BallotOutcome,
     profile::Role,
+    release::SectionSet,
 };
 
 /// Which hospitals there are. Implemented by pallet-hospitals.
@@ -47,6 +48,8 @@ impl OnHospitalInactive for () {
 pub trait Users {
     /// The user with this current account.
     fn by_account(account: &AccountId) -> Option<UserId>;
+    /// The user's current account.
+    fn account(user: UserId) -> Option<AccountId>;
     fn role(user: UserId) -> Option<Role>;
     /// Whether the user's registration at the hospital was in force at a moment.
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
@@ -76,11 +79,20 @@ pub trait Records {
     fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer;
 }
 
+/// Which sections of committed records their patients share. Implemented by pallet-sharing.
+pub trait Sharing {
+    /// The sections of a record that are of the class shared. All others are private.
+    fn shared(pointer: RecordPointer) -> SectionSet;
+    /// For benchmarks: makes sections of a record shared.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(pointer: RecordPointer, sections: SectionSet);
+}
+
 /// Ballots over subjects of one type. Implemented by pallet-approvals.
 pub trait Ballots<Subject> {
-    /// Opens a ballot among the active hospitals. If no other hospital's approval is needed,
-    /// [`OnBallotClosed`] is called before this returns.
-    fn open(subject: Subject, opener: HospitalId) -> DispatchResult;
+    /// Opens a ballot among the active hospitals. Every vote must contain `verified`, the hash of what the hospitals
+    /// verify. If no other hospital's approval is needed, [`OnBallotClosed`] is called before this returns.
+    fn open(subject: Subject, verified: Hash, opener: HospitalId) -> DispatchResult;
     /// Closes an undecided ballot without calling [`OnBallotClosed`].
     fn withdraw(subject: Subject) -> DispatchResult;
     /// Removes a closed ballot. Does nothing while the ballot is open.

@@ -31,6 +31,8 @@ pub struct Profile {
     pub sealing_key_hash: Hash,
     /// Begins at 1. Each rotation of keys adds one.
     pub version: u32,
+    /// When the user got this account and sealing key: the time of the first registration, or of the last rotation.
+    pub since: Moment,
 }
 
 /// A period of chain time. It includes `since` and excludes `until`. It is open while `until` is absent.

@@ -4,13 +4,15 @@
 //! decides again independently, and stores the outcome as a [`Receipt`]. The chain and honest clients
 //! accept no grant without a receipt.
 
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use sp_core::{ConstU32, bounded::BoundedVec};
+use sp_runtime::traits::{BlakeTwo256, Hash as _, Verify};
 
 use crate::{
-    BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, Signature, UserId,
     access::{Action, PolicyName, Purpose, SectionClass},
     limits::{
         DAY_BLOCKS, DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS,
@@ -42,6 +44,9 @@ impl Right {
 pub struct SectionSet(pub u64);
 
 impl SectionSet {
+    /// Every section that a record can have.
+    pub const ALL: Self = Self(u64::MAX);
+
     /// Adds a section. Returns false if the index is out of range.
     pub fn insert(&mut self, section: u16) -> bool {
         let exists = section < MAX_SECTIONS;
@@ -57,6 +62,24 @@ impl SectionSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether all sections of this set are in the other one.
+    pub fn is_subset_of(self, other: Self) -> bool {
+        self.without(other).is_empty()
+    }
+
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The sections that are not in the other set.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// The sections, ascending.
@@ -108,20 +131,60 @@ pub enum EmergencyReason {
     PublicHealth,
 }
 
+/// What a requester asks a hospital for. The requester signs it, so that no hospital can record an access that nobody
+/// asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Request {
+    pub requester: UserId,
+    pub patient: UserId,
+    /// The hospital of the records.
+    pub hospital: HospitalId,
+    /// Records of the patient: at least one, none twice, ascending by pointer, each with at least one section.
+    /// [`SectionSet::ALL`] requests every section of a record.
+    pub records: BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>>,
+    pub purpose: Purpose,
+    /// Present if and only if the requester wants to break the glass. The purpose must then be emergency.
+    pub emergency: Option<EmergencyReason>,
+    /// When the requester signed: at most [`MAX_REQUEST_AGE_MILLIS`](crate::limits::MAX_REQUEST_AGE_MILLIS) before the
+    /// block that records the answer, and at most
+    /// [`MAX_CLOCK_LEAD_MILLIS`](crate::limits::MAX_CLOCK_LEAD_MILLIS) after it.
+    pub at: Moment,
+    /// Random, so that no two requests are equal. The chain records one answer to a request.
+    pub nonce: [u8; 16],
+}
+
+impl Request {
+    /// The bytes that the requester signs.
+    pub fn signed_bytes(&self, genesis: Hash) -> Vec<u8> {
+        (b"epione/request", genesis, self).encode()
+    }
+
+    /// Whether the account's key made this signature over the request.
+    pub fn is_signed_by(&self, genesis: Hash, account: &AccountId, signature: &Signature) -> bool {
+        signature.verify(&self.signed_bytes(genesis)[..], account)
+    }
+
+    /// Blake2-256 over the SCALE encoding.
+    pub fn hash(&self) -> Hash {
+        BlakeTwo256::hash_of(self)
+    }
+}
+
 /// A release that a worker asks the chain to record, before it returns the grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Release {
-    pub requester: UserId,
-    pub patient: UserId,
-    /// Records of the patient at the signing agent's hospital: at least one, none twice, ascending by
-    /// pointer, each with at least one section.
+    pub request: Request,
+    /// The requester's signature over [`Request::signed_bytes`], by the requester's current account.
+    pub signature: Signature,
+    /// What is granted of the requested records: at least one, none twice, ascending by pointer, each with at least one
+    /// section, and with requested sections only.
     pub records: BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>>,
-    /// The rights by which the sections are granted: at least one, none twice.
+    /// The rights by which the sections are granted: at least one, none twice. Their classes are those of the granted
+    /// sections: shared ones that the patient shares, private all others. Every right is to break the glass if and only
+    /// if the request is an emergency.
     pub rights: BoundedVec<Right, ConstU32<MAX_RIGHTS>>,
-    pub purpose: Purpose,
-    /// Present if and only if every right is to break the glass. The purpose must then be emergency.
-    pub emergency: Option<EmergencyReason>,
     /// Blake2-256 of the sealed access grant.
     pub grant: Hash,
 }
@@ -167,6 +230,8 @@ pub struct RefusedAccess {
     pub purpose: Purpose,
     /// Whether it was an emergency.
     pub emergency: bool,
+    /// [`Request::hash`] of the request that was refused. The chain verified the requester's signature.
+    pub request: Hash,
     pub block: BlockNumber,
     pub at: Moment,
 }
