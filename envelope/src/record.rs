@@ -175,8 +175,9 @@ impl Section {
 
 type Sections = BoundedVec<Section, ConstU32<{ MAX_SECTIONS as u32 }>>;
 
-/// A sealed record, as encoded in the body of a lite block: suite, authorship, the version of the patient key, sections,
-/// the author's signature, the patient's if the patient cosigned, and the nurse's if the authorship names a nurse.
+/// A sealed record, as encoded in the body of a lite block: suite, authorship, the version of the patient key,
+/// sections, the author's signature, the patient's if the patient cosigned, and the nurse's if the authorship names a
+/// nurse.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Record {
     suite: Suite<2>,

@@ -26,8 +26,8 @@ pub struct RecordSealer {
 
 impl RecordSealer {
     /// Starts with a draft, after verifying the author's signature. The signatures of patient and nurse are copied into
-    /// the record without verification: the caller verifies them first with the accounts of patient and nurse. A nurse's
-    /// signature is required if the draft names a nurse, and refused otherwise.
+    /// the record without verification: the caller verifies them first with the accounts of patient and nurse. A
+    /// nurse's signature is required if the draft names a nurse, and refused otherwise.
     pub fn new(
         genesis: Hash,
         signed: SignedDraft,

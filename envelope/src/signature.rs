@@ -10,10 +10,10 @@
 //! nursed   = "epione/nurse"  ‖ genesis ‖ authorship ‖ n ‖ root     by the nurse
 //! ```
 //!
-//! Everything is encoded in SCALE. The description contains the section's salt, kind, the BLAKE3 hash of its content, and
-//! its media type, file name, length and frames, so the author signs these too. The [`Authorship`] names record, patient,
-//! hospital, author and nurse, a block of the chain, and the extraction policy. So a signature is valid at one hospital
-//! and on one chain, and for some time after that block.
+//! Everything is encoded in SCALE. The description contains the section's salt, kind, the BLAKE3 hash of its content,
+//! and its media type, file name, length and frames, so the author signs these too. The [`Authorship`] names record,
+//! patient, hospital, author and nurse, a block of the chain, and the extraction policy. So a signature is valid at one
+//! hospital and on one chain, and for some time after that block.
 //!
 //! The patient may cosign, over the same sections and the same authorship. A nurse signs if and only if the authorship
 //! names one. Each signature has its own prefix, so one cannot be used as another, even if two of these persons are the

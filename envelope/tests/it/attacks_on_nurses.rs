@@ -1,5 +1,5 @@
-//! A nurse's signature is valid for the record that the nurse signed, if its author named this nurse. A swapped block is
-//! refused, too.
+//! A nurse's signature is valid for the record that the nurse signed, if its author named this nurse. A swapped block
+//! is refused, too.
 
 use codec::Encode;
 use epione_envelope::{

@@ -1,5 +1,5 @@
-//! The author decides what may be extracted from a record. No disclosure breaks these rules, or shows what the author did
-//! not sign.
+//! The author decides what may be extracted from a record. No disclosure breaks these rules, or shows what the author
+//! did not sign.
 
 use codec::Encode;
 use epione_envelope::{
@@ -45,7 +45,7 @@ fn disclose(
 
 /// A disclosure as an attacker encodes it, without the library's checks.
 fn forged(signed: &SignedDraft, leaves: &[Hash], shown: &[(u16, Description)]) -> Disclosure {
-    let mut bytes = vec![2];
+    let mut bytes = vec![2_u8];
     bytes.extend(oracle::authorship(&signed.draft.authorship()));
     leaves.encode_to(&mut bytes);
     bytes.push((shown.len() as u8) << 2);

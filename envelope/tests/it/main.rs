@@ -14,6 +14,7 @@ mod disk_keystore;
 mod extraction;
 mod fixture;
 mod malformed_input;
+mod message_vectors;
 mod oracle;
 mod profiles;
 mod records;

@@ -1,5 +1,5 @@
-//! A rotation after a theft: a thief who has an old sealing key and everything on the chain reads what was sealed before
-//! the rotation, and nothing sealed after it.
+//! A rotation after a theft: a thief who has an old sealing key and everything on the chain reads what was sealed
+//! before the rotation, and nothing sealed after it.
 
 use codec::Encode;
 use epione_envelope::{
