@@ -255,7 +255,7 @@ impl PatientSecrets {
         for key in (1..).zip(&self.earlier).map(earlier) {
             keys.push(key?);
         }
-        keys.push(newest.clone());
+        keys.push(newest);
         PatientKeys::from_keys(keys)
     }
 }

@@ -4,7 +4,7 @@ use codec::{Decode, Encode, Error, Input, Output};
 
 use crate::FormatError;
 
-/// The suite byte of a format. It is 2 in records, disclosures and profile bodies, and 1 in all other formats.
+/// The suite byte of a format: 2 in records, disclosures and profile bodies, 1 in sealed objects and grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suite<const BYTE: u8>;
 
