@@ -13,8 +13,8 @@ use epione_primitives::{
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 /// The weight that is declared for a motion's call: computation in picoseconds, and bytes of its proof. Nodes refuse
-/// more than a tenth of a block.
-const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(150_000_000_000), Compact(4 << 20));
+/// more than a fifth of a block.
+const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(300_000_000_000), Compact(4 << 20));
 
 /// Storage prefix of `Council::Voting`.
 const COUNCIL_VOTING: &str = "aebd463ed9925c488c112434d61debc071cd3068e6118bfb392b798317f63a89";
