@@ -2,8 +2,10 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod accounts;
+mod asked;
 mod caller;
 mod connections;
+mod deliverable;
 mod delivery;
 mod governance;
 mod grants;
