@@ -317,9 +317,9 @@ impl HospitalKeys {
         .await
     }
 
-    /// A profile body that only an earlier sealing key opens, sealed to the hospital's current one, with a fresh version
-    /// of the patient's keys: a thief of the earlier key opens none of the visits that are sealed from then on. None if
-    /// the current key opens it already.
+    /// A profile body that only an earlier sealing key opens, sealed to the hospital's current one. With it a patient's
+    /// keys get a fresh version: a thief of the earlier key opens none of the visits that are sealed from then on. None
+    /// if the current key opens it already.
     pub async fn rewrap(
         &self,
         identity: Identity,

@@ -52,8 +52,8 @@ settings! {
         /// docs/operations.md.
         pub data_dir: PathBuf,
         /// How long the worker waits, after a user rotated keys on the chain, before it seals the user's profile to the
-        /// new keys. A thief of an account key can rotate too: this is the time to notice it and to suspend the user. The
-        /// hospital's governance can confirm the keys earlier (epione user confirm-keys). 30days at most; 0s: no wait.
+        /// new keys. A thief of an account key can rotate too: this is the time to notice it and suspend the user. The
+        /// hospital's governance can confirm keys earlier (epione user confirm-keys). 30days at most; 0s: no wait.
         #[serde(default = "defaults::renewal_delay", with = "duration")]
         pub renewal_delay: Duration,
         /// PEM files with a certificate from an authority and its key, for browsers. The worker reads them again every
