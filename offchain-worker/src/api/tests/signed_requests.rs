@@ -22,9 +22,9 @@ fn receipts(world: &World) -> usize {
 }
 
 /// Checks that a request is refused like this, and that the chain records neither a receipt nor a refusal.
-async fn assert_refused(world: &World, by: &Actor, asked: &GrantRequest, as_: (u16, &str)) {
+async fn assert_refused(world: &World, by: &Actor, asked: &GrantRequest, expected: (u16, &str)) {
     let refused = send(world, by, asked).await;
-    assert_eq!(refused.refusal(), (as_.0, as_.1.to_owned()));
+    assert_eq!(refused.refusal(), (expected.0, expected.1.to_owned()));
     assert_eq!((receipts(world), world.chain.facts().refusals.len()), (0, 0));
 }
 
