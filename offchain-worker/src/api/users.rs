@@ -192,7 +192,7 @@ async fn check_keys(
             "user",
             "The user's id does not belong to these keys",
             "The id of a new user is derived from the account and the sealing key. Let the user sign with \
-             `epione user consent`, and send the id, account and sealing key that it prints.",
+             `epione user consent`, and send the id that it prints, with the account and sealing key of the same keys.",
         )),
         Some(known) if known.account == *account && known.sealing_key_hash == sealing_key => Ok(()),
         Some(_) => Err(ApiError::conflict(
