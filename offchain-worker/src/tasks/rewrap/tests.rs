@@ -47,7 +47,7 @@ fn set_status(world: &World, actor: &Actor, status: RegistrationStatus) {
 }
 
 #[tokio::test]
-async fn every_profile_opens_with_the_current_key_alone_and_patients_get_fresh_keys() {
+async fn every_profile_opens_with_the_current_key_alone() {
     let world = World::new().await;
     for index in 0..150 {
         world.register(&Actor::new(&format!("Nurse {index}")), Role::Nurse);
