@@ -14,7 +14,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
     refusal::Refusal,
-    release::{Review, ReviewId, Tally},
+    release::{Review, ReviewId, SectionSet, Tally},
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -122,6 +122,10 @@ pub trait FinalState: Send + Sync {
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
+    /// The sections that the patient shares of each of these records, at most 64, in their order.
+    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>>;
+    /// The grant that answered a request, by the request's hash.
+    fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
 }
 
 /// The calls that the worker's API submits, as the hospital's agent.
@@ -259,7 +263,7 @@ impl FinalState for Snapshot {
     fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>> {
         Box::pin(async move {
             let receipt = self.receipt(grant).await?;
-            Ok(receipt.map(|receipt| receipt.release.requester))
+            Ok(receipt.map(|receipt| receipt.release.request.requester))
         })
     }
 
@@ -269,5 +273,13 @@ impl FinalState for Snapshot {
 
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>> {
         Box::pin(async move { Ok(self.reviews(before, limit).await?) })
+    }
+
+    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>> {
+        Box::pin(async move { Ok(self.shared(records).await?) })
+    }
+
+    fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
+        Box::pin(async move { Ok(self.answer(request).await?) })
     }
 }
