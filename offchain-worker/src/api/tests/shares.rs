@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_PART_BYTES, VisitStage};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{AccountId, HospitalId, access::SectionClass, limits::SEGMENT_BYTES};
+use epione_primitives::{AccountId, HospitalId, limits::SEGMENT_BYTES};
 use futures::{StreamExt, stream};
 use http::Method;
 use object_store::memory::InMemory;
@@ -57,8 +57,8 @@ async fn sent(world: &World, raw: &Raw, by: &Actor, length: usize) -> TcpStream 
 async fn doctor_submits(world: &World) {
     let visit = world
         .builder()
-        .text(SectionKind::Report, SectionClass::Private, "all well")
-        .build(&world.doctor.account())
+        .text(SectionKind::Report, "all well")
+        .build(&world.doctor.account(), world.chain.newest())
         .await
         .unwrap();
     assert_eq!(world.submit(&visit).await.stage, VisitStage::Queued);

@@ -1,8 +1,5 @@
 use epione_client::signer::Account;
-use epione_envelope::{
-    account::Signer,
-    record::{Description, Draft, SectionKind},
-};
+use epione_envelope::record::{Description, Draft, SectionKind};
 use epione_primitives::profile::Profile;
 
 use super::*;
