@@ -12,7 +12,7 @@ use epione_primitives::{AccountId, Hash};
 
 use super::{
     admission::{
-        authorize, check_addressed, check_signatures, check_signed_block, check_sizes, check_staff,
+        authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
     },
     draft::{command_of, draft_of},
     queue::{conflict, other_content, queue},
@@ -83,7 +83,7 @@ async fn accept(
         return Ok(known);
     }
     let registration = authorize(&*caller.state, &terms).await?;
-    check_signed_block(state, terms.signed_at).await?;
+    check_freshness(state, terms.signed_at).await?;
     let author = check_signatures(state, &terms, &draft).await?;
     // Only now, so that users who may not submit take no places from those who may.
     let _slot = state.visit_slot(caller.holder()).await?;
