@@ -46,9 +46,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What the status of visits says if the worker found a fault in their lite block before it announced the block.
 const FAULTY: &str =
     "the worker found a fault in the lite block before it announced it; it packs the visits again";
-
 /// What the status of visits says if the chain has a record of one of the visits in their block.
-const REPEATED: &str = "the chain has a record of one of the lite block's visits already; the worker packs the others again";
+const REPEATED: &str =
+    "the chain already has a record of one of the lite block's visits; the worker packs the others again";
 /// What the status of a visit says that was not announced in time.
 const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
                         reject it: its author must submit it again";

@@ -38,8 +38,8 @@ pub(super) fn command_of(
 /// nobody can test with the journal which text a visit contains.
 fn content(key: &[u8; 32], signed: &SignedDraft) -> [u8; 32] {
     let (draft, cosigned) = (&signed.draft, signed.patient_signature.is_some());
-    let about = (draft.patient, cosigned, draft.nurse, &draft.extraction);
-    let mut said = (about, draft.sections.len() as u16).encode();
+    let whole = (draft.patient, cosigned, draft.nurse, &draft.extraction);
+    let mut said = (whole, draft.sections.len() as u16).encode();
     for about in &draft.sections {
         let what = (about.kind, &about.media_type, &about.file_name);
         (what, about.content_root).encode_to(&mut said);

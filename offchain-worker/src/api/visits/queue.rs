@@ -67,7 +67,8 @@ pub(super) fn other_content() -> ApiError {
     ApiError::conflict(
         "command",
         "Another visit was submitted by the same command",
-        "The worker acknowledged a visit with this command within a day, and its patient, signers, extraction \
-         policy or sections differ from this one. Nothing was stored: submit the visit without the command if it is another visit.",
+        "The worker acknowledged a visit with this command within a day, and its patient, signers, extraction policy \
+         or sections differ from this one. Nothing was stored: submit the visit without the command if it is another \
+         visit.",
     )
 }
