@@ -296,8 +296,8 @@ pub fn queued_before(
         .collect()
 }
 
-/// Sets a queued visit aside, for a reason that its status says. False if it is not queued. Its command is forgotten, so
-/// that its author can submit the visit again.
+/// Sets a queued visit aside, for a reason that its status says. False if it is not queued. Its command is forgotten,
+/// so that its author can submit the visit again.
 pub fn set_aside(
     tx: &Connection,
     record: RecordId,
@@ -410,8 +410,8 @@ pub fn set_committed(
     .execute(params![COMMITTED, height, now as i64, batch, PACKED, ANNOUNCED])
 }
 
-/// Adds visits of a committed block. If this worker accepted one of them again, after its journal was lost, and it is in
-/// no batch, the visit is not announced again.
+/// Adds visits of a committed block. If this worker accepted one of them again, after its journal was lost, and it is
+/// in no batch, the visit is not announced again.
 pub(super) fn restore_committed(
     tx: &Connection,
     visits: &[CommittedVisit],

@@ -48,7 +48,7 @@ const FAULTY: &str =
     "the worker found a fault in the lite block before it announced it; it packs the visits again";
 /// What the status of visits says if the chain has a record of one of the visits in their block.
 const REPEATED: &str =
-    "the chain already has a record of one of the lite block's visits; the worker packs the others again";
+    "the chain already has one of the lite block's records; the worker packs the other visits again";
 /// What the status of a visit says that was not announced in time.
 const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
                         reject it: its author must submit it again";
@@ -359,7 +359,7 @@ async fn part_from_repeated(
     own.requeue(batch, Cause::Unlucky, REPEATED).await?;
     for record in batch.entries.iter().map(|entry| entry.record) {
         if let Some(height) = committed_in(context, snapshot, record).await? {
-            // If it is the same visit, which this worker accepted again after its journal was lost, it is committed now.
+            // If it is the same visit, accepted again after the journal was lost, it is committed now.
             committed::remember(context, &context.chain()?, snapshot, height).await?;
             set_repeated_aside(context, record).await?;
         }

@@ -43,8 +43,8 @@ impl OwnBlocks {
         Self { context, fetcher, bounds, caution: Mutex::default() }
     }
 
-    /// Checks a lite block of this hospital as the others will: its body, its signatures as of the last chain block that
-    /// may include the announcement, and that the storage returns every segment.
+    /// Checks a lite block of this hospital as the others will: its body, its signatures as of the last chain block
+    /// that may include the announcement, and that the storage returns every segment.
     pub async fn check(
         &self,
         header: &AnnouncedHeader,

@@ -111,7 +111,7 @@ pub(super) async fn authorize(
     })
 }
 
-/// Checks that the visit was signed at one of the last blocks. [`check_signatures`] checks that the chain has the block.
+/// Checks that the visit was signed at one of the last blocks. [`check_signatures`] checks that the chain has it.
 pub(super) async fn check_freshness(state: &AppState, signed_at: SignedAt) -> Result<(), ApiError> {
     let (head, number) = (state.view.head().await?, signed_at.number);
     let (age, lead) = (head.saturating_sub(number), number.saturating_sub(head));
@@ -188,8 +188,8 @@ fn unknown_block(signed_at: SignedAt) -> ApiError {
         "signed-block",
         "The visit was signed at a block that this chain does not have",
         format!(
-            "The chain has no finalized block {} with the hash {:?}: check that your node follows the hospital's chain, \
-             and sign the visit again.",
+            "The chain has no finalized block {} with the hash {:?}: check that your node follows the hospital's \
+             chain, and sign the visit again.",
             signed_at.number, signed_at.hash
         ),
     )
