@@ -1,5 +1,5 @@
-//! The visits that this worker acknowledged, from queued to committed or set aside. They are functions over a transaction, so that a
-//! task can change visits together with its own tables.
+//! The visits that this worker acknowledged, from queued to committed or set aside. They are functions over a
+//! transaction, so that a task can change visits together with its own tables.
 
 use codec::{DecodeAll, Encode};
 use epione_client::api::{VisitStage, VisitStatus};

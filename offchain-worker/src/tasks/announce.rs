@@ -48,7 +48,7 @@ const FAULTY: &str =
     "the worker found a fault in the lite block before it announced it; it packs the visits again";
 /// What the status of visits says if the chain has a record of one of the visits in their block.
 const REPEATED: &str =
-    "the chain already has one of the lite block's records; the worker packs the other visits again";
+    "the chain already has one of the block's records; the worker packs the other visits again";
 /// What the status of a visit says that was not announced in time.
 const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
                         reject it: its author must submit it again";
