@@ -9,11 +9,11 @@ use codec::{Decode, Encode};
 use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
+    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    block::{Entry, Header, Range, Segments},
+    block::{Entry, Header, Range, Segments, SignedAt},
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
@@ -23,7 +23,9 @@ use epione_primitives::{
 use futures::{FutureExt, future::BoxFuture, stream};
 
 use crate::{
-    chain::{Answer, CallError, ChainCalls, ChainView, FinalState, Identity, ViewError},
+    chain::{
+        Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, ViewError,
+    },
     repair::{Repair, RepairError},
     store::Store,
 };
@@ -37,6 +39,10 @@ pub fn genesis() -> Hash {
 
 #[derive(Default)]
 pub struct Facts {
+    /// The number of the newest finalized block.
+    pub head: BlockNumber,
+    /// The states after earlier blocks that differ from the newest one.
+    pub past: HashMap<BlockNumber, FakeChain>,
     /// How old the newest finalized block is, in milliseconds.
     pub head_age: u64,
     pub accounts: HashMap<AccountId, UserId>,
@@ -98,6 +104,30 @@ impl FakeChain {
             status: HospitalStatus::Active,
         };
         self.facts().hospitals.insert(id, hospital);
+    }
+
+    /// The block with this number.
+    pub fn block(&self, number: BlockNumber) -> SignedAt {
+        SignedAt { number, hash: Hash::from_low_u64_be(0xb10c_0000 + u64::from(number)) }
+    }
+
+    /// The newest finalized block.
+    pub fn newest(&self) -> SignedAt {
+        let head = self.facts().head;
+        self.block(head)
+    }
+
+    /// Finalizes another block, whose state a test changes. The profiles and registrations after the block before it,
+    /// which this returns, stay as they are.
+    pub fn next_block(&self) -> SignedAt {
+        let before = self.newest();
+        let mut facts = self.facts();
+        let past = Self::default();
+        past.facts().profiles = facts.profiles.clone();
+        past.facts().registrations = facts.registrations.clone();
+        facts.past.insert(before.number, past);
+        facts.head += 1;
+        before
     }
 
     /// Does what the profiles pallet does, without its checks.
@@ -317,9 +347,24 @@ fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     Ok(())
 }
 
+impl PastStates for FakeChain {
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
+        let (newest, is_block) = (self.clone(), block == self.block(block.number));
+        self.answer(move |facts| {
+            let is_final = is_block && block.number <= facts.head;
+            let state = facts.past.get(&block.number).cloned().unwrap_or(newest);
+            is_final.then(|| Box::new(state) as Box<dyn FinalState>)
+        })
+    }
+}
+
 impl ChainView for FakeChain {
     fn identity(&self) -> Answer<'_, Identity> {
         self.answer(|_| Identity { genesis: genesis(), hospital: HOSPITAL })
+    }
+
+    fn head(&self) -> Answer<'_, BlockNumber> {
+        self.answer(|facts| facts.head)
     }
 
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {

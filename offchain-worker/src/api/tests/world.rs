@@ -245,10 +245,10 @@ impl World {
     pub async fn visit(&self, bytes: usize) -> Visit {
         let content = noise(bytes);
         self.builder()
-            .text(SectionKind::Summary, SectionClass::Private, "The patient coughs.")
-            .file(SectionKind::Media, SectionClass::Private, self.file("scan.bin", &content))
-            .text(SectionKind::Report, SectionClass::Shared, "{\"resourceType\":\"Observation\"}")
-            .build(&self.doctor.account())
+            .text(SectionKind::Summary, "The patient coughs.")
+            .file(SectionKind::Media, self.file("scan.bin", &content))
+            .text(SectionKind::Report, "{\"resourceType\":\"Observation\"}")
+            .build(&self.doctor.account(), self.chain.newest())
             .await
             .unwrap()
     }
