@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn a_signed_http_request_is_no_signed_request_for_a_grant() {
         let request = epione_primitives::release::Request {
-            requester: Default::default(),
-            patient: Default::default(),
+            requester: epione_primitives::UserId([1; 32]),
+            patient: epione_primitives::UserId([2; 32]),
             hospital: HospitalId(2),
             records: Default::default(),
             purpose: epione_primitives::access::Purpose::Treatment,
