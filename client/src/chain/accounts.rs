@@ -1,5 +1,5 @@
-//! Which account a user had when something was signed: what is signed names a chain block, and the state after this block
-//! decides. So a key that was replaced signs nothing new, and what it signed before stays valid.
+//! Which account a user had when something was signed: what is signed names a chain block, and the state after this
+//! block decides. So a key that was replaced signs nothing new, and what it signed before stays valid.
 
 use epione_primitives::{AccountId, UserId, block::SignedAt};
 

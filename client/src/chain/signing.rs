@@ -1,6 +1,6 @@
-//! What the signer of a transaction signs: the call, the transaction's extensions, and what the extensions imply, such as
-//! the versions of the runtime and the hashes of the first block and of the block at which the lifetime begins. A payload
-//! over 256 bytes is signed by its Blake2-256.
+//! What the signer of a transaction signs: the call, the transaction's extensions, and what the extensions imply: the
+//! versions of the runtime, and the hashes of the first block and of the block at which the lifetime begins. Of a
+//! payload over 256 bytes, the Blake2-256 is signed.
 //!
 //! [`signable`] builds it, both to sign a new transaction and to verify one that a block contains.
 
@@ -119,8 +119,8 @@ impl Chain {
     }
 
     /// The signed transactions with exactly this call, alone or in a batch, among the extrinsics of the finalized block
-    /// with this number. Their signatures are not verified, and their calls may have failed. An extrinsic that cannot be
-    /// decoded is none of them.
+    /// with this number. Their signatures are not verified, and their calls may have failed. An extrinsic that cannot
+    /// be decoded is none of them.
     pub async fn signed_calls(
         &self,
         call: &Call,

@@ -1,5 +1,5 @@
-//! What the hospitals' agents signed about a block: the announcement and the approvals. Each is a transaction of a chain
-//! block, so anybody can verify that the hospital made it (component C).
+//! What the hospitals' agents signed about a block: the announcement and the approvals. Each is a transaction of a
+//! chain block, so anybody can verify that the hospital made it (component C).
 
 use std::collections::{BTreeMap, btree_map::Entry};
 

@@ -182,8 +182,8 @@ impl WorkerClient {
         self.post("/v1/users/keys", &renewed, nonce(), Awaited::Change).await.map(drop)
     }
 
-    /// Confirms, as the hospital's governance, that a sealing key whose hash is on the chain is the user's; returns when
-    /// the profile that is sealed to it is final.
+    /// Confirms, as the hospital's governance, that a sealing key whose hash is on the chain is the user's; returns
+    /// when the profile that is sealed to it is final.
     pub async fn confirm_key(
         &self,
         user: UserId,
