@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod finalized;
 mod lite_blocks;
+mod signing;
 mod snapshot;
 mod transaction;
 
@@ -18,6 +19,7 @@ pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
+pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
 
