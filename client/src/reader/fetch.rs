@@ -2,12 +2,8 @@
 
 use epione_envelope::record::{Payload, Record};
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId, RecordPointer, UserId,
-    access::SectionClass,
-    block::SignedAt,
-    limits::{MAX_RELEASED_RECORDS, MAX_SIGNING_AGE_BLOCKS},
-    release::SectionSet,
-    rpc::RecordReply,
+    AccountId, BlockNumber, Hash, HospitalId, RecordPointer, UserId, access::SectionClass,
+    limits::MAX_SIGNING_AGE_BLOCKS, release::SectionSet, rpc::RecordReply,
 };
 
 use super::{ReadError, RecordSummary, SectionSummary};
@@ -54,7 +50,7 @@ pub async fn verified(
     }
     let signed = signed_state(chain, &record, pointer, announcement.announced_at).await?;
     let cosigned = check_signatures(&signed, chain.genesis_hash(), &record, pointer).await?;
-    let shared = shared(&state, &[pointer]).await?.first().copied().unwrap_or_default();
+    let shared = state.shared(&[pointer]).await?.first().copied().unwrap_or_default();
     Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time, shared) }, record))
 }
 
@@ -66,13 +62,13 @@ async fn signed_state(
     pointer: RecordPointer,
     announced_at: BlockNumber,
 ) -> Result<Snapshot, ReadError> {
-    let SignedAt { number, hash } = record.signed_at();
-    let age = announced_at.checked_sub(number);
+    let signed_at = record.signed_at();
+    let age = announced_at.checked_sub(signed_at.number);
     let is_of_the_day = age.is_some_and(|age| age <= MAX_SIGNING_AGE_BLOCKS);
-    if is_of_the_day && chain.block_hash(number).await? == Some(hash) {
-        return Ok(chain.at(hash));
+    if is_of_the_day && chain.is_final(signed_at).await? {
+        return Ok(chain.at(signed_at.hash));
     }
-    Err(ReadError::SignedAt { pointer, signed_at: number, announced_at })
+    Err(ReadError::SignedAt { pointer, signed_at: signed_at.number, announced_at })
 }
 
 /// Verifies the signatures of author and nurse; returns whether the patient's is valid, too.
@@ -102,20 +98,6 @@ async fn check_signatures(
 
 async fn account_of(state: &Snapshot, user: UserId) -> Result<Option<AccountId>, ChainError> {
     Ok(state.profile(user).await?.map(|profile| profile.account))
-}
-
-/// Which sections of each of these records its patient shares, in their order.
-pub(super) async fn shared(
-    state: &Snapshot,
-    pointers: &[RecordPointer],
-) -> Result<Vec<SectionSet>, ChainError> {
-    let mut all = Vec::with_capacity(pointers.len());
-    for some in pointers.chunks(MAX_RELEASED_RECORDS as usize) {
-        let mut sections = state.shared(some).await?;
-        sections.resize(some.len(), SectionSet::default());
-        all.extend(sections);
-    }
-    Ok(all)
 }
 
 /// A record as the node sent it, without verification of its signatures.

@@ -432,7 +432,7 @@ pub async fn list(
         let Some(last) = page.last() else { break };
         before = Some(last.pointer);
         let pointers: Vec<_> = page.iter().map(|reply| reply.pointer).collect();
-        let shared = fetch::shared(&state, &pointers).await?;
+        let shared = state.shared(&pointers).await?;
         for (reply, shared) in page.into_iter().zip(shared) {
             match fetch::summarised(chain, &reply, shared).await {
                 Err(ReadError::Chain(error)) => return Err(error.into()),

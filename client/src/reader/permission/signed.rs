@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use codec::Encode;
 use epione_primitives::{
     Hash, RecordPointer, Signature, UserId,
     release::{ReleasedRecord, Request, SectionSet},
@@ -36,8 +35,9 @@ impl SignedRequest {
     ) -> Result<Self, ReadError> {
         let mut wanted: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
         for record in records {
-            let sections = wanted.entry(record.pointer).or_default();
-            *sections = sections.union(record.sections.unwrap_or(SectionSet::ALL));
+            let ReleasedRecord { pointer, sections } = (*record).into();
+            let all = wanted.entry(pointer).or_default();
+            *all = all.union(sections);
         }
         if wanted.is_empty() || wanted.values().any(|sections| sections.is_empty()) {
             return Err(ReadError::NotRequestable("name a record, and a section of each record"));
@@ -66,20 +66,7 @@ impl SignedRequest {
 
     /// The same as the worker's API carries it. The worker knows its hospital, and the requester by their account.
     pub fn to_api(&self) -> GrantRequest {
-        let Request { patient, records, purpose, emergency, at, nonce, .. } = &self.request;
-        let wanted = |record: &ReleasedRecord| WantedRecord {
-            pointer: record.pointer,
-            sections: (record.sections != SectionSet::ALL).then_some(record.sections),
-        };
-        GrantRequest {
-            patient: *patient,
-            records: records.iter().map(wanted).collect(),
-            purpose: *purpose,
-            emergency: *emergency,
-            at: *at,
-            nonce: hex::encode(nonce),
-            signature: hex::encode(self.signature.encode()),
-        }
+        GrantRequest::signed(&self.request, &self.signature)
     }
 
     /// Whether a section is requested.

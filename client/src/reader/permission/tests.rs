@@ -1,7 +1,6 @@
-use codec::Decode;
 use epione_envelope::{account::Signer, development, grant::GrantTerms};
 use epione_primitives::{
-    HospitalId, RecordId, Signature,
+    HospitalId, RecordId,
     access::Purpose,
     limits::MAX_RELEASED_RECORDS,
     release::{EmergencyReason, Release},
@@ -197,9 +196,8 @@ fn a_request_is_sorted_and_signed_and_means_the_same_in_the_api() {
 
     let sent = asked.to_api();
     assert_eq!(sent.records, [wanted(POINTER, &[0, 2]), OTHER.into()]);
-    assert_eq!(sent.nonce, hex::encode(asked.request.nonce));
-    let signature = hex::decode(&sent.signature).unwrap();
-    assert_eq!(Signature::decode(&mut &signature[..]).unwrap(), asked.signature);
+    let rebuilt = sent.to_request(DOCTOR, HospitalId(0)).unwrap();
+    assert_eq!(rebuilt, (asked.request, asked.signature));
 }
 
 #[test]
