@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey,
-        UserRef, VisitStatus, WorkerInfo,
+        GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey, UserRef,
+        VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -179,17 +179,6 @@ impl WorkerClient {
     pub async fn renew_key(&self, key: &SealingPublicKey) -> Result<(), WorkerError> {
         let renewed = RenewedKey { sealing_key: hex::encode(key.as_bytes()) };
         self.post("/v1/users/keys", &renewed, nonce(), Awaited::Change).await.map(drop)
-    }
-
-    /// Confirms, as the hospital's governance, that a sealing key on the chain is its user's: the hospital seals the
-    /// user's profile to it without the delay. Returns when the new profile is final.
-    pub async fn confirm_keys(
-        &self,
-        user: UserId,
-        key: &SealingPublicKey,
-    ) -> Result<(), WorkerError> {
-        let confirmed = ConfirmedKey { user, sealing_key: hex::encode(key.as_bytes()) };
-        self.post("/v1/users/keys/confirm", &confirmed, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Relates a professional to a patient; returns when that is final.

@@ -91,7 +91,7 @@ pub async fn confirm(args: &ConfirmArgs, context: &Context) -> Result<Confirmed,
     }
     let worker = context.worker(hospital, governance).await?;
     let spinner = progress::waiting(context, "waiting until the new profile is finalized");
-    let confirmed = worker.confirm_keys(user, &key).await;
+    let confirmed = worker.confirm_key(user, &key).await;
     spinner.finish_and_clear();
     confirmed?;
     Ok(Confirmed { user, hospital, sealing_key_hash })
