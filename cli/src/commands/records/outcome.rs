@@ -145,13 +145,14 @@ fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Resu
     writeln!(f, "{}  signed by its {by}  {directory}{there}", record.record.pointer)?;
     for section in &record.sections {
         let Some(file) = &section.file else {
-            writeln!(f, "  {:<13} not granted", format!("section {}", section.index))?;
+            writeln!(f, "  {:>2}  not granted", section.index)?;
             continue;
         };
         let shared = if section.class == SectionClass::Shared { "  shared" } else { "" };
         writeln!(
             f,
-            "  {:<13} {}  sha256 {}  {}{shared}",
+            "  {:>2}  {:<13} {}  sha256 {}  {}{shared}",
+            section.index,
             section.kind.as_deref().unwrap_or("section"),
             bytes_column(file.bytes),
             file.sha256.get(..16).unwrap_or_default(),
@@ -241,8 +242,11 @@ mod tests {
             ..record()
         });
         let text = retrieved.to_string();
-        assert!(text.contains("00-report.txt  shared\n"), "{text}");
-        assert!(text.contains("\n  section 1     not granted\n"), "{text}");
+        assert!(
+            text.contains("\n   0  report ") && text.contains("00-report.txt  shared\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n   1  not granted\n"), "{text}");
         let json = serde_json::to_value(&retrieved).unwrap();
         let sections = &json["records"][0]["sections"];
         assert_eq!(sections[0]["kind"], "report");
