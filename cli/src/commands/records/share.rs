@@ -36,8 +36,7 @@ pub struct ShareArgs {
     /// The record, by block height and index, as in 12/0
     #[arg(long, value_name = "HEIGHT/INDEX")]
     pub record: RecordPointer,
-    /// Numbers of sections, counted from 0, as in 0,2 or 0-3. The names of the files that `epione records get` writes
-    /// begin with them
+    /// Numbers of sections, counted from 0, as in 0,2 or 0-3; `epione records get --own-key` prints them
     #[arg(long, value_name = "SECTIONS", value_parser = parse_numbers)]
     pub sections: Option<SectionSet>,
     /// Every section of the record
