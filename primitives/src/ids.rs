@@ -4,7 +4,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::{fmt, str::FromStr};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use sp_core::hashing::blake2_256;
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{AccountId, Hash};
 
@@ -152,7 +152,7 @@ impl UserId {
     /// `"epione/user"`, the account and the hash of the sealing key. So nobody can register another user under an id
     /// that they saw.
     pub fn of(account: &AccountId, sealing_key_hash: Hash) -> Self {
-        Self((b"epione/user", account, sealing_key_hash).using_encoded(blake2_256))
+        Self(BlakeTwo256::hash_of(&(b"epione/user", account, sealing_key_hash)).0)
     }
 }
 

@@ -53,6 +53,8 @@ pub trait Users {
     fn role(user: UserId) -> Option<Role>;
     /// Whether the user's registration at the hospital was in force at a moment.
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
+    /// Whether the user is or was registered at the hospital.
+    fn was_registered(hospital: HospitalId, user: UserId) -> bool;
     /// The hospitals at which the user's registration was in force at a moment.
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId>;
     /// For benchmarks: registers a user.

@@ -61,7 +61,7 @@ fn a_signature_is_not_valid_for_another_requester_hospital_or_content() {
     let alterations: [fn(&mut GrantRequest); 7] = [
         |it| it.patient = UserId([2; 32]),
         |it| it.records[1].sections = None,
-        |it| drop(it.records.pop()),
+        |it| it.records.truncate(1),
         |it| it.purpose = Purpose::Research,
         |it| it.emergency = Some(EmergencyReason::PublicHealth),
         |it| it.at += 1,

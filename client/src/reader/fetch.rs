@@ -80,12 +80,12 @@ async fn check_signatures(
 ) -> Result<bool, ReadError> {
     let author = record.author();
     let account = account_of(state, author).await?;
-    if !account.is_some_and(|account| record.verify(genesis, &account).is_ok()) {
+    if account.is_none_or(|account| record.verify(genesis, &account).is_err()) {
         return Err(ReadError::Author { pointer, author });
     }
     if let Some(nurse) = record.nurse() {
         let account = account_of(state, nurse).await?;
-        if !account.is_some_and(|account| record.verify_nurse(genesis, &account).is_ok()) {
+        if account.is_none_or(|account| record.verify_nurse(genesis, &account).is_err()) {
             return Err(ReadError::Nurse { pointer, nurse });
         }
     }

@@ -59,7 +59,7 @@ pub mod pallet {
         type WeightInfo: WeightInfo;
         /// Finds an agent's hospital.
         type Hospitals: Hospitals;
-        /// Checks that patients are registered at the announcing hospital.
+        /// Checks that patients are or were registered at the announcing hospital.
         type Users: Users;
         /// Opens ballots among the hospitals, and calls this pallet with their outcomes.
         type Ballots: Ballots<AnnouncementId>;
@@ -192,7 +192,7 @@ pub mod pallet {
         /// not empty although there are none.
         #[codec(index = 14)]
         SegmentsRootMismatch,
-        /// A record's patient is not registered at the announcing hospital.
+        /// A record's patient was never registered at the announcing hospital.
         #[codec(index = 15)]
         PatientNotRegistered,
         /// The hospital has `MAX_PENDING_ANNOUNCEMENTS` open ballots. Retry after one is closed.
@@ -234,7 +234,8 @@ pub mod pallet {
         /// Signed by the announcing hospital's agent. The records' byte ranges must cover the body in
         /// order, without gaps or overlaps. Their segment ranges must cover the block's list of segments
         /// in the same way; a record without media has an empty range at its position. Every patient must
-        /// be registered at the hospital. No record may be in another announcement of the hospital that is
+        /// be or have been registered at the hospital; whether the registration was in force when the author signed,
+        /// the other hospitals verify. No record may be in another announcement of the hospital that is
         /// open or committed. Another hospital's announcement of the same body or the same records changes
         /// nothing: each announcement has its own ballot. `body` must be the last argument, because the
         /// node stores the extrinsic's last bytes.
@@ -313,9 +314,8 @@ pub mod pallet {
             hospital: HospitalId,
             entries: &AnnouncedEntries,
         ) -> Result<(), Error<T>> {
-            let now = T::Time::now();
             let registered =
-                entries.iter().all(|entry| T::Users::registered(hospital, entry.patient, now));
+                entries.iter().all(|entry| T::Users::was_registered(hospital, entry.patient));
             ensure!(registered, Error::<T>::PatientNotRegistered);
             Ok(())
         }

@@ -79,6 +79,10 @@ impl ports::Users for Users {
             .with_borrow(|all| all.get(&(hospital, user)).is_some_and(|period| period.contains(at)))
     }
 
+    fn was_registered(hospital: HospitalId, user: UserId) -> bool {
+        REGISTRATIONS.with_borrow(|all| all.contains_key(&(hospital, user)))
+    }
+
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {
         REGISTRATIONS.with_borrow(|all| {
             let own =

@@ -106,6 +106,10 @@ impl<T: Config> Users for Pallet<T> {
         })
     }
 
+    fn was_registered(hospital: HospitalId, user: UserId) -> bool {
+        Registrations::<T>::contains_key(user, hospital)
+    }
+
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {
         Registrations::<T>::iter_prefix(user)
             .filter(|(_, registration)| registration.in_force(at))

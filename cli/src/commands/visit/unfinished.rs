@@ -47,7 +47,7 @@ pub struct Unfinished {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
     /// It signed this visit. The worker may have it.
-    Signed(Visit),
+    Signed(Box<Visit>),
     /// The worker acknowledged this visit.
     Acknowledged(Acknowledged),
 }
@@ -133,7 +133,7 @@ impl Unfinished {
     pub fn earlier(&self, files: Vec<PathBuf>) -> Option<Earlier> {
         forget_old_ones(self.path.parent()?);
         match read(&self.path)? {
-            Kept::Signed(request) => Visit::signed_earlier(request, files).map(Earlier::Signed),
+            Kept::Signed(request) => Visit::signed_earlier(request, files).map(Box::new).map(Earlier::Signed),
             Kept::Acknowledged(acknowledged) => Some(Earlier::Acknowledged(acknowledged)),
         }
     }
@@ -244,7 +244,7 @@ mod tests {
         let visit = visit(&scan).await;
         unfinished.keep(&visit).unwrap();
         unfinished.keep(&visit).unwrap();
-        let signed = Some(Earlier::Signed(visit));
+        let signed = Some(Earlier::Signed(Box::new(visit)));
         assert_eq!(at(&words("all well", &scan)).earlier(vec![scan.clone()]), signed);
         assert_eq!(at(&words("not well", &scan)).earlier(vec![scan.clone()]), None);
 

@@ -134,7 +134,7 @@ async fn the_receipt_contains_the_signed_request_the_sections_and_the_rights() {
     assert_eq!(receipt.grant, granted.grant.hash());
     assert_eq!(receipt.request, asked);
     assert_eq!(receipt.request.records[0].sections, SectionSet::ALL);
-    assert!(asked.is_signed_by(genesis(), &world.doctor.keys.account(), &receipt.signature));
+    assert!(asked.is_signed_by(genesis(), &world.doctor.account().id(), &receipt.signature));
     assert_eq!(receipt.records[0].pointer, POINTER);
     assert_eq!(receipt.records[0].sections.iter().collect::<Vec<_>>(), [0, 1, 2]);
     // There are no shared media in the record.

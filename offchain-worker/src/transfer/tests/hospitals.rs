@@ -176,6 +176,7 @@ impl Region {
             repair: Arc::new(peers),
             metrics: metrics.clone(),
             limits: Limits::default(),
+            renewal_delay: Duration::ZERO,
             holdings: holdings.clone(),
             transfer: self.transfer.clone(),
         });
