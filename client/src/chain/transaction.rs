@@ -244,6 +244,10 @@ impl Chain {
             call: format!("{}.{}", call.pallet, call.name),
             reason: error.to_string(),
         };
+        if self.is_verified() {
+            let encoded = at.transactions().call_data(call).map_err(unknown)?;
+            self.check_call(call, &encoded)?;
+        }
         let mut signable =
             at.transactions().create_signable_offline(call, params).map_err(unknown)?;
         signable.sign(signer).map_err(unknown)

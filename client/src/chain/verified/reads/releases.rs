@@ -1,0 +1,217 @@
+//! What pallet-releases answers. The chain counts a patient's receipts, refusals and emergencies, and the count is
+//! proven, so a node can leave out none.
+
+use codec::Decode;
+use epione_primitives::{
+    Hash, HospitalId, UserId,
+    access::{AccessRequest, Decision},
+    limits::page,
+    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Tally},
+};
+use epione_proofs::StorageKey;
+
+use super::{ChainError, Gap, Known, VerifiedState, access::decide, keys};
+
+impl VerifiedState {
+    pub(in crate::chain) async fn receipt(
+        &self,
+        grant: Hash,
+    ) -> Result<Option<Receipt>, ChainError> {
+        self.compute([keys::by_grant(grant)], |known| receipt(known, grant)).await
+    }
+
+    pub(in crate::chain) async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
+        self.compute([keys::by_grant(grant), keys::now()], |known| is_in_force(known, grant)).await
+    }
+
+    pub(in crate::chain) async fn receipts(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, Receipt)>, ChainError> {
+        let key = |number| keys::receipt(patient, number);
+        self.page(keys::receipts(patient), key, before, limit).await
+    }
+
+    pub(in crate::chain) async fn emergencies(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, ReviewId, Review)>, ChainError> {
+        let key = |number| keys::emergency(patient, number);
+        let emergencies: Vec<(u32, ReviewId)> =
+            self.page(keys::emergencies(patient), key, before, limit).await?;
+        let hints: Vec<_> = emergencies.iter().map(|(_, id)| keys::review(*id)).collect();
+        self.compute(hints, |known| {
+            let mut reviews = Vec::new();
+            for (number, id) in &emergencies {
+                if let Some(review) = known.value(keys::review(*id))? {
+                    reviews.push((*number, *id, review));
+                }
+            }
+            Ok(reviews)
+        })
+        .await
+    }
+
+    pub(in crate::chain) async fn refusals(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
+        let key = |number| keys::refusal(patient, number);
+        self.page(keys::refusals(patient), key, before, limit).await
+    }
+
+    pub(in crate::chain) async fn reviews(
+        &self,
+        before: Option<ReviewId>,
+        limit: u32,
+    ) -> Result<Vec<(ReviewId, Review)>, ChainError> {
+        let key = |number| keys::review(ReviewId(number));
+        let before = before.map(|id| id.0);
+        let reviews = self.page(keys::next_review(), key, before, limit).await?;
+        Ok(reviews.into_iter().map(|(number, review)| (ReviewId(number), review)).collect())
+    }
+
+    pub(in crate::chain) async fn tally(
+        &self,
+        hospital: HospitalId,
+        requester: UserId,
+    ) -> Result<Tally, ChainError> {
+        let key = keys::tally(hospital, requester);
+        self.compute([key.clone(), keys::now()], |known| {
+            let tally: Tally = known.value_or_default(key.clone())?;
+            Ok(tally.on(known.value_or_default(keys::now())?))
+        })
+        .await
+    }
+
+    /// One page of a list that the chain counts: newest first, before the number `before`.
+    async fn page<T: Decode>(
+        &self,
+        count: StorageKey,
+        key: impl Fn(u32) -> StorageKey,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, T)>, ChainError> {
+        // With a later end than the count, some of these keys have no value.
+        let mut hints: Vec<_> =
+            before.map_or_else(Vec::new, |end| page(end, None, limit).map(&key).collect());
+        hints.push(count.clone());
+        self.compute(hints, |known| numbered(known, &count, &key, before, limit)).await
+    }
+}
+
+fn numbered<T: Decode>(
+    known: &mut Known,
+    count: &StorageKey,
+    key: impl Fn(u32) -> StorageKey,
+    before: Option<u32>,
+    limit: u32,
+) -> Result<Vec<(u32, T)>, Gap> {
+    let count: u32 = known.value_or_default(count.clone())?;
+    let numbers: Vec<u32> = page(count, before, limit).collect();
+    known.need(numbers.iter().map(|number| key(*number)))?;
+    let mut entries = Vec::new();
+    for number in numbers {
+        if let Some(entry) = known.value(key(number))? {
+            entries.push((number, entry));
+        }
+    }
+    Ok(entries)
+}
+
+fn receipt(known: &mut Known, grant: Hash) -> Result<Option<Receipt>, Gap> {
+    let number: Option<(UserId, u32)> = known.value(keys::by_grant(grant))?;
+    match number {
+        Some((patient, number)) => known.value(keys::receipt(patient, number)),
+        None => Ok(None),
+    }
+}
+
+/// Whether a grant is recorded, no other hospitals found it unjustified, and the policies still allow each right.
+fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
+    let Some(Receipt { release, hospital, review, .. }) = receipt(known, grant)? else {
+        return Ok(false);
+    };
+    let review: Option<Review> = match review {
+        Some(id) => known.value(keys::review(id))?,
+        None => None,
+    };
+    let unjustified = review.is_some_and(|review| {
+        matches!(review.status, ReviewStatus::Closed { justified: false, .. })
+    });
+    if unjustified {
+        return Ok(false);
+    }
+    let now = known.value_or_default(keys::now())?;
+    for right in release.rights.iter() {
+        let request = AccessRequest {
+            requester: release.request.requester,
+            action: right.action,
+            patient: release.request.patient,
+            hospital,
+            class: right.class,
+            purpose: release.request.purpose,
+            cosigned: false,
+        };
+        if !matches!(decide(known, &request, now)?, Decision::Allow { .. }) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use codec::Encode;
+
+    use super::*;
+
+    fn count() -> StorageKey {
+        StorageKey::value("Test", "Count")
+    }
+
+    fn key(number: u32) -> StorageKey {
+        StorageKey::value("Test", "Entries").twox_64_concat(&number)
+    }
+
+    fn numbers(known: &mut Known, before: Option<u32>, limit: u32) -> Result<Vec<u32>, Gap> {
+        let entries: Vec<(u32, u8)> = numbered(known, &count(), key, before, limit)?;
+        Ok(entries.into_iter().map(|(number, _)| number).collect())
+    }
+
+    #[test]
+    fn a_page_ends_at_the_proven_count() {
+        let mut known = Known::default();
+        known.learn(count(), Some(3u32.encode()));
+        for number in 0..3 {
+            known.learn(key(number), Some(vec![7]));
+        }
+        assert_eq!(numbers(&mut known, None, 64), Ok(vec![2, 1, 0]));
+        assert_eq!(numbers(&mut known, Some(2), 1), Ok(vec![1]));
+        assert_eq!(numbers(&mut known, Some(9), 64), Ok(vec![2, 1, 0]));
+        assert_eq!(numbers(&mut known, Some(0), 64), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_entry_below_the_count_must_be_proven() {
+        let mut known = Known::default();
+        known.learn(count(), Some(3u32.encode()));
+        known.learn(key(2), Some(vec![7]));
+        known.learn(key(0), Some(vec![7]));
+        assert_eq!(numbers(&mut known, None, 64), Err(Gap::Missing));
+        assert_eq!(known.take_missing(), [key(1)]);
+    }
+
+    #[test]
+    fn a_list_without_a_count_is_empty() {
+        let mut known = Known::default();
+        known.learn(count(), None);
+        assert_eq!(numbers(&mut known, None, 64), Ok(vec![]));
+    }
+}
