@@ -12,8 +12,8 @@ use super::{Chain, ChainError};
 impl Chain {
     /// Header and hashes of a committed lite block.
     pub async fn lite_header(&self, height: u32) -> Result<Option<HeaderReply>, ChainError> {
-        if let Some(state) = self.verified_head().await? {
-            return state.lite_header(height).await;
+        if let Some(verifier) = &self.verifier {
+            return verifier.lite_header(self, height).await;
         }
         unless(UNKNOWN_HEIGHT, self.request("liteBlocks_header", rpc_params![height]).await)
     }
@@ -23,8 +23,8 @@ impl Chain {
         &self,
         pointer: RecordPointer,
     ) -> Result<Option<RecordReply>, ChainError> {
-        if let Some(state) = self.verified_head().await? {
-            return state.lite_record(pointer).await;
+        if let Some(verifier) = &self.verifier {
+            return verifier.lite_record(self, pointer).await;
         }
         unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
     }
@@ -37,8 +37,8 @@ impl Chain {
         before: Option<RecordPointer>,
         limit: u32,
     ) -> Result<Vec<RecordReply>, ChainError> {
-        if let Some(state) = self.verified_head().await? {
-            return state.lite_history(patient, before, limit).await;
+        if let Some(verifier) = &self.verifier {
+            return verifier.newest(self).await?.lite_history(patient, before, limit).await;
         }
         self.request("liteBlocks_history", rpc_params![patient, before, limit]).await
     }

@@ -4,8 +4,8 @@
 //! A new connection believes its node. [`Chain::trusting`] makes it verify what the node says; everything above this
 //! module uses both in the same way.
 //!
-//! Only this module uses subxt. Unverified reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that pallets
-//! store and clients read the same Rust types.
+//! Only this module uses subxt. Unverified reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that
+//! pallets store and clients read the same Rust types.
 
 mod accounts;
 mod bodies;
@@ -118,8 +118,8 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// Connects to a node's JSON-RPC endpoint, and believes it until [`Chain::trusting`]: `wss://host:port`, or `ws://host:port` on this machine, within 30
-    /// seconds.
+    /// Connects to a node's JSON-RPC endpoint, `wss://host:port`, or `ws://host:port` on this machine, within 30
+    /// seconds. The connection believes the node: make it verify with [`trusting`](Self::trusting).
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         Self::connect_within(url, CONNECT_LIMIT).await
     }

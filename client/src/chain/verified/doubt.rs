@@ -1,7 +1,7 @@
 //! Why a client does not believe what its node says.
 
 use epione_primitives::{BlockNumber, Hash};
-use epione_proofs::{BodyError, GenesisError, HandOverError, HeadError, StateError, TimeError};
+use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
 
 use crate::chain::{Chain, ChainError};
 
@@ -18,8 +18,6 @@ pub enum Doubt {
     Time(#[from] TimeError),
     #[error(transparent)]
     State(#[from] StateError),
-    #[error(transparent)]
-    Body(#[from] BodyError),
     #[error("the node sent the header of block {found:?} instead of {asked:?}: use another node")]
     OtherHeader { asked: Hash, found: Hash },
     #[error(

@@ -13,8 +13,9 @@ use crate::chain::{
     error::{unknown_block, unknown_number},
 };
 
-/// A block whose state has the hashes of this many earlier ones at least (`frame_system::BlockHashCount`).
-pub(super) const KNOWN_ANCESTORS: BlockNumber = 2_048;
+/// The state of each block has the hashes of at least so many earlier ones (`frame_system::BlockHashCount`). Tests have
+/// short chains.
+pub(super) const KNOWN_ANCESTORS: BlockNumber = if cfg!(test) { 4 } else { 2_048 };
 
 /// A final block, and the root of the state after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +89,13 @@ impl Following {
         if hash == before.hash {
             return Ok(false);
         }
-        let header = header_of(chain, hash).await?;
+        let (header, state) = claimed_head(chain, hash, before).await?;
         let number = header.number;
         if number < before.number {
             return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
         }
         same_history(chain, before, number, hash)?;
 
-        let state = claimed_state(chain, &header, before).await?;
         let set: u64 = read(chain, &state, &keys::current_set())?.unwrap_or(0);
         while self.authorities.set() < set {
             self.follow(chain, number).await?;
@@ -125,15 +125,14 @@ impl Following {
         header: ChainHeader,
         state: ProvenState,
     ) -> Result<(ChainHeader, ProvenState), ChainError> {
-        let asked = header.number;
+        let claimed = header.hash();
         let (target, justification) = self.justification(chain, header).await?;
         FinalizedHead::verify(&self.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
-        if target.number == asked && target.state_root == state.root() {
+        if target.hash() == claimed {
             return Ok((target, state));
         }
-        let state = claimed_state(chain, &target, self.head.block).await?;
-        Ok((target, state))
+        claimed_head(chain, target.hash(), self.head.block).await
     }
 
     /// Follows the next change of the authorities, which happened after the current set began, and not after block
@@ -295,15 +294,18 @@ pub(super) async fn read_proof_of(
     Ok(proof.into_iter().map(|Bytes(node)| node).collect())
 }
 
-/// What the client must know of a new head. It is proven for this header, and counts only if the header is final.
-async fn claimed_state(
+/// The header with this hash, and what the client must know of the state after it. The state is proven for this header,
+/// and counts only if the header is final.
+async fn claimed_head(
     chain: &Chain,
-    header: &ChainHeader,
+    hash: Hash,
     before: Block,
-) -> Result<ProvenState, ChainError> {
+) -> Result<(ChainHeader, ProvenState), ChainError> {
     let keys = [keys::current_set(), FinalizedHead::time_key(), keys::block_hash(before.number)];
-    let proof = read_proof(chain, header.hash(), &keys).await?;
-    ProvenState::new(header.state_root, proof).map_err(|error| chain.doubt(error))
+    let (header, proof) =
+        futures::future::try_join(header_of(chain, hash), read_proof(chain, hash, &keys)).await?;
+    let state = ProvenState::new(header.state_root, proof).map_err(|error| chain.doubt(error))?;
+    Ok((header, state))
 }
 
 fn read<T: Decode>(

@@ -1,7 +1,7 @@
 //! Where the pallets store what clients read. The names and hashers are those of `#[pallet::storage]` in each pallet.
 
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
     release::ReviewId,
 };
@@ -214,4 +214,10 @@ pub(super) fn review(id: ReviewId) -> StorageKey {
 
 pub(super) fn tally(hospital: HospitalId, requester: UserId) -> StorageKey {
     value("Releases", "Tallies").twox_64_concat(&hospital).blake2_128_concat(&requester)
+}
+
+// pallet-sharing
+
+pub(super) fn shared(record: RecordPointer) -> StorageKey {
+    value("Sharing", "Shared").twox_64_concat(&record)
 }

@@ -26,6 +26,8 @@ mod memory;
 mod reads;
 mod records;
 mod state;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use std::{sync::Arc, time::Duration};
@@ -85,6 +87,19 @@ impl Verifier {
         }
         Ok(head.block)
     }
+
+    /// The state after the newest final block.
+    pub(super) async fn newest(&self, chain: &Chain) -> Result<VerifiedState, ChainError> {
+        Ok(VerifiedState::new(chain.clone(), self.head(chain).await?))
+    }
+
+    /// The state after the last final block that was verified, without asking the node for a newer one. None if the
+    /// client verified none yet, or if it is too old.
+    async fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
+        let head = self.following.lock().await.head();
+        let fresh = self.pinned.tolerance.check(head.time, crate::now()).is_ok();
+        fresh.then(|| VerifiedState::new(chain.clone(), head.block))
+    }
 }
 
 impl Chain {
@@ -102,17 +117,6 @@ impl Chain {
     pub(super) async fn verified(&self, block: Hash) -> Result<Option<VerifiedState>, ChainError> {
         match &self.verifier {
             Some(verifier) => verifier.state(self, block).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The verified state after the newest final block; none if this handle believes its node.
-    pub(super) async fn verified_head(&self) -> Result<Option<VerifiedState>, ChainError> {
-        match &self.verifier {
-            Some(verifier) => {
-                let block = verifier.head(self).await?;
-                Ok(Some(VerifiedState::new(self.clone(), block)))
-            }
             None => Ok(None),
         }
     }

@@ -8,24 +8,47 @@ use epione_primitives::{
 };
 use sp_core::Bytes;
 
-use super::{Doubt, VerifiedState};
-use crate::chain::ChainError;
+use super::{Doubt, VerifiedState, Verifier};
+use crate::chain::{Chain, ChainError};
 
-impl VerifiedState {
+/// Committed blocks never change, so what the last known state has is not requested from a newer one.
+impl Verifier {
     /// As the node's `liteBlocks_header`.
     pub(in crate::chain) async fn lite_header(
         &self,
+        chain: &Chain,
         height: u32,
     ) -> Result<Option<HeaderReply>, ChainError> {
-        let found = self.header(height).await?;
-        Ok(found.map(|(header, hashes)| HeaderReply { header, hashes }))
+        if let Some(state) = self.recent(chain).await
+            && let Some(found) = state.lite_header(height).await?
+        {
+            return Ok(Some(found));
+        }
+        self.newest(chain).await?.lite_header(height).await
     }
 
     /// As the node's `liteBlocks_record`.
     pub(in crate::chain) async fn lite_record(
         &self,
+        chain: &Chain,
         pointer: RecordPointer,
     ) -> Result<Option<RecordReply>, ChainError> {
+        if let Some(state) = self.recent(chain).await
+            && let Some(found) = state.lite_record(pointer).await?
+        {
+            return Ok(Some(found));
+        }
+        self.newest(chain).await?.lite_record(pointer).await
+    }
+}
+
+impl VerifiedState {
+    async fn lite_header(&self, height: u32) -> Result<Option<HeaderReply>, ChainError> {
+        let found = self.header(height).await?;
+        Ok(found.map(|(header, hashes)| HeaderReply { header, hashes }))
+    }
+
+    async fn lite_record(&self, pointer: RecordPointer) -> Result<Option<RecordReply>, ChainError> {
         let Some((entry, body_hash)) = self.record(pointer).await? else { return Ok(None) };
         let body = self.body(body_hash).await?;
         self.reply(pointer, entry, &body).map(Some)

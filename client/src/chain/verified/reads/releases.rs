@@ -4,9 +4,12 @@
 use codec::Decode;
 use epione_primitives::{
     Hash, HospitalId, UserId,
-    access::{AccessRequest, Decision},
+    access::{AccessRequest, Decision, SectionClass},
     limits::page,
-    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Tally},
+    release::{
+        Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right, SectionSet,
+        Tally,
+    },
 };
 use epione_proofs::StorageKey;
 
@@ -133,7 +136,8 @@ fn receipt(known: &mut Known, grant: Hash) -> Result<Option<Receipt>, Gap> {
     }
 }
 
-/// Whether a grant is recorded, no other hospitals found it unjustified, and the policies still allow each right.
+/// Whether a grant is recorded, the other hospitals did not find it unjustified, its rights open the classes that its
+/// sections have now, and the policies still allow each right.
 fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     let Some(Receipt { release, hospital, review, .. }) = receipt(known, grant)? else {
         return Ok(false);
@@ -146,6 +150,9 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
         matches!(review.status, ReviewStatus::Closed { justified: false, .. })
     });
     if unjustified {
+        return Ok(false);
+    }
+    if !opens(&release.rights, private(known, &release.records)?) {
         return Ok(false);
     }
     let now = known.value_or_default(keys::now())?;
@@ -166,9 +173,27 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     Ok(true)
 }
 
+/// Whether sections of these records are private, because their patient does not share them.
+fn private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
+    known.need(records.iter().map(|record| keys::shared(record.pointer)))?;
+    let mut private = false;
+    for record in records {
+        let shared: SectionSet = known.value_or_default(keys::shared(record.pointer))?;
+        private |= !record.sections.is_subset_of(shared);
+    }
+    Ok(private)
+}
+
+/// Whether rights open sections. Rights to private sections also open shared ones.
+fn opens(rights: &[Right], private: bool) -> bool {
+    let class = if private { SectionClass::Private } else { SectionClass::Shared };
+    rights.iter().any(|right| right.class == class || right.class == SectionClass::Private)
+}
+
 #[cfg(test)]
 mod tests {
     use codec::Encode;
+    use epione_primitives::{RecordPointer, access::Action};
 
     use super::*;
 
@@ -206,6 +231,23 @@ mod tests {
         known.learn(key(0), Some(vec![7]));
         assert_eq!(numbers(&mut known, None, 64), Err(Gap::Missing));
         assert_eq!(known.take_missing(), [key(1)]);
+    }
+
+    #[test]
+    fn sections_that_became_private_are_not_opened_by_rights_to_shared_ones() {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let records = [ReleasedRecord { pointer, sections: SectionSet(0b11) }];
+        let right = |class| Right { action: Action::ReadText, class };
+        for (shared, is_private) in [(None, true), (Some(0b01), true), (Some(0b111), false)] {
+            let mut known = Known::default();
+            let shared = shared.map(|set: u64| SectionSet(set).encode());
+            known.learn(keys::shared(pointer), shared);
+            let private = private(&mut known, &records).unwrap();
+            assert_eq!(private, is_private);
+            assert!(opens(&[right(SectionClass::Private)], private));
+            assert_eq!(opens(&[right(SectionClass::Shared)], private), !is_private);
+        }
+        assert!(!opens(&[], false));
     }
 
     #[test]
