@@ -8,6 +8,7 @@ mod grants;
 mod node;
 mod records;
 mod users;
+mod verified;
 
 use epione_client::{
     Account,
