@@ -1,7 +1,7 @@
 // Functions for the tests and the guide, which use the chain through @polkadot/api.
 
 import { blake2AsHex, blake2AsU8a } from '@polkadot/util-crypto';
-import { bnToU8a, hexToU8a, stringToU8a, u8aConcat } from '@polkadot/util';
+import { bnToU8a, hexToU8a, stringToU8a, u8aConcat, u8aToU8a } from '@polkadot/util';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
 
@@ -45,6 +45,28 @@ export const rpc = {
     },
   },
 };
+
+/** The id of the user whose first account and first sealing key these are. The second one is named by its hash. */
+export function userId(account, sealingKeyHash) {
+  return blake2AsHex(u8aConcat(stringToU8a('epione/user'), account.publicKey, u8aToU8a(sealingKeyHash)));
+}
+
+/** What the other hospitals verify and vote on: the hash of an announcement's header, entries and body's hash. */
+export function subject(announce) {
+  const [header, entries, body] = announce.method.args;
+  return blake2AsHex(u8aConcat(header.toU8a(), entries.toU8a(), blake2AsU8a(body.toU8a(true))));
+}
+
+/** A request to a hospital, with the signature of the requester's sr25519 account, as `releases` takes them. */
+export function signRequest(api, account, request) {
+  const unsigned = api.tx.releases.refuse(request, { Sr25519: new Uint8Array(64) });
+  const message = u8aConcat(
+    stringToU8a('epione/request'),
+    api.genesisHash.toU8a(),
+    unsigned.method.args[0].toU8a(),
+  );
+  return { request, signature: { Sr25519: account.sign(message) } };
+}
 
 /**
  * The signature with which an sr25519 account consents to a registration: of a new user, or of a user whose previous

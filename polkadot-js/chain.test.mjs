@@ -8,15 +8,17 @@ import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { blake2AsHex, cryptoWaitReady } from '@polkadot/util-crypto';
 import { u8aToHex } from '@polkadot/util';
 
-import { NO_SEGMENTS, consent, readBody, rpc, submit } from './chain.mjs';
+import { NO_SEGMENTS, consent, readBody, rpc, signRequest, subject, submit, userId } from './chain.mjs';
 import { startWithoutWorkers } from './devnet.mjs';
 
 let network;
 let api;
 let keys;
 
-const patient = u8aToHex(randomBytes(32));
-const doctor = u8aToHex(randomBytes(32));
+let patient;
+let doctor;
+const sealingKeyHash = u8aToHex(randomBytes(32));
+const record = u8aToHex(randomBytes(16));
 const body = u8aToHex(randomBytes(2_000));
 
 before(async () => {
@@ -24,6 +26,8 @@ before(async () => {
   await cryptoWaitReady();
   const keyring = new Keyring({ type: 'sr25519' });
   keys = (uri) => keyring.addFromUri(uri);
+  patient = userId(keys('//Patient'), sealingKeyHash);
+  doctor = userId(keys('//Doctor'), sealingKeyHash);
   api = await ApiPromise.create({ provider: new WsProvider(network.hospitals[0].nodeUrl), rpc, noInitWarn: true });
 }, { timeout: 900_000 });
 
@@ -56,7 +60,7 @@ test('a hospital registers a patient and a doctor', async () => {
     const account = keys(`//${role}`);
     const sealed = randomBytes(100);
     const signed = consent(api, account, 0, user);
-    const call = api.tx.profiles.register(user, role, account.address, randomBytes(32), signed, u8aToHex(sealed));
+    const call = api.tx.profiles.register(user, role, account.address, sealingKeyHash, signed, u8aToHex(sealed));
     const event = find(await submit(api, call, agent(0)), 'profiles', 'Registered');
     assert.equal(event.user.toHex(), user);
     const profile = (await api.query.profiles.profiles(user)).unwrap();
@@ -77,11 +81,19 @@ test('an error is decoded to its name', async () => {
 });
 
 test('an account cannot be registered without the consent of its key', async () => {
-  const user = u8aToHex(randomBytes(32));
   const account = keys('//Owner');
+  const user = userId(account, sealingKeyHash);
   const forged = consent(api, keys('//Thief'), 0, user);
-  const call = api.tx.profiles.register(user, 'Doctor', account.address, randomBytes(32), forged, '0x00');
+  const call = api.tx.profiles.register(user, 'Doctor', account.address, sealingKeyHash, forged, '0x00');
   await assert.rejects(submit(api, call, agent(0)), /^Error: profiles\.InvalidConsent$/);
+});
+
+test('nobody can register under the id of another user', async () => {
+  const thief = keys('//Thief');
+  const user = userId(keys('//Owner'), sealingKeyHash);
+  const signed = consent(api, thief, 0, user);
+  const call = api.tx.profiles.register(user, 'Doctor', thief.address, sealingKeyHash, signed, '0x00');
+  await assert.rejects(submit(api, call, agent(0)), /^Error: profiles\.AnotherUser$/);
 });
 
 test('a transaction of an unknown account is rejected', async () => {
@@ -98,19 +110,25 @@ test('a patient adds a relationship with a doctor', async () => {
 });
 
 test('hospitals approve an announcement, and its body can be read by hash', async () => {
-  const entry = { patient, text: { offset: 0, length: 2_000 }, media: { offset: 0, length: 0 } };
+  const entry = { record, patient, text: { offset: 0, length: 2_000 }, media: { offset: 0, length: 0 } };
   const announce = api.tx.liteBlocks.announce({ announcer: 0, segments: NO_SEGMENTS }, [entry], body);
   const { id, bodyHash } = find(await submit(api, announce, agent(0)), 'liteBlocks', 'Announced');
   assert.equal(bodyHash.toHex(), blake2AsHex(body));
 
-  find(await submit(api, api.tx.approvals.approve(id), agent(1)), 'approvals', 'Approved');
-  await assert.rejects(submit(api, api.tx.approvals.approve(id), agent(1)), /approvals\.AlreadyVoted/);
-  await assert.rejects(submit(api, api.tx.approvals.approve(id), agent(0)), /approvals\.OwnBallot/);
-  const committed = find(await submit(api, api.tx.approvals.approve(id), agent(2)), 'liteBlocks', 'Committed');
+  const verified = subject(announce);
+  const approve = () => api.tx.approvals.approve(id, verified);
+  const another = api.tx.approvals.approve(id, blake2AsHex(body));
+  await assert.rejects(submit(api, another, agent(1)), /approvals\.AnotherSubject/);
+  find(await submit(api, approve(), agent(1)), 'approvals', 'Approved');
+  await assert.rejects(submit(api, approve(), agent(1)), /approvals\.AlreadyVoted/);
+  await assert.rejects(submit(api, approve(), agent(0)), /approvals\.OwnBallot/);
+  const committed = find(await submit(api, approve(), agent(2)), 'liteBlocks', 'Committed');
   const height = committed.height.toNumber();
 
   const ballot = (await api.query.approvals.ballots(id)).unwrap();
   assert.equal(ballot.outcome.unwrap().type, 'Approved');
+  assert.equal(ballot.subject.toHex(), verified);
+  assert.deepEqual(ballot.approvals.map(({ hospital }) => hospital.toNumber()), [1, 2]);
   const header = (await api.query.liteBlocks.headers(height)).unwrap();
   assert.equal(header.bodyHash.toHex(), bodyHash.toHex());
   assert.equal(u8aToHex(await readBody(api, bodyHash.toHex())), body);
@@ -125,22 +143,53 @@ test('hospitals approve an announcement, and its body can be read by hash', asyn
   assert.deepEqual(history.map((item) => item.toJSON().pointer), [{ height, index: 0 }]);
 });
 
-test('a release is recorded in a receipt, with the policy that allowed it', async () => {
-  const release = {
+test('a record is committed once', async () => {
+  const entry = { record, patient, text: { offset: 0, length: 100 }, media: { offset: 0, length: 0 } };
+  const again = api.tx.liteBlocks.announce(
+    { announcer: 0, segments: NO_SEGMENTS }, [entry], u8aToHex(randomBytes(100)));
+  await assert.rejects(submit(api, again, agent(0)), /liteBlocks\.RepeatedRecord/);
+});
+
+test('a patient shares a section and no longer shares it', async () => {
+  const pointer = { height: 1, index: 0 };
+  const shared = find(await submit(api, api.tx.sharing.share(pointer, 5), keys('//Patient')), 'sharing', 'Shared');
+  assert.equal(shared.sections.toNumber(), 5);
+  await assert.rejects(submit(api, api.tx.sharing.share(pointer, 1), keys('//Doctor')), /sharing\.NotPatient/);
+  await submit(api, api.tx.sharing.unshare(pointer, 1), keys('//Patient'));
+  assert.equal((await api.query.sharing.shared(pointer)).toNumber(), 4);
+});
+
+/** What the doctor asks hospital 0 for. */
+async function request() {
+  return {
     requester: doctor,
     patient,
-    records: [{ pointer: { height: 1, index: 0 }, sections: 1 }],
-    rights: [{ action: 'ReadText', class: 'Private' }],
+    hospital: 0,
+    records: [{ pointer: { height: 1, index: 0 }, sections: 3 }],
     purpose: 'Treatment',
     emergency: null,
+    at: await api.query.timestamp.now(),
+    nonce: u8aToHex(randomBytes(16)),
+  };
+}
+
+test('a release is recorded in a receipt, with the policy that allowed it', async () => {
+  const release = {
+    ...signRequest(api, keys('//Doctor'), await request()),
+    records: [{ pointer: { height: 1, index: 0 }, sections: 1 }],
+    rights: [{ action: 'ReadText', class: 'Private' }],
     grant: u8aToHex(randomBytes(32)),
   };
-  await assert.rejects(submit(api, api.tx.releases.record(release), agent(1)), /releases\.RecordOfAnotherHospital/);
+  const forged = { ...release, ...signRequest(api, keys('//Alice//agent'), release.request) };
+  await assert.rejects(submit(api, api.tx.releases.record(forged), agent(0)), /releases\.InvalidRequest/);
+  await assert.rejects(submit(api, api.tx.releases.record(release), agent(1)), /releases\.RequestToAnotherHospital/);
   const event = find(await submit(api, api.tx.releases.record(release), agent(0)), 'releases', 'Released');
   const receipt = (await api.query.releases.receipts(patient, event.receipt)).unwrap();
   assert.equal(receipt.release.grant.toHex(), release.grant);
   assert.equal(receipt.policies[0].toUtf8(), 'related professional');
   assert.equal(receipt.version.toNumber(), 0);
+  const again = { ...release, grant: u8aToHex(randomBytes(32)) };
+  await assert.rejects(submit(api, api.tx.releases.record(again), agent(0)), /releases\.AlreadyAnswered/);
 });
 
 test('the policies that a hospital sets decide from then on', async () => {
@@ -159,6 +208,7 @@ test('the policies that a hospital sets decide from then on', async () => {
   const stored = (await api.query.rolePolicies.policySets(0, 1)).unwrap();
   assert.equal(stored.policies[0].name.toUtf8(), policy.name);
   assert.deepEqual(stored.policies[0].conclusion.asAllows.map((action) => action.type), ['ReadText', 'ReadMedia']);
-  const refuse = api.tx.releases.refuse(doctor, patient, 'Treatment', false);
+  const asked = signRequest(api, keys('//Doctor'), await request());
+  const refuse = api.tx.releases.refuse(asked.request, asked.signature);
   find(await submit(api, refuse, agent(0)), 'releases', 'Refused');
 });

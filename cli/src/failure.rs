@@ -228,6 +228,9 @@ impl From<WorkerError> for Failure {
 const WRONG_BYTES: &str =
     "no unverified data was written: try again later, or tell the hospital's operator";
 
+/// The kind of problem of a hospital that does not seal a profile to new keys yet.
+pub const AWAITING_CONFIRMATION: &str = ":awaiting-confirmation";
+
 fn refused(problem: Problem) -> Failure {
     let error = match problem.detail {
         // The denial is printed in the lines below.
@@ -238,6 +241,10 @@ fn refused(problem: Problem) -> Failure {
         Some(_) => {
             "ask the hospital's governance or the patient to add the missing relationship or \
              registration"
+        }
+        // The worker's text says when, and who can confirm the keys.
+        None if problem.kind.ends_with(AWAITING_CONFIRMATION) => {
+            "keep both key files, and rerun the command then, or when the hospital has confirmed the new keys"
         }
         None if problem.status >= 500 => {
             "try again later; if this happens again, tell the hospital's operator"
@@ -266,6 +273,10 @@ impl From<ReadError> for Failure {
                         "give the key file with the newest keys, or finish the rotation of the keys: rerun the \
                          command that began it"
                     }
+                    ReadError::UnknownReader => {
+                        "give the key file of a registered user with --as; after a rotation of keys, the new one"
+                    }
+                    ReadError::NotRequestable(_) => "correct the arguments; nothing was requested",
                     ReadError::NothingGranted { .. } => {
                         "ask the hospital's governance which sections its policies allow you to read"
                     }

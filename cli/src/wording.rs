@@ -3,6 +3,7 @@
 use std::fmt;
 
 pub use epione_policies::language::sentence::moment;
+use epione_primitives::release::SectionSet;
 pub use epione_primitives::text::{controls, legible};
 use serde::Serialize;
 
@@ -46,6 +47,12 @@ pub fn word(value: &impl Serialize) -> String {
 pub fn counted<N: fmt::Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
     let noun = if number == N::from(1) { one } else { many };
     format!("{number} {noun}")
+}
+
+/// The numbers of sections: `0,2`.
+pub fn numbers(sections: SectionSet) -> String {
+    let numbers: Vec<_> = sections.iter().map(|section| section.to_string()).collect();
+    numbers.join(",")
 }
 
 /// A number of bytes, as wide as the others in its column.

@@ -76,12 +76,51 @@ fn standard_input_is_read_once() {
     for sections in [
         &["--text", "report=-", "--text", "summary=-"][..],
         &["--text", "report=-", "--media", "-"],
-        &["--media", "-", "--media", "shared=-"],
+        &["--media", "-", "--media", "-"],
     ] {
         let output = run(&[&submit[..], sections].concat());
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let failure = failure(&output);
         assert!(failure["error"].as_str().unwrap().contains("only once"), "{failure}");
+    }
+}
+
+#[test]
+fn an_author_who_chooses_a_class_is_told_that_the_patient_shares() {
+    let user = format!("0x{}", "01".repeat(32));
+    let submit =
+        ["--json", "visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    for section in [
+        ["--text", "report:shared=note.txt"],
+        ["--text", "report/shared=note.txt"],
+        ["--text", "report/private=note.txt"],
+        ["--media", "shared=scan.dcm"],
+    ] {
+        let output = run(&[&submit[..], &section].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = failure(&output).to_string();
+        assert!(said.contains("the patient shares it"), "{said}");
+        assert!(said.contains("epione records share"), "{said}");
+    }
+}
+
+#[test]
+fn rules_about_sections_that_cannot_hold_are_refused_before_anything_is_read() {
+    let user = format!("0x{}", "01".repeat(32));
+    let submit =
+        ["--json", "visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    let sections = ["--text", "report=absent.txt", "--media", "absent.dcm"];
+    for rules in [
+        &["--never", "2"][..],
+        &["--mandatory", "64"],
+        &["--mandatory", "0", "--never", "0"],
+        &["--together", "1"],
+        &["--together", "0,1", "--mandatory", "0", "--never", "1"],
+        &["--together", "first"],
+    ] {
+        let output = run(&[&submit[..], &sections, rules].concat());
+        assert_eq!(output.status.code(), Some(2), "{rules:?}: {}", stderr(&output));
+        assert!(!stderr(&output).contains("absent"), "{}", stderr(&output));
     }
 }
 

@@ -53,6 +53,7 @@ fn the_checks_pass_and_the_report_is_complete() {
             "refused_requests",
             "retrieved_files",
             "revocation_ms",
+            "shared",
             "timings_ms"
         ]
     );
@@ -97,7 +98,7 @@ fn access_is_reported(report: &Value) {
     let [unrelated, link, request] = ["unrelated_final", "link_refused", "request_refused"]
         .map(|moment| revocation[moment].as_u64().unwrap());
     assert!(unrelated > 0 && link > 0 && request >= unrelated.max(link), "{revocation}");
-    for who in ["second-doctor", "specialist", "doctor"] {
+    for who in ["second-doctor", "specialist", "doctor", "researcher"] {
         let refused = report["refused_requests"].as_array().unwrap();
         assert!(refused.iter().any(|refused| refused["who"] == who), "{who}: {refused:?}");
     }

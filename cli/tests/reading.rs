@@ -10,6 +10,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
+    time::SystemTime,
 };
 
 use epione_cli::context::{Common, Context};
@@ -17,7 +18,8 @@ use epione_client::{Account, api::GrantRequest, visit::VisitBuilder, worker::Wor
 use epione_envelope::record::SectionKind;
 use epione_primitives::{
     HospitalId, RecordPointer, UserId,
-    access::{Purpose, SectionClass},
+    access::Purpose,
+    release::{ReleasedRecord, Request, SectionSet},
 };
 use network::{Network, epione, eventually, stderr};
 use serde_json::{Value, json};
@@ -83,16 +85,13 @@ impl Case {
     fn visits(&self, count: usize) {
         let worker = self.worker();
         self.runtime.block_on(async {
-            let genesis = self.context.chain().await.unwrap().genesis_hash();
+            let chain = self.context.chain().await.unwrap();
+            let genesis = chain.genesis_hash();
             let (patient, author) = (Self::user(&self.patient), Self::user(&self.doctor));
             for number in 0..count {
                 let visit = VisitBuilder::new(genesis, patient, HospitalId(0), author)
-                    .text(
-                        SectionKind::Observation,
-                        SectionClass::Private,
-                        format!("visit {number}"),
-                    )
-                    .build(worker.account())
+                    .text(SectionKind::Observation, format!("visit {number}"))
+                    .build(worker.account(), chain.finalized_head().await.unwrap().into())
                     .await
                     .unwrap();
                 worker.submit_visit(&visit, |_| {}).await.unwrap();
@@ -450,13 +449,30 @@ fn every_access_is_listed(case: &Case) {
         .map(|record| serde_json::from_value(record["pointer"].clone()).unwrap())
         .collect();
     // Equal requests would be answered with one grant, which has one receipt. No earlier request was for three records.
-    let request = |three: &[RecordPointer]| GrantRequest {
-        patient: Case::user(&case.patient),
-        records: three.iter().copied().map(Into::into).collect(),
-        purpose: Purpose::Treatment,
-        emergency: None,
-    };
     let worker = case.worker();
+    let chain = case.runtime.block_on(case.context.chain()).unwrap();
+    let request = |three: &[RecordPointer]| {
+        let mut records: Vec<_> = three
+            .iter()
+            .map(|pointer| ReleasedRecord { pointer: *pointer, sections: SectionSet::ALL })
+            .collect();
+        records.sort_unstable_by_key(|record| record.pointer);
+        let mut nonce = [0; 16];
+        nonce[..4].copy_from_slice(&records[0].pointer.height.to_le_bytes());
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let request = Request {
+            requester: Case::user(&case.doctor),
+            patient: Case::user(&case.patient),
+            hospital: HospitalId(0),
+            records: records.try_into().unwrap(),
+            purpose: Purpose::Treatment,
+            emergency: None,
+            at: now.try_into().unwrap(),
+            nonce,
+        };
+        let bytes = request.signed_bytes(chain.genesis_hash());
+        GrantRequest::signed(&request, &worker.account().sign(&bytes))
+    };
     case.runtime.block_on(async {
         let looks: Vec<_> = pointers
             .windows(3)

@@ -32,6 +32,13 @@ fn get<'a>(patient: &'a str, who: &'a str, out: &'a str) -> Vec<&'a str> {
     vec!["records", "get", "--as", who, "--patient", patient, "--all", "--out", out]
 }
 
+/// The checks of a verified block that are about signatures of hospitals.
+fn signatures(verified: &Value) -> Vec<&str> {
+    let checks = verified["checks"].as_array().unwrap();
+    let names = checks.iter().map(|check| check["name"].as_str().unwrap());
+    names.filter(|name| name.contains("signature")).collect()
+}
+
 /// The bytes of the first record's sections, in order.
 fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
     let record = &retrieved["records"][0];
@@ -84,6 +91,7 @@ fn a_visit_is_read_back_byte_for_byte_and_its_block_verifies() {
     assert_eq!(block["header"]["height"], json!(1));
     let verified = network.run(&["block", "verify", "1", "--segments"]);
     assert_eq!(verified["passed"], json!(true), "{verified}");
+    assert_eq!(signatures(&verified), ["announcer's signature"]);
     let missing = network.try_run(&["block", "verify", "9"]).unwrap_err();
     assert!(missing["help"].as_str().unwrap().contains("between 1 and 1"), "{missing}");
 }
@@ -107,6 +115,8 @@ fn the_same_command_resumes_a_visit_that_was_not_submitted() {
     assert!(failed["help"].as_str().unwrap().contains("same command"), "{failed}");
     network.try_run(&nobody).unwrap_err();
     let [visit] = &kept()[..] else { panic!("one visit is kept") };
+    let signed_at = &visit["signed"]["signedAt"];
+    assert!(signed_at["number"].is_u64() && signed_at["hash"].is_string(), "{visit}");
 
     let submitted = network.run(&arguments);
     assert_eq!(submitted["recordId"], visit["signed"]["recordId"]);
@@ -156,7 +166,16 @@ fn a_visit_at_one_of_four_hospitals_is_approved_by_others_and_read_back() {
     assert_eq!(submitted["sections"][0]["mediaType"], json!("application/dicom"));
 
     let block = network.run(&["block", "show", "1"]);
-    assert!(block["ballot"]["approvals"].as_array().unwrap().len() >= 2, "{block}");
+    let approvals = block["ballot"]["approvals"].as_array().unwrap();
+    assert!(approvals.len() >= 2, "{block}");
+    // Each approval is a transaction that the hospital's agent signed.
+    let verified = network.run(&["block", "verify", "1"]);
+    assert_eq!(verified["passed"], json!(true), "{verified}");
+    for approval in approvals {
+        let name = format!("signature of hospital {}", approval["hospital"]);
+        assert!(signatures(&verified).contains(&name.as_str()), "{verified}");
+        assert!(approval["block"].is_u64(), "{block}");
+    }
     let out = network.file("out");
     let retrieved = network.run(&get(&patient, DOCTOR, out.to_str().unwrap()));
     assert_eq!(contents(&retrieved), [&image.bytes[..]]);
@@ -246,6 +265,12 @@ fn an_invalid_visit_is_explained_and_not_sent() {
     let refused = network.try_run(&submit(&patient, &["--text", &argument])).unwrap_err();
     assert!(refused["error"].as_str().unwrap().contains("UTF-8"), "{refused}");
 
+    let rule = ["--text", &argument, "--never", "1"];
+    let refused = network.try_run(&submit(&patient, &rule)).unwrap_err();
+    assert!(refused["help"].as_str().unwrap().contains("numbered from 0"), "{refused}");
+    let refused = network.try_run(&submit(&patient, &["--nurse", DOCTOR])).unwrap_err();
+    assert!(refused["error"].as_str().unwrap().contains("not a nurse"), "{refused}");
+
     // Not DICOM in spite of its name: kept as opaque media, with that media type.
     let disguised = network.write("holiday.dcm", "not an image at all");
     let kept = network.run(&submit(&patient, &["--media", disguised.to_str().unwrap(), "--wait"]));
@@ -324,6 +349,36 @@ fn the_reason_for_missing_frames_is_reported_when_submitting_and_reading(
 }
 
 #[test]
+fn a_nurse_signs_too_and_the_author_says_what_may_be_disclosed() {
+    let network = Network::of(1);
+    let (patient, _) = patient_and_doctor(&network);
+    let nurse = network.register("nurse", "//Nurse");
+    let note = network.write("note.txt", "blood pressure 162/98");
+    let [name, symptoms] = ["name", "symptoms"].map(|kind| format!("{kind}={}", note.display()));
+    let sections = ["--text", &name, "--text", &symptoms, "--text", &symptoms];
+    let rules = ["--mandatory", "0", "--together", "1,2", "--nurse", "//Nurse"];
+    let arguments = submit(&patient, &[&sections[..], &rules, &["--wait"]].concat());
+    let submitted = network.run(&arguments);
+    assert_eq!((&submitted["nurse"], &submitted["cosigned"]), (&json!(nurse), &json!(false)));
+    let extraction = json!({ "mandatory": [0], "never": [], "together": [[1, 2]] });
+    assert_eq!(submitted["extraction"], extraction);
+    assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
+
+    let out = network.file("out");
+    let retrieved = network.run(&get(&patient, DOCTOR, out.to_str().unwrap()));
+    let kinds: Vec<_> = retrieved["records"][0]["sections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|section| section["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["name", "symptoms", "symptoms"]);
+    // Other rules make another visit.
+    let other = submit(&patient, &[&sections[..], &rules[4..]].concat());
+    assert_ne!(network.run(&other)["recordId"], submitted["recordId"]);
+}
+
+#[test]
 fn content_from_a_pipe_is_kept_like_a_file() {
     let network = Network::of(1);
     let (patient, _) = patient_and_doctor(&network);
@@ -338,7 +393,7 @@ fn content_from_a_pipe_is_kept_like_a_file() {
     let program = env!("CARGO_BIN_EXE_epione");
     let line = format!(
         "printf 'from a pipe' | {program} --json --devnet \"$1\" {} --text report=<(printf text) \
-         --media \"$2\" --media <(printf 'of a process') --media shared=- --wait",
+         --media \"$2\" --media <(printf 'of a process') --media - --wait",
         submit(&patient, &[]).join(" ")
     );
     let mut bash = Command::new("bash");

@@ -7,10 +7,11 @@
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or the holder of a temporary link | may have `Range` | 200 or 206, the bytes |
-//! | `GET /v1/segments/{hash}?record={height}/{index}` | the record's patient, at any hospital | may have `Range` | 200 or 206, the bytes |
+//! | `GET /v1/segments/{hash}?record={height}/{index}` | the record's patient, if registered at the worker's hospital or the record's | may have `Range` | 200 or 206, the bytes |
 //! | `POST /v1/users` | the hospital's governance | [`RegisterUser`] | 200 [`RegisteredUser`] |
 //! | `POST /v1/users/suspend`, `/reinstate`, `/end` | the hospital's governance | [`UserRef`] | 204 |
-//! | `POST /v1/users/keys` | a user whose registration here has not ended | [`RenewedKey`] | 204 |
+//! | `POST /v1/users/keys` | a user whose registration here is in force | [`RenewedKey`] | 204; 409 `awaiting-confirmation` before the hospital's delay is over |
+//! | `POST /v1/users/keys/confirm` | the hospital's governance | [`ConfirmedKey`] | 204 |
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
 //! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
@@ -19,13 +20,16 @@
 //! Every request is signed ([`crate::request`]), except those marked "anyone" and temporary links. Every error is a
 //! [`Problem`] (RFC 9457).
 
-use epione_envelope::frames::Frames;
+use codec::{DecodeAll, Encode};
+use epione_envelope::{frames::Frames, signature::Extraction};
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
-    access::{Denial, Purpose, RelationshipKind, SectionClass},
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature,
+    UserId,
+    access::{Denial, Purpose, RelationshipKind},
+    block::SignedAt,
     limits::MAX_RELEASED_RECORDS,
     profile::Role,
-    release::{EmergencyReason, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, Request, SectionSet},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -54,12 +58,28 @@ pub struct VisitRequest {
     pub hospital: HospitalId,
     #[schema(value_type = String)]
     pub author: UserId,
+    /// The nurse of the visit, if one also signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub nurse: Option<UserId>,
+    /// The chain block at which the visit was signed: a finalized block, at most ten minutes old when the worker gets
+    /// the visit. The worker judges accounts and rights of the signers by the state after this block.
+    #[schema(value_type = SigningBlock)]
+    pub signed_at: SignedAt,
+    /// Which sections every disclosure shows (`mandatory`), which none shows (`never`), and which are shown together or
+    /// not at all (`together`). Absent: every choice of sections may be disclosed.
+    #[serde(default, skip_serializing_if = "Extraction::is_default")]
+    #[schema(value_type = Option<Object>)]
+    pub extraction: Extraction,
     pub sections: Vec<SectionUpload>,
     /// The author's signature over the sections: SCALE of a `MultiSignature`, in hexadecimal.
     pub author_signature: String,
     /// The patient's signature over the same sections, if the patient also signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_signature: Option<String>,
+    /// The nurse's signature over the same sections; present if and only if `nurse` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nurse_signature: Option<String>,
     /// 16 bytes in hexadecimal that are the same for every attempt to submit the same visit. If the worker acknowledged
     /// a visit of the same author with these bytes within a day, it answers with the status of that visit, which may
     /// have another record id; or with 409, if that visit has other content. Absent: the visit is new, unless its
@@ -74,9 +94,6 @@ pub struct VisitRequest {
 pub struct SectionUpload {
     /// Name of the `SectionKind` as `epione-envelope` writes it.
     pub kind: String,
-    /// `private` or `shared`.
-    #[schema(value_type = String)]
-    pub class: SectionClass,
     /// 32 random bytes in hexadecimal, so that the section's leaf cannot be guessed.
     pub salt: String,
     /// IANA media type, such as `application/fhir+json` or `application/dicom`.
@@ -109,8 +126,8 @@ pub enum ContentUpload {
 }
 
 /// The status of a visit. A queued visit is committed without further requests: after a rejection or an expiry it is
-/// queued again. A visit whose media are incomplete is not acknowledged: the worker discards it if the client
-/// does not send them, or if the worker restarts.
+/// queued again, unless its author signed it too long ago. A visit whose media are incomplete is not acknowledged: the
+/// worker discards it if the client does not send them, or if the worker restarts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VisitStatus {
@@ -163,9 +180,12 @@ pub enum VisitStage {
         #[schema(value_type = Pointer)]
         pointer: RecordPointer,
     },
+    /// It was not announced in time after it was signed, and never will be: its author must submit it again.
+    Outdated,
 }
 
-/// Requests the keys and links to read records of one patient.
+/// Requests the keys and links to read records of one patient. The requester signs the same as a
+/// [`Request`] to the worker's hospital, which the chain verifies again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantRequest {
@@ -181,6 +201,62 @@ pub struct GrantRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub emergency: Option<EmergencyReason>,
+    /// When the requester signed (Unix time in milliseconds).
+    #[schema(value_type = u64)]
+    pub at: Moment,
+    /// 16 random bytes, in hexadecimal.
+    pub nonce: String,
+    /// The requester's signature over the [`Request`]: SCALE of a `MultiSignature`, in hexadecimal.
+    pub signature: String,
+}
+
+/// Why a [`GrantRequest`] is not a request that its requester can have signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrantRequestError {
+    #[error("a request is for at most {MAX_GRANT_RECORDS} records, not {0}: send several requests")]
+    TooManyRecords(usize),
+    #[error("the request's nonce must be 16 bytes in hexadecimal")]
+    Nonce,
+    #[error("the request's signature must be a SCALE-encoded signature in hexadecimal")]
+    Signature,
+}
+
+impl GrantRequest {
+    /// The JSON of a request, with its requester's signature over [`Request::signed_bytes`].
+    pub fn signed(request: &Request, signature: &Signature) -> Self {
+        Self {
+            patient: request.patient,
+            records: request.records.iter().copied().map(Into::into).collect(),
+            purpose: request.purpose,
+            emergency: request.emergency,
+            at: request.at,
+            nonce: hex::encode(request.nonce),
+            signature: hex::encode(signature.encode()),
+        }
+    }
+
+    /// What the requester signed for this hospital, and the signature. Verifies neither the signature nor the limits
+    /// that the chain checks.
+    pub fn to_request(
+        &self,
+        requester: UserId,
+        hospital: HospitalId,
+    ) -> Result<(Request, Signature), GrantRequestError> {
+        let records: Vec<_> = self.records.iter().copied().map(ReleasedRecord::from).collect();
+        let records = records
+            .try_into()
+            .map_err(|_| GrantRequestError::TooManyRecords(self.records.len()))?;
+        let mut nonce = [0; 16];
+        hex::decode_to_slice(&self.nonce, &mut nonce).map_err(|_| GrantRequestError::Nonce)?;
+        let signature = hex::decode(&self.signature)
+            .ok()
+            .and_then(|bytes| Signature::decode_all(&mut bytes.as_slice()).ok())
+            .ok_or(GrantRequestError::Signature)?;
+        let Self { patient, purpose, emergency, at, .. } = *self;
+        let request =
+            Request { requester, patient, hospital, records, purpose, emergency, at, nonce };
+        Ok((request, signature))
+    }
 }
 
 /// A record and its requested sections. The worker grants no other sections; the receipt names the granted ones.
@@ -209,6 +285,19 @@ impl From<RecordPointer> for WantedRecord {
     }
 }
 
+impl From<ReleasedRecord> for WantedRecord {
+    fn from(ReleasedRecord { pointer, sections }: ReleasedRecord) -> Self {
+        Self { pointer, sections: Some(sections).filter(|it| *it != SectionSet::ALL) }
+    }
+}
+
+/// The record and its sections in what the requester signs.
+impl From<WantedRecord> for ReleasedRecord {
+    fn from(WantedRecord { pointer, sections }: WantedRecord) -> Self {
+        Self { pointer, sections: sections.unwrap_or(SectionSet::ALL) }
+    }
+}
+
 /// The keys and links to read what was granted. When this answer arrives, the receipt is on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -234,7 +323,7 @@ pub struct SegmentLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterUser {
-    /// The user's id. A new user generates it at random.
+    /// The user's id. That of a new user follows from the account and the sealing key (`UserId::of`).
     #[schema(value_type = String)]
     pub user: UserId,
     /// The account's signature over `epione_primitives::consent::Consent`: SCALE of a `MultiSignature`, in hexadecimal.
@@ -275,6 +364,17 @@ pub struct UserRef {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RenewedKey {
     /// Public sealing key, suite byte first, in hexadecimal.
+    pub sealing_key: String,
+}
+
+/// A user's new sealing key, of which the hospital's governance knows that it is the user's: the hospital seals the
+/// profile to it without waiting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmedKey {
+    #[schema(value_type = String)]
+    pub user: UserId,
+    /// Public sealing key, suite byte first, in hexadecimal. Its hash must be on the chain.
     pub sealing_key: String,
 }
 
@@ -332,3 +432,15 @@ pub struct Pointer {
     /// Position of the record's entry in that block, from 0.
     pub index: u16,
 }
+
+/// The schema of [`SignedAt`]: the chain block at which a visit was signed.
+#[derive(ToSchema)]
+#[schema(as = SignedAt)]
+pub struct SigningBlock {
+    pub number: u32,
+    /// `0x` and 64 hexadecimal digits.
+    pub hash: String,
+}
+
+#[cfg(test)]
+mod tests;

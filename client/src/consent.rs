@@ -14,7 +14,8 @@ pub fn sign(account: &Account, genesis: Hash, naming: Naming) -> Signature {
 }
 
 /// Signs the consent to a registration. Returns it as [`RegisterUser`](crate::api::RegisterUser) contains it: SCALE in
-/// hexadecimal. `version` is that of the user's previous registration at this hospital, or 0.
+/// hexadecimal. `user` of a new user is [`UserId::of`] the account and its sealing key; `version` is that of the user's
+/// previous registration at this hospital, or 0.
 pub fn registration(
     account: &Account,
     genesis: Hash,
@@ -24,11 +25,4 @@ pub fn registration(
 ) -> String {
     let naming = Naming::Registration { hospital, user, version };
     hex::encode(sign(account, genesis, naming).encode())
-}
-
-/// A random id for a new user.
-pub fn new_user() -> UserId {
-    let mut id = [0; 32];
-    getrandom::fill(&mut id).expect("the operating system has randomness");
-    UserId(id)
 }

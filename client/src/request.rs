@@ -27,7 +27,7 @@ pub const MAX_SKEW_MILLIS: u64 = 60_000;
 /// What the signature covers: the SCALE encoding of this is signed.
 #[derive(Encode)]
 struct Statement<'a> {
-    prefix: &'static [u8; 14],
+    prefix: &'static [u8; 11],
     genesis: Hash,
     hospital: HospitalId,
     method: &'a str,
@@ -37,7 +37,8 @@ struct Statement<'a> {
     nonce: [u8; 16],
 }
 
-const PREFIX: &[u8; 14] = b"epione/request";
+/// No other statement that accounts sign begins with it.
+const PREFIX: &[u8; 11] = b"epione/http";
 
 /// The target of a request: what its signature covers in addition to account, body, time and nonce.
 #[derive(Clone, Debug)]
@@ -218,6 +219,24 @@ mod tests {
             headers.insert(name.clone(), value);
             assert_eq!(authenticate(&post(), &headers), Err(RequestError::Signature), "{name}");
         }
+    }
+
+    /// The requester of a grant signs with the same key, and chain and hospitals verify that signature.
+    #[test]
+    fn a_signed_http_request_is_no_signed_request_for_a_grant() {
+        let request = epione_primitives::release::Request {
+            requester: epione_primitives::UserId([1; 32]),
+            patient: epione_primitives::UserId([2; 32]),
+            hospital: HospitalId(2),
+            records: Default::default(),
+            purpose: epione_primitives::access::Purpose::Treatment,
+            emergency: None,
+            at: TIME,
+            nonce: [7; 16],
+        };
+        let bytes = request.signed_bytes(Hash::repeat_byte(1));
+        let statement = post().statement(DIGEST, TIME, [7; 16]);
+        assert!(statement.starts_with(PREFIX) && !bytes.starts_with(PREFIX));
     }
 
     #[test]

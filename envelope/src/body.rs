@@ -26,6 +26,8 @@ pub enum BodyError {
         "record {index} does not begin where the previous record ends, or extends beyond the body"
     )]
     Range { index: u16 },
+    #[error("record {index} has another id than its entry names")]
+    Id { index: u16 },
     #[error("record {index} belongs to another patient than its entry names")]
     Patient { index: u16 },
     #[error(
@@ -103,6 +105,7 @@ impl BodyBuilder {
         record.encode_to(&mut self.body);
         self.segments.extend(record.segments());
         self.entries.push(AnnouncedEntry {
+            record: record.id(),
             patient: record.patient(),
             text: Range { offset: text, length: self.body.len() as u32 - text },
             media: Range { offset: media, length: self.segments.len() as u32 - media },
@@ -140,8 +143,8 @@ pub struct CheckedBody {
 }
 
 /// Checks what a hospital must verify before it approves. The entries cover the body without gap or overlap. Each
-/// entry is one record, of the entry's patient and the announcing hospital. The records' segments are those that the
-/// header commits to, and each segment has one length.
+/// entry is one record, with the entry's id and patient, of the announcing hospital. The records' segments are those
+/// that the header commits to, and each segment has one length.
 pub fn check(
     header: &AnnouncedHeader,
     entries: &[AnnouncedEntry],
@@ -194,6 +197,9 @@ fn check_record(
     first_segment: u32,
     index: u16,
 ) -> Result<(), BodyError> {
+    if record.id() != entry.record {
+        return Err(BodyError::Id { index });
+    }
     if record.patient() != entry.patient {
         return Err(BodyError::Patient { index });
     }

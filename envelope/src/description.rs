@@ -12,6 +12,7 @@ use crate::{
     hex_array,
     object::{CHUNK_BYTES, MAX_SEALED_BYTES},
     random,
+    record::SectionKind,
 };
 
 /// Maximum bytes of a media type.
@@ -48,6 +49,7 @@ impl Salt {
 #[serde(deny_unknown_fields)]
 pub struct Description {
     pub salt: Salt,
+    pub kind: SectionKind,
     /// As registered with IANA, e.g. `application/fhir+json` or `application/dicom`.
     pub media_type: String,
     /// Name of the source file, without folders; may be empty.
@@ -65,13 +67,19 @@ pub struct Description {
 
 impl Description {
     /// Describes content in memory, with a fresh salt.
-    pub fn of(media_type: &str, file_name: &str, content: &[u8]) -> Result<Self, FormatError> {
+    pub fn of(
+        kind: SectionKind,
+        media_type: &str,
+        file_name: &str,
+        content: &[u8],
+    ) -> Result<Self, FormatError> {
         let root = blake3::hash(content).into();
-        Self::new(media_type, file_name, content.len() as u64, root, Frames::default())
+        Self::new(kind, media_type, file_name, content.len() as u64, root, Frames::default())
     }
 
     /// Describes content by its length, BLAKE3 hash and frames, with a fresh salt.
     pub fn new(
+        kind: SectionKind,
         media_type: &str,
         file_name: &str,
         content_length: u64,
@@ -79,8 +87,15 @@ impl Description {
         frames: Frames,
     ) -> Result<Self, FormatError> {
         let (media_type, file_name) = (media_type.to_owned(), file_name.to_owned());
-        let salt = Salt::generate();
-        let described = Self { salt, media_type, file_name, content_length, content_root, frames };
+        let described = Self {
+            salt: Salt::generate(),
+            kind,
+            media_type,
+            file_name,
+            content_length,
+            content_root,
+            frames,
+        };
         described.validate()?;
         Ok(described)
     }

@@ -1,5 +1,6 @@
 //! The errors of the sealed formats.
 
+use epione_primitives::release::SectionSet;
 use thiserror::Error;
 
 /// Sealed data cannot be opened. The error is the same for every cause: a wrong key, a key or
@@ -16,6 +17,10 @@ pub struct OpenError;
 pub enum FormatError {
     #[error("{what} uses suite {suite}, which this version does not support; update the software")]
     UnknownSuite { what: &'static str, suite: u8 },
+    #[error(
+        "{what} is of format {format}, which this version does not read; use the version that created it"
+    )]
+    OldFormat { what: &'static str, format: u8 },
     #[error("{what} is malformed: {reason}")]
     Malformed { what: &'static str, reason: String },
     #[error("{what} is followed by {extra} bytes that are not part of it")]
@@ -28,6 +33,8 @@ pub enum FormatError {
         "sections {first} and {second} have the same salt; generate a fresh salt for each section"
     )]
     RepeatedSalt { first: u16, second: u16 },
+    #[error(transparent)]
+    Extraction(#[from] ExtractionError),
 }
 
 /// Content cannot be sealed.
@@ -63,6 +70,27 @@ pub enum SignatureError {
     Invalid,
     #[error("the patient did not sign this record")]
     NotCosigned,
+    #[error("no nurse signed this record")]
+    NotSignedByNurse,
     #[error("section {section} differs from the section that was signed at this position")]
     Leaf { section: u16 },
+    #[error(transparent)]
+    Extraction(#[from] ExtractionError),
+}
+
+/// A disclosure breaks a rule of the record's author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ExtractionError {
+    #[error(
+        "the author requires that every disclosure shows section {section}; show this section too"
+    )]
+    Mandatory { section: u16 },
+    #[error("the author forbids that a disclosure shows section {section}; hide this section")]
+    Never { section: u16 },
+    #[error("the author allows sections {} only together; show all of them or none", listed(*group))]
+    Together { group: SectionSet },
+}
+
+fn listed(sections: SectionSet) -> String {
+    sections.iter().map(|section| section.to_string()).collect::<Vec<_>>().join(", ")
 }

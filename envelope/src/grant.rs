@@ -85,7 +85,7 @@ type Sections = BoundedVec<GrantedSection, ConstU32<MAX_GRANTED_SECTIONS>>;
 /// The content keys of some sections, for one requester.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct AccessGrant {
-    suite: Suite,
+    suite: Suite<1>,
     terms: GrantTerms,
     sections: Sections,
     keys: Wrap,
@@ -133,7 +133,7 @@ impl AccessGrant {
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
-        suite::decode_exactly("the access grant", bytes, MAX_GRANT_BYTES)
+        suite::decode_exactly::<1, _>("the access grant", bytes, MAX_GRANT_BYTES)
     }
 
     pub fn terms(&self) -> &GrantTerms {
@@ -192,7 +192,7 @@ fn check(terms: &GrantTerms, sections: &Sections) -> Result<(), &'static str> {
 }
 
 fn context(terms: &GrantTerms, sections: &Sections) -> WrapContext {
-    let hash = Blake2Hasher::hash(&(b"epione/grant", Suite, terms, sections).encode());
+    let hash = Blake2Hasher::hash(&(b"epione/grant", Suite::<1>, terms, sections).encode());
     WrapContext {
         genesis: terms.genesis,
         hospital: terms.hospital,

@@ -22,7 +22,6 @@ use crate::{
     account::{AccountKey, Scheme, Signer},
     random,
     sealing_keys::{SealingKeyPair, SealingPublicKey, SealingSuite},
-    suite::Suite,
 };
 
 /// Maximum bytes of a keystore file.
@@ -30,6 +29,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024;
 /// Maximum bytes of memory for opening a file.
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 const FORMAT: &str = "epione-keystore";
+const SUITE: u8 = 1;
 
 /// One actor's keys. The account key signs; content is sealed to the sealing key.
 #[derive(Clone)]
@@ -238,7 +238,7 @@ impl Scrypt {
     fn bound(self, public: &PublicKeys, salt: &[u8; 32]) -> Vec<u8> {
         let Self { log_n, r, p } = self;
         let PublicKeys { scheme, account, sealing } = public;
-        (b"epione/keystore", Suite, scheme, account, sealing, (log_n, r, p), salt).encode()
+        (b"epione/keystore", SUITE, scheme, account, sealing, (log_n, r, p), salt).encode()
     }
 }
 
@@ -255,7 +255,7 @@ fn to_json(keys: &ActorKeys, password: &str, cost: Cost) -> Result<Vec<u8>, Stri
         .map_err(|_| "the keys cannot be encrypted".to_owned())?;
     let file = KeystoreFile {
         format: FORMAT.into(),
-        suite: Suite::BYTE,
+        suite: SUITE,
         scheme: public.scheme,
         account: public.account,
         sealing_key: hex::encode(public.sealing.as_bytes()),
@@ -304,7 +304,7 @@ fn parse(bytes: &[u8]) -> Result<(KeystoreFile, PublicKeys), String> {
     if file.format != FORMAT {
         return Err("it has another format".into());
     }
-    if file.suite != Suite::BYTE {
+    if file.suite != SUITE {
         return Err(format!(
             "it uses suite {}, which this version does not support; update the software",
             file.suite

@@ -8,7 +8,8 @@
 //!
 //! Structures are canonical SCALE and begin with a suite byte. Decoders accept bounded input, allocate
 //! no more than the input justifies, and never panic. Every failure to open is the same
-//! [`error::OpenError`], so an attacker learns nothing from the error.
+//! [`error::OpenError`], so an attacker learns nothing from the error. `docs/formats.md` describes every format for
+//! other implementations.
 //!
 //! Nothing here does I/O, except [`keystore`].
 //!
@@ -17,35 +18,33 @@
 //! ```
 //! use epione_envelope::{
 //!     account::{AccountKey, Scheme, Signer},
-//!     keys::PatientKey,
-//!     record::{Description, Draft, DraftSection, SectionKind},
+//!     keys::PatientKeys,
+//!     record::{Description, Draft, SectionKind},
 //!     record_sealer::RecordSealer,
 //! };
-//! use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+//! use epione_primitives::{Hash, HospitalId, UserId, block::SignedAt};
 //!
-//! // The author's client describes each section, and signs the draft.
+//! // The author's client describes each section, and signs the draft with the last final block of the chain.
 //! let genesis = Hash::repeat_byte(1);
 //! let doctor = AccountKey::generate(Scheme::Sr25519);
 //! let text = br#"{"resourceType":"Condition"}"#;
-//! let section = DraftSection {
-//!     kind: SectionKind::Diagnosis,
-//!     class: SectionClass::Private,
-//!     description: Description::of("application/fhir+json", "", text)?,
-//! };
+//! let section = Description::of(SectionKind::Diagnosis, "application/fhir+json", "", text)?;
 //! let (patient, author) = (UserId([2; 32]), UserId([3; 32]));
-//! let draft = Draft::new(patient, HospitalId(0), author, vec![section])?;
+//! let signed_at = SignedAt { number: 12, hash: Hash::repeat_byte(4) };
+//! let draft = Draft::new(patient, HospitalId(0), author, signed_at, vec![section])?;
 //! let signed = draft.sign(genesis, &doctor);
 //!
-//! // The hospital's worker verifies the signature, and seals the content under the patient key.
-//! let patient_key = PatientKey::generate();
-//! let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &patient_key)?;
+//! // The hospital's worker verifies the signature, and seals the content under the newest patient key.
+//! let patient_keys = PatientKeys::generate();
+//! let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &patient_keys)?;
 //! sealer.seal_text(0, text)?;
 //! let record = sealer.finish()?;
 //!
-//! // A reader verifies the author's signature, then opens the section.
+//! // A reader verifies the author's signature, then opens the section. A key that was added since does not matter.
 //! record.verify(genesis, &doctor.account())?;
-//! let content_key = record.content_key(genesis, 0, &patient_key)?;
+//! let content_key = record.content_key(genesis, 0, &patient_keys.renewed()?)?;
 //! let (description, opened) = record.open_text(genesis, 0, &content_key)?;
+//! assert_eq!(description.kind, SectionKind::Diagnosis);
 //! assert_eq!(description.media_type, "application/fhir+json");
 //! assert_eq!(opened.as_slice(), text);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -58,6 +57,7 @@ pub mod body;
 pub mod description;
 pub mod development;
 pub mod error;
+pub mod extraction;
 pub mod frames;
 pub mod grant;
 mod hex_array;
@@ -74,5 +74,5 @@ pub mod signature;
 mod suite;
 mod text;
 
-pub use error::{FormatError, OpenError, SealError, SignatureError};
+pub use error::{ExtractionError, FormatError, OpenError, SealError, SignatureError};
 pub use zeroize::Zeroizing;

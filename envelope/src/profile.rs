@@ -1,17 +1,20 @@
 //! Profile bodies (R_UPR): the part of a user's profile outside the chain's state. A body contains the user's public
-//! sealing key, the patient key sealed to the hospital and to the patient, and the sealed name.
+//! sealing key, the newest patient key sealed to the hospital and to the patient, the earlier ones wrapped under the
+//! newest, and the sealed name.
 
-use codec::{Decode, Encode};
+use codec::{Decode, Encode, Error as CodecError, Input};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, UserId, limits::MAX_PROFILE_BODY_BYTES,
+    AccountId, Hash, HospitalId, RecordId, UserId,
+    limits::{MAX_PATIENT_KEYS, MAX_PROFILE_BODY_BYTES},
 };
+use sp_core::{ConstU32, bounded::BoundedVec};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     FormatError, OpenError, SealError,
     account::Signer,
-    keys::{PatientKey, SectionContext},
+    keys::{EarlierKeyContext, PatientKey, PatientKeys, SectionContext, WrappedKey},
     object::{ObjectContext, Part, SealedObject},
     sealing_keys::{SealingKeyPair, SealingPublicKey, Wrap, WrapContext, WrapSubject},
     suite::{self, Suite},
@@ -51,18 +54,43 @@ enum Secrets {
     Professional { name_for_hospital: Wrap },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+type EarlierKeys = BoundedVec<WrappedKey, ConstU32<{ MAX_PATIENT_KEYS - 1 }>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
 struct PatientSecrets {
+    /// The version of the newest patient key.
+    version: u32,
+    /// The newest patient key.
     key_for_hospital: Wrap,
+    /// The newest patient key.
     key_for_patient: Wrap,
-    /// Sealed under a key derived from the patient key.
+    /// Versions 1 to `version` - 1, each wrapped under the newest patient key.
+    earlier: EarlierKeys,
+    /// Sealed under a key derived from the newest patient key.
     name: SealedObject,
+}
+
+impl Decode for PatientSecrets {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, CodecError> {
+        let secrets = Self {
+            version: Decode::decode(input)?,
+            key_for_hospital: Decode::decode(input)?,
+            key_for_patient: Decode::decode(input)?,
+            earlier: Decode::decode(input)?,
+            name: Decode::decode(input)?,
+        };
+        if secrets.version == secrets.earlier.len() as u32 + 1 {
+            Ok(secrets)
+        } else {
+            Err("the number of patient keys differs from their newest version".into())
+        }
+    }
 }
 
 /// A user's profile at one hospital. The hospital's agent seals and signs it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ProfileBody {
-    suite: Suite,
+    suite: Suite<2>,
     sealer: AccountId,
     account: AccountId,
     sealing_key: SealingPublicKey,
@@ -70,24 +98,28 @@ pub struct ProfileBody {
 }
 
 impl ProfileBody {
-    /// Seals a patient's profile. `user` is the patient.
+    /// Seals a patient's profile. `user` is the patient. After a rotation of the patient's or the hospital's sealing
+    /// key, `keys` are the [renewed](PatientKeys::renewed) ones: a thief of the old sealing key knows the others.
     pub fn for_patient(
         context: &ProfileContext,
         name: &str,
-        patient_key: &PatientKey,
+        keys: &PatientKeys,
         user: Recipient<'_>,
         hospital_key: &SealingPublicKey,
         agent: &impl Signer,
     ) -> Result<Self, SealError> {
         check_name(name)?;
-        let key = patient_key.as_bytes();
+        let (version, newest) = keys.newest();
         let wrap = |to: &SealingPublicKey, account: &AccountId| {
-            Wrap::seal(to, &context.wrap(WrapSubject::PatientKey, account), key, agent)
+            let context = context.wrap(WrapSubject::PatientKey { version }, account);
+            Wrap::seal(to, &context, newest.as_bytes(), agent)
         };
         let secrets = PatientSecrets {
+            version,
             key_for_hospital: wrap(hospital_key, &agent.account())?,
             key_for_patient: wrap(user.key, user.account)?,
-            name: SealedObject::seal(&patient_key.name_key(), &context.name(), name.as_bytes())?,
+            earlier: context.wrap_earlier(keys)?,
+            name: SealedObject::seal(&newest.name_key(), &context.name(), name.as_bytes())?,
         };
         Ok(Self::new(user, agent, Secrets::Patient(Box::new(secrets))))
     }
@@ -112,7 +144,7 @@ impl ProfileBody {
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
-        suite::decode_exactly("the profile body", bytes, MAX_PROFILE_BODY_BYTES as usize)
+        suite::decode_exactly::<2, _>("the profile body", bytes, MAX_PROFILE_BODY_BYTES as usize)
     }
 
     /// The agent account that sealed it. The caller must check on chain that it is the hospital's agent.
@@ -143,38 +175,37 @@ impl ProfileBody {
         }
     }
 
-    /// Opens the patient key for the hospital. `agent` is the account that must have sealed it.
-    pub fn patient_key_for_hospital(
+    /// Opens the patient keys for the hospital. `agent` is the account that must have sealed them.
+    pub fn patient_keys_for_hospital(
         &self,
         context: &ProfileContext,
         hospital: &SealingKeyPair,
         agent: &AccountId,
-    ) -> Result<PatientKey, OpenError> {
-        let sealed = &self.patient_secrets()?.key_for_hospital;
-        let context = context.wrap(WrapSubject::PatientKey, agent);
-        PatientKey::from_slice(&sealed.open(hospital, &context, agent)?)
+    ) -> Result<PatientKeys, OpenError> {
+        let secrets = self.patient_secrets()?;
+        secrets.open(context, &secrets.key_for_hospital, agent, hospital, agent)
     }
 
-    /// Opens the patient key for the patient. `agent` is the account that must have sealed it.
-    pub fn patient_key_for_patient(
+    /// Opens the patient keys for the patient. `agent` is the account that must have sealed them.
+    pub fn patient_keys_for_patient(
         &self,
         context: &ProfileContext,
         patient: &SealingKeyPair,
         agent: &AccountId,
-    ) -> Result<PatientKey, OpenError> {
-        let sealed = &self.patient_secrets()?.key_for_patient;
-        let context = context.wrap(WrapSubject::PatientKey, &self.account);
-        PatientKey::from_slice(&sealed.open(patient, &context, agent)?)
+    ) -> Result<PatientKeys, OpenError> {
+        let secrets = self.patient_secrets()?;
+        secrets.open(context, &secrets.key_for_patient, &self.account, patient, agent)
     }
 
-    /// Opens a patient's name with the patient key.
-    pub fn name_with_patient_key(
+    /// Opens a patient's name with the patient keys.
+    pub fn name_with_patient_keys(
         &self,
         context: &ProfileContext,
-        key: &PatientKey,
+        keys: &PatientKeys,
     ) -> Result<String, OpenError> {
-        let name = &self.patient_secrets()?.name;
-        text(name.open(&key.name_key(), &context.name())?)
+        let secrets = self.patient_secrets()?;
+        let key = keys.get(secrets.version).ok_or(OpenError)?;
+        text(secrets.name.open(&key.name_key(), &context.name())?)
     }
 
     /// Opens the name of any user for the hospital.
@@ -186,8 +217,8 @@ impl ProfileBody {
     ) -> Result<String, OpenError> {
         match &self.secrets {
             Secrets::Patient(_) => {
-                let key = self.patient_key_for_hospital(context, hospital, agent)?;
-                self.name_with_patient_key(context, &key)
+                let keys = self.patient_keys_for_hospital(context, hospital, agent)?;
+                self.name_with_patient_keys(context, &keys)
             }
             Secrets::Professional { name_for_hospital } => {
                 let context = context.wrap(WrapSubject::Name, agent);
@@ -204,7 +235,49 @@ impl ProfileBody {
     }
 }
 
+impl PatientSecrets {
+    /// Opens the newest patient key with a recipient's sealing key, and the earlier ones with the newest.
+    fn open(
+        &self,
+        context: &ProfileContext,
+        sealed: &Wrap,
+        recipient: &AccountId,
+        with: &SealingKeyPair,
+        agent: &AccountId,
+    ) -> Result<PatientKeys, OpenError> {
+        let newest = context.wrap(WrapSubject::PatientKey { version: self.version }, recipient);
+        let newest = PatientKey::from_slice(&sealed.open(with, &newest, agent)?)?;
+        let earlier = |(version, wrapped): (u32, &WrappedKey)| {
+            newest.unwrap_earlier(wrapped, &context.earlier(self.version, version))
+        };
+        // Never reallocates, so no copy of a key stays in freed memory.
+        let mut keys = Vec::with_capacity(self.earlier.len() + 1);
+        for key in (1..).zip(&self.earlier).map(earlier) {
+            keys.push(key?);
+        }
+        keys.push(newest);
+        PatientKeys::from_keys(keys)
+    }
+}
+
 impl ProfileContext {
+    fn wrap_earlier(&self, keys: &PatientKeys) -> Result<EarlierKeys, FormatError> {
+        let (newest_version, newest) = keys.newest();
+        let wrap = |(version, key): (u32, &PatientKey)| {
+            newest.wrap_earlier(key, &self.earlier(newest_version, version))
+        };
+        let earlier: Vec<_> = (1..).zip(keys.earlier()).map(wrap).collect();
+        let (actual, limit) = (earlier.len() as u64 + 1, u64::from(MAX_PATIENT_KEYS));
+        let what = "the number of a patient's keys";
+        earlier.try_into().map_err(|_| FormatError::TooLarge { what, actual, limit })
+    }
+
+    /// The context of an earlier patient key, given its version and the newest one.
+    fn earlier(&self, newest: u32, version: u32) -> EarlierKeyContext {
+        let Self { genesis, hospital, user: patient } = *self;
+        EarlierKeyContext { genesis, hospital, patient, newest, version }
+    }
+
     fn wrap(&self, subject: WrapSubject, recipient: &AccountId) -> WrapContext {
         let Self { genesis, hospital, user } = *self;
         WrapContext { genesis, hospital, user, subject, recipient: recipient.clone() }

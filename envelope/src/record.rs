@@ -5,9 +5,8 @@ use std::{fmt, str::FromStr};
 use codec::{Decode, Encode, Error, Input};
 use epione_primitives::{
     AccountId, Hash, HospitalId, RecordId, Signature, UserId, Word,
-    access::SectionClass,
-    block::Segment,
-    limits::{MAX_BODY_BYTES, MAX_SEGMENTS, SEGMENT_BYTES},
+    block::{Segment, SignedAt},
+    limits::{MAX_BODY_BYTES, MAX_PATIENT_KEYS, MAX_SEGMENTS, SEGMENT_BYTES},
     words,
 };
 use serde::{Deserialize, Serialize};
@@ -17,15 +16,16 @@ use zeroize::Zeroizing;
 
 use crate::{
     FormatError, OpenError, SignatureError,
-    keys::{ContentKey, PatientKey, SectionContext, WrappedKey},
+    keys::{ContentKey, PatientKeys, SectionContext, WrappedKey},
     object::{Layout, ObjectContext, ObjectOpener, Parameters, Part, SealedObject},
     suite::{self, Suite},
     text,
 };
 pub use crate::{
     description::{ContentCheck, Description, MAX_FILE_NAME_BYTES, MAX_MEDIA_BYTES, Salt},
+    extraction::Extraction,
     frames::{Frames, NoFrames},
-    signature::{Authorship, Disclosure, Draft, DraftSection, SignedDraft},
+    signature::{Authorship, Disclosure, Draft, SignedDraft},
 };
 
 /// Maximum number of sections of one record.
@@ -51,11 +51,22 @@ pub enum SectionKind {
     Observation,
     #[codec(index = 6)]
     Media,
+    #[codec(index = 7)]
+    Name,
+    #[codec(index = 8)]
+    Gender,
+    #[codec(index = 9)]
+    BirthDate,
+    #[codec(index = 10)]
+    IdNumber,
+    #[codec(index = 11)]
+    Symptoms,
 }
 
 words!(SectionKind, "kind of section":
     Summary = "summary", Diagnosis = "diagnosis", Prescription = "prescription", Report = "report",
-    History = "history", Observation = "observation", Media = "media");
+    History = "history", Observation = "observation", Media = "media", Name = "name",
+    Gender = "gender", BirthDate = "birth-date", IdNumber = "id-number", Symptoms = "symptoms");
 
 impl fmt::Display for SectionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +77,8 @@ impl fmt::Display for SectionKind {
 /// The text is not the name of a kind of section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
 #[error(
-    "a section kind is one of: summary, diagnosis, prescription, report, history, observation, media"
+    "a section kind is one of: summary, diagnosis, prescription, report, history, observation, media, name, gender, \
+     birth-date, id-number, symptoms"
 )]
 pub struct UnknownSectionKind;
 
@@ -131,14 +143,12 @@ pub enum Payload {
     Media { description: SealedObject, manifest: Manifest },
 }
 
-/// One section of a record.
+/// One section of a record. Its kind is in its sealed description. The chain stores whether the patient shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Section {
-    pub kind: SectionKind,
-    pub class: SectionClass,
     /// The hash of this section that the author signed.
     pub leaf: Hash,
-    /// The section's content key, wrapped under the patient key.
+    /// The section's content key, wrapped under the patient key of the record's version.
     pub wrap: WrappedKey,
     pub payload: Payload,
 }
@@ -165,30 +175,43 @@ impl Section {
 
 type Sections = BoundedVec<Section, ConstU32<{ MAX_SECTIONS as u32 }>>;
 
-/// A sealed record, as encoded in the body of a lite block: suite, authorship, sections, the author's
-/// signature, and the patient's signature if the patient cosigned.
+/// A sealed record, as encoded in the body of a lite block: suite, authorship, the version of the patient key,
+/// sections, the author's signature, the patient's if the patient cosigned, and the nurse's if the authorship names a
+/// nurse.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Record {
-    suite: Suite,
+    suite: Suite<2>,
     authorship: Authorship,
+    key_version: u32,
     sections: Sections,
     signature: Signature,
     patient_signature: Option<Signature>,
+    nurse_signature: Option<Signature>,
 }
 
 impl Record {
     pub(crate) fn new(
         authorship: Authorship,
+        key_version: u32,
         sections: Vec<Section>,
         signature: Signature,
         patient_signature: Option<Signature>,
+        nurse_signature: Option<Signature>,
     ) -> Result<Self, FormatError> {
         let (actual, limit) = (sections.len() as u64, u64::from(MAX_SECTIONS));
         let what = "the number of sections";
         let sections =
             sections.try_into().map_err(|_| FormatError::TooLarge { what, actual, limit })?;
-        let record = Self { suite: Suite, authorship, sections, signature, patient_signature };
-        record.check_sections().map_err(|reason| FormatError::Malformed {
+        let record = Self {
+            suite: Suite,
+            authorship,
+            key_version,
+            sections,
+            signature,
+            patient_signature,
+            nurse_signature,
+        };
+        record.check().map_err(|reason| FormatError::Malformed {
             what: "the record",
             reason: reason.into(),
         })?;
@@ -200,7 +223,7 @@ impl Record {
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
-        suite::decode_exactly("the record", bytes, MAX_BODY_BYTES as usize)
+        suite::decode_exactly::<2, _>("the record", bytes, MAX_BODY_BYTES as usize)
     }
 
     pub fn id(&self) -> RecordId {
@@ -219,6 +242,21 @@ impl Record {
         self.authorship.author
     }
 
+    /// The nurse who also signed. [`Record::verify_nurse`] verifies the signature.
+    pub fn nurse(&self) -> Option<UserId> {
+        self.authorship.nurse
+    }
+
+    /// The chain block that determines the accounts and rights of those who signed.
+    pub fn signed_at(&self) -> SignedAt {
+        self.authorship.signed_at
+    }
+
+    /// The version of the patient key that wraps the content keys.
+    pub fn key_version(&self) -> u32 {
+        self.key_version
+    }
+
     pub fn authorship(&self) -> &Authorship {
         &self.authorship
     }
@@ -230,6 +268,11 @@ impl Record {
     /// The patient's signature, if the patient cosigned. [`Record::verify_cosignature`] verifies it.
     pub fn patient_signature(&self) -> Option<&Signature> {
         self.patient_signature.as_ref()
+    }
+
+    /// The nurse's signature. It is present if and only if the authorship names a nurse.
+    pub fn nurse_signature(&self) -> Option<&Signature> {
+        self.nurse_signature.as_ref()
     }
 
     /// At least one section.
@@ -252,12 +295,12 @@ impl Record {
         SectionContext { genesis, hospital, patient, record, section }
     }
 
-    /// Checks that the author signed this record with the account that they had at that time.
+    /// Checks that the author signed this record with this account: the one that they had in [`Record::signed_at`].
     pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
         self.authorship.verify(genesis, &self.leaves(), &self.signature, account)
     }
 
-    /// Checks that the patient cosigned this record with the account that they had at that time.
+    /// Checks that the patient cosigned this record with this account: the one that they had in [`Record::signed_at`].
     pub fn verify_cosignature(
         &self,
         genesis: Hash,
@@ -267,14 +310,22 @@ impl Record {
         self.authorship.verify_cosignature(genesis, &self.leaves(), signature, account)
     }
 
-    /// Unwraps the content key of a section with the patient key.
+    /// Checks that the nurse signed this record with this account: the one that they had in [`Record::signed_at`].
+    pub fn verify_nurse(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
+        let signature = self.nurse_signature.as_ref();
+        self.authorship.verify_nurse(genesis, &self.leaves(), signature, account)
+    }
+
+    /// Unwraps the content key of a section with the patient key of the record's version.
     pub fn content_key(
         &self,
         genesis: Hash,
         section: u16,
-        patient_key: &PatientKey,
+        keys: &PatientKeys,
     ) -> Result<ContentKey, OpenError> {
-        patient_key.unwrap_key(&self.section(section)?.wrap, &self.context(genesis, section))
+        let (version, context) = (self.key_version, self.context(genesis, section));
+        let key = keys.get(version).ok_or(OpenError)?;
+        key.unwrap_key(version, &self.section(section)?.wrap, &context)
     }
 
     /// Opens a section's description, and checks it against the leaf that the author signed.
@@ -347,11 +398,17 @@ impl Record {
     /// Checks that a description is the signed description of a section, without a key: for a reader who stored the
     /// description when opening the section.
     pub fn check_leaf(&self, index: u16, description: &Description) -> Result<(), OpenError> {
-        let section = self.section(index)?;
-        let (kind, class) = (section.kind, section.class);
-        let stated = DraftSection { kind, class, description: description.clone() };
-        let leaf = stated.leaf(&self.id(), index, self.sections.len() as u16);
-        if leaf == section.leaf { Ok(()) } else { Err(OpenError) }
+        let leaf = description.leaf(&self.id(), index, self.sections.len() as u16);
+        if leaf == self.section(index)?.leaf { Ok(()) } else { Err(OpenError) }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if !(1..=MAX_PATIENT_KEYS).contains(&self.key_version) {
+            return Err("no patient key has its version");
+        }
+        self.check_sections()?;
+        self.authorship.extraction.check_rules(self.sections.len() as u16)?;
+        self.authorship.check_nurse(self.nurse_signature.as_ref())
     }
 
     /// Checks that the record has sections, and no section or sealed object twice.
@@ -375,9 +432,16 @@ impl Record {
 
 impl Decode for Record {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
-        let (suite, authorship, sections, signature, patient_signature) = Decode::decode(input)?;
-        let record = Self { suite, authorship, sections, signature, patient_signature };
-        record.check_sections()?;
+        let record = Self {
+            suite: Decode::decode(input)?,
+            authorship: Decode::decode(input)?,
+            key_version: Decode::decode(input)?,
+            sections: Decode::decode(input)?,
+            signature: Decode::decode(input)?,
+            patient_signature: Decode::decode(input)?,
+            nurse_signature: Decode::decode(input)?,
+        };
+        record.check()?;
         Ok(record)
     }
 }

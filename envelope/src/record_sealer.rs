@@ -7,55 +7,63 @@ use zeroize::Zeroizing;
 use crate::{
     FormatError, SealError,
     description::ContentCheck,
-    keys::{ContentKey, PatientKey, SectionContext},
+    keys::{ContentKey, PatientKey, PatientKeys, SectionContext},
     object::{ObjectContext, ObjectSealer, Part, SealedObject},
-    record::{DraftSection, MAX_TEXT_BYTES, Manifest, Payload, Record, Section, SignedDraft},
+    record::{Description, Draft, MAX_TEXT_BYTES, Manifest, Payload, Record, Section, SignedDraft},
     segment::{SegmentCutter, SegmentPart},
     text,
 };
 
-/// Seals the sections of one record, in any order, each with a fresh content key under the patient key.
+/// Seals the sections of one record, in any order, each with a fresh content key under the newest patient key.
 pub struct RecordSealer {
     genesis: Hash,
     signed: SignedDraft,
     leaves: Vec<Hash>,
+    key_version: u32,
     patient_key: PatientKey,
     sealed: Vec<Option<Section>>,
 }
 
 impl RecordSealer {
-    /// Starts with a draft, after verifying the author's signature. The patient's cosignature is copied into the
-    /// record without verification: the caller verifies it first with the patient's account.
+    /// Starts with a draft, after verifying the author's signature. The signatures of patient and nurse are copied into
+    /// the record without verification: the caller verifies them first with the accounts of patient and nurse. A
+    /// nurse's signature is required if the draft names a nurse, and refused otherwise.
     pub fn new(
         genesis: Hash,
-        draft: SignedDraft,
-        author_account: &AccountId,
-        patient_key: &PatientKey,
+        signed: SignedDraft,
+        account: &AccountId,
+        keys: &PatientKeys,
     ) -> Result<Self, SealError> {
-        draft.draft.validate()?;
-        draft.verify(genesis, author_account)?;
-        let leaves = draft.draft.leaves();
+        signed.draft.validate()?;
+        let authorship = signed.draft.authorship();
+        authorship.check_nurse(signed.nurse_signature.as_ref()).map_err(|reason| {
+            FormatError::Malformed { what: "the signed draft", reason: reason.into() }
+        })?;
+        signed.verify(genesis, account)?;
+        let leaves = signed.draft.leaves();
         let sealed = leaves.iter().map(|_| None).collect();
-        Ok(Self { genesis, signed: draft, leaves, patient_key: patient_key.clone(), sealed })
+        let (key_version, patient_key) = keys.newest();
+        let patient_key = patient_key.clone();
+        Ok(Self { genesis, signed, leaves, key_version, patient_key, sealed })
     }
 
-    pub fn draft(&self) -> &crate::record::Draft {
+    pub fn draft(&self) -> &Draft {
         &self.signed.draft
     }
 
     /// Seals a text section. Its content must match the author's description.
     pub fn seal_text(&mut self, section: u16, content: &[u8]) -> Result<(), SealError> {
-        let draft = self.unsealed(section)?;
+        let description = self.unsealed(section)?;
         let (actual, limit) = (content.len() as u64, u64::from(MAX_TEXT_BYTES));
         if actual > limit {
             return Err(FormatError::TooLarge { what: "a text section", actual, limit }.into());
         }
-        let mut check = draft.description.check();
+        let mut check = description.check();
         check.update(content);
         check.finish().map_err(|_| SealError::ContentDiffers { section })?;
 
         let key = ContentKey::generate();
-        let packed = text::pack(&draft.description, content)?;
+        let packed = text::pack(description, content)?;
         let context = ObjectContext::new(self.context(section), Part::Text);
         let object = SealedObject::seal(&key, &context, &packed)?;
         self.put(section, &key, Payload::Text(object));
@@ -64,11 +72,11 @@ impl RecordSealer {
 
     /// Starts a media section. Several media sections can be sealed concurrently.
     pub fn start_media(&self, section: u16) -> Result<MediaSealer, SealError> {
-        let draft = self.unsealed(section)?;
+        let description = self.unsealed(section)?;
         let key = ContentKey::generate();
         let context = ObjectContext::new(self.context(section), Part::Media);
-        let sealer = ObjectSealer::new(&key, &context, draft.description.content_length)?;
-        let check = draft.description.check();
+        let sealer = ObjectSealer::new(&key, &context, description.content_length)?;
+        let check = description.check();
         let (cutter, segments) = (SegmentCutter::new(), Vec::new());
         Ok(MediaSealer { section, key, check, sealer, cutter, segments })
     }
@@ -84,9 +92,8 @@ impl RecordSealer {
         let manifest = Manifest::new(parameters, segments)
             .ok_or(SealError::Refused("the segments do not form the sealed object"))?;
 
-        let draft = self.unsealed(section)?;
+        let described = Zeroizing::new(self.unsealed(section)?.encode());
         let context = ObjectContext::new(self.context(section), Part::Description);
-        let described = Zeroizing::new(draft.description.encode());
         let description = SealedObject::seal(&key, &context, &described)?;
         self.put(section, &key, Payload::Media { description, manifest });
         Ok(parts)
@@ -94,15 +101,23 @@ impl RecordSealer {
 
     /// Returns the record after every section is sealed.
     pub fn finish(self) -> Result<Record, SealError> {
-        let SignedDraft { draft, signature, patient_signature } = self.signed;
+        let SignedDraft { draft, signature, patient_signature, nurse_signature } = self.signed;
+        let (authorship, version) = (draft.authorship(), self.key_version);
         let sections = (0..).zip(self.sealed);
         let sections = sections
             .map(|(section, sealed)| sealed.ok_or(SealError::NotSealed { section }))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Record::new(draft.authorship(), sections, signature, patient_signature)?)
+        Ok(Record::new(
+            authorship,
+            version,
+            sections,
+            signature,
+            patient_signature,
+            nurse_signature,
+        )?)
     }
 
-    fn unsealed(&self, section: u16) -> Result<&DraftSection, SealError> {
+    fn unsealed(&self, section: u16) -> Result<&Description, SealError> {
         match self.sealed.get(usize::from(section)) {
             None => Err(SealError::NoSuchSection { section }),
             Some(Some(_)) => Err(SealError::AlreadySealed { section }),
@@ -118,10 +133,9 @@ impl RecordSealer {
 
     fn put(&mut self, section: u16, key: &ContentKey, payload: Payload) {
         let index = usize::from(section);
-        let DraftSection { kind, class, .. } = self.signed.draft.sections[index];
-        let wrap = self.patient_key.wrap(key, &self.context(section));
+        let wrap = self.patient_key.wrap(self.key_version, key, &self.context(section));
         let leaf = self.leaves[index];
-        self.sealed[index] = Some(Section { kind, class, leaf, wrap, payload });
+        self.sealed[index] = Some(Section { leaf, wrap, payload });
     }
 }
 

@@ -182,9 +182,9 @@ impl fmt::Debug for SealingKeyPair {
 /// What a wrap contains. It is bound to the wrap, so one kind of wrap cannot be passed off as another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub enum WrapSubject {
-    /// The patient key of the user.
+    /// The patient key of the user, of this version.
     #[codec(index = 0)]
-    PatientKey,
+    PatientKey { version: u32 },
     /// The user's name.
     #[codec(index = 1)]
     Name,

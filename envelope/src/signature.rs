@@ -1,36 +1,40 @@
-//! The section signature: one signature by the author over a whole record. Later, any subset of the
-//! sections can be shown and verified while the others stay hidden (a content extraction
-//! signature in its commitment-vector form).
+//! The section signature: one signature by the author over a whole record. Later, a subset of the sections can be shown
+//! and verified while the others stay hidden (a content extraction signature in its commitment-vector form). The
+//! author's [`Extraction`] policy, which is signed too, states which subsets.
 //!
 //! ```text
-//! leaf i   = Blake2-256("epione/leaf" ‖ record ‖ i ‖ n ‖ kind ‖ class ‖ description)
+//! leaf i   = Blake2-256("epione/leaf" ‖ record ‖ i ‖ n ‖ description)
 //! root     = Blake2-256("epione/root" ‖ record ‖ n ‖ leaf 0 ‖ … ‖ leaf n-1)
-//! signed   = "epione/record" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ n ‖ root
-//! cosigned = "epione/cosign" ‖ genesis ‖ record ‖ patient ‖ hospital ‖ author ‖ root
+//! signed   = "epione/record" ‖ genesis ‖ authorship ‖ n ‖ root     by the author
+//! cosigned = "epione/cosign" ‖ genesis ‖ authorship ‖ n ‖ root     by the patient
+//! nursed   = "epione/nurse"  ‖ genesis ‖ authorship ‖ n ‖ root     by the nurse
 //! ```
 //!
-//! Everything is encoded in SCALE. The description contains the section's salt, the BLAKE3 hash of its content, and its
-//! media type, file name, length and frames, so the author signs these too. The signature is bound to one hospital and
-//! one chain: it is not valid at another hospital or on another chain.
+//! Everything is encoded in SCALE. The description contains the section's salt, kind, the BLAKE3 hash of its content,
+//! and its media type, file name, length and frames, so the author signs these too. The [`Authorship`] names record,
+//! patient, hospital, author and nurse, a block of the chain, and the extraction policy. So a signature is valid at one
+//! hospital and on one chain, and for some time after that block.
 //!
-//! The patient may cosign, over the same sections and the same author. The cosignature has its own prefix, so one
-//! signature cannot be used as the other, even if patient and author are the same person. It covers
-//! the record as a whole, so a [`Disclosure`] does not contain it. Anyone who has the record can remove the
-//! cosignature: a record without a cosignature does not prove that the patient did not sign.
+//! The patient may cosign, over the same sections and the same authorship. A nurse signs if and only if the authorship
+//! names one. Each signature has its own prefix, so one cannot be used as another, even if two of these persons are the
+//! same. Cosignature and nurse's signature cover the record as a whole, so a [`Disclosure`] does not contain them: it
+//! shows the nurse whom the author named. Anyone who has the record can remove the cosignature: a record without a
+//! cosignature does not prove that the patient did not sign. A record without its nurse's signature is not valid.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass,
+    AccountId, Hash, HospitalId, RecordId, Signature, UserId, block::SignedAt, release::SectionSet,
 };
 use serde::{Deserialize, Serialize};
 use sp_core::{Blake2Hasher, ConstU32, Hasher as _, bounded::BoundedVec};
 
+pub use crate::{ExtractionError, extraction::Extraction};
 use crate::{
     FormatError, SignatureError,
     account::{self, Signer},
     description::Description,
     frames, random,
-    record::{MAX_SECTIONS, SectionKind},
+    record::MAX_SECTIONS,
     suite::{self, Suite},
 };
 
@@ -39,27 +43,49 @@ pub const MAX_DRAFT_JSON_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum bytes of an encoded disclosure: as many as of a lite block's body.
 pub const MAX_DISCLOSURE_BYTES: usize = 2 * 1024 * 1024;
 
-/// What a signature covers in addition to the sections: the record, its patient, hospital and author.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+/// What a signature covers in addition to the sections.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Authorship {
     pub record: RecordId,
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
+    /// A nurse who also signs.
+    pub nurse: Option<UserId>,
+    /// The block whose state determines the accounts and rights of author, nurse and patient.
+    pub signed_at: SignedAt,
+    /// What may be extracted from the record.
+    pub extraction: Extraction,
 }
 
 impl Authorship {
     /// The bytes that the author signs, given the leaves of all sections in order.
     pub fn signed_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
-        let Self { record, patient, hospital, author } = self;
-        let count = leaves.len() as u16;
-        let root = root(record, leaves);
-        (b"epione/record", genesis, record, patient, hospital, author, count, root).encode()
+        self.message(b"epione/record", genesis, leaves)
     }
 
     /// The bytes that the patient signs to cosign.
     pub fn cosigned_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
-        (b"epione/cosign", genesis, self, root(&self.record, leaves)).encode()
+        self.message(b"epione/cosign", genesis, leaves)
+    }
+
+    /// The bytes that the nurse signs.
+    pub fn nursed_bytes(&self, genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
+        self.message(b"epione/nurse", genesis, leaves)
+    }
+
+    fn message<const N: usize>(&self, by: &[u8; N], genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
+        let count = leaves.len() as u16;
+        (by, genesis, self, count, root(&self.record, leaves)).encode()
+    }
+
+    /// A nurse signs if and only if one is named.
+    pub(crate) fn check_nurse(&self, signature: Option<&Signature>) -> Result<(), &'static str> {
+        match (self.nurse, signature) {
+            (Some(_), None) => Err("it names a nurse who did not sign it"),
+            (None, Some(_)) => Err("it has the signature of a nurse, but it names no nurse"),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn verify(
@@ -82,6 +108,17 @@ impl Authorship {
         let signature = signature.ok_or(SignatureError::NotCosigned)?;
         verified(signature, &self.cosigned_bytes(genesis, leaves), account)
     }
+
+    pub(crate) fn verify_nurse(
+        &self,
+        genesis: Hash,
+        leaves: &[Hash],
+        signature: Option<&Signature>,
+        account: &AccountId,
+    ) -> Result<(), SignatureError> {
+        let signature = signature.ok_or(SignatureError::NotSignedByNurse)?;
+        verified(signature, &self.nursed_bytes(genesis, leaves), account)
+    }
 }
 
 fn verified(signature: &Signature, message: &[u8], by: &AccountId) -> Result<(), SignatureError> {
@@ -94,21 +131,10 @@ fn root(record: &RecordId, leaves: &[Hash]) -> Hash {
     Blake2Hasher::hash(&bytes)
 }
 
-/// A section as its author describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DraftSection {
-    pub kind: SectionKind,
-    pub class: SectionClass,
-    pub description: Description,
-}
-
-impl DraftSection {
+impl Description {
     /// The section's leaf at position `index` of the `count` sections of a record.
     pub fn leaf(&self, record: &RecordId, index: u16, count: u16) -> Hash {
-        let Self { kind, class, description } = self;
-        let bytes = (b"epione/leaf", record, index, count, kind, class, description).encode();
-        Blake2Hasher::hash(&bytes)
+        Blake2Hasher::hash(&(b"epione/leaf", record, index, count, self).encode())
     }
 }
 
@@ -120,31 +146,66 @@ pub struct Draft {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
-    pub sections: Vec<DraftSection>,
+    /// A nurse who also signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
+    /// The last final block of the chain that the author's client knows.
+    pub signed_at: SignedAt,
+    #[serde(default, skip_serializing_if = "Extraction::is_default")]
+    pub extraction: Extraction,
+    pub sections: Vec<Description>,
 }
 
 impl Draft {
-    /// Creates a draft with a random record id.
+    /// Creates a draft with a random record id, without a nurse, that allows every extraction.
     pub fn new(
         patient: UserId,
         hospital: HospitalId,
         author: UserId,
-        sections: Vec<DraftSection>,
+        signed_at: SignedAt,
+        sections: Vec<Description>,
     ) -> Result<Self, FormatError> {
-        let record = RecordId(random::bytes());
-        let draft = Self { record, patient, hospital, author, sections };
+        let draft = Self {
+            record: RecordId(random::bytes()),
+            patient,
+            hospital,
+            author,
+            nurse: None,
+            signed_at,
+            extraction: Extraction::default(),
+            sections,
+        };
         draft.validate()?;
         Ok(draft)
     }
 
+    /// Names a nurse, who must also sign.
+    #[must_use]
+    pub fn with_nurse(self, nurse: UserId) -> Self {
+        Self { nurse: Some(nurse), ..self }
+    }
+
+    /// States what may be extracted.
+    pub fn with_extraction(self, extraction: Extraction) -> Result<Self, FormatError> {
+        extraction.validate(self.sections.len() as u16)?;
+        Ok(Self { extraction, ..self })
+    }
+
     pub fn authorship(&self) -> Authorship {
-        let Self { record, patient, hospital, author, .. } = *self;
-        Authorship { record, patient, hospital, author }
+        Authorship {
+            record: self.record,
+            patient: self.patient,
+            hospital: self.hospital,
+            author: self.author,
+            nurse: self.nurse,
+            signed_at: self.signed_at,
+            extraction: self.extraction.clone(),
+        }
     }
 
     pub fn leaves(&self) -> Vec<Hash> {
         let count = self.sections.len() as u16;
-        let leaf = |(index, section): (usize, &DraftSection)| {
+        let leaf = |(index, section): (usize, &Description)| {
             section.leaf(&self.record, index as u16, count)
         };
         self.sections.iter().enumerate().map(leaf).collect()
@@ -152,10 +213,11 @@ impl Draft {
 
     pub fn sign(self, genesis: Hash, author: &impl Signer) -> SignedDraft {
         let signature = author.sign(&self.authorship().signed_bytes(genesis, &self.leaves()));
-        SignedDraft { draft: self, signature, patient_signature: None }
+        SignedDraft { draft: self, signature, patient_signature: None, nurse_signature: None }
     }
 
-    /// Checks the limits, including the limit of all frame lists together, and that no salt is used twice.
+    /// Checks the limits, including the limit of all frame lists together, that no salt is used twice, and that the
+    /// extraction policy can be satisfied.
     pub fn validate(&self) -> Result<(), FormatError> {
         let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
         if actual == 0 {
@@ -164,22 +226,21 @@ impl Draft {
         if actual > limit {
             return Err(FormatError::TooLarge { what: "the number of sections", actual, limit });
         }
-        let listed = |section: &DraftSection| u64::from(section.description.frames.listed());
+        let listed = |section: &Description| u64::from(section.frames.listed());
         frames::check_listed(self.sections.iter().map(listed).sum())?;
         for (second, section) in self.sections.iter().enumerate() {
-            section.description.validate()?;
-            let salt = &section.description.salt;
+            section.validate()?;
             let earlier = &self.sections[..second];
-            if let Some(first) = earlier.iter().position(|other| other.description.salt == *salt) {
+            if let Some(first) = earlier.iter().position(|other| other.salt == section.salt) {
                 let (first, second) = (first as u16, second as u16);
                 return Err(FormatError::RepeatedSalt { first, second });
             }
         }
-        Ok(())
+        self.extraction.validate(self.sections.len() as u16)
     }
 }
 
-/// A draft with its author's signature, and the patient's signature if the patient cosigned.
+/// A draft with its author's signature, the patient's if the patient cosigned, and the nurse's if it names a nurse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedDraft {
@@ -187,6 +248,9 @@ pub struct SignedDraft {
     pub signature: Signature,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patient_signature: Option<Signature>,
+    /// May be absent while the draft is on its way to the nurse. A record is not sealed without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nurse_signature: Option<Signature>,
 }
 
 impl SignedDraft {
@@ -218,6 +282,14 @@ impl SignedDraft {
         self
     }
 
+    /// Adds the signature of the nurse whom the draft names. It replaces an earlier one.
+    #[must_use]
+    pub fn sign_as_nurse(mut self, genesis: Hash, nurse: &impl Signer) -> Self {
+        let signed = self.draft.authorship().nursed_bytes(genesis, &self.draft.leaves());
+        self.nurse_signature = Some(nurse.sign(&signed));
+        self
+    }
+
     pub fn verify(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
         let leaves = self.draft.leaves();
         self.draft.authorship().verify(genesis, &leaves, &self.signature, account)
@@ -232,49 +304,59 @@ impl SignedDraft {
         let (leaves, signature) = (self.draft.leaves(), self.patient_signature.as_ref());
         self.draft.authorship().verify_cosignature(genesis, &leaves, signature, account)
     }
+
+    /// Checks that this account signed as the nurse. The caller must know that it is the account of the named nurse.
+    pub fn verify_nurse(&self, genesis: Hash, account: &AccountId) -> Result<(), SignatureError> {
+        let (leaves, signature) = (self.draft.leaves(), self.nurse_signature.as_ref());
+        self.draft.authorship().verify_nurse(genesis, &leaves, signature, account)
+    }
 }
 
 /// Some sections of a record, with only the leaves of the others. It proves to a third party that the author signed
-/// the shown sections. The third party also needs the contents, to check them against the descriptions.
+/// the shown sections, and allowed that these are shown without the others. The third party also needs the contents, to
+/// check them against the descriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Disclosure {
-    suite: Suite,
+    suite: Suite<2>,
     authorship: Authorship,
     leaves: BoundedVec<Hash, ConstU32<{ MAX_SECTIONS as u32 }>>,
     /// Ascending by position.
-    shown: BoundedVec<(u16, DraftSection), ConstU32<{ MAX_SECTIONS as u32 }>>,
+    shown: BoundedVec<(u16, Description), ConstU32<{ MAX_SECTIONS as u32 }>>,
     signature: Signature,
 }
 
 impl Disclosure {
-    /// Shows some sections of a record. `leaves` are the leaves of all its sections.
+    /// Shows some sections of a record, with their positions. `leaves` are the leaves of all its sections. Fails if the
+    /// record's extraction policy forbids it.
     pub fn new(
         authorship: Authorship,
         leaves: Vec<Hash>,
-        shown: Vec<(u16, DraftSection)>,
+        shown: Vec<(u16, Description)>,
         signature: Signature,
     ) -> Result<Self, FormatError> {
         let (actual, limit) = (leaves.len().max(shown.len()) as u64, u64::from(MAX_SECTIONS));
         let error = |_| FormatError::TooLarge { what: "the number of sections", actual, limit };
         let leaves = leaves.try_into().map_err(error)?;
         let shown = shown.try_into().map_err(|_| error(Vec::new()))?;
-        Ok(Self { suite: Suite, authorship, leaves, shown, signature })
+        let disclosure = Self { suite: Suite, authorship, leaves, shown, signature };
+        disclosure.check_extraction()?;
+        Ok(disclosure)
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
-        suite::decode_exactly("the disclosure", bytes, MAX_DISCLOSURE_BYTES)
+        suite::decode_exactly::<2, _>("the disclosure", bytes, MAX_DISCLOSURE_BYTES)
     }
 
     pub fn authorship(&self) -> &Authorship {
         &self.authorship
     }
 
-    /// Verifies the author's signature, and returns the shown sections with their positions.
+    /// Verifies the author's signature and extraction policy, and returns the shown sections with their positions.
     pub fn verify(
         &self,
         genesis: Hash,
         account: &AccountId,
-    ) -> Result<&[(u16, DraftSection)], SignatureError> {
+    ) -> Result<&[(u16, Description)], SignatureError> {
         self.authorship.verify(genesis, &self.leaves, &self.signature, account)?;
         let count = self.leaves.len() as u16;
         let mut from = 0;
@@ -285,6 +367,16 @@ impl Disclosure {
             }
             from = *index + 1;
         }
+        self.check_extraction()?;
         Ok(&self.shown)
+    }
+
+    fn check_extraction(&self) -> Result<(), ExtractionError> {
+        let mut shown = SectionSet::default();
+        for (index, _) in &self.shown {
+            // A position that no record has is not added here. The check of the leaves refuses it.
+            shown.insert(*index);
+        }
+        self.authorship.extraction.check(shown)
     }
 }

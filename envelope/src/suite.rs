@@ -4,41 +4,41 @@ use codec::{Decode, Encode, Error, Input, Output};
 
 use crate::FormatError;
 
-/// The suite byte of a format with only one suite so far: 1.
+/// The suite byte of a format: 2 in records, disclosures and profile bodies, 1 in sealed objects and grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Suite;
+pub(crate) struct Suite<const BYTE: u8>;
 
-impl Suite {
-    pub(crate) const BYTE: u8 = 1;
-}
-
-impl Encode for Suite {
+impl<const BYTE: u8> Encode for Suite<BYTE> {
     fn size_hint(&self) -> usize {
         1
     }
 
     fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
-        output.push_byte(Self::BYTE);
+        output.push_byte(BYTE);
     }
 }
 
-impl Decode for Suite {
+impl<const BYTE: u8> Decode for Suite<BYTE> {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
-        match input.read_byte()? {
-            Self::BYTE => Ok(Self),
-            _ => Err("this version does not support the suite".into()),
+        if input.read_byte()? == BYTE {
+            Ok(Self)
+        } else {
+            Err("this version does not support the suite".into())
         }
     }
 }
 
-/// Decodes the whole of `bytes`, whose first byte is the suite.
-pub(crate) fn decode_exactly<T: Decode>(
+/// Decodes the whole of `bytes`, whose first byte must be `SUITE`.
+pub(crate) fn decode_exactly<const SUITE: u8, T: Decode>(
     what: &'static str,
     bytes: &[u8],
     limit: usize,
 ) -> Result<T, FormatError> {
     match bytes.first() {
-        Some(&Suite::BYTE) => {}
+        Some(&suite) if suite == SUITE => {}
+        Some(&format) if (1..SUITE).contains(&format) => {
+            return Err(FormatError::OldFormat { what, format });
+        }
         Some(&suite) => return Err(FormatError::UnknownSuite { what, suite }),
         None => return Err(FormatError::Malformed { what, reason: "it is empty".into() }),
     }

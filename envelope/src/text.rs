@@ -45,10 +45,17 @@ pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::{Frames, NoFrames};
+    use crate::{
+        frames::{Frames, NoFrames},
+        record::SectionKind,
+    };
+
+    fn described(content: &[u8]) -> Description {
+        Description::of(SectionKind::Report, "text/plain", "", content).unwrap()
+    }
 
     fn packed(claimed: u64, content: &[u8]) -> Vec<u8> {
-        let mut description = Description::of("text/plain", "", content).unwrap();
+        let mut description = described(content);
         description.content_length = claimed;
         let compressed = zstd::bulk::compress(content, 19).unwrap();
         [description.encode(), compressed].concat()
@@ -56,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_text_round_trips() {
-        let description = Description::of("text/plain", "", b"text").unwrap();
+        let description = described(b"text");
         let packed = pack(&description, b"text").unwrap();
         let (described, content) = unpack(&packed).unwrap();
         assert_eq!((described, content.as_slice()), (description, b"text".as_slice()));
@@ -81,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_text_has_no_frames() {
-        let mut description = Description::of("text/plain", "", b"text").unwrap();
+        let mut description = described(b"text");
         for frames in [
             Frames::Native { first: 0, bits: 16, count: 2, stated: 2 },
             Frames::None(NoFrames::Video),

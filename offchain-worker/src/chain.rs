@@ -8,13 +8,13 @@ use epione_client::{
     signer::Account,
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision},
-    block::{Entry, Header},
+    block::{Entry, Header, SignedAt},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
     refusal::Refusal,
-    release::{Review, ReviewId, Tally},
+    release::{Review, ReviewId, SectionSet, Tally},
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -81,9 +81,17 @@ pub struct Identity {
     pub hospital: HospitalId,
 }
 
+/// The chain's state after earlier blocks. Nodes keep all of them.
+pub trait PastStates: Send + Sync {
+    /// The state after this block; none if it is not one of the chain's finalized blocks.
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>>;
+}
+
 /// What the worker's API reads from the chain.
-pub trait ChainView: Send + Sync {
+pub trait ChainView: PastStates {
     fn identity(&self) -> Answer<'_, Identity>;
+    /// The number of the last finalized block.
+    fn head(&self) -> Answer<'_, BlockNumber>;
     /// The state after the last finalized block.
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>>;
     /// A body by its hash. The body is checked against the hash.
@@ -122,6 +130,10 @@ pub trait FinalState: Send + Sync {
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
+    /// The sections that the patient shares of each of these records, at most 64, in their order.
+    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>>;
+    /// The grant that answered a request, by the request's hash.
+    fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
 }
 
 /// The calls that the worker's API submits, as the hospital's agent.
@@ -168,9 +180,31 @@ impl NodeChain {
     }
 }
 
+impl PastStates for Chain {
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
+        Box::pin(async move {
+            let is_final = self.block_hash(block.number).await? == Some(block.hash);
+            Ok(is_final.then(|| Box::new(self.at(block.hash)) as Box<dyn FinalState>))
+        })
+    }
+}
+
+impl PastStates for NodeChain {
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
+        Box::pin(async move { self.chain()?.after(block).await })
+    }
+}
+
 impl ChainView for NodeChain {
     fn identity(&self) -> Answer<'_, Identity> {
         Box::pin(self.ask_identity())
+    }
+
+    fn head(&self) -> Answer<'_, BlockNumber> {
+        Box::pin(async {
+            let head = self.high_water.head_of(&self.chain()?).await?.ok_or(ViewError::Away)?;
+            Ok(head.number)
+        })
     }
 
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
@@ -259,7 +293,7 @@ impl FinalState for Snapshot {
     fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>> {
         Box::pin(async move {
             let receipt = self.receipt(grant).await?;
-            Ok(receipt.map(|receipt| receipt.release.requester))
+            Ok(receipt.map(|receipt| receipt.release.request.requester))
         })
     }
 
@@ -269,5 +303,13 @@ impl FinalState for Snapshot {
 
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>> {
         Box::pin(async move { Ok(self.reviews(before, limit).await?) })
+    }
+
+    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>> {
+        Box::pin(async move { Ok(self.shared(records).await?) })
+    }
+
+    fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
+        Box::pin(async move { Ok(self.answer(request).await?) })
     }
 }

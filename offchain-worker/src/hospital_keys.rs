@@ -1,5 +1,9 @@
 //! The use of the hospital's keys: the worker opens patient keys, seals the profiles of users that it registers, seals
 //! them again after keys were rotated, and seals access grants. `api::ingest` seals the sections of visits.
+//!
+//! A patient has a key at the hospital, in versions. A profile that is sealed to a new key of the patient or of the
+//! hospital contains a fresh version, to which the visits from then on are sealed. So a stolen key that was replaced
+//! opens nothing that came after. The earlier versions are kept: they open earlier records, and visits that wait.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,7 +14,7 @@ use codec::Encode;
 use epione_envelope::{
     FormatError, OpenError, SealError,
     grant::{AccessGrant, GrantTerms, GrantedSection},
-    keys::{ContentKey, PatientKey},
+    keys::{ContentKey, PatientKeys},
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
     sealing_keys::{SealingKeyPair, SealingPublicKey},
@@ -19,7 +23,7 @@ use epione_primitives::{AccountId, Hash, UserId, profile::Registration};
 
 use crate::chain::{ChainView, Identity, ViewError};
 
-/// Patient keys that are kept in memory.
+/// Profiles whose patient keys are kept in memory.
 const CACHED_KEYS: usize = 1_024;
 
 /// Why a key could not be opened, or something could not be sealed.
@@ -36,6 +40,9 @@ pub enum HospitalKeysError {
     Open(#[from] OpenError),
     #[error("{0}")]
     Swapped(#[from] SwappedKey),
+    /// The format has no room for another version.
+    #[error("a patient's keys were renewed as often as possible, and stay as they are: {0}")]
+    KeysUsedUp(#[source] FormatError),
     #[error(transparent)]
     HospitalKeys(#[from] SealError),
     #[error(transparent)]
@@ -106,19 +113,33 @@ pub enum Standing {
 struct Contents {
     name: String,
     /// Only of a patient.
-    patient_key: Option<PatientKey>,
+    patient_keys: Option<PatientKeys>,
+}
+
+impl Contents {
+    /// The same, with a fresh version of the patient's keys if it is a patient's.
+    fn renewed(self) -> Result<Self, HospitalKeysError> {
+        let Self { name, patient_keys } = self;
+        let patient_keys = patient_keys.as_ref().map(renewed).transpose()?;
+        Ok(Self { name, patient_keys })
+    }
+}
+
+/// The same keys and a fresh version.
+fn renewed(keys: &PatientKeys) -> Result<PatientKeys, HospitalKeysError> {
+    keys.renewed().map_err(HospitalKeysError::KeysUsedUp)
 }
 
 /// Patient keys by the hash of the profile body that contains them. New ones replace the oldest.
 #[derive(Default)]
 struct OpenedKeys {
-    by_body: HashMap<Hash, PatientKey>,
+    by_body: HashMap<Hash, PatientKeys>,
     order: VecDeque<Hash>,
 }
 
 impl OpenedKeys {
-    fn insert(&mut self, body: Hash, key: PatientKey) {
-        if self.by_body.insert(body, key).is_none() {
+    fn insert(&mut self, body: Hash, keys: PatientKeys) {
+        if self.by_body.insert(body, keys).is_none() {
             self.order.push_back(body);
         }
         while self.order.len() > CACHED_KEYS {
@@ -135,7 +156,7 @@ pub struct Person {
     pub user: UserId,
     pub account: AccountId,
     pub sealing_key: SealingPublicKey,
-    /// The previous registration of a patient here. Its patient key is kept, so that earlier records stay readable.
+    /// The previous registration of a patient here. Its patient keys are kept, so that earlier records stay readable.
     pub earlier: Option<Registration>,
     pub is_patient: bool,
     pub name: String,
@@ -170,27 +191,27 @@ impl HospitalKeys {
         !self.keys.earlier.is_empty()
     }
 
-    /// The patient key of a patient who is or was registered here, from the profile body that the registration names.
-    pub async fn patient_key(
+    /// The keys of a patient who is or was registered here, from the profile body that the registration names.
+    pub async fn patient_keys(
         &self,
         identity: Identity,
         patient: UserId,
         registration: &Registration,
-    ) -> Result<PatientKey, HospitalKeysError> {
+    ) -> Result<PatientKeys, HospitalKeysError> {
         let body_hash = registration.body_hash;
-        if let Some(key) = self.opened().by_body.get(&body_hash) {
-            return Ok(key.clone());
+        if let Some(opened) = self.opened().by_body.get(&body_hash) {
+            return Ok(opened.clone());
         }
         let body = self.profile_body(body_hash).await?;
         let keys = Arc::clone(&self.keys);
-        let key = blocking(move || {
+        let opened = blocking(move || {
             // The chain accepted this body from the agent that the hospital had then, so that agent is the sealer.
             let (sealer, context) = (body.sealer(), context(identity, patient));
-            Ok(keys.open(|key| body.patient_key_for_hospital(&context, key, sealer))?.content)
+            Ok(keys.open(|key| body.patient_keys_for_hospital(&context, key, sealer))?.content)
         })
         .await?;
-        self.opened().insert(body_hash, key.clone());
-        Ok(key)
+        self.opened().insert(body_hash, opened.clone());
+        Ok(opened)
     }
 
     /// The user's sealing key in a profile body, if its hash is the one on the chain.
@@ -208,16 +229,16 @@ impl HospitalKeys {
         identity: Identity,
         person: Person,
     ) -> Result<Vec<u8>, HospitalKeysError> {
-        let patient_key = match &person.earlier {
+        let patient_keys = match &person.earlier {
             Some(earlier) if person.is_patient => {
-                Some(self.patient_key(identity, person.user, earlier).await?)
+                Some(renewed(&self.patient_keys(identity, person.user, earlier).await?)?)
             }
-            _ => person.is_patient.then(PatientKey::generate),
+            _ => person.is_patient.then(PatientKeys::generate),
         };
         let keys = Arc::clone(&self.keys);
         blocking(move || {
             let Person { user, account, sealing_key, name, .. } = &person;
-            let contents = Contents { name: name.clone(), patient_key };
+            let contents = Contents { name: name.clone(), patient_keys };
             let recipient = Recipient { account, key: sealing_key };
             Ok(seal_body(&keys.agent, &context(identity, *user), &contents, recipient)?)
         })
@@ -232,8 +253,24 @@ impl HospitalKeys {
         first.then(|| Resealing { keys: self, user })
     }
 
-    /// A registered user's profile body, sealed to the user's current account and sealing key. Name and patient key do
-    /// not change. None if it is sealed to them already.
+    /// Whether a profile is sealed to this account and sealing key of its user, and to the hospital's current key.
+    pub async fn is_sealed_to(
+        &self,
+        identity: Identity,
+        user: UserId,
+        registration: &Registration,
+        recipient: Recipient<'_>,
+    ) -> Result<bool, HospitalKeysError> {
+        let body = self.profile_body(registration.body_hash).await?;
+        let known = body.recipient();
+        if known.account != recipient.account || known.key != recipient.key {
+            return Ok(false);
+        }
+        self.is_opened_by_current(identity, user, body).await
+    }
+
+    /// A registered user's profile body, sealed to this account and sealing key. The name does not change. A patient
+    /// gets a fresh version of the patient key, unless only the account is new.
     pub async fn renew_profile(
         &self,
         identity: Identity,
@@ -241,18 +278,16 @@ impl HospitalKeys {
         registration: &Registration,
         account: AccountId,
         sealing_key: SealingPublicKey,
-    ) -> Result<Option<Vec<u8>>, HospitalKeysError> {
+    ) -> Result<Vec<u8>, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
         let keys = Arc::clone(&self.keys);
         blocking(move || {
             let context = context(identity, user);
-            let opened = keys.open(|key| read(&body, &context, key))?;
-            let known = body.recipient();
-            if opened.by_current && *known.account == account && *known.key == sealing_key {
-                return Ok(None);
-            }
+            let Opened { content, by_current } = keys.open(|key| read(&body, &context, key))?;
+            let has_known_keys = by_current && *body.recipient().key == sealing_key;
+            let contents = if has_known_keys { content } else { content.renewed()? };
             let recipient = Recipient { account: &account, key: &sealing_key };
-            Ok(Some(seal_body(&keys.agent, &context, &opened.content, recipient)?))
+            Ok(seal_body(&keys.agent, &context, &contents, recipient)?)
         })
         .await
     }
@@ -265,6 +300,15 @@ impl HospitalKeys {
         registration: &Registration,
     ) -> Result<bool, HospitalKeysError> {
         let body = self.profile_body(registration.body_hash).await?;
+        self.is_opened_by_current(identity, user, body).await
+    }
+
+    async fn is_opened_by_current(
+        &self,
+        identity: Identity,
+        user: UserId,
+        body: ProfileBody,
+    ) -> Result<bool, HospitalKeysError> {
         let keys = Arc::clone(&self.keys);
         blocking(move || {
             let context = context(identity, user);
@@ -273,8 +317,9 @@ impl HospitalKeys {
         .await
     }
 
-    /// A profile body that only an earlier sealing key opens, sealed to the hospital's current one. For the user it
-    /// does not change. None if the current key opens it already.
+    /// A profile body that only an earlier sealing key opens, sealed to the hospital's current one. With it a patient's
+    /// keys get a fresh version: a thief of the earlier key opens none of the visits that are sealed from then on. None
+    /// if the current key opens it already.
     pub async fn rewrap(
         &self,
         identity: Identity,
@@ -291,7 +336,8 @@ impl HospitalKeys {
             }
             // For a user who rotated keys and did not request a new body yet, the body stays sealed to the previous
             // key.
-            Ok(Some(seal_body(&keys.agent, &context, &opened.content, body.recipient())?))
+            let contents = opened.content.renewed()?;
+            Ok(Some(seal_body(&keys.agent, &context, &contents, body.recipient())?))
         })
         .await
     }
@@ -330,11 +376,11 @@ fn read(
     let sealer = body.sealer();
     if !body.is_patient() {
         let name = body.name_for_hospital(context, hospital, sealer)?;
-        return Ok(Contents { name, patient_key: None });
+        return Ok(Contents { name, patient_keys: None });
     }
-    let key = body.patient_key_for_hospital(context, hospital, sealer)?;
-    let name = body.name_with_patient_key(context, &key)?;
-    Ok(Contents { name, patient_key: Some(key) })
+    let keys = body.patient_keys_for_hospital(context, hospital, sealer)?;
+    let name = body.name_with_patient_keys(context, &keys)?;
+    Ok(Contents { name, patient_keys: Some(keys) })
 }
 
 fn seal_body(
@@ -344,8 +390,8 @@ fn seal_body(
     recipient: Recipient<'_>,
 ) -> Result<Vec<u8>, SealError> {
     let (name, hospital) = (&contents.name, agent.sealing.public());
-    let body = match &contents.patient_key {
-        Some(key) => ProfileBody::for_patient(context, name, key, recipient, hospital, agent),
+    let body = match &contents.patient_keys {
+        Some(keys) => ProfileBody::for_patient(context, name, keys, recipient, hospital, agent),
         None => ProfileBody::for_professional(context, name, recipient, hospital, agent),
     };
     Ok(body?.encode())
@@ -369,7 +415,7 @@ mod tests {
     fn opened_keys_are_bounded() {
         let mut opened = OpenedKeys::default();
         for index in 0..(CACHED_KEYS as u64 + 10) {
-            opened.insert(Hash::from_low_u64_be(index), PatientKey::generate());
+            opened.insert(Hash::from_low_u64_be(index), PatientKeys::generate());
         }
         assert_eq!(opened.by_body.len(), CACHED_KEYS);
         assert!(!opened.by_body.contains_key(&Hash::from_low_u64_be(0)));

@@ -26,4 +26,8 @@ pub trait Repair: Send + Sync {
     /// Fetches the segment of this hash and verifies it, without the storage: for a reader who waits while the storage
     /// fails. At most 4 MiB.
     fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<Bytes, RepairError>>;
+
+    /// Those of these segments of which no other hospital says that it stores them. Asks few hospitals, and only for
+    /// some seconds.
+    fn missing_elsewhere(&self, segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>>;
 }

@@ -153,6 +153,7 @@ fn sealed(number: u8, bytes: usize) -> NewVisit {
         author: UserId([2; 32]),
         fingerprint: [number; 32],
         command: None,
+        signed_at: 1,
         record: vec![number; bytes],
         segments: Vec::new(),
         queued_at: 1,

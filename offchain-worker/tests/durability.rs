@@ -13,7 +13,7 @@ use std::{
 
 use epione_client::visit::{Visit, VisitBuilder};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{access::SectionClass, block::Segment};
+use epione_primitives::block::Segment;
 use network::{Hospital, Network, Tuning, people::People, program};
 use serde_json::{Value, json};
 
@@ -27,15 +27,16 @@ fn content(seed: u32) -> Vec<u8> {
 
 /// A visit with many small files, each of which is one segment.
 async fn visit(people: &People, hospital: &Hospital, folder: &Path, number: u32) -> Visit {
-    let genesis = hospital.chain().await.genesis_hash();
+    let chain = hospital.chain().await;
     let (patient, author) = (people.patient, people.doctor.user);
-    let mut visit = VisitBuilder::new(genesis, patient, hospital.id, author);
+    let mut visit = VisitBuilder::new(chain.genesis_hash(), patient, hospital.id, author);
     for seed in number * FILES..(number + 1) * FILES {
         let file = folder.join(format!("{seed}.bin"));
         fs::write(&file, content(seed)).unwrap();
-        visit = visit.file(SectionKind::Media, SectionClass::Private, &file);
+        visit = visit.file(SectionKind::Media, &file);
     }
-    visit.build(&people.doctor.account).await.unwrap()
+    let newest = chain.finalized_head().await.unwrap();
+    visit.build(&people.doctor.account, newest.into()).await.unwrap()
 }
 
 /// Runs one of the worker's commands for a hospital.

@@ -6,11 +6,12 @@ mod network;
 
 use std::sync::Arc;
 
-use epione_client::chain::{Chain, ChainEvent, calls::lite_blocks};
+use epione_client::chain::{Chain, ChainEvent, SubmitError, calls::lite_blocks};
 use epione_primitives::{
     AnnouncementId, HospitalId,
     approval::{Ballot, RejectReason},
     block::{Segment, Stage},
+    ports::HashedBody,
 };
 use network::{
     Network, Tuning, eventually,
@@ -161,8 +162,14 @@ async fn an_invalid_block_is_rejected_with_the_reason() {
     let id = announce(&network, &forger.forge_as_nobody(&media(3, 1_000))).await;
     rejected(&network, id, RejectReason::InvalidAuthor).await;
 
-    let id = announce(&network, &forger.forge_cosigned_by_nobody(&media(6, 1_000))).await;
-    rejected(&network, id, RejectReason::InvalidAuthor).await;
+    for forged in [
+        forger.forge_cosigned_by_nobody(&media(6, 1_000)),
+        forger.forge_nursed_by_nobody(&media(7, 1_000)),
+        forger.forge_on_another_fork(&media(8, 1_000)),
+    ] {
+        let id = announce(&network, &forged).await;
+        rejected(&network, id, RejectReason::InvalidAuthor).await;
+    }
 
     // Wrong bytes for the right names, from the announcer, which alone claims to have the segments.
     let forged = forger.forge(&media(4, 17 * 1024 * 1024));
@@ -204,8 +211,23 @@ async fn segments_of_a_faulty_announcer_come_from_others() {
     for index in [0, 2, 3] {
         network.hospitals[index].comes_to_hold(&segments).await;
     }
-    assert!(!ballot(&chain, id).await.approvals.contains(&HospitalId(1)));
+    let voted = ballot(&chain, id).await;
+    assert!(voted.approvals.iter().all(|approval| approval.hospital != HospitalId(1)));
+    let body_hash = HashedBody::new(&forged.body).hash();
+    assert_eq!(voted.subject, forged.header.subject(&forged.entries, body_hash));
     drop(server);
+
+    // The hospital cannot have the same record committed again.
+    let bob = &network.hospitals[1];
+    let replay = forger.replay(&forged, &media(7, 1_000));
+    let call = lite_blocks::announce(&replay.header, &replay.entries, &replay.body);
+    match bob.chain().await.submit(&call, &bob.agent()).await {
+        Err(SubmitError::Dispatch(failure)) => {
+            assert!(failure.is("LiteBlocks", "RepeatedRecord"), "{failure}");
+        }
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("a record was announced twice"),
+    }
 
     // A block that states a shorter length is rejected, and the stored segment is not affected.
     let lie = forger.forge(&media(6, 1_000)).misnamed(segments[0].hash);

@@ -132,34 +132,89 @@ async fn a_worker_started_before_its_node_waits_for_it() {
     assert!(hospital.worker.stop(), "{}", hospital.worker.log());
 }
 
-/// The other hospitals would reject the whole block because of this one visit.
+/// A hospital has acknowledged the visit, so it must not be lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_visit_of_a_suspended_author_does_not_spoil_the_block_of_the_others() {
+async fn a_visit_whose_author_and_patient_were_suspended_after_they_signed_is_committed() {
     let tuning = Tuning { pack_age_ms: 3_600_000, pack_records: 2, ..Tuning::default() };
     let network = Network::start(1, tuning).await;
     let (hospital, folder) = (&network.hospitals[0], network.folder.path());
     let people = People::register(hospital).await;
-    let (patient, kind) = (people.patient, RelationshipKind::FamilyDoctor);
-    let user = join(hospital, Role::Doctor, "//Suspended").await;
+    let visit = people.visit(hospital, folder, &[]).await;
+    people.submit(hospital, &visit).await;
+    let office = hospital.client(hospital.governance()).await;
+    for user in [people.doctor.user, people.patient] {
+        office.suspend(user).await.unwrap();
+    }
+    // What they sign from now on is not accepted.
+    let late = people.visit(hospital, folder, &[]).await;
+    people.try_submit(hospital, &late).await.unwrap_err();
+
+    let others = other_people(hospital).await;
+    let other = others.visit(hospital, folder, &[]).await;
+    others.submit(hospital, &other).await;
+    others.is_committed(hospital, other.record_id()).await;
+    // Both are in the same block.
+    let committed = network.committed().await;
+    assert_eq!(committed.len(), 2);
+    assert_eq!(committed[&visit.record_id()], [FIRST]);
+}
+
+/// Another doctor and another patient.
+async fn other_people(hospital: &Hospital) -> People {
+    let patient = join(hospital, Role::Patient, "//OtherPatient").await;
+    let user = join(hospital, Role::Doctor, "//OtherDoctor").await;
+    let kind = RelationshipKind::FamilyDoctor;
     let office = hospital.client(hospital.governance()).await;
     let relation = Relation { patient, professional: user, kind, expires: None };
     office.relate(&relation).await.unwrap();
-    let account = Account::development("//Suspended").unwrap();
-    let suspended = People { doctor: Doctor { account, user }, patient };
-    let held = suspended.visit(hospital, folder, &[]).await;
-    suspended.submit(hospital, &held).await;
-    office.suspend(user).await.unwrap();
+    let account = Account::development("//OtherDoctor").unwrap();
+    People { doctor: Doctor { account, user }, patient }
+}
 
+/// As after an error in the journal, or by a hospital that tries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_record_is_refused_by_the_chain_and_its_visit_is_set_aside() {
+    let tuning = Tuning { pack_age_ms: 3_600_000, pack_records: 2, ..Tuning::default() };
+    let mut network = Network::start(1, tuning).await;
+    let folder = network.folder.path().to_owned();
+    let hospital = &mut network.hospitals[0];
+    let people = People::register(hospital).await;
     let mut visits = Vec::new();
     for _ in 0..2 {
-        let visit = people.visit(hospital, folder, &[]).await;
+        let visit = people.visit(hospital, &folder, &[]).await;
         people.submit(hospital, &visit).await;
         visits.push(visit.record_id());
     }
-    for visit in &visits {
+    let replayed = visits[0];
+    let pointer = people.is_committed(hospital, replayed).await;
+    let record = hospital.chain().await.lite_record(pointer).await.unwrap().unwrap().text.0;
+    assert!(hospital.worker.stop(), "{}", hospital.worker.log());
+    let journal = rusqlite::Connection::open(hospital.journal()).unwrap();
+    // Of another visit, as its fingerprint says.
+    let replay = "UPDATE visits SET stage = 0, batch = NULL, position = NULL, announcement = NULL, height = NULL,
+                  fingerprint = zeroblob(32), record = ?2, record_bytes = length(?2) WHERE record_id = ?1";
+    assert_eq!(journal.execute(replay, (replayed.0, &record)).unwrap(), 1);
+    drop(journal);
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+
+    // The first of these is in the block that the chain refuses.
+    for _ in 0..2 {
+        let visit = people.visit(hospital, &folder, &[]).await;
+        people.submit(hospital, &visit).await;
+        visits.push(visit.record_id());
+    }
+    for visit in &visits[1..] {
         people.is_committed(hospital, *visit).await;
     }
-    assert!(!network.committed().await.contains_key(&held.record_id()));
+    let client = hospital.client(people.doctor.account.clone()).await;
+    let status = client.visit_status(replayed).await.unwrap();
+    assert_eq!(status.stage, VisitStage::Outdated);
+    assert!(status.last_failure.as_ref().is_some_and(|it| it.contains("record id")), "{status:?}");
+    assert_eq!(hospital.metric("epione_worker_announcements_failed_total").await, 1);
+    let committed = network.committed().await;
+    assert_eq!(committed.len(), visits.len());
+    assert!(committed.values().all(|places| places.len() == 1), "{committed:?}");
 }
 
 /// The other hospitals would reject the whole block because of these visits.

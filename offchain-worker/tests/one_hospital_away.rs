@@ -32,7 +32,7 @@ async fn approvals(chain: &Chain, height: u32) -> Vec<HospitalId> {
     let (header, _) = state.header(height).await.unwrap().unwrap();
     let ballot = state.ballot(header.announcement).await.unwrap().unwrap();
     assert_eq!(ballot.outcome, Some(BallotOutcome::Approved));
-    ballot.approvals.into_iter().collect()
+    ballot.approvals.into_iter().map(|approval| approval.hospital).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

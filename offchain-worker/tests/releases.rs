@@ -8,12 +8,11 @@ mod network;
 use std::{fs, time::Instant};
 
 use epione_client::{
-    api::GrantRequest,
     chain::calls::{hospitals, profiles, releases, role_policies},
     consent,
-    reader::Reader,
+    reader::{Intent, Reader, SignedRequest},
     signer::Account,
-    worker::WorkerError,
+    worker::{Granted, WorkerError},
 };
 use epione_envelope::{
     development,
@@ -47,23 +46,35 @@ async fn committed(network: &Network, people: &People, content: &[u8]) -> Record
     people.is_committed(hospital, visit.record_id()).await
 }
 
-fn treatment(patient: UserId, record: RecordPointer) -> GrantRequest {
-    GrantRequest {
-        patient,
-        records: vec![record.into()],
-        purpose: Purpose::Treatment,
-        emergency: None,
+const EMERGENCY: Intent =
+    Intent { purpose: Purpose::Emergency, emergency: Some(EmergencyReason::LifeThreatening) };
+
+/// A user who wants to read a patient's record.
+struct Requester {
+    account: Account,
+    user: UserId,
+    patient: UserId,
+    record: RecordPointer,
+}
+
+impl Requester {
+    /// Requests the whole record, with a new signature each time.
+    async fn request(&self, hospital: &Hospital, intent: Intent) -> Result<Granted, WorkerError> {
+        let genesis = hospital.chain().await.genesis_hash();
+        let client = hospital.client(self.account.clone()).await;
+        let (user, patient, records) = (self.user, self.patient, [self.record.into()]);
+        let signed = SignedRequest::new(genesis, &client, user, patient, &records, intent);
+        client.grant(&signed.unwrap().to_api()).await
     }
-}
 
-fn emergency(patient: UserId, record: RecordPointer) -> GrantRequest {
-    let emergency = Some(EmergencyReason::LifeThreatening);
-    GrantRequest { purpose: Purpose::Emergency, emergency, ..treatment(patient, record) }
-}
+    async fn granted(&self, hospital: &Hospital, intent: Intent) -> Granted {
+        self.request(hospital, intent).await.unwrap_or_else(|error| panic!("{error}"))
+    }
 
-async fn denied(hospital: &Hospital, account: Account, request: &GrantRequest) -> Denial {
-    let error = hospital.client(account).await.grant(request).await.err().unwrap();
-    error.denial().cloned().unwrap_or_else(|| panic!("{error}"))
+    async fn denied(&self, hospital: &Hospital, intent: Intent) -> Denial {
+        let error = self.request(hospital, intent).await.err().unwrap();
+        error.denial().cloned().unwrap_or_else(|| panic!("{error}"))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,14 +84,15 @@ async fn reading_creates_a_receipt_and_revocation_ends_access() {
     let people = People::register(hospital).await;
     let (patient, doctor) = (people.patient, people.doctor.account.clone());
     let pointer = committed(&network, &people, &media(1_000)).await;
-    let request = treatment(patient, pointer);
     let (chain, client) = (hospital.chain().await, hospital.client(doctor.clone()).await);
+    let (user, record) = (people.doctor.user, pointer);
+    let requester = Requester { account: doctor, user, patient, record };
 
     // The receipt is finalized when the grant arrives.
-    let granted = client.grant(&request).await.unwrap();
+    let granted = requester.granted(hospital, TREATMENT).await;
     let state = chain.finalized().await.unwrap();
     let receipt = state.receipt(granted.grant.hash()).await.unwrap().unwrap();
-    assert_eq!((receipt.release.requester, receipt.version), (people.doctor.user, 0));
+    assert_eq!((receipt.release.request.requester, receipt.version), (people.doctor.user, 0));
     assert_eq!(receipt.release.records[0].sections.iter().collect::<Vec<_>>(), [0, 1]);
     let named = |policy: &&[u8]| *policy == b"related professional";
     assert_eq!(receipt.policies.iter().map(|it| it.as_slice()).filter(named).count(), 2);
@@ -99,7 +111,7 @@ async fn reading_creates_a_receipt_and_revocation_ends_access() {
     assert!(matches!(refused, WorkerError::Problem(problem) if problem.status == 403));
 
     // A new request is refused too, and recorded.
-    denied(hospital, doctor, &request).await;
+    requester.denied(hospital, TREATMENT).await;
     let state = chain.finalized().await.unwrap();
     let refusals = state.refusals(patient, None, 10).await.unwrap();
     assert_eq!(
@@ -147,8 +159,9 @@ async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
     let stranger = join(hospital, Role::Doctor, "//Stranger").await;
     let account = Account::development("//Stranger").unwrap();
     let pointer = committed(&network, &people, &media(1_000)).await;
-    let request = emergency(people.patient, pointer);
-    denied(hospital, account.clone(), &request).await;
+    let (user, patient, record) = (stranger, people.patient, pointer);
+    let requester = Requester { account: account.clone(), user, patient, record };
+    requester.denied(hospital, EMERGENCY).await;
 
     let chain = hospital.chain().await;
     let known = chain.finalized().await.unwrap().policies(hospital.id, None).await.unwrap();
@@ -157,12 +170,12 @@ async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
     let set = role_policies::set_policies(&policies);
     chain.submit(&set, &hospital.governance()).await.unwrap();
 
-    let client = hospital.client(account.clone()).await;
-    let granted = client.grant(&request).await.unwrap();
+    let client = hospital.client(account).await;
+    let granted = requester.granted(hospital, EMERGENCY).await;
     let state = chain.finalized().await.unwrap();
     let receipt = state.receipt(granted.grant.hash()).await.unwrap().unwrap();
     assert_eq!(receipt.review, Some(ReviewId(0)));
-    assert_eq!(receipt.release.emergency, request.emergency);
+    assert_eq!(receipt.release.request.emergency, EMERGENCY.emergency);
     assert_eq!(state.emergencies(people.patient, None, 10).await.unwrap().len(), 1);
     let (segment, link) = (network.segments().await[0], granted.reply.links[0].clone());
     client.segment_by_link(&segment, &link).await.unwrap();
@@ -175,11 +188,11 @@ async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
 
     let office = hospital.client(hospital.governance()).await;
     office.suspend(stranger).await.unwrap();
-    denied(hospital, account.clone(), &request).await;
+    requester.denied(hospital, EMERGENCY).await;
     office.reinstate(stranger).await.unwrap();
-    client.grant(&request).await.unwrap();
+    requester.granted(hospital, EMERGENCY).await;
     office.end_registration(stranger).await.unwrap();
-    denied(hospital, account, &request).await;
+    requester.denied(hospital, EMERGENCY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,8 +204,9 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     let account = Account::development("//Referred").unwrap();
     let content = media(50_000);
     let pointer = committed(&network, &people, &content).await;
-    let request = treatment(people.patient, pointer);
-    denied(here, account.clone(), &request).await;
+    let (user, patient, record) = (referred, people.patient, pointer);
+    let requester = Requester { account, user, patient, record };
+    requester.denied(here, TREATMENT).await;
 
     // The family doctor refers for less than a minute, which is over before anyone reads.
     let chain = here.chain().await;
@@ -209,7 +223,7 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
         if now >= soon { Ok(()) } else { Err(soon - now) }
     })
     .await;
-    denied(here, account.clone(), &request).await;
+    requester.denied(here, TREATMENT).await;
     let question = AccessRequest {
         requester: referred,
         action: Action::ReadText,
@@ -233,7 +247,7 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
 
     // The referred doctor's own hospital has the record but no key, and refuses too.
     there.comes_to_hold(&network.segments().await).await;
-    denied(there, account, &request).await;
+    requester.denied(there, TREATMENT).await;
 
     // The patient needs neither: with the patient's own key, any node and any worker will do.
     let own = reader(there, "//Patient").await;
@@ -271,14 +285,21 @@ async fn patient_rotates(hospital: &Hospital, patient: UserId, pointer: RecordPo
     let rotate = profiles::rotate_keys(Some((&account.id(), &consent)), Some(key_hash));
     chain.submit(&rotate, &old).await.unwrap();
 
-    let request = treatment(patient, pointer);
-    let former = hospital.client(old).await.grant(&request).await.err().unwrap();
+    let record = pointer;
+    let former = Requester { account: old, user: patient, patient, record };
+    let former = former.request(hospital, TREATMENT).await.err().unwrap();
     assert!(matches!(former, WorkerError::Problem(problem) if problem.status == 401));
-    let client = hospital.client(account).await;
-    let early = client.grant(&request).await.err().unwrap();
+    let client = hospital.client(account.clone()).await;
+    let early = Requester { account, user: patient, patient, record };
+    let early = early.request(hospital, TREATMENT).await.err().unwrap();
     assert!(matches!(early, WorkerError::Problem(problem) if problem.status == 409));
 
-    client.renew_key(keys.sealing.public()).await.unwrap();
+    // A thief may have rotated the keys: the hospital seals nothing to them until it has confirmed them.
+    let new_key = keys.sealing.public();
+    let waits = client.renew_key(new_key).await.unwrap_err();
+    assert!(waits.to_string().contains("confirm"), "{waits}");
+    let office = hospital.client(hospital.governance()).await;
+    office.confirm_key(patient, new_key).await.unwrap();
     let reader = Reader::new(chain, client, keys.sealing);
     reader.open(patient, &[pointer], TREATMENT).await.unwrap();
     reader.open_own(patient, &[pointer]).await.unwrap();

@@ -40,7 +40,7 @@ pub enum Refusal {
     TooManyMotions,
     /// The delay of the authorized upgrade has not passed.
     UpgradeTooEarly,
-    /// The call of a motion, or the weight that is declared to close it, is more than a tenth of a block.
+    /// The call of a motion, or the weight that is declared to close it, is more than a fifth of a block.
     MotionTooHeavy,
     /// The council authorized the upgrade more than `UPGRADE_BLOCKS` ago.
     UpgradeExpired,
@@ -148,7 +148,7 @@ impl fmt::Display for Refusal {
             }
             Self::MotionTooHeavy => {
                 "the motion needs too much computation: its call, and the weight bound with which it is closed, may \
-                 each have at most a tenth of a block"
+                 each have at most a fifth of a block"
             }
             Self::NotInForce => {
                 "no registration of this user is in force: a hospital must register or reinstate the user first"

@@ -2,16 +2,20 @@
 
 use codec::Encode;
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
-    access::{Relationship, RelationshipKind},
+    AccountId, AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, Signature, UserId,
+    access::{Purpose, Relationship, RelationshipKind},
     approval::approvals_needed,
-    block::{AnnouncedEntry, Entry, Header, Range, Segment, Segments, cloud_hash, segments_root},
+    block::{
+        AnnouncedEntry, AnnouncedHeader, Entry, Header, Range, Segment, Segments, cloud_hash,
+        segments_root,
+    },
     consent::{Consent, Naming},
     hospital::{Duty, Founder},
     limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
     profile::{Period, Registration, RegistrationStatus},
-    release::{SectionSet, Tally},
+    release::{EmergencyReason, ReleasedRecord, Request, SectionSet, Tally},
 };
+use sp_core::{Pair, ed25519};
 
 #[test]
 fn identifiers_round_trip_in_hexadecimal() {
@@ -38,8 +42,9 @@ fn a_record_is_written_and_read_as_a_height_and_an_index() {
 fn an_entry_was_announced_without_its_link() {
     let (text, media) = (Range { offset: 1, length: 2 }, Range { offset: 3, length: 4 });
     let previous = Some(RecordPointer { height: 1, index: 0 });
-    let entry = Entry { patient: UserId([1; 32]), text, media, previous };
-    let announced = AnnouncedEntry { patient: entry.patient, text, media };
+    let (record, patient) = (RecordId([2; 16]), UserId([1; 32]));
+    let entry = Entry { record, patient, text, media, previous };
+    let announced = AnnouncedEntry { record, patient, text, media };
     assert_eq!(AnnouncedEntry::from(entry), announced);
 }
 
@@ -127,6 +132,7 @@ fn header() -> Header {
 #[test]
 fn the_lite_hash_covers_header_and_entries() {
     let entry = Entry {
+        record: RecordId([2; 16]),
         patient: UserId([1; 32]),
         text: Range { offset: 0, length: 7 },
         media: Range { offset: 0, length: 9 },
@@ -135,11 +141,127 @@ fn the_lite_hash_covers_header_and_entries() {
     let hash = header().lite_hash(std::slice::from_ref(&entry));
     let relinked = Entry { previous: None, ..entry.clone() };
     assert_ne!(header().lite_hash(&[relinked]), hash);
+    let renamed = Entry { record: RecordId([3; 16]), ..entry.clone() };
+    assert_ne!(header().lite_hash(&[renamed]), hash);
     assert_ne!(header().lite_hash(&[]), hash);
     let entries = [entry];
     assert_ne!(Header { time: 6, ..header() }.lite_hash(&entries), hash);
     assert_ne!(Header { previous_cloud: Hash::zero(), ..header() }.lite_hash(&entries), hash);
     assert_ne!(cloud_hash(hash, Hash::zero()), cloud_hash(hash, Hash::repeat_byte(1)));
+}
+
+#[test]
+fn the_subject_of_a_vote_covers_all_that_the_hospitals_verify() {
+    let segments = Segments { root: Hash::repeat_byte(8), count: 9, bytes: 10 };
+    let header = AnnouncedHeader { announcer: HospitalId(3), segments };
+    let entry = AnnouncedEntry {
+        record: RecordId([2; 16]),
+        patient: UserId([1; 32]),
+        text: Range { offset: 0, length: 7 },
+        media: Range { offset: 0, length: 9 },
+    };
+    let body = Hash::repeat_byte(6);
+    let subject = header.subject(std::slice::from_ref(&entry), body);
+    let entries = [
+        AnnouncedEntry { record: RecordId([3; 16]), ..entry.clone() },
+        AnnouncedEntry { patient: UserId([3; 32]), ..entry.clone() },
+        AnnouncedEntry { text: Range { offset: 0, length: 8 }, ..entry.clone() },
+        AnnouncedEntry { media: Range { offset: 1, length: 9 }, ..entry.clone() },
+    ];
+    for other in entries {
+        assert_ne!(header.subject(&[other], body), subject);
+    }
+    assert_ne!(header.subject(&[], body), subject);
+    assert_ne!(header.subject(&[entry.clone(), entry.clone()], body), subject);
+    let entries = [entry];
+    assert_ne!(header.subject(&entries, Hash::zero()), subject);
+    let other = AnnouncedHeader { announcer: HospitalId(4), segments };
+    assert_ne!(other.subject(&entries, body), subject);
+    let segments = Segments { bytes: 11, ..segments };
+    let other = AnnouncedHeader { announcer: HospitalId(3), segments };
+    assert_ne!(other.subject(&entries, body), subject);
+}
+
+#[test]
+fn the_id_of_a_user_follows_from_the_first_account_and_sealing_key() {
+    let (account, key) = (AccountId::new([1; 32]), Hash::repeat_byte(2));
+    let user = UserId::of(&account, key);
+    assert_eq!(user, UserId::of(&account, key));
+    assert_ne!(user, UserId::of(&AccountId::new([3; 32]), key));
+    assert_ne!(user, UserId::of(&account, Hash::repeat_byte(3)));
+    // Account and key cannot be exchanged.
+    assert_ne!(user, UserId::of(&AccountId::new([2; 32]), Hash::repeat_byte(1)));
+}
+
+fn request() -> Request {
+    let record = |height| ReleasedRecord {
+        pointer: RecordPointer { height, index: 0 },
+        sections: SectionSet::ALL,
+    };
+    Request {
+        requester: UserId([1; 32]),
+        patient: UserId([2; 32]),
+        hospital: HospitalId(3),
+        records: vec![record(4), record(5)].try_into().expect("two records fit"),
+        purpose: Purpose::Treatment,
+        emergency: None,
+        at: 6,
+        nonce: [7; 16],
+    }
+}
+
+/// Every request that differs from `request` in one field.
+fn other_requests() -> Vec<Request> {
+    let edits: [fn(&mut Request); 10] = [
+        |request| request.requester = UserId([9; 32]),
+        |request| request.patient = UserId([9; 32]),
+        |request| request.hospital = HospitalId(9),
+        |request| request.records[0].pointer.height = 3,
+        |request| request.records[1].sections = SectionSet(1),
+        |request| request.records.truncate(1),
+        |request| request.purpose = Purpose::Research,
+        |request| request.emergency = Some(EmergencyReason::PublicHealth),
+        |request| request.at = 9,
+        |request| request.nonce = [9; 16],
+    ];
+    edits
+        .into_iter()
+        .map(|edit| {
+            let mut other = request();
+            edit(&mut other);
+            other
+        })
+        .collect()
+}
+
+#[test]
+fn a_signed_request_verifies_for_its_requester_on_its_chain_and_unchanged() {
+    let genesis = Hash::repeat_byte(8);
+    let signer = |seed: u8| ed25519::Pair::from_seed(&[seed; 32]);
+    let account = |seed: u8| AccountId::new(signer(seed).public().0);
+    let signature: Signature = signer(1).sign(&request().signed_bytes(genesis)).into();
+    assert!(request().is_signed_by(genesis, &account(1), &signature));
+    assert!(!request().is_signed_by(genesis, &account(2), &signature));
+    assert!(!request().is_signed_by(Hash::zero(), &account(1), &signature));
+    for other in other_requests() {
+        assert!(!other.is_signed_by(genesis, &account(1), &signature), "{other:?}");
+        assert_ne!(other.hash(), request().hash());
+    }
+}
+
+#[test]
+fn a_signature_over_another_message_is_not_one_over_a_request() {
+    let genesis = Hash::repeat_byte(8);
+    let signer = ed25519::Pair::from_seed(&[1; 32]);
+    let account = AccountId::new(signer.public().0);
+    let bytes = request().signed_bytes(genesis);
+    assert!(bytes.starts_with(b"epione/request"));
+    // Without the prefix, or in the wrapping of browser extensions.
+    let wrapped = [&b"<Bytes>"[..], &bytes, b"</Bytes>"].concat();
+    for message in [&bytes[b"epione/request".len()..], &wrapped, &request().encode()] {
+        let signature: Signature = signer.sign(message).into();
+        assert!(!request().is_signed_by(genesis, &account, &signature));
+    }
 }
 
 #[test]
@@ -179,6 +301,17 @@ fn a_set_contains_the_inserted_sections_within_the_limit() {
     assert_eq!(json, "[0,5,63]");
     assert_eq!(serde_json::from_str::<SectionSet>(&json).expect("the same list"), sections);
     assert!(serde_json::from_str::<SectionSet>("[64]").is_err());
+}
+
+#[test]
+fn sets_of_sections_are_compared_and_combined() {
+    let (one, two) = (SectionSet(0b0011), SectionSet(0b0110));
+    assert_eq!(one.union(two), SectionSet(0b0111));
+    assert_eq!(one.intersection(two), SectionSet(0b0010));
+    assert_eq!(one.without(two), SectionSet(0b0001));
+    assert!(one.is_subset_of(SectionSet::ALL) && one.is_subset_of(one));
+    assert!(!one.is_subset_of(two) && SectionSet::default().is_subset_of(one));
+    assert_eq!(SectionSet::ALL.iter().count(), usize::from(MAX_SECTIONS));
 }
 
 #[test]

@@ -5,14 +5,14 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordPointer, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordId, RecordPointer, UserId,
     access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     profile::{Profile, Registration},
-    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
+    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 use frame_support::genesis_builder_helper::{build_state, get_preset};
 use frame_support::traits::KeyOwnerProofSystem;
@@ -31,8 +31,8 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
-    Profiles, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, System, VERSION,
-    genesis,
+    Profiles, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, Sharing, System,
+    VERSION, genesis,
 };
 
 impl_runtime_apis! {
@@ -264,6 +264,10 @@ impl_runtime_apis! {
             Releases::receipt(grant)
         }
 
+        fn answer(request: Hash) -> Option<Hash> {
+            Releases::answer(request)
+        }
+
         fn is_in_force(grant: Hash) -> bool {
             Releases::is_in_force(grant)
         }
@@ -290,6 +294,12 @@ impl_runtime_apis! {
 
         fn tally(hospital: HospitalId, requester: UserId) -> Tally {
             Releases::tally(hospital, requester)
+        }
+    }
+
+    impl epione_primitives::api::SharingApi<Block> for Runtime {
+        fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet> {
+            Sharing::shared(pointers)
         }
     }
 
@@ -320,6 +330,10 @@ impl_runtime_apis! {
 
         fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId> {
             LiteBlocks::announcement_of(announcer, body_hash)
+        }
+
+        fn announcement_with(announcer: HospitalId, record: RecordId) -> Option<AnnouncementId> {
+            LiteBlocks::announcement_with(announcer, record)
         }
 
         fn history(

@@ -319,9 +319,11 @@ fn agent_makes(call: &RuntimeCall) -> bool {
 
 fn user_makes(call: &RuntimeCall) -> bool {
     use pallet_role_policies::Call as Policy;
+    use pallet_sharing::Call as Share;
     matches!(
         call,
         RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
+            | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
     )
 }

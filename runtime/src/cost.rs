@@ -10,8 +10,8 @@ use crate::{Runtime, RuntimeCall, caller::batched};
 const REGISTRATION_BYTES: u64 = 2 * 1024;
 /// Bytes of state that an announcement and its ballot leave, without its records.
 const ANNOUNCEMENT_BYTES: u64 = 1024;
-/// Bytes of state that each record of an announcement leaves.
-const RECORD_BYTES: u64 = 128;
+/// Bytes of state that each record of an announcement leaves: its entry, and the announcement by its id.
+const RECORD_BYTES: u64 = 256;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
@@ -53,6 +53,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
         )
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
+        | RuntimeCall::Sharing(pallet_sharing::Call::share { .. })
         // Accounts that were rotated out keep their references, and motions their places.
         | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })
         | RuntimeCall::Council(pallet_collective::Call::propose { .. }) => ENTRY_BYTES,

@@ -34,10 +34,11 @@ use crate::{
 pub const MAX_MOTIONS: usize = 2;
 /// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
 pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
-/// Maximum weight of a motion's call: a tenth of a block's computation. The account that closes a motion declares the
-/// weight, and the block reserves it. Quotas do not count the size of proofs, so its bound is far below the block's.
+/// Maximum weight of a motion's call: a fifth of a block's computation. The largest call suspends a hospital whose open
+/// announcements have the most records. The account that closes a motion declares the weight, and the block reserves
+/// it. Quotas do not count the size of proofs, so its bound is far below the block's.
 pub const MAX_PROPOSAL_WEIGHT: Weight =
-    Weight::from_parts(BLOCK_WEIGHT.ref_time() / 10, BLOCK_BYTES as u64);
+    Weight::from_parts(BLOCK_WEIGHT.ref_time() / 5, BLOCK_BYTES as u64);
 
 /// Weight of hashing a byte of an upgrade's code, in picoseconds.
 const HASHED_BYTE_PICOSECONDS: u64 = 2_000;

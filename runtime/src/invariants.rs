@@ -6,9 +6,9 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 use codec::{Decode, Encode};
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, HospitalId, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, UserId,
     approval::{Ballot, BallotOutcome},
-    block::{Announcement, Stage},
+    block::{AnnouncedHeader, Announcement, Stage},
     hospital::HospitalStatus,
     limits::BALLOT_BLOCKS,
     ports::{Hospitals as _, Records as _},
@@ -20,7 +20,7 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Quotas, Releases, RolePolicies,
-    Runtime, Session,
+    Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -38,6 +38,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     Approvals::check_state()?;
     IndexLinks::check_state()?;
     Releases::check_state()?;
+    Sharing::check_state()?;
     Quotas::check_state()
 }
 
@@ -48,13 +49,13 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   and Aura has a key of each;
 /// - no account belongs to both a hospital and a user;
 /// - each announcement has exactly one ballot, which its announcer opened among admitted hospitals, and which ended as
-///   the announcement did;
+///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded;
 /// - the patient of each committed record is or was registered at the hospital that announced it, and the index links
 ///   lead to no other patients;
 /// - relationships are between patients and professionals, at a hospital where the patient is or was registered; only
 ///   hospitals have policies;
-/// - a receipt is about records of its patient, which its hospital announced, for a known requester and by a version
-///   of the policies that exists.
+/// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
+///   hospital, and by a version of the policies that exists.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -173,6 +174,14 @@ fn check_ballot(id: AnnouncementId, announcement: &Announcement) -> Result<(), T
         "a ballot was not opened by the announcer of its block"
     );
     ensure!(
+        subject(id, announcement).is_none_or(|subject| subject == ballot.subject),
+        "the hospitals vote on another subject than was announced"
+    );
+    ensure!(
+        ballot.approvals.iter().all(|approval| approval.block >= announcement.announced_at),
+        "a hospital approved an announcement before it was made"
+    );
+    ensure!(
         ballot.electorate.iter().all(|elector| Hospitals::exists(*elector)),
         "an elector is not a hospital"
     );
@@ -189,6 +198,14 @@ fn check_ballot(id: AnnouncementId, announcement: &Announcement) -> Result<(), T
     };
     ensure!(ballot.outcome == expected, "an announcement did not end as its ballot did");
     Ok(())
+}
+
+/// What the hospitals verify and vote on, unless the entries were discarded.
+fn subject(id: AnnouncementId, announcement: &Announcement) -> Option<Hash> {
+    let (_, entries) = LiteBlocks::announcement(id)?;
+    let Announcement { announcer, segments, body_hash, .. } = *announcement;
+    let header = AnnouncedHeader { announcer, segments };
+    (!entries.is_empty()).then(|| header.subject(&entries, body_hash))
 }
 
 fn check_records() -> Result<(), TryRuntimeError> {
@@ -239,7 +256,12 @@ fn check_receipts() -> Result<(), TryRuntimeError> {
             receipt.release.records.iter().all(|record| LiteBlocks::owner(record.pointer) == owner),
             "a receipt is about a record of another patient or another hospital"
         );
-        ensure!(role(receipt.release.requester).is_some(), "a receipt has an unknown requester");
+        let request = &receipt.release.request;
+        ensure!(role(request.requester).is_some(), "a receipt has an unknown requester");
+        ensure!(
+            (request.patient, request.hospital) == (patient, receipt.hospital),
+            "a receipt answers a request about another patient or to another hospital"
+        );
         ensure!(
             receipt.version
                 <= pallet_role_policies::LatestVersion::<Runtime>::get(receipt.hospital),

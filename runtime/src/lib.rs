@@ -1,4 +1,4 @@
-//! The chain's runtime, composed of Epione's eight pallets and the SDK's pallets.
+//! The chain's runtime, composed of Epione's nine pallets and the SDK's pallets.
 //!
 //! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call,
 //! [`governance`] what council members may propose, and [`lanes`] which transactions come first. [`genesis`]
@@ -168,6 +168,9 @@ mod runtime {
 
     #[runtime::pallet_index(18)]
     pub type Quotas = pallet_quotas;
+
+    #[runtime::pallet_index(19)]
+    pub type Sharing = pallet_sharing;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -188,5 +191,6 @@ mod benches {
         [pallet_approvals, Approvals]
         [pallet_releases, Releases]
         [pallet_quotas, Quotas]
+        [pallet_sharing, Sharing]
     );
 }

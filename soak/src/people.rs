@@ -95,7 +95,8 @@ async fn join(
     uri: &str,
 ) -> anyhow::Result<UserId> {
     let keys = development::keys(uri)?;
-    let (account, user) = (Account::from(&keys), consent::new_user());
+    let account = Account::from(&keys);
+    let user = UserId::of(&account.id(), keys.sealing.public().hash());
     let user = RegisterUser {
         user,
         consent: consent::registration(&account, chain.genesis_hash(), hospital, user, 0),

@@ -23,7 +23,8 @@ use crate::{
 pub enum Command {
     /// Shows header, hashes, entries and approvals
     Show(ShowArgs),
-    /// Recomputes hashes and links; with --segments, also every segment's hash
+    /// Recomputes hashes and links, and verifies the signatures of the announcing and the approving hospitals; with
+    /// --segments, also recomputes every segment's hash
     Verify(VerifyArgs),
 }
 
@@ -77,16 +78,14 @@ impl fmt::Display for Block {
             header.segments.count, header.segments.bytes, header.segments.root
         )?;
         if let Some(ballot) = &self.ballot {
-            let ids = |list: &[HospitalId]| {
-                list.iter().map(HospitalId::to_string).collect::<Vec<_>>().join(", ")
-            };
+            let electorate: Vec<_> = ballot.electorate.iter().map(HospitalId::to_string).collect();
             match ballot.approvals.len() {
                 0 => writeln!(f, "approved by     no other hospital: no approval was needed")?,
                 _ => writeln!(
                     f,
                     "approved by     {} (could vote: {})",
-                    ids(&ballot.approvals),
-                    ids(&ballot.electorate)
+                    approvals(ballot),
+                    electorate.join(", ")
                 )?,
             }
             for (hospital, reason) in &ballot.rejections {
@@ -106,6 +105,13 @@ impl fmt::Display for Block {
         }
         Ok(())
     }
+}
+
+/// The hospitals that approved, with the chain blocks of their votes.
+fn approvals(ballot: &Ballot) -> String {
+    let approvals = ballot.approvals.iter();
+    let voted = approvals.map(|it| format!("{} in chain block {}", it.hospital, it.block));
+    voted.collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a committed block from finalized state.

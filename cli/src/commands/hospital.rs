@@ -153,7 +153,9 @@ impl fmt::Display for SealingKeySet {
             "next: set this key file as the keystore of its worker, and list the previous one \
              under earlier_keystores. Keep the previous one until every profile is sealed to the \
              new key (the metric epione_worker_profiles_to_rewrap counts the remaining profiles): \
-             without the key file to which a profile is sealed, nobody can read it"
+             without the key file to which a profile is sealed, nobody can read it. With the new key, \
+             each patient gets a fresh patient key: whoever has the previous key file cannot read \
+             what is written after that"
         )
     }
 }

@@ -36,7 +36,7 @@ pub enum Command {
     /// Submits visits and shows their status
     #[command(subcommand)]
     Visit(visit::Command),
-    /// Lists and reads a patient's records
+    /// Lists, reads and shares a patient's records
     #[command(subcommand)]
     Records(records::Command),
     /// Shows who read a patient's records, and reviews of emergencies
@@ -94,6 +94,7 @@ impl Command {
             Self::User(_)
             | Self::Relate(_)
             | Self::Unrelate(_)
+            | Self::Records(records::Command::Share(_) | records::Command::Unshare(_))
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
             | Self::Hospital(_) => changes(),

@@ -14,8 +14,6 @@ use crate::{
     piped::Source,
     samples,
 };
-use epione_primitives::access::SectionClass;
-
 /// Real images from the wheel of pydicom: CT, MR, and an ultrasound cine.
 const REAL: [&str; 3] = ["CT_small.dcm", "MR_small.dcm", "examples_ybr_color.dcm"];
 
@@ -82,16 +80,11 @@ fn visit(
         let path = folder.join(text.name);
         fs::write(&path, text.json).map_err(|error| Failure::file(&path, &error))?;
         visit.originals.push(original(&path)?);
-        visit.texts.push(TextSection {
-            kind: text.kind,
-            class: SectionClass::Private,
-            source: Source::Path(path),
-        });
+        visit.texts.push(TextSection { kind: text.kind, source: Source::Path(path) });
     }
     for path in images {
         visit.originals.push(original(&path)?);
-        let source = Source::Path(path);
-        visit.media.push(MediaSection { class: SectionClass::Private, source });
+        visit.media.push(MediaSection { source: Source::Path(path) });
     }
     Ok(visit)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epione_primitives::{Hash, HospitalId};
+use epione_primitives::{Hash, HospitalId, RecordPointer, release::SectionSet};
 use serde::Serialize;
 
 /// The whole report.
@@ -17,6 +17,8 @@ pub struct DemoReport {
     /// The chain's record of refused requests, newest first.
     pub refusals: Vec<Refusal>,
     pub emergencies: Vec<Emergency>,
+    /// What the patient shared for a while, and who could read it then.
+    pub shared: Option<Shared>,
     pub timings_ms: Timings,
     pub revocation_ms: Revocation,
 }
@@ -78,6 +80,14 @@ pub struct Refusal {
     pub block: u32,
     /// The conditions that were not met, decided again for the time of that block.
     pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Shared {
+    pub record: RecordPointer,
+    pub sections: SectionSet,
+    /// The policies that let others read shared sections.
+    pub policies: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -46,18 +46,19 @@ pub mod lite_blocks {
     }
 }
 
-/// Votes, by the agent of any other active hospital.
+/// Votes, by the agent of any other active hospital. `subject` is the hash of what the hospital verified
+/// ([`AnnouncedHeader::subject`](epione_primitives::block::AnnouncedHeader::subject)).
 pub mod approvals {
-    use epione_primitives::{AnnouncementId, approval::RejectReason};
+    use epione_primitives::{AnnouncementId, Hash, approval::RejectReason};
 
     use super::Call;
 
-    pub fn approve(announcement: AnnouncementId) -> Call {
-        Call::new("Approvals", "approve", announcement)
+    pub fn approve(announcement: AnnouncementId, subject: Hash) -> Call {
+        Call::new("Approvals", "approve", (announcement, subject))
     }
 
-    pub fn reject(announcement: AnnouncementId, reason: RejectReason) -> Call {
-        Call::new("Approvals", "reject", (announcement, reason))
+    pub fn reject(announcement: AnnouncementId, subject: Hash, reason: RejectReason) -> Call {
+        Call::new("Approvals", "reject", (announcement, subject, reason))
     }
 }
 
@@ -146,12 +147,28 @@ pub mod role_policies {
     }
 }
 
+/// Calls about the class of sections, by the patient.
+pub mod sharing {
+    use epione_primitives::{RecordPointer, release::SectionSet};
+
+    use super::Call;
+
+    /// Makes sections of the signer's record shared.
+    pub fn share(record: RecordPointer, sections: SectionSet) -> Call {
+        Call::new("Sharing", "share", (record, sections))
+    }
+
+    /// Makes sections of the signer's record private again.
+    pub fn unshare(record: RecordPointer, sections: SectionSet) -> Call {
+        Call::new("Sharing", "unshare", (record, sections))
+    }
+}
+
 /// Calls about receipts of what hospitals release, and about reviews.
 pub mod releases {
     use epione_primitives::{
-        UserId,
-        access::Purpose,
-        release::{Release, ReviewId},
+        Signature,
+        release::{Release, Request, ReviewId},
     };
 
     use super::Call;
@@ -161,9 +178,9 @@ pub mod releases {
         Call::new("Releases", "record", release)
     }
 
-    /// By the agent of the hospital that has the requested records.
-    pub fn refuse(requester: UserId, patient: UserId, purpose: Purpose, emergency: bool) -> Call {
-        Call::new("Releases", "refuse", (requester, patient, purpose, emergency))
+    /// By the agent of the hospital that has the requested records. The signature is the requester's.
+    pub fn refuse(request: &Request, signature: &Signature) -> Call {
+        Call::new("Releases", "refuse", (request, signature))
     }
 
     /// By the governance of another active hospital.

@@ -5,9 +5,10 @@
 
 use codec::{Decode, DecodeAll};
 use epione_primitives::{
-    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, UserId,
+    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::RelationshipKind,
     approval::{BallotOutcome, RejectReason},
+    release::SectionSet,
 };
 use sp_runtime::{DispatchError, ModuleError};
 use subxt::{
@@ -110,6 +111,13 @@ pub enum ChainEvent {
         hospital: HospitalId,
         version: u32,
     },
+    /// A patient changed which sections of a record they share.
+    Shared {
+        patient: UserId,
+        pointer: RecordPointer,
+        /// The sections that are shared now.
+        sections: SectionSet,
+    },
     /// Any other event, with the SCALE of its fields.
     Other {
         pallet: String,
@@ -125,6 +133,7 @@ impl ChainEvent {
             "Approvals" => approval_event(name, fields),
             "Profiles" => profile_event(name, fields),
             "RolePolicies" => policy_event(name, fields),
+            "Sharing" => sharing_event(name, fields),
             _ => None,
         };
         match known {
@@ -213,7 +222,18 @@ fn policy_event(name: &str, fields: &[u8]) -> Known {
     }
 }
 
-type At = OnlineClientAtBlock<SubstrateConfig>;
+fn sharing_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Shared" => read(fields, |(patient, pointer, sections)| ChainEvent::Shared {
+            patient,
+            pointer,
+            sections,
+        }),
+        _ => None,
+    }
+}
+
+pub(super) type At = OnlineClientAtBlock<SubstrateConfig>;
 
 impl Chain {
     /// The events of a block, in their order.
@@ -354,6 +374,16 @@ mod tests {
         assert_eq!(
             ChainEvent::read("LiteBlocks", "Rejected", &id.encode()).unwrap(),
             ChainEvent::Rejected { id }
+        );
+    }
+
+    #[test]
+    fn a_change_of_what_a_patient_shares_has_the_new_set() {
+        let (patient, pointer) = (UserId([1; 32]), RecordPointer { height: 3, index: 2 });
+        let sections = SectionSet(0b101);
+        assert_eq!(
+            ChainEvent::read("Sharing", "Shared", &(patient, pointer, sections).encode()).unwrap(),
+            ChainEvent::Shared { patient, pointer, sections }
         );
     }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use codec::{Decode, Encode};
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{AccessRequest, Decision, PolicySet, Relationship},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
-    limits::MAX_PAGE,
+    limits::{MAX_PAGE, MAX_RELEASED_RECORDS},
     profile::{Profile, Registration},
-    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
+    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
@@ -249,6 +249,11 @@ impl Snapshot {
         self.read("ReleasesApi_receipt", grant).await
     }
 
+    /// The grant that answered a request, by the request's hash.
+    pub async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
+        self.read("ReleasesApi_answer", request).await
+    }
+
     /// Whether a grant is recorded, and its requester would still be allowed the same.
     pub async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
         if let Some(state) = self.proven().await? {
@@ -320,6 +325,21 @@ impl Snapshot {
         self.read("ReleasesApi_tally", (hospital, requester)).await
     }
 
+    /// The sections that their patients share, of each of these records, in their order. All other sections are
+    /// private.
+    pub async fn shared(&self, records: &[RecordPointer]) -> Result<Vec<SectionSet>, ChainError> {
+        let mut all = Vec::with_capacity(records.len());
+        for page in records.chunks(MAX_RELEASED_RECORDS as usize) {
+            let shared: Vec<SectionSet> = self.read("SharingApi_shared", page).await?;
+            if shared.len() != page.len() {
+                let reason = format!("{} sets for {} records", shared.len(), page.len());
+                return Err(ChainError::malformed("SharingApi_shared", reason));
+            }
+            all.extend(shared);
+        }
+        Ok(all)
+    }
+
     /// Height of the newest committed lite block; 0 before the first.
     pub async fn height(&self) -> Result<u32, ChainError> {
         if let Some(state) = self.proven().await? {
@@ -377,6 +397,15 @@ impl Snapshot {
             return state.announcement_of(announcer, body_hash).await;
         }
         self.read("LiteBlocksApi_announcement_of", (announcer, body_hash)).await
+    }
+
+    /// The open or committed announcement that contains this hospital's record.
+    pub async fn announcement_with(
+        &self,
+        announcer: HospitalId,
+        record: RecordId,
+    ) -> Result<Option<AnnouncementId>, ChainError> {
+        self.read("LiteBlocksApi_announcement_with", (announcer, record)).await
     }
 
     /// A patient's records, newest first: pointer, entry, and hash of the body that contains the record.

@@ -18,17 +18,16 @@ use sp_core::{Bytes, crypto::Ss58Codec};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 use subxt::{
     SubstrateConfig,
-    config::DefaultExtrinsicParamsBuilder,
     error::ExtrinsicError,
-    ext::{scale_encode, scale_type_resolver::TypeResolver},
     rpcs::client::{RpcSubscription, rpc_params},
-    transactions::{Payload, TransactionInvalid, ValidationResult},
+    transactions::{TransactionInvalid, ValidationResult},
 };
 use tokio::sync::Mutex;
 
 use super::{
-    BlockRef, Call, Chain, ChainError, ChainEvent, DispatchFailure, SubmitError, SubxtHash,
+    BlockRef, Call, Chain, ChainError, ChainEvent, DispatchFailure, SubmitError,
     error::unknown_number,
+    signing::{self, Lifetime, NamedCall},
 };
 use crate::{
     signer::Account,
@@ -232,24 +231,18 @@ impl Chain {
         nonce: u32,
     ) -> Result<Submittable, SubmitError> {
         let at = self.within_limit(async { self.client_at(birth.hash).await }).await?;
-        let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
-            .mortal_from_unchecked(
-                MORTALITY.into(),
-                birth.number.into(),
-                SubxtHash::from(birth.hash.0),
-            )
-            .nonce(nonce.into())
-            .build();
+        let lifetime = Lifetime { birth, blocks: MORTALITY.into() };
         let unknown = |error: ExtrinsicError| SubmitError::UnknownCall {
             call: format!("{}.{}", call.pallet, call.name),
             reason: error.to_string(),
         };
+        let named = NamedCall::from(call);
         if self.is_verified() {
-            let encoded = at.transactions().call_data(call).map_err(unknown)?;
+            let encoded = at.transactions().call_data(&named).map_err(unknown)?;
             self.check_call(call, &encoded)?;
         }
         let mut signable =
-            at.transactions().create_signable_offline(call, params).map_err(unknown)?;
+            signing::signable(&at, &named, lifetime, nonce.into()).map_err(unknown)?;
         signable.sign(signer).map_err(unknown)
     }
 
@@ -313,28 +306,8 @@ impl Chain {
 
     /// This block used the nonce, for this transaction or for another one of the same account.
     async fn find_in(&self, block: Hash, transaction: Hash) -> Result<Fate, SubmitError> {
-        #[derive(Deserialize)]
-        struct Reply {
-            block: Body,
-        }
-        #[derive(Deserialize)]
-        struct Body {
-            extrinsics: Vec<Extrinsic>,
-        }
-        /// Nodes with opaque blocks write hexadecimal digits, other nodes a list of numbers.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Extrinsic {
-            Hexadecimal(Bytes),
-            List(Vec<u8>),
-        }
-        let ask = || self.request::<Option<Reply>>("chain_getBlock", rpc_params![block]);
-        let reply = patiently(ask).await?;
-        let extrinsics = reply.map(|reply| reply.block.extrinsics).unwrap_or_default();
-        let index = extrinsics.iter().position(|extrinsic| {
-            let (Extrinsic::Hexadecimal(Bytes(bytes)) | Extrinsic::List(bytes)) = extrinsic;
-            BlakeTwo256::hash(bytes) == transaction
-        });
+        let extrinsics = patiently(|| self.extrinsics(block)).await?;
+        let index = extrinsics.iter().position(|bytes| BlakeTwo256::hash(bytes) == transaction);
         Ok(match index.and_then(|index| u32::try_from(index).ok()) {
             Some(extrinsic) => Fate::Final { block, extrinsic },
             None => Fate::Lost,
@@ -396,51 +369,6 @@ fn refusal(error: &str, checked: Option<ValidationResult>) -> Refused {
             | TransactionInvalid::BadMandatory,
         )) => Refused::ForGood(SubmitError::Invalid(error.into())),
         _ => Refused::Now(error.into()),
-    }
-}
-
-impl Payload for Call {
-    type CallData = Self;
-
-    fn pallet_name(&self) -> &str {
-        self.pallet
-    }
-
-    fn call_name(&self) -> &str {
-        self.name
-    }
-
-    fn call_data(&self) -> &Self {
-        self
-    }
-}
-
-/// The arguments are SCALE already. A body of 2 MiB as a tree of values would take a hundred MiB.
-impl scale_encode::EncodeAsFields for Call {
-    fn encode_as_fields_to<R: TypeResolver>(
-        &self,
-        _: &mut dyn scale_encode::FieldIter<'_, R::TypeId>,
-        _: &R,
-        out: &mut Vec<u8>,
-    ) -> Result<(), scale_encode::Error> {
-        out.extend_from_slice(&self.arguments);
-        Ok(())
-    }
-}
-
-impl subxt::transactions::Signer<SubstrateConfig> for Account {
-    fn account_id(&self) -> subxt::utils::AccountId32 {
-        subxt::utils::AccountId32(self.id().into())
-    }
-
-    fn sign(&self, payload: &[u8]) -> subxt::utils::MultiSignature {
-        use epione_primitives::Signature;
-        match Account::sign(self, payload) {
-            Signature::Ed25519(signature) => subxt::utils::MultiSignature::Ed25519(signature.0),
-            Signature::Sr25519(signature) => subxt::utils::MultiSignature::Sr25519(signature.0),
-            Signature::Ecdsa(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
-            Signature::Eth(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{io, ops::Range, path::PathBuf, time::Duration};
 
 use epione_envelope::{FormatError, OpenError, frames::NoFrame, grant::GrantError};
-use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
+use epione_primitives::{BlockNumber, Hash, HospitalId, RecordPointer, UserId};
 
 use crate::{chain::ChainError, worker::WorkerError};
 
@@ -22,6 +22,13 @@ pub enum ReadError {
          separate command"
     )]
     OtherPatient { pointer: RecordPointer, patient: UserId },
+    #[error("access cannot be requested: {0}")]
+    NotRequestable(&'static str),
+    /// Only a registered user can sign a request.
+    #[error(
+        "the chain has no user with this account, so it cannot request access: give the key file of a user"
+    )]
+    UnknownReader,
     #[error("the access grant is not valid: {0}; request access again")]
     Grant(#[from] GrantError),
     #[error(
@@ -58,13 +65,20 @@ pub enum ReadError {
     #[error("the profile at hospital {hospital} cannot be read: {source}")]
     Profile { hospital: HospitalId, source: FormatError },
     #[error(
-        "the patient key at hospital {hospital} is sealed to another sealing key than the given \
+        "the patient keys at hospital {hospital} are sealed to another sealing key than the given \
          ones: give the key file from before the keys were changed, or ask the hospital to seal \
-         the patient key to the new key"
+         the patient keys to the new key"
     )]
     OtherSealingKey { hospital: HospitalId },
-    #[error("the patient key at hospital {hospital} cannot be decrypted: {source}")]
-    PatientKey { hospital: HospitalId, source: OpenError },
+    #[error("the patient keys at hospital {hospital} cannot be decrypted: {source}")]
+    PatientKeys { hospital: HospitalId, source: OpenError },
+    /// The signatures of a record are judged by the state after the block that its author signed.
+    #[error(
+        "record {pointer} names block {signed_at} as the one at which it was signed, and was announced in block \
+         {announced_at}: the chain has no such block, or it is not of the day before the announcement; do not trust \
+         the record, and tell the hospital"
+    )]
+    SignedAt { pointer: RecordPointer, signed_at: BlockNumber, announced_at: BlockNumber },
     /// The node's answer contradicts the chain's state.
     #[error(
         "the node's answer about record {pointer} contradicts the chain ({what}): use another node"
@@ -76,6 +90,10 @@ pub enum ReadError {
         "record {pointer} is not signed by its author, {author}: do not trust it, and tell the hospital"
     )]
     Author { pointer: RecordPointer, author: UserId },
+    #[error(
+        "record {pointer} is not signed by the nurse whom it names, {nurse}: do not trust it, and tell the hospital"
+    )]
+    Nurse { pointer: RecordPointer, nurse: UserId },
     #[error("section {section} of record {pointer} cannot be decrypted: {source}")]
     Open { pointer: RecordPointer, section: usize, source: OpenError },
     #[error("section {section} of record {pointer} is not UTF-8 text")]

@@ -1,7 +1,10 @@
 //! Fetches records, and checks them against the chain and their authors.
 
 use epione_envelope::record::{Payload, Record};
-use epione_primitives::{HospitalId, RecordPointer, UserId, rpc::RecordReply};
+use epione_primitives::{
+    AccountId, BlockNumber, Hash, HospitalId, RecordPointer, UserId, access::SectionClass,
+    limits::MAX_SIGNING_AGE_BLOCKS, release::SectionSet, rpc::RecordReply,
+};
 
 use super::{ReadError, RecordSummary, SectionSummary};
 use crate::chain::{Chain, ChainError, Snapshot};
@@ -21,8 +24,9 @@ pub async fn hospital_of(
     }
 }
 
-/// A sealed record, after it was checked that the chain agrees with it, and that its author signed it with an account
-/// that was theirs when it was announced. The summary says whether the patient signed it, too.
+/// A sealed record, after it was checked that the chain agrees with it, and that its author, and the nurse whom it
+/// names, signed it with the accounts that were theirs at the block that the record names. The summary says whether the
+/// patient signed it, too.
 pub async fn verified(
     chain: &Chain,
     pointer: RecordPointer,
@@ -44,35 +48,77 @@ pub async fn verified(
     if record.hospital() != header.announcer {
         return Err(inconsistent("its hospital"));
     }
+    let signed = signed_state(chain, &record, pointer, announcement.announced_at).await?;
+    let cosigned = check_signatures(&signed, chain.genesis_hash(), &record, pointer).await?;
+    let shared = state.shared(&[pointer]).await?.first().copied().unwrap_or_default();
+    Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time, shared) }, record))
+}
+
+/// The state after the block at which the author signed. It is an error if that is not a block of this chain, or if the
+/// record was announced before it or too long after it.
+async fn signed_state(
+    chain: &Chain,
+    record: &Record,
+    pointer: RecordPointer,
+    announced_at: BlockNumber,
+) -> Result<Snapshot, ReadError> {
+    let signed_at = record.signed_at();
+    let age = announced_at.checked_sub(signed_at.number);
+    let is_of_the_day = age.is_some_and(|age| age <= MAX_SIGNING_AGE_BLOCKS);
+    if is_of_the_day && chain.is_final(signed_at).await? {
+        return Ok(chain.at(signed_at.hash));
+    }
+    Err(ReadError::SignedAt { pointer, signed_at: signed_at.number, announced_at })
+}
+
+/// Verifies the signatures of author and nurse; returns whether the patient's is valid, too.
+async fn check_signatures(
+    state: &Snapshot,
+    genesis: Hash,
+    record: &Record,
+    pointer: RecordPointer,
+) -> Result<bool, ReadError> {
     let author = record.author();
-    let accounts = chain.accounts_at(author, announcement.announced_at).await?;
-    let genesis = chain.genesis_hash();
-    if !accounts.iter().any(|account| record.verify(genesis, account).is_ok()) {
+    let account = account_of(state, author).await?;
+    if !account.is_some_and(|account| record.verify(genesis, &account).is_ok()) {
         return Err(ReadError::Author { pointer, author });
     }
-    let cosigned = record.patient_signature().is_some() && {
-        let accounts = chain.accounts_at(record.patient(), announcement.announced_at).await?;
-        accounts.iter().any(|account| record.verify_cosignature(genesis, account).is_ok())
-    };
-    Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time) }, record))
+    if let Some(nurse) = record.nurse() {
+        let account = account_of(state, nurse).await?;
+        if !account.is_some_and(|account| record.verify_nurse(genesis, &account).is_ok()) {
+            return Err(ReadError::Nurse { pointer, nurse });
+        }
+    }
+    if record.patient_signature().is_none() {
+        return Ok(false);
+    }
+    let account = account_of(state, record.patient()).await?;
+    Ok(account.is_some_and(|account| record.verify_cosignature(genesis, &account).is_ok()))
+}
+
+async fn account_of(state: &Snapshot, user: UserId) -> Result<Option<AccountId>, ChainError> {
+    Ok(state.profile(user).await?.map(|profile| profile.account))
 }
 
 /// A record as the node sent it, without verification of its signatures.
 pub(super) async fn summarised(
     chain: &Chain,
     reply: &RecordReply,
+    shared: SectionSet,
 ) -> Result<RecordSummary, ReadError> {
     let pointer = reply.pointer;
     let header = chain.lite_header(pointer.height).await?;
     let header = header.ok_or(ReadError::UnknownRecord(pointer))?.header;
-    Ok(summary(reply, &decode(reply)?, header.time))
+    Ok(summary(reply, &decode(reply)?, header.time, shared))
 }
 
 fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
     let pointer = reply.pointer;
     let record = Record::decode_exactly(&reply.text)
         .map_err(|source| ReadError::Format { pointer, source })?;
-    let what = if record.patient() != reply.entry.patient {
+    let what = if record.id() != reply.entry.record {
+        "its id"
+    } else if record.patient() != reply.entry.patient {
         "its patient"
     } else if reply.text.len() as u64 != u64::from(reply.entry.text.length) {
         "its length"
@@ -84,10 +130,9 @@ fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
     Err(ReadError::Inconsistent { pointer, what })
 }
 
-fn summary(reply: &RecordReply, record: &Record, time: u64) -> RecordSummary {
-    let sections = record.sections().iter().map(|section| SectionSummary {
-        kind: section.kind,
-        class: section.class,
+fn summary(reply: &RecordReply, record: &Record, time: u64, shared: SectionSet) -> RecordSummary {
+    let sections = (0..).zip(record.sections()).map(|(index, section)| SectionSummary {
+        class: if shared.contains(index) { SectionClass::Shared } else { SectionClass::Private },
         media_bytes: match &section.payload {
             Payload::Text(_) => None,
             Payload::Media { manifest, .. } => Some(manifest.layout().plaintext_length()),
@@ -99,7 +144,9 @@ fn summary(reply: &RecordReply, record: &Record, time: u64) -> RecordSummary {
         patient: record.patient(),
         hospital: record.hospital(),
         author: record.author(),
+        nurse: record.nurse(),
         cosigned: record.patient_signature().is_some(),
+        signed_at: record.signed_at(),
         time,
         previous: reply.entry.previous,
         sections: sections.collect(),
@@ -107,133 +154,4 @@ fn summary(reply: &RecordReply, record: &Record, time: u64) -> RecordSummary {
 }
 
 #[cfg(test)]
-mod tests {
-    use codec::{Decode, Encode};
-    use epione_primitives::{
-        AnnouncementId, Hash,
-        block::{BlockHashes, Entry, Header, Range},
-    };
-    use serde_json::{Value, json};
-    use sp_core::Bytes;
-
-    use super::*;
-    use crate::{
-        chain::fake::FakeNode,
-        reader::{list, tests::sealed},
-    };
-
-    const PATIENT: UserId = UserId([1; 32]);
-    const HOSPITAL: HospitalId = HospitalId(0);
-    /// One in each block. The node sends them in pages of ten.
-    const RECORDS: u32 = 71;
-
-    fn entry() -> Entry {
-        let range = |length| Range { offset: 0, length };
-        Entry { patient: PATIENT, text: range(9), media: range(0), previous: None }
-    }
-
-    fn header(height: u32) -> Header {
-        Header {
-            height,
-            previous_lite: Hash::zero(),
-            previous_cloud: Hash::zero(),
-            announcer: HOSPITAL,
-            announcement: AnnouncementId(0),
-            time: 1,
-            records: 1,
-            body_hash: Hash::zero(),
-            body_bytes: 9,
-            segments: Default::default(),
-        }
-    }
-
-    /// A node that has all of the patient's records.
-    fn node() -> FakeNode {
-        node_with(None)
-    }
-
-    /// As [`node`], but the record at the height `damaged` is not one.
-    fn node_with(damaged: Option<u32>) -> FakeNode {
-        let record = sealed(10).record;
-        let text = Bytes(record.encode());
-        let whole = Entry {
-            text: Range { offset: 0, length: text.0.len() as u32 },
-            media: Range { offset: 0, length: record.segments().len() as u32 },
-            ..entry()
-        };
-        FakeNode::new(move |method, params| match method {
-            "LiteBlocksApi_record" => {
-                let pointer: RecordPointer = argument(params);
-                let exists = pointer.height <= RECORDS && pointer.index == 0;
-                scale(exists.then(|| (entry(), Hash::zero())))
-            }
-            "LiteBlocksApi_header" => {
-                scale(Some((header(argument(params)), BlockHashes::default())))
-            }
-            "liteBlocks_header" => {
-                let height = params[0].as_u64().unwrap() as u32;
-                json!({ "header": header(height), "hashes": BlockHashes::default() })
-            }
-            "liteBlocks_history" => {
-                let before =
-                    params[1]["height"].as_u64().map_or(RECORDS + 1, |height| height as u32);
-                let page = (1..before).rev().take(10).map(|height| RecordReply {
-                    pointer: RecordPointer { height, index: 0 },
-                    entry: whole.clone(),
-                    text: if damaged == Some(height) { Bytes(vec![0xff; 9]) } else { text.clone() },
-                });
-                json!(page.collect::<Vec<_>>())
-            }
-            other => panic!("{other} is not served"),
-        })
-    }
-
-    /// The argument of a call of the runtime.
-    fn argument<T: Decode>(params: &[Value]) -> T {
-        let Bytes(bytes) = serde_json::from_value(params[1].clone()).unwrap();
-        T::decode(&mut bytes.as_slice()).unwrap()
-    }
-
-    fn scale(answer: impl Encode) -> Value {
-        json!(Bytes(answer.encode()))
-    }
-
-    #[tokio::test]
-    async fn the_hospital_of_a_record_is_found_without_reading_the_other_records() {
-        let node = node();
-        let state = node.connect().await.at(Hash::zero());
-        let first = RecordPointer { height: 1, index: 0 };
-        assert_eq!(hospital_of(&state, PATIENT, first).await.unwrap(), Some(HOSPITAL));
-        assert_eq!(node.requests(), ["LiteBlocksApi_record", "LiteBlocksApi_header"]);
-    }
-
-    #[tokio::test]
-    async fn one_record_that_cannot_be_decoded_does_not_hide_the_others() {
-        let chain = node_with(Some(7)).connect().await;
-        let listed = list(&chain, PATIENT, None, u32::MAX).await.unwrap();
-        let heights: Vec<u32> = listed.iter().map(|(pointer, _)| pointer.height).collect();
-        assert_eq!(heights, (1..=RECORDS).rev().collect::<Vec<_>>());
-        for (pointer, summary) in listed {
-            match summary {
-                Ok(summary) => assert_eq!((summary.pointer, pointer.height == 7), (pointer, false)),
-                Err(error) => {
-                    assert!(matches!(error, ReadError::Format { .. }), "{error}");
-                    assert_eq!(pointer.height, 7);
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_record_that_the_patient_does_not_have_has_no_hospital() {
-        let node = node();
-        let state = node.connect().await.at(Hash::zero());
-        let first = RecordPointer { height: 1, index: 0 };
-        let other = UserId([9; 32]);
-        assert_eq!(hospital_of(&state, other, first).await.unwrap(), None);
-        for (height, index) in [(RECORDS + 1, 0), (1, 1)] {
-            let absent = RecordPointer { height, index };
-            assert_eq!(hospital_of(&state, PATIENT, absent).await.unwrap(), None);
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,9 @@
 //! Reads a patient's records: finds them by the index links, opens them with a hospital's permission or with the
-//! patient's own key, fetches, verifies and decrypts them. Keys never leave this process.
+//! patient's own keys, fetches, verifies and decrypts them. Keys never leave this process.
 //!
-//! Nothing is passed on before it is verified: a grant against its receipt on the chain, a record against the chain and
-//! its author's signature, a text against its leaf, media chunk by chunk and, if all of them are read, as a whole.
+//! Nothing is passed on before it is verified: a grant against the signed request and its receipt on the chain, a record
+//! against the chain and the signatures of its author and nurse, a text against its leaf, media chunk by chunk and, if
+//! all of them are read, as a whole.
 //!
 //! ```no_run
 //! use epione_client::{
@@ -52,6 +53,7 @@ pub use fetch::{hospital_of, verified};
 pub use media::SavedMedia;
 pub use part::Part;
 pub use partial::is_partial;
+pub use permission::SignedRequest;
 pub use saved::{save_text, saved};
 pub use verified::VerifiedRecord;
 
@@ -63,13 +65,14 @@ use std::{
 use epione_envelope::{
     Zeroizing,
     frames::Frames,
-    keys::{ContentKey, PatientKey},
+    keys::{ContentKey, PatientKeys},
     record::{Description, Payload, Record, Section, SectionKind},
     sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Purpose, SectionClass},
+    block::SignedAt,
     release::{EmergencyReason, SectionSet},
 };
 use serde::Serialize;
@@ -108,9 +111,14 @@ pub struct RecordSummary {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
-    /// Whether the patient signed it, too. In a verified record, with an account that was theirs when it was announced;
-    /// in a list, according to the record, without verification.
+    /// The nurse who signed it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
+    /// Whether the patient signed it, too. In a verified record, with the account that was theirs at `signed_at`; in a
+    /// list, according to the record, without verification.
     pub cosigned: bool,
+    /// The chain block at which its author signed it, according to the record.
+    pub signed_at: SignedAt,
     /// The time at which its block was committed.
     pub time: Moment,
     /// The previous record of the same patient.
@@ -118,17 +126,17 @@ pub struct RecordSummary {
     pub sections: Vec<SectionSummary>,
 }
 
-/// What the chain shows of a section to everyone.
+/// What the chain shows of a section to everyone. What kind of section it is, is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionSummary {
-    pub kind: SectionKind,
+    /// Shared if the patient shares it.
     pub class: SectionClass,
     /// Length of its media in bytes; none for text.
     pub media_bytes: Option<u64>,
 }
 
-/// A record whose author's signature is verified, with the sections for which there are keys.
+/// A record whose signatures are verified, with the sections for which there are keys.
 #[derive(Clone)]
 pub struct OpenRecord {
     pub summary: RecordSummary,
@@ -142,7 +150,8 @@ pub struct OpenRecord {
 #[derive(Clone)]
 pub struct OpenSection {
     pub index: usize,
-    pub kind: SectionKind,
+    /// None if the section is not open.
+    pub kind: Option<SectionKind>,
     pub class: SectionClass,
     pub content: OpenContent,
 }
@@ -199,7 +208,7 @@ impl Reader {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds sealing keys that the patient had before. At some hospitals the patient key may still be sealed to one of
+    /// Adds sealing keys that the patient had before. At some hospitals the patient keys may still be sealed to one of
     /// them. Only [`Reader::open_own`] and [`Reader::open_own_sections`] try them.
     #[must_use]
     pub fn with_earlier_sealing_keys(mut self, keys: Vec<SealingKeyPair>) -> Self {
@@ -263,7 +272,7 @@ impl Reader {
         Ok(opened.collect())
     }
 
-    /// Opens all sections of a patient's records with the patient's own key, which is on the chain, sealed to the
+    /// Opens all sections of a patient's records with the patient's own keys, which are on the chain, sealed to the
     /// patient; in the order of the request. No permission is needed. Media come from the worker of any hospital, on
     /// requests that the patient's account signs.
     pub async fn open_own(
@@ -275,7 +284,7 @@ impl Reader {
         self.open_own_sections(patient, records).await.into_iter().collect()
     }
 
-    /// Opens some sections of the patient's records with the patient's own key, in the order of the request. A record
+    /// Opens some sections of the patient's records with the patient's own keys, in the order of the request. A record
     /// that does not open has an error of its own.
     pub async fn open_own_sections(
         &self,
@@ -295,15 +304,29 @@ impl Reader {
         patient: UserId,
         VerifiedRecord { summary, record }: VerifiedRecord,
         sections: SectionSet,
-        patient_keys: &mut HashMap<HospitalId, PatientKey>,
+        patient_keys: &mut HashMap<HospitalId, PatientKeys>,
     ) -> Result<OpenRecord, ReadError> {
-        let (genesis, hospital) = (self.chain.genesis_hash(), summary.hospital);
-        let patient_key = match patient_keys.get(&hospital) {
-            Some(known) => known.clone(),
-            None => self.patient_key(patient, hospital).await?,
+        let (genesis, pointer) = (self.chain.genesis_hash(), summary.pointer);
+        let hospital = summary.hospital;
+        let newest = match patient_keys.get(&hospital) {
+            Some(known) => Ok(known.clone()),
+            None => self.patient_keys(patient, hospital).await,
         };
-        let mut keys = own::content_keys(genesis, summary.pointer, &record, &patient_key)?;
-        patient_keys.insert(hospital, patient_key);
+        if let Ok(newest) = &newest {
+            patient_keys.insert(hospital, newest.clone());
+        }
+        let opened =
+            newest.and_then(|newest| own::content_keys(genesis, pointer, &record, &newest));
+        let mut keys = match opened {
+            Err(error) if own::may_be_earlier(&error) => {
+                let earlier = self.patient_keys_before(patient, hospital, pointer).await;
+                let earlier = earlier
+                    .and_then(|earlier| own::content_keys(genesis, pointer, &record, &earlier));
+                // What is wrong with the newest profile says more than that an earlier one does not help.
+                earlier.map_err(|_| error)?
+            }
+            opened => opened?,
+        };
         keys.retain(|section, _| sections.contains(*section));
         OpenRecord::new(genesis, summary, record, Access { keys, right: FetchRight::Own })
     }
@@ -331,21 +354,36 @@ impl OpenRecord {
         access: Access,
     ) -> Result<Self, ReadError> {
         let mut opened = Self { summary, sections: Vec::new(), genesis, record, access };
-        let open = |(index, section): (usize, &Section)| {
-            let (kind, class) = (section.kind, section.class);
-            let content = opened.content(index, &section.payload)?;
-            Ok(OpenSection { index, kind, class, content })
-        };
-        let sections = opened.record.sections().iter().enumerate().map(open);
-        opened.sections = sections.collect::<Result<_, ReadError>>()?;
+        let sections = opened.record.sections().iter().enumerate();
+        let open = |(index, section)| opened.section(index, section);
+        opened.sections = sections.map(open).collect::<Result<_, ReadError>>()?;
         Ok(opened)
     }
 
-    fn content(&self, section: usize, payload: &Payload) -> Result<OpenContent, ReadError> {
+    fn section(&self, index: usize, section: &Section) -> Result<OpenSection, ReadError> {
+        let summary = self.summary.sections.get(index);
+        let class = summary.map_or(SectionClass::Private, |summary| summary.class);
+        // A record has at most 64 sections.
+        let opened = match self.access.keys.get(&(index as u16)) {
+            Some(key) => Some(self.content(index, &section.payload, key)?),
+            None => None,
+        };
+        let (kind, content) = match opened {
+            Some((kind, content)) => (Some(kind), content),
+            None => (None, OpenContent::NotGranted),
+        };
+        Ok(OpenSection { index, kind, class, content })
+    }
+
+    fn content(
+        &self,
+        section: usize,
+        payload: &Payload,
+        key: &ContentKey,
+    ) -> Result<(SectionKind, OpenContent), ReadError> {
         let (genesis, pointer) = (self.genesis, self.summary.pointer);
         // A record has at most 64 sections.
         let index = section as u16;
-        let Some(key) = self.access.keys.get(&index) else { return Ok(OpenContent::NotGranted) };
         let failed = |source| ReadError::Open { pointer, section, source };
         Ok(match payload {
             Payload::Text(_) => {
@@ -353,14 +391,21 @@ impl OpenRecord {
                     self.record.open_text(genesis, index, key).map_err(failed)?;
                 let text = String::from_utf8(content.to_vec())
                     .map_err(|_| ReadError::NotText { pointer, section })?;
-                OpenContent::Text { media_type: description.media_type, text: text.into() }
+                let media_type = description.media_type;
+                (description.kind, OpenContent::Text { media_type, text: text.into() })
             }
             Payload::Media { .. } => {
                 let Description {
-                    media_type, file_name, content_length, content_root, frames, ..
+                    kind,
+                    media_type,
+                    file_name,
+                    content_length,
+                    content_root,
+                    frames,
+                    ..
                 } = self.record.describe(genesis, index, key).map_err(failed)?;
                 let (bytes, blake3) = (content_length, content_root);
-                OpenContent::Media { media_type, file_name, bytes, blake3, frames }
+                (kind, OpenContent::Media { media_type, file_name, bytes, blake3, frames })
             }
         })
     }
@@ -380,13 +425,16 @@ pub async fn list(
 ) -> Result<Vec<Listed>, ReadError> {
     let mut listed: Vec<Listed> = Vec::new();
     let mut before = before;
+    let state = chain.finalized().await?;
     while (listed.len() as u64) < u64::from(limit) {
         let left = limit - u32::try_from(listed.len()).unwrap_or(limit);
         let page = chain.lite_history(patient, before, left).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.pointer);
-        for reply in page {
-            match fetch::summarised(chain, &reply).await {
+        let pointers: Vec<_> = page.iter().map(|reply| reply.pointer).collect();
+        let shared = state.shared(&pointers).await?;
+        for (reply, shared) in page.into_iter().zip(shared) {
+            match fetch::summarised(chain, &reply, shared).await {
                 Err(ReadError::Chain(error)) => return Err(error.into()),
                 summary => listed.push((reply.pointer, summary)),
             }

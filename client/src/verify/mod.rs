@@ -1,8 +1,12 @@
 //! Verifies a committed lite block: recomputes its hashes and its links to the blocks and records before it, and checks
-//! that its body and segments are those that were approved.
+//! that its body and segments are those that were announced and approved by the hospitals' agents.
 //!
 //! [`gather`] reads the chain, and [`check`] decides without input or output. A user who does not trust a node can
 //! gather from several.
+
+mod statements;
+
+pub use statements::{Statement, Statements};
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -53,6 +57,17 @@ pub struct Evidence {
     pub body: Option<Vec<u8>>,
     pub announcement: Option<Announcement>,
     pub ballot: Option<Ballot>,
+    /// What the hospitals' agents signed about the block.
+    pub statements: Statements,
+}
+
+impl Evidence {
+    /// The block as its hospital announced it.
+    fn announced(&self) -> (AnnouncedHeader, Vec<AnnouncedEntry>) {
+        let Header { announcer, segments, .. } = self.header;
+        let entries = self.entries.iter().cloned().map(AnnouncedEntry::from).collect();
+        (AnnouncedHeader { announcer, segments }, entries)
+    }
 }
 
 /// The checks and their results.
@@ -123,7 +138,21 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
     let body = chain.body(header.body_hash).await?;
     let announcement = state.announcement(header.announcement).await?.map(|(it, _)| it);
     let ballot = state.ballot(header.announcement).await?;
-    Ok(Evidence { height, header, hashes, entries, previous, earlier, body, announcement, ballot })
+    let statements = Statements::default();
+    let mut evidence = Evidence {
+        height,
+        header,
+        hashes,
+        entries,
+        previous,
+        earlier,
+        body,
+        announcement,
+        ballot,
+        statements,
+    };
+    evidence.statements = statements::gather(chain, &evidence).await?;
+    Ok(evidence)
 }
 
 /// Checks the evidence.
@@ -140,6 +169,7 @@ pub fn check(evidence: &Evidence) -> Verification {
     check_body(evidence, &mut report);
     check_announcement(evidence, &mut report);
     report.holds("approvals", "enough hospitals approved", check_ballot(evidence));
+    statements::check(evidence, &mut report);
     report
 }
 
@@ -218,10 +248,8 @@ fn check_body(evidence: &Evidence, report: &mut Verification) {
 }
 
 fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
-    let Header { announcer, segments, .. } = evidence.header;
-    let announced: Vec<AnnouncedEntry> =
-        evidence.entries.iter().cloned().map(AnnouncedEntry::from).collect();
-    body::check(&AnnouncedHeader { announcer, segments }, &announced, body)
+    let (header, entries) = evidence.announced();
+    body::check(&header, &entries, body)
 }
 
 fn check_announcement(evidence: &Evidence, report: &mut Verification) {
@@ -250,7 +278,7 @@ fn check_ballot(evidence: &Evidence) -> Result<(), String> {
     if ballot.opener != evidence.header.announcer {
         return Err(format!("the ballot was opened by hospital {}", ballot.opener));
     }
-    let mut voters = ballot.approvals.to_vec();
+    let mut voters: Vec<_> = ballot.approvals.iter().map(|approval| approval.hospital).collect();
     voters.sort();
     voters.dedup();
     let entitled = |voter| ballot.electorate.contains(voter) && *voter != ballot.opener;

@@ -2,15 +2,18 @@ use epione_envelope::{
     account::Signer,
     body::{BodyBuilder, Packed},
     development,
-    keys::PatientKey,
-    record::{Description, Draft, DraftSection, Record, SectionKind},
+    keys::PatientKeys,
+    record::{Description, Draft, Record, SectionKind},
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, UserId, access::SectionClass, approval::RejectReason,
+    AnnouncementId, Hash, HospitalId, UserId,
+    approval::{Approval, RejectReason},
+    block::SignedAt,
 };
 
 use super::*;
+use crate::{Account, chain::SignedCall};
 
 const GENESIS: Hash = Hash::repeat_byte(1);
 const HOSPITAL: HospitalId = HospitalId(0);
@@ -23,24 +26,32 @@ fn patient(byte: u8) -> UserId {
 fn record(of: UserId) -> (Record, Vec<Bytes>) {
     let doctor = development::keys("//Doctor").unwrap();
     let media = vec![7; 3_000];
-    let section = |kind, media_type, content: &[u8]| DraftSection {
-        kind,
-        class: SectionClass::Private,
-        description: Description::of(media_type, "", content).unwrap(),
-    };
     let sections = vec![
-        section(SectionKind::Summary, "text/plain", b"all well"),
-        section(SectionKind::Media, "application/dicom", &media),
+        Description::of(SectionKind::Summary, "text/plain", "", b"all well").unwrap(),
+        Description::of(SectionKind::Media, "application/dicom", "", &media).unwrap(),
     ];
-    let draft = Draft::new(of, HOSPITAL, patient(99), sections).unwrap().sign(GENESIS, &doctor);
-    let key = PatientKey::generate();
-    let mut sealer = RecordSealer::new(GENESIS, draft, &doctor.account(), &key).unwrap();
+    let draft = Draft::new(of, HOSPITAL, patient(99), SignedAt::default(), sections).unwrap();
+    let (draft, keys) = (draft.sign(GENESIS, &doctor), PatientKeys::generate());
+    let mut sealer = RecordSealer::new(GENESIS, draft, &doctor.account(), &keys).unwrap();
     sealer.seal_text(0, b"all well").unwrap();
     let mut sealing = sealer.start_media(1).unwrap();
     let mut parts = sealing.push(&media).unwrap();
     parts.extend(sealer.end_media(sealing).unwrap());
     let segment: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
     (sealer.finish().unwrap(), vec![segment.into()])
+}
+
+fn agent(of: HospitalId) -> Account {
+    Account::development(["//Alice", "//Bob", "//Charlie", "//Dave"][usize::from(of.0)]).unwrap()
+}
+
+/// A hospital's call in a transaction of this chain block.
+fn statement(hospital: HospitalId, block: u32) -> Statement {
+    let payload = vec![hospital.0 as u8; 100];
+    let agent = agent(hospital);
+    let (signer, signature) = (agent.id(), agent.sign(&payload));
+    let found = vec![SignedCall { signer, signature, payload }];
+    Statement { hospital, block, agent: Some(agent.id()), found }
 }
 
 /// A committed block of height 2: two records of one patient, who has one in block 1, and one of
@@ -56,10 +67,12 @@ fn block() -> (Evidence, Vec<Bytes>) {
     let Packed { header: announced, entries, body } = builder.finish().unwrap();
     let earlier = RecordPointer { height: 1, index: 0 };
     let within = RecordPointer { height: 2, index: 0 };
-    let entries: Vec<Entry> = entries
+    let announced_entries = entries.to_vec();
+    let entries: Vec<Entry> = announced_entries
         .iter()
         .zip([Some(earlier), None, Some(within)])
         .map(|(entry, previous)| Entry {
+            record: entry.record,
             patient: entry.patient,
             text: entry.text,
             media: entry.media,
@@ -80,6 +93,7 @@ fn block() -> (Evidence, Vec<Bytes>) {
         segments: announced.segments,
     };
     let lite = header.lite_hash(&entries);
+    let approvals = [(HospitalId(3), 8), (HospitalId(1), 9)];
     let evidence = Evidence {
         height: 2,
         hashes: BlockHashes { lite, cloud: cloud_hash(lite, header.segments.root) },
@@ -94,10 +108,19 @@ fn block() -> (Evidence, Vec<Bytes>) {
             announced_at: 7,
             stage: Stage::Committed { height: 2 },
         }),
+        statements: Statements {
+            announced: Some(statement(HOSPITAL, 7)),
+            approved: approvals.map(|(hospital, block)| statement(hospital, block)).to_vec(),
+        },
         ballot: Some(Ballot {
+            subject: announced.subject(&announced_entries, header.body_hash),
             opener: HOSPITAL,
             electorate: (0..4).map(HospitalId).collect::<Vec<_>>().try_into().unwrap(),
-            approvals: vec![HospitalId(3), HospitalId(1)].try_into().unwrap(),
+            approvals: approvals
+                .map(|(hospital, block)| Approval { hospital, block })
+                .to_vec()
+                .try_into()
+                .unwrap(),
             rejections: vec![(HospitalId(2), RejectReason::SegmentMissing)].try_into().unwrap(),
             deadline: 207,
             outcome: Some(BallotOutcome::Approved),
@@ -140,7 +163,7 @@ fn a_first_block_has_no_previous_block() {
 #[test]
 fn each_alteration_fails_its_own_check() {
     type Tamper = fn(&mut Evidence);
-    let cases: [(&str, Tamper); 16] = [
+    let cases: [(&str, Tamper); 18] = [
         ("height", |it| it.header.height = 3),
         ("record count", |it| it.header.records = 2),
         ("lite hash", |it| it.header.time += 1),
@@ -158,6 +181,8 @@ fn each_alteration_fails_its_own_check() {
         ("body hash", |it| it.body = None),
         ("segments", |it| it.header.segments.root = Hash::zero()),
         ("announcement", |it| it.announcement.as_mut().unwrap().body_hash = Hash::zero()),
+        ("ballot's subject", |it| it.ballot.as_mut().unwrap().subject = Hash::zero()),
+        ("ballot's subject", |it| it.entries[1].text.offset += 1),
         ("announcement's stage", |it| it.announcement.as_mut().unwrap().stage = Stage::Rejected),
     ];
     for (expected, tamper) in cases {
@@ -174,15 +199,75 @@ fn a_ballot_that_should_not_have_passed_fails_the_check() {
     let cases: [Tamper; 5] = [
         |ballot| ballot.approvals.truncate(1),
         |ballot| ballot.approvals[1] = ballot.approvals[0],
-        |ballot| ballot.approvals[1] = ballot.opener,
-        |ballot| ballot.approvals[1] = HospitalId(9),
+        |ballot| ballot.approvals[1].hospital = ballot.opener,
+        |ballot| ballot.approvals[1].hospital = HospitalId(9),
         |ballot| ballot.outcome = Some(BallotOutcome::Expired),
     ];
     for tamper in cases {
         let (mut evidence, _) = block();
         tamper(evidence.ballot.as_mut().unwrap());
-        assert_eq!(failures(&evidence), ["approvals"]);
+        assert_eq!(failures(&evidence)[0], "approvals");
     }
+}
+
+#[test]
+fn an_altered_missing_or_foreign_vote_fails_its_own_check() {
+    type Tamper = fn(&mut Statement);
+    let cases: [(Tamper, &str); 7] = [
+        (|vote| vote.found.clear(), "does not contain it"),
+        (|vote| vote.found[0].payload[0] ^= 1, "did not make"),
+        (|vote| vote.found[0].signature = agent(HOSPITAL).sign(b"another call"), "did not make"),
+        // Signed by another hospital's agent, also in the agent's name.
+        (|vote| vote.found = statement(HospitalId(2), 9).found, "but the hospital's agent was"),
+        (
+            |vote| {
+                let payload = &vote.found[0].payload;
+                vote.found[0].signature = agent(HospitalId(2)).sign(payload);
+            },
+            "did not make",
+        ),
+        // By an account that was the agent at another time.
+        (|vote| vote.agent = Some(agent(HospitalId(2)).id()), "but the hospital's agent was"),
+        (|vote| vote.agent = None, "there was no hospital 1"),
+    ];
+    for (tamper, said) in cases {
+        let (mut evidence, _) = block();
+        tamper(&mut evidence.statements.approved[1]);
+        assert_eq!(failures(&evidence), ["signature of hospital 1"]);
+        let report = check(&evidence);
+        let found = report.check("signature of hospital 1").unwrap().found.clone().unwrap();
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[test]
+fn a_vote_that_is_only_in_the_ballot_fails_its_own_check() {
+    let (mut evidence, _) = block();
+    evidence.statements.approved.remove(0);
+    assert_eq!(failures(&evidence), ["signature of hospital 3"]);
+    // A vote in another chain block than the ballot names is not the vote.
+    let (mut evidence, _) = block();
+    evidence.statements.approved[0].block += 1;
+    assert_eq!(failures(&evidence), ["signature of hospital 3"]);
+}
+
+#[test]
+fn among_transactions_with_the_same_call_the_agent_s_own_one_counts() {
+    let (mut evidence, _) = block();
+    let foreign = statement(HospitalId(2), 9).found;
+    let votes = &mut evidence.statements.approved[1].found;
+    votes.splice(0..0, foreign);
+    assert_eq!(votes.len(), 2);
+    assert!(check(&evidence).passed());
+}
+
+#[test]
+fn an_announcement_that_the_hospital_did_not_sign_fails_its_own_check() {
+    let (mut evidence, _) = block();
+    evidence.statements.announced.as_mut().unwrap().found = statement(HospitalId(1), 7).found;
+    assert_eq!(failures(&evidence), ["announcer's signature"]);
+    evidence.statements.announced = None;
+    assert_eq!(failures(&evidence), ["announcer's signature"]);
 }
 
 #[test]

@@ -2,21 +2,25 @@
 //!
 //! The author's own hospital receives the visit unsealed, and seals it. The author signs the salted leaves of the
 //! sections ([`epione_envelope::record::Draft`]), so that the signature is valid for the sealed record and for a single
-//! section of it. The patient may sign the same leaves.
+//! section of it. The patient and a nurse may sign the same leaves.
+//!
+//! What is signed names the newest finalized block of the chain: the signers' accounts and rights are judged by the
+//! state after it. A worker accepts the visit for ten minutes after that block.
 //!
 //! ```no_run
 //! use epione_client::{Account, chain::Chain, visit::VisitBuilder, worker::WorkerClient};
 //! use epione_envelope::record::SectionKind;
-//! use epione_primitives::{HospitalId, UserId, access::SectionClass};
+//! use epione_primitives::{HospitalId, UserId};
 //!
 //! async fn submit(patient: UserId, doctor: UserId) -> Result<(), Box<dyn std::error::Error>> {
 //!     let (hospital, account) = (HospitalId(0), Account::development("//Alice//doctor")?);
 //!     let chain = Chain::connect("ws://127.0.0.1:9944").await?;
 //!     let visit = VisitBuilder::new(chain.genesis_hash(), patient, hospital, doctor)
-//!         .text(SectionKind::Diagnosis, SectionClass::Shared, "Stage 2 hypertension.")
-//!         .file(SectionKind::Media, SectionClass::Private, "heart.dcm")
-//!         .build(&account)
-//!         .await?;
+//!         .text(SectionKind::Diagnosis, "Stage 2 hypertension.")
+//!         .file(SectionKind::Media, "heart.dcm")
+//!         .describe()
+//!         .await?
+//!         .sign(&account, chain.finalized_head().await?.into())?;
 //!     let worker = WorkerClient::for_hospital(&chain, hospital, account).await?;
 //!     let status = worker.submit_visit(&visit, |sent| println!("{} of {} bytes", sent.done, sent.total)).await?;
 //!     println!("record {} is {:?}", status.record_id, status.stage);
@@ -35,11 +39,15 @@ use epione_envelope::{
     FormatError,
     frames::{Frames, MAX_LISTED_FRAMES, NoFrames},
     record::{
-        Description, Draft, DraftSection, MAX_FILE_NAME_BYTES, MAX_MEDIA_BYTES, MAX_SECTIONS,
-        MAX_TEXT_BYTES, Salt, SectionKind, SignedDraft,
+        Description, Draft, MAX_FILE_NAME_BYTES, MAX_MEDIA_BYTES, MAX_SECTIONS, MAX_TEXT_BYTES,
+        Salt, SectionKind, SignedDraft,
     },
+    signature::Extraction,
 };
-use epione_primitives::{Hash, HospitalId, RecordId, Signature, UserId, access::SectionClass};
+use epione_primitives::{
+    BlockNumber, Hash, HospitalId, RecordId, Signature, UserId, block::SignedAt,
+    limits::MAX_SUBMISSION_AGE_BLOCKS,
+};
 
 use crate::{
     api::{ContentUpload, MAX_VISIT_JSON_BYTES, MAX_VISIT_TEXT_BYTES, SectionUpload, VisitRequest},
@@ -91,6 +99,8 @@ pub enum VisitError {
     Field { section: usize, what: &'static str },
     #[error("the {0}'s signature is not a SCALE-encoded signature in hexadecimal")]
     Signature(&'static str),
+    #[error("a visit names a nurse if and only if the nurse signed it")]
+    NurseSignature,
     #[error(transparent)]
     Format(#[from] FormatError),
 }
@@ -102,15 +112,23 @@ pub struct VisitBuilder {
     patient: UserId,
     hospital: HospitalId,
     author: UserId,
+    nurse: Option<(UserId, Account)>,
     cosigner: Option<Account>,
+    extraction: Extraction,
     command: Option<[u8; 16]>,
     sections: Vec<Planned>,
+}
+
+/// A visit whose files were read, ready to be signed.
+#[derive(Clone, Debug)]
+pub struct DescribedVisit {
+    plan: VisitBuilder,
+    descriptions: Vec<Description>,
 }
 
 #[derive(Clone, Debug)]
 struct Planned {
     kind: SectionKind,
-    class: SectionClass,
     source: SectionSource,
 }
 
@@ -171,13 +189,28 @@ impl Visit {
     pub fn record_id(&self) -> RecordId {
         self.request.record_id
     }
+
+    /// Whether a worker still accepts the visit, given the number of the newest finalized block. A worker that already
+    /// has the visit keeps it longer.
+    pub fn is_fresh_at(&self, newest: BlockNumber) -> bool {
+        newest.saturating_sub(self.request.signed_at.number) <= MAX_SUBMISSION_AGE_BLOCKS
+    }
 }
 
 impl VisitBuilder {
     /// A visit of `patient` at `hospital`, whose author is `author`, on the chain with this first block.
     pub fn new(genesis: Hash, patient: UserId, hospital: HospitalId, author: UserId) -> Self {
-        let (cosigner, command, sections) = (None, None, Vec::new());
-        Self { genesis, patient, hospital, author, cosigner, command, sections }
+        Self {
+            genesis,
+            patient,
+            hospital,
+            author,
+            nurse: None,
+            cosigner: None,
+            extraction: Extraction::default(),
+            command: None,
+            sections: Vec::new(),
+        }
     }
 
     /// Adds the command, which is the same for every attempt to submit this visit. Within a day, the worker answers
@@ -196,19 +229,33 @@ impl VisitBuilder {
         self
     }
 
+    /// Has a nurse sign, too, with this account. With none, the visit names no nurse.
+    #[must_use]
+    pub fn nursed_by(mut self, nurse: Option<(UserId, Account)>) -> Self {
+        self.nurse = nurse;
+        self
+    }
+
+    /// States which sections may be disclosed. The default allows every choice of sections.
+    #[must_use]
+    pub fn with_extraction(mut self, extraction: Extraction) -> Self {
+        self.extraction = extraction;
+        self
+    }
+
     /// Adds a text: a FHIR resource or other JSON, or plain text.
     #[must_use]
-    pub fn text(mut self, kind: SectionKind, class: SectionClass, text: impl Into<String>) -> Self {
-        self.sections.push(Planned { kind, class, source: SectionSource::Text(text.into()) });
+    pub fn text(mut self, kind: SectionKind, text: impl Into<String>) -> Self {
+        self.sections.push(Planned { kind, source: SectionSource::Text(text.into()) });
         self
     }
 
     /// Adds a file as media: DICOM, or any other file. The record keeps its name, but not its folder.
     #[must_use]
-    pub fn file(self, kind: SectionKind, class: SectionClass, path: impl Into<PathBuf>) -> Self {
+    pub fn file(self, kind: SectionKind, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        self.file_named(kind, class, path, name.unwrap_or_default())
+        self.file_named(kind, path, name.unwrap_or_default())
     }
 
     /// Adds a file as media under another name than its own; without a name if that is empty.
@@ -216,24 +263,28 @@ impl VisitBuilder {
     pub fn file_named(
         mut self,
         kind: SectionKind,
-        class: SectionClass,
         path: impl Into<PathBuf>,
         name: impl Into<String>,
     ) -> Self {
         let source = SectionSource::File { path: path.into(), name: name.into() };
-        self.sections.push(Planned { kind, class, source });
+        self.sections.push(Planned { kind, source });
         self
     }
 
-    /// Reads the files once, and signs the visit.
-    pub async fn build(self, author: &Account) -> Result<Visit, VisitError> {
-        let author = author.clone();
-        tokio::task::spawn_blocking(move || self.sign(&author))
+    /// Reads the files once, and signs the visit at this block. If reading takes longer than the worker accepts the
+    /// visit, [`VisitBuilder::describe`] and [`DescribedVisit::sign`] are better.
+    pub async fn build(self, author: &Account, signed_at: SignedAt) -> Result<Visit, VisitError> {
+        self.describe().await?.sign(author, signed_at)
+    }
+
+    /// Reads the files once.
+    pub async fn describe(self) -> Result<DescribedVisit, VisitError> {
+        tokio::task::spawn_blocking(move || self.read())
             .await
             .expect("describing a visit does not panic")
     }
 
-    fn sign(self, author: &Account) -> Result<Visit, VisitError> {
+    fn read(self) -> Result<DescribedVisit, VisitError> {
         match self.sections.len() {
             0 => return Err(VisitError::NoSections),
             count if count > usize::from(MAX_SECTIONS) => {
@@ -245,23 +296,34 @@ impl VisitBuilder {
             SectionSource::Text(text) => Some(text),
             SectionSource::File { .. } => None,
         }))?;
-        let mut described = self
+        let mut descriptions = self
             .sections
             .iter()
             .enumerate()
             .map(|(section, planned)| planned.describe(section))
             .collect::<Result<Vec<_>, _>>()?;
-        bound_frames(&mut described);
-        let drafts = self.sections.iter().zip(&described).map(|(planned, description)| {
-            let Planned { kind, class, .. } = *planned;
-            DraftSection { kind, class, description: description.clone() }
-        });
-        let draft = Draft::new(self.patient, self.hospital, self.author, drafts.collect())?;
-        let mut signed = draft.sign(self.genesis, author);
-        if let Some(patient) = &self.cosigner {
-            signed = signed.cosign(self.genesis, patient);
+        bound_frames(&mut descriptions);
+        Ok(DescribedVisit { plan: self, descriptions })
+    }
+}
+
+impl DescribedVisit {
+    /// Signs the visit at this block, which should be the newest finalized one.
+    pub fn sign(self, author: &Account, signed_at: SignedAt) -> Result<Visit, VisitError> {
+        let Self { plan, descriptions } = self;
+        let draft = Draft::new(plan.patient, plan.hospital, plan.author, signed_at, descriptions)?;
+        let mut draft = draft.with_extraction(plan.extraction)?;
+        if let Some((user, _)) = &plan.nurse {
+            draft = draft.with_nurse(*user);
         }
-        visit(&signed, self.sections, self.command)
+        let mut signed = draft.sign(plan.genesis, author);
+        if let Some(patient) = &plan.cosigner {
+            signed = signed.cosign(plan.genesis, patient);
+        }
+        if let Some((_, nurse)) = &plan.nurse {
+            signed = signed.sign_as_nurse(plan.genesis, nurse);
+        }
+        visit(signed, plan.sections, plan.command)
     }
 }
 
@@ -270,9 +332,9 @@ impl Planned {
         match &self.source {
             SectionSource::Text(text) => {
                 check_text(section, text)?;
-                Ok(Description::of(text_type(text), "", text.as_bytes())?)
+                Ok(Description::of(self.kind, text_type(text), "", text.as_bytes())?)
             }
-            SectionSource::File { path, name } => describe_file(path, name),
+            SectionSource::File { path, name } => describe_file(self.kind, path, name),
         }
     }
 }
@@ -323,7 +385,7 @@ fn text_type(text: &str) -> &'static str {
     }
 }
 
-fn describe_file(path: &Path, name: &str) -> Result<Description, VisitError> {
+fn describe_file(kind: SectionKind, path: &Path, name: &str) -> Result<Description, VisitError> {
     let fail = |source| VisitError::File { path: path.into(), source };
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
@@ -341,7 +403,7 @@ fn describe_file(path: &Path, name: &str) -> Result<Description, VisitError> {
     let media_type = if read.is_dicom() { DICOM } else { OPAQUE };
     // A byte that is not Unicode was replaced by a character of three bytes.
     let name = file_name::shortened(name, MAX_FILE_NAME_BYTES as usize);
-    Ok(Description::new(media_type, &name, read.bytes, read.blake3, read.frames)?)
+    Ok(Description::new(kind, media_type, &name, read.bytes, read.blake3, read.frames)?)
 }
 
 /// Removes the frame lists of the sections after which the record's limit of listed frames would be exceeded.
@@ -356,14 +418,13 @@ fn bound_frames(described: &mut [Description]) {
 }
 
 fn visit(
-    signed: &SignedDraft,
+    signed: SignedDraft,
     sources: Vec<Planned>,
     command: Option<[u8; 16]>,
 ) -> Result<Visit, VisitError> {
-    let Draft { record, patient, hospital, author, sections } = &signed.draft;
+    let SignedDraft { draft, signature, patient_signature, nurse_signature } = signed;
     let (mut uploads, mut media) = (Vec::new(), Vec::new());
-    for (section, (draft, planned)) in sections.iter().zip(sources).enumerate() {
-        let description = &draft.description;
+    for (section, (description, planned)) in draft.sections.iter().zip(sources).enumerate() {
         let content = match planned.source {
             SectionSource::Text(text) => ContentUpload::Text(text),
             SectionSource::File { path, .. } => {
@@ -376,22 +437,26 @@ fn visit(
         };
         let name = Some(description.file_name.clone()).filter(|name| !name.is_empty());
         uploads.push(SectionUpload {
-            kind: draft.kind.to_string(),
-            class: draft.class,
+            kind: description.kind.to_string(),
             salt: hex::encode(description.salt.as_bytes()),
             media_type: description.media_type.clone(),
             name,
             content,
         });
     }
+    let in_hexadecimal = |signature: Signature| hex::encode(signature.encode());
     let request = VisitRequest {
-        record_id: *record,
-        patient: *patient,
-        hospital: *hospital,
-        author: *author,
+        record_id: draft.record,
+        patient: draft.patient,
+        hospital: draft.hospital,
+        author: draft.author,
+        nurse: draft.nurse,
+        signed_at: draft.signed_at,
+        extraction: draft.extraction,
         sections: uploads,
-        author_signature: hex::encode(signed.signature.encode()),
-        patient_signature: signed.patient_signature.as_ref().map(|it| hex::encode(it.encode())),
+        author_signature: in_hexadecimal(signature),
+        patient_signature: patient_signature.map(in_hexadecimal),
+        nurse_signature: nurse_signature.map(in_hexadecimal),
         command: command.map(hex::encode),
     };
     let bytes = serde_json::to_vec(&request).map(|json| json.len()).unwrap_or(usize::MAX);
@@ -402,29 +467,39 @@ fn visit(
 }
 
 /// Rebuilds what the author of a visit signed from the request that a worker received. Checks limits, but no signature:
-/// [`SignedDraft::verify`] verifies the author's signature, and [`SignedDraft::verify_cosignature`] the patient's.
+/// [`SignedDraft::verify`] verifies the author's signature, [`SignedDraft::verify_cosignature`] the patient's, and
+/// [`SignedDraft::verify_nurse`] the nurse's.
 pub fn signed_draft(visit: &VisitRequest) -> Result<SignedDraft, VisitError> {
     check_texts(visit.sections.iter().filter_map(|upload| match &upload.content {
         ContentUpload::Text(text) => Some(text),
         ContentUpload::Media { .. } => None,
     }))?;
     let sections =
-        visit.sections.iter().enumerate().map(|(section, upload)| draft_section(section, upload));
+        visit.sections.iter().enumerate().map(|(section, upload)| description(section, upload));
     let draft = Draft {
         record: visit.record_id,
         patient: visit.patient,
         hospital: visit.hospital,
         author: visit.author,
+        nurse: visit.nurse,
+        signed_at: visit.signed_at,
+        extraction: visit.extraction.clone(),
         sections: sections.collect::<Result<_, _>>()?,
     };
     if draft.sections.is_empty() {
         return Err(VisitError::NoSections);
     }
+    if visit.nurse.is_some() != visit.nurse_signature.is_some() {
+        return Err(VisitError::NurseSignature);
+    }
     draft.validate()?;
     let signature = read_signature("author", &visit.author_signature)?;
-    let patient = visit.patient_signature.as_deref();
-    let patient_signature = patient.map(|digits| read_signature("patient", digits)).transpose()?;
-    Ok(SignedDraft { draft, signature, patient_signature })
+    let also = |whose, digits: &Option<String>| {
+        digits.as_deref().map(|digits| read_signature(whose, digits)).transpose()
+    };
+    let patient_signature = also("patient", &visit.patient_signature)?;
+    let nurse_signature = also("nurse", &visit.nurse_signature)?;
+    Ok(SignedDraft { draft, signature, patient_signature, nurse_signature })
 }
 
 fn read_signature(whose: &'static str, digits: &str) -> Result<Signature, VisitError> {
@@ -432,7 +507,7 @@ fn read_signature(whose: &'static str, digits: &str) -> Result<Signature, VisitE
     Signature::decode_all(&mut bytes.as_slice()).map_err(|_| VisitError::Signature(whose))
 }
 
-fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection, VisitError> {
+fn description(section: usize, upload: &SectionUpload) -> Result<Description, VisitError> {
     let field = |what| VisitError::Field { section, what };
     let kind = upload.kind.parse().map_err(|_| field("kind"))?;
     let (content_length, content_root, frames) = match &upload.content {
@@ -445,15 +520,15 @@ fn draft_section(section: usize, upload: &SectionUpload) -> Result<DraftSection,
             (*bytes, digest(blake3).ok_or(field("digest"))?, frames.clone())
         }
     };
-    let description = Description {
+    Ok(Description {
         salt: Salt::from_bytes(digest(&upload.salt).ok_or(field("salt"))?),
+        kind,
         media_type: upload.media_type.clone(),
         file_name: upload.name.clone().unwrap_or_default(),
         content_length,
         content_root,
         frames,
-    };
-    Ok(DraftSection { kind, class: upload.class, description })
+    })
 }
 
 fn digest(digits: &str) -> Option<[u8; 32]> {

@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::{
     api::{
-        GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey, UserRef,
-        VisitStatus, WorkerInfo,
+        ConfirmedKey, GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey,
+        UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -175,10 +175,22 @@ impl WorkerClient {
     }
 
     /// Has the hospital seal the profile of this account's user to a sealing key whose hash is on the chain; returns
-    /// when the new profile is final.
+    /// when the new profile is final. For some time after a rotation, the worker refuses unless its hospital's
+    /// governance confirms the key ([`WorkerClient::confirm_key`]).
     pub async fn renew_key(&self, key: &SealingPublicKey) -> Result<(), WorkerError> {
         let renewed = RenewedKey { sealing_key: hex::encode(key.as_bytes()) };
         self.post("/v1/users/keys", &renewed, nonce(), Awaited::Change).await.map(drop)
+    }
+
+    /// Confirms, as the hospital's governance, that a sealing key whose hash is on the chain is the user's; returns
+    /// when the profile that is sealed to it is final.
+    pub async fn confirm_key(
+        &self,
+        user: UserId,
+        key: &SealingPublicKey,
+    ) -> Result<(), WorkerError> {
+        let confirmed = ConfirmedKey { user, sealing_key: hex::encode(key.as_bytes()) };
+        self.post("/v1/users/keys/confirm", &confirmed, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Relates a professional to a patient; returns when that is final.

@@ -5,6 +5,7 @@ use epione_primitives::{
     RecordPointer,
     access::{Denial, Purpose},
     block::Segment,
+    release::Request,
 };
 
 use super::{
@@ -33,6 +34,21 @@ fn segment(bytes: &[u8]) -> Segment {
     Segment { hash: blake3::hash(bytes).into(), length: bytes.len() as u32 }
 }
 
+/// A request for records of a patient.
+fn wanted(patient: UserId) -> GrantRequest {
+    let request = Request {
+        requester: UserId([2; 32]),
+        patient,
+        hospital: HOSPITAL,
+        records: Default::default(),
+        purpose: Purpose::Treatment,
+        emergency: None,
+        at: 1,
+        nonce: [1; 16],
+    };
+    GrantRequest::signed(&request, &account().sign(&request.signed_bytes(GENESIS)))
+}
+
 pub(super) fn authenticated(head: &str) -> Result<request::Authenticated, request::RequestError> {
     let line: Vec<&str> = head.lines().next().unwrap().split(' ').collect();
     let method = line[0].parse().unwrap();
@@ -54,12 +70,7 @@ async fn requests_are_signed_for_their_worker() {
     let problem = reply("404 Not Found", "", b"");
     let (url, log) = server(vec![problem.clone(), problem]).await;
     let client = client(&url);
-    let request = GrantRequest {
-        patient: UserId([1; 32]),
-        records: vec![],
-        purpose: Purpose::Treatment,
-        emergency: None,
-    };
+    let request = wanted(UserId([1; 32]));
     client.grant(&request).await.err().unwrap();
     client.visit_status(RecordId([2; 16])).await.unwrap_err();
 
@@ -214,22 +225,26 @@ async fn the_patient_requests_a_segment_with_its_record() {
 #[tokio::test]
 async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
     let done = reply("204 No Content", "", b"");
-    let (url, log) = server(vec![done; 4]).await;
+    let (url, log) = server(vec![done; 5]).await;
     let (client, user) = (client(&url), UserId([3; 32]));
     client.suspend(user).await.unwrap();
     client.reinstate(user).await.unwrap();
     client.end_registration(user).await.unwrap();
     let key = development::sealing_key("//Doctor");
     client.renew_key(key.public()).await.unwrap();
+    client.confirm_key(user, key.public()).await.unwrap();
 
     let log = log.lock().unwrap();
-    let renewed = RenewedKey { sealing_key: hex::encode(key.public().as_bytes()) };
+    let sealing_key = hex::encode(key.public().as_bytes());
+    let renewed = RenewedKey { sealing_key: sealing_key.clone() };
+    let confirmed = ConfirmedKey { user, sealing_key };
     let whom = serde_json::to_vec(&UserRef { user }).unwrap();
     let expected = [
         ("/v1/users/suspend", whom.clone()),
         ("/v1/users/reinstate", whom.clone()),
         ("/v1/users/end", whom),
         ("/v1/users/keys", serde_json::to_vec(&renewed).unwrap()),
+        ("/v1/users/keys/confirm", serde_json::to_vec(&confirmed).unwrap()),
     ];
     for ((head, body), (path, content)) in log.iter().zip(expected) {
         assert!(head.starts_with(&format!("POST {path} HTTP/1.1")), "{head}");
@@ -288,12 +303,7 @@ async fn waits_are_reported_and_removed_when_the_caller_gives_up() {
     let waits = Waits::default();
     let client = client(&url).with_waits(waits.clone());
     let user = UserId([3; 32]);
-    let request = GrantRequest {
-        patient: user,
-        records: vec![],
-        purpose: Purpose::Treatment,
-        emergency: None,
-    };
+    let request = wanted(user);
     let granted = {
         let client = client.clone();
         tokio::spawn(async move { client.grant(&request).await.map(drop) })

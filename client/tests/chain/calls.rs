@@ -11,21 +11,21 @@ use epione_client::{
     endpoint::storage_origin,
 };
 use epione_primitives::{
-    AnnouncementId, HospitalId, UserId,
+    AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedHeader, Segments},
     limits::MAX_AGENT_NONCE_LEAD,
     profile::Role,
     refusal::Refusal,
 };
 
-use crate::{account, agent, body_of, hash, node::Node, register};
+use crate::{account, agent, body_of, hash, node::Node, register, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_returns_its_events_when_it_is_final() {
     let node = Node::start();
     let chain = node.connect().await;
-    let user = UserId([1; 32]);
-    let included = register(&chain, user, Role::Patient, &account("//Patient")).await;
+    let user = user("//Patient");
+    let included = register(&chain, Role::Patient, "//Patient").await;
 
     assert!(chain.finalized_head().await.unwrap().number >= included.block.number);
     let expected = ChainEvent::Registered {
@@ -46,7 +46,8 @@ async fn a_failure_is_reported_in_the_pallets_words() {
     let node = Node::start();
     let chain = node.connect().await;
 
-    let error = chain.submit(&approvals::approve(AnnouncementId(7)), &agent()).await.unwrap_err();
+    let approve = approvals::approve(AnnouncementId(7), Hash::zero());
+    let error = chain.submit(&approve, &agent()).await.unwrap_err();
     let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
     assert_eq!(failure.pallet, "Approvals");
     assert!(!failure.error.is_empty() && !failure.docs.is_empty(), "{failure:?}");
@@ -108,19 +109,16 @@ async fn a_call_that_the_runtime_does_not_have_is_named() {
 async fn one_account_submits_many_calls_concurrently() {
     let node = Node::start();
     let (one, other) = (node.connect().await, node.connect().await);
-    let users: Vec<UserId> = (1..=8).map(|byte| UserId([byte; 32])).collect();
+    let users: Vec<String> = (1..=8).map(|number| format!("//Doctor{number}")).collect();
     // Through two connections, which do not know each other's nonces.
-    let submissions =
-        users.iter().enumerate().map(|(index, user)| {
-            let chain = if index % 2 == 0 { one.clone() } else { other.clone() };
-            async move {
-                register(&chain, *user, Role::Doctor, &account(&format!("//Doctor{index}"))).await
-            }
-        });
+    let submissions = users.iter().enumerate().map(|(index, uri)| {
+        let chain = if index % 2 == 0 { one.clone() } else { other.clone() };
+        async move { register(&chain, Role::Doctor, uri).await }
+    });
     futures::future::join_all(submissions).await;
     let state = one.finalized().await.unwrap();
-    for user in users {
-        assert!(state.profile(user).await.unwrap().is_some());
+    for uri in users {
+        assert!(state.profile(user(&uri)).await.unwrap().is_some());
     }
 }
 
@@ -143,11 +141,10 @@ async fn more_calls_than_may_wait_for_a_block_are_sent_in_turn() {
 async fn a_call_survives_a_restart_of_the_node() {
     let mut node = Node::start();
     let chain = node.connect().await;
-    let user = UserId([1; 32]);
-    register(&chain, user, Role::Patient, &account("//Patient")).await;
+    register(&chain, Role::Patient, "//Patient").await;
     let submission = tokio::spawn({
         let chain = chain.clone();
-        async move { register(&chain, UserId([2; 32]), Role::Nurse, &account("//Nurse")).await }
+        async move { register(&chain, Role::Nurse, "//Nurse").await }
     });
     // Just after a block: the transaction waits in the node's pool, and is lost with it.
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -157,5 +154,5 @@ async fn a_call_survives_a_restart_of_the_node() {
 
     submission.await.unwrap();
     let state = chain.finalized().await.unwrap();
-    assert!(state.profile(UserId([2; 32])).await.unwrap().is_some());
+    assert!(state.profile(user("//Nurse")).await.unwrap().is_some());
 }

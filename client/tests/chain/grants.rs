@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
 use epione_client::{
     Account, Endpoint,
-    api::GrantReply,
+    api::{GrantReply, GrantRequest},
     chain::{
         Chain,
         calls::{releases, role_policies},
@@ -20,9 +20,9 @@ use epione_envelope::{
     sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
-    HospitalId, Moment, RecordId, RecordPointer,
+    Hash, HospitalId, Moment, RecordId, RecordPointer, Signature,
     access::{Action, Purpose, RelationshipKind, SectionClass},
-    release::{Release, ReleasedRecord, Right, SectionSet},
+    release::{Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,7 +33,7 @@ use url::Url;
 use crate::{
     agent,
     node::Node,
-    records::{DOCTOR, PATIENT, commit, patient_key, ready, record},
+    records::{commit, doctor, patient, patient_keys, ready, record},
 };
 
 const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
@@ -53,7 +53,8 @@ struct Answer {
 
 type Edit = fn(&mut Release);
 
-/// When the release is recorded on the chain, and with which changes.
+/// When the release is recorded on the chain, and with which changes. The requester signed another request like this,
+/// so the chain records a changed one, too.
 #[derive(Clone, Copy)]
 enum Recorded {
     Before(Edit),
@@ -65,36 +66,34 @@ enum Recorded {
 const GOOD: Moment = Moment::MAX;
 
 impl Answer {
-    fn grant(&self, chain: &Chain, nonce: [u8; 16]) -> AccessGrant {
+    fn grant(&self, chain: &Chain, request: &Request) -> AccessGrant {
         let reader = development::keys("//Doctor").unwrap();
         let terms = GrantTerms {
             genesis: chain.genesis_hash(),
             hospital: HOSPITAL,
-            patient: PATIENT,
-            requester: DOCTOR,
+            patient: request.patient,
+            requester: request.requester,
             audience: Account::from(&reader).id(),
-            purpose: Purpose::Treatment,
+            purpose: request.purpose,
             issued: 1,
             expires: self.expires,
-            nonce,
+            nonce: request.nonce,
         };
         let agent = development::keys(self.agent).unwrap();
         let keys = [(self.section, self.key.clone())];
         AccessGrant::seal(terms, &keys, reader.sealing.public(), &agent).unwrap()
     }
 
-    fn release(&self, grant: &AccessGrant) -> Release {
+    fn release(&self, grant: &AccessGrant, request: Request, signature: Signature) -> Release {
         let mut sections = SectionSet::default();
         assert!(sections.insert(self.section.section));
         let record = ReleasedRecord { pointer: self.section.pointer, sections };
         let right = Right { action: Action::ReadText, class: SectionClass::Private };
         Release {
-            requester: DOCTOR,
-            patient: PATIENT,
+            request,
+            signature,
             records: vec![record].try_into().unwrap(),
             rights: vec![right].try_into().unwrap(),
-            purpose: Purpose::Treatment,
-            emergency: None,
             grant: grant.hash(),
         }
     }
@@ -106,10 +105,14 @@ async fn worker(chain: Chain, answer: Answer) -> Url {
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let grant = answer.grant(&chain, request_nonce(&mut stream).await);
-        let mut release = answer.release(&grant);
+        let (request, signature) = requested(&mut stream).await;
+        let genesis = chain.genesis_hash();
+        assert!(request.is_signed_by(genesis, &reader().id(), &signature));
+        let grant = answer.grant(&chain, &request);
+        let mut release = answer.release(&grant, request, signature);
         if let Recorded::Before(edit) = answer.recorded {
             edit(&mut release);
+            release.signature = signed(&release.request, genesis);
             chain.submit(&releases::record(&release), &agent()).await.unwrap();
         }
         let grant = BASE64_STANDARD.encode(grant.encode());
@@ -124,17 +127,27 @@ async fn worker(chain: Chain, answer: Answer) -> Url {
     url
 }
 
-async fn request_nonce(stream: &mut TcpStream) -> [u8; 16] {
+fn reader() -> Account {
+    Account::development("//Doctor").unwrap()
+}
+
+fn signed(request: &Request, genesis: Hash) -> Signature {
+    reader().sign(&request.signed_bytes(genesis))
+}
+
+/// What the reader requests, as the worker passes it to the chain.
+async fn requested(stream: &mut TcpStream) -> (Request, Signature) {
     let mut bytes = Vec::new();
-    // The body is short, and ends with the purpose.
-    while !bytes.ends_with(br#""purpose":"treatment"}"#) {
+    loop {
         assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() == length.parse::<usize>().unwrap() {
+            let request: GrantRequest = serde_json::from_str(body).unwrap();
+            return request.to_request(doctor(), HOSPITAL).unwrap();
+        }
     }
-    let text = String::from_utf8(bytes).unwrap();
-    let digits = text.split("epione-nonce: ").nth(1).unwrap();
-    let mut nonce = [0; 16];
-    hex::decode_to_slice(&digits[..32], &mut nonce).unwrap();
-    nonce
 }
 
 async fn open(chain: &Chain, answer: Answer) -> Result<String, ReadError> {
@@ -144,7 +157,7 @@ async fn open(chain: &Chain, answer: Answer) -> Result<String, ReadError> {
     let client =
         WorkerClient::new(&endpoint, HOSPITAL, chain.genesis_hash(), Account::from(&keys)).unwrap();
     let reader = Reader::new(chain.clone(), client, keys.sealing);
-    let records = reader.open(PATIENT, &[POINTER], TREATMENT).await?;
+    let records = reader.open(patient(), &[POINTER], TREATMENT).await?;
     Ok(text(&records))
 }
 
@@ -167,19 +180,19 @@ async fn open_own(
     let account = Account::development("//Patient").unwrap();
     let client = WorkerClient::new(&nobody, HOSPITAL, chain.genesis_hash(), account).unwrap();
     let reader = Reader::new(chain.clone(), client, sealing).with_earlier_sealing_keys(earlier);
-    Ok(text(&reader.open_own(PATIENT, &[pointer]).await?))
+    Ok(text(&reader.open_own(patient(), &[pointer]).await?))
 }
 
 /// A chain on which the doctor may read the patient's only record, and the correct answer of a worker.
 async fn related(node: &Node) -> (Chain, Answer) {
     let chain = ready(node).await;
     let kind = RelationshipKind::FamilyDoctor;
-    let call = role_policies::relate(PATIENT, DOCTOR, HOSPITAL, kind, None);
+    let call = role_policies::relate(patient(), doctor(), HOSPITAL, kind, None);
     chain.submit(&call, &agent()).await.unwrap();
     let genesis = chain.genesis_hash();
-    let record = record(genesis, "all well", "//Doctor");
+    let record = record(&chain, "all well", "//Doctor").await;
     let section = GrantedSection { pointer: POINTER, record: record.id(), section: 0 };
-    let key = record.content_key(genesis, 0, &patient_key()).unwrap();
+    let key = record.content_key(genesis, 0, &patient_keys()).unwrap();
     commit(&chain, &[record]).await;
     let (agent, expires) = ("//Alice//agent", GOOD);
     let recorded = Recorded::Before(|_| ());
@@ -250,7 +263,7 @@ async fn a_grant_that_does_not_answer_the_request_is_rejected(chain: &Chain, unr
 
 async fn a_receipt_that_differs_from_the_grant_is_rejected(chain: &Chain, good: &Answer) {
     let edits: [(&str, Edit); 2] = [
-        ("purpose", |release| release.purpose = Purpose::Audit),
+        ("purpose", |release| release.request.purpose = Purpose::Audit),
         ("sections", |release| assert!(release.records[0].sections.insert(2))),
     ];
     let (purpose, sections) = tokio::join!(

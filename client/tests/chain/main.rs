@@ -7,6 +7,7 @@ mod calls;
 mod grants;
 mod node;
 mod records;
+mod signatures;
 mod users;
 mod verified;
 
@@ -30,35 +31,31 @@ fn account(uri: &str) -> Account {
     Account::development(uri).unwrap()
 }
 
-/// Registers a user at Alice's hospital under a body that is not checked here.
-async fn register(chain: &Chain, user: UserId, role: Role, account: &Account) -> Included {
-    register_under(chain, user, role, account, &body_of(user)).await
+/// The user with the development keys of a URI, whose first keys these are.
+fn user(uri: &str) -> UserId {
+    UserId::of(&account(uri).id(), sealing_key_hash(uri))
 }
 
-async fn register_under(
-    chain: &Chain,
-    user: UserId,
-    role: Role,
-    account: &Account,
-    body: &[u8],
-) -> Included {
+/// Registers a user at Alice's hospital under a body that is not checked here.
+async fn register(chain: &Chain, role: Role, uri: &str) -> Included {
+    register_under(chain, role, uri, &body_of(user(uri))).await
+}
+
+async fn register_under(chain: &Chain, role: Role, uri: &str, body: &[u8]) -> Included {
+    let (account, user) = (account(uri), user(uri));
     let naming = Naming::Registration { hospital: HospitalId(0), user, version: 0 };
     let registrant = Registrant {
         user,
         role,
         account: &account.id(),
-        sealing_key_hash: sealing_key_hash(user),
-        consent: &consent::sign(account, chain.genesis_hash(), naming),
+        sealing_key_hash: sealing_key_hash(uri),
+        consent: &consent::sign(&account, chain.genesis_hash(), naming),
     };
     chain.submit(&profiles::register(&registrant, body), &agent()).await.unwrap()
 }
 
-/// Grants are sealed to the doctor's key. The keys of other users are not used.
-fn sealing_key_hash(user: UserId) -> Hash {
-    if user == records::DOCTOR {
-        return development::keys("//Doctor").unwrap().sealing.public().hash();
-    }
-    Hash::repeat_byte(user.0[0])
+fn sealing_key_hash(uri: &str) -> Hash {
+    development::sealing_key(uri).public().hash()
 }
 
 fn body_of(user: UserId) -> Vec<u8> {

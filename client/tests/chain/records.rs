@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_client::{
-    chain::{Chain, ChainEvent, Included, calls::lite_blocks},
+    chain::{Call, Chain, ChainEvent, Included, calls::lite_blocks},
     reader::{self, ReadError, RecordSummary},
     verify,
 };
@@ -10,62 +10,68 @@ use epione_envelope::{
     account::Signer,
     body::{BodyBuilder, Packed},
     development,
-    keys::PatientKey,
+    keys::{PatientKey, PatientKeys},
     profile::{ProfileBody, ProfileContext, Recipient},
-    record::{Description, Draft, DraftSection, Record, SectionKind},
+    record::{Description, Draft, Record, SectionKind},
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer, UserId,
-    access::SectionClass,
+    Hash, HospitalId, RecordId, RecordPointer, UserId,
     block::{AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
     limits::MAX_BODY_BYTES,
     profile::Role,
 };
 
-use crate::{account, agent, hash, node::Node, register, register_under};
+use crate::{account, agent, hash, node::Node, register, register_under, user};
 
-pub const PATIENT: UserId = UserId([1; 32]);
-pub const DOCTOR: UserId = UserId([2; 32]);
+pub fn patient() -> UserId {
+    user("//Patient")
+}
 
-/// The patient key of the only patient.
-pub fn patient_key() -> PatientKey {
-    PatientKey::from_bytes([7; 32])
+pub fn doctor() -> UserId {
+    user("//Doctor")
+}
+
+/// The patient keys of the only patient.
+pub fn patient_keys() -> PatientKeys {
+    PatientKeys::from_keys(vec![PatientKey::from_bytes([7; 32])]).unwrap()
 }
 
 /// A record of one text.
-pub fn record(genesis: Hash, text: &str, signer: &str) -> Record {
-    cosigned(genesis, text, signer, None)
+pub async fn record(chain: &Chain, text: &str, signer: &str) -> Record {
+    cosigned(chain, text, signer, None).await
 }
 
-fn cosigned(genesis: Hash, text: &str, signer: &str, cosigner: Option<&str>) -> Record {
-    let doctor = development::keys(signer).unwrap();
-    let section = DraftSection {
-        kind: SectionKind::Report,
-        class: SectionClass::Private,
-        description: Description::of("text/plain", "", text.as_bytes()).unwrap(),
-    };
-    let draft = Draft::new(PATIENT, HospitalId(0), DOCTOR, vec![section]).unwrap();
-    let mut signed = draft.sign(genesis, &doctor);
+async fn cosigned(chain: &Chain, text: &str, signer: &str, cosigner: Option<&str>) -> Record {
+    let (genesis, keys) = (chain.genesis_hash(), development::keys(signer).unwrap());
+    let signed_at = chain.finalized_head().await.unwrap().into();
+    let section = Description::of(SectionKind::Report, "text/plain", "", text.as_bytes()).unwrap();
+    let draft = Draft::new(patient(), HospitalId(0), doctor(), signed_at, vec![section]).unwrap();
+    let mut signed = draft.sign(genesis, &keys);
     if let Some(uri) = cosigner {
         signed = signed.cosign(genesis, &account(uri));
     }
-    let key = patient_key();
-    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &key).unwrap();
+    let (account, keys) = (keys.account(), patient_keys());
+    let mut sealer = RecordSealer::new(genesis, signed, &account, &keys).unwrap();
     sealer.seal_text(0, text.as_bytes()).unwrap();
     sealer.finish().unwrap()
 }
 
 pub async fn commit(chain: &Chain, records: &[Record]) -> (u32, Included) {
+    announce(chain, &announcing(records)).await
+}
+
+/// The call that announces these records.
+pub fn announcing(records: &[Record]) -> Call {
     let mut builder = BodyBuilder::new(HospitalId(0));
     for record in records {
         builder.push(record).unwrap();
     }
     let Packed { header, entries, body } = builder.finish().unwrap();
-    announce(chain, &lite_blocks::announce(&header, &entries, &body)).await
+    lite_blocks::announce(&header, &entries, &body)
 }
 
-async fn announce(chain: &Chain, call: &epione_client::chain::Call) -> (u32, Included) {
+pub async fn announce(chain: &Chain, call: &Call) -> (u32, Included) {
     let included = chain.submit(call, &agent()).await.unwrap();
     let height = included.events.iter().find_map(|event| match event {
         ChainEvent::Committed { height, .. } => Some(*height),
@@ -76,50 +82,50 @@ async fn announce(chain: &Chain, call: &epione_client::chain::Call) -> (u32, Inc
 
 pub async fn ready(node: &Node) -> Chain {
     let chain = node.connect().await;
-    let (patient, body) = (account("//Patient"), profile(chain.genesis_hash()).encode());
-    register_under(&chain, PATIENT, Role::Patient, &patient, &body).await;
-    register(&chain, DOCTOR, Role::Doctor, &account("//Doctor")).await;
+    let body = profile(chain.genesis_hash()).encode();
+    register_under(&chain, Role::Patient, "//Patient", &body).await;
+    register(&chain, Role::Doctor, "//Doctor").await;
     chain
 }
 
-/// The patient's profile, with the patient key sealed to the patient.
+/// The patient's profile, with the patient keys sealed to the patient.
 fn profile(genesis: Hash) -> ProfileBody {
-    let context = ProfileContext { genesis, hospital: HospitalId(0), user: PATIENT };
+    let context = ProfileContext { genesis, hospital: HospitalId(0), user: patient() };
     let sealing = development::sealing_key("//Patient");
     let user = Recipient { account: &account("//Patient").id(), key: sealing.public() };
     let hospital = development::sealing_key("//Alice");
     let hospital = hospital.public();
-    ProfileBody::for_patient(&context, "Zoë", &patient_key(), user, hospital, &agent()).unwrap()
+    ProfileBody::for_patient(&context, "Zoë", &patient_keys(), user, hospital, &agent()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn committed_records_are_read_back_and_verified() {
     let node = Node::start();
     let chain = ready(&node).await;
-    let genesis = chain.genesis_hash();
-    let record = |text| record(genesis, text, "//Doctor");
-    let (first, _) = commit(&chain, &[record("one"), record("two")]).await;
-    let (second, included) = commit(&chain, &[record("three")]).await;
+    let record = async |text| record(&chain, text, "//Doctor").await;
+    let (first, _) = commit(&chain, &[record("one").await, record("two").await]).await;
+    let (second, included) = commit(&chain, &[record("three").await]).await;
     assert_eq!((first, second), (1, 2));
     let announced = matches!(&included.events[..], events if events.iter().any(|event| {
         matches!(event, ChainEvent::Announced { announcer: HospitalId(0), .. })
     }));
     assert!(announced);
 
-    let listed = reader::list(&chain, PATIENT, None, 10).await.unwrap();
+    let listed = reader::list(&chain, patient(), None, 10).await.unwrap();
     let pointers: Vec<RecordPointer> = listed.iter().map(|(pointer, _)| *pointer).collect();
     let at = |height, index| RecordPointer { height, index };
     assert_eq!(pointers, [at(2, 0), at(1, 1), at(1, 0)]);
     let newest: &RecordSummary = listed[0].1.as_ref().unwrap();
     assert_eq!(newest.previous, Some(at(1, 1)));
-    assert_eq!(newest.author, DOCTOR);
-    assert_eq!(reader::list(&chain, PATIENT, Some(at(1, 1)), 10).await.unwrap().len(), 1);
-    assert_eq!(reader::list(&chain, PATIENT, None, 2).await.unwrap().len(), 2);
+    assert_eq!(newest.author, doctor());
+    assert_eq!(reader::list(&chain, patient(), Some(at(1, 1)), 10).await.unwrap().len(), 1);
+    assert_eq!(reader::list(&chain, patient(), None, 2).await.unwrap().len(), 2);
 
     for height in [1, 2] {
         let evidence = verify::gather(&chain, height).await.unwrap();
         let report = verify::check(&evidence);
         assert!(report.passed(), "{report:#?}");
+        assert!(report.check("announcer's signature").is_some(), "{report:#?}");
     }
     let missing = verify::gather(&chain, 3).await.unwrap_err();
     assert!(missing.to_string().contains("the newest has height 2"), "{missing}");
@@ -129,19 +135,20 @@ async fn committed_records_are_read_back_and_verified() {
 async fn a_forged_signature_of_author_or_patient_is_detected() {
     let node = Node::start();
     let chain = ready(&node).await;
-    let genesis = chain.genesis_hash();
-    let with = |cosigner| cosigned(genesis, "true", "//Doctor", Some(cosigner));
-    let alone = record(genesis, "true", "//Doctor");
-    let forged = record(genesis, "forged", "//Forger");
-    commit(&chain, &[alone, with("//Patient"), with("//Forger"), forged]).await;
+    let with = async |cosigner| cosigned(&chain, "true", "//Doctor", Some(cosigner)).await;
+    let alone = record(&chain, "true", "//Doctor").await;
+    let forged = record(&chain, "forged", "//Forger").await;
+    let records = [alone, with("//Patient").await, with("//Forger").await, forged];
+    commit(&chain, &records).await;
 
     let pointer = |index| RecordPointer { height: 1, index };
     for (index, cosigned) in [(0, false), (1, true), (2, false)] {
         let (summary, _) = reader::verified(&chain, pointer(index)).await.unwrap();
-        assert_eq!((summary.author, summary.cosigned), (DOCTOR, cosigned), "record {index}");
+        assert_eq!((summary.author, summary.cosigned), (doctor(), cosigned), "record {index}");
     }
     let forged = reader::verified(&chain, pointer(3)).await.unwrap_err();
-    assert!(matches!(forged, ReadError::Author { author: DOCTOR, .. }), "{forged}");
+    let is_named = matches!(forged, ReadError::Author { author, .. } if author == doctor());
+    assert!(is_named, "{forged}");
     let missing = reader::verified(&chain, pointer(4)).await.unwrap_err();
     assert!(matches!(missing, ReadError::UnknownRecord(_)), "{missing}");
 }
@@ -152,7 +159,8 @@ async fn the_largest_body_is_submitted_and_read_back() {
     let chain = ready(&node).await;
     let body: Vec<u8> = (0..MAX_BODY_BYTES).map(|i| ((i * 7) >> 3) as u8).collect();
     let whole = Range { offset: 0, length: MAX_BODY_BYTES };
-    let entry = AnnouncedEntry { patient: PATIENT, text: whole, media: Range::default() };
+    let record = RecordId([9; 16]);
+    let entry = AnnouncedEntry { record, patient: patient(), text: whole, media: Range::default() };
     let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
     let header = AnnouncedHeader { announcer: HospitalId(0), segments };
     let call = lite_blocks::announce(&header, &vec![entry].try_into().unwrap(), &body);

@@ -1,27 +1,37 @@
-//! Users, and their earlier accounts.
+//! Users, and which account they had when something was signed.
 
-use epione_client::{chain::calls::profiles, consent};
-use epione_primitives::{UserId, consent::Naming, profile::Role};
+use epione_client::{
+    chain::{BlockRef, calls::profiles},
+    consent,
+};
+use epione_primitives::{block::SignedAt, consent::Naming, profile::Role};
 
-use crate::{account, node::Node, register};
+use crate::{account, node::Node, register, user};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_rotation_earlier_signatures_are_verified_with_the_earlier_account() {
+async fn a_signature_is_verified_with_the_account_of_the_block_that_it_names() {
     let node = Node::start();
     let chain = node.connect().await;
-    let user = UserId([5; 32]);
-    let (first, second) = (account("//Doctor"), account("//Doctor//2"));
-    let registered = register(&chain, user, Role::Doctor, &first).await.block;
+    let (user, first, second) = (user("//Doctor"), account("//Doctor"), account("//Doctor//2"));
+    let registered = register(&chain, Role::Doctor, "//Doctor").await.block;
 
     let naming = Naming::Rotation { user, version: 1 };
     let consent = consent::sign(&second, chain.genesis_hash(), naming);
     let rotate = profiles::rotate_keys(Some((&second.id(), &consent)), None);
     let rotated = chain.submit(&rotate, &first).await.unwrap().block;
 
-    let at = |block: u32| chain.accounts_at(user, block);
-    assert!(at(registered.number - 1).await.unwrap().is_empty());
-    assert_eq!(at(registered.number).await.unwrap(), [first.id()]);
-    assert_eq!(at(rotated.number).await.unwrap(), [second.id(), first.id()]);
+    let at = async |block: SignedAt| chain.account_at(user, block).await.unwrap();
+    let before = registered.number - 1;
+    let before =
+        BlockRef { hash: chain.block_hash(before).await.unwrap().unwrap(), number: before };
+    assert_eq!(at(before.into()).await, None);
+    assert_eq!(at(registered.into()).await, Some(first.id()));
+    assert_eq!(at(rotated.into()).await, Some(second.id()));
+    // The replaced account does not sign at the new block, nor at a block that is not on the chain.
+    let forged = SignedAt { hash: registered.hash, number: rotated.number };
+    assert_eq!(at(forged).await, None);
+    assert!(!chain.is_final(SignedAt { number: u32::MAX, ..forged }).await.unwrap());
+
     let state = chain.finalized().await.unwrap();
     assert_eq!(state.user_of(&second.id()).await.unwrap(), Some(user));
     assert_eq!(state.user_of(&first.id()).await.unwrap(), None);

@@ -19,7 +19,7 @@ use epione_proofs::TimeError;
 use crate::{
     account, agent,
     node::{Node, PATIENCE},
-    records::{DOCTOR, PATIENT, commit, ready, record},
+    records::{commit, doctor, patient, ready, record},
     register,
 };
 
@@ -50,9 +50,9 @@ macro_rules! same {
 
 fn request(action: Action, class: SectionClass) -> AccessRequest {
     AccessRequest {
-        requester: DOCTOR,
+        requester: doctor(),
         action,
-        patient: PATIENT,
+        patient: patient(),
         hospital: HOSPITAL,
         class,
         purpose: Purpose::Treatment,
@@ -64,16 +64,16 @@ fn request(action: Action, class: SectionClass) -> AccessRequest {
 async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     let node = Node::start();
     let trusting = ready(&node).await;
-    let genesis = trusting.genesis_hash();
+    let (patient, doctor) = (patient(), doctor());
     let before = trusting.finalized_head().await.unwrap();
     for text in ["one", "two"] {
-        commit(&trusting, &[record(genesis, text, "//Doctor")]).await;
+        commit(&trusting, &[record(&trusting, text, "//Doctor").await]).await;
     }
-    let related = |kind| role_policies::relate(PATIENT, DOCTOR, HOSPITAL, kind, None);
+    let related = |kind| role_policies::relate(patient, doctor, HOSPITAL, kind, None);
     for kind in [RelationshipKind::Treating, RelationshipKind::CareTeam] {
         trusting.submit(&related(kind), &agent()).await.unwrap();
     }
-    let ended = role_policies::unrelate(PATIENT, DOCTOR, HOSPITAL, RelationshipKind::Treating);
+    let ended = role_policies::unrelate(patient, doctor, HOSPITAL, RelationshipKind::Treating);
     trusting.submit(&ended, &agent()).await.unwrap();
     trusting.submit(&related(RelationshipKind::Treating), &agent()).await.unwrap();
 
@@ -88,20 +88,20 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, benched);
     same!(states, user_of, &account("//Doctor").id());
     same!(states, user_of, &account("//Stranger").id());
-    same!(states, profile, DOCTOR);
-    same!(states, registration, HOSPITAL, PATIENT);
-    assert_eq!(same!(states, registrations, PATIENT).len(), 1);
+    same!(states, profile, doctor);
+    same!(states, registration, HOSPITAL, patient);
+    assert_eq!(same!(states, registrations, patient).len(), 1);
     assert_eq!(same!(states, members, HOSPITAL, None, 64).len(), 2);
     assert_eq!(same!(states, members, HOSPITAL, None, 1).len(), 1);
-    assert_eq!(same!(states, relationships, PATIENT).len(), 3);
+    assert_eq!(same!(states, relationships, patient).len(), 3);
     assert_eq!(same!(states, height), 2);
     for height in [0, 1, 2, 3] {
         same!(states, header, height);
         same!(states, entries, height);
     }
-    assert_eq!(same!(states, history, PATIENT, None, 64).len(), 2);
+    assert_eq!(same!(states, history, patient, None, 64).len(), 2);
     let newest = RecordPointer { height: 2, index: 0 };
-    assert_eq!(same!(states, history, PATIENT, Some(newest), 64).len(), 1);
+    assert_eq!(same!(states, history, patient, Some(newest), 64).len(), 1);
     assert!(same!(states, record, newest).is_some());
     same!(states, record, RecordPointer { height: 2, index: 9 });
     let (header, _) = same!(states, header, 2).unwrap();
@@ -112,11 +112,11 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, next_announcement);
     same!(states, policies, HOSPITAL, None);
     same!(states, policies, HOSPITAL, Some(3));
-    same!(states, receipts, PATIENT, None, 64);
-    same!(states, refusals, PATIENT, None, 64);
-    same!(states, emergencies, PATIENT, None, 64);
+    same!(states, receipts, patient, None, 64);
+    same!(states, refusals, patient, None, 64);
+    same!(states, emergencies, patient, None, 64);
     same!(states, reviews, None, 64);
-    same!(states, tally, HOSPITAL, DOCTOR);
+    same!(states, tally, HOSPITAL, doctor);
     same!(states, receipt, Hash::repeat_byte(1));
     same!(states, is_in_force, Hash::repeat_byte(1));
 
@@ -140,7 +140,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     );
     assert_eq!(verified.block_hash(before.number).await.unwrap(), Some(before.hash));
 
-    let listed = reader::list(&verified, PATIENT, None, 10).await.unwrap();
+    let listed = reader::list(&verified, patient, None, 10).await.unwrap();
     assert_eq!(listed.len(), 2);
     let reply = verified.lite_record(newest).await.unwrap();
     assert_eq!(reply, trusting.lite_record(newest).await.unwrap());
@@ -152,11 +152,11 @@ async fn a_verifying_client_submits_and_reads_what_it_changed() {
     let node = Node::start();
     let trusting = node.connect().await;
     let verified = verifying(&node, &trusting).await;
-    let included = register(&verified, DOCTOR, Role::Doctor, &account("//Doctor")).await;
+    let included = register(&verified, Role::Doctor, "//Doctor").await;
     let registered = |event: &ChainEvent| matches!(event, ChainEvent::Registered { .. });
     assert!(included.events.iter().any(registered), "{:?}", included.events);
     let state = verified.finalized().await.unwrap();
-    assert!(state.profile(DOCTOR).await.unwrap().is_some());
+    assert!(state.profile(doctor()).await.unwrap().is_some());
     let events = verified.events(included.block.hash).await.unwrap();
     assert_eq!(events, trusting.events(included.block.hash).await.unwrap());
 

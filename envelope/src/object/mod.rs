@@ -89,7 +89,7 @@ impl SealedObject {
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
-        suite::decode_exactly("the sealed object", bytes, MAX_BODY_BYTES as usize)
+        suite::decode_exactly::<1, _>("the sealed object", bytes, MAX_BODY_BYTES as usize)
     }
 }
 

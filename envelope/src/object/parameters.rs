@@ -134,7 +134,7 @@ impl Parameters {
     fn header_core(&self, context: &ObjectContext) -> Vec<u8> {
         (
             b"epione/object",
-            Suite,
+            Suite::<1>,
             &self.object_id,
             &context.section,
             context.part,
@@ -156,14 +156,14 @@ impl Encode for Parameters {
     fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
         let bits = self.layout.chunk_size().trailing_zeros() as u8;
         let length = Compact(self.layout.plaintext_length());
-        (Suite, &self.object_id, bits, length, &self.salt, &self.commitment).encode_to(output);
+        (Suite::<1>, &self.object_id, bits, length, &self.salt, &self.commitment).encode_to(output);
     }
 }
 
 impl Decode for Parameters {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
         let (_, object_id, bits, Compact(length), salt, commitment) =
-            <(Suite, [u8; 16], u8, Compact<u64>, [u8; 32], [u8; 32])>::decode(input)?;
+            <(Suite<1>, [u8; 16], u8, Compact<u64>, [u8; 32], [u8; 32])>::decode(input)?;
         if !CHUNK_SIZE_BITS.contains(&bits) {
             return Err("the chunk size is not supported".into());
         }

@@ -1,16 +1,16 @@
 //! The author's signature is valid for the record as signed, and for nothing assembled from its parts.
 
-use codec::{Decode, Encode};
+use codec::Encode;
 use epione_envelope::{
     OpenError, SealError, SignatureError,
-    keys::PatientKey,
+    keys::PatientKeys,
     record::{Description, Disclosure, Draft, Record, Salt, SectionKind},
     record_sealer::RecordSealer,
 };
-use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+use epione_primitives::{Hash, HospitalId, UserId, release::SectionSet};
 
 use crate::fixture::{
-    FHIR, PATIENT, account_id, draft, genesis, seal_draft, signed, stated, visit,
+    FHIR, NURSE, PATIENT, account_id, draft, genesis, seal_draft, signed, signed_at, stated, visit,
 };
 
 const INVALID: Result<(), SignatureError> = Err(SignatureError::Invalid);
@@ -26,25 +26,40 @@ fn a_signed_draft_verifies_for_its_author_only() {
 #[test]
 fn any_edit_of_a_signed_draft_is_refused() {
     let original = signed(&visit());
-    let edits: [fn(&mut Draft); 9] = [
+    let edits: [fn(&mut Draft); 14] = [
         |draft| draft.patient = UserId([0; 32]),
         |draft| draft.hospital = HospitalId(0),
         |draft| draft.author = PATIENT,
         |draft| draft.record.0[0] ^= 1,
+        |draft| draft.signed_at.number += 1,
+        |draft| draft.signed_at.hash.0[31] ^= 1,
+        |draft| draft.extraction.mandatory = SectionSet(1),
+        |draft| draft.extraction.never = SectionSet(1),
+        |draft| draft.extraction.together = vec![SectionSet(3)].try_into().unwrap(),
         |draft| draft.sections[0].kind = SectionKind::History,
-        |draft| draft.sections[0].class = SectionClass::Shared,
-        |draft| draft.sections[0].description.media_type.push('x'),
-        |draft| draft.sections[2].description.file_name.push('x'),
-        |draft| draft.sections[0].description.content_root[31] ^= 1,
+        |draft| draft.sections[0].media_type.push('x'),
+        |draft| draft.sections[2].file_name.push('x'),
+        |draft| draft.sections[0].content_root[31] ^= 1,
+        |draft| draft.sections[1].salt = Salt::generate(),
     ];
     for edit in edits {
         let mut signed = original.clone();
         edit(&mut signed.draft);
         assert_eq!(signed.verify(genesis(), &account_id("doctor")), INVALID);
         let sealer =
-            RecordSealer::new(genesis(), signed, &account_id("doctor"), &PatientKey::generate());
+            RecordSealer::new(genesis(), signed, &account_id("doctor"), &PatientKeys::generate());
         assert_eq!(sealer.err(), Some(SealError::Signature(SignatureError::Invalid)));
     }
+}
+
+#[test]
+fn a_nurse_who_was_named_after_the_author_signed_is_refused() {
+    let mut signed = signed(&visit());
+    signed.draft.nurse = Some(NURSE);
+    assert_eq!(signed.verify(genesis(), &account_id("doctor")), INVALID);
+    let signed = signed.sign_as_nurse(genesis(), &crate::fixture::account("nurse"));
+    assert_eq!(signed.verify_nurse(genesis(), &account_id("nurse")), Ok(()));
+    assert_eq!(signed.verify(genesis(), &account_id("doctor")), INVALID);
 }
 
 #[test]
@@ -61,7 +76,7 @@ fn another_number_of_sections_is_refused() {
     fewer.draft.sections.pop();
     assert_eq!(fewer.verify(genesis(), &account_id("doctor")), INVALID);
     let mut more = original;
-    more.draft.sections.push(stated(SectionKind::Report, SectionClass::Private, b"x").section);
+    more.draft.sections.push(stated(SectionKind::Report, b"x").description);
     assert_eq!(more.verify(genesis(), &account_id("doctor")), INVALID);
 }
 
@@ -121,7 +136,7 @@ fn a_disclosure_of_a_changed_moved_or_repeated_section_is_refused() {
             .unwrap()
     };
     let mut changed = section(1);
-    changed.description.content_root[0] ^= 1;
+    changed.content_root[0] ^= 1;
     for shown in [
         vec![(1, changed)],
         vec![(0, section(1))],
@@ -149,13 +164,13 @@ fn a_section_is_not_guessed_from_its_leaf() {
     // The guess is right except for the salt.
     for salt in [Salt::from_bytes([0; 32]), Salt::generate()] {
         let mut guess = section.clone();
-        guess.description.salt = salt;
+        guess.salt = salt;
         assert_ne!(guess.leaf(&signed.draft.record, 1, 3), leaf);
     }
     // The record contains nothing helpful outside its sealed parts.
-    let salt = *section.description.salt.as_bytes();
-    let root = section.description.content_root;
-    let (record, media) = seal_draft(signed, &visit, &PatientKey::generate());
+    let salt = *section.salt.as_bytes();
+    let root = section.content_root;
+    let (record, media) = seal_draft(signed, &visit, &PatientKeys::generate());
     for public in [record.encode(), media] {
         for secret in [&salt[..], &root[..], FHIR.as_bytes(), b"scan.dcm", b"Condition"] {
             assert!(!public.windows(secret.len()).any(|window| window == secret));
@@ -166,53 +181,68 @@ fn a_section_is_not_guessed_from_its_leaf() {
 #[test]
 fn a_record_verifies_for_its_author_and_no_edited_record_does() {
     let visit = visit();
-    let (record, _) = seal_draft(signed(&visit), &visit, &PatientKey::generate());
+    let (record, _) = seal_draft(signed(&visit), &visit, &PatientKeys::generate());
     let doctor = account_id("doctor");
     assert_eq!(record.verify(genesis(), &doctor), Ok(()));
     assert_eq!(record.verify(genesis(), &account_id("other")), INVALID);
 
     let encoded = record.encode();
-    // Suite, record, patient, hospital, author: all before the sections.
-    for position in 1..1 + 16 + 32 + 2 + 32 {
+    // Suite, record, patient, hospital, author; the option of a nurse; the signed block, and the rules of extraction.
+    let nurse = 1 + 16 + 32 + 2 + 32;
+    let mut decoded = 0;
+    for position in (1..nurse + 1 + 4 + 32 + 8 + 8 + 1).filter(|position| *position != nurse) {
         let mut edited = encoded.clone();
         edited[position] ^= 1;
-        let edited = Record::decode_exactly(&edited).unwrap();
+        // Rules about sections that do not exist are not decoded.
+        let Ok(edited) = Record::decode_exactly(&edited) else { continue };
         assert_eq!(edited.verify(genesis(), &doctor), INVALID);
+        decoded += 1;
     }
+    assert_eq!(decoded, 16 + 32 + 2 + 32 + 4 + 32 + 1 + 1);
 }
 
 #[test]
-fn a_section_whose_kind_or_class_was_changed_in_the_record_does_not_open() {
-    let (visit, patient_key) = (visit(), PatientKey::generate());
-    let (record, _) = seal_draft(signed(&visit), &visit, &patient_key);
-    let key = record.content_key(genesis(), 1, &patient_key).unwrap();
+fn a_section_whose_kind_was_changed_in_its_description_does_not_open() {
+    let (visit, keys) = (visit(), PatientKeys::generate());
+    let (record, _) = seal_draft(signed(&visit), &visit, &keys);
+    let mut described = visit[1].description.clone();
+    assert_eq!(record.check_leaf(1, &described), Ok(()));
+    described.kind = SectionKind::History;
+    assert_eq!(record.check_leaf(1, &described), Err(OpenError));
+    described.kind = SectionKind::Diagnosis;
+    assert_eq!(record.check_leaf(0, &described), Err(OpenError));
+    assert_eq!(record.check_leaf(3, &described), Err(OpenError));
+}
+
+#[test]
+fn a_leaf_that_was_exchanged_after_signing_is_refused() {
+    let (visit, keys) = (visit(), PatientKeys::generate());
+    let (record, _) = seal_draft(signed(&visit), &visit, &keys);
     let encoded = record.encode();
     let leaf = record.sections()[1].leaf;
     let at = encoded.windows(32).position(|window| window == leaf.as_bytes()).unwrap();
-    for (position, value) in [(at - 2, 0), (at - 1, 0)] {
-        let mut edited = encoded.clone();
-        assert_ne!(edited[position], value);
-        edited[position] = value;
-        let edited = Record::decode(&mut edited.as_slice()).unwrap();
-        // The signature covers the leaf, which is unchanged. Opening compares the leaf with the kind and class.
-        assert_eq!(edited.verify(genesis(), &account_id("doctor")), Ok(()));
-        assert_eq!(edited.describe(genesis(), 1, &key), Err(OpenError));
-        assert_eq!(edited.open_text(genesis(), 1, &key).err(), Some(OpenError));
-    }
+    let mut edited = encoded.clone();
+    edited[at] ^= 1;
+    let edited = Record::decode_exactly(&edited).unwrap();
+    assert_eq!(edited.verify(genesis(), &account_id("doctor")), INVALID);
+    let key = edited.content_key(genesis(), 1, &keys).unwrap();
+    assert_eq!(edited.describe(genesis(), 1, &key), Err(OpenError));
+    assert_eq!(edited.open_text(genesis(), 1, &key).err(), Some(OpenError));
 }
 
 #[test]
 fn two_sections_with_the_same_salt_are_refused() {
     let mut visit = visit();
-    visit[1].section.description.salt = visit[0].section.description.salt.clone();
-    let sections = visit.into_iter().map(|stated| stated.section).collect();
-    let draft = Draft::new(PATIENT, HospitalId(3), PATIENT, sections);
+    visit[1].description.salt = visit[0].description.salt.clone();
+    let sections = visit.into_iter().map(|stated| stated.description).collect();
+    let draft = Draft::new(PATIENT, HospitalId(3), PATIENT, signed_at(), sections);
     assert!(draft.is_err());
 }
 
 #[test]
 fn equal_contents_have_different_leaves() {
-    let one = Description::of(FHIR, "", b"same").unwrap();
-    let two = Description::of(FHIR, "", b"same").unwrap();
-    assert_ne!(one, two);
+    let described = || Description::of(SectionKind::Gender, FHIR, "", b"same").unwrap();
+    let record = draft(&visit()).record;
+    assert_ne!(described(), described());
+    assert_ne!(described().leaf(&record, 0, 1), described().leaf(&record, 0, 1));
 }

@@ -31,25 +31,29 @@ fn wrap() -> Wrap {
 #[test]
 fn a_wrapped_content_key_in_another_context_is_refused() {
     let (patient_key, key) = (PatientKey::generate(), ContentKey::generate());
-    let wrapped = patient_key.wrap(&key, &section_context());
-    let opened = patient_key.unwrap_key(&wrapped, &section_context()).unwrap();
+    let wrapped = patient_key.wrap(2, &key, &section_context());
+    let opened = patient_key.unwrap_key(2, &wrapped, &section_context()).unwrap();
     assert_eq!(opened.as_bytes(), key.as_bytes());
     for (what, context) in other_contexts() {
-        let refused = patient_key.unwrap_key(&wrapped, &context);
+        let refused = patient_key.unwrap_key(2, &wrapped, &context);
         assert!(refused.is_err(), "the {what} is not bound");
     }
-    assert!(PatientKey::generate().unwrap_key(&wrapped, &section_context()).is_err());
+    for version in [0, 1, 3, 2 << 8, u32::MAX] {
+        let refused = patient_key.unwrap_key(version, &wrapped, &section_context());
+        assert!(refused.is_err(), "version {version} opens a wrap of version 2");
+    }
+    assert!(PatientKey::generate().unwrap_key(2, &wrapped, &section_context()).is_err());
 }
 
 #[test]
 fn a_changed_wrapped_content_key_is_refused() {
     let patient_key = PatientKey::generate();
-    let wrapped = patient_key.wrap(&ContentKey::generate(), &section_context()).encode();
+    let wrapped = patient_key.wrap(1, &ContentKey::generate(), &section_context()).encode();
     for position in 0..wrapped.len() {
         let mut edited = wrapped.clone();
         edited[position] ^= 0x80;
         let edited = WrappedKey::decode(&mut edited.as_slice()).unwrap();
-        assert!(patient_key.unwrap_key(&edited, &section_context()).is_err());
+        assert!(patient_key.unwrap_key(1, &edited, &section_context()).is_err());
     }
 }
 
@@ -75,12 +79,24 @@ fn a_wrap_in_another_context_is_refused() {
         ("patient", WrapContext { user: UserId([9; 32]), ..here.clone() }),
         ("record", WrapContext { subject: subject(RecordId([6; 16]), 1), ..here.clone() }),
         ("section", WrapContext { subject: subject(RecordId([5; 16]), 2), ..here.clone() }),
-        ("subject", WrapContext { subject: WrapSubject::PatientKey, ..here.clone() }),
+        ("subject", WrapContext { subject: WrapSubject::Name, ..here.clone() }),
         ("recipient", WrapContext { recipient: account_id("other"), ..here }),
     ];
     for (what, context) in elsewhere {
         let opened = wrap().open(&sealing_keys("patient"), &context, &account_id("agent"));
         assert_eq!(opened, Err(OpenError), "the {what} is not bound");
+    }
+}
+
+#[test]
+fn a_patient_key_sealed_as_one_version_does_not_open_as_another() {
+    let context =
+        |version| WrapContext { subject: WrapSubject::PatientKey { version }, ..wrap_context() };
+    let (keys, agent) = (sealing_keys("patient"), account("agent"));
+    let wrap = Wrap::seal(keys.public(), &context(1), &[7; 32], &agent).unwrap();
+    assert!(wrap.open(&keys, &context(1), &agent.account()).is_ok());
+    for version in [0, 2, 256] {
+        assert_eq!(wrap.open(&keys, &context(version), &agent.account()), Err(OpenError));
     }
 }
 

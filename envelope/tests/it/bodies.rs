@@ -3,12 +3,11 @@
 use codec::Encode;
 use epione_envelope::{
     body::{self, BodyBuilder, BodyError, Packed},
-    keys::PatientKey,
+    keys::PatientKeys,
     record::{Record, SectionKind},
 };
 use epione_primitives::{
-    HospitalId, UserId,
-    access::SectionClass,
+    HospitalId, RecordId, UserId,
     block::{AnnouncedEntry, segments_root},
     limits::{MAX_BODY_BYTES, MAX_ENTRIES},
 };
@@ -16,7 +15,7 @@ use epione_primitives::{
 use crate::fixture::{HOSPITAL, content, seal_visit, stated, visit};
 
 fn record() -> Record {
-    seal_visit(&visit(), &PatientKey::generate()).0
+    seal_visit(&visit(), &PatientKeys::generate()).0
 }
 
 fn packed(records: &[Record]) -> Packed {
@@ -27,14 +26,17 @@ fn packed(records: &[Record]) -> Packed {
 
 #[test]
 fn a_packed_body_passes_the_check() {
-    let text = stated(SectionKind::Report, SectionClass::Private, b"text");
-    let records = [record(), seal_visit(&[text], &PatientKey::generate()).0, record()];
+    let text = stated(SectionKind::Report, b"text");
+    let records = [record(), seal_visit(&[text], &PatientKeys::generate()).0, record()];
     let Packed { header, entries, body } = packed(&records);
     let checked = body::check(&header, &entries, &body).unwrap();
     assert_eq!(checked.records, records);
     assert_eq!(header.segments.root, segments_root(&checked.segments));
     assert_eq!(header.segments.count, 2);
     assert_eq!(entries[1].media.length, 0);
+    for (entry, record) in entries.iter().zip(&records) {
+        assert_eq!((entry.record, entry.patient), (record.id(), record.patient()));
+    }
     assert_eq!(body::record_at(entries[2].text, &body).unwrap(), records[2]);
     assert_eq!(body, records.iter().flat_map(Encode::encode).collect::<Vec<_>>());
 }
@@ -42,10 +44,11 @@ fn a_packed_body_passes_the_check() {
 #[test]
 fn a_body_that_differs_from_its_announcement_is_refused() {
     type Edit = fn(&mut Packed);
-    let edits: [(Edit, &str); 10] = [
+    let edits: [(Edit, &str); 11] = [
         (|packed| packed.entries[0].text.length -= 1, "record 0"),
         (|packed| packed.entries[1].text.offset += 1, "does not begin"),
         (|packed| packed.entries[1].text.length = u32::MAX, "does not begin"),
+        (|packed| packed.entries[1].record = RecordId([0; 16]), "another id"),
         (|packed| packed.entries[1].patient = UserId([0; 32]), "another patient"),
         (|packed| packed.entries[1].media.offset = 0, "segments"),
         (|packed| packed.entries[1].media.length = 2, "segments"),
@@ -65,8 +68,8 @@ fn a_body_that_differs_from_its_announcement_is_refused() {
 
 #[test]
 fn a_segment_with_two_lengths_is_refused() {
-    let other = stated(SectionKind::Media, SectionClass::Private, &content(50_000));
-    let records = [record(), seal_visit(&[other], &PatientKey::generate()).0];
+    let other = stated(SectionKind::Media, &content(50_000));
+    let records = [record(), seal_visit(&[other], &PatientKeys::generate()).0];
     let Packed { mut header, entries, mut body } = packed(&records);
     let [first, mut second] = [records[0].segments()[0], records[1].segments()[0]];
     let at = body.windows(32).position(|bytes| bytes == second.hash).unwrap();
@@ -107,6 +110,14 @@ fn a_repeated_record_is_refused() {
 }
 
 #[test]
+fn an_entry_that_hides_a_record_behind_the_id_of_another_is_refused() {
+    let Packed { header, mut entries, body } = packed(&[record(), record()]);
+    let (first, second) = (entries[0].record, entries[1].record);
+    (entries[0].record, entries[1].record) = (second, first);
+    assert_eq!(body::check(&header, &entries, &body), Err(BodyError::Id { index: 0 }));
+}
+
+#[test]
 fn an_empty_block_is_refused() {
     assert_eq!(BodyBuilder::new(HOSPITAL).finish().err(), Some(BodyError::Empty));
     let Packed { header, body, .. } = packed(&[record()]);
@@ -123,10 +134,10 @@ fn a_record_of_another_hospital_is_refused() {
 #[test]
 fn a_block_accepts_records_until_its_body_is_full() {
     let mut builder = BodyBuilder::new(HOSPITAL);
-    let large = stated(SectionKind::Report, SectionClass::Private, &content(400_000));
+    let large = stated(SectionKind::Report, &content(400_000));
     let large = [large];
     let error = loop {
-        let record = seal_visit(&large, &PatientKey::generate()).0;
+        let record = seal_visit(&large, &PatientKeys::generate()).0;
         let fits = builder.fits(&record);
         let pushed = builder.push(&record);
         assert_eq!(fits, pushed.is_ok());
@@ -143,13 +154,13 @@ fn a_block_accepts_records_until_its_body_is_full() {
 
 #[test]
 fn a_block_accepts_as_many_records_as_the_chain_allows() {
-    let visit = [stated(SectionKind::Report, SectionClass::Private, b"x")];
-    let patient_key = PatientKey::generate();
+    let visit = [stated(SectionKind::Report, b"x")];
+    let patient_keys = PatientKeys::generate();
     let mut builder = BodyBuilder::new(HOSPITAL);
     for _ in 0..MAX_ENTRIES {
-        builder.push(&seal_visit(&visit, &patient_key).0).unwrap();
+        builder.push(&seal_visit(&visit, &patient_keys).0).unwrap();
     }
-    assert_eq!(builder.push(&seal_visit(&visit, &patient_key).0), Err(BodyError::Full));
+    assert_eq!(builder.push(&seal_visit(&visit, &patient_keys).0), Err(BodyError::Full));
     let Packed { header, entries, body } = builder.finish().unwrap();
     assert_eq!(body::check(&header, &entries, &body).unwrap().records.len(), MAX_ENTRIES as usize);
 }

@@ -2,22 +2,28 @@
 
 use epione_envelope::{
     account::{AccountKey, Scheme, Signer},
-    keys::{ContentKey, PatientKey, SectionContext},
+    keys::{ContentKey, PatientKeys, SectionContext},
     object::{ChunkCipher, ObjectContext, ObjectSealer, Parameters, Part},
-    record::{Description, Draft, DraftSection, Record, SectionKind, SignedDraft},
+    record::{Description, Draft, Record, SectionKind, SignedDraft},
     record_sealer::RecordSealer,
     sealing_keys::{SealingKeyPair, SealingSuite},
 };
-use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, access::SectionClass};
+use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, block::SignedAt};
 
 pub const HOSPITAL: HospitalId = HospitalId(3);
 pub const PATIENT: UserId = UserId([0x11; 32]);
 pub const DOCTOR: UserId = UserId([0x22; 32]);
+pub const NURSE: UserId = UserId([0x44; 32]);
 pub const FHIR: &str = "application/fhir+json";
 pub const VISIT: &str = include_str!("visit.fhir.json");
 
 pub fn genesis() -> Hash {
     Hash::repeat_byte(0x99)
+}
+
+/// The chain block that the fixture's drafts name.
+pub fn signed_at() -> SignedAt {
+    SignedAt { number: 0x0102_0304, hash: Hash::repeat_byte(0x77) }
 }
 
 pub fn account(name: &str) -> AccountKey {
@@ -76,29 +82,29 @@ pub fn seal<C: ChunkCipher>(
 
 /// A section with the content that it describes.
 pub struct Stated {
-    pub section: DraftSection,
+    pub description: Description,
     pub content: Vec<u8>,
 }
 
-pub fn stated(kind: SectionKind, class: SectionClass, content: &[u8]) -> Stated {
+pub fn stated(kind: SectionKind, content: &[u8]) -> Stated {
     let (media_type, name) =
         if kind == SectionKind::Media { ("application/dicom", "scan.dcm") } else { (FHIR, "") };
-    let description = Description::of(media_type, name, content).unwrap();
-    Stated { section: DraftSection { kind, class, description }, content: content.to_vec() }
+    let description = Description::of(kind, media_type, name, content).unwrap();
+    Stated { description, content: content.to_vec() }
 }
 
 /// Two texts and one media section.
 pub fn visit() -> Vec<Stated> {
     vec![
-        stated(SectionKind::Summary, SectionClass::Private, VISIT.as_bytes()),
-        stated(SectionKind::Diagnosis, SectionClass::Shared, b"{\"resourceType\":\"Condition\"}"),
-        stated(SectionKind::Media, SectionClass::Private, &content(100_000)),
+        stated(SectionKind::Summary, VISIT.as_bytes()),
+        stated(SectionKind::Diagnosis, b"{\"resourceType\":\"Condition\"}"),
+        stated(SectionKind::Media, &content(100_000)),
     ]
 }
 
 pub fn draft(visit: &[Stated]) -> Draft {
-    let sections = visit.iter().map(|stated| stated.section.clone()).collect();
-    Draft::new(PATIENT, HOSPITAL, DOCTOR, sections).unwrap()
+    let sections = visit.iter().map(|stated| stated.description.clone()).collect();
+    Draft::new(PATIENT, HOSPITAL, DOCTOR, signed_at(), sections).unwrap()
 }
 
 pub fn signed(visit: &[Stated]) -> SignedDraft {
@@ -110,21 +116,26 @@ pub fn cosigned(visit: &[Stated]) -> SignedDraft {
     signed(visit).cosign(genesis(), &account("patient"))
 }
 
-/// Seals a visit. Returns the record and the sealed bytes of all its media.
-pub fn seal_visit(visit: &[Stated], patient_key: &PatientKey) -> (Record, Vec<u8>) {
-    seal_draft(signed(visit), visit, patient_key)
+/// As [`cosigned`], and signed by the nurse whom the draft names.
+pub fn nursed(visit: &[Stated]) -> SignedDraft {
+    draft(visit)
+        .with_nurse(NURSE)
+        .sign(genesis(), &account("doctor"))
+        .cosign(genesis(), &account("patient"))
+        .sign_as_nurse(genesis(), &account("nurse"))
 }
 
-pub fn seal_draft(
-    signed: SignedDraft,
-    visit: &[Stated],
-    patient_key: &PatientKey,
-) -> (Record, Vec<u8>) {
+/// Seals a visit. Returns the record and the sealed bytes of all its media.
+pub fn seal_visit(visit: &[Stated], keys: &PatientKeys) -> (Record, Vec<u8>) {
+    seal_draft(signed(visit), visit, keys)
+}
+
+pub fn seal_draft(signed: SignedDraft, visit: &[Stated], keys: &PatientKeys) -> (Record, Vec<u8>) {
     let doctor = account_id("doctor");
-    let mut sealer = RecordSealer::new(genesis(), signed, &doctor, patient_key).unwrap();
+    let mut sealer = RecordSealer::new(genesis(), signed, &doctor, keys).unwrap();
     let mut stored = Vec::new();
     for (section, stated) in (0..).zip(visit) {
-        if stated.section.kind == SectionKind::Media {
+        if stated.description.kind == SectionKind::Media {
             let mut media = sealer.start_media(section).unwrap();
             let mut parts = media.push(&stated.content).unwrap();
             parts.extend(sealer.end_media(media).unwrap());

@@ -4,17 +4,21 @@
 
 mod attacks_on_cosignatures;
 mod attacks_on_grants;
+mod attacks_on_nurses;
 mod attacks_on_objects;
 mod attacks_on_signatures;
 mod attacks_on_wraps;
 mod bodies;
 mod development_keys;
 mod disk_keystore;
+mod extraction;
 mod fixture;
 mod malformed_input;
+mod message_vectors;
 mod oracle;
 mod profiles;
 mod records;
+mod rotations;
 mod second_implementation;
 mod segments;
 mod sizes;

@@ -4,22 +4,24 @@ use codec::Encode;
 use epione_envelope::{
     FormatError, body,
     grant::AccessGrant,
-    keys::{ContentKey, PatientKey},
+    keys::{ContentKey, PatientKeys},
     object::SealedObject,
     profile::{ProfileBody, ProfileContext, Recipient},
-    record::{Disclosure, Record, SectionKind, SignedDraft},
+    record::{Disclosure, Extraction, Record, SectionKind, SignedDraft},
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     RecordId, RecordPointer,
-    access::{Purpose, SectionClass},
+    access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range},
+    limits::MAX_PATIENT_KEYS,
+    release::SectionSet,
 };
 use proptest::prelude::*;
 
 use crate::fixture::{
-    DOCTOR, HOSPITAL, PATIENT, account, account_id, cosigned, genesis, media_context, seal_draft,
-    seal_visit, sealing_keys, signed, stated, visit,
+    DOCTOR, HOSPITAL, NURSE, PATIENT, account, account_id, cosigned, draft, genesis, media_context,
+    nursed, seal_draft, seal_visit, sealing_keys, signed, stated, visit,
 };
 
 type Decode = fn(&[u8]) -> Result<Vec<u8>, FormatError>;
@@ -32,12 +34,18 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
     let disclosure =
         Disclosure::new(authorship, signed.draft.leaves(), shown, signed.signature.clone());
     let object = SealedObject::seal(&ContentKey::generate(), &media_context(), b"text").unwrap();
-    let record = seal_visit(&visit(), &PatientKey::generate()).0;
+    let record = seal_visit(&visit(), &PatientKeys::generate()).0;
     let visit = visit();
-    let cosigned = seal_draft(cosigned(&visit), &visit, &PatientKey::generate()).0;
+    let cosigned = seal_draft(cosigned(&visit), &visit, &PatientKeys::generate()).0;
+    let nursed = seal_draft(nursed(&visit), &visit, &PatientKeys::generate()).0;
+    let ruled = draft(&visit).with_extraction(rules()).unwrap();
+    let ruled = ruled.sign(genesis(), &account("doctor"));
+    let ruled = seal_draft(ruled, &visit, &PatientKeys::generate()).0;
     vec![
         ("record", record.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
         ("co-signed record", cosigned.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
+        ("record with a nurse", nursed.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
+        ("record with rules", ruled.encode(), |b| Ok(Record::decode_exactly(b)?.encode())),
         ("object", object.encode(), |b| Ok(SealedObject::decode_exactly(b)?.encode())),
         ("disclosure", disclosure.unwrap().encode(), |b| {
             Ok(Disclosure::decode_exactly(b)?.encode())
@@ -50,12 +58,18 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
     ]
 }
 
+/// Rules for the fixture's visit.
+fn rules() -> Extraction {
+    let together = vec![SectionSet(0b011)].try_into().unwrap();
+    Extraction { mandatory: SectionSet(0b001), never: SectionSet(0b100), together }
+}
+
 fn profile() -> ProfileBody {
     let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: PATIENT };
     let (user, hospital) = (sealing_keys("patient"), sealing_keys("hospital"));
     let user = Recipient { account: &account_id("patient"), key: user.public() };
-    let (key, agent) = (PatientKey::generate(), account("agent"));
-    ProfileBody::for_patient(&context, "name", &key, user, hospital.public(), &agent).unwrap()
+    let (keys, agent) = (PatientKeys::generate().renewed().unwrap(), account("agent"));
+    ProfileBody::for_patient(&context, "name", &keys, user, hospital.public(), &agent).unwrap()
 }
 
 fn grant() -> AccessGrant {
@@ -91,6 +105,23 @@ fn unknown_suites_are_reported() {
         let error = decode(&bytes).unwrap_err();
         assert!(matches!(error, FormatError::UnknownSuite { suite: 77, .. }), "{name}: {error}");
     }
+}
+
+#[test]
+fn records_disclosures_and_profiles_of_format_1_are_refused_with_a_clear_error() {
+    for (name, mut bytes, decode) in formats() {
+        if bytes[0] != 2 {
+            continue;
+        }
+        bytes[0] = 1;
+        let error = decode(&bytes).unwrap_err();
+        assert!(matches!(error, FormatError::OldFormat { format: 1, .. }), "{name}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("of format 1, which this version does not read"), "{text}");
+    }
+    let first: Vec<_> = formats().into_iter().map(|(name, bytes, _)| (name, bytes[0])).collect();
+    let second = |name: &str| name.contains("record") || ["disclosure", "profile"].contains(&name);
+    assert!(first.iter().all(|(name, suite)| *suite == if second(name) { 2 } else { 1 }));
 }
 
 #[test]
@@ -133,11 +164,11 @@ fn claims_of_great_length_are_refused_before_allocation() {
 
 #[test]
 fn a_record_without_sections_or_with_one_twice_is_refused() {
-    let one = [stated(SectionKind::Report, SectionClass::Private, b"x")];
-    let record = seal_visit(&one, &PatientKey::generate()).0;
+    let one = [stated(SectionKind::Report, b"x")];
+    let record = seal_visit(&one, &PatientKeys::generate()).0;
     let section = record.sections()[0].encode();
     let encoded = record.encode();
-    let start = 1 + 16 + 32 + 2 + 32;
+    let start = START_OF_SECTIONS;
     let (head, tail) = (&encoded[..start], &encoded[start + 1 + section.len()..]);
     let with = |sections: &[&[u8]]| {
         let count = codec::Compact(sections.len() as u32).encode();
@@ -148,14 +179,85 @@ fn a_record_without_sections_or_with_one_twice_is_refused() {
     assert!(with(&[&section, &section]).unwrap_err().to_string().contains("twice"));
     // The same sealed object under another leaf.
     let mut other = section.clone();
-    other[2] ^= 1;
+    other[0] ^= 1;
     assert!(with(&[&section, &other]).unwrap_err().to_string().contains("twice"));
     assert!(with(&[section.as_slice(); 65]).is_err());
 }
 
+/// Suite; record, patient, hospital and author; no nurse; the signed block; an extraction policy without groups; the
+/// version of the patient key.
+const START_OF_SECTIONS: usize = 1 + (16 + 32 + 2 + 32) + 1 + (4 + 32) + (8 + 8 + 1) + 4;
+
+#[test]
+fn a_record_of_a_key_version_that_no_patient_has_is_refused() {
+    let mut encoded = seal_visit(&visit(), &PatientKeys::generate()).0.encode();
+    let at = START_OF_SECTIONS - 4;
+    for (version, exists) in
+        [(1, true), (2, true), (MAX_PATIENT_KEYS, true), (0, false), (MAX_PATIENT_KEYS + 1, false)]
+    {
+        encoded[at..at + 4].copy_from_slice(&version.to_le_bytes());
+        assert_eq!(Record::decode_exactly(&encoded).is_ok(), exists, "version {version}");
+    }
+}
+
+#[test]
+fn a_record_with_contradicting_or_too_many_extraction_rules_is_refused() {
+    let encoded = seal_visit(&visit(), &PatientKeys::generate()).0.encode();
+    let at = START_OF_SECTIONS - 4 - 17;
+    let with = |rules: &[u8]| {
+        Record::decode_exactly(&[&encoded[..at], rules, &encoded[at + 17..]].concat())
+    };
+    let groups = |count| vec![SectionSet(0b011); count];
+    let rules = |mandatory, never, together: Vec<SectionSet>| {
+        (SectionSet(mandatory), SectionSet(never), together).encode()
+    };
+    assert!(with(&rules(0, 0, Vec::new())).is_ok());
+    assert!(with(&rules(1, 4, groups(8))).is_ok());
+    for (rules, reason) in [
+        (rules(1, 1, Vec::new()), "mandatory and never"),
+        (rules(0b1000, 0, Vec::new()), "does not exist"),
+        (rules(0, 1 << 63, Vec::new()), "does not exist"),
+        (rules(0, 0, vec![SectionSet(0b1001)]), "does not exist"),
+        (rules(0, 0, vec![SectionSet(0b001)]), "fewer than two"),
+        (rules(0, 0, vec![SectionSet(0)]), "fewer than two"),
+        (rules(1, 2, groups(1)), "group with a mandatory"),
+        (rules(0, 0, groups(9)), "malformed"),
+    ] {
+        let error = with(&rules).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_profile_body_without_a_key_for_each_version_is_refused() {
+    let body = profile().encode();
+    let at = 1 + 32 + 32 + sealing_keys("patient").public().encode().len() + 1;
+    assert_eq!(body[at..at + 4], 2_u32.to_le_bytes());
+    for version in [0_u32, 1, 3, u32::MAX] {
+        let mut edited = body.clone();
+        edited[at..at + 4].copy_from_slice(&version.to_le_bytes());
+        assert!(ProfileBody::decode_exactly(&edited).is_err(), "version {version}");
+    }
+}
+
+#[test]
+fn a_nurses_signature_that_was_removed_or_added_is_refused() {
+    let visit = visit();
+    let encoded = seal_draft(nursed(&visit), &visit, &PatientKeys::generate()).0.encode();
+    let (before, _signature) = encoded.split_at(encoded.len() - 66);
+    let removed = Record::decode_exactly(&[before, &[0]].concat()).unwrap_err();
+    assert!(removed.to_string().contains("nurse who did not sign"), "{removed}");
+    // The nurse's id, after suite, record, patient, hospital and author.
+    let at = 1 + 16 + 32 + 2 + 32;
+    assert_eq!(encoded[at..at + 33], [&[1_u8][..], &NURSE.0].concat());
+    let unnamed = [&encoded[..at], &[0], &encoded[at + 33..]].concat();
+    let unnamed = Record::decode_exactly(&unnamed).unwrap_err();
+    assert!(unnamed.to_string().contains("names no nurse"), "{unnamed}");
+}
+
 #[test]
 fn a_manifest_whose_segments_do_not_form_its_object_is_refused() {
-    let record = seal_visit(&visit(), &PatientKey::generate()).0;
+    let record = seal_visit(&visit(), &PatientKeys::generate()).0;
     let encoded = record.encode();
     let segment = record.segments()[0].encode();
     let at = encoded.windows(36).position(|window| window == segment).unwrap();
@@ -193,6 +295,7 @@ proptest! {
         let entries: Vec<_> = ranges
             .into_iter()
             .map(|(offset, length, first, count)| AnnouncedEntry {
+                record: RecordId([0; 16]),
                 patient: PATIENT,
                 text: Range { offset, length },
                 media: Range { offset: first, length: count },

@@ -9,11 +9,11 @@ use epione_envelope::{
     frames::Frames,
     grant::GrantTerms,
     keys::SectionContext,
-    object::ObjectContext,
-    record::{Authorship, Draft, DraftSection},
+    object::{ObjectContext, Part},
+    record::{Authorship, Description, Draft, Extraction},
     sealing_keys::SealingKeyPair,
 };
-use epione_primitives::{AccountId, Hash};
+use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId};
 use hkdf::Hkdf;
 use hpke::{
     Deserializable, Kem,
@@ -140,22 +140,107 @@ pub fn open(
     tags.next().is_none().then_some(plaintext)
 }
 
-fn wrapping_key(patient_key: &[u8; 32], context: &SectionContext) -> AesKek {
+fn derived(patient_key: &[u8; 32], info: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
-    let info = [b"epione/wrapping-key", &section_bytes(context)[..]].concat();
-    Hkdf::<Sha256>::new(Some(&[0; 32]), patient_key).expand(&info, &mut key).unwrap();
-    AesKek::new(&AES_256, &key).unwrap()
+    Hkdf::<Sha256>::new(Some(&[0; 32]), patient_key).expand(info, &mut key).unwrap();
+    key
 }
 
-pub fn wrap(patient_key: &[u8; 32], key: &[u8; 32], context: &SectionContext) -> Vec<u8> {
-    let mut output = [0; 40];
-    wrapping_key(patient_key, context).wrap(key, &mut output).unwrap().to_vec()
+fn wrapping_key(patient_key: &[u8; 32], version: u32, context: &SectionContext) -> AesKek {
+    let context = section_bytes(context);
+    let info = [b"epione/wrapping-key", &context[..], &version.to_le_bytes()].concat();
+    AesKek::new(&AES_256, &derived(patient_key, &info)).unwrap()
 }
 
-pub fn unwrap(patient_key: &[u8; 32], wrapped: &[u8], context: &SectionContext) -> Option<Vec<u8>> {
+pub fn wrap(
+    patient_key: &[u8; 32],
+    version: u32,
+    key: &[u8; 32],
+    context: &SectionContext,
+) -> Vec<u8> {
     let mut output = [0; 40];
-    let key = wrapping_key(patient_key, context).unwrap(wrapped, &mut output).ok()?;
+    wrapping_key(patient_key, version, context).wrap(key, &mut output).unwrap().to_vec()
+}
+
+pub fn unwrap(
+    patient_key: &[u8; 32],
+    version: u32,
+    wrapped: &[u8],
+    context: &SectionContext,
+) -> Option<Vec<u8>> {
+    let mut output = [0; 40];
+    let key = wrapping_key(patient_key, version, context).unwrap(wrapped, &mut output).ok()?;
     Some(key.to_vec())
+}
+
+/// For whom and where a profile body is opened.
+pub struct Place {
+    pub genesis: Hash,
+    pub hospital: HospitalId,
+    pub user: UserId,
+    /// The sealing key of the hospital.
+    pub keys: SealingKeyPair,
+}
+
+/// The patient keys and the name in the encoded profile body of a patient, as the hospital opens them.
+pub fn open_profile(body: &[u8], place: &Place) -> Option<(Vec<[u8; 32]>, Vec<u8>)> {
+    let (suite, rest) = body.split_first()?;
+    let (sealer, rest) = rest.split_at(32);
+    // The user's account, and the user's sealing key after its suite byte.
+    let key_bytes = if rest[32] == 1 { 1216 } else { 32 };
+    let (secrets, rest) = rest[33 + key_bytes..].split_first()?;
+    if (*suite, *secrets) != (2, 0) {
+        return None;
+    }
+    let (version, rest) = rest.split_at(4);
+    let mut patient = place.genesis.0.to_vec();
+    patient.extend(place.hospital.0.to_le_bytes());
+    patient.extend(place.user.0);
+
+    let (for_hospital, rest) = rest.split_at(wrap_bytes(rest)?);
+    let (_for_patient, mut rest) = rest.split_at(wrap_bytes(rest)?);
+    let context = [&patient[..], &[0], version, sealer].concat();
+    let agent = AccountId::new(sealer.try_into().ok()?);
+    let newest = open_wrap(&place.keys, &context, &agent, for_hospital)?;
+    let newest = <[u8; 32]>::try_from(newest).ok()?;
+
+    let Compact(count) = Compact::<u32>::decode(&mut rest).ok()?;
+    let mut keys: Vec<[u8; 32]> = Vec::new();
+    for earlier in 1..=count {
+        let info = [b"epione/earlier-key", &patient[..], version, &earlier.to_le_bytes()].concat();
+        let kek = AesKek::new(&AES_256, &derived(&newest, &info)).unwrap();
+        let (wrapped, later) = rest.split_at(40);
+        let mut output = [0; 40];
+        let key: &[u8] = kek.unwrap(wrapped, &mut output).ok()?;
+        keys.push(key.try_into().ok()?);
+        rest = later;
+    }
+    keys.push(newest);
+    Some((keys, open_name(&newest, place, rest)?))
+}
+
+/// Bytes of the encoded wrap at the beginning.
+fn wrap_bytes(bytes: &[u8]) -> Option<usize> {
+    let start = 1 + if bytes[0] == 1 { 1120 } else { 32 };
+    let mut rest = &bytes[start..];
+    Vec::<u8>::decode(&mut rest).ok()?;
+    MultiSignature::decode(&mut rest).ok()?;
+    Some(bytes.len() - rest.len())
+}
+
+fn open_name(patient_key: &[u8; 32], place: &Place, object: &[u8]) -> Option<Vec<u8>> {
+    let section = SectionContext {
+        genesis: place.genesis,
+        hospital: place.hospital,
+        patient: place.user,
+        record: RecordId([0; 16]),
+        section: 0,
+    };
+    let context = ObjectContext { section, part: Part::Name, version: 1 };
+    // Suite, object id and chunk size; the compact length; salt and commitment.
+    let length = Compact::<u64>::decode(&mut &object[18..]).ok()?.encode().len();
+    let (parameters, sealed) = object.split_at(18 + length + 64);
+    open(&derived(patient_key, b"epione/name-key"), &context, parameters, sealed)
 }
 
 /// Opens an encoded wrap with HPKE directly, given the encoded context. Checks the signature first.
@@ -241,48 +326,73 @@ fn frames(bytes: &mut Vec<u8>, frames: &Frames) {
     }
 }
 
+pub fn description(bytes: &mut Vec<u8>, described: &Description) {
+    bytes.extend(described.salt.as_bytes());
+    bytes.push(described.kind as u8);
+    text(bytes, &described.media_type);
+    text(bytes, &described.file_name);
+    Compact(described.content_length).encode_to(bytes);
+    bytes.extend(described.content_root);
+    frames(bytes, &described.frames);
+}
+
 pub fn leaves(draft: &Draft) -> Vec<Hash> {
     let count = draft.sections.len() as u16;
-    let leaf = |(index, section): (u16, &DraftSection)| {
+    let leaf = |(index, section): (u16, &Description)| {
         let mut bytes = b"epione/leaf".to_vec();
         bytes.extend(draft.record.0);
         bytes.extend(index.to_le_bytes());
         bytes.extend(count.to_le_bytes());
-        bytes.push(section.kind as u8);
-        bytes.push(section.class as u8);
-        bytes.extend(section.description.salt.as_bytes());
-        text(&mut bytes, &section.description.media_type);
-        text(&mut bytes, &section.description.file_name);
-        Compact(section.description.content_length).encode_to(&mut bytes);
-        bytes.extend(section.description.content_root);
-        frames(&mut bytes, &section.description.frames);
+        description(&mut bytes, section);
         Hash::from(blake2_256(&bytes))
     };
     (0..).zip(&draft.sections).map(leaf).collect()
 }
 
+/// What the author signs.
 pub fn signed_bytes(genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
-    let count = (leaves.len() as u16).to_le_bytes();
-    let mut signed = b"epione/record".to_vec();
-    signed.extend(place(genesis, about));
-    signed.extend(count);
-    signed.extend(root(about, leaves));
-    signed
+    message(b"epione/record", genesis, about, leaves)
 }
 
+/// What the patient signs.
 pub fn cosigned_bytes(genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
-    let mut signed = b"epione/cosign".to_vec();
-    signed.extend(place(genesis, about));
-    signed.extend(root(about, leaves));
-    signed
+    message(b"epione/cosign", genesis, about, leaves)
 }
 
-fn place(genesis: Hash, about: &Authorship) -> Vec<u8> {
-    let mut bytes = genesis.0.to_vec();
-    bytes.extend(about.record.0);
+/// What the nurse signs.
+pub fn nursed_bytes(genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
+    message(b"epione/nurse", genesis, about, leaves)
+}
+
+fn message(by: &[u8], genesis: Hash, about: &Authorship, leaves: &[Hash]) -> Vec<u8> {
+    let mut bytes = by.to_vec();
+    bytes.extend(genesis.0);
+    bytes.extend(authorship(about));
+    bytes.extend((leaves.len() as u16).to_le_bytes());
+    bytes.extend(root(about, leaves));
+    bytes
+}
+
+pub fn authorship(about: &Authorship) -> Vec<u8> {
+    let mut bytes = about.record.0.to_vec();
     bytes.extend(about.patient.0);
     bytes.extend(about.hospital.0.to_le_bytes());
     bytes.extend(about.author.0);
+    match about.nurse {
+        None => bytes.push(0),
+        Some(nurse) => {
+            bytes.push(1);
+            bytes.extend(nurse.0);
+        }
+    }
+    bytes.extend(about.signed_at.number.to_le_bytes());
+    bytes.extend(about.signed_at.hash.0);
+    let Extraction { mandatory, never, together } = &about.extraction;
+    bytes.extend(mandatory.0.to_le_bytes());
+    bytes.extend(never.0.to_le_bytes());
+    // Up to 63 groups, of which 8 are allowed: one byte.
+    bytes.push((together.len() as u8) << 2);
+    together.iter().for_each(|group| bytes.extend(group.0.to_le_bytes()));
     bytes
 }
 
@@ -293,6 +403,6 @@ fn root(about: &Authorship, leaves: &[Hash]) -> [u8; 32] {
     blake2_256(&root)
 }
 
-fn blake2_256(bytes: &[u8]) -> [u8; 32] {
+pub fn blake2_256(bytes: &[u8]) -> [u8; 32] {
     Blake2Hasher::hash(bytes).0
 }

@@ -64,10 +64,15 @@ fn the_portable_and_the_fast_cipher_open_each_others_objects() {
 fn content_keys_wrap_to_the_same_bytes_in_both() {
     let (patient_key, key) = (PatientKey::generate(), ContentKey::generate());
     let context = section_context();
-    let wrapped = patient_key.wrap(&key, &context).encode();
-    assert_eq!(wrapped, oracle::wrap(patient_key.as_bytes(), key.as_bytes(), &context));
-    let unwrapped = oracle::unwrap(patient_key.as_bytes(), &wrapped, &context);
-    assert_eq!(unwrapped.as_deref(), Some(key.as_bytes().as_slice()));
+    for version in [1, 2, 255] {
+        let wrapped = patient_key.wrap(version, &key, &context).encode();
+        assert_eq!(
+            wrapped,
+            oracle::wrap(patient_key.as_bytes(), version, key.as_bytes(), &context)
+        );
+        let unwrapped = oracle::unwrap(patient_key.as_bytes(), version, &wrapped, &context);
+        assert_eq!(unwrapped.as_deref(), Some(key.as_bytes().as_slice()));
+    }
 }
 
 proptest! {

@@ -1,18 +1,15 @@
 //! The goal: a record takes fewer bytes on chain than its plaintext.
 
 use codec::Encode;
-use epione_envelope::{keys::PatientKey, record::SectionKind};
-use epione_primitives::access::SectionClass;
+use epione_envelope::{keys::PatientKeys, record::SectionKind};
 
 use crate::fixture::{VISIT, seal_visit, stated};
 
 /// Bytes of the plaintext and of the record.
 fn sizes(texts: &[String]) -> (usize, usize) {
-    let visit: Vec<_> = texts
-        .iter()
-        .map(|text| stated(SectionKind::Report, SectionClass::Private, text.as_bytes()))
-        .collect();
-    let record = seal_visit(&visit, &PatientKey::generate()).0;
+    let visit: Vec<_> =
+        texts.iter().map(|text| stated(SectionKind::Report, text.as_bytes())).collect();
+    let record = seal_visit(&visit, &PatientKeys::generate()).0;
     (texts.iter().map(String::len).sum(), record.encoded_size())
 }
 

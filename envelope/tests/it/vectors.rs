@@ -1,9 +1,10 @@
 //! The committed test vectors, `vectors/*.json`. Both the library and the second implementation must open them, and
-//! deterministic output must stay the same.
+//! deterministic output must stay the same. `docs/formats.md` describes the formats.
 //!
-//! To rewrite them after a change of a format (which needs a new suite, once there are
-//! chains in use): `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`. With the name of one test
-//! instead of `vectors`, only the file of that test is written. Most files get new random values each time.
+//! To rewrite them after a change of a format (which needs a new suite, once there are chains in use):
+//! `EPIONE_WRITE_VECTORS=1 cargo test -p epione-envelope --release vectors`. With the name of one test instead of
+//! `vectors`, only the file of that test is written. `vectors/README.md` lists the files that are the same each time.
+//! The others contain fresh randomness.
 
 use std::{fs, path::PathBuf, str::FromStr};
 
@@ -12,23 +13,25 @@ use epione_envelope::{
     account::{AccountKey, Scheme, Signer, verify},
     frames::{Frames, NoFrames},
     grant::{AccessGrant, Expected, GrantTerms, GrantedSection},
-    keys::{ContentKey, PatientKey, SectionContext},
+    keys::{ContentKey, PatientKey, PatientKeys, SectionContext},
     keystore::{self, ActorKeys, Cost},
     object::{ObjectContext, Part, SealedObject},
     profile::{ProfileBody, ProfileContext, Recipient},
-    record::{Description, Draft, DraftSection, Payload, Record, Salt, SectionKind, SignedDraft},
+    record::{
+        Description, Disclosure, Draft, Extraction, Payload, Record, Salt, SectionKind, SignedDraft,
+    },
     sealing_keys::{SealingKeyPair, SealingSuite, Wrap, WrapContext, WrapSubject},
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, RecordPointer, Signature,
-    access::{Purpose, SectionClass},
+    AccountId, Hash, HospitalId, RecordId, RecordPointer, Signature, access::Purpose,
+    release::SectionSet,
 };
 use serde_json::{Value, json};
 
 use crate::{
     fixture::{
-        DOCTOR, FHIR, HOSPITAL, PATIENT, Stated, VISIT, account_id, content, cosigned, genesis,
-        seal_draft, section_context,
+        DOCTOR, FHIR, HOSPITAL, NURSE, PATIENT, Stated, VISIT, account_id, content, genesis,
+        nursed, seal_draft, section_context, signed_at,
     },
     oracle,
 };
@@ -38,7 +41,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// The committed vector. Written first if `EPIONE_WRITE_VECTORS` is set.
-fn vector(name: &str, make: impl FnOnce() -> Value) -> Value {
+pub fn vector(name: &str, make: impl FnOnce() -> Value) -> Value {
     if writing() {
         fs::create_dir_all(path("")).unwrap();
         fs::write(path(name), format!("{:#}\n", make())).unwrap();
@@ -50,15 +53,15 @@ fn writing() -> bool {
     std::env::var_os("EPIONE_WRITE_VECTORS").is_some()
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-fn array<const N: usize>(value: &Value) -> [u8; N] {
+pub fn array<const N: usize>(value: &Value) -> [u8; N] {
     bytes(value).try_into().unwrap()
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
+pub fn parsed<T: FromStr<Err: std::fmt::Debug>>(value: &Value) -> T {
     value.as_str().unwrap().parse().unwrap()
 }
 
@@ -132,21 +135,23 @@ fn sealed_objects() {
 #[test]
 fn wrapped_content_keys() {
     let make = || {
-        let (patient_key, key) = ([0x51; 32], [0x52; 32]);
+        let (patient_key, version, key) = ([0x51; 32], 2, [0x52; 32]);
         let section = section_context();
-        let wrapped = oracle::wrap(&patient_key, &key, &section);
+        let wrapped = oracle::wrap(&patient_key, version, &key, &section);
         json!({
-            "patient_key": hex::encode(patient_key), "content_key": hex::encode(key),
+            "patient_key": hex::encode(patient_key), "key_version": version,
+            "content_key": hex::encode(key),
             "context": context_json(&section), "wrapped": hex::encode(wrapped),
         })
     };
     let vector = vector("wrapped-key.json", make);
     let (patient_key, key) = (array(&vector["patient_key"]), array(&vector["content_key"]));
+    let version = number(&vector["key_version"]) as u32;
     let (context, wrapped) = (context(&vector["context"]), bytes(&vector["wrapped"]));
     let by_library =
-        PatientKey::from_bytes(patient_key).wrap(&ContentKey::from_bytes(key), &context);
+        PatientKey::from_bytes(patient_key).wrap(version, &ContentKey::from_bytes(key), &context);
     assert_eq!(by_library.encode(), wrapped);
-    assert_eq!(oracle::unwrap(&patient_key, &wrapped, &context).unwrap(), key);
+    assert_eq!(oracle::unwrap(&patient_key, version, &wrapped, &context).unwrap(), key);
 }
 
 fn agent() -> AccountKey {
@@ -196,64 +201,91 @@ fn wrap_context() -> WrapContext {
         genesis: genesis(),
         hospital: HOSPITAL,
         user: PATIENT,
-        subject: WrapSubject::PatientKey,
+        subject: WrapSubject::PatientKey { version: 2 },
         recipient: AccountId::new([0x63; 32]),
     }
 }
 
 /// The fixture's visit with fixed salts and a fixed record.
 fn visit() -> Vec<Stated> {
-    let one = |salt: u8, kind, class, media_type: &str, content: Vec<u8>| {
-        let mut description = Description::of(media_type, "", &content).unwrap();
+    let one = |salt: u8, kind, media_type: &str, content: Vec<u8>| {
+        let mut description = Description::of(kind, media_type, "", &content).unwrap();
         description.salt = Salt::from_bytes([salt; 32]);
-        Stated { section: DraftSection { kind, class, description }, content }
+        Stated { description, content }
     };
     let with_frames = |mut stated: Stated, frames| {
-        stated.section.description.frames = frames;
+        stated.description.frames = frames;
         stated
     };
-    let media = |salt, length| {
-        one(salt, SectionKind::Media, SectionClass::Private, "application/dicom", content(length))
-    };
+    let media = |salt, length| one(salt, SectionKind::Media, "application/dicom", content(length));
     let native = Frames::Native { first: 1000, bits: 4000, count: 8, stated: 9 };
     let lengths = vec![60, 9, 20_000];
     let encapsulated = Frames::Encapsulated { first: 500, lengths, stated: 3 };
     vec![
-        one(1, SectionKind::Summary, SectionClass::Private, FHIR, VISIT.into()),
-        one(2, SectionKind::Diagnosis, SectionClass::Shared, FHIR, b"{}".to_vec()),
+        one(1, SectionKind::Summary, FHIR, VISIT.into()),
+        one(2, SectionKind::Diagnosis, FHIR, b"{}".to_vec()),
         with_frames(media(3, 5000), native),
         with_frames(media(4, 21_000), encapsulated),
         with_frames(media(5, 300), Frames::None(NoFrames::Video)),
+        one(6, SectionKind::Gender, "text/plain", b"female".to_vec()),
+        one(7, SectionKind::BirthDate, "text/plain", b"1980-02-29".to_vec()),
     ]
 }
 
+/// A draft with a nurse. Its disclosures show section 0 always, section 6 never, and sections 2 and 3 together.
 fn fixed_draft() -> Draft {
-    let sections = visit().into_iter().map(|stated| stated.section).collect();
-    let record = RecordId([0x71; 16]);
-    Draft { record, patient: PATIENT, hospital: HOSPITAL, author: DOCTOR, sections }
+    let together = vec![SectionSet(0b000_1100)].try_into().unwrap();
+    Draft {
+        record: RecordId([0x71; 16]),
+        patient: PATIENT,
+        hospital: HOSPITAL,
+        author: DOCTOR,
+        nurse: Some(NURSE),
+        signed_at: signed_at(),
+        extraction: Extraction {
+            mandatory: SectionSet(0b000_0001),
+            never: SectionSet(0b100_0000),
+            together,
+        },
+        sections: visit().into_iter().map(|stated| stated.description).collect(),
+    }
+}
+
+/// Author, patient and nurse of the fixed draft. Ed25519 is deterministic, so they create the same signatures again.
+pub fn signers() -> [AccountKey; 3] {
+    [0x72, 0x73, 0x74].map(|seed| AccountKey::from_seed(Scheme::Ed25519, &[seed; 32]))
+}
+
+fn fixed_signed_draft() -> SignedDraft {
+    let [author, patient, nurse] = signers();
+    let signed = fixed_draft().sign(genesis(), &author);
+    signed.cosign(genesis(), &patient).sign_as_nurse(genesis(), &nurse)
 }
 
 #[test]
 fn section_signatures() {
-    let author = AccountKey::from_seed(Scheme::Ed25519, &[0x72; 32]);
-    let patient = AccountKey::from_seed(Scheme::Ed25519, &[0x73; 32]);
     let make = || {
         let draft = fixed_draft();
         let (about, leaves) = (draft.authorship(), draft.leaves());
+        let [author, patient, nurse] = signers().map(|signer| hex::encode(signer.public()));
         json!({
-            "genesis": hex::encode(genesis()), "author_account": hex::encode(author.public()),
-            "patient_account": hex::encode(patient.public()),
+            "genesis": hex::encode(genesis()), "author_account": author,
+            "patient_account": patient, "nurse_account": nurse,
+            "authorship": hex::encode(about.encode()),
             "leaves": leaves.iter().map(hex::encode).collect::<Vec<_>>(),
             "signed_bytes": hex::encode(about.signed_bytes(genesis(), &leaves)),
             "cosigned_bytes": hex::encode(about.cosigned_bytes(genesis(), &leaves)),
-            "signed_draft": draft.sign(genesis(), &author).cosign(genesis(), &patient),
+            "nursed_bytes": hex::encode(about.nursed_bytes(genesis(), &leaves)),
+            "signed_draft": fixed_signed_draft(),
         })
     };
     let vector = vector("signature.json", make);
     let genesis = Hash::from(array::<32>(&vector["genesis"]));
-    let account = AccountId::new(array(&vector["author_account"]));
+    let [author, patient, nurse] = ["author_account", "patient_account", "nurse_account"]
+        .map(|name| AccountId::new(array(&vector[name])));
     let json = vector["signed_draft"].to_string();
     let signed = SignedDraft::from_json(json.as_bytes()).unwrap();
+    assert_eq!(signed, fixed_signed_draft());
     let leaves: Vec<_> = vector["leaves"]
         .as_array()
         .unwrap()
@@ -263,31 +295,79 @@ fn section_signatures() {
     assert_eq!(signed.draft.leaves(), leaves);
     assert_eq!(oracle::leaves(&signed.draft), leaves);
     let about = signed.draft.authorship();
+    assert_eq!(oracle::authorship(&about), bytes(&vector["authorship"]));
+    assert_eq!(about.encode(), bytes(&vector["authorship"]));
+
     let signed_bytes = bytes(&vector["signed_bytes"]);
     assert_eq!(oracle::signed_bytes(genesis, &about, &leaves), signed_bytes);
-    assert_eq!(signed.verify(genesis, &account), Ok(()));
-    assert!(verify(&signed.signature, &signed_bytes, &account));
+    assert_eq!(signed.verify(genesis, &author), Ok(()));
+    assert!(verify(&signed.signature, &signed_bytes, &author));
 
-    let account = AccountId::new(array(&vector["patient_account"]));
     let cosigned_bytes = bytes(&vector["cosigned_bytes"]);
     assert_eq!(oracle::cosigned_bytes(genesis, &about, &leaves), cosigned_bytes);
-    assert_eq!(signed.verify_cosignature(genesis, &account), Ok(()));
-    assert!(verify(signed.patient_signature.as_ref().unwrap(), &cosigned_bytes, &account));
-    // Ed25519 is deterministic, so author and patient create the same signatures again.
-    assert_eq!(signed.draft.clone().sign(genesis, &author).cosign(genesis, &patient), signed);
+    assert_eq!(signed.verify_cosignature(genesis, &patient), Ok(()));
+    assert!(verify(signed.patient_signature.as_ref().unwrap(), &cosigned_bytes, &patient));
+
+    let nursed_bytes = bytes(&vector["nursed_bytes"]);
+    assert_eq!(oracle::nursed_bytes(genesis, &about, &leaves), nursed_bytes);
+    assert_eq!(signed.verify_nurse(genesis, &nurse), Ok(()));
+    assert!(verify(signed.nurse_signature.as_ref().unwrap(), &nursed_bytes, &nurse));
+}
+
+#[test]
+fn disclosures() {
+    let make = || {
+        let SignedDraft { draft, signature, .. } = fixed_signed_draft();
+        let shown = [0_u16, 2, 3].map(|index| (index, draft.sections[usize::from(index)].clone()));
+        let (about, leaves) = (draft.authorship(), draft.leaves());
+        let disclosure = Disclosure::new(about, leaves, shown.into(), signature).unwrap();
+        let contents = [0, 2, 3].map(|index: usize| hex::encode(&visit()[index].content));
+        json!({
+            "genesis": hex::encode(genesis()),
+            "author_account": hex::encode(signers()[0].public()),
+            "disclosure": hex::encode(disclosure.encode()),
+            "sections": [0, 2, 3], "contents": contents,
+        })
+    };
+    let vector = vector("disclosure.json", make);
+    let genesis = Hash::from(array::<32>(&vector["genesis"]));
+    let author = AccountId::new(array(&vector["author_account"]));
+    let encoded = bytes(&vector["disclosure"]);
+    let disclosure = Disclosure::decode_exactly(&encoded).unwrap();
+    assert_eq!(disclosure.encode(), encoded);
+    let shown = disclosure.verify(genesis, &author).unwrap();
+    let indices: Vec<_> = shown.iter().map(|(index, _)| *index).collect();
+    assert_eq!(json!(indices), vector["sections"]);
+
+    let mut by_hand = vec![2_u8];
+    by_hand.extend(oracle::authorship(disclosure.authorship()));
+    oracle::leaves(&fixed_draft()).encode_to(&mut by_hand);
+    by_hand.push(3 << 2);
+    for ((index, description), content) in shown.iter().zip(vector["contents"].as_array().unwrap())
+    {
+        let mut check = description.check();
+        check.update(&bytes(content));
+        assert_eq!(check.finish(), Ok(()));
+        by_hand.extend(index.to_le_bytes());
+        oracle::description(&mut by_hand, description);
+    }
+    fixed_signed_draft().signature.encode_to(&mut by_hand);
+    assert_eq!(encoded, by_hand);
 }
 
 #[test]
 fn records() {
     let make = || {
         let visit = visit();
-        let (record, stored) =
-            seal_draft(cosigned(&visit), &visit, &PatientKey::from_bytes([0x81; 32]));
+        let keys = patient_keys(&[[0x80; 32], [0x81; 32]]);
+        let (record, stored) = seal_draft(nursed(&visit), &visit, &keys);
         json!({
             "genesis": hex::encode(genesis()),
             "author_account": hex::encode(account_id("doctor")),
             "patient_account": hex::encode(account_id("patient")),
-            "patient_key": hex::encode([0x81; 32]), "record": hex::encode(record.encode()),
+            "nurse_account": hex::encode(account_id("nurse")),
+            "patient_keys": [hex::encode([0x80; 32]), hex::encode([0x81; 32])],
+            "record": hex::encode(record.encode()),
             "contents": visit.iter().map(|stated| hex::encode(&stated.content)).collect::<Vec<_>>(),
             "media": hex::encode(stored),
         })
@@ -299,16 +379,25 @@ fn records() {
     assert_eq!(record.encode(), encoded);
     let author = AccountId::new(array(&vector["author_account"]));
     assert_eq!(record.verify(genesis, &author), Ok(()));
-    check_cosignature(&record, genesis, &AccountId::new(array(&vector["patient_account"])));
-    let patient_key: [u8; 32] = array(&vector["patient_key"]);
+    check_signatures(
+        &record,
+        genesis,
+        &AccountId::new(array(&vector["patient_account"])),
+        &AccountId::new(array(&vector["nurse_account"])),
+    );
+    let keys: Vec<[u8; 32]> =
+        vector["patient_keys"].as_array().unwrap().iter().map(array::<32>).collect();
+    let version = record.key_version();
+    assert_eq!(version as usize, keys.len());
     let media = bytes(&vector["media"]);
     let mut rest = media.as_slice();
     for (index, expected) in (0..).zip(vector["contents"].as_array().unwrap()) {
-        let key = record.content_key(genesis, index, &PatientKey::from_bytes(patient_key)).unwrap();
+        let key = record.content_key(genesis, index, &patient_keys(&keys)).unwrap();
         let section = &record.sections()[usize::from(index)];
         let wrapped = section.wrap.encode();
         let context = record.context(genesis, index);
-        assert_eq!(oracle::unwrap(&patient_key, &wrapped, &context).unwrap(), key.as_bytes());
+        let by_oracle = oracle::unwrap(&keys[version as usize - 1], version, &wrapped, &context);
+        assert_eq!(by_oracle.unwrap(), key.as_bytes());
         let content = match &section.payload {
             Payload::Text(_) => record.open_text(genesis, index, &key).unwrap().1.to_vec(),
             Payload::Media { manifest, .. } => {
@@ -327,15 +416,27 @@ fn records() {
     }
 }
 
-/// The record's last 66 bytes are the patient's signature. With a 0 instead of them, the record is not cosigned.
-fn check_cosignature(record: &Record, genesis: Hash, patient: &AccountId) {
+/// Versions 1 to n.
+fn patient_keys(keys: &[[u8; 32]]) -> PatientKeys {
+    let keys = keys.iter().copied().map(PatientKey::from_bytes).collect();
+    PatientKeys::from_keys(keys).unwrap()
+}
+
+/// The record's last 132 bytes are the patient's and the nurse's signatures, each after a byte 1. With a 0 instead of
+/// the patient's, the record is not cosigned.
+fn check_signatures(record: &Record, genesis: Hash, patient: &AccountId, nurse: &AccountId) {
     assert_eq!(record.verify_cosignature(genesis, patient), Ok(()));
+    assert_eq!(record.verify_nurse(genesis, nurse), Ok(()));
     let encoded = record.encode();
-    let (signed, cosignature) = encoded.split_at(encoded.len() - 66);
-    let cosignature = Option::<Signature>::decode(&mut &*cosignature).unwrap().unwrap();
-    let by_hand = oracle::cosigned_bytes(genesis, record.authorship(), &record.leaves());
-    assert!(verify(&cosignature, &by_hand, patient));
-    let alone = Record::decode_exactly(&[signed, &[0]].concat()).unwrap();
+    let (before, of_nurse) = encoded.split_at(encoded.len() - 66);
+    let (before, of_patient) = before.split_at(before.len() - 66);
+    let signature = |bytes: &[u8]| Option::<Signature>::decode(&mut &bytes[..]).unwrap().unwrap();
+    let (about, leaves) = (record.authorship(), record.leaves());
+    let by_hand = oracle::cosigned_bytes(genesis, about, &leaves);
+    assert!(verify(&signature(of_patient), &by_hand, patient));
+    let by_hand = oracle::nursed_bytes(genesis, about, &leaves);
+    assert!(verify(&signature(of_nurse), &by_hand, nurse));
+    let alone = Record::decode_exactly(&[before, &[0], of_nurse].concat()).unwrap();
     assert_eq!(alone.signature(), record.signature());
     assert_eq!(alone.patient_signature(), None);
 }
@@ -395,29 +496,43 @@ fn profiles() {
     let hospital = SealingKeyPair::from_seed(SealingSuite::XWing, &[0xa1; 32]);
     let patient = SealingKeyPair::from_seed(SealingSuite::X25519, &[0xa2; 32]);
     let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: PATIENT };
+    let keys = [[0xa4; 32], [0xa5; 32], [0xa6; 32]];
     let make = || {
         let account = AccountId::new([0xa3; 32]);
         let user = Recipient { account: &account, key: patient.public() };
-        let key = PatientKey::from_bytes([0xa4; 32]);
+        let sealed = patient_keys(&keys);
         let body =
-            ProfileBody::for_patient(&context, "Zoë", &key, user, hospital.public(), &agent());
+            ProfileBody::for_patient(&context, "Zoë", &sealed, user, hospital.public(), &agent());
         json!({
             "genesis": hex::encode(genesis()), "hospital": HOSPITAL, "user": PATIENT,
             "agent": hex::encode(agent().public()), "name": "Zoë",
             "hospital_seed": hex::encode(hospital.seed()), "hospital_suite": hospital.suite().byte(),
             "patient_seed": hex::encode(patient.seed()), "patient_suite": patient.suite().byte(),
-            "patient_key": hex::encode([0xa4; 32]), "body": hex::encode(body.unwrap().encode()),
+            "patient_keys": keys.map(hex::encode), "body": hex::encode(body.unwrap().encode()),
         })
     };
     let vector = vector("profile.json", make);
     let encoded = bytes(&vector["body"]);
     let body = ProfileBody::decode_exactly(&encoded).unwrap();
     assert_eq!(body.encode(), encoded);
+    let expected: Vec<[u8; 32]> =
+        vector["patient_keys"].as_array().unwrap().iter().map(array::<32>).collect();
     let agent = AccountId::new(array(&vector["agent"]));
-    let key = body.patient_key_for_hospital(&context, &hospital, &agent).unwrap();
-    assert_eq!(key.as_bytes(), &array(&vector["patient_key"]));
-    let key = body.patient_key_for_patient(&context, &patient, &agent).unwrap();
-    assert_eq!(body.name_with_patient_key(&context, &key).unwrap(), vector["name"]);
+    for opened in [
+        body.patient_keys_for_hospital(&context, &hospital, &agent).unwrap(),
+        body.patient_keys_for_patient(&context, &patient, &agent).unwrap(),
+    ] {
+        assert_eq!(opened.versions() as usize, expected.len());
+        for (version, key) in (1..).zip(&expected) {
+            assert_eq!(opened.get(version).unwrap().as_bytes(), key);
+        }
+        assert_eq!(body.name_with_patient_keys(&context, &opened).unwrap(), vector["name"]);
+    }
+    let place =
+        oracle::Place { genesis: genesis(), hospital: HOSPITAL, user: PATIENT, keys: hospital };
+    let (opened, name) = oracle::open_profile(&encoded, &place).unwrap();
+    assert_eq!(opened, expected);
+    assert_eq!(vector["name"].as_str().unwrap().as_bytes(), name);
 }
 
 #[test]

@@ -9,8 +9,8 @@
 #![allow(unsafe_code)]
 
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, Nonce, OpaqueBlock as Block, RecordPointer,
-    UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Nonce, OpaqueBlock as Block, RecordId,
+    RecordPointer, UserId,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
 };
 use sp_api::impl_runtime_apis;
@@ -168,6 +168,10 @@ impl_runtime_apis! {
         }
 
         fn announcement_of(_: HospitalId, _: Hash) -> Option<AnnouncementId> {
+            only_in_wasm()
+        }
+
+        fn announcement_with(_: HospitalId, _: RecordId) -> Option<AnnouncementId> {
             only_in_wasm()
         }
 

@@ -1,7 +1,8 @@
 //! `liteBlocks_*` with a body of the maximum size, from transaction to slice.
 
+use codec::Encode;
 use epione_primitives::{
-    RecordPointer, UserId,
+    RecordId, RecordPointer, UserId,
     block::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, cloud_hash,
         segments_root,
@@ -12,15 +13,16 @@ use epione_primitives::{
 use epione_runtime::Runtime;
 use jsonrpsee::{core::client::ClientT, rpc_params};
 use sp_core::Bytes;
-use sp_io::hashing::blake2_256;
+use sp_io::hashing::{blake2_128, blake2_256};
 
 use crate::{
     process::{Node, development},
-    rpc::{AGENT, HOSPITAL, Rpc, assert_no_failure, refusal},
+    rpc::{AGENT, HOSPITAL, Rpc, assert_no_failure, patient, refusal},
 };
 
-const PATIENT: UserId = UserId([3; 32]);
-const OTHER: UserId = UserId([4; 32]);
+/// The numbers of two patients.
+const PATIENT: u8 = 3;
+const OTHER: u8 = 4;
 const RECORD_BYTES: u32 = MAX_BODY_BYTES / MAX_ENTRIES;
 
 /// Bytes that differ from record to record.
@@ -35,8 +37,14 @@ fn announcement(
     records: impl Iterator<Item = (UserId, Range)>,
     body: Vec<u8>,
 ) -> pallet_lite_blocks::Call<Runtime> {
+    let hash = blake2_256(&body);
     let entries: Vec<_> = records
-        .map(|(patient, text)| AnnouncedEntry { patient, text, media: Range::default() })
+        .map(|(patient, text)| AnnouncedEntry {
+            record: RecordId((hash, text.offset).using_encoded(blake2_128)),
+            patient,
+            text,
+            media: Range::default(),
+        })
         .collect();
     pallet_lite_blocks::Call::announce {
         header: AnnouncedHeader {
@@ -49,8 +57,9 @@ fn announcement(
 }
 
 fn announce(body: Vec<u8>) -> pallet_lite_blocks::Call<Runtime> {
+    let patient = patient(PATIENT);
     let record =
-        |index: u32| (PATIENT, Range { offset: index * RECORD_BYTES, length: RECORD_BYTES });
+        |index: u32| (patient, Range { offset: index * RECORD_BYTES, length: RECORD_BYTES });
     announcement((0..MAX_ENTRIES).map(record), body)
 }
 
@@ -112,7 +121,7 @@ async fn the_largest_lite_block_is_committed_and_read_back() {
 fn announce_needle(seed: u8) -> pallet_lite_blocks::Call<Runtime> {
     const LENGTH: u32 = 16;
     let texts = [(PATIENT, 0, LENGTH), (OTHER, LENGTH, MAX_BODY_BYTES - LENGTH)];
-    let records = texts.map(|(patient, offset, length)| (patient, Range { offset, length }));
+    let records = texts.map(|(number, offset, length)| (patient(number), Range { offset, length }));
     announcement(records.into_iter(), vec![seed; MAX_BODY_BYTES as usize])
 }
 
@@ -121,8 +130,8 @@ async fn a_history_of_short_records_in_large_bodies_is_answered_in_pages() {
     const BLOCKS: u8 = 6;
     let node = Node::start(development());
     let rpc = Rpc::connect(&node.rpc_url).await;
-    for user in [PATIENT, OTHER] {
-        rpc.register(user).await;
+    for number in [PATIENT, OTHER] {
+        rpc.register(number).await;
     }
     for seed in 0..BLOCKS {
         assert_no_failure(&rpc.finalize(AGENT, announce_needle(seed)).await.unwrap());
@@ -133,7 +142,7 @@ async fn a_history_of_short_records_in_large_bodies_is_answered_in_pages() {
     loop {
         let page: Vec<RecordReply> = rpc
             .client
-            .request("liteBlocks_history", rpc_params![PATIENT, before, 1_000])
+            .request("liteBlocks_history", rpc_params![patient(PATIENT), before, 1_000])
             .await
             .unwrap();
         let Some(last) = page.last() else { break };
@@ -149,7 +158,7 @@ async fn reads_a_history_in_pages(rpc: &Rpc, body: &[u8]) {
     loop {
         let page: Vec<RecordReply> = rpc
             .client
-            .request("liteBlocks_history", rpc_params![PATIENT, before, 1_000])
+            .request("liteBlocks_history", rpc_params![patient(PATIENT), before, 1_000])
             .await
             .unwrap();
         assert!(page.len() <= MAX_HISTORY as usize);

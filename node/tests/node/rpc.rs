@@ -35,6 +35,18 @@ pub struct Rpc {
 pub const HOSPITAL: HospitalId = HospitalId(0);
 pub const AGENT: &str = "//Alice//agent";
 
+/// The hash of every patient's sealing key.
+const SEALING_KEY: Hash = Hash::repeat_byte(1);
+
+fn patients_pair(number: u8) -> sr25519::Pair {
+    sr25519::Pair::from_string(&format!("//patient-{number}"), None).unwrap()
+}
+
+/// The patient with this number, whose id follows from the keys.
+pub fn patient(number: u8) -> UserId {
+    UserId::of(&patients_pair(number).public().into(), SEALING_KEY)
+}
+
 impl Rpc {
     pub async fn connect(url: &str) -> Self {
         let client = WsClientBuilder::default()
@@ -140,20 +152,19 @@ impl Rpc {
             .collect()
     }
 
-    /// Registers a patient at the hospital.
-    pub async fn register(&self, patient: UserId) {
-        let seed = format!("//patient-{}", patient.0[0]);
-        let pair = sr25519::Pair::from_string(&seed, None).unwrap();
+    /// Registers the patient with this number at the hospital.
+    pub async fn register(&self, number: u8) {
+        let (pair, user) = (patients_pair(number), patient(number));
         let genesis: Hash =
             self.client.request("chain_getBlockHash", rpc_params![0]).await.unwrap();
-        let naming = Naming::Registration { hospital: HOSPITAL, user: patient, version: 0 };
+        let naming = Naming::Registration { hospital: HOSPITAL, user, version: 0 };
         let call = pallet_profiles::Call::<Runtime>::register {
-            user: patient,
+            user,
             role: Role::Patient,
             account: pair.public().into(),
-            sealing_key_hash: Hash::repeat_byte(1),
+            sealing_key_hash: SEALING_KEY,
             consent: pair.sign(&Consent::new(genesis, naming).encode()).into(),
-            body: vec![patient.0[0]; 100],
+            body: vec![number; 100],
         };
         let events = self.finalize(AGENT, call).await.unwrap();
         assert_no_failure(&events);

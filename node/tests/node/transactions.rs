@@ -1,6 +1,6 @@
 //! The node's errors for transactions that the chain rejects.
 
-use epione_primitives::{AnnouncementId, UserId, limits::MAX_BATCH_CALLS, refusal::Refusal};
+use epione_primitives::{AnnouncementId, Hash, UserId, limits::MAX_BATCH_CALLS, refusal::Refusal};
 use epione_runtime::{Runtime, RuntimeCall};
 
 use crate::{
@@ -9,7 +9,8 @@ use crate::{
 };
 
 fn approve() -> RuntimeCall {
-    pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(0) }.into()
+    let (id, subject) = (AnnouncementId(0), Hash::zero());
+    pallet_approvals::Call::<Runtime>::approve { id, subject }.into()
 }
 
 fn custom(refusal: Refusal) -> (i32, String) {

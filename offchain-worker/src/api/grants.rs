@@ -1,8 +1,9 @@
 //! Access grants: content keys and links to read committed records of this hospital, for requesters whom its policies
 //! allow to.
 //!
-//! The worker decides by the last finalized block, seals the grant, and has the chain record the release. The chain
-//! decides once more. The worker sends the grant only when the chain's receipt is finalized.
+//! The worker decides about the request that the requester signed by the last finalized block, seals the grant, and has
+//! the chain record the release. The chain decides once more. The worker sends the grant only when the chain's receipt
+//! is finalized.
 
 use std::{
     sync::Arc,
@@ -17,38 +18,33 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use codec::Encode;
 use epione_client::{
-    api::{
-        GrantReply, GrantRequest, MAX_GRANT_RECORDS, MAX_JSON_BYTES, Problem, SegmentLink,
-        WantedRecord,
-    },
-    chain::calls::releases,
+    api::{GrantReply, GrantRequest, MAX_JSON_BYTES, Problem, SegmentLink},
+    chain::{DispatchFailure, calls::releases},
 };
 use epione_envelope::{
     grant::{AccessGrant, GrantTerms, GrantedSection},
-    keys::{ContentKey, PatientKey},
+    keys::{ContentKey, PatientKeys},
     record::{Payload, Record, Section},
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     Hash, RecordPointer, UserId,
-    access::{Denial, Purpose},
+    access::{Denial, SectionClass},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_SEGMENTS},
     release::{Release, ReleasedRecord, Right, SectionSet},
 };
 
 use super::{
     ApiError, AppState,
+    asked::{self, Asked},
     caller::{Caller, signed},
-    intake::Received,
+    deliverable::{self, Needed},
     issued::Question,
     limits::within,
-    refusals::{self, Refusal},
+    refusals,
     rights::{Decided, Rights},
 };
-use crate::{
-    chain::{CallError, FinalState},
-    hospital_keys::HospitalKeysError,
-};
+use crate::{chain::CallError, hospital_keys::HospitalKeysError};
 
 /// Grants keys and temporary links to read committed records of one patient, as far as the hospital's policies allow.
 /// Responds when the chain's receipt is finalized.
@@ -79,7 +75,7 @@ pub(super) async fn grant(
         Prepared::New(sealed) => {
             check_rate(state, &asked)?;
             record(state, &asked, &sealed).await?;
-            note_emergency(state, &asked, &sealed);
+            note_emergency(state, &asked);
             let grant = Arc::clone(&sealed.grant);
             state.shared.issued.keep(sealed.question, grant, crate::now());
             hand_out(state, &sealed).map(Json)
@@ -94,7 +90,7 @@ fn check_rate(state: &AppState, asked: &Asked) -> Result<(), ApiError> {
     if asked.request.emergency.is_some() {
         return Ok(());
     }
-    state.shared.rates.count(asked.requester, Instant::now()).map_err(too_often)
+    state.shared.rates.count(asked.request.requester, Instant::now()).map_err(too_often)
 }
 
 /// Records that the policies do not allow the request; returns the response.
@@ -103,81 +99,7 @@ async fn refuse(state: &AppState, asked: &Asked, denial: Denial) -> ApiError {
     ApiError::denied(denial)
 }
 
-/// A valid request for a grant, and its requester.
-struct Asked {
-    caller: Caller,
-    requester: UserId,
-    /// Its records are sorted by pointer.
-    request: GrantRequest,
-}
-
-impl Asked {
-    fn read(caller: Caller, received: &Received) -> Result<Self, ApiError> {
-        let mut request: GrantRequest = received.json()?;
-        let requester = caller.user()?;
-        request.records.sort_unstable_by_key(|wanted| wanted.pointer);
-        check_wanted(&request.records)?;
-        check_purpose(&request)?;
-        Ok(Self { caller, requester, request })
-    }
-
-    fn refusal(&self) -> Refusal {
-        let GrantRequest { patient, purpose, emergency, .. } = self.request;
-        Refusal {
-            account: self.caller.request.account.clone(),
-            requester: self.requester,
-            patient,
-            purpose,
-            emergency: emergency.is_some(),
-        }
-    }
-
-    /// The policies' decision in a state of the chain.
-    async fn decide(&self, state: &dyn FinalState) -> Result<Decided, ApiError> {
-        let hospital = self.caller.identity.hospital;
-        Rights::decide(state, hospital, self.requester, &self.request).await
-    }
-}
-
-/// Checks records that are sorted by pointer.
-fn check_wanted(wanted: &[WantedRecord]) -> Result<(), ApiError> {
-    if wanted.is_empty() || wanted.len() > MAX_GRANT_RECORDS {
-        return Err(ApiError::bad_request(
-            "records",
-            "The number of records is not valid",
-            format!("Request 1 to {MAX_GRANT_RECORDS} records at a time."),
-        ));
-    }
-    if wanted.windows(2).any(|pair| pair[0].pointer == pair[1].pointer) {
-        return Err(ApiError::bad_request(
-            "records",
-            "A record is requested twice",
-            "Request each record once, with all the sections that you want of it.",
-        ));
-    }
-    if wanted.iter().any(|wanted| wanted.sections.is_some_and(SectionSet::is_empty)) {
-        return Err(ApiError::bad_request(
-            "sections",
-            "A record is requested without any of its sections",
-            "Name the sections that you want of each record, or leave `sections` out to request all of them.",
-        ));
-    }
-    Ok(())
-}
-
-fn check_purpose(request: &GrantRequest) -> Result<(), ApiError> {
-    if request.emergency.is_some() == (request.purpose == Purpose::Emergency) {
-        return Ok(());
-    }
-    Err(ApiError::bad_request(
-        "emergency",
-        "Purpose and emergency do not match",
-        "To break the glass, set the purpose to `emergency` and give a reason code in `emergency`. Otherwise use \
-         neither.",
-    ))
-}
-
-/// The result of a request before the chain records anything.
+/// What the worker has prepared before the chain records anything.
 enum Prepared {
     /// To be recorded as a release.
     New(Box<Sealed>),
@@ -196,29 +118,26 @@ struct Sealed {
 }
 
 async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> {
-    let Asked { caller, request, .. } = asked;
+    let caller = &asked.caller;
     let rights = match asked.decide(caller.state.as_ref()).await? {
         Decided::Allowed(rights) => rights,
         Decided::Denied(denial) => return Ok(Prepared::Denied(denial)),
     };
-    let patient_key = patient_key(state, caller, request.patient).await?;
-    let mut granted = Granted::default();
-    for wanted in &request.records {
-        let record = committed(state, caller, request.patient, wanted.pointer).await?;
-        granted.add(caller.identity.genesis, *wanted, &record, &rights, &patient_key)?;
-    }
-    if granted.keys.is_empty() {
+    let Granted { keys, needed, records, rights: used } = collect(state, asked, &rights).await?;
+    if keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
     }
-    let recipient = sealing_key(state, caller, asked.requester).await?;
-    let (segments, keys) = (granted.segments, granted.keys);
-    let mut release = release(asked, granted.records, granted.rights)?;
+    let recipient = sealing_key(state, caller, asked.request.requester).await?;
+    let mut release = release(asked, records, used)?;
     let question = Question::of(&release, &caller.request.account, recipient.hash());
+    let segments = needed.iter().map(|needed| needed.segment).collect();
     if let Some(grant) = known(state, caller, question).await? {
         release.grant = grant.hash();
         return Ok(Prepared::Known(Box::new(Sealed { question, grant, release, segments })));
     }
+    check_unanswered(asked).await?;
     check_emergencies(asked).await?;
+    deliverable::check(state, &needed).await?;
     let terms = terms(state, asked);
     let grant = Arc::new(state.hospital_keys.seal_grant(terms, keys, recipient).await?);
     release.grant = grant.hash();
@@ -238,13 +157,29 @@ async fn known(
     Ok(caller.state.is_in_force(grant.hash()).await?.then_some(grant))
 }
 
+/// Rejects a request that the chain has answered already.
+async fn check_unanswered(asked: &Asked) -> Result<(), ApiError> {
+    match asked.caller.state.answer(asked.request.hash()).await? {
+        None => Ok(()),
+        Some(_) => Err(already_answered()),
+    }
+}
+
+fn already_answered() -> ApiError {
+    ApiError::conflict(
+        "already-answered",
+        "This request was answered before",
+        "The chain records one answer to a request. Sign a new request, with another nonce.",
+    )
+}
+
 /// Rejects an emergency that the chain would reject.
 async fn check_emergencies(asked: &Asked) -> Result<(), ApiError> {
     if asked.request.emergency.is_none() {
         return Ok(());
     }
     let Caller { state, identity, .. } = &asked.caller;
-    let tally = state.tally(identity.hospital, asked.requester).await?;
+    let tally = state.tally(identity.hospital, asked.request.requester).await?;
     if tally.emergencies < MAX_EMERGENCIES_PER_DAY {
         Ok(())
     } else {
@@ -252,17 +187,17 @@ async fn check_emergencies(asked: &Asked) -> Result<(), ApiError> {
     }
 }
 
-async fn patient_key(
+async fn patient_keys(
     state: &AppState,
     caller: &Caller,
     patient: UserId,
-) -> Result<PatientKey, ApiError> {
+) -> Result<PatientKeys, ApiError> {
     let hospital = caller.identity.hospital;
     let registration =
         caller.state.registration(hospital, patient).await?.ok_or_else(|| {
             ApiError::not_found("The patient was never registered at this hospital.")
         })?;
-    Ok(state.hospital_keys.patient_key(caller.identity, patient, &registration).await?)
+    Ok(state.hospital_keys.patient_keys(caller.identity, patient, &registration).await?)
 }
 
 /// A record that is committed on chain, of this patient and this hospital.
@@ -297,33 +232,67 @@ async fn committed(
 #[derive(Default)]
 struct Granted {
     keys: Vec<(GrantedSection, ContentKey)>,
-    segments: Vec<[u8; 32]>,
+    needed: Vec<Needed>,
     records: Vec<ReleasedRecord>,
     /// The rights that the grant uses.
     rights: Vec<Right>,
 }
 
+/// With which keys records are opened, and as far as which rights allow.
+struct Grounds<'a> {
+    genesis: Hash,
+    rights: &'a Rights,
+    patient_keys: PatientKeys,
+}
+
+/// What the rights allow of the requested records.
+async fn collect(state: &AppState, asked: &Asked, rights: &Rights) -> Result<Granted, ApiError> {
+    let Asked { caller, request, .. } = asked;
+    let patient_keys = patient_keys(state, caller, request.patient).await?;
+    let grounds = Grounds { genesis: caller.identity.genesis, rights, patient_keys };
+    let mut granted = Granted::default();
+    for (requested, shared) in request.records.iter().zip(shared_sections(asked).await?) {
+        let record = committed(state, caller, request.patient, requested.pointer).await?;
+        granted.add(requested, shared, &record, &grounds)?;
+    }
+    Ok(granted)
+}
+
+/// The sections of each requested record that the patient shares. All others are private.
+async fn shared_sections(asked: &Asked) -> Result<Vec<SectionSet>, ApiError> {
+    let records = &asked.request.records;
+    let pointers: Vec<_> = records.iter().map(|requested| requested.pointer).collect();
+    let mut shared = asked.caller.state.shared(&pointers).await?;
+    shared.resize(pointers.len(), SectionSet::default());
+    Ok(shared)
+}
+
 impl Granted {
     fn add(
         &mut self,
-        genesis: Hash,
-        wanted: WantedRecord,
+        requested: &ReleasedRecord,
+        shared: SectionSet,
         record: &Record,
-        rights: &Rights,
-        patient_key: &PatientKey,
+        grounds: &Grounds<'_>,
     ) -> Result<(), ApiError> {
-        let pointer = wanted.pointer;
-        check_sections(&wanted, record)?;
+        let pointer = requested.pointer;
+        check_sections(requested, record)?;
         let mut sections = SectionSet::default();
         let all = (0..).zip(record.sections());
-        for (index, section) in all.filter(|(index, _)| wanted.wants(*index)) {
-            let Some(right) = right_to(section, rights) else { continue };
+        for (index, section) in all.filter(|(index, _)| requested.sections.contains(*index)) {
+            let class = class_of(index, shared);
+            let Some(right) = right_to(section, class, grounds.rights) else { continue };
             let key = record
-                .content_key(genesis, index, patient_key)
+                .content_key(grounds.genesis, index, &grounds.patient_keys)
                 .map_err(|error| ApiError::internal(&error))?;
             let place = GrantedSection { pointer, record: record.id(), section: index };
             self.keys.push((place, key));
-            self.segments.extend(section.segments().iter().map(|segment| segment.hash));
+            let segments = section.segments().iter();
+            self.needed.extend(segments.map(|segment| Needed {
+                pointer,
+                section: index,
+                segment: segment.hash,
+            }));
             sections.insert(index);
             if !self.rights.contains(&right) {
                 self.rights.push(right);
@@ -332,7 +301,7 @@ impl Granted {
         if !sections.is_empty() {
             self.records.push(ReleasedRecord { pointer, sections });
         }
-        if self.segments.len() > MAX_SEGMENTS as usize {
+        if self.needed.len() > MAX_SEGMENTS as usize {
             return Err(ApiError::too_large(
                 "The records have too many segments together: request fewer records at a time.",
             ));
@@ -341,11 +310,13 @@ impl Granted {
     }
 }
 
-/// Checks that a record has all sections that are requested. The number of sections is public on the chain.
-fn check_sections(wanted: &WantedRecord, record: &Record) -> Result<(), ApiError> {
-    let (pointer, count) = (wanted.pointer, record.sections().len());
-    let named = wanted.sections.unwrap_or_default();
-    match named.iter().find(|index| usize::from(*index) >= count) {
+/// Checks that a record has all sections that are named. The number of sections is public on the chain.
+fn check_sections(requested: &ReleasedRecord, record: &Record) -> Result<(), ApiError> {
+    let (ReleasedRecord { pointer, sections }, count) = (requested, record.sections().len());
+    if *sections == SectionSet::ALL {
+        return Ok(());
+    }
+    match sections.iter().find(|index| usize::from(*index) >= count) {
         None => Ok(()),
         Some(index) => Err(ApiError::not_found(format!(
             "Record {pointer} has no section {index}: it has {count} sections, counted from 0."
@@ -353,21 +324,26 @@ fn check_sections(wanted: &WantedRecord, record: &Record) -> Result<(), ApiError
     }
 }
 
-fn right_to(section: &Section, rights: &Rights) -> Option<Right> {
+/// The class of a section of a record of which the patient shares these sections.
+fn class_of(section: u16, shared: SectionSet) -> SectionClass {
+    if shared.contains(section) { SectionClass::Shared } else { SectionClass::Private }
+}
+
+fn right_to(section: &Section, class: SectionClass, rights: &Rights) -> Option<Right> {
     match section.payload {
-        Payload::Text(_) => rights.to_text(section.class),
-        Payload::Media { .. } => rights.to_media(section.class),
+        Payload::Text(_) => rights.to_text(class),
+        Payload::Media { .. } => rights.to_media(class),
     }
 }
 
 fn terms(state: &AppState, asked: &Asked) -> GrantTerms {
-    let Asked { caller, requester, request } = asked;
+    let Asked { caller, request, .. } = asked;
     let now = crate::now();
     GrantTerms {
         genesis: caller.identity.genesis,
         hospital: caller.identity.hospital,
         patient: request.patient,
-        requester: *requester,
+        requester: request.requester,
         audience: caller.request.account.clone(),
         purpose: request.purpose,
         issued: now,
@@ -388,14 +364,11 @@ fn release(
             "The request exceeds what one receipt can record: request fewer records at a time.",
         )
     };
-    let Asked { requester, request, .. } = asked;
     Ok(Release {
-        requester: *requester,
-        patient: request.patient,
+        request: asked.request.clone(),
+        signature: asked.signature.clone(),
         records: records.try_into().map_err(|_| too_large())?,
         rights: rights.try_into().map_err(|_| too_large())?,
-        purpose: request.purpose,
-        emergency: request.emergency,
         grant: Hash::default(),
     })
 }
@@ -451,16 +424,33 @@ async fn record(state: &AppState, asked: &Asked, sealed: &Sealed) -> Result<(), 
         Err(CallError::Failed(failure)) if failure.is("Releases", "NotAllowed") => {
             Err(denied_meanwhile(state, asked).await)
         }
-        Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyEmergencies") => {
-            Err(ApiError::too_many_emergencies())
-        }
-        Err(CallError::Failed(failure))
-            if HOSPITAL_LIMITS.iter().any(|limit| failure.is("Releases", limit)) =>
-        {
-            Err(ApiError::hospital_limit())
-        }
+        Err(CallError::Failed(failure)) => Err(refused_by_chain(failure)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The response to a request that the chain refused for a reason that the worker did not see before.
+fn refused_by_chain(failure: DispatchFailure) -> ApiError {
+    let is = |error: &str| failure.is("Releases", error);
+    if is("TooManyEmergencies") {
+        ApiError::too_many_emergencies()
+    } else if HOSPITAL_LIMITS.into_iter().any(is) {
+        ApiError::hospital_limit()
+    } else if is("ClassMismatch") {
+        changed("What the patient shares has just changed")
+    } else if is("AlreadyAnswered") {
+        already_answered()
+    } else if is("RequestTooOld") || is("RequestFromTheFuture") {
+        asked::bad_time()
+    } else if is("InvalidRequest") {
+        asked::unsigned()
+    } else {
+        CallError::Failed(failure).into()
+    }
+}
+
+fn changed(title: &str) -> ApiError {
+    ApiError::conflict("changed", title, "Nothing was granted. Send the request again.")
 }
 
 /// The response when the chain, at a later block, denied what the worker had found allowed.
@@ -472,11 +462,7 @@ async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
     .await;
     match decided {
         Ok(Decided::Denied(denial)) => refuse(state, asked, denial).await,
-        Ok(Decided::Allowed(_)) => ApiError::conflict(
-            "changed",
-            "Your permissions have just changed",
-            "Nothing was granted. Send the request again.",
-        ),
+        Ok(Decided::Allowed(_)) => changed("Your permissions have just changed"),
         Err(error) => error,
     }
 }
@@ -495,10 +481,10 @@ fn too_often(wait: Duration) -> ApiError {
     .ends_after(seconds)
 }
 
-fn note_emergency(state: &AppState, asked: &Asked, sealed: &Sealed) {
-    if sealed.release.emergency.is_some() {
+fn note_emergency(state: &AppState, asked: &Asked) {
+    if asked.request.emergency.is_some() {
         state.metrics.emergencies.inc();
-        let (requester, patient) = (asked.requester, sealed.release.patient);
+        let (requester, patient) = (asked.request.requester, asked.request.patient);
         tracing::warn!(%requester, %patient, "a professional broke the glass");
     }
 }

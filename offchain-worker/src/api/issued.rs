@@ -10,23 +10,29 @@ use std::{
 
 use codec::Encode;
 use epione_envelope::grant::AccessGrant;
-use epione_primitives::{AccountId, Hash, Moment, UserId, release::Release};
+use epione_primitives::{
+    AccountId, Hash, Moment, UserId,
+    release::{Release, Request},
+};
 
 /// Maximum number of grants that the worker remembers: of all requesters, and of one. Of a requester, it forgets those
 /// that expire first.
 const ALL: usize = 1_024;
 const EACH: usize = 16;
 
-/// What a grant would give, to which account and to which sealing key.
+/// What is requested, and what a grant would give, to which account and to which sealing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question([u8; 32]);
 
 impl Question {
-    /// The hash of the grant in `release` is not part of the question.
+    /// The hash of the grant in `release`, and what is different in each request (time, nonce and signature), are not
+    /// part of the question.
     pub fn of(release: &Release, audience: &AccountId, sealing_key: Hash) -> Self {
-        let Release { requester, patient, records, rights, purpose, emergency, grant: _ } = release;
-        let asked = (requester, patient, records, rights, purpose, emergency);
-        Self(blake3::hash(&(asked, audience, sealing_key).encode()).into())
+        let Release { request, signature: _, records, rights, grant: _ } = release;
+        let Request { requester, patient, hospital, purpose, emergency, .. } = request;
+        let asked = (requester, patient, hospital, &request.records, purpose, emergency);
+        let given = (records, rights, audience, sealing_key);
+        Self(blake3::hash(&(asked, given).encode()).into())
     }
 }
 

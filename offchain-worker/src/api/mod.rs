@@ -2,8 +2,10 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod accounts;
+mod asked;
 mod caller;
 mod connections;
+mod deliverable;
 mod delivery;
 mod governance;
 mod grants;
@@ -32,7 +34,7 @@ pub use openapi::description;
 pub use problem::ApiError;
 pub use serve::{ServeError, serve};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -68,6 +70,8 @@ pub struct Services {
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
+    /// How long a user's new keys wait before a profile is sealed to them, unless the governance confirms them.
+    pub renewal_delay: Duration,
     /// Which segments are stored here, for other hospitals.
     pub holdings: Holdings,
     pub transfer: Transfer,
@@ -141,6 +145,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/users/reinstate", post(registrations::reinstate))
         .route("/v1/users/end", post(registrations::end))
         .route("/v1/users/keys", post(registrations::renew_key))
+        .route("/v1/users/keys/confirm", post(registrations::confirm_keys))
         .route("/v1/relations", post(users::relate))
         .route("/v1/relations/close", post(users::unrelate))
         .route("/v1/info", get(status::info))

@@ -28,6 +28,7 @@ use super::{grants, held, offers, registrations, segments, status, users, visits
         registrations::reinstate,
         registrations::end,
         registrations::renew_key,
+        registrations::confirm_keys,
         users::relate,
         users::unrelate,
         status::info,

@@ -1,6 +1,8 @@
 //! Errors as callers see them (RFC 9457): what happened and what to do, never internals, keys or health data. What an
 //! operator needs in addition goes to the log.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -131,6 +133,22 @@ impl ApiError {
             ),
         )
         .ends_after(3_600)
+    }
+
+    /// The user's keys are so new that a thief may have rotated them. They wait for this number of seconds.
+    pub fn awaiting_confirmation(seconds: u64) -> Self {
+        let wait = humantime::format_duration(Duration::from_secs(seconds));
+        Self::conflict(
+            "awaiting-confirmation",
+            "Your keys are new and not confirmed",
+            format!(
+                "So that a thief of your account key cannot read your records at once, the hospital seals your profile \
+                 to new keys only after a delay. Send this request again in {wait}, or ask the hospital to confirm \
+                 your keys (its governance runs epione user confirm-keys). If you did not rotate your keys, ask the \
+                 hospital to suspend your registration."
+            ),
+        )
+        .ends_after(seconds)
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {
@@ -307,6 +325,15 @@ impl From<HospitalKeysError> for ApiError {
         match error {
             HospitalKeysError::View(error) => error.into(),
             HospitalKeysError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
+            HospitalKeysError::KeysUsedUp(_) => {
+                tracing::error!(error = %Chained(&error), "a profile could not be sealed to new keys");
+                Self::conflict(
+                    "keys-used-up",
+                    "The patient's keys at this hospital cannot be renewed any more",
+                    "The format has no room for another version of them. Nothing was changed. Inform the hospital's \
+                     operator.",
+                )
+            }
             error => Self::internal(&error),
         }
     }

@@ -1,6 +1,6 @@
-//! Refusals by policy. The chain records each refusal before the worker responds, up to the daily limits of a requester
-//! and of the hospital. If the chain cannot, the request is refused all the same, and the failure is logged and
-//! counted.
+//! Refusals by policy. The chain records each refusal before the worker responds, with the request that the requester
+//! signed, up to the daily limits of a requester and of the hospital. If the chain cannot, the request is refused all
+//! the same, and the failure is logged and counted.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 
 use epione_client::chain::calls::releases;
 use epione_primitives::{
-    AccountId, UserId,
-    access::Purpose,
+    AccountId, Signature, UserId,
     limits::{MAX_HOSPITAL_REFUSALS, MAX_REFUSALS_PER_DAY},
     profile::Role,
+    release::Request,
 };
 use tokio::time::timeout;
 
@@ -24,15 +24,15 @@ use crate::chain::CallError;
 pub(super) struct Refusal {
     /// The account that signed the request.
     pub account: AccountId,
-    pub requester: UserId,
-    pub patient: UserId,
-    pub purpose: Purpose,
-    pub emergency: bool,
+    pub request: Request,
+    pub signature: Signature,
 }
 
 /// What happened to the record of a refusal.
 enum Noted {
     Recorded,
+    /// The chain has the request's answer already.
+    Known,
     /// The requester has reached the daily limit.
     Enough,
     /// The hospital has reached its daily limit for all requesters together.
@@ -96,6 +96,7 @@ async fn note(state: AppState, refusal: Refusal) {
         .unwrap_or(Err(CallError::TimedOut));
     let result = match noted {
         Ok(Noted::Recorded) => "recorded",
+        Ok(Noted::Known) => "known",
         Ok(Noted::Enough) => "beyond-limit",
         Ok(Noted::HospitalLimit) => {
             tracing::warn!(
@@ -117,10 +118,10 @@ async fn note(state: AppState, refusal: Refusal) {
 }
 
 async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> {
-    let Refusal { account, requester, patient, purpose, emergency } = refusal;
+    let Refusal { account, request, signature } = refusal;
+    let Request { requester, patient, hospital, .. } = request;
     let holder = Holder::Account(account);
     let Ok(_slot) = state.transaction_slot(holder).await else { return Ok(Noted::Busy) };
-    let hospital = state.view.identity().await?.hospital;
     let finalized = state.view.finalized().await?;
     let profile = finalized.profile(patient).await?;
     if profile.is_none_or(|profile| profile.role != Role::Patient) {
@@ -130,9 +131,11 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
     let Some(_recording) = state.shared.refusals.begin(requester, tally.refusals) else {
         return Ok(Noted::Enough);
     };
-    let call = releases::refuse(requester, patient, purpose, emergency);
-    match state.calls.submit(call).await {
+    match state.calls.submit(releases::refuse(&request, &signature)).await {
         Ok(()) => Ok(Noted::Recorded),
+        Err(CallError::Failed(failure)) if failure.is("Releases", "AlreadyAnswered") => {
+            Ok(Noted::Known)
+        }
         Err(CallError::Failed(failure)) if failure.is("Releases", "TooManyRefusals") => {
             Ok(Noted::Enough)
         }

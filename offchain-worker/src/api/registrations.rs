@@ -1,19 +1,31 @@
 //! Changes of registrations: the governance suspends, reinstates and ends them, and users who rotated their keys have
 //! their profile sealed to the new ones.
+//!
+//! A thief of an account key can rotate keys as its owner can. So a profile is sealed to new keys only while its
+//! registration is in force, and only after a delay, in which the hospital can suspend the user, or if the hospital's
+//! governance confirms the keys.
+
+use std::time::Duration;
 
 use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
 use epione_client::{
-    api::{MAX_JSON_BYTES, Problem, RenewedKey, UserRef},
+    api::{ConfirmedKey, MAX_JSON_BYTES, Problem, RenewedKey, UserRef},
     chain::calls::profiles,
 };
-use epione_envelope::sealing_keys::SealingPublicKey;
-use epione_primitives::{UserId, profile::RegistrationStatus};
+use epione_envelope::{profile::Recipient, sealing_keys::SealingPublicKey};
+use epione_primitives::{
+    Moment, UserId,
+    profile::{Registration, RegistrationStatus},
+};
 
 use super::{
-    ApiError, AppState, caller::signed, governance::govern, limits::within,
+    ApiError, AppState,
+    caller::signed,
+    governance::{govern, governed},
+    limits::within,
     users::parse_sealing_key,
 };
 use crate::chain::Identity;
@@ -80,8 +92,8 @@ pub(super) async fn end(
     govern(state, request, |_, UserRef { user }| Ok(profiles::end_registration(user))).await
 }
 
-/// Seals the caller's profile to the account and the sealing key that the chain now names for the caller. Responds when
-/// the new profile is finalized.
+/// Seals the caller's profile to the account and the sealing key that the chain now names for the caller, if the
+/// hospital's delay after a rotation of keys has passed. Responds when the new profile is finalized.
 #[utoipa::path(
     post,
     path = "/v1/users/keys",
@@ -106,10 +118,46 @@ pub(super) async fn renew_key(
     let (holder, identity, user, sealing_key) = asked.await?;
     within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot(holder).await?;
-        seal_anew(&state, identity, user, sealing_key).await?;
+        seal_anew(&state, identity, user, sealing_key, Confirmation::ByNobody).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
+}
+
+/// Confirms that a user's new keys are the user's, and seals the profile to them without the delay. For the hospital's
+/// governance. Responds when the new profile is finalized.
+#[utoipa::path(
+    post,
+    path = "/v1/users/keys/confirm",
+    operation_id = "confirmKeys",
+    tag = "users",
+    security(("signed" = [])),
+    request_body = ConfirmedKey,
+    responses(
+        (status = 204, description = "The profile is sealed to the key"),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn confirm_keys(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let state = &state;
+    governed(state, request, |caller, received| async move {
+        let ConfirmedKey { user, sealing_key } = received.json()?;
+        let sealing_key = parse_sealing_key(&sealing_key)?;
+        seal_anew(state, caller.identity, user, sealing_key, Confirmation::ByGovernance).await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Who says that new keys are the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Confirmation {
+    /// Only the account that rotated them, which may be a thief's.
+    ByNobody,
+    ByGovernance,
 }
 
 async fn seal_anew(
@@ -117,43 +165,79 @@ async fn seal_anew(
     identity: Identity,
     user: UserId,
     sealing_key: SealingPublicKey,
+    confirmation: Confirmation,
 ) -> Result<(), ApiError> {
     let _resealing = state.hospital_keys.begin_resealing(user).ok_or_else(ApiError::busy)?;
     // Another request may have changed the profile before this one began.
     let latest = state.view.finalized().await?;
     let registration = latest.registration(identity.hospital, user).await?;
-    let registration = registration
-        .filter(|found| found.status != RegistrationStatus::Ended)
-        .ok_or_else(not_registered)?;
+    let registration = in_force(registration)?;
     let profile = latest.profile(user).await?.ok_or_else(unknown_key)?;
     if profile.sealing_key_hash != sealing_key.hash() {
         return Err(unknown_key());
     }
-    let renewed = state.hospital_keys.renew_profile(
-        identity,
-        user,
-        &registration,
-        profile.account,
-        sealing_key,
-    );
-    if let Some(body) = renewed.await? {
-        state.calls.submit(profiles::update(user, &body)).await?;
-        tracing::info!(%user, "a profile is sealed to its user's new keys");
+    let keys = &state.hospital_keys;
+    let recipient = Recipient { account: &profile.account, key: &sealing_key };
+    if keys.is_sealed_to(identity, user, &registration, recipient).await? {
+        return Ok(());
     }
+    if confirmation == Confirmation::ByNobody {
+        check_delay(profile.since, latest.time().await?, state.renewal_delay)?;
+    }
+    let renewed = keys.renew_profile(identity, user, &registration, profile.account, sealing_key);
+    let body = renewed.await?;
+    state.calls.submit(profiles::update(user, &body)).await?;
+    tracing::info!(%user, ?confirmation, "a profile is sealed to its user's new keys");
     Ok(())
+}
+
+/// Rejects registrations that are not in force: nothing is sealed to new keys of a user whom the hospital suspended.
+fn in_force(registration: Option<Registration>) -> Result<Registration, ApiError> {
+    match registration {
+        Some(found) if found.status == RegistrationStatus::Active => Ok(found),
+        Some(found) if found.status == RegistrationStatus::Suspended => Err(ApiError::forbidden(
+            "The user's registration at this hospital is suspended. The hospital's governance must reinstate it first.",
+        )),
+        _ => Err(ApiError::forbidden(
+            "The user is not registered at this hospital, or not any more. Send the key to a hospital where the user \
+             is registered.",
+        )),
+    }
+}
+
+/// Rejects keys that the chain has had for less than the delay. `since` and `now` are times of the chain.
+fn check_delay(since: Moment, now: Moment, delay: Duration) -> Result<(), ApiError> {
+    let until = since.saturating_add(crate::millis(delay));
+    let left = until.saturating_sub(now).div_ceil(1_000);
+    if left == 0 { Ok(()) } else { Err(ApiError::awaiting_confirmation(left)) }
 }
 
 fn unknown_key() -> ApiError {
     ApiError::conflict(
         "sealing-key",
         "The chain does not name this sealing key",
-        "Rotate your keys on the chain first (Profiles.rotate_keys), then send the key whose hash the chain stores.",
+        "It must be the key whose hash the chain stores for the user. Rotate the keys on the chain first \
+         (Profiles.rotate_keys), then send that key.",
     )
 }
 
-fn not_registered() -> ApiError {
-    ApiError::forbidden(
-        "You are not registered at this hospital, or not any more: send the key to a hospital where you are \
-         registered.",
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_wait_for_the_whole_delay_whatever_the_clock_says() {
+        let (day, delay) = (86_400_000, Duration::from_secs(86_400));
+        for (since, now, waits) in [
+            (1_000, 1_000, true),
+            (1_000, day + 999, true),
+            (1_000, day + 1_000, false),
+            (1_000, 0, true),
+            (Moment::MAX, Moment::MAX - 1, true),
+        ] {
+            let refused = check_delay(since, now, delay).is_err();
+            assert_eq!(refused, waits, "{since} {now}");
+        }
+        check_delay(7, 7, Duration::ZERO).unwrap();
+    }
 }

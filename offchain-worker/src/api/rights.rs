@@ -1,10 +1,8 @@
 //! What a hospital's policies allow a user to read of a patient's records. One call asks the chain.
 
-use epione_client::api::GrantRequest;
 use epione_primitives::{
-    HospitalId, UserId,
     access::{AccessRequest, Action, Decision, Denial, SectionClass},
-    release::Right,
+    release::{Request, Right},
 };
 
 use super::ApiError;
@@ -26,21 +24,17 @@ pub(super) enum Decided {
 
 impl Rights {
     /// Asks the chain. To be called before any record is read.
-    pub async fn decide(
-        state: &dyn FinalState,
-        hospital: HospitalId,
-        requester: UserId,
-        request: &GrantRequest,
-    ) -> Result<Decided, ApiError> {
+    pub async fn decide(state: &dyn FinalState, request: &Request) -> Result<Decided, ApiError> {
+        let Request { requester, patient, hospital, purpose, .. } = *request;
         let emergency = request.emergency.is_some();
         let questions: Vec<_> = Right::to_read(emergency)
             .map(|Right { action, class }| AccessRequest {
                 requester,
                 action,
-                patient: request.patient,
+                patient,
                 hospital,
                 class,
-                purpose: request.purpose,
+                purpose,
                 cosigned: false,
             })
             .collect();

@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
-use epione_primitives::{HospitalId, RecordPointer};
+use epione_primitives::{HospitalId, RecordPointer, UserId, profile::RegistrationStatus};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -41,7 +41,7 @@ const STORAGE_LINK: Duration = Duration::from_secs(60);
 const STORAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a segment to agents of active hospitals, to users with a temporary link, and to the patient of the record,
-/// at any hospital. The worker checks the segment before it serves it. It may redirect users with links and patients
+/// at any hospital, while a registration of the patient is in force there or at the record's hospital. The worker checks the segment before it serves it. It may redirect users with links and patients
 /// to the hospital's storage; they must check the bytes from the storage themselves.
 #[utoipa::path(
     get,
@@ -213,7 +213,8 @@ async fn check_link(
 }
 
 /// Accepts patients who request segments of their own committed records, from any hospital. Patients have the key to
-/// their records, so neither a policy nor a receipt is needed. The error is the same for every reason.
+/// their records, so neither a policy nor a receipt is needed; but a registration of theirs must be in force, so that a
+/// hospital can stop the thief of a patient's account key. The error is the same for every other reason.
 async fn check_own(
     state: &AppState,
     caller: &Caller,
@@ -232,7 +233,29 @@ async fn check_own(
     let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
     let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
     let holds = record.segments().iter().any(|segment| segment.hash == *hash);
-    if holds && record.patient() == entry.patient { Ok(()) } else { Err(not_own()) }
+    if !holds || record.patient() != entry.patient {
+        return Err(not_own());
+    }
+    let header = caller.state.header(pointer.height).await?.ok_or_else(not_own)?;
+    check_in_force(caller, entry.patient, [caller.identity.hospital, header.announcer]).await
+}
+
+/// Rejects patients whose registration is in force at neither this hospital nor the record's.
+async fn check_in_force(
+    caller: &Caller,
+    patient: UserId,
+    hospitals: [HospitalId; 2],
+) -> Result<(), ApiError> {
+    for hospital in hospitals {
+        let registration = caller.state.registration(hospital, patient).await?;
+        if registration.is_some_and(|found| found.status == RegistrationStatus::Active) {
+            return Ok(());
+        }
+    }
+    Err(ApiError::forbidden(
+        "Your registration is in force neither at this hospital nor at the hospital of the record: it is suspended or \
+         has ended. Ask one of them to reinstate it or to register you again.",
+    ))
 }
 
 /// Accepts agents of active hospitals.

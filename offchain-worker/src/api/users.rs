@@ -68,6 +68,7 @@ async fn seal_and_register(
     let version = earlier.as_ref().map_or(0, |registration| registration.version);
     let naming = Naming::Registration { hospital, user, version };
     check_consent(caller.identity.genesis, naming, &account, &consent)?;
+    check_keys(caller, user, &account, sealing_key.hash()).await?;
     let person = Person {
         user,
         account: account.clone(),
@@ -174,6 +175,31 @@ async fn check_account(
             ))
         }
         _ => Ok(earlier),
+    }
+}
+
+/// Rejects keys with which the chain would not register the user, before anything is sealed: what is sealed to a wrong
+/// key and sent to the chain can be read with that key, even if the chain rejects it.
+async fn check_keys(
+    caller: &Caller,
+    user: UserId,
+    account: &AccountId,
+    sealing_key: Hash,
+) -> Result<(), ApiError> {
+    match caller.state.profile(user).await? {
+        None if user == UserId::of(account, sealing_key) => Ok(()),
+        None => Err(ApiError::bad_request(
+            "user",
+            "The user's id does not belong to these keys",
+            "The id of a new user is derived from the account and the sealing key. Let the user sign with \
+             `epione user consent`, and send the id that it prints, with the account and sealing key of the same keys.",
+        )),
+        Some(known) if known.account == *account && known.sealing_key_hash == sealing_key => Ok(()),
+        Some(_) => Err(ApiError::conflict(
+            "keys",
+            "The user has other keys on the chain",
+            "Register the user with the account and the sealing key that the chain names now.",
+        )),
     }
 }
 

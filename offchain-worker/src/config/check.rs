@@ -6,9 +6,12 @@ use epione_client::{api::MAX_PART_BYTES, endpoint::is_exposed};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
-    Config, ConfigError, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Pack, SECOND,
+    Config, ConfigError, DAY, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Pack, SECOND,
     Scrub, StoreConfig, Transfer, WEEK,
 };
+
+/// A user who rotated keys reads nothing new for so long, unless the governance confirms.
+const MAX_RENEWAL_DELAY: Duration = Duration::from_secs(30 * DAY.as_secs());
 
 fn refuse<T>(key: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Value { key, problem: problem.into() })
@@ -25,6 +28,9 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.check_endpoints()?;
         self.check_keystores()?;
+        if self.renewal_delay > MAX_RENEWAL_DELAY {
+            return refuse("renewal_delay", "must be at most 30days");
+        }
         self.store.check()?;
         self.pack.check()?;
         self.transfer.check()?;

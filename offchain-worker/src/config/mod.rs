@@ -51,6 +51,11 @@ settings! {
         /// Directory of the journal, and of the store unless [store] names another place. What to back up:
         /// docs/operations.md.
         pub data_dir: PathBuf,
+        /// How long the worker waits, after a user rotated keys on the chain, before it seals the user's profile to the
+        /// new keys. A thief of an account key can rotate too: this is the time to notice it and suspend the user. The
+        /// hospital's governance can confirm keys earlier (epione user confirm-keys). 30days at most; 0s: no wait.
+        #[serde(default = "defaults::renewal_delay", with = "duration")]
+        pub renewal_delay: Duration,
         /// PEM files with a certificate from an authority and its key, for browsers. The worker reads them again every
         /// ten minutes. Other hospitals and `epione` ignore them.
         pub tls: Option<Tls>,
@@ -269,11 +274,12 @@ const MAX_EARLIER_KEYSTORES: usize = 8;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const GIB: u64 = 1 << 30;
 
 mod defaults {
-    use super::{SocketAddr, Url};
+    use super::{DAY, Duration, SocketAddr, Url};
 
     pub fn node_url() -> Url {
         Url::parse("ws://127.0.0.1:9944").expect("a constant URL parses; qed")
@@ -285,6 +291,10 @@ mod defaults {
 
     pub fn operators_listen() -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], 8601))
+    }
+
+    pub fn renewal_delay() -> Duration {
+        DAY
     }
 }
 

@@ -27,11 +27,12 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {} {} {:?} {:?} {} {:?} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?}",
             config.node_url,
             config.allow_plain_node,
             config.listen,
             config.operators_listen,
+            config.renewal_delay,
             config.earlier_keystores,
             config.store.garbage_grace,
             config.store.own_visits_reserve_bytes,
@@ -189,6 +190,16 @@ fn values_out_of_range_name_their_key() {
         let error = with_table(table).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
     }
+}
+
+#[test]
+fn rotated_keys_wait_for_a_day_unless_the_operator_says_otherwise() {
+    let delay = |line: &str| with_line(line).map(|config| config.renewal_delay);
+    assert_eq!(delay("").unwrap(), DAY);
+    assert_eq!(delay("renewal_delay = \"0s\"").unwrap(), Duration::ZERO);
+    assert_eq!(delay("renewal_delay = \"30days\"").unwrap(), 30 * DAY);
+    let error = delay("renewal_delay = \"30days 1s\"").unwrap_err().to_string();
+    assert!(error.contains("renewal_delay must be at most 30days"), "{error}");
 }
 
 #[test]

@@ -73,6 +73,11 @@ pub(super) fn remember(
     Ok(())
 }
 
+/// Forgets the command of a visit.
+pub(super) fn forget(tx: &Connection, record: RecordId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM commands WHERE record_id = ?1")?.execute([record.0]).map(drop)
+}
+
 fn since(now: Moment) -> i64 {
     now.saturating_sub(RECOGNIZED) as i64
 }

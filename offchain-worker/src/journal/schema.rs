@@ -82,6 +82,10 @@ const MIGRATIONS: &[&str] = &[
         id BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE visits ADD COLUMN signed_at INTEGER;
+    CREATE INDEX commands_by_record ON commands (record_id);
+",
 ];
 
 /// Opens or creates a database for writing.

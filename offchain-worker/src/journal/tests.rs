@@ -23,6 +23,7 @@ fn visit(seed: u8, segments: Vec<Segment>) -> NewVisit {
         author: UserId([2; 32]),
         fingerprint: [seed; 32],
         command: None,
+        signed_at: seed.into(),
         record: vec![seed; 100],
         segments,
         queued_at: 1_000 + u64::from(seed),
@@ -77,6 +78,23 @@ async fn a_command_from_a_clock_that_was_ahead_is_not_recognized_for_longer_than
         .await
         .unwrap();
     assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn the_command_of_a_visit_that_was_set_aside_submits_it_again() {
+    let journal = Journal::in_memory().await.unwrap();
+    let command = Command { id: [7; 16], content: [1; 32] };
+    let by_command = |seed| NewVisit { command: Some(command), ..visit(seed, vec![]) };
+    assert!(matches!(queue(&journal, by_command(1)).await, Enqueued::New(_)));
+    assert!(matches!(queue(&journal, by_command(2)).await, Enqueued::Known(_)));
+    let first = RecordId([1; 16]);
+    assert!(journal.write(move |tx| visits::set_aside(tx, first, "too old", 5)).await.unwrap());
+    assert_eq!(stage_of(&journal, 1).await, VisitStage::Outdated);
+    assert!(matches!(queue(&journal, by_command(2)).await, Enqueued::New(_)));
+    // The same visit, signed at the same block, stays set aside.
+    assert!(matches!(queue(&journal, by_command(1)).await, Enqueued::Known(_)));
+    let since = |since| journal.read(move |tx| visits::set_aside_since(tx, since));
+    assert_eq!((since(5).await.unwrap(), since(6).await.unwrap()), (1, 0));
 }
 
 async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
@@ -487,6 +505,14 @@ async fn a_visit_accepted_again_is_not_announced_again() {
     let queued = journal.read(|c| visits::queued(c, 10)).await.unwrap();
     assert_eq!(queued.iter().map(|visit| visit.record_id.0[0]).collect::<Vec<_>>(), [2]);
     assert!(journal.all_referenced(None, 10).await.unwrap().is_empty());
+    // One that was set aside is committed after all.
+    let aside = RecordId([3; 16]);
+    queue(&journal, visit(3, vec![])).await;
+    assert!(journal.write(move |tx| visits::set_aside(tx, aside, "too old", 5)).await.unwrap());
+    assert_eq!(journal.restore_committed(vec![committed(3, vec![])]).await.unwrap(), 1);
+    let restored = journal.visit(aside).await.unwrap().unwrap();
+    assert!(matches!(restored.stage, VisitStage::Committed { .. }), "{restored:?}");
+    assert_eq!(restored.last_failure, None);
     // A visit that is already packed is not changed: its batch decides.
     pack(&journal, 5).await;
     assert_eq!(journal.restore_committed(vec![committed(2, vec![])]).await.unwrap(), 0);

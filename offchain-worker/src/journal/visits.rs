@@ -1,11 +1,11 @@
-//! The visits that this worker acknowledged, from queued to committed. They are functions over a transaction, so that a
-//! task can change visits together with its own tables.
+//! The visits that this worker acknowledged, from queued to committed or set aside. They are functions over a
+//! transaction, so that a task can change visits together with its own tables.
 
 use codec::{DecodeAll, Encode};
 use epione_client::api::{VisitStage, VisitStatus};
 use epione_envelope::{record::Record, signature::Authorship};
 use epione_primitives::{
-    AnnouncementId, Hash, Moment, RecordId, RecordPointer, UserId, block::Segment,
+    AnnouncementId, BlockNumber, Hash, Moment, RecordId, RecordPointer, UserId, block::Segment,
 };
 use rusqlite::{
     Connection, OptionalExtension, Row, ToSql, params,
@@ -21,6 +21,8 @@ const QUEUED: u8 = 0;
 const PACKED: u8 = 1;
 const ANNOUNCED: u8 = 2;
 const COMMITTED: u8 = 3;
+/// No block will contain the visit. The journal keeps it, with its segments.
+const ASIDE: u8 = 4;
 
 /// A sealed visit to be queued.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct NewVisit {
     pub fingerprint: [u8; 32],
     /// The command of the client. Another visit of the author with the same command is the same visit for a day.
     pub command: Option<Command>,
+    /// The chain block at which its author signed it.
+    pub signed_at: BlockNumber,
     /// SCALE of the sealed record.
     pub record: Vec<u8>,
     pub segments: Vec<Segment>,
@@ -107,6 +111,8 @@ pub struct StageCounts {
     pub packed: u64,
     pub announced: u64,
     pub committed: u64,
+    /// Set aside.
+    pub aside: u64,
 }
 
 /// A visit as a committed block contains it.
@@ -192,8 +198,8 @@ pub(super) fn enqueue(
     let media_bytes: u64 = visit.segments.iter().map(|segment| u64::from(segment.length)).sum();
     tx.prepare_cached(
         "INSERT INTO visits (record_id, patient, author, fingerprint, record, record_bytes, segments,
-             segment_count, media_bytes, stage, queued_at, since)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+             segment_count, media_bytes, stage, queued_at, since, signed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
     )?
     .execute(params![
         visit.record_id.0,
@@ -207,6 +213,7 @@ pub(super) fn enqueue(
         media_bytes as i64,
         QUEUED,
         visit.queued_at as i64,
+        visit.signed_at,
     ])?;
     references::add(tx, Owner::Visit(visit.record_id), &visit.segments)?;
     references::release(tx, upload, visit.queued_at)?;
@@ -250,6 +257,7 @@ fn stage(row: &Row<'_>) -> rusqlite::Result<VisitStage> {
         COMMITTED => VisitStage::Committed {
             pointer: RecordPointer { height: row.get(6)?, index: row.get(7)? },
         },
+        ASIDE => VisitStage::Outdated,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other.into())),
     })
 }
@@ -273,6 +281,46 @@ pub fn queued(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Queue
             })
         })?
         .collect()
+}
+
+/// Record ids of the queued visits that were signed before a chain block, oldest visit first.
+pub fn queued_before(
+    connection: &Connection,
+    block: BlockNumber,
+) -> rusqlite::Result<Vec<RecordId>> {
+    connection
+        .prepare_cached(
+            "SELECT record_id FROM visits WHERE stage = ?1 AND signed_at < ?2 ORDER BY row",
+        )?
+        .query_map(params![QUEUED, block], |row| Ok(RecordId(row.get(0)?)))?
+        .collect()
+}
+
+/// Sets a queued visit aside, for a reason that its status says. False if it is not queued. Its command is forgotten,
+/// so that its author can submit the visit again.
+pub fn set_aside(
+    tx: &Connection,
+    record: RecordId,
+    reason: &str,
+    now: Moment,
+) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE visits SET stage = ?1, since = ?2, last_failure = ?3
+             WHERE record_id = ?4 AND stage = ?5",
+        )?
+        .execute(params![ASIDE, now as i64, reason, record.0, QUEUED])?;
+    if changed > 0 {
+        commands::forget(tx, record)?;
+    }
+    Ok(changed > 0)
+}
+
+/// The number of visits that were set aside since a moment.
+pub fn set_aside_since(connection: &Connection, since: Moment) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM visits WHERE stage = ?1 AND since >= ?2")?
+        .query_row(params![ASIDE, since as i64], |row| Ok(row.get::<_, i64>(0)? as u64))
 }
 
 fn sealed_visit(row: &Row<'_>) -> rusqlite::Result<SealedVisit> {
@@ -362,8 +410,8 @@ pub fn set_committed(
     .execute(params![COMMITTED, height, now as i64, batch, PACKED, ANNOUNCED])
 }
 
-/// Adds visits of a committed block. If this worker accepted one of them again, after its journal was lost, and has not
-/// packed it yet, the visit is not announced again.
+/// Adds visits of a committed block. If this worker accepted one of them again, after its journal was lost, and it is
+/// in no batch, the visit is not announced again.
 pub(super) fn restore_committed(
     tx: &Connection,
     visits: &[CommittedVisit],
@@ -376,8 +424,9 @@ pub(super) fn restore_committed(
              stage = excluded.stage, announcement = excluded.announcement, record = NULL,
              segments = excluded.segments, segment_count = excluded.segment_count,
              media_bytes = excluded.media_bytes,
-             height = excluded.height, position = excluded.position, since = excluded.since
-         WHERE stage = ?13 AND fingerprint = excluded.fingerprint",
+             height = excluded.height, position = excluded.position, since = excluded.since,
+             last_failure = NULL
+         WHERE stage IN (?13, ?14) AND fingerprint = excluded.fingerprint",
     )?;
     let mut restored = 0;
     for visit in visits {
@@ -396,6 +445,7 @@ pub(super) fn restore_committed(
             visit.pointer.index,
             visit.time as i64,
             QUEUED,
+            ASIDE,
         ])?;
         if changed > 0 {
             references::release(tx, Owner::Visit(visit.record_id), visit.time)?;
@@ -434,6 +484,7 @@ pub fn counts(connection: &Connection) -> rusqlite::Result<StageCounts> {
             QUEUED => counts.queued = count,
             PACKED => counts.packed = count,
             ANNOUNCED => counts.announced = count,
+            ASIDE => counts.aside = count,
             _ => counts.committed = count,
         }
     }

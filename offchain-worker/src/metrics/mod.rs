@@ -82,6 +82,9 @@ metrics! {
          the worker found a fault.";
     visits_held: IntCounterVec = "visits_held_total" ["reason"],
         "Times that a queued visit was held back because the other hospitals would reject its block, by reason.";
+    visits_set_aside: IntGauge = "visits_set_aside",
+        "Acknowledged visits that the worker set aside within the last day: they were not announced in time, or the \
+         chain has another record with their record id. Their authors must submit them again.";
     blocks_committed: IntCounter = "blocks_committed_total",
         "Committed lite blocks of which this hospital stores every segment.";
     approvals: IntCounter = "approvals_total", "Lite blocks of other hospitals that this hospital approved.";

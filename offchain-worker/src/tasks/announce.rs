@@ -1,7 +1,8 @@
 //! Packs queued visits into lite blocks, and announces these.
 //!
 //! The worker checks a block as the other hospitals will, when it packs the block and again before it announces it. It
-//! holds back a visit with a fault, so that the others are announced without it.
+//! holds back a visit with a fault, so that the others are announced without it. It sets aside a visit that was signed
+//! too long ago, or whose record id the chain has already: no block with such a visit would be committed.
 //!
 //! The segments of a large block are first offered to the other hospitals, so that its ballot need not wait for a
 //! transfer. A batch is written to the journal, with its bytes, before anything is sent. A worker that stops anywhere
@@ -15,17 +16,19 @@ use std::{
     time::Duration,
 };
 
-use epione_client::chain::{Chain, ChainEvent, Included, SubmitError, calls::lite_blocks};
+use epione_client::chain::{
+    Chain, ChainEvent, Included, Snapshot, SubmitError, calls::lite_blocks,
+};
 use epione_envelope::body::Packed;
 use epione_primitives::{
-    AnnouncementId, BlockNumber, Moment, approval::RejectReason, limits::MAX_PENDING_ANNOUNCEMENTS,
-    ports::HashedBody,
+    AnnouncementId, Moment, RecordId, approval::RejectReason, block::Stage,
+    limits::MAX_PENDING_ANNOUNCEMENTS, ports::HashedBody,
 };
 use tokio::task::{Id, JoinSet};
 
 use super::{
-    Context, TaskError,
-    own_blocks::{Cause, OwnBlocks},
+    Context, TaskError, committed,
+    own_blocks::{self, Cause, OwnBlocks},
     pack::{self, Choice},
     task_journal::Batch,
     verification::Checked,
@@ -40,13 +43,18 @@ use crate::{
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 /// How often the queue is read even if nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
-/// Chain blocks after the newest finalized one in which a transaction of one submission may still be included: it is
-/// mortal for 32 blocks, and may be sent again within two minutes.
-const UNCERTAIN_BLOCKS: BlockNumber = 80;
-
 /// What the status of visits says if the worker found a fault in their lite block before it announced the block.
 const FAULTY: &str =
     "the worker found a fault in the lite block before it announced it; it packs the visits again";
+/// What the status of visits says if the chain has a record of one of the visits in their block.
+const REPEATED: &str =
+    "the chain already has one of the block's records; the worker packs the other visits again";
+/// What the status of a visit says that was not announced in time.
+const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
+                        reject it: its author must submit it again";
+/// What the status of a visit says whose record id the chain has.
+const COMMITTED_BEFORE: &str = "the chain already has a record of this hospital with this visit's record id. If that \
+                                is another visit, its author must submit this one again, with a new record id";
 
 /// When the next step is due.
 enum Pause {
@@ -160,10 +168,25 @@ async fn step(own: &OwnBlocks, seedings: &mut Seedings) -> Result<Pause, TaskErr
             return Ok(Pause::No);
         }
     }
+    set_outdated_aside(context).await?;
     if batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
         return Ok(Pause::For(IDLE));
     }
     pack_next(own).await
+}
+
+/// Sets those queued visits aside that were signed too long ago to be announced.
+async fn set_outdated_aside(context: &Context) -> Result<(), TaskError> {
+    let since = own_blocks::signed_since(context.head());
+    let outdated = context.task_journal.set_outdated_aside(since, now(), OUTDATED).await?;
+    for record in outdated {
+        tracing::error!(
+            %record,
+            "A VISIT WAS NOT ANNOUNCED IN TIME: it was signed more than a day ago, so the other hospitals would reject \
+             it. Its author must submit it again. The journal keeps it"
+        );
+    }
+    Ok(())
 }
 
 async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
@@ -239,7 +262,8 @@ async fn hold_faulty(
 fn why_held(reason: RejectReason) -> &'static str {
     match reason {
         RejectReason::InvalidAuthor => {
-            "its author is not registered at this hospital any more, or an account that signed it is too old"
+            "when it was signed, its author, nurse or patient was not registered at this hospital, or had another \
+             account than the one that signed it"
         }
         RejectReason::SegmentMissing => "this hospital's storage does not return all of its media",
         RejectReason::SegmentsMismatch => "its media are not those that its record names",
@@ -259,14 +283,14 @@ async fn check_again(own: &OwnBlocks, batch: &Batch, body: &[u8]) -> Checked<()>
 async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
     let context = &own.context;
     let chain = context.chain()?;
-    if let Some(id) = own.announcement(&chain.finalized().await?, batch).await? {
+    let head = chain.finalized_head().await?;
+    if let Some(id) = own.announcement(&chain.at(head.hash), batch).await? {
         return own.announced(batch, id).await;
     }
     let body = context.task_journal.body(batch.id).await?;
+    let is_under_way = batch.sent_until.is_some_and(|until| until >= head.number);
     // The chain may still include a batch that was sent, so its visits are not queued again.
-    if batch.sent_until.is_none()
-        && let Err(reason) = check_again(own, batch, &body).await?
-    {
+    if !is_under_way && let Err(reason) = check_again(own, batch, &body).await? {
         tracing::error!(
             batch = batch.id,
             ?reason,
@@ -275,13 +299,13 @@ async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
         return own.requeue(batch, Cause::Unlucky, FAULTY).await;
     }
     let call = lite_blocks::announce(&batch.header, &batch.entries, &body);
-    let until = chain.finalized_head().await?.number.saturating_add(UNCERTAIN_BLOCKS);
+    let until = own_blocks::announced_by(chain.finalized_head().await?.number);
     context.task_journal.set_sent(batch.id, Some(until)).await?;
     let outcome = chain.submit(&call, &context.agent).await;
     let certain =
         matches!(outcome, Ok(_) | Err(SubmitError::Dispatch(_) | SubmitError::Refused(_)));
     // A transaction of an earlier attempt may still be included.
-    if certain && batch.sent_until.is_none() {
+    if certain && !is_under_way {
         context.task_journal.set_sent(batch.id, None).await?;
     }
     conclude(own, &chain, batch, outcome).await
@@ -310,6 +334,9 @@ async fn conclude(
             None => Ok(()),
         };
     }
+    if failure.is("LiteBlocks", "RepeatedRecord") {
+        return part_from_repeated(own, &chain.finalized().await?, batch).await;
+    }
     let about_contents = failure.pallet == "LiteBlocks"
         && !["NotAgent", "NotAnnouncer", "TooManyPending"].contains(&failure.error.as_str());
     if !about_contents {
@@ -317,6 +344,56 @@ async fn conclude(
     }
     tracing::warn!(batch = batch.id, %failure, "the chain rejected a lite block; its visits are queued again");
     own.requeue(batch, Cause::Refused, &failure.to_string()).await
+}
+
+/// Queues the visits of a batch again, except those whose record ids the chain has in a committed block.
+async fn part_from_repeated(
+    own: &OwnBlocks,
+    snapshot: &Snapshot,
+    batch: &Batch,
+) -> Result<(), TaskError> {
+    let context = &own.context;
+    if let Some(id) = own.announcement(snapshot, batch).await? {
+        return own.announced(batch, id).await;
+    }
+    own.requeue(batch, Cause::Unlucky, REPEATED).await?;
+    for record in batch.entries.iter().map(|entry| entry.record) {
+        if let Some(height) = committed_in(context, snapshot, record).await? {
+            // If it is the same visit, accepted again after the journal was lost, it is committed now.
+            committed::remember(context, &context.chain()?, snapshot, height).await?;
+            set_repeated_aside(context, record).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The height of the committed block that has this hospital's record.
+async fn committed_in(
+    context: &Context,
+    snapshot: &Snapshot,
+    record: RecordId,
+) -> Result<Option<u32>, TaskError> {
+    let Some(id) = snapshot.announcement_with(context.hospital, record).await? else {
+        return Ok(None);
+    };
+    let found = snapshot.announcement(id).await?;
+    Ok(found.and_then(|(announcement, _)| match announcement.stage {
+        Stage::Committed { height } => Some(height),
+        // While its ballot is open, the visit waits.
+        _ => None,
+    }))
+}
+
+/// Sets a visit aside, if it is queued, whose record id the chain has.
+async fn set_repeated_aside(context: &Context, record: RecordId) -> Result<(), TaskError> {
+    if context.task_journal.set_aside(record, now(), COMMITTED_BEFORE).await? {
+        tracing::error!(
+            %record,
+            "a visit has the record id of a committed record, and is another visit: its author must submit it again, \
+             with a new record id. The journal keeps it"
+        );
+    }
+    Ok(())
 }
 
 fn announced_id(included: &Included) -> Option<AnnouncementId> {

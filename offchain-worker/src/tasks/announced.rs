@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use epione_client::chain::{Chain, SubmitError, calls::approvals};
+use epione_client::chain::{Chain, DispatchFailure, SubmitError, calls::approvals};
 use epione_primitives::{
-    AnnouncementId, BlockNumber, HospitalId,
+    AnnouncementId, BlockNumber, Hash, HospitalId,
     approval::{Ballot, RejectReason},
     block::{AnnouncedEntry, AnnouncedHeader, Announcement, Segment, Stage},
+    ports::HashedBody,
 };
 
-use super::{
-    Context, JobContext, TaskError,
-    disk_budget::bytes,
-    task_journal::Next,
-    verification::{self, Checked},
-};
+use super::{Context, JobContext, TaskError, disk_budget::bytes, task_journal::Next, verification};
 use crate::{
     journal::Owner,
     now,
@@ -64,8 +60,8 @@ pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskEr
     if !may_vote(&ballot, context.hospital) {
         return Ok(Next::Wait);
     }
-    let verdict = judge(jobs, &chain, id, &announcement, &entries, &ballot).await?;
-    cast(context, &chain, id, verdict).await
+    let (subject, verdict) = judge(jobs, &chain, id, &announcement, &entries, &ballot).await?;
+    cast(context, &chain, id, subject, verdict).await
 }
 
 /// Counts what is stored of the open announced blocks of other hospitals, as before the worker was restarted. A ballot
@@ -102,7 +98,7 @@ async fn recount_one(
 
 /// Whether the hospital has a vote that it has not cast.
 fn may_vote(ballot: &Ballot, hospital: HospitalId) -> bool {
-    let voted = ballot.approvals.contains(&hospital)
+    let voted = ballot.approvals.iter().any(|approval| approval.hospital == hospital)
         || ballot.rejections.iter().any(|(rejecting, _)| *rejecting == hospital);
     ballot.outcome.is_none()
         && ballot.opener != hospital
@@ -110,6 +106,7 @@ fn may_vote(ballot: &Ballot, hospital: HospitalId) -> bool {
         && !voted
 }
 
+/// The subject of the vote, which the worker computes from what it verified, and the verdict.
 async fn judge(
     jobs: &JobContext,
     chain: &Chain,
@@ -117,35 +114,41 @@ async fn judge(
     announcement: &Announcement,
     entries: &[AnnouncedEntry],
     ballot: &Ballot,
-) -> Result<Verdict, TaskError> {
+) -> Result<(Hash, Verdict), TaskError> {
     let (owner, announcer) = (Owner::Announcement(id), announcement.announcer);
-    let segments = match verify(jobs, chain, announcement, entries).await? {
+    let (subject, segments) = verify(jobs, chain, announcement, entries).await?;
+    let segments = match segments {
         Ok(segments) => segments,
-        Err(reason) => return Ok(Verdict::Reject(reason)),
+        Err(reason) => return Ok((subject, Verdict::Reject(reason))),
     };
     match jobs.budget.count(id, announcer, &segments) {
         Err(_) if is_near(jobs, ballot.deadline) => {
-            return Ok(Verdict::Reject(RejectReason::SegmentMissing));
+            return Ok((subject, Verdict::Reject(RejectReason::SegmentMissing)));
         }
         counted => counted?,
     }
     jobs.context.journal.reference_announced(owner, announcer, &segments, now()).await?;
-    gather(jobs, id, announcer, &segments, ballot.deadline).await
+    Ok((subject, gather(jobs, id, announcer, &segments, ballot.deadline).await?))
 }
 
-/// The segments of a block whose body and signatures are valid; or why it is rejected.
+/// The subject of a vote about a block, and the block's segments if its body and signatures are valid; or why it is
+/// rejected.
 async fn verify(
     jobs: &JobContext,
     chain: &Chain,
     announcement: &Announcement,
     entries: &[AnnouncedEntry],
-) -> Checked<Vec<Segment>> {
-    let _place = jobs.verifying.take(announcement.announcer).await?;
-    let hash = announcement.body_hash;
-    let body = chain.body(hash).await?.ok_or(TaskError::NoBody(hash))?;
-    let header =
-        AnnouncedHeader { announcer: announcement.announcer, segments: announcement.segments };
-    verification::content(chain, &header, entries, &body, announcement.announced_at).await
+) -> Result<(Hash, Result<Vec<Segment>, RejectReason>), TaskError> {
+    let Announcement { announcer, segments, body_hash, announced_at, .. } = *announcement;
+    let _place = jobs.verifying.take(announcer).await?;
+    let body = chain.body(body_hash).await?.ok_or(TaskError::NoBody(body_hash))?;
+    let header = AnnouncedHeader { announcer, segments };
+    // Of the bytes themselves: the vote proves what this hospital verified.
+    let subject = header.subject(entries, HashedBody::new(&body).hash());
+    let genesis = chain.genesis_hash();
+    let checked =
+        verification::content(genesis, chain, &header, entries, &body, announced_at).await?;
+    Ok((subject, checked))
 }
 
 /// Whether the deadline is so near that a block whose segments are missing is rejected.
@@ -204,11 +207,12 @@ async fn cast(
     context: &Context,
     chain: &Chain,
     id: AnnouncementId,
+    subject: Hash,
     verdict: Verdict,
 ) -> Result<Next, TaskError> {
     let call = match verdict {
-        Verdict::Approve => approvals::approve(id),
-        Verdict::Reject(reason) => approvals::reject(id, reason),
+        Verdict::Approve => approvals::approve(id, subject),
+        Verdict::Reject(reason) => approvals::reject(id, subject, reason),
         Verdict::Late => return Ok(Next::Again),
     };
     match chain.submit(&call, &context.agent).await {
@@ -216,13 +220,19 @@ async fn cast(
             count(context, id, &verdict);
             Ok(Next::Wait)
         }
-        Err(SubmitError::Dispatch(failure)) if failure.pallet == "Approvals" => {
+        Err(SubmitError::Dispatch(failure)) if is_too_late(&failure) => {
             // It voted before a restart, or the ballot has ended: the next finalized block shows which.
             tracing::info!(announcement = id.0, %failure, "this hospital's vote is not needed any more");
             Ok(Next::Wait)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the vote is not needed any more. A vote about another subject than the ballot's is an error: the node did
+/// not show what the ballot is about, so the block is verified again.
+fn is_too_late(failure: &DispatchFailure) -> bool {
+    failure.pallet == "Approvals" && failure.error != "AnotherSubject"
 }
 
 fn count(context: &Context, id: AnnouncementId, verdict: &Verdict) {
@@ -248,16 +258,21 @@ async fn forget(context: &Context, id: AnnouncementId) -> Result<(), TaskError> 
 
 #[cfg(test)]
 mod tests {
+    use epione_primitives::approval::Approval;
+
     use super::*;
 
     fn ballot(approvals: &[u16], rejections: &[u16]) -> Ballot {
         let ids = |ids: &[u16]| ids.iter().copied().map(HospitalId).collect::<Vec<_>>();
         let rejections: Vec<_> =
             ids(rejections).into_iter().map(|id| (id, RejectReason::InvalidAuthor)).collect();
+        let approvals: Vec<_> =
+            ids(approvals).into_iter().map(|hospital| Approval { hospital, block: 7 }).collect();
         Ballot {
+            subject: Hash::repeat_byte(1),
             opener: HospitalId(0),
             electorate: ids(&[0, 1, 2]).try_into().unwrap(),
-            approvals: ids(approvals).try_into().unwrap(),
+            approvals: approvals.try_into().unwrap(),
             rejections: rejections.try_into().unwrap(),
             deadline: 100,
             outcome: None,
@@ -271,6 +286,18 @@ mod tests {
         assert!(!may_vote(&ballot(&[], &[1]), HospitalId(1)));
         assert!(!may_vote(&ballot(&[], &[]), HospitalId(0)));
         assert!(!may_vote(&ballot(&[], &[]), HospitalId(7)));
+    }
+
+    #[test]
+    fn a_vote_about_another_subject_is_verified_again() {
+        let failure = |pallet: &str, error: &str| DispatchFailure {
+            pallet: pallet.into(),
+            error: error.into(),
+            docs: String::new(),
+        };
+        assert!(is_too_late(&failure("Approvals", "AlreadyVoted")));
+        assert!(!is_too_late(&failure("Approvals", "AnotherSubject")));
+        assert!(!is_too_late(&failure("Quotas", "AlreadyVoted")));
     }
 
     #[test]

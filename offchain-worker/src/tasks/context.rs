@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{disk_budget::DiskBudget, task_journal::TaskJournal, turns::Turns};
 use crate::{
+    chain::ViewError,
     journal::{Journal, JournalError},
     metrics::Metrics,
     node::NodeHandle,
@@ -68,6 +69,8 @@ pub enum TaskError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     #[error(transparent)]
+    View(ViewError),
+    #[error(transparent)]
     Submit(#[from] SubmitError),
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -99,6 +102,15 @@ pub enum TaskError {
     Reserved,
     #[error("the chain's state contradicts itself: {0}")]
     Inconsistent(&'static str),
+}
+
+impl From<ViewError> for TaskError {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Away => Self::NodeAway,
+            error => Self::View(error),
+        }
+    }
 }
 
 impl Context {

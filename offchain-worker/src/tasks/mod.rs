@@ -18,7 +18,7 @@ pub mod replay;
 pub mod reviews;
 pub mod rewrap;
 pub mod scrub;
-mod signatures;
+pub mod signatures;
 pub mod task_journal;
 pub mod turns;
 mod verification;

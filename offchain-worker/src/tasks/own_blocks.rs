@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epione_client::chain::Snapshot;
 use epione_primitives::{
-    AnnouncementId,
+    AnnouncementId, BlockNumber,
     approval::RejectReason,
     block::{AnnouncedEntry, AnnouncedHeader, Announcement, Stage},
+    limits::MAX_SIGNING_AGE_BLOCKS,
 };
 
 use super::{
@@ -42,8 +43,8 @@ impl OwnBlocks {
         Self { context, fetcher, bounds, caution: Mutex::default() }
     }
 
-    /// Checks a lite block of this hospital as the others will: its body, its authors' signatures now, and that the
-    /// storage returns every segment.
+    /// Checks a lite block of this hospital as the others will: its body, its signatures as of the last chain block
+    /// that may include the announcement, and that the storage returns every segment.
     pub async fn check(
         &self,
         header: &AnnouncedHeader,
@@ -52,7 +53,9 @@ impl OwnBlocks {
     ) -> Checked<()> {
         let chain = self.context.chain()?;
         let head = chain.finalized_head().await?.number;
-        let segments = match verification::content(&chain, header, entries, body, head).await? {
+        let (genesis, by) = (chain.genesis_hash(), announced_by(head));
+        let checked = verification::content(genesis, &chain, header, entries, body, by).await?;
+        let segments = match checked {
             Ok(segments) => segments,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -132,6 +135,21 @@ impl OwnBlocks {
     }
 }
 
+/// Chain blocks after the newest finalized one in which a transaction of one submission may still be included: it is
+/// mortal for 32 blocks, and may be sent again within two minutes.
+const UNCERTAIN_BLOCKS: BlockNumber = 80;
+
+/// The last chain block that may include an announcement that is sent when `head` is the newest finalized one.
+pub fn announced_by(head: BlockNumber) -> BlockNumber {
+    head.saturating_add(UNCERTAIN_BLOCKS)
+}
+
+/// The first chain block at which a visit may have been signed that is announced when `head` is the newest finalized
+/// one. An earlier visit is outdated: other hospitals would reject it.
+pub fn signed_since(head: BlockNumber) -> BlockNumber {
+    announced_by(head).saturating_sub(MAX_SIGNING_AGE_BLOCKS)
+}
+
 /// Whether an announcement is the one of this batch. The journal may have the id of an announcement that another fork
 /// of the chain, or another hospital, has.
 pub fn is_of(announcement: &Announcement, batch: &Batch) -> bool {
@@ -166,6 +184,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::tasks::signatures::is_in_time;
 
     const OWN: HospitalId = HospitalId(1);
     const OTHER: HospitalId = HospitalId(2);
@@ -191,6 +210,15 @@ mod tests {
             announced_at: 1,
             stage: Stage::Announced,
         }
+    }
+
+    #[test]
+    fn a_visit_is_announced_only_if_its_block_is_in_time_wherever_it_is_included() {
+        let head = 2 * MAX_SIGNING_AGE_BLOCKS;
+        let first = signed_since(head);
+        assert!(is_in_time(first, head) && is_in_time(first, announced_by(head)));
+        assert!(!is_in_time(first - 1, announced_by(head)));
+        assert_eq!(signed_since(0), 0);
     }
 
     #[test]

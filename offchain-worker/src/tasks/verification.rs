@@ -2,28 +2,37 @@
 //! The announcing hospital checks the same before it announces, because one visit with a fault makes the others reject
 //! the whole block.
 
-use epione_client::chain::Chain;
-use epione_envelope::body::{self, BodyError, CheckedBody};
+use epione_envelope::{
+    body::{self, BodyError, CheckedBody},
+    record::Record,
+};
 use epione_primitives::{
-    BlockNumber, HospitalId,
+    BlockNumber, Hash, HospitalId,
     approval::RejectReason,
     block::{AnnouncedEntry, AnnouncedHeader, Segment},
 };
 
-use super::{TaskError, signatures::Signers};
-use crate::transfer::{FetchError, Fetcher};
+use super::{
+    TaskError,
+    signatures::{self, Signers},
+};
+use crate::{
+    chain::PastStates,
+    transfer::{FetchError, Fetcher},
+};
 
 /// What was checked, or why hospitals reject the block. The error means that it could not be checked now.
 pub type Checked<T> = Result<Result<T, RejectReason>, TaskError>;
 
-/// Checks the body, and that each record was signed by those who had to, and was permitted at this finalized chain
-/// block. Returns the lite block's segments, in its order.
+/// Checks the body of a block that is announced in the chain block `announced_at`, and that each of its records was
+/// signed by those who had to, and not too long before. Returns the lite block's segments, in its order.
 pub async fn content(
-    chain: &Chain,
+    genesis: Hash,
+    past: &dyn PastStates,
     header: &AnnouncedHeader,
     entries: &[AnnouncedEntry],
     body: &[u8],
-    block: BlockNumber,
+    announced_at: BlockNumber,
 ) -> Checked<Vec<Segment>> {
     let announcer = header.announcer;
     let CheckedBody { records, segments } = match body::check(header, entries, body) {
@@ -33,11 +42,35 @@ pub async fn content(
             return Ok(Err(reason(&error)));
         }
     };
-    let signers = Signers::of(chain, announcer, block, &records).await?;
-    if records.iter().all(|record| signers.signed(record)) {
-        Ok(Ok(segments))
-    } else {
-        Ok(Err(RejectReason::InvalidAuthor))
+    let mut signers = Signers::new(genesis, announcer, past);
+    for record in &records {
+        if !is_signed(&mut signers, record, announced_at).await? {
+            return Ok(Err(RejectReason::InvalidAuthor));
+        }
+    }
+    Ok(Ok(segments))
+}
+
+/// Whether a record was signed in time, and by those who had to.
+async fn is_signed(
+    signers: &mut Signers<'_>,
+    record: &Record,
+    announced_at: BlockNumber,
+) -> Result<bool, TaskError> {
+    let signed_at = record.signed_at().number;
+    if !signatures::is_in_time(signed_at, announced_at) {
+        tracing::warn!(
+            record = %record.id(), signed_at, announced_at,
+            "a record was not signed in the day before its lite block is announced"
+        );
+        return Ok(false);
+    }
+    match signers.check(record).await? {
+        Ok(_) => Ok(true),
+        Err(fault) => {
+            tracing::warn!(record = %record.id(), signed_at, %fault, "the signatures of a record do not count");
+            Ok(false)
+        }
     }
 }
 

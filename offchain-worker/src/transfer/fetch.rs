@@ -15,11 +15,12 @@ use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnorder
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Arrivals, Courier, Holdings, PeerFault, Roster, RosterError,
+    Arrivals, Courier, Holdings, PeerFault, Roll, Roster, RosterError,
     flights::{Flight, Flights},
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
     shelf::Shelf,
+    wire::MAX_NAMED,
 };
 use crate::{
     journal::{self, Journal, JournalError},
@@ -72,6 +73,9 @@ const LOOKS: usize = 16;
 /// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the
 /// same block.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// Hospitals that are asked, at once, whether they have segments that may have to be fetched later, and for how long.
+const ASKED: usize = 4;
+const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -155,6 +159,40 @@ impl Fetcher {
         };
         aside.fetch_missing(vec![(0, segment)], None, &Arrivals::default()).await?;
         Ok(aside.store.read(&segment.hash).await?)
+    }
+
+    /// Those of these segments of which none of the hospitals that are asked first says in time that it stores them.
+    pub async fn missing_elsewhere(
+        &self,
+        segments: &[[u8; 32]],
+    ) -> Result<Vec<[u8; 32]>, RosterError> {
+        let Roll { genesis, peers, .. } = self.roster.roll(None).await?;
+        let mut questions = Vec::new();
+        for named in segments.chunks(MAX_NAMED) {
+            questions.extend(peers.iter().take(ASKED).map(|peer| (peer.clone(), named.to_vec())));
+        }
+        let mut answers = futures::stream::iter(questions)
+            .map(|(peer, named)| {
+                let courier = self.courier.clone();
+                async move {
+                    let held = courier.held(genesis, &peer, &named).await;
+                    (named, held.unwrap_or_default())
+                }
+            })
+            .buffer_unordered(ASKED);
+        let mut missing: HashSet<[u8; 32]> = segments.iter().copied().collect();
+        let asking = async {
+            while let Some((named, held)) = answers.next().await {
+                for (segment, _) in named.iter().zip(held).filter(|(_, held)| *held) {
+                    missing.remove(segment);
+                }
+                if missing.is_empty() {
+                    break;
+                }
+            }
+        };
+        timeout(ASK_LIMIT, asking).await.ok();
+        Ok(missing.into_iter().collect())
     }
 
     /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and

@@ -97,4 +97,17 @@ impl Repair for PeerRepair {
     fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<Bytes, RepairError>> {
         self.fetch_aside(segment).boxed()
     }
+
+    fn missing_elsewhere(&self, segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>> {
+        async move {
+            match self.fetcher.missing_elsewhere(&segments).await {
+                Ok(missing) => missing,
+                Err(error) => {
+                    tracing::warn!(%error, "no other hospital was asked whether it has segments");
+                    segments
+                }
+            }
+        }
+        .boxed()
+    }
 }

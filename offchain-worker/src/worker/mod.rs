@@ -79,6 +79,7 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
         repair: exchange.repair.clone(),
         metrics: metrics.clone(),
         limits: config.limits.clone(),
+        renewal_delay: config.renewal_delay,
         holdings: exchange.holdings.clone(),
         transfer: config.transfer.clone(),
     })

@@ -16,16 +16,15 @@ use epione_client::{request, signer::Account};
 use epione_envelope::{
     body::{BodyBuilder, Packed, summary},
     description::Description,
-    keys::PatientKey,
-    record::SectionKind,
+    keys::PatientKeys,
+    record::{Record, SectionKind},
     record_sealer::RecordSealer,
     segment::SegmentPart,
-    signature::{Draft, DraftSection},
+    signature::{Draft, SignedDraft},
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
-    access::SectionClass,
-    block::{AnnouncedEntries, AnnouncedHeader, Segment},
+    block::{AnnouncedEntries, AnnouncedHeader, Segment, SignedAt},
 };
 use epione_worker::{
     config::Config,
@@ -44,10 +43,13 @@ pub struct Forger {
     doctor: Account,
     author: UserId,
     patient: UserId,
+    /// A finalized block.
+    signed_at: SignedAt,
 }
 
-/// A lite block with its segments.
+/// A lite block with its record and its segments.
 pub struct Forged {
+    pub record: Record,
     pub header: AnnouncedHeader,
     pub entries: AnnouncedEntries,
     pub body: Vec<u8>,
@@ -69,51 +71,81 @@ impl Forged {
 
 impl Forger {
     pub async fn new(hospital: &Hospital, people: &People) -> Self {
+        let chain = hospital.chain().await;
         Self {
-            genesis: hospital.chain().await.genesis_hash(),
+            genesis: chain.genesis_hash(),
             hospital: hospital.id,
             doctor: people.doctor.account.clone(),
             author: people.doctor.user,
             patient: people.patient,
+            signed_at: chain.finalized_head().await.unwrap().into(),
         }
     }
 
     /// A valid block.
     pub fn forge(&self, media: &[u8]) -> Forged {
-        self.forge_by(&self.doctor, None, media)
+        self.seal(self.draft(media).sign(self.genesis, &self.doctor), &self.doctor, media)
     }
 
     /// A block whose record another account signed as if it were the author.
     pub fn forge_as_nobody(&self, media: &[u8]) -> Forged {
-        self.forge_by(&nobody(), None, media)
+        self.seal(self.draft(media).sign(self.genesis, &nobody()), &nobody(), media)
     }
 
     /// A block whose record another account signed as if it were the patient.
     pub fn forge_cosigned_by_nobody(&self, media: &[u8]) -> Forged {
-        self.forge_by(&self.doctor, Some(&nobody()), media)
+        let signed = self.draft(media).sign(self.genesis, &self.doctor);
+        self.seal(signed.cosign(self.genesis, &nobody()), &self.doctor, media)
     }
 
-    fn forge_by(&self, signer: &Account, cosigner: Option<&Account>, media: &[u8]) -> Forged {
-        let description = Description::of("application/octet-stream", "scan", media).unwrap();
-        let section =
-            DraftSection { kind: SectionKind::Media, class: SectionClass::Private, description };
-        let draft = Draft::new(self.patient, self.hospital, self.author, vec![section]).unwrap();
-        let mut signed = draft.sign(self.genesis, signer);
-        if let Some(cosigner) = cosigner {
-            signed = signed.cosign(self.genesis, cosigner);
-        }
-        let key = PatientKey::generate();
-        let mut sealer = RecordSealer::new(self.genesis, signed, &signer.id(), &key).unwrap();
+    /// A block whose record another account signed as if it were a nurse.
+    pub fn forge_nursed_by_nobody(&self, media: &[u8]) -> Forged {
+        let draft = self.draft(media).with_nurse(UserId([7; 32]));
+        let signed = draft.sign(self.genesis, &self.doctor);
+        self.seal(signed.sign_as_nurse(self.genesis, &nobody()), &self.doctor, media)
+    }
+
+    /// A block whose record was signed at a block that no chain has.
+    pub fn forge_on_another_fork(&self, media: &[u8]) -> Forged {
+        let signed_at = SignedAt { hash: Hash::repeat_byte(0xf0), ..self.signed_at };
+        let draft = Draft { signed_at, ..self.draft(media) };
+        self.seal(draft.sign(self.genesis, &self.doctor), &self.doctor, media)
+    }
+
+    /// A valid block, except that it also has the record of an earlier one.
+    pub fn replay(&self, earlier: &Forged, media: &[u8]) -> Forged {
+        let new = self.forge(media);
+        let Packed { header, entries, body } = self.pack(&[&earlier.record, &new.record]);
+        let segments = earlier.segments.iter().chain(&new.segments).cloned().collect();
+        Forged { record: new.record, header, entries, body, segments }
+    }
+
+    fn draft(&self, media: &[u8]) -> Draft {
+        let (kind, media_type) = (SectionKind::Media, "application/octet-stream");
+        let sections = vec![Description::of(kind, media_type, "scan", media).unwrap()];
+        Draft::new(self.patient, self.hospital, self.author, self.signed_at, sections).unwrap()
+    }
+
+    fn seal(&self, signed: SignedDraft, signer: &Account, media: &[u8]) -> Forged {
+        let keys = PatientKeys::generate();
+        let mut sealer = RecordSealer::new(self.genesis, signed, &signer.id(), &keys).unwrap();
         let mut media_sealer = sealer.start_media(0).unwrap();
         let mut parts = Vec::new();
         for chunk in media.chunks(1024 * 1024) {
             parts.extend(media_sealer.push(chunk).unwrap());
         }
         parts.extend(sealer.end_media(media_sealer).unwrap());
+        let record = sealer.finish().unwrap();
+        let Packed { header, entries, body } = self.pack(&[&record]);
+        Forged { record, header, entries, body, segments: joined(parts) }
+    }
+
+    fn pack(&self, records: &[&Record]) -> Packed {
         let mut builder = BodyBuilder::new(self.hospital);
-        builder.push(&sealer.finish().unwrap()).unwrap();
-        let Packed { header, entries, body } = builder.finish().unwrap();
-        Forged { header, entries, body, segments: joined(parts) }
+        for record in records {
+            builder.push(record).unwrap();
+        }
+        builder.finish().unwrap()
     }
 }
 

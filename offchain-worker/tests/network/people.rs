@@ -13,7 +13,7 @@ use epione_client::{
 use epione_envelope::{development, record::SectionKind};
 use epione_primitives::{
     AnnouncementId, RecordId, RecordPointer, UserId,
-    access::{Purpose, RelationshipKind, SectionClass},
+    access::{Purpose, RelationshipKind},
     profile::Role,
 };
 
@@ -32,11 +32,12 @@ pub struct People {
 
 pub const SUMMARY: &str = "seen today, nothing new";
 
-/// Registers a development account at a hospital as a new user.
+/// Registers a development account at a hospital as a new user, whose id follows from its keys.
 pub async fn join(hospital: &Hospital, role: Role, uri: &str) -> UserId {
     let keys = development::keys(uri).unwrap();
     let account = Account::development(uri).unwrap();
-    let (genesis, user) = (hospital.chain().await.genesis_hash(), consent::new_user());
+    let genesis = hospital.chain().await.genesis_hash();
+    let user = UserId::of(&account.id(), keys.sealing.public().hash());
     let user = RegisterUser {
         user,
         consent: consent::registration(&account, genesis, hospital.id, user, 0),
@@ -69,15 +70,17 @@ impl People {
 
     /// A visit with a text, and with a file unless `media` is empty.
     pub async fn visit(&self, hospital: &Hospital, folder: &Path, media: &[u8]) -> Visit {
-        let genesis = hospital.chain().await.genesis_hash();
+        let chain = hospital.chain().await;
+        let genesis = chain.genesis_hash();
         let mut visit = VisitBuilder::new(genesis, self.patient, hospital.id, self.doctor.user)
-            .text(SectionKind::Summary, SectionClass::Private, SUMMARY);
+            .text(SectionKind::Summary, SUMMARY);
         if !media.is_empty() {
             let file = folder.join(format!("{}.bin", blake3::hash(media).to_hex()));
             fs::write(&file, media).unwrap();
-            visit = visit.file(SectionKind::Media, SectionClass::Private, &file);
+            visit = visit.file(SectionKind::Media, &file);
         }
-        visit.build(&self.doctor.account).await.unwrap()
+        let newest = chain.finalized_head().await.unwrap();
+        visit.build(&self.doctor.account, newest.into()).await.unwrap()
     }
 
     /// Submits a visit until the hospital has acknowledged it.

@@ -1,7 +1,7 @@
 //! The life of a ballot: opened, voted on, decided, or expired.
 
 use epione_primitives::{
-    AccountId, BlockNumber, HospitalId,
+    AccountId, BlockNumber, Hash, HospitalId,
     approval::{Ballot, BallotOutcome, approvals_needed},
     limits::BALLOT_BLOCKS,
     ports::{self, Hospitals as _, OnBallotClosed as _},
@@ -28,75 +28,81 @@ pub(crate) fn decision(ballot: &Ballot) -> Option<BallotOutcome> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// The ballot over a subject, open or closed.
-    pub fn ballot(subject: T::Subject) -> Option<Ballot> {
-        Ballots::<T>::get(subject)
+    /// The ballot with this id, open or closed.
+    pub fn ballot(id: T::Id) -> Option<Ballot> {
+        Ballots::<T>::get(id)
     }
 
-    /// The hospital for which `signer` votes on the open ballot over `subject`.
+    /// The hospital for which `signer` votes about `subject`, and the open ballot.
     pub(crate) fn voter(
         signer: AccountId,
-        subject: &T::Subject,
+        id: &T::Id,
+        subject: Hash,
     ) -> Result<(HospitalId, Ballot), Error<T>> {
         let hospital = T::Hospitals::active_by_agent(&signer).ok_or(Error::<T>::NotAgent)?;
-        let ballot = Self::open_ballot(subject)?;
+        let ballot = Self::open_ballot(id)?;
         ensure!(hospital != ballot.opener, Error::<T>::OwnBallot);
         ensure!(ballot.electorate.binary_search(&hospital).is_ok(), Error::<T>::NotElector);
-        let voted = ballot.approvals.contains(&hospital)
+        let voted = ballot.approvals.iter().any(|approval| approval.hospital == hospital)
             || ballot.rejections.iter().any(|(rejecting, _)| *rejecting == hospital);
         ensure!(!voted, Error::<T>::AlreadyVoted);
+        ensure!(subject == ballot.subject, Error::<T>::AnotherSubject);
         Ok((hospital, ballot))
     }
 
     /// Stores a ballot after a vote, and closes it if that vote was decisive. Returns the weight of closing.
-    pub(crate) fn settle(subject: T::Subject, ballot: Ballot) -> Weight {
+    pub(crate) fn settle(id: T::Id, ballot: Ballot) -> Weight {
         match decision(&ballot) {
             Some(outcome) => {
-                Self::unlist(&subject, ballot.deadline);
-                T::WeightInfo::close().saturating_add(Self::close(subject, ballot, outcome))
+                Self::unlist(&id, ballot.deadline);
+                T::WeightInfo::close().saturating_add(Self::close(id, ballot, outcome))
             }
             None => {
-                Ballots::<T>::insert(subject, ballot);
+                Ballots::<T>::insert(id, ballot);
                 Weight::zero()
             }
         }
+    }
+
+    pub(crate) fn block() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
     }
 
     /// Closes the ballots whose deadline was the block before `now`. Returns their number.
     pub(crate) fn expire(now: BlockNumberFor<T>) -> u32 {
         let deadline: BlockNumber = now.saturating_sub(One::one()).saturated_into();
         let mut expired = 0;
-        for subject in Deadlines::<T>::take(deadline) {
-            if let Ok(ballot) = Self::open_ballot(&subject) {
-                Self::close(subject, ballot, BallotOutcome::Expired);
+        for id in Deadlines::<T>::take(deadline) {
+            if let Ok(ballot) = Self::open_ballot(&id) {
+                Self::close(id, ballot, BallotOutcome::Expired);
             }
             expired += 1;
         }
         expired
     }
 
-    fn open_ballot(subject: &T::Subject) -> Result<Ballot, Error<T>> {
-        let ballot = Ballots::<T>::get(subject).ok_or(Error::<T>::NoSuchBallot)?;
+    fn open_ballot(id: &T::Id) -> Result<Ballot, Error<T>> {
+        let ballot = Ballots::<T>::get(id).ok_or(Error::<T>::NoSuchBallot)?;
         ensure!(ballot.outcome.is_none(), Error::<T>::BallotClosed);
         Ok(ballot)
     }
 
     /// Closes a ballot, and notifies the owner unless it withdrew the ballot. Returns the weight of the owner's work.
-    fn close(subject: T::Subject, mut ballot: Ballot, outcome: BallotOutcome) -> Weight {
+    fn close(id: T::Id, mut ballot: Ballot, outcome: BallotOutcome) -> Weight {
         ballot.outcome = Some(outcome);
-        Ballots::<T>::insert(&subject, ballot);
-        Self::deposit_event(Event::Closed { subject: subject.clone(), outcome });
+        Ballots::<T>::insert(&id, ballot);
+        Self::deposit_event(Event::Closed { id: id.clone(), outcome });
         match outcome {
             BallotOutcome::Withdrawn => Weight::zero(),
-            _ => T::OnClosed::on_ballot_closed(subject, outcome),
+            _ => T::OnClosed::on_ballot_closed(id, outcome),
         }
     }
 
-    fn unlist(subject: &T::Subject, deadline: BlockNumber) {
+    fn unlist(id: &T::Id, deadline: BlockNumber) {
         Deadlines::<T>::mutate_exists(deadline, |listed| {
-            if let Some(subjects) = listed {
-                subjects.retain(|other| other != subject);
-                if subjects.is_empty() {
+            if let Some(ids) = listed {
+                ids.retain(|other| other != id);
+                if ids.is_empty() {
                     *listed = None;
                 }
             }
@@ -104,16 +110,16 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-impl<T: Config> ports::Ballots<T::Subject> for Pallet<T> {
+impl<T: Config> ports::Ballots<T::Id> for Pallet<T> {
     /// Fails with [`Error::BallotExists`], [`Error::NotElector`] if the opener is not active, or
     /// [`Error::TooManyBallots`].
-    fn open(subject: T::Subject, opener: HospitalId) -> DispatchResult {
-        ensure!(!Ballots::<T>::contains_key(&subject), Error::<T>::BallotExists);
+    fn open(id: T::Id, verified: Hash, opener: HospitalId) -> DispatchResult {
+        ensure!(!Ballots::<T>::contains_key(&id), Error::<T>::BallotExists);
         let electorate = T::Hospitals::active();
         ensure!(electorate.binary_search(&opener).is_ok(), Error::<T>::NotElector);
-        let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
-        let deadline = now.saturating_add(BALLOT_BLOCKS);
+        let deadline = Self::block().saturating_add(BALLOT_BLOCKS);
         let ballot = Ballot {
+            subject: verified,
             opener,
             // `Hospitals` returns at most MAX_HOSPITALS.
             electorate: electorate.try_into().map_err(|_| Error::<T>::NotElector)?,
@@ -124,28 +130,28 @@ impl<T: Config> ports::Ballots<T::Subject> for Pallet<T> {
         };
         let needed = approvals_needed(ballot.electorate.len() as u32);
         if needed > 0 {
-            Deadlines::<T>::try_append(deadline, subject.clone())
+            Deadlines::<T>::try_append(deadline, id.clone())
                 .map_err(|()| Error::<T>::TooManyBallots)?;
         }
-        Self::deposit_event(Event::Opened { subject: subject.clone(), opener, needed, deadline });
+        Self::deposit_event(Event::Opened { id: id.clone(), opener, needed, deadline });
         if needed > 0 {
-            Ballots::<T>::insert(subject, ballot);
+            Ballots::<T>::insert(id, ballot);
         } else {
-            Self::close(subject, ballot, BallotOutcome::Approved);
+            Self::close(id, ballot, BallotOutcome::Approved);
         }
         Ok(())
     }
 
     /// Fails with [`Error::NoSuchBallot`] or [`Error::BallotClosed`].
-    fn withdraw(subject: T::Subject) -> DispatchResult {
-        let ballot = Self::open_ballot(&subject)?;
-        Self::unlist(&subject, ballot.deadline);
-        Self::close(subject, ballot, BallotOutcome::Withdrawn);
+    fn withdraw(id: T::Id) -> DispatchResult {
+        let ballot = Self::open_ballot(&id)?;
+        Self::unlist(&id, ballot.deadline);
+        Self::close(id, ballot, BallotOutcome::Withdrawn);
         Ok(())
     }
 
-    fn remove(subject: T::Subject) {
-        Ballots::<T>::mutate_exists(subject, |ballot| {
+    fn remove(id: T::Id) {
+        Ballots::<T>::mutate_exists(id, |ballot| {
             *ballot = ballot.take().filter(|ballot| ballot.outcome.is_none());
         });
     }

@@ -1,25 +1,20 @@
 //! The invariants of this pallet's state, which the crate documentation lists.
 
 use alloc::collections::BTreeSet;
-use epione_primitives::{
-    BlockNumber,
-    approval::{Ballot, BallotOutcome},
-};
+use epione_primitives::approval::{Ballot, BallotOutcome};
 use frame_support::ensure;
-use sp_runtime::{SaturatedConversion, TryRuntimeError};
+use sp_runtime::TryRuntimeError;
 
 use crate::{Ballots, Config, Deadlines, Pallet, ballot::decision};
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
         let mut open = 0_usize;
-        for (subject, ballot) in Ballots::<T>::iter() {
+        for (id, ballot) in Ballots::<T>::iter() {
             Self::check_votes(&ballot)?;
             Self::check_outcome(&ballot)?;
-            let listed = Deadlines::<T>::get(ballot.deadline)
-                .iter()
-                .filter(|listed| **listed == subject)
-                .count();
+            let listed =
+                Deadlines::<T>::get(ballot.deadline).iter().filter(|listed| **listed == id).count();
             ensure!(
                 listed == usize::from(ballot.outcome.is_none()),
                 "a ballot is listed under its deadline although it is closed, or not listed although it is open"
@@ -27,12 +22,12 @@ impl<T: Config> Pallet<T> {
             open = open.saturating_add(listed);
         }
 
-        let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
+        let now = Self::block();
         let mut listed = 0_usize;
-        for (deadline, subjects) in Deadlines::<T>::iter() {
+        for (deadline, ids) in Deadlines::<T>::iter() {
             ensure!(deadline >= now, "the ballots of a past deadline are still listed");
-            ensure!(!subjects.is_empty(), "a deadline is stored without ballots");
-            listed = listed.saturating_add(subjects.len());
+            ensure!(!ids.is_empty(), "a deadline is stored without ballots");
+            listed = listed.saturating_add(ids.len());
         }
         ensure!(
             listed == open,
@@ -50,12 +45,19 @@ impl<T: Config> Pallet<T> {
         let votes: alloc::vec::Vec<_> = ballot
             .approvals
             .iter()
+            .map(|approval| &approval.hospital)
             .chain(ballot.rejections.iter().map(|(hospital, _)| hospital))
             .collect();
         ensure!(
             votes.iter().all(|vote| **vote != ballot.opener && electorate.contains(vote))
                 && votes.iter().collect::<BTreeSet<_>>().len() == votes.len(),
             "a vote is by the opener, by a hospital outside the electorate, or a second vote"
+        );
+        let last = ballot.deadline.min(Self::block());
+        ensure!(
+            ballot.approvals.is_sorted_by_key(|approval| approval.block)
+                && ballot.approvals.iter().all(|approval| approval.block <= last),
+            "an approval is not in the order of the blocks, in the future or after the deadline"
         );
         Ok(())
     }

@@ -1,18 +1,21 @@
-//! Component C: ballots among hospitals, over subjects of any type.
+//! Component C: ballots among hospitals, about anything that has an id and a hash.
 //!
-//! The pallet that owns the subject opens a ballot for a hospital ([`Ballots::open`]). The electorate
-//! consists of all hospitals that are active at that moment. Each of them except the opener votes once,
-//! through its agent. The ballot is approved with [`approvals_needed`] approvals, rejected when that number
-//! can no longer be reached, and expires after [`BALLOT_BLOCKS`]. The owner is notified of the outcome
-//! exactly once ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew the
-//! ballot. A closed ballot stays readable until the owner removes it.
+//! The pallet that owns the ids opens a ballot for a hospital ([`Ballots::open`]). The electorate consists of all
+//! hospitals that are active at that moment. Each of them except the opener votes once, through its agent. Every vote
+//! contains the ballot's subject: the hash of what the voter verified. On another fork, an id may belong to something
+//! else; a hash does not. So a vote is evidence by itself, and the ballot lists the block of each approval, where
+//! everybody finds the signed vote. A ballot is approved with [`approvals_needed`] approvals, rejected when that number
+//! can no longer be reached, and expires after [`BALLOT_BLOCKS`]. The owner is notified of the outcome exactly once
+//! ([`OnBallotClosed`](epione_primitives::ports::OnBallotClosed)), unless it withdrew the ballot. A closed ballot stays
+//! readable until the owner removes it.
 //!
 //! A hospital that is suspended while a ballot is open stays in the electorate, but cannot vote. Its
 //! earlier vote still counts. The owner withdraws the ballots that the hospital opened.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. an electorate is ascending and contains the opener;
-//! 2. votes are by other members of the electorate, at most one each;
+//! 2. votes are by other members of the electorate, at most one each; the blocks of the approvals ascend,
+//!    and none is in the future or after the deadline;
 //! 3. an open ballot is undecided and listed under its deadline, which is not past; a closed ballot is
 //!    not listed;
 //! 4. the outcome follows from the votes: approved with enough approvals, rejected if too few could follow.
@@ -42,8 +45,8 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use epione_primitives::{
-        AccountId, BlockNumber, HospitalId,
-        approval::{Ballot, BallotOutcome, RejectReason},
+        AccountId, BlockNumber, Hash, HospitalId,
+        approval::{Approval, Ballot, BallotOutcome, RejectReason},
         limits::MAX_BALLOTS_PER_BLOCK,
         ports::{Hospitals, OnBallotClosed},
     };
@@ -60,13 +63,13 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
-        /// The subject of a ballot.
-        type Subject: Parameter + MaxEncodedLen;
+        /// The id of what a ballot is about. Each id has at most one ballot.
+        type Id: Parameter + MaxEncodedLen;
 
         type Hospitals: Hospitals;
 
-        /// The pallet that owns the subject.
-        type OnClosed: OnBallotClosed<Self::Subject>;
+        /// The pallet that owns the ids.
+        type OnClosed: OnBallotClosed<Self::Id>;
 
         /// The owner's maximum weight when a ballot is approved.
         type OnClosedWeight: Get<Weight>;
@@ -79,7 +82,7 @@ pub mod pallet {
 
     /// Every ballot, including closed ones that the owner has not removed.
     #[pallet::storage]
-    pub type Ballots<T: Config> = StorageMap<_, Blake2_128Concat, T::Subject, Ballot>;
+    pub type Ballots<T: Config> = StorageMap<_, Blake2_128Concat, T::Id, Ballot>;
 
     /// The open ballots, by the last block in which a vote counts.
     #[pallet::storage]
@@ -87,7 +90,7 @@ pub mod pallet {
         _,
         Twox64Concat,
         BlockNumber,
-        BoundedVec<T::Subject, ConstU32<MAX_BALLOTS_PER_BLOCK>>,
+        BoundedVec<T::Id, ConstU32<MAX_BALLOTS_PER_BLOCK>>,
         ValueQuery,
     >;
 
@@ -96,16 +99,16 @@ pub mod pallet {
     pub enum Event<T: Config> {
         /// A ballot was opened. It needs this number of approvals by the deadline.
         #[codec(index = 0)]
-        Opened { subject: T::Subject, opener: HospitalId, needed: u32, deadline: BlockNumber },
-        /// A hospital voted for the subject.
+        Opened { id: T::Id, opener: HospitalId, needed: u32, deadline: BlockNumber },
+        /// A hospital voted for the ballot's subject.
         #[codec(index = 1)]
-        Approved { subject: T::Subject, hospital: HospitalId },
-        /// A hospital voted against the subject.
+        Approved { id: T::Id, hospital: HospitalId },
+        /// A hospital voted against the ballot's subject.
         #[codec(index = 2)]
-        Rejected { subject: T::Subject, hospital: HospitalId, reason: RejectReason },
+        Rejected { id: T::Id, hospital: HospitalId, reason: RejectReason },
         /// A ballot was closed.
         #[codec(index = 3)]
-        Closed { subject: T::Subject, outcome: BallotOutcome },
+        Closed { id: T::Id, outcome: BallotOutcome },
     }
 
     #[pallet::error]
@@ -113,7 +116,7 @@ pub mod pallet {
         /// The signer is not the agent of an active hospital.
         #[codec(index = 0)]
         NotAgent,
-        /// There is no ballot over this subject.
+        /// There is no ballot with this id.
         #[codec(index = 1)]
         NoSuchBallot,
         /// The ballot is closed.
@@ -128,12 +131,16 @@ pub mod pallet {
         /// The hospital has already voted on this ballot. A vote is final.
         #[codec(index = 5)]
         AlreadyVoted,
-        /// There is already a ballot over this subject.
+        /// There is already a ballot with this id.
         #[codec(index = 6)]
         BallotExists,
         /// `MAX_BALLOTS_PER_BLOCK` ballots were opened in this block. Retry in the next block.
         #[codec(index = 7)]
         TooManyBallots,
+        /// The vote is about another subject than the ballot: the hash of what the hospital verified is not the
+        /// hash of what was announced. Verify what the chain has under this id, and vote again.
+        #[codec(index = 8)]
+        AnotherSubject,
     }
 
     #[pallet::hooks]
@@ -151,40 +158,47 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Votes for a subject, after the hospital's worker has verified it. The decisive vote closes
-        /// the ballot and makes the owner act within this call. Every vote, also one that fails, is
-        /// refunded the weight of what it did not do.
+        /// Votes for `subject`, the hash of what the hospital's worker has verified, on the ballot with this id.
+        /// The decisive vote closes the ballot and makes the owner act within this call. Every vote, also one
+        /// that fails, is refunded the weight of what it did not do.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoSuchBallot`](Error::NoSuchBallot),
         /// [`BallotClosed`](Error::BallotClosed), [`OwnBallot`](Error::OwnBallot),
-        /// [`NotElector`](Error::NotElector) or [`AlreadyVoted`](Error::AlreadyVoted).
+        /// [`NotElector`](Error::NotElector), [`AlreadyVoted`](Error::AlreadyVoted) or
+        /// [`AnotherSubject`](Error::AnotherSubject).
         #[pallet::call_index(0)]
         #[pallet::weight(decisive::<T>(T::WeightInfo::approve(), T::OnClosedWeight::get()))]
-        pub fn approve(origin: OriginFor<T>, subject: T::Subject) -> DispatchResultWithPostInfo {
+        pub fn approve(
+            origin: OriginFor<T>,
+            id: T::Id,
+            subject: Hash,
+        ) -> DispatchResultWithPostInfo {
             let vote = T::WeightInfo::approve();
-            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)
+            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &id, subject)
                 .map_err(|refused| refused.with_weight(vote))?;
-            ballot.approvals.try_push(hospital).map_err(|_| Error::<T>::AlreadyVoted)?;
-            Self::deposit_event(Event::Approved { subject: subject.clone(), hospital });
-            Ok(Some(vote.saturating_add(Self::settle(subject, ballot))).into())
+            let approval = Approval { hospital, block: Self::block() };
+            ballot.approvals.try_push(approval).map_err(|_| Error::<T>::AlreadyVoted)?;
+            Self::deposit_event(Event::Approved { id: id.clone(), hospital });
+            Ok(Some(vote.saturating_add(Self::settle(id, ballot))).into())
         }
 
-        /// Votes against a subject.
+        /// Votes against `subject`, the hash of what the hospital's worker has verified.
         ///
         /// Fails with the same errors as [`approve`](Self::approve).
         #[pallet::call_index(1)]
         #[pallet::weight(decisive::<T>(T::WeightInfo::reject(), T::OnDiscardedWeight::get()))]
         pub fn reject(
             origin: OriginFor<T>,
-            subject: T::Subject,
+            id: T::Id,
+            subject: Hash,
             reason: RejectReason,
         ) -> DispatchResultWithPostInfo {
             let vote = T::WeightInfo::reject();
-            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &subject)
+            let (hospital, mut ballot) = Self::voter(ensure_signed(origin)?, &id, subject)
                 .map_err(|refused| refused.with_weight(vote))?;
             ballot.rejections.try_push((hospital, reason)).map_err(|_| Error::<T>::AlreadyVoted)?;
-            Self::deposit_event(Event::Rejected { subject: subject.clone(), hospital, reason });
-            Ok(Some(vote.saturating_add(Self::settle(subject, ballot))).into())
+            Self::deposit_event(Event::Rejected { id: id.clone(), hospital, reason });
+            Ok(Some(vote.saturating_add(Self::settle(id, ballot))).into())
         }
     }
 

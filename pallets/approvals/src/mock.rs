@@ -1,20 +1,23 @@
-//! Ballots over numbers among real hospitals, with an owner that records each outcome it receives.
+//! Ballots about numbers among real hospitals, with an owner that records each outcome it receives.
 
 pub use epione_mocks::{agent_account as agent, founder, governance_account as governance};
 
 use epione_primitives::{
-    AccountId, HospitalId,
+    AccountId, Hash, HospitalId,
     approval::{Ballot, BallotOutcome, RejectReason},
     ports::{Ballots as _, OnBallotClosed},
 };
-use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types, weights::Weight};
+use frame_support::{
+    assert_ok, construct_runtime, derive_impl, dispatch::DispatchResultWithPostInfo,
+    parameter_types, weights::Weight,
+};
 use frame_system::EnsureRoot;
 use sp_runtime::{BuildStorage, DispatchResult, traits::IdentityLookup};
 
 use crate as pallet_approvals;
 
 pub type Block = frame_system::mocking::MockBlock<Test>;
-pub type Subject = u32;
+pub type Id = u32;
 
 construct_runtime!(
     pub struct Test {
@@ -43,7 +46,7 @@ impl pallet_hospitals::Config for Test {
 
 parameter_types! {
     /// The outcomes that the owner received, in order.
-    pub static Told: Vec<(Subject, BallotOutcome)> = vec![];
+    pub static Told: Vec<(Id, BallotOutcome)> = vec![];
     pub const OnClosedWeight: Weight = Weight::from_parts(7_000_000, 0);
     pub const OnDiscardedWeight: Weight = Weight::from_parts(3_000_000, 0);
 }
@@ -53,25 +56,25 @@ pub const OWNER_SPENT: Weight = Weight::from_parts(500_000, 0);
 
 pub struct Owner;
 
-impl OnBallotClosed<Subject> for Owner {
-    fn on_ballot_closed(subject: Subject, outcome: BallotOutcome) -> Weight {
+impl OnBallotClosed<Id> for Owner {
+    fn on_ballot_closed(id: Id, outcome: BallotOutcome) -> Weight {
         assert_eq!(
-            ballot(subject).outcome,
+            ballot(id).outcome,
             Some(outcome),
             "the ballot is closed before its owner is notified"
         );
-        Told::mutate(|told| told.push((subject, outcome)));
+        Told::mutate(|told| told.push((id, outcome)));
         OWNER_SPENT
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(_: HospitalId) -> Subject {
-        crate::Ballots::<Test>::iter().count() as Subject
+    fn set_up(_: HospitalId) -> Id {
+        crate::Ballots::<Test>::iter().count() as Id
     }
 }
 
 impl crate::Config for Test {
-    type Subject = Subject;
+    type Id = Id;
     type Hospitals = Hospitals;
     type OnClosed = Owner;
     type OnClosedWeight = OnClosedWeight;
@@ -109,23 +112,43 @@ pub fn among(hospitals: u16, test: impl FnOnce()) {
     });
 }
 
-/// Votes. The result has no post-dispatch information.
-pub fn approve(origin: RuntimeOrigin, subject: Subject) -> DispatchResult {
-    Approvals::approve(origin, subject).map(drop).map_err(|failed| failed.error)
+/// The hash of what the hospitals verify in the ballot with this id.
+pub fn subject(id: Id) -> Hash {
+    Hash::from_low_u64_be(id.into())
+}
+
+/// Votes about the ballot's subject.
+pub fn vote_for(number: u16, id: Id) -> DispatchResultWithPostInfo {
+    Approvals::approve(by(number), id, subject(id))
+}
+
+/// Votes against the ballot's subject.
+pub fn vote_against(number: u16, id: Id, reason: RejectReason) -> DispatchResultWithPostInfo {
+    Approvals::reject(by(number), id, subject(id), reason)
 }
 
 /// Votes. The result has no post-dispatch information.
-pub fn reject(origin: RuntimeOrigin, subject: Subject, reason: RejectReason) -> DispatchResult {
-    Approvals::reject(origin, subject, reason).map(drop).map_err(|failed| failed.error)
+pub fn approve(origin: RuntimeOrigin, id: Id) -> DispatchResult {
+    Approvals::approve(origin, id, subject(id)).map(drop).map_err(|failed| failed.error)
+}
+
+/// Votes. The result has no post-dispatch information.
+pub fn reject(origin: RuntimeOrigin, id: Id, reason: RejectReason) -> DispatchResult {
+    Approvals::reject(origin, id, subject(id), reason).map(drop).map_err(|failed| failed.error)
+}
+
+/// Opens a ballot of this hospital.
+pub fn open_of(number: u16, id: Id) -> DispatchResult {
+    Approvals::open(id, subject(id), hospital(number))
 }
 
 /// Opens a ballot of hospital 0.
-pub fn open(subject: Subject) {
-    assert_ok!(Approvals::open(subject, hospital(0)));
+pub fn open(id: Id) {
+    assert_ok!(open_of(0, id));
 }
 
-pub fn ballot(subject: Subject) -> Ballot {
-    Approvals::ballot(subject).unwrap()
+pub fn ballot(id: Id) -> Ballot {
+    Approvals::ballot(id).unwrap()
 }
 
 pub fn own_events() -> Vec<crate::Event<Test>> {

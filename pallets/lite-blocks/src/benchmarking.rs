@@ -2,7 +2,7 @@
 
 use alloc::vec;
 use epione_primitives::{
-    RecordPointer, UserId,
+    RecordId, RecordPointer, UserId,
     approval::BallotOutcome,
     block::{AnnouncedEntry, Entry, Range, Segment, Segments, segments_root},
     limits::MAX_ENTRIES,
@@ -21,16 +21,25 @@ fn patient(index: u32) -> UserId {
     UserId(BlakeTwo256::hash_of(&index).0)
 }
 
+/// The id of the record with this index in the block with this number.
+fn record(block: u64, index: u32) -> RecordId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&BlakeTwo256::hash_of(&(b"record", block, index)).0[..16]);
+    RecordId(id)
+}
+
 /// One segment of one byte for each record.
 fn segments(records: u32) -> Segments {
     let list = vec![Segment { hash: [7; 32], length: 1 }; records as usize];
     Segments { root: segments_root(&list), count: records, bytes: records.into() }
 }
 
-/// One record for each of as many patients. Each has one byte, except the last, which fills the body.
-fn entries(records: u32, body_bytes: u32) -> AnnouncedEntries {
+/// One record for each of as many patients. Each has one byte, except the last, which fills the body. Blocks with
+/// different numbers have different records.
+fn entries(block: u64, records: u32, body_bytes: u32) -> AnnouncedEntries {
     let last = records.saturating_sub(1);
     let entry = |index| AnnouncedEntry {
+        record: record(block, index),
         patient: patient(index),
         text: Range { offset: index, length: if index == last { body_bytes - last } else { 1 } },
         media: Range { offset: index, length: 1 },
@@ -46,16 +55,17 @@ fn hospital<T: Config>() -> HospitalId {
 
 /// Stores an announcement without opening its ballot.
 pub(crate) fn announced<T: Config>(announcer: HospitalId, records: u32) -> AnnouncementId {
+    let next = NextId::<T>::get();
     let announcement = Announcement {
         announcer,
-        body_hash: BlakeTwo256::hash_of(&(b"body", NextId::<T>::get())),
+        body_hash: BlakeTwo256::hash_of(&(b"body", next)),
         body_bytes: MAX_BODY_BYTES,
         records: records.saturated_into(),
         segments: segments(records),
         announced_at: 0,
         stage: Stage::Announced,
     };
-    Pallet::<T>::store(announcement, entries(records, MAX_BODY_BYTES))
+    Pallet::<T>::store(announcement, entries(next.0, records, MAX_BODY_BYTES))
         .expect("a benchmark does not use all ids")
 }
 
@@ -68,12 +78,13 @@ pub(crate) fn store_largest<T: Config>(
 ) -> RecordPointer {
     let last = RecordPointer { height, index: (MAX_ENTRIES - 1) as u16 };
     let entry = |(announced, index): (AnnouncedEntry, u16)| Entry {
+        record: announced.record,
         patient: if index == last.index { patient } else { announced.patient },
         text: announced.text,
         media: announced.media,
         previous: Some(RecordPointer { height: height.saturating_sub(1), index }),
     };
-    let announced = entries(MAX_ENTRIES, MAX_BODY_BYTES).into_iter().zip(0_u16..);
+    let announced = entries(height.into(), MAX_ENTRIES, MAX_BODY_BYTES).into_iter().zip(0_u16..);
     let header = Header {
         height,
         previous_lite: Hash::repeat_byte(1),
@@ -113,7 +124,7 @@ mod benchmarks {
         let id = NextId::<T>::get();
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(agent), header, entries(e, b), body);
+        _(RawOrigin::Signed(agent), header, entries(id.0, e, b), body);
 
         let stage = Announcements::<T>::get(id).map(|announcement| announcement.stage);
         assert_eq!(stage, Some(Stage::Announced));
@@ -121,10 +132,10 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn withdraw() -> Result<(), BenchmarkError> {
+    fn withdraw(e: Linear<1, MAX_ENTRIES>) -> Result<(), BenchmarkError> {
         let announcer = hospital::<T>();
-        let id = announced::<T>(announcer, MAX_ENTRIES);
-        T::Ballots::open(id, announcer)?;
+        let id = announced::<T>(announcer, e);
+        T::Ballots::open(id, Hash::zero(), announcer)?;
         let agent: AccountId = account("agent", 0, 0);
 
         #[extrinsic_call]
@@ -149,8 +160,8 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn discard() {
-        let id = announced::<T>(hospital::<T>(), MAX_ENTRIES);
+    fn discard(e: Linear<1, MAX_ENTRIES>) {
+        let id = announced::<T>(hospital::<T>(), e);
 
         #[block]
         {
@@ -165,7 +176,7 @@ mod benchmarks {
         let announcer = hospital::<T>();
         for _ in 0..n {
             let id = announced::<T>(announcer, 1);
-            T::Ballots::open(id, announcer)?;
+            T::Ballots::open(id, Hash::zero(), announcer)?;
             T::Ballots::withdraw(id)?;
             let announcement = Announcements::<T>::get(id)
                 .ok_or(BenchmarkError::Stop("an announcement was not stored"))?;

@@ -15,8 +15,8 @@ use frame_support::{
 };
 
 use crate::{
-    AnnouncementOf, Announcements, Config, Entries, Event, Hashes, Headers, Height, Pallet,
-    Pending, PendingEntries, WeightInfo,
+    AnnouncementOf, AnnouncementWith, Announcements, Config, Entries, Event, Hashes, Headers,
+    Height, Pallet, Pending, PendingEntries, WeightInfo,
 };
 
 /// The weight of closing a ballot with approval, which commits a block of the maximum size.
@@ -28,12 +28,12 @@ impl<T: Config> Get<Weight> for CommitWeight<T> {
     }
 }
 
-/// The weight of closing a ballot without approval.
+/// The weight of closing a ballot without approval, which discards a block of the maximum size.
 pub struct DiscardWeight<T>(PhantomData<T>);
 
 impl<T: Config> Get<Weight> for DiscardWeight<T> {
     fn get() -> Weight {
-        T::WeightInfo::discard()
+        T::WeightInfo::discard(MAX_ENTRIES)
     }
 }
 
@@ -44,7 +44,7 @@ impl<T: Config> Get<Weight> for WithdrawalWeight<T> {
     fn get() -> Weight {
         let open = u64::from(MAX_HOSPITALS).saturating_mul(MAX_PENDING_ANNOUNCEMENTS.into());
         let withdrawals =
-            T::WeightInfo::withdraw().saturating_mul(MAX_PENDING_ANNOUNCEMENTS.into());
+            T::WeightInfo::withdraw(MAX_ENTRIES).saturating_mul(MAX_PENDING_ANNOUNCEMENTS.into());
         withdrawals.saturating_add(T::DbWeight::get().reads(open.saturating_mul(2)))
     }
 }
@@ -69,11 +69,11 @@ impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
         let open = Announcements::<T>::get(id).filter(|found| found.stage == Stage::Announced);
         let Some(announcement) = open else {
             defensive!("the announcement of a closed ballot was not open");
-            return T::WeightInfo::discard();
+            return T::WeightInfo::discard(0);
         };
+        let entries = announcement.records.into();
         let event = match outcome {
             BallotOutcome::Approved => {
-                let entries = announcement.records.into();
                 Self::commit(id, announcement);
                 return T::WeightInfo::commit(entries);
             }
@@ -91,7 +91,7 @@ impl<T: Config> OnBallotClosed<AnnouncementId> for Pallet<T> {
             }
         };
         Self::deposit_event(event);
-        T::WeightInfo::discard()
+        T::WeightInfo::discard(entries)
     }
 
     #[cfg(feature = "runtime-benchmarks")]
@@ -134,9 +134,11 @@ impl<T: Config> Pallet<T> {
         Self::deposit_event(Event::Committed { id, height, lite_hash: lite, cloud_hash: cloud });
     }
 
-    /// Discards an announced block. Its body can be announced again.
+    /// Discards an announced block. Its body and its records can be announced again.
     pub(crate) fn discard(id: AnnouncementId, announcement: Announcement, stage: Stage) {
-        PendingEntries::<T>::remove(id);
+        for entry in PendingEntries::<T>::take(id).unwrap_or_default() {
+            AnnouncementWith::<T>::remove(announcement.announcer, entry.record);
+        }
         AnnouncementOf::<T>::remove(announcement.announcer, announcement.body_hash);
         Self::close(id, announcement, stage);
     }
@@ -151,6 +153,7 @@ impl<T: Config> Pallet<T> {
     /// Links the records in order, so two records of the same patient in this block are linked to each other.
     fn link(height: u32, entries: AnnouncedEntries) -> block::Entries {
         let linked = entries.into_iter().zip(0_u16..).map(|(entry, index)| Entry {
+            record: entry.record,
             patient: entry.patient,
             text: entry.text,
             media: entry.media,

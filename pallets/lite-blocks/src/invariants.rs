@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use epione_primitives::{
-    AnnouncementId, HospitalId, RecordPointer, UserId,
+    AnnouncementId, HospitalId, RecordId, RecordPointer, UserId,
     block::{Announcement, BlockHashes, Entry, Header, Stage, cloud_hash},
     limits::MAX_PENDING_ANNOUNCEMENTS,
     ports::IndexLinks,
@@ -11,8 +11,8 @@ use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, NextId, Pallet,
-    Pending, PendingEntries, PruneCursor, shape,
+    AnnouncementOf, AnnouncementWith, Announcements, Config, Entries, Hashes, Headers, Height,
+    NextId, Pallet, Pending, PendingEntries, PruneCursor, shape,
 };
 
 type Latest = BTreeMap<UserId, RecordPointer>;
@@ -30,10 +30,12 @@ impl<T: Config> Pallet<T> {
     ///   committed;
     /// - those at stage announced, and only those,
     ///   have pending entries that fit, and are counted as pending, within the limit;
-    /// - the open and committed announcements, and only those, are found by their hospital and body.
+    /// - the open and committed announcements, and only those, are found by their hospital and body, and by
+    ///   their hospital and each of their records, so no two of a hospital contain the same record.
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_chain()?;
-        Self::check_announcements()
+        Self::check_announcements()?;
+        Self::check_records()
     }
 
     fn check_chain() -> Result<(), TryRuntimeError> {
@@ -136,6 +138,25 @@ impl<T: Config> Pallet<T> {
         );
         let counted: BTreeMap<_, _> = Pending::<T>::iter().collect();
         ensure!(pending == counted, "pending announcements are miscounted");
+        Ok(())
+    }
+
+    fn check_records() -> Result<(), TryRuntimeError> {
+        let mut records = 0;
+        for (id, announcement) in Announcements::<T>::iter() {
+            let entries = Self::announced_entries(id, announcement.stage);
+            let found =
+                |record: RecordId| AnnouncementWith::<T>::get(announcement.announcer, record);
+            ensure!(
+                entries.iter().all(|entry| found(entry.record) == Some(id)),
+                "an announcement is not found by its records"
+            );
+            records += entries.len();
+        }
+        ensure!(
+            AnnouncementWith::<T>::iter_keys().count() == records,
+            "a record is announced twice, or points to an announcement without it"
+        );
         Ok(())
     }
 

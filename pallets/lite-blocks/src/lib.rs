@@ -6,6 +6,9 @@
 //! ([`Bodies`]). The state contains headers, entries, hashes and the stage of each announcement.
 //! [`shape`] checks without storage whether entries fit their body and segments. [`closing`] commits or
 //! discards. [`pruning`] removes what was not committed. [`reading`] implements the runtime API.
+//!
+//! A hospital's records are committed once: while an announcement with a record is open or committed, the hospital
+//! announces no other block with this record.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -29,11 +32,11 @@ pub mod shape;
 mod tests;
 pub mod weights;
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordId,
     block::{self, AnnouncedEntries, AnnouncedHeader, Announcement, BlockHashes, Header, Stage},
-    limits::{MAX_BODY_BYTES, MAX_PENDING_ANNOUNCEMENTS},
+    limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_PENDING_ANNOUNCEMENTS},
     ports::{Ballots, Bodies, HashedBody, Hospitals, IndexLinks, Users},
 };
 use frame_support::traits::Time;
@@ -97,6 +100,13 @@ pub mod pallet {
     #[pallet::storage]
     pub type AnnouncementOf<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, Hash, AnnouncementId>;
+
+    /// A hospital's open or committed announcement that contains a record, by hospital and the record's id. The
+    /// hospital is part of the key, so that no hospital can prevent another one from announcing a record. What is
+    /// committed stays here forever, because a record must never be committed again.
+    #[pallet::storage]
+    pub type AnnouncementWith<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, RecordId, AnnouncementId>;
 
     /// Height of the newest committed block; 0 before the first.
     #[pallet::storage]
@@ -197,6 +207,10 @@ pub mod pallet {
         /// The announcement is already committed, rejected, expired or withdrawn.
         #[codec(index = 19)]
         AlreadyClosed,
+        /// The block contains a record twice, or one of its records is in another announcement of the hospital that
+        /// is open or committed. Announce each record once.
+        #[codec(index = 20)]
+        RepeatedRecord,
     }
 
     #[pallet::hooks]
@@ -220,7 +234,8 @@ pub mod pallet {
         /// Signed by the announcing hospital's agent. The records' byte ranges must cover the body in
         /// order, without gaps or overlaps. Their segment ranges must cover the block's list of segments
         /// in the same way; a record without media has an empty range at its position. Every patient must
-        /// be registered at the hospital. Another hospital's announcement of the same body changes
+        /// be registered at the hospital. No record may be in another announcement of the hospital that is
+        /// open or committed. Another hospital's announcement of the same body or the same records changes
         /// nothing: each announcement has its own ballot. `body` must be the last argument, because the
         /// node stores the extrinsic's last bytes.
         #[pallet::call_index(0)]
@@ -242,8 +257,10 @@ pub mod pallet {
             let body = HashedBody::new(&body);
             let known = AnnouncementOf::<T>::contains_key(announcer, body.hash());
             ensure!(!known, Error::<T>::AlreadyAnnounced);
+            Self::ensure_records_new(announcer, &entries)?;
 
             let records = entries.len();
+            let subject = header.subject(&entries, body.hash());
             let announcement = Announcement {
                 announcer,
                 body_hash: body.hash(),
@@ -255,7 +272,7 @@ pub mod pallet {
             };
             let id = Self::store(announcement, entries)?;
             Self::deposit_event(Event::Announced { id, announcer, body_hash: body.hash() });
-            T::Ballots::open(id, announcer)?;
+            T::Ballots::open(id, subject, announcer)?;
 
             let committed = !PendingEntries::<T>::contains_key(id);
             let weight = announce_weight::<T>(records, body.bytes().len(), committed);
@@ -263,12 +280,12 @@ pub mod pallet {
             Ok(Some(weight).into())
         }
 
-        /// Withdraws an announcement while its ballot is open.
+        /// Withdraws an announcement while its ballot is open. Its body and its records can be announced again.
         ///
         /// Signed by the announcing hospital's agent.
         #[pallet::call_index(1)]
-        #[pallet::weight(T::WeightInfo::withdraw())]
-        pub fn withdraw(origin: OriginFor<T>, id: AnnouncementId) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::withdraw(MAX_ENTRIES))]
+        pub fn withdraw(origin: OriginFor<T>, id: AnnouncementId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let hospital = T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent)?;
             let announcement =
@@ -277,9 +294,10 @@ pub mod pallet {
             ensure!(announcement.stage == Stage::Announced, Error::<T>::AlreadyClosed);
 
             T::Ballots::withdraw(id)?;
+            let weight = T::WeightInfo::withdraw(announcement.records.into());
             Self::discard(id, announcement, Stage::Withdrawn);
             Self::deposit_event(Event::Withdrawn { id });
-            Ok(())
+            Ok(Some(weight).into())
         }
     }
 
@@ -302,6 +320,21 @@ pub mod pallet {
             Ok(())
         }
 
+        /// Checks that the block contains no record twice, and none that an open or committed announcement of the
+        /// hospital contains.
+        fn ensure_records_new(
+            announcer: HospitalId,
+            entries: &AnnouncedEntries,
+        ) -> Result<(), Error<T>> {
+            let mut seen = BTreeSet::new();
+            let new = entries.iter().all(|entry| {
+                seen.insert(entry.record)
+                    && !AnnouncementWith::<T>::contains_key(announcer, entry.record)
+            });
+            ensure!(new, Error::<T>::RepeatedRecord);
+            Ok(())
+        }
+
         /// Stores an announcement under the next id, and counts it as pending.
         pub(crate) fn store(
             announcement: Announcement,
@@ -313,6 +346,9 @@ pub mod pallet {
             Pending::<T>::mutate(announcement.announcer, |pending| {
                 *pending = pending.saturating_add(1);
             });
+            for entry in &entries {
+                AnnouncementWith::<T>::insert(announcement.announcer, entry.record, id);
+            }
             PendingEntries::<T>::insert(id, entries);
             Announcements::<T>::insert(id, announcement);
             Ok(id)

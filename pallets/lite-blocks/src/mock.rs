@@ -5,7 +5,7 @@ pub use epione_mocks::{BodyAtTail, Kept, Now, end_registration, state};
 
 use epione_mocks::{Bodies, Clock, Hospitals, Users, admit, agent_account, begin, register};
 use epione_primitives::{
-    AccountId, AnnouncementId, HospitalId, Moment, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, UserId,
     approval::BallotOutcome,
     block::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, segments_root,
@@ -72,31 +72,32 @@ parameter_types! {
     pub static RemovedBallots: Vec<AnnouncementId> = Vec::new();
     /// Whether a ballot needs no other hospital's approval.
     pub static Alone: bool = false;
-    pub static OpenBallots: Vec<(AnnouncementId, HospitalId)> = Vec::new();
+    /// The open ballots, each with its subject and its opener.
+    pub static OpenBallots: Vec<(AnnouncementId, Hash, HospitalId)> = Vec::new();
 }
 
 pub struct Ballots;
 
 impl ports::Ballots<AnnouncementId> for Ballots {
-    fn open(subject: AnnouncementId, opener: HospitalId) -> DispatchResult {
+    fn open(id: AnnouncementId, verified: Hash, opener: HospitalId) -> DispatchResult {
         if Alone::get() {
-            LiteBlocks::on_ballot_closed(subject, BallotOutcome::Approved);
+            LiteBlocks::on_ballot_closed(id, BallotOutcome::Approved);
         } else {
-            OpenBallots::mutate(|open| open.push((subject, opener)));
+            OpenBallots::mutate(|open| open.push((id, verified, opener)));
         }
         Ok(())
     }
 
-    fn withdraw(subject: AnnouncementId) -> DispatchResult {
+    fn withdraw(id: AnnouncementId) -> DispatchResult {
         OpenBallots::mutate(|open| {
             let before = open.len();
-            open.retain(|(id, _)| *id != subject);
+            open.retain(|(other, ..)| *other != id);
             if open.len() < before { Ok(()) } else { Err(BALLOT_CLOSED) }
         })
     }
 
-    fn remove(subject: AnnouncementId) {
-        RemovedBallots::mutate(|removed| removed.push(subject));
+    fn remove(id: AnnouncementId) {
+        RemovedBallots::mutate(|removed| removed.push(id));
     }
 }
 
@@ -142,15 +143,23 @@ pub struct Visits {
     pub body: Vec<u8>,
 }
 
+/// The id of the record with this index in the block with this seed.
+pub fn record(seed: u8, index: u16) -> RecordId {
+    let mut id = [seed; 16];
+    id[14..].copy_from_slice(&index.to_be_bytes());
+    RecordId(id)
+}
+
 /// A block of [`HOME`] with one record for each patient, of four bytes and one segment. Blocks with
-/// different seeds have different bodies.
+/// different seeds have different bodies and records.
 pub fn visits(seed: u8, patients: &[UserId]) -> Visits {
-    let entry = |(patient, index): (&UserId, u32)| AnnouncedEntry {
+    let entry = |(patient, index): (&UserId, u16)| AnnouncedEntry {
+        record: record(seed, index),
         patient: *patient,
-        text: Range { offset: 4 * index, length: 4 },
-        media: Range { offset: index, length: 1 },
+        text: Range { offset: 4 * u32::from(index), length: 4 },
+        media: Range { offset: index.into(), length: 1 },
     };
-    let entries: Vec<_> = patients.iter().zip(0_u32..).map(entry).collect();
+    let entries: Vec<_> = patients.iter().zip(0_u16..).map(entry).collect();
     Visits {
         body: vec![seed; 4 * entries.len()],
         header: AnnouncedHeader { announcer: HOME, segments: segments(entries.len()) },

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
+    AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
     block::{self, AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Stage},
     limits::MAX_HISTORY,
     ports::{IndexLinks, Records},
@@ -11,8 +11,8 @@ use epione_primitives::{
 use sp_runtime::SaturatedConversion;
 
 use crate::{
-    AnnouncementOf, Announcements, Config, Entries, Hashes, Headers, Height, NextId, Pallet,
-    PendingEntries,
+    AnnouncementOf, AnnouncementWith, Announcements, Config, Entries, Hashes, Headers, Height,
+    NextId, Pallet, PendingEntries,
 };
 
 impl<T: Config> Pallet<T> {
@@ -33,14 +33,19 @@ impl<T: Config> Pallet<T> {
     /// An announcement, with its entries unless they were discarded.
     pub fn announcement(id: AnnouncementId) -> Option<(Announcement, Vec<AnnouncedEntry>)> {
         let announcement = Announcements::<T>::get(id)?;
-        let entries = match announcement.stage {
+        let entries = Self::announced_entries(id, announcement.stage);
+        Some((announcement, entries))
+    }
+
+    /// The entries of an announcement at this stage, unless they were discarded.
+    pub(crate) fn announced_entries(id: AnnouncementId, stage: Stage) -> Vec<AnnouncedEntry> {
+        match stage {
             Stage::Announced => PendingEntries::<T>::get(id).unwrap_or_default().into_inner(),
             Stage::Committed { height } => {
                 Self::entries(height).into_iter().map(AnnouncedEntry::from).collect()
             }
             Stage::Rejected | Stage::Expired | Stage::Withdrawn => Vec::new(),
-        };
-        Some((announcement, entries))
+        }
     }
 
     /// The announcements with open ballots, ascending by id: at most
@@ -59,6 +64,11 @@ impl<T: Config> Pallet<T> {
     /// This hospital's announcement of this body, unless it was rejected, expired or withdrawn.
     pub fn announcement_of(announcer: HospitalId, body_hash: Hash) -> Option<AnnouncementId> {
         AnnouncementOf::<T>::get(announcer, body_hash)
+    }
+
+    /// The open or committed announcement that contains this hospital's record.
+    pub fn announcement_with(announcer: HospitalId, record: RecordId) -> Option<AnnouncementId> {
+        AnnouncementWith::<T>::get(announcer, record)
     }
 
     /// The entry of a committed record, and the hash of the body that contains it.

@@ -5,11 +5,12 @@ use frame_support::weights::Weight;
 pub trait WeightInfo {
     /// Announcing, without a commit in the same call. `e`: entries; `b`: bytes of the body.
     fn announce(e: u32, b: u32) -> Weight;
-    fn withdraw() -> Weight;
+    /// `e`: entries.
+    fn withdraw(e: u32) -> Weight;
     /// Closing a ballot with approval. `e`: entries.
     fn commit(e: u32) -> Weight;
-    /// Closing a ballot without approval.
-    fn discard() -> Weight;
+    /// Closing a ballot without approval. `e`: entries.
+    fn discard(e: u32) -> Weight;
     /// Looking at `n` old announcements, and removing them.
     fn prune(n: u32) -> Weight;
 }
@@ -20,16 +21,16 @@ impl WeightInfo for () {
         Weight::from_parts(1_000_000, 0)
     }
 
-    fn withdraw() -> Weight {
-        Weight::from_parts(2_000_000, 0)
+    fn withdraw(e: u32) -> Weight {
+        Weight::from_parts(2_000_000, 0).saturating_mul(e.into())
     }
 
     fn commit(_: u32) -> Weight {
         Weight::from_parts(3_000_000, 0)
     }
 
-    fn discard() -> Weight {
-        Weight::from_parts(4_000_000, 0)
+    fn discard(e: u32) -> Weight {
+        Weight::from_parts(4_000_000, 0).saturating_mul(e.into())
     }
 
     fn prune(n: u32) -> Weight {

@@ -50,11 +50,24 @@ pub fn end_registration(hospital: HospitalId, user: UserId) {
 /// Stands in for pallet-profiles.
 pub struct Users;
 
+impl Users {
+    /// Gives a user another account. The earlier one is retired.
+    pub fn set_account(user: UserId, account: AccountId) {
+        USERS.with_borrow_mut(|users| {
+            users.get_mut(&user).expect("the test added this user").account = account;
+        });
+    }
+}
+
 impl ports::Users for Users {
     fn by_account(account: &AccountId) -> Option<UserId> {
         USERS.with_borrow(|users| {
             users.iter().find(|(_, user)| user.account == *account).map(|(id, _)| *id)
         })
+    }
+
+    fn account(user: UserId) -> Option<AccountId> {
+        USERS.with_borrow(|users| users.get(&user).map(|user| user.account.clone()))
     }
 
     fn role(user: UserId) -> Option<Role> {

@@ -87,6 +87,10 @@ impl<T: Config> Users for Pallet<T> {
         Accounts::<T>::get(account)
     }
 
+    fn account(user: UserId) -> Option<AccountId> {
+        Profiles::<T>::get(user).map(|profile| profile.account)
+    }
+
     fn role(user: UserId) -> Option<Role> {
         Profiles::<T>::get(user).map(|profile| profile.role)
     }
@@ -109,14 +113,14 @@ impl<T: Config> Users for Pallet<T> {
             .collect()
     }
 
-    /// The registration has been in force since moment 0. Its body is not stored.
+    /// The registration has been in force since moment 0. Its body is not stored. The id does not follow from the keys.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
         use epione_primitives::{Hash, profile::Period};
 
         if !Profiles::<T>::contains_key(user) {
             let sealing_key_hash = Hash::repeat_byte(1);
-            Self::create(user, Profile { role, account, sealing_key_hash, version: 1 })
+            Self::create(user, Profile { role, account, sealing_key_hash, version: 1, since: 0 })
                 .expect("benchmarks give each user a new account");
         }
         // A benchmark may register a user at more hospitals than agents can.

@@ -10,9 +10,16 @@ use frame_support::{ensure, traits::Time};
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::Zero;
 
-use crate::{Accounts, Config, Error, LastRotation, Pallet, ProfileHistory, Profiles};
+use crate::{Accounts, Config, Error, InForce, LastRotation, Pallet, ProfileHistory, Profiles};
 
 impl<T: Config> Pallet<T> {
+    /// Checks that these first keys lead to the id of the user.
+    pub(crate) fn check_id(user: UserId, first: &Profile) -> Result<(), Error<T>> {
+        let own = UserId::of(&first.account, first.sealing_key_hash);
+        ensure!(user == own, Error::<T>::AnotherUser);
+        Ok(())
+    }
+
     pub(crate) fn create(user: UserId, profile: Profile) -> Result<(), Error<T>> {
         Self::claim(&profile.account, user)?;
         Profiles::<T>::insert(user, profile);
@@ -37,12 +44,15 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Replaces a user's account, sealing key or both. Returns the profile's new version.
+    /// Replaces a user's account, sealing key or both. Returns the profile's new version. A thief of the keys of a user
+    /// whom every hospital suspended cannot rotate.
     pub(crate) fn rotate(
         user: UserId,
         account: Option<(AccountId, Signature)>,
         sealing_key_hash: Option<Hash>,
     ) -> Result<u32, Error<T>> {
+        // The list is removed with its last hospital.
+        ensure!(InForce::<T>::contains_key(user), Error::<T>::NotRegistered);
         let now = T::Time::now();
         let paused = LastRotation::<T>::get(user)
             .is_none_or(|last| last.saturating_add(ROTATION_PAUSE_MILLIS) <= now);
@@ -50,6 +60,7 @@ impl<T: Config> Pallet<T> {
         let current = Profiles::<T>::get(user).ok_or(Error::<T>::UnknownUser)?;
         let mut next = current.clone();
         next.version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
+        next.since = now;
         if let Some(hash) = sealing_key_hash {
             next.sealing_key_hash = hash;
         }

@@ -94,6 +94,21 @@ impl<T: Config> Pallet<T> {
             Registrations::<T>::iter_key_prefix(user).next().is_some(),
             "a user has no registration"
         );
+        Self::check_keys(user, profile)
+    }
+
+    fn check_keys(user: UserId, profile: &Profile) -> Result<(), TryRuntimeError> {
+        let earliest = ProfileHistory::<T>::get(user, 1);
+        let first = earliest.as_ref().unwrap_or(profile);
+        ensure!(
+            user == UserId::of(&first.account, first.sealing_key_hash),
+            "a user's id does not follow from the first keys"
+        );
+        let as_old = match LastRotation::<T>::get(user) {
+            None => profile.since <= T::Time::now(),
+            Some(last) => profile.since == last,
+        };
+        ensure!(as_old, "a user's keys are not as old as the last rotation");
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 //!
 //! A hospital's agent registers a user, with the [`Consent`] that the user's account signed. The first
 //! registration creates the profile. So no hospital can register a patient without their consent, or take
-//! an account whose key it does not have. The user's keys, wraps and sealed name are in the profile body, which the
-//! node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys.
+//! an account whose key it does not have. The user's id follows from the first account and sealing key
+//! ([`UserId::of`]), so no hospital can register another user under an id that it saw. The user's keys, wraps and sealed
+//! name are in the profile body, which the node stores outside the state ([`Config::Bodies`]); the state contains its
+//! hash. Users rotate their own keys.
 //! Nothing is overwritten: earlier profiles, periods and bodies stay readable.
 //!
 //! A call stores its body last, after everything that can fail, because the node stores a body even if the
@@ -24,8 +26,11 @@
 //! 8. [`InForce`] contains only hospitals at which a user's registration is active, each once, and all of these
 //!    that are not removed;
 //! 9. [`EarlierPeriods`] contains complete pages of closed periods, which come before the periods in the
-//!    registration, and a registration that is not active has room for another period.
+//!    registration, and a registration that is not active has room for another period;
+//! 10. the id of every user follows from the account and sealing key of the profile's first version, and the current
+//!     version is as old as the last rotation.
 //!
+//! [`UserId::of`]: epione_primitives::UserId::of
 //! [`Consent`]: epione_primitives::consent::Consent
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -197,7 +202,8 @@ pub mod pallet {
         /// The user is already registered at this hospital. The registration may be suspended.
         #[codec(index = 6)]
         AlreadyRegistered,
-        /// The user was never registered at this hospital.
+        /// The user was never registered at this hospital. From `rotate_keys`: no registration of the user is in
+        /// force. A hospital must reinstate the user, or register the user again, first.
         #[codec(index = 7)]
         NotRegistered,
         /// The registration has ended. Register the user again.
@@ -228,6 +234,10 @@ pub mod pallet {
         /// The user rotated keys less than `ROTATION_PAUSE_MILLIS` ago. Retry later.
         #[codec(index = 16)]
         RotatedTooRecently,
+        /// The id of a new user does not follow from the account and the sealing key of this call. Use the id that
+        /// `UserId::of` derives from them.
+        #[codec(index = 17)]
+        AnotherUser,
     }
 
     #[pallet::hooks]
@@ -241,7 +251,8 @@ pub mod pallet {
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Registers a user at the signer's hospital. For a new user, role, account and sealing key become
-        /// the profile. For an existing user, they must match the profile. The account signs the
+        /// the profile, and the id must follow from account and sealing key. For an existing user, they must match
+        /// the profile. The account signs the
         /// [`Consent`](epione_primitives::consent::Consent) to
         /// [`Naming::Registration`](epione_primitives::consent::Naming). Signed by the hospital's agent.
         ///
@@ -250,7 +261,8 @@ pub mod pallet {
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
         /// [`BodyTooLong`](Error::BodyTooLong) or [`InvalidConsent`](Error::InvalidConsent); for a new
-        /// user with [`AccountInUse`](Error::AccountInUse); for an existing one with
+        /// user with [`AnotherUser`](Error::AnotherUser) or [`AccountInUse`](Error::AccountInUse); for an existing
+        /// one with
         /// [`ProfileMismatch`](Error::ProfileMismatch),
         /// [`AlreadyRegistered`](Error::AlreadyRegistered) or
         /// [`TooManyInForce`](Error::TooManyInForce); and with the error of [`Bodies::keep`].
@@ -267,10 +279,14 @@ pub mod pallet {
         ) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
             let body = Self::checked(&body)?;
-            let profile = Profile { role, account, sealing_key_hash, version: 1 };
+            let since = T::Time::now();
+            let profile = Profile { role, account, sealing_key_hash, version: 1, since };
             let current = Profiles::<T>::get(user);
             let registration = match &current {
-                None => Self::first_registration(),
+                None => {
+                    Self::check_id(user, &profile)?;
+                    Self::first_registration()
+                }
                 Some(current) => {
                     ensure!(Self::agrees(current, &profile), Error::<T>::ProfileMismatch);
                     Self::further_registration(hospital, user)?
@@ -364,13 +380,14 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Replaces the signer's account, sealing key or both. The new account signs a
+        /// Replaces the signer's account, sealing key or both. A registration of the user must be in force at some
+        /// hospital. The new account signs a
         /// [`Consent`](epione_primitives::consent::Consent) to
         /// [`Naming::Rotation`](epione_primitives::consent::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
         /// so nobody can fill the chain with versions of a profile.
         ///
-        /// Fails with [`NotUser`](Error::NotUser),
+        /// Fails with [`NotUser`](Error::NotUser), [`NotRegistered`](Error::NotRegistered),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
         /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
         /// [`InvalidConsent`](Error::InvalidConsent) or

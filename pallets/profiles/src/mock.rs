@@ -59,7 +59,6 @@ impl crate::Config for Test {
     type WeightInfo = ();
 }
 
-pub const ALICE: UserId = UserId([1; 32]);
 pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
 /// The chain's time at the start of each test.
@@ -85,6 +84,15 @@ pub fn account(seed: u8) -> AccountId {
 
 pub fn sealing_key(seed: u8) -> Hash {
     Hash::repeat_byte(seed)
+}
+
+/// The user whose first keys these are.
+pub fn user(seed: u8) -> UserId {
+    UserId::of(&account(seed), sealing_key(seed))
+}
+
+pub fn alice() -> UserId {
+    user(1)
 }
 
 pub fn genesis() -> Hash {
@@ -113,7 +121,7 @@ pub fn register(hospital: HospitalId, consent: Signature) -> DispatchResult {
     let body = format!("Alice at {hospital}").into_bytes();
     Profiles::register(
         by(hospital),
-        ALICE,
+        alice(),
         Role::Patient,
         account(1),
         sealing_key(1),
@@ -124,15 +132,15 @@ pub fn register(hospital: HospitalId, consent: Signature) -> DispatchResult {
 
 /// Registers Alice at hospital A.
 pub fn alice_at_a() {
-    assert_ok!(register(A, consent(1, A, ALICE)));
+    assert_ok!(register(A, consent(1, A, alice())));
 }
 
 pub fn profile() -> Profile {
-    Profiles::profile(ALICE).unwrap()
+    Profiles::profile(alice()).unwrap()
 }
 
 pub fn registration(hospital: HospitalId) -> Registration {
-    Profiles::registration(hospital, ALICE).unwrap()
+    Profiles::registration(hospital, alice()).unwrap()
 }
 
 pub fn at(moment: Moment) {

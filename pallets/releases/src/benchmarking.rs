@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    access::{Action, SectionClass},
+    RecordPointer,
+    access::{Action, Purpose, SectionClass},
     limits::{
-        MAX_EMERGENCIES_PER_DAY, MAX_HOSPITALS, MAX_REFUSALS_PER_DAY, MAX_RELEASED_RECORDS,
-        MAX_RIGHTS,
+        MAX_EMERGENCIES_PER_DAY, MAX_ENTRIES, MAX_HOSPITALS, MAX_REFUSALS_PER_DAY,
+        MAX_RELEASED_RECORDS, MAX_RIGHTS,
     },
     profile::Role,
     release::{EmergencyReason, ReleasedRecord, ReviewStatus, Right, SectionSet},
@@ -14,17 +15,36 @@ use frame_benchmarking::{account, v2::*};
 use frame_support::traits::Get;
 use frame_system::RawOrigin;
 use sp_runtime::{
-    BoundedVec, SaturatedConversion,
+    BoundedVec, KeyTypeId, SaturatedConversion,
     traits::{BlakeTwo256, Hash as _},
 };
 
 use super::*;
 use crate::review::{MAX_EXPIRIES, Verdict};
 
+const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
 const PATIENT: UserId = UserId([1; 32]);
 const DOCTOR: UserId = UserId([2; 32]);
 const NURSE: UserId = UserId([3; 32]);
+/// The last record of the largest lite block.
+const LAST: u16 = MAX_ENTRIES as u16 - 1;
+const SHARED: SectionSet = SectionSet(1);
 const CLASSES: [SectionClass; 2] = [SectionClass::Private, SectionClass::Shared];
+
+/// A new account whose key is in the keystore.
+fn keyed_account() -> AccountId {
+    AccountId::new(sp_io::crypto::sr25519_generate(KEYS, None).0)
+}
+
+/// The signature of the requester, whose key is in the keystore.
+fn sign<T: Config>(request: &Request) -> Result<Signature, BenchmarkError> {
+    let account = T::Users::account(request.requester)
+        .ok_or(BenchmarkError::Stop("the requester has no account"))?;
+    let public = <[u8; 32]>::from(account).into();
+    sp_io::crypto::sr25519_sign(KEYS, &public, &request.signed_bytes(Pallet::<T>::genesis()))
+        .map(Signature::from)
+        .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))
+}
 
 /// Admits a hospital with the largest policy set, and registers a patient and two professionals there. Each
 /// professional can be refused, and can break the glass, once more today, and the hospital can record one more receipt.
@@ -33,8 +53,8 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
     let agent: AccountId = account("agent", 0, 0);
     let hospital = T::Hospitals::set_up(account("governance", 0, 0), agent.clone());
     T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
-    T::Users::set_up(hospital, DOCTOR, Role::Doctor, account("doctor", 0, 0));
-    T::Users::set_up(hospital, NURSE, Role::Nurse, account("nurse", 0, 0));
+    T::Users::set_up(hospital, DOCTOR, Role::Doctor, keyed_account());
+    T::Users::set_up(hospital, NURSE, Role::Nurse, keyed_account());
     T::Policies::set_up(hospital);
     let tally = Tally {
         refusals: MAX_REFUSALS_PER_DAY - 1,
@@ -54,26 +74,52 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
     (hospital, agent)
 }
 
-/// A release of this many records, each in a different lite block.
+/// A request for as many records as possible, each in a different lite block.
+fn request<T: Config>(
+    hospital: HospitalId,
+    requester: UserId,
+    purpose: Purpose,
+    emergency: Option<EmergencyReason>,
+) -> Request {
+    let whole = |height| ReleasedRecord {
+        pointer: RecordPointer { height, index: LAST },
+        sections: SectionSet::ALL,
+    };
+    Request {
+        requester,
+        patient: PATIENT,
+        hospital,
+        records: BoundedVec::truncate_from((1..=MAX_RELEASED_RECORDS).map(whole).collect()),
+        purpose,
+        emergency,
+        at: T::Time::now(),
+        nonce: [1; 16],
+    }
+}
+
+/// A release of this many of the requested records. Some of their sections are shared.
 fn release<T: Config>(
     hospital: HospitalId,
     records: u32,
     rights: impl Iterator<Item = Right>,
     emergency: Option<EmergencyReason>,
-) -> Release {
-    let whole = |height| ReleasedRecord {
-        pointer: T::Records::set_up(hospital, PATIENT, height),
-        sections: SectionSet(u64::MAX),
+) -> Result<Release, BenchmarkError> {
+    let rights: Vec<_> = rights.collect();
+    let reads_shared = rights.iter().any(|right| right.class == SectionClass::Shared);
+    let sections = if reads_shared { SectionSet::ALL } else { SectionSet::ALL.without(SHARED) };
+    let granted = |height| {
+        let pointer = T::Records::set_up(hospital, PATIENT, height);
+        T::Sharing::set_up(pointer, SHARED);
+        ReleasedRecord { pointer, sections }
     };
-    Release {
-        requester: DOCTOR,
-        patient: PATIENT,
-        records: BoundedVec::truncate_from((1..=records).map(whole).collect()),
-        rights: BoundedVec::truncate_from(rights.collect()),
-        purpose: Purpose::Emergency,
-        emergency,
+    let request = request::<T>(hospital, DOCTOR, Purpose::Emergency, emergency);
+    Ok(Release {
+        signature: sign::<T>(&request)?,
+        request,
+        records: BoundedVec::truncate_from((1..=records).map(granted).collect()),
+        rights: BoundedVec::truncate_from(rights),
         grant: BlakeTwo256::hash_of(&ReceiptCount::<T>::get(PATIENT)),
-    }
+    })
 }
 
 fn rights(actions: &[Action]) -> impl Iterator<Item = Right> {
@@ -108,37 +154,48 @@ mod benchmarks {
     use super::*;
 
     #[benchmark]
-    fn record(r: Linear<1, MAX_RELEASED_RECORDS>, p: Linear<1, MAX_RIGHTS>) {
+    fn record(
+        r: Linear<1, MAX_RELEASED_RECORDS>,
+        p: Linear<1, MAX_RIGHTS>,
+    ) -> Result<(), BenchmarkError> {
         let (hospital, agent) = set_up::<T>();
         let rights = rights(&[Action::ReadText, Action::ReadMedia]).take(p as usize);
-        let release = release::<T>(hospital, r, rights, None);
+        let release = release::<T>(hospital, r, rights, None)?;
         let grant = release.grant;
 
         #[extrinsic_call]
         _(RawOrigin::Signed(agent), release);
 
         assert!(Pallet::<T>::receipt(grant).is_some());
+        Ok(())
     }
 
     #[benchmark]
-    fn record_emergency(r: Linear<1, MAX_RELEASED_RECORDS>, p: Linear<1, 2>) {
+    fn record_emergency(
+        r: Linear<1, MAX_RELEASED_RECORDS>,
+        p: Linear<1, 2>,
+    ) -> Result<(), BenchmarkError> {
         let (hospital, agent) = set_up::<T>();
         let rights = rights(&[Action::BreakGlass]).take(p as usize);
-        let release = release::<T>(hospital, r, rights, Some(EmergencyReason::PublicHealth));
+        let release = release::<T>(hospital, r, rights, Some(EmergencyReason::PublicHealth))?;
         let grant = release.grant;
 
         #[extrinsic_call]
         record(RawOrigin::Signed(agent), release);
 
         assert!(Pallet::<T>::receipt(grant).is_some_and(|receipt| receipt.review.is_some()));
+        Ok(())
     }
 
     /// An upper bound of any refusal. First of a doctor: the last policy of the set allows the doctor
     /// everything, so every right is decided and nothing is recorded. Then of a nurse: the first right is
-    /// denied, so the refusal is recorded.
+    /// denied, so the refusal is recorded. Both signatures are verified.
     #[benchmark]
     fn refuse() -> Result<(), BenchmarkError> {
-        let (_, agent) = set_up::<T>();
+        let (hospital, agent) = set_up::<T>();
+        let asked = |requester| request::<T>(hospital, requester, Purpose::Treatment, None);
+        let (allowed, denied) = (asked(DOCTOR), asked(NURSE));
+        let signatures = (sign::<T>(&allowed)?, sign::<T>(&denied)?);
         let before = RefusalCount::<T>::get(PATIENT);
         let origin = RawOrigin::Signed(agent);
         let decided;
@@ -146,9 +203,8 @@ mod benchmarks {
 
         #[block]
         {
-            let purpose = Purpose::Treatment;
-            decided = Pallet::<T>::refuse(origin.clone().into(), DOCTOR, PATIENT, purpose, false);
-            recorded = Pallet::<T>::refuse(origin.into(), NURSE, PATIENT, purpose, false);
+            decided = Pallet::<T>::refuse(origin.clone().into(), allowed, signatures.0);
+            recorded = Pallet::<T>::refuse(origin.into(), denied, signatures.1);
         }
 
         assert_eq!(decided, Err(Error::<T>::NotRefused.into()));

@@ -14,14 +14,16 @@ use frame_support::{
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    ByGrant, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet, ReceiptCount,
-    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, shape,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet,
+    ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom,
+    requests::Answer, shape,
 };
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_receipts()?;
         Self::check_refusals()?;
+        Self::check_answers()?;
         Self::check_reviews()?;
         Self::check_emergencies()?;
         Self::check_tallies()?;
@@ -49,8 +51,14 @@ impl<T: Config> Pallet<T> {
         receipt: &Receipt,
     ) -> Result<(), TryRuntimeError> {
         let release = &receipt.release;
-        ensure!(release.patient == patient, "a receipt is stored under another patient");
+        let request = &release.request;
+        ensure!(request.patient == patient, "a receipt is stored under another patient");
+        ensure!(
+            request.hospital == receipt.hospital,
+            "a receipt answers a request to another hospital"
+        );
         ensure!(shape::check(release).is_ok(), "a receipt has a release that no grant can make");
+        ensure!(shape::is_requested(release), "a receipt releases what was not requested");
         ensure!(
             receipt.policies.len() == release.rights.len(),
             "a receipt does not name a policy for each right"
@@ -59,8 +67,12 @@ impl<T: Config> Pallet<T> {
             ByGrant::<T>::get(release.grant) == Some((patient, number)),
             "a receipt is not found by its grant"
         );
+        ensure!(
+            ByRequest::<T>::get(request.hash()) == Some(Answer::Granted(release.grant)),
+            "a receipt is not the answer to its request"
+        );
         let reviewed = match receipt.review {
-            None => release.emergency.is_none(),
+            None => request.emergency.is_none(),
             Some(id) => Reviews::<T>::get(id)
                 .is_some_and(|review| review.patient == patient && review.receipt == number),
         };
@@ -74,10 +86,23 @@ impl<T: Config> Pallet<T> {
             for number in 0..count {
                 let refused = Refusals::<T>::get(patient, number).ok_or("a refusal is missing")?;
                 ensure!(refused.patient == patient, "a refusal is stored under another patient");
+                ensure!(
+                    ByRequest::<T>::get(refused.request) == Some(Answer::Refused),
+                    "a refusal is not the answer to its request"
+                );
                 counted += 1;
             }
         }
         ensure!(Refusals::<T>::iter_keys().count() == counted, "a refusal is not counted");
+        Ok(())
+    }
+
+    fn check_answers() -> Result<(), TryRuntimeError> {
+        let recorded = Receipts::<T>::iter_keys().count() + Refusals::<T>::iter_keys().count();
+        ensure!(
+            ByRequest::<T>::iter_keys().count() == recorded,
+            "a request is refused twice, or its answer is neither a receipt nor a refusal"
+        );
         Ok(())
     }
 
@@ -110,8 +135,8 @@ impl<T: Config> Pallet<T> {
         let agrees = receipt.review == Some(id)
             && receipt.hospital == review.hospital
             && receipt.at == review.opened
-            && receipt.release.requester == review.requester
-            && receipt.release.emergency == Some(review.reason);
+            && receipt.release.request.requester == review.requester
+            && receipt.release.request.emergency == Some(review.reason);
         ensure!(agrees, "a review disagrees with its receipt");
         Ok(())
     }

@@ -1,18 +1,25 @@
 //! A receipt for every access to a record, and a review for every emergency.
 //!
-//! Before a hospital's worker returns an access grant, it records here what the grant releases. The pallet
-//! checks the policies again at that moment, and does not record what they do not allow. A grant that is
-//! not recorded is not usable. Refusals are recorded too. Breaking the glass opens a review among
-//! the other hospitals. The same verdict of more than half of them closes the review; otherwise it
+//! A requester signs what they ask a hospital for ([`Request`]). Before the hospital's worker returns an access grant,
+//! it records here what the grant releases, with that request. The pallet checks the requester's signature, that the
+//! grant releases nothing else, and that the rights have the classes that the patient gave the sections
+//! (pallet-sharing). It checks the policies again at that moment, and does not record what they do not allow. A grant
+//! that is not recorded is not usable. Refusals are recorded too, with the request that was refused. A request is
+//! answered once, and only within minutes, so a hospital can record no access that nobody asked for. Breaking the glass
+//! opens a review among the other hospitals. The same verdict of more than half of them closes the review; otherwise it
 //! expires, with an event that everyone who follows the chain sees.
 //!
-//! [`shape`] checks without storage whether a grant can make a release. [`rights`] checks the policies.
-//! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime
-//! API.
+//! The chain does not see which sections are text and which are media. So it compares the classes of all rights
+//! together with those of all sections; the hospital's worker compares each section with its own right.
+//!
+//! [`shape`] checks without storage whether a requester can make a request and a grant a release. [`requests`] checks
+//! who asked, whom and when. [`classes`] compares rights with what the patient shares. [`rights`] checks the policies.
+//! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
 //!
 //! Invariants, which `try_state` checks:
-//! 1. a patient's receipts are numbered without gaps, belong to that patient, and have a policy for each of
-//!    their rights; each receipt is found by its grant, and each grant leads to a receipt;
+//! 1. a patient's receipts are numbered without gaps, belong to that patient, have a policy for each of their rights,
+//!    and release only what was requested of their hospital; each receipt is found by its grant, and each grant leads
+//!    to a receipt;
 //! 2. a patient's refusals are numbered without gaps, and belong to that patient;
 //! 3. reviews are numbered without gaps, and their deadlines ascend; each review belongs to one receipt,
 //!    which is an emergency and agrees with it; each emergency has one review;
@@ -23,7 +30,8 @@
 //! 7. no tally exceeds the daily limits, or has a future day;
 //! 8. no hospital's usage exceeds its limits, has more emergencies than receipts or more visitors than emergencies, or
 //!    begins in the future;
-//! 9. the requesters of one hospital cause at most their share of another hospital's emergencies.
+//! 9. the requesters of one hospital cause at most their share of another hospital's emergencies;
+//! 10. each receipt and each refusal is the only answer to its request, and each answer is one of them.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -35,11 +43,13 @@ pub use weights::WeightInfo;
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
+pub mod classes;
 mod invariants;
 #[cfg(test)]
 mod mock;
 pub mod reading;
 pub mod recording;
+pub mod requests;
 pub mod review;
 pub mod rights;
 pub mod shape;
@@ -48,10 +58,9 @@ mod tests;
 pub mod weights;
 
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId, Moment, UserId,
-    access::Purpose,
-    ports::{AccessPolicies, Hospitals, Records, Users},
-    release::{Receipt, RefusedAccess, Release, Review, ReviewId, Tally, Usage, Visitors},
+    AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
+    ports::{AccessPolicies, Hospitals, Records, Sharing, Users},
+    release::{Receipt, RefusedAccess, Release, Request, Review, ReviewId, Tally, Usage, Visitors},
 };
 use frame_support::traits::Time;
 
@@ -61,7 +70,7 @@ pub mod pallet {
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
 
-    use crate::rights::Question;
+    use crate::{classes::Classes, requests::Answer, rights::Question};
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -70,16 +79,18 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config<AccountId = AccountId> {
+    pub trait Config: frame_system::Config<AccountId = AccountId, Hash = Hash> {
         type WeightInfo: WeightInfo;
         /// Finds the hospital of an agent or governance account, and the hospitals that review.
         type Hospitals: Hospitals;
-        /// Finds the role of a user.
+        /// Finds the account and the role of a user.
         type Users: Users;
         /// Decides what the policies allow.
         type Policies: AccessPolicies;
         /// Finds the patient and hospital of a record.
         type Records: Records;
+        /// Finds the sections of a record that its patient shares.
+        type Sharing: Sharing;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
         /// Number of chain blocks in which the other hospitals can review an emergency.
@@ -111,6 +122,10 @@ pub mod pallet {
     /// The patient and the number of the receipt of a grant, by the grant's hash.
     #[pallet::storage]
     pub type ByGrant<T: Config> = StorageMap<_, Blake2_128Concat, Hash, (UserId, u32)>;
+
+    /// The answer to a request, by the request's hash. It stays, so that no request is answered again.
+    #[pallet::storage]
+    pub type ByRequest<T: Config> = StorageMap<_, Blake2_128Concat, Hash, Answer>;
 
     /// Every recorded refusal, by patient and the refusal's number among the patient's refusals.
     #[pallet::storage]
@@ -213,13 +228,13 @@ pub mod pallet {
         /// No patient has this id.
         #[codec(index = 2)]
         UnknownPatient,
-        /// A release needs at least one record.
+        /// A request and a release need at least one record.
         #[codec(index = 3)]
         NoRecords,
         /// The records are not strictly ascending by their pointers.
         #[codec(index = 4)]
         RecordsOutOfOrder,
-        /// A record is released without sections.
+        /// A record is requested or released without sections.
         #[codec(index = 5)]
         NoSections,
         /// A pointer does not point to a committed record.
@@ -290,6 +305,30 @@ pub mod pallet {
         /// is reset 24 hours after the first receipt or refusal of these 24 hours.
         #[codec(index = 26)]
         TooManyHospitalRefusals,
+        /// The request is to another hospital. Only that hospital answers it.
+        #[codec(index = 27)]
+        RequestToAnotherHospital,
+        /// The requester signed the request more than `MAX_REQUEST_AGE_MILLIS` ago. Let the requester ask again.
+        #[codec(index = 28)]
+        RequestTooOld,
+        /// The request is more than `MAX_CLOCK_LEAD_MILLIS` ahead of the chain's time. Let the requester set their
+        /// clock and ask again.
+        #[codec(index = 29)]
+        RequestFromTheFuture,
+        /// The signature is not of the requester's current account over this request and this chain. Let the requester
+        /// ask again.
+        #[codec(index = 30)]
+        InvalidRequest,
+        /// The request already has an answer, a receipt or a refusal. Let the requester ask again.
+        #[codec(index = 31)]
+        AlreadyAnswered,
+        /// The release contains a record or a section that was not requested.
+        #[codec(index = 32)]
+        NotRequested,
+        /// The classes of the rights are not those of the released sections. The patient may have changed what they
+        /// share meanwhile: read the classes again.
+        #[codec(index = 33)]
+        ClassMismatch,
     }
 
     #[pallet::hooks]
@@ -307,55 +346,67 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Records what an access grant releases, if the hospital's policies allow each of its
-        /// rights now. Opens a review if the release is an emergency.
+        /// Records what an access grant releases, if the requester asked for it, and the hospital's policies allow each
+        /// of its rights now. Opens a review if the release is an emergency.
         ///
-        /// Signed by the agent of the hospital of the records. [`Release`] documents the rules of a
-        /// release. The call fails with the error of the first broken rule.
+        /// Signed by the agent of the hospital of the records. [`Release`] and [`Request`] document the rules of a
+        /// release and its request. The call fails with the error of the first broken rule.
         #[pallet::call_index(0)]
         #[pallet::weight(crate::weights::of_record::<T>(release))]
         pub fn record(origin: OriginFor<T>, release: Release) -> DispatchResult {
             let hospital = Self::agents_hospital(origin)?;
             shape::check(&release).map_err(Error::<T>::from)?;
-            Self::ensure_known(release.requester, release.patient)?;
+            let now = T::Time::now();
+            Self::ensure_asked(&release.request, &release.signature, hospital, now)?;
+            ensure!(shape::is_requested(&release), Error::<T>::NotRequested);
+            let classes = Classes::of_sections::<T>(&release.records);
+            ensure!(Classes::of_rights(&release.rights) == classes, Error::<T>::ClassMismatch);
             ensure!(!ByGrant::<T>::contains_key(release.grant), Error::<T>::AlreadyRecorded);
-            Self::ensure_records_of(&release, hospital)?;
-            let question = Question::of(&release, hospital, T::Time::now());
+            Self::ensure_records_of(&release)?;
+            let question = Question::of(&release.request, now);
             let grounds = question.grounds::<T>(&release.rights).ok_or(Error::<T>::NotAllowed)?;
-            if release.emergency.is_some() {
+            let emergency = release.request.emergency.is_some();
+            if emergency {
                 Self::tally_emergency(&question)?;
             }
-            Self::count_receipt(&question, release.emergency.is_some())?;
+            Self::count_receipt(&question, emergency)?;
 
             Self::store_receipt(release, grounds, &question)
         }
 
-        /// Records that a requester was refused access to a patient's records, if the hospital's
-        /// policies refuse the requester some right now: to read, or in an emergency to break the glass.
+        /// Records that a requester was refused what they asked for, if the hospital's policies refuse the requester
+        /// some right now: to read, or in an emergency to break the glass.
         ///
-        /// Signed by the agent of the hospital of the requested records.
+        /// Signed by the agent of the hospital of the requested records. The signature is the requester's, over
+        /// [`Request::signed_bytes`].
         ///
-        /// Fails with [`NotAgent`](Error::NotAgent), [`UnknownRequester`](Error::UnknownRequester),
-        /// [`UnknownPatient`](Error::UnknownPatient), [`NotRefused`](Error::NotRefused),
-        /// [`TooManyRefusals`](Error::TooManyRefusals) or
+        /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecords`](Error::NoRecords),
+        /// [`RecordsOutOfOrder`](Error::RecordsOutOfOrder), [`NoSections`](Error::NoSections),
+        /// [`PurposeNotEmergency`](Error::PurposeNotEmergency),
+        /// [`RequestToAnotherHospital`](Error::RequestToAnotherHospital),
+        /// [`RequestTooOld`](Error::RequestTooOld), [`RequestFromTheFuture`](Error::RequestFromTheFuture),
+        /// [`UnknownRequester`](Error::UnknownRequester), [`UnknownPatient`](Error::UnknownPatient),
+        /// [`InvalidRequest`](Error::InvalidRequest), [`AlreadyAnswered`](Error::AlreadyAnswered),
+        /// [`NotRefused`](Error::NotRefused), [`TooManyRefusals`](Error::TooManyRefusals) or
         /// [`TooManyHospitalRefusals`](Error::TooManyHospitalRefusals).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::refuse())]
         pub fn refuse(
             origin: OriginFor<T>,
-            requester: UserId,
-            patient: UserId,
-            purpose: Purpose,
-            emergency: bool,
+            request: Request,
+            signature: Signature,
         ) -> DispatchResult {
             let hospital = Self::agents_hospital(origin)?;
-            Self::ensure_known(requester, patient)?;
-            let question = Question { requester, patient, hospital, purpose, at: T::Time::now() };
+            shape::check_request(&request).map_err(Error::<T>::from)?;
+            let now = T::Time::now();
+            Self::ensure_asked(&request, &signature, hospital, now)?;
+            let question = Question::of(&request, now);
+            let emergency = request.emergency.is_some();
             ensure!(question.is_refused_some::<T>(emergency), Error::<T>::NotRefused);
             Self::tally_refusal(&question)?;
             Self::count_refusal(hospital)?;
 
-            Self::store_refusal(emergency, &question)
+            Self::store_refusal(&request, &question)
         }
 
         /// Gives the verdict of the signer's hospital on an emergency at another hospital: whether it was

@@ -1,26 +1,27 @@
 //! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
 
-pub use epione_mocks::{add_user, pass, register, set_active};
+pub use epione_mocks::{Now, Users, pass, register, set_active};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use epione_mocks::{
-    Clock, Hospitals, Now, Users, admit, agent_account, begin, governance_account, user_account,
-};
+use epione_mocks::{Clock, Hospitals, admit, agent_account, begin, governance_account};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId,
     access::{AccessRequest, Action, Decision, Denial, PolicyName, Purpose, SectionClass},
-    limits::DAY_MILLIS,
+    limits::{DAY_MILLIS, MAX_RELEASED_RECORDS},
     ports,
     profile::Role,
-    release::{EmergencyReason, Release, ReleasedRecord, Review, ReviewId, Right, SectionSet},
+    release::{
+        EmergencyReason, Release, ReleasedRecord, Request, Review, ReviewId, Right, SectionSet,
+    },
 };
 use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types};
 use frame_system::RawOrigin;
+use sp_core::{Pair, sr25519};
 use sp_io::TestExternalities;
 use sp_runtime::{
-    BoundedVec, DispatchResult,
-    traits::{Dispatchable as _, IdentityLookup},
+    BoundedVec, BuildStorage, DispatchResult,
+    traits::{ConstU32, Dispatchable as _, IdentityLookup},
 };
 
 use crate as pallet_releases;
@@ -45,6 +46,7 @@ impl pallet_releases::Config for Test {
     type Users = Users;
     type Policies = Policies;
     type Records = Records;
+    type Sharing = Sharing;
     type Time = Clock;
     type ReviewBlocks = ReviewBlocks;
     type MaxReceipts = MaxReceipts;
@@ -101,6 +103,10 @@ parameter_types! {
     pub static DeniedPurposes: Vec<Purpose> = vec![Purpose::Research];
     /// Hospitals whose policies allow every doctor everything.
     pub static Generous: Vec<HospitalId> = Vec::new();
+    /// The sections that patients share.
+    pub static Shared: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
+    /// The nonce of the last request.
+    pub static LastNonce: u128 = 0;
 }
 
 thread_local! {
@@ -153,6 +159,24 @@ impl ports::Records for Records {
     }
 }
 
+pub struct Sharing;
+
+impl ports::Sharing for Sharing {
+    fn shared(pointer: RecordPointer) -> SectionSet {
+        Shared::get().get(&pointer).copied().unwrap_or_default()
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(pointer: RecordPointer, sections: SectionSet) {
+        share(pointer, sections);
+    }
+}
+
+/// Lets the patient of a record share exactly these sections of it.
+pub fn share(pointer: RecordPointer, sections: SectionSet) {
+    Shared::mutate(|all| all.insert(pointer, sections));
+}
+
 pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
     RuntimeOrigin::signed(agent_account(hospital.0))
 }
@@ -162,7 +186,18 @@ pub fn governance(hospital: HospitalId) -> RuntimeOrigin {
 }
 
 pub fn user(user: UserId) -> RuntimeOrigin {
-    RuntimeOrigin::signed(user_account(user))
+    RuntimeOrigin::signed(key(user).public().into())
+}
+
+/// The key of a user's account.
+pub fn key(user: UserId) -> sr25519::Pair {
+    sr25519::Pair::from_seed(&user.0)
+}
+
+/// Adds a user with the account of their [`key`]. They are registered nowhere.
+pub fn add_user(user: UserId, role: Role) {
+    epione_mocks::add_user(user, role);
+    Users::set_account(user, key(user).public().into());
 }
 
 /// Origins that no call accepts.
@@ -178,6 +213,7 @@ pub fn externalities() -> TestExternalities {
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());
+    Shared::set(BTreeMap::new());
     admit([HOME, AWAY, NORTH, SOUTH, SUSPENDED]);
     set_active(SUSPENDED, false);
     for (user, role) in [
@@ -198,7 +234,11 @@ pub fn externalities() -> TestExternalities {
         ]
         .into(),
     );
-    let mut externalities = TestExternalities::default();
+    let storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+    let mut externalities = TestExternalities::from(storage);
+    externalities.register_extension(sp_keystore::KeystoreExt::new(
+        sp_keystore::testing::MemoryKeystore::new(),
+    ));
     externalities.execute_with(|| System::set_block_number(1));
     externalities
 }
@@ -220,29 +260,71 @@ pub fn part(pointer: RecordPointer) -> ReleasedRecord {
     ReleasedRecord { pointer, sections: SectionSet(0b11) }
 }
 
-/// A release of text and media of [`PATIENT`]'s two records to [`DOCTOR`]. Releases with different seeds
-/// have different grants.
-pub fn reading(seed: u8) -> Release {
-    Release {
-        requester: DOCTOR,
-        patient: PATIENT,
-        records: BoundedVec::truncate_from(vec![part(FIRST), part(SECOND)]),
-        rights: BoundedVec::truncate_from(vec![READ_MEDIA, READ_TEXT]),
+fn records(all: &[ReleasedRecord]) -> BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>> {
+    BoundedVec::truncate_from(all.to_vec())
+}
+
+/// A request of now that equals no other request, for treatment with [`PATIENT`]'s first record.
+pub fn request(hospital: HospitalId, requester: UserId, patient: UserId) -> Request {
+    LastNonce::mutate(|last| *last += 1);
+    Request {
+        requester,
+        patient,
+        hospital,
+        records: records(&[part(FIRST)]),
         purpose: Purpose::Treatment,
         emergency: None,
+        at: Now::get(),
+        nonce: LastNonce::get().to_le_bytes(),
+    }
+}
+
+/// The signature of a key over a request to this chain.
+pub fn signed_by(key: &sr25519::Pair, request: &Request) -> Signature {
+    key.sign(&request.signed_bytes(System::block_hash(0))).into()
+}
+
+/// The requester's own signature.
+pub fn signed(request: &Request) -> Signature {
+    signed_by(&key(request.requester), request)
+}
+
+/// A release with a changed request, which the requester signed.
+pub fn asking(mut release: Release, change: impl FnOnce(&mut Request)) -> Release {
+    change(&mut release.request);
+    release.signature = signed(&release.request);
+    release
+}
+
+/// A release of these parts of records, which were requested.
+pub fn releasing(release: Release, parts: &[ReleasedRecord]) -> Release {
+    let parts = records(parts);
+    let release = asking(release, |request| request.records = parts.clone());
+    Release { records: parts, ..release }
+}
+
+/// A release of text and media of [`PATIENT`]'s two records to [`DOCTOR`], exactly as requested. Releases with
+/// different seeds have different grants.
+pub fn reading(seed: u8) -> Release {
+    let parts = [part(FIRST), part(SECOND)];
+    let request = Request { records: records(&parts), ..request(HOME, DOCTOR, PATIENT) };
+    Release {
+        signature: signed(&request),
+        request,
+        records: records(&parts),
+        rights: BoundedVec::truncate_from(vec![READ_MEDIA, READ_TEXT]),
         grant: grant(seed),
     }
 }
 
 /// A release in which [`DOCTOR`] breaks the glass on [`PATIENT`]'s first record.
 pub fn emergency(seed: u8) -> Release {
-    Release {
-        records: BoundedVec::truncate_from(vec![part(FIRST)]),
-        rights: BoundedVec::truncate_from(vec![BREAK_GLASS]),
-        purpose: Purpose::Emergency,
-        emergency: Some(REASON),
-        ..reading(seed)
-    }
+    let rights = BoundedVec::truncate_from(vec![BREAK_GLASS]);
+    let release = Release { rights, ..releasing(reading(seed), &[part(FIRST)]) };
+    asking(release, |request| {
+        request.purpose = Purpose::Emergency;
+        request.emergency = Some(REASON);
+    })
 }
 
 /// Dispatches like an extrinsic: a failed call changes nothing.
@@ -254,10 +336,19 @@ pub fn record(origin: RuntimeOrigin, release: Release) -> DispatchResult {
     dispatch(crate::Call::record { release }, origin)
 }
 
-/// Refuses for treatment, without an emergency.
-pub fn refuse(origin: RuntimeOrigin, requester: UserId, patient: UserId) -> DispatchResult {
-    let (purpose, emergency) = (Purpose::Treatment, false);
-    dispatch(crate::Call::refuse { requester, patient, purpose, emergency }, origin)
+pub fn refuse_request(
+    origin: RuntimeOrigin,
+    request: Request,
+    signature: Signature,
+) -> DispatchResult {
+    dispatch(crate::Call::refuse { request, signature }, origin)
+}
+
+/// A hospital refuses what a requester has just asked for: treatment, without an emergency.
+pub fn refuse(hospital: HospitalId, requester: UserId, patient: UserId) -> DispatchResult {
+    let request = request(hospital, requester, patient);
+    let signature = signed(&request);
+    refuse_request(agent(hospital), request, signature)
 }
 
 pub fn judge(origin: RuntimeOrigin, review: u32, justified: bool) -> DispatchResult {

@@ -9,8 +9,9 @@ use epione_primitives::{
 use frame_support::traits::Time;
 
 use crate::{
-    ByGrant, Config, Emergencies, EmergencyCount, NextReview, Pallet, ReceiptCount, Receipts,
-    RefusalCount, Refusals, Reviews, Tallies, rights::Question,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, NextReview, Pallet, ReceiptCount,
+    Receipts, RefusalCount, Refusals, Reviews, Tallies, classes::Classes, requests::Answer,
+    rights::Question,
 };
 
 impl<T: Config> Pallet<T> {
@@ -20,17 +21,29 @@ impl<T: Config> Pallet<T> {
         Receipts::<T>::get(patient, number)
     }
 
-    /// Whether a grant is recorded, and the policies still allow its requester the same. A grant of an
-    /// emergency that the other hospitals found unjustified is no longer in force, whatever the policies allow.
+    /// The grant that answered a request, by the request's hash. None if there is no answer, or it was refused.
+    pub fn answer(request: Hash) -> Option<Hash> {
+        match ByRequest::<T>::get(request)? {
+            Answer::Granted(grant) => Some(grant),
+            Answer::Refused => None,
+        }
+    }
+
+    /// Whether a grant is recorded, the policies still allow its requester the same, and its sections still have
+    /// classes that its rights open. A grant of an emergency that the other hospitals found unjustified is no longer in
+    /// force, whatever the policies allow.
     pub fn is_in_force(grant: Hash) -> bool {
-        let Some(Receipt { release, hospital, review, .. }) = Self::receipt(grant) else {
+        let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;
         };
         let unjustified = review.and_then(Reviews::<T>::get).is_some_and(|review| {
             matches!(review.status, ReviewStatus::Closed { justified: false, .. })
         });
-        let question = Question::of(&release, hospital, T::Time::now());
-        !unjustified && question.grounds::<T>(&release.rights).is_some()
+        let sections = Classes::of_sections::<T>(&release.records);
+        let question = Question::of(&release.request, T::Time::now());
+        !unjustified
+            && Classes::of_rights(&release.rights).open(sections)
+            && question.grounds::<T>(&release.rights).is_some()
     }
 
     /// A patient's receipts with their numbers, newest first. The list begins before `before`, or with

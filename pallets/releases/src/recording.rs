@@ -1,38 +1,31 @@
 //! Storing releases and refusals, within the daily limits.
 
 use epione_primitives::{
-    BlockNumber, HospitalId, UserId,
+    BlockNumber, HospitalId,
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::{Records, Users},
-    profile::Role,
-    release::{Receipt, RefusedAccess, Release, Review, ReviewStatus, Tally, Usage, Visitors},
+    release::{
+        Receipt, RefusedAccess, Release, Request, Review, ReviewStatus, Tally, Usage, Visitors,
+    },
 };
 use frame_support::{ensure, traits::Get};
 use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
 
 use crate::{
-    ByGrant, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Tallies,
-    Usages, VisitorsFrom,
+    ByGrant, ByRequest, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount,
+    Refusals, Tallies, Usages, VisitorsFrom,
+    requests::Answer,
     rights::{Grounds, Question},
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn ensure_known(requester: UserId, patient: UserId) -> Result<(), Error<T>> {
-        ensure!(T::Users::role(requester).is_some(), Error::<T>::UnknownRequester);
-        ensure!(T::Users::role(patient) == Some(Role::Patient), Error::<T>::UnknownPatient);
-        Ok(())
-    }
-
-    /// Checks that each record belongs to the patient and the hospital.
-    pub(crate) fn ensure_records_of(
-        release: &Release,
-        hospital: HospitalId,
-    ) -> Result<(), Error<T>> {
+    /// Checks that each released record belongs to the patient and the hospital of the request.
+    pub(crate) fn ensure_records_of(release: &Release) -> Result<(), Error<T>> {
         for record in &release.records {
             let (patient, announcer) =
                 T::Records::owner(record.pointer).ok_or(Error::<T>::UnknownRecord)?;
-            ensure!(patient == release.patient, Error::<T>::RecordOfAnotherPatient);
-            ensure!(announcer == hospital, Error::<T>::RecordOfAnotherHospital);
+            ensure!(patient == release.request.patient, Error::<T>::RecordOfAnotherPatient);
+            ensure!(announcer == release.request.hospital, Error::<T>::RecordOfAnotherHospital);
         }
         Ok(())
     }
@@ -135,10 +128,11 @@ impl<T: Config> Pallet<T> {
         Grounds { version, policies }: Grounds,
         &Question { requester, patient, hospital, at, .. }: &Question,
     ) -> DispatchResult {
-        let Release { grant, emergency, .. } = release;
+        let Release { grant, request: Request { emergency, .. }, .. } = release;
         let receipt = ReceiptCount::<T>::get(patient);
         ReceiptCount::<T>::insert(patient, after(receipt)?);
         ByGrant::<T>::insert(grant, (patient, receipt));
+        ByRequest::<T>::insert(release.request.hash(), Answer::Granted(grant));
         Self::deposit_event(Event::Released {
             hospital,
             requester,
@@ -169,13 +163,22 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn store_refusal(
-        emergency: bool,
+        request: &Request,
         &Question { requester, patient, hospital, purpose, at }: &Question,
     ) -> DispatchResult {
         let refusal = RefusalCount::<T>::get(patient);
         RefusalCount::<T>::insert(patient, after(refusal)?);
-        let block = Self::block();
-        let kept = RefusedAccess { requester, patient, hospital, purpose, emergency, block, at };
+        let kept = RefusedAccess {
+            requester,
+            patient,
+            hospital,
+            purpose,
+            emergency: request.emergency.is_some(),
+            request: request.hash(),
+            block: Self::block(),
+            at,
+        };
+        ByRequest::<T>::insert(kept.request, Answer::Refused);
         Refusals::<T>::insert(patient, refusal, kept);
         Self::deposit_event(Event::Refused { hospital, requester, patient, refusal });
         Ok(())

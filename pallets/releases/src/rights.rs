@@ -6,13 +6,13 @@ use epione_primitives::{
     access::{AccessRequest, Decision, PolicyName, Purpose},
     limits::MAX_RIGHTS,
     ports::AccessPolicies,
-    release::{Release, Right},
+    release::{Request, Right},
 };
 use sp_runtime::{BoundedVec, traits::ConstU32};
 
 use crate::Config;
 
-/// A request for a patient's records at a hospital, without the rights.
+/// What a request asks the policies at a moment, without the rights.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     pub requester: UserId,
@@ -32,8 +32,8 @@ pub struct Grounds {
 }
 
 impl Question {
-    pub fn of(release: &Release, hospital: HospitalId, at: Moment) -> Self {
-        let Release { requester, patient, purpose, .. } = *release;
+    pub fn of(request: &Request, at: Moment) -> Self {
+        let Request { requester, patient, hospital, purpose, .. } = *request;
         Self { requester, patient, hospital, purpose, at }
     }
 

@@ -1,11 +1,11 @@
-//! Checks a release without storage: whether a grant can make it.
+//! Checks requests and releases without storage: whether a requester or a grant can make them.
 
 use epione_primitives::{
     access::{Action, Purpose},
-    release::{Release, ReleasedRecord, Right},
+    release::{Release, ReleasedRecord, Request, Right},
 };
 
-/// Why a grant cannot make a release.
+/// Why no requester can make a request, or no grant a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     NoRecords,
@@ -18,14 +18,33 @@ pub enum Misfit {
     PurposeNotEmergency,
 }
 
-/// Checks the rules that [`Release`] documents for its fields.
-pub fn check(release: &Release) -> Result<(), Misfit> {
-    check_records(&release.records)?;
-    check_rights(&release.rights, release.emergency.is_some())?;
-    if release.emergency.is_some() && release.purpose != Purpose::Emergency {
+/// Checks the rules that [`Request`] documents for its records, purpose and emergency.
+pub fn check_request(request: &Request) -> Result<(), Misfit> {
+    check_records(&request.records)?;
+    if request.emergency.is_some() && request.purpose != Purpose::Emergency {
         return Err(Misfit::PurposeNotEmergency);
     }
     Ok(())
+}
+
+/// Checks the rules that [`Release`] documents for its request, records and rights, except those that concern two of
+/// them.
+pub fn check(release: &Release) -> Result<(), Misfit> {
+    check_request(&release.request)?;
+    check_records(&release.records)?;
+    check_rights(&release.rights, release.request.emergency.is_some())
+}
+
+/// Whether a release grants requested sections only. The requested records must ascend.
+pub fn is_requested(release: &Release) -> bool {
+    let requested = &release.request.records;
+    release.records.iter().all(|granted| {
+        requested
+            .binary_search_by_key(&granted.pointer, |record| record.pointer)
+            .ok()
+            .and_then(|position| requested.get(position))
+            .is_some_and(|record| granted.sections.is_subset_of(record.sections))
+    })
 }
 
 fn check_records(records: &[ReleasedRecord]) -> Result<(), Misfit> {

@@ -7,9 +7,11 @@ use sp_runtime::SaturatedConversion;
 use crate::Config;
 
 pub trait WeightInfo {
-    /// Recording a release that is not an emergency. `r`: records; `p`: rights.
+    /// Recording a release that is not an emergency. `r`: released records; `p`: rights. The number of requested
+    /// records is the maximum.
     fn record(r: u32, p: u32) -> Weight;
-    /// Recording an emergency, and opening its review. `r`: records; `p`: rights.
+    /// Recording an emergency, and opening its review. `r`: released records; `p`: rights. The number of requested
+    /// records is the maximum.
     fn record_emergency(r: u32, p: u32) -> Weight;
     fn refuse() -> Weight;
     fn judge() -> Weight;
@@ -21,7 +23,7 @@ pub trait WeightInfo {
 pub(crate) fn of_record<T: Config>(release: &Release) -> Weight {
     let records = release.records.len().saturated_into();
     let rights = release.rights.len().saturated_into();
-    match release.emergency {
+    match release.request.emergency {
         None => T::WeightInfo::record(records, rights),
         Some(_) => T::WeightInfo::record_emergency(records, rights),
     }

@@ -218,6 +218,19 @@ proptest! {
         );
     }
 
+    /// So a section that its patient shares stays open to everybody who could read it before.
+    #[test]
+    fn what_is_allowed_with_private_sections_is_allowed_with_shared_ones(
+        facts in facts(),
+        set in policy_set(),
+    ) {
+        let private = Facts { class: SectionClass::Private, ..facts.clone() };
+        let shared = Facts { class: SectionClass::Shared, ..facts };
+        prop_assert!(
+            !evaluate(&private, 0, &set).is_allowed() || evaluate(&shared, 0, &set).is_allowed()
+        );
+    }
+
     #[test]
     fn registrations_elsewhere_than_asked_about_make_no_difference(
         facts in facts(),

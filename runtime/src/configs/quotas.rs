@@ -36,7 +36,7 @@ const DEFAULT: Limits = Limits {
     records: alone(Budget { ref_time: WINDOW / 5, bytes: 512 * MIB }),
     // 70 votes in a window if each is debited as if it commits the largest block; undecisive votes need less.
     votes: alone(Budget { ref_time: WINDOW / 4, bytes: 64 * MIB }),
-    // Includes the code of upgrades, and five motions with the largest weight.
+    // Includes the code of upgrades, and three motions with the largest weight.
     governance: alone(Budget { ref_time: WINDOW / 10, bytes: 64 * MIB }),
 };
 
@@ -50,11 +50,11 @@ const LEAST: Limits = Limits {
         hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
     },
     // Two of the largest announcements.
-    records: alone(Budget { ref_time: 100 * MILLIS, bytes: 16 * MIB }),
+    records: alone(Budget { ref_time: 200 * MILLIS, bytes: 16 * MIB }),
     // More than one vote in a block.
     votes: alone(Budget { ref_time: 500 * MILLIS, bytes: 4 * MIB }),
     // The largest motion can be proposed, voted for and closed, and the largest upgrade applied.
-    governance: alone(Budget { ref_time: 500 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
+    governance: alone(Budget { ref_time: 600 * MILLIS, bytes: 2 * BLOCK_BYTES as u64 }),
 };
 
 parameter_types! {

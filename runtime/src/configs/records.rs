@@ -11,7 +11,7 @@ use frame_support::traits::ConstU32;
 
 use crate::{
     Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles, RolePolicies, Runtime,
-    Timestamp, weights,
+    Sharing, Timestamp, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -40,7 +40,7 @@ impl pallet_lite_blocks::Config for Runtime {
 }
 
 impl pallet_approvals::Config for Runtime {
-    type Subject = AnnouncementId;
+    type Id = AnnouncementId;
     type Hospitals = Hospitals;
     type OnClosed = LiteBlocks;
     type OnClosedWeight = pallet_lite_blocks::CommitWeight<Runtime>;
@@ -53,12 +53,19 @@ impl pallet_releases::Config for Runtime {
     type Users = Profiles;
     type Policies = RolePolicies;
     type Records = LiteBlocks;
+    type Sharing = Sharing;
     type Time = Timestamp;
     type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;
     type MaxReceipts = ConstU32<MAX_HOSPITAL_RECEIPTS>;
     type MaxEmergencies = ConstU32<MAX_HOSPITAL_EMERGENCIES>;
     type MaxRefusals = ConstU32<MAX_HOSPITAL_REFUSALS>;
     type WeightInfo = weights::pallet_releases::Measured<Runtime>;
+}
+
+impl pallet_sharing::Config for Runtime {
+    type Users = Profiles;
+    type Records = LiteBlocks;
+    type WeightInfo = weights::pallet_sharing::Measured<Runtime>;
 }
 
 impl pallet_index_links::Config for Runtime {}

@@ -14,5 +14,6 @@ pub mod pallet_quotas;
 pub mod pallet_releases;
 pub mod pallet_role_policies;
 pub mod pallet_session;
+pub mod pallet_sharing;
 pub mod pallet_timestamp;
 pub mod pallet_utility;

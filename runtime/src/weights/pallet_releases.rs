@@ -18,8 +18,11 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
         Weight::from_parts(877_349_000, 0)
             .saturating_add(Weight::from_parts(13_702_210, 0).saturating_mul(r.into()))
             .saturating_add(Weight::from_parts(43_935_095, 0).saturating_mul(p.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(45, 4))
-            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
+            // By hand: the request's signature, and the answers to requests.
+            .saturating_add(Weight::from_parts(80_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads_writes(47, 5))
+            // By hand: the third of these reads, the sections that the patient shares.
+            .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(r.into())))
     }
 
     /// `r`: 1 to 64.
@@ -33,13 +36,21 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             .saturating_add(T::DbWeight::get().reads_writes(50, 9))
             // By hand: a visitor's registrations at up to 100 hospitals, the shares of up to 16, and one new share.
             .saturating_add(T::DbWeight::get().reads_writes(116, 1))
-            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
+            // By hand: the request's signature, and the answers to requests.
+            .saturating_add(Weight::from_parts(80_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
+            // By hand: the third of these reads, the sections that the patient shares.
+            .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(r.into())))
     }
 
     /// At least 1_058_189 ns.
     /// Computation of 2026-11-20; reads and writes changed by hand since, not measured yet.
     fn refuse() -> Weight {
-        Weight::from_parts(1_099_911_000, 0).saturating_add(T::DbWeight::get().reads_writes(79, 4))
+        Weight::from_parts(1_099_911_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(79, 4))
+            // By hand: the request's signature, and the answers to requests.
+            .saturating_add(Weight::from_parts(80_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
 
     /// At least 35_403 ns.

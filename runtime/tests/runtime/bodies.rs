@@ -1,7 +1,6 @@
 //! The runtime stores a body only if it is at the extrinsic's tail.
 
 use epione_primitives::{
-    UserId,
     consent::Naming,
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::Role,
@@ -9,7 +8,8 @@ use epione_primitives::{
 use epione_runtime::{ExtrinsicTail, LiteBlocks, Runtime, RuntimeOrigin, System, invariants};
 
 use crate::chain::{
-    A, B, PATIENT, account, announcement, apply, approve, consent, key, local, register, user_seed,
+    A, B, PATIENT, SEALING_KEY, account, announcement, apply, approve, consent, key, local,
+    register, user, user_seed,
 };
 
 #[test]
@@ -33,9 +33,9 @@ fn a_body_not_at_the_tail_is_refused() {
 #[test]
 fn the_runtime_refuses_an_announcement_within_another_call() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let pallet_lite_blocks::Call::announce { header, entries, body } =
-            announcement(A, &[PATIENT], 1)
+            announcement(A, &[*PATIENT], 1)
         else {
             unreachable!()
         };
@@ -50,23 +50,24 @@ fn the_runtime_refuses_an_announcement_within_another_call() {
 #[test]
 fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcement() {
     local(|chain| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let pallet_lite_blocks::Call::announce { body, .. } = announcement(A, &[PATIENT], 1) else {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let pallet_lite_blocks::Call::announce { body, .. } = announcement(A, &[*PATIENT], 1)
+        else {
             unreachable!()
         };
-        let thief = UserId([9; 32]);
+        let thief = user(9);
         let pair = key(&user_seed(thief));
         let naming = Naming::Registration { hospital: B, user: thief, version: 0 };
         let copied = pallet_profiles::Call::<Runtime>::register {
             user: thief,
             role: Role::Patient,
             account: account(&pair),
-            sealing_key_hash: Default::default(),
+            sealing_key_hash: SEALING_KEY,
             consent: consent(&pair, naming),
             body: body.clone(),
         };
         apply("Bob//agent", copied).unwrap().unwrap();
-        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
         chain.next_block();
         for agent in ["Bob//agent", "Charlie//agent"] {
             approve(agent, 0);

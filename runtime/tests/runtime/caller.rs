@@ -1,12 +1,12 @@
 //! Which role may make which call.
 
 use epione_primitives::{
-    AnnouncementId, Hash, UserId,
-    access::{Purpose, RelationshipKind},
+    AnnouncementId, RecordPointer, UserId,
+    access::RelationshipKind,
     consent::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
-    release::ReviewId,
+    release::{ReviewId, SectionSet},
 };
 use epione_runtime::{
     Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, UncheckedExtrinsic,
@@ -15,7 +15,8 @@ use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
 use crate::chain::{
-    A, B, PATIENT, account, announcement, apply, consent, key, local, register, user_seed,
+    A, B, PATIENT, SEALING_KEY, account, announcement, apply, consent, key, local, register,
+    request, sign_request, user_seed, vote,
 };
 
 pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
@@ -29,13 +30,13 @@ pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
 }
 
 pub fn approve() -> RuntimeCall {
-    pallet_approvals::Call::approve { subject: AnnouncementId(9) }.into()
+    vote(AnnouncementId(9)).into()
 }
 
 pub fn relate() -> RuntimeCall {
     pallet_role_policies::Call::relate {
-        patient: PATIENT,
-        professional: PATIENT,
+        patient: *PATIENT,
+        professional: *PATIENT,
         hospital: A,
         kind: RelationshipKind::Treating,
         expires: None,
@@ -48,13 +49,19 @@ pub fn set_policies() -> RuntimeCall {
 }
 
 fn refuse() -> RuntimeCall {
-    pallet_releases::Call::refuse {
-        requester: PATIENT,
-        patient: PATIENT,
-        purpose: Purpose::Treatment,
-        emergency: false,
-    }
-    .into()
+    let request = request(*PATIENT, &[], 1);
+    let signature = sign_request(&key(&user_seed(*PATIENT)), &request);
+    pallet_releases::Call::refuse { request, signature }.into()
+}
+
+fn share() -> RuntimeCall {
+    let pointer = RecordPointer { height: 1, index: 0 };
+    pallet_sharing::Call::share { pointer, sections: SectionSet(1) }.into()
+}
+
+fn unshare() -> RuntimeCall {
+    let pointer = RecordPointer { height: 1, index: 0 };
+    pallet_sharing::Call::unshare { pointer, sections: SectionSet(1) }.into()
 }
 
 fn judge() -> RuntimeCall {
@@ -67,7 +74,7 @@ pub fn rotate_keys() -> RuntimeCall {
 }
 
 pub fn announce() -> RuntimeCall {
-    announcement(A, &[PATIENT], 1).into()
+    announcement(A, &[*PATIENT], 1).into()
 }
 
 fn set_code() -> RuntimeCall {
@@ -96,7 +103,15 @@ fn an_agent_can_make_only_the_workers_calls() {
         for call in [approve(), relate(), announce(), refuse(), batch(vec![approve(), relate()])] {
             assert_eq!(refused("Alice//agent", call), None);
         }
-        for call in [set_policies(), judge(), rotate_keys(), suspend_itself(), set_code()] {
+        for call in [
+            set_policies(),
+            judge(),
+            rotate_keys(),
+            suspend_itself(),
+            set_code(),
+            share(),
+            unshare(),
+        ] {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
     });
@@ -116,7 +131,16 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         assert_eq!(refused("Alice", refuse()), Some(CallNotForRole));
         let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
-        for call in [approve(), relate(), announce(), rotate_keys(), suspend_itself(), set_code()] {
+        for call in [
+            approve(),
+            relate(),
+            announce(),
+            rotate_keys(),
+            suspend_itself(),
+            set_code(),
+            share(),
+            unshare(),
+        ] {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
     });
@@ -125,23 +149,28 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
 #[test]
 fn a_user_can_make_only_users_calls() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
         assert_eq!(refused(&patient, relate()), None);
         assert_eq!(refused(&patient, rotate_keys()), None);
+        assert_eq!(refused(&patient, share()), None);
+        assert_eq!(refused(&patient, unshare()), None);
         for call in
             [approve(), announce(), set_policies(), refuse(), judge(), suspend_itself(), set_code()]
         {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
+        assert_eq!(refused(&patient, batch(vec![share()])), Some(CallNotForRole));
     });
 }
 
 #[test]
 fn nobody_can_make_a_call_without_a_signature() {
     local(|_| {
-        for call in [relate(), announce(), suspend_itself(), set_code(), batch(vec![approve()])] {
+        for call in
+            [relate(), announce(), share(), suspend_itself(), set_code(), batch(vec![approve()])]
+        {
             let bare = UncheckedExtrinsic::new_bare(call);
             assert_eq!(Executive::apply_extrinsic(bare), Err(InvalidTransaction::Call.into()));
         }
@@ -168,7 +197,7 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
                 Some(CallNotForBatch)
             );
         }
-        let update = pallet_profiles::Call::<Runtime>::update { user: PATIENT, body: vec![1] };
+        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, body: vec![1] };
         assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
@@ -190,14 +219,14 @@ fn by_agent(agent: &str, call: pallet_profiles::Call<Runtime>) {
 #[test]
 fn a_user_without_a_registration_in_force_is_rejected() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
-        by_agent("Alice//agent", pallet_profiles::Call::suspend { user: PATIENT });
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
         assert_eq!(refused(&patient, relate()), Some(NotInForce));
         assert_eq!(refused(&patient, rotate_keys()), Some(NotInForce));
-        by_agent("Alice//agent", pallet_profiles::Call::reinstate { user: PATIENT });
+        by_agent("Alice//agent", pallet_profiles::Call::reinstate { user: *PATIENT });
         assert_eq!(refused(&patient, relate()), None);
-        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: PATIENT });
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         assert_eq!(refused(&patient, relate()), Some(NotInForce));
     });
 }
@@ -205,8 +234,8 @@ fn a_user_without_a_registration_in_force_is_rejected() {
 #[test]
 fn the_users_of_a_suspended_or_removed_hospital_are_rejected() {
     local(|_| {
-        register("Bob//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
+        register("Bob//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
         let council = || RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
         Hospitals::suspend(council(), B).unwrap();
         assert_eq!(refused(&patient, relate()), Some(HospitalNotActive));
@@ -220,21 +249,21 @@ fn the_users_of_a_suspended_or_removed_hospital_are_rejected() {
 #[test]
 fn another_hospital_answers_for_the_users_of_a_removed_one() {
     local(|_| {
-        register("Bob//agent", PATIENT, Role::Patient);
-        let patient = key(&user_seed(PATIENT));
-        let naming = Naming::Registration { hospital: A, user: PATIENT, version: 0 };
+        register("Bob//agent", *PATIENT, Role::Patient);
+        let patient = key(&user_seed(*PATIENT));
+        let naming = Naming::Registration { hospital: A, user: *PATIENT, version: 0 };
         let register = pallet_profiles::Call::register {
-            user: PATIENT,
+            user: *PATIENT,
             role: Role::Patient,
             account: account(&patient),
-            sealing_key_hash: Hash::repeat_byte(1),
+            sealing_key_hash: SEALING_KEY,
             consent: consent(&patient, naming),
             body: b"another sealed profile".to_vec(),
         };
         by_agent("Alice//agent", register);
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
         Hospitals::remove(council, B).unwrap();
-        assert_eq!(refused(&user_seed(PATIENT), relate()), None);
+        assert_eq!(refused(&user_seed(*PATIENT), relate()), None);
         let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
         assert!(used(A) > 0);
         assert_eq!(used(B), 0);
@@ -245,16 +274,16 @@ fn another_hospital_answers_for_the_users_of_a_removed_one() {
 #[test]
 fn a_hostile_hospital_cannot_lock_out_its_former_patients() {
     local(|_| {
-        register("Bob//agent", PATIENT, Role::Patient);
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Bob//agent", *PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         for lane in [Lane::User, Lane::Rotation] {
             let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
             let signer = Holder::User(UserId([99; 32]));
             let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
             Quotas::debit(&Debit { signer, hospital: B, lane, cost });
         }
-        assert_eq!(refused(&user_seed(PATIENT), relate()), None);
-        assert_eq!(refused(&user_seed(PATIENT), rotate_keys()), None);
+        assert_eq!(refused(&user_seed(*PATIENT), relate()), None);
+        assert_eq!(refused(&user_seed(*PATIENT), rotate_keys()), None);
         for lane in [Lane::User, Lane::Rotation] {
             assert!(Quotas::usage(&Holder::Hospital(A), lane).ref_time > 0);
         }

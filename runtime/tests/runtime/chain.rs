@@ -1,17 +1,22 @@
 //! A chain of four hospitals in memory.
 
+use std::sync::LazyLock;
+
 use codec::Encode;
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, HospitalId, UserId,
+    AccountId, AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
+    access::Purpose,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
     consent::{Consent, Naming},
     limits::SLOT_MILLIS,
     profile::Role,
+    release::{ReleasedRecord, Request, SectionSet},
 };
 use epione_runtime::{
-    Executive, Header, Hospitals, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin,
-    Session, Signature, SignedPayload, System, TxExtension, UncheckedExtrinsic,
-    caller::CheckCaller, genesis, in_flight::CheckInFlight, lifetime::CheckLifetime,
+    Approvals, Executive, Header, Hospitals, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    RuntimeOrigin, Session, Signature, SignedPayload, System, Timestamp, TxExtension,
+    UncheckedExtrinsic, caller::CheckCaller, genesis, in_flight::CheckInFlight,
+    lifetime::CheckLifetime,
 };
 use frame_support::storage::with_transaction;
 use sc_executor::WasmExecutor;
@@ -28,7 +33,26 @@ use sp_runtime::{
 
 pub const A: HospitalId = HospitalId(0);
 pub const B: HospitalId = HospitalId(1);
-pub const PATIENT: UserId = UserId([7; 32]);
+pub static PATIENT: LazyLock<UserId> = LazyLock::new(|| user(7));
+/// The hash of every user's first sealing key.
+pub const SEALING_KEY: Hash = Hash::repeat_byte(1);
+
+/// The users whose accounts have the seeds `user-0`, `user-1` and so on.
+static USERS: LazyLock<Vec<UserId>> = LazyLock::new(|| {
+    let id = |number| UserId::of(&account(&key(&format!("user-{number}"))), SEALING_KEY);
+    (0..64).map(id).collect()
+});
+
+/// The user with this number, whose id follows from the first keys.
+pub fn user(number: u8) -> UserId {
+    USERS[usize::from(number)]
+}
+
+/// The seed of a user's first account.
+pub fn user_seed(user: UserId) -> String {
+    let number = USERS.iter().position(|known| *known == user).expect("a user with a number");
+    format!("user-{number}")
+}
 
 /// A chain during a block. A test in it sees the state, and its transactions are applied in the
 /// block.
@@ -184,7 +208,7 @@ pub fn consent(pair: &sr25519::Pair, naming: Naming) -> Signature {
     pair.sign(&Consent::new(System::block_hash(0), naming).encode()).into()
 }
 
-/// Registers a user whose account has the user's number as its seed.
+/// Registers a user with the first keys, in which the user consents.
 pub fn register(agent: &str, user: UserId, role: Role) {
     let pair = key(&user_seed(user));
     let hospital = Hospitals::hospital_of(account(&key(agent))).unwrap().0;
@@ -193,15 +217,18 @@ pub fn register(agent: &str, user: UserId, role: Role) {
         user,
         role,
         account: account(&pair),
-        sealing_key_hash: Hash::repeat_byte(1),
+        sealing_key_hash: SEALING_KEY,
         consent: consent(&pair, naming),
         body: b"sealed profile of ".iter().copied().chain(user.0).collect(),
     };
     apply(agent, call).unwrap().unwrap();
 }
 
-pub fn user_seed(user: UserId) -> String {
-    format!("user-{}", user.0[0])
+/// The id of a record with these bytes, at this index of its block.
+pub fn record(byte: u8, index: u16) -> RecordId {
+    let mut id = [byte; 16];
+    id[14..].copy_from_slice(&index.to_be_bytes());
+    RecordId(id)
 }
 
 /// An announcement of one record for each of the patients, whose bytes are all `byte`.
@@ -211,11 +238,12 @@ pub fn announcement(
     byte: u8,
 ) -> pallet_lite_blocks::Call<Runtime> {
     const LENGTH: u32 = 100;
-    let entries: Vec<_> = (0..)
+    let entries: Vec<_> = (0_u16..)
         .zip(patients)
         .map(|(index, &patient)| AnnouncedEntry {
+            record: record(byte, index),
             patient,
-            text: Range { offset: index * LENGTH, length: LENGTH },
+            text: Range { offset: u32::from(index) * LENGTH, length: LENGTH },
             media: Range::default(),
         })
         .collect();
@@ -229,9 +257,41 @@ pub fn announcement(
     }
 }
 
+/// The hash that the hospitals vote on; zero if there is no such announcement.
+pub fn subject(id: AnnouncementId) -> Hash {
+    Approvals::ballot(id).map(|ballot| ballot.subject).unwrap_or_default()
+}
+
+/// A vote for what was announced.
+pub fn vote(id: AnnouncementId) -> pallet_approvals::Call<Runtime> {
+    pallet_approvals::Call::approve { id, subject: subject(id) }
+}
+
 pub fn approve(agent: &str, announcement: u64) {
-    let call = pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(announcement) };
-    apply(agent, call).unwrap().unwrap();
+    apply(agent, vote(AnnouncementId(announcement))).unwrap().unwrap();
+}
+
+/// What a requester signs to read the first section of records of the patient at hospital A, for treatment.
+pub fn request(requester: UserId, records: &[RecordPointer], nonce: u8) -> Request {
+    let records: Vec<_> = records
+        .iter()
+        .map(|&pointer| ReleasedRecord { pointer, sections: SectionSet(1) })
+        .collect();
+    Request {
+        requester,
+        patient: *PATIENT,
+        hospital: A,
+        records: records.try_into().unwrap(),
+        purpose: Purpose::Treatment,
+        emergency: None,
+        at: Timestamp::get(),
+        nonce: [nonce; 16],
+    }
+}
+
+/// The signature of an account over a request.
+pub fn sign_request(pair: &sr25519::Pair, request: &Request) -> Signature {
+    pair.sign(&request.signed_bytes(System::block_hash(0))).into()
 }
 
 /// The hash under which nodes store a body.

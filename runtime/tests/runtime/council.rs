@@ -372,3 +372,14 @@ fn the_council_cannot_replace_the_runtime_without_the_delay() {
         }
     });
 }
+
+/// Suspending a hospital discards its open announcements, with all their records.
+#[test]
+fn a_hospital_with_the_largest_open_announcements_can_be_suspended() {
+    let suspend: RuntimeCall = suspend().into();
+    let remove: RuntimeCall = pallet_hospitals::Call::remove { hospital: B }.into();
+    for call in [suspend, remove] {
+        let declared = call.get_dispatch_info().call_weight;
+        assert!(declared.all_lte(MAX_PROPOSAL_WEIGHT), "{declared:?}");
+    }
+}

@@ -22,12 +22,12 @@ const NOWHERE: HospitalId = HospitalId(40);
 
 /// A committed record of the patient at hospital A, and an open announcement of another one.
 fn committed(chain: &mut Chain) {
-    register("Alice//agent", PATIENT, Role::Patient);
-    apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+    register("Alice//agent", *PATIENT, Role::Patient);
+    apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
     chain.next_block();
     approve("Bob//agent", 0);
     approve("Charlie//agent", 0);
-    apply("Alice//agent", announcement(A, &[PATIENT], 2)).unwrap().unwrap();
+    apply("Alice//agent", announcement(A, &[*PATIENT], 2)).unwrap().unwrap();
     assert_eq!(invariants::check(), Ok(()));
 }
 
@@ -79,7 +79,7 @@ fn a_validator_that_is_not_a_hospital_is_found() {
 #[test]
 fn an_account_with_two_owners_is_found() {
     finds("an account belongs to both a hospital and a user", || {
-        pallet_profiles::Accounts::<Runtime>::insert(account(&key("Bob")), PATIENT);
+        pallet_profiles::Accounts::<Runtime>::insert(account(&key("Bob")), *PATIENT);
     });
 }
 
@@ -88,6 +88,26 @@ fn a_ballot_of_another_hospital_is_found() {
     finds("a ballot was not opened by the announcer of its block", || {
         pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(1), |ballot| {
             ballot.as_mut().unwrap().opener = B;
+        });
+    });
+}
+
+#[test]
+fn a_ballot_about_another_subject_is_found() {
+    for id in [0, 1] {
+        finds("the hospitals vote on another subject than was announced", || {
+            pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(id), |ballot| {
+                ballot.as_mut().unwrap().subject = Hash::zero();
+            });
+        });
+    }
+}
+
+#[test]
+fn an_approval_before_its_announcement_is_found() {
+    finds("a hospital approved an announcement before it was made", || {
+        pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(0), |ballot| {
+            ballot.as_mut().unwrap().approvals[0].block = 0;
         });
     });
 }
@@ -132,7 +152,7 @@ fn a_relationship_of_an_unknown_user_is_found() {
         let kind = RelationshipKind::Treating;
         let treating = Relationship { kind, hospital: A, since: 0, expires: None, closed: None };
         pallet_role_policies::Relationships::<Runtime>::insert(
-            (PATIENT, STRANGER, A),
+            (*PATIENT, STRANGER, A),
             pallet_role_policies::RelationshipsOf::try_from(vec![treating]).unwrap(),
         );
     });

@@ -15,13 +15,16 @@ use epione_runtime::{
 };
 use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
 
-use crate::chain::{A, PATIENT, announcement, apply, key, local, register, signed, user_seed};
+use crate::chain::{
+    A, PATIENT, announcement, apply, key, local, record, register, signed, user_seed, vote,
+};
 
 #[test]
 fn two_of_the_largest_announcements_fit_into_a_block() {
     local(|_| {
         let entry = AnnouncedEntry {
-            patient: PATIENT,
+            record: record(1, 0),
+            patient: *PATIENT,
             text: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },
             media: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },
         };
@@ -46,16 +49,15 @@ fn two_of_the_largest_announcements_fit_into_a_block() {
 fn hundreds_of_votes_do_not_fill_a_block() {
     const VOTES: u64 = 500;
     local(|chain| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+        register("Alice//agent", *PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
         chain.next_block();
-        let vote = || pallet_approvals::Call::<Runtime>::approve { subject: AnnouncementId(0) };
         // The first does not decide, the second fails, the third commits a block of one record.
         for (agent, succeeds) in
             [("Bob//agent", true), ("Bob//agent", false), ("Charlie//agent", true)]
         {
             let before = System::block_weight().total();
-            assert_eq!(apply(agent, vote()).unwrap().is_ok(), succeeds);
+            assert_eq!(apply(agent, vote(AnnouncementId(0))).unwrap().is_ok(), succeeds);
             let spent = System::block_weight().total() - before;
             assert!((spent * VOTES).all_lte(NORMAL_SHARE * BLOCK_WEIGHT), "{agent}: {spent:?}");
         }
@@ -69,11 +71,11 @@ fn hundreds_of_votes_do_not_fill_a_block() {
 fn a_user_who_fills_a_block_leaves_space_for_the_council() {
     const MOST: u32 = 20_000;
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let user = user_seed(PATIENT);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let user = user_seed(*PATIENT);
         let unrelated = || pallet_role_policies::Call::<Runtime>::unrelate {
-            patient: PATIENT,
-            professional: PATIENT,
+            patient: *PATIENT,
+            professional: *PATIENT,
             hospital: A,
             kind: RelationshipKind::Treating,
         };

@@ -36,6 +36,7 @@ fn every_pallet_keeps_its_index() {
             (16, "CouncilRoot"),
             (17, "Releases"),
             (18, "Quotas"),
+            (19, "Sharing"),
         ]
     );
     let extensions: Vec<_> = metadata

@@ -1,7 +1,7 @@
 //! Nobody takes an account whose key they do not have.
 
 use epione_primitives::{
-    Hash, HospitalId,
+    HospitalId,
     consent::{NamedAccount, Naming},
     hospital::Duty,
     profile::Role,
@@ -9,7 +9,9 @@ use epione_primitives::{
 use epione_runtime::{Hospitals, Runtime};
 use frame_support::{dispatch::DispatchResult, storage::with_storage_layer};
 
-use crate::chain::{A, PATIENT, account, apply, consent, council, key, local, user_seed};
+use crate::chain::{
+    A, PATIENT, SEALING_KEY, account, apply, consent, council, key, local, user_seed,
+};
 
 /// The hospital that is admitted next.
 const NEXT: HospitalId = HospitalId(4);
@@ -36,14 +38,14 @@ fn admit(governance: NamedAccount, agent: NamedAccount) -> DispatchResult {
 #[test]
 fn another_hospital_cannot_replay_a_consent() {
     local(|_| {
-        let seed = user_seed(PATIENT);
-        let naming = Naming::Registration { hospital: A, user: PATIENT, version: 0 };
+        let seed = user_seed(*PATIENT);
+        let naming = Naming::Registration { hospital: A, user: *PATIENT, version: 0 };
         let consent = consent(&key(&seed), naming);
         let register = || pallet_profiles::Call::<Runtime>::register {
-            user: PATIENT,
+            user: *PATIENT,
             role: Role::Patient,
             account: account(&key(&seed)),
-            sealing_key_hash: Hash::repeat_byte(1),
+            sealing_key_hash: SEALING_KEY,
             consent: consent.clone(),
             body: vec![1],
         };

@@ -1,14 +1,14 @@
 //! What `epione-proofs` assumes about the runtime: where values are stored, and how authorities change.
 
 use codec::Encode;
-use epione_primitives::Hash;
+use epione_primitives::{Hash, RecordPointer};
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
 use sp_consensus_grandpa::localized_payload;
 use sp_core::{Pair, ed25519};
 use sp_runtime::{BuildStorage, Digest, traits::Header as _};
 
-use crate::chain::{A, B, configuration, council, local};
+use crate::chain::{A, B, configuration, council, local, record};
 
 /// The justification of a block by all hospitals of the preset `local` in set 0, as GRANDPA's types encode it.
 fn justification(header: &Header) -> Vec<u8> {
@@ -45,6 +45,18 @@ fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
             .blake2_128_concat(&body)
             .as_bytes(),
         pallet_lite_blocks::AnnouncementOf::<Runtime>::hashed_key_for(A, body)
+    );
+    let (record, pointer) = (record(1, 0), RecordPointer { height: 7, index: 1 });
+    assert_eq!(
+        StorageKey::value("LiteBlocks", "AnnouncementWith")
+            .twox_64_concat(&A)
+            .blake2_128_concat(&record)
+            .as_bytes(),
+        pallet_lite_blocks::AnnouncementWith::<Runtime>::hashed_key_for(A, record)
+    );
+    assert_eq!(
+        StorageKey::value("Sharing", "Shared").twox_64_concat(&pointer).as_bytes(),
+        pallet_sharing::Shared::<Runtime>::hashed_key_for(pointer)
     );
 }
 

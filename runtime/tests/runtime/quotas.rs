@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    HospitalId, UserId,
+    HospitalId,
     consent::{Consent, Naming},
     hospital::Duty,
     limits::{
@@ -34,7 +34,7 @@ use crate::{
     caller::{announce, approve, batch, refused, relate, rotate_keys, set_policies},
     chain::{
         A, B, PATIENT, account, announcement, apply, key, local, register, signed, signed_for,
-        user_seed, validate,
+        user, user_seed, validate, vote,
     },
     possession::named,
 };
@@ -77,12 +77,12 @@ fn all(signer: Holder, hospital: HospitalId, lane: Lane) -> Debit {
 #[test]
 fn a_patients_key_cannot_fill_blocks() {
     local(|chain| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
         let (sent, refusal) = spam(&patient);
         assert_eq!(refusal, QuotaExceeded);
         assert!((3..20).contains(&sent), "{sent}");
-        let used = Quotas::usage(&Holder::User(PATIENT), Lane::User).ref_time;
+        let used = Quotas::usage(&Holder::User(*PATIENT), Lane::User).ref_time;
         assert!(used < (NORMAL_SHARE * BLOCK_WEIGHT).ref_time() / 20, "{used} ps");
         // Further ones do not even enter the pool, also in the next blocks.
         for _ in 0..3 {
@@ -96,8 +96,8 @@ fn a_patients_key_cannot_fill_blocks() {
 #[test]
 fn a_quota_is_renewed_in_the_next_window() {
     local(|chain| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
         spam(&patient);
         chain.reach(WEIGHT_WINDOW_BLOCKS - 1);
         assert_eq!(refused(&patient, relate()), Some(QuotaExceeded));
@@ -113,16 +113,16 @@ fn many_users_of_one_hospital_share_a_budget() {
         let hospital = Budget { ref_time: 8_000_000_000, ..limits.users.hospital };
         let limits = Limits { users: Share { hospital, ..limits.users }, ..limits };
         Quotas::set_limits(RuntimeOrigin::root(), limits).unwrap();
-        let users = [1, 2, 3].map(|number| UserId([number; 32]));
+        let users = [1, 2, 3].map(user);
         for user in users {
             register("Alice//agent", user, Role::Patient);
         }
-        register("Bob//agent", PATIENT, Role::Patient);
+        register("Bob//agent", *PATIENT, Role::Patient);
         let seeds = users.map(user_seed);
         assert_eq!(spam(&seeds[0]).1, QuotaExceeded);
         assert_eq!(spam(&seeds[1]).1, HospitalQuotaExceeded);
         assert_eq!(spam(&seeds[2]), (0, HospitalQuotaExceeded));
-        assert_eq!(refused(&user_seed(PATIENT), relate()), None, "of another hospital");
+        assert_eq!(refused(&user_seed(*PATIENT), relate()), None, "of another hospital");
         assert_eq!(refused("Alice//agent", relate()), None, "the hospital's own worker");
     });
 }
@@ -130,13 +130,13 @@ fn many_users_of_one_hospital_share_a_budget() {
 #[test]
 fn hostile_users_of_a_hospital_cannot_stop_a_rotation_after_a_theft() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let hostile = (20..33).map(|number| UserId([number; 32]));
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let hostile = (20..33).map(user);
         for user in hostile {
             register("Alice//agent", user, Role::Patient);
             spam(&user_seed(user));
         }
-        let patient = user_seed(PATIENT);
+        let patient = user_seed(*PATIENT);
         assert_eq!(refused(&patient, relate()), Some(HospitalQuotaExceeded));
         assert_eq!(refused(&patient, rotate_keys()), None);
     });
@@ -145,11 +145,11 @@ fn hostile_users_of_a_hospital_cannot_stop_a_rotation_after_a_theft() {
 #[test]
 fn a_user_cannot_renew_a_budget_by_rotating_to_a_new_account() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        let patient = user_seed(PATIENT);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
         assert_eq!(spam(&patient).1, QuotaExceeded);
         let next = key("user-7//next");
-        let naming = Naming::Rotation { user: PATIENT, version: 1 };
+        let naming = Naming::Rotation { user: *PATIENT, version: 1 };
         let consent = Consent::new(System::block_hash(0), naming).encode();
         let rotate = pallet_profiles::Call::<Runtime>::rotate_keys {
             account: Some((account(&next), next.sign(&consent).into())),
@@ -163,9 +163,9 @@ fn a_user_cannot_renew_a_budget_by_rotating_to_a_new_account() {
 #[test]
 fn a_user_cannot_send_large_transactions() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let large = batch(vec![relate(); 60]);
-        assert_eq!(refused(&user_seed(PATIENT), large), Some(CallTooLarge));
+        assert_eq!(refused(&user_seed(*PATIENT), large), Some(CallTooLarge));
     });
 }
 
@@ -175,7 +175,7 @@ fn an_agent_or_a_governance_account_cannot_send_large_transactions() {
     local(|_| {
         let large = |bytes: u32| vec![0; bytes as usize];
         let register = pallet_profiles::Call::<Runtime>::register {
-            user: PATIENT,
+            user: *PATIENT,
             role: Role::Patient,
             account: account(&key("Alice")),
             sealing_key_hash: Default::default(),
@@ -184,7 +184,7 @@ fn an_agent_or_a_governance_account_cannot_send_large_transactions() {
         };
         assert_eq!(refused("Alice//agent", register), Some(CallTooLarge));
         let body = large(MAX_PROFILE_BODY_BYTES + 5 * 1024);
-        let update = pallet_profiles::Call::<Runtime>::update { user: PATIENT, body };
+        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, body };
         assert_eq!(refused("Alice//agent", update), Some(CallTooLarge));
         let remark = frame_system::Call::<Runtime>::remark { remark: large(60 * 1024) };
         let hidden = batch(vec![batch(vec![remark.into()]), relate()]);
@@ -204,7 +204,7 @@ fn an_agent_or_a_governance_account_cannot_send_large_transactions() {
 fn bodies_above_their_bound_cannot_fill_blocks() {
     local(|_| {
         let announce = |bytes: u32| {
-            let mut call = announcement(A, &[PATIENT], 1);
+            let mut call = announcement(A, &[*PATIENT], 1);
             if let pallet_lite_blocks::Call::announce { body, .. } = &mut call {
                 *body = vec![0; bytes as usize];
             }
@@ -221,7 +221,7 @@ fn large_transactions_of_one_account_cannot_fill_the_pool() {
         let era = Era::mortal(64, u64::from(System::block_number()) - 1);
         let pair = key("Alice//agent");
         let large = || {
-            let mut call = announcement(A, &[PATIENT], 1);
+            let mut call = announcement(A, &[*PATIENT], 1);
             if let pallet_lite_blocks::Call::announce { body, .. } = &mut call {
                 *body = vec![0; LARGE_TRANSACTION_BYTES as usize];
             }
@@ -249,13 +249,13 @@ fn announcements_cannot_starve_the_same_agents_votes() {
 #[test]
 fn an_agent_that_writes_profiles_in_a_loop_uses_up_its_bytes_of_the_day() {
     local(|chain| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let limits = CurrentLimits::<Runtime>::get();
         let budget = Budget { bytes: 16 * 1024 * 1024, ..limits.records.account };
         let records = Share { account: budget, hospital: budget };
         Quotas::set_limits(RuntimeOrigin::root(), Limits { records, ..limits }).unwrap();
         let largest = || pallet_profiles::Call::<Runtime>::update {
-            user: PATIENT,
+            user: *PATIENT,
             body: vec![1; MAX_PROFILE_BODY_BYTES as usize],
         };
         let mut written = 0;
@@ -293,10 +293,9 @@ fn a_new_agent_account_does_not_renew_its_hospitals_budget() {
 #[test]
 fn an_undecisive_vote_is_refunded_the_commit() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
-        let vote: RuntimeCall =
-            pallet_approvals::Call::<Runtime>::approve { subject: Default::default() }.into();
+        register("Alice//agent", *PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
+        let vote: RuntimeCall = vote(Default::default()).into();
         let declared = vote.get_dispatch_info().call_weight.ref_time();
         apply("Bob//agent", vote).unwrap().unwrap();
         let used = Quotas::usage(&Holder::Hospital(B), Lane::Vote).ref_time;
@@ -312,7 +311,7 @@ fn used_by(signer: Holder, lane: Lane) -> Usage {
 #[test]
 fn short_calls_that_leave_entries_pay_for_the_state() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let registration = used_by(AGENT, Lane::Record).bytes;
         assert!(registration > 2_048, "{registration} bytes");
         assert_eq!(refused("Alice//agent", relate()), None);
@@ -363,7 +362,7 @@ fn calls_that_need_little_weight_cannot_fill_blocks_by_their_number() {
 #[test]
 fn votes_come_before_announcements_and_these_before_users_calls() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let lanes = [
             valid("Alice", set_policies()),
             valid("Alice//agent", approve()),
@@ -371,8 +370,8 @@ fn votes_come_before_announcements_and_these_before_users_calls() {
             valid("Alice//agent", announce()),
             valid("Alice//agent", batch(vec![approve(), relate()])),
             valid("Alice//agent", batch(vec![])),
-            valid(&user_seed(PATIENT), rotate_keys()),
-            valid(&user_seed(PATIENT), relate()),
+            valid(&user_seed(*PATIENT), rotate_keys()),
+            valid(&user_seed(*PATIENT), relate()),
         ]
         .map(|transaction| transaction.priority);
         let [governance, vote, record, rotation, user] =
@@ -398,7 +397,7 @@ fn the_class_of_a_councils_call_does_not_raise_its_priority() {
 #[test]
 fn an_immortal_or_long_lived_transaction_is_refused() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let now = u64::from(System::block_number()) - 1;
         let longest = Era::mortal(256, now);
         for seed in ["Alice", "Alice//agent"] {
@@ -411,7 +410,7 @@ fn an_immortal_or_long_lived_transaction_is_refused() {
             }
             validate(signed_for(&pair, call(), longest, next)).unwrap();
         }
-        validate(signed_for(&key(&user_seed(PATIENT)), relate(), longest, 0)).unwrap();
+        validate(signed_for(&key(&user_seed(*PATIENT)), relate(), longest, 0)).unwrap();
     });
 }
 
@@ -419,9 +418,9 @@ fn an_immortal_or_long_lived_transaction_is_refused() {
 #[test]
 fn a_short_lifetime_does_not_come_before_the_others_of_its_lane() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let now = u64::from(System::block_number()) - 1;
-        let patient = user_seed(PATIENT);
+        let patient = user_seed(*PATIENT);
         for (seed, call, longevity) in [
             ("Alice", set_policies(), MAX_LIFETIME_BLOCKS),
             ("Alice//agent", announce(), MAX_LIFETIME_BLOCKS),
@@ -457,12 +456,12 @@ fn a_hostile_hospital_fills_at_most_its_share_of_ten_blocks_in_succession() {
 #[test]
 fn an_account_cannot_fill_the_pool_with_later_nonces() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
+        register("Alice//agent", *PATIENT, Role::Patient);
         let era = Era::mortal(64, u64::from(System::block_number()) - 1);
         for (seed, call, lead) in [
             ("Alice", set_policies(), MAX_GOVERNANCE_NONCE_LEAD),
             ("Alice//agent", approve(), MAX_AGENT_NONCE_LEAD),
-            (&user_seed(PATIENT)[..], relate(), MAX_USER_NONCE_LEAD),
+            (&user_seed(*PATIENT)[..], relate(), MAX_USER_NONCE_LEAD),
         ] {
             let pair = key(seed);
             let last = System::account_nonce(account(&pair)) + lead;

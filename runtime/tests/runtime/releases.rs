@@ -1,31 +1,38 @@
 //! Access to a record, from relationship to receipt, with profiles, role-policies, lite-blocks and releases
 //! together.
 
+use std::sync::LazyLock;
+
 use epione_primitives::{
     Hash, RecordPointer, UserId,
     access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
     api::{
         runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
         runtime_decl_for_role_policies_api::RolePoliciesApi,
+        runtime_decl_for_sharing_api::SharingApi,
     },
     limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
-    release::{Release, ReleasedRecord, Right, SectionSet, Usage},
+    release::{Release, Right, SectionSet, Usage},
 };
-use epione_runtime::{Runtime, System};
+use epione_runtime::{Quotas, Runtime, System};
+use pallet_quotas::{Holder, Lane};
 use sp_runtime::DispatchError;
 
-use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register};
+use crate::chain::{
+    A, B, Chain, PATIENT, announcement, apply, approve, key, local, register, request,
+    sign_request, user, user_seed,
+};
 
-const DOCTOR: UserId = UserId([8; 32]);
+static DOCTOR: LazyLock<UserId> = LazyLock::new(|| user(8));
 const GRANT: Hash = Hash::repeat_byte(3);
 
 /// Commits a record of the patient at hospital A, with a treating doctor there.
 fn committed(chain: &mut Chain) {
-    register("Alice//agent", PATIENT, Role::Patient);
-    register("Alice//agent", DOCTOR, Role::Doctor);
+    register("Alice//agent", *PATIENT, Role::Patient);
+    register("Alice//agent", *DOCTOR, Role::Doctor);
     relate(RelationshipKind::Treating, true);
-    apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
+    apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
     chain.next_block();
     approve("Bob//agent", 0);
     approve("Charlie//agent", 0);
@@ -33,7 +40,7 @@ fn committed(chain: &mut Chain) {
 }
 
 fn relate(kind: RelationshipKind, begins: bool) {
-    let (patient, professional, hospital) = (PATIENT, DOCTOR, A);
+    let (patient, professional, hospital) = (*PATIENT, *DOCTOR, A);
     let call = if begins {
         let expires = None;
         pallet_role_policies::Call::<Runtime>::relate {
@@ -49,31 +56,35 @@ fn relate(kind: RelationshipKind, begins: bool) {
     apply("Alice//agent", call).unwrap().unwrap();
 }
 
+/// Records that the first sections of these records are released to the doctor, who asked for them.
 fn record(agent: &str, records: &[RecordPointer]) -> Result<(), DispatchError> {
-    let mut sections = SectionSet::default();
-    assert!(sections.insert(0));
-    let records: Vec<_> =
-        records.iter().map(|&pointer| ReleasedRecord { pointer, sections }).collect();
+    apply(agent, pallet_releases::Call::<Runtime>::record { release: release(records) }).unwrap()
+}
+
+fn release(records: &[RecordPointer]) -> Release {
+    let request = request(*DOCTOR, records, 1);
     let right = Right { action: Action::ReadText, class: SectionClass::Private };
-    let release = Release {
-        requester: DOCTOR,
-        patient: PATIENT,
-        records: records.try_into().unwrap(),
+    Release {
+        signature: sign_request(&key(&user_seed(*DOCTOR)), &request),
+        records: request.records.clone(),
         rights: vec![right].try_into().unwrap(),
-        purpose: Purpose::Treatment,
-        emergency: None,
         grant: GRANT,
-    };
-    apply(agent, pallet_releases::Call::<Runtime>::record { release }).unwrap()
+        request,
+    }
+}
+
+fn share(seed: &str, pointer: RecordPointer, section: u64) -> Result<(), DispatchError> {
+    let sections = SectionSet(section);
+    apply(seed, pallet_sharing::Call::<Runtime>::share { pointer, sections }).unwrap()
 }
 
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
 fn reading() -> AccessRequest {
     AccessRequest {
-        requester: DOCTOR,
+        requester: *DOCTOR,
         action: Action::ReadText,
-        patient: PATIENT,
+        patient: *PATIENT,
         hospital: A,
         class: SectionClass::Private,
         purpose: Purpose::Treatment,
@@ -89,16 +100,82 @@ fn a_release_is_recorded_with_the_policy_that_allowed_it() {
         let receipt = Runtime::receipt(GRANT).unwrap();
         assert_eq!((receipt.hospital, receipt.version), (A, 0));
         assert_eq!(receipt.policies[0].as_slice(), b"related professional");
-        assert_eq!(Runtime::receipts(PATIENT, None, 8), [(0, receipt)]);
+        assert_eq!(Runtime::answer(receipt.release.request.hash()), Some(GRANT));
+        assert_eq!(Runtime::receipts(*PATIENT, None, 8), [(0, receipt)]);
         assert!(Runtime::is_in_force(GRANT));
+    });
+}
+
+#[test]
+fn a_hospital_cannot_record_an_access_that_nobody_asked_for() {
+    local(|chain| {
+        committed(chain);
+        let error = Ok(Err(pallet_releases::Error::<Runtime>::InvalidRequest.into()));
+        let genuine = release(&[FIRST]);
+        for seed in ["Alice//agent", "user-7", "user-9"] {
+            let signature = sign_request(&key(seed), &genuine.request);
+            let release = Release { signature, ..genuine.clone() };
+            let call = pallet_releases::Call::<Runtime>::record { release };
+            assert_eq!(apply("Alice//agent", call), error, "{seed}");
+        }
+        let mut changed = genuine.clone();
+        changed.request.nonce = [9; 16];
+        let call = pallet_releases::Call::<Runtime>::record { release: changed };
+        assert_eq!(apply("Alice//agent", call), error);
+        let call = pallet_releases::Call::<Runtime>::record { release: genuine };
+        apply("Alice//agent", call).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_request_is_answered_once() {
+    local(|chain| {
+        committed(chain);
+        let first = release(&[FIRST]);
+        let again = Release { grant: Hash::repeat_byte(4), ..first.clone() };
+        let call = |release| pallet_releases::Call::<Runtime>::record { release };
+        apply("Alice//agent", call(first)).unwrap().unwrap();
+        let error = pallet_releases::Error::<Runtime>::AlreadyAnswered;
+        assert_eq!(apply("Alice//agent", call(again)), Ok(Err(error.into())));
+    });
+}
+
+#[test]
+fn only_the_patient_decides_which_class_a_section_has() {
+    local(|chain| {
+        committed(chain);
+        let not_patient = pallet_sharing::Error::<Runtime>::NotPatient;
+        assert_eq!(share("user-8", FIRST, 1), Err(not_patient.into()), "the doctor");
+        assert_eq!(Runtime::shared(vec![FIRST]), [SectionSet::default()]);
+        share("user-7", FIRST, 1).unwrap();
+        let beyond = RecordPointer { height: 1, index: 1 };
+        assert_eq!(Runtime::shared(vec![beyond, FIRST]), [SectionSet(0), SectionSet(1)]);
+
+        let error = pallet_releases::Error::<Runtime>::ClassMismatch;
+        assert_eq!(record("Alice//agent", &[FIRST]), Err(error.into()), "as private");
+        let unshare =
+            pallet_sharing::Call::<Runtime>::unshare { pointer: FIRST, sections: SectionSet(1) };
+        apply("user-7", unshare).unwrap().unwrap();
+        record("Alice//agent", &[FIRST]).unwrap();
+    });
+}
+
+/// The quota of users pays for it, and not the one of the hospital's worker.
+#[test]
+fn sharing_uses_the_users_quota() {
+    local(|chain| {
+        committed(chain);
+        share("user-7", FIRST, 1).unwrap();
+        let used = Quotas::usage(&Holder::User(*PATIENT), Lane::User);
+        assert!(used.ref_time > 0 && used.bytes > 512, "{used:?}");
     });
 }
 
 #[test]
 fn relationships_do_not_run_out_and_every_page_can_be_read() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        register("Alice//agent", DOCTOR, Role::Doctor);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        register("Alice//agent", *DOCTOR, Role::Doctor);
         let kind = RelationshipKind::Treating;
         for _ in 0..40 {
             relate(kind, true);
@@ -106,10 +183,10 @@ fn relationships_do_not_run_out_and_every_page_can_be_read() {
         }
         relate(kind, true);
         assert!(Runtime::decide(reading(), None).is_allowed());
-        assert_eq!(Runtime::relationships(PATIENT, None, 64).len(), 1);
-        assert_eq!(Runtime::relationships(PATIENT, Some((DOCTOR, A)), 64), []);
+        assert_eq!(Runtime::relationships(*PATIENT, None, 64).len(), 1);
+        assert_eq!(Runtime::relationships(*PATIENT, Some((*DOCTOR, A)), 64), []);
         let page =
-            |before| Runtime::earlier_relationships((PATIENT, DOCTOR, A), kind, before, 30).len();
+            |before| Runtime::earlier_relationships((*PATIENT, *DOCTOR, A), kind, before, 30).len();
         assert_eq!((page(None), page(Some(10)), page(Some(0))), (30, 10, 0));
     });
 }
@@ -170,13 +247,15 @@ fn one_call_decides_several_requests() {
 #[test]
 fn the_members_of_a_hospital_are_listed_in_pages() {
     local(|_| {
-        register("Alice//agent", PATIENT, Role::Patient);
-        register("Alice//agent", DOCTOR, Role::Doctor);
+        register("Alice//agent", *PATIENT, Role::Patient);
+        register("Alice//agent", *DOCTOR, Role::Doctor);
         let first = Runtime::members(A, None, 1);
         let second = Runtime::members(A, Some(first[0].0), 64);
         let mut all = [first[0].0, second[0].0];
+        let mut both = [*PATIENT, *DOCTOR];
         all.sort();
-        assert_eq!(all, [PATIENT, DOCTOR]);
+        both.sort();
+        assert_eq!(all, both);
         assert!(Runtime::members(B, None, 64).is_empty());
     });
 }

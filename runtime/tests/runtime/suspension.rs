@@ -4,12 +4,10 @@ use epione_primitives::{
     AnnouncementId, HospitalId, block::Stage, limits::BALLOT_BLOCKS, profile::Role,
     refusal::Refusal,
 };
-use epione_runtime::{
-    Hospitals, LiteBlocks, Runtime, RuntimeCall, RuntimeOrigin, System, invariants,
-};
+use epione_runtime::{Hospitals, LiteBlocks, Runtime, RuntimeOrigin, System, invariants};
 use sp_runtime::transaction_validity::InvalidTransaction;
 
-use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register};
+use crate::chain::{A, B, Chain, PATIENT, announcement, apply, approve, local, register, vote};
 
 const FIRST: AnnouncementId = AnnouncementId(0);
 
@@ -22,12 +20,8 @@ fn suspended_in_mid_ballot(chain: &mut Chain, hospital: HospitalId) {
 }
 
 fn announced() {
-    register("Alice//agent", PATIENT, Role::Patient);
-    apply("Alice//agent", announcement(A, &[PATIENT], 1)).unwrap().unwrap();
-}
-
-fn vote() -> RuntimeCall {
-    pallet_approvals::Call::<Runtime>::approve { subject: FIRST }.into()
+    register("Alice//agent", *PATIENT, Role::Patient);
+    apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
 }
 
 fn stage() -> Stage {
@@ -53,7 +47,7 @@ fn a_hospital_cannot_vote_after_its_suspension() {
         announced();
         suspended_in_mid_ballot(chain, B);
         let refused = InvalidTransaction::Custom(Refusal::HospitalNotActive.code());
-        assert_eq!(apply("Bob//agent", vote()), Err(refused.into()));
+        assert_eq!(apply("Bob//agent", vote(FIRST)), Err(refused.into()));
         approve("Charlie//agent", 0);
         assert_eq!(stage(), Stage::Announced);
         approve("Dave//agent", 0);
@@ -82,7 +76,7 @@ fn a_block_whose_announcer_is_suspended_in_mid_ballot_ends_once() {
         suspended_in_mid_ballot(chain, A);
         assert_eq!(stage(), Stage::Withdrawn);
         for agent in ["Bob//agent", "Charlie//agent", "Dave//agent"] {
-            assert!(apply(agent, vote()).unwrap().is_err(), "{agent} voted about nothing");
+            assert!(apply(agent, vote(FIRST)).unwrap().is_err(), "{agent} voted about nothing");
         }
         chain.reach(System::block_number() + BALLOT_BLOCKS + 1);
         assert_eq!(stage(), Stage::Withdrawn);

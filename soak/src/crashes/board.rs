@@ -81,6 +81,14 @@ impl Board {
         self.contents().under_way.remove(&(hospital, record));
     }
 
+    /// Removes a visit that the worker did not acknowledge, and that its doctor will sign again.
+    pub fn drop_unacknowledged(&self, hospital: HospitalId, record: RecordId) {
+        let mut contents = self.contents();
+        if contents.under_way.get(&(hospital, record)) == Some(&Activity::Uploading) {
+            contents.under_way.remove(&(hospital, record));
+        }
+    }
+
     /// Visits of a hospital that are acknowledged and not yet reported as committed.
     pub fn open(&self, hospital: HospitalId) -> Vec<RecordId> {
         let contents = self.contents();

@@ -9,10 +9,11 @@ use std::{
 use anyhow::{Context, bail};
 use epione_client::{
     api::VisitStage,
+    chain::Chain,
     visit::{Visit, VisitBuilder},
 };
 use epione_envelope::record::SectionKind;
-use epione_primitives::{HospitalId, RecordId, access::SectionClass};
+use epione_primitives::{HospitalId, RecordId, block::SignedAt};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
@@ -115,12 +116,18 @@ impl Doctor {
         let hospital = self.practice.hospital;
         let file = self.folder.join(format!("{seed}.bin"));
         let text = format!("visit {seed}, nothing new");
-        let visit = self.visit(&text, &seed, bytes, &file).await?;
-        let record = visit.record_id();
-        self.board.set(hospital, record, Activity::Uploading);
-        acknowledged(&self.practice, &visit)
-            .await
-            .with_context(|| format!("visit {record} at hospital {hospital}"))?;
+        let record = loop {
+            let visit = self.visit(&text, &seed, bytes, &file).await?;
+            let record = visit.record_id();
+            self.board.set(hospital, record, Activity::Uploading);
+            let is_acknowledged = acknowledged(&self.practice, &visit)
+                .await
+                .with_context(|| format!("visit {record} at hospital {hospital}"))?;
+            if is_acknowledged {
+                break record;
+            }
+            self.board.drop_unacknowledged(hospital, record);
+        };
         self.board.acknowledge(Acknowledged { record, hospital, text, seed, bytes });
         if bytes > 0 {
             tokio::fs::remove_file(&file).await?;
@@ -136,25 +143,45 @@ impl Doctor {
         file: &Path,
     ) -> anyhow::Result<Visit> {
         let Practice { chain, patient, hospital, doctor, account, .. } = &self.practice;
-        let mut visit = VisitBuilder::new(chain.genesis_hash(), *patient, *hospital, *doctor).text(
-            SectionKind::Summary,
-            SectionClass::Private,
-            text,
-        );
+        let visit = VisitBuilder::new(chain.genesis_hash(), *patient, *hospital, *doctor);
+        let mut visit = visit.text(SectionKind::Summary, text);
         if bytes > 0 {
             let (path, seed) = (file.to_path_buf(), seed.to_owned());
             tokio::task::spawn_blocking(move || content::write(&path, &seed, bytes)).await??;
-            visit = visit.file(SectionKind::Media, SectionClass::Private, file);
+            visit = visit.file(SectionKind::Media, file);
         }
-        Ok(visit.build(account).await?)
+        // Reading a long file takes its time, and a worker accepts a visit for ten minutes after the signed block.
+        let described = visit.describe().await?;
+        Ok(described.sign(account, newest(chain).await?)?)
     }
 }
 
-/// Submits a visit, and retries until the worker has acknowledged it.
-async fn acknowledged(practice: &Practice, visit: &Visit) -> anyhow::Result<()> {
+/// The newest finalized block. Waits for the node if it is down.
+async fn newest(chain: &Chain) -> anyhow::Result<SignedAt> {
     let begun = Instant::now();
     loop {
-        let Err(error) = practice.worker.submit_visit(visit, |_| {}).await else { return Ok(()) };
+        match chain.finalized_head().await {
+            Ok(head) => return Ok(head.into()),
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+}
+
+/// Submits a visit, and retries until the worker has acknowledged it. Returns false if the worker does not have the
+/// visit, and does not accept it any more because it was signed too long ago.
+async fn acknowledged(practice: &Practice, visit: &Visit) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        let Err(error) = practice.worker.submit_visit(visit, |_| {}).await else {
+            return Ok(true);
+        };
+        if error.problem().is_some() && !error.is_transient() {
+            let newest = practice.chain.finalized_head().await;
+            if newest.is_ok_and(|newest| !visit.is_fresh_at(newest.number)) {
+                return Ok(false);
+            }
+        }
         if begun.elapsed() > PATIENCE {
             bail!("not acknowledged after {} s: {error}", PATIENCE.as_secs());
         }

@@ -3,18 +3,21 @@
 //! A call within another call is encoded with the index of its pallet and its own index, which the runtime pins.
 
 use codec::{Compact, Encode, Output};
-use epione_client::chain::{Call, calls};
+use epione_client::{
+    Account,
+    chain::{Call, calls},
+};
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer, UserId,
+    Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Action, Policies, Purpose, RelationshipKind, SectionClass},
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
-    release::{Release, ReleasedRecord, Right, SectionSet},
+    release::{Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 /// The weight that is declared for a motion's call: computation in picoseconds, and bytes of its proof. Nodes refuse
-/// more than a tenth of a block.
-const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(150_000_000_000), Compact(4 << 20));
+/// more than a fifth of a block.
+const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(300_000_000_000), Compact(4 << 20));
 
 /// Storage prefix of `Council::Voting`.
 const COUNCIL_VOTING: &str = "aebd463ed9925c488c112434d61debc071cd3068e6118bfb392b798317f63a89";
@@ -88,12 +91,14 @@ pub fn votes_key(motion: Hash) -> String {
     format!("0x{COUNCIL_VOTING}{}", hex::encode(motion))
 }
 
-/// A block of one record, without media, that contains these bytes.
+/// A block of one record, without media, that contains these bytes. The id of the record follows from them.
 pub fn announce(announcer: HospitalId, patient: UserId, body: &[u8]) -> Call {
     let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let text = Range { offset: 0, length };
-    let entry = AnnouncedEntry { patient, text, media: Range::default() };
+    let mut record = RecordId([0; 16]);
+    record.0.copy_from_slice(&BlakeTwo256::hash(body).as_bytes()[..16]);
+    let entry = AnnouncedEntry { record, patient, text, media: Range::default() };
     let entries = AnnouncedEntries::truncate_from(vec![entry]);
     calls::lite_blocks::announce(&AnnouncedHeader { announcer, segments }, &entries, body)
 }
@@ -102,21 +107,48 @@ pub fn set_policies(policies: &Policies) -> Call {
     calls::role_policies::set_policies(policies)
 }
 
-/// The receipt of a grant that nobody requested.
-pub fn receipt(requester: UserId, patient: UserId, pointer: RecordPointer, number: u64) -> Call {
-    let mut sections = SectionSet::default();
-    sections.insert(0);
-    let right = Right { action: Action::ReadText, class: SectionClass::Private };
-    let records = vec![ReleasedRecord { pointer, sections }];
-    calls::releases::record(&Release {
-        requester,
-        patient,
-        records: records.try_into().unwrap_or_default(),
-        rights: vec![right].try_into().unwrap_or_default(),
-        purpose: Purpose::Treatment,
-        emergency: None,
-        grant: BlakeTwo256::hash_of(&number),
-    })
+/// A request that nobody made.
+#[derive(Clone, Copy)]
+pub struct Forged {
+    pub genesis: Hash,
+    pub requester: UserId,
+    pub patient: UserId,
+    pub hospital: HospitalId,
+    pub pointer: RecordPointer,
+    pub at: Moment,
+    /// No other forged request has it.
+    pub number: u64,
+}
+
+impl Forged {
+    /// The receipt of a grant for it. The signer of the request is not its requester.
+    pub fn receipt(self, signer: &Account) -> Call {
+        let Self { genesis, requester, patient, hospital, pointer, at, number } = self;
+        let mut sections = SectionSet::default();
+        sections.insert(0);
+        let record = || vec![ReleasedRecord { pointer, sections }].try_into().unwrap_or_default();
+        let right = Right { action: Action::ReadText, class: SectionClass::Private };
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&number.to_le_bytes());
+        let request = Request {
+            requester,
+            patient,
+            hospital,
+            records: record(),
+            purpose: Purpose::Treatment,
+            emergency: None,
+            at,
+            nonce,
+        };
+        let signature = signer.sign(&request.signed_bytes(genesis));
+        calls::releases::record(&Release {
+            request,
+            signature,
+            records: record(),
+            rights: vec![right].try_into().unwrap_or_default(),
+            grant: BlakeTwo256::hash_of(&number),
+        })
+    }
 }
 
 #[cfg(test)]

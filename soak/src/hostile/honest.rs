@@ -9,7 +9,7 @@ use epione_client::{
     visit::{Visit, VisitBuilder},
 };
 use epione_envelope::record::SectionKind;
-use epione_primitives::{RecordPointer, access::SectionClass};
+use epione_primitives::RecordPointer;
 use futures::future::try_join_all;
 use tokio::time::sleep;
 
@@ -91,7 +91,8 @@ pub async fn commit(practice: &Practice, text: &str) -> anyhow::Result<RecordPoi
 async fn written(practice: &Practice, text: &str) -> anyhow::Result<Visit> {
     let Practice { chain, patient, hospital, doctor, account, .. } = practice;
     let visit = VisitBuilder::new(chain.genesis_hash(), *patient, *hospital, *doctor);
-    Ok(visit.text(SectionKind::Summary, SectionClass::Private, text).build(account).await?)
+    let signed_at = chain.finalized_head().await?.into();
+    Ok(visit.text(SectionKind::Summary, text).build(account, signed_at).await?)
 }
 
 /// Reads a visit with a grant, and compares its text.

@@ -3,15 +3,17 @@
 use std::{io::Read, sync::Arc, time::Duration};
 
 use epione_client::{
-    api::GrantRequest,
     chain::{
-        Call, Chain, ChainEvent,
+        Call, Chain, ChainEvent, Snapshot,
         calls::{approvals, lite_blocks},
     },
+    reader::SignedRequest,
     signer::Account,
 };
 use epione_devnet::HospitalState;
-use epione_primitives::{HospitalId, RecordPointer, access::Policies, approval::RejectReason};
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, RecordPointer, access::Policies, approval::RejectReason,
+};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::{spawn, task::JoinHandle, time::sleep};
@@ -194,16 +196,24 @@ impl Place {
     /// The user requests a grant for the same record again and again.
     async fn look_again(self) {
         let user = &self.attackers.user;
-        let request = GrantRequest {
-            patient: user.patient,
-            records: vec![self.own.into()],
-            purpose: TREATMENT.purpose,
-            emergency: TREATMENT.emergency,
-        };
+        let genesis = self.chain.genesis_hash();
+        let records = [self.own.into()];
         loop {
-            let outcome = match user.worker.grant(&request).await {
-                Ok(_) => "granted".to_owned(),
-                Err(error) => format!("refused: {error}"),
+            // A request with the same nonce would be answered once.
+            let request = SignedRequest::new(
+                genesis,
+                &user.worker,
+                user.doctor,
+                user.patient,
+                &records,
+                TREATMENT,
+            );
+            let outcome = match request {
+                Ok(request) => match user.worker.grant(&request.to_api()).await {
+                    Ok(_) => "granted".to_owned(),
+                    Err(error) => format!("refused: {error}"),
+                },
+                Err(error) => format!("not sent: {error}"),
             };
             self.tally.count("repeated grant", &outcome);
             sleep(PAUSE).await;
@@ -238,17 +248,16 @@ impl Place {
     /// The agent votes on every open ballot, for or against, whatever it is about.
     async fn vote(self, mut dice: Dice) {
         loop {
-            let open = match self.chain.finalized().await {
-                Ok(state) => state.open_announcements().await.unwrap_or_default(),
-                Err(_) => Vec::new(),
-            };
+            let open = self.open_ballots().await;
             let votes: Vec<_> = open
                 .into_iter()
-                .map(|id| {
+                .map(|(id, subject)| {
+                    // Some votes are about something that no ballot is about.
+                    let subject = if dice.chance(20) { Hash::zero() } else { subject };
                     if dice.chance(50) {
-                        approvals::approve(id)
+                        approvals::approve(id, subject)
                     } else {
-                        approvals::reject(id, RejectReason::MalformedBody)
+                        approvals::reject(id, subject, RejectReason::MalformedBody)
                     }
                 })
                 .collect();
@@ -257,17 +266,42 @@ impl Place {
         }
     }
 
+    /// The open ballots, and what each is about.
+    async fn open_ballots(&self) -> Vec<(AnnouncementId, Hash)> {
+        let Ok(state) = self.chain.finalized().await else { return Vec::new() };
+        let open = state.open_announcements().await.unwrap_or_default();
+        let subjects = open.into_iter().map(|id| subject(&state, id));
+        join_all(subjects).await.into_iter().flatten().collect()
+    }
+
     async fn cast(&self, vote: Call) {
         self.send("agent's vote", &vote, &self.attackers.agent).await;
     }
 
-    /// The agent records releases that nobody requested, of another hospital's records.
+    /// The agent records releases that nobody requested, of another hospital's records, and of records that its own
+    /// hospital would have in the name of a victim who signed nothing.
     async fn fabricate_receipts(self) {
         let Attackers { hospital, agent, victim, .. } = &*self.attackers;
         for number in 0_u64.. {
+            let is_own = number.is_multiple_of(2);
             let number = self.unique(number);
-            let call = calls::receipt(hospital.doctor, victim.patient, self.wanted, number);
-            self.send("agent's fabricated receipt", &call, agent).await;
+            let at = match self.chain.finalized().await {
+                Ok(state) => state.time().await.unwrap_or_default(),
+                Err(_) => 0,
+            };
+            // The first is signed by its requester, who has no right; the second by the agent.
+            let (requester, signer) =
+                if is_own { (hospital.doctor, &hospital.account) } else { (victim.doctor, agent) };
+            let forged = calls::Forged {
+                genesis: self.chain.genesis_hash(),
+                requester,
+                patient: victim.patient,
+                hospital: hospital.hospital,
+                pointer: self.wanted,
+                at,
+                number,
+            };
+            self.send("agent's fabricated receipt", &forged.receipt(signer), agent).await;
         }
     }
 
@@ -298,4 +332,10 @@ impl Place {
             self.send("governance's policies", &call, &self.attackers.governance).await;
         }
     }
+}
+
+/// What a ballot is about, if it is still there.
+async fn subject(state: &Snapshot, id: AnnouncementId) -> Option<(AnnouncementId, Hash)> {
+    let ballot = state.ballot(id).await.ok()??;
+    Some((id, ballot.subject))
 }

@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, fmt};
 
 use clap::{ArgGroup, Args};
-use epione_client::chain::{ChainError, Snapshot};
+use epione_client::{
+    api::WantedRecord,
+    chain::{ChainError, Snapshot},
+};
 use epione_policies::language::sentence;
 use epione_primitives::{
     BlockNumber, Hash, HospitalId, UserId,
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
     profile::Role,
-    release::{EmergencyReason, Receipt, RefusedAccess, ReleasedRecord},
+    release::{EmergencyReason, Receipt, RefusedAccess, Release, ReleasedRecord},
 };
 use serde::Serialize;
 
@@ -19,7 +22,7 @@ use crate::{
     failure::Failure,
     identity::KeySource,
     listing, table,
-    wording::{legible, moment, word},
+    wording::{legible, moment, numbers, word},
 };
 
 #[derive(Debug, Args)]
@@ -56,7 +59,7 @@ pub struct Looks {
     pub more_refused: Option<bool>,
 }
 
-/// An access to records, and the policies that allowed it.
+/// An access to records, what the requester signed, and the policies that allowed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Look {
@@ -70,7 +73,12 @@ pub struct Look {
     pub policies: Vec<String>,
     /// Version of the hospital's policy set; 0 is the default set.
     pub version: u32,
+    /// What the requester signed that they request; without `sections`, all sections of a record.
+    pub requested: Vec<WantedRecord>,
+    /// What was granted.
     pub records: Vec<ReleasedRecord>,
+    /// Hash of the request that the requester signed.
+    pub request: Hash,
     /// Hash of the access grant.
     pub grant: Hash,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +95,8 @@ pub struct RefusedLook {
     pub occasion: Occasion,
     /// Whether it was a request for emergency access.
     pub emergency: bool,
+    /// Hash of the request that the requester signed.
+    pub request: Hash,
     /// The conditions that were not met, decided again for that time.
     pub denials: Vec<Denial>,
 }
@@ -207,6 +217,7 @@ impl Book {
         review: Option<Reviewed>,
     ) -> Result<Look, ChainError> {
         let Receipt { release, hospital, version, policies, block, at, .. } = receipt;
+        let Release { request, records, grant, .. } = release;
         let mut named: Vec<String> = Vec::new();
         for policy in policies {
             let name = legible(&policy);
@@ -215,22 +226,24 @@ impl Book {
             }
         }
         let occasion = Occasion {
-            requester: release.requester,
-            role: self.role(release.requester).await?,
+            requester: request.requester,
+            role: self.role(request.requester).await?,
             hospital,
             hospital_name: self.name(hospital),
             at: moment(at),
             block,
-            purpose: release.purpose,
+            purpose: request.purpose,
         };
         Ok(Look {
             receipt: number,
             occasion,
-            emergency: release.emergency,
+            emergency: request.emergency,
             policies: named,
             version,
-            records: release.records.into_inner(),
-            grant: release.grant,
+            requested: request.records.iter().copied().map(WantedRecord::from).collect(),
+            records: records.into_inner(),
+            request: request.hash(),
+            grant,
             review,
         })
     }
@@ -243,7 +256,8 @@ impl Book {
         let mut looks = Vec::with_capacity(refusals.len());
         for (number, refused) in refusals {
             let denials = self.why(&refused).await?;
-            let RefusedAccess { requester, hospital, purpose, emergency, block, at, .. } = refused;
+            let RefusedAccess { requester, hospital, purpose, emergency, .. } = refused;
+            let RefusedAccess { request, block, at, .. } = refused;
             let occasion = Occasion {
                 requester,
                 role: self.role(requester).await?,
@@ -253,7 +267,7 @@ impl Book {
                 block,
                 purpose,
             };
-            looks.push(RefusedLook { refusal: number, occasion, emergency, denials });
+            looks.push(RefusedLook { refusal: number, occasion, emergency, request, denials });
         }
         Ok(looks)
     }
@@ -382,15 +396,24 @@ impl Look {
         ]
     }
 
-    /// The whole user id, and the records and sections.
+    /// The whole user id, what was granted, and what was requested in addition.
     fn detail(&self) -> String {
-        let records = self.records.iter().map(|record| {
-            let sections: Vec<_> =
-                record.sections.iter().map(|section| section.to_string()).collect();
-            format!("{} sections {}", record.pointer, sections.join(","))
-        });
-        let records: Vec<_> = records.collect();
-        format!("{} read {}", self.occasion.requester, records.join("; "))
+        let granted = self.records.iter().copied().map(WantedRecord::from);
+        let granted: Vec<_> = granted.map(|record| of_record(&record)).collect();
+        let requested: Vec<_> = self.requested.iter().map(of_record).collect();
+        let read = format!("{} read {}", self.occasion.requester, granted.join("; "));
+        if granted == requested {
+            read
+        } else {
+            format!("{read} (requested: {})", requested.join("; "))
+        }
+    }
+}
+
+fn of_record(WantedRecord { pointer, sections }: &WantedRecord) -> String {
+    match sections {
+        Some(sections) => format!("{pointer} sections {}", numbers(*sections)),
+        None => format!("{pointer} all sections"),
     }
 }
 
@@ -414,5 +437,58 @@ impl Occasion {
         let id = self.requester.to_string();
         let role = self.role.map_or_else(|| "user".into(), |role| word(&role));
         format!("{role} {}…", id.get(..10).unwrap_or(&id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{RecordPointer, release::SectionSet};
+
+    use super::*;
+
+    fn look(requested: Option<SectionSet>, granted: SectionSet) -> Look {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        Look {
+            receipt: 0,
+            occasion: Occasion {
+                requester: UserId([7; 32]),
+                role: Some(Role::Researcher),
+                hospital: HospitalId(0),
+                hospital_name: "Alice".into(),
+                at: "2026-11-29T01:25:06Z".into(),
+                block: 42,
+                purpose: Purpose::Research,
+            },
+            emergency: None,
+            policies: vec!["research".into()],
+            version: 1,
+            requested: vec![WantedRecord { pointer, sections: requested }],
+            records: vec![ReleasedRecord { pointer, sections: granted }],
+            request: Hash::repeat_byte(1),
+            grant: Hash::repeat_byte(2),
+            review: None,
+        }
+    }
+
+    #[test]
+    fn what_was_requested_is_shown_if_less_was_granted() {
+        let (one, three) = (SectionSet(0b10), SectionSet(0b111));
+        let detail = |requested, granted| look(requested, granted).detail();
+        assert!(detail(Some(one), one).ends_with(" read 1/0 sections 1"));
+        let partly = detail(Some(three), one);
+        assert!(
+            partly.ends_with(" read 1/0 sections 1 (requested: 1/0 sections 0,1,2)"),
+            "{partly}"
+        );
+        let all = detail(None, one);
+        assert!(all.ends_with(" read 1/0 sections 1 (requested: 1/0 all sections)"), "{all}");
+    }
+
+    #[test]
+    fn the_json_has_both_what_was_requested_and_what_was_granted() {
+        let json = serde_json::to_value(look(None, SectionSet(1))).unwrap();
+        assert_eq!(json["requested"][0].get("sections"), None);
+        assert_eq!(json["records"][0]["sections"], serde_json::json!([0]));
+        assert_eq!(json["requester"], format!("0x{}", "07".repeat(32)));
     }
 }

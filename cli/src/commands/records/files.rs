@@ -10,7 +10,9 @@ use epione_client::{
     file_name,
     reader::{OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, save_text, saved},
 };
-use epione_primitives::{HospitalId, RecordId, RecordPointer, UserId, access::SectionClass};
+use epione_primitives::{
+    HospitalId, RecordId, RecordPointer, UserId, access::SectionClass, block::SignedAt,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -28,7 +30,7 @@ pub struct RetrievedRecord {
     pub sections: Vec<RetrievedSection>,
 }
 
-/// The position of a record and its author, both verified.
+/// The position of a record and who signed it, all verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Provenance {
@@ -36,8 +38,13 @@ pub struct Provenance {
     pub record_id: RecordId,
     pub hospital: HospitalId,
     pub author: UserId,
+    /// The nurse who signed it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
     /// Whether the patient signed it, too.
     pub cosigned: bool,
+    /// The chain block at which it was signed.
+    pub signed_at: SignedAt,
     pub previous: Option<RecordPointer>,
 }
 
@@ -45,7 +52,10 @@ pub struct Provenance {
 #[serde(rename_all = "camelCase")]
 pub struct RetrievedSection {
     pub index: usize,
-    pub kind: String,
+    /// Absent if the section was never opened: what kind of section it is, is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Shared if the patient shares it.
     pub class: SectionClass,
     /// Absent if the grant does not cover the section.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,12 +102,15 @@ pub(super) fn already_there(
 }
 
 fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> RetrievedRecord {
-    let sections = summary.sections.iter().enumerate().map(|(index, section)| RetrievedSection {
-        index,
-        kind: section.kind.to_string(),
-        class: section.class,
+    let sections = summary.sections.iter().enumerate().map(|(index, section)| {
         // A record has at most 64 sections.
-        file: folder.files.get(&(index as u16)).cloned(),
+        let number = index as u16;
+        RetrievedSection {
+            index,
+            kind: folder.kind(number).map(|kind| kind.to_string()),
+            class: section.class,
+            file: folder.files.get(&number).cloned(),
+        }
     });
     let sections = sections.collect();
     let directory = folder.here().to_owned();
@@ -105,8 +118,9 @@ fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> R
 }
 
 pub(super) fn provenance(summary: &RecordSummary) -> Provenance {
-    let RecordSummary { pointer, record_id, hospital, author, cosigned, previous, .. } = *summary;
-    Provenance { pointer, record_id, hospital, author, cosigned, previous }
+    let RecordSummary { pointer, record_id, hospital, author, nurse, cosigned, .. } = *summary;
+    let RecordSummary { signed_at, previous, .. } = *summary;
+    Provenance { pointer, record_id, hospital, author, nurse, cosigned, signed_at, previous }
 }
 
 /// Writes an open section to its file, unless an interrupted run did so.
@@ -196,7 +210,8 @@ pub(super) fn file_name(section: &OpenSection) -> String {
             "text/plain" => "txt",
             _ => "bin",
         };
-        format!("{}.{suffix}", section.kind)
+        let kind = section.kind.map_or_else(|| "section".into(), |kind| kind.to_string());
+        format!("{kind}.{suffix}")
     });
     format!("{}{own}", prefix(section.index))
 }

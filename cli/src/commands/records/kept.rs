@@ -14,7 +14,7 @@ use epione_client::{
     private,
     reader::{ReadError, VerifiedRecord, is_partial},
 };
-use epione_envelope::record::Description;
+use epione_envelope::record::{Description, SectionKind};
 use epione_primitives::{RecordId, RecordPointer, release::SectionSet};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,11 @@ impl Folder {
             self.note.sections.insert(section, Noted { file, description });
         }
         Ok(())
+    }
+
+    /// The kind of a section of which there is a file.
+    pub fn kind(&self, section: u16) -> Option<SectionKind> {
+        self.note.sections.get(&section).map(|noted| noted.description.kind)
     }
 
     /// The sections that are not read yet.

@@ -1,4 +1,4 @@
-//! `epione records`: lists and reads a patient's records.
+//! `epione records`: lists, reads and shares a patient's records.
 
 mod access;
 mod files;
@@ -8,6 +8,7 @@ mod outcome;
 mod part;
 mod receipts;
 mod request;
+mod share;
 mod wanted;
 
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
@@ -16,19 +17,20 @@ pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
 pub use receipts::Receipt;
 pub use request::{Emergency, GetArgs, Purpose};
+pub use share::{Change, ShareArgs, SharedPolicy, SharedRecord, share};
 
 use std::fmt;
 
 use clap::{Args, Subcommand};
 use epione_client::reader::{self, RecordSummary};
-use epione_primitives::UserId;
+use epione_primitives::{UserId, access::SectionClass, release::SectionSet};
 use serde::Serialize;
 
 use crate::{
     context::{Context, Output},
     failure::Failure,
     listing, show,
-    wording::counted,
+    wording::{counted, numbers},
 };
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,19 @@ pub enum Command {
     /// Reads records into files: by a grant of their hospital or with the patient's own key; verifies
     /// and decrypts them
     Get(GetArgs),
+    /// Shares sections of your record: whoever the hospital's policies let read shared sections may then read them
+    ///
+    /// All sections of a new record are private. Only the patient shares sections, with their own key. Shared sections
+    /// can be read by those whom the policies of the record's hospital let read shared sections, for example
+    /// researchers; the command lists these policies. Each reading still leaves a receipt, which `epione audit
+    /// who-looked` shows. With `epione records unshare`, the sections are private again from the next finalized block
+    /// on. What somebody read before, they may keep.
+    Share(ShareArgs),
+    /// Makes shared sections of your record private again, from the next finalized block on
+    ///
+    /// From then on, only those may read the sections whom the hospital's policies let read private sections. What
+    /// somebody read before, they may keep: nobody can take that back.
+    Unshare(ShareArgs),
 }
 
 impl Command {
@@ -47,6 +62,8 @@ impl Command {
             Self::List(args) => show(&list(args, context).await?, json),
             Self::Get(args) if args.part.is_some() => show(&get_part(args, context).await?, json),
             Self::Get(args) => show(&get(args, context).await?, json),
+            Self::Share(args) => show(&share(args, Change::Share, context).await?, json),
+            Self::Unshare(args) => show(&share(args, Change::Unshare, context).await?, json),
         }
     }
 }
@@ -86,16 +103,15 @@ impl fmt::Display for Listing {
             return write!(f, "the chain has no record of {}", self.patient);
         }
         for record in &self.records {
-            let kinds: Vec<_> =
-                record.sections.iter().map(|section| section.kind.to_string()).collect();
+            let sections = counted(record.sections.len(), "section", "sections");
             writeln!(
                 f,
-                "{:<8} hospital {}  author {}  previous {}  {}",
+                "{:<8} hospital {}  author {}  previous {}  {sections}{}",
                 record.pointer.to_string(),
                 record.hospital,
                 record.author,
                 record.previous.map_or("none".into(), |pointer| pointer.to_string()),
-                kinds.join(", ")
+                shared(record)
             )?;
         }
         for FailedRecord { pointer, failure } in &self.failed {
@@ -107,6 +123,17 @@ impl fmt::Display for Listing {
         }
         if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
+}
+
+/// Which sections of a record are shared, for the end of its line. What kind of sections they are, is sealed.
+fn shared(record: &RecordSummary) -> String {
+    let mut shared = SectionSet::default();
+    for (number, section) in (0..).zip(&record.sections) {
+        if section.class == SectionClass::Shared {
+            shared.insert(number);
+        }
+    }
+    if shared.is_empty() { String::new() } else { format!("  shared: {}", numbers(shared)) }
 }
 
 /// Reads a patient's records from the latest on.
@@ -126,7 +153,8 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::RecordPointer;
+    use epione_client::reader::SectionSummary;
+    use epione_primitives::{HospitalId, RecordId, RecordPointer, block::SignedAt};
 
     use super::*;
 
@@ -142,5 +170,29 @@ mod tests {
         assert!(text.contains("7/2  NOT READ: a later format\n  help: update epione\n"), "{text}");
         assert!(text.contains("1 record; 1 NOT READ"), "{text}");
         assert_eq!(serde_json::to_value(&listing).unwrap()["failed"][0]["error"], "a later format");
+    }
+
+    #[test]
+    fn a_list_shows_how_many_sections_a_record_has_and_which_are_shared() {
+        let section = |class| SectionSummary { class, media_bytes: None };
+        let (private, shared) = (SectionClass::Private, SectionClass::Shared);
+        let record = |classes: &[SectionClass]| RecordSummary {
+            pointer: RecordPointer { height: 7, index: 2 },
+            record_id: RecordId([1; 16]),
+            patient: UserId([1; 32]),
+            hospital: HospitalId(0),
+            author: UserId([2; 32]),
+            nurse: None,
+            cosigned: false,
+            signed_at: SignedAt::default(),
+            time: 1,
+            previous: None,
+            sections: classes.iter().copied().map(section).collect(),
+        };
+        let records = vec![record(&[shared, private, shared]), record(&[private])];
+        let (patient, failed) = (UserId([1; 32]), Vec::new());
+        let text = Listing { patient, records, failed, more: false }.to_string();
+        assert!(text.contains("previous none  3 sections  shared: 0,2\n"), "{text}");
+        assert!(text.contains("previous none  1 section\n"), "{text}");
     }
 }

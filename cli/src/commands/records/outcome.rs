@@ -3,7 +3,7 @@
 use std::fmt;
 
 use epione_policies::language::sentence;
-use epione_primitives::{RecordPointer, UserId};
+use epione_primitives::{RecordPointer, UserId, access::SectionClass};
 use serde::Serialize;
 
 use super::{Receipt, files::RetrievedRecord};
@@ -134,32 +134,43 @@ pub(super) fn fmt_failure(
 }
 
 fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let by = if record.record.cosigned { "author and patient" } else { "author" };
+    let by = match (record.record.nurse.is_some(), record.record.cosigned) {
+        (false, false) => "author",
+        (false, true) => "author and patient",
+        (true, false) => "author and nurse",
+        (true, true) => "author, nurse and patient",
+    };
     let there = if record.already_there { "  (already in the folder)" } else { "" };
     let directory = record.directory.display();
     writeln!(f, "{}  signed by its {by}  {directory}{there}", record.record.pointer)?;
     for section in &record.sections {
-        match &section.file {
-            Some(file) => writeln!(
-                f,
-                "  {:<13} {}  sha256 {}  {}",
-                section.kind,
-                bytes_column(file.bytes),
-                file.sha256.get(..16).unwrap_or_default(),
-                legible(file.name.as_bytes())
-            )?,
-            None => writeln!(f, "  {:<13} not granted", section.kind)?,
-        }
+        let Some(file) = &section.file else {
+            writeln!(f, "  {:>2}  not granted", section.index)?;
+            continue;
+        };
+        let shared = if section.class == SectionClass::Shared { "  shared" } else { "" };
+        writeln!(
+            f,
+            "  {:>2}  {:<13} {}  sha256 {}  {}{shared}",
+            section.index,
+            section.kind.as_deref().unwrap_or("section"),
+            bytes_column(file.bytes),
+            file.sha256.get(..16).unwrap_or_default(),
+            legible(file.name.as_bytes())
+        )?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{HospitalId, RecordId};
+    use epione_primitives::{HospitalId, RecordId, block::SignedAt};
 
     use super::*;
-    use crate::{commands::records::Provenance, invocation::Invocation};
+    use crate::{
+        commands::records::{Provenance, RetrievedFile, RetrievedSection},
+        invocation::Invocation,
+    };
 
     fn failed(errors: &[&str]) -> Retrieved {
         let mut retrieved = Retrieved::of(UserId([1; 32]), false);
@@ -208,13 +219,66 @@ mod tests {
         assert_eq!(json["records"].as_array().unwrap().len(), 1);
     }
 
+    #[test]
+    fn a_section_that_was_not_granted_has_a_number_but_no_kind() {
+        let file = RetrievedFile {
+            name: "00-report.txt".into(),
+            media_type: "text/plain".into(),
+            bytes: 9,
+            sha256: "76da3989f20c38c4".into(),
+        };
+        let section = |index, kind: Option<&str>, class, file| RetrievedSection {
+            index,
+            kind: kind.map(Into::into),
+            class,
+            file,
+        };
+        let mut retrieved = failed(&[]);
+        retrieved.records.push(RetrievedRecord {
+            sections: vec![
+                section(0, Some("report"), SectionClass::Shared, Some(file)),
+                section(1, None, SectionClass::Private, None),
+            ],
+            ..record()
+        });
+        let text = retrieved.to_string();
+        assert!(
+            text.contains("\n   0  report ") && text.contains("00-report.txt  shared\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n   1  not granted\n"), "{text}");
+        let json = serde_json::to_value(&retrieved).unwrap();
+        let sections = &json["records"][0]["sections"];
+        assert_eq!(sections[0]["kind"], "report");
+        assert_eq!(sections[0]["class"], "shared");
+        assert_eq!(sections[1].get("kind"), None);
+    }
+
+    #[test]
+    fn everyone_who_signed_is_named() {
+        for (nurse, cosigned, by) in [
+            (None, true, "author and patient"),
+            (Some(UserId([3; 32])), false, "author and nurse"),
+            (Some(UserId([3; 32])), true, "author, nurse and patient"),
+        ] {
+            let mut retrieved = failed(&[]);
+            let mut read = record();
+            (read.record.nurse, read.record.cosigned) = (nurse, cosigned);
+            retrieved.records.push(read);
+            let text = retrieved.to_string();
+            assert!(text.contains(&format!("signed by its {by}  2-0")), "{text}");
+        }
+    }
+
     fn record() -> RetrievedRecord {
         let record = Provenance {
             pointer: RecordPointer { height: 2, index: 0 },
             record_id: RecordId([1; 16]),
             hospital: HospitalId(0),
             author: UserId([2; 32]),
+            nurse: None,
             cosigned: false,
+            signed_at: SignedAt::default(),
             previous: None,
         };
         let (directory, sections) = ("2-0".into(), Vec::new());

@@ -83,7 +83,8 @@ pub struct RetrievedPart {
     pub record: Provenance,
     /// Index of the section.
     pub index: usize,
-    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     pub class: SectionClass,
     pub part: PartLine,
     pub path: PathBuf,
@@ -246,7 +247,7 @@ fn retrieved(
         patient: record.summary.patient,
         record: files::provenance(&record.summary),
         index,
-        kind: section.kind.to_string(),
+        kind: section.kind.map(|kind| kind.to_string()),
         class: section.class,
         part: line(part, section),
         path,
@@ -362,8 +363,7 @@ impl<'a> PartFile<'a> {
 #[cfg(test)]
 mod tests {
     use epione_client::reader::SectionSummary;
-    use epione_envelope::record::SectionKind;
-    use epione_primitives::{HospitalId, RecordId};
+    use epione_primitives::{HospitalId, RecordId, block::SignedAt};
 
     use super::*;
 
@@ -398,7 +398,6 @@ mod tests {
     /// A record whose sections have no media, or media of this length.
     fn summary(media: &[Option<u64>]) -> RecordSummary {
         let section = |media_bytes: &Option<u64>| SectionSummary {
-            kind: SectionKind::Media,
             class: SectionClass::Private,
             media_bytes: *media_bytes,
         };
@@ -408,7 +407,9 @@ mod tests {
             patient: UserId([1; 32]),
             hospital: HospitalId(0),
             author: UserId([2; 32]),
+            nurse: None,
             cosigned: false,
+            signed_at: SignedAt::default(),
             time: 1,
             previous: None,
             sections: media.iter().map(section).collect(),

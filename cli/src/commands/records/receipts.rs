@@ -89,6 +89,7 @@ fn take(page: Vec<(u32, release::Receipt)>, grants: &mut Vec<Hash>, receipts: &m
 
 #[cfg(test)]
 mod tests {
+    use epione_client::Account;
     use epione_primitives::access::Purpose;
 
     use super::*;
@@ -97,12 +98,19 @@ mod tests {
     fn kept(grant: u8) -> release::Receipt {
         release::Receipt {
             release: release::Release {
-                requester: UserId([2; 32]),
-                patient: UserId([1; 32]),
+                request: release::Request {
+                    requester: UserId([2; 32]),
+                    patient: UserId([1; 32]),
+                    hospital: HospitalId(0),
+                    records: Default::default(),
+                    purpose: Purpose::Treatment,
+                    emergency: None,
+                    at: 1,
+                    nonce: [grant; 16],
+                },
+                signature: Account::development("//Doctor").unwrap().sign(b"a request"),
                 records: Default::default(),
                 rights: Default::default(),
-                purpose: Purpose::Treatment,
-                emergency: None,
                 grant: Hash::repeat_byte(grant),
             },
             hospital: HospitalId(0),

@@ -1,5 +1,6 @@
 //! `epione user`: registrations and keys of users.
 
+pub mod confirmation;
 pub mod directory;
 pub mod rotation;
 pub mod standing;
@@ -11,7 +12,7 @@ use std::{
 
 use clap::{ArgGroup, Args, Subcommand};
 use epione_client::{api::RegisterUser, consent as consents};
-use epione_envelope::sealing_keys::SealingPublicKey;
+use epione_envelope::{keystore::ActorKeys, sealing_keys::SealingPublicKey};
 use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile::Role};
 use serde::Serialize;
 
@@ -44,6 +45,13 @@ pub enum Command {
     End(standing::StandingArgs),
     /// Replaces your keys, on the chain and at every hospital; repeat it until every hospital has your new key
     RotateKeys(rotation::RotateArgs),
+    /// Confirms, as a hospital's staff, that new keys are the user's; the hospital then does not wait for its delay
+    ///
+    /// A thief of an account key can rotate keys, too. So a hospital seals a profile to new keys only after a delay (a
+    /// day, unless its worker's configuration says otherwise), or when its governance has confirmed them. Before you
+    /// confirm, check in person or by a known telephone number that the user rotated their keys, and get the new public
+    /// sealing key from them: `epione keys show --json` prints it.
+    ConfirmKeys(confirmation::ConfirmArgs),
 }
 
 impl Command {
@@ -62,6 +70,7 @@ impl Command {
             }
             Self::End(args) => show(&standing::change(args, Change::End, context).await?, json),
             Self::RotateKeys(args) => show(&rotation::rotate(args, context).await?, json),
+            Self::ConfirmKeys(args) => show(&confirmation::confirm(args, context).await?, json),
         }
     }
 }
@@ -82,7 +91,7 @@ pub struct RegisterArgs {
     /// a command (ps). With -, the command reads the name from standard input, or asks for it
     #[arg(long)]
     pub name: String,
-    /// The person's key file. It signs the consent of a new user. With --consent, only its public half is read
+    /// The person's key file. It signs the person's consent. With --consent, only its public half is read
     #[arg(long, value_name = "FILE")]
     pub keys: Option<KeySource>,
     /// Instead of --keys: the person's account (SS58 address)
@@ -126,7 +135,9 @@ pub async fn register(args: &RegisterArgs, context: &Context) -> Result<Register
             let public = keys.public()?;
             (public.account, hex::encode(public.sealing.as_bytes()))
         }
-        (None, Some(account), Some(key)) => (account.clone(), checked_sealing_key(key)?),
+        (None, Some(account), Some(key)) => {
+            (account.clone(), hex::encode(read_sealing_key(key)?.as_bytes()))
+        }
         _ => return Err(Failure::usage("the person's keys are not given", "pass --keys FILE")),
     };
     let (hospital, governance) =
@@ -189,7 +200,7 @@ fn name_from(input: impl BufRead) -> Result<String, Failure> {
     }
 }
 
-/// The consent that the person gave before; or that of a new user, if the person's keys are at hand.
+/// The consent that the person gave before; or a new one, if the person's keys are at hand.
 async fn given_or_signed(
     args: &RegisterArgs,
     hospital: HospitalId,
@@ -198,10 +209,9 @@ async fn given_or_signed(
     match (args.user, &args.consent, &args.keys) {
         (Some(user), Some(consent), _) => Ok((user, consent.clone())),
         (_, _, Some(keys)) => {
-            let account = identity::account(&context.keys(keys)?);
-            let genesis = context.chain().await?.genesis_hash();
-            let user = consents::new_user();
-            Ok((user, consents::registration(&account, genesis, hospital, user, 0)))
+            let Consented { user, consent, .. } =
+                signed(&context.keys(keys)?, hospital, context).await?;
+            Ok((user, consent))
         }
         _ => Err(Failure::usage(
             "the person's consent is not given",
@@ -211,7 +221,7 @@ async fn given_or_signed(
     }
 }
 
-fn checked_sealing_key(text: &str) -> Result<String, Failure> {
+fn read_sealing_key(text: &str) -> Result<SealingPublicKey, Failure> {
     let text = text.strip_prefix("0x").unwrap_or(text);
     let wrong = |reason: String| {
         Failure::usage(
@@ -221,8 +231,7 @@ fn checked_sealing_key(text: &str) -> Result<String, Failure> {
         .with_command(Invocation::new(["keys", "show", "--help"]))
     };
     let bytes = hex::decode(text).map_err(|error| wrong(error.to_string()))?;
-    SealingPublicKey::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
-    Ok(text.into())
+    SealingPublicKey::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
 #[derive(Debug, Args)]
@@ -252,13 +261,23 @@ impl fmt::Display for Consented {
     }
 }
 
-/// Signs a consent. A user whom no hospital has registered gets a new id.
+/// Signs a consent. The id of a user whom no hospital has registered follows from the keys.
 pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented, Failure> {
-    let account = identity::account(&context.keys(&args.signer)?);
     let hospital = context.hospital(&args.hospital).await?;
+    signed(&context.keys(&args.signer)?, hospital, context).await
+}
+
+/// The consent of these keys' holder to a registration at a hospital.
+async fn signed(
+    keys: &ActorKeys,
+    hospital: HospitalId,
+    context: &Context,
+) -> Result<Consented, Failure> {
+    let account = identity::account(keys);
     let chain = context.chain().await?;
     let snapshot = chain.finalized().await?;
-    let user = snapshot.user_of(&account.id()).await?.unwrap_or_else(consents::new_user);
+    let new = || UserId::of(&account.id(), keys.sealing.public().hash());
+    let user = snapshot.user_of(&account.id()).await?.unwrap_or_else(new);
     let replaced = snapshot.registration(hospital, user).await?;
     let version = replaced.map_or(0, |registration| registration.version);
     let genesis = chain.genesis_hash();

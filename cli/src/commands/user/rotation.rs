@@ -1,7 +1,9 @@
 //! `epione user rotate-keys`: new keys for the same user.
 //!
 //! The new account and the hash of the new sealing key are set on the chain; then every hospital seals the user's
-//! profile to the new key. A run may end after any step: the next run reads from the chain which steps are done.
+//! profile to the new key, with a fresh patient key for what is written from then on. A hospital does so after a delay,
+//! or when its staff has confirmed the keys. A run may end after any step: the next run reads from the chain which steps
+//! are done.
 
 use std::fmt;
 
@@ -9,6 +11,7 @@ use clap::Args;
 use epione_client::{
     chain::{Chain, calls::profiles},
     consent,
+    worker::WorkerError,
 };
 use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing_keys::SealingSuite};
 use epione_primitives::{
@@ -21,8 +24,10 @@ use serde::Serialize;
 use crate::{
     commands::keys,
     context::{Context, Output},
-    failure::Failure,
+    failure::{AWAITING_CONFIRMATION, Failure},
     identity::{self, KeySource},
+    invocation::Invocation,
+    wording::legible,
 };
 
 #[derive(Debug, Args)]
@@ -45,6 +50,9 @@ pub struct Rotated {
     /// Whether this run changed the chain; otherwise an earlier run did.
     pub rotated_now: bool,
     pub hospitals: Vec<Renewal>,
+    /// The command with which the staff of a hospital that waits can confirm the keys; absent if no hospital waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 /// The result at a hospital.
@@ -64,6 +72,8 @@ pub enum Outcome {
     Renewed,
     /// It did so before this run.
     RenewedBefore,
+    /// It waits for its delay, or until its staff confirms the keys: repeat the command then.
+    AwaitingConfirmation,
     /// The registration has ended: its profile stays sealed to the earlier key.
     Ended,
     /// It did not: repeat the command.
@@ -71,8 +81,10 @@ pub enum Outcome {
 }
 
 impl Output for Rotated {
+    /// Fails until every hospital has sealed the profile to the new key.
     fn passed(&self) -> bool {
-        self.hospitals.iter().all(|renewal| renewal.outcome != Outcome::Failed)
+        let is_done = |outcome| !matches!(outcome, Outcome::Failed | Outcome::AwaitingConfirmation);
+        self.hospitals.iter().all(|renewal| is_done(renewal.outcome))
     }
 }
 
@@ -91,18 +103,33 @@ impl fmt::Display for Rotated {
                         "the registration has ended: keep the old key file to read its records"
                     )?;
                 }
+                Outcome::AwaitingConfirmation => {
+                    let why = renewal.error.as_deref().unwrap_or("the keys are not confirmed");
+                    writeln!(
+                        f,
+                        "profile NOT YET sealed to the new key: {}",
+                        legible(why.as_bytes())
+                    )?;
+                }
                 Outcome::Failed => {
                     let why = renewal.error.as_deref().unwrap_or("no answer");
                     writeln!(f, "profile NOT YET sealed to the new key: {why}")?;
                 }
             }
         }
+        if let Some(confirm) = &self.confirm {
+            writeln!(
+                f,
+                "the staff of a hospital that waits can confirm the keys, when they know that you rotated them:\n  \
+                 {confirm}"
+            )?;
+        }
         if self.passed() {
             write!(f, "from now on, use the new key file")
         } else {
             write!(
                 f,
-                "keep both key files, and repeat the command when those hospitals can be reached"
+                "keep both key files, and repeat the command until every hospital has the new key"
             )
         }
     }
@@ -123,16 +150,22 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
             continue;
         }
         let renewed = renew(context, hospital, &registration, &new).await;
-        hospitals.push(match renewed {
-            Ok(outcome) => Renewal { hospital, outcome, error: None },
-            Err(failure) => {
-                Renewal { hospital, outcome: Outcome::Failed, error: Some(failure.error) }
-            }
-        });
+        hospitals.push(renewed.unwrap_or_else(|failure| {
+            let (outcome, error) = (Outcome::Failed, Some(failure.error));
+            Renewal { hospital, outcome, error }
+        }));
     }
     let public = new.public();
     let sealing_key_hash = public.sealing.hash();
-    Ok(Rotated { user, account: public.account, sealing_key_hash, rotated_now, hospitals })
+    let waits = hospitals.iter().any(|it| it.outcome == Outcome::AwaitingConfirmation);
+    let confirm = waits.then(|| confirmation(args, user));
+    Ok(Rotated { user, account: public.account, sealing_key_hash, rotated_now, hospitals, confirm })
+}
+
+/// The command of a hospital's staff. They use their own node, and the public half of the new key file.
+fn confirmation(args: &RotateArgs, user: UserId) -> String {
+    let command = Invocation::new(["user", "confirm-keys", "--user", &user.to_string(), "--keys"]);
+    command.with([&args.next]).to_string()
 }
 
 /// Opens the new key file, or makes it.
@@ -206,22 +239,77 @@ async fn rotate_on_chain(
     Ok(true)
 }
 
-/// Has a hospital seal the profile to the new key, unless it already did.
+/// Has a hospital seal the profile to the new key, unless it already did, or waits.
 async fn renew(
     context: &Context,
     hospital: HospitalId,
     registration: &Registration,
     new: &ActorKeys,
-) -> Result<Outcome, Failure> {
+) -> Result<Renewal, Failure> {
+    let done = |outcome| Renewal { hospital, outcome, error: None };
     let public = new.public();
     if let Some(bytes) = context.chain().await?.body(registration.body_hash).await?
         && let Ok(body) = ProfileBody::decode_exactly(&bytes)
         && *body.account() == public.account
         && body.sealing_key(&public.sealing.hash()).is_ok()
     {
-        return Ok(Outcome::RenewedBefore);
+        return Ok(done(Outcome::RenewedBefore));
     }
     let worker = context.worker(hospital, identity::account(new)).await?;
-    worker.renew_key(&public.sealing).await?;
-    Ok(Outcome::Renewed)
+    match worker.renew_key(&public.sealing).await {
+        Ok(()) => Ok(done(Outcome::Renewed)),
+        Err(WorkerError::Problem(problem)) if problem.kind.ends_with(AWAITING_CONFIRMATION) => {
+            let problem = *problem;
+            let error = Some(problem.detail.unwrap_or(problem.title));
+            Ok(Renewal { hospital, outcome: Outcome::AwaitingConfirmation, error })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rotated(outcomes: &[Outcome]) -> Rotated {
+        let waits = outcomes.contains(&Outcome::AwaitingConfirmation);
+        let renewal = |(hospital, outcome): (u16, &Outcome)| Renewal {
+            hospital: HospitalId(hospital),
+            outcome: *outcome,
+            error: (*outcome == Outcome::AwaitingConfirmation).then(|| "in 24h".to_owned()),
+        };
+        let args = RotateArgs {
+            signer: KeySource::File("old.json".into()),
+            next: KeySource::File("new keys.json".into()),
+        };
+        let user = UserId([1; 32]);
+        Rotated {
+            user,
+            account: AccountId::new([2; 32]),
+            sealing_key_hash: Hash::zero(),
+            rotated_now: true,
+            hospitals: (0..).zip(outcomes).map(renewal).collect(),
+            confirm: waits.then(|| confirmation(&args, user)),
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_waits_is_not_done_and_says_how_it_goes_on() {
+        let waiting = rotated(&[Outcome::Renewed, Outcome::AwaitingConfirmation]);
+        assert!(!waiting.passed());
+        let text = waiting.to_string();
+        assert!(
+            text.contains("hospital 1: profile NOT YET sealed to the new key: in 24h"),
+            "{text}"
+        );
+        assert!(text.contains("epione user confirm-keys --user 0x0101"), "{text}");
+        assert!(text.contains("--keys 'new keys.json'\n"), "{text}");
+        assert!(text.ends_with("until every hospital has the new key"), "{text}");
+        let json = serde_json::to_value(&waiting).unwrap();
+        assert_eq!(json["hospitals"][1]["outcome"], "awaiting-confirmation");
+
+        let done = rotated(&[Outcome::Renewed, Outcome::RenewedBefore, Outcome::Ended]);
+        assert!(done.passed());
+        assert!(!done.to_string().contains("confirm"), "{done}");
+    }
 }

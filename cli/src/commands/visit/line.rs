@@ -2,7 +2,6 @@
 
 use epione_client::api::{ContentUpload, SectionUpload};
 use epione_envelope::frames::{Frames, NoFrame};
-use epione_primitives::access::SectionClass;
 use serde::{Deserialize, Serialize};
 
 const DICOM: &str = "application/dicom";
@@ -12,7 +11,6 @@ const DICOM: &str = "application/dicom";
 #[serde(rename_all = "camelCase")]
 pub struct SectionLine {
     pub kind: String,
-    pub class: SectionClass,
     pub media_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -34,7 +32,6 @@ impl SectionLine {
         };
         Self {
             kind: section.kind.clone(),
-            class: section.class,
             media_type: section.media_type.clone(),
             name: section.name.clone(),
             bytes,
@@ -78,7 +75,6 @@ mod tests {
         let content = ContentUpload::Media { bytes: 500, blake3: String::new(), frames };
         let section = SectionUpload {
             kind: "media".into(),
-            class: SectionClass::Private,
             salt: String::new(),
             media_type: media_type.into(),
             name: Some(name.into()),

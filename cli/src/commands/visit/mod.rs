@@ -1,5 +1,6 @@
 //! `epione visit`: submits visits and shows their status.
 
+mod extraction;
 mod line;
 mod section;
 mod status;

@@ -17,38 +17,46 @@ use crate::{
     failure::Failure,
     piped::{Notices, Reading, Source, Spooled, each_once},
     similar::did_you_mean,
-    words::read_word,
 };
 
 /// A text section, and the source of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSection {
     pub kind: SectionKind,
-    pub class: SectionClass,
     pub source: Source,
 }
 
 impl TextSection {
-    /// Parses `KIND[:CLASS]=FILE`. The file's name need not be UTF-8.
+    /// Parses `KIND=FILE`. The file's name need not be UTF-8.
     pub(super) fn read(text: OsString) -> Result<Self, String> {
         let shown = text.to_string_lossy();
         let (label, file) = split(&text)
             .ok_or_else(|| format!("{shown:?} has no file: write it as diagnosis=FILE"))?;
-        let label =
+        let kind =
             label.to_str().ok_or_else(|| format!("{shown:?} does not name a kind of section"))?;
-        let (kind, class) = match label.split_once(':') {
-            Some((kind, class)) => (kind, read_word::<SectionClass>(class)?),
-            None => (label, SectionClass::Private),
-        };
+        if let Some((_, class)) = kind.split_once([':', '/']).filter(|(_, it)| is_class(it)) {
+            return Err(not_by_the_author(class));
+        }
         if kind == SectionKind::Media.to_string() {
             return Err("a media section is a file: pass it with --media".into());
         }
-        let kind = kind.parse().map_err(|_| unknown_kind(kind))?;
         if file.is_empty() {
-            return Err(format!("{shown:?} has no file: write it as {label}=FILE"));
+            return Err(format!("{shown:?} has no file: write it as {kind}=FILE"));
         }
-        Ok(Self { kind, class, source: Source::new(file.into()) })
+        let kind = kind.parse().map_err(|_| unknown_kind(kind))?;
+        Ok(Self { kind, source: Source::new(file.into()) })
     }
+}
+
+fn is_class(text: &str) -> bool {
+    SectionClass::read(text).is_some()
+}
+
+fn not_by_the_author(class: &str) -> String {
+    format!(
+        "the author does not choose the class {class}: every section is private until the patient shares it; see \
+         epione records share --help"
+    )
 }
 
 fn unknown_kind(kind: &str) -> String {
@@ -61,22 +69,20 @@ fn unknown_kind(kind: &str) -> String {
 /// A media section, and the source of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaSection {
-    pub class: SectionClass,
     pub source: Source,
 }
 
 impl MediaSection {
-    /// Parses `[CLASS=]FILE`. The file's name need not be UTF-8.
+    /// The file's name need not be UTF-8. One that begins with a class and `=` needs its folder, such as `./shared=a`.
     pub(super) fn read(text: OsString) -> Result<Self, String> {
-        let classed = split(&text).and_then(|(class, file)| {
-            let class = read_word::<SectionClass>(class.to_str()?).ok()?;
-            (!file.is_empty()).then(|| Self { class, source: Source::new(file.into()) })
-        });
         if text.is_empty() {
             return Err("--media needs a file".into());
         }
-        let whole = || Self { class: SectionClass::Private, source: Source::new(text.into()) };
-        Ok(classed.unwrap_or_else(whole))
+        let class = split(&text).and_then(|(class, _)| class.to_str().filter(|it| is_class(it)));
+        match class {
+            Some(class) => Err(not_by_the_author(class)),
+            None => Ok(Self { source: Source::new(text.into()) }),
+        }
     }
 }
 
@@ -89,12 +95,11 @@ fn split(text: &OsStr) -> Option<(&OsStr, OsString)> {
 
 /// The content of the sections: texts, and media in files that can be read repeatedly.
 pub(super) struct Content {
-    texts: Vec<(SectionKind, SectionClass, String)>,
+    texts: Vec<(SectionKind, String)>,
     media: Vec<Media>,
 }
 
 struct Media {
-    class: SectionClass,
     path: PathBuf,
     /// The file's name without folders.
     name: String,
@@ -115,21 +120,21 @@ impl Content {
         media: &[MediaSection],
         notices: &Notices,
     ) -> Result<Self, Failure> {
-        let texts = texts.iter().map(|TextSection { kind, class, source }| {
-            Ok((*kind, *class, read_text(source, notices)?))
-        });
-        let texts = texts.collect::<Result<_, Failure>>()?;
-        let media = media.iter().map(|section| Media::ready(section, notices));
+        let texts = texts
+            .iter()
+            .map(|TextSection { kind, source }| Ok((*kind, read_text(source, notices)?)))
+            .collect::<Result<_, Failure>>()?;
+        let media = media.iter().map(|section| Media::ready(&section.source, notices));
         Ok(Self { texts, media: media.collect::<Result<_, _>>()? })
     }
 
     /// Adds the sections to a visit, in their order.
     pub(super) fn add_to(&self, mut builder: VisitBuilder) -> VisitBuilder {
-        for (kind, class, text) in &self.texts {
-            builder = builder.text(*kind, *class, text);
+        for (kind, text) in &self.texts {
+            builder = builder.text(*kind, text);
         }
-        for Media { class, path, name, .. } in &self.media {
-            builder = builder.file_named(SectionKind::Media, *class, path, name);
+        for Media { path, name, .. } in &self.media {
+            builder = builder.file_named(SectionKind::Media, path, name);
         }
         builder
     }
@@ -142,11 +147,11 @@ impl Content {
     /// What makes a command with this content the same as an earlier one.
     pub(super) fn words(&self, about: &impl Encode) -> Result<Words, Failure> {
         let mut words = Words::about(about);
-        for (kind, class, text) in &self.texts {
-            words.text(&(kind, class), text);
+        for (kind, text) in &self.texts {
+            words.text(kind, text);
         }
-        for Media { class, path, name, spooled } in &self.media {
-            let what = (SectionKind::Media, class, name);
+        for Media { path, name, spooled } in &self.media {
+            let what = (SectionKind::Media, name);
             match spooled {
                 Some(Spooled { bytes, sha256, .. }) => words.content(&what, *bytes, sha256),
                 None => {
@@ -159,17 +164,16 @@ impl Content {
 }
 
 impl Media {
-    fn ready(section: &MediaSection, notices: &Notices) -> Result<Self, Failure> {
-        let MediaSection { class, source } = section;
+    fn ready(source: &Source, notices: &Notices) -> Result<Self, Failure> {
         let name = source.file_name();
         match (source.look()?, source) {
             (Reading::Again, Source::Path(path)) => {
-                Ok(Self { class: *class, path: path.clone(), name, spooled: None })
+                Ok(Self { path: path.clone(), name, spooled: None })
             }
             _ => {
                 let spooled = Spooled::read(source, MAX_MEDIA_BYTES, notices)?;
                 let path = spooled.path.clone();
-                Ok(Self { class: *class, path, name, spooled: Some(spooled) })
+                Ok(Self { path, name, spooled: Some(spooled) })
             }
         }
     }
@@ -209,13 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_section_has_a_kind_and_may_have_a_class() {
-        let section = text("report:shared=a=b.json").unwrap();
+    fn a_text_section_has_a_kind() {
+        let section = text("report=a=b.json").unwrap();
         assert_eq!(section.kind, SectionKind::Report);
-        assert_eq!(section.class, SectionClass::Shared);
         assert_eq!(section.source, Source::Path("a=b.json".into()));
-        let section = text("diagnosis=-").unwrap();
-        assert_eq!((section.class, section.source), (SectionClass::Private, Source::StandardInput));
+        let section = text("birth-date=-").unwrap();
+        assert_eq!(section.kind, SectionKind::BirthDate);
+        assert_eq!(section.source, Source::StandardInput);
         for wrong in ["report", "report=", "poem=x", "report:secret=x", "media=x"] {
             assert!(text(wrong).is_err(), "{wrong}");
         }
@@ -226,13 +230,27 @@ mod tests {
     }
 
     #[test]
-    fn a_media_section_is_a_file_and_may_have_a_class() {
+    fn a_media_section_is_a_file() {
         let path = |path: &str| Source::Path(path.into());
-        let shared = MediaSection { class: SectionClass::Shared, source: path("ct.dcm") };
-        assert_eq!(media("shared=ct.dcm"), shared);
-        let private = MediaSection { class: SectionClass::Private, source: path("a=b.dcm") };
-        assert_eq!(media("a=b.dcm"), private);
-        assert_eq!(media("shared=-").source, Source::StandardInput);
+        assert_eq!(media("ct.dcm").source, path("ct.dcm"));
+        assert_eq!(media("a=b.dcm").source, path("a=b.dcm"));
+        assert_eq!(media("./shared=ct.dcm").source, path("./shared=ct.dcm"));
+        assert_eq!(media("-").source, Source::StandardInput);
+    }
+
+    #[test]
+    fn an_author_who_chooses_a_class_is_told_that_the_patient_shares() {
+        for choice in ["report:shared=x", "report/shared=x", "report/private=x"] {
+            let error = text(choice).unwrap_err();
+            assert!(
+                error.contains("the patient shares") && error.contains("records share"),
+                "{error}"
+            );
+        }
+        for choice in ["shared=ct.dcm", "private=-"] {
+            let error = MediaSection::read(choice.into()).unwrap_err();
+            assert!(error.contains("the patient shares"), "{error}");
+        }
     }
 
     #[test]

@@ -80,6 +80,10 @@ fn stage(stage: VisitStage) -> String {
             format!("announced ({announcement}): the other hospitals verify it")
         }
         VisitStage::Committed { pointer } => format!("committed as record {pointer}"),
+        VisitStage::Outdated => {
+            "outdated: not announced in time after it was signed; its author must submit it again"
+                .into()
+        }
     }
 }
 
@@ -97,7 +101,7 @@ pub async fn status(args: &StatusArgs, context: &Context) -> Result<Followed, Fa
     Ok(Followed(status))
 }
 
-/// With --wait, waits until a visit is committed.
+/// With --wait, waits until a visit is committed. Fails if it never will be.
 pub(super) async fn follow(
     worker: &WorkerClient,
     mut status: VisitStatus,
@@ -114,6 +118,9 @@ pub(super) async fn follow(
     let until = after(args.timeout);
     let mut votes = Votes::new();
     while !is_committed(&status) {
+        if is_outdated(&status) {
+            return Err(outdated(&status));
+        }
         if until.is_some_and(|until| Instant::now() > until) {
             return Err(gave_up(&status, args.timeout, look));
         }
@@ -153,6 +160,17 @@ fn gave_up(status: &VisitStatus, seconds: u64, look: &Invocation) -> Failure {
     is_safe(error, look.clone())
 }
 
+fn outdated(status: &VisitStatus) -> Failure {
+    Failure::new(
+        format!(
+            "visit {} will not become a record: it is {}",
+            status.record_id,
+            stage(status.stage)
+        ),
+        "the author submits it again by the command that submitted it, which signs it anew",
+    )
+}
+
 /// The hospital has the visit, although this run ended.
 pub(super) fn is_safe(error: String, look: Invocation) -> Failure {
     Failure::new(
@@ -185,9 +203,28 @@ pub(super) fn is_committed(status: &VisitStatus) -> bool {
     matches!(status.stage, VisitStage::Committed { .. })
 }
 
+pub(super) fn is_outdated(status: &VisitStatus) -> bool {
+    status.stage == VisitStage::Outdated
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_author_of_an_outdated_visit_is_told_to_submit_it_again() {
+        let status = VisitStatus {
+            record_id: RecordId([7; 16]),
+            stage: VisitStage::Outdated,
+            queued_at: Some(1),
+            since: 2,
+            media: Vec::new(),
+            last_failure: None,
+        };
+        assert!(is_outdated(&status) && !is_committed(&status));
+        assert!(Followed(status.clone()).to_string().contains("must submit it again"));
+        assert!(outdated(&status).help.contains("signs it anew"));
+    }
 
     #[test]
     fn a_timeout_may_be_any_number_of_seconds() {

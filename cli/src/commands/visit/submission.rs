@@ -13,14 +13,16 @@ use epione_client::{
     visit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
-use epione_primitives::{Hash, HospitalId, UserId};
+use epione_envelope::signature::Extraction;
+use epione_primitives::{Hash, HospitalId, UserId, profile::Role, release::SectionSet};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::{
     MediaSection, SectionLine, TextSection,
+    extraction::{self, Lines},
     section::Content,
-    status::{Followed, WaitArgs, follow, is_committed, is_safe, look_again},
+    status::{Followed, WaitArgs, follow, is_committed, is_outdated, is_safe, look_again},
     unfinished::{Acknowledged, Earlier, Unfinished},
 };
 use crate::{
@@ -44,17 +46,30 @@ pub struct SubmitArgs {
     /// Number or name of the hospital of the visit
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
-    /// A text section, such as diagnosis=FILE or report:shared=FILE; - is standard input. Kinds:
-    /// summary, diagnosis, prescription, report, history, observation
-    #[arg(long = "text", value_name = "KIND[:CLASS]=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
+    /// A text section, such as diagnosis=FILE; - is standard input. Kinds: summary, diagnosis, prescription, report,
+    /// history, observation, symptoms, name, gender, birth-date, id-number
+    #[arg(long = "text", value_name = "KIND=FILE", value_parser = OsStringValueParser::new().try_map(TextSection::read))]
     pub texts: Vec<TextSection>,
-    /// A media section: DICOM, video or any other file; shared=FILE makes its class shared; - is standard input. The
-    /// command first copies a pipe into an unnamed file in the folder for temporary files (TMPDIR)
-    #[arg(long = "media", value_name = "[CLASS=]FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
+    /// A media section: DICOM, video or any other file; - is standard input. The command first copies a pipe into an
+    /// unnamed file in the folder for temporary files (TMPDIR)
+    #[arg(long = "media", value_name = "FILE", value_parser = OsStringValueParser::new().try_map(MediaSection::read))]
     pub media: Vec<MediaSection>,
     /// The patient's key file, with which the patient signs the same sections as the author
     #[arg(long, value_name = "FILE")]
     pub cosign: Option<KeySource>,
+    /// The key file of the nurse of the visit, with which the nurse signs the same sections as the author
+    #[arg(long, value_name = "FILE")]
+    pub nurse: Option<KeySource>,
+    /// Sections that every disclosure of the record shows, such as 0,2: texts are numbered from 0 in their order, then
+    /// media
+    #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
+    pub mandatory: Option<SectionSet>,
+    /// Sections that no disclosure of the record shows
+    #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
+    pub never: Option<SectionSet>,
+    /// Sections that a disclosure of the record shows together or not at all; may be given several times
+    #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
+    pub together: Vec<SectionSet>,
     /// Submit a new visit, even if the same command submitted a visit within a day
     #[arg(long)]
     pub again: bool,
@@ -70,6 +85,12 @@ pub struct Submitted {
     pub author: UserId,
     /// Whether the patient signed, too.
     pub cosigned: bool,
+    /// The nurse, if one signed, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
+    /// Which sections may be disclosed; absent if every choice of them may.
+    #[serde(skip_serializing_if = "Extraction::is_default")]
+    pub extraction: Extraction,
     /// Whether it is the visit of an earlier run of the same command.
     pub resumed: bool,
     pub sections: Vec<SectionLine>,
@@ -81,22 +102,26 @@ impl Output for Submitted {}
 
 impl fmt::Display for Submitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for section in &self.sections {
+        for (number, section) in self.sections.iter().enumerate() {
             let name = legible(section.name.as_deref().unwrap_or("").as_bytes());
             write!(
                 f,
-                "  {:<13} {}  {}",
+                "  {number:>2}  {:<13} {}  {}",
                 section.kind,
                 bytes_column(section.bytes),
                 section.media_type
             )?;
             writeln!(f, "{}{name}", if name.is_empty() { "" } else { "  " })?;
             if let Some(line) = section.frames_line() {
-                writeln!(f, "    {line}")?;
+                writeln!(f, "      {line}")?;
             }
         }
+        Lines(&self.extraction).fmt(f)?;
         if self.cosigned {
             writeln!(f, "  also signed by the patient")?;
+        }
+        if let Some(nurse) = self.nurse {
+            writeln!(f, "  also signed by nurse {nurse}")?;
         }
         if self.resumed {
             writeln!(
@@ -114,12 +139,26 @@ pub async fn submit(args: &SubmitArgs, context: &Context) -> Result<Submitted, F
     let submission = Submission::prepare(args, context).await?;
     let earlier = submission.earlier();
     let is_resumed = earlier.is_some();
-    let (visit, status, is_recognized) = submission.hand_over(earlier).await?;
-    let resumed = is_resumed || is_recognized;
+    let mut handed = submission.hand_over(earlier).await?;
+    let mut resumed = is_resumed || handed.is_recognized;
+    if is_outdated(&handed.status) {
+        submission.say("the earlier visit was never announced: signing it again");
+        handed = submission.sign_and_upload(submission.new_command()).await?;
+        resumed = false;
+    }
+    let Handed { visit, status, .. } = handed;
     let status = submission.follow(&visit, status).await?;
     let Submission { hospital, author, .. } = submission;
-    let Acknowledged { cosigned, sections, .. } = visit;
-    Ok(Submitted { hospital, author, cosigned, resumed, sections, status })
+    let Acknowledged { cosigned, nurse, extraction, sections, .. } = visit;
+    Ok(Submitted { hospital, author, cosigned, nurse, extraction, resumed, sections, status })
+}
+
+/// A visit that the worker has acknowledged.
+struct Handed {
+    visit: Acknowledged,
+    status: VisitStatus,
+    /// Whether it is the visit of an earlier run that this machine does not keep.
+    is_recognized: bool,
 }
 
 /// Who submits what to which hospital.
@@ -132,6 +171,9 @@ struct Submission<'a> {
     account: Account,
     /// The patient's account, if they sign too.
     cosigner: Option<Account>,
+    /// The nurse, and their account, if they sign too.
+    nurse: Option<(UserId, Account)>,
+    extraction: Extraction,
     content: Content,
     worker: WorkerClient,
     /// The bytes by which the worker recognizes the visit of the same command.
@@ -144,15 +186,20 @@ impl<'a> Submission<'a> {
     /// Looks everything up, and reads texts and pipes. Nothing is signed or sent.
     async fn prepare(args: &'a SubmitArgs, context: &'a Context) -> Result<Self, Failure> {
         Content::check(&args.texts, &args.media)?;
+        let count = args.texts.len() + args.media.len();
+        let extraction = extraction::policy(args.mandatory, args.never, &args.together, count)?;
         let keys = context.keys(&args.signer)?;
         let account = identity::account(&keys);
         let hospital = context.hospital(&args.hospital).await?;
         let author = context.user_of(&account).await?;
         let cosigner = cosigner(args, context).await?;
+        let nurse = nurse(args, context).await?;
         let genesis = context.chain().await?.genesis_hash();
         let content = read(args, context).await?;
         let cosigning = cosigner.as_ref().map(Account::id);
-        let about = (genesis, hospital, (author, account.id()), (args.patient, cosigning));
+        let nursing = nurse.as_ref().map(|(user, account)| (*user, account.id()));
+        let signers = ((author, account.id()), (args.patient, cosigning), nursing);
+        let about = (genesis, hospital, signers, &extraction);
         let words = content.words(&about)?;
         let command = words.command(keys.account.seed());
         let unfinished = Unfinished::of(context, &words);
@@ -165,6 +212,8 @@ impl<'a> Submission<'a> {
             author,
             account,
             cosigner,
+            nurse,
+            extraction,
             content,
             worker,
             command,
@@ -178,37 +227,66 @@ impl<'a> Submission<'a> {
         unfinished.earlier(self.content.files())
     }
 
-    /// Has the worker acknowledge the visit, if it did not do so in an earlier run. Also returns whether the worker
-    /// recognized the visit of an earlier run that this machine does not keep.
-    async fn hand_over(
-        &self,
-        earlier: Option<Earlier>,
-    ) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
+    /// Has the worker acknowledge the visit, if it did not do so in an earlier run.
+    async fn hand_over(&self, earlier: Option<Earlier>) -> Result<Handed, Failure> {
         match earlier {
             Some(Earlier::Acknowledged(visit)) => {
                 let status = self.worker.visit_status(visit.record_id).await.map_err(lost)?;
-                Ok((visit, status, false))
+                Ok(Handed { visit, status, is_recognized: false })
             }
-            Some(Earlier::Signed(visit)) => {
-                self.say("resuming the earlier visit, which the hospital has not acknowledged");
-                self.upload(&visit, true).await
-            }
-            None => {
-                let (visit, is_kept) = self.sign().await?;
-                self.upload(&visit, is_kept).await
-            }
+            Some(Earlier::Signed(visit)) => self.resume(&visit).await,
+            None => self.sign_and_upload(self.new_command()).await,
         }
     }
 
+    /// Sends a visit that an earlier run signed. One that the worker would refuse by now is signed again, for the same
+    /// command.
+    async fn resume(&self, visit: &Visit) -> Result<Handed, Failure> {
+        if self.is_current(visit).await? {
+            self.say("resuming the earlier visit, which the hospital has not acknowledged");
+            return self.upload(visit, true).await;
+        }
+        self.say("the earlier visit was signed too long ago: signing it again");
+        let command = visit.request.command.as_ref().map(|_| self.command);
+        self.sign_and_upload(command).await
+    }
+
+    /// Whether the worker still accepts a visit that an earlier run signed, or has it already.
+    async fn is_current(&self, visit: &Visit) -> Result<bool, Failure> {
+        let newest = self.context.chain().await?.finalized_head().await?.number;
+        if visit.is_fresh_at(newest) {
+            return Ok(true);
+        }
+        match self.worker.visit_status(visit.record_id()).await {
+            Ok(status) => Ok(!is_outdated(&status)),
+            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) => Err(self.refused(error, true)),
+        }
+    }
+
+    /// The command of a new visit; none for a visit that no rerun shall find.
+    fn new_command(&self) -> Option<[u8; 16]> {
+        (!self.args.again).then_some(self.command)
+    }
+
+    async fn sign_and_upload(&self, command: Option<[u8; 16]>) -> Result<Handed, Failure> {
+        let (visit, is_kept) = self.sign(command).await?;
+        self.upload(&visit, is_kept).await
+    }
+
     /// A new visit, and whether a later run of the same command will find it on this machine.
-    async fn sign(&self) -> Result<(Visit, bool), Failure> {
+    async fn sign(&self, command: Option<[u8; 16]>) -> Result<(Visit, bool), Failure> {
         let builder =
-            VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author);
-        let command = (!self.args.again).then_some(self.command);
-        let builder = builder.cosigned_by(self.cosigner.clone()).by_command(command);
+            VisitBuilder::new(self.genesis, self.args.patient, self.hospital, self.author)
+                .cosigned_by(self.cosigner.clone())
+                .nursed_by(self.nurse.clone())
+                .with_extraction(self.extraction.clone())
+                .by_command(command);
         let builder = self.content.add_to(builder);
         let reading = progress::waiting(self.context, "reading and signing the files of the visit");
-        let visit = builder.build(&self.account).await?;
+        let described = builder.describe().await?;
+        let newest = self.context.chain().await?.finalized_head().await?;
+        let visit = described.sign(&self.account, newest.into())?;
         reading.finish_and_clear();
         let kept = self.unfinished.as_ref().map(|unfinished| unfinished.keep(&visit));
         let is_kept = matches!(kept, Some(Ok(())));
@@ -221,11 +299,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Sends a visit until the worker has acknowledged it; remembers that it has.
-    async fn upload(
-        &self,
-        visit: &Visit,
-        is_kept: bool,
-    ) -> Result<(Acknowledged, VisitStatus, bool), Failure> {
+    async fn upload(&self, visit: &Visit, is_kept: bool) -> Result<Handed, Failure> {
         let bar = progress::bytes(self.context, "uploading the visit");
         let interrupted = Failure::new("interrupted", "the hospital may have the visit");
         self.context.interruption().set(Some(self.resumes(interrupted, is_kept)));
@@ -235,6 +309,8 @@ impl<'a> Submission<'a> {
         let acknowledged = Acknowledged {
             record_id,
             cosigned: visit.request.patient_signature.is_some(),
+            nurse: visit.request.nurse,
+            extraction: visit.request.extraction.clone(),
             sections: visit.request.sections.iter().map(SectionLine::of).collect(),
         };
         match (&self.unfinished, &status) {
@@ -247,7 +323,8 @@ impl<'a> Submission<'a> {
             _ => {}
         }
         let status = status.map_err(|error| self.refused(error, is_kept))?;
-        Ok((acknowledged, status, record_id != visit.record_id()))
+        let is_recognized = record_id != visit.record_id();
+        Ok(Handed { visit: acknowledged, status, is_recognized })
     }
 
     /// What to do about an upload that failed.
@@ -340,6 +417,21 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
     Ok(Some(account))
 }
 
+/// The nurse of the visit and their account, if they sign too.
+async fn nurse(args: &SubmitArgs, context: &Context) -> Result<Option<(UserId, Account)>, Failure> {
+    let Some(source) = &args.nurse else { return Ok(None) };
+    let account = identity::account(&context.keys(source)?);
+    let user = context.user_of(&account).await?;
+    let profile = context.chain().await?.finalized().await?.profile(user).await?;
+    match profile {
+        Some(profile) if profile.role == Role::Nurse => Ok(Some((user, account))),
+        _ => Err(Failure::usage(
+            format!("--nurse names the key file of user {user}, who is not a nurse"),
+            "give the key file of the nurse of the visit",
+        )),
+    }
+}
+
 /// Whether the worker may have the visit, or accept it later: the same command resumes it then.
 fn may_go_on(error: &WorkerError) -> bool {
     match error {
@@ -356,15 +448,20 @@ fn is_another_visit(error: &WorkerError) -> bool {
 
 /// The worker does not know a visit that it has acknowledged, or cannot be asked.
 fn lost(error: WorkerError) -> Failure {
-    let is_unknown = error.problem().is_some_and(|problem| problem.status == 404);
+    let is_lost = is_unknown(&error);
     let mut failure = Failure::from(error);
-    if is_unknown {
+    if is_lost {
         failure.help =
             "the hospital had acknowledged this visit, but has lost it: tell its operator, and \
              submit the visit again with --again"
                 .into();
     }
     failure
+}
+
+/// Whether the worker does not know the visit.
+fn is_unknown(error: &WorkerError) -> bool {
+    error.problem().is_some_and(|problem| problem.status == 404)
 }
 
 #[cfg(test)]

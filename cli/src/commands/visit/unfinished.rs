@@ -22,7 +22,8 @@ use epione_client::{
     private,
     visit::Visit,
 };
-use epione_primitives::RecordId;
+use epione_envelope::signature::Extraction;
+use epione_primitives::{RecordId, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -57,6 +58,10 @@ pub enum Earlier {
 pub struct Acknowledged {
     pub record_id: RecordId,
     pub cosigned: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Extraction::is_default")]
+    pub extraction: Extraction,
     pub sections: Vec<SectionLine>,
 }
 
@@ -71,7 +76,7 @@ enum Kept {
 /// What two runs have in common if they submit the same visit.
 #[derive(Encode)]
 pub struct Words {
-    /// Chain, hospital, author, patient and co-signer.
+    /// Chain, hospital, signers and patient, and which sections may be disclosed.
     about: Vec<u8>,
     sections: Vec<Vec<u8>>,
 }
@@ -205,16 +210,16 @@ mod tests {
 
     use epione_client::{Account, visit::VisitBuilder};
     use epione_envelope::record::SectionKind;
-    use epione_primitives::{Hash, HospitalId, UserId, access::SectionClass};
+    use epione_primitives::{Hash, HospitalId, block::SignedAt};
 
     use super::*;
     use crate::context::Common;
 
     async fn visit(path: &Path) -> Visit {
         VisitBuilder::new(Hash::zero(), UserId([1; 32]), HospitalId(0), UserId([2; 32]))
-            .text(SectionKind::Report, SectionClass::Private, "all well")
-            .file(SectionKind::Media, SectionClass::Private, path)
-            .build(&Account::development("//Doctor").unwrap())
+            .text(SectionKind::Report, "all well")
+            .file(SectionKind::Media, path)
+            .build(&Account::development("//Doctor").unwrap(), SignedAt::default())
             .await
             .unwrap()
     }
@@ -261,7 +266,13 @@ mod tests {
         assert!(fs::read_to_string(&unfinished.path).unwrap().contains("all well"));
 
         let record_id = visit.record_id();
-        let acknowledged = Acknowledged { record_id, cosigned: false, sections: Vec::new() };
+        let acknowledged = Acknowledged {
+            record_id,
+            cosigned: false,
+            nurse: None,
+            extraction: Extraction::default(),
+            sections: Vec::new(),
+        };
         unfinished.acknowledged(acknowledged.clone()).unwrap();
         assert!(!fs::read_to_string(&unfinished.path).unwrap().contains("all well"));
         let earlier = unfinished.earlier(vec![scan.clone()]);

@@ -50,7 +50,7 @@ async fn ballot(id: AnnouncementId, context: &Context) -> Option<Ballot> {
 fn describe(ballot: &Ballot) -> Option<String> {
     let has_voted = |hospital: &HospitalId| {
         *hospital == ballot.opener
-            || ballot.approvals.contains(hospital)
+            || ballot.approvals.iter().any(|approval| approval.hospital == *hospital)
             || ballot.rejections.iter().any(|(rejecting, _)| rejecting == hospital)
     };
     let silent: Vec<_> = ballot.electorate.iter().filter(|&it| !has_voted(it)).collect();
@@ -74,7 +74,10 @@ fn describe(ballot: &Ballot) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::approval::RejectReason;
+    use epione_primitives::{
+        Hash,
+        approval::{Approval, RejectReason},
+    };
 
     use super::*;
 
@@ -82,10 +85,13 @@ mod tests {
         let ids = |ids: &[u16]| ids.iter().copied().map(HospitalId).collect::<Vec<_>>();
         let rejections: Vec<_> =
             ids(rejections).into_iter().map(|id| (id, RejectReason::SegmentMissing)).collect();
+        let approvals: Vec<_> =
+            ids(approvals).into_iter().map(|hospital| Approval { hospital, block: 1 }).collect();
         Ballot {
+            subject: Hash::zero(),
             opener: HospitalId(0),
             electorate: (0..electorate).map(HospitalId).collect::<Vec<_>>().try_into().unwrap(),
-            approvals: ids(approvals).try_into().unwrap(),
+            approvals: approvals.try_into().unwrap(),
             rejections: rejections.try_into().unwrap(),
             deadline: 100,
             outcome: None,

@@ -27,6 +27,7 @@ pub(super) struct Cast {
     pub nurse: Person,
     /// Another doctor of A.
     pub stranger: Person,
+    pub researcher: Person,
     /// A doctor of B.
     pub specialist: Person,
 }
@@ -34,8 +35,8 @@ pub(super) struct Cast {
 impl Cast {
     /// A user's name in the story.
     pub fn label(&self, user: UserId) -> &'static str {
-        let Self { patient, doctor, nurse, stranger, specialist } = self;
-        let all = [patient, doctor, nurse, stranger, specialist];
+        let Self { patient, doctor, nurse, stranger, researcher, specialist } = self;
+        let all = [patient, doctor, nurse, stranger, researcher, specialist];
         all.into_iter().find(|person| person.id == user).map_or("another user", |it| it.label)
     }
 }
@@ -46,22 +47,25 @@ impl Story {
         args: &Args,
         context: &Context,
     ) -> Result<Cast, Failure> {
-        self.chapter("A registers a patient, two doctors and a nurse; B registers a specialist");
+        self.chapter(
+            "A registers a patient, two doctors, a nurse and a researcher; B registers a specialist",
+        );
         let person = async |hospital, role, label, name| {
             let keys = key_file(args, context, label)?;
             let id = register(context, hospital, role, name, &keys).await?;
             Ok::<_, Failure>(Person { id, keys, label })
         };
-        let (patient, doctor, nurse, stranger, specialist) = tokio::try_join!(
+        let (patient, doctor, nurse, stranger, researcher, specialist) = tokio::try_join!(
             person(A, Role::Patient, "patient", "Synthetic Patient One"),
             person(A, Role::Doctor, "doctor", "Synthetic Doctor One"),
             person(A, Role::Nurse, "nurse", "Synthetic Nurse One"),
             person(A, Role::Doctor, "second-doctor", "Synthetic Doctor Two"),
+            person(A, Role::Researcher, "researcher", "Synthetic Researcher One"),
             person(B, Role::Doctor, "specialist", "Synthetic Doctor Three"),
         )?;
-        let cast = Cast { patient, doctor, nurse, stranger, specialist };
-        let Cast { patient, doctor, nurse, stranger, specialist } = &cast;
-        for person in [patient, doctor, nurse, stranger] {
+        let cast = Cast { patient, doctor, nurse, stranger, researcher, specialist };
+        let Cast { patient, doctor, nurse, stranger, researcher, specialist } = &cast;
+        for person in [patient, doctor, nurse, stranger, researcher] {
             self.line(format!("{}: {:<13} is user {}", letter(A), person.label, person.id));
         }
         self.line(format!("{}: {:<13} is user {}", letter(B), specialist.label, specialist.id));

@@ -154,9 +154,13 @@ impl Story {
             let mut refusals = self.report.refusals.iter();
             refusals.any(|refusal| refusal.who == who && refusal.hospital == hospital)
         };
-        for (who, hospital) in
-            [("second-doctor", A), ("specialist", A), ("specialist", B), ("doctor", A)]
-        {
+        for (who, hospital) in [
+            ("second-doctor", A),
+            ("specialist", A),
+            ("specialist", B),
+            ("doctor", A),
+            ("researcher", A),
+        ] {
             let claim = format!("the refusal of the {who} is on the chain");
             check(refused(who, hospital), &claim)?;
         }

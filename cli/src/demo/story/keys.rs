@@ -1,11 +1,14 @@
 //! The patient replaces keys, and reads without any hospital's permission.
 
-use super::{B, Person, Scene, Story, broken, check, reading};
+use super::{A, B, Person, Scene, Story, broken, check, reading};
 use crate::{
     commands::{
         audit::who_looked::{WhoLookedArgs, who_looked},
         records,
-        user::rotation::{self, RotateArgs},
+        user::{
+            confirmation::{self, ConfirmArgs},
+            rotation::{self, Outcome, RotateArgs},
+        },
     },
     context::{HospitalRef, Output},
     demo::input::Original,
@@ -21,13 +24,33 @@ impl Story {
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<Person, Failure> {
-        self.chapter("The patient replaces both keys; the old records stay readable");
+        self.chapter(
+            "The patient replaces both keys, and A confirms the new ones; the old records stay readable",
+        );
         let Scene { args, context, cast, .. } = scene;
         let next = KeySource::File(args.dir.join("keys").join("patient-2.json"));
         let rotate = RotateArgs { signer: cast.patient.keys.clone(), next: next.clone() };
         let rotated = rotation::rotate(&rotate, context).await?;
+        let outcomes: Vec<_> = rotated.hospitals.iter().map(|it| it.outcome).collect();
         check(
-            rotated.passed() && rotated.rotated_now,
+            rotated.rotated_now && outcomes == [Outcome::AwaitingConfirmation],
+            "A does not seal the profile to new keys at once: a thief could have rotated them",
+        )?;
+        self.line(
+            "a thief could do the same, so A waits for its delay, or until its staff confirms",
+        );
+        let confirm = ConfirmArgs {
+            user: cast.patient.id,
+            keys: Some(next.clone()),
+            sealing_key: None,
+            signer: None,
+            hospital: Some(HospitalRef::Id(A)),
+        };
+        let confirmed = confirmation::confirm(&confirm, context).await?;
+        self.line(confirmed.to_string());
+        let rotated = rotation::rotate(&rotate, context).await?;
+        check(
+            rotated.passed() && !rotated.rotated_now,
             "every hospital sealed the profile to the new key",
         )?;
         for line in rotated.to_string().lines() {

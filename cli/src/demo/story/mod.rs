@@ -7,6 +7,7 @@ mod keys;
 mod reading;
 mod referral;
 mod revocation;
+mod sharing;
 mod visits;
 
 use std::{fs, time::Instant};
@@ -79,6 +80,7 @@ impl Story {
         self.damage(scene, &first).await?;
         let referral = self.refer(scene, &first).await?;
         self.emergency(scene, &first).await?;
+        self.share(scene, &first).await?;
         self.revoke(scene).await?;
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
@@ -117,7 +119,8 @@ impl Story {
         .with_devnet()
     }
 
-    /// Prints a refusal, which must be because of a missing relationship or registration.
+    /// Prints a refusal, which must be because of a missing relationship or registration, or because sections are not
+    /// shared.
     fn refused<T>(&mut self, who: &Person, outcome: Result<T, Failure>) -> Result<(), Failure> {
         let failure = match outcome {
             Err(failure) => failure,
@@ -137,7 +140,10 @@ impl Story {
 
 fn names_what_is_missing(denial: &Denial) -> bool {
     let names = |condition: &Condition| {
-        matches!(condition, Condition::Related(_) | Condition::PatientRegistered)
+        matches!(
+            condition,
+            Condition::Related(_) | Condition::PatientRegistered | Condition::SectionShared
+        )
     };
     matches!(denial, Denial::Failed(policies) if policies.iter().any(|failed| {
         failed.conditions.iter().any(names)

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use epione_client::{
-    api::GrantRequest,
-    reader::{self, Intent, OpenContent, Reader},
+    reader::{self, Intent, OpenContent, Reader, SignedRequest},
     worker::Granted,
 };
 use epione_envelope::record::SectionKind;
@@ -33,7 +32,7 @@ impl Story {
         let opened = reader.open(cast.patient.id, &[FIRST], intent).await?;
         let sections = opened.iter().flat_map(|record| &record.sections);
         let report = sections
-            .filter(|section| section.kind == SectionKind::Report)
+            .filter(|section| section.kind == Some(SectionKind::Report))
             .find_map(|section| match &section.content {
                 OpenContent::Text { text, .. } => Some(text),
                 _ => None,
@@ -109,14 +108,13 @@ pub(super) async fn grant(
 ) -> Result<(Granted, Duration), Failure> {
     let account = identity::account(&scene.context.keys(&reader.keys)?);
     let worker = scene.context.worker(A, account).await?;
-    let request = GrantRequest {
-        patient: scene.cast.patient.id,
-        records: vec![FIRST.into()],
-        purpose: Purpose::Treatment,
-        emergency: None,
-    };
+    let genesis = scene.context.chain().await?.genesis_hash();
+    let intent = Intent { purpose: Purpose::Treatment, emergency: None };
+    let patient = scene.cast.patient.id;
+    let records = [FIRST.into()];
+    let request = SignedRequest::new(genesis, &worker, reader.id, patient, &records, intent)?;
     let begun = Instant::now();
-    let granted = worker.grant(&request).await?;
+    let granted = worker.grant(&request.to_api()).await?;
     Ok((granted, begun.elapsed()))
 }
 

@@ -21,6 +21,12 @@ use crate::{
     identity::KeySource,
 };
 
+/// Who signs a visit in addition to its author.
+struct Signers {
+    cosign: Option<KeySource>,
+    nurse: Option<KeySource>,
+}
+
 impl Story {
     pub(super) async fn checkup(&mut self, scene: Scene<'_>) -> Result<Vec<Original>, Failure> {
         self.chapter(
@@ -35,7 +41,7 @@ impl Story {
         for original in &originals {
             self.line(format!("{:<26} {:>8} bytes", original.name, original.bytes));
         }
-        let patient = Some(scene.cast.patient.keys.clone());
+        let patient = Signers { cosign: Some(scene.cast.patient.keys.clone()), nurse: None };
         let (begun, moments) = self.commit(scene, visit, patient, FIRST.height).await?;
         self.report.timings_ms = Timings {
             submit_to_announced: millis(moments.announced - begun),
@@ -63,7 +69,7 @@ impl Story {
         &mut self,
         scene: Scene<'_>,
         visit: Visit,
-        cosign: Option<KeySource>,
+        also: Signers,
         height: u32,
     ) -> Result<(Instant, Moments), Failure> {
         let Scene { context, cast, .. } = scene;
@@ -74,7 +80,11 @@ impl Story {
             hospital: HospitalRef::Id(A),
             texts: visit.texts,
             media: visit.media,
-            cosign,
+            cosign: also.cosign,
+            nurse: also.nurse,
+            mandatory: None,
+            never: None,
+            together: Vec::new(),
             again: false,
             wait: visit::WaitArgs::default(),
         };
@@ -106,7 +116,8 @@ impl Story {
         let needed = epione_primitives::approval::approvals_needed(asked) as usize;
         check(ballot.approvals.len() >= needed, "enough hospitals approved")?;
         check(ballot.rejections.is_empty(), "no hospital rejected")?;
-        let mut approvals = ballot.approvals.to_vec();
+        let mut approvals: Vec<_> =
+            ballot.approvals.iter().map(|approval| approval.hospital).collect();
         approvals.sort_unstable();
         let letters: Vec<_> = approvals.iter().map(|id| letter(*id).to_string()).collect();
         self.line(format!(
@@ -135,14 +146,19 @@ impl Story {
     }
 
     pub(super) async fn second_visit(&mut self, scene: Scene<'_>) -> Result<(), Failure> {
-        self.chapter("A second visit links back to the first");
+        self.chapter("A second visit, which a nurse signs too, links back to the first");
         let visit = input::second_visit(&scene.args.dir.join("input"))?;
-        self.commit(scene, visit, None, 2).await?;
+        let nurse = Signers { cosign: None, nurse: Some(scene.cast.nurse.keys.clone()) };
+        self.commit(scene, visit, nurse, 2).await?;
         let list = records::ListArgs { patient: scene.cast.patient.id, limit: None };
         let listing = records::list(&list, scene.context).await?;
         let links: Vec<_> =
             listing.records.iter().map(|record| (record.pointer, record.previous)).collect();
         let second = RecordPointer { height: 2, index: 0 };
+        // Fails for a record that its nurse did not sign.
+        let (summary, _) = reader::verified(scene.context.chain().await?, second).await?;
+        check(summary.nurse == Some(scene.cast.nurse.id), "the nurse signed the second visit")?;
+        self.line("the sealed record has the signatures of doctor and nurse, and both are valid");
         check(
             links == [(second, Some(FIRST)), (FIRST, None)],
             "2/0 links to 1/0, which is the first",

@@ -1,7 +1,11 @@
 //! A hospital's permission to read: an access grant, and its receipt on the chain.
 //!
-//! The chain decides on access when it records the receipt. A grant without a receipt was never allowed: the worker's
-//! answer alone is not enough.
+//! The reader signs the request. The chain decides on access when it records the receipt, which contains the signed
+//! request. A grant without a receipt was never allowed: the worker's answer alone is not enough.
+
+mod signed;
+
+pub use signed::SignedRequest;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,14 +19,14 @@ use epione_envelope::{
     record::Record,
 };
 use epione_primitives::{
-    Hash, RecordPointer, UserId,
-    release::{Receipt, Release, SectionSet},
+    AccountId, Hash, RecordPointer, UserId,
+    release::{Receipt, ReleasedRecord, Request, SectionSet},
 };
 use futures::StreamExt;
 
 use super::{Access, FetchRight, Intent, Links, ReadError, Reader};
 use crate::{
-    api::{GrantRequest, SegmentLink, WantedRecord},
+    api::{SegmentLink, WantedRecord},
     chain::Snapshot,
     now,
     waiting::Awaited,
@@ -58,8 +62,8 @@ impl Permission {
 }
 
 impl Reader {
-    /// Requests access to records of one patient, and accepts the grant when the chain's receipt agrees with it.
-    /// Requests nothing if the reader's key could not open the grant.
+    /// Requests access to records of one patient by a signed request, and accepts the grant when the chain's receipt
+    /// agrees with both. Requests nothing if the reader's key could not open the grant.
     pub(super) async fn ask(
         &self,
         patient: UserId,
@@ -70,62 +74,61 @@ impl Reader {
         let state = self.chain.finalized().await?;
         let entry = state.hospital(hospital).await?;
         let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
-        self.check_sealing_key(&state).await?;
-        let Intent { purpose, emergency } = intent;
-        let request = GrantRequest { patient, records: records.to_vec(), purpose, emergency };
-        let granted = self.worker.grant(&request).await?;
+        let requester = self.requester(&state).await?;
+        let genesis = self.chain.genesis_hash();
+        let asked = SignedRequest::new(genesis, &self.worker, requester, patient, records, intent)?;
+        let granted = self.worker.grant(&asked.to_api()).await?;
+        let account = self.worker.account().id();
         let expected = Expected {
-            genesis: self.chain.genesis_hash(),
+            genesis,
             hospital,
             agent: &agent,
-            audience: &self.worker.account().id(),
+            audience: &account,
             patient,
             // Of this request, or of the earlier one that the worker answers again.
             nonce: granted.grant.terms().nonce,
             now: now(),
         };
         let keys = granted.grant.open(&expected, &self.sealing)?;
-        let asked_for = |place: &GrantedSection| {
-            let same = |wanted: &&WantedRecord| wanted.pointer == place.pointer;
-            records.iter().find(same).is_some_and(|wanted| wanted.wants(place.section))
-        };
-        if let Some((place, _)) = keys.iter().find(|(place, _)| !asked_for(place)) {
+        let is_extra = |place: &GrantedSection| !asked.wants(place.pointer, place.section);
+        if let Some((place, _)) = keys.iter().find(|(place, _)| is_extra(place)) {
             let GrantedSection { pointer, section, .. } = *place;
             return Err(ReadError::NotAskedFor { pointer, section });
         }
-        self.check_receipt(&granted.grant, intent).await?;
+        self.check_receipt(&granted.grant, &asked.request).await?;
         self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(granted.grant.hash());
         Ok(Permission { keys, links: by_segment(granted.reply.links), intent })
     }
 
-    /// Checks that the reader has the key that the chain names, to which the worker will seal the grant. If the chain
-    /// does not know the reader, the worker will say so.
-    async fn check_sealing_key(&self, state: &Snapshot) -> Result<(), ReadError> {
-        let Some(user) = state.user_of(&self.worker.account().id()).await? else { return Ok(()) };
+    /// The reader's user. It is an error if the chain names another sealing key of theirs than the reader has: the
+    /// worker would seal the grant to that one.
+    async fn requester(&self, state: &Snapshot) -> Result<UserId, ReadError> {
+        let user = state.user_of(&self.worker.account().id()).await?;
+        let user = user.ok_or(ReadError::UnknownReader)?;
         let profile = state.profile(user).await?;
         match profile {
             Some(profile) if profile.sealing_key_hash != self.sealing.public().hash() => {
                 Err(ReadError::StaleSealingKey { user })
             }
-            _ => Ok(()),
+            _ => Ok(user),
         }
     }
 
-    async fn check_receipt(&self, grant: &AccessGrant, intent: Intent) -> Result<(), ReadError> {
+    async fn check_receipt(&self, grant: &AccessGrant, asked: &Request) -> Result<(), ReadError> {
         let hash = grant.hash();
         let _waiting = self.chain.waits().begin(Awaited::Receipt, None);
-        let (state, receipt) = tokio::time::timeout(RECEIPT_LIMIT, self.receipt(hash))
+        let receipt = tokio::time::timeout(RECEIPT_LIMIT, self.receipt(hash))
             .await
             .unwrap_or(Err(ReadError::NoReceipt { grant: hash, after: RECEIPT_LIMIT }))?;
-        let requester = state.user_of(&self.worker.account().id()).await?;
-        match disagreement(&receipt, grant, requester, intent) {
+        let signer = self.worker.account().id();
+        match disagreement(&receipt, grant, asked, (self.chain.genesis_hash(), &signer)) {
             Some(what) => Err(ReadError::Receipt { grant: hash, what }),
             None => Ok(()),
         }
     }
 
-    /// The receipt of a grant, with the finalized state that contains it. Waits for the block that records it.
-    async fn receipt(&self, grant: Hash) -> Result<(Snapshot, Receipt), ReadError> {
+    /// The receipt of a grant. Waits for the final block that records it.
+    async fn receipt(&self, grant: Hash) -> Result<Receipt, ReadError> {
         let head = self.chain.finalized_head().await?;
         let mut blocks = self.chain.finalized_stream(head.number);
         loop {
@@ -134,36 +137,51 @@ impl Reader {
             };
             let state = self.chain.at(block?.hash);
             if let Some(receipt) = state.receipt(grant).await? {
-                return Ok((state, receipt));
+                return Ok(receipt);
             }
         }
     }
 }
 
 /// The first part of a receipt that differs from the grant, or from the request.
+///
+/// A worker that has an unexpired grant for an equal request returns that one again. Its receipt contains the earlier
+/// request, which differs in its time and nonce only, and which the same account signed.
 fn disagreement(
     receipt: &Receipt,
     grant: &AccessGrant,
-    requester: Option<UserId>,
-    intent: Intent,
+    asked: &Request,
+    (genesis, signer): (Hash, &AccountId),
 ) -> Option<&'static str> {
     let (release, terms) = (&receipt.release, grant.terms());
-    let meant = Intent { purpose: release.purpose, emergency: release.emergency };
+    let (request, signature) = (&release.request, &release.signature);
+    let one = |a, b, c| a == b && b == c;
     let agreements = [
         ("grant", release.grant == grant.hash()),
-        ("requester", Some(release.requester) == requester && release.requester == terms.requester),
-        ("patient", release.patient == terms.patient),
-        ("hospital", receipt.hospital == terms.hospital),
-        ("purpose", meant == intent && terms.purpose == intent.purpose),
-        ("sections", Some(released(release)) == opened(grant)),
+        ("requester", one(request.requester, asked.requester, terms.requester)),
+        ("patient", one(request.patient, asked.patient, terms.patient)),
+        (
+            "hospital",
+            receipt.hospital == terms.hospital
+                && request.hospital == terms.hospital
+                && asked.hospital == terms.hospital,
+        ),
+        (
+            "purpose",
+            (request.purpose, request.emergency) == (asked.purpose, asked.emergency)
+                && terms.purpose == asked.purpose,
+        ),
+        ("request", request.records == asked.records),
+        ("signature", request.is_signed_by(genesis, signer, signature)),
+        ("sections", Some(released(&release.records)) == opened(grant)),
     ];
     agreements.into_iter().find(|(_, agrees)| !agrees).map(|(what, _)| what)
 }
 
 type Sections = BTreeMap<RecordPointer, SectionSet>;
 
-fn released(release: &Release) -> Sections {
-    release.records.iter().map(|record| (record.pointer, record.sections)).collect()
+fn released(records: &[ReleasedRecord]) -> Sections {
+    records.iter().map(|record| (record.pointer, record.sections)).collect()
 }
 
 /// None if the grant names a section number that no record can have.

@@ -6,11 +6,12 @@ use epione_envelope::{
     account::Signer,
     development,
     frames::Frames,
-    keys::PatientKey,
-    record::{Description, Draft, DraftSection},
+    keys::PatientKeys,
+    record::{Description, Draft},
     record_sealer::RecordSealer,
     segment::object_key,
 };
+use epione_primitives::block::SignedAt;
 use url::Url;
 
 use super::{fetcher::Fetcher, *};
@@ -35,7 +36,7 @@ const ENDS: Moment = 4_000_000_000_000;
 /// Sealed media, and their segments.
 pub(super) struct Sealed {
     pub(super) record: Record,
-    pub(super) key: PatientKey,
+    pub(super) keys: PatientKeys,
     segments: HashMap<[u8; 32], Vec<u8>>,
     content: Vec<u8>,
 }
@@ -47,18 +48,17 @@ pub(super) fn sealed(length: usize) -> Sealed {
 
 fn sealed_content(content: Vec<u8>, frames: Frames) -> Sealed {
     let doctor = development::keys("//Doctor").unwrap();
-    let section = |kind, name, content: &[u8]| DraftSection {
-        kind,
-        class: SectionClass::Private,
-        description: Description::of("application/dicom", name, content).unwrap(),
+    let section = |kind, name, content: &[u8]| {
+        Description::of(kind, "application/dicom", name, content).unwrap()
     };
     let mut media = section(SectionKind::Media, "scan.dcm", &content);
-    media.description.frames = frames;
+    media.frames = frames;
     let sections = vec![section(SectionKind::Report, "", b"all well"), media];
-    let draft = Draft::new(UserId([1; 32]), HospitalId(0), UserId([2; 32]), sections).unwrap();
-    let key = PatientKey::generate();
+    let (patient, author) = (UserId([1; 32]), UserId([2; 32]));
+    let draft = Draft::new(patient, HospitalId(0), author, SignedAt::default(), sections).unwrap();
+    let keys = PatientKeys::generate();
     let signed = draft.sign(GENESIS, &doctor);
-    let mut sealer = RecordSealer::new(GENESIS, signed, &doctor.account(), &key).unwrap();
+    let mut sealer = RecordSealer::new(GENESIS, signed, &doctor.account(), &keys).unwrap();
     sealer.seal_text(0, b"all well").unwrap();
     let mut sealing = sealer.start_media(1).unwrap();
     let mut parts = sealing.push(&content).unwrap();
@@ -70,7 +70,7 @@ fn sealed_content(content: Vec<u8>, frames: Frames) -> Sealed {
             segments.insert(segment.hash, std::mem::take(&mut current));
         }
     }
-    Sealed { record: sealer.finish().unwrap(), key, segments, content }
+    Sealed { record: sealer.finish().unwrap(), keys, segments, content }
 }
 
 impl Sealed {
@@ -95,18 +95,24 @@ impl Sealed {
 
     fn open_from(&self, right: FetchRight, granted: &[u16]) -> OpenRecord {
         let keys = granted.iter().map(|section| {
-            (*section, self.record.content_key(GENESIS, *section, &self.key).unwrap())
+            (*section, self.record.content_key(GENESIS, *section, &self.keys).unwrap())
         });
+        let section = |section: &Section| SectionSummary {
+            class: SectionClass::Private,
+            media_bytes: (!section.segments().is_empty()).then_some(self.content.len() as u64),
+        };
         let summary = RecordSummary {
             pointer: POINTER,
             record_id: self.record.id(),
             patient: self.record.patient(),
             hospital: self.record.hospital(),
             author: self.record.author(),
+            nurse: None,
             cosigned: false,
+            signed_at: self.record.signed_at(),
             time: 1,
             previous: None,
-            sections: Vec::new(),
+            sections: self.record.sections().iter().map(section).collect(),
         };
         let access = Access { keys: keys.collect(), right };
         OpenRecord::new(GENESIS, summary, self.record.clone(), access).unwrap()
@@ -220,7 +226,7 @@ async fn a_damaged_or_missing_segment_leaves_no_file_of_that_name() {
 fn sealed_like(whole: &Sealed) -> Sealed {
     Sealed {
         record: whole.record.clone(),
-        key: whole.key.clone(),
+        keys: whole.keys.clone(),
         segments: HashMap::new(),
         content: Vec::new(),
     }
@@ -246,6 +252,9 @@ async fn only_what_was_granted_opens() {
     let OpenContent::Text { text, .. } = &record.sections[0].content else { panic!() };
     assert_eq!(text.as_str(), "all well");
     assert!(matches!(record.sections[1].content, OpenContent::NotGranted));
+    // The kind of a section is sealed with its content.
+    let kinds: Vec<_> = record.sections.iter().map(|section| section.kind).collect();
+    assert_eq!(kinds, [Some(SectionKind::Report), None]);
 
     let refused = save(&server, &record, 1, &folder).await.0.unwrap_err();
     assert!(matches!(refused, ReadError::NotGranted { section: 1, .. }), "{refused}");
@@ -258,7 +267,7 @@ async fn only_what_was_granted_opens() {
 #[test]
 fn a_content_key_of_another_section_opens_nothing() {
     let sealed = sealed(10);
-    let other = sealed.record.content_key(GENESIS, 1, &sealed.key).unwrap();
+    let other = sealed.record.content_key(GENESIS, 1, &sealed.keys).unwrap();
     let server = Url::parse("http://127.0.0.1:1").unwrap();
     let good = sealed.open(&server, &[]);
     let access = Access { keys: HashMap::from([(0, other)]), right: FetchRight::Own };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use epione_envelope::record::SectionKind;
-use epione_primitives::{UserId, access::SectionClass};
+use epione_primitives::{UserId, block::SignedAt};
 use tempfile::TempDir;
 use url::Url;
 
@@ -223,10 +223,10 @@ async fn visit(folder: &TempDir) -> Visit {
         path
     };
     VisitBuilder::new(GENESIS, UserId([1; 32]), HOSPITAL, UserId([2; 32]))
-        .file(SectionKind::Media, SectionClass::Private, file("first.dcm", FIRST))
-        .text(SectionKind::Report, SectionClass::Private, "all well")
-        .file(SectionKind::Media, SectionClass::Private, file("second.dcm", SECOND))
-        .build(&account())
+        .file(SectionKind::Media, file("first.dcm", FIRST))
+        .text(SectionKind::Report, "all well")
+        .file(SectionKind::Media, file("second.dcm", SECOND))
+        .build(&account(), SignedAt::default())
         .await
         .unwrap()
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use epione_envelope::record::SectionKind;
-use epione_primitives::access::SectionClass;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -192,8 +191,8 @@ async fn a_connection_with_an_open_request_is_not_closed() {
     let world = World::new().await;
     let limits = "first_request = \"1s\"\nconnection_idle = \"1s\"";
     let served = Served::over(&world, "http", limits).await;
-    let text = world.builder().text(SectionKind::Report, SectionClass::Private, "x".repeat(5_000));
-    let visit = text.build(&world.doctor.account()).await.unwrap();
+    let text = world.builder().text(SectionKind::Report, "x".repeat(5_000));
+    let visit = text.build(&world.doctor.account(), world.chain.newest()).await.unwrap();
     let raw = Raw::visit(&visit.request);
     let mut head = format!(
         "POST /v1/visits HTTP/1.1\r\nhost: worker\r\ncontent-length: {}\r\n",

@@ -2,38 +2,42 @@
 
 use std::sync::Arc;
 
-use epione_client::api::{GrantRequest, WantedRecord};
 use epione_primitives::{
     access::{Action, Purpose, SectionClass},
     limits::MAX_EMERGENCIES_PER_DAY,
-    release::{EmergencyReason, Right, SectionSet},
+    release::{EmergencyReason, Request, Right},
 };
 use object_store::memory::InMemory;
 
 use super::{
     fake::failure,
-    grants::{self, POINTER, committed, committed_in, open},
-    world::{Raw, World},
+    grants::{self, POINTER, committed, committed_in, of_sections, open, send, share},
+    world::{Actor, Raw, Reply, World},
 };
 use crate::config::Limits;
 
-fn emergency(world: &World) -> GrantRequest {
-    GrantRequest {
-        purpose: Purpose::Emergency,
-        emergency: Some(EmergencyReason::UnableToConsent),
-        ..grants::request(world, &[POINTER])
-    }
+/// The request in an emergency.
+fn urgent(request: Request) -> Request {
+    let emergency = Some(EmergencyReason::UnableToConsent);
+    Request { purpose: Purpose::Emergency, emergency, ..request }
+}
+
+/// An actor requests the record in an emergency.
+async fn ask(world: &World, by: &Actor) -> Reply {
+    send(world, by, &by.signs(&urgent(world.request_of(by, &[POINTER])))).await
 }
 
 #[tokio::test]
 async fn an_unrelated_doctor_reads_in_an_emergency() {
     let (world, _) = committed().await;
     world.chain.facts().rescuers.insert(world.stranger.user);
-    let granted = world.client(&world.stranger).grant(&emergency(&world)).await.unwrap();
+    share(&world, POINTER, 0b100);
+    let asked = world.stranger.signs(&urgent(world.request_of(&world.stranger, &[POINTER])));
+    let granted = world.client(&world.stranger).grant(&asked).await.unwrap();
     assert_eq!(open(&world, &world.stranger, &granted).len(), 3);
     assert_eq!(granted.grant.terms().purpose, Purpose::Emergency);
     let receipt = world.chain.facts().receipts[&granted.grant.hash()].clone();
-    assert_eq!(receipt.emergency, Some(EmergencyReason::UnableToConsent));
+    assert_eq!(receipt.request.emergency, Some(EmergencyReason::UnableToConsent));
     let broken = |class| Right { action: Action::BreakGlass, class };
     assert_eq!(
         receipt.rights.to_vec(),
@@ -42,8 +46,9 @@ async fn an_unrelated_doctor_reads_in_an_emergency() {
     assert_eq!(world.metrics.emergencies.get(), 1);
 
     // It gives no permission beyond the emergency.
-    let raw = Raw::post_json("/v1/grants", &grants::request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    let asked = grants::request(&world, &world.stranger, &[POINTER]);
+    let refused = send(&world, &world.stranger, &asked).await;
+    assert_eq!(refused.refusal(), (403, "denied".into()));
 }
 
 #[tokio::test]
@@ -52,8 +57,9 @@ async fn the_rate_of_grants_does_not_stop_an_emergency() {
     let limits = Limits { grants_per_minute: 1, grants_per_day: 1, ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     world.chain.facts().rescuers.insert(world.doctor.user);
-    world.client(&world.doctor).grant(&grants::request(&world, &[POINTER])).await.unwrap();
-    world.client(&world.doctor).grant(&emergency(&world)).await.unwrap();
+    let asked = grants::request(&world, &world.doctor, &[POINTER]);
+    world.client(&world.doctor).grant(&asked).await.unwrap();
+    assert_eq!(ask(&world, &world.doctor).await.status, 200);
 }
 
 #[tokio::test]
@@ -61,15 +67,10 @@ async fn an_emergency_that_policies_deny_is_recorded_as_one() {
     let (world, _) = committed().await;
     // Not even a doctor who may read without an emergency.
     for doctor in [&world.stranger, &world.doctor] {
-        let raw = Raw::post_json("/v1/grants", &emergency(&world));
-        assert_eq!(raw.send(&world, doctor).await.refusal(), (403, "denied".into()));
+        assert_eq!(ask(&world, doctor).await.refusal(), (403, "denied".into()));
     }
     let refusals = world.chain.facts().refusals.clone();
-    assert!(
-        refusals
-            .iter()
-            .all(|(.., purpose, flagged)| { (*purpose, *flagged) == (Purpose::Emergency, true) })
-    );
+    assert!(refusals.iter().all(|refused| refused.emergency.is_some()));
     assert_eq!(refusals.len(), 2);
 }
 
@@ -80,11 +81,13 @@ async fn purpose_and_emergency_must_match() {
     for (purpose, emergency) in
         [(Purpose::Emergency, None), (Purpose::Treatment, Some(EmergencyReason::LifeThreatening))]
     {
-        let asked = GrantRequest { purpose, emergency, ..grants::request(&world, &[POINTER]) };
-        let reply = Raw::post_json("/v1/grants", &asked).send(&world, &world.stranger).await;
+        let asked = world.request_of(&world.stranger, &[POINTER]);
+        let asked = world.stranger.signs(&Request { purpose, emergency, ..asked });
+        let reply = send(&world, &world.stranger, &asked).await;
         assert_eq!(reply.refusal(), (400, "emergency".into()));
     }
-    let mut asked = serde_json::to_value(emergency(&world)).unwrap();
+    let asked = grants::request(&world, &world.stranger, &[POINTER]);
+    let mut asked = serde_json::to_value(asked).unwrap();
     asked["emergency"] = "because".into();
     let reply = Raw::post_json("/v1/grants", &asked).send(&world, &world.stranger).await;
     assert_eq!(reply.refusal(), (400, "json".into()));
@@ -97,10 +100,8 @@ async fn emergencies_per_day_are_limited() {
     world.chain.facts().rescuers.insert(world.stranger.user);
     // Each asks for other sections: an equal request would be answered with the same grant.
     let ask = async |sections: u64| {
-        let sections = Some(SectionSet(sections));
-        let records = vec![WantedRecord { pointer: POINTER, sections }];
-        let raw = Raw::post_json("/v1/grants", &GrantRequest { records, ..emergency(&world) });
-        raw.send(&world, &world.stranger).await
+        let asked = urgent(of_sections(&world, &world.stranger, sections));
+        send(&world, &world.stranger, &world.stranger.signs(&asked)).await
     };
     for sections in 1..=u64::from(MAX_EMERGENCIES_PER_DAY) {
         assert_eq!(ask(sections).await.status, 200);
@@ -126,8 +127,7 @@ async fn a_hospital_at_its_daily_limit_says_when_to_try_again() {
     world.chain.facts().rescuers.insert(world.stranger.user);
     for error in ["TooManyHospitalReceipts", "TooManyHospitalEmergencies"] {
         world.chain.facts().failure = Some(failure("Releases", error));
-        let raw = Raw::post_json("/v1/grants", &emergency(&world));
-        let refused = raw.send(&world, &world.stranger).await;
+        let refused = ask(&world, &world.stranger).await;
         assert_eq!(refused.refusal(), (429, "hospital-limit".into()));
         assert_eq!(refused.headers["retry-after"], "3600");
     }

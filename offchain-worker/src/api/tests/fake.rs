@@ -9,22 +9,23 @@ use codec::{Decode, Encode};
 use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
-    AccountId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId,
+    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
     access::{
-        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
-        SectionClass,
+        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    block::{Entry, Header, Range, Segments},
+    block::{Entry, Header, Range, Segments, SignedAt},
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
-    release::{Release, Review, ReviewId, Right, Tally},
+    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
 };
 use futures::{FutureExt, future::BoxFuture, stream};
 
 use crate::{
-    chain::{Answer, CallError, ChainCalls, ChainView, FinalState, Identity, ViewError},
+    chain::{
+        Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, ViewError,
+    },
     repair::{Repair, RepairError},
     store::Store,
 };
@@ -38,6 +39,10 @@ pub fn genesis() -> Hash {
 
 #[derive(Default)]
 pub struct Facts {
+    /// The number of the newest finalized block.
+    pub head: BlockNumber,
+    /// The states after earlier blocks that differ from the newest one.
+    pub past: HashMap<BlockNumber, FakeChain>,
     /// How old the newest finalized block is, in milliseconds.
     pub head_age: u64,
     pub accounts: HashMap<AccountId, UserId>,
@@ -54,7 +59,11 @@ pub struct Facts {
     pub cosigning: bool,
     /// By grant.
     pub receipts: HashMap<Hash, Release>,
-    pub refusals: Vec<(UserId, UserId, Purpose, bool)>,
+    pub refusals: Vec<Request>,
+    /// The hashes of the requests that were answered, and the grants that answered them; none if it was a refusal.
+    pub answers: HashMap<Hash, Option<Hash>>,
+    /// What the patients share.
+    pub shared: HashMap<RecordPointer, SectionSet>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     pub calls: Vec<Call>,
@@ -97,6 +106,30 @@ impl FakeChain {
         self.facts().hospitals.insert(id, hospital);
     }
 
+    /// The block with this number.
+    pub fn block(&self, number: BlockNumber) -> SignedAt {
+        SignedAt { number, hash: Hash::from_low_u64_be(0xb10c_0000 + u64::from(number)) }
+    }
+
+    /// The newest finalized block.
+    pub fn newest(&self) -> SignedAt {
+        let head = self.facts().head;
+        self.block(head)
+    }
+
+    /// Finalizes another block, whose state a test changes. The profiles and registrations after the block before it,
+    /// which this returns, stay as they are.
+    pub fn next_block(&self) -> SignedAt {
+        let before = self.newest();
+        let mut facts = self.facts();
+        let past = Self::default();
+        past.facts().profiles = facts.profiles.clone();
+        past.facts().registrations = facts.registrations.clone();
+        facts.past.insert(before.number, past);
+        facts.head += 1;
+        before
+    }
+
     /// Does what the profiles pallet does, without its checks.
     pub fn register(&self, hospital: HospitalId, user: UserId, profile: Profile, body: Vec<u8>) {
         let body_hash = HashedBody::new(&body).hash();
@@ -122,7 +155,8 @@ impl FakeChain {
         record: &[u8],
     ) {
         let text = Range { offset: 0, length: record.len() as u32 };
-        let entry = Entry { patient, text, media: Range::default(), previous: None };
+        let id = RecordId(blake3::hash(record).as_bytes()[..16].try_into().unwrap());
+        let entry = Entry { record: id, patient, text, media: Range::default(), previous: None };
         let header = Header {
             height: pointer.height,
             previous_lite: Hash::zero(),
@@ -195,16 +229,89 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
 
 /// The policies' decisions about the rights of a release.
 fn allows(facts: &Facts, release: &Release) -> bool {
+    let Request { requester, patient, purpose, .. } = release.request;
     let request = |right: &Right| AccessRequest {
-        requester: release.requester,
+        requester,
         action: right.action,
-        patient: release.patient,
+        patient,
         hospital: HOSPITAL,
         class: right.class,
-        purpose: release.purpose,
+        purpose,
         cosigned: false,
     };
     release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
+}
+
+/// Whether the rights of a release are of the classes of its sections.
+fn has_right_classes(facts: &Facts, release: &Release) -> bool {
+    let shared_of =
+        |pointer: RecordPointer| facts.shared.get(&pointer).copied().unwrap_or_default();
+    let has = |class: SectionClass| release.rights.iter().any(|right| right.class == class);
+    release.records.iter().all(|record| {
+        let shared = shared_of(record.pointer);
+        (record.sections.intersection(shared).is_empty() || has(SectionClass::Shared))
+            && (record.sections.without(shared).is_empty() || has(SectionClass::Private))
+    })
+}
+
+/// Accepts a request once, if its requester signed it for this hospital.
+fn answer(
+    facts: &mut Facts,
+    request: &Request,
+    signature: &Signature,
+    grant: Option<Hash>,
+) -> Result<(), DispatchFailure> {
+    let is_signed = request.hospital == HOSPITAL
+        && facts
+            .profiles
+            .get(&request.requester)
+            .is_some_and(|profile| request.is_signed_by(genesis(), &profile.account, signature));
+    if !is_signed {
+        return Err(failure("Releases", "InvalidRequest"));
+    }
+    if facts.answers.contains_key(&request.hash()) {
+        return Err(failure("Releases", "AlreadyAnswered"));
+    }
+    facts.answers.insert(request.hash(), grant);
+    Ok(())
+}
+
+/// Does what the releases pallet does, without most of its checks.
+fn record(facts: &mut Facts, release: Release) -> Result<(), DispatchFailure> {
+    let requester = release.request.requester;
+    if !has_right_classes(facts, &release) {
+        return Err(failure("Releases", "ClassMismatch"));
+    }
+    if !allows(facts, &release) {
+        return Err(failure("Releases", "NotAllowed"));
+    }
+    let today = facts.tallies.get(&requester).copied().unwrap_or_default();
+    let is_emergency = release.request.emergency.is_some();
+    if is_emergency && today.emergencies >= MAX_EMERGENCIES_PER_DAY {
+        return Err(failure("Releases", "TooManyEmergencies"));
+    }
+    answer(facts, &release.request, &release.signature, Some(release.grant))?;
+    if is_emergency {
+        facts.tallies.entry(requester).or_default().emergencies += 1;
+    }
+    facts.receipts.insert(release.grant, release);
+    Ok(())
+}
+
+/// Does what the releases pallet does, without most of its checks.
+fn refuse(
+    facts: &mut Facts,
+    request: Request,
+    signature: &Signature,
+) -> Result<(), DispatchFailure> {
+    let today = facts.tallies.get(&request.requester).copied().unwrap_or_default();
+    if today.refusals >= MAX_REFUSALS_PER_DAY {
+        return Err(failure("Releases", "TooManyRefusals"));
+    }
+    answer(facts, &request, signature, None)?;
+    facts.tallies.entry(request.requester).or_default().refusals += 1;
+    facts.refusals.push(request);
+    Ok(())
 }
 
 /// Does what the pallets do, without most of their checks.
@@ -230,37 +337,34 @@ fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
                 _ => RegistrationStatus::Ended,
             };
         }
-        ("Releases", "record") => {
-            let release = Release::decode(&mut arguments).unwrap();
-            if !allows(facts, &release) {
-                return Err(failure("Releases", "NotAllowed"));
-            }
-            if release.emergency.is_some() {
-                let tally = facts.tallies.entry(release.requester).or_default();
-                if tally.emergencies >= MAX_EMERGENCIES_PER_DAY {
-                    return Err(failure("Releases", "TooManyEmergencies"));
-                }
-                tally.emergencies += 1;
-            }
-            facts.receipts.insert(release.grant, release);
-        }
+        ("Releases", "record") => record(facts, Release::decode(&mut arguments).unwrap())?,
         ("Releases", "refuse") => {
-            let refusal = <(UserId, UserId, Purpose, bool)>::decode(&mut arguments).unwrap();
-            let tally = facts.tallies.entry(refusal.0).or_default();
-            if tally.refusals >= MAX_REFUSALS_PER_DAY {
-                return Err(failure("Releases", "TooManyRefusals"));
-            }
-            tally.refusals += 1;
-            facts.refusals.push(refusal);
+            let (request, signature) = <(Request, Signature)>::decode(&mut arguments).unwrap();
+            refuse(facts, request, &signature)?;
         }
         _ => {}
     }
     Ok(())
 }
 
+impl PastStates for FakeChain {
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
+        let (newest, is_block) = (self.clone(), block == self.block(block.number));
+        self.answer(move |facts| {
+            let is_final = is_block && block.number <= facts.head;
+            let state = facts.past.get(&block.number).cloned().unwrap_or(newest);
+            is_final.then(|| Box::new(state) as Box<dyn FinalState>)
+        })
+    }
+}
+
 impl ChainView for FakeChain {
     fn identity(&self) -> Answer<'_, Identity> {
         self.answer(|_| Identity { genesis: genesis(), hospital: HOSPITAL })
+    }
+
+    fn head(&self) -> Answer<'_, BlockNumber> {
+        self.answer(|facts| facts.head)
     }
 
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
@@ -349,12 +453,26 @@ impl FinalState for FakeChain {
 
     fn is_in_force(&self, grant: Hash) -> Answer<'_, bool> {
         self.answer(|facts| {
-            facts.receipts.get(&grant).is_some_and(|release| allows(facts, release))
+            facts
+                .receipts
+                .get(&grant)
+                .is_some_and(|release| has_right_classes(facts, release) && allows(facts, release))
         })
     }
 
     fn requester_of(&self, grant: Hash) -> Answer<'_, Option<UserId>> {
-        self.answer(|facts| facts.receipts.get(&grant).map(|release| release.requester))
+        self.answer(|facts| facts.receipts.get(&grant).map(|release| release.request.requester))
+    }
+
+    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>> {
+        self.answer(|facts| {
+            let shared = |pointer: &RecordPointer| facts.shared.get(pointer).copied();
+            records.iter().map(|pointer| shared(pointer).unwrap_or_default()).collect()
+        })
+    }
+
+    fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
+        self.answer(|facts| facts.answers.get(&request).copied().flatten())
     }
 
     fn tally(&self, _: HospitalId, requester: UserId) -> Answer<'_, Tally> {
@@ -390,7 +508,8 @@ impl ChainCalls for FakeChain {
         if call.name == "register" && self.facts().failure.is_none() {
             let (user, role, account, sealing_key_hash, _, body) =
                 RegisterArguments::decode(&mut call.arguments.as_slice()).unwrap();
-            let profile = Profile { role, account, sealing_key_hash, version: 1 };
+            let since = crate::now();
+            let profile = Profile { role, account, sealing_key_hash, version: 1, since };
             self.register(HOSPITAL, user, profile, body);
         }
         let mut facts = self.facts();
@@ -437,6 +556,11 @@ impl Repair for FakePeers {
             self.store.put(&segment, source).await.map_err(|_| RepairError::Unavailable)
         }
         .boxed()
+    }
+
+    fn missing_elsewhere(&self, mut segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>> {
+        segments.retain(|segment| self.copy(segment).is_err());
+        async move { segments }.boxed()
     }
 }
 

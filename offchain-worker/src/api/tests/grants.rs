@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use epione_client::{
-    api::{GrantRequest, WantedRecord},
+    api::GrantRequest,
     worker::{Granted, WorkerError},
 };
 use epione_envelope::{
@@ -18,14 +18,14 @@ use epione_primitives::{
     access::{Action, Condition, Denial, Purpose, SectionClass},
     limits::MAX_REFUSALS_PER_DAY,
     profile::{RegistrationStatus, Role},
-    release::{Release, Right, SectionSet},
+    release::{Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use object_store::memory::InMemory;
 
 use super::{
     fake::{ELSEWHERE, HOSPITAL, failure, genesis},
     visits::sealed,
-    world::{Actor, Raw, World, noise},
+    world::{Actor, Raw, Reply, World, noise},
 };
 use crate::config::Limits;
 
@@ -43,13 +43,29 @@ pub async fn committed_in(world: World) -> (World, Record) {
     (world, Record::decode_exactly(&record).unwrap())
 }
 
-pub fn request(world: &World, records: &[RecordPointer]) -> GrantRequest {
-    GrantRequest {
-        patient: world.patient.user,
-        records: records.iter().copied().map(Into::into).collect(),
-        purpose: Purpose::Treatment,
-        emergency: None,
-    }
+/// A request for all sections of records of the patient, signed by an actor.
+pub fn request(world: &World, by: &Actor, records: &[RecordPointer]) -> GrantRequest {
+    by.signs(&world.request_of(by, records))
+}
+
+/// A request for some sections of the record, given as bits.
+pub fn of_sections(world: &World, by: &Actor, sections: u64) -> Request {
+    let records = vec![ReleasedRecord { pointer: POINTER, sections: SectionSet(sections) }];
+    Request { records: records.try_into().unwrap(), ..world.request_of(by, &[]) }
+}
+
+pub async fn send(world: &World, by: &Actor, request: &GrantRequest) -> Reply {
+    Raw::post_json("/v1/grants", request).send(world, by).await
+}
+
+/// An actor requests the record.
+async fn ask(world: &World, by: &Actor) -> Reply {
+    send(world, by, &request(world, by, &[POINTER])).await
+}
+
+/// The patient shares the sections of these bits, and no others.
+pub fn share(world: &World, pointer: RecordPointer, sections: u64) {
+    world.chain.facts().shared.insert(pointer, SectionSet(sections));
 }
 
 fn receipts(world: &World) -> Vec<Release> {
@@ -90,7 +106,7 @@ async fn doctor_and_patient_get_keys_and_links_to_the_record() {
     let (world, record) = committed().await;
     for reader in [&world.doctor, &world.patient] {
         let client = world.client(reader);
-        let granted = client.grant(&request(&world, &[POINTER])).await.unwrap();
+        let granted = client.grant(&request(&world, reader, &[POINTER])).await.unwrap();
         let keys = open(&world, reader, &granted);
         let sections: Vec<u16> = keys.iter().map(|(granted, _)| granted.section).collect();
         assert_eq!(sections, [0, 1, 2]);
@@ -108,14 +124,17 @@ async fn doctor_and_patient_get_keys_and_links_to_the_record() {
 }
 
 #[tokio::test]
-async fn the_receipt_names_the_sections_and_rights() {
+async fn the_receipt_contains_the_signed_request_the_sections_and_the_rights() {
     let (world, _) = committed().await;
-    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    share(&world, POINTER, 0b100);
+    let asked = world.request_of(&world.doctor, &[POINTER]);
+    let granted = world.client(&world.doctor).grant(&world.doctor.signs(&asked)).await.unwrap();
     let receipts = receipts(&world);
     let [receipt] = receipts.as_slice() else { panic!("{receipts:?}") };
     assert_eq!(receipt.grant, granted.grant.hash());
-    assert_eq!((receipt.requester, receipt.patient), (world.doctor.user, world.patient.user));
-    assert_eq!((receipt.purpose, receipt.emergency), (Purpose::Treatment, None));
+    assert_eq!(receipt.request, asked);
+    assert_eq!(receipt.request.records[0].sections, SectionSet::ALL);
+    assert!(asked.is_signed_by(genesis(), &world.doctor.keys.account(), &receipt.signature));
     assert_eq!(receipt.records[0].pointer, POINTER);
     assert_eq!(receipt.records[0].sections.iter().collect::<Vec<_>>(), [0, 1, 2]);
     // There are no shared media in the record.
@@ -132,22 +151,28 @@ async fn a_receipt_lists_only_granted_records_in_order() {
     let (world, _) = committed().await;
     let (between, later) =
         (RecordPointer { height: 2, index: 0 }, RecordPointer { height: 2, index: 3 });
-    for (place, class) in [(between, SectionClass::Private), (later, SectionClass::Shared)] {
-        let visit = world.builder().text(SectionKind::Summary, class, "Nothing new.");
-        world.submit(&visit.build(&world.doctor.account()).await.unwrap()).await;
+    for place in [between, later] {
+        let visit = world.builder().text(SectionKind::Summary, "Nothing new.");
+        let visit = visit.build(&world.doctor.account(), world.chain.newest()).await.unwrap();
+        world.submit(&visit).await;
         let record = sealed(&world).await.pop().unwrap().record;
         world.chain.commit(place, world.patient.user, HOSPITAL, &record);
     }
+    share(&world, POINTER, 0b100);
+    share(&world, later, 1);
     let researcher = Actor::new("Researcher");
     world.register(&researcher, Role::Researcher);
-    world.client(&researcher).grant(&request(&world, &[later, POINTER, between])).await.unwrap();
+    let mut asked = request(&world, &researcher, &[POINTER, between, later]);
+    // The worker sorts them.
+    asked.records.reverse();
+    world.client(&researcher).grant(&asked).await.unwrap();
     let receipt = receipts(&world).pop().unwrap();
     let pointers: Vec<_> = receipt.records.iter().map(|record| record.pointer).collect();
     assert_eq!(pointers, [POINTER, later]);
 
     // If no section is granted, the request is refused, and the refusal is recorded.
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[between]));
-    assert_eq!(raw.send(&world, &researcher).await.refusal(), (403, "denied".into()));
+    let refused = send(&world, &researcher, &request(&world, &researcher, &[between])).await;
+    assert_eq!(refused.refusal(), (403, "denied".into()));
     assert_eq!(refusals(&world), 1);
 }
 
@@ -157,13 +182,11 @@ async fn no_grant_without_a_finalized_receipt() {
     let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     world.chain.facts().stalled = true;
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (504, "timed-out".into()));
+    assert_eq!(ask(&world, &world.doctor).await.refusal(), (504, "timed-out".into()));
 
     world.chain.facts().stalled = false;
     world.chain.facts().failure = Some(failure("Releases", "RecordOfAnotherHospital"));
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (409, "chain-refused".into()));
+    assert_eq!(ask(&world, &world.doctor).await.refusal(), (409, "chain-refused".into()));
     assert_eq!((world.metrics.grants.get(), world.metrics.receipts.get()), (0, 0));
 }
 
@@ -174,8 +197,7 @@ async fn a_denial_by_the_chain_has_the_current_reason() {
     world.chain.facts().meanwhile = Some(Box::new(move |facts| {
         facts.related.remove(&relation);
     }));
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    let reply = raw.send(&world, &world.doctor).await;
+    let reply = ask(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (403, "denied".into()));
     let Some(Denial::Failed(policies)) = reply.problem().denial else { panic!("{reply:?}") };
     assert!(matches!(policies[0].conditions[0], Condition::Related(_)));
@@ -185,7 +207,7 @@ async fn a_denial_by_the_chain_has_the_current_reason() {
 #[tokio::test]
 async fn a_request_is_answered_once() {
     let (world, _) = committed().await;
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &world.doctor, &[POINTER]));
     assert_eq!(raw.send(&world, &world.doctor).await.status, 200);
     assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (401, "unauthorized".into()));
     assert_eq!(receipts(&world).len(), 1);
@@ -194,33 +216,34 @@ async fn a_request_is_answered_once() {
 #[tokio::test]
 async fn repeated_requests_leave_one_receipt() {
     let (world, _) = committed().await;
-    let client = world.client(&world.doctor);
-    let first = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    let (client, doctor) = (world.client(&world.doctor), &world.doctor);
+    let first = client.grant(&request(&world, doctor, &[POINTER])).await.unwrap();
     for _ in 0..10 {
-        let again = client.grant(&request(&world, &[POINTER])).await.unwrap();
+        let again = client.grant(&request(&world, doctor, &[POINTER])).await.unwrap();
         assert_eq!(again.grant, first.grant);
-        assert_eq!(open(&world, &world.doctor, &again).len(), 3);
+        assert_eq!(open(&world, doctor, &again).len(), 3);
         assert_eq!(again.reply.links.len(), first.reply.links.len());
     }
     assert_eq!((world.metrics.grants.get(), world.metrics.receipts.get()), (11, 1));
-    // Another purpose is another question, and so is another requester.
-    let other = GrantRequest { purpose: Purpose::Audit, ..request(&world, &[POINTER]) };
-    Raw::post_json("/v1/grants", &other).send(&world, &world.doctor).await;
-    world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
-    assert!(world.metrics.receipts.get() >= 2);
+    // Another purpose is another question, and so are other requested sections and another requester.
+    let other = Request { purpose: Purpose::Audit, ..world.request_of(doctor, &[POINTER]) };
+    assert_eq!(send(&world, doctor, &doctor.signs(&other)).await.status, 200);
+    let named = of_sections(&world, doctor, 0b111);
+    assert_eq!(send(&world, doctor, &doctor.signs(&named)).await.status, 200);
+    world.client(&world.patient).grant(&request(&world, &world.patient, &[POINTER])).await.unwrap();
+    assert_eq!(world.metrics.receipts.get(), 4);
 }
 
 #[tokio::test]
 async fn a_grant_that_is_not_in_force_is_not_handed_out_again() {
     let (world, _) = committed().await;
-    let client = world.client(&world.doctor);
-    let first = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    let (client, doctor) = (world.client(&world.doctor), &world.doctor);
+    let first = client.grant(&request(&world, doctor, &[POINTER])).await.unwrap();
     world.chain.facts().receipts.remove(&first.grant.hash());
-    let second = client.grant(&request(&world, &[POINTER])).await.unwrap();
+    let second = client.grant(&request(&world, doctor, &[POINTER])).await.unwrap();
     assert_ne!(second.grant, first.grant);
     world.chain.facts().related.clear();
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (403, "denied".into()));
+    assert_eq!(ask(&world, doctor).await.refusal(), (403, "denied".into()));
 }
 
 #[tokio::test]
@@ -229,10 +252,8 @@ async fn a_requester_cannot_loop_different_requests_for_grants() {
     let limits = Limits { grants_per_minute: 3, ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
     let ask = async |sections: u64| {
-        let sections = Some(SectionSet(sections));
-        let records = vec![WantedRecord { pointer: POINTER, sections }];
-        let raw = Raw::post_json("/v1/grants", &GrantRequest { records, ..request(&world, &[]) });
-        raw.send(&world, &world.doctor).await
+        let asked = of_sections(&world, &world.doctor, sections);
+        send(&world, &world.doctor, &world.doctor.signs(&asked)).await
     };
     for sections in 1..=3 {
         assert_eq!(ask(sections).await.status, 200);
@@ -244,13 +265,17 @@ async fn a_requester_cannot_loop_different_requests_for_grants() {
     assert_eq!(receipts(&world).len(), 3);
     // Unexpired grants are handed out again, and other requesters are not affected.
     assert_eq!(ask(1).await.status, 200);
-    world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.patient).grant(&request(&world, &world.patient, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_grant_cannot_be_used_by_another_account() {
     let (world, _) = committed().await;
-    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    let granted = world
+        .client(&world.doctor)
+        .grant(&request(&world, &world.doctor, &[POINTER]))
+        .await
+        .unwrap();
     let other = open_as(&world, &world.stranger, &granted).unwrap_err();
     assert_eq!(other, GrantError::Mismatch { what: "account" });
     // Not even with the doctor's request, signed with another key.
@@ -267,10 +292,11 @@ async fn a_grant_cannot_be_used_by_another_account() {
 #[tokio::test]
 async fn a_refusal_is_recorded_before_the_response() {
     let (world, _) = committed().await;
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
-    let expected = (world.stranger.user, world.patient.user, Purpose::Treatment, false);
-    assert_eq!(world.chain.facts().refusals, [expected]);
+    assert_eq!(ask(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    let refused = world.chain.facts().refusals.clone();
+    let [refused] = refused.as_slice() else { panic!("{refused:?}") };
+    assert_eq!((refused.requester, refused.patient), (world.stranger.user, world.patient.user));
+    assert_eq!((refused.purpose, refused.emergency), (Purpose::Treatment, None));
     assert_eq!(counted(&world, "recorded"), 1);
 }
 
@@ -278,10 +304,7 @@ async fn a_refusal_is_recorded_before_the_response() {
 async fn recorded_refusals_per_day_are_limited() {
     let (world, _) = committed().await;
     let limit = usize::from(MAX_REFUSALS_PER_DAY);
-    let asking = (0..limit + 3).map(|_| async {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-        raw.send(&world, &world.stranger).await.refusal()
-    });
+    let asking = (0..limit + 3).map(|_| async { ask(&world, &world.stranger).await.refusal() });
     for refusal in futures::future::join_all(asking).await {
         assert_eq!(refusal, (403, "denied".into()));
     }
@@ -293,8 +316,7 @@ async fn recorded_refusals_per_day_are_limited() {
 async fn a_refusal_beyond_the_hospitals_limit_is_still_a_refusal() {
     let (world, _) = committed().await;
     world.chain.facts().failure = Some(failure("Releases", "TooManyHospitalRefusals"));
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+    assert_eq!(ask(&world, &world.stranger).await.refusal(), (403, "denied".into()));
     assert_eq!(refusals(&world), 0);
     assert_eq!((counted(&world, "hospital-limit"), counted(&world, "failed")), (1, 0));
 }
@@ -304,10 +326,7 @@ async fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_millis(300), ..Limits::default() };
     let (world, _) = committed_in(World::with(objects.clone(), objects, limits).await).await;
-    let ask = async || {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-        raw.send(&world, &world.stranger).await.refusal()
-    };
+    let ask = async || ask(&world, &world.stranger).await.refusal();
     world.chain.facts().failure = Some(failure("Releases", "NotAgent"));
     assert_eq!(ask().await, (403, "denied".into()));
     world.chain.facts().stalled = true;
@@ -323,7 +342,7 @@ async fn a_client_that_disconnects_is_recorded() {
     let (submitted, seen) = tokio::sync::oneshot::channel();
     world.chain.facts().stalled = true;
     world.chain.facts().meanwhile = Some(Box::new(move |_| submitted.send(()).unwrap()));
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+    let raw = Raw::post_json("/v1/grants", &request(&world, &world.stranger, &[POINTER]));
     let url = world.base.join(&raw.target).unwrap();
     let request = reqwest::Client::new().post(url).headers(raw.signed(&world.stranger));
     let sent = tokio::spawn(request.body(raw.body.clone()).send());
@@ -339,9 +358,9 @@ async fn a_client_that_disconnects_is_recorded() {
 async fn no_refusal_is_recorded_for_an_unknown_patient() {
     let (world, _) = committed().await;
     for patient in [UserId([9; 32]), world.doctor.user] {
-        let asked = GrantRequest { patient, ..request(&world, &[POINTER]) };
-        let raw = Raw::post_json("/v1/grants", &asked);
-        assert_eq!(raw.send(&world, &world.stranger).await.refusal(), (403, "denied".into()));
+        let asked = Request { patient, ..world.request_of(&world.stranger, &[POINTER]) };
+        let refused = send(&world, &world.stranger, &world.stranger.signs(&asked)).await;
+        assert_eq!(refused.refusal(), (403, "denied".into()));
     }
     assert_eq!((refusals(&world), counted(&world, "no-patient")), (0, 2));
 }
@@ -351,12 +370,11 @@ async fn a_patient_cannot_read_other_patients_records() {
     let (world, _) = committed().await;
     let other = Actor::new("Another patient");
     world.register(&other, Role::Patient);
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &other).await.refusal(), (403, "denied".into()));
+    assert_eq!(ask(&world, &other).await.refusal(), (403, "denied".into()));
     // Nor by requesting them as the patient's own records.
-    let asked = GrantRequest { patient: other.user, ..request(&world, &[POINTER]) };
-    let raw = Raw::post_json("/v1/grants", &asked);
-    assert_eq!(raw.send(&world, &other).await.refusal(), (404, "not-found".into()));
+    let asked = Request { patient: other.user, ..world.request_of(&other, &[POINTER]) };
+    let refused = send(&world, &other, &other.signs(&asked)).await;
+    assert_eq!(refused.refusal(), (404, "not-found".into()));
     assert_eq!(receipts(&world), []);
 }
 
@@ -368,18 +386,17 @@ async fn a_suspended_user_is_refused_until_reinstated() {
         world.chain.facts().registrations.get_mut(&key).unwrap().status = status;
     };
     set(RegistrationStatus::Suspended);
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (403, "denied".into()));
+    assert_eq!(ask(&world, &world.doctor).await.refusal(), (403, "denied".into()));
     set(RegistrationStatus::Active);
-    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.doctor).grant(&request(&world, &world.doctor, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_unrelated_user_learns_which_condition_failed() {
     let (world, _) = committed().await;
     let refused =
-        world.client(&world.stranger).grant(&request(&world, &[POINTER])).await.err().unwrap();
-    let WorkerError::Problem(problem) = refused else { panic!("{refused:?}") };
+        world.client(&world.stranger).grant(&request(&world, &world.stranger, &[POINTER])).await;
+    let Some(WorkerError::Problem(problem)) = refused.err() else { panic!() };
     assert_eq!(problem.status, 403);
     let Some(Denial::Failed(policies)) = problem.denial else { panic!("{problem:?}") };
     assert!(matches!(policies[0].conditions[0], Condition::Related(_)));
@@ -390,7 +407,10 @@ async fn only_the_sections_that_the_policies_allow_are_granted() {
     let (world, _) = committed().await;
     let researcher = Actor::new("Researcher");
     world.register(&researcher, Role::Researcher);
-    let granted = world.client(&researcher).grant(&request(&world, &[POINTER])).await.unwrap();
+    share(&world, POINTER, 0b110);
+    let asked = request(&world, &researcher, &[POINTER]);
+    let granted = world.client(&researcher).grant(&asked).await.unwrap();
+    // Not the media, which the patient shares too: the policies allow researchers to read texts.
     let keys = open(&world, &researcher, &granted);
     assert_eq!(keys.iter().map(|(granted, _)| granted.section).collect::<Vec<_>>(), [2]);
     assert!(granted.reply.links.is_empty());
@@ -404,8 +424,8 @@ async fn only_committed_records_of_this_patient_and_hospital_are_granted() {
     world.chain.commit(at(2), UserId([9; 32]), HOSPITAL, &bytes);
     world.chain.commit(at(3), world.patient.user, ELSEWHERE, &bytes);
     for pointer in [at(2), at(3), at(4)] {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER, pointer]));
-        let reply = raw.send(&world, &world.doctor).await;
+        let asked = request(&world, &world.doctor, &[POINTER, pointer]);
+        let reply = send(&world, &world.doctor, &asked).await;
         assert_eq!(reply.refusal(), (404, "not-found".into()), "{pointer}");
     }
 }
@@ -415,26 +435,23 @@ async fn a_grant_needs_distinct_records() {
     let (world, _) = committed().await;
     let many: Vec<_> = (1..=65).map(|height| RecordPointer { height, index: 0 }).collect();
     for records in [vec![], vec![POINTER, POINTER], many] {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &records));
-        assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (400, "records".into()));
+        let records = records.into_iter().map(Into::into).collect();
+        let asked = GrantRequest { records, ..request(&world, &world.doctor, &[]) };
+        let refused = send(&world, &world.doctor, &asked).await;
+        assert_eq!(refused.refusal(), (400, "records".into()));
     }
 }
 
 #[tokio::test]
 async fn only_requested_sections_are_granted() {
     let (world, record) = committed().await;
-    let asked = |sections: &[u16]| {
-        let mut set = SectionSet::default();
-        assert!(sections.iter().all(|section| set.insert(*section)));
-        let records = vec![WantedRecord { pointer: POINTER, sections: Some(set) }];
-        GrantRequest { records, ..request(&world, &[]) }
-    };
-    let granted = world.client(&world.doctor).grant(&asked(&[1])).await.unwrap();
+    let asked = |sections| world.doctor.signs(&of_sections(&world, &world.doctor, sections));
+    let granted = world.client(&world.doctor).grant(&asked(0b10)).await.unwrap();
     let opened: Vec<_> =
         open(&world, &world.doctor, &granted).into_iter().map(|(place, _)| place.section).collect();
     assert_eq!(opened, [1]);
     assert_eq!(granted.reply.links.len(), record.sections()[1].segments().len());
-    let granted = world.client(&world.doctor).grant(&asked(&[0])).await.unwrap();
+    let granted = world.client(&world.doctor).grant(&asked(0b1)).await.unwrap();
     assert!(granted.reply.links.is_empty());
     let receipts = receipts(&world);
     let mut released: Vec<Vec<u16>> =
@@ -448,10 +465,9 @@ async fn only_requested_sections_are_granted() {
         assert_eq!(receipt.rights.to_vec(), [right(action)]);
     }
 
-    for (sections, refusal) in [(&[][..], (400, "sections")), (&[0, 3], (404, "not-found"))] {
-        let raw = Raw::post_json("/v1/grants", &asked(sections));
-        let refused = raw.send(&world, &world.doctor).await.refusal();
-        assert_eq!(refused, (refusal.0, refusal.1.into()), "{sections:?}");
+    for (sections, refusal) in [(0, (400, "sections")), (0b1001, (404, "not-found"))] {
+        let refused = send(&world, &world.doctor, &asked(sections)).await.refusal();
+        assert_eq!(refused, (refusal.0, refusal.1.into()), "{sections:b}");
     }
     assert_eq!(world.chain.facts().receipts.len(), 2);
 }
@@ -461,15 +477,13 @@ async fn nothing_is_sealed_to_a_key_unknown_to_the_chain() {
     let (world, _) = committed().await;
     world.chain.facts().profiles.get_mut(&world.doctor.user).unwrap().sealing_key_hash =
         Default::default();
-    let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-    assert_eq!(raw.send(&world, &world.doctor).await.refusal(), (409, "sealing-key".into()));
+    assert_eq!(ask(&world, &world.doctor).await.refusal(), (409, "sealing-key".into()));
 }
 
 #[tokio::test]
 async fn hospitals_get_no_grants() {
     let (world, _) = committed().await;
     for hospital in [&world.agent, &world.governance, &world.other_agent] {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
-        assert_eq!(raw.send(&world, hospital).await.refusal(), (403, "forbidden".into()));
+        assert_eq!(ask(&world, hospital).await.refusal(), (403, "forbidden".into()));
     }
 }

@@ -4,7 +4,7 @@ use epione_primitives::{access::Purpose, profile::RegistrationStatus, release::E
 
 use super::{
     fake::HOSPITAL,
-    grants::{POINTER, committed, request},
+    grants::{POINTER, committed, of_sections, request, share},
     world::{Raw, Reply, World},
 };
 
@@ -15,7 +15,8 @@ async fn follow(world: &World, url: &str) -> Reply {
 
 /// The URL of a link that was granted to the doctor, and that works.
 async fn granted_link(world: &World) -> String {
-    let granted = world.client(&world.doctor).grant(&request(world, &[POINTER])).await.unwrap();
+    let asked = request(world, &world.doctor, &[POINTER]);
+    let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
     let url = granted.reply.links[0].url.clone();
     assert!(url.contains(&format!("grant={}", hex::encode(granted.grant.hash()))), "{url}");
     assert_eq!(follow(world, &url).await.status, 200);
@@ -51,6 +52,19 @@ async fn suspending_a_user_revokes_their_links() {
 }
 
 #[tokio::test]
+async fn a_link_ends_when_the_patient_shares_the_section_no_longer() {
+    let (world, _) = committed().await;
+    share(&world, POINTER, 0b10);
+    // Only media are requested, by the right to shared media.
+    let asked = world.doctor.signs(&of_sections(&world, &world.doctor, 0b10));
+    let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
+    let url = &granted.reply.links[0].url;
+    assert_eq!(follow(&world, url).await.status, 200);
+    share(&world, POINTER, 0);
+    assert_eq!(follow(&world, url).await.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
 async fn a_link_without_a_receipt_is_refused() {
     let (world, _) = committed().await;
     let url = granted_link(&world).await;
@@ -65,9 +79,10 @@ async fn a_link_of_an_emergency_ends_with_the_permission() {
     let (world, _) = committed().await;
     let rescuer = world.stranger.user;
     world.chain.facts().rescuers.insert(rescuer);
-    let mut asked = request(&world, &[POINTER]);
+    let mut asked = world.request_of(&world.stranger, &[POINTER]);
     asked.purpose = Purpose::Emergency;
     asked.emergency = Some(EmergencyReason::LifeThreatening);
+    let asked = world.stranger.signs(&asked);
     let granted = world.client(&world.stranger).grant(&asked).await.unwrap();
     let url = &granted.reply.links[0].url;
     assert_eq!(follow(&world, url).await.status, 200);
@@ -82,7 +97,8 @@ async fn a_link_cannot_be_used_for_another_grant() {
     let relation = (world.doctor.user, world.patient.user);
     world.chain.facts().related.remove(&relation);
     // The patient's grant is in force, but the doctor's link is not part of it.
-    let granted = world.client(&world.patient).grant(&request(&world, &[POINTER])).await.unwrap();
+    let asked = request(&world, &world.patient, &[POINTER]);
+    let granted = world.client(&world.patient).grant(&asked).await.unwrap();
     let (place, query) = url.split_once("grant=").unwrap();
     let (_, rest) = query.split_once('&').unwrap();
     let moved = format!("{place}grant={}&{rest}", hex::encode(granted.grant.hash()));

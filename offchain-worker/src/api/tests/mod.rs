@@ -15,6 +15,7 @@ mod requests;
 mod segments;
 mod serving;
 mod shares;
+mod signed_requests;
 mod status;
 mod storage;
 mod uploads;

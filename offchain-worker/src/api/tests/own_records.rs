@@ -1,10 +1,14 @@
 //! Patients fetch the segments of their own records from any hospital, signed with their own key.
 
 use epione_envelope::record::Record;
-use epione_primitives::{RecordPointer, block::Segment, profile::Role};
+use epione_primitives::{
+    HospitalId, RecordPointer,
+    block::Segment,
+    profile::{RegistrationStatus, Role},
+};
 
 use super::{
-    fake::ELSEWHERE,
+    fake::{ELSEWHERE, HOSPITAL},
     grants::{POINTER, committed},
     world::{Actor, Raw, Reply, World},
 };
@@ -39,10 +43,48 @@ async fn the_record_may_be_of_any_hospital() {
     let bytes = codec::Encode::encode(&record);
     let elsewhere = RecordPointer { height: 7, index: 2 };
     world.chain.commit(elsewhere, world.patient.user, ELSEWHERE, &bytes);
-    // It does not matter either if the registration has ended.
-    world.chain.facts().registrations.clear();
     let reply = ask(&world, &world.patient, &segment_of(&record), "7/2").await;
     assert_eq!(reply.status, 200);
+}
+
+fn set_status(world: &World, hospital: HospitalId, status: RegistrationStatus) {
+    let mut facts = world.chain.facts();
+    let known = facts.registrations[&(HOSPITAL, world.patient.user)].clone();
+    let at = facts.registrations.entry((hospital, world.patient.user)).or_insert(known);
+    at.status = status;
+}
+
+#[tokio::test]
+async fn the_thief_of_a_suspended_patient_s_account_gets_no_segment() {
+    let (world, record) = committed().await;
+    let segment = segment_of(&record);
+    for status in [RegistrationStatus::Suspended, RegistrationStatus::Ended] {
+        set_status(&world, HOSPITAL, status);
+        let refused = ask(&world, &world.patient, &segment, "1/0").await;
+        assert_eq!(refused.refusal(), (403, "forbidden".into()), "{status:?}");
+        // A registration at a third hospital does not help.
+        set_status(&world, HospitalId(9), RegistrationStatus::Active);
+        let refused = ask(&world, &world.patient, &segment, "1/0").await;
+        assert_eq!(refused.refusal(), (403, "forbidden".into()), "{status:?}");
+    }
+    world.chain.facts().registrations.clear();
+    let refused = ask(&world, &world.patient, &segment, "1/0").await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn a_registration_in_force_here_or_at_the_record_s_hospital_suffices() {
+    let (world, record) = committed().await;
+    let bytes = codec::Encode::encode(&record);
+    let elsewhere = RecordPointer { height: 7, index: 2 };
+    world.chain.commit(elsewhere, world.patient.user, ELSEWHERE, &bytes);
+    let segment = segment_of(&record);
+    set_status(&world, ELSEWHERE, RegistrationStatus::Ended);
+    assert_eq!(ask(&world, &world.patient, &segment, "7/2").await.status, 200);
+    set_status(&world, ELSEWHERE, RegistrationStatus::Active);
+    set_status(&world, HOSPITAL, RegistrationStatus::Suspended);
+    assert_eq!(ask(&world, &world.patient, &segment, "7/2").await.status, 200);
+    assert_eq!(ask(&world, &world.patient, &segment, "1/0").await.status, 403);
 }
 
 #[tokio::test]

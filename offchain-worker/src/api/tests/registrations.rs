@@ -1,18 +1,18 @@
 //! Registrations that are suspended, reinstated and ended, and profiles for rotated keys.
 
-use epione_client::api::{RenewedKey, UserRef};
+use epione_client::api::{ConfirmedKey, RenewedKey, UserRef};
 use epione_envelope::{
     account::Signer,
-    keys::PatientKey,
+    keys::PatientKeys,
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext},
     sealing_keys::SealingSuite,
 };
-use epione_primitives::{UserId, profile::RegistrationStatus};
+use epione_primitives::{Hash, Moment, UserId, profile::RegistrationStatus};
 
 use super::{
     fake::{HOSPITAL, genesis},
-    world::{Actor, Raw, Reply, World},
+    world::{Actor, RENEWAL_DELAY, Raw, Reply, World},
 };
 
 fn status(world: &World, user: UserId) -> RegistrationStatus {
@@ -26,22 +26,44 @@ fn body_of(world: &World, user: UserId) -> (ProfileBody, ProfileContext) {
     (ProfileBody::decode_exactly(bytes).unwrap(), context)
 }
 
-fn patient_key(world: &World, patient: &Actor) -> PatientKey {
-    let (body, context) = body_of(world, patient.user);
-    let agent = world.agent.keys.account();
-    body.patient_key_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
+fn body_hash(world: &World, user: UserId) -> Hash {
+    world.chain.facts().registrations[&(HOSPITAL, user)].body_hash
 }
 
-fn rotated(world: &World, actor: &Actor) -> Actor {
+fn set_status(world: &World, user: UserId, status: RegistrationStatus) {
+    world.chain.facts().registrations.get_mut(&(HOSPITAL, user)).unwrap().status = status;
+}
+
+fn patient_keys(world: &World, patient: &Actor) -> PatientKeys {
+    let (body, context) = body_of(world, patient.user);
+    let agent = world.agent.keys.account();
+    body.patient_keys_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
+}
+
+/// The actor, with a sealing key that the chain has had for this long, in milliseconds.
+fn rotated(world: &World, actor: &Actor, ago: Moment) -> Actor {
     let keys = actor.keys.with_new_sealing_key(SealingSuite::X25519);
-    let hash = keys.sealing.public().hash();
-    world.chain.facts().profiles.get_mut(&actor.user).unwrap().sealing_key_hash = hash;
+    let mut facts = world.chain.facts();
+    let profile = facts.profiles.get_mut(&actor.user).unwrap();
+    profile.sealing_key_hash = keys.sealing.public().hash();
+    profile.since = crate::now() - ago;
     Actor { keys, user: actor.user }
+}
+
+/// The delay, in milliseconds.
+fn delay() -> Moment {
+    crate::millis(RENEWAL_DELAY)
 }
 
 async fn renew(world: &World, by: &Actor, keys: &ActorKeys) -> Reply {
     let sealing_key = hex::encode(keys.sealing.public().as_bytes());
     Raw::post_json("/v1/users/keys", &RenewedKey { sealing_key }).send(world, by).await
+}
+
+async fn confirm(world: &World, by: &Actor, user: UserId, keys: &ActorKeys) -> Reply {
+    let sealing_key = hex::encode(keys.sealing.public().as_bytes());
+    let confirmed = ConfirmedKey { user, sealing_key };
+    Raw::post_json("/v1/users/keys/confirm", &confirmed).send(world, by).await
 }
 
 #[tokio::test]
@@ -93,27 +115,144 @@ async fn an_unknown_user_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_patient_who_rotated_the_sealing_key_keeps_the_patient_key() {
+async fn after_the_delay_a_patient_who_rotated_the_sealing_key_gets_a_fresh_key_and_the_earlier_one()
+ {
     let world = World::new().await;
-    let before = patient_key(&world, &world.patient);
-    let patient = rotated(&world, &world.patient);
+    let before = patient_keys(&world, &world.patient);
+    let patient = rotated(&world, &world.patient, delay());
     assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
-    assert_eq!(patient_key(&world, &patient).as_bytes(), before.as_bytes());
+    let after = patient_keys(&world, &patient);
+    assert_eq!((before.versions(), after.versions()), (1, 2));
+    assert_eq!(after.get(1).unwrap().as_bytes(), before.newest().1.as_bytes());
+    assert_ne!(after.newest().1.as_bytes(), before.newest().1.as_bytes());
     let (body, context) = body_of(&world, patient.user);
     let (hospital, agent) = (&world.agent.keys.sealing, world.agent.keys.account());
     assert_eq!(body.name_for_hospital(&context, hospital, &agent).unwrap(), "A person");
-    // Repeating it needs no transaction.
+    // The earlier sealing key opens nothing of it.
+    body.patient_keys_for_patient(&context, &world.patient.keys.sealing, &agent).unwrap_err();
+    // Repeating it needs no transaction, and adds no version.
     assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
     assert_eq!(world.chain.facts().calls.len(), 1);
 }
 
 #[tokio::test]
-async fn a_suspended_professional_s_profile_is_sealed_again_too() {
+async fn the_thief_of_an_account_key_who_rotates_does_not_get_the_patient_key() {
     let world = World::new().await;
-    let doctor = rotated(&world, &world.doctor);
-    let key = (HOSPITAL, doctor.user);
-    let suspended = RegistrationStatus::Suspended;
-    world.chain.facts().registrations.get_mut(&key).unwrap().status = suspended;
+    let body = body_hash(&world, world.patient.user);
+    // An hour and a half ago.
+    let thief = rotated(&world, &world.patient, 5_400_000);
+    let refused = renew(&world, &thief, &thief.keys).await;
+    assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
+    let after: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((80_000..=81_000).contains(&after), "{after}");
+    let told = refused.problem().detail.unwrap();
+    assert!(told.contains("confirm-keys") && told.contains("22h"), "{told}");
+
+    // Nor a minute before the delay ends.
+    let thief = rotated(&world, &thief, delay() - 60_000);
+    let refused = renew(&world, &thief, &thief.keys).await;
+    assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
+
+    // The hospital notices, and suspends the patient: then time does not help either.
+    set_status(&world, thief.user, RegistrationStatus::Suspended);
+    for ago in [0, delay(), 30 * delay()] {
+        let thief = rotated(&world, &thief, ago);
+        let refused = renew(&world, &thief, &thief.keys).await;
+        assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    }
+    assert!(world.chain.facts().calls.is_empty());
+    assert_eq!(body_hash(&world, thief.user), body);
+}
+
+#[tokio::test]
+async fn a_slow_chain_does_not_shorten_the_delay() {
+    let world = World::new().await;
+    let patient = rotated(&world, &world.patient, delay());
+    // The newest finalized block is older than the end of the delay.
+    world.chain.facts().head_age = 60_000;
+    let refused = renew(&world, &patient, &patient.keys).await;
+    assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
+}
+
+#[tokio::test]
+async fn keys_that_the_governance_confirms_do_not_wait() {
+    let world = World::new().await;
+    let patient = rotated(&world, &world.patient, 0);
+    let done = confirm(&world, &world.governance, patient.user, &patient.keys).await;
+    assert_eq!(done.status, 204);
+    assert_eq!(patient_keys(&world, &patient).versions(), 2);
+    // The user's own request finds that it is done.
+    assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
+    assert_eq!(world.chain.facts().calls.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_governance_confirms_and_only_the_key_on_the_chain() {
+    let world = World::new().await;
+    let patient = rotated(&world, &world.patient, 0);
+    for somebody in [&patient, &world.doctor, &world.agent, &world.other_agent] {
+        let refused = confirm(&world, somebody, patient.user, &patient.keys).await;
+        assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    }
+    // The earlier key, and the key of somebody else.
+    let governance = &world.governance;
+    for wrong in [&world.patient.keys, &world.doctor.keys] {
+        let refused = confirm(&world, governance, patient.user, wrong).await;
+        assert_eq!(refused.refusal(), (409, "sealing-key".into()));
+    }
+    let nonsense = ConfirmedKey { user: patient.user, sealing_key: "0102".into() };
+    let raw = Raw::post_json("/v1/users/keys/confirm", &nonsense);
+    assert_eq!(raw.send(&world, governance).await.refusal(), (400, "sealing-key".into()));
+    let refused = confirm(&world, governance, UserId([9; 32]), &patient.keys).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    set_status(&world, patient.user, RegistrationStatus::Suspended);
+    let refused = confirm(&world, governance, patient.user, &patient.keys).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    assert!(world.chain.facts().calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_confirmation_does_not_hold_for_the_key_of_the_next_rotation() {
+    let world = World::new().await;
+    let patient = rotated(&world, &world.patient, 0);
+    confirm(&world, &world.governance, patient.user, &patient.keys).await;
+    let thief = rotated(&world, &patient, 0);
+    let refused = renew(&world, &thief, &thief.keys).await;
+    assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
+    let (body, _) = body_of(&world, patient.user);
+    assert_eq!(body.recipient().key, patient.keys.sealing.public());
+}
+
+#[tokio::test]
+async fn a_new_account_alone_adds_no_version_and_waits_too() {
+    let world = World::new().await;
+    let next = Actor::new("Patient anew");
+    let keys = ActorKeys { account: next.keys.account.clone(), ..world.patient.keys.clone() };
+    let patient = Actor { keys, user: world.patient.user };
+    let set = |ago| {
+        let mut facts = world.chain.facts();
+        facts.accounts.insert(patient.keys.account(), patient.user);
+        let profile = facts.profiles.get_mut(&patient.user).unwrap();
+        profile.account = patient.keys.account();
+        profile.since = crate::now() - ago;
+    };
+    set(0);
+    let refused = renew(&world, &patient, &patient.keys).await;
+    assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
+    set(delay());
+    assert_eq!(renew(&world, &patient, &patient.keys).await.status, 204);
+    assert_eq!(patient_keys(&world, &patient).versions(), 1);
+    assert_eq!(*body_of(&world, patient.user).0.account(), patient.keys.account());
+}
+
+#[tokio::test]
+async fn a_suspended_professional_s_profile_is_sealed_again_after_the_reinstatement() {
+    let world = World::new().await;
+    let doctor = rotated(&world, &world.doctor, delay());
+    set_status(&world, doctor.user, RegistrationStatus::Suspended);
+    let refused = renew(&world, &doctor, &doctor.keys).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    set_status(&world, doctor.user, RegistrationStatus::Active);
     assert_eq!(renew(&world, &doctor, &doctor.keys).await.status, 204);
     let (body, _) = body_of(&world, doctor.user);
     assert_eq!(body.recipient().key, doctor.keys.sealing.public());
@@ -122,7 +261,7 @@ async fn a_suspended_professional_s_profile_is_sealed_again_too() {
 #[tokio::test]
 async fn profiles_are_sealed_only_to_keys_on_the_chain() {
     let world = World::new().await;
-    let patient = rotated(&world, &world.patient);
+    let patient = rotated(&world, &world.patient, delay());
     // A key that the chain does not name, another user's request, and a hospital's request.
     let refused = renew(&world, &patient, &world.patient.keys).await;
     assert_eq!(refused.refusal(), (409, "sealing-key".into()));
@@ -134,12 +273,10 @@ async fn profiles_are_sealed_only_to_keys_on_the_chain() {
     let refused = Raw::post_json("/v1/users/keys", &nonsense).send(&world, &patient).await;
     assert_eq!(refused.refusal(), (400, "sealing-key".into()));
 
-    let key = (HOSPITAL, patient.user);
-    let ended = RegistrationStatus::Ended;
-    world.chain.facts().registrations.get_mut(&key).unwrap().status = ended;
+    set_status(&world, patient.user, RegistrationStatus::Ended);
     let refused = renew(&world, &patient, &patient.keys).await;
     assert_eq!(refused.refusal(), (403, "forbidden".into()));
-    world.chain.facts().registrations.remove(&key);
+    world.chain.facts().registrations.remove(&(HOSPITAL, patient.user));
     let refused = renew(&world, &patient, &patient.keys).await;
     assert_eq!(refused.refusal(), (403, "forbidden".into()));
     assert!(world.chain.facts().calls.is_empty());
@@ -148,7 +285,7 @@ async fn profiles_are_sealed_only_to_keys_on_the_chain() {
 #[tokio::test]
 async fn a_profile_is_sealed_by_one_request_at_a_time() {
     let world = World::new().await;
-    let patient = rotated(&world, &world.patient);
+    let patient = rotated(&world, &world.patient, delay());
     let resealing = world.state.hospital_keys.begin_resealing(patient.user).unwrap();
     let refused = renew(&world, &patient, &patient.keys).await;
     assert_eq!(refused.refusal(), (503, "busy".into()));

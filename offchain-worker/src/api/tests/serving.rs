@@ -7,7 +7,6 @@ use epione_client::{
     worker::{WorkerClient, WorkerError},
 };
 use epione_envelope::{development, record::SectionKind};
-use epione_primitives::access::SectionClass;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -181,8 +180,8 @@ async fn requests_in_progress_finish_before_the_worker_stops() {
     until(true, port).await;
     let visit = world
         .builder()
-        .text(SectionKind::Report, SectionClass::Private, "x".repeat(500_000))
-        .build(&world.doctor.account())
+        .text(SectionKind::Report, "x".repeat(500_000))
+        .build(&world.doctor.account(), world.chain.newest())
         .await
         .unwrap();
     let raw = Raw::visit(&visit.request);

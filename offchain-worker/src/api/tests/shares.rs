@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use epione_client::api::{MAX_PART_BYTES, VisitStage};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{AccountId, HospitalId, access::SectionClass, limits::SEGMENT_BYTES};
+use epione_primitives::{AccountId, HospitalId, limits::SEGMENT_BYTES};
 use futures::{StreamExt, stream};
 use http::Method;
 use object_store::memory::InMemory;
@@ -57,8 +57,8 @@ async fn sent(world: &World, raw: &Raw, by: &Actor, length: usize) -> TcpStream 
 async fn doctor_submits(world: &World) {
     let visit = world
         .builder()
-        .text(SectionKind::Report, SectionClass::Private, "all well")
-        .build(&world.doctor.account())
+        .text(SectionKind::Report, "all well")
+        .build(&world.doctor.account(), world.chain.newest())
         .await
         .unwrap();
     assert_eq!(world.submit(&visit).await.stage, VisitStage::Queued);
@@ -69,10 +69,10 @@ async fn slow_requests_for_grants_do_not_stop_a_look() {
     let (world, _) = committed().await;
     let mut held = Vec::new();
     for _ in 0..Limits::default().requests + 2 {
-        let raw = Raw::post_json("/v1/grants", &request(&world, &[POINTER]));
+        let raw = Raw::post_json("/v1/grants", &request(&world, &world.stranger, &[POINTER]));
         held.push(stalled(&world, &raw, &world.stranger, raw.body.len()).await);
     }
-    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.doctor).grant(&request(&world, &world.doctor, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn visits_that_use_all_memory_do_not_stop_a_look() {
         let holder = Holder::Hospital(HospitalId(hospital));
         held.push(world.state.memory(Memory::Long, holder, quarter).await.unwrap());
     }
-    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.doctor).grant(&request(&world, &world.doctor, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn strangers_cannot_keep_a_known_user_waiting() {
     let (world, _) = committed_in(limited(Limits { requests: 1, ..Limits::default() }).await).await;
     // The doctor has sent a visit, so the worker knows the doctor. A stranger has the only place of the strangers.
     let _held = world.state.caller_slot(&AccountId::from([9; 32])).await.unwrap();
-    world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    world.client(&world.doctor).grant(&request(&world, &world.doctor, &[POINTER])).await.unwrap();
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_worker_whose_chain_stands_still_is_not_ready() {
 }
 
 async fn look(world: &World) -> u16 {
-    let raw = Raw::post_json("/v1/grants", &request(world, &[POINTER]));
+    let raw = Raw::post_json("/v1/grants", &request(world, &world.doctor, &[POINTER]));
     raw.send(world, &world.doctor).await.status
 }
 

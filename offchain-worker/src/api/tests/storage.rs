@@ -153,7 +153,8 @@ async fn patients_are_redirected_and_hospitals_are_not() {
         let served = ask(&world, agent, &target).await;
         assert_eq!((served.status, &served.body), (200, &bytes));
     }
-    let granted = world.client(&world.doctor).grant(&request(&world, &[POINTER])).await.unwrap();
+    let asked = request(&world, &world.doctor, &[POINTER]);
+    let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
     elsewhere(&get(&granted.reply.links[0].url, HeaderMap::new()).await);
 }
 

@@ -7,7 +7,7 @@ use epione_client::{
     api::{MAX_PART_BYTES, VisitStage},
     visit::Visit,
 };
-use epione_primitives::limits::SEGMENT_BYTES;
+use epione_primitives::limits::{MAX_SIGNING_AGE_BLOCKS, MAX_SUBMISSION_AGE_BLOCKS, SEGMENT_BYTES};
 use object_store::memory::InMemory;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -322,7 +322,7 @@ async fn only_the_signing_account_uploads_media() {
     }
     let reply = part(&visit, 0, &noise(MIB)).send(&world, &Actor::new("Nobody")).await;
     assert_eq!(reply.refusal(), (401, "unauthorized".into()));
-    // An account of the author, but not the one that signed the visit.
+    // An account of the author, but not the one that submitted the visit.
     let renewed = Actor { user: world.doctor.user, ..Actor::new("Doctor anew") };
     world.register(&renewed, epione_primitives::profile::Role::Doctor);
     let reply = part(&visit, 0, &noise(MIB)).send(&world, &renewed).await;
@@ -356,6 +356,33 @@ async fn a_revoked_permission_ends_the_upload() {
     world.chain.facts().related.clear();
     let reply = send(&world, part(&visit, 0, &noise(MIB))).await;
     assert_eq!(reply.refusal(), (403, "denied".into()));
+    is_forgotten(&world, &visit).await;
+}
+
+#[tokio::test]
+async fn an_author_suspended_during_the_upload_ends_it() {
+    let world = World::new().await;
+    let visit = announced(&world, MIB).await;
+    let author = (HOSPITAL, world.doctor.user);
+    world.chain.next_block();
+    let suspended = epione_primitives::profile::RegistrationStatus::Suspended;
+    world.chain.facts().registrations.get_mut(&author).unwrap().status = suspended;
+    assert_refused(&world, part(&visit, 0, &noise(MIB)), 403, "denied").await;
+    is_forgotten(&world, &visit).await;
+}
+
+#[tokio::test]
+async fn media_may_arrive_long_after_the_signed_block_but_not_too_late_to_be_announced() {
+    let world = World::new().await;
+    let visit = announced(&world, MIB).await;
+    let content = noise(MIB);
+    // Too late for a new visit, but not for this one.
+    world.chain.facts().head += MAX_SUBMISSION_AGE_BLOCKS + 1;
+    send(&world, part(&visit, 0, &content[..10])).await.progress();
+    let again = Raw::visit(&visit.request).send(&world, &world.doctor).await;
+    assert_eq!(offset(&again), 10);
+    world.chain.facts().head = MAX_SIGNING_AGE_BLOCKS + 1;
+    assert_refused(&world, part(&visit, 10, &content[10..]), 400, "signed-long-ago").await;
     is_forgotten(&world, &visit).await;
 }
 
@@ -413,12 +440,8 @@ async fn uploads_at_once_are_limited() {
     // Visits without media need no such slot.
     let text = world
         .builder()
-        .text(
-            epione_envelope::record::SectionKind::Report,
-            epione_primitives::access::SectionClass::Private,
-            "all well",
-        )
-        .build(&world.doctor.account())
+        .text(epione_envelope::record::SectionKind::Report, "all well")
+        .build(&world.doctor.account(), world.chain.newest())
         .await
         .unwrap();
     assert_eq!(world.submit(&text).await.stage, VisitStage::Queued);

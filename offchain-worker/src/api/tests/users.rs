@@ -12,7 +12,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     UserId,
-    access::{RelationshipKind, SectionClass},
+    access::RelationshipKind,
     profile::{RegistrationStatus, Role},
 };
 
@@ -27,9 +27,13 @@ fn registration_of(actor: &Actor, role: Role) -> RegisterUser {
         consent: consent::registration(&actor.account(), genesis(), HOSPITAL, actor.user, 0),
         role,
         account: actor.keys.account(),
-        sealing_key: hex::encode(actor.keys.sealing.public().as_bytes()),
+        sealing_key: key_of(actor),
         name: "Jane Doe".into(),
     }
+}
+
+fn key_of(actor: &Actor) -> String {
+    hex::encode(actor.keys.sealing.public().as_bytes())
 }
 
 fn body_of(world: &World, user: UserId) -> (Vec<u8>, ProfileBody, ProfileContext) {
@@ -54,14 +58,15 @@ async fn a_visit_can_be_submitted_for_a_registered_patient() {
     let agent = world.agent.keys.account();
     let name = body.name_for_hospital(&context, &world.agent.keys.sealing, &agent).unwrap();
     assert_eq!(name, "Jane Doe");
-    body.patient_key_for_patient(&context, &jane.keys.sealing, &agent).unwrap();
+    let keys = body.patient_keys_for_patient(&context, &jane.keys.sealing, &agent).unwrap();
+    assert_eq!(keys.versions(), 1);
 
     world.chain.facts().related.insert((world.doctor.user, registered.user));
     let doctor = world.doctor.user;
     let visit =
         epione_client::visit::VisitBuilder::new(genesis(), registered.user, HOSPITAL, doctor)
-            .text(SectionKind::Summary, SectionClass::Private, "Well.")
-            .build(&world.doctor.account())
+            .text(SectionKind::Summary, "Well.")
+            .build(&world.doctor.account(), world.chain.newest())
             .await
             .unwrap();
     world.submit(&visit).await;
@@ -103,6 +108,7 @@ async fn invalid_registrations_are_rejected_before_sealing() {
             400,
             "consent",
         ),
+        (RegisterUser { sealing_key: key_of(&Actor::new("Joan")), ..good.clone() }, 400, "user"),
         (taken(&world.doctor), 409, "account-taken"),
         (taken(&world.other_agent), 409, "account-taken"),
         (RegisterUser { user: world.patient.user, ..taken(&world.patient) }, 409, "registered"),
@@ -115,23 +121,55 @@ async fn invalid_registrations_are_rejected_before_sealing() {
 }
 
 #[tokio::test]
-async fn a_patient_who_registers_again_keeps_the_patient_key() {
+async fn an_id_that_somebody_saw_cannot_be_registered_for_other_keys() {
+    let world = World::new().await;
+    let (jane, thief) = (Actor::new("Jane"), Actor::new("Thief"));
+    let consent = consent::registration(&thief.account(), genesis(), HOSPITAL, jane.user, 0);
+    let stolen = registration_of(&thief, Role::Patient);
+    let stolen = RegisterUser { user: jane.user, consent, ..stolen };
+    let reply = Raw::post_json("/v1/users", &stolen).send(&world, &world.governance).await;
+    assert_eq!(reply.refusal(), (400, "user".into()));
+    assert!(world.chain.facts().calls.is_empty());
+}
+
+/// Ends the patient's registration; returns the patient's consent to another one.
+fn ended(world: &World, patient: &Actor) -> String {
+    let mut facts = world.chain.facts();
+    let registration = facts.registrations.get_mut(&(HOSPITAL, patient.user)).unwrap();
+    registration.status = RegistrationStatus::Ended;
+    let version = registration.version;
+    consent::registration(&patient.account(), genesis(), HOSPITAL, patient.user, version)
+}
+
+#[tokio::test]
+async fn a_patient_who_registers_again_keeps_the_patient_key_and_gets_a_fresh_one() {
     let world = World::new().await;
     let patient = world.patient.clone();
-    let key_of = |world: &World| {
+    let keys_of = |world: &World| {
         let (_, body, context) = body_of(world, patient.user);
         let agent = world.agent.keys.account();
-        body.patient_key_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
+        body.patient_keys_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
     };
-    let before = key_of(&world);
-    let key = (HOSPITAL, patient.user);
-    world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
-    let version = world.chain.facts().registrations[&key].version;
-    let consent =
-        consent::registration(&patient.account(), genesis(), HOSPITAL, patient.user, version);
+    let before = keys_of(&world);
+    let consent = ended(&world, &patient);
     let again = RegisterUser { consent, ..registration_of(&patient, Role::Patient) };
     world.client(&world.governance).register(&again).await.unwrap();
-    assert_eq!(key_of(&world).as_bytes(), before.as_bytes());
+    let after = keys_of(&world);
+    assert_eq!(after.versions(), 2);
+    assert_eq!(after.get(1).unwrap().as_bytes(), before.newest().1.as_bytes());
+    assert_ne!(after.newest().1.as_bytes(), before.newest().1.as_bytes());
+}
+
+#[tokio::test]
+async fn earlier_patient_keys_are_not_sealed_to_a_key_that_the_chain_does_not_name() {
+    let world = World::new().await;
+    let consent = ended(&world, &world.patient);
+    let sealing_key = key_of(&Actor::new("Thief"));
+    let asked = registration_of(&world.patient, Role::Patient);
+    let asked = RegisterUser { consent, sealing_key, ..asked };
+    let reply = Raw::post_json("/v1/users", &asked).send(&world, &world.governance).await;
+    assert_eq!(reply.refusal(), (409, "keys".into()));
+    assert!(world.chain.facts().calls.is_empty());
 }
 
 #[tokio::test]

@@ -2,18 +2,25 @@
 
 use std::sync::Arc;
 
-use epione_client::{api::VisitStage, visit::Visit, worker::WorkerError};
+use epione_client::{
+    api::{VisitStage, VisitStatus},
+    visit::Visit,
+    worker::WorkerError,
+};
 use epione_envelope::{
     account::Signer,
-    keys::PatientKey,
+    keys::PatientKeys,
     profile::ProfileContext,
     record::{Record, SectionKind},
+    signature::Extraction,
 };
 use epione_primitives::{
     RecordId,
-    access::{Condition, Denial, SectionClass},
+    access::{Condition, Denial},
     block::Segment,
     limits::SEGMENT_BYTES,
+    profile::Role,
+    release::SectionSet,
 };
 use object_store::memory::InMemory;
 
@@ -39,7 +46,7 @@ pub async fn sealed(world: &World) -> Vec<SealedVisit> {
         .unwrap()
 }
 
-fn patient_key(world: &World) -> PatientKey {
+fn patient_keys(world: &World) -> PatientKeys {
     let facts = world.chain.facts();
     let body_hash = facts.registrations[&(HOSPITAL, world.patient.user)].body_hash;
     let body =
@@ -47,12 +54,12 @@ fn patient_key(world: &World) -> PatientKey {
     let context =
         ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: world.patient.user };
     let agent = world.agent.account().id();
-    body.patient_key_for_patient(&context, &world.patient.keys.sealing, &agent).unwrap()
+    body.patient_keys_for_patient(&context, &world.patient.keys.sealing, &agent).unwrap()
 }
 
 /// The content of a record's media section, from the stored segments.
-async fn media_of(world: &World, record: &Record, section: u16, key: &PatientKey) -> Vec<u8> {
-    let key = record.content_key(genesis(), section, key).unwrap();
+async fn media_of(world: &World, record: &Record, section: u16, keys: &PatientKeys) -> Vec<u8> {
+    let key = record.content_key(genesis(), section, keys).unwrap();
     let opener = record.open_media(genesis(), section, &key).unwrap();
     let mut object = Vec::new();
     for segment in record.sections()[usize::from(section)].segments() {
@@ -74,7 +81,7 @@ pub async fn content_of(world: &World, visit: &SealedVisit) -> Vec<u8> {
     let record = Record::decode_exactly(&visit.record).unwrap();
     record.verify(genesis(), &world.doctor.account().id()).unwrap();
     assert_eq!(record.segments(), visit.segments);
-    media_of(world, &record, 1, &patient_key(world)).await
+    media_of(world, &record, 1, &patient_keys(world)).await
 }
 
 #[tokio::test]
@@ -90,11 +97,11 @@ async fn a_visit_is_sealed_stored_and_queued_before_it_is_acknowledged() {
     record.verify(genesis(), &world.doctor.account().id()).unwrap();
     assert_eq!(record.segments(), sealed[0].segments);
     assert_eq!(sealed[0].segments.len(), 2);
-    let key = patient_key(&world);
-    let text = record.content_key(genesis(), 0, &key).unwrap();
+    let keys = patient_keys(&world);
+    let text = record.content_key(genesis(), 0, &keys).unwrap();
     let (_, text) = record.open_text(genesis(), 0, &text).unwrap();
     assert_eq!(text.as_slice(), b"The patient coughs.");
-    assert_eq!(media_of(&world, &record, 1, &key).await, noise(bytes));
+    assert_eq!(media_of(&world, &record, 1, &keys).await, noise(bytes));
 
     // Nothing readable is stored anywhere.
     let all = [
@@ -211,9 +218,9 @@ async fn the_patient_s_signature_is_kept_with_the_record() {
 async fn cosigned(world: &World, by: &Actor) -> Visit {
     world
         .builder()
-        .text(SectionKind::Summary, SectionClass::Private, "The patient agrees.")
+        .text(SectionKind::Summary, "The patient agrees.")
         .cosigned_by(Some(by.account()))
-        .build(&world.doctor.account())
+        .build(&world.doctor.account(), world.chain.newest())
         .await
         .unwrap()
 }
@@ -236,11 +243,47 @@ async fn a_false_patient_signature_is_rejected() {
     assert_eq!(reply.refusal(), (400, "visit".into()));
     world.assert_untouched().await;
 
-    // After a rotation, the patient's previous account is not accepted.
+    // After a rotation, the patient's previous account cosigns nothing, except what was signed before.
+    world.chain.next_block();
     let account = Actor::new("Patient anew").keys.account();
     world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().account = account;
-    let reply = Raw::visit(&good.request).send(&world, &world.doctor).await;
+    let late = cosigned(&world, &world.patient).await;
+    let reply = Raw::visit(&late.request).send(&world, &world.doctor).await;
     assert_eq!(reply.refusal(), (400, "patient-signature".into()));
+    world.submit(&good).await;
+}
+
+#[tokio::test]
+async fn the_nurse_s_signature_is_kept_with_the_record() {
+    let world = World::new().await;
+    let nurse = Actor::new("Nurse");
+    world.register(&nurse, Role::Nurse);
+    let builder = world.builder().text(SectionKind::Symptoms, "A cough.");
+    let builder = builder.nursed_by(Some((nurse.user, nurse.account())));
+    let at = world.chain.newest();
+    let visit = builder.build(&world.doctor.account(), at).await.unwrap();
+    world.submit(&visit).await;
+    let record = Record::decode_exactly(&sealed(&world).await[0].record).unwrap();
+    assert_eq!((record.nurse(), record.signed_at()), (Some(nurse.user), at));
+    record.verify_nurse(genesis(), &nurse.account().id()).unwrap();
+}
+
+#[tokio::test]
+async fn an_outdated_visit_is_shown_with_what_to_do() {
+    let world = World::new().await;
+    let visit = world.visit(1_000).await;
+    world.submit(&visit).await;
+    let record = visit.record_id();
+    let aside = world.journal.write(move |tx| visits::set_aside(tx, record, "submit it again", 7));
+    assert!(aside.await.unwrap());
+    for actor in [&world.doctor, &world.patient, &world.governance] {
+        let status = world.client(actor).visit_status(record).await.unwrap();
+        assert_eq!((status.stage, status.since), (VisitStage::Outdated, 7));
+        assert_eq!(status.last_failure.as_deref(), Some("submit it again"));
+    }
+    // What was signed too long ago is not queued again. The author signs it again.
+    assert_eq!(world.submit(&visit).await.stage, VisitStage::Outdated);
+    assert_eq!(world.submit(&world.visit(1_000).await).await.stage, VisitStage::Queued);
 }
 
 #[tokio::test]
@@ -259,8 +302,9 @@ async fn the_same_visit_signed_again_is_answered_with_the_first_acknowledgement(
     let world = World::new().await;
     let account = world.doctor.account();
     let means = async |text: &str, command| {
-        let builder = world.builder().text(SectionKind::Summary, SectionClass::Private, text);
-        let visit = builder.by_command(command).build(&account).await.unwrap();
+        let builder = world.builder().text(SectionKind::Summary, text);
+        let visit =
+            builder.by_command(command).build(&account, world.chain.newest()).await.unwrap();
         world.submit(&visit).await
     };
     let first = means("The patient coughs.", Some([7; 16])).await;
@@ -278,30 +322,48 @@ async fn the_same_visit_signed_again_is_answered_with_the_first_acknowledgement(
 async fn other_content_under_the_same_command_is_refused_and_not_dropped() {
     let world = World::new().await;
     let account = world.doctor.account();
-    let means = async |text: &str, class, patient: Option<&Actor>, content: &[u8]| {
+    let means = async |text: &str, kind, patient: Option<&Actor>, content: &[u8]| {
         let scan = world.file("scan.dcm", content);
-        let builder = world.builder().text(SectionKind::Summary, class, text);
-        let builder = builder.file(SectionKind::Media, SectionClass::Private, scan);
+        let builder = world.builder().text(kind, text);
+        let builder = builder.file(SectionKind::Media, scan);
         let builder = builder.cosigned_by(patient.map(Actor::account));
-        let visit = builder.by_command(Some([7; 16])).build(&account).await.unwrap();
+        let visit =
+            builder.by_command(Some([7; 16])).build(&account, world.chain.newest()).await.unwrap();
         world.client(&world.doctor).submit_visit(&visit, |_| {}).await
     };
-    let (private, shared) = (SectionClass::Private, SectionClass::Shared);
-    let first = means("It is the left lung.", private, None, b"left").await.unwrap();
+    let (summary, report) = (SectionKind::Summary, SectionKind::Report);
+    let first = means("It is the left lung.", summary, None, b"left").await.unwrap();
     for refused in [
-        means("It is the right lung.", private, None, b"left").await,
-        means("It is the left lung.", shared, None, b"left").await,
-        means("It is the left lung.", private, Some(&world.patient), b"left").await,
+        means("It is the right lung.", summary, None, b"left").await,
+        means("It is the left lung.", report, None, b"left").await,
+        means("It is the left lung.", summary, Some(&world.patient), b"left").await,
         // The same length and name.
-        means("It is the left lung.", private, None, b"righ").await,
+        means("It is the left lung.", summary, None, b"righ").await,
+        under_a_policy(&world, "It is the left lung.", b"left").await,
     ] {
         let problem = refused.unwrap_err();
         let problem = problem.problem().unwrap();
         assert_eq!((problem.status, problem.kind.as_str()), (409, "urn:epione:problem:command"));
     }
-    let again = means("It is the left lung.", private, None, b"left").await.unwrap();
+    let again = means("It is the left lung.", summary, None, b"left").await.unwrap();
     assert_eq!(again.record_id, first.record_id);
     assert_eq!(sealed(&world).await.len(), 1);
+}
+
+/// Submits the same by the same command, with sections that nobody may disclose.
+async fn under_a_policy(
+    world: &World,
+    text: &str,
+    content: &[u8],
+) -> Result<VisitStatus, WorkerError> {
+    let mut never = SectionSet::default();
+    never.insert(1);
+    let scan = world.file("scan.dcm", content);
+    let builder = world.builder().text(SectionKind::Summary, text).file(SectionKind::Media, scan);
+    let builder = builder.with_extraction(Extraction { never, ..Extraction::default() });
+    let builder = builder.by_command(Some([7; 16]));
+    let visit = builder.build(&world.doctor.account(), world.chain.newest()).await.unwrap();
+    world.client(&world.doctor).submit_visit(&visit, |_| {}).await
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! A running worker, a hospital's users, and requests that they or others send.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum_server::Handle;
 use bytes::Bytes;
 use codec::Encode;
 use epione_client::{
-    api::{Problem, VisitRequest, VisitStatus},
+    api::{GrantRequest, Problem, VisitRequest, VisitStatus},
     endpoint::Endpoint,
     request::{self, Target},
     signer::Account,
@@ -16,17 +16,17 @@ use epione_client::{
 use epione_envelope::{
     account::Signer,
     development,
-    keys::PatientKey,
+    keys::PatientKeys,
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::SectionKind,
 };
 use epione_primitives::{
-    Hash, Moment, RecordId, UserId,
+    Hash, Moment, RecordId, RecordPointer, UserId,
     access::{Action, Purpose, SectionClass},
     limits::SEGMENT_BYTES,
     profile::{Profile, Role},
-    release::{Release, Right},
+    release::{Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
@@ -44,7 +44,7 @@ use crate::{
     transfer::Holdings,
 };
 
-/// A person with keys and, if registered, an id.
+/// A person with keys, and the id that follows from them.
 #[derive(Clone)]
 pub struct Actor {
     pub keys: ActorKeys,
@@ -53,18 +53,27 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(name: &str) -> Self {
-        let user = UserId(blake3::hash(name.as_bytes()).into());
-        Self { keys: development::keys(&format!("//{name}")).unwrap(), user }
+        let keys = development::keys(&format!("//{name}")).unwrap();
+        let user = UserId::of(&keys.account(), keys.sealing.public().hash());
+        Self { keys, user }
     }
 
     pub fn account(&self) -> Account {
         Account::from(&self.keys)
+    }
+
+    /// A request with this actor's signature.
+    pub fn signs(&self, request: &Request) -> GrantRequest {
+        GrantRequest::signed(request, &self.keys.sign(&request.signed_bytes(genesis())))
     }
 }
 
 /// The free bytes of the disk, and those that offers must leave free.
 const FREE_BYTES: u64 = 1 << 40;
 const RESERVED_BYTES: u64 = FREE_BYTES - 1_000 * SEGMENT_BYTES as u64;
+
+/// How long new keys wait. The keys of the world's users are older.
+pub const RENEWAL_DELAY: Duration = Duration::from_secs(86_400);
 
 pub struct World {
     pub chain: FakeChain,
@@ -118,6 +127,7 @@ impl Parts {
             repair: self.peers.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits.clone(),
+            renewal_delay: RENEWAL_DELAY,
             holdings: Holdings::new(self.store.clone()),
             transfer: Transfer::default(),
         })
@@ -200,13 +210,13 @@ impl World {
         let user = Recipient { account: &account, key: actor.keys.sealing.public() };
         let (hospital, agent) = (self.agent.keys.sealing.public(), &self.agent.keys);
         let body = if role == Role::Patient {
-            let key = PatientKey::generate();
-            ProfileBody::for_patient(&context, "A person", &key, user, hospital, agent)
+            let keys = PatientKeys::generate();
+            ProfileBody::for_patient(&context, "A person", &keys, user, hospital, agent)
         } else {
             ProfileBody::for_professional(&context, "A person", user, hospital, agent)
         };
         let sealing_key_hash = actor.keys.sealing.public().hash();
-        let profile = Profile { role, account: account.clone(), sealing_key_hash, version: 1 };
+        let profile = Profile { role, account, sealing_key_hash, version: 1, since: 0 };
         self.chain.register(HOSPITAL, actor.user, profile, body.unwrap().encode());
     }
 
@@ -235,10 +245,10 @@ impl World {
     pub async fn visit(&self, bytes: usize) -> Visit {
         let content = noise(bytes);
         self.builder()
-            .text(SectionKind::Summary, SectionClass::Private, "The patient coughs.")
-            .file(SectionKind::Media, SectionClass::Private, self.file("scan.bin", &content))
-            .text(SectionKind::Report, SectionClass::Shared, "{\"resourceType\":\"Observation\"}")
-            .build(&self.doctor.account())
+            .text(SectionKind::Summary, "The patient coughs.")
+            .file(SectionKind::Media, self.file("scan.bin", &content))
+            .text(SectionKind::Report, "{\"resourceType\":\"Observation\"}")
+            .build(&self.doctor.account(), self.chain.newest())
             .await
             .unwrap()
     }
@@ -272,16 +282,33 @@ impl World {
         WorkerClient::new(&endpoint, HOSPITAL, genesis(), actor.account()).unwrap()
     }
 
+    /// What an actor requests of the patient's records, with all their sections: at most 64 records, ascending.
+    pub fn request_of(&self, by: &Actor, records: &[RecordPointer]) -> Request {
+        let sections = SectionSet::ALL;
+        let records = records.iter().map(|pointer| ReleasedRecord { pointer: *pointer, sections });
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        Request {
+            requester: by.user,
+            patient: self.patient.user,
+            hospital: HOSPITAL,
+            records: records.collect::<Vec<_>>().try_into().unwrap(),
+            purpose: Purpose::Treatment,
+            emergency: None,
+            at: crate::now(),
+            nonce,
+        }
+    }
+
     /// A grant to the doctor that the chain has recorded.
     pub fn recorded_grant(&self) -> Hash {
         let right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+        let request = self.request_of(&self.doctor, &[]);
         let release = Release {
-            requester: self.doctor.user,
-            patient: self.patient.user,
+            signature: self.doctor.keys.sign(&request.signed_bytes(genesis())),
+            request,
             records: Default::default(),
             rights: vec![right].try_into().unwrap(),
-            purpose: Purpose::Treatment,
-            emergency: None,
             grant: Hash::repeat_byte(0x9a),
         };
         let grant = release.grant;

@@ -1,11 +1,13 @@
 //! Whether a visit may be submitted here: by this author, of this size, under the hospital's policies.
 
+use axum::http::StatusCode;
 use epione_client::api::{ContentUpload, VisitRequest};
-use epione_envelope::SignatureError;
+use epione_envelope::record::SignedDraft;
 use epione_primitives::{
-    AccountId,
+    AccountId, BlockNumber,
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
-    limits::{MAX_SEGMENTS, SEGMENT_BYTES},
+    block::SignedAt,
+    limits::{MAX_SEGMENTS, MAX_SUBMISSION_AGE_BLOCKS, SEGMENT_BYTES},
     profile::{Registration, RegistrationStatus, Role},
 };
 
@@ -13,7 +15,14 @@ use super::terms::VisitTerms;
 use crate::{
     api::{ApiError, AppState, caller::Caller},
     chain::FinalState,
+    tasks::{
+        own_blocks::signed_since,
+        signatures::{Fault, Signers},
+    },
 };
+
+/// How many blocks the author's node may be ahead of the hospital's node. The hospital's node soon has them, too.
+const MAX_LEAD_BLOCKS: BlockNumber = 20;
 
 /// Checks that the sender may be the author of a visit: a doctor or nurse whose registration here is in force. So the
 /// worker receives nobody else's visits.
@@ -78,25 +87,21 @@ pub(super) async fn authorize(
     finalized: &dyn FinalState,
     terms: &VisitTerms,
 ) -> Result<Registration, ApiError> {
-    let question = |class: &SectionClass| AccessRequest {
+    let question = AccessRequest {
         requester: terms.author,
         action: Action::Submit,
         patient: terms.patient,
         hospital: terms.hospital,
-        class: *class,
+        // Until the patient shares them, all sections are private.
+        class: SectionClass::Private,
         purpose: Purpose::Treatment,
-        // `check_cosignature` verifies the signature itself.
+        // `check_signatures` verifies the signature itself.
         cosigned: terms.cosigned,
     };
-    let questions: Vec<_> = terms.classes.iter().map(question).collect();
-    let decisions = finalized.decide_each(&questions).await?;
-    let allowed = decisions.iter().filter(|decision| decision.is_allowed()).count();
-    if allowed < questions.len() {
-        let denial = decisions.into_iter().find_map(|decision| match decision {
-            Decision::Deny(denial) => Some(denial),
-            Decision::Allow { .. } => None,
-        });
-        return Err(ApiError::denied(denial.unwrap_or(Denial::Failed(Vec::new()))));
+    match finalized.decide_each(&[question]).await?.pop() {
+        Some(Decision::Allow { .. }) => {}
+        Some(Decision::Deny(denial)) => return Err(ApiError::denied(denial)),
+        None => return Err(ApiError::denied(Denial::Failed(Vec::new()))),
     }
     finalized.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
         ApiError::forbidden(
@@ -106,23 +111,110 @@ pub(super) async fn authorize(
     })
 }
 
-/// Checks that the patient's signature is valid, if there is one.
-pub(super) async fn check_cosignature(
-    finalized: &dyn FinalState,
-    terms: &VisitTerms,
-    verify: impl Fn(&AccountId) -> Result<(), SignatureError>,
+/// Checks that the visit was signed at one of the last blocks. [`check_signatures`] checks that the chain has it.
+pub(super) async fn check_freshness(state: &AppState, signed_at: SignedAt) -> Result<(), ApiError> {
+    let (head, number) = (state.view.head().await?, signed_at.number);
+    let (age, lead) = (head.saturating_sub(number), number.saturating_sub(head));
+    if age > MAX_SUBMISSION_AGE_BLOCKS {
+        return Err(signed_long_ago(age));
+    }
+    if (1..=MAX_LEAD_BLOCKS).contains(&lead) {
+        return Err(not_finalized_yet(number));
+    }
+    Ok(())
+}
+
+/// Checks that a visit whose media took long to arrive can still be announced.
+pub(super) async fn check_announceable(
+    state: &AppState,
+    signed_at: SignedAt,
 ) -> Result<(), ApiError> {
-    if !terms.cosigned {
-        return Ok(());
+    let head = state.view.head().await?;
+    if signed_at.number < signed_since(head) {
+        return Err(signed_long_ago(head.saturating_sub(signed_at.number)));
     }
-    let profile = finalized.profile(terms.patient).await?;
-    if profile.is_some_and(|patient| verify(&patient.account).is_ok()) {
-        return Ok(());
+    Ok(())
+}
+
+/// Checks the signatures of the author, and of the nurse and the patient if they signed, by the state after the signed
+/// block. Returns the account that the author had then.
+pub(super) async fn check_signatures(
+    state: &AppState,
+    terms: &VisitTerms,
+    draft: &SignedDraft,
+) -> Result<AccountId, ApiError> {
+    let mut signers = Signers::new(terms.genesis, terms.hospital, &*state.view);
+    signers.check(draft).await?.map_err(|fault| refused(fault, terms.signed_at))
+}
+
+fn refused(fault: Fault, signed_at: SignedAt) -> ApiError {
+    let number = signed_at.number;
+    let forbidden = |who: &str| {
+        ApiError::forbidden(format!(
+            "At block {number}, at which the visit was signed, {who} at this hospital was not in force: sign the visit \
+             again once it is."
+        ))
+    };
+    let invalid = |kind: &str, whose: &str| {
+        ApiError::bad_request(
+            kind,
+            &format!("The {whose}'s signature is not valid"),
+            format!(
+                "The {whose} must sign the visit's sections for this hospital and chain, with the account that the \
+                 {whose} had after block {number}, at which the visit was signed."
+            ),
+        )
+    };
+    match fault {
+        Fault::Block => unknown_block(signed_at),
+        Fault::Author => forbidden("the author's registration as a doctor or nurse"),
+        Fault::Patient => forbidden("the patient's registration"),
+        Fault::AuthorSignature => invalid("author-signature", "author"),
+        Fault::NurseSignature => invalid("nurse-signature", "nurse"),
+        Fault::PatientSignature => invalid("patient-signature", "patient"),
+        Fault::Nurse => ApiError::bad_request(
+            "nurse",
+            "The visit's nurse is not a nurse of this hospital",
+            format!(
+                "At block {number}, at which the visit was signed, the nurse whom it names was not registered as a \
+                 nurse at this hospital: name a nurse who is, or none."
+            ),
+        ),
     }
-    Err(ApiError::bad_request(
-        "patient-signature",
-        "The patient's signature is not valid",
-        "The patient must sign the visit's sections with the patient's current account, for this \
-         hospital and chain. Otherwise leave the signature out.",
-    ))
+}
+
+fn unknown_block(signed_at: SignedAt) -> ApiError {
+    ApiError::bad_request(
+        "signed-block",
+        "The visit was signed at a block that this chain does not have",
+        format!(
+            "The chain has no finalized block {} with the hash {:?}: check that your node follows the hospital's \
+             chain, and sign the visit again.",
+            signed_at.number, signed_at.hash
+        ),
+    )
+}
+
+fn not_finalized_yet(number: BlockNumber) -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "node-behind",
+        "The hospital's node does not have the visit's block yet",
+        format!(
+            "The visit was signed at block {number}, which the hospital's node has not finalized yet: send the same \
+             visit again in a few seconds."
+        ),
+    )
+}
+
+fn signed_long_ago(age: BlockNumber) -> ApiError {
+    ApiError::bad_request(
+        "signed-long-ago",
+        "The visit was signed too long ago",
+        format!(
+            "It was signed {age} blocks ago. A worker accepts a visit that was signed at one of the last \
+             {MAX_SUBMISSION_AGE_BLOCKS} finalized blocks, and announces it within a day: sign the visit again, and \
+             submit it."
+        ),
+    )
 }

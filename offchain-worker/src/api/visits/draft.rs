@@ -38,10 +38,10 @@ pub(super) fn command_of(
 /// nobody can test with the journal which text a visit contains.
 fn content(key: &[u8; 32], signed: &SignedDraft) -> [u8; 32] {
     let (draft, cosigned) = (&signed.draft, signed.patient_signature.is_some());
-    let mut said = (draft.patient, cosigned, draft.sections.len() as u16).encode();
-    for section in &draft.sections {
-        let about = &section.description;
-        let what = (section.kind, section.class, &about.media_type, &about.file_name);
+    let whole = (draft.patient, cosigned, draft.nurse, &draft.extraction);
+    let mut said = (whole, draft.sections.len() as u16).encode();
+    for about in &draft.sections {
+        let what = (about.kind, &about.media_type, &about.file_name);
         (what, about.content_root).encode_to(&mut said);
     }
     blake3::keyed_hash(key, &said).into()
@@ -69,6 +69,11 @@ pub(super) fn draft_of(visit: &VisitRequest) -> Result<SignedDraft, ApiError> {
             VisitError::ControlCharacter { .. } => {
                 ApiError::bad_request("text", "A section is not plain text", detail)
             }
+            VisitError::NurseSignature => ApiError::bad_request(
+                "nurse-signature",
+                "The nurse's signature is not valid",
+                detail,
+            ),
             VisitError::TooManySections(_)
             | VisitError::LongText { .. }
             | VisitError::LongTexts { .. }

@@ -1,10 +1,9 @@
 //! A visit that is sealed: queued in the journal, which acknowledges it.
 
 use codec::Encode;
-use epione_envelope::record::Record;
 
 use super::{
-    admission::{authorize, check_cosignature},
+    admission::{authorize, check_announceable},
     terms::VisitTerms,
 };
 use crate::{
@@ -12,24 +11,16 @@ use crate::{
     journal::{Enqueued, NewVisit, Visit},
 };
 
-/// Queues a visit whose media have all arrived, if its author may still submit it.
+/// Queues a visit whose media have all arrived, if its author may still submit it. Its signatures, which were verified
+/// when it was accepted, are judged by an earlier block: they stay valid.
 pub(super) async fn conclude(
     state: &AppState,
     terms: &VisitTerms,
     ingest: &mut Ingest,
 ) -> Result<Visit, ApiError> {
     let finalized = state.view.finalized().await?;
-    if finalized.user_of(&terms.account).await? != Some(terms.author) {
-        return Err(ApiError::forbidden(
-            "The author's account has changed since the visit was signed: sign and submit it again.",
-        ));
-    }
     authorize(&*finalized, terms).await?;
-    let record: &Record = ingest.record()?;
-    check_cosignature(&*finalized, terms, |account| {
-        record.verify_cosignature(terms.genesis, account)
-    })
-    .await?;
+    check_announceable(state, terms.signed_at).await?;
     queue(state, terms, ingest).await
 }
 
@@ -46,6 +37,7 @@ pub(super) async fn queue(
         author: terms.author,
         fingerprint: terms.fingerprint,
         command: terms.command,
+        signed_at: terms.signed_at.number,
         segments: record.segments(),
         record: record.encode(),
         queued_at: crate::now(),
@@ -75,7 +67,8 @@ pub(super) fn other_content() -> ApiError {
     ApiError::conflict(
         "command",
         "Another visit was submitted by the same command",
-        "The worker acknowledged a visit with this command within a day, and its patient, co-signature or sections \
-         differ from this one. Nothing was stored: submit the visit without the command if it is another visit.",
+        "The worker acknowledged a visit with this command within a day, and its patient, signers, extraction policy \
+         or sections differ from this one. Nothing was stored: submit the visit without the command if it is another \
+         visit.",
     )
 }

@@ -7,10 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use epione_client::api::{MAX_VISIT_JSON_BYTES, Problem, VisitRequest, VisitStatus};
-use epione_envelope::{keys::PatientKey, record::SignedDraft, record_sealer::RecordSealer};
+use epione_envelope::{keys::PatientKeys, record::SignedDraft, record_sealer::RecordSealer};
+use epione_primitives::{AccountId, Hash};
 
 use super::{
-    admission::{authorize, check_addressed, check_cosignature, check_sizes, check_staff},
+    admission::{
+        authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
+    },
     draft::{command_of, draft_of},
     queue::{conflict, other_content, queue},
     terms::VisitTerms,
@@ -31,7 +34,10 @@ use crate::{
 /// media, the response says where their parts begin, and the last part queues the visit. A client may send the same
 /// visit again at any time: the response is its status. A visit with the same `command` as one of the same author that
 /// was acknowledged within a day is that visit: the response is the status of the first, with its record id. If its
-/// patient, co-signature or sections differ, the response is 409, and nothing is stored.
+/// patient, signers, extraction policy or sections differ, the response is 409, and nothing is stored.
+///
+/// `signedAt` must name one of the last 200 finalized blocks. Author, nurse and patient must have signed with the
+/// accounts that they had after that block, and must have been registered at the hospital then.
 #[utoipa::path(
     post,
     path = "/v1/visits",
@@ -77,35 +83,34 @@ async fn accept(
         return Ok(known);
     }
     let registration = authorize(&*caller.state, &terms).await?;
-    check_cosignature(&*caller.state, &terms, |account| {
-        draft.verify_cosignature(terms.genesis, account)
-    })
-    .await?;
+    check_freshness(state, terms.signed_at).await?;
+    let author = check_signatures(state, &terms, &draft).await?;
     // Only now, so that users who may not submit take no places from those who may.
     let _slot = state.visit_slot(caller.holder()).await?;
-    let patient_key =
-        state.hospital_keys.patient_key(caller.identity, visit.patient, &registration).await?;
+    let keys =
+        state.hospital_keys.patient_keys(caller.identity, visit.patient, &registration).await?;
     let layout = MediaLayout::of(&visit);
     if layout.total() == 0 {
-        let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+        let ingest = begin(state, terms.genesis, draft, &author, &keys, visit).await?;
         // In a separate task: if the client disconnects half-way, the visit is queued all the same.
         let queued = tokio::spawn(queue_at_once(state.clone(), terms, ingest, json)).await;
         return queued.map_err(|error| ApiError::internal(&error))?.map(VisitStatus::from);
     }
     let slot = state.uploads().slot(state, caller).await?;
-    let ingest = begin(state, &terms, draft, &patient_key, visit).await?;
+    let ingest = begin(state, terms.genesis, draft, &author, &keys, visit).await?;
     uploads::open(state, terms, layout, ingest, slot).await
 }
 
 async fn begin(
     state: &AppState,
-    terms: &VisitTerms,
+    genesis: Hash,
     draft: SignedDraft,
-    patient_key: &PatientKey,
+    author: &AccountId,
+    patient_keys: &PatientKeys,
     visit: VisitRequest,
 ) -> Result<Ingest, ApiError> {
-    let sealer = RecordSealer::new(terms.genesis, draft, &terms.account, patient_key)
-        .map_err(ingest::refused)?;
+    let sealer =
+        RecordSealer::new(genesis, draft, author, patient_keys).map_err(ingest::refused)?;
     Ingest::begin(state, sealer, visit).await
 }
 

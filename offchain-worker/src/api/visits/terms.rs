@@ -1,7 +1,7 @@
 //! What the worker must know of a visit to decide about it, and to tell it from another visit.
 
 use epione_envelope::record::SignedDraft;
-use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, access::SectionClass};
+use epione_primitives::{AccountId, Hash, HospitalId, RecordId, UserId, block::SignedAt};
 
 use crate::{
     api::caller::Caller,
@@ -16,10 +16,10 @@ pub(super) struct VisitTerms {
     pub record: RecordId,
     pub patient: UserId,
     pub author: UserId,
-    /// The author's account, which signed the visit and sends it.
-    pub account: AccountId,
-    /// The classes of its sections, each once.
-    pub classes: Vec<SectionClass>,
+    /// The block by whose state the signatures are judged.
+    pub signed_at: SignedAt,
+    /// The author's account that sends the visit. It may be newer than the one that signed it.
+    pub sender: AccountId,
     pub cosigned: bool,
     /// Two uploads with the same fingerprint are the same visit: it covers all that the author signed, and whether
     /// the patient signed too. The signatures themselves may differ.
@@ -32,17 +32,14 @@ impl VisitTerms {
     pub fn of(caller: &Caller, draft: &SignedDraft, command: Option<Command>) -> Self {
         let cosigned = draft.patient_signature.is_some();
         let (authorship, leaves) = (draft.draft.authorship(), draft.draft.leaves());
-        let sections = &draft.draft.sections;
-        let mut classes = vec![SectionClass::Private, SectionClass::Shared];
-        classes.retain(|class| sections.iter().any(|section| section.class == *class));
         Self {
             genesis: caller.identity.genesis,
             hospital: caller.identity.hospital,
             record: draft.draft.record,
             patient: draft.draft.patient,
             author: draft.draft.author,
-            account: caller.request.account.clone(),
-            classes,
+            signed_at: draft.draft.signed_at,
+            sender: caller.request.account.clone(),
             cosigned,
             fingerprint: journal::fingerprint(&authorship, &leaves, cosigned),
             command,

@@ -55,8 +55,8 @@ async fn every_profile_opens_with_the_current_key_alone() {
     set_status(&world, &world.doctor, RegistrationStatus::Suspended);
     let agent = world.agent.keys.account();
     let (before, context, _) = body_of(&world, world.patient.user);
-    let patient_keys = &world.patient.keys.sealing;
-    let key = before.patient_key_for_patient(&context, patient_keys, &agent).unwrap();
+    let sealing = &world.patient.keys.sealing;
+    let before = before.patient_keys_for_patient(&context, sealing, &agent).unwrap();
 
     let keys = rotated(&world);
     let rewrap = rewrap(&world, &keys);
@@ -66,12 +66,18 @@ async fn every_profile_opens_with_the_current_key_alone() {
     assert_eq!(world.chain.facts().calls.len(), 153);
 
     let (body, ..) = body_of(&world, world.patient.user);
-    let for_hospital = body.patient_key_for_hospital(&context, &keys.sealing, &agent).unwrap();
-    assert_eq!(for_hospital.as_bytes(), key.as_bytes());
-    let for_patient = body.patient_key_for_patient(&context, patient_keys, &agent).unwrap();
-    assert_eq!(for_patient.as_bytes(), key.as_bytes());
+    let for_hospital = body.patient_keys_for_hospital(&context, &keys.sealing, &agent).unwrap();
+    let for_patient = body.patient_keys_for_patient(&context, sealing, &agent).unwrap();
+    for after in [&for_hospital, &for_patient] {
+        assert_eq!(after.versions(), 2);
+        assert_eq!(after.get(1).unwrap().as_bytes(), before.newest().1.as_bytes());
+    }
+    let fresh = for_hospital.newest().1.as_bytes();
+    assert_eq!(fresh, for_patient.newest().1.as_bytes());
+    // A thief of the earlier key has the first version, and nothing else.
+    assert_ne!(fresh, before.newest().1.as_bytes());
     assert_eq!(body.name_for_hospital(&context, &keys.sealing, &agent).unwrap(), "A person");
-    body.patient_key_for_hospital(&context, &world.agent.keys.sealing, &agent).unwrap_err();
+    body.patient_keys_for_hospital(&context, &world.agent.keys.sealing, &agent).unwrap_err();
     let (doctor, context, _) = body_of(&world, world.doctor.user);
     assert_eq!(doctor.name_for_hospital(&context, &keys.sealing, &agent).unwrap(), "A person");
 }
@@ -140,8 +146,8 @@ async fn a_profile_older_than_the_user_s_key_stays_readable() {
     let world = World::new().await;
     let (before, context, _) = body_of(&world, world.patient.user);
     let agent = world.agent.keys.account();
-    let patient_keys = &world.patient.keys.sealing;
-    let key = before.patient_key_for_patient(&context, patient_keys, &agent).unwrap();
+    let sealing = &world.patient.keys.sealing;
+    let before = before.patient_keys_for_patient(&context, sealing, &agent).unwrap();
     let newer = world.patient.keys.with_new_sealing_key(SealingSuite::XWing);
     let hash = newer.sealing.public().hash();
     world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().sealing_key_hash = hash;
@@ -150,7 +156,42 @@ async fn a_profile_older_than_the_user_s_key_stays_readable() {
     let rewrap = rewrap(&world, &keys);
     rewrap.step().await.unwrap();
     let (body, ..) = body_of(&world, world.patient.user);
-    let opened = body.patient_key_for_patient(&context, patient_keys, &agent).unwrap();
-    assert_eq!(opened.as_bytes(), key.as_bytes());
+    let opened = body.patient_keys_for_patient(&context, sealing, &agent).unwrap();
+    assert_eq!(opened.get(1).unwrap().as_bytes(), before.newest().1.as_bytes());
     assert_eq!(body.name_for_hospital(&context, &keys.sealing, &agent).unwrap(), "A person");
+}
+
+#[tokio::test]
+async fn visits_sealed_before_the_hospital_s_rotation_stay_readable() {
+    let world = World::new().await;
+    let identity = Identity { genesis: genesis(), hospital: HOSPITAL };
+    let patient = world.patient.user;
+    let registration = || world.chain.facts().registrations[&(HOSPITAL, patient)].clone();
+    let rewrap = rewrap(&world, &rotated(&world));
+    let keys = &rewrap.hospital_keys;
+    let earlier = keys.patient_keys(identity, patient, &registration()).await.unwrap();
+    rewrap.step().await.unwrap();
+    let current = keys.patient_keys(identity, patient, &registration()).await.unwrap();
+    assert_eq!((earlier.newest().0, current.newest().0), (1, 2));
+    // A visit that waits is sealed under the version that was the newest when it was accepted.
+    let (version, key) = earlier.newest();
+    assert_eq!(current.get(version).unwrap().as_bytes(), key.as_bytes());
+}
+
+#[tokio::test]
+async fn rewrapped_profiles_are_not_sealed_to_keys_that_wait_for_confirmation() {
+    let world = World::new().await;
+    let thief = world.patient.keys.with_new_sealing_key(SealingSuite::X25519);
+    {
+        let mut facts = world.chain.facts();
+        let profile = facts.profiles.get_mut(&world.patient.user).unwrap();
+        profile.sealing_key_hash = thief.sealing.public().hash();
+        profile.since = crate::now();
+    }
+    let rewrap = rewrap(&world, &rotated(&world));
+    rewrap.step().await.unwrap();
+    let (body, context, _) = body_of(&world, world.patient.user);
+    assert_eq!(body.recipient().key, world.patient.keys.sealing.public());
+    let agent = world.agent.keys.account();
+    body.patient_keys_for_patient(&context, &thief.sealing, &agent).unwrap_err();
 }

@@ -12,7 +12,7 @@ pub use schedule::{ScrubRequest, pause, run};
 
 use std::{sync::Arc, time::Duration};
 
-use epione_primitives::Moment;
+use epione_primitives::{Moment, limits::DAY_MILLIS};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Context, TaskError};
@@ -82,6 +82,9 @@ impl Sweeper {
         let counts = journal.read(journal::visits::counts).await?;
         let waiting = counts.queued + counts.packed + counts.announced;
         metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let since = now().saturating_sub(DAY_MILLIS);
+        let aside = journal.read(move |tx| journal::visits::set_aside_since(tx, since)).await?;
+        metrics.visits_set_aside.set(i64::try_from(aside).unwrap_or(i64::MAX));
         metrics.jobs.set(task_journal.open_jobs().await?);
         written?;
         Ok(store?)

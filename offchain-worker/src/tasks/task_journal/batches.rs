@@ -4,12 +4,12 @@
 use codec::{DecodeAll, Encode};
 use epione_envelope::body::Packed;
 use epione_primitives::{
-    AnnouncementId, BlockNumber, Hash, Moment,
+    AnnouncementId, BlockNumber, Hash, Moment, RecordId,
     block::{AnnouncedEntries, AnnouncedHeader, Segment},
     ports::HashedBody,
 };
 use rusqlite::{
-    Row, Transaction, params,
+    Connection, Row, Transaction, params,
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
@@ -222,6 +222,43 @@ impl TaskJournal {
             .await?;
         self.journal.notify_arrivals();
         Ok(visits)
+    }
+
+    /// Sets those queued visits aside that were signed before a chain block, and returns their record ids. They are
+    /// never announced.
+    pub async fn set_outdated_aside(
+        &self,
+        signed_before: BlockNumber,
+        now: Moment,
+        reason: &'static str,
+    ) -> Result<Vec<RecordId>, JournalError> {
+        let read = move |connection: &Connection| visits::queued_before(connection, signed_before);
+        let outdated = self.journal.read(read).await?;
+        let mut aside = Vec::new();
+        for record in outdated {
+            if self.set_aside(record, now, reason).await? {
+                aside.push(record);
+            }
+        }
+        Ok(aside)
+    }
+
+    /// Sets one queued visit aside. False if it is not queued.
+    pub async fn set_aside(
+        &self,
+        record: RecordId,
+        now: Moment,
+        reason: &'static str,
+    ) -> Result<bool, JournalError> {
+        self.journal
+            .write(move |tx| {
+                tx.execute(
+                    "DELETE FROM setbacks WHERE visit IN (SELECT row FROM visits WHERE record_id = ?1)",
+                    [record.0],
+                )?;
+                visits::set_aside(tx, record, reason, now)
+            })
+            .await
     }
 
     /// Holds one queued visit back, for a reason that its status says.

@@ -30,6 +30,7 @@ async fn queue(journal: &Journal, seed: u8) {
         author: UserId([2; 32]),
         fingerprint: [seed; 32],
         command: None,
+        signed_at: 10 * BlockNumber::from(seed),
         record: vec![seed; 100],
         segments: vec![segment(seed)],
         queued_at: 1_000,
@@ -39,7 +40,8 @@ async fn queue(journal: &Journal, seed: u8) {
 }
 
 fn packed(records: u32) -> Packed {
-    let entry = |index| AnnouncedEntry {
+    let entry = |index: u32| AnnouncedEntry {
+        record: RecordId([index as u8; 16]),
         patient: UserId([1; 32]),
         text: Range { offset: index * 100, length: 100 },
         media: Range { offset: index, length: 1 },
@@ -180,6 +182,53 @@ async fn the_visits_of_a_failed_batch_are_queued_again_in_order() {
     assert_eq!(visit.last_failure.as_deref(), Some("no"));
     assert_eq!(task_journal.batches().await.unwrap(), []);
     assert_ne!(pack(&task_journal, 8).await, id);
+}
+
+#[tokio::test]
+async fn outdated_visits_are_set_aside_and_shown() {
+    let (journal, task_journal) = task_journal().await;
+    // Signed at the blocks 10 to 40; the third is in a batch.
+    queue(&journal, 3).await;
+    let batch = pack(&task_journal, 5).await;
+    for seed in [1, 2, 4] {
+        queue(&journal, seed).await;
+    }
+    task_journal.hold(2, 6, hold, "damaged").await.unwrap();
+    let record = |seed: u8| RecordId([seed; 16]);
+    let aside = task_journal.set_outdated_aside(10, 7, "too old").await.unwrap();
+    assert_eq!(aside, [], "block 10 is not before block 10");
+    let aside = task_journal.set_outdated_aside(40, 7, "too old").await.unwrap();
+    assert_eq!(aside, [record(1), record(2)]);
+    for seed in [1, 2] {
+        let visit = journal.visit(record(seed)).await.unwrap().unwrap();
+        assert_eq!((visit.stage, visit.since), (VisitStage::Outdated, 7));
+        assert_eq!(visit.last_failure.as_deref(), Some("too old"));
+        // What the hospital acknowledged is not deleted.
+        assert_eq!(journal.claims([seed; 32]).await.unwrap(), [(Owner::Visit(record(seed)), 10)]);
+    }
+    assert_eq!(stage(&journal, 3).await, VisitStage::Packed);
+    let queued = task_journal.queue(10, 500_000).await.unwrap();
+    assert_eq!(queued.iter().map(|visit| visit.record_id).collect::<Vec<_>>(), [record(4)]);
+    assert_eq!(task_journal.set_outdated_aside(40, 8, "too old").await.unwrap(), []);
+
+    // When its batch has failed, the third is outdated, too.
+    task_journal.failed(batch, "rejected".into(), 9, None).await.unwrap();
+    assert_eq!(task_journal.set_outdated_aside(40, 9, "too old").await.unwrap(), [record(3)]);
+    let counts = journal.read(crate::journal::visits::counts).await.unwrap();
+    assert_eq!((counts.queued, counts.aside), (1, 3));
+}
+
+#[tokio::test]
+async fn a_visit_that_is_set_aside_stays_so() {
+    let (journal, task_journal) = task_journal().await;
+    queue(&journal, 1).await;
+    let record = RecordId([1; 16]);
+    assert!(task_journal.set_aside(record, 5, "repeated").await.unwrap());
+    assert!(!task_journal.set_aside(record, 6, "again").await.unwrap());
+    assert!(!task_journal.set_aside(RecordId([9; 16]), 6, "unknown").await.unwrap());
+    let visit = journal.visit(record).await.unwrap().unwrap();
+    assert_eq!((visit.since, visit.last_failure.as_deref()), (5, Some("repeated")));
+    assert_eq!(task_journal.queue(10, 500_000).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Mutex};
 
 use axum::{extract::Request, middleware, middleware::Next};
+use epione_primitives::{BlockNumber, block::SignedAt};
 
 use super::*;
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
             world::Actor,
         },
     },
-    chain::{Answer, ChainView, FinalState, Identity},
+    chain::{Answer, ChainView, FinalState, Identity, PastStates},
     config::{Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::Nonces,
@@ -27,10 +28,20 @@ struct Seat {
     hospital: HospitalId,
 }
 
+impl PastStates for Seat {
+    fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
+        self.chain.after(block)
+    }
+}
+
 impl ChainView for Seat {
     fn identity(&self) -> Answer<'_, Identity> {
         let identity = Identity { genesis: genesis(), hospital: self.hospital };
         async move { Ok(identity) }.boxed()
+    }
+
+    fn head(&self) -> Answer<'_, BlockNumber> {
+        self.chain.head()
     }
 
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {

@@ -458,6 +458,21 @@ async fn concurrent_repairs_fetch_a_segment_once() {
 }
 
 #[tokio::test]
+async fn a_segment_that_no_hospital_says_it_has_is_missing() {
+    let content = content(2);
+    let network = Network::new(&[Manner::Absent, Manner::Honest], &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let mut named: Vec<_> = segments(&content).iter().map(|segment| segment.hash).collect();
+    assert_eq!(repair.missing_elsewhere(named.clone()).await, Vec::<[u8; 32]>::new());
+    named.push([7; 32]);
+    assert_eq!(repair.missing_elsewhere(named.clone()).await, [[7; 32]]);
+
+    let network = Network::new(&[Manner::Absent], &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    assert_eq!(repair.missing_elsewhere(named).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_damaged_segment_is_replaced() {
     let content = content(1);
     let objects = Arc::new(InMemory::new());

@@ -10,7 +10,7 @@ fn a_vote_in_the_block_of_the_deadline_counts() {
     among(2, || {
         open(1);
         System::run_to_block::<AllPalletsWithSystem>(DEADLINE);
-        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(vote_for(1, 1));
         assert_eq!(Told::get(), vec![(1, BallotOutcome::Approved)]);
     });
 }
@@ -19,14 +19,12 @@ fn a_vote_in_the_block_of_the_deadline_counts() {
 fn an_undecided_ballot_expires_after_its_deadline() {
     among(4, || {
         open(1);
-        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(vote_for(1, 1));
         System::run_to_block::<AllPalletsWithSystem>(DEADLINE);
         assert_eq!(ballot(1).outcome, None);
         System::run_to_block::<AllPalletsWithSystem>(DEADLINE + 1);
 
-        System::assert_last_event(
-            Event::Closed { subject: 1, outcome: BallotOutcome::Expired }.into(),
-        );
+        System::assert_last_event(Event::Closed { id: 1, outcome: BallotOutcome::Expired }.into());
         assert_eq!(ballot(1).outcome, Some(BallotOutcome::Expired));
         assert_eq!(Told::get(), vec![(1, BallotOutcome::Expired)]);
         assert_eq!(Deadlines::<Test>::iter().count(), 0);

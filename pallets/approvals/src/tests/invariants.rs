@@ -1,6 +1,6 @@
 //! Every broken invariant is detected.
 
-use epione_primitives::approval::{Ballot, BallotOutcome, RejectReason};
+use epione_primitives::approval::{Approval, Ballot, BallotOutcome, RejectReason};
 use frame_support::assert_ok;
 
 use crate::{Ballots, Deadlines, mock::*};
@@ -10,7 +10,7 @@ fn after(damage: impl FnOnce()) -> &'static str {
     externalities(5).execute_with(|| {
         System::set_block_number(1);
         open(1);
-        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(vote_for(1, 1));
         damage();
         Approvals::check_state().unwrap_err().into()
     })
@@ -45,6 +45,18 @@ fn an_invalid_vote_is_found() {
 }
 
 #[test]
+fn an_approval_in_the_wrong_block_is_found() {
+    for block in [0, 2] {
+        let damage = || {
+            edit(|ballot| {
+                ballot.approvals.try_push(Approval { hospital: hospital(2), block }).unwrap();
+            });
+        };
+        assert!(after(damage).contains("in the order of the blocks"));
+    }
+}
+
+#[test]
 fn an_unlisted_open_ballot_is_found() {
     let damage = || Deadlines::<Test>::remove(ballot(1).deadline);
     assert!(after(damage).contains("listed"));
@@ -57,7 +69,7 @@ fn a_listed_closed_ballot_is_found() {
 }
 
 #[test]
-fn a_subject_listed_without_a_ballot_is_found() {
+fn an_id_listed_without_a_ballot_is_found() {
     let damage = || {
         Deadlines::<Test>::try_append(ballot(1).deadline, 2).unwrap();
     };

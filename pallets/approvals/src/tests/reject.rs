@@ -10,15 +10,11 @@ const WHY: RejectReason = RejectReason::SegmentMissing;
 fn a_rejection_is_stored_with_its_reason() {
     among(4, || {
         open(1);
-        assert_ok!(Approvals::reject(by(2), 1, RejectReason::InvalidAuthor));
+        assert_ok!(vote_against(2, 1, RejectReason::InvalidAuthor));
 
         System::assert_last_event(
-            Event::Rejected {
-                subject: 1,
-                hospital: hospital(2),
-                reason: RejectReason::InvalidAuthor,
-            }
-            .into(),
+            Event::Rejected { id: 1, hospital: hospital(2), reason: RejectReason::InvalidAuthor }
+                .into(),
         );
         assert_eq!(ballot(1).rejections.as_slice(), &[(hospital(2), RejectReason::InvalidAuthor)]);
         assert_eq!(ballot(1).outcome, None);
@@ -32,10 +28,10 @@ fn a_ballot_is_rejected_once_enough_approvals_cannot_be_reached() {
             open(1);
             for number in 1..=rejections {
                 assert_eq!(ballot(1).outcome, None, "{hospitals} hospitals, {number} rejections");
-                assert_ok!(Approvals::reject(by(number), 1, WHY));
+                assert_ok!(vote_against(number, 1, WHY));
             }
             System::assert_last_event(
-                Event::Closed { subject: 1, outcome: BallotOutcome::Rejected }.into(),
+                Event::Closed { id: 1, outcome: BallotOutcome::Rejected }.into(),
             );
             assert_eq!(ballot(1).outcome, Some(BallotOutcome::Rejected));
             System::run_to_block::<AllPalletsWithSystem>(300);
@@ -48,9 +44,9 @@ fn a_ballot_is_rejected_once_enough_approvals_cannot_be_reached() {
 fn enough_approvals_decide_despite_a_rejection() {
     among(4, || {
         open(1);
-        assert_ok!(Approvals::reject(by(1), 1, WHY));
-        assert_ok!(Approvals::approve(by(2), 1));
-        assert_ok!(Approvals::approve(by(3), 1));
+        assert_ok!(vote_against(1, 1, WHY));
+        assert_ok!(vote_for(2, 1));
+        assert_ok!(vote_for(3, 1));
         assert_eq!(ballot(1).outcome, Some(BallotOutcome::Approved));
     });
 }
@@ -59,13 +55,14 @@ fn enough_approvals_decide_despite_a_rejection() {
 fn only_the_decisive_rejection_pays_for_the_owners_work() {
     among(4, || {
         open(1);
-        let declared = RuntimeCall::Approvals(crate::Call::reject { subject: 1, reason: WHY })
-            .get_dispatch_info()
-            .call_weight;
+        let declared =
+            RuntimeCall::Approvals(crate::Call::reject { id: 1, subject: subject(1), reason: WHY })
+                .get_dispatch_info()
+                .call_weight;
         let (vote, close) = (<() as WeightInfo>::reject(), <() as WeightInfo>::close());
         assert_eq!(declared, vote + close + OnDiscardedWeight::get());
 
-        let spent = |number| Approvals::reject(by(number), 1, WHY).unwrap().actual_weight;
+        let spent = |number| vote_against(number, 1, WHY).unwrap().actual_weight;
         assert_eq!(spent(1), Some(vote));
         assert_eq!(spent(2), Some(vote + close + OWNER_SPENT));
     });
@@ -96,7 +93,7 @@ fn a_rejection_needs_a_ballot() {
 fn a_rejection_after_the_end_is_refused() {
     among(3, || {
         open(1);
-        assert_ok!(Approvals::reject(by(1), 1, WHY));
+        assert_ok!(vote_against(1, 1, WHY));
         assert_noop!(reject(by(2), 1, WHY), Error::<Test>::BallotClosed);
     });
 }
@@ -123,9 +120,20 @@ fn a_hospital_that_was_not_active_at_the_opening_does_not_reject() {
 fn a_hospital_votes_once() {
     among(5, || {
         open(1);
-        assert_ok!(Approvals::reject(by(1), 1, WHY));
+        assert_ok!(vote_against(1, 1, WHY));
         assert_noop!(reject(by(1), 1, WHY), Error::<Test>::AlreadyVoted);
-        assert_ok!(Approvals::approve(by(2), 1));
+        assert_ok!(vote_for(2, 1));
         assert_noop!(reject(by(2), 1, WHY), Error::<Test>::AlreadyVoted);
+    });
+}
+
+#[test]
+fn a_rejection_of_another_subject_is_refused() {
+    among(4, || {
+        open(1);
+        let vote = Approvals::reject(by(1), 1, subject(2), WHY).unwrap_err();
+        assert_eq!(vote.error, Error::<Test>::AnotherSubject.into());
+        assert!(ballot(1).rejections.is_empty());
+        assert_ok!(vote_against(1, 1, WHY));
     });
 }

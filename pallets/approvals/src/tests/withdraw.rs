@@ -7,11 +7,11 @@ use crate::{Deadlines, Error, Event, mock::*};
 fn a_withdrawn_ballot_is_closed_without_notifying_its_owner() {
     among(4, || {
         open(1);
-        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(vote_for(1, 1));
         assert_ok!(Approvals::withdraw(1));
 
         System::assert_last_event(
-            Event::Closed { subject: 1, outcome: BallotOutcome::Withdrawn }.into(),
+            Event::Closed { id: 1, outcome: BallotOutcome::Withdrawn }.into(),
         );
         assert_eq!(ballot(1).outcome, Some(BallotOutcome::Withdrawn));
         assert_eq!(Deadlines::<Test>::iter().count(), 0);
@@ -26,7 +26,7 @@ fn only_an_open_ballot_is_withdrawn() {
     among(2, || {
         assert_noop!(Approvals::withdraw(1), Error::<Test>::NoSuchBallot);
         open(1);
-        assert_ok!(Approvals::approve(by(1), 1));
+        assert_ok!(vote_for(1, 1));
         assert_noop!(Approvals::withdraw(1), Error::<Test>::BallotClosed);
     });
 }
@@ -37,8 +37,8 @@ fn only_a_closed_ballot_is_removed() {
         open(1);
         open(2);
         assert_ok!(Approvals::withdraw(1));
-        for subject in [1, 2, 3] {
-            Approvals::remove(subject);
+        for id in [1, 2, 3] {
+            Approvals::remove(id);
         }
         assert_eq!(Approvals::ballot(1), None);
         assert_eq!(ballot(2).outcome, None);

@@ -13,8 +13,8 @@ use sp_runtime::DispatchError::BadOrigin;
 
 use super::{events, hash, stage};
 use crate::{
-    AnnouncementOf, Announcements, Call, CommitWeight, Error, Event, NextId, Pending,
-    PendingEntries, mock::*,
+    AnnouncementOf, AnnouncementWith, Announcements, Call, CommitWeight, Error, Event, NextId,
+    Pending, PendingEntries, mock::*,
 };
 
 const ID: AnnouncementId = AnnouncementId(0);
@@ -43,11 +43,15 @@ fn the_agent_announces_a_block() {
             stage: Stage::Announced,
         };
         assert_eq!(Announcements::<Test>::get(ID), Some(announcement));
+        let subject = visits.header.subject(&visits.entries, body_hash);
+        assert_eq!(OpenBallots::get(), [(ID, subject, HOME)]);
+        for index in 0..2 {
+            assert_eq!(AnnouncementWith::<Test>::get(HOME, record(1, index)), Some(ID));
+        }
         assert_eq!(PendingEntries::<Test>::get(ID), Some(visits.entries));
         assert_eq!(AnnouncementOf::<Test>::get(HOME, body_hash), Some(ID));
         assert_eq!(Pending::<Test>::get(HOME), 1);
         assert_eq!(NextId::<Test>::get(), AnnouncementId(1));
-        assert_eq!(OpenBallots::get(), [(ID, HOME)]);
     });
 }
 
@@ -333,7 +337,7 @@ fn announcements_get_ascending_ids() {
         for seed in 0..3 {
             assert_ok!(announce(agent(HOME), visits(seed, &[UserId([1; 32])])));
         }
-        let ids: Vec<_> = OpenBallots::get().into_iter().map(|(id, _)| id.0).collect();
+        let ids: Vec<_> = OpenBallots::get().into_iter().map(|(id, ..)| id.0).collect();
         assert_eq!(ids, [0, 1, 2]);
     });
 }

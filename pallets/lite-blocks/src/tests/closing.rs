@@ -49,6 +49,7 @@ fn an_approved_block_is_committed() {
             .entries
             .into_iter()
             .map(|entry| Entry {
+                record: entry.record,
                 patient: entry.patient,
                 text: entry.text,
                 media: entry.media,

@@ -6,8 +6,8 @@ use epione_primitives::{
 use frame_support::{assert_err, assert_ok};
 
 use crate::{
-    AnnouncementOf, Announcements, Entries, Hashes, Headers, Height, NextId, Pending,
-    PendingEntries, PruneCursor, mock::*,
+    AnnouncementOf, AnnouncementWith, Announcements, Entries, Hashes, Headers, Height, NextId,
+    Pending, PendingEntries, PruneCursor, mock::*,
 };
 
 /// Two committed blocks, one rejected announcement and an open one (id 3).
@@ -112,6 +112,27 @@ fn broken_announcements_are_found() {
         AnnouncementOf::<Test>::insert(HOME, Hash::zero(), AnnouncementId(2));
         Announcements::<Test>::insert(AnnouncementId(2), announcement);
     });
+}
+
+#[test]
+fn records_that_could_be_announced_again_are_found() {
+    // An open one and a committed one.
+    detected("an announcement is not found by its records", || {
+        AnnouncementWith::<Test>::remove(HOME, record(4, 0));
+    });
+    detected("an announcement is not found by its records", || {
+        AnnouncementWith::<Test>::remove(HOME, record(2, 1));
+    });
+    detected("an announcement is not found by its records", || {
+        AnnouncementWith::<Test>::insert(HOME, record(1, 0), AnnouncementId(3));
+    });
+}
+
+#[test]
+fn records_that_could_never_be_announced_again_are_found() {
+    const MESSAGE: &str = "a record is announced twice, or points to an announcement without it";
+    detected(MESSAGE, || AnnouncementWith::<Test>::insert(HOME, record(3, 0), AnnouncementId(2)));
+    detected(MESSAGE, || AnnouncementWith::<Test>::insert(AWAY, record(1, 0), AnnouncementId(0)));
 }
 
 #[test]

@@ -3,6 +3,7 @@ mod closing;
 mod invariants;
 mod pruning;
 mod reading;
+mod records;
 mod shape;
 mod withdraw;
 

@@ -28,6 +28,7 @@ fn before_the_first_block_every_answer_is_empty() {
         assert_eq!(LiteBlocks::announcement(AnnouncementId(0)), None);
         assert_eq!(LiteBlocks::open_announcements(), []);
         assert_eq!(LiteBlocks::announcement_of(HOME, Hash::zero()), None);
+        assert_eq!(LiteBlocks::announcement_with(HOME, record(1, 0)), None);
         assert_eq!(LiteBlocks::record(at(1, 0)), None);
         assert_eq!(history(PATIENT, None, 10), []);
     });
@@ -75,6 +76,23 @@ fn an_announcement_is_found_by_its_body_unless_discarded() {
         assert_ok!(announce(agent(HOME), visits.clone()));
         close(AnnouncementId(1), BallotOutcome::Approved);
         assert_eq!(find(), Some(AnnouncementId(1)));
+    });
+}
+
+#[test]
+fn an_announcement_is_found_by_each_of_its_records_unless_discarded() {
+    run(|| {
+        let visits = visits(1, &[PATIENT, OTHER]);
+        let find = |index| LiteBlocks::announcement_with(HOME, record(1, index));
+        assert_ok!(announce(agent(HOME), visits.clone()));
+        assert_eq!([find(0), find(1)], [Some(AnnouncementId(0)); 2]);
+        assert_eq!(find(2), None);
+        assert_eq!(LiteBlocks::announcement_with(AWAY, record(1, 0)), None);
+        close(AnnouncementId(0), BallotOutcome::Expired);
+        assert_eq!([find(0), find(1)], [None, None]);
+        assert_ok!(announce(agent(HOME), visits));
+        close(AnnouncementId(1), BallotOutcome::Approved);
+        assert_eq!([find(0), find(1)], [Some(AnnouncementId(1)); 2]);
     });
 }
 

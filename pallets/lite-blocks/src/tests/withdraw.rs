@@ -1,12 +1,16 @@
 use epione_primitives::{
-    AnnouncementId, approval::BallotOutcome, block::Stage, ports::OnHospitalInactive,
+    AnnouncementId, approval::BallotOutcome, block::Stage, limits::MAX_ENTRIES,
+    ports::OnHospitalInactive,
 };
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, dispatch::GetDispatchInfo as _};
 use frame_system::RawOrigin;
 use sp_runtime::DispatchError::BadOrigin;
 
 use super::{hash, stage};
-use crate::{AnnouncementOf, Error, Event, Pending, PendingEntries, mock::*};
+use crate::{
+    AnnouncementOf, AnnouncementWith, Call, Error, Event, Pending, PendingEntries, WeightInfo,
+    mock::*,
+};
 
 #[test]
 fn the_announcer_withdraws_while_the_ballot_is_open() {
@@ -21,7 +25,20 @@ fn the_announcer_withdraws_while_the_ballot_is_open() {
         assert!(!PendingEntries::<Test>::contains_key(id));
         assert!(!Pending::<Test>::contains_key(HOME));
         assert_eq!(AnnouncementOf::<Test>::get(HOME, hash(&visits.body)), None);
+        assert_eq!(AnnouncementWith::<Test>::get(HOME, record(1, 0)), None);
         assert_eq!(OpenBallots::get(), []);
+    });
+}
+
+#[test]
+fn a_withdrawal_pays_for_the_records_that_it_discards() {
+    run(|| {
+        let call = RuntimeCall::from(Call::withdraw { id: AnnouncementId(0) });
+        let declared = call.get_dispatch_info().call_weight;
+        assert_eq!(declared, <() as WeightInfo>::withdraw(MAX_ENTRIES));
+        assert_ok!(announce(agent(HOME), visits(1, &[PATIENT, OTHER])));
+        let spent = withdraw(agent(HOME), 0).unwrap().actual_weight;
+        assert_eq!(spent, Some(<() as WeightInfo>::withdraw(2)));
     });
 }
 

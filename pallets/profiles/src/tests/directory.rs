@@ -5,7 +5,7 @@ use crate::mock::*;
 
 /// Registers a patient of this number at a hospital.
 fn patient(hospital: HospitalId, number: u8) -> UserId {
-    let user = UserId([number; 32]);
+    let user = user(number);
     assert_ok!(Profiles::register(
         by(hospital),
         user,
@@ -37,13 +37,13 @@ fn members_are_listed_with_their_registrations_even_if_ended() {
     chain(|| {
         alice_at_a();
         patient(B, 50);
-        assert_ok!(Profiles::end_registration(by(A), ALICE));
-        assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
-        assert_eq!(Profiles::members(A, Some(ALICE), 10), []);
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_eq!(Profiles::members(A, None, 10), [(alice(), registration(A))]);
+        assert_eq!(Profiles::members(A, Some(alice()), 10), []);
         assert_eq!(Profiles::members(HospitalId(2), None, 10), []);
-        assert_ok!(register(A, consent(1, A, ALICE)));
-        assert_ok!(Profiles::update(by(A), ALICE, vec![1]));
-        assert_eq!(Profiles::members(A, None, 10), [(ALICE, registration(A))]);
+        assert_ok!(register(A, consent(1, A, alice())));
+        assert_ok!(Profiles::update(by(A), alice(), vec![1]));
+        assert_eq!(Profiles::members(A, None, 10), [(alice(), registration(A))]);
     });
 }
 
@@ -95,11 +95,11 @@ fn a_users_registrations_are_listed_by_hospital() {
     chain(|| {
         let c = HospitalId(2);
         for hospital in [c, A, B] {
-            assert_ok!(register(hospital, consent(1, hospital, ALICE)));
+            assert_ok!(register(hospital, consent(1, hospital, alice())));
         }
-        assert_ok!(Profiles::end_registration(by(B), ALICE));
+        assert_ok!(Profiles::end_registration(by(B), alice()));
 
-        let listed = Profiles::registrations(ALICE);
+        let listed = Profiles::registrations(alice());
         assert_eq!(listed.iter().map(|(hospital, _)| *hospital).collect::<Vec<_>>(), [A, B, c]);
         assert_eq!(listed[1].1, registration(B));
         assert_eq!(Profiles::registrations(UserId([9; 32])), vec![]);
@@ -110,10 +110,10 @@ fn a_users_registrations_are_listed_by_hospital() {
 fn a_user_is_found_by_account_and_has_a_role() {
     chain(|| {
         alice_at_a();
-        assert_eq!(Profiles::by_account(&account(1)), Some(ALICE));
-        assert_eq!(Profiles::user_of(account(1)), Some(ALICE));
+        assert_eq!(Profiles::by_account(&account(1)), Some(alice()));
+        assert_eq!(Profiles::user_of(account(1)), Some(alice()));
         assert_eq!(Profiles::by_account(&agent(A)), None);
-        assert_eq!(Profiles::role(ALICE), Some(Role::Patient));
+        assert_eq!(Profiles::role(alice()), Some(Role::Patient));
         assert_eq!(Profiles::role(UserId([9; 32])), None);
         assert_eq!(Profiles::profile(UserId([9; 32])), None);
     });
@@ -123,10 +123,10 @@ fn a_user_is_found_by_account_and_has_a_role() {
 fn a_registration_is_in_force_at_its_hospital_from_its_beginning() {
     chain(|| {
         alice_at_a();
-        assert!(!Profiles::registered(A, ALICE, START - 1));
-        assert!(Profiles::registered(A, ALICE, START));
-        assert!(!Profiles::registered(B, ALICE, START));
+        assert!(!Profiles::registered(A, alice(), START - 1));
+        assert!(Profiles::registered(A, alice(), START));
+        assert!(!Profiles::registered(B, alice(), START));
         assert!(!Profiles::registered(A, UserId([9; 32]), START));
-        assert_eq!(Profiles::registration(B, ALICE), None);
+        assert_eq!(Profiles::registration(B, alice()), None);
     });
 }

@@ -18,11 +18,11 @@ fn after(damage: impl FnOnce()) -> &'static str {
         at(START);
         alice_at_a();
         let origin = RuntimeOrigin::signed(account(1));
-        assert_ok!(Profiles::rotate_keys(origin, Some(held(2, ALICE)), None));
+        assert_ok!(Profiles::rotate_keys(origin, Some(held(2, alice())), None));
         at(2_000);
-        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::suspend(by(A), alice()));
         at(3_000);
-        assert_ok!(Profiles::reinstate(by(A), ALICE));
+        assert_ok!(Profiles::reinstate(by(A), alice()));
         assert_ok!(Profiles::check_state());
         damage();
         Profiles::check_state().unwrap_err().into()
@@ -30,13 +30,15 @@ fn after(damage: impl FnOnce()) -> &'static str {
 }
 
 fn edit(change: impl FnOnce(&mut Registration)) {
-    Registrations::<Test>::mutate(ALICE, A, |registration| change(registration.as_mut().unwrap()));
+    Registrations::<Test>::mutate(alice(), A, |registration| {
+        change(registration.as_mut().unwrap())
+    });
 }
 
 #[test]
 fn accounts_that_disagree_are_found() {
     assert!(after(|| Accounts::<Test>::remove(account(2))).contains("not listed"));
-    assert!(after(|| Accounts::<Test>::insert(account(1), ALICE)).contains("belongs to no user"));
+    assert!(after(|| Accounts::<Test>::insert(account(1), alice())).contains("belongs to no user"));
 }
 
 #[test]
@@ -49,51 +51,70 @@ fn an_account_without_its_sufficient_reference_is_found() {
 
 #[test]
 fn a_gap_in_the_history_is_found() {
-    assert!(after(|| ProfileHistory::<Test>::remove(ALICE, 1)).contains("is missing"));
-    let extra = || ProfileHistory::<Test>::insert(ALICE, 2, profile());
+    assert!(after(|| ProfileHistory::<Test>::remove(alice(), 1)).contains("is missing"));
+    let extra = || ProfileHistory::<Test>::insert(alice(), 2, profile());
     assert!(after(extra).contains("never existed"));
 }
 
 #[test]
 fn a_user_without_a_registration_is_found() {
-    assert!(after(|| Registrations::<Test>::remove(ALICE, A)).contains("has no registration"));
+    assert!(after(|| Registrations::<Test>::remove(alice(), A)).contains("has no registration"));
 }
 
 #[test]
 fn a_registration_without_user_or_hospital_is_found() {
     let stray = || Registrations::<Test>::insert(UserId([9; 32]), A, registration(A));
     assert!(after(stray).contains("a registration belongs to no user"));
-    let astray = || Registrations::<Test>::insert(ALICE, HospitalId(9), registration(A));
+    let astray = || Registrations::<Test>::insert(alice(), HospitalId(9), registration(A));
     assert!(after(astray).contains("at no hospital"));
 }
 
 #[test]
 fn bodies_that_disagree_are_found() {
-    assert!(after(|| RegistrationBodies::<Test>::remove((ALICE, A, 1))).contains("is missing"));
+    assert!(after(|| RegistrationBodies::<Test>::remove((alice(), A, 1))).contains("is missing"));
     assert!(after(|| edit(|of| of.body_hash = Hash::zero())).contains("not the newest"));
-    let extra = || RegistrationBodies::<Test>::insert((ALICE, A, 2), Hash::zero());
+    let extra = || RegistrationBodies::<Test>::insert((alice(), A, 2), Hash::zero());
     assert!(after(extra).contains("belongs to no registration"));
 }
 
 #[test]
 fn members_that_disagree_are_found() {
-    assert!(after(|| Members::<Test>::remove(A, ALICE)).contains("not a member"));
-    assert!(after(|| Members::<Test>::insert(B, ALICE, ())).contains("never registered"));
+    assert!(after(|| Members::<Test>::remove(A, alice())).contains("not a member"));
+    assert!(after(|| Members::<Test>::insert(B, alice(), ())).contains("never registered"));
 }
 
 #[test]
 fn rotations_that_disagree_are_found() {
-    assert!(after(|| LastRotation::<Test>::remove(ALICE)).contains("not recorded"));
-    assert!(after(|| LastRotation::<Test>::insert(ALICE, 3_001)).contains("in the future"));
+    assert!(after(|| LastRotation::<Test>::remove(alice())).contains("not recorded"));
+    assert!(after(|| LastRotation::<Test>::insert(alice(), 3_001)).contains("in the future"));
     let stray = || LastRotation::<Test>::insert(UserId([9; 32]), START);
     assert!(after(stray).contains("first keys"));
+}
+
+#[test]
+fn keys_of_another_age_are_found() {
+    assert!(after(|| LastRotation::<Test>::insert(alice(), START - 1)).contains("not as old"));
+    let damage = || {
+        Stored::<Test>::mutate(alice(), |profile| profile.as_mut().unwrap().since += 1);
+    };
+    assert!(after(damage).contains("not as old"));
+}
+
+#[test]
+fn an_id_that_does_not_follow_from_the_first_keys_is_found() {
+    let damage = || {
+        ProfileHistory::<Test>::mutate(alice(), 1, |first| {
+            first.as_mut().unwrap().sealing_key_hash = sealing_key(9);
+        });
+    };
+    assert!(after(damage).contains("does not follow from the first keys"));
 }
 
 #[test]
 fn a_status_that_disagrees_with_its_period_is_found() {
     let damage = || {
         edit(|of| of.status = RegistrationStatus::Ended);
-        InForce::<Test>::remove(ALICE);
+        InForce::<Test>::remove(alice());
     };
     assert!(after(damage).contains("or the reverse"));
     assert!(after(|| edit(|of| of.periods.clear())).contains("never in force"));
@@ -112,25 +133,25 @@ fn periods_out_of_order_are_found() {
 #[test]
 fn a_profile_without_a_version_is_found() {
     let damage = || {
-        Stored::<Test>::mutate(ALICE, |profile| profile.as_mut().unwrap().version = 0);
+        Stored::<Test>::mutate(alice(), |profile| profile.as_mut().unwrap().version = 0);
     };
     assert!(after(damage).contains("is missing"));
 }
 
 #[test]
 fn a_list_of_what_is_in_force_that_disagrees_is_found() {
-    assert!(after(|| InForce::<Test>::remove(ALICE)).contains("not listed as in force"));
-    let twice = || InForce::<Test>::mutate(ALICE, |hospitals| hospitals.force_push(A));
+    assert!(after(|| InForce::<Test>::remove(alice())).contains("not listed as in force"));
+    let twice = || InForce::<Test>::mutate(alice(), |hospitals| hospitals.force_push(A));
     assert!(after(twice).contains("that is not active"));
-    let elsewhere = || InForce::<Test>::mutate(ALICE, |hospitals| hospitals.force_push(B));
+    let elsewhere = || InForce::<Test>::mutate(alice(), |hospitals| hospitals.force_push(B));
     assert!(after(elsewhere).contains("that is not active"));
 }
 
 #[test]
 fn pages_of_periods_that_disagree_are_found() {
-    let stray = || EarlierPeriods::<Test>::insert((ALICE, A, 0), PeriodPage::default());
+    let stray = || EarlierPeriods::<Test>::insert((alice(), A, 0), PeriodPage::default());
     assert!(after(stray).contains("belongs to no registration"));
-    let missing = || EarlierPages::<Test>::insert(ALICE, A, 1);
+    let missing = || EarlierPages::<Test>::insert(alice(), A, 1);
     assert!(after(missing).contains("not complete"));
     let full = || {
         edit(|of| {

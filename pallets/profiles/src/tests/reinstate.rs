@@ -12,19 +12,19 @@ fn a_reinstated_registration_is_in_force_except_while_it_was_suspended() {
     chain(|| {
         alice_at_a();
         at(2_000);
-        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::suspend(by(A), alice()));
         at(3_000);
-        assert_ok!(Profiles::reinstate(by(A), ALICE));
+        assert_ok!(Profiles::reinstate(by(A), alice()));
 
-        System::assert_last_event(Event::Reinstated { hospital: A, user: ALICE }.into());
+        System::assert_last_event(Event::Reinstated { hospital: A, user: alice() }.into());
         let registration = registration(A);
         assert_eq!(registration.status, RegistrationStatus::Active);
         assert_eq!(
             registration.periods.as_slice(),
             &[Period { since: START, until: Some(2_000) }, Period { since: 3_000, until: None }]
         );
-        assert!(!Profiles::registered(A, ALICE, 2_999));
-        assert!(Profiles::registered(A, ALICE, 3_000));
+        assert!(!Profiles::registered(A, alice(), 2_999));
+        assert!(Profiles::registered(A, alice(), 3_000));
     });
 }
 
@@ -32,8 +32,8 @@ fn a_reinstated_registration_is_in_force_except_while_it_was_suspended() {
 fn only_the_registering_hospitals_agent_reinstates() {
     chain(|| {
         alice_at_a();
-        assert_ok!(Profiles::suspend(by(A), ALICE));
-        let reinstate = |origin| Profiles::reinstate(origin, ALICE);
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        let reinstate = |origin| Profiles::reinstate(origin, alice());
         only_where_registered(reinstate);
         only_agents(reinstate);
     });
@@ -43,8 +43,8 @@ fn only_the_registering_hospitals_agent_reinstates() {
 fn only_a_suspended_registration_is_reinstated() {
     chain(|| {
         alice_at_a();
-        assert_noop!(Profiles::reinstate(by(A), ALICE), Error::<Test>::NotSuspended);
-        assert_ok!(Profiles::end_registration(by(A), ALICE));
-        assert_noop!(Profiles::reinstate(by(A), ALICE), Error::<Test>::NotSuspended);
+        assert_noop!(Profiles::reinstate(by(A), alice()), Error::<Test>::NotSuspended);
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_noop!(Profiles::reinstate(by(A), alice()), Error::<Test>::NotSuspended);
     });
 }

@@ -24,15 +24,17 @@ fn a_user_rotates_both_keys_and_the_earlier_profile_stays_readable() {
     chain(|| {
         alice_at_a();
         let before = profile();
-        assert_ok!(rotate(1, Some(held(2, ALICE)), Some(sealing_key(2))));
+        at(2_000);
+        assert_ok!(rotate(1, Some(held(2, alice())), Some(sealing_key(2))));
 
-        System::assert_last_event(Event::KeysRotated { user: ALICE, version: 2 }.into());
+        System::assert_last_event(Event::KeysRotated { user: alice(), version: 2 }.into());
         let after = profile();
         assert_eq!(after.account, account(2));
         assert_eq!(after.sealing_key_hash, sealing_key(2));
         assert_eq!((after.role, after.version), (before.role, 2));
-        assert_eq!(ProfileHistory::<Test>::get(ALICE, 1), Some(before));
-        assert_eq!(Profiles::user_of(account(2)), Some(ALICE));
+        assert_eq!((before.since, after.since), (START, 2_000));
+        assert_eq!(ProfileHistory::<Test>::get(alice(), 1), Some(before));
+        assert_eq!(Profiles::user_of(account(2)), Some(alice()));
         assert_eq!(Profiles::user_of(account(1)), None);
     });
 }
@@ -44,7 +46,7 @@ fn a_single_key_can_be_rotated() {
         assert_ok!(rotate(1, None, Some(sealing_key(2))));
         assert_eq!((profile().account, profile().version), (account(1), 2));
         at(START + ROTATION_PAUSE_MILLIS);
-        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_ok!(rotate(1, Some(held(2, alice())), None));
         assert_eq!((profile().sealing_key_hash, profile().version), (sealing_key(2), 3));
     });
 }
@@ -53,11 +55,11 @@ fn a_single_key_can_be_rotated() {
 fn an_old_account_keeps_its_reference_and_loses_its_rights() {
     chain(|| {
         alice_at_a();
-        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_ok!(rotate(1, Some(held(2, alice())), None));
         assert_eq!(System::sufficients(&account(1)), 1);
         assert_noop!(rotate(1, None, Some(sealing_key(3))), Error::<Test>::NotUser);
         at(START + ROTATION_PAUSE_MILLIS);
-        assert_noop!(rotate(2, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
+        assert_noop!(rotate(2, Some(held(1, alice())), None), Error::<Test>::AccountInUse);
     });
 }
 
@@ -66,13 +68,13 @@ fn rotations_need_a_pause_between_them() {
     chain(|| {
         alice_at_a();
         let again = || rotate(2, None, Some(sealing_key(3)));
-        assert_ok!(rotate(1, Some(held(2, ALICE)), None));
+        assert_ok!(rotate(1, Some(held(2, alice())), None));
         assert_noop!(again(), Error::<Test>::RotatedTooRecently);
         at(START + ROTATION_PAUSE_MILLIS - 1);
         assert_noop!(again(), Error::<Test>::RotatedTooRecently);
         at(START + ROTATION_PAUSE_MILLIS);
         assert_ok!(again());
-        assert_eq!(LastRotation::<Test>::get(ALICE), Some(START + ROTATION_PAUSE_MILLIS));
+        assert_eq!(LastRotation::<Test>::get(alice()), Some(START + ROTATION_PAUSE_MILLIS));
         assert_noop!(rotate(2, None, Some(sealing_key(4))), Error::<Test>::RotatedTooRecently);
     });
 }
@@ -102,6 +104,42 @@ fn only_a_user_rotates() {
 }
 
 #[test]
+fn a_thief_cannot_rotate_the_keys_of_a_user_who_is_suspended_everywhere() {
+    chain(|| {
+        alice_at_a();
+        let before = profile();
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        for key in [Some(sealing_key(2)), None] {
+            let new = held(2, alice());
+            assert_noop!(rotate(1, Some(new), key), Error::<Test>::NotRegistered);
+        }
+        assert_noop!(rotate(1, None, Some(sealing_key(2))), Error::<Test>::NotRegistered);
+        assert_eq!(profile(), before);
+        assert_ok!(Profiles::reinstate(by(A), alice()));
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
+    });
+}
+
+#[test]
+fn a_user_whose_registrations_have_ended_does_not_rotate() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_noop!(rotate(1, None, Some(sealing_key(2))), Error::<Test>::NotRegistered);
+    });
+}
+
+#[test]
+fn a_registration_at_one_hospital_is_enough_to_rotate() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(register(B, consent(1, B, alice())));
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
+    });
+}
+
+#[test]
 fn a_rotation_without_changes_is_refused() {
     chain(|| {
         alice_at_a();
@@ -114,9 +152,9 @@ fn a_rotation_without_changes_is_refused() {
 fn an_account_in_use_is_refused() {
     chain(|| {
         alice_at_a();
-        assert_noop!(rotate(1, Some(held(1, ALICE)), None), Error::<Test>::AccountInUse);
+        assert_noop!(rotate(1, Some(held(1, alice())), None), Error::<Test>::AccountInUse);
         System::inc_providers(&account(2));
-        assert_noop!(rotate(1, Some(held(2, ALICE)), None), Error::<Test>::AccountInUse);
+        assert_noop!(rotate(1, Some(held(2, alice())), None), Error::<Test>::AccountInUse);
     });
 }
 
@@ -124,14 +162,14 @@ fn an_account_in_use_is_refused() {
 fn a_new_account_needs_the_consent_of_its_keys_holder() {
     chain(|| {
         alice_at_a();
-        let naming = |version| Naming::Rotation { user: ALICE, version };
+        let naming = |version| Naming::Rotation { user: alice(), version };
         let elsewhere = Consent::new(Hash::zero(), naming(1));
         let forged = [
-            held(3, ALICE).1,
+            held(3, alice()).1,
             held(2, UserId([9; 32])).1,
             signed(2, naming(0)),
             signed(2, naming(2)),
-            consent(2, A, ALICE),
+            consent(2, A, alice()),
             key(2).sign(&elsewhere.encode()).into(),
         ];
         for consent in forged {
@@ -148,7 +186,7 @@ fn version_numbers_do_not_overflow() {
     externalities().execute_with(|| {
         at(START);
         alice_at_a();
-        Stored::<Test>::mutate(ALICE, |profile| profile.as_mut().unwrap().version = u32::MAX);
+        Stored::<Test>::mutate(alice(), |profile| profile.as_mut().unwrap().version = u32::MAX);
         assert_noop!(rotate(1, None, Some(sealing_key(2))), Error::<Test>::TooManyVersions);
     });
 }

@@ -12,14 +12,14 @@ fn a_suspended_registration_is_no_longer_in_force() {
     chain(|| {
         alice_at_a();
         at(2_000);
-        assert_ok!(Profiles::suspend(by(A), ALICE));
+        assert_ok!(Profiles::suspend(by(A), alice()));
 
-        System::assert_last_event(Event::Suspended { hospital: A, user: ALICE }.into());
+        System::assert_last_event(Event::Suspended { hospital: A, user: alice() }.into());
         let registration = registration(A);
         assert_eq!(registration.status, RegistrationStatus::Suspended);
         assert_eq!(registration.periods.as_slice(), &[Period { since: START, until: Some(2_000) }]);
-        assert!(Profiles::registered(A, ALICE, 1_999));
-        assert!(!Profiles::registered(A, ALICE, 2_000));
+        assert!(Profiles::registered(A, alice(), 1_999));
+        assert!(!Profiles::registered(A, alice(), 2_000));
     });
 }
 
@@ -27,7 +27,7 @@ fn a_suspended_registration_is_no_longer_in_force() {
 fn only_the_registering_hospitals_agent_suspends() {
     chain(|| {
         alice_at_a();
-        let suspend = |origin| Profiles::suspend(origin, ALICE);
+        let suspend = |origin| Profiles::suspend(origin, alice());
         only_where_registered(suspend);
         only_agents(suspend);
     });
@@ -37,9 +37,9 @@ fn only_the_registering_hospitals_agent_suspends() {
 fn only_an_active_registration_is_suspended() {
     chain(|| {
         alice_at_a();
-        assert_ok!(Profiles::suspend(by(A), ALICE));
-        assert_noop!(Profiles::suspend(by(A), ALICE), Error::<Test>::NotActive);
-        assert_ok!(Profiles::end_registration(by(A), ALICE));
-        assert_noop!(Profiles::suspend(by(A), ALICE), Error::<Test>::NotActive);
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        assert_noop!(Profiles::suspend(by(A), alice()), Error::<Test>::NotActive);
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_noop!(Profiles::suspend(by(A), alice()), Error::<Test>::NotActive);
     });
 }

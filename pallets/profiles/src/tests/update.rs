@@ -12,17 +12,17 @@ fn a_registration_gets_a_new_body_and_the_old_one_stays_readable() {
     chain(|| {
         alice_at_a();
         let before = registration(A);
-        assert_ok!(Profiles::update(by(A), ALICE, b"new".to_vec()));
+        assert_ok!(Profiles::update(by(A), alice(), b"new".to_vec()));
 
         let body_hash = HashedBody::new(b"new").hash();
         System::assert_last_event(
-            Event::Updated { hospital: A, user: ALICE, version: 2, body_hash }.into(),
+            Event::Updated { hospital: A, user: alice(), version: 2, body_hash }.into(),
         );
         let after = registration(A);
         assert_eq!((after.version, after.body_hash), (2, body_hash));
         assert_eq!((after.status, after.periods), (before.status, before.periods));
-        assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 1)), Some(before.body_hash));
-        assert_eq!(RegistrationBodies::<Test>::get((ALICE, A, 2)), Some(body_hash));
+        assert_eq!(RegistrationBodies::<Test>::get((alice(), A, 1)), Some(before.body_hash));
+        assert_eq!(RegistrationBodies::<Test>::get((alice(), A, 2)), Some(body_hash));
         assert_eq!(kept(), vec![b"Alice at 0".to_vec(), b"new".to_vec()]);
     });
 }
@@ -31,8 +31,8 @@ fn a_registration_gets_a_new_body_and_the_old_one_stays_readable() {
 fn a_suspended_registration_can_be_updated() {
     chain(|| {
         alice_at_a();
-        assert_ok!(Profiles::suspend(by(A), ALICE));
-        assert_ok!(Profiles::update(by(A), ALICE, b"new".to_vec()));
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        assert_ok!(Profiles::update(by(A), alice(), b"new".to_vec()));
         assert_eq!(registration(A).version, 2);
     });
 }
@@ -41,7 +41,7 @@ fn a_suspended_registration_can_be_updated() {
 fn only_the_registering_hospitals_agent_updates() {
     chain(|| {
         alice_at_a();
-        let update = |origin| Profiles::update(origin, ALICE, vec![1]);
+        let update = |origin| Profiles::update(origin, alice(), vec![1]);
         only_where_registered(update);
         only_agents(update);
     });
@@ -51,8 +51,11 @@ fn only_the_registering_hospitals_agent_updates() {
 fn an_ended_registration_is_not_updated() {
     chain(|| {
         alice_at_a();
-        assert_ok!(Profiles::end_registration(by(A), ALICE));
-        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), Error::<Test>::RegistrationHasEnded);
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_noop!(
+            Profiles::update(by(A), alice(), vec![1]),
+            Error::<Test>::RegistrationHasEnded
+        );
     });
 }
 
@@ -60,7 +63,7 @@ fn an_ended_registration_is_not_updated() {
 fn the_length_of_a_body_is_bounded() {
     chain(|| {
         alice_at_a();
-        let update = |bytes: u32| Profiles::update(by(A), ALICE, vec![1; bytes as usize]);
+        let update = |bytes: u32| Profiles::update(by(A), alice(), vec![1; bytes as usize]);
         assert_noop!(update(0), Error::<Test>::EmptyBody);
         assert_noop!(update(MAX_PROFILE_BODY_BYTES + 1), Error::<Test>::BodyTooLong);
         assert_ok!(update(MAX_PROFILE_BODY_BYTES));
@@ -72,7 +75,7 @@ fn an_update_with_a_body_not_at_the_tail_changes_nothing() {
     chain(|| {
         alice_at_a();
         BodyAtTail::set(false);
-        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), BODY_NOT_AT_TAIL);
+        assert_noop!(Profiles::update(by(A), alice(), vec![1]), BODY_NOT_AT_TAIL);
         assert_eq!(registration(A).version, 1);
         assert_eq!(kept().len(), 1);
     });
@@ -83,9 +86,9 @@ fn version_numbers_do_not_overflow() {
     externalities().execute_with(|| {
         at(START);
         alice_at_a();
-        Registrations::<Test>::mutate(ALICE, A, |registration| {
+        Registrations::<Test>::mutate(alice(), A, |registration| {
             registration.as_mut().unwrap().version = u32::MAX;
         });
-        assert_noop!(Profiles::update(by(A), ALICE, vec![1]), Error::<Test>::TooManyVersions);
+        assert_noop!(Profiles::update(by(A), alice(), vec![1]), Error::<Test>::TooManyVersions);
     });
 }

@@ -1,7 +1,7 @@
 use epione_primitives::{
     access::Purpose,
     limits::{DAY_MILLIS, MAX_EMERGENCIES_PER_DAY},
-    release::{Release, Review, ReviewId, ReviewStatus, Tally},
+    release::{Review, ReviewId, ReviewStatus, Tally},
 };
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::BoundedVec;
@@ -65,16 +65,12 @@ fn an_emergency_opens_a_review() {
 #[test]
 fn an_emergency_needs_a_reason_its_purpose_and_only_its_rights() {
     run(|| {
-        let but = |change: fn(&mut Release)| {
-            let mut release = emergency(1);
-            change(&mut release);
-            release
-        };
-        let no_reason = but(|release| release.emergency = None);
+        let no_reason = asking(emergency(1), |request| request.emergency = None);
         assert_noop!(record(agent(HOME), no_reason), Error::<Test>::RightsMismatch);
-        let mixed = but(|release| release.rights.try_push(READ_TEXT).unwrap());
+        let mut mixed = emergency(1);
+        mixed.rights.try_push(READ_TEXT).unwrap();
         assert_noop!(record(agent(HOME), mixed), Error::<Test>::RightsMismatch);
-        let treatment = but(|release| release.purpose = Purpose::Treatment);
+        let treatment = asking(emergency(1), |request| request.purpose = Purpose::Treatment);
         assert_noop!(record(agent(HOME), treatment), Error::<Test>::PurposeNotEmergency);
     });
 }

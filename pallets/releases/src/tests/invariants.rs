@@ -2,13 +2,14 @@
 
 use epione_primitives::{
     Hash, HospitalId,
-    release::{Receipt, Review, ReviewId, ReviewStatus, Usage, Visitors},
+    release::{Receipt, Request, Review, ReviewId, ReviewStatus, SectionSet, Usage, Visitors},
 };
 use frame_support::{assert_err, assert_ok, traits::Hooks};
 
 use crate::{
-    ByGrant, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount, Receipts,
-    RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, mock::*,
+    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount,
+    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, mock::*,
+    requests::Answer,
 };
 
 /// A reading (receipt 0), three emergencies (receipts 1 to 3) and a refusal. The first review has
@@ -23,7 +24,7 @@ fn populated() {
     for (review, hospital) in [(1, AWAY), (1, NORTH), (2, AWAY)] {
         assert_ok!(judge(governance(hospital), review, true));
     }
-    assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+    assert_ok!(refuse(HOME, NURSE, PATIENT));
     let after = review(0).deadline + 1;
     System::set_block_number(after);
     Releases::on_initialize(after);
@@ -42,6 +43,15 @@ fn detected(message: &'static str, damage: fn()) {
 
 fn edit_receipt(number: u32, change: fn(&mut Receipt)) {
     Receipts::<Test>::mutate(PATIENT, number, |receipt| change(receipt.as_mut().unwrap()));
+}
+
+/// Changes the request of a receipt. Its answer stays.
+fn edit_request(number: u32, change: fn(&mut Request)) {
+    let mut receipt = Receipts::<Test>::get(PATIENT, number).unwrap();
+    let answer = ByRequest::<Test>::take(receipt.release.request.hash()).unwrap();
+    change(&mut receipt.release.request);
+    ByRequest::<Test>::insert(receipt.release.request.hash(), answer);
+    Receipts::<Test>::insert(PATIENT, number, receipt);
 }
 
 fn edit_review(id: u32, change: fn(&mut Review)) {
@@ -67,10 +77,20 @@ fn missing_and_extra_receipts_are_found() {
 #[test]
 fn changed_receipts_are_found() {
     detected("a receipt is stored under another patient", || {
-        edit_receipt(0, |receipt| receipt.release.patient = OTHER_PATIENT);
+        edit_receipt(0, |receipt| receipt.release.request.patient = OTHER_PATIENT);
     });
     detected("a receipt has a release that no grant can make", || {
         edit_receipt(0, |receipt| receipt.release.records.clear());
+    });
+    detected("a receipt answers a request to another hospital", || {
+        edit_request(0, |request| request.hospital = AWAY);
+    });
+    let more = "a receipt releases what was not requested";
+    detected(more, || {
+        edit_receipt(0, |receipt| receipt.release.records[0].sections = SectionSet::ALL);
+    });
+    detected(more, || {
+        edit_request(0, |request| request.records.truncate(1));
     });
     detected("a receipt does not name a policy for each right", || {
         edit_receipt(0, |receipt| receipt.policies.truncate(1));
@@ -78,6 +98,31 @@ fn changed_receipts_are_found() {
     detected("an emergency has no review", || edit_receipt(1, |receipt| receipt.review = None));
     detected("an emergency has no review", || {
         edit_receipt(1, |receipt| receipt.review = Some(ReviewId(1)));
+    });
+}
+
+#[test]
+fn answers_that_disagree_are_found() {
+    let receipt = "a receipt is not the answer to its request";
+    detected(receipt, || {
+        edit_receipt(0, |receipt| receipt.release.request.nonce = [0; 16]);
+    });
+    detected(receipt, || {
+        ByRequest::<Test>::insert(
+            Receipts::<Test>::get(PATIENT, 0).unwrap().release.request.hash(),
+            Answer::Refused,
+        );
+    });
+    detected("a refusal is not the answer to its request", || {
+        Refusals::<Test>::mutate(PATIENT, 0, |refused| {
+            refused.as_mut().unwrap().request = Hash::repeat_byte(9);
+        });
+    });
+    let stray = "a request is refused twice, or its answer is neither a receipt nor a refusal";
+    detected(stray, || ByRequest::<Test>::insert(Hash::repeat_byte(9), Answer::Refused));
+    detected(stray, || {
+        Refusals::<Test>::insert(PATIENT, 1, Refusals::<Test>::get(PATIENT, 0).unwrap());
+        RefusalCount::<Test>::insert(PATIENT, 2);
     });
 }
 
@@ -122,7 +167,7 @@ fn missing_and_extra_reviews_are_found() {
         Reviews::<Test>::insert(ReviewId(9), review(2));
     });
     detected("a review has no receipt", || {
-        edit_receipt(3, |receipt| receipt.release.emergency = None);
+        edit_request(3, |request| request.emergency = None);
         edit_receipt(3, |receipt| receipt.review = None);
         edit_receipt(3, |receipt| receipt.release.rights[0] = READ_TEXT);
         edit_review(2, |review| review.receipt = 9);

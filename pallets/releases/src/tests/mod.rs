@@ -1,3 +1,4 @@
+mod classes;
 mod emergency;
 mod expiry;
 mod invariants;
@@ -5,4 +6,5 @@ mod judge;
 mod reading;
 mod record;
 mod refuse;
+mod requests;
 mod usage;

@@ -1,10 +1,9 @@
 use epione_primitives::{
     access::Purpose,
     limits::MAX_PAGE,
-    release::{Release, ReviewId, Tally},
+    release::{ReviewId, Tally},
 };
 use frame_support::{assert_ok, traits::Hooks};
-use sp_runtime::BoundedVec;
 
 use crate::mock::*;
 
@@ -43,7 +42,7 @@ fn the_length_of_a_page_is_bounded() {
         emergencies(more, more);
         for _ in 0..more {
             crate::Tallies::<Test>::remove(HOME, NURSE);
-            assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+            assert_ok!(refuse(HOME, NURSE, PATIENT));
         }
 
         let longest = MAX_PAGE as usize;
@@ -58,11 +57,9 @@ fn the_length_of_a_page_is_bounded() {
 fn emergencies_receipts_and_reviews_have_independent_numbers() {
     run(|| {
         Generous::set(vec![HOME]);
-        let others = Release {
-            patient: OTHER_PATIENT,
-            records: BoundedVec::truncate_from(vec![part(OTHERS)]),
-            ..emergency(1)
-        };
+        let others = asking(releasing(emergency(1), &[part(OTHERS)]), |request| {
+            request.patient = OTHER_PATIENT;
+        });
         assert_ok!(record(agent(HOME), others));
         assert_ok!(record(agent(HOME), reading(2)));
         emergencies(3, 2);
@@ -81,7 +78,7 @@ fn emergencies_receipts_and_reviews_have_independent_numbers() {
 fn refusals_are_listed_newest_first() {
     run(|| {
         for _ in 0..3 {
-            assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+            assert_ok!(refuse(HOME, NURSE, PATIENT));
         }
         let page = |before, limit| numbers(Releases::refusals(PATIENT, before, limit));
         assert_eq!(page(None, 2), vec![2, 1]);
@@ -140,12 +137,29 @@ fn a_recorded_grant_is_in_force_as_long_as_each_right_is_allowed() {
 #[test]
 fn a_grant_is_in_force_for_its_own_purpose_only() {
     run(|| {
-        let audit = Release { purpose: Purpose::Audit, ..reading(1) };
+        let audit = asking(reading(1), |request| request.purpose = Purpose::Audit);
         assert_ok!(record(agent(HOME), audit));
         assert_ok!(record(agent(HOME), reading(2)));
         DeniedPurposes::set(vec![Purpose::Audit]);
         assert!(!Releases::is_in_force(grant(1)));
         assert!(Releases::is_in_force(grant(2)));
+    });
+}
+
+#[test]
+fn an_answer_is_found_by_its_request() {
+    run(|| {
+        let release = reading(1);
+        let asked = release.request.hash();
+        assert_eq!(Releases::answer(asked), None);
+        assert_ok!(record(agent(HOME), release));
+        assert_eq!(Releases::answer(asked), Some(grant(1)));
+
+        let refused = request(HOME, NURSE, PATIENT);
+        let signature = signed(&refused);
+        assert_ok!(refuse_request(agent(HOME), refused.clone(), signature));
+        assert_eq!(Releases::answer(refused.hash()), None);
+        assert_eq!(Releases::refusals(PATIENT, None, 1)[0].1.request, refused.hash());
     });
 }
 

@@ -1,7 +1,7 @@
 use epione_primitives::{
     RecordPointer,
     access::Purpose,
-    release::{Receipt, Release, Right, SectionSet},
+    release::{Receipt, Release, Request, Right, SectionSet},
 };
 use frame_support::{
     assert_noop, assert_ok,
@@ -15,11 +15,16 @@ use sp_runtime::{
 
 use crate::{Error, Event, WeightInfo, mock::*};
 
-/// A reading with a change.
+/// A reading with a change. The request is the same.
 fn but(change: impl FnOnce(&mut Release)) -> Release {
     let mut release = reading(1);
     change(&mut release);
     release
+}
+
+/// A reading whose request has a change.
+fn asked(change: impl FnOnce(&mut Request)) -> Release {
+    asking(reading(1), change)
 }
 
 #[track_caller]
@@ -31,7 +36,8 @@ fn refused(release: Release, error: Error<Test>) {
 fn a_release_is_recorded_with_the_policies_that_allowed_it() {
     run(|| {
         System::set_block_number(5);
-        assert_ok!(record(agent(HOME), reading(1)));
+        let release = reading(1);
+        assert_ok!(record(agent(HOME), release.clone()));
 
         assert_eq!(
             events(),
@@ -45,7 +51,7 @@ fn a_release_is_recorded_with_the_policies_that_allowed_it() {
             }]
         );
         let receipt = Receipt {
-            release: reading(1),
+            release,
             hospital: HOME,
             version: VERSION,
             policies: BoundedVec::truncate_from(vec![policy(READ_MEDIA), policy(READ_TEXT)]),
@@ -86,17 +92,21 @@ fn only_the_agent_of_an_active_hospital_records() {
 #[test]
 fn another_hospitals_agent_does_not_record() {
     run(|| {
-        let error = Error::<Test>::RecordOfAnotherHospital;
+        let error = Error::<Test>::RequestToAnotherHospital;
         assert_noop!(record(agent(AWAY), reading(1)), error);
+        // Nor if the requester asked that hospital.
+        let error = Error::<Test>::RecordOfAnotherHospital;
+        let asked = asked(|request| request.hospital = AWAY);
+        assert_noop!(record(agent(AWAY), asked), error);
     });
 }
 
 #[test]
 fn requester_and_patient_must_exist() {
     run(|| {
-        refused(but(|release| release.requester = STRANGER), Error::UnknownRequester);
-        refused(but(|release| release.patient = STRANGER), Error::UnknownPatient);
-        refused(but(|release| release.patient = NURSE), Error::UnknownPatient);
+        refused(asked(|request| request.requester = STRANGER), Error::UnknownRequester);
+        refused(asked(|request| request.patient = STRANGER), Error::UnknownPatient);
+        refused(asked(|request| request.patient = NURSE), Error::UnknownPatient);
     });
 }
 
@@ -104,8 +114,8 @@ fn requester_and_patient_must_exist() {
 fn records_must_be_committed_ascending_and_of_patient_and_hospital() {
     run(|| {
         let records = |pointers: &[RecordPointer]| {
-            let parts = pointers.iter().map(|pointer| part(*pointer)).collect();
-            but(|release| release.records = BoundedVec::truncate_from(parts))
+            let parts: Vec<_> = pointers.iter().map(|pointer| part(*pointer)).collect();
+            releasing(reading(1), &parts)
         };
         refused(records(&[]), Error::NoRecords);
         refused(records(&[FIRST, FIRST]), Error::RecordsOutOfOrder);
@@ -119,10 +129,20 @@ fn records_must_be_committed_ascending_and_of_patient_and_hospital() {
 }
 
 #[test]
-fn a_release_of_a_record_without_sections_is_refused() {
+fn a_release_of_no_record_or_of_one_twice_is_refused_although_the_request_is_right() {
     run(|| {
-        let empty = but(|release| release.records[1].sections = SectionSet::default());
-        refused(empty, Error::NoSections);
+        refused(but(|release| release.records.clear()), Error::NoRecords);
+        let twice = but(|release| release.records[1] = part(FIRST));
+        refused(twice, Error::RecordsOutOfOrder);
+    });
+}
+
+#[test]
+fn a_record_without_sections_is_neither_requested_nor_released() {
+    run(|| {
+        let none = SectionSet::default();
+        refused(but(|release| release.records[1].sections = none), Error::NoSections);
+        refused(asked(|request| request.records[1].sections = none), Error::NoSections);
     });
 }
 
@@ -137,7 +157,12 @@ fn a_release_needs_rights_to_read_and_none_twice() {
         refused(rights(&[READ_TEXT, SUBMIT]), Error::RightsMismatch);
         refused(rights(&[READ_TEXT, BREAK_GLASS]), Error::RightsMismatch);
         refused(rights(&[BREAK_GLASS]), Error::RightsMismatch);
-        refused(but(|release| release.emergency = Some(REASON)), Error::RightsMismatch);
+        let emergency = asked(|request| {
+            request.purpose = Purpose::Emergency;
+            request.emergency = Some(REASON);
+        });
+        refused(emergency, Error::RightsMismatch);
+        share(FIRST, SectionSet(1));
         assert_ok!(record(agent(HOME), rights(&[READ_SHARED, READ_TEXT])));
     });
 }
@@ -155,8 +180,8 @@ fn a_grant_is_recorded_once() {
 #[test]
 fn a_release_that_the_policies_do_not_allow_is_not_recorded() {
     run(|| {
-        refused(but(|release| release.purpose = Purpose::Research), Error::NotAllowed);
-        refused(but(|release| release.requester = NURSE), Error::NotAllowed);
+        refused(asked(|request| request.purpose = Purpose::Research), Error::NotAllowed);
+        refused(asked(|request| request.requester = NURSE), Error::NotAllowed);
         Denied::set(vec![READ_TEXT]);
         refused(reading(1), Error::NotAllowed);
         Denied::set(vec![READ_SHARED]);
@@ -176,11 +201,13 @@ fn reading_has_no_daily_limit() {
 
 #[test]
 fn a_release_pays_for_its_records_and_rights() {
-    let weight = |release| {
-        RuntimeCall::from(crate::Call::record { release }).get_dispatch_info().call_weight
-    };
-    assert_eq!(weight(reading(1)), <() as WeightInfo>::record(2, 2));
-    assert_eq!(weight(emergency(1)), <() as WeightInfo>::record_emergency(1, 1));
+    run(|| {
+        let weight = |release| {
+            RuntimeCall::from(crate::Call::record { release }).get_dispatch_info().call_weight
+        };
+        assert_eq!(weight(reading(1)), <() as WeightInfo>::record(2, 2));
+        assert_eq!(weight(emergency(1)), <() as WeightInfo>::record_emergency(1, 1));
+    });
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use epione_primitives::{
+    UserId,
     access::Purpose,
     limits::{DAY_MILLIS, MAX_REFUSALS_PER_DAY},
-    release::{RefusedAccess, Right},
+    release::{RefusedAccess, Request, Right, SectionSet},
 };
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_runtime::DispatchError::BadOrigin;
 
 use crate::{Error, Event, mock::*};
@@ -11,19 +12,32 @@ use crate::{Error, Event, mock::*};
 /// Refuses [`NURSE`] as often as the daily limit allows.
 fn exhaust() {
     for _ in 0..MAX_REFUSALS_PER_DAY {
-        assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+        assert_ok!(refuse(HOME, NURSE, PATIENT));
     }
-    assert_noop!(refuse(agent(HOME), NURSE, PATIENT), Error::<Test>::TooManyRefusals);
+    assert_noop!(refuse(HOME, NURSE, PATIENT), Error::<Test>::TooManyRefusals);
+}
+
+/// A request to [`HOME`] for [`PATIENT`]'s record.
+fn asked(requester: UserId, purpose: Purpose, is_emergency: bool) -> Request {
+    let emergency = is_emergency.then_some(REASON);
+    Request { purpose, emergency, ..request(HOME, requester, PATIENT) }
+}
+
+fn refuse_asked(request: Request) -> DispatchResult {
+    let signature = signed(&request);
+    refuse_request(agent(HOME), request, signature)
 }
 
 #[test]
-fn a_refusal_is_stored() {
+fn a_refusal_is_stored_with_the_request_that_was_refused() {
     run(|| {
         System::set_block_number(5);
-        assert_ok!(refuse(agent(HOME), NURSE, OTHER_PATIENT));
-        assert_ok!(refuse(agent(HOME), NURSE, PATIENT));
+        assert_ok!(refuse(HOME, NURSE, OTHER_PATIENT));
+        let treatment = asked(NURSE, Purpose::Treatment, false);
+        assert_ok!(refuse_asked(treatment.clone()));
         pass(3_000);
-        assert_ok!(Releases::refuse(agent(HOME), NURSE, PATIENT, Purpose::Emergency, true));
+        let glass = asked(NURSE, Purpose::Emergency, true);
+        assert_ok!(refuse_asked(glass.clone()));
 
         let event = |patient, refusal| Event::Refused {
             hospital: HOME,
@@ -38,12 +52,14 @@ fn a_refusal_is_stored() {
             hospital: HOME,
             purpose: Purpose::Treatment,
             emergency: false,
+            request: treatment.hash(),
             block: 5,
             at: START,
         };
         let second = RefusedAccess {
             purpose: Purpose::Emergency,
             emergency: true,
+            request: glass.hash(),
             at: START + 3_000,
             ..first.clone()
         };
@@ -54,9 +70,7 @@ fn a_refusal_is_stored() {
 #[test]
 fn a_refusal_needs_only_one_denied_right() {
     run(|| {
-        let refuse = |emergency| {
-            Releases::refuse(agent(HOME), DOCTOR, PATIENT, Purpose::Emergency, emergency)
-        };
+        let refuse = |emergency| refuse_asked(asked(DOCTOR, Purpose::Emergency, emergency));
         assert_noop!(refuse(false), Error::<Test>::NotRefused);
         assert_noop!(refuse(true), Error::<Test>::NotRefused);
 
@@ -77,29 +91,51 @@ fn a_refusal_needs_only_one_denied_right() {
 #[test]
 fn a_refusal_depends_on_the_purpose() {
     run(|| {
-        let refuse = |purpose| Releases::refuse(agent(HOME), DOCTOR, PATIENT, purpose, false);
+        let refuse = |purpose| refuse_asked(asked(DOCTOR, purpose, false));
         assert_noop!(refuse(Purpose::Treatment), Error::<Test>::NotRefused);
         assert_ok!(refuse(Purpose::Research));
     });
 }
 
 #[test]
+fn a_request_that_no_requester_can_make_is_not_refused() {
+    run(|| {
+        let changed = |change: fn(&mut Request)| {
+            let mut request = request(HOME, NURSE, PATIENT);
+            change(&mut request);
+            refuse_asked(request)
+        };
+        assert_noop!(changed(|request| request.records.clear()), Error::<Test>::NoRecords);
+        let twice = changed(|request| request.records.try_push(part(FIRST)).unwrap());
+        assert_eq!(twice, Err(Error::<Test>::RecordsOutOfOrder.into()));
+        let empty = changed(|request| request.records[0].sections = SectionSet::default());
+        assert_eq!(empty, Err(Error::<Test>::NoSections.into()));
+        let treatment = changed(|request| request.emergency = Some(REASON));
+        assert_eq!(treatment, Err(Error::<Test>::PurposeNotEmergency.into()));
+        assert_eq!(Releases::refusals(PATIENT, None, 9), vec![]);
+    });
+}
+
+#[test]
 fn only_the_agent_of_an_active_hospital_refuses() {
     run(|| {
+        let asked = request(HOME, NURSE, PATIENT);
+        let refuse = |origin| refuse_request(origin, asked.clone(), signed(&asked));
         for origin in unsigned() {
-            assert_noop!(refuse(origin, NURSE, PATIENT), BadOrigin);
+            assert_noop!(refuse(origin), BadOrigin);
         }
         for origin in [user(NURSE), user(PATIENT), governance(HOME), agent(SUSPENDED)] {
-            assert_noop!(refuse(origin, NURSE, PATIENT), Error::<Test>::NotAgent);
+            assert_noop!(refuse(origin), Error::<Test>::NotAgent);
         }
+        assert_ok!(refuse(agent(HOME)));
     });
 }
 
 #[test]
 fn a_refusal_follows_the_signers_hospitals_policies() {
     run(|| {
-        assert_ok!(refuse(agent(AWAY), DOCTOR, PATIENT));
-        assert_noop!(refuse(agent(HOME), DOCTOR, PATIENT), Error::<Test>::NotRefused);
+        assert_ok!(refuse(AWAY, DOCTOR, PATIENT));
+        assert_noop!(refuse(HOME, DOCTOR, PATIENT), Error::<Test>::NotRefused);
         assert_eq!(Releases::refusals(PATIENT, None, 1)[0].1.hospital, AWAY);
     });
 }
@@ -107,9 +143,9 @@ fn a_refusal_follows_the_signers_hospitals_policies() {
 #[test]
 fn requester_and_patient_must_exist() {
     run(|| {
-        assert_noop!(refuse(agent(HOME), STRANGER, PATIENT), Error::<Test>::UnknownRequester);
+        assert_noop!(refuse(HOME, STRANGER, PATIENT), Error::<Test>::UnknownRequester);
         for patient in [STRANGER, DOCTOR] {
-            assert_noop!(refuse(agent(HOME), NURSE, patient), Error::<Test>::UnknownPatient);
+            assert_noop!(refuse(HOME, NURSE, patient), Error::<Test>::UnknownPatient);
         }
     });
 }
@@ -118,9 +154,9 @@ fn requester_and_patient_must_exist() {
 fn the_refusals_of_a_requester_at_a_hospital_in_a_day_are_bounded() {
     run(|| {
         exhaust();
-        assert_noop!(refuse(agent(HOME), NURSE, OTHER_PATIENT), Error::<Test>::TooManyRefusals);
-        assert_ok!(refuse(agent(AWAY), NURSE, PATIENT));
-        assert_ok!(refuse(agent(HOME), DOCTOR, OTHER_PATIENT));
+        assert_noop!(refuse(HOME, NURSE, OTHER_PATIENT), Error::<Test>::TooManyRefusals);
+        assert_ok!(refuse(AWAY, NURSE, PATIENT));
+        assert_ok!(refuse(HOME, DOCTOR, OTHER_PATIENT));
         assert_eq!(Releases::tally(HOME, NURSE).refusals, MAX_REFUSALS_PER_DAY);
         assert_eq!(Releases::tally(HOME, DOCTOR).refusals, 1);
     });
@@ -131,7 +167,7 @@ fn the_limit_of_refusals_is_reset_at_midnight() {
     run(|| {
         exhaust();
         pass(DAY_MILLIS / 2 - 1);
-        assert_noop!(refuse(agent(HOME), NURSE, PATIENT), Error::<Test>::TooManyRefusals);
+        assert_noop!(refuse(HOME, NURSE, PATIENT), Error::<Test>::TooManyRefusals);
         pass(1);
         assert_eq!(Releases::tally(HOME, NURSE).refusals, 0);
         exhaust();
@@ -142,7 +178,7 @@ fn the_limit_of_refusals_is_reset_at_midnight() {
 fn refusals_and_emergencies_are_counted_separately() {
     run(|| {
         assert_ok!(record(agent(HOME), emergency(1)));
-        assert_ok!(refuse(agent(HOME), DOCTOR, OTHER_PATIENT));
+        assert_ok!(refuse(HOME, DOCTOR, OTHER_PATIENT));
         let tally = Releases::tally(HOME, DOCTOR);
         assert_eq!((tally.day, tally.refusals, tally.emergencies), (1, 1, 1));
     });

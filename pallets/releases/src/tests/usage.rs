@@ -2,7 +2,6 @@
 
 use epione_primitives::{HospitalId, UserId, limits::DAY_BLOCKS, profile::Role, release::Release};
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::BoundedVec;
 
 use crate::{Error, Usages, VisitorsFrom, mock::*};
 
@@ -26,12 +25,12 @@ fn visiting(seed: u8) -> UserId {
 fn visit(seed: u8, home: HospitalId) -> Release {
     let requester = visiting(seed);
     register(home, requester, 0);
-    Release { requester, ..emergency(seed) }
+    asking(emergency(seed), |request| request.requester = requester)
 }
 
 /// As many requesters as receipts, so that no requester's own limit is reached.
 fn fabricated(seed: u8, release: Release) -> Release {
-    Release { requester: invented(seed), ..release }
+    asking(release, |request| request.requester = invented(seed))
 }
 
 fn receipts(hospital: HospitalId) -> u32 {
@@ -50,8 +49,10 @@ fn a_hospital_cannot_fabricate_receipts_beyond_its_daily_limit() {
         let fourth = fabricated(3, reading(3));
         assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
         // Other hospitals are not affected.
-        let records = BoundedVec::truncate_from(vec![part(ELSEWHERE)]);
-        assert_ok!(record(agent(AWAY), Release { records, ..reading(5) }));
+        let elsewhere = asking(releasing(reading(5), &[part(ELSEWHERE)]), |request| {
+            request.hospital = AWAY;
+        });
+        assert_ok!(record(agent(AWAY), elsewhere));
 
         System::set_block_number(BEGIN + DAY_BLOCKS - 1);
         assert_noop!(record(agent(HOME), fourth.clone()), Error::<Test>::TooManyHospitalReceipts);
@@ -87,19 +88,19 @@ fn a_hospital_cannot_fabricate_refusals_beyond_its_daily_limit() {
         // The policies allow an invented doctor nothing, and each has a limit of their own.
         let doctors: Vec<_> = (0..5).map(invented).collect();
         for doctor in &doctors[..3] {
-            assert_ok!(refuse(agent(HOME), *doctor, PATIENT));
+            assert_ok!(refuse(HOME, *doctor, PATIENT));
         }
         let over = Error::<Test>::TooManyHospitalRefusals;
-        assert_noop!(refuse(agent(HOME), doctors[3], PATIENT), over);
+        assert_noop!(refuse(HOME, doctors[3], PATIENT), over);
         // Receipts and other hospitals are not affected.
         assert_ok!(record(agent(HOME), reading(1)));
-        assert_ok!(refuse(agent(AWAY), doctors[3], PATIENT));
+        assert_ok!(refuse(AWAY, doctors[3], PATIENT));
 
         System::set_block_number(BEGIN + DAY_BLOCKS - 1);
         let over = Error::<Test>::TooManyHospitalRefusals;
-        assert_noop!(refuse(agent(HOME), doctors[4], PATIENT), over);
+        assert_noop!(refuse(HOME, doctors[4], PATIENT), over);
         System::set_block_number(BEGIN + DAY_BLOCKS);
-        assert_ok!(refuse(agent(HOME), doctors[4], PATIENT));
+        assert_ok!(refuse(HOME, doctors[4], PATIENT));
         let usage = Usages::<Test>::get(HOME);
         assert_eq!((usage.refusals, usage.receipts), (1, 0));
     });
@@ -109,7 +110,7 @@ fn a_hospital_cannot_fabricate_refusals_beyond_its_daily_limit() {
 fn receipts_do_not_prolong_the_window_that_a_refusal_began() {
     run(|| {
         System::set_block_number(BEGIN);
-        assert_ok!(refuse(agent(HOME), invented(0), PATIENT));
+        assert_ok!(refuse(HOME, invented(0), PATIENT));
         System::set_block_number(BEGIN + 5);
         assert_ok!(record(agent(HOME), reading(1)));
         let usage = Usages::<Test>::get(HOME);
@@ -167,10 +168,10 @@ fn one_hospitals_requesters_cannot_use_up_the_emergencies_of_all_visitors() {
         assert_noop!(record(agent(HOME), third.clone()), over);
         assert_ok!(record(agent(HOME), visit(3, NORTH)));
         // A doctor of two hospitals counts for the one that has a place.
-        register(NORTH, third.requester, 0);
+        register(NORTH, third.request.requester, 0);
         assert_ok!(record(agent(HOME), third));
 
-        let unknown = |seed| Release { requester: visiting(seed), ..emergency(seed) };
+        let unknown = |seed| asking(emergency(seed), |request| request.requester = visiting(seed));
         for seed in 4..6 {
             assert_ok!(record(agent(HOME), unknown(seed)));
         }

@@ -9,7 +9,7 @@ use epione_primitives::{
     hospital::Duty,
     limits::DAY_MILLIS,
     profile::Role,
-    release::{EmergencyReason, Release, ReleasedRecord, ReviewId, Right, SectionSet},
+    release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
 };
 use epione_runtime::{
     Grandpa, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System,
@@ -22,7 +22,8 @@ use sp_core::{Pair, sr25519};
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
 use crate::{
     chain::{
-        A, B, PATIENT, account, announcement, apply, body_hash, consent, key, register, user_seed,
+        self, A, B, PATIENT, SEALING_KEY, account, announcement, apply, body_hash, consent, key,
+        register, sign_request, user_seed,
     },
     equivocation::report_call,
 };
@@ -43,6 +44,8 @@ pub enum Deed {
     RotateKeys,
     Relate,
     Unrelate,
+    Share,
+    Unshare,
     SetPolicies,
     Record,
     Refuse,
@@ -80,6 +83,8 @@ impl Deed {
         Self::RotateKeys,
         Self::Relate,
         Self::Unrelate,
+        Self::Share,
+        Self::Unshare,
         Self::SetPolicies,
         Self::Record,
         Self::Refuse,
@@ -108,8 +113,8 @@ pub fn settle() {
     for (agent, patient, doctor) in
         [("Alice//agent", 7, 8), ("Bob//agent", 30, 31), ("Dave//agent", 40, 41)]
     {
-        register(agent, UserId([patient; 32]), Role::Patient);
-        register(agent, UserId([doctor; 32]), Role::Doctor);
+        register(agent, chain::user(patient), Role::Patient);
+        register(agent, chain::user(doctor), Role::Doctor);
     }
     apply("Alice//agent", relate(0, 1, 0)).unwrap().unwrap();
 }
@@ -121,8 +126,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::Announce => visit(hospital(a), &patients(b), c % 8),
         Deed::AnnounceMisshapen => misshapen(a, b, c),
         Deed::Withdraw => pallet_lite_blocks::Call::withdraw { id: recent(a) }.into(),
+        Deed::Approve if b.is_multiple_of(4) => approve_another(recent(a), c),
         Deed::Approve => approve(recent(a)),
-        Deed::Reject => reject(recent(a), b),
+        Deed::Reject => reject(recent(a), b, c),
         Deed::Register => registration(a, b, c),
         Deed::Update => pallet_profiles::Call::update { user: user(a), body: body(b) }.into(),
         Deed::SuspendUser => pallet_profiles::Call::suspend { user: user(a) }.into(),
@@ -131,6 +137,14 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RotateKeys => rotate_keys(signer, a, b),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
+        Deed::Share => {
+            let (pointer, sections) = (pointer(a, b), SectionSet(c.into()));
+            pallet_sharing::Call::share { pointer, sections }.into()
+        }
+        Deed::Unshare => {
+            let (pointer, sections) = (pointer(a, b), SectionSet(c.into()));
+            pallet_sharing::Call::unshare { pointer, sections }.into()
+        }
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
         Deed::Batch => batch(signer, a, b, c),
@@ -197,13 +211,24 @@ pub fn announced(announcer: HospitalId, patients: &[UserId], byte: u8) -> Option
     LiteBlocks::announcement_of(announcer, body_hash(&body))
 }
 
-pub fn approve(subject: AnnouncementId) -> RuntimeCall {
-    pallet_approvals::Call::approve { subject }.into()
+pub fn approve(id: AnnouncementId) -> RuntimeCall {
+    chain::vote(id).into()
 }
 
-fn reject(subject: AnnouncementId, number: u8) -> RuntimeCall {
-    let reasons = [RejectReason::MalformedBody, RejectReason::SegmentMissing];
-    pallet_approvals::Call::reject { subject, reason: pick(&reasons, number) }.into()
+/// The subject of another ballot, or of none.
+fn another_subject(number: u8) -> Hash {
+    pick(&[chain::subject(recent(number)), Hash::repeat_byte(number)], number)
+}
+
+/// A vote whose subject may belong to another announcement.
+fn approve_another(id: AnnouncementId, number: u8) -> RuntimeCall {
+    pallet_approvals::Call::approve { id, subject: another_subject(number) }.into()
+}
+
+fn reject(id: AnnouncementId, b: u8, c: u8) -> RuntimeCall {
+    let reason = pick(&[RejectReason::MalformedBody, RejectReason::SegmentMissing], b);
+    let subject = if c.is_multiple_of(4) { another_subject(c) } else { chain::subject(id) };
+    pallet_approvals::Call::reject { id, subject, reason }.into()
 }
 
 /// A motion to suspend a hospital.
@@ -232,7 +257,7 @@ fn hospital(number: u8) -> HospitalId {
 
 /// The users who were registered first, then some whom nobody or anybody may have registered.
 fn user(number: u8) -> UserId {
-    UserId([pick(&[7, 8, 30, 31, 40, 41, 50, 51, 52], number); 32])
+    chain::user(pick(&[7, 8, 30, 31, 40, 41, 50, 51, 52], number))
 }
 
 fn patients(number: u8) -> Vec<UserId> {
@@ -243,6 +268,11 @@ fn patients(number: u8) -> Vec<UserId> {
 fn recent(number: u8) -> AnnouncementId {
     let next = pallet_lite_blocks::NextId::<Runtime>::get().0;
     AnnouncementId(next.saturating_sub(u64::from(number % 5)))
+}
+
+/// A record in one of the first blocks, which may not exist.
+fn pointer(a: u8, b: u8) -> RecordPointer {
+    RecordPointer { height: 1 + u32::from(a % 3), index: u16::from(b % 2) }
 }
 
 /// Bytes of a few lengths, among them none.
@@ -281,10 +311,12 @@ fn other_signature(number: u8) -> Signature {
 fn misshapen(a: u8, b: u8, c: u8) -> RuntimeCall {
     let mut call = announcement(hospital(a), &patients(b), c % ORACLE_BYTE);
     if let pallet_lite_blocks::Call::announce { header, entries, body } = &mut call {
-        match c % 4 {
+        match c % 5 {
             0 => header.segments.count = u32::from(b),
             1 => body.truncate(usize::from(b)),
             2 => *entries = Default::default(),
+            // A record twice, or one that an earlier block contains.
+            3 => entries.iter_mut().for_each(|entry| entry.record = chain::record(b % 8, 0)),
             _ => header.segments.bytes = u64::MAX,
         }
     }
@@ -292,10 +324,14 @@ fn misshapen(a: u8, b: u8, c: u8) -> RuntimeCall {
 }
 
 fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let user = user(a);
     let pair = match c % 4 {
         0 => successor(b),
-        _ => key(&user_seed(user)),
+        _ => key(&user_seed(user(a))),
+    };
+    // The id of a new user follows from the keys. The hostile hospital would like to take another one.
+    let user = match c % 8 {
+        4 => UserId::of(&account(&pair), SEALING_KEY),
+        _ => user(a),
     };
     let naming =
         Naming::Registration { hospital: HOSTILE_HOSPITAL, user, version: u32::from(a % 2) };
@@ -303,7 +339,7 @@ fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
         user,
         role: pick(Role::ALL, b),
         account: account(&pair),
-        sealing_key_hash: Hash::repeat_byte(1),
+        sealing_key_hash: SEALING_KEY,
         consent: if c.is_multiple_of(3) { other_signature(c) } else { consent(&pair, naming) },
         body: body(b),
     }
@@ -356,34 +392,52 @@ fn set_policies(number: u8) -> RuntimeCall {
     pallet_role_policies::Call::set_policies { policies }.into()
 }
 
-fn record(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let pointers = (1..=1 + u32::from(c % 3))
+/// A request, signed by its requester's first account or by somebody else.
+fn request(a: u8, b: u8, c: u8) -> (Request, Signature) {
+    let records = (1..=1 + u32::from(c % 3))
         .map(|height| RecordPointer { height, index: u16::from(c % 2) })
         .map(|pointer| ReleasedRecord { pointer, sections: SectionSet(u64::from(b)) });
     let emergency = c.is_multiple_of(5);
-    let action = if emergency { Action::BreakGlass } else { Action::ReadText };
-    let release = Release {
+    let request = Request {
         requester: user(a),
-        patient: if c.is_multiple_of(2) { PATIENT } else { user(b) },
-        records: pointers.collect::<Vec<_>>().try_into().unwrap_or_default(),
+        patient: if c.is_multiple_of(2) { *PATIENT } else { user(b) },
+        hospital: if a.is_multiple_of(2) { A } else { hospital(b) },
+        records: records.collect::<Vec<_>>().try_into().unwrap_or_default(),
+        purpose: if emergency { Purpose::Emergency } else { pick(Purpose::ALL, c) },
+        emergency: emergency.then_some(EmergencyReason::LifeThreatening),
+        at: Timestamp::get().saturating_sub(pick(&[0, 0, DAY_MILLIS, u64::MAX], b)),
+        nonce: [c; 16],
+    };
+    let signature = match a % 5 {
+        4 => other_signature(a),
+        _ => sign_request(&key(&user_seed(request.requester)), &request),
+    };
+    (request, signature)
+}
+
+/// The sections of the request, or one that may not be among them.
+fn record(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let (request, signature) = request(a, b, c);
+    let action = if request.emergency.is_some() { Action::BreakGlass } else { Action::ReadText };
+    let mut records = request.records.clone();
+    if a.is_multiple_of(7) {
+        records.iter_mut().for_each(|record| record.sections = SectionSet(2));
+    }
+    let release = Release {
+        request,
+        signature,
+        records,
         rights: vec![Right { action, class: pick(SectionClass::ALL, a) }]
             .try_into()
             .unwrap_or_default(),
-        purpose: if emergency { Purpose::Emergency } else { pick(Purpose::ALL, c) },
-        emergency: emergency.then_some(EmergencyReason::LifeThreatening),
         grant: Hash::repeat_byte(b),
     };
     pallet_releases::Call::record { release }.into()
 }
 
 fn refuse(a: u8, b: u8, c: u8) -> RuntimeCall {
-    pallet_releases::Call::refuse {
-        requester: user(a),
-        patient: user(b),
-        purpose: pick(Purpose::ALL, c),
-        emergency: c.is_multiple_of(2),
-    }
-    .into()
+    let (request, signature) = request(a, b, c);
+    pallet_releases::Call::refuse { request, signature }.into()
 }
 
 /// Calls of the council. Motions are about what the honest members would not do, and about suspensions, so that they

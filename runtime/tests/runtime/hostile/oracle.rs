@@ -29,17 +29,17 @@ pub fn visit_commits(chain: &mut Chain, number: u8, meanwhile: &[Step]) {
     let byte = ORACLE_BYTE + number;
     for _ in 0..SOON {
         meanwhile.iter().for_each(submit);
-        if calls::announced(A, &[PATIENT], byte).is_none() {
+        if calls::announced(A, &[*PATIENT], byte).is_none() {
             // If this block is full, the next block has space.
-            let _ = apply("Alice//agent", calls::visit(A, &[PATIENT], byte));
+            let _ = apply("Alice//agent", calls::visit(A, &[*PATIENT], byte));
         }
-        if let Some(id) = calls::announced(A, &[PATIENT], byte) {
+        if let Some(id) = calls::announced(A, &[*PATIENT], byte) {
             for agent in ["Bob//agent", "Charlie//agent"] {
                 let _ = apply(agent, calls::approve(id));
             }
         }
         end_block(chain);
-        let committed = calls::announced(A, &[PATIENT], byte)
+        let committed = calls::announced(A, &[*PATIENT], byte)
             .and_then(LiteBlocks::announcement)
             .is_some_and(|(announcement, _)| matches!(announcement.stage, Stage::Committed { .. }));
         if committed {
@@ -73,7 +73,7 @@ pub fn hostile_hospital_is_expelled(chain: &mut Chain) {
         let owner = Hospitals::hospital_of(account(&key(seed)));
         if owner.is_some_and(|(hospital, _)| hospital == HOSTILE_HOSPITAL) {
             assert_eq!(
-                apply(seed, calls::visit(HOSTILE_HOSPITAL, &[PATIENT], 1)),
+                apply(seed, calls::visit(HOSTILE_HOSPITAL, &[*PATIENT], 1)),
                 Err(TransactionValidityError::Invalid(InvalidTransaction::Custom(
                     Refusal::HospitalNotActive.code()
                 ))),

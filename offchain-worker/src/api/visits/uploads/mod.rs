@@ -221,8 +221,8 @@ pub(super) async fn resumed(
     if upload.terms.fingerprint != terms.fingerprint {
         return Err(conflict());
     }
-    if upload.terms.account != terms.account {
-        // It was signed by an account that the author has replaced.
+    if upload.terms.sender != terms.sender {
+        // The account that began the upload is one that the author has replaced.
         state.uploads().end(&upload, "the author has a new account").await;
         return Ok(None);
     }

@@ -206,7 +206,7 @@ impl Upload {
 
     /// Whether this caller is the one who uploads the media.
     pub(super) fn is_of(&self, caller: &Caller) -> bool {
-        caller.user == Some(self.terms.author) && caller.request.account == self.terms.account
+        caller.user == Some(self.terms.author) && caller.request.account == self.terms.sender
     }
 
     /// Its status; none once it has ended.
