@@ -251,6 +251,9 @@ impl Snapshot {
 
     /// The grant that answered a request, by the request's hash.
     pub async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.answer(request).await;
+        }
         self.read("ReleasesApi_answer", request).await
     }
 
@@ -328,6 +331,9 @@ impl Snapshot {
     /// The sections that their patients share, of each of these records, in their order. All other sections are
     /// private.
     pub async fn shared(&self, records: &[RecordPointer]) -> Result<Vec<SectionSet>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.shared(records).await;
+        }
         let mut all = Vec::with_capacity(records.len());
         for page in records.chunks(MAX_RELEASED_RECORDS as usize) {
             let shared: Vec<SectionSet> = self.read("SharingApi_shared", page).await?;
@@ -405,6 +411,9 @@ impl Snapshot {
         announcer: HospitalId,
         record: RecordId,
     ) -> Result<Option<AnnouncementId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.announcement_with(announcer, record).await;
+        }
         self.read("LiteBlocksApi_announcement_with", (announcer, record)).await
     }
 

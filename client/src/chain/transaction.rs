@@ -256,7 +256,9 @@ impl Chain {
             };
             match watch.next().await {
                 Some(Ok(WatchEvent::Finalized { block })) => {
-                    return Ok(Fate::Final { block: block.hash, extrinsic: block.index });
+                    let IncludedAt { hash, index } = block;
+                    patiently(|| self.check_inclusion(hash, index, &sent.bytes)).await?;
+                    return Ok(Fate::Final { block: hash, extrinsic: index });
                 }
                 Some(Ok(WatchEvent::BestChainBlockIncluded { block: Some(_) })) => {
                     waiting.becomes(Awaited::Finality);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use epione_client::{
     chain::{
         Chain, ChainError, ChainEvent, Doubt, Pinned, Snapshot, Trust,
-        calls::{hospitals, role_policies},
+        calls::{hospitals, role_policies, sharing},
     },
     reader,
 };
@@ -13,6 +13,7 @@ use epione_primitives::{
     Hash, HospitalId, RecordPointer,
     access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
     profile::Role,
+    release::SectionSet,
 };
 use epione_proofs::TimeError;
 
@@ -77,6 +78,10 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     trusting.submit(&ended, &agent()).await.unwrap();
     trusting.submit(&related(RelationshipKind::Treating), &agent()).await.unwrap();
 
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let share = sharing::share(pointer, SectionSet(1));
+    trusting.submit(&share, &account("//Patient")).await.unwrap();
+
     let verified = verifying(&node, &trusting).await;
     let (said, proven) = both(&trusting, &verified).await;
     let states = (&said, &proven);
@@ -107,6 +112,10 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     let (header, _) = same!(states, header, 2).unwrap();
     same!(states, announcement, header.announcement);
     same!(states, announcement_of, HOSPITAL, header.body_hash);
+    let (entry, _) = same!(states, record, newest).unwrap();
+    assert!(same!(states, announcement_with, HOSPITAL, entry.record).is_some());
+    assert_eq!(same!(states, shared, &[pointer, newest]), [SectionSet(1), SectionSet(0)]);
+    same!(states, answer, Hash::repeat_byte(1));
     same!(states, ballot, header.announcement);
     same!(states, open_announcements);
     same!(states, next_announcement);
@@ -157,6 +166,9 @@ async fn a_verifying_client_submits_and_reads_what_it_changed() {
     assert!(included.events.iter().any(registered), "{:?}", included.events);
     let state = verified.finalized().await.unwrap();
     assert!(state.profile(doctor()).await.unwrap().is_some());
+    let extrinsics = verified.extrinsics(included.block.hash).await.unwrap();
+    assert_eq!(extrinsics, trusting.extrinsics(included.block.hash).await.unwrap());
+    assert!(extrinsics.len() > included.extrinsic as usize);
     let events = verified.events(included.block.hash).await.unwrap();
     assert_eq!(events, trusting.events(included.block.hash).await.unwrap());
 

@@ -32,7 +32,7 @@ const NUMBERS: [(&str, &str, [u8; 2]); 21] = [
 ];
 
 impl Chain {
-    /// Checks what the node's metadata made of a call, before it is signed.
+    /// Checks what the node's metadata made of a call, before it is signed, or searched in a block.
     pub(in crate::chain) fn check_call(
         &self,
         call: &Call,

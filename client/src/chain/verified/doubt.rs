@@ -21,8 +21,8 @@ pub enum Doubt {
     #[error("the node sent the header of block {found:?} instead of {asked:?}: use another node")]
     OtherHeader { asked: Hash, found: Hash },
     #[error(
-        "the node's newest final block is {found}, and block {seen} was final earlier: the node is behind or was reset; \
-         try again later, or use another node"
+        "the node's newest final block is {found}, and block {seen} was final earlier: the node is behind, or was \
+         reset; try again later, or use another node"
     )]
     RolledBack { found: BlockNumber, seen: BlockNumber },
     #[error(

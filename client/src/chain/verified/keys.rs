@@ -1,7 +1,7 @@
 //! Where the pallets store what clients read. The names and hashers are those of `#[pallet::storage]` in each pallet.
 
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordPointer, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
     release::ReviewId,
 };
@@ -137,6 +137,10 @@ pub(super) fn announcement_of(announcer: HospitalId, body: Hash) -> StorageKey {
     value("LiteBlocks", "AnnouncementOf").twox_64_concat(&announcer).blake2_128_concat(&body)
 }
 
+pub(super) fn announcement_with(announcer: HospitalId, record: RecordId) -> StorageKey {
+    value("LiteBlocks", "AnnouncementWith").twox_64_concat(&announcer).blake2_128_concat(&record)
+}
+
 pub(super) fn ballot(id: AnnouncementId) -> StorageKey {
     value("Approvals", "Ballots").blake2_128_concat(&id)
 }
@@ -175,6 +179,10 @@ pub(super) fn pending_entries(id: AnnouncementId) -> StorageKey {
 }
 
 // pallet-releases
+
+pub(super) fn answer(request: Hash) -> StorageKey {
+    value("Releases", "ByRequest").blake2_128_concat(&request)
+}
 
 pub(super) fn by_grant(grant: Hash) -> StorageKey {
     value("Releases", "ByGrant").blake2_128_concat(&grant)

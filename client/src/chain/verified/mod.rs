@@ -12,6 +12,7 @@
 //! | [`keys`] | where the pallets store what clients read |
 //! | [`reads`] | the answers of the runtime API |
 //! | [`records`] | the node's `liteBlocks_*` methods |
+//! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`] | the numbers of calls |
 //!
 //! The node's metadata is not proven: see [`calls`] for what that means for calls.
@@ -20,6 +21,7 @@ mod ancestors;
 mod calls;
 mod doubt;
 mod finality;
+mod inclusion;
 mod keys;
 mod known;
 mod memory;

@@ -1,7 +1,7 @@
 //! What pallet-lite-blocks, pallet-index-links and pallet-approvals answer.
 
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
+    AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Stage},
     limits::{MAX_HISTORY, MAX_PAGE},
@@ -69,6 +69,14 @@ impl VerifiedState {
         body_hash: Hash,
     ) -> Result<Option<AnnouncementId>, ChainError> {
         self.value(keys::announcement_of(announcer, body_hash)).await
+    }
+
+    pub(in crate::chain) async fn announcement_with(
+        &self,
+        announcer: HospitalId,
+        record: RecordId,
+    ) -> Result<Option<AnnouncementId>, ChainError> {
+        self.value(keys::announcement_with(announcer, record)).await
     }
 
     /// Follows the links from the patient's newest record, which is proven, so that no record can be left out. The
@@ -163,10 +171,7 @@ fn history(
 #[cfg(test)]
 mod tests {
     use codec::Encode;
-    use epione_primitives::{
-        RecordId,
-        block::{Range, Segments},
-    };
+    use epione_primitives::block::{Range, Segments};
 
     use super::*;
 

@@ -1,9 +1,9 @@
-//! What pallet-releases answers. The chain counts a patient's receipts, refusals and emergencies, and the count is
-//! proven, so a node can leave out none.
+//! What pallet-releases and pallet-sharing answer. The chain counts a patient's receipts, refusals and emergencies, and
+//! the count is proven, so a node can leave out none.
 
 use codec::Decode;
 use epione_primitives::{
-    Hash, HospitalId, UserId,
+    Hash, HospitalId, RecordPointer, UserId,
     access::{AccessRequest, Decision, SectionClass},
     limits::page,
     release::{
@@ -15,7 +15,35 @@ use epione_proofs::StorageKey;
 
 use super::{ChainError, Gap, Known, VerifiedState, access::decide, keys};
 
+/// How a hospital answered a request, as pallet-releases stores it.
+#[derive(Decode)]
+enum Answer {
+    #[codec(index = 0)]
+    Granted(Hash),
+    #[codec(index = 1)]
+    Refused,
+}
+
 impl VerifiedState {
+    pub(in crate::chain) async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
+        Ok(match self.value(keys::answer(request)).await? {
+            Some(Answer::Granted(grant)) => Some(grant),
+            Some(Answer::Refused) | None => None,
+        })
+    }
+
+    /// The sections that their patients share, of each of these records, in their order.
+    pub(in crate::chain) async fn shared(
+        &self,
+        records: &[RecordPointer],
+    ) -> Result<Vec<SectionSet>, ChainError> {
+        let hints: Vec<_> = records.iter().map(|record| keys::shared(*record)).collect();
+        self.compute(hints, |known| {
+            records.iter().map(|record| known.value_or_default(keys::shared(*record))).collect()
+        })
+        .await
+    }
+
     pub(in crate::chain) async fn receipt(
         &self,
         grant: Hash,
@@ -193,7 +221,7 @@ fn opens(rights: &[Right], private: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use codec::Encode;
-    use epione_primitives::{RecordPointer, access::Action};
+    use epione_primitives::access::Action;
 
     use super::*;
 
