@@ -1,6 +1,7 @@
 //! What pallet-role-policies answers. Decisions are by the crate `epione-policies`, as on the chain; the facts are
 //! gathered as the pallet gathers them.
 
+use codec::DecodeAll;
 use epione_policies::{Facts, decision::places, default_policies, evaluate};
 use epione_primitives::{
     HospitalId, Moment, UserId,
@@ -10,10 +11,10 @@ use epione_primitives::{
     limits::{MAX_DECISIONS, MAX_PAGE, page},
     profile::Role,
 };
-use epione_proofs::StateError;
+use epione_proofs::{StateError, StorageKey};
 
 use super::{
-    BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState, after_hash,
+    BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState,
     hospitals::{active_at, exists},
     keys,
     profiles::{registered, registered_anywhere, role},
@@ -62,11 +63,11 @@ impl VerifiedState {
         let mut relationships = Vec::new();
         for (key, value) in page {
             let professional = professional(&key);
-            let newest = codec::DecodeAll::decode_all(&mut value.as_slice()).ok();
+            let newest: Option<Vec<Relationship>> =
+                DecodeAll::decode_all(&mut value.as_slice()).ok();
             let (Some(professional), Some(newest)) = (professional, newest) else {
                 return Err(self.chain().doubt(StateError::OtherType { key: prefix }));
             };
-            let newest: Vec<Relationship> = newest;
             relationships.extend(newest.into_iter().map(|it| (professional, it)));
         }
         Ok(relationships)
@@ -126,7 +127,7 @@ fn professional(key: &[u8]) -> Option<UserId> {
 }
 
 /// What every decision reads.
-fn inputs(request: &AccessRequest) -> Vec<epione_proofs::StorageKey> {
+fn inputs(request: &AccessRequest) -> Vec<StorageKey> {
     let AccessRequest { requester, patient, hospital, .. } = *request;
     vec![
         keys::now(),
