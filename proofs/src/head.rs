@@ -46,6 +46,21 @@ pub struct Tolerance {
     pub ahead: u64,
 }
 
+impl Tolerance {
+    /// Checks the proven time of a head against the client's time `now`. A client that keeps a head checks it again
+    /// before each use.
+    pub fn check(self, time: Moment, now: Moment) -> Result<(), TimeError> {
+        let (behind, ahead) = (now.saturating_sub(time), time.saturating_sub(now));
+        if behind > self.behind {
+            return Err(TimeError::Behind { millis: behind });
+        }
+        if ahead > self.ahead {
+            return Err(TimeError::Ahead { millis: ahead });
+        }
+        Ok(())
+    }
+}
+
 /// A header that the authorities made final.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalizedHead {
@@ -109,13 +124,7 @@ impl FinalizedHead {
             return Err(TimeError::OtherState { expected, found });
         }
         let time: Moment = state.value(&Self::time_key())?.ok_or(TimeError::NoTime)?;
-        let (behind, ahead) = (now.saturating_sub(time), time.saturating_sub(now));
-        if behind > tolerance.behind {
-            return Err(TimeError::Behind { millis: behind });
-        }
-        if ahead > tolerance.ahead {
-            return Err(TimeError::Ahead { millis: ahead });
-        }
+        tolerance.check(time, now)?;
         Ok(time)
     }
 }

@@ -9,7 +9,7 @@
 //! the client accept a block that at most two thirds of the authorities signed.
 //!
 //! Nothing here does I/O, reads a clock or needs the standard library, so that browsers can use it. Every input has a
-//! bound. `client` does not use this crate yet: it still believes its node (ADR 033).
+//! bound.
 //!
 //! # Example
 //!

@@ -1,13 +1,14 @@
 //! Values of the chain's state, each proven by the trie's nodes from the state root down to the value.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use codec::{Decode, DecodeAll};
 use epione_primitives::Hash;
 use sp_core::Blake2Hasher;
 use sp_trie::{
-    EMPTY_PREFIX, HashDBT, LayoutV1, MemoryDB, StorageProof, TrieError, read_trie_value,
+    EMPTY_PREFIX, HashDBT, LayoutV1, MemoryDB, StorageProof, TrieDBBuilder, TrieDBIterator,
+    TrieError, read_trie_value,
 };
 
 use crate::StorageKey;
@@ -78,14 +79,8 @@ impl ProvenState {
 
     /// The value of a key, or none if the proof shows that the state has none. What the proof leaves open is an error.
     pub fn read(&self, key: &StorageKey) -> Result<Option<Vec<u8>>, StateError> {
-        read_trie_value::<Layout, _>(&self.nodes, &self.root, key.as_bytes(), None, None).map_err(
-            |error| match *error {
-                ReadError::IncompleteDatabase(node) | ReadError::InvalidStateRoot(node) => {
-                    StateError::Withheld { key: key.clone(), node }
-                }
-                _ => StateError::Malformed { key: key.clone() },
-            },
-        )
+        read_trie_value::<Layout, _>(&self.nodes, &self.root, key.as_bytes(), None, None)
+            .map_err(|error| unreadable(key, *error))
     }
 
     /// The values of up to [`MAX_KEYS`] keys, in the order of the keys.
@@ -96,9 +91,53 @@ impl ProvenState {
         keys.iter().map(|key| self.read(key)).collect()
     }
 
+    /// The entries of a map, in the order of the state: at most `limit` of those whose keys begin with `prefix` and
+    /// come after the key `after`. Each has the rest of its key, and its value. If there are fewer, the state has no others.
+    /// What the proof leaves open is an error, so a node cannot leave out an entry.
+    ///
+    /// The proof must show the prefix, the key `after`, and the key of each entry.
+    pub fn entries(
+        &self,
+        prefix: &StorageKey,
+        after: Option<&StorageKey>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        if limit > MAX_KEYS {
+            return Err(StateError::TooManyKeys { keys: limit });
+        }
+        let start = after.unwrap_or(prefix).as_bytes();
+        let refuse = |error: Box<ReadError>| unreadable(prefix, *error);
+        let trie = TrieDBBuilder::<Layout>::new(&self.nodes, &self.root).build();
+        let mut found = TrieDBIterator::new_prefixed_then_seek(&trie, prefix.as_bytes(), start)
+            .map_err(refuse)?;
+        let mut entries = Vec::new();
+        // Reads no entry after the last one of the page: the proof need not show it.
+        while entries.len() < limit {
+            let Some(entry) = found.next() else { break };
+            let (key, value) = entry.map_err(refuse)?;
+            if after.is_some_and(|after| key.as_slice() <= after.as_bytes()) {
+                continue;
+            }
+            let Some(rest) = key.strip_prefix(prefix.as_bytes()) else {
+                return Err(StateError::Malformed { key: prefix.clone() });
+            };
+            entries.push((rest.to_vec(), value));
+        }
+        Ok(entries)
+    }
+
     /// The decoded value of a key, or none if the proof shows that the state has none.
     pub fn value<T: Decode>(&self, key: &StorageKey) -> Result<Option<T>, StateError> {
         self.read(key)?.map(|bytes| decode(key, &bytes)).transpose()
+    }
+}
+
+fn unreadable(key: &StorageKey, error: ReadError) -> StateError {
+    match error {
+        ReadError::IncompleteDatabase(node) | ReadError::InvalidStateRoot(node) => {
+            StateError::Withheld { key: key.clone(), node }
+        }
+        _ => StateError::Malformed { key: key.clone() },
     }
 }
 

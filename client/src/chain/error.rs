@@ -1,8 +1,10 @@
 //! Errors between this process and its node.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use epione_primitives::{BlockNumber, Hash, refusal::Refusal};
+
+use super::Doubt;
 
 /// Why the chain could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,14 @@ pub enum ChainError {
     WrongBody { expected: Hash, found: Hash },
     #[error("the node is still syncing with the chain: try again later")]
     Syncing,
+    /// The answer does not follow from the genesis block that the client knows.
+    #[error("the answer of the node at {url} is not proven: {doubt}")]
+    Unproven { url: String, doubt: Box<Doubt> },
+    #[error(
+        "the file {} with the last verified block cannot be used ({reason}): correct that, or remove the file, and \
+         verification begins again at the genesis block", .path.display()
+    )]
+    Memory { path: PathBuf, reason: String },
 }
 
 impl ChainError {
@@ -49,7 +59,11 @@ impl ChainError {
 
     /// Whether the same request may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Syncing)
+        match self {
+            Self::Unreachable { .. } | Self::Syncing => true,
+            Self::Unproven { doubt, .. } => doubt.is_transient(),
+            _ => false,
+        }
     }
 }
 

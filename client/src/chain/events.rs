@@ -241,7 +241,7 @@ impl Chain {
         self.within_limit(async {
             let at = self.client_at(block).await?;
             let mut events = Vec::new();
-            self.each_event(&at, |event| {
+            self.each_event(block, &at, |event| {
                 let extrinsic = match event.phase() {
                     Phase::ApplyExtrinsic(index) => Some(index),
                     Phase::Initialization | Phase::Finalization => None,
@@ -264,7 +264,7 @@ impl Chain {
         self.within_limit(async {
             let at = self.client_at(block).await?;
             let (mut events, mut failure) = (Vec::new(), None);
-            self.each_event(&at, |event| {
+            self.each_event(block, &at, |event| {
                 if event.phase() != Phase::ApplyExtrinsic(extrinsic) {
                     return Ok(());
                 }
@@ -282,12 +282,20 @@ impl Chain {
 
     async fn each_event(
         &self,
+        block: Hash,
         at: &At,
         mut look: impl FnMut(&Event<'_, SubstrateConfig>) -> Result<(), ChainError>,
     ) -> Result<(), ChainError> {
         const WHAT: &str = "a block's events";
-        let events =
-            at.events().fetch().await.map_err(|error| ChainError::malformed(WHAT, error))?;
+        let events = match self.verified(block).await? {
+            Some(state) => {
+                let proven = state.events().await?;
+                at.events().from_bytes(proven)
+            }
+            None => {
+                at.events().fetch().await.map_err(|error| ChainError::malformed(WHAT, error))?
+            }
+        };
         for event in events.iter() {
             look(&event.map_err(|error| ChainError::malformed(WHAT, error))?)?;
         }

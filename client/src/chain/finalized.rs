@@ -109,7 +109,9 @@ impl Chain {
 
     /// A node of another chain may have the address by now.
     async fn check_genesis(&self) -> Result<(), ChainError> {
-        let found: Hash = self.canonical_hash(0).await?.ok_or_else(|| unknown_number(0))?;
+        let found: Option<Hash> =
+            self.request("chain_getBlockHash", rpc_params![BlockNumber::default()]).await?;
+        let found = found.ok_or_else(|| unknown_number(0))?;
         let expected = self.genesis_hash();
         if found == expected {
             return Ok(());

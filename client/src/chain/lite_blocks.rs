@@ -1,4 +1,5 @@
-//! The node's `liteBlocks_*` methods, which send headers and the records' slices of the bodies in one round trip.
+//! The node's `liteBlocks_*` methods, which send headers and the records' slices of the bodies in one round trip. A
+//! handle that verifies computes the same answers from proofs and whole bodies.
 
 use epione_primitives::{
     RecordPointer, UserId,
@@ -11,6 +12,9 @@ use super::{Chain, ChainError};
 impl Chain {
     /// Header and hashes of a committed lite block.
     pub async fn lite_header(&self, height: u32) -> Result<Option<HeaderReply>, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            return verifier.lite_header(self, height).await;
+        }
         unless(UNKNOWN_HEIGHT, self.request("liteBlocks_header", rpc_params![height]).await)
     }
 
@@ -19,6 +23,9 @@ impl Chain {
         &self,
         pointer: RecordPointer,
     ) -> Result<Option<RecordReply>, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            return verifier.lite_record(self, pointer).await;
+        }
         unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
     }
 
@@ -30,6 +37,9 @@ impl Chain {
         before: Option<RecordPointer>,
         limit: u32,
     ) -> Result<Vec<RecordReply>, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            return verifier.newest(self).await?.lite_history(patient, before, limit).await;
+        }
         self.request("liteBlocks_history", rpc_params![patient, before, limit]).await
     }
 }

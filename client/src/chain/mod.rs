@@ -1,8 +1,11 @@
 //! The chain as its members use it: finalized blocks, reads of the runtime API, bodies by their hash, and calls that
 //! are submitted and watched until they are final.
 //!
-//! Only this module uses subxt. Reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that pallets
-//! store and clients read the same Rust types.
+//! A new connection believes its node. [`Chain::trusting`] makes it verify what the node says; everything above this
+//! module uses both in the same way.
+//!
+//! Only this module uses subxt. Unverified reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that
+//! pallets store and clients read the same Rust types.
 
 mod accounts;
 mod bodies;
@@ -14,6 +17,7 @@ mod lite_blocks;
 mod signing;
 mod snapshot;
 mod transaction;
+mod verified;
 
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
@@ -22,6 +26,7 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
+pub use verified::{Doubt, MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,6 +73,8 @@ type SubxtHash = subxt::config::substrate::H256;
 pub struct Chain {
     inner: Arc<Inner>,
     waits: Waits,
+    /// None if this handle believes its node.
+    verifier: Option<Arc<verified::Verifier>>,
 }
 
 struct Inner {
@@ -114,7 +121,7 @@ impl std::fmt::Debug for Chain {
 
 impl Chain {
     /// Connects to a node's JSON-RPC endpoint, `wss://host:port`, or `ws://host:port` on this machine, within 30
-    /// seconds.
+    /// seconds. The connection believes the node: make it verify with [`trusting`](Self::trusting).
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         Self::connect_within(url, CONNECT_LIMIT).await
     }
@@ -161,7 +168,7 @@ impl Chain {
         let genesis = Hash::from(client.genesis_hash().0);
         let queues = transaction::Queues::default();
         let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
-        Ok(Self { inner, waits: Waits::default() })
+        Ok(Self { inner, waits: Waits::default(), verifier: None })
     }
 
     /// This handle and its clones report what they wait for in `waits`.
@@ -186,6 +193,10 @@ impl Chain {
 
     /// The newest finalized block.
     pub async fn finalized_head(&self) -> Result<BlockRef, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            let verified::Block { hash, number, .. } = verifier.head(self).await?;
+            return Ok(BlockRef { hash, number });
+        }
         let hash: Hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
         Ok(BlockRef { hash, number: self.number_of(hash).await? })
     }
@@ -200,6 +211,9 @@ impl Chain {
 
     /// The time of a block.
     pub async fn time(&self, block: Hash) -> Result<Moment, ChainError> {
+        if let Some(state) = self.verified(block).await? {
+            return state.time().await;
+        }
         let stored: Option<Bytes> =
             self.request("state_getStorage", rpc_params![TIMESTAMP_NOW, block]).await?;
         decode("a block's time", &stored.unwrap_or(Bytes(vec![0; 8])).0)
@@ -220,6 +234,9 @@ impl Chain {
 
     /// The state after the newest finalized block.
     pub async fn finalized(&self) -> Result<Snapshot, ChainError> {
+        if self.is_verified() {
+            return Ok(self.at(self.finalized_head().await?.hash));
+        }
         let hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
         Ok(self.at(hash))
     }
@@ -228,12 +245,18 @@ impl Chain {
         self.request("system_health", rpc_params![]).await
     }
 
-    /// Hash of the block with this number on the node's best branch.
+    /// Hash of the block with this number on the node's best branch, or if verified, among the final blocks.
     async fn canonical_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            return verifier.hash_of(self, number).await;
+        }
         self.request("chain_getBlockHash", rpc_params![number]).await
     }
 
     async fn number_of(&self, block: Hash) -> Result<BlockNumber, ChainError> {
+        if let Some(verifier) = &self.verifier {
+            return Ok(verifier.block(self, block).await?.number);
+        }
         let header: Option<HeaderReply> =
             self.request("chain_getHeader", rpc_params![block]).await?;
         header.ok_or_else(|| error::unknown_block(block))?.number()

@@ -115,7 +115,9 @@ impl Chain {
         let bytes = |extrinsic: Encoded| match extrinsic {
             Encoded::Hexadecimal(Bytes(bytes)) | Encoded::List(bytes) => bytes,
         };
-        Ok(extrinsics.into_iter().map(bytes).collect())
+        let extrinsics: Vec<Vec<u8>> = extrinsics.into_iter().map(bytes).collect();
+        self.check_extrinsics(block, &extrinsics).await?;
+        Ok(extrinsics)
     }
 
     /// The signed transactions with exactly this call, alone or in a batch, among the extrinsics of the finalized block
@@ -152,6 +154,9 @@ impl Chain {
         extrinsics: &[Vec<u8>],
     ) -> Result<Vec<Sent>, ChainError> {
         let wanted = at.transactions().call_data(&NamedCall::from(call)).map_err(unreadable)?;
+        if self.is_verified() {
+            self.check_call(call, &wanted)?;
+        }
         let may_have = |bytes: &&Vec<u8>| bytes.windows(wanted.len()).any(|part| part == wanted);
         let candidates = extrinsics.iter().filter(may_have).cloned().collect();
         let candidates = at.extrinsics().from_bytes(candidates).await;

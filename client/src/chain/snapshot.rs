@@ -1,4 +1,7 @@
-//! The runtime APIs of `epione_primitives::api`, called at one block.
+//! The runtime APIs of `epione_primitives::api`, called at one block. A handle that verifies does not call them: it
+//! computes the answers from storage proofs.
+
+use std::sync::{Arc, OnceLock};
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -15,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
 
-use super::{Chain, ChainError, decode};
+use super::{Chain, ChainError, Doubt, decode, verified::VerifiedState};
 
 /// Concurrent requests to the node.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -25,11 +28,13 @@ const CONCURRENT_REQUESTS: usize = 16;
 pub struct Snapshot {
     chain: Chain,
     block: Hash,
+    /// The verified state, after the first read of a handle that verifies.
+    verified: Arc<OnceLock<VerifiedState>>,
 }
 
 impl Snapshot {
     pub(super) fn new(chain: Chain, block: Hash) -> Self {
-        Self { chain, block }
+        Self { chain, block, verified: Arc::default() }
     }
 
     pub fn block(&self) -> Hash {
@@ -38,14 +43,23 @@ impl Snapshot {
 
     /// The time of the block.
     pub async fn time(&self) -> Result<Moment, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.time().await;
+        }
         self.chain.time(self.block).await
     }
 
     pub async fn hospitals(&self) -> Result<Vec<(HospitalId, Hospital)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.hospitals().await;
+        }
         self.read("HospitalsApi_hospitals", ()).await
     }
 
     pub async fn hospital(&self, id: HospitalId) -> Result<Option<Hospital>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.hospital(id).await;
+        }
         self.read("HospitalsApi_hospital", id).await
     }
 
@@ -53,19 +67,31 @@ impl Snapshot {
         &self,
         account: &AccountId,
     ) -> Result<Option<(HospitalId, Duty)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.hospital_of(account).await;
+        }
         self.read("HospitalsApi_hospital_of", account).await
     }
 
     /// The active hospitals that do not validate since an offence, ascending.
     pub async fn benched(&self) -> Result<Vec<HospitalId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.benched().await;
+        }
         self.read("HospitalsApi_benched", ()).await
     }
 
     pub async fn user_of(&self, account: &AccountId) -> Result<Option<UserId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.user_of(account).await;
+        }
         self.read("ProfilesApi_user_of", account).await
     }
 
     pub async fn profile(&self, user: UserId) -> Result<Option<Profile>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.profile(user).await;
+        }
         self.read("ProfilesApi_profile", user).await
     }
 
@@ -74,6 +100,9 @@ impl Snapshot {
         hospital: HospitalId,
         user: UserId,
     ) -> Result<Option<Registration>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.registration(hospital, user).await;
+        }
         self.read("ProfilesApi_registration", (hospital, user)).await
     }
 
@@ -81,6 +110,9 @@ impl Snapshot {
         &self,
         user: UserId,
     ) -> Result<Vec<(HospitalId, Registration)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.registrations(user).await;
+        }
         self.read("ProfilesApi_registrations", user).await
     }
 
@@ -91,6 +123,9 @@ impl Snapshot {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<(UserId, Registration)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.members(hospital, after, limit).await;
+        }
         self.read("ProfilesApi_members", (hospital, after, limit)).await
     }
 
@@ -120,6 +155,9 @@ impl Snapshot {
         request: &AccessRequest,
         at: Option<Moment>,
     ) -> Result<Decision, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.decide(request, at).await;
+        }
         self.read("RolePoliciesApi_decide", (request, at)).await
     }
 
@@ -132,9 +170,7 @@ impl Snapshot {
         let mut all = Vec::new();
         let mut after: Option<(UserId, HospitalId)> = None;
         loop {
-            let request = (patient, after, MAX_PAGE);
-            let page: Vec<(UserId, Relationship)> =
-                self.read("RolePoliciesApi_relationships", request).await?;
+            let page = self.newest_relationships(patient, after).await?;
             let Some((professional, last)) = page.last() else { return Ok(all) };
             after = Some((*professional, last.hospital));
             for (professional, newest) in page {
@@ -143,6 +179,18 @@ impl Snapshot {
                 all.extend(earlier.into_iter().map(|earlier| (professional, earlier)));
             }
         }
+    }
+
+    /// One page of the newest relationships of each kind.
+    async fn newest_relationships(
+        &self,
+        patient: UserId,
+        after: Option<(UserId, HospitalId)>,
+    ) -> Result<Vec<(UserId, Relationship)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.relationships(patient, after, MAX_PAGE).await;
+        }
+        self.read("RolePoliciesApi_relationships", (patient, after, MAX_PAGE)).await
     }
 
     /// The relationships before the newest one of its kind, newest first, read page by page.
@@ -156,9 +204,14 @@ impl Snapshot {
         let mut all = Vec::new();
         let mut before: Option<u32> = None;
         loop {
-            let request = ((patient, professional, hospital), kind, before, MAX_PAGE);
-            let page: Vec<(u32, Relationship)> =
-                self.read("RolePoliciesApi_earlier_relationships", request).await?;
+            let parties = (patient, professional, hospital);
+            let page: Vec<(u32, Relationship)> = match self.proven().await? {
+                Some(state) => state.earlier_relationships(parties, kind, before, MAX_PAGE).await?,
+                None => {
+                    let request = (parties, kind, before, MAX_PAGE);
+                    self.read("RolePoliciesApi_earlier_relationships", request).await?
+                }
+            };
             let Some((first, _)) = page.last() else { return Ok(all) };
             before = Some(*first);
             all.extend(page.into_iter().map(|(_, earlier)| earlier));
@@ -170,6 +223,9 @@ impl Snapshot {
         &self,
         requests: &[AccessRequest],
     ) -> Result<Vec<Decision>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.decide_each(requests).await;
+        }
         self.read("RolePoliciesApi_decide_each", requests).await
     }
 
@@ -179,21 +235,33 @@ impl Snapshot {
         hospital: HospitalId,
         version: Option<u32>,
     ) -> Result<Option<(u32, PolicySet)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.policies(hospital, version).await;
+        }
         self.read("RolePoliciesApi_policies", (hospital, version)).await
     }
 
     /// The receipt of the grant with this hash.
     pub async fn receipt(&self, grant: Hash) -> Result<Option<Receipt>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.receipt(grant).await;
+        }
         self.read("ReleasesApi_receipt", grant).await
     }
 
     /// The grant that answered a request, by the request's hash.
     pub async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.answer(request).await;
+        }
         self.read("ReleasesApi_answer", request).await
     }
 
     /// Whether a grant is recorded, and its requester would still be allowed the same.
     pub async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.is_in_force(grant).await;
+        }
         self.read("ReleasesApi_is_in_force", grant).await
     }
 
@@ -204,6 +272,9 @@ impl Snapshot {
         before: Option<u32>,
         limit: u32,
     ) -> Result<Vec<(u32, Receipt)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.receipts(patient, before, limit).await;
+        }
         self.read("ReleasesApi_receipts", (patient, before, limit)).await
     }
 
@@ -214,6 +285,9 @@ impl Snapshot {
         before: Option<u32>,
         limit: u32,
     ) -> Result<Vec<(u32, ReviewId, Review)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.emergencies(patient, before, limit).await;
+        }
         self.read("ReleasesApi_emergencies", (patient, before, limit)).await
     }
 
@@ -224,6 +298,9 @@ impl Snapshot {
         before: Option<u32>,
         limit: u32,
     ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.refusals(patient, before, limit).await;
+        }
         self.read("ReleasesApi_refusals", (patient, before, limit)).await
     }
 
@@ -233,6 +310,9 @@ impl Snapshot {
         before: Option<ReviewId>,
         limit: u32,
     ) -> Result<Vec<(ReviewId, Review)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.reviews(before, limit).await;
+        }
         self.read("ReleasesApi_reviews", (before, limit)).await
     }
 
@@ -242,12 +322,18 @@ impl Snapshot {
         hospital: HospitalId,
         requester: UserId,
     ) -> Result<Tally, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.tally(hospital, requester).await;
+        }
         self.read("ReleasesApi_tally", (hospital, requester)).await
     }
 
     /// The sections that their patients share, of each of these records, in their order. All other sections are
     /// private.
     pub async fn shared(&self, records: &[RecordPointer]) -> Result<Vec<SectionSet>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.shared(records).await;
+        }
         let mut all = Vec::with_capacity(records.len());
         for page in records.chunks(MAX_RELEASED_RECORDS as usize) {
             let shared: Vec<SectionSet> = self.read("SharingApi_shared", page).await?;
@@ -262,14 +348,23 @@ impl Snapshot {
 
     /// Height of the newest committed lite block; 0 before the first.
     pub async fn height(&self) -> Result<u32, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.height().await;
+        }
         self.read("LiteBlocksApi_height", ()).await
     }
 
     pub async fn header(&self, height: u32) -> Result<Option<(Header, BlockHashes)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.header(height).await;
+        }
         self.read("LiteBlocksApi_header", height).await
     }
 
     pub async fn entries(&self, height: u32) -> Result<Vec<Entry>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.entries_of(height).await;
+        }
         self.read("LiteBlocksApi_entries", height).await
     }
 
@@ -277,15 +372,24 @@ impl Snapshot {
         &self,
         id: AnnouncementId,
     ) -> Result<Option<(Announcement, Vec<AnnouncedEntry>)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.announcement(id).await;
+        }
         self.read("LiteBlocksApi_announcement", id).await
     }
 
     pub async fn open_announcements(&self) -> Result<Vec<AnnouncementId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.open_announcements().await;
+        }
         self.read("LiteBlocksApi_open_announcements", ()).await
     }
 
     /// The id of the next announcement. A smaller id without an announcement had one that the chain has removed.
     pub async fn next_announcement(&self) -> Result<AnnouncementId, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.next_announcement().await;
+        }
         self.read("LiteBlocksApi_next_announcement", ()).await
     }
 
@@ -295,6 +399,9 @@ impl Snapshot {
         announcer: HospitalId,
         body_hash: Hash,
     ) -> Result<Option<AnnouncementId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.announcement_of(announcer, body_hash).await;
+        }
         self.read("LiteBlocksApi_announcement_of", (announcer, body_hash)).await
     }
 
@@ -304,6 +411,9 @@ impl Snapshot {
         announcer: HospitalId,
         record: RecordId,
     ) -> Result<Option<AnnouncementId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.announcement_with(announcer, record).await;
+        }
         self.read("LiteBlocksApi_announcement_with", (announcer, record)).await
     }
 
@@ -314,6 +424,9 @@ impl Snapshot {
         before: Option<RecordPointer>,
         limit: u32,
     ) -> Result<Vec<(RecordPointer, Entry, Hash)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.history(patient, before, limit).await;
+        }
         self.read("LiteBlocksApi_history", (patient, before, limit)).await
     }
 
@@ -321,23 +434,48 @@ impl Snapshot {
         &self,
         pointer: RecordPointer,
     ) -> Result<Option<(Entry, Hash)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.record(pointer).await;
+        }
         self.read("LiteBlocksApi_record", pointer).await
     }
 
     pub async fn ballot(&self, id: AnnouncementId) -> Result<Option<Ballot>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.ballot(id).await;
+        }
         self.read("ApprovalsApi_ballot", id).await
     }
 
     /// Number of transactions that an account has sent up to this block.
     pub(super) async fn nonce(&self, account: &AccountId) -> Result<u32, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.nonce(account).await;
+        }
         self.read("AccountNonceApi_account_nonce", account).await
     }
 
+    /// The state of which values are proven; none if the chain's handle believes its node.
+    async fn proven(&self) -> Result<Option<&VerifiedState>, ChainError> {
+        if let Some(state) = self.verified.get() {
+            return Ok(Some(state));
+        }
+        match self.chain.verified(self.block).await? {
+            Some(state) => Ok(Some(self.verified.get_or_init(|| state))),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks the runtime API, and believes the answer. A handle that verifies gets an error instead: what it reads comes
+    /// from [`proven`](Self::proven).
     pub(super) async fn read<T: Decode>(
         &self,
         method: &str,
         arguments: impl Encode,
     ) -> Result<T, ChainError> {
+        if self.chain.is_verified() {
+            return Err(self.chain.doubt(Doubt::NoProof { method: method.into() }));
+        }
         let Bytes(answer) = self.call(method, Bytes(arguments.encode())).await?;
         decode(method, &answer)
     }

@@ -237,6 +237,10 @@ impl Chain {
             reason: error.to_string(),
         };
         let named = NamedCall::from(call);
+        if self.is_verified() {
+            let encoded = at.transactions().call_data(&named).map_err(unknown)?;
+            self.check_call(call, &encoded)?;
+        }
         let mut signable =
             signing::signable(&at, &named, lifetime, nonce.into()).map_err(unknown)?;
         signable.sign(signer).map_err(unknown)
@@ -252,7 +256,9 @@ impl Chain {
             };
             match watch.next().await {
                 Some(Ok(WatchEvent::Finalized { block })) => {
-                    return Ok(Fate::Final { block: block.hash, extrinsic: block.index });
+                    let IncludedAt { hash, index } = block;
+                    patiently(|| self.check_inclusion(hash, index, &sent.bytes)).await?;
+                    return Ok(Fate::Final { block: hash, extrinsic: index });
                 }
                 Some(Ok(WatchEvent::BestChainBlockIncluded { block: Some(_) })) => {
                     waiting.becomes(Awaited::Finality);

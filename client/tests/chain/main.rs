@@ -9,6 +9,7 @@ mod node;
 mod records;
 mod signatures;
 mod users;
+mod verified;
 
 use epione_client::{
     Account,

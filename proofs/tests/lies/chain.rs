@@ -132,13 +132,18 @@ impl State {
 
     /// The trie nodes that show the values of these keys, or their absence.
     pub fn proof(&self, keys: &[StorageKey]) -> Vec<Vec<u8>> {
+        self.proof_of(keys.iter().map(StorageKey::as_bytes))
+    }
+
+    /// As [`proof`](Self::proof), of keys as a node receives them.
+    pub fn proof_of<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
         let mut recorder = Recorder::<Layout>::new();
         {
             let trie = TrieDBBuilder::<Layout>::new(&self.nodes, &self.root)
                 .with_recorder(&mut recorder)
                 .build();
             for key in keys {
-                trie.get(key.as_bytes()).unwrap();
+                trie.get(key).unwrap();
             }
         }
         let nodes: BTreeSet<Vec<u8>> =

@@ -42,6 +42,13 @@ fn a_head_from_the_future_is_refused() {
 }
 
 #[test]
+fn a_head_that_was_new_earlier_is_refused_when_it_got_old() {
+    let time = check(NOW).unwrap();
+    assert_eq!(TOLERANCE.check(time, NOW + 60_000), Ok(()));
+    assert_eq!(TOLERANCE.check(time, NOW + 60_001), Err(TimeError::Behind { millis: 60_001 }));
+}
+
+#[test]
 fn the_time_of_another_block_is_refused() {
     let (old, old_state) = head_of(NOW - 480_000);
     let (new, new_state) = head_of(NOW);

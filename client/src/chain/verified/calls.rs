@@ -1,0 +1,101 @@
+//! The numbers of the calls that members sign. The node's metadata says how a call is encoded, and is not proven: a
+//! node could make a client sign another call. So the first bytes of each call are compared with these numbers. The
+//! arguments are encoded without metadata, and no call is the beginning of another one, so the signature is for this
+//! call.
+
+use super::Doubt;
+use crate::chain::{Call, Chain, ChainError};
+
+/// Pallet, call, and their numbers in the runtime.
+const NUMBERS: [(&str, &str, [u8; 2]); 21] = [
+    ("Hospitals", "rotate_accounts", [6, 4]),
+    ("Hospitals", "set_endpoint", [6, 5]),
+    ("Hospitals", "set_sealing_key", [6, 6]),
+    ("Profiles", "register", [10, 0]),
+    ("Profiles", "update", [10, 1]),
+    ("Profiles", "suspend", [10, 2]),
+    ("Profiles", "reinstate", [10, 3]),
+    ("Profiles", "end_registration", [10, 4]),
+    ("Profiles", "rotate_keys", [10, 5]),
+    ("RolePolicies", "relate", [11, 0]),
+    ("RolePolicies", "unrelate", [11, 1]),
+    ("RolePolicies", "set_policies", [11, 2]),
+    ("LiteBlocks", "announce", [12, 0]),
+    ("LiteBlocks", "withdraw", [12, 1]),
+    ("Approvals", "approve", [13, 0]),
+    ("Approvals", "reject", [13, 1]),
+    ("Releases", "record", [17, 0]),
+    ("Releases", "refuse", [17, 1]),
+    ("Releases", "judge", [17, 2]),
+    ("Sharing", "share", [19, 0]),
+    ("Sharing", "unshare", [19, 1]),
+];
+
+impl Chain {
+    /// Checks what the node's metadata made of a call, before it is signed, or searched in a block.
+    pub(in crate::chain) fn check_call(
+        &self,
+        call: &Call,
+        encoded: &[u8],
+    ) -> Result<(), ChainError> {
+        check(call, encoded).map_err(|doubt| self.doubt(doubt))
+    }
+}
+
+fn check(call: &Call, encoded: &[u8]) -> Result<(), Doubt> {
+    let name = || format!("{}.{}", call.pallet, call.name);
+    let known = NUMBERS.iter().find(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
+    let Some((_, _, expected)) = known else {
+        return Err(Doubt::UnknownCall { call: name() });
+    };
+    if encoded.strip_prefix(expected) == Some(call.arguments.as_slice()) {
+        return Ok(());
+    }
+    let found = encoded.get(..2).unwrap_or(encoded).to_vec();
+    Err(Doubt::OtherCall { call: name(), expected: *expected, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use epione_primitives::{UserId, access::Policies, release::ReviewId};
+
+    use super::*;
+    use crate::chain::calls::{profiles, releases, role_policies};
+
+    #[test]
+    fn a_call_that_the_metadata_replaces_is_not_signed() {
+        let call = releases::judge(ReviewId(3), true);
+        let encoded = |numbers: [u8; 2]| [&numbers[..], &call.arguments].concat();
+        assert_eq!(check(&call, &encoded([17, 2])), Ok(()));
+        for other in [[17, 1], [10, 5], [0, 0]] {
+            let refused = check(&call, &encoded(other)).unwrap_err();
+            assert!(matches!(refused, Doubt::OtherCall { .. }), "{refused}");
+        }
+        let mut longer = encoded([17, 2]);
+        longer.push(0);
+        check(&call, &longer).unwrap_err();
+        check(&call, &[]).unwrap_err();
+    }
+
+    #[test]
+    fn a_call_without_a_number_is_not_signed() {
+        let call = Call::new("Council", "vote", ());
+        let refused = check(&call, &[9, 1]).unwrap_err();
+        assert_eq!(refused, Doubt::UnknownCall { call: "Council.vote".into() });
+    }
+
+    #[test]
+    fn calls_have_different_numbers() {
+        let numbers: BTreeSet<_> = NUMBERS.iter().map(|(_, _, numbers)| numbers).collect();
+        assert_eq!(numbers.len(), NUMBERS.len());
+        for call in
+            [profiles::suspend(UserId([1; 32])), role_policies::set_policies(&Policies::default())]
+        {
+            let known =
+                NUMBERS.iter().any(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
+            assert!(known, "{call:?}");
+        }
+    }
+}

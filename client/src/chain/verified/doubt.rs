@@ -1,0 +1,69 @@
+//! Why a client does not believe what its node says.
+
+use epione_primitives::{BlockNumber, Hash};
+use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
+
+use crate::chain::{Chain, ChainError};
+
+/// Why an answer is not proven.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the node sent the header of block {found:?} instead of {asked:?}: use another node")]
+    OtherHeader { asked: Hash, found: Hash },
+    #[error(
+        "the node's newest final block is {found}, and block {seen} was final earlier: the node is behind, or was \
+         reset; try again later, or use another node"
+    )]
+    RolledBack { found: BlockNumber, seen: BlockNumber },
+    #[error(
+        "block {number} is {found:?} on the node's chain, and the final block {number} that was verified earlier is \
+         {expected:?}: the chain has two histories, so ask the hospitals before you go on"
+    )]
+    Fork { number: BlockNumber, expected: Hash, found: Hash },
+    #[error("block {hash:?} is not one of the chain's final blocks")]
+    NotFinal { hash: Hash },
+    #[error(
+        "the state of block {from} does not have the hash of block {number}: use a client of the chain's version"
+    )]
+    NoAncestor { number: BlockNumber, from: BlockNumber },
+    #[error(
+        "this client cannot prove the answer to {method}: read it from a node that you trust, without verification"
+    )]
+    NoProof { method: String },
+    #[error("the answer needs more of the chain's state than this client reads for one answer")]
+    TooLong,
+    #[error("the node's text of the record is outside the body that the chain names")]
+    OutsideBody,
+    #[error("the node does not have the body {hash:?}, which the chain names: use another node")]
+    NoBody { hash: Hash },
+    #[error(
+        "the node's metadata encodes {call} as call {found:?}, and this client expects {expected:?}: use node and \
+         client in the same version"
+    )]
+    OtherCall { call: String, expected: [u8; 2], found: Vec<u8> },
+    #[error("this client does not know the number of the call {call}, so it does not sign it")]
+    UnknownCall { call: String },
+}
+
+impl Doubt {
+    /// Whether an honest node may give the same answer for a while, because it is behind.
+    pub(in crate::chain) fn is_transient(&self) -> bool {
+        matches!(self, Self::RolledBack { .. } | Self::Time(TimeError::Behind { .. }))
+    }
+}
+
+impl Chain {
+    pub(in crate::chain) fn doubt(&self, doubt: impl Into<Doubt>) -> ChainError {
+        ChainError::Unproven { url: self.url().into(), doubt: Box::new(doubt.into()) }
+    }
+}

@@ -1,0 +1,231 @@
+//! Where the pallets store what clients read. The names and hashers are those of `#[pallet::storage]` in each pallet.
+
+use epione_primitives::{
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
+    access::{Parties, RelationshipKind},
+    release::ReviewId,
+};
+use epione_proofs::{FinalizedHead, StorageKey};
+
+fn value(pallet: &str, item: &str) -> StorageKey {
+    StorageKey::value(pallet, item)
+}
+
+// The SDK's pallets.
+
+pub(super) fn account(id: &AccountId) -> StorageKey {
+    value("System", "Account").blake2_128_concat(id)
+}
+
+pub(super) fn block_hash(number: BlockNumber) -> StorageKey {
+    value("System", "BlockHash").twox_64_concat(&number)
+}
+
+pub(super) fn current_set() -> StorageKey {
+    value("Grandpa", "CurrentSetId")
+}
+
+pub(super) fn events() -> StorageKey {
+    value("System", "Events")
+}
+
+pub(super) fn now() -> StorageKey {
+    FinalizedHead::time_key()
+}
+
+// pallet-hospitals
+
+pub(super) fn active_periods(hospital: HospitalId) -> StorageKey {
+    value("Hospitals", "ActivePeriods").twox_64_concat(&hospital)
+}
+
+pub(super) fn admitted() -> StorageKey {
+    value("Hospitals", "Admitted")
+}
+
+pub(super) fn benched() -> StorageKey {
+    value("Hospitals", "Benched")
+}
+
+pub(super) fn hospital(id: HospitalId) -> StorageKey {
+    value("Hospitals", "Hospitals").twox_64_concat(&id)
+}
+
+pub(super) fn hospital_account(account: &AccountId) -> StorageKey {
+    value("Hospitals", "Accounts").blake2_128_concat(account)
+}
+
+// pallet-profiles
+
+pub(super) fn earlier_pages(user: UserId, hospital: HospitalId) -> StorageKey {
+    value("Profiles", "EarlierPages").blake2_128_concat(&user).twox_64_concat(&hospital)
+}
+
+pub(super) fn earlier_periods(user: UserId, hospital: HospitalId, page: u32) -> StorageKey {
+    value("Profiles", "EarlierPeriods")
+        .blake2_128_concat(&user)
+        .twox_64_concat(&hospital)
+        .twox_64_concat(&page)
+}
+
+/// The prefix of the users of a hospital.
+pub(super) fn members(hospital: HospitalId) -> StorageKey {
+    value("Profiles", "Members").twox_64_concat(&hospital)
+}
+
+pub(super) fn member(hospital: HospitalId, user: UserId) -> StorageKey {
+    members(hospital).blake2_128_concat(&user)
+}
+
+pub(super) fn profile(user: UserId) -> StorageKey {
+    value("Profiles", "Profiles").blake2_128_concat(&user)
+}
+
+pub(super) fn registration(hospital: HospitalId, user: UserId) -> StorageKey {
+    value("Profiles", "Registrations").blake2_128_concat(&user).twox_64_concat(&hospital)
+}
+
+pub(super) fn user_account(account: &AccountId) -> StorageKey {
+    value("Profiles", "Accounts").blake2_128_concat(account)
+}
+
+// pallet-role-policies
+
+pub(super) fn earlier_relationship(
+    parties: Parties,
+    kind: RelationshipKind,
+    number: u32,
+) -> StorageKey {
+    related("EarlierRelationships", parties).twox_64_concat(&(kind, number))
+}
+
+pub(super) fn earlier_relationships(parties: Parties, kind: RelationshipKind) -> StorageKey {
+    related("EarlierCount", parties).twox_64_concat(&kind)
+}
+
+pub(super) fn latest_policies(hospital: HospitalId) -> StorageKey {
+    value("RolePolicies", "LatestVersion").twox_64_concat(&hospital)
+}
+
+pub(super) fn policy_set(hospital: HospitalId, version: u32) -> StorageKey {
+    value("RolePolicies", "PolicySets").twox_64_concat(&hospital).twox_64_concat(&version)
+}
+
+pub(super) fn relationships(parties: Parties) -> StorageKey {
+    related("Relationships", parties)
+}
+
+/// The prefix of a patient's relationships.
+pub(super) fn relationships_of(patient: UserId) -> StorageKey {
+    value("RolePolicies", "Relationships").blake2_128_concat(&patient)
+}
+
+fn related(item: &str, (patient, professional, hospital): Parties) -> StorageKey {
+    value("RolePolicies", item)
+        .blake2_128_concat(&patient)
+        .blake2_128_concat(&professional)
+        .twox_64_concat(&hospital)
+}
+
+// pallet-lite-blocks, pallet-approvals, pallet-index-links
+
+pub(super) fn announcement(id: AnnouncementId) -> StorageKey {
+    value("LiteBlocks", "Announcements").twox_64_concat(&id)
+}
+
+pub(super) fn announcement_of(announcer: HospitalId, body: Hash) -> StorageKey {
+    value("LiteBlocks", "AnnouncementOf").twox_64_concat(&announcer).blake2_128_concat(&body)
+}
+
+pub(super) fn announcement_with(announcer: HospitalId, record: RecordId) -> StorageKey {
+    value("LiteBlocks", "AnnouncementWith").twox_64_concat(&announcer).blake2_128_concat(&record)
+}
+
+pub(super) fn ballot(id: AnnouncementId) -> StorageKey {
+    value("Approvals", "Ballots").blake2_128_concat(&id)
+}
+
+pub(super) fn entries(height: u32) -> StorageKey {
+    value("LiteBlocks", "Entries").twox_64_concat(&height)
+}
+
+pub(super) fn hashes(height: u32) -> StorageKey {
+    value("LiteBlocks", "Hashes").twox_64_concat(&height)
+}
+
+pub(super) fn header(height: u32) -> StorageKey {
+    value("LiteBlocks", "Headers").twox_64_concat(&height)
+}
+
+pub(super) fn height() -> StorageKey {
+    value("LiteBlocks", "Height")
+}
+
+pub(super) fn latest_record(patient: UserId) -> StorageKey {
+    value("IndexLinks", "Latest").blake2_128_concat(&patient)
+}
+
+pub(super) fn next_announcement() -> StorageKey {
+    value("LiteBlocks", "NextId")
+}
+
+/// The prefix of the entries of announcements with open ballots.
+pub(super) fn pending() -> StorageKey {
+    value("LiteBlocks", "PendingEntries")
+}
+
+pub(super) fn pending_entries(id: AnnouncementId) -> StorageKey {
+    pending().twox_64_concat(&id)
+}
+
+// pallet-releases
+
+pub(super) fn answer(request: Hash) -> StorageKey {
+    value("Releases", "ByRequest").blake2_128_concat(&request)
+}
+
+pub(super) fn by_grant(grant: Hash) -> StorageKey {
+    value("Releases", "ByGrant").blake2_128_concat(&grant)
+}
+
+pub(super) fn emergencies(patient: UserId) -> StorageKey {
+    value("Releases", "EmergencyCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn emergency(patient: UserId, number: u32) -> StorageKey {
+    value("Releases", "Emergencies").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+pub(super) fn next_review() -> StorageKey {
+    value("Releases", "NextReview")
+}
+
+pub(super) fn receipt(patient: UserId, number: u32) -> StorageKey {
+    value("Releases", "Receipts").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+pub(super) fn receipts(patient: UserId) -> StorageKey {
+    value("Releases", "ReceiptCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn refusal(patient: UserId, number: u32) -> StorageKey {
+    value("Releases", "Refusals").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+pub(super) fn refusals(patient: UserId) -> StorageKey {
+    value("Releases", "RefusalCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn review(id: ReviewId) -> StorageKey {
+    value("Releases", "Reviews").twox_64_concat(&id)
+}
+
+pub(super) fn tally(hospital: HospitalId, requester: UserId) -> StorageKey {
+    value("Releases", "Tallies").twox_64_concat(&hospital).blake2_128_concat(&requester)
+}
+
+// pallet-sharing
+
+pub(super) fn shared(record: RecordPointer) -> StorageKey {
+    value("Sharing", "Shared").twox_64_concat(&record)
+}

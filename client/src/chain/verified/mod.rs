@@ -1,0 +1,130 @@
+//! Reads a node without believing it. The client knows the hash of the genesis block, and verifies the rest with
+//! `epione-proofs`: finality from the genesis authorities, the age of the newest final block, and every value of the
+//! state. What the runtime API computes, this module computes from proven values.
+//!
+//! | module | |
+//! | --- | --- |
+//! | [`trust`] | what a client believes, and what it knows |
+//! | [`finality`] | follows the authorities to the newest final block |
+//! | [`ancestors`] | earlier final blocks |
+//! | [`memory`] | the file with the last verified block |
+//! | [`state`], [`known`] | values by storage proofs, and computations over them |
+//! | [`keys`] | where the pallets store what clients read |
+//! | [`reads`] | the answers of the runtime API |
+//! | [`records`] | the node's `liteBlocks_*` methods |
+//! | [`inclusion`] | a block's extrinsics |
+//! | [`calls`] | the numbers of calls |
+//!
+//! The node's metadata is not proven: see [`calls`] for what that means for calls.
+
+mod ancestors;
+mod calls;
+mod doubt;
+mod finality;
+mod inclusion;
+mod keys;
+mod known;
+mod memory;
+mod reads;
+mod records;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+use std::{sync::Arc, time::Duration};
+
+use epione_primitives::Hash;
+use tokio::sync::Mutex;
+
+use super::{Chain, ChainError};
+use ancestors::Blocks;
+use finality::Following;
+
+pub use doubt::Doubt;
+pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
+
+pub(super) use finality::Block;
+pub(super) use state::VerifiedState;
+
+/// Pause after a subscription ended.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a client verified of one chain, by the answers of one node.
+pub(super) struct Verifier {
+    pinned: Pinned,
+    following: Mutex<Following>,
+    blocks: Blocks,
+}
+
+impl Verifier {
+    async fn begin(chain: &Chain, pinned: Pinned) -> Result<Self, ChainError> {
+        let (expected, found) = (pinned.genesis, chain.genesis_hash());
+        if found != expected {
+            return Err(ChainError::OtherChain { url: chain.url().into(), expected, found });
+        }
+        let kept = match &pinned.memory {
+            Some(file) => memory::load(file, expected)?,
+            None => None,
+        };
+        let following = match kept {
+            Some((authorities, head)) => Following::resume(authorities, head),
+            None => Following::begin(chain, expected).await?,
+        };
+        Ok(Self { pinned, following: Mutex::new(following), blocks: Blocks::default() })
+    }
+
+    /// The newest final block that the node proves. It is not older than the client tolerates.
+    pub(super) async fn head(&self, chain: &Chain) -> Result<Block, ChainError> {
+        let mut following = self.following.lock().await;
+        let moved = following.advance(chain).await?;
+        let head = following.head();
+        self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
+        self.blocks.insert(head.block);
+        if moved && let Some(file) = &self.pinned.memory {
+            let stored = memory::store(file, self.pinned.genesis, following.authorities(), &head);
+            if let Err(error) = stored {
+                tracing::warn!(%error, "the last verified block was not kept");
+            }
+        }
+        Ok(head.block)
+    }
+
+    /// The state after the newest final block.
+    pub(super) async fn newest(&self, chain: &Chain) -> Result<VerifiedState, ChainError> {
+        Ok(VerifiedState::new(chain.clone(), self.head(chain).await?))
+    }
+
+    /// The state after the last final block that was verified, without asking the node for a newer one. None if the
+    /// client verified none yet, or if it is too old.
+    async fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
+        let head = self.following.lock().await.head();
+        let fresh = self.pinned.tolerance.check(head.time, crate::now()).is_ok();
+        fresh.then(|| VerifiedState::new(chain.clone(), head.block))
+    }
+}
+
+impl Chain {
+    /// The same connection, of which this handle and its clones believe what `trust` says. A new connection believes
+    /// its node; nothing that it said before this call is verified, except the genesis hash.
+    pub async fn trusting(mut self, trust: Trust) -> Result<Self, ChainError> {
+        self.verifier = match trust {
+            Trust::Node => None,
+            Trust::Verified(pinned) => Some(Arc::new(Verifier::begin(&self, pinned).await?)),
+        };
+        Ok(self)
+    }
+
+    /// The verified state after a final block; none if this handle believes its node.
+    pub(super) async fn verified(&self, block: Hash) -> Result<Option<VerifiedState>, ChainError> {
+        match &self.verifier {
+            Some(verifier) => verifier.state(self, block).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether this handle believes only what is proven.
+    pub fn is_verified(&self) -> bool {
+        self.verifier.is_some()
+    }
+}

@@ -1,0 +1,287 @@
+//! What pallet-releases and pallet-sharing answer. The chain counts a patient's receipts, refusals and emergencies, and
+//! the count is proven, so a node can leave out none.
+
+use codec::Decode;
+use epione_primitives::{
+    Hash, HospitalId, RecordPointer, UserId,
+    access::{AccessRequest, Decision, SectionClass},
+    limits::page,
+    release::{
+        Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right, SectionSet,
+        Tally,
+    },
+};
+use epione_proofs::StorageKey;
+
+use super::{ChainError, Gap, Known, VerifiedState, access::decide, keys};
+
+/// How a hospital answered a request, as pallet-releases stores it.
+#[derive(Decode)]
+enum Answer {
+    #[codec(index = 0)]
+    Granted(Hash),
+    #[codec(index = 1)]
+    Refused,
+}
+
+impl VerifiedState {
+    pub(in crate::chain) async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
+        Ok(match self.value(keys::answer(request)).await? {
+            Some(Answer::Granted(grant)) => Some(grant),
+            Some(Answer::Refused) | None => None,
+        })
+    }
+
+    /// The sections that their patients share, of each of these records, in their order.
+    pub(in crate::chain) async fn shared(
+        &self,
+        records: &[RecordPointer],
+    ) -> Result<Vec<SectionSet>, ChainError> {
+        let hints: Vec<_> = records.iter().map(|record| keys::shared(*record)).collect();
+        self.compute(hints, |known| {
+            records.iter().map(|record| known.value_or_default(keys::shared(*record))).collect()
+        })
+        .await
+    }
+
+    pub(in crate::chain) async fn receipt(
+        &self,
+        grant: Hash,
+    ) -> Result<Option<Receipt>, ChainError> {
+        self.compute([keys::by_grant(grant)], |known| receipt(known, grant)).await
+    }
+
+    pub(in crate::chain) async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
+        self.compute([keys::by_grant(grant), keys::now()], |known| is_in_force(known, grant)).await
+    }
+
+    pub(in crate::chain) async fn receipts(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, Receipt)>, ChainError> {
+        let key = |number| keys::receipt(patient, number);
+        self.page(keys::receipts(patient), key, before, limit).await
+    }
+
+    pub(in crate::chain) async fn emergencies(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, ReviewId, Review)>, ChainError> {
+        let key = |number| keys::emergency(patient, number);
+        let emergencies: Vec<(u32, ReviewId)> =
+            self.page(keys::emergencies(patient), key, before, limit).await?;
+        let hints: Vec<_> = emergencies.iter().map(|(_, id)| keys::review(*id)).collect();
+        self.compute(hints, |known| {
+            let mut reviews = Vec::new();
+            for (number, id) in &emergencies {
+                if let Some(review) = known.value(keys::review(*id))? {
+                    reviews.push((*number, *id, review));
+                }
+            }
+            Ok(reviews)
+        })
+        .await
+    }
+
+    pub(in crate::chain) async fn refusals(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
+        let key = |number| keys::refusal(patient, number);
+        self.page(keys::refusals(patient), key, before, limit).await
+    }
+
+    pub(in crate::chain) async fn reviews(
+        &self,
+        before: Option<ReviewId>,
+        limit: u32,
+    ) -> Result<Vec<(ReviewId, Review)>, ChainError> {
+        let key = |number| keys::review(ReviewId(number));
+        let before = before.map(|id| id.0);
+        let reviews = self.page(keys::next_review(), key, before, limit).await?;
+        Ok(reviews.into_iter().map(|(number, review)| (ReviewId(number), review)).collect())
+    }
+
+    pub(in crate::chain) async fn tally(
+        &self,
+        hospital: HospitalId,
+        requester: UserId,
+    ) -> Result<Tally, ChainError> {
+        let key = keys::tally(hospital, requester);
+        self.compute([key.clone(), keys::now()], |known| {
+            let tally: Tally = known.value_or_default(key.clone())?;
+            Ok(tally.on(known.value_or_default(keys::now())?))
+        })
+        .await
+    }
+
+    /// One page of a list that the chain counts: newest first, before the number `before`.
+    async fn page<T: Decode>(
+        &self,
+        count: StorageKey,
+        key: impl Fn(u32) -> StorageKey,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, T)>, ChainError> {
+        // With a later end than the count, some of these keys have no value.
+        let mut hints: Vec<_> =
+            before.map_or_else(Vec::new, |end| page(end, None, limit).map(&key).collect());
+        hints.push(count.clone());
+        self.compute(hints, |known| numbered(known, &count, &key, before, limit)).await
+    }
+}
+
+fn numbered<T: Decode>(
+    known: &mut Known,
+    count: &StorageKey,
+    key: impl Fn(u32) -> StorageKey,
+    before: Option<u32>,
+    limit: u32,
+) -> Result<Vec<(u32, T)>, Gap> {
+    let count: u32 = known.value_or_default(count.clone())?;
+    let numbers: Vec<u32> = page(count, before, limit).collect();
+    known.need(numbers.iter().map(|number| key(*number)))?;
+    let mut entries = Vec::new();
+    for number in numbers {
+        if let Some(entry) = known.value(key(number))? {
+            entries.push((number, entry));
+        }
+    }
+    Ok(entries)
+}
+
+fn receipt(known: &mut Known, grant: Hash) -> Result<Option<Receipt>, Gap> {
+    let number: Option<(UserId, u32)> = known.value(keys::by_grant(grant))?;
+    match number {
+        Some((patient, number)) => known.value(keys::receipt(patient, number)),
+        None => Ok(None),
+    }
+}
+
+/// Whether a grant is recorded, the other hospitals did not find it unjustified, its rights open the classes that its
+/// sections have now, and the policies still allow each right.
+fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
+    let Some(Receipt { release, hospital, review, .. }) = receipt(known, grant)? else {
+        return Ok(false);
+    };
+    let review: Option<Review> = match review {
+        Some(id) => known.value(keys::review(id))?,
+        None => None,
+    };
+    let unjustified = review.is_some_and(|review| {
+        matches!(review.status, ReviewStatus::Closed { justified: false, .. })
+    });
+    if unjustified {
+        return Ok(false);
+    }
+    if !opens(&release.rights, private(known, &release.records)?) {
+        return Ok(false);
+    }
+    let now = known.value_or_default(keys::now())?;
+    for right in release.rights.iter() {
+        let request = AccessRequest {
+            requester: release.request.requester,
+            action: right.action,
+            patient: release.request.patient,
+            hospital,
+            class: right.class,
+            purpose: release.request.purpose,
+            cosigned: false,
+        };
+        if !matches!(decide(known, &request, now)?, Decision::Allow { .. }) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether sections of these records are private, because their patient does not share them.
+fn private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
+    known.need(records.iter().map(|record| keys::shared(record.pointer)))?;
+    let mut private = false;
+    for record in records {
+        let shared: SectionSet = known.value_or_default(keys::shared(record.pointer))?;
+        private |= !record.sections.is_subset_of(shared);
+    }
+    Ok(private)
+}
+
+/// Whether rights open sections. Rights to private sections also open shared ones.
+fn opens(rights: &[Right], private: bool) -> bool {
+    let class = if private { SectionClass::Private } else { SectionClass::Shared };
+    rights.iter().any(|right| right.class == class || right.class == SectionClass::Private)
+}
+
+#[cfg(test)]
+mod tests {
+    use codec::Encode;
+    use epione_primitives::access::Action;
+
+    use super::*;
+
+    fn count() -> StorageKey {
+        StorageKey::value("Test", "Count")
+    }
+
+    fn key(number: u32) -> StorageKey {
+        StorageKey::value("Test", "Entries").twox_64_concat(&number)
+    }
+
+    fn numbers(known: &mut Known, before: Option<u32>, limit: u32) -> Result<Vec<u32>, Gap> {
+        let entries: Vec<(u32, u8)> = numbered(known, &count(), key, before, limit)?;
+        Ok(entries.into_iter().map(|(number, _)| number).collect())
+    }
+
+    #[test]
+    fn a_page_ends_at_the_proven_count() {
+        let mut known = Known::default();
+        known.learn(count(), Some(3u32.encode()));
+        for number in 0..3 {
+            known.learn(key(number), Some(vec![7]));
+        }
+        assert_eq!(numbers(&mut known, None, 64), Ok(vec![2, 1, 0]));
+        assert_eq!(numbers(&mut known, Some(2), 1), Ok(vec![1]));
+        assert_eq!(numbers(&mut known, Some(9), 64), Ok(vec![2, 1, 0]));
+        assert_eq!(numbers(&mut known, Some(0), 64), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_entry_below_the_count_must_be_proven() {
+        let mut known = Known::default();
+        known.learn(count(), Some(3u32.encode()));
+        known.learn(key(2), Some(vec![7]));
+        known.learn(key(0), Some(vec![7]));
+        assert_eq!(numbers(&mut known, None, 64), Err(Gap::Missing));
+        assert_eq!(known.take_missing(), [key(1)]);
+    }
+
+    #[test]
+    fn sections_that_became_private_are_not_opened_by_rights_to_shared_ones() {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let records = [ReleasedRecord { pointer, sections: SectionSet(0b11) }];
+        let right = |class| Right { action: Action::ReadText, class };
+        for (shared, is_private) in [(None, true), (Some(0b01), true), (Some(0b111), false)] {
+            let mut known = Known::default();
+            let shared = shared.map(|set: u64| SectionSet(set).encode());
+            known.learn(keys::shared(pointer), shared);
+            let private = private(&mut known, &records).unwrap();
+            assert_eq!(private, is_private);
+            assert!(opens(&[right(SectionClass::Private)], private));
+            assert_eq!(opens(&[right(SectionClass::Shared)], private), !is_private);
+        }
+        assert!(!opens(&[], false));
+    }
+
+    #[test]
+    fn a_list_without_a_count_is_empty() {
+        let mut known = Known::default();
+        known.learn(count(), None);
+        assert_eq!(numbers(&mut known, None, 64), Ok(vec![]));
+    }
+}

@@ -1,0 +1,524 @@
+//! What a node could do to a client that verifies. The chain is in memory, with real keys, votes and proofs.
+
+#[allow(dead_code)]
+#[path = "../../../../proofs/tests/lies/chain.rs"]
+mod made;
+mod node;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use codec::Encode;
+use epione_primitives::{
+    AccountId, Hash, HospitalId, RecordId, RecordPointer, UserId,
+    block::{Entry, Header, Range, Segments},
+    profile::{Profile, Registration, RegistrationStatus, Role},
+};
+use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
+use serde_json::{Value, json};
+use sp_core::{Blake2Hasher, Bytes, Hasher as _};
+
+use super::{Doubt, Pinned, Trust, keys};
+use crate::chain::{Chain, ChainError, Snapshot};
+use node::{Network, Node};
+
+const USER: UserId = UserId([1; 32]);
+const HOSPITAL: HospitalId = HospitalId(0);
+const BODY: &[u8] = b"the sealed text";
+
+fn account() -> AccountId {
+    AccountId::new([7; 32])
+}
+
+fn profile() -> Profile {
+    Profile {
+        role: Role::Patient,
+        account: account(),
+        sealing_key_hash: Hash::repeat_byte(3),
+        version: 1,
+        since: 0,
+    }
+}
+
+fn registration() -> Registration {
+    Registration {
+        status: RegistrationStatus::Active,
+        periods: Default::default(),
+        version: 1,
+        body_hash: Hash::repeat_byte(4),
+    }
+}
+
+/// A chain of four hospitals and ten blocks. The state has a user from block 5 on.
+fn network() -> Network {
+    let mut network = Network::new(0..4);
+    for number in 1..=10 {
+        if number == 5 {
+            network.put(keys::profile(USER), &profile());
+            network.put(keys::user_account(&account()), &USER);
+        }
+        network.push();
+    }
+    network
+}
+
+fn pinned(network: &Network) -> Pinned {
+    Pinned::new(network.genesis())
+}
+
+async fn connect(node: &Node, pinned: Pinned) -> Result<Chain, ChainError> {
+    node.connect().await.trusting(Trust::Verified(pinned)).await
+}
+
+/// A verifying connection to a node that tells no lies yet.
+async fn honest(network: Network) -> (Node, Chain) {
+    let pinned = pinned(&network);
+    let node = Node::new(network);
+    let chain = connect(&node, pinned).await.unwrap();
+    (node, chain)
+}
+
+fn doubt(error: ChainError) -> Doubt {
+    match error {
+        ChainError::Unproven { doubt, .. } => *doubt,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_chain_has_is_read_and_what_it_does_not_have_is_absent() {
+    let (_node, chain) = honest(network()).await;
+    assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    let state = chain.finalized().await.unwrap();
+    assert_eq!(state.profile(USER).await.unwrap(), Some(profile()));
+    assert_eq!(state.user_of(&account()).await.unwrap(), Some(USER));
+    assert_eq!(state.profile(UserId([9; 32])).await.unwrap(), None);
+    assert_eq!(state.height().await.unwrap(), 0);
+    assert_eq!(state.hospitals().await.unwrap(), []);
+    assert!(chain.is_verified());
+}
+
+#[tokio::test]
+async fn a_node_of_another_chain_is_refused() {
+    let node = Node::new(network());
+    let refused = connect(&node, Pinned::new(Hash::repeat_byte(9))).await.unwrap_err();
+    assert!(matches!(refused, ChainError::OtherChain { .. }), "{refused}");
+    assert!(!refused.is_transient());
+}
+
+#[tokio::test]
+async fn authorities_that_the_genesis_state_does_not_name_make_nothing_final() {
+    let mut network = network();
+    network.sign_as(6..10);
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
+    assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn a_minority_of_the_authorities_makes_nothing_final() {
+    let mut network = network();
+    network.sign_as(0..2);
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
+    assert!(matches!(reason, JustificationError::TooFewVotes { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn a_changed_value_is_refused() {
+    let (node, chain) = honest(network()).await;
+    let state = chain.finalized().await.unwrap();
+    // The node answers from a state in which the account belongs to another user.
+    let mut forged = network();
+    forged.put(keys::user_account(&account()), &UserId([8; 32]));
+    forged.push();
+    let proof = forged.proof_of_newest(&keys::user_account(&account()));
+    node.lie(move |method, _, truth| match method {
+        "state_getReadProof" => json!({ "at": Hash::zero(), "proof": proof }),
+        _ => truth,
+    });
+    let refused = doubt(state.user_of(&account()).await.unwrap_err());
+    assert!(matches!(refused, Doubt::State(StateError::OtherRoot { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_withheld_value_is_not_taken_for_an_absent_one() {
+    let (node, chain) = honest(network()).await;
+    let state = chain.finalized().await.unwrap();
+    node.lie(|method, _, mut truth| {
+        if method == "state_getReadProof" {
+            truth["proof"].as_array_mut().unwrap().pop();
+        }
+        truth
+    });
+    let refused = doubt(state.profile(USER).await.unwrap_err());
+    let withheld = matches!(
+        &refused,
+        Doubt::State(StateError::Withheld { .. } | StateError::OtherRoot { .. })
+    );
+    assert!(withheld, "{refused}");
+}
+
+#[tokio::test]
+async fn an_old_head_is_refused_and_may_be_tried_again() {
+    let mut network = network();
+    network.set_time(crate::now() - 480_000);
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = chain.finalized().await.unwrap_err();
+    assert!(refused.is_transient());
+    let refused = doubt(refused);
+    assert!(matches!(refused, Doubt::Time(TimeError::Behind { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_is_refused_when_its_head_gets_old() {
+    let network = network();
+    let pinned = pinned(&network).with_max_age(Duration::from_secs(4));
+    let node = Node::new(network);
+    let chain = connect(&node, pinned).await.unwrap();
+    chain.finalized().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert!(matches!(refused, Doubt::Time(TimeError::Behind { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_head_from_the_future_is_refused() {
+    let mut network = network();
+    network.set_time(crate::now() + 480_000);
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert!(matches!(refused, Doubt::Time(TimeError::Ahead { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn a_node_cannot_go_back_while_the_client_runs() {
+    let (node, chain) = honest(network()).await;
+    chain.finalized().await.unwrap();
+    node.replace(network().until(8));
+    let refused = chain.finalized().await.unwrap_err();
+    assert!(refused.is_transient());
+    assert_eq!(doubt(refused), Doubt::RolledBack { found: 8, seen: 10 });
+}
+
+#[tokio::test]
+async fn a_node_cannot_go_back_behind_the_clients_last_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("head.json");
+    let network = network();
+    let remembering = pinned(&network).remembering(&file);
+    let earlier = network.clone().until(8);
+    let chain = connect(&Node::new(network), remembering.clone()).await.unwrap();
+    chain.finalized().await.unwrap();
+    assert!(file.exists());
+
+    let chain = connect(&Node::new(earlier), remembering).await.unwrap();
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert_eq!(refused, Doubt::RolledBack { found: 8, seen: 10 });
+}
+
+#[tokio::test]
+async fn another_history_by_the_same_authorities_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = network();
+    let remembering = pinned(&network).remembering(folder.path().join("head.json"));
+    let mut fork = network.clone().until(8);
+    fork.put(keys::height(), &7_u32);
+    for _ in 0..4 {
+        fork.push();
+    }
+    let chain = connect(&Node::new(network), remembering.clone()).await.unwrap();
+    chain.finalized().await.unwrap();
+
+    let chain = connect(&Node::new(fork), remembering).await.unwrap();
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert!(matches!(refused, Doubt::Fork { number: 10, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_start_from_the_file_reads_no_earlier_hand_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = network();
+    network.change(1..5);
+    network.push();
+    network.push();
+    let remembering = pinned(&network).remembering(folder.path().join("head.json"));
+    let chain = connect(&Node::new(network.clone()), remembering.clone()).await.unwrap();
+    assert_eq!(chain.finalized_head().await.unwrap().number, 12);
+
+    network.push();
+    let node = Node::new(network);
+    let chain = connect(&node, remembering).await.unwrap();
+    node.lie(|method, params, truth| match method {
+        "state_getStorage" => panic!("a hand-over is searched"),
+        "chain_getHeader" => {
+            assert_ne!(truth["number"], json!("0x0"), "{params:?}");
+            truth
+        }
+        _ => truth,
+    });
+    assert_eq!(chain.finalized_head().await.unwrap().number, 13);
+}
+
+#[tokio::test]
+async fn changes_of_the_authorities_are_followed() {
+    let mut network = network();
+    for authorities in [1..5, 2..6, 2..7] {
+        network.change(authorities);
+        for _ in 0..4 {
+            network.push();
+        }
+    }
+    let (node, chain) = honest(network).await;
+    assert_eq!(chain.finalized_head().await.unwrap().number, 22);
+    let state = chain.finalized().await.unwrap();
+    assert_eq!(state.profile(USER).await.unwrap(), Some(profile()));
+
+    // One more change, while the client runs; its block is the newest one.
+    node.edit(|network| {
+        network.change(3..7);
+        network.push();
+    });
+    assert_eq!(chain.finalized_head().await.unwrap().number, 23);
+    node.edit(Network::push);
+    assert_eq!(chain.finalized_head().await.unwrap().number, 24);
+}
+
+#[tokio::test]
+async fn authorities_that_nobody_handed_over_to_are_refused() {
+    let mut network = network();
+    network.change(6..10);
+    network.sign_as(6..10);
+    network.push();
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    let Doubt::HandOver(HandOverError::Head(HeadError::NotJustified { .. })) = &refused else {
+        panic!("{refused}");
+    };
+}
+
+#[tokio::test]
+async fn authorities_that_handed_over_make_nothing_final() {
+    let mut network = network();
+    network.change(1..5);
+    network.push();
+    network.sign_as(0..4);
+    network.push();
+    let (_node, chain) = honest(network).await;
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
+    assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn earlier_states_are_read_by_the_hashes_in_later_states() {
+    let network = network();
+    let (hashes, times) = (network.hashes(), network.times());
+    let (_node, chain) = honest(network).await;
+    for number in [10, 4, 9, 1, 5] {
+        let hash = hashes[number as usize];
+        assert_eq!(chain.block_hash(number).await.unwrap(), Some(hash));
+        assert_eq!(chain.time(hash).await.unwrap(), times[number as usize]);
+        let found = chain.at(hash).profile(USER).await.unwrap();
+        assert_eq!(found.is_some(), number >= 5, "block {number}");
+    }
+    assert_eq!(chain.block_hash(0).await.unwrap(), Some(hashes[0]));
+    assert_eq!(chain.block_hash(11).await.unwrap(), None);
+    assert_eq!(chain.time_at(5).await.unwrap(), Some(times[5]));
+}
+
+#[tokio::test]
+async fn a_long_chain_is_crossed_in_steps() {
+    let mut network = network();
+    for _ in 0..20 {
+        network.push();
+    }
+    let hashes = network.hashes();
+    let (node, chain) = honest(network).await;
+    chain.finalized().await.unwrap();
+    let before = node.requests();
+    assert_eq!(chain.block_hash(1).await.unwrap(), Some(hashes[1]));
+    // Two requests for each step of four blocks, and one for the newest block.
+    let asked = node.requests() - before;
+    assert!((14..=17).contains(&asked), "{asked}");
+    // The steps are remembered.
+    assert_eq!(chain.block_hash(2).await.unwrap(), Some(hashes[2]));
+    assert_eq!(node.requests() - before - asked, 1);
+}
+
+#[tokio::test]
+async fn a_block_that_is_not_final_is_refused() {
+    let network = network();
+    let mut fork = network.clone().until(8);
+    fork.put(keys::height(), &7_u32);
+    fork.push();
+    let side = fork.newest_header();
+    let (node, chain) = honest(network).await;
+    node.lie(move |method, params, truth| match method {
+        "chain_getHeader" if params[0] == json!(side.hash()) => json!(side),
+        _ => truth,
+    });
+    let hash = fork.hashes()[9];
+    let refused = doubt(chain.at(hash).height().await.unwrap_err());
+    assert_eq!(refused, Doubt::NotFinal { hash });
+}
+
+#[tokio::test]
+async fn the_header_of_another_block_is_refused() {
+    let network = network();
+    let (asked, other) = (network.hashes()[4], network.header(5));
+    let (node, chain) = honest(network).await;
+    node.lie(move |method, params, truth| match method {
+        "chain_getHeader" if params[0] == json!(asked) => json!(other),
+        _ => truth,
+    });
+    let refused = doubt(chain.at(asked).height().await.unwrap_err());
+    assert!(matches!(refused, Doubt::OtherHeader { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn no_member_of_a_hospital_can_be_left_out() {
+    let mut network = network();
+    for byte in 0..9 {
+        let user = UserId([byte; 32]);
+        network.put(keys::member(HOSPITAL, user), &());
+        network.put(keys::registration(HOSPITAL, user), &registration());
+    }
+    network.push();
+    let (node, chain) = honest(network).await;
+    let state = chain.finalized().await.unwrap();
+    let mut users = Vec::new();
+    state.for_each_member(HOSPITAL, |user, _| users.push(user)).await.unwrap();
+    users.sort();
+    assert_eq!(users, (0..9).map(|byte| UserId([byte; 32])).collect::<Vec<_>>());
+
+    let first = state.members(HOSPITAL, None, 4).await.unwrap();
+    let rest = state.members(HOSPITAL, Some(first[3].0), 64).await.unwrap();
+    assert_eq!((first.len(), rest.len()), (4, 5));
+
+    node.lie(|method, _, mut truth| {
+        if method == "state_getKeysPaged" {
+            truth.as_array_mut().unwrap().remove(2);
+        }
+        truth
+    });
+    let refused = doubt(state.members(HOSPITAL, None, 64).await.unwrap_err());
+    assert!(matches!(refused, Doubt::State(StateError::Withheld { .. })), "{refused}");
+}
+
+/// A network with one record of the user, whose text is the whole body.
+fn with_record() -> Network {
+    let mut network = network();
+    let length = BODY.len() as u32;
+    let entry = Entry {
+        record: RecordId([3; 16]),
+        patient: USER,
+        text: Range { offset: 0, length },
+        media: Range::default(),
+        previous: None,
+    };
+    let header = Header {
+        height: 1,
+        previous_lite: Hash::zero(),
+        previous_cloud: Hash::zero(),
+        announcer: HOSPITAL,
+        announcement: Default::default(),
+        time: 1,
+        records: 1,
+        body_hash: Blake2Hasher::hash(BODY),
+        body_bytes: length,
+        segments: Segments::default(),
+    };
+    network.put(keys::header(1), &header);
+    network.put(keys::entries(1), &vec![entry]);
+    network.put(keys::latest_record(USER), &RecordPointer { height: 1, index: 0 });
+    network.push();
+    network
+}
+
+#[tokio::test]
+async fn a_records_text_is_a_part_of_the_body_that_the_chain_names() {
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let (node, chain) = honest(with_record()).await;
+    node.lie(
+        |method, _, truth| {
+            if method == "bitswap_v1_get" { json!(Bytes(BODY.to_vec())) } else { truth }
+        },
+    );
+    let reply = chain.lite_record(pointer).await.unwrap().unwrap();
+    assert_eq!(reply.text.0, BODY);
+    let replies = chain.lite_history(USER, None, 10).await.unwrap();
+    assert_eq!(replies, [reply]);
+    assert_eq!(chain.lite_history(UserId([9; 32]), None, 10).await.unwrap(), []);
+
+    node.lie(|method, _, truth| {
+        if method == "bitswap_v1_get" { json!(Bytes(b"another text!!!".to_vec())) } else { truth }
+    });
+    let refused = chain.lite_record(pointer).await.unwrap_err();
+    assert!(matches!(refused, ChainError::WrongBody { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_history_that_the_node_shortens_is_complete_nevertheless() {
+    let (node, chain) = honest(with_record()).await;
+    // The node says that the patient has no records.
+    node.lie(|method, _, truth| match method {
+        "state_call" => json!(Bytes(Vec::<(RecordPointer, Entry, Hash)>::new().encode())),
+        _ => truth,
+    });
+    let state = chain.finalized().await.unwrap();
+    assert_eq!(state.history(USER, None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_proven_is_refused_and_not_believed() {
+    let (_node, chain) = honest(network()).await;
+    let state = chain.finalized().await.unwrap();
+    let refused = doubt(state.read::<u32>("FutureApi_answer", ()).await.unwrap_err());
+    assert_eq!(refused, Doubt::NoProof { method: "FutureApi_answer".into() });
+}
+
+#[tokio::test]
+async fn a_node_that_is_trusted_is_not_asked_for_proofs() {
+    let node = Node::new(network());
+    let chain = node.connect().await.trusting(Trust::Node).await.unwrap();
+    static PROOFS: AtomicUsize = AtomicUsize::new(0);
+    node.lie(|method, _, truth| {
+        if method == "state_getReadProof" {
+            PROOFS.fetch_add(1, Ordering::Relaxed);
+        }
+        if method == "state_call" { json!(Bytes(Some(USER).encode())) } else { truth }
+    });
+    let state = chain.finalized().await.unwrap();
+    assert_eq!(state.user_of(&account()).await.unwrap(), Some(USER));
+    assert_eq!(PROOFS.load(Ordering::Relaxed), 0);
+    assert!(!chain.is_verified());
+}
+
+/// It is enough that this compiles: workers read from spawned tasks.
+#[test]
+fn verified_reads_may_move_between_threads() {
+    fn moves<T: Send>(_: fn(&'static Chain) -> T) {}
+    moves(|chain| chain.finalized());
+    fn reads<T: Send>(_: fn(&'static Snapshot) -> T) {}
+    reads(|state| state.hospitals());
+    reads(|state| state.relationships(USER));
+    reads(|state| state.is_in_force(Hash::zero()));
+    reads(|state| state.history(USER, None, 1));
+    reads(|state| state.members(HOSPITAL, None, 1));
+    reads(|state| state.receipts(USER, None, 1));
+}
+
+/// The JSON of trie nodes.
+fn nodes(proof: Vec<Vec<u8>>) -> Value {
+    json!(proof.into_iter().map(Bytes).collect::<Vec<_>>())
+}

@@ -1,0 +1,214 @@
+//! A client that verifies, against a real node. Everything that it computes from proofs equals what the runtime says.
+
+use std::time::Duration;
+
+use epione_client::{
+    chain::{
+        Chain, ChainError, ChainEvent, Doubt, Pinned, Snapshot, Trust,
+        calls::{hospitals, role_policies, sharing},
+    },
+    reader,
+};
+use epione_primitives::{
+    Hash, HospitalId, RecordPointer,
+    access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
+    profile::Role,
+    release::SectionSet,
+};
+use epione_proofs::TimeError;
+
+use crate::{
+    account, agent,
+    node::{Node, PATIENCE},
+    records::{commit, doctor, patient, ready, record},
+    register,
+};
+
+const HOSPITAL: HospitalId = HospitalId(0);
+
+/// Another connection to the node, which verifies.
+async fn verifying(node: &Node, trusting: &Chain) -> Chain {
+    let pinned = Pinned::new(trusting.genesis_hash());
+    node.connect().await.trusting(Trust::Verified(pinned)).await.unwrap()
+}
+
+/// The state after the newest block that both connections know.
+async fn both(trusting: &Chain, verified: &Chain) -> (Snapshot, Snapshot) {
+    let head = verified.finalized_head().await.unwrap();
+    (trusting.at(head.hash), verified.at(head.hash))
+}
+
+/// Compares an answer of the runtime with what the client computes.
+macro_rules! same {
+    ($states:expr, $method:ident $(, $argument:expr)*) => {{
+        let (said, proven) = $states;
+        let said = said.$method($($argument),*).await.unwrap();
+        let proven = proven.$method($($argument),*).await.unwrap();
+        assert_eq!(proven, said, stringify!($method));
+        proven
+    }};
+}
+
+fn request(action: Action, class: SectionClass) -> AccessRequest {
+    AccessRequest {
+        requester: doctor(),
+        action,
+        patient: patient(),
+        hospital: HOSPITAL,
+        class,
+        purpose: Purpose::Treatment,
+        cosigned: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
+    let node = Node::start();
+    let trusting = ready(&node).await;
+    let (patient, doctor) = (patient(), doctor());
+    let before = trusting.finalized_head().await.unwrap();
+    for text in ["one", "two"] {
+        commit(&trusting, &[record(&trusting, text, "//Doctor").await]).await;
+    }
+    let related = |kind| role_policies::relate(patient, doctor, HOSPITAL, kind, None);
+    for kind in [RelationshipKind::Treating, RelationshipKind::CareTeam] {
+        trusting.submit(&related(kind), &agent()).await.unwrap();
+    }
+    let ended = role_policies::unrelate(patient, doctor, HOSPITAL, RelationshipKind::Treating);
+    trusting.submit(&ended, &agent()).await.unwrap();
+    trusting.submit(&related(RelationshipKind::Treating), &agent()).await.unwrap();
+
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let share = sharing::share(pointer, SectionSet(1));
+    trusting.submit(&share, &account("//Patient")).await.unwrap();
+
+    let verified = verifying(&node, &trusting).await;
+    let (said, proven) = both(&trusting, &verified).await;
+    let states = (&said, &proven);
+    same!(states, time);
+    assert_eq!(same!(states, hospitals).len(), 1);
+    same!(states, hospital, HOSPITAL);
+    same!(states, hospital, HospitalId(7));
+    same!(states, hospital_of, &agent().id());
+    same!(states, benched);
+    same!(states, user_of, &account("//Doctor").id());
+    same!(states, user_of, &account("//Stranger").id());
+    same!(states, profile, doctor);
+    same!(states, registration, HOSPITAL, patient);
+    assert_eq!(same!(states, registrations, patient).len(), 1);
+    assert_eq!(same!(states, members, HOSPITAL, None, 64).len(), 2);
+    assert_eq!(same!(states, members, HOSPITAL, None, 1).len(), 1);
+    assert_eq!(same!(states, relationships, patient).len(), 3);
+    assert_eq!(same!(states, height), 2);
+    for height in [0, 1, 2, 3] {
+        same!(states, header, height);
+        same!(states, entries, height);
+    }
+    assert_eq!(same!(states, history, patient, None, 64).len(), 2);
+    let newest = RecordPointer { height: 2, index: 0 };
+    assert_eq!(same!(states, history, patient, Some(newest), 64).len(), 1);
+    assert!(same!(states, record, newest).is_some());
+    same!(states, record, RecordPointer { height: 2, index: 9 });
+    let (header, _) = same!(states, header, 2).unwrap();
+    same!(states, announcement, header.announcement);
+    same!(states, announcement_of, HOSPITAL, header.body_hash);
+    let (entry, _) = same!(states, record, newest).unwrap();
+    assert!(same!(states, announcement_with, HOSPITAL, entry.record).is_some());
+    assert_eq!(same!(states, shared, &[pointer, newest]), [SectionSet(1), SectionSet(0)]);
+    same!(states, answer, Hash::repeat_byte(1));
+    same!(states, ballot, header.announcement);
+    same!(states, open_announcements);
+    same!(states, next_announcement);
+    same!(states, policies, HOSPITAL, None);
+    same!(states, policies, HOSPITAL, Some(3));
+    same!(states, receipts, patient, None, 64);
+    same!(states, refusals, patient, None, 64);
+    same!(states, emergencies, patient, None, 64);
+    same!(states, reviews, None, 64);
+    same!(states, tally, HOSPITAL, doctor);
+    same!(states, receipt, Hash::repeat_byte(1));
+    same!(states, is_in_force, Hash::repeat_byte(1));
+
+    let earlier = said.time().await.unwrap() - 4_000;
+    for class in [SectionClass::Private, SectionClass::Shared] {
+        for action in [Action::ReadText, Action::Submit, Action::BreakGlass] {
+            for at in [None, Some(earlier), Some(0)] {
+                same!(states, decide, &request(action, class), at);
+            }
+        }
+    }
+    let each = [Action::ReadText, Action::Relate].map(|it| request(it, SectionClass::Private));
+    same!(states, decide_each, &each);
+
+    // An earlier block.
+    let states = (&trusting.at(before.hash), &verified.at(before.hash));
+    same!(states, height);
+    assert_eq!(
+        verified.time(before.hash).await.unwrap(),
+        trusting.time(before.hash).await.unwrap()
+    );
+    assert_eq!(verified.block_hash(before.number).await.unwrap(), Some(before.hash));
+
+    let listed = reader::list(&verified, patient, None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let reply = verified.lite_record(newest).await.unwrap();
+    assert_eq!(reply, trusting.lite_record(newest).await.unwrap());
+    reader::verified(&verified, newest).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verifying_client_submits_and_reads_what_it_changed() {
+    let node = Node::start();
+    let trusting = node.connect().await;
+    let verified = verifying(&node, &trusting).await;
+    let included = register(&verified, Role::Doctor, "//Doctor").await;
+    let registered = |event: &ChainEvent| matches!(event, ChainEvent::Registered { .. });
+    assert!(included.events.iter().any(registered), "{:?}", included.events);
+    let state = verified.finalized().await.unwrap();
+    assert!(state.profile(doctor()).await.unwrap().is_some());
+    let extrinsics = verified.extrinsics(included.block.hash).await.unwrap();
+    assert_eq!(extrinsics, trusting.extrinsics(included.block.hash).await.unwrap());
+    assert!(extrinsics.len() > included.extrinsic as usize);
+    let events = verified.events(included.block.hash).await.unwrap();
+    assert_eq!(events, trusting.events(included.block.hash).await.unwrap());
+
+    let call = hospitals::set_endpoint("https://worker.example", &[7; 32], None);
+    verified.submit(&call, &account("//Alice")).await.unwrap();
+    let state = verified.finalized().await.unwrap();
+    assert_eq!(state.hospital(HOSPITAL).await.unwrap().unwrap().tls_key, [7; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_reset_is_refused_and_an_old_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let remembering = |genesis| Pinned::new(genesis).remembering(folder.path().join("head.json"));
+    let node = Node::start();
+    let chain = node.connect().await;
+    let genesis = chain.genesis_hash();
+    let chain = chain.trusting(Trust::Verified(remembering(genesis))).await.unwrap();
+    while chain.finalized_head().await.unwrap().number < 4 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    drop(node);
+
+    // A new chain with the same genesis block, as after the loss of a database.
+    let node = Node::start();
+    let chain = Chain::connect_within(&node.url(), PATIENCE).await.unwrap();
+    assert_eq!(chain.genesis_hash(), genesis);
+    let chain = chain.trusting(Trust::Verified(remembering(genesis))).await.unwrap();
+    let refused = chain.finalized_head().await.unwrap_err();
+    let ChainError::Unproven { doubt, .. } = refused else { panic!("{refused}") };
+    assert!(matches!(*doubt, Doubt::RolledBack { .. } | Doubt::Fork { .. }), "{doubt}");
+
+    let chain = node.connect().await;
+    let strict = Pinned::new(genesis).with_max_age(Duration::ZERO);
+    let chain = chain.trusting(Trust::Verified(strict)).await.unwrap();
+    let refused = chain.finalized().await.unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+    let ChainError::Unproven { doubt, .. } = refused else { panic!("{refused}") };
+    assert!(matches!(*doubt, Doubt::Time(TimeError::Behind { .. })), "{doubt}");
+
+    let other = Pinned::new(Hash::repeat_byte(9));
+    let refused = node.connect().await.trusting(Trust::Verified(other)).await.unwrap_err();
+    assert!(matches!(refused, ChainError::OtherChain { .. }), "{refused}");
+}
