@@ -44,6 +44,9 @@ pub enum StateError {
     OtherType { key: StorageKey },
 }
 
+/// An entry of a map: the rest of its key after the map's prefix, and its value.
+pub type MapEntry = (Vec<u8>, Vec<u8>);
+
 /// A part of the state with one root: the values that a proof shows, and the keys that it shows to be absent.
 ///
 /// Nodes that are not below the root are never read. So a node can prove too little, but nothing that is wrong.
@@ -101,7 +104,7 @@ impl ProvenState {
         prefix: &StorageKey,
         after: Option<&StorageKey>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    ) -> Result<Vec<MapEntry>, StateError> {
         if limit > MAX_KEYS {
             return Err(StateError::TooManyKeys { keys: limit });
         }

@@ -133,7 +133,9 @@ impl Unfinished {
     pub fn earlier(&self, files: Vec<PathBuf>) -> Option<Earlier> {
         forget_old_ones(self.path.parent()?);
         match read(&self.path)? {
-            Kept::Signed(request) => Visit::signed_earlier(request, files).map(Box::new).map(Earlier::Signed),
+            Kept::Signed(request) => {
+                Visit::signed_earlier(request, files).map(Box::new).map(Earlier::Signed)
+            }
             Kept::Acknowledged(acknowledged) => Some(Earlier::Acknowledged(acknowledged)),
         }
     }

@@ -40,6 +40,12 @@ pub enum Doubt {
         "this client cannot prove the answer to {method}: read it from a node that you trust, without verification"
     )]
     NoProof { method: String },
+    #[error("the node sent other transactions than those of block {block:?}: use another node")]
+    OtherExtrinsics { block: Hash },
+    #[error(
+        "the node says that block {block:?} contains the transaction, and it does not: use another node"
+    )]
+    NotIncluded { block: Hash },
     #[error("the answer needs more of the chain's state than this client reads for one answer")]
     TooLong,
     #[error("the node's text of the record is outside the body that the chain names")]

@@ -138,7 +138,7 @@ impl Following {
     /// Follows the next change of the authorities, which happened after the current set began, and not after block
     /// `latest`.
     async fn follow(&mut self, chain: &Chain, latest: BlockNumber) -> Result<(), ChainError> {
-        let number = self.claimed_hand_over(chain, latest).await?;
+        let number = claimed_hand_over(chain, &self.authorities, latest).await?;
         let hash = claimed_hash(chain, number).await?;
         let before = self.head.block;
         if number < before.number {
@@ -154,25 +154,6 @@ impl Following {
         // It was about the previous authorities.
         self.justifications = None;
         Ok(())
-    }
-
-    /// Where the node says that the current set ended: found by halving, because changes are rare. The justification
-    /// of this block proves it.
-    async fn claimed_hand_over(
-        &self,
-        chain: &Chain,
-        latest: BlockNumber,
-    ) -> Result<BlockNumber, ChainError> {
-        let (mut before, mut after) = (self.authorities.after(), latest);
-        while after.saturating_sub(before) > 1 {
-            let middle = BlockNumber::midpoint(before, after);
-            if claimed_set(chain, middle).await? > self.authorities.set() {
-                after = middle;
-            } else {
-                before = middle;
-            }
-        }
-        Ok(after)
     }
 
     /// The justification of this block or of a later one, with the header of the justified block.
@@ -224,6 +205,25 @@ impl Following {
             })
             .await
     }
+}
+
+/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The justification
+/// of this block proves it.
+async fn claimed_hand_over(
+    chain: &Chain,
+    authorities: &Authorities,
+    latest: BlockNumber,
+) -> Result<BlockNumber, ChainError> {
+    let (mut before, mut after) = (authorities.after(), latest);
+    while after.saturating_sub(before) > 1 {
+        let middle = BlockNumber::midpoint(before, after);
+        if claimed_set(chain, middle).await? > authorities.set() {
+            after = middle;
+        } else {
+            before = middle;
+        }
+    }
+    Ok(after)
 }
 
 /// A node's proof that a block is final: the votes for this block or for a later one, and the headers between.

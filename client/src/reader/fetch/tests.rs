@@ -85,7 +85,8 @@ fn node_with(damaged: Option<u32>) -> FakeNode {
         "SharingApi_shared" => {
             let pointers: Vec<RecordPointer> = argument(params);
             // Of every second record, its second section.
-            let shared = |it: RecordPointer| SectionSet(if it.height.is_multiple_of(2) { 2 } else { 0 });
+            let shared =
+                |it: RecordPointer| SectionSet(if it.height.is_multiple_of(2) { 2 } else { 0 });
             scale(pointers.into_iter().map(shared).collect::<Vec<_>>())
         }
         "liteBlocks_header" => {
