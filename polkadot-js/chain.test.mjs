@@ -150,6 +150,16 @@ test('hospitals approve an announcement, and its body can be read by hash', asyn
   assert.deepEqual(history.map((item) => item.toJSON().pointer), [{ height, index: 0 }]);
 });
 
+test('the newest final block comes with the votes for it', async () => {
+  const { header, justification } = (await api.rpc.finality.newest()).toJSON();
+  const finalized = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
+  assert.ok(Number(header.number) > 0);
+  assert.ok(Number(header.number) <= finalized.number.toNumber());
+  // A justification begins with a round (u64), then the hash of the block for which it is.
+  const hash = await api.rpc.chain.getBlockHash(Number(header.number));
+  assert.equal(`0x${justification.slice(2 + 16, 2 + 16 + 64)}`, hash.toHex());
+});
+
 test('a record is committed once', async () => {
   const bytes = u8aToHex(randomBytes(100));
   const entry = {

@@ -130,6 +130,84 @@ async fn a_minority_of_the_authorities_makes_nothing_final() {
     assert!(matches!(reason, JustificationError::TooFewVotes { .. }), "{reason}");
 }
 
+/// The code with which a node refuses a method that it does not know.
+const UNKNOWN_METHOD: i32 = -32601;
+
+/// A network in authority set 0, and one in a later set.
+fn networks() -> [Network; 2] {
+    let mut later = network();
+    later.change(1..5);
+    later.push();
+    later.push();
+    [network(), later]
+}
+
+#[tokio::test]
+async fn a_client_does_not_wait_for_the_next_votes() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.lie(|method, _, truth| {
+            assert_ne!(method, "justification", "the client waits");
+            truth
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_send_the_newest_votes_is_followed_by_the_next_ones() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.refuse("finality_newest", UNKNOWN_METHOD);
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+    let network = network();
+    for answer in [Value::Null, network.clone().until(8).finality()] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    }
+}
+
+#[tokio::test]
+async fn the_newest_votes_may_be_for_a_later_block_than_the_head() {
+    let network = network();
+    let earlier = network.hashes()[8];
+    let (node, chain) = honest(network).await;
+    node.lie(move |method, _, truth| match method {
+        "chain_getFinalizedHead" => json!(earlier),
+        _ => truth,
+    });
+    assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn newest_votes_that_prove_nothing_are_refused() {
+    // By strangers, for another header, and damaged.
+    let network = network();
+    let mut forged = network.clone().until(9);
+    forged.sign_as(6..10);
+    forged.push();
+    let mut other = network.finality();
+    other["header"]["stateRoot"] = json!(Hash::repeat_byte(9));
+    let mut damaged = network.finality();
+    damaged["justification"] = json!(Bytes(vec![0xff; 64]));
+    for answer in [forged.finality(), other, damaged] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        let refused = doubt(chain.finalized_head().await.unwrap_err());
+        assert!(matches!(refused, Doubt::Head(HeadError::NotJustified { .. })), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn a_changed_value_is_refused() {
     let (node, chain) = honest(network()).await;

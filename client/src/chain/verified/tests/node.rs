@@ -11,7 +11,10 @@ use std::{
 };
 
 use codec::Encode;
-use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment, RecordPointer, rpc::RecordReply};
+use epione_primitives::{
+    BlockNumber, ChainHeader, Hash, Moment, RecordPointer,
+    rpc::{FinalityReply, RecordReply},
+};
 use epione_proofs::{Authorities, StorageKey};
 use futures::stream;
 use serde_json::{Value, json};
@@ -174,6 +177,12 @@ impl Network {
         self.newest().justification.clone()
     }
 
+    /// As `finality_newest`.
+    pub fn finality(&self) -> Value {
+        let Block { header, justification, .. } = self.newest().clone();
+        json!(FinalityReply { header, justification: Bytes(justification) })
+    }
+
     /// The JSON of the proof of a key of the newest state.
     pub fn proof_of_newest(&self, key: &StorageKey) -> Value {
         nodes(self.newest().state.proof(std::slice::from_ref(key)))
@@ -233,6 +242,7 @@ impl Network {
                 let keys = keys.filter(|key| key.starts_with(prefix) && key.as_str() > start);
                 json!(keys.take(limit as usize).collect::<Vec<_>>())
             }
+            "finality_newest" => self.finality(),
             "grandpa_proveFinality" => return self.prove_finality(number()),
             "justification" => json!(Bytes(self.justification_of_newest())),
             "state_call" => return Err("this node has no runtime".into()),
