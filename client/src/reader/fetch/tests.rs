@@ -8,10 +8,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AnnouncementId, RecordId,
-    block::{
-        AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage,
-        record_hash,
-    },
+    block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage},
     profile::{Profile, Role},
 };
 use serde_json::{Value, json};
