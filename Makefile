@@ -45,7 +45,7 @@ build-tests: setup
 	@$(CARGO_BUILD) --lib --bins --tests
 	@scripts/build $(BENCHMARKS) --no-run
 
-demo: build ## Runs the demo: four hospitals, sixteen chapters, with failures; two minutes after the build. STORE=s3 uses S3.
+demo: build ## Runs the demo: four hospitals, seventeen chapters, with failures; two minutes after the build. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 
