@@ -1,9 +1,9 @@
 //! Reads a patient's records: finds them by the index links, opens them with a hospital's permission or with the
 //! patient's own keys, fetches, verifies and decrypts them. Keys never leave this process.
 //!
-//! Nothing is passed on before it is verified: a grant against the signed request and its receipt on the chain, a record
-//! against the chain and the signatures of its author and nurse, a text against its leaf, media chunk by chunk and, if
-//! all of them are read, as a whole.
+//! Nothing is passed on before it is verified: a grant against the signed request and its receipt on the chain, a
+//! record against the chain and the signatures of its author and nurse, a text against its leaf, media chunk by chunk
+//! and, if all of them are read, as a whole.
 //!
 //! ```no_run
 //! use epione_client::{

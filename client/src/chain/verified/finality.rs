@@ -198,8 +198,8 @@ impl Following {
     }
 }
 
-/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The justification
-/// of this block proves it.
+/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
+/// justification of this block proves it.
 async fn claimed_hand_over(
     chain: &Chain,
     authorities: &Authorities,
