@@ -104,20 +104,17 @@ fn release<T: Config>(
     rights: impl Iterator<Item = Right>,
     emergency: Option<EmergencyReason>,
 ) -> Result<Release, BenchmarkError> {
-    let rights: Vec<_> = rights.collect();
-    let reads_shared = rights.iter().any(|right| right.class == SectionClass::Shared);
-    let sections = if reads_shared { SectionSet::ALL } else { SectionSet::ALL.without(SHARED) };
     let granted = |height| {
         let pointer = T::Records::set_up(hospital, PATIENT, height);
         T::Sharing::set_up(pointer, SHARED);
-        ReleasedRecord { pointer, sections }
+        ReleasedRecord { pointer, sections: SectionSet::ALL }
     };
     let request = request::<T>(hospital, DOCTOR, Purpose::Emergency, emergency);
     Ok(Release {
         signature: sign::<T>(&request)?,
         request,
         records: BoundedVec::truncate_from((1..=records).map(granted).collect()),
-        rights: BoundedVec::truncate_from(rights),
+        rights: BoundedVec::truncate_from(rights.collect()),
         grant: BlakeTwo256::hash_of(&ReceiptCount::<T>::get(PATIENT)),
     })
 }

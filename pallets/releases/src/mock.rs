@@ -87,6 +87,7 @@ pub const ELSEWHERE: RecordPointer = RecordPointer { height: 3, index: 0 };
 pub const READ_TEXT: Right = Right { action: Action::ReadText, class: SectionClass::Private };
 pub const READ_SHARED: Right = Right { action: Action::ReadText, class: SectionClass::Shared };
 pub const READ_MEDIA: Right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+pub const MEDIA_SHARED: Right = Right { action: Action::ReadMedia, class: SectionClass::Shared };
 pub const BREAK_GLASS: Right = Right { action: Action::BreakGlass, class: SectionClass::Private };
 pub const SUBMIT: Right = Right { action: Action::Submit, class: SectionClass::Private };
 
