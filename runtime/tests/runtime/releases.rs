@@ -78,6 +78,11 @@ fn share(seed: &str, pointer: RecordPointer, section: u64) -> Result<(), Dispatc
     apply(seed, pallet_sharing::Call::<Runtime>::share { pointer, sections }).unwrap()
 }
 
+fn unshare(seed: &str, pointer: RecordPointer, section: u64) -> Result<(), DispatchError> {
+    let sections = SectionSet(section);
+    apply(seed, pallet_sharing::Call::<Runtime>::unshare { pointer, sections }).unwrap()
+}
+
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
 fn reading() -> AccessRequest {
@@ -151,12 +156,15 @@ fn only_the_patient_decides_which_class_a_section_has() {
         let beyond = RecordPointer { height: 1, index: 1 };
         assert_eq!(Runtime::shared(vec![beyond, FIRST]), [SectionSet(0), SectionSet(1)]);
 
+        unshare("user-7", FIRST, 1).unwrap();
+        let right = Right { action: Action::ReadText, class: SectionClass::Shared };
+        let as_shared = Release { rights: vec![right].try_into().unwrap(), ..release(&[FIRST]) };
+        let call = pallet_releases::Call::<Runtime>::record { release: as_shared };
         let error = pallet_releases::Error::<Runtime>::ClassMismatch;
-        assert_eq!(record("Alice//agent", &[FIRST]), Err(error.into()), "as private");
-        let unshare =
-            pallet_sharing::Call::<Runtime>::unshare { pointer: FIRST, sections: SectionSet(1) };
-        apply("user-7", unshare).unwrap().unwrap();
+        assert_eq!(apply("Alice//agent", call), Ok(Err(error.into())), "as shared");
         record("Alice//agent", &[FIRST]).unwrap();
+        share("user-7", FIRST, 1).unwrap();
+        assert!(Runtime::is_in_force(GRANT), "a right to private sections opens shared ones");
     });
 }
 
