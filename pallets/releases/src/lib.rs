@@ -126,7 +126,9 @@ pub mod pallet {
     #[pallet::storage]
     pub type ByGrant<T: Config> = StorageMap<_, Blake2_128Concat, Hash, (UserId, u32)>;
 
-    /// The answer to a request, by the request's hash. It stays, so that no request is answered again.
+    /// The answer to a request, by the request's hash. While a block still accepts the request, for
+    /// `MAX_REQUEST_AGE_MILLIS`, it prevents a second answer. Afterwards it leads to the grant, as long as the receipt
+    /// or the refusal that names the request: for ever.
     #[pallet::storage]
     pub type ByRequest<T: Config> = StorageMap<_, Blake2_128Concat, Hash, Answer>;
 
@@ -271,7 +273,7 @@ pub mod pallet {
         /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
         #[codec(index = 15)]
         TooManyEmergencies,
-        /// The hospital's policies allow everything, so there is nothing to refuse.
+        /// The hospital's policies allow everything that was requested, so there is nothing to refuse.
         #[codec(index = 16)]
         NotRefused,
         /// `MAX_REFUSALS_PER_DAY` refusals of the requester at this hospital are already recorded today.
@@ -366,7 +368,7 @@ pub mod pallet {
             let open = Right::open(&release.rights, classes.private);
             ensure!(open, Error::<T>::ClassMismatch);
             ensure!(!ByGrant::<T>::contains_key(release.grant), Error::<T>::AlreadyRecorded);
-            Self::ensure_records_of(&release)?;
+            Self::ensure_records_of(&release.request, &release.records)?;
             let question = Question::of(&release.request, now);
             let grounds = question.grounds::<T>(&release.rights).ok_or(Error::<T>::NotAllowed)?;
             let emergency = release.request.emergency.is_some();
@@ -379,7 +381,8 @@ pub mod pallet {
         }
 
         /// Records that a requester was refused what they asked for, if the hospital's policies refuse the requester
-        /// some right now: to read, or in an emergency to break the glass.
+        /// some right now: to read, or in an emergency to break the glass. Only rights to sections of the classes that
+        /// occur in the request count: the others were not needed.
         ///
         /// Signed by the agent of the hospital of the requested records. The signature is the requester's, over
         /// [`Request::signed_bytes`].
@@ -391,7 +394,9 @@ pub mod pallet {
         /// [`RequestTooOld`](Error::RequestTooOld), [`RequestFromTheFuture`](Error::RequestFromTheFuture),
         /// [`UnknownRequester`](Error::UnknownRequester), [`UnknownPatient`](Error::UnknownPatient),
         /// [`InvalidRequest`](Error::InvalidRequest), [`AlreadyAnswered`](Error::AlreadyAnswered),
-        /// [`NotRefused`](Error::NotRefused), [`TooManyRefusals`](Error::TooManyRefusals) or
+        /// [`UnknownRecord`](Error::UnknownRecord), [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient),
+        /// [`RecordOfAnotherHospital`](Error::RecordOfAnotherHospital), [`NotRefused`](Error::NotRefused),
+        /// [`TooManyRefusals`](Error::TooManyRefusals) or
         /// [`TooManyHospitalRefusals`](Error::TooManyHospitalRefusals).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::refuse())]
@@ -404,9 +409,11 @@ pub mod pallet {
             shape::check_request(&request).map_err(Error::<T>::from)?;
             let now = T::Time::now();
             Self::ensure_asked(&request, &signature, hospital, now)?;
+            Self::ensure_records_of(&request, &request.records)?;
             let question = Question::of(&request, now);
             let emergency = request.emergency.is_some();
-            ensure!(question.is_refused_some::<T>(emergency), Error::<T>::NotRefused);
+            let classes = Classes::of_sections::<T>(&request.records);
+            ensure!(question.is_refused_some::<T>(emergency, classes), Error::<T>::NotRefused);
             Self::tally_refusal(&question)?;
             Self::count_refusal(hospital)?;
 

@@ -265,14 +265,22 @@ fn records(all: &[ReleasedRecord]) -> BoundedVec<ReleasedRecord, ConstU32<MAX_RE
     BoundedVec::truncate_from(all.to_vec())
 }
 
-/// A request of now that equals no other request, for treatment with [`PATIENT`]'s first record.
+/// The patient's first record at a hospital; [`FIRST`] if there is none.
+fn first_record(hospital: HospitalId, patient: UserId) -> RecordPointer {
+    OWNERS.with_borrow(|all| {
+        let own = all.iter().find(|(_, owner)| **owner == (patient, hospital));
+        own.map_or(FIRST, |(pointer, _)| *pointer)
+    })
+}
+
+/// A request of now that equals no other request, for treatment with the patient's first record there.
 pub fn request(hospital: HospitalId, requester: UserId, patient: UserId) -> Request {
     LastNonce::mutate(|last| *last += 1);
     Request {
         requester,
         patient,
         hospital,
-        records: records(&[part(FIRST)]),
+        records: records(&[part(first_record(hospital, patient))]),
         purpose: Purpose::Treatment,
         emergency: None,
         at: Now::get(),
