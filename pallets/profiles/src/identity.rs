@@ -48,8 +48,8 @@ impl<T: Config> Pallet<T> {
     /// Replaces a user's account, sealing key or both. Returns the profile's new version. A thief of the keys of a user
     /// whom every hospital suspended cannot rotate.
     ///
-    /// `since` becomes now, even if the sealing key stays. A thief of an account's key who rotates only the account, and
-    /// later the sealing key, gains no time by the first rotation: hospitals wait from the last one on.
+    /// `since` becomes now, even if the sealing key stays. A thief of an account's key who rotates only the account,
+    /// and later the sealing key, gains no time by the first rotation: hospitals wait from the last one on.
     pub(crate) fn rotate(
         user: UserId,
         account: Option<(AccountId, Signature)>,

@@ -11,6 +11,7 @@ use epione_primitives::{
         runtime_decl_for_role_policies_api::RolePoliciesApi,
         runtime_decl_for_sharing_api::SharingApi,
     },
+    hospital::Duty,
     limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
     release::{Release, Right, SectionSet, Usage},
@@ -168,14 +169,38 @@ fn only_the_patient_decides_which_class_a_section_has() {
     });
 }
 
+/// The hospital wants to go on releasing what was shared.
+#[test]
+fn a_patient_whom_the_only_hospital_suspended_unshares() {
+    local(|chain| {
+        committed(chain);
+        share("user-7", FIRST, 1).unwrap();
+        let suspend = pallet_profiles::Call::<Runtime>::suspend { user: *PATIENT };
+        apply("Alice//agent", suspend).unwrap().unwrap();
+        unshare("user-7", FIRST, 1).unwrap();
+        assert_eq!(Runtime::shared(vec![FIRST]), [SectionSet::default()]);
+    });
+}
+
 /// The quota of users pays for it, and not the one of the hospital's worker.
 #[test]
 fn sharing_uses_the_users_quota() {
     local(|chain| {
         committed(chain);
+        let of_worker = || {
+            let holders = [Holder::Duty(A, Duty::Agent), Holder::Hospital(A)];
+            holders.map(|holder| Quotas::usage(&holder, Lane::Record))
+        };
+        let before = of_worker();
         share("user-7", FIRST, 1).unwrap();
-        let used = Quotas::usage(&Holder::User(*PATIENT), Lane::User);
-        assert!(used.ref_time > 0 && used.bytes > 512, "{used:?}");
+        for holder in [Holder::User(*PATIENT), Holder::Hospital(A)] {
+            let used = Quotas::usage(&holder, Lane::User);
+            assert!(used.ref_time > 0 && used.bytes > 512, "{used:?}");
+        }
+        assert_eq!(of_worker(), before);
+        // The worker's own calls do change it.
+        record("Alice//agent", &[FIRST]).unwrap();
+        assert_ne!(of_worker(), before);
     });
 }
 
