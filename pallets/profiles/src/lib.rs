@@ -202,7 +202,7 @@ pub mod pallet {
         #[codec(index = 6)]
         AlreadyRegistered,
         /// The user was never registered at this hospital. From `rotate_keys`: no registration of the user is in
-        /// force. A hospital must reinstate the user, or register the user again, first.
+        /// force, except at removed hospitals. A hospital must reinstate the user, or register the user again, first.
         #[codec(index = 7)]
         NotRegistered,
         /// The registration has ended. Register the user again.
@@ -380,7 +380,8 @@ pub mod pallet {
         }
 
         /// Replaces the signer's account, sealing key or both. A registration of the user must be in force at some
-        /// hospital. The new account signs a
+        /// hospital that was not removed. The profile is new from now on, also if only the account changes. The new
+        /// account signs a
         /// [`Consent`](epione_primitives::consent::Consent) to
         /// [`Naming::Rotation`](epione_primitives::consent::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
