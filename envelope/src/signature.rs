@@ -34,7 +34,7 @@ use crate::{
     account::{self, Signer},
     description::Description,
     frames, random,
-    record::MAX_SECTIONS,
+    record::{MAX_SECTIONS, Record},
     suite::{self, Suite},
 };
 
@@ -312,9 +312,12 @@ impl SignedDraft {
     }
 }
 
-/// Some sections of a record, with only the leaves of the others. It proves to a third party that the author signed
-/// the shown sections, and allowed that these are shown without the others. The third party also needs the contents, to
-/// check them against the descriptions.
+/// Some sections of a record, with only the leaves of the others. Together with the committed record, it proves to a
+/// third party that the author signed the shown sections, and allowed that these are shown without the others. The third
+/// party also needs the contents, to check them against the descriptions.
+///
+/// Alone, it proves only who has the author's key: a thief of a key that was replaced can still sign, and name an old
+/// block. So a verifier reads the committed record first, and calls [`Disclosure::verify_against`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Disclosure {
     suite: Suite<2>,
@@ -351,13 +354,32 @@ impl Disclosure {
         &self.authorship
     }
 
-    /// Verifies the author's signature and extraction policy, and returns the shown sections with their positions.
+    /// Checks that this is a disclosure of a committed record, and returns the shown sections with their positions. The
+    /// caller read the record from the chain, and verified it: its signed block, and the signatures, roles and
+    /// registrations of author and nurse at that block.
+    pub fn verify_against(&self, record: &Record) -> Result<&[(u16, Description)], SignatureError> {
+        let is_of_record = self.authorship == *record.authorship()
+            && self.leaves.as_slice() == record.leaves()
+            && self.signature == *record.signature();
+        if !is_of_record {
+            return Err(SignatureError::OtherRecord);
+        }
+        self.check_shown()
+    }
+
+    /// Verifies the author's signature and extraction policy, and returns the shown sections with their positions. This
+    /// does not prove that the record was committed, or that its nurse signed: see [`Disclosure::verify_against`].
     pub fn verify(
         &self,
         genesis: Hash,
         account: &AccountId,
     ) -> Result<&[(u16, Description)], SignatureError> {
         self.authorship.verify(genesis, &self.leaves, &self.signature, account)?;
+        self.check_shown()
+    }
+
+    /// Checks the shown sections against the leaves and the extraction policy.
+    fn check_shown(&self) -> Result<&[(u16, Description)], SignatureError> {
         let count = self.leaves.len() as u16;
         let mut from = 0;
         for (index, section) in &self.shown {
