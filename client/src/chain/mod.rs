@@ -19,6 +19,8 @@ mod snapshot;
 mod transaction;
 mod verified;
 
+pub(crate) use accounts::{Cosignature, judge};
+pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
