@@ -50,7 +50,7 @@ pub struct Authorship {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
-    /// A nurse who also signs.
+    /// A nurse who also signs: neither the author nor the patient.
     pub nurse: Option<UserId>,
     /// The block whose state determines the accounts and rights of author, nurse and patient.
     pub signed_at: SignedAt,
@@ -77,6 +77,15 @@ impl Authorship {
     fn message<const N: usize>(&self, by: &[u8; N], genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
         let count = leaves.len() as u16;
         (by, genesis, self, count, root(&self.record, leaves)).encode()
+    }
+
+    /// The nurse is a second person: neither the author nor the patient.
+    pub(crate) fn check_persons(&self) -> Result<(), &'static str> {
+        match self.nurse {
+            Some(nurse) if nurse == self.author => Err("its nurse is also its author"),
+            Some(nurse) if nurse == self.patient => Err("its nurse is also its patient"),
+            _ => Ok(()),
+        }
     }
 
     /// A nurse signs if and only if one is named.
@@ -179,7 +188,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Names a nurse, who must also sign.
+    /// Names a nurse, who must also sign. [`Draft::validate`] refuses the author and the patient.
     #[must_use]
     pub fn with_nurse(self, nurse: UserId) -> Self {
         Self { nurse: Some(nurse), ..self }
@@ -216,9 +225,13 @@ impl Draft {
         SignedDraft { draft: self, signature, patient_signature: None, nurse_signature: None }
     }
 
-    /// Checks the limits, including the limit of all frame lists together, that no salt is used twice, and that the
-    /// extraction policy can be satisfied.
+    /// Checks the limits, including the limit of all frame lists together, that no salt is used twice, that the
+    /// extraction policy can be satisfied, and that the nurse is neither the author nor the patient.
     pub fn validate(&self) -> Result<(), FormatError> {
+        self.authorship().check_persons().map_err(|reason| FormatError::Malformed {
+            what: "the draft",
+            reason: format!("{reason}; name another nurse, or none"),
+        })?;
         let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
         if actual == 0 {
             return Err(FormatError::NoSections);

@@ -193,7 +193,7 @@ impl<'a> Submission<'a> {
         let hospital = context.hospital(&args.hospital).await?;
         let author = context.user_of(&account).await?;
         let cosigner = cosigner(args, context).await?;
-        let nurse = nurse(args, context).await?;
+        let nurse = nurse(args, author, context).await?;
         let genesis = context.chain().await?.genesis_hash();
         let content = read(args, context).await?;
         let cosigning = cosigner.as_ref().map(Account::id);
@@ -418,10 +418,20 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
 }
 
 /// The nurse of the visit and their account, if they sign too.
-async fn nurse(args: &SubmitArgs, context: &Context) -> Result<Option<(UserId, Account)>, Failure> {
+async fn nurse(
+    args: &SubmitArgs,
+    author: UserId,
+    context: &Context,
+) -> Result<Option<(UserId, Account)>, Failure> {
     let Some(source) = &args.nurse else { return Ok(None) };
     let account = identity::account(&context.keys(source)?);
     let user = context.user_of(&account).await?;
+    if user == author {
+        return Err(Failure::usage(
+            format!("--nurse names the key file of user {user}, who is the author of the visit"),
+            "give the key file of another nurse, or leave out --nurse",
+        ));
+    }
     let profile = context.chain().await?.finalized().await?.profile(user).await?;
     match profile {
         Some(profile) if profile.role == Role::Nurse => Ok(Some((user, account))),
