@@ -12,6 +12,7 @@ mod bodies;
 pub mod calls;
 mod error;
 mod events;
+mod extrinsics;
 mod finalized;
 mod lite_blocks;
 mod signing;
