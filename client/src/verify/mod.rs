@@ -167,9 +167,10 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
 /// Reads who must have signed each record of the body.
 async fn signers(chain: &Chain, evidence: &Evidence) -> Result<Vec<Option<Signers>>, ChainError> {
     let body = evidence.body.as_ref().and_then(|body| checked(evidence, body).ok());
+    let Some(CheckedBody { records, .. }) = body else { return Ok(Vec::new()) };
     let mut past = PastUsers::of(chain);
     let mut signers = Vec::new();
-    for record in body.iter().flat_map(|body| &body.records) {
+    for record in &records {
         signers.push(past.signers(record.authorship()).await?);
     }
     Ok(signers)

@@ -84,12 +84,12 @@ fn statement(hospital: HospitalId, block: u32) -> Statement {
     let agent = agent(hospital);
     let (signer, signature) = (agent.id(), agent.sign(&payload));
     let found = vec![SignedCall { signer, signature, payload }];
-    Statement { hospital, block, agent: Some(agent.id()), found }
+    Statement { hospital, block, agents: vec![agent.id()], found }
 }
 
 /// A committed block of height 2: two records of one patient, who has one in block 1, and one of
 /// another.
-fn block() -> (Evidence, Vec<Bytes>) {
+pub(super) fn block() -> (Evidence, Vec<Bytes>) {
     block_of(record)
 }
 
@@ -336,8 +336,8 @@ fn an_altered_missing_or_foreign_vote_fails_its_own_check() {
             "did not make",
         ),
         // By an account that was the agent at another time.
-        (|vote| vote.agent = Some(agent(HospitalId(2)).id()), "but the hospital's agent was"),
-        (|vote| vote.agent = None, "there was no hospital 1"),
+        (|vote| vote.agents = vec![agent(HospitalId(2)).id()], "but the hospital's agent was"),
+        (|vote| vote.agents.clear(), "there was no hospital 1"),
     ];
     for (tamper, said) in cases {
         let (mut evidence, _) = block();
@@ -368,6 +368,19 @@ fn among_transactions_with_the_same_call_the_agent_s_own_one_counts() {
     votes.splice(0..0, foreign);
     assert_eq!(votes.len(), 2);
     assert!(check(&evidence).passed());
+}
+
+#[test]
+fn a_vote_in_the_block_in_which_the_hospital_rotates_its_accounts_counts() {
+    let other = agent(HospitalId(2)).id();
+    for agents in [[agent(HospitalId(1)).id(), other.clone()], [other, agent(HospitalId(1)).id()]] {
+        let (mut evidence, _) = block();
+        evidence.statements.approved[1].agents = agents.to_vec();
+        assert!(check(&evidence).passed());
+        // An account that is neither the agent before nor after the block.
+        evidence.statements.approved[1].found = statement(HospitalId(3), 9).found;
+        assert_eq!(failures(&evidence), ["signature of hospital 1"]);
+    }
 }
 
 #[test]
