@@ -142,6 +142,57 @@ async fn one_record_that_cannot_be_decoded_does_not_hide_the_others() {
     }
 }
 
+/// A node that answers every request for a patient's records with these.
+fn repeating(pointers: Vec<RecordPointer>) -> FakeNode {
+    let record = sealed(10).record;
+    let (text, entry) = (Bytes(record.encode()), entry_of(&record));
+    FakeNode::new(move |method, params| match method {
+        "chain_getFinalizedHead" => json!(Hash::zero()),
+        "SharingApi_shared" => {
+            let pointers: Vec<RecordPointer> = argument(params);
+            scale(vec![SectionSet(0); pointers.len()])
+        }
+        "liteBlocks_header" => {
+            let height = params[0].as_u64().unwrap() as u32;
+            json!({ "header": header(height), "hashes": BlockHashes::default() })
+        }
+        "liteBlocks_history" => {
+            let reply = |pointer: &RecordPointer| RecordReply {
+                pointer: *pointer,
+                entry: entry.clone(),
+                text: text.clone(),
+            };
+            json!(pointers.iter().map(reply).collect::<Vec<_>>())
+        }
+        other => panic!("{other} is not served"),
+    })
+}
+
+#[tokio::test]
+async fn a_node_that_repeats_a_page_does_not_keep_the_client_in_a_loop() {
+    let at = |height, index| RecordPointer { height, index };
+    let (three, before) = (vec![at(9, 1), at(9, 0), at(4, 0)], Some(at(9, 1)));
+    for (page, before, wrong) in [
+        (three.clone(), None, at(9, 1)),
+        // Not before the given record.
+        (three.clone(), before, at(9, 1)),
+        (vec![at(10, 0)], before, at(10, 0)),
+        // Within a page.
+        (vec![at(4, 0), at(9, 0)], None, at(9, 0)),
+        (vec![at(9, 0), at(9, 1)], None, at(9, 1)),
+        (vec![at(4, 0), at(4, 0)], None, at(4, 0)),
+    ] {
+        let chain = repeating(page).connect().await;
+        let refused = list(&chain, PATIENT, before, u32::MAX).await.unwrap_err();
+        let ReadError::Inconsistent { pointer, what } = refused else { panic!("{refused}") };
+        assert_eq!(pointer, wrong);
+        assert!(what.contains("order"), "{what}");
+    }
+    // More records than the client asked for.
+    let chain = repeating(three).connect().await;
+    assert_eq!(list(&chain, PATIENT, None, 2).await.unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn the_class_of_a_section_is_what_the_patient_shares_and_nothing_else() {
     let chain = node().connect().await;
