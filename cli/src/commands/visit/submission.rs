@@ -61,13 +61,15 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "FILE")]
     pub nurse: Option<KeySource>,
     /// Sections that every disclosure of the record shows, such as 0,2: texts are numbered from 0 in their order, then
-    /// media
+    /// media. The author signs these rules, and the library that makes and verifies disclosures enforces them; commands
+    /// for disclosures come later. The rules do not restrict who reads the sections
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub mandatory: Option<SectionSet>,
-    /// Sections that no disclosure of the record shows
+    /// Sections that no disclosure of the record shows; see --mandatory
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub never: Option<SectionSet>,
-    /// Sections that a disclosure of the record shows together or not at all; may be given several times
+    /// Sections that a disclosure of the record shows together or not at all; see --mandatory; may be given several
+    /// times
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub together: Vec<SectionSet>,
     /// Submit a new visit, even if the same command submitted a visit within a day
