@@ -326,8 +326,8 @@ impl SignedDraft {
 }
 
 /// Some sections of a record, with only the leaves of the others. Together with the committed record, it proves to a
-/// third party that the author signed the shown sections, and allowed that these are shown without the others. The third
-/// party also needs the contents, to check them against the descriptions.
+/// third party that the author signed the shown sections, and allowed that these are shown without the others. The
+/// third party also needs the contents, to check them against the descriptions.
 ///
 /// Alone, it proves only who has the author's key: a thief of a key that was replaced can still sign, and name an old
 /// block. So a verifier reads the committed record first, and calls [`Disclosure::verify_against`].

@@ -1,6 +1,6 @@
-//! Who signed a record, and whether they were permitted to. A record names a chain block, and the state after this block
-//! decides about accounts, roles and registrations. So a key that was replaced signs nothing new, and what it signed
-//! before stays valid. The reader and the verification of a block decide by the same function, [`judge`].
+//! Who signed a record, and whether they were permitted to. A record names a chain block, and the state after this
+//! block decides about accounts, roles and registrations. So a key that was replaced signs nothing new, and what it
+//! signed before stays valid. The reader and the verification of a block decide by the same function, [`judge`].
 
 use std::collections::HashMap;
 

@@ -112,8 +112,8 @@ async fn transactions(
     chain.signed_calls(call, block, &extrinsics).await
 }
 
-/// The agents of a hospital before and after a chain block. A hospital may vote and then rotate its accounts in the same
-/// block, or rotate and then vote.
+/// The agents of a hospital before and after a chain block. A hospital may vote and then rotate its accounts in the
+/// same block, or rotate and then vote.
 async fn agents(
     chain: &Chain,
     hospital: HospitalId,
