@@ -3,12 +3,12 @@
 //!
 //! | module | |
 //! | --- | --- |
-//! | [`check`] | whether each block follows from those before it |
-//! | [`schema`], [`store`] | the file |
-//! | [`sync`] | copies blocks from the chain |
-//! | [`own`] | copies the sealed records that a user may read, and the profiles with the user's patient keys |
-//! | [`verify`] | checks the whole file again |
-//! | [`search`], [`modality`] | opens sealed records, and finds sections by their descriptions |
+//! | `check` | whether each block follows from those before it |
+//! | `schema`, `store` | the file |
+//! | `sync` | copies blocks from the chain |
+//! | `own` | copies the sealed records that a user may read, and the profiles with the user's patient keys |
+//! | `verify` | checks the whole file again |
+//! | `search`, `modality` | opens sealed records, and finds sections by their descriptions |
 //!
 //! The file contains no plaintext and no key: descriptions are opened at each search, with the keys of the user, and are
 //! not stored (ADR 035).
