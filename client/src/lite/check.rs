@@ -95,7 +95,8 @@ impl Tip {
         self.newest.insert(patient, newest);
     }
 
-    /// Checks the next block, and moves to it. A wrong block changes nothing. The patients of its entries must be known.
+    /// Checks the next block, and moves to it. A wrong block changes nothing. The patients of its entries must be
+    /// known.
     pub fn advance(&mut self, block: &LiteBlock) -> Result<(), WrongBlock> {
         let height = self.height.saturating_add(1);
         let newest = self.check(height, block).map_err(|fault| WrongBlock { height, fault })?;

@@ -10,8 +10,8 @@
 //! | `verify` | checks the whole file again |
 //! | `search`, `modality` | opens sealed records, and finds sections by their descriptions |
 //!
-//! The file contains no plaintext and no key: descriptions are opened at each search, with the keys of the user, and are
-//! not stored (ADR 035).
+//! The file contains no plaintext and no key: descriptions are opened at each search, with the keys of the user, and
+//! are not stored (ADR 035).
 
 mod check;
 mod error;

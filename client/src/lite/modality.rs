@@ -1,6 +1,6 @@
 //! The imaging modality of a section, as far as its description says it. The DICOM attribute (0008,0060) is in the
-//! media, which are not in the file. So the modality is known from a FHIR `ImagingStudy` of the record, or from a word in
-//! the name of a DICOM file.
+//! media, which are not in the file. So the modality is known from a FHIR `ImagingStudy` of the record, or from a word
+//! in the name of a DICOM file.
 
 use std::collections::BTreeSet;
 

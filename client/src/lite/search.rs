@@ -82,8 +82,8 @@ pub struct Searched {
     pub closed: Vec<Closed>,
 }
 
-/// Searches the records that the user may read: the user's own ones as a patient, and those of which earlier reads saved
-/// descriptions.
+/// Searches the records that the user may read: the user's own ones as a patient, and those of which earlier reads
+/// saved descriptions.
 pub fn search(
     store: &Store,
     own: Option<OwnKeys<'_>>,

@@ -24,8 +24,8 @@ pub struct SearchArgs {
     /// A patient's key file, to search the patient's own records
     #[arg(long = "as", value_name = "FILE", required_unless_present = "saved")]
     pub signer: Option<KeySource>,
-    /// The key file from before a rotation, if a hospital's profile of the patient is still sealed to the earlier key; may
-    /// be repeated
+    /// The key file from before a rotation, if a hospital's profile of the patient is still sealed to the earlier key;
+    /// may be repeated
     #[arg(long, value_name = "FILE", requires = "signer")]
     pub earlier_keys: Vec<KeySource>,
     /// A folder in which `epione records get` saved records, to search these; may be repeated
