@@ -1,7 +1,7 @@
 //! Copies what a user may read: sealed records, checked against the entries in the file, and the profiles in which the
 //! hospitals sealed the patient's keys to the patient. All of it stays sealed.
 
-use epione_primitives::{AccountId, RecordPointer, UserId};
+use epione_primitives::{AccountId, HospitalId, RecordPointer, UserId};
 use futures::{StreamExt, stream};
 
 use super::{LiteError, Store, check::check_bytes};
@@ -63,20 +63,24 @@ fn keep(store: &mut Store, pointer: RecordPointer, text: &[u8]) -> Result<(), Li
 }
 
 /// Adds the profiles of a user at all hospitals where the user is or was registered, and notes the user's account.
+/// Returns the hospitals whose profile the node does not have.
 pub async fn keep_profiles(
     chain: &Chain,
     store: &mut Store,
     account: &AccountId,
     user: UserId,
-) -> Result<(), LiteError> {
+) -> Result<Vec<HospitalId>, LiteError> {
     store.keep_user(account, user)?;
+    let mut absent = Vec::new();
     for (hospital, registration) in chain.finalized().await?.registrations(user).await? {
         let hash = registration.body_hash;
         if store.has_profile(hash)? {
             continue;
         }
-        let body = chain.body(hash).await?.ok_or(LiteError::NoProfile { hospital })?;
-        store.keep_profile(user, hospital, hash, &body)?;
+        match chain.body(hash).await? {
+            Some(body) => store.keep_profile(user, hospital, hash, &body)?,
+            None => absent.push(hospital),
+        }
     }
-    Ok(())
+    Ok(absent)
 }
