@@ -225,7 +225,6 @@ impl From<LiteError> for Failure {
             LiteError::Block(_) | LiteError::Record { .. } | LiteError::NoRecord { .. } => {
                 "use another node with --node URL; if it says the same, tell the hospitals"
             }
-            LiteError::NoProfile { .. } => "use another node with --node URL",
             LiteError::RolledBack { .. } => {
                 "use another node with --node URL; if it says the same, ask the hospitals"
             }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use epione_primitives::{Hash, HospitalId, RecordPointer};
+use epione_primitives::{Hash, RecordPointer};
 use rusqlite::ErrorCode;
 
 use super::WrongBlock;
@@ -56,10 +56,6 @@ pub enum LiteError {
     Record { pointer: RecordPointer, what: &'static str },
     #[error("the node does not have record {pointer}: use another node")]
     NoRecord { pointer: RecordPointer },
-    #[error(
-        "the node does not have the patient's profile at hospital {hospital}: use another node"
-    )]
-    NoProfile { hospital: HospitalId },
     /// The file has nothing that these keys open.
     #[error("{} was not synchronized with these keys", .path.display())]
     UnknownKeys { path: PathBuf },

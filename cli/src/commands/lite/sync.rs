@@ -116,7 +116,15 @@ async fn wanted(
     if let Some(source) = &args.signer {
         let account = source.public()?.account;
         let user = context.user_with(&account).await?;
-        lite::keep_profiles(chain, store, &account, user).await?;
+        for hospital in lite::keep_profiles(chain, store, &account, user).await? {
+            progress::warn(
+                context,
+                &format!(
+                    "the node does not have the profile with the patient's keys at hospital {hospital}, so records of \
+                     that hospital cannot be searched: rerun the command with another node, --node URL"
+                ),
+            );
+        }
         wanted.extend(store.records_of(user)?);
     }
     for folder in &args.saved {
