@@ -6,6 +6,7 @@ pub mod completions;
 pub mod devnet;
 pub mod hospital;
 pub mod keys;
+pub mod lite;
 pub mod name;
 pub mod policy;
 pub mod records;
@@ -51,6 +52,9 @@ pub enum Command {
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
+    /// Keeps the chain of lite blocks in a file of your own, to verify, list and search without a node
+    #[command(subcommand)]
+    Lite(lite::Command),
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
@@ -78,6 +82,9 @@ impl Command {
                 Some(format!("nothing was sent; to submit the visit, run: {again}"))
             }
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
+            Self::Lite(lite::Command::Sync(_)) => {
+                Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
+            }
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -90,6 +97,7 @@ impl Command {
             )
             | Self::Hospital(hospital::Command::List)
             | Self::Block(_)
+            | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
             Self::User(_)
             | Self::Relate(_)
@@ -122,6 +130,7 @@ impl Command {
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
+            Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }
     }
 }

@@ -29,7 +29,9 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
-pub use verified::{Doubt, MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
+pub use verified::{
+    Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, TRUSTING_GIVES_UP, Trust,
+};
 
 use std::{sync::Arc, time::Duration};
 

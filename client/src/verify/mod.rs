@@ -18,7 +18,7 @@ use epione_envelope::{
     segment,
 };
 use epione_primitives::{
-    BlockNumber, Hash, RecordPointer,
+    BlockNumber, Hash, HospitalId, RecordPointer,
     approval::{Ballot, BallotOutcome, approvals_needed},
     block::{
         AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Segment, Stage,
@@ -325,10 +325,15 @@ fn check_announcement(evidence: &Evidence, report: &mut Verification) {
 
 fn check_ballot(evidence: &Evidence) -> Result<(), String> {
     let ballot = evidence.ballot.as_ref().ok_or("the ballot is not on the chain")?;
+    approved(ballot, evidence.header.announcer)
+}
+
+/// Checks that a ballot was opened by this hospital, and that enough of those entitled approved.
+pub(crate) fn approved(ballot: &Ballot, announcer: HospitalId) -> Result<(), String> {
     if ballot.outcome != Some(BallotOutcome::Approved) {
         return Err(format!("the ballot ended with {:?}", ballot.outcome));
     }
-    if ballot.opener != evidence.header.announcer {
+    if ballot.opener != announcer {
         return Err(format!("the ballot was opened by hospital {}", ballot.opener));
     }
     let mut voters: Vec<_> = ballot.approvals.iter().map(|approval| approval.hospital).collect();

@@ -11,6 +11,7 @@
 //! | [`state`], [`known`] | values by storage proofs, and computations over them |
 //! | [`keys`] | where the pallets store what clients read |
 //! | [`reads`] | the answers of the runtime API |
+//! | [`pages`] | the chain of lite blocks, many blocks by one proof |
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`] | the numbers of calls |
@@ -25,6 +26,7 @@ mod inclusion;
 mod keys;
 mod known;
 mod memory;
+mod pages;
 mod reads;
 mod records;
 mod state;
@@ -42,6 +44,7 @@ use ancestors::Blocks;
 use finality::Following;
 
 pub use doubt::Doubt;
+pub use pages::{LiteBlock, LiteChain, PAGE_BLOCKS};
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 pub(super) use finality::Block;

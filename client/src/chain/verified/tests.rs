@@ -4,6 +4,7 @@
 #[path = "../../../../proofs/tests/lies/chain.rs"]
 mod made;
 mod node;
+mod pages;
 mod records;
 
 use std::{
