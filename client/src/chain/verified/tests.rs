@@ -210,6 +210,38 @@ async fn a_node_cannot_go_back_while_the_client_runs() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_a_block_behind_gets_time_to_catch_up() {
+    let whole = network();
+    let node = Node::new(whole.clone());
+    let patient = pinned(&whole).with_patience(Duration::from_secs(60));
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(whole.clone().until(9));
+    let catching_up = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.replace(whole);
+    };
+    let (head, ()) = tokio::join!(chain.finalized_head(), catching_up);
+    assert_eq!(head.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn a_node_that_hides_many_blocks_gets_no_time() {
+    let mut long = network();
+    for _ in 0..30 {
+        long.push();
+    }
+    let short = long.clone().until(10);
+    let patient = pinned(&long).with_patience(Duration::from_secs(3_600));
+    let node = Node::new(long);
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(short);
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert_eq!(refused, Doubt::RolledBack { found: 10, seen: 40 });
+}
+
+#[tokio::test]
 async fn a_node_cannot_go_back_behind_the_clients_last_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("head.json");
