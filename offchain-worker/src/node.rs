@@ -188,6 +188,8 @@ fn report(error: &ChainError) {
 
 #[cfg(test)]
 mod tests {
+    use epione_client::chain::Doubt;
+
     use super::*;
 
     const CHAIN: Hash = Hash::repeat_byte(1);
@@ -212,6 +214,16 @@ mod tests {
         // It was requested before the other response arrived.
         assert!(seen.admits(101, before));
         assert_eq!(seen.level(CHAIN), 102);
+    }
+
+    #[test]
+    fn a_node_that_lies_is_neither_behind_nor_away() {
+        let unproven =
+            |doubt| ChainError::Unproven { url: "wss://node".into(), doubt: Box::new(doubt) };
+        let earlier = Doubt::RolledBack { found: 3, seen: 4 };
+        assert_eq!(shown_by(&unproven(earlier)), Condition::Behind);
+        assert_eq!(shown_by(&unproven(Doubt::TooLong)), Condition::Unproven);
+        assert_eq!(shown_by(&ChainError::Syncing), Condition::Away);
     }
 
     #[test]

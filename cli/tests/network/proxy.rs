@@ -38,7 +38,7 @@ impl Proxy {
         let node: SocketAddr = node_url.trim_start_matches("ws://").parse().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let honest: Arc<Rule> = Arc::new(|_, _| true);
+        let honest: Arc<Rule> = Arc::new(|_: &str, _: &mut Value| true);
         let shared = Arc::new(Shared { rule: Mutex::new(honest), changed: Mutex::default() });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {

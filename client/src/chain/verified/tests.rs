@@ -16,7 +16,9 @@ use epione_primitives::{
     block::{Entry, Header, Range, Segments},
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
-use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
+use epione_proofs::{
+    Authorities, HandOverError, HeadError, JustificationError, StateError, TimeError,
+};
 use serde_json::{Value, json};
 use sp_core::{Blake2Hasher, Bytes, Hasher as _};
 
@@ -117,6 +119,22 @@ async fn authorities_that_the_genesis_state_does_not_name_make_nothing_final() {
     let refused = doubt(chain.finalized().await.unwrap_err());
     let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
     assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn other_authorities_for_the_same_first_block_are_refused() {
+    let network = network();
+    let forged = Network::new(6..10).proof_of_newest(&Authorities::key());
+    let (genesis, pinned) = (network.genesis(), pinned(&network));
+    let node = Node::new(network);
+    node.lie(move |method, params, mut truth| {
+        if method == "state_getReadProof" && params[1] == json!(genesis) {
+            truth["proof"] = forged.clone();
+        }
+        truth
+    });
+    let refused = doubt(connect(&node, pinned).await.unwrap_err());
+    assert!(matches!(refused, Doubt::Genesis(_)), "{refused}");
 }
 
 #[tokio::test]
