@@ -135,6 +135,17 @@ impl From<ChainError> for Failure {
             }
             ChainError::Syncing => "try again when the node has finished syncing",
             ChainError::OtherChain { .. } => "use a node of the right chain with --node URL",
+            ChainError::Unproven { .. } if error.is_transient() => {
+                "nothing of this answer was used: try again when the node has caught up, or use another node with \
+                 --node URL"
+            }
+            ChainError::Unproven { .. } => {
+                "nothing of this answer was used: use another node with --node URL, and tell the hospital that runs \
+                 this one"
+            }
+            ChainError::Memory { .. } => {
+                "if you did not change the file, another program did: find out which one first"
+            }
             _ => "check that epione and the node have the same version, then read the node's log",
         };
         Self::new(error.to_string(), help)

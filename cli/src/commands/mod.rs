@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod block;
+pub mod chain;
 pub mod completions;
 pub mod devnet;
 pub mod hospital;
@@ -55,6 +56,9 @@ pub enum Command {
     /// Keeps the chain of lite blocks in a file of your own, to verify, list and search without a node
     #[command(subcommand)]
     Lite(lite::Command),
+    /// Pins the chain that a node must prove to belong to
+    #[command(subcommand)]
+    Chain(chain::Command),
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
@@ -75,7 +79,7 @@ impl Command {
         };
         match self {
             Self::Devnet(devnet::Command::Up(_)) => None,
-            Self::Keys(_) | Self::Name(_) | Self::Completions(_) => {
+            Self::Keys(_) | Self::Name(_) | Self::Chain(_) | Self::Completions(_) => {
                 Some(format!("to try again, run: {again}"))
             }
             Self::Visit(visit::Command::Submit(_)) => {
@@ -114,6 +118,7 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::Keys(command) => command.run(&context),
+            Self::Chain(command) => command.run(&context),
             Self::Devnet(command) => command.run(&context).await,
             Self::Completions(args) => show(&completions::completions(&args)?, json),
             Self::Name(command) => command.run(&context.with_devnet()?).await,

@@ -17,7 +17,9 @@ use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
-use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
+use epione_proofs::{
+    Authorities, HandOverError, HeadError, JustificationError, StateError, TimeError,
+};
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
@@ -117,6 +119,22 @@ async fn authorities_that_the_genesis_state_does_not_name_make_nothing_final() {
     let refused = doubt(chain.finalized().await.unwrap_err());
     let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
     assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn other_authorities_for_the_same_first_block_are_refused() {
+    let network = network();
+    let forged = Network::new(6..10).proof_of_newest(&Authorities::key());
+    let (genesis, pinned) = (network.genesis(), pinned(&network));
+    let node = Node::new(network);
+    node.lie(move |method, params, mut truth| {
+        if method == "state_getReadProof" && params[1] == json!(genesis) {
+            truth["proof"] = forged.clone();
+        }
+        truth
+    });
+    let refused = doubt(connect(&node, pinned).await.unwrap_err());
+    assert!(matches!(refused, Doubt::Genesis(_)), "{refused}");
 }
 
 #[tokio::test]
@@ -285,6 +303,38 @@ async fn a_node_cannot_go_back_while_the_client_runs() {
     let refused = chain.finalized().await.unwrap_err();
     assert!(refused.is_transient());
     assert_eq!(doubt(refused), Doubt::RolledBack { found: 8, seen: 10 });
+}
+
+#[tokio::test]
+async fn a_node_that_is_a_block_behind_gets_time_to_catch_up() {
+    let whole = network();
+    let node = Node::new(whole.clone());
+    let patient = pinned(&whole).with_patience(Duration::from_secs(60));
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(whole.clone().until(9));
+    let catching_up = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.replace(whole);
+    };
+    let (head, ()) = tokio::join!(chain.finalized_head(), catching_up);
+    assert_eq!(head.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn a_node_that_hides_many_blocks_gets_no_time() {
+    let mut long = network();
+    for _ in 0..30 {
+        long.push();
+    }
+    let short = long.clone().until(10);
+    let patient = pinned(&long).with_patience(Duration::from_secs(3_600));
+    let node = Node::new(long);
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(short);
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert_eq!(refused, Doubt::RolledBack { found: 10, seen: 40 });
 }
 
 #[tokio::test]
