@@ -64,7 +64,7 @@ impl Chain {
 impl LiteChain {
     async fn of(state: VerifiedState) -> Result<Self, ChainError> {
         let needed = [keys::now(), keys::height()];
-        let values = state.page(&needed).await?;
+        let values = state.proven_at_once(&needed).await?;
         let mut values = needed.iter().zip(values);
         let time: Option<Moment> = stored(&state, values.next())?;
         let height: Option<u32> = stored(&state, values.next())?;
@@ -102,7 +102,7 @@ impl LiteChain {
             [keys::header(*height), keys::hashes(*height), keys::entries(*height)]
         });
         let needed: Vec<StorageKey> = needed.collect();
-        let mut values = needed.iter().zip(self.state.page(&needed).await?);
+        let mut values = needed.iter().zip(self.state.proven_at_once(&needed).await?);
         let mut parts: Vec<(Header, BlockHashes, Entries)> = Vec::with_capacity(heights.len());
         for _ in &heights {
             let header = self.required(values.next())?;
@@ -123,7 +123,7 @@ impl LiteChain {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let values = self.state.page(&keys).await?;
+        let values = self.state.proven_at_once(&keys).await?;
         keys.iter().zip(values).map(|found| self.required(Some(found))).collect()
     }
 

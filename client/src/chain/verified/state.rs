@@ -53,7 +53,7 @@ impl VerifiedState {
     }
 
     /// The SCALE of the values of up to [`MAX_KEYS`](epione_proofs::MAX_KEYS) keys, in their order, by one proof.
-    pub(super) async fn page(
+    pub(super) async fn proven_at_once(
         &self,
         keys: &[StorageKey],
     ) -> Result<Vec<Option<Vec<u8>>>, ChainError> {
