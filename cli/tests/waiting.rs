@@ -200,14 +200,14 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
     let network = Network::of(1);
     let media: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
     let patient = with_record(&network, &media);
-    // The reader waits for the second segment, until the file is back.
+    // The patient waits for the second segment, until the file is back. A grant would be refused: nobody can deliver it.
     let second = stored(&network, 1);
     let hidden = second.with_extension("hidden");
     fs::rename(&second, &hidden).unwrap();
     let out = network.file("what was read");
-    let arguments = ["records", "get", "--as", DOCTOR, "--patient", &patient, "--all", "--out"];
+    let arguments = ["records", "get", "--as", PATIENT, "--own-key", "--patient", &patient, "--all"];
     let mut reading =
-        Running::start(&network, &[&arguments[..], &[out.to_str().unwrap()]].concat());
+        Running::start(&network, &[&arguments[..], &["--out", out.to_str().unwrap()]].concat());
     let until = Instant::now() + PATIENCE;
     while !has_read(&out.join("1-0.partial"), 4 * 1024 * 1024) {
         assert!(Instant::now() < until, "the first segment was not read");

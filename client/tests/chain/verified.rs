@@ -188,10 +188,11 @@ async fn a_node_that_was_reset_is_refused_and_an_old_one_too() {
     let node = Node::start();
     let chain = node.connect().await;
     let genesis = chain.genesis_hash();
-    let chain = chain.trusting(Trust::Verified(remembering(genesis))).await.unwrap();
     while chain.finalized_head().await.unwrap().number < 4 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    let chain = chain.trusting(Trust::Verified(remembering(genesis))).await.unwrap();
+    assert!(chain.finalized_head().await.unwrap().number >= 4);
     drop(node);
 
     // A new chain with the same genesis block, as after the loss of a database.

@@ -79,10 +79,7 @@ fn a_link_that_skips_a_record_or_leads_elsewhere_is_found() {
         let mut maker = made::Maker::default();
         let text = |number: u8| vec![(made::patient(1), vec![number; 4])];
         let mut blocks: Vec<_> = (1..=3).map(|number| maker.commit(&text(number))).collect();
-        blocks[2].entries[0].previous = match link {
-            Some(_) => Some(RecordPointer { height: 1, index: 0 }),
-            None => None,
-        };
+        blocks[2].entries[0].previous = link.map(|_| RecordPointer { height: 1, index: 0 });
         seal(&mut blocks[2]);
         let wrong = fault(&blocks).unwrap();
         assert_eq!(wrong.height, 3);
