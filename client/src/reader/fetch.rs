@@ -3,7 +3,7 @@
 use epione_envelope::record::{Payload, Record};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, RecordPointer, UserId, access::SectionClass,
-    limits::MAX_SIGNING_AGE_BLOCKS, release::SectionSet, rpc::RecordReply,
+    block::record_hash, limits::MAX_SIGNING_AGE_BLOCKS, release::SectionSet, rpc::RecordReply,
 };
 
 use super::{ReadError, RecordSummary, SectionSummary};
@@ -114,6 +114,9 @@ pub(super) async fn summarised(
 
 fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
     let pointer = reply.pointer;
+    if record_hash(&reply.text) != reply.entry.hash {
+        return Err(ReadError::Inconsistent { pointer, what: "its bytes" });
+    }
     let record = Record::decode_exactly(&reply.text)
         .map_err(|source| ReadError::Format { pointer, source })?;
     let what = if record.id() != reply.entry.record {

@@ -73,6 +73,7 @@ fn block() -> (Evidence, Vec<Bytes>) {
         .zip([Some(earlier), None, Some(within)])
         .map(|(entry, previous)| Entry {
             record: entry.record,
+            hash: entry.hash,
             patient: entry.patient,
             text: entry.text,
             media: entry.media,
@@ -163,7 +164,7 @@ fn a_first_block_has_no_previous_block() {
 #[test]
 fn each_alteration_fails_its_own_check() {
     type Tamper = fn(&mut Evidence);
-    let cases: [(&str, Tamper); 18] = [
+    let cases: [(&str, Tamper); 19] = [
         ("height", |it| it.header.height = 3),
         ("record count", |it| it.header.records = 2),
         ("lite hash", |it| it.header.time += 1),
@@ -179,6 +180,7 @@ fn each_alteration_fails_its_own_check() {
         }),
         ("body hash", |it| it.body.as_mut().unwrap()[10] ^= 1),
         ("body hash", |it| it.body = None),
+        ("records", |it| it.entries[1].hash = Hash::zero()),
         ("segments", |it| it.header.segments.root = Hash::zero()),
         ("announcement", |it| it.announcement.as_mut().unwrap().body_hash = Hash::zero()),
         ("ballot's subject", |it| it.ballot.as_mut().unwrap().subject = Hash::zero()),

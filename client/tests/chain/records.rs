@@ -160,7 +160,13 @@ async fn the_largest_body_is_submitted_and_read_back() {
     let body: Vec<u8> = (0..MAX_BODY_BYTES).map(|i| ((i * 7) >> 3) as u8).collect();
     let whole = Range { offset: 0, length: MAX_BODY_BYTES };
     let record = RecordId([9; 16]);
-    let entry = AnnouncedEntry { record, patient: patient(), text: whole, media: Range::default() };
+    let entry = AnnouncedEntry {
+        record,
+        hash: hash(&body),
+        patient: patient(),
+        text: whole,
+        media: Range::default(),
+    };
     let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
     let header = AnnouncedHeader { announcer: HospitalId(0), segments };
     let call = lite_blocks::announce(&header, &vec![entry].try_into().unwrap(), &body);

@@ -13,7 +13,7 @@ use epione_envelope::{
 use epione_primitives::{
     RecordId, RecordPointer,
     access::Purpose,
-    block::{AnnouncedEntry, AnnouncedHeader, Range},
+    block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     limits::MAX_PATIENT_KEYS,
     release::SectionSet,
 };
@@ -294,11 +294,16 @@ proptest! {
     ) {
         let entries: Vec<_> = ranges
             .into_iter()
-            .map(|(offset, length, first, count)| AnnouncedEntry {
-                record: RecordId([0; 16]),
-                patient: PATIENT,
-                text: Range { offset, length },
-                media: Range { offset: first, length: count },
+            .map(|(offset, length, first, count)| {
+                let end = offset.saturating_add(length) as usize;
+                let bytes = body.get(offset as usize..end).unwrap_or_default();
+                AnnouncedEntry {
+                    record: RecordId([0; 16]),
+                    hash: record_hash(bytes),
+                    patient: PATIENT,
+                    text: Range { offset, length },
+                    media: Range { offset: first, length: count },
+                }
             })
             .collect();
         let header = AnnouncedHeader { announcer: HOSPITAL, segments: Default::default() };

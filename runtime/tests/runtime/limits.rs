@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    AnnouncementId,
+    AnnouncementId, Hash,
     access::RelationshipKind,
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
     block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments},
@@ -24,6 +24,7 @@ fn two_of_the_largest_announcements_fit_into_a_block() {
     local(|_| {
         let entry = AnnouncedEntry {
             record: record(1, 0),
+            hash: Hash::repeat_byte(1),
             patient: *PATIENT,
             text: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },
             media: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },

@@ -1,6 +1,6 @@
 //! Why a client does not believe what its node says.
 
-use epione_primitives::{BlockNumber, Hash};
+use epione_primitives::{BlockNumber, Hash, RecordPointer};
 use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
 
 use crate::chain::{Chain, ChainError};
@@ -48,10 +48,12 @@ pub enum Doubt {
     NotIncluded { block: Hash },
     #[error("the answer needs more of the chain's state than this client reads for one answer")]
     TooLong,
-    #[error("the node's text of the record is outside the body that the chain names")]
-    OutsideBody,
-    #[error("the node does not have the body {hash:?}, which the chain names: use another node")]
-    NoBody { hash: Hash },
+    #[error(
+        "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
+    )]
+    OtherRecord { pointer: RecordPointer },
+    #[error("the node does not have record {pointer}, which is on the chain: use another node")]
+    NoRecord { pointer: RecordPointer },
     #[error(
         "the node's metadata encodes {call} as call {found:?}, and this client expects {expected:?}: use node and \
          client in the same version"

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::chain::{Chain, ChainError};
 
-/// Keys of one request for a proof. The values of lite blocks' entries have up to 50 kB each.
+/// Keys of one request for a proof. The values of lite blocks' entries have up to 55 kB each.
 const KEYS_PER_REQUEST: usize = 64;
 /// Requests after which a computation gives up. The longest one follows the links between a patient's records.
 const MAX_ROUNDS: u32 = 256;

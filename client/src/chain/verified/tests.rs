@@ -13,12 +13,13 @@ use std::{
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, RecordId, RecordPointer, UserId,
-    block::{Entry, Header, Range, Segments},
+    block::{Entry, Header, Range, Segments, record_hash},
     profile::{Profile, Registration, RegistrationStatus, Role},
+    rpc::{RecordReply, UNKNOWN_RECORD},
 };
 use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
 use serde_json::{Value, json};
-use sp_core::{Blake2Hasher, Bytes, Hasher as _};
+use sp_core::Bytes;
 
 use super::{Doubt, Pinned, Trust, keys};
 use crate::chain::{Chain, ChainError, Snapshot};
@@ -26,7 +27,6 @@ use node::{Network, Node};
 
 const USER: UserId = UserId([1; 32]);
 const HOSPITAL: HospitalId = HospitalId(0);
-const BODY: &[u8] = b"the sealed text";
 
 fn account() -> AccountId {
     AccountId::new([7; 32])
@@ -128,6 +128,84 @@ async fn a_minority_of_the_authorities_makes_nothing_final() {
     let refused = doubt(chain.finalized().await.unwrap_err());
     let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
     assert!(matches!(reason, JustificationError::TooFewVotes { .. }), "{reason}");
+}
+
+/// The code with which a node refuses a method that it does not know.
+const UNKNOWN_METHOD: i32 = -32601;
+
+/// A network in authority set 0, and one in a later set.
+fn networks() -> [Network; 2] {
+    let mut later = network();
+    later.change(1..5);
+    later.push();
+    later.push();
+    [network(), later]
+}
+
+#[tokio::test]
+async fn a_client_does_not_wait_for_the_next_votes() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.lie(|method, _, truth| {
+            assert_ne!(method, "justification", "the client waits");
+            truth
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_send_the_newest_votes_is_followed_by_the_next_ones() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.refuse("finality_newest", UNKNOWN_METHOD);
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+    let network = network();
+    for answer in [Value::Null, network.clone().until(8).finality()] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    }
+}
+
+#[tokio::test]
+async fn the_newest_votes_may_be_for_a_later_block_than_the_head() {
+    let network = network();
+    let earlier = network.hashes()[8];
+    let (node, chain) = honest(network).await;
+    node.lie(move |method, _, truth| match method {
+        "chain_getFinalizedHead" => json!(earlier),
+        _ => truth,
+    });
+    assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn newest_votes_that_prove_nothing_are_refused() {
+    // By strangers, for another header, and damaged.
+    let network = network();
+    let mut forged = network.clone().until(9);
+    forged.sign_as(6..10);
+    forged.push();
+    let mut other = network.finality();
+    other["header"]["stateRoot"] = json!(Hash::repeat_byte(9));
+    let mut damaged = network.finality();
+    damaged["justification"] = json!(Bytes(vec![0xff; 64]));
+    for answer in [forged.finality(), other, damaged] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        let refused = doubt(chain.finalized_head().await.unwrap_err());
+        assert!(matches!(refused, Doubt::Head(HeadError::NotJustified { .. })), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -415,68 +493,127 @@ async fn no_member_of_a_hospital_can_be_left_out() {
     assert!(matches!(refused, Doubt::State(StateError::Withheld { .. })), "{refused}");
 }
 
-/// A network with one record of the user, whose text is the whole body.
-fn with_record() -> Network {
-    let mut network = network();
-    let length = BODY.len() as u32;
+fn pointer(height: u32) -> RecordPointer {
+    RecordPointer { height, index: 0 }
+}
+
+/// The record at this height of [`with_records`], as an honest node sends it.
+fn served(height: u32) -> RecordReply {
+    let text = Bytes(format!("the sealed text of record {height}").into_bytes());
     let entry = Entry {
-        record: RecordId([3; 16]),
+        record: RecordId([height as u8; 16]),
+        hash: record_hash(&text),
         patient: USER,
-        text: Range { offset: 0, length },
+        text: Range { offset: 0, length: text.len() as u32 },
         media: Range::default(),
-        previous: None,
+        previous: (height > 1).then(|| pointer(height - 1)),
     };
-    let header = Header {
-        height: 1,
-        previous_lite: Hash::zero(),
-        previous_cloud: Hash::zero(),
-        announcer: HOSPITAL,
-        announcement: Default::default(),
-        time: 1,
-        records: 1,
-        body_hash: Blake2Hasher::hash(BODY),
-        body_bytes: length,
-        segments: Segments::default(),
-    };
-    network.put(keys::header(1), &header);
-    network.put(keys::entries(1), &vec![entry]);
-    network.put(keys::latest_record(USER), &RecordPointer { height: 1, index: 0 });
+    RecordReply { pointer: pointer(height), entry, text }
+}
+
+/// A network with so many records of the user, each at the beginning of the body of a lite block.
+fn with_records(count: u32) -> Network {
+    let mut network = network();
+    for height in 1..=count {
+        let reply = served(height);
+        let header = Header {
+            height,
+            previous_lite: Hash::zero(),
+            previous_cloud: Hash::zero(),
+            announcer: HOSPITAL,
+            announcement: Default::default(),
+            time: 1,
+            records: 1,
+            body_hash: Hash::repeat_byte(5),
+            body_bytes: 2 * 1024 * 1024,
+            segments: Segments::default(),
+        };
+        network.put(keys::header(height), &header);
+        network.put(keys::entries(height), &vec![reply.entry.clone()]);
+        network.serve(reply);
+    }
+    network.put(keys::latest_record(USER), &pointer(count));
     network.push();
     network
 }
 
+/// The user's records, read in pages.
+async fn all_records(chain: &Chain) -> Vec<RecordReply> {
+    let mut records: Vec<RecordReply> = Vec::new();
+    loop {
+        let before = records.last().map(|last| last.pointer);
+        let page = chain.lite_history(USER, before, 10).await.unwrap();
+        if page.is_empty() {
+            return records;
+        }
+        records.extend(page);
+    }
+}
+
+/// The node of these tests serves no bodies.
 #[tokio::test]
-async fn a_records_text_is_a_part_of_the_body_that_the_chain_names() {
-    let pointer = RecordPointer { height: 1, index: 0 };
-    let (node, chain) = honest(with_record()).await;
-    node.lie(
-        |method, _, truth| {
-            if method == "bitswap_v1_get" { json!(Bytes(BODY.to_vec())) } else { truth }
-        },
-    );
-    let reply = chain.lite_record(pointer).await.unwrap().unwrap();
-    assert_eq!(reply.text.0, BODY);
-    let replies = chain.lite_history(USER, None, 10).await.unwrap();
-    assert_eq!(replies, [reply]);
+async fn a_record_is_checked_by_its_own_bytes_without_its_body() {
+    let (node, chain) = honest(with_records(3)).await;
+    assert_eq!(chain.lite_record(pointer(2)).await.unwrap(), Some(served(2)));
+    assert_eq!(chain.lite_record(pointer(4)).await.unwrap(), None);
+    assert_eq!(all_records(&chain).await, [3, 2, 1].map(served));
     assert_eq!(chain.lite_history(UserId([9; 32]), None, 10).await.unwrap(), []);
 
-    node.lie(|method, _, truth| {
-        if method == "bitswap_v1_get" { json!(Bytes(b"another text!!!".to_vec())) } else { truth }
+    // The entry is the proven one, whatever the node says.
+    node.lie(|method, _, mut truth| {
+        if method == "liteBlocks_record" {
+            truth["entry"]["previous"] = json!(pointer(9));
+        }
+        truth
     });
-    let refused = chain.lite_record(pointer).await.unwrap_err();
-    assert!(matches!(refused, ChainError::WrongBody { .. }), "{refused}");
+    assert_eq!(chain.lite_record(pointer(1)).await.unwrap(), Some(served(1)));
+}
+
+#[tokio::test]
+async fn the_bytes_of_another_record_and_altered_bytes_are_refused() {
+    let (node, chain) = honest(with_records(2)).await;
+    let mut altered = served(2).text;
+    altered.0[3] ^= 1;
+    let longer = Bytes([&served(2).text[..], b"."].concat());
+    for text in [served(1).text, altered, longer, Bytes(Vec::new())] {
+        node.lie(move |method, _, mut truth| {
+            match method {
+                "liteBlocks_record" => truth["text"] = json!(text),
+                "liteBlocks_history" => truth[0]["text"] = json!(text),
+                _ => {}
+            }
+            truth
+        });
+        let expected = Doubt::OtherRecord { pointer: pointer(2) };
+        assert_eq!(doubt(chain.lite_record(pointer(2)).await.unwrap_err()), expected);
+        assert_eq!(doubt(chain.lite_history(USER, None, 10).await.unwrap_err()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_the_node_denies_is_not_taken_for_absent() {
+    let (node, chain) = honest(with_records(1)).await;
+    node.refuse("liteBlocks_record", UNKNOWN_RECORD);
+    let refused = doubt(chain.lite_record(pointer(1)).await.unwrap_err());
+    assert_eq!(refused, Doubt::NoRecord { pointer: pointer(1) });
 }
 
 #[tokio::test]
 async fn a_history_that_the_node_shortens_is_complete_nevertheless() {
-    let (node, chain) = honest(with_record()).await;
-    // The node says that the patient has no records.
-    node.lie(|method, _, truth| match method {
-        "state_call" => json!(Bytes(Vec::<(RecordPointer, Entry, Hash)>::new().encode())),
-        _ => truth,
-    });
-    let state = chain.finalized().await.unwrap();
-    assert_eq!(state.history(USER, None, 10).await.unwrap().len(), 1);
+    let (node, chain) = honest(with_records(3)).await;
+    for kept in [vec![], vec![1], vec![2], vec![3, 1]] {
+        node.lie(move |method, _, truth| match method {
+            // The runtime's answer: the patient has no records.
+            "state_call" => json!(Bytes(Vec::<(RecordPointer, Entry, Hash)>::new().encode())),
+            "liteBlocks_history" => {
+                json!(kept.iter().map(|height| served(*height)).collect::<Vec<_>>())
+            }
+            _ => truth,
+        });
+        let state = chain.finalized().await.unwrap();
+        assert_eq!(state.history(USER, None, 10).await.unwrap().len(), 3);
+        assert_eq!(all_records(&chain).await, [3, 2, 1].map(served));
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AnnouncementId, RecordId,
-    block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage},
+    block::{
+        AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage,
+        record_hash,
+    },
     profile::{Profile, Role},
 };
 use serde_json::{Value, json};
@@ -36,15 +39,18 @@ const SIGNED: BlockNumber = 1_000;
 fn entry() -> Entry {
     let range = |length| Range { offset: 0, length };
     let record = RecordId([0; 16]);
-    Entry { record, patient: PATIENT, text: range(9), media: range(0), previous: None }
+    let hash = record_hash(&[0; 9]);
+    Entry { record, hash, patient: PATIENT, text: range(9), media: range(0), previous: None }
 }
 
 /// The entry of a record.
 fn entry_of(record: &Record) -> Entry {
     let range = |length| Range { offset: 0, length };
+    let bytes = record.encode();
     Entry {
         record: record.id(),
-        text: range(record.encode().len() as u32),
+        hash: record_hash(&bytes),
+        text: range(bytes.len() as u32),
         media: range(record.segments().len() as u32),
         ..entry()
     }
@@ -95,10 +101,14 @@ fn node_with(damaged: Option<u32>) -> FakeNode {
         }
         "liteBlocks_history" => {
             let before = params[1]["height"].as_u64().map_or(RECORDS + 1, |height| height as u32);
-            let page = (1..before).rev().take(10).map(|height| RecordReply {
-                pointer: RecordPointer { height, index: 0 },
-                entry: whole.clone(),
-                text: if damaged == Some(height) { Bytes(vec![0xff; 9]) } else { text.clone() },
+            let page = (1..before).rev().take(10).map(|height| {
+                let pointer = RecordPointer { height, index: 0 };
+                let (mut entry, mut text) = (whole.clone(), text.clone());
+                if damaged == Some(height) {
+                    text = Bytes(vec![0xff; 9]);
+                    entry.hash = record_hash(&text);
+                }
+                RecordReply { pointer, entry, text }
             });
             json!(page.collect::<Vec<_>>())
         }
@@ -306,7 +316,20 @@ async fn a_record_signed_at_a_block_of_a_fork_is_refused() {
 fn a_record_under_the_id_of_another_is_refused() {
     let (one, other) = (sealed(10).record, sealed(10).record);
     let (text, entry) = (Bytes(one.encode()), entry_of(&other));
+    let entry = Entry { hash: entry_of(&one).hash, ..entry };
     let reply = RecordReply { pointer: FIRST, entry, text };
     let refused = decode(&reply).unwrap_err();
     assert!(matches!(refused, ReadError::Inconsistent { what: "its id", .. }), "{refused}");
+}
+
+#[test]
+fn the_bytes_of_another_record_and_altered_bytes_are_refused() {
+    let (record, other) = (sealed(10).record, sealed(10).record);
+    let mut altered = record.encode();
+    *altered.last_mut().unwrap() ^= 1;
+    for text in [other.encode(), altered, Vec::new()] {
+        let (text, entry) = (Bytes(text), entry_of(&record));
+        let refused = decode(&RecordReply { pointer: FIRST, entry, text }).unwrap_err();
+        assert!(matches!(refused, ReadError::Inconsistent { what: "its bytes", .. }), "{refused}");
+    }
 }

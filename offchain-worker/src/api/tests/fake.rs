@@ -13,7 +13,7 @@ use epione_primitives::{
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    block::{Entry, Header, Range, Segments, SignedAt},
+    block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
@@ -156,7 +156,14 @@ impl FakeChain {
     ) {
         let text = Range { offset: 0, length: record.len() as u32 };
         let id = RecordId(blake3::hash(record).as_bytes()[..16].try_into().unwrap());
-        let entry = Entry { record: id, patient, text, media: Range::default(), previous: None };
+        let entry = Entry {
+            record: id,
+            hash: record_hash(record),
+            patient,
+            text,
+            media: Range::default(),
+            previous: None,
+        };
         let header = Header {
             height: pointer.height,
             previous_lite: Hash::zero(),
