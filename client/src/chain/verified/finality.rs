@@ -96,9 +96,7 @@ impl Following {
         let ((header, state), newest) =
             futures::future::try_join(claimed, newest_justification(chain)).await?;
         let number = header.number;
-        if number < before.number {
-            return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
-        }
+        not_before(chain, before, number)?;
         same_history(chain, before, number, hash)?;
 
         let set: u64 = read(chain, &state, &keys::current_set())?.unwrap_or(0);
@@ -112,7 +110,9 @@ impl Following {
             }
             _ => self.prove(chain, header, state, newest).await?,
         };
-        if header.number - before.number <= KNOWN_ANCESTORS {
+        // The votes may be for another block than the claimed one.
+        not_before(chain, before, header.number)?;
+        if header.number.saturating_sub(before.number) <= KNOWN_ANCESTORS {
             let found: Hash =
                 read(chain, &state, &keys::block_hash(before.number))?.unwrap_or_default();
             same_history(chain, before, before.number, found)?;
@@ -155,9 +155,7 @@ impl Following {
         let number = claimed_hand_over(chain, &self.authorities, latest).await?;
         let hash = claimed_hash(chain, number).await?;
         let before = self.head.block;
-        if number < before.number {
-            return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
-        }
+        not_before(chain, before, number)?;
         same_history(chain, before, number, hash)?;
         let header = header_of(chain, hash).await?;
         let justification = prove_finality(chain, number).await?.unwrap_or_default();
@@ -307,6 +305,15 @@ fn read<T: Decode>(
     key: &StorageKey,
 ) -> Result<Option<T>, ChainError> {
     state.value(key).map_err(|error| chain.doubt(error))
+}
+
+/// Checks that a block is not before a verified one.
+fn not_before(chain: &Chain, verified: Block, found: BlockNumber) -> Result<(), ChainError> {
+    let seen = verified.number;
+    if found < seen {
+        return Err(chain.doubt(Doubt::RolledBack { found, seen }));
+    }
+    Ok(())
 }
 
 /// Checks that a block with the number of a verified one is the same.

@@ -287,6 +287,32 @@ async fn a_node_cannot_go_back_while_the_client_runs() {
     assert_eq!(doubt(refused), Doubt::RolledBack { found: 8, seen: 10 });
 }
 
+/// A node names a forged block with a large number as its newest, and proves an earlier block than the client's.
+#[tokio::test]
+async fn the_votes_for_an_earlier_block_prove_no_later_one() {
+    let network = network();
+    let earlier = network.clone().until(8);
+    for sends_newest in [true, false] {
+        let (node, chain) = honest(network.clone()).await;
+        chain.finalized().await.unwrap();
+        node.edit(|network| network.forge(4_000_000_000));
+        let (newest, pushed) = (earlier.finality(), earlier.justification());
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" if sends_newest => newest.clone(),
+            "finality_newest" => Value::Null,
+            "justification" => json!(Bytes(pushed.clone())),
+            _ => truth,
+        });
+        let waiting = tokio::time::timeout(Duration::from_millis(300), chain.finalized_head());
+        assert!(!matches!(waiting.await, Ok(Ok(_))));
+
+        // The client did not move.
+        node.replace(network.clone());
+        node.lie(|_, _, truth| truth);
+        assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    }
+}
+
 #[tokio::test]
 async fn a_node_cannot_go_back_behind_the_clients_last_run() {
     let folder = tempfile::tempdir().unwrap();

@@ -119,6 +119,12 @@ impl Network {
         }
     }
 
+    /// Adds a block with this number, for which nobody voted.
+    pub fn forge(&mut self, number: BlockNumber) {
+        let parent = self.newest().header.hash();
+        self.add(number, parent, now(), None);
+    }
+
     fn add(
         &mut self,
         number: BlockNumber,
@@ -173,7 +179,8 @@ impl Network {
         self.newest().header.clone()
     }
 
-    fn justification_of_newest(&self) -> Vec<u8> {
+    /// The justification of the newest block.
+    pub fn justification(&self) -> Vec<u8> {
         self.newest().justification.clone()
     }
 
@@ -244,7 +251,7 @@ impl Network {
             }
             "finality_newest" => self.finality(),
             "grandpa_proveFinality" => return self.prove_finality(number()),
-            "justification" => json!(Bytes(self.justification_of_newest())),
+            "justification" => json!(Bytes(self.justification())),
             "state_call" => return Err("this node has no runtime".into()),
             "liteBlocks_record" => {
                 let found = self.records.iter().find(|it| json!(it.pointer) == params[0]);
