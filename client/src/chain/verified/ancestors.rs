@@ -61,7 +61,7 @@ impl Verifier {
         if nearest.number <= number {
             return Ok((nearest.number == number).then_some(nearest.hash));
         }
-        self.hash_before(chain, nearest, number).await.map(Some)
+        hash_before(chain, nearest, number, |block| self.blocks.insert(block)).await.map(Some)
     }
 
     /// The final block with this hash.
@@ -89,21 +89,21 @@ impl Verifier {
     ) -> Result<VerifiedState, ChainError> {
         Ok(VerifiedState::new(chain.clone(), self.block(chain, hash).await?))
     }
+}
 
-    /// The hash of the block with this number, which is before a verified one.
-    async fn hash_before(
-        &self,
-        chain: &Chain,
-        mut from: Block,
-        number: BlockNumber,
-    ) -> Result<Hash, ChainError> {
-        while from.number - number > KNOWN_ANCESTORS {
-            let hash = known_hash(chain, from, from.number - KNOWN_ANCESTORS).await?;
-            from = Block::of(&header_of(chain, hash).await?);
-            self.blocks.insert(from);
-        }
-        known_hash(chain, from, number).await
+/// The hash of the block with this number, which is before a verified one. `meet` receives the blocks on the way.
+pub(super) async fn hash_before(
+    chain: &Chain,
+    mut from: Block,
+    number: BlockNumber,
+    meet: impl Fn(Block),
+) -> Result<Hash, ChainError> {
+    while from.number.saturating_sub(number) > KNOWN_ANCESTORS {
+        let hash = known_hash(chain, from, from.number - KNOWN_ANCESTORS).await?;
+        from = Block::of(&header_of(chain, hash).await?);
+        meet(from);
     }
+    known_hash(chain, from, number).await
 }
 
 /// The hash of an earlier block, by the state of a verified one.

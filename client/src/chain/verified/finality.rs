@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sp_core::Bytes;
 use subxt::rpcs::client::{RpcSubscription, rpc_params};
 
-use super::{Doubt, keys};
+use super::{Doubt, ancestors::hash_before, keys};
 use crate::chain::{
     Chain, ChainError, decode,
     error::{unknown_block, unknown_number},
@@ -16,6 +16,10 @@ use crate::chain::{
 /// The state of each block has the hashes of at least so many earlier ones (`frame_system::BlockHashCount`). Tests have
 /// short chains.
 pub(super) const KNOWN_ANCESTORS: BlockNumber = if cfg!(test) { 4 } else { 2_048 };
+
+/// So many steps of [`KNOWN_ANCESTORS`] blocks the client goes back to look for the last verified block. After a longer
+/// time, another history is not noticed.
+const MAX_STEPS: BlockNumber = 64;
 
 /// Error code of JSON-RPC: the node does not know the method.
 const UNKNOWN_METHOD: i32 = -32601;
@@ -111,15 +115,12 @@ impl Following {
             _ => self.prove(chain, header, state, newest).await?,
         };
         // The votes may be for another block than the claimed one.
-        not_before(chain, before, header.number)?;
-        if header.number.saturating_sub(before.number) <= KNOWN_ANCESTORS {
-            let found: Hash =
-                read(chain, &state, &keys::block_hash(before.number))?.unwrap_or_default();
-            same_history(chain, before, before.number, found)?;
-        }
+        let head = Block::of(&header);
+        not_before(chain, before, head.number)?;
+        descends(chain, head, &state, before).await?;
         let time = read(chain, &state, &FinalizedHead::time_key())?
             .ok_or_else(|| chain.doubt(TimeError::NoTime))?;
-        self.head = Head { block: Block::of(&header), time };
+        self.head = Head { block: head, time };
         Ok(true)
     }
 
@@ -328,6 +329,31 @@ fn same_history(
         return Err(chain.doubt(Doubt::Fork { number, expected, found }));
     }
     Ok(())
+}
+
+/// Checks that a verified block is an ancestor of a new one, or the same. `state` is the part of the new block's state
+/// that the client has.
+async fn descends(
+    chain: &Chain,
+    head: Block,
+    state: &ProvenState,
+    verified: Block,
+) -> Result<(), ChainError> {
+    let Block { number, .. } = verified;
+    let found = match head.number.saturating_sub(number) {
+        0 => head.hash,
+        gap if gap <= KNOWN_ANCESTORS => {
+            let from = head.number;
+            read(chain, state, &keys::block_hash(number))?
+                .ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from }))?
+        }
+        gap if number > 0 && gap / KNOWN_ANCESTORS <= MAX_STEPS => {
+            hash_before(chain, head, number, |_| {}).await?
+        }
+        // The genesis block, which the authorities are proven from, or a block that is too far back.
+        _ => return Ok(()),
+    };
+    same_history(chain, verified, number, found)
 }
 
 async fn claimed_hash(chain: &Chain, number: BlockNumber) -> Result<Hash, ChainError> {

@@ -80,6 +80,11 @@ impl Network {
         self.values.insert(key, value.encode());
     }
 
+    /// Removes a value from the state of the next block.
+    pub fn remove(&mut self, key: &StorageKey) {
+        self.values.remove(key);
+    }
+
     /// Nodes serve this record.
     pub fn serve(&mut self, record: RecordReply) {
         self.records.push(record);
