@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sp_core::Bytes;
 use subxt::rpcs::client::{RpcSubscription, rpc_params};
 
-use super::{Doubt, ancestors::hash_before, keys};
+use super::{Doubt, Pinned, ancestors::hash_before, keys, memory};
 use crate::chain::{
     Chain, ChainError, decode,
     error::{unknown_block, unknown_number},
@@ -20,6 +20,9 @@ pub(super) const KNOWN_ANCESTORS: BlockNumber = if cfg!(test) { 4 } else { 2_048
 /// So many steps of [`KNOWN_ANCESTORS`] blocks the client goes back to look for the last verified block. After a longer
 /// time, another history is not noticed.
 const MAX_STEPS: BlockNumber = 64;
+
+/// Blocks that the client requests at once in the search for a change of the authorities.
+const POINTS: BlockNumber = 15;
 
 /// Error code of JSON-RPC: the node does not know the method.
 const UNKNOWN_METHOD: i32 = -32601;
@@ -45,38 +48,54 @@ pub(super) struct Head {
     pub time: Moment,
 }
 
+impl Head {
+    /// Whether the time is known. It is not for a block that handed over: nobody reads its state.
+    fn is_dated(&self) -> bool {
+        self.time > 0
+    }
+}
+
 /// How far a client has followed the chain.
 pub(super) struct Following {
     authorities: Authorities,
+    /// The newest verified block: the last new head, or a block that handed over.
     head: Head,
-    /// The last block that handed over, if this process followed it.
-    handed_over: Option<Block>,
+    /// The last new head. Every later block must descend from it. None before the first one.
+    seen: Option<Block>,
     /// Open while the node does not send the newest justification when it is asked.
     justifications: Option<RpcSubscription<Bytes>>,
+    pinned: Pinned,
 }
 
 impl Following {
     /// Begins at a block that was verified earlier.
-    pub(super) fn resume(authorities: Authorities, head: Head) -> Self {
-        Self { authorities, head, handed_over: None, justifications: None }
+    pub(super) fn resume(pinned: Pinned, authorities: Authorities, head: Head) -> Self {
+        let seen = head.is_dated().then_some(head.block);
+        Self { authorities, head, seen, justifications: None, pinned }
     }
 
     /// Begins at the genesis block.
-    pub(super) async fn begin(chain: &Chain, genesis: Hash) -> Result<Self, ChainError> {
+    pub(super) async fn begin(chain: &Chain, pinned: Pinned) -> Result<Self, ChainError> {
+        let genesis = pinned.genesis;
         let header = header_of(chain, genesis).await?;
         let proof = read_proof(chain, genesis, &[Authorities::key()]).await?;
         let authorities =
             Authorities::genesis(genesis, &header, proof).map_err(|error| chain.doubt(error))?;
         // The genesis block has no time: it is never new enough to be read.
-        Ok(Self::resume(authorities, Head { block: Block::of(&header), time: 0 }))
+        Ok(Self::resume(pinned, authorities, Head { block: Block::of(&header), time: 0 }))
     }
 
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    pub(super) fn authorities(&self) -> &Authorities {
-        &self.authorities
+    /// Keeps the newest verified block for the next start.
+    pub(super) fn keep(&self) {
+        let Some(file) = &self.pinned.memory else { return };
+        let stored = memory::store(file, self.pinned.genesis, &self.authorities, &self.head);
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the last verified block was not kept");
+        }
     }
 
     /// Moves to the newest final block that the node proves. Returns whether it is a later one.
@@ -93,10 +112,10 @@ impl Following {
     async fn try_to_advance(&mut self, chain: &Chain) -> Result<bool, ChainError> {
         let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
         let before = self.head.block;
-        if hash == before.hash {
+        if hash == before.hash && (self.head.is_dated() || before.number == 0) {
             return Ok(false);
         }
-        let claimed = claimed_head(chain, hash, before);
+        let claimed = claimed_head(chain, hash, self.seen);
         let ((header, state), newest) =
             futures::future::try_join(claimed, newest_justification(chain)).await?;
         let number = header.number;
@@ -107,20 +126,23 @@ impl Following {
         while self.authorities.set() < set {
             self.follow(chain, number).await?;
         }
-        let (header, state) = match self.handed_over {
-            Some(block) if block.number == number => {
-                same_history(chain, block, number, hash)?;
-                (header, state)
-            }
-            _ => self.prove(chain, header, state, newest).await?,
+        let last = self.head.block;
+        let (header, state) = if last.number == number {
+            same_history(chain, last, number, hash)?;
+            (header, state)
+        } else {
+            self.prove(chain, header, state, newest).await?
         };
         // The votes may be for another block than the claimed one.
         let head = Block::of(&header);
-        not_before(chain, before, head.number)?;
-        descends(chain, head, &state, before).await?;
+        not_before(chain, last, head.number)?;
+        if let Some(seen) = self.seen {
+            descends(chain, head, &state, seen).await?;
+        }
         let time = read(chain, &state, &FinalizedHead::time_key())?
             .ok_or_else(|| chain.doubt(TimeError::NoTime))?;
         self.head = Head { block: head, time };
+        self.seen = Some(head);
         Ok(true)
     }
 
@@ -147,11 +169,11 @@ impl Following {
         if target.hash() == claimed {
             return Ok((target, state));
         }
-        claimed_head(chain, target.hash(), self.head.block).await
+        claimed_head(chain, target.hash(), self.seen).await
     }
 
     /// Follows the next change of the authorities, which happened after the current set began, and not after block
-    /// `latest`.
+    /// `latest`. A client that has seen no head yet keeps what it reached, because its way may be long.
     async fn follow(&mut self, chain: &Chain, latest: BlockNumber) -> Result<(), ChainError> {
         let number = claimed_hand_over(chain, &self.authorities, latest).await?;
         let hash = claimed_hash(chain, number).await?;
@@ -162,9 +184,12 @@ impl Following {
         let justification = prove_finality(chain, number).await?.unwrap_or_default();
         self.authorities =
             self.authorities.follow(&header, &justification).map_err(|error| chain.doubt(error))?;
-        self.handed_over = Some(Block::of(&header));
-        // It was about the previous authorities.
+        self.head = Head { block: Block::of(&header), time: 0 };
+        // The votes of the previous authorities.
         self.justifications = None;
+        if self.seen.is_none() {
+            self.keep();
+        }
         Ok(())
     }
 
@@ -197,8 +222,10 @@ impl Following {
     }
 }
 
-/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The justification
-/// of this block proves it.
+/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
+/// justification of this block proves it.
+///
+/// To save round trips, the client requests up to [`POINTS`] blocks at once, instead of only the middle.
 async fn claimed_hand_over(
     chain: &Chain,
     authorities: &Authorities,
@@ -206,14 +233,25 @@ async fn claimed_hand_over(
 ) -> Result<BlockNumber, ChainError> {
     let (mut before, mut after) = (authorities.after(), latest);
     while after.saturating_sub(before) > 1 {
-        let middle = BlockNumber::midpoint(before, after);
-        if claimed_set(chain, middle).await? > authorities.set() {
-            after = middle;
-        } else {
-            before = middle;
+        let points = points(before, after);
+        let claims = points.iter().copied().map(|number| claimed_set(chain, number));
+        let sets = futures::future::try_join_all(claims).await?;
+        for (number, set) in points.into_iter().zip(sets) {
+            if set > authorities.set() {
+                after = number;
+                break;
+            }
+            before = number;
         }
     }
     Ok(after)
+}
+
+/// Blocks between two others, at equal distances.
+fn points(before: BlockNumber, after: BlockNumber) -> Vec<BlockNumber> {
+    let step = after.saturating_sub(before).div_ceil(POINTS + 1).max(1);
+    let point = |count: BlockNumber| before.checked_add(step.checked_mul(count)?);
+    (1..=POINTS).map_while(point).take_while(|number| *number < after).collect()
 }
 
 /// The justification that a node stores for a block that handed over.
@@ -291,9 +329,10 @@ pub(super) async fn read_proof_of(
 async fn claimed_head(
     chain: &Chain,
     hash: Hash,
-    before: Block,
+    seen: Option<Block>,
 ) -> Result<(ChainHeader, ProvenState), ChainError> {
-    let keys = [keys::current_set(), FinalizedHead::time_key(), keys::block_hash(before.number)];
+    let mut keys = vec![keys::current_set(), FinalizedHead::time_key()];
+    keys.extend(seen.map(|block| keys::block_hash(block.number)));
     let (header, proof) =
         futures::future::try_join(header_of(chain, hash), read_proof(chain, hash, &keys)).await?;
     let state = ProvenState::new(header.state_root, proof).map_err(|error| chain.doubt(error))?;
@@ -347,10 +386,10 @@ async fn descends(
             read(chain, state, &keys::block_hash(number))?
                 .ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from }))?
         }
-        gap if number > 0 && gap / KNOWN_ANCESTORS <= MAX_STEPS => {
+        gap if gap / KNOWN_ANCESTORS <= MAX_STEPS => {
             hash_before(chain, head, number, |_| {}).await?
         }
-        // The genesis block, which the authorities are proven from, or a block that is too far back.
+        // Too far back.
         _ => return Ok(()),
     };
     same_history(chain, verified, number, found)
@@ -376,6 +415,24 @@ mod tests {
     use codec::Encode;
 
     use super::*;
+
+    #[test]
+    fn a_search_ends_at_each_block_after_a_few_rounds() {
+        for after in [1, 2, 3, 16, 17, 18, 1_000, BlockNumber::MAX] {
+            for end in [1, after / 3 + 1, after / 2 + 1, after] {
+                let (mut low, mut high, mut rounds) = (0, after, 0);
+                while high - low > 1 {
+                    let points = points(low, high);
+                    assert!(points.len() <= POINTS as usize);
+                    assert!(points.iter().all(|number| low < *number && *number < high));
+                    high = points.iter().copied().find(|number| *number >= end).unwrap_or(high);
+                    low = points.iter().copied().rfind(|number| *number < end).unwrap_or(low);
+                    rounds += 1;
+                }
+                assert!(high == end && rounds <= 9, "{end} of {after}: {high}, {rounds} rounds");
+            }
+        }
+    }
 
     #[test]
     fn the_block_of_a_justification_comes_after_its_round() {

@@ -68,8 +68,8 @@ impl Verifier {
             None => None,
         };
         let following = match kept {
-            Some((authorities, head)) => Following::resume(authorities, head),
-            None => Following::begin(chain, expected).await?,
+            Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
+            None => Following::begin(chain, pinned.clone()).await?,
         };
         Ok(Self { pinned, following: Mutex::new(following), blocks: Blocks::default() })
     }
@@ -81,11 +81,8 @@ impl Verifier {
         let head = following.head();
         self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
         self.blocks.insert(head.block);
-        if moved && let Some(file) = &self.pinned.memory {
-            let stored = memory::store(file, self.pinned.genesis, following.authorities(), &head);
-            if let Err(error) = stored {
-                tracing::warn!(%error, "the last verified block was not kept");
-            }
+        if moved {
+            following.keep();
         }
         Ok(head.block)
     }
