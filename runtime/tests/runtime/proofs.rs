@@ -1,9 +1,18 @@
 //! What `epione-proofs` assumes about the runtime: where values are stored, and how authorities change.
 
-use codec::Encode;
+#[path = "../../../client/src/chain/verified/numbers.rs"]
+mod numbers;
+
+use std::collections::BTreeMap;
+
+use codec::{Decode, Encode};
 use epione_primitives::{Hash, RecordPointer};
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
+use frame_support::__private::metadata::{
+    RuntimeMetadata, RuntimeMetadataPrefixed, v14::RuntimeMetadataV14,
+};
+use scale_info::TypeDef;
 use sp_consensus_grandpa::localized_payload;
 use sp_core::{Pair, ed25519};
 use sp_runtime::{BuildStorage, Digest, traits::Header as _};
@@ -58,6 +67,38 @@ fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
         StorageKey::value("Sharing", "Shared").twox_64_concat(&pointer).as_bytes(),
         pallet_sharing::Shared::<Runtime>::hashed_key_for(pointer)
     );
+}
+
+fn metadata() -> RuntimeMetadataV14 {
+    let opaque = Runtime::metadata_at_version(14).unwrap();
+    match RuntimeMetadataPrefixed::decode(&mut &opaque[..]).unwrap().1 {
+        RuntimeMetadata::V14(metadata) => metadata,
+        _ => panic!("the metadata does not have version 14"),
+    }
+}
+
+/// The numbers of the variants of an enum, by their names.
+fn variants(metadata: &RuntimeMetadataV14, ty: u32) -> BTreeMap<String, u8> {
+    let TypeDef::Variant(def) = &metadata.types.resolve(ty).unwrap().type_def else {
+        panic!("type {ty} is not an enum")
+    };
+    def.variants.iter().map(|variant| (variant.name.to_string(), variant.index)).collect()
+}
+
+#[test]
+fn the_numbers_that_a_client_knows_are_those_of_the_runtime() {
+    let metadata = metadata();
+    let pallet = |name: &str| metadata.pallets.iter().find(|it| it.name == name).unwrap();
+    for (name, call, numbers) in numbers::CALLS {
+        let pallet = pallet(name);
+        let calls = variants(&metadata, pallet.calls.as_ref().unwrap().ty.id);
+        assert_eq!([pallet.index, calls[call]], numbers, "{name}.{call}");
+    }
+    for (name, event, numbers) in numbers::EVENTS {
+        let pallet = pallet(name);
+        let events = variants(&metadata, pallet.event.as_ref().unwrap().ty.id);
+        assert_eq!([pallet.index, events[event]], numbers, "{name}.{event}");
+    }
 }
 
 #[test]

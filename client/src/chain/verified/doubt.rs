@@ -59,6 +59,20 @@ pub enum Doubt {
          client in the same version"
     )]
     OtherCall { call: String, expected: [u8; 2], found: Vec<u8> },
+    #[error(
+        "the node's metadata names event {numbers:?} {name}, and this client knows other names and numbers: use node \
+         and client in the same version"
+    )]
+    OtherEvent { numbers: [u8; 2], name: String },
+    #[error(
+        "the node's metadata does not cover all events of block {block:?}: use node and client in the same version"
+    )]
+    UnreadEvents { block: Hash },
+    #[error(
+        "by the node's metadata, the events of block {block:?} do not say whether its transaction {extrinsic} failed: \
+         use node and client in the same version"
+    )]
+    NoOutcome { block: Hash, extrinsic: u32 },
     #[error("this client does not know the number of the call {call}, so it does not sign it")]
     UnknownCall { call: String },
 }

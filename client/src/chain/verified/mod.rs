@@ -13,18 +13,20 @@
 //! | [`reads`] | the answers of the runtime API |
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`inclusion`] | a block's extrinsics |
-//! | [`calls`] | the numbers of calls |
+//! | [`calls`], [`events`], [`numbers`] | the numbers of calls and events |
 //!
-//! The node's metadata is not proven: see [`calls`] for what that means for calls.
+//! The node's metadata is not proven: see [`calls`] and [`events`] for what that means.
 
 mod ancestors;
 mod calls;
 mod doubt;
+mod events;
 mod finality;
 mod inclusion;
 mod keys;
 mod known;
 mod memory;
+mod numbers;
 mod reads;
 mod records;
 mod state;
