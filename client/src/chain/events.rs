@@ -315,12 +315,17 @@ impl Chain {
 
     pub(super) async fn client_at(&self, block: Hash) -> Result<At, ChainError> {
         use subxt::error::OnlineClientAtBlockError as AtError;
-        self.inner.client.at_block(SubxtHash::from(block.0)).await.map_err(|error| match error {
+        let at = self.inner.client.at_block(SubxtHash::from(block.0)).await;
+        let at = at.map_err(|error| match error {
             AtError::BlockHeaderNotFound { .. } | AtError::BlockNotFound { .. } => {
                 unknown_block(block)
             }
             other => ChainError::malformed("a block's metadata", other),
-        })
+        })?;
+        if let Some(verifier) = &self.verifier {
+            verifier.check_metadata(self, at.metadata())?;
+        }
+        Ok(at)
     }
 }
 

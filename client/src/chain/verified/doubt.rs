@@ -73,6 +73,8 @@ pub enum Doubt {
          use node and client in the same version"
     )]
     NoOutcome { block: Hash, extrinsic: u32 },
+    #[error("the node's metadata has {flaw}, as no runtime of this chain has: use another node")]
+    Metadata { flaw: &'static str },
     #[error("this client does not know the number of the call {call}, so it does not sign it")]
     UnknownCall { call: String },
 }

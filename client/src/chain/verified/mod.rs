@@ -14,6 +14,7 @@
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`], [`events`], [`numbers`] | the numbers of calls and events |
+//! | [`metadata`] | bounds of the node's metadata |
 //!
 //! The node's metadata is not proven: see [`calls`] and [`events`] for what that means.
 
@@ -26,6 +27,7 @@ mod inclusion;
 mod keys;
 mod known;
 mod memory;
+mod metadata;
 mod numbers;
 mod reads;
 mod records;
@@ -57,6 +59,7 @@ pub(super) struct Verifier {
     pinned: Pinned,
     following: Mutex<Following>,
     blocks: Blocks,
+    metadata: metadata::Checked,
 }
 
 impl Verifier {
@@ -73,7 +76,8 @@ impl Verifier {
             Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
             None => Following::begin(chain, pinned.clone()).await?,
         };
-        Ok(Self { pinned, following: Mutex::new(following), blocks: Blocks::default() })
+        let (blocks, metadata) = Default::default();
+        Ok(Self { pinned, following: Mutex::new(following), blocks, metadata })
     }
 
     /// The newest final block that the node proves. It is not older than the client tolerates.
