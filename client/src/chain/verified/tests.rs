@@ -581,6 +581,10 @@ async fn a_long_chain_is_crossed_in_steps() {
     // The steps are remembered.
     assert_eq!(chain.block_hash(2).await.unwrap(), Some(hashes[2]));
     assert_eq!(node.requests() - before - asked, 1);
+    // The hash is remembered, too.
+    let before = node.requests();
+    assert_eq!(chain.block_hash(1).await.unwrap(), Some(hashes[1]));
+    assert_eq!(node.requests() - before, 1);
 }
 
 #[tokio::test]
