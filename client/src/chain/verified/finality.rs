@@ -62,8 +62,6 @@ pub(super) struct Following {
     head: Head,
     /// The last new head. Every later block must descend from it. None before the first one.
     seen: Option<Block>,
-    /// Open while the node does not send the newest justification when it is asked.
-    justifications: Option<RpcSubscription<Bytes>>,
     pinned: Pinned,
 }
 
@@ -71,7 +69,7 @@ impl Following {
     /// Begins at a block that was verified earlier.
     pub(super) fn resume(pinned: Pinned, authorities: Authorities, head: Head) -> Self {
         let seen = head.is_dated().then_some(head.block);
-        Self { authorities, head, seen, justifications: None, pinned }
+        Self { authorities, head, seen, pinned }
     }
 
     /// Begins at the genesis block.
@@ -149,7 +147,7 @@ impl Following {
     /// Checks that the authorities made this block, or a later one, final. Returns it, and a part of its state. `newest`
     /// is the newest justification that the node sent; if it is for an earlier block, the client waits for the next one.
     async fn prove(
-        &mut self,
+        &self,
         chain: &Chain,
         header: ChainHeader,
         state: ProvenState,
@@ -158,11 +156,8 @@ impl Following {
         let claimed = header.hash();
         let (target, justification) =
             match newest.filter(|newest| newest.header.number >= header.number) {
-                Some(newest) => {
-                    self.justifications = None;
-                    (newest.header, newest.justification.0)
-                }
-                None => self.next_justification(chain, header.number).await?,
+                Some(newest) => (newest.header, newest.justification.0),
+                None => next_justification(chain, header.number).await?,
             };
         FinalizedHead::verify(&self.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
@@ -185,40 +180,10 @@ impl Following {
         self.authorities =
             self.authorities.follow(&header, &justification).map_err(|error| chain.doubt(error))?;
         self.head = Head { block: Block::of(&header), time: 0 };
-        // The votes of the previous authorities.
-        self.justifications = None;
         if self.seen.is_none() {
             self.keep();
         }
         Ok(())
-    }
-
-    /// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
-    /// justified block.
-    async fn next_justification(
-        &mut self,
-        chain: &Chain,
-        earliest: BlockNumber,
-    ) -> Result<(ChainHeader, Vec<u8>), ChainError> {
-        chain
-            .within_limit(async {
-                loop {
-                    let Some(justifications) = &mut self.justifications else {
-                        self.justifications = Some(subscribe(chain).await?);
-                        continue;
-                    };
-                    let Some(Ok(Bytes(justification))) = justifications.next().await else {
-                        self.justifications = None;
-                        tokio::time::sleep(super::RETRY_PAUSE).await;
-                        continue;
-                    };
-                    let Some((hash, number)) = target(&justification) else { continue };
-                    if number >= earliest {
-                        return Ok((header_of(chain, hash).await?, justification));
-                    }
-                }
-            })
-            .await
     }
 }
 
@@ -271,6 +236,27 @@ async fn newest_justification(chain: &Chain) -> Result<Option<FinalityReply>, Ch
         Err(ChainError::Refused { code: UNKNOWN_METHOD, .. }) => Ok(None),
         reply => reply,
     }
+}
+
+/// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
+/// justified block. The node sends more of them until the subscription ends, so it ends here.
+async fn next_justification(
+    chain: &Chain,
+    earliest: BlockNumber,
+) -> Result<(ChainHeader, Vec<u8>), ChainError> {
+    let next = async {
+        loop {
+            let mut justifications = subscribe(chain).await?;
+            while let Some(Ok(Bytes(justification))) = justifications.next().await {
+                let Some((hash, number)) = target(&justification) else { continue };
+                if number >= earliest {
+                    return Ok((header_of(chain, hash).await?, justification));
+                }
+            }
+            tokio::time::sleep(super::RETRY_PAUSE).await;
+        }
+    };
+    chain.within_limit(next).await
 }
 
 async fn subscribe(chain: &Chain) -> Result<RpcSubscription<Bytes>, ChainError> {

@@ -165,6 +165,8 @@ async fn a_node_that_does_not_send_the_newest_votes_is_followed_by_the_next_ones
         let (node, chain) = honest(network).await;
         node.refuse("finality_newest", UNKNOWN_METHOD);
         assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+        // Votes that nobody waits for would fill the client's memory.
+        assert_eq!(node.subscriptions(), 0);
     }
     let network = network();
     for answer in [Value::Null, network.clone().until(8).finality()] {

@@ -278,12 +278,35 @@ pub struct Node {
     /// The error codes of refused methods.
     refused: Arc<Mutex<BTreeMap<String, i32>>>,
     requests: Arc<AtomicUsize>,
+    subscriptions: Arc<AtomicUsize>,
+}
+
+/// A subscription while it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Node {
     pub fn new(network: Network) -> Self {
         let network = Arc::new(Mutex::new(network));
-        Self { network, lie: Arc::default(), refused: Arc::default(), requests: Arc::default() }
+        Self {
+            network,
+            lie: Arc::default(),
+            refused: Arc::default(),
+            requests: Arc::default(),
+            subscriptions: Arc::default(),
+        }
     }
 
     /// A connection that believes the node.
@@ -312,6 +335,11 @@ impl Node {
     /// The number of requests so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The number of open subscriptions.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
     }
 
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, Error> {
@@ -350,11 +378,12 @@ impl RpcClientT for Node {
         _: &'a str,
     ) -> RawRpcFuture<'a, RawRpcSubscription> {
         assert_eq!(method, "grandpa_subscribeJustifications");
-        let justifications = stream::unfold(self.clone(), |node| async move {
+        let start = (self.clone(), Open::new(&self.subscriptions));
+        let justifications = stream::unfold(start, |(node, open)| async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
             let answer = node.answer("justification", &[]);
             let item = answer.map(|json| RawValue::from_string(json.to_string()).unwrap());
-            Some((item, node))
+            Some((item, (node, open)))
         });
         Box::pin(
             async move { Ok(RawRpcSubscription { stream: Box::pin(justifications), id: None }) },
