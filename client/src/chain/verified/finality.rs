@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sp_core::Bytes;
 use subxt::rpcs::client::{RpcSubscription, rpc_params};
 
-use super::{Doubt, Pinned, ancestors::hash_before, keys, memory};
+use super::{Doubt, LIMIT, Pinned, ancestors::hash_before, keys, memory, within};
 use crate::chain::{
     Chain, ChainError, decode,
     error::{unknown_block, unknown_number},
@@ -53,6 +53,14 @@ impl Head {
     fn is_dated(&self) -> bool {
         self.time > 0
     }
+}
+
+/// What a node says about its newest final block.
+struct Claim {
+    header: ChainHeader,
+    /// Proven for this header, which is not proven itself.
+    state: ProvenState,
+    newest: Option<FinalityReply>,
 }
 
 /// How far a client has followed the chain.
@@ -107,33 +115,20 @@ impl Following {
         }
     }
 
+    /// Each step has a time limit of its own: to what the node claims, over each change of the authorities, to the
+    /// proof.
     async fn try_to_advance(&mut self, chain: &Chain) -> Result<bool, ChainError> {
-        let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
-        let before = self.head.block;
-        if hash == before.hash && (self.head.is_dated() || before.number == 0) {
+        let Some(claimed) = within(chain, LIMIT, self.claim(chain)).await? else {
             return Ok(false);
-        }
-        let claimed = claimed_head(chain, hash, self.seen);
-        let ((header, state), newest) =
-            futures::future::try_join(claimed, newest_justification(chain)).await?;
-        let number = header.number;
-        not_before(chain, before, number)?;
-        same_history(chain, before, number, hash)?;
-
-        let set: u64 = read(chain, &state, &keys::current_set())?.unwrap_or(0);
-        while self.authorities.set() < set {
-            self.follow(chain, number).await?;
-        }
-        let last = self.head.block;
-        let (header, state) = if last.number == number {
-            same_history(chain, last, number, hash)?;
-            (header, state)
-        } else {
-            self.prove(chain, header, state, newest).await?
         };
-        // The votes may be for another block than the claimed one.
+        let set: u64 = read(chain, &claimed.state, &keys::current_set())?.unwrap_or(0);
+        while self.authorities.set() < set {
+            within(chain, LIMIT, self.follow(chain, claimed.header.number)).await?;
+        }
+        let (header, state) = within(chain, LIMIT, self.prove(chain, claimed)).await?;
         let head = Block::of(&header);
-        not_before(chain, last, head.number)?;
+        // The votes may be for another block than the claimed one.
+        not_before(chain, self.head.block, head.number)?;
         if let Some(seen) = self.seen {
             descends(chain, head, &state, seen).await?;
         }
@@ -144,21 +139,39 @@ impl Following {
         Ok(true)
     }
 
-    /// Checks that the authorities made this block, or a later one, final. Returns it, and a part of its state. `newest`
-    /// is the newest justification that the node sent; if it is for an earlier block, the client waits for the next one.
+    /// What the node says about its newest final block. None if the client has verified this block already.
+    async fn claim(&self, chain: &Chain) -> Result<Option<Claim>, ChainError> {
+        let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
+        let before = self.head.block;
+        if hash == before.hash && (self.head.is_dated() || before.number == 0) {
+            return Ok(None);
+        }
+        let claimed = claimed_head(chain, hash, self.seen);
+        let ((header, state), newest) =
+            futures::future::try_join(claimed, newest_justification(chain)).await?;
+        not_before(chain, before, header.number)?;
+        same_history(chain, before, header.number, hash)?;
+        Ok(Some(Claim { header, state, newest }))
+    }
+
+    /// Checks that the authorities made the claimed block, or a later one, final. Returns it, and a part of its state.
+    /// If the newest justification is for an earlier block, the client waits for the next one.
     async fn prove(
         &self,
         chain: &Chain,
-        header: ChainHeader,
-        state: ProvenState,
-        newest: Option<FinalityReply>,
+        claim: Claim,
     ) -> Result<(ChainHeader, ProvenState), ChainError> {
-        let claimed = header.hash();
-        let (target, justification) =
-            match newest.filter(|newest| newest.header.number >= header.number) {
-                Some(newest) => (newest.header, newest.justification.0),
-                None => next_justification(chain, header.number).await?,
-            };
+        let Claim { header, state, newest } = claim;
+        let (claimed, number) = (header.hash(), header.number);
+        // The block that handed over to the current authorities is proven.
+        if self.head.block.number == number {
+            same_history(chain, self.head.block, number, claimed)?;
+            return Ok((header, state));
+        }
+        let (target, justification) = match newest.filter(|newest| newest.header.number >= number) {
+            Some(newest) => (newest.header, newest.justification.0),
+            None => next_justification(chain, number).await?,
+        };
         FinalizedHead::verify(&self.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
         if target.hash() == claimed {

@@ -36,14 +36,17 @@ mod state;
 mod tests;
 mod trust;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use epione_primitives::Hash;
 use tokio::sync::Mutex;
 
-use super::{Chain, ChainError};
+use super::{Chain, ChainError, unreachable};
 use ancestors::Blocks;
-use finality::Following;
+use finality::{Following, Head};
 
 pub use doubt::Doubt;
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
@@ -54,10 +57,15 @@ pub(super) use state::VerifiedState;
 /// Pause after a subscription ended.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long an answer may take that needs several requests, or a step to a newer head.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// What a client verified of one chain, by the answers of one node.
 pub(super) struct Verifier {
     pinned: Pinned,
     following: Mutex<Following>,
+    /// The last new head, which can be read while the client asks the node for a newer one.
+    latest: std::sync::Mutex<Head>,
     blocks: Blocks,
     metadata: metadata::Checked,
 }
@@ -76,8 +84,9 @@ impl Verifier {
             Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
             None => Following::begin(chain, pinned.clone()).await?,
         };
+        let latest = std::sync::Mutex::new(following.head());
         let (blocks, metadata) = Default::default();
-        Ok(Self { pinned, following: Mutex::new(following), blocks, metadata })
+        Ok(Self { pinned, following: Mutex::new(following), latest, blocks, metadata })
     }
 
     /// The newest final block that the node proves. It is not older than the client tolerates.
@@ -87,6 +96,7 @@ impl Verifier {
         let head = following.head();
         self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
         self.blocks.insert(head.block);
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = head;
         if moved {
             following.keep();
         }
@@ -100,11 +110,23 @@ impl Verifier {
 
     /// The state after the last final block that was verified, without asking the node for a newer one. None if the
     /// client verified none yet, or if it is too old.
-    async fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
-        let head = self.following.lock().await.head();
+    fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
+        let head = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = self.pinned.tolerance.check(head.time, crate::now()).is_ok();
         fresh.then(|| VerifiedState::new(chain.clone(), head.block))
     }
+}
+
+/// Ends what needs several requests after a time, so that a node cannot delay it with each of them.
+async fn within<T>(
+    chain: &Chain,
+    limit: Duration,
+    ask: impl Future<Output = Result<T, ChainError>>,
+) -> Result<T, ChainError> {
+    tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| {
+        let reason = format!("its answers took more than {} s together", limit.as_secs());
+        Err(unreachable(chain.url(), reason))
+    })
 }
 
 impl Chain {

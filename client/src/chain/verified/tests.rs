@@ -24,7 +24,7 @@ use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, Ti
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
-use super::{Doubt, Pinned, Trust, keys};
+use super::{Doubt, Pinned, Trust, keys, within};
 use crate::chain::{Chain, ChainError, Snapshot};
 use node::{Network, Node};
 
@@ -723,6 +723,38 @@ async fn a_record_is_checked_by_its_own_bytes_without_its_body() {
         truth
     });
     assert_eq!(chain.lite_record(pointer(1)).await.unwrap(), Some(served(1)));
+}
+
+#[tokio::test]
+async fn a_record_is_read_while_the_client_waits_for_a_newer_head() {
+    let (node, chain) = honest(with_records(1)).await;
+    chain.finalized().await.unwrap();
+    node.silence("chain_getFinalizedHead");
+    let asked = node.requests();
+    let other = chain.clone();
+    let waiting = tokio::spawn(async move { other.finalized_head().await });
+    while node.requests() == asked {
+        tokio::task::yield_now().await;
+    }
+    // The wait for the head ends after 20 s.
+    let limit = Duration::from_secs(10);
+    let found = tokio::time::timeout(limit, chain.lite_record(pointer(1))).await;
+    assert_eq!(found.unwrap().unwrap(), Some(served(1)));
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn requests_that_take_too_long_together_are_an_error() {
+    let (_node, chain) = honest(network()).await;
+    let slow = async {
+        for _ in 0..1_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    };
+    let refused = within(&chain, Duration::from_millis(50), slow).await.unwrap_err();
+    assert!(matches!(refused, ChainError::Unreachable { .. }), "{refused}");
+    assert!(refused.is_transient());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A node of a chain in memory, which answers as its test says.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{
         Arc, Mutex,
@@ -277,6 +277,8 @@ pub struct Node {
     lie: Arc<Mutex<Option<Arc<Lie>>>>,
     /// The error codes of refused methods.
     refused: Arc<Mutex<BTreeMap<String, i32>>>,
+    /// Methods that the node does not answer.
+    silent: Arc<Mutex<BTreeSet<String>>>,
     requests: Arc<AtomicUsize>,
     subscriptions: Arc<AtomicUsize>,
 }
@@ -304,6 +306,7 @@ impl Node {
             network,
             lie: Arc::default(),
             refused: Arc::default(),
+            silent: Arc::default(),
             requests: Arc::default(),
             subscriptions: Arc::default(),
         }
@@ -322,6 +325,11 @@ impl Node {
     /// From now on, the node refuses this method.
     pub fn refuse(&self, method: &str, code: i32) {
         self.refused.lock().unwrap().insert(method.into(), code);
+    }
+
+    /// From now on, the node does not answer this method.
+    pub fn silence(&self, method: &str) {
+        self.silent.lock().unwrap().insert(method.into());
     }
 
     pub fn edit(&self, edit: impl FnOnce(&mut Network)) {
@@ -364,6 +372,9 @@ impl RpcClientT for Node {
         params: Option<Box<RawValue>>,
     ) -> RawRpcFuture<'a, Box<RawValue>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if self.silent.lock().unwrap().contains(method) {
+            return Box::pin(futures::future::pending());
+        }
         let params: Vec<Value> =
             params.map_or_else(Vec::new, |params| serde_json::from_str(params.get()).unwrap());
         let answer = self.answer(method, &params);
