@@ -24,7 +24,7 @@ use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, Ti
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
-use super::{Doubt, Pinned, Trust, keys, within};
+use super::{Doubt, Pinned, Trust, finality::Head, keys, memory, within};
 use crate::chain::{Chain, ChainError, Snapshot};
 use node::{Network, Node};
 
@@ -262,12 +262,21 @@ async fn an_old_head_is_refused_and_may_be_tried_again() {
 
 #[tokio::test]
 async fn a_node_that_stops_is_refused_when_its_head_gets_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("head.json");
     let network = network();
-    let pinned = pinned(&network).with_max_age(Duration::from_secs(4));
+    let genesis = network.genesis();
+    let pinned = pinned(&network).with_max_age(Duration::from_secs(60)).remembering(&file);
     let node = Node::new(network);
-    let chain = connect(&node, pinned).await.unwrap();
+    let chain = connect(&node, pinned.clone()).await.unwrap();
     chain.finalized().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    // As if two minutes had passed since then.
+    let (authorities, head) = memory::load(&file, genesis).unwrap().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let older = Head { time: head.time - 120_000, ..head };
+    memory::store(&file, genesis, &authorities, &older).unwrap();
+    let chain = connect(&node, pinned).await.unwrap();
     let refused = doubt(chain.finalized().await.unwrap_err());
     assert!(matches!(refused, Doubt::Time(TimeError::Behind { .. })), "{refused}");
 }
