@@ -1,7 +1,7 @@
 //! Why a client does not believe what its node says.
 
 use epione_primitives::{BlockNumber, Hash, RecordPointer};
-use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
+use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, StorageKey, TimeError};
 
 use crate::chain::{Chain, ChainError};
 
@@ -46,6 +46,10 @@ pub enum Doubt {
         "the node says that block {block:?} contains the transaction, and it does not: use another node"
     )]
     NotIncluded { block: Hash },
+    #[error(
+        "the chain's state has no value for key {key}, which its count includes: use a client of the chain's version"
+    )]
+    Absent { key: StorageKey },
     #[error("the answer needs more of the chain's state than this client reads for one answer")]
     TooLong,
     #[error(

@@ -73,6 +73,7 @@ impl VerifiedState {
             match compute(&mut known) {
                 Ok(result) => return Ok(result),
                 Err(Gap::Wrong(error)) => return Err(self.chain.doubt(error)),
+                Err(Gap::Absent(key)) => return Err(self.chain.doubt(Doubt::Absent { key })),
                 Err(Gap::Missing) => next = known.take_missing(),
             }
         }
