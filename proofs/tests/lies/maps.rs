@@ -64,7 +64,7 @@ fn the_entries_of_a_map_are_read_in_pages() {
 }
 
 #[test]
-fn no_entry_of_a_map_can_be_left_out() {
+fn an_entry_without_its_proof_is_noticed() {
     let keys = sorted(1);
     for left_out in 0..keys.len() {
         let mut shown = keys.clone();

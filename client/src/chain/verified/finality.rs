@@ -1,5 +1,7 @@
 //! Follows finality from the authorities that the client knows: over each hand-over, to the newest final block.
 
+use std::sync::{Mutex, PoisonError};
+
 use codec::{Decode, DecodeAll};
 use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment, rpc::FinalityReply};
 use epione_proofs::{Authorities, FinalizedHead, ProvenState, StorageKey, TimeError};
@@ -52,6 +54,23 @@ impl Head {
     /// Whether the time is known. It is not for a block that handed over: nobody reads its state.
     fn is_dated(&self) -> bool {
         self.time > 0
+    }
+}
+
+/// The last new head. It can be read while the client asks the node for a newer one.
+pub(super) struct Latest(Mutex<Head>);
+
+impl Latest {
+    pub(super) fn new(head: Head) -> Self {
+        Self(Mutex::new(head))
+    }
+
+    pub(super) fn get(&self) -> Head {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, head: Head) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 }
 
@@ -202,14 +221,13 @@ impl Following {
 
 /// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
 /// justification of this block proves it.
-///
-/// To save round trips, the client requests up to [`POINTS`] blocks at once, instead of only the middle.
 async fn claimed_hand_over(
     chain: &Chain,
     authorities: &Authorities,
     latest: BlockNumber,
 ) -> Result<BlockNumber, ChainError> {
     let (mut before, mut after) = (authorities.after(), latest);
+    // Not only the middle: many blocks at once save round trips.
     while after.saturating_sub(before) > 1 {
         let points = points(before, after);
         let claims = points.iter().copied().map(|number| claimed_set(chain, number));

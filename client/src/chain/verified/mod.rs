@@ -36,17 +36,14 @@ mod state;
 mod tests;
 mod trust;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use epione_primitives::Hash;
 use tokio::sync::Mutex;
 
-use super::{Chain, ChainError, unreachable};
+use super::{Chain, ChainError};
 use ancestors::Blocks;
-use finality::{Following, Head};
+use finality::{Following, Latest};
 
 pub use doubt::Doubt;
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
@@ -57,15 +54,12 @@ pub(super) use state::VerifiedState;
 /// Pause after a subscription ended.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long an answer may take that needs several requests, or a step to a newer head.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// What a client verified of one chain, by the answers of one node.
 pub(super) struct Verifier {
     pinned: Pinned,
     following: Mutex<Following>,
     /// The last new head, which can be read while the client asks the node for a newer one.
-    latest: std::sync::Mutex<Head>,
+    latest: Latest,
     blocks: Blocks,
     metadata: metadata::Checked,
 }
@@ -84,7 +78,7 @@ impl Verifier {
             Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
             None => Following::begin(chain, pinned.clone()).await?,
         };
-        let latest = std::sync::Mutex::new(following.head());
+        let latest = Latest::new(following.head());
         let (blocks, metadata) = Default::default();
         Ok(Self { pinned, following: Mutex::new(following), latest, blocks, metadata })
     }
@@ -96,7 +90,7 @@ impl Verifier {
         let head = following.head();
         self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
         self.blocks.insert(head.block);
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        self.latest.set(head);
         if moved {
             following.keep();
         }
@@ -111,11 +105,14 @@ impl Verifier {
     /// The state after the last final block that was verified, without asking the node for a newer one. None if the
     /// client verified none yet, or if it is too old.
     fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
-        let head = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = self.latest.get();
         let fresh = self.pinned.tolerance.check(head.time, crate::now()).is_ok();
         fresh.then(|| VerifiedState::new(chain.clone(), head.block))
     }
 }
+
+/// How long an answer may take that needs several requests, or a step to a newer head.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Ends what needs several requests after a time, so that a node cannot delay it with each of them.
 async fn within<T>(
@@ -125,7 +122,7 @@ async fn within<T>(
 ) -> Result<T, ChainError> {
     tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| {
         let reason = format!("its answers took more than {} s together", limit.as_secs());
-        Err(unreachable(chain.url(), reason))
+        Err(super::unreachable(chain.url(), reason))
     })
 }
 
