@@ -105,12 +105,11 @@ impl BodyBuilder {
             return Err(BodyError::Repeated { index });
         }
         let (text, media) = (self.body.len() as u32, self.segments.len() as u32);
-        let bytes = record.encode();
-        self.body.extend_from_slice(&bytes);
+        record.encode_to(&mut self.body);
         self.segments.extend(record.segments());
         self.entries.push(AnnouncedEntry {
             record: record.id(),
-            hash: record_hash(&bytes),
+            hash: record_hash(&self.body[text as usize..]),
             patient: record.patient(),
             text: Range { offset: text, length: self.body.len() as u32 - text },
             media: Range { offset: media, length: self.segments.len() as u32 - media },

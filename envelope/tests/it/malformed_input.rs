@@ -8,10 +8,11 @@ use epione_envelope::{
     object::SealedObject,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::{Disclosure, Extraction, Record, SectionKind, SignedDraft},
+    record_sealer::RecordSealer,
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    RecordId, RecordPointer,
+    RecordId, RecordPointer, UserId,
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     limits::MAX_PATIENT_KEYS,
@@ -253,6 +254,32 @@ fn a_nurses_signature_that_was_removed_or_added_is_refused() {
     let unnamed = [&encoded[..at], &[0], &encoded[at + 33..]].concat();
     let unnamed = Record::decode_exactly(&unnamed).unwrap_err();
     assert!(unnamed.to_string().contains("names no nurse"), "{unnamed}");
+}
+
+#[test]
+fn a_record_whose_nurse_is_also_its_author_or_its_patient_is_refused() {
+    let visit = visit();
+    let encoded = seal_draft(nursed(&visit), &visit, &PatientKeys::generate()).0.encode();
+    // The nurse's id, after suite, record, patient, hospital and author.
+    let at = 1 + 16 + 32 + 2 + 32 + 1;
+    assert_eq!(encoded[at..at + 32], NURSE.0);
+    let naming = |nurse: UserId| {
+        Record::decode_exactly(&[&encoded[..at], &nurse.0, &encoded[at + 32..]].concat())
+    };
+    assert!(naming(UserId([7; 32])).is_ok());
+    for (nurse, reason) in [(DOCTOR, "also its author"), (PATIENT, "also its patient")] {
+        let refused = naming(nurse).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+        let draft = draft(&visit).with_nurse(nurse);
+        let refused = draft.validate().unwrap_err().to_string();
+        assert!(refused.contains(reason) && refused.contains("name another nurse"), "{refused}");
+        // The same in JSON, and signed by all.
+        let signed = draft.sign(genesis(), &account("doctor"));
+        let signed = signed.sign_as_nurse(genesis(), &account("doctor"));
+        assert!(SignedDraft::from_json(&signed.to_json()).is_err());
+        let keys = PatientKeys::generate();
+        assert!(RecordSealer::new(genesis(), signed, &account_id("doctor"), &keys).is_err());
+    }
 }
 
 #[test]

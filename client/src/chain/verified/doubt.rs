@@ -83,10 +83,27 @@ pub enum Doubt {
     UnknownCall { call: String },
 }
 
+/// Nodes of different hospitals may differ by so many final blocks for a moment.
+const FEW_BLOCKS: BlockNumber = 20;
+
 impl Doubt {
+    /// Whether the node will have what was verified earlier in a moment.
+    fn is_few_blocks_behind(&self) -> bool {
+        match self {
+            Self::RolledBack { found, seen } => seen.saturating_sub(*found) <= FEW_BLOCKS,
+            _ => false,
+        }
+    }
+
     /// Whether an honest node may give the same answer for a while, because it is behind.
     pub(in crate::chain) fn is_transient(&self) -> bool {
         matches!(self, Self::RolledBack { .. } | Self::Time(TimeError::Behind { .. }))
+    }
+}
+
+impl ChainError {
+    pub(super) fn is_few_blocks_behind(&self) -> bool {
+        matches!(self, Self::Unproven { doubt, .. } if doubt.is_few_blocks_behind())
     }
 }
 

@@ -36,6 +36,11 @@ impl VerifiedState {
         &self.chain
     }
 
+    /// The block after which this is the state.
+    pub(super) fn head(&self) -> Block {
+        self.block
+    }
+
     /// The value of one key.
     pub(super) async fn value<T: Decode>(&self, key: StorageKey) -> Result<Option<T>, ChainError> {
         let state = self.prove(std::slice::from_ref(&key)).await?;
@@ -46,6 +51,15 @@ impl VerifiedState {
     pub(super) async fn bytes(&self, key: StorageKey) -> Result<Option<Vec<u8>>, ChainError> {
         let state = self.prove(std::slice::from_ref(&key)).await?;
         state.read(&key).map_err(|error| self.chain.doubt(error))
+    }
+
+    /// The SCALE of the values of up to [`MAX_KEYS`](epione_proofs::MAX_KEYS) keys, in their order, by one proof.
+    pub(super) async fn proven_at_once(
+        &self,
+        keys: &[StorageKey],
+    ) -> Result<Vec<Option<Vec<u8>>>, ChainError> {
+        let state = self.prove(keys).await?;
+        state.read_all(keys).map_err(|error| self.chain.doubt(error))
     }
 
     /// Computes a result from values, which are requested when the computation needs them, within a time limit. `hints`

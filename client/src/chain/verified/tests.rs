@@ -4,6 +4,8 @@
 #[path = "../../../../proofs/tests/lies/chain.rs"]
 mod made;
 mod node;
+mod pages;
+mod records;
 
 use std::{
     sync::{
@@ -15,12 +17,12 @@ use std::{
 
 use codec::Encode;
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, RecordPointer, UserId,
-    block::{Entry, Header, Range, Segments, record_hash},
+    AccountId, Hash, HospitalId, UserId,
     profile::{Profile, Registration, RegistrationStatus, Role},
-    rpc::{RecordReply, UNKNOWN_RECORD},
 };
-use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
+use epione_proofs::{
+    Authorities, HandOverError, HeadError, JustificationError, StateError, TimeError,
+};
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
@@ -120,6 +122,22 @@ async fn authorities_that_the_genesis_state_does_not_name_make_nothing_final() {
     let refused = doubt(chain.finalized().await.unwrap_err());
     let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
     assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn other_authorities_for_the_same_first_block_are_refused() {
+    let network = network();
+    let forged = Network::new(6..10).proof_of_newest(&Authorities::key());
+    let (genesis, pinned) = (network.genesis(), pinned(&network));
+    let node = Node::new(network);
+    node.lie(move |method, params, mut truth| {
+        if method == "state_getReadProof" && params[1] == json!(genesis) {
+            truth["proof"] = forged.clone();
+        }
+        truth
+    });
+    let refused = doubt(connect(&node, pinned).await.unwrap_err());
+    assert!(matches!(refused, Doubt::Genesis(_)), "{refused}");
 }
 
 #[tokio::test]
@@ -325,6 +343,38 @@ async fn the_votes_for_an_earlier_block_prove_no_later_one() {
         node.lie(|_, _, truth| truth);
         assert_eq!(chain.finalized_head().await.unwrap().number, 10);
     }
+}
+
+#[tokio::test]
+async fn a_node_that_is_a_block_behind_gets_time_to_catch_up() {
+    let whole = network();
+    let node = Node::new(whole.clone());
+    let patient = pinned(&whole).with_patience(Duration::from_secs(60));
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(whole.clone().until(9));
+    let catching_up = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.replace(whole);
+    };
+    let (head, ()) = tokio::join!(chain.finalized_head(), catching_up);
+    assert_eq!(head.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn a_node_that_hides_many_blocks_gets_no_time() {
+    let mut long = network();
+    for _ in 0..30 {
+        long.push();
+    }
+    let short = long.clone().until(10);
+    let patient = pinned(&long).with_patience(Duration::from_secs(3_600));
+    let node = Node::new(long);
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(short);
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert_eq!(refused, Doubt::RolledBack { found: 10, seen: 40 });
 }
 
 #[tokio::test]
@@ -658,100 +708,6 @@ async fn no_member_of_a_hospital_can_be_left_out() {
     assert!(matches!(refused, Doubt::State(StateError::Withheld { .. })), "{refused}");
 }
 
-fn pointer(height: u32) -> RecordPointer {
-    RecordPointer { height, index: 0 }
-}
-
-/// The record at this height of [`with_records`], as an honest node sends it.
-fn served(height: u32) -> RecordReply {
-    let text = Bytes(format!("the sealed text of record {height}").into_bytes());
-    let entry = Entry {
-        record: RecordId([height as u8; 16]),
-        hash: record_hash(&text),
-        patient: USER,
-        text: Range { offset: 0, length: text.len() as u32 },
-        media: Range::default(),
-        previous: (height > 1).then(|| pointer(height - 1)),
-    };
-    RecordReply { pointer: pointer(height), entry, text }
-}
-
-/// A network with so many records of the user, each at the beginning of the body of a lite block.
-fn with_records(count: u32) -> Network {
-    let mut network = network();
-    for height in 1..=count {
-        let reply = served(height);
-        let header = Header {
-            height,
-            previous_lite: Hash::zero(),
-            previous_cloud: Hash::zero(),
-            announcer: HOSPITAL,
-            announcement: Default::default(),
-            time: 1,
-            records: 1,
-            body_hash: Hash::repeat_byte(5),
-            body_bytes: 2 * 1024 * 1024,
-            segments: Segments::default(),
-        };
-        network.put(keys::header(height), &header);
-        network.put(keys::entries(height), &vec![reply.entry.clone()]);
-        network.serve(reply);
-    }
-    network.put(keys::latest_record(USER), &pointer(count));
-    network.push();
-    network
-}
-
-/// The user's records, read in pages.
-async fn all_records(chain: &Chain) -> Vec<RecordReply> {
-    let mut records: Vec<RecordReply> = Vec::new();
-    loop {
-        let before = records.last().map(|last| last.pointer);
-        let page = chain.lite_history(USER, before, 10).await.unwrap();
-        if page.is_empty() {
-            return records;
-        }
-        records.extend(page);
-    }
-}
-
-/// The node of these tests serves no bodies.
-#[tokio::test]
-async fn a_record_is_checked_by_its_own_bytes_without_its_body() {
-    let (node, chain) = honest(with_records(3)).await;
-    assert_eq!(chain.lite_record(pointer(2)).await.unwrap(), Some(served(2)));
-    assert_eq!(chain.lite_record(pointer(4)).await.unwrap(), None);
-    assert_eq!(all_records(&chain).await, [3, 2, 1].map(served));
-    assert_eq!(chain.lite_history(UserId([9; 32]), None, 10).await.unwrap(), []);
-
-    // The entry is the proven one, whatever the node says.
-    node.lie(|method, _, mut truth| {
-        if method == "liteBlocks_record" {
-            truth["entry"]["previous"] = json!(pointer(9));
-        }
-        truth
-    });
-    assert_eq!(chain.lite_record(pointer(1)).await.unwrap(), Some(served(1)));
-}
-
-#[tokio::test]
-async fn a_record_is_read_while_the_client_waits_for_a_newer_head() {
-    let (node, chain) = honest(with_records(1)).await;
-    chain.finalized().await.unwrap();
-    node.silence("chain_getFinalizedHead");
-    let asked = node.requests();
-    let other = chain.clone();
-    let waiting = tokio::spawn(async move { other.finalized_head().await });
-    while node.requests() == asked {
-        tokio::task::yield_now().await;
-    }
-    // The wait for the head ends after 20 s.
-    let limit = Duration::from_secs(10);
-    let found = tokio::time::timeout(limit, chain.lite_record(pointer(1))).await;
-    assert_eq!(found.unwrap().unwrap(), Some(served(1)));
-    waiting.abort();
-}
-
 #[tokio::test]
 async fn requests_that_take_too_long_together_are_an_error() {
     let (_node, chain) = honest(network()).await;
@@ -764,53 +720,6 @@ async fn requests_that_take_too_long_together_are_an_error() {
     let refused = within(&chain, Duration::from_millis(50), slow).await.unwrap_err();
     assert!(matches!(refused, ChainError::Unreachable { .. }), "{refused}");
     assert!(refused.is_transient());
-}
-
-#[tokio::test]
-async fn the_bytes_of_another_record_and_altered_bytes_are_refused() {
-    let (node, chain) = honest(with_records(2)).await;
-    let mut altered = served(2).text;
-    altered.0[3] ^= 1;
-    let longer = Bytes([&served(2).text[..], b"."].concat());
-    for text in [served(1).text, altered, longer, Bytes(Vec::new())] {
-        node.lie(move |method, _, mut truth| {
-            match method {
-                "liteBlocks_record" => truth["text"] = json!(text),
-                "liteBlocks_history" => truth[0]["text"] = json!(text),
-                _ => {}
-            }
-            truth
-        });
-        let expected = Doubt::OtherRecord { pointer: pointer(2) };
-        assert_eq!(doubt(chain.lite_record(pointer(2)).await.unwrap_err()), expected);
-        assert_eq!(doubt(chain.lite_history(USER, None, 10).await.unwrap_err()), expected);
-    }
-}
-
-#[tokio::test]
-async fn a_record_that_the_node_denies_is_not_taken_for_absent() {
-    let (node, chain) = honest(with_records(1)).await;
-    node.refuse("liteBlocks_record", UNKNOWN_RECORD);
-    let refused = doubt(chain.lite_record(pointer(1)).await.unwrap_err());
-    assert_eq!(refused, Doubt::NoRecord { pointer: pointer(1) });
-}
-
-#[tokio::test]
-async fn a_history_that_the_node_shortens_is_complete_nevertheless() {
-    let (node, chain) = honest(with_records(3)).await;
-    for kept in [vec![], vec![1], vec![2], vec![3, 1]] {
-        node.lie(move |method, _, truth| match method {
-            // The runtime's answer: the patient has no records.
-            "state_call" => json!(Bytes(Vec::<(RecordPointer, Entry, Hash)>::new().encode())),
-            "liteBlocks_history" => {
-                json!(kept.iter().map(|height| served(*height)).collect::<Vec<_>>())
-            }
-            _ => truth,
-        });
-        let state = chain.finalized().await.unwrap();
-        assert_eq!(state.history(USER, None, 10).await.unwrap().len(), 3);
-        assert_eq!(all_records(&chain).await, [3, 2, 1].map(served));
-    }
 }
 
 #[tokio::test]
