@@ -2,8 +2,8 @@
 //!
 //! A client knows the hash of the genesis block, and asks any node for the rest. The genesis state names the first
 //! [`Authorities`], whose votes hand over to the next ones. The votes of the current authorities make a
-//! [`FinalizedHead`]. Its state root proves values, absences, and whole maps ([`ProvenState`]). One of the values is the
-//! time, of which the client checks the age ([`Tolerance`]).
+//! [`FinalizedHead`]. Its state root proves values, absences, and whole maps ([`ProvenState`]). One of the values is
+//! the time, of which the client checks the age ([`Tolerance`]).
 //!
 //! So a node can be silent, or say what was true earlier, as far as the tolerance for the time allows. It cannot make
 //! the client accept a block that at most two thirds of the authorities signed.

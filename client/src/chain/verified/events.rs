@@ -1,6 +1,6 @@
 //! The numbers of events. A block's events are proven bytes, which the client splits and names by the node's metadata.
-//! With other metadata, a node could make a failed call look like one that took effect. So each event's name and numbers
-//! are compared with the known ones, no byte may be left, and each transaction must have one outcome.
+//! With other metadata, a node could make a failed call look like one that took effect. So each event's name and
+//! numbers are compared with the known ones, no byte may be left, and each transaction must have one outcome.
 
 use epione_primitives::Hash;
 

@@ -1,6 +1,6 @@
 //! What the node's metadata must be before the client decodes by it. Decoding descends from type to type: with a type
-//! that contains itself, a node could end the client's process by an overflow of its stack, and with values that have no
-//! bytes, it could make the client count for hours.
+//! that contains itself, a node could end the client's process by an overflow of its stack, and with values that have
+//! no bytes, it could make the client count for hours.
 
 use std::{
     collections::BTreeMap,
@@ -105,7 +105,8 @@ impl<'a> Shapes<'a> {
         self.shape(ty, 0).map(|_| ())
     }
 
-    /// How deep types are nested in this type, which is itself so deep in others, and whether a value may have no bytes.
+    /// How deep types are nested in this type, and whether a value may have no bytes. `level` is how deep this type is
+    /// in others.
     fn shape(&mut self, ty: u32, level: u32) -> Result<(u32, bool), &'static str> {
         let (depth, is_empty) = match self.known.get(&ty).copied() {
             Some(Shape::Begun) => return Err("a type that contains itself"),
