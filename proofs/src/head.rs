@@ -1,14 +1,11 @@
 //! Finalized heads: the blocks whose state a client reads, and how old they are.
 
-use alloc::vec::Vec;
-
 use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment};
 use sp_consensus_grandpa::SetId;
 
 use crate::{
     Authorities, StorageKey,
     justification::{self, JustificationError},
-    state::{ProvenState, StateError},
 };
 
 /// Why a header is not proven to be final.
@@ -23,10 +20,6 @@ pub enum HeadError {
 /// Why the time of a head is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error("the proof is of the state {found:?}, and the head has the state {expected:?}")]
-    OtherState { expected: Hash, found: Hash },
     #[error("the state has no time")]
     NoTime,
     #[error(
@@ -101,30 +94,8 @@ impl FinalizedHead {
         self.header.state_root
     }
 
-    /// The part of this block's state that a proof shows.
-    pub fn state(&self, proof: Vec<Vec<u8>>) -> Result<ProvenState, StateError> {
-        ProvenState::new(self.state_root(), proof)
-    }
-
     /// The key of the chain's time in the state of a block.
     pub fn time_key() -> StorageKey {
         StorageKey::value("Timestamp", "Now")
-    }
-
-    /// The chain's time in this block, which `state` must show. It may differ from the client's time `now` by the
-    /// tolerance.
-    pub fn check_time(
-        &self,
-        state: &ProvenState,
-        now: Moment,
-        tolerance: Tolerance,
-    ) -> Result<Moment, TimeError> {
-        let (expected, found) = (self.state_root(), state.root());
-        if found != expected {
-            return Err(TimeError::OtherState { expected, found });
-        }
-        let time: Moment = state.value(&Self::time_key())?.ok_or(TimeError::NoTime)?;
-        tolerance.check(time, now)?;
-        Ok(time)
     }
 }

@@ -76,10 +76,6 @@ impl ProvenState {
         Ok(Self { root, nodes })
     }
 
-    pub fn root(&self) -> Hash {
-        self.root
-    }
-
     /// The value of a key, or none if the proof shows that the state has none. What the proof leaves open is an error.
     pub fn read(&self, key: &StorageKey) -> Result<Option<Vec<u8>>, StateError> {
         read_trie_value::<Layout, _>(&self.nodes, &self.root, key.as_bytes(), None, None)
@@ -145,7 +141,7 @@ fn unreadable(key: &StorageKey, error: ReadError) -> StateError {
 }
 
 /// Decodes a value of which no byte may be left.
-pub(crate) fn decode<T: Decode>(key: &StorageKey, mut bytes: &[u8]) -> Result<T, StateError> {
+fn decode<T: Decode>(key: &StorageKey, mut bytes: &[u8]) -> Result<T, StateError> {
     T::decode_all(&mut bytes).map_err(|_| StateError::OtherType { key: key.clone() })
 }
 

@@ -1,9 +1,9 @@
 //! Events of the pallets in a block.
 //!
 //! An event is recognized by the names of its pallet and variant in the metadata of the block; its fields are then
-//! decoded by position as the types of `epione_primitives`.
+//! decoded by position as the types of `epione_primitives`. A handle that verifies also compares their numbers.
 
-use codec::{Decode, DecodeAll};
+use codec::{Compact, Decode, DecodeAll};
 use epione_primitives::{
     AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::RelationshipKind,
@@ -263,18 +263,24 @@ impl Chain {
     ) -> Result<(Vec<ChainEvent>, Option<DispatchFailure>), ChainError> {
         self.within_limit(async {
             let at = self.client_at(block).await?;
-            let (mut events, mut failure) = (Vec::new(), None);
+            let (mut events, mut failure, mut outcomes) = (Vec::new(), None, 0);
             self.each_event(block, &at, |event| {
                 if event.phase() != Phase::ApplyExtrinsic(extrinsic) {
                     return Ok(());
                 }
-                if (event.pallet_name(), event.event_name()) == ("System", "ExtrinsicFailed") {
-                    failure = Some(dispatch_failure(event.field_bytes(), at.metadata_ref())?);
+                match (event.pallet_name(), event.event_name()) {
+                    ("System", "ExtrinsicSuccess") => outcomes += 1,
+                    ("System", "ExtrinsicFailed") => {
+                        outcomes += 1;
+                        failure = Some(dispatch_failure(event.field_bytes(), at.metadata_ref())?);
+                    }
+                    _ => {}
                 }
                 events.push(chain_event(event)?);
                 Ok(())
             })
             .await?;
+            self.check_outcomes(block, extrinsic, outcomes)?;
             Ok((events, failure))
         })
         .await
@@ -296,21 +302,37 @@ impl Chain {
                 at.events().fetch().await.map_err(|error| ChainError::malformed(WHAT, error))?
             }
         };
+        let mut read = count_bytes(events.bytes());
         for event in events.iter() {
-            look(&event.map_err(|error| ChainError::malformed(WHAT, error))?)?;
+            let event = event.map_err(|error| ChainError::malformed(WHAT, error))?;
+            let numbers = [event.pallet_index(), event.event_index()];
+            self.check_event(numbers, event.pallet_name(), event.event_name())?;
+            read = read.saturating_add(event.bytes().len());
+            look(&event)?;
         }
-        Ok(())
+        self.check_all_read(block, events.bytes().len(), read)
     }
 
     pub(super) async fn client_at(&self, block: Hash) -> Result<At, ChainError> {
         use subxt::error::OnlineClientAtBlockError as AtError;
-        self.inner.client.at_block(SubxtHash::from(block.0)).await.map_err(|error| match error {
+        let at = self.inner.client.at_block(SubxtHash::from(block.0)).await;
+        let at = at.map_err(|error| match error {
             AtError::BlockHeaderNotFound { .. } | AtError::BlockNotFound { .. } => {
                 unknown_block(block)
             }
             other => ChainError::malformed("a block's metadata", other),
-        })
+        })?;
+        if let Some(verifier) = &self.verifier {
+            verifier.check_metadata(self, at.metadata())?;
+        }
+        Ok(at)
     }
+}
+
+/// Bytes of the number of events, before the first one.
+fn count_bytes(events: &[u8]) -> usize {
+    let mut rest = events;
+    Compact::<u32>::decode(&mut rest).map_or(0, |_| events.len().saturating_sub(rest.len()))
 }
 
 fn chain_event(event: &Event<'_, SubstrateConfig>) -> Result<ChainEvent, ChainError> {
@@ -351,6 +373,15 @@ mod tests {
     use codec::Encode;
 
     use super::*;
+
+    #[test]
+    fn the_number_of_events_is_before_them() {
+        for (count, bytes) in [(0_u32, 1), (63, 1), (64, 2), (70_000, 4)] {
+            let events = [Compact(count).encode(), vec![7; 40]].concat();
+            assert_eq!(count_bytes(&events), bytes);
+        }
+        assert_eq!(count_bytes(&[]), 0);
+    }
 
     #[test]
     fn fields_are_read_by_position() {

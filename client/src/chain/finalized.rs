@@ -2,13 +2,15 @@
 //!
 //! A node announces finalized heads only: several blocks may become final at once, and the node does not repeat what it
 //! announced while the connection was down. An announcement therefore only says how far to read; each block is
-//! requested by its number.
+//! requested by its number, and only the newest announcement is kept: a node could fill this process's memory with the
+//! others while nobody asks for a block.
 
 use std::time::Duration;
 
 use epione_primitives::{BlockNumber, Hash};
 use futures::{StreamExt, stream::BoxStream};
 use subxt::rpcs::client::{RpcSubscription, rpc_params};
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{BlockRef, Chain, ChainError, HeaderReply, error::unknown_number};
 
@@ -25,8 +27,41 @@ struct Follower {
     next: BlockNumber,
     /// The newest finalized block that is known.
     head: Option<BlockNumber>,
-    heads: Option<RpcSubscription<HeaderReply>>,
+    heads: Option<Heads>,
     pause: Duration,
+}
+
+/// The newest announcement of a finalized head. A task reads the announcements until this is dropped.
+struct Heads {
+    newest: watch::Receiver<BlockNumber>,
+    reading: JoinHandle<()>,
+}
+
+impl Heads {
+    fn read(mut heads: RpcSubscription<HeaderReply>) -> Self {
+        let (sender, newest) = watch::channel(0);
+        let reading = tokio::spawn(async move {
+            while let Some(Ok(header)) = heads.next().await {
+                let Ok(number) = header.number() else { return };
+                if sender.send(number).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { newest, reading }
+    }
+
+    /// Waits for a newer announcement. None if the node sends no more that can be read.
+    async fn next(&mut self) -> Option<BlockNumber> {
+        self.newest.changed().await.ok()?;
+        Some(*self.newest.borrow_and_update())
+    }
+}
+
+impl Drop for Heads {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
 }
 
 impl Chain {
@@ -78,8 +113,8 @@ impl Follower {
             return self.subscribe().await;
         };
         match tokio::time::timeout(ASK_AFTER, heads.next()).await {
-            Ok(Some(Ok(header))) => self.head = Some(header.number()?),
-            Ok(_) => self.heads = None,
+            Ok(Some(number)) => self.head = Some(number),
+            Ok(None) => self.heads = None,
             Err(_) => self.head = Some(self.chain.finalized_head().await?.number),
         }
         Ok(())
@@ -89,7 +124,7 @@ impl Follower {
         let heads = self.chain.subscribe_heads().await?;
         self.chain.check_genesis().await?;
         self.head = Some(self.chain.finalized_head().await?.number);
-        self.heads = Some(heads);
+        self.heads = Some(Heads::read(heads));
         Ok(())
     }
 }
@@ -117,5 +152,42 @@ impl Chain {
             return Ok(());
         }
         Err(ChainError::OtherChain { url: self.url().into(), expected, found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use futures::{FutureExt, stream};
+    use subxt::rpcs::client::{RawRpcSubscription, RawValue};
+
+    use super::*;
+
+    /// Announcements of blocks, after which the node is silent.
+    fn announcing(blocks: std::ops::RangeInclusive<BlockNumber>) -> Heads {
+        let headers = blocks.map(|number| {
+            Ok(RawValue::from_string(format!(r#"{{"number":"{number:#x}"}}"#)).unwrap())
+        });
+        let stream = stream::iter(headers).chain(stream::pending()).boxed();
+        Heads::read(RpcSubscription::new(RawRpcSubscription { stream, id: None }))
+    }
+
+    #[tokio::test]
+    async fn of_many_announcements_only_the_newest_is_kept() {
+        let mut heads = announcing(1..=100_000);
+        while *heads.newest.borrow() < 100_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(heads.next().await, Some(100_000));
+        assert_eq!(heads.next().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn announcements_that_cannot_be_read_end_the_subscription() {
+        let item = Ok(RawValue::from_string(r#"{"number":"many"}"#.into()).unwrap());
+        let stream = stream::iter([item]).chain(stream::pending()).boxed();
+        let mut heads = Heads::read(RpcSubscription::new(RawRpcSubscription { stream, id: None }));
+        assert_eq!(heads.next().await, None);
     }
 }

@@ -75,6 +75,13 @@ struct Sent {
     watch: Option<RpcSubscription<WatchEvent>>,
 }
 
+impl Sent {
+    /// Ends the subscription. A node could fill this process's memory with events that nobody reads.
+    fn stop_watching(&mut self) {
+        self.watch = None;
+    }
+}
+
 /// The outcome of a transaction.
 enum Fate {
     Final {
@@ -257,6 +264,7 @@ impl Chain {
             match watch.next().await {
                 Some(Ok(WatchEvent::Finalized { block })) => {
                     let IncludedAt { hash, index } = block;
+                    sent.stop_watching();
                     patiently(|| self.check_inclusion(hash, index, &sent.bytes)).await?;
                     return Ok(Fate::Final { block: hash, extrinsic: index });
                 }
@@ -274,11 +282,12 @@ impl Chain {
                 )) => {
                     tracing::debug!(error, "the node stopped watching a transaction");
                     waiting.because(error);
+                    sent.stop_watching();
                     return self.search(sent).await;
                 }
                 Some(Err(_)) | None => {
                     waiting.because(format!("the connection to {} was lost", self.url()));
-                    sent.watch = None;
+                    sent.stop_watching();
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }

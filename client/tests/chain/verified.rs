@@ -5,15 +5,19 @@ use std::time::Duration;
 use epione_client::{
     chain::{
         Chain, ChainError, ChainEvent, Doubt, Pinned, Snapshot, Trust,
-        calls::{hospitals, role_policies, sharing},
+        calls::{hospitals, releases, role_policies, sharing},
     },
     reader,
 };
+use epione_policies::default_policies;
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer,
-    access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
+    Hash, HospitalId, RecordPointer, Signature,
+    access::{
+        AccessRequest, Action, Conclusion, Condition, Place, Policy, Purpose, RelationshipKind,
+        SectionClass,
+    },
     profile::Role,
-    release::SectionSet,
+    release::{EmergencyReason, Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use epione_proofs::TimeError;
 
@@ -61,6 +65,71 @@ fn request(action: Action, class: SectionClass) -> AccessRequest {
     }
 }
 
+const NEWEST: RecordPointer = RecordPointer { height: 2, index: 0 };
+
+/// What the doctor requests: the first section of the newest record.
+async fn asking(chain: &Chain, emergency: bool, nonce: u8) -> (Request, Signature) {
+    let record = ReleasedRecord { pointer: NEWEST, sections: SectionSet(1) };
+    let request = Request {
+        requester: doctor(),
+        patient: patient(),
+        hospital: HOSPITAL,
+        records: vec![record].try_into().unwrap(),
+        purpose: if emergency { Purpose::Emergency } else { Purpose::Treatment },
+        emergency: emergency.then_some(EmergencyReason::LifeThreatening),
+        at: chain.finalized().await.unwrap().time().await.unwrap(),
+        nonce: [nonce; 16],
+    };
+    let signature = account("//Doctor").sign(&request.signed_bytes(chain.genesis_hash()));
+    (request, signature)
+}
+
+/// The hospital grants what was requested. The section is private.
+async fn grant(chain: &Chain, (request, signature): (Request, Signature), grant: Hash) {
+    let action = if request.emergency.is_some() { Action::BreakGlass } else { Action::ReadText };
+    let right = Right { action, class: SectionClass::Private };
+    let records = request.records.clone();
+    let rights = vec![right].try_into().unwrap();
+    let release = Release { request, signature, records, rights, grant };
+    chain.submit(&releases::record(&release), &agent()).await.unwrap();
+}
+
+fn break_glass() -> Policy {
+    let conditions = vec![
+        Condition::RequesterRegistered(Place::Here),
+        Condition::PatientRegistered,
+        Condition::Purpose(vec![Purpose::Emergency].try_into().unwrap()),
+    ];
+    Policy {
+        name: b"emergency".to_vec().try_into().unwrap(),
+        summary: b"Doctors of the hospital may read in an emergency.".to_vec().try_into().unwrap(),
+        hospitals: Default::default(),
+        roles: vec![Role::Doctor].try_into().unwrap(),
+        conditions: conditions.try_into().unwrap(),
+        conclusion: Conclusion::Allows(vec![Action::BreakGlass].try_into().unwrap()),
+        expires: None,
+    }
+}
+
+const RECEIPT: Hash = Hash::repeat_byte(2);
+const EMERGENCY: Hash = Hash::repeat_byte(3);
+
+/// A receipt, a refusal and an emergency of the doctor. Returns the requests of the receipt and of the refusal.
+async fn released(chain: &Chain) -> [Hash; 2] {
+    let granted = asking(chain, false, 1).await;
+    let (refused, signature) = asking(chain, true, 2).await;
+    let requests = [granted.0.hash(), refused.hash()];
+    grant(chain, granted, RECEIPT).await;
+    // The default policies do not allow to break the glass.
+    chain.submit(&releases::refuse(&refused, &signature), &agent()).await.unwrap();
+    let mut policies = default_policies().policies;
+    policies.try_push(break_glass()).unwrap();
+    let call = role_policies::set_policies(&policies);
+    chain.submit(&call, &account("//Alice")).await.unwrap();
+    grant(chain, asking(chain, true, 3).await, EMERGENCY).await;
+    requests
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     let node = Node::start();
@@ -86,6 +155,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     }
 
     let verified = verifying(&node, &trusting).await;
+    let [granted, refused] = released(&trusting).await;
     let (said, proven) = both(&trusting, &verified).await;
     let states = (&said, &proven);
     same!(states, time);
@@ -108,7 +178,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
         same!(states, entries, height);
     }
     assert_eq!(same!(states, history, patient, None, 64).len(), 2);
-    let newest = RecordPointer { height: 2, index: 0 };
+    let newest = NEWEST;
     assert_eq!(same!(states, history, patient, Some(newest), 64).len(), 1);
     assert!(same!(states, record, newest).is_some());
     same!(states, record, RecordPointer { height: 2, index: 9 });
@@ -118,19 +188,28 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     let (entry, _) = same!(states, record, newest).unwrap();
     assert!(same!(states, announcement_with, HOSPITAL, entry.record).is_some());
     assert_eq!(same!(states, shared, &[pointer, newest]), [SectionSet(1), SectionSet(0)]);
-    same!(states, answer, Hash::repeat_byte(1));
+    assert_eq!(same!(states, answer, granted), Some(RECEIPT));
+    for unanswered in [refused, Hash::repeat_byte(1)] {
+        assert_eq!(same!(states, answer, unanswered), None);
+    }
     same!(states, ballot, header.announcement);
     same!(states, open_announcements);
     same!(states, next_announcement);
     same!(states, policies, HOSPITAL, None);
+    same!(states, policies, HOSPITAL, Some(1));
     same!(states, policies, HOSPITAL, Some(3));
-    same!(states, receipts, patient, None, 64);
-    same!(states, refusals, patient, None, 64);
-    same!(states, emergencies, patient, None, 64);
-    same!(states, reviews, None, 64);
+    assert_eq!(same!(states, receipts, patient, None, 64).len(), 2);
+    assert_eq!(same!(states, receipts, patient, Some(1), 64).len(), 1);
+    assert_eq!(same!(states, refusals, patient, None, 64).len(), 1);
+    assert_eq!(same!(states, emergencies, patient, None, 64).len(), 1);
+    assert_eq!(same!(states, reviews, None, 64).len(), 1);
     same!(states, tally, HOSPITAL, doctor);
-    same!(states, receipt, Hash::repeat_byte(1));
-    same!(states, is_in_force, Hash::repeat_byte(1));
+    for grant in [RECEIPT, EMERGENCY] {
+        assert!(same!(states, receipt, grant).is_some());
+        assert!(same!(states, is_in_force, grant));
+    }
+    assert!(same!(states, receipt, Hash::repeat_byte(1)).is_none());
+    assert!(!same!(states, is_in_force, Hash::repeat_byte(1)));
 
     let earlier = said.time().await.unwrap() - 4_000;
     for class in [SectionClass::Private, SectionClass::Shared] {

@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod authorities;
-mod bodies;
 mod chain;
 mod justifications;
-mod lists;
+mod maps;
 mod state;
 mod time;

@@ -1,14 +1,28 @@
 //! What `epione-proofs` assumes about the runtime: where values are stored, and how authorities change.
 
-use codec::Encode;
-use epione_primitives::{Hash, RecordPointer};
+#[path = "../../../client/src/chain/verified/keys.rs"]
+mod keys;
+#[path = "../../../client/src/chain/verified/numbers.rs"]
+mod numbers;
+
+use std::collections::BTreeMap;
+
+use codec::{Decode, Encode};
+use epione_primitives::{
+    AccountId, AnnouncementId, Hash, RecordPointer, access::RelationshipKind, release::ReviewId,
+};
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
+use frame_support::{
+    __private::metadata::{RuntimeMetadata, RuntimeMetadataPrefixed, v14::RuntimeMetadataV14},
+    traits::Get,
+};
+use scale_info::TypeDef;
 use sp_consensus_grandpa::localized_payload;
 use sp_core::{Pair, ed25519};
 use sp_runtime::{BuildStorage, Digest, traits::Header as _};
 
-use crate::chain::{A, B, configuration, council, local, record};
+use crate::chain::{A, B, configuration, council, local, record, user};
 
 /// The justification of a block by all hospitals of the preset `local` in set 0, as GRANDPA's types encode it.
 fn justification(header: &Header) -> Vec<u8> {
@@ -58,6 +72,138 @@ fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
         StorageKey::value("Sharing", "Shared").twox_64_concat(&pointer).as_bytes(),
         pallet_sharing::Shared::<Runtime>::hashed_key_for(pointer)
     );
+}
+
+/// Compares a key of the client with the key of a storage item of the runtime.
+macro_rules! same {
+    ($key:expr, $pallet:ident::$item:ident) => {
+        assert_eq!($key.as_bytes(), $pallet::$item::<Runtime>::hashed_key(), stringify!($item))
+    };
+    ($key:expr, $pallet:ident::$item:ident, $($part:expr),+) => {
+        assert_eq!(
+            $key.as_bytes(),
+            $pallet::$item::<Runtime>::hashed_key_for($($part),+),
+            stringify!($item)
+        )
+    };
+}
+
+#[test]
+fn the_client_computes_the_keys_of_the_sdks_pallets() {
+    let account = AccountId::new([7; 32]);
+    same!(keys::account(&account), frame_system::Account, account.clone());
+    same!(keys::block_hash(9), frame_system::BlockHash, 9_u32);
+    same!(keys::current_set(), pallet_grandpa::CurrentSetId);
+    same!(keys::now(), pallet_timestamp::Now);
+    // The pallet's events are private.
+    let events = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
+    assert_eq!(keys::events().to_string(), events);
+}
+
+#[test]
+fn the_client_computes_the_keys_of_hospitals_users_and_policies() {
+    let (account, patient, doctor) = (AccountId::new([7; 32]), user(7), user(8));
+    same!(keys::active_periods(B), pallet_hospitals::ActivePeriods, B);
+    same!(keys::admitted(), pallet_hospitals::Admitted);
+    same!(keys::benched(), pallet_hospitals::Benched);
+    same!(keys::hospital(B), pallet_hospitals::Hospitals, B);
+    same!(keys::hospital_account(&account), pallet_hospitals::Accounts, account.clone());
+
+    same!(keys::earlier_pages(patient, B), pallet_profiles::EarlierPages, patient, B);
+    let page = (patient, B, 3_u32);
+    same!(keys::earlier_periods(patient, B, 3), pallet_profiles::EarlierPeriods, page);
+    same!(keys::member(B, patient), pallet_profiles::Members, B, patient);
+    assert!(keys::member(B, patient).as_bytes().starts_with(keys::members(B).as_bytes()));
+    same!(keys::profile(patient), pallet_profiles::Profiles, patient);
+    same!(keys::registration(B, patient), pallet_profiles::Registrations, patient, B);
+    same!(keys::user_account(&account), pallet_profiles::Accounts, account.clone());
+
+    let (parties, kind) = ((patient, doctor, B), RelationshipKind::Treating);
+    let earlier = (patient, doctor, B, (kind, 4_u32));
+    same!(
+        keys::earlier_relationship(parties, kind, 4),
+        pallet_role_policies::EarlierRelationships,
+        earlier
+    );
+    let counted = (patient, doctor, B, kind);
+    same!(keys::earlier_relationships(parties, kind), pallet_role_policies::EarlierCount, counted);
+    same!(keys::latest_policies(B), pallet_role_policies::LatestVersion, B);
+    same!(keys::policy_set(B, 5), pallet_role_policies::PolicySets, B, 5_u32);
+    same!(keys::relationships(parties), pallet_role_policies::Relationships, parties);
+    let of_patient = keys::relationships_of(patient);
+    assert!(keys::relationships(parties).as_bytes().starts_with(of_patient.as_bytes()));
+}
+
+#[test]
+fn the_client_computes_the_keys_of_records_and_receipts() {
+    let (id, hash, patient, doctor) = (AnnouncementId(6), Hash::repeat_byte(1), user(7), user(8));
+    let pointer = RecordPointer { height: 7, index: 1 };
+    same!(keys::announcement(id), pallet_lite_blocks::Announcements, id);
+    same!(keys::announcement_of(B, hash), pallet_lite_blocks::AnnouncementOf, B, hash);
+    let record = record(1, 0);
+    same!(keys::announcement_with(B, record), pallet_lite_blocks::AnnouncementWith, B, record);
+    same!(keys::ballot(id), pallet_approvals::Ballots, id);
+    same!(keys::entries(7), pallet_lite_blocks::Entries, 7_u32);
+    same!(keys::hashes(7), pallet_lite_blocks::Hashes, 7_u32);
+    same!(keys::header(7), pallet_lite_blocks::Headers, 7_u32);
+    same!(keys::height(), pallet_lite_blocks::Height);
+    same!(keys::latest_record(patient), pallet_index_links::Latest, patient);
+    same!(keys::next_announcement(), pallet_lite_blocks::NextId);
+    same!(keys::pending_entries(id), pallet_lite_blocks::PendingEntries, id);
+    assert!(keys::pending_entries(id).as_bytes().starts_with(keys::pending().as_bytes()));
+
+    same!(keys::answer(hash), pallet_releases::ByRequest, hash);
+    same!(keys::by_grant(hash), pallet_releases::ByGrant, hash);
+    same!(keys::emergencies(patient), pallet_releases::EmergencyCount, patient);
+    same!(keys::emergency(patient, 2), pallet_releases::Emergencies, patient, 2_u32);
+    same!(keys::next_review(), pallet_releases::NextReview);
+    same!(keys::receipt(patient, 2), pallet_releases::Receipts, patient, 2_u32);
+    same!(keys::receipts(patient), pallet_releases::ReceiptCount, patient);
+    same!(keys::refusal(patient, 2), pallet_releases::Refusals, patient, 2_u32);
+    same!(keys::refusals(patient), pallet_releases::RefusalCount, patient);
+    same!(keys::review(ReviewId(2)), pallet_releases::Reviews, ReviewId(2));
+    same!(keys::tally(B, doctor), pallet_releases::Tallies, B, doctor);
+    same!(keys::shared(pointer), pallet_sharing::Shared, pointer);
+}
+
+/// `KNOWN_ANCESTORS` of the client.
+#[test]
+fn a_state_has_the_hashes_of_at_least_2048_earlier_blocks() {
+    type Count = <Runtime as frame_system::Config>::BlockHashCount;
+    let count = <Count as Get<u32>>::get();
+    assert!(count >= 2_048, "{count}");
+}
+
+fn metadata() -> RuntimeMetadataV14 {
+    let opaque = Runtime::metadata_at_version(14).unwrap();
+    match RuntimeMetadataPrefixed::decode(&mut &opaque[..]).unwrap().1 {
+        RuntimeMetadata::V14(metadata) => metadata,
+        _ => panic!("the metadata does not have version 14"),
+    }
+}
+
+/// The numbers of the variants of an enum, by their names.
+fn variants(metadata: &RuntimeMetadataV14, ty: u32) -> BTreeMap<String, u8> {
+    let TypeDef::Variant(def) = &metadata.types.resolve(ty).unwrap().type_def else {
+        panic!("type {ty} is not an enum")
+    };
+    def.variants.iter().map(|variant| (variant.name.to_string(), variant.index)).collect()
+}
+
+#[test]
+fn the_numbers_that_a_client_knows_are_those_of_the_runtime() {
+    let metadata = metadata();
+    let pallet = |name: &str| metadata.pallets.iter().find(|it| it.name == name).unwrap();
+    for (name, call, numbers) in numbers::CALLS {
+        let pallet = pallet(name);
+        let calls = variants(&metadata, pallet.calls.as_ref().unwrap().ty.id);
+        assert_eq!([pallet.index, calls[call]], numbers, "{name}.{call}");
+    }
+    for (name, event, numbers) in numbers::EVENTS {
+        let pallet = pallet(name);
+        let events = variants(&metadata, pallet.event.as_ref().unwrap().ty.id);
+        assert_eq!([pallet.index, events[event]], numbers, "{name}.{event}");
+    }
 }
 
 #[test]

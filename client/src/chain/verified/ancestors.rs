@@ -2,7 +2,7 @@
 //! client reaches any earlier block in steps of proven hashes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
 };
 
@@ -16,31 +16,68 @@ use super::{
 };
 use crate::chain::{Chain, ChainError};
 
-/// Blocks that the client remembers while it runs.
-const MAX_BLOCKS: usize = 4_096;
+/// Blocks, and hashes of blocks, that the client remembers while it runs.
+const MAX_REMEMBERED: usize = 4_096;
 
-/// Final blocks that were verified, by number.
+/// What is remembered of blocks, by their numbers. The oldest memory is forgotten first, whatever its number: a walk to
+/// early blocks is not forgotten for later blocks.
+struct Memory<T> {
+    known: BTreeMap<BlockNumber, T>,
+    ages: VecDeque<BlockNumber>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), ages: VecDeque::new() }
+    }
+}
+
+impl<T> Memory<T> {
+    fn insert(&mut self, number: BlockNumber, value: T) {
+        if self.known.insert(number, value).is_none() {
+            self.ages.push_back(number);
+        }
+        if self.ages.len() > MAX_REMEMBERED
+            && let Some(oldest) = self.ages.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// Final blocks that were verified.
 #[derive(Default)]
-pub(super) struct Blocks(Mutex<BTreeMap<BlockNumber, Block>>);
+pub(super) struct Blocks {
+    blocks: Mutex<Memory<Block>>,
+    /// Hashes of blocks whose headers were not requested.
+    hashes: Mutex<Memory<Hash>>,
+}
 
 impl Blocks {
     pub(super) fn insert(&self, block: Block) {
-        let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.insert(block.number, block);
-        if blocks.len() > MAX_BLOCKS {
-            blocks.pop_first();
-        }
+    }
+
+    fn insert_hash(&self, number: BlockNumber, hash: Hash) {
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.insert(number, hash);
     }
 
     fn with_hash(&self, hash: Hash) -> Option<Block> {
-        let blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.values().rev().find(|block| block.hash == hash).copied()
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.known.values().rev().find(|block| block.hash == hash).copied()
     }
 
     /// The block with this number, or the nearest known one after it.
     fn nearest(&self, number: BlockNumber) -> Option<Block> {
-        let blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.range(number..).next().map(|(_, block)| *block)
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.known.range(number..).next().map(|(_, block)| *block)
+    }
+
+    fn hash(&self, number: BlockNumber) -> Option<Hash> {
+        let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.known.get(&number).copied()
     }
 }
 
@@ -54,6 +91,9 @@ impl Verifier {
         if number == 0 {
             return Ok(Some(self.pinned.genesis));
         }
+        if let Some(hash) = self.blocks.hash(number) {
+            return Ok(Some(hash));
+        }
         let nearest = match self.blocks.nearest(number) {
             Some(block) => block,
             None => self.head(chain).await?,
@@ -61,7 +101,9 @@ impl Verifier {
         if nearest.number <= number {
             return Ok((nearest.number == number).then_some(nearest.hash));
         }
-        self.hash_before(chain, nearest, number).await.map(Some)
+        let hash = hash_before(chain, nearest, number, |block| self.blocks.insert(block)).await?;
+        self.blocks.insert_hash(number, hash);
+        Ok(Some(hash))
     }
 
     /// The final block with this hash.
@@ -89,21 +131,21 @@ impl Verifier {
     ) -> Result<VerifiedState, ChainError> {
         Ok(VerifiedState::new(chain.clone(), self.block(chain, hash).await?))
     }
+}
 
-    /// The hash of the block with this number, which is before a verified one.
-    async fn hash_before(
-        &self,
-        chain: &Chain,
-        mut from: Block,
-        number: BlockNumber,
-    ) -> Result<Hash, ChainError> {
-        while from.number - number > KNOWN_ANCESTORS {
-            let hash = known_hash(chain, from, from.number - KNOWN_ANCESTORS).await?;
-            from = Block::of(&header_of(chain, hash).await?);
-            self.blocks.insert(from);
-        }
-        known_hash(chain, from, number).await
+/// The hash of the block with this number, which is before a verified one. `meet` receives the blocks on the way.
+pub(super) async fn hash_before(
+    chain: &Chain,
+    mut from: Block,
+    number: BlockNumber,
+    meet: impl Fn(Block),
+) -> Result<Hash, ChainError> {
+    while from.number.saturating_sub(number) > KNOWN_ANCESTORS {
+        let hash = known_hash(chain, from, from.number - KNOWN_ANCESTORS).await?;
+        from = Block::of(&header_of(chain, hash).await?);
+        meet(from);
     }
+    known_hash(chain, from, number).await
 }
 
 /// The hash of an earlier block, by the state of a verified one.
@@ -111,4 +153,40 @@ async fn known_hash(chain: &Chain, from: Block, number: BlockNumber) -> Result<H
     let state = VerifiedState::new(chain.clone(), from);
     let hash: Option<Hash> = state.value(keys::block_hash(number)).await?;
     hash.ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from: from.number }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(number: BlockNumber) -> Block {
+        Block { number, hash: Hash::from_low_u64_be(number.into()), state_root: Hash::zero() }
+    }
+
+    #[test]
+    fn an_early_block_is_remembered_although_many_later_ones_are_known() {
+        let blocks = Blocks::default();
+        let full = MAX_REMEMBERED as BlockNumber;
+        (0..full).for_each(|number| blocks.insert(block(100_000 + number)));
+        blocks.insert(block(7));
+        assert_eq!(blocks.nearest(7), Some(block(7)));
+        assert_eq!(blocks.with_hash(block(7).hash), Some(block(7)));
+        // The oldest memory made room.
+        assert_eq!(blocks.nearest(100_000), Some(block(100_001)));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let blocks = Blocks::default();
+        let twice = 2 * MAX_REMEMBERED as BlockNumber;
+        for number in (0..twice).chain(0..twice) {
+            blocks.insert(block(number));
+            blocks.insert(block(number));
+            blocks.insert_hash(number, block(number).hash);
+        }
+        let blocks_known = blocks.blocks.into_inner().map(|it| (it.known.len(), it.ages.len()));
+        let hashes_known = blocks.hashes.into_inner().map(|it| (it.known.len(), it.ages.len()));
+        assert_eq!(blocks_known.ok(), Some((MAX_REMEMBERED, MAX_REMEMBERED)));
+        assert_eq!(hashes_known.ok(), Some((MAX_REMEMBERED, MAX_REMEMBERED)));
+    }
 }

@@ -3,33 +3,8 @@
 //! arguments are encoded without metadata, and no call is the beginning of another one, so the signature is for this
 //! call.
 
-use super::Doubt;
+use super::{Doubt, numbers::CALLS};
 use crate::chain::{Call, Chain, ChainError};
-
-/// Pallet, call, and their numbers in the runtime.
-const NUMBERS: [(&str, &str, [u8; 2]); 21] = [
-    ("Hospitals", "rotate_accounts", [6, 4]),
-    ("Hospitals", "set_endpoint", [6, 5]),
-    ("Hospitals", "set_sealing_key", [6, 6]),
-    ("Profiles", "register", [10, 0]),
-    ("Profiles", "update", [10, 1]),
-    ("Profiles", "suspend", [10, 2]),
-    ("Profiles", "reinstate", [10, 3]),
-    ("Profiles", "end_registration", [10, 4]),
-    ("Profiles", "rotate_keys", [10, 5]),
-    ("RolePolicies", "relate", [11, 0]),
-    ("RolePolicies", "unrelate", [11, 1]),
-    ("RolePolicies", "set_policies", [11, 2]),
-    ("LiteBlocks", "announce", [12, 0]),
-    ("LiteBlocks", "withdraw", [12, 1]),
-    ("Approvals", "approve", [13, 0]),
-    ("Approvals", "reject", [13, 1]),
-    ("Releases", "record", [17, 0]),
-    ("Releases", "refuse", [17, 1]),
-    ("Releases", "judge", [17, 2]),
-    ("Sharing", "share", [19, 0]),
-    ("Sharing", "unshare", [19, 1]),
-];
 
 impl Chain {
     /// Checks what the node's metadata made of a call, before it is signed, or searched in a block.
@@ -44,7 +19,7 @@ impl Chain {
 
 fn check(call: &Call, encoded: &[u8]) -> Result<(), Doubt> {
     let name = || format!("{}.{}", call.pallet, call.name);
-    let known = NUMBERS.iter().find(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
+    let known = CALLS.iter().find(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
     let Some((_, _, expected)) = known else {
         return Err(Doubt::UnknownCall { call: name() });
     };
@@ -88,13 +63,13 @@ mod tests {
 
     #[test]
     fn calls_have_different_numbers() {
-        let numbers: BTreeSet<_> = NUMBERS.iter().map(|(_, _, numbers)| numbers).collect();
-        assert_eq!(numbers.len(), NUMBERS.len());
+        let numbers: BTreeSet<_> = CALLS.iter().map(|(_, _, numbers)| numbers).collect();
+        assert_eq!(numbers.len(), CALLS.len());
         for call in
             [profiles::suspend(UserId([1; 32])), role_policies::set_policies(&Policies::default())]
         {
             let known =
-                NUMBERS.iter().any(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
+                CALLS.iter().any(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
             assert!(known, "{call:?}");
         }
     }

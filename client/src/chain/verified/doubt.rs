@@ -1,7 +1,7 @@
 //! Why a client does not believe what its node says.
 
 use epione_primitives::{BlockNumber, Hash, RecordPointer};
-use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
+use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, StorageKey, TimeError};
 
 use crate::chain::{Chain, ChainError};
 
@@ -46,6 +46,10 @@ pub enum Doubt {
         "the node says that block {block:?} contains the transaction, and it does not: use another node"
     )]
     NotIncluded { block: Hash },
+    #[error(
+        "the chain's state has no value for key {key}, which its count includes: use a client of the chain's version"
+    )]
+    Absent { key: StorageKey },
     #[error("the answer needs more of the chain's state than this client reads for one answer")]
     TooLong,
     #[error(
@@ -59,6 +63,22 @@ pub enum Doubt {
          client in the same version"
     )]
     OtherCall { call: String, expected: [u8; 2], found: Vec<u8> },
+    #[error(
+        "the node's metadata names event {numbers:?} {name}, and this client knows other names and numbers: use node \
+         and client in the same version"
+    )]
+    OtherEvent { numbers: [u8; 2], name: String },
+    #[error(
+        "the node's metadata does not cover all events of block {block:?}: use node and client in the same version"
+    )]
+    UnreadEvents { block: Hash },
+    #[error(
+        "by the node's metadata, the events of block {block:?} do not say whether its transaction {extrinsic} failed: \
+         use node and client in the same version"
+    )]
+    NoOutcome { block: Hash, extrinsic: u32 },
+    #[error("the node's metadata has {flaw}, as no runtime of this chain has: use another node")]
+    Metadata { flaw: &'static str },
     #[error("this client does not know the number of the call {call}, so it does not sign it")]
     UnknownCall { call: String },
 }

@@ -1,5 +1,7 @@
 //! Follows finality from the authorities that the client knows: over each hand-over, to the newest final block.
 
+use std::sync::{Mutex, PoisonError};
+
 use codec::{Decode, DecodeAll};
 use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment, rpc::FinalityReply};
 use epione_proofs::{Authorities, FinalizedHead, ProvenState, StorageKey, TimeError};
@@ -7,7 +9,7 @@ use serde::Deserialize;
 use sp_core::Bytes;
 use subxt::rpcs::client::{RpcSubscription, rpc_params};
 
-use super::{Doubt, keys};
+use super::{Doubt, LIMIT, Pinned, ancestors::hash_before, keys, memory, within};
 use crate::chain::{
     Chain, ChainError, decode,
     error::{unknown_block, unknown_number},
@@ -16,6 +18,13 @@ use crate::chain::{
 /// The state of each block has the hashes of at least so many earlier ones (`frame_system::BlockHashCount`). Tests have
 /// short chains.
 pub(super) const KNOWN_ANCESTORS: BlockNumber = if cfg!(test) { 4 } else { 2_048 };
+
+/// So many steps of [`KNOWN_ANCESTORS`] blocks the client goes back to look for the last verified block. After a longer
+/// time, another history is not noticed.
+const MAX_STEPS: BlockNumber = 64;
+
+/// Blocks that the client requests at once in the search for a change of the authorities.
+const POINTS: BlockNumber = 15;
 
 /// Error code of JSON-RPC: the node does not know the method.
 const UNKNOWN_METHOD: i32 = -32601;
@@ -41,38 +50,77 @@ pub(super) struct Head {
     pub time: Moment,
 }
 
+impl Head {
+    /// Whether the time is known. It is not for a block that handed over: nobody reads its state.
+    fn is_dated(&self) -> bool {
+        self.time > 0
+    }
+}
+
+/// The last new head. It can be read while the client asks the node for a newer one.
+pub(super) struct Latest(Mutex<Head>);
+
+impl Latest {
+    pub(super) fn new(head: Head) -> Self {
+        Self(Mutex::new(head))
+    }
+
+    pub(super) fn get(&self) -> Head {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, head: Head) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+}
+
+/// What a node says about its newest final block.
+struct Claim {
+    header: ChainHeader,
+    /// Proven for this header, which is not proven itself.
+    state: ProvenState,
+    newest: Option<FinalityReply>,
+}
+
 /// How far a client has followed the chain.
 pub(super) struct Following {
     authorities: Authorities,
+    /// The newest verified block: the last new head, or a block that handed over.
     head: Head,
-    /// The last block that handed over, if this process followed it.
-    handed_over: Option<Block>,
-    /// Open while the node does not send the newest justification when it is asked.
-    justifications: Option<RpcSubscription<Bytes>>,
+    /// The last new head. Every later block must descend from it. None before the first one.
+    seen: Option<Block>,
+    pinned: Pinned,
 }
 
 impl Following {
     /// Begins at a block that was verified earlier.
-    pub(super) fn resume(authorities: Authorities, head: Head) -> Self {
-        Self { authorities, head, handed_over: None, justifications: None }
+    pub(super) fn resume(pinned: Pinned, authorities: Authorities, head: Head) -> Self {
+        let seen = head.is_dated().then_some(head.block);
+        Self { authorities, head, seen, pinned }
     }
 
     /// Begins at the genesis block.
-    pub(super) async fn begin(chain: &Chain, genesis: Hash) -> Result<Self, ChainError> {
+    pub(super) async fn begin(chain: &Chain, pinned: Pinned) -> Result<Self, ChainError> {
+        let genesis = pinned.genesis;
         let header = header_of(chain, genesis).await?;
         let proof = read_proof(chain, genesis, &[Authorities::key()]).await?;
         let authorities =
             Authorities::genesis(genesis, &header, proof).map_err(|error| chain.doubt(error))?;
         // The genesis block has no time: it is never new enough to be read.
-        Ok(Self::resume(authorities, Head { block: Block::of(&header), time: 0 }))
+        Ok(Self::resume(pinned, authorities, Head { block: Block::of(&header), time: 0 }))
     }
 
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    pub(super) fn authorities(&self) -> &Authorities {
-        &self.authorities
+    /// Keeps the newest verified block for the next start.
+    pub(super) fn keep(&self) {
+        let Some(file) = &self.pinned.memory else { return };
+        let stored = memory::store(file, self.pinned.genesis, &self.authorities, &self.head);
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the last verified block was not kept");
+        }
     }
 
     /// Moves to the newest final block that the node proves. Returns whether it is a later one.
@@ -86,115 +134,88 @@ impl Following {
         }
     }
 
+    /// Each step has a time limit of its own: to what the node claims, over each change of the authorities, to the
+    /// proof.
     async fn try_to_advance(&mut self, chain: &Chain) -> Result<bool, ChainError> {
-        let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
-        let before = self.head.block;
-        if hash == before.hash {
+        let Some(claimed) = within(chain, LIMIT, self.claim(chain)).await? else {
             return Ok(false);
-        }
-        let claimed = claimed_head(chain, hash, before);
-        let ((header, state), newest) =
-            futures::future::try_join(claimed, newest_justification(chain)).await?;
-        let number = header.number;
-        if number < before.number {
-            return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
-        }
-        same_history(chain, before, number, hash)?;
-
-        let set: u64 = read(chain, &state, &keys::current_set())?.unwrap_or(0);
-        while self.authorities.set() < set {
-            self.follow(chain, number).await?;
-        }
-        let (header, state) = match self.handed_over {
-            Some(block) if block.number == number => {
-                same_history(chain, block, number, hash)?;
-                (header, state)
-            }
-            _ => self.prove(chain, header, state, newest).await?,
         };
-        if header.number - before.number <= KNOWN_ANCESTORS {
-            let found: Hash =
-                read(chain, &state, &keys::block_hash(before.number))?.unwrap_or_default();
-            same_history(chain, before, before.number, found)?;
+        let set: u64 = read(chain, &claimed.state, &keys::current_set())?.unwrap_or(0);
+        while self.authorities.set() < set {
+            within(chain, LIMIT, self.follow(chain, claimed.header.number)).await?;
+        }
+        let (header, state) = within(chain, LIMIT, self.prove(chain, claimed)).await?;
+        let head = Block::of(&header);
+        // The votes may be for another block than the claimed one.
+        not_before(chain, self.head.block, head.number)?;
+        if let Some(seen) = self.seen {
+            descends(chain, head, &state, seen).await?;
         }
         let time = read(chain, &state, &FinalizedHead::time_key())?
             .ok_or_else(|| chain.doubt(TimeError::NoTime))?;
-        self.head = Head { block: Block::of(&header), time };
+        self.head = Head { block: head, time };
+        self.seen = Some(head);
         Ok(true)
     }
 
-    /// Checks that the authorities made this block, or a later one, final. Returns it, and a part of its state. `newest`
-    /// is the newest justification that the node sent; if it is for an earlier block, the client waits for the next one.
+    /// What the node says about its newest final block. None if the client has verified this block already.
+    async fn claim(&self, chain: &Chain) -> Result<Option<Claim>, ChainError> {
+        let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
+        let before = self.head.block;
+        if hash == before.hash && (self.head.is_dated() || before.number == 0) {
+            return Ok(None);
+        }
+        let claimed = claimed_head(chain, hash, self.seen);
+        let ((header, state), newest) =
+            futures::future::try_join(claimed, newest_justification(chain)).await?;
+        not_before(chain, before, header.number)?;
+        same_history(chain, before, header.number, hash)?;
+        Ok(Some(Claim { header, state, newest }))
+    }
+
+    /// Checks that the authorities made the claimed block, or a later one, final. Returns it, and a part of its state.
+    /// If the newest justification is for an earlier block, the client waits for the next one.
     async fn prove(
-        &mut self,
+        &self,
         chain: &Chain,
-        header: ChainHeader,
-        state: ProvenState,
-        newest: Option<FinalityReply>,
+        claim: Claim,
     ) -> Result<(ChainHeader, ProvenState), ChainError> {
-        let claimed = header.hash();
-        let (target, justification) =
-            match newest.filter(|newest| newest.header.number >= header.number) {
-                Some(newest) => {
-                    self.justifications = None;
-                    (newest.header, newest.justification.0)
-                }
-                None => self.next_justification(chain, header.number).await?,
-            };
+        let Claim { header, state, newest } = claim;
+        let (claimed, number) = (header.hash(), header.number);
+        // The block that handed over to the current authorities is proven.
+        if self.head.block.number == number {
+            same_history(chain, self.head.block, number, claimed)?;
+            return Ok((header, state));
+        }
+        let (target, justification) = match newest.filter(|newest| newest.header.number >= number) {
+            Some(newest) => (newest.header, newest.justification.0),
+            None => next_justification(chain, number).await?,
+        };
         FinalizedHead::verify(&self.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
         if target.hash() == claimed {
             return Ok((target, state));
         }
-        claimed_head(chain, target.hash(), self.head.block).await
+        claimed_head(chain, target.hash(), self.seen).await
     }
 
     /// Follows the next change of the authorities, which happened after the current set began, and not after block
-    /// `latest`.
+    /// `latest`. A client that has seen no head yet keeps what it reached, because its way may be long.
     async fn follow(&mut self, chain: &Chain, latest: BlockNumber) -> Result<(), ChainError> {
         let number = claimed_hand_over(chain, &self.authorities, latest).await?;
         let hash = claimed_hash(chain, number).await?;
         let before = self.head.block;
-        if number < before.number {
-            return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
-        }
+        not_before(chain, before, number)?;
         same_history(chain, before, number, hash)?;
         let header = header_of(chain, hash).await?;
         let justification = prove_finality(chain, number).await?.unwrap_or_default();
         self.authorities =
             self.authorities.follow(&header, &justification).map_err(|error| chain.doubt(error))?;
-        self.handed_over = Some(Block::of(&header));
-        // It was about the previous authorities.
-        self.justifications = None;
+        self.head = Head { block: Block::of(&header), time: 0 };
+        if self.seen.is_none() {
+            self.keep();
+        }
         Ok(())
-    }
-
-    /// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
-    /// justified block.
-    async fn next_justification(
-        &mut self,
-        chain: &Chain,
-        earliest: BlockNumber,
-    ) -> Result<(ChainHeader, Vec<u8>), ChainError> {
-        chain
-            .within_limit(async {
-                loop {
-                    let Some(justifications) = &mut self.justifications else {
-                        self.justifications = Some(subscribe(chain).await?);
-                        continue;
-                    };
-                    let Some(Ok(Bytes(justification))) = justifications.next().await else {
-                        self.justifications = None;
-                        tokio::time::sleep(super::RETRY_PAUSE).await;
-                        continue;
-                    };
-                    let Some((hash, number)) = target(&justification) else { continue };
-                    if number >= earliest {
-                        return Ok((header_of(chain, hash).await?, justification));
-                    }
-                }
-            })
-            .await
     }
 }
 
@@ -206,15 +227,27 @@ async fn claimed_hand_over(
     latest: BlockNumber,
 ) -> Result<BlockNumber, ChainError> {
     let (mut before, mut after) = (authorities.after(), latest);
+    // Not only the middle: many blocks at once save round trips.
     while after.saturating_sub(before) > 1 {
-        let middle = BlockNumber::midpoint(before, after);
-        if claimed_set(chain, middle).await? > authorities.set() {
-            after = middle;
-        } else {
-            before = middle;
+        let points = points(before, after);
+        let claims = points.iter().copied().map(|number| claimed_set(chain, number));
+        let sets = futures::future::try_join_all(claims).await?;
+        for (number, set) in points.into_iter().zip(sets) {
+            if set > authorities.set() {
+                after = number;
+                break;
+            }
+            before = number;
         }
     }
     Ok(after)
+}
+
+/// Blocks between two others, at equal distances.
+fn points(before: BlockNumber, after: BlockNumber) -> Vec<BlockNumber> {
+    let step = after.saturating_sub(before).div_ceil(POINTS + 1).max(1);
+    let point = |count: BlockNumber| before.checked_add(step.checked_mul(count)?);
+    (1..=POINTS).map_while(point).take_while(|number| *number < after).collect()
 }
 
 /// The justification that a node stores for a block that handed over.
@@ -234,6 +267,27 @@ async fn newest_justification(chain: &Chain) -> Result<Option<FinalityReply>, Ch
         Err(ChainError::Refused { code: UNKNOWN_METHOD, .. }) => Ok(None),
         reply => reply,
     }
+}
+
+/// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
+/// justified block. The node sends more of them until the subscription ends, so it ends here.
+async fn next_justification(
+    chain: &Chain,
+    earliest: BlockNumber,
+) -> Result<(ChainHeader, Vec<u8>), ChainError> {
+    let next = async {
+        loop {
+            let mut justifications = subscribe(chain).await?;
+            while let Some(Ok(Bytes(justification))) = justifications.next().await {
+                let Some((hash, number)) = target(&justification) else { continue };
+                if number >= earliest {
+                    return Ok((header_of(chain, hash).await?, justification));
+                }
+            }
+            tokio::time::sleep(super::RETRY_PAUSE).await;
+        }
+    };
+    chain.within_limit(next).await
 }
 
 async fn subscribe(chain: &Chain) -> Result<RpcSubscription<Bytes>, ChainError> {
@@ -292,9 +346,10 @@ pub(super) async fn read_proof_of(
 async fn claimed_head(
     chain: &Chain,
     hash: Hash,
-    before: Block,
+    seen: Option<Block>,
 ) -> Result<(ChainHeader, ProvenState), ChainError> {
-    let keys = [keys::current_set(), FinalizedHead::time_key(), keys::block_hash(before.number)];
+    let mut keys = vec![keys::current_set(), FinalizedHead::time_key()];
+    keys.extend(seen.map(|block| keys::block_hash(block.number)));
     let (header, proof) =
         futures::future::try_join(header_of(chain, hash), read_proof(chain, hash, &keys)).await?;
     let state = ProvenState::new(header.state_root, proof).map_err(|error| chain.doubt(error))?;
@@ -309,6 +364,15 @@ fn read<T: Decode>(
     state.value(key).map_err(|error| chain.doubt(error))
 }
 
+/// Checks that a block is not before a verified one.
+fn not_before(chain: &Chain, verified: Block, found: BlockNumber) -> Result<(), ChainError> {
+    let seen = verified.number;
+    if found < seen {
+        return Err(chain.doubt(Doubt::RolledBack { found, seen }));
+    }
+    Ok(())
+}
+
 /// Checks that a block with the number of a verified one is the same.
 fn same_history(
     chain: &Chain,
@@ -321,6 +385,31 @@ fn same_history(
         return Err(chain.doubt(Doubt::Fork { number, expected, found }));
     }
     Ok(())
+}
+
+/// Checks that a verified block is an ancestor of a new one, or the same. `state` is the part of the new block's state
+/// that the client has.
+async fn descends(
+    chain: &Chain,
+    head: Block,
+    state: &ProvenState,
+    verified: Block,
+) -> Result<(), ChainError> {
+    let Block { number, .. } = verified;
+    let found = match head.number.saturating_sub(number) {
+        0 => head.hash,
+        gap if gap <= KNOWN_ANCESTORS => {
+            let from = head.number;
+            read(chain, state, &keys::block_hash(number))?
+                .ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from }))?
+        }
+        gap if gap / KNOWN_ANCESTORS <= MAX_STEPS => {
+            hash_before(chain, head, number, |_| {}).await?
+        }
+        // Too far back.
+        _ => return Ok(()),
+    };
+    same_history(chain, verified, number, found)
 }
 
 async fn claimed_hash(chain: &Chain, number: BlockNumber) -> Result<Hash, ChainError> {
@@ -343,6 +432,24 @@ mod tests {
     use codec::Encode;
 
     use super::*;
+
+    #[test]
+    fn a_search_ends_at_each_block_after_a_few_rounds() {
+        for after in [1, 2, 3, 16, 17, 18, 1_000, BlockNumber::MAX] {
+            for end in [1, after / 3 + 1, after / 2 + 1, after] {
+                let (mut low, mut high, mut rounds) = (0, after, 0);
+                while high - low > 1 {
+                    let points = points(low, high);
+                    assert!(points.len() <= POINTS as usize);
+                    assert!(points.iter().all(|number| low < *number && *number < high));
+                    high = points.iter().copied().find(|number| *number >= end).unwrap_or(high);
+                    low = points.iter().copied().rfind(|number| *number < end).unwrap_or(low);
+                    rounds += 1;
+                }
+                assert!(high == end && rounds <= 9, "{end} of {after}: {high}, {rounds} rounds");
+            }
+        }
+    }
 
     #[test]
     fn the_block_of_a_justification_comes_after_its_round() {

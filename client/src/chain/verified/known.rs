@@ -12,6 +12,8 @@ pub(super) enum Gap {
     /// Values are missing, and noted.
     Missing,
     Wrong(StateError),
+    /// The state has no value for this key, although the computation knows that there is one.
+    Absent(StorageKey),
 }
 
 /// Values of one state that are proven.

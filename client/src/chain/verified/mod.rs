@@ -14,18 +14,22 @@
 //! | [`pages`] | the chain of lite blocks, many blocks by one proof |
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`inclusion`] | a block's extrinsics |
-//! | [`calls`] | the numbers of calls |
+//! | [`calls`], [`events`], [`numbers`] | the numbers of calls and events |
+//! | [`metadata`] | bounds of the node's metadata |
 //!
-//! The node's metadata is not proven: see [`calls`] for what that means for calls.
+//! The node's metadata is not proven: see [`calls`] and [`events`] for what that means.
 
 mod ancestors;
 mod calls;
 mod doubt;
+mod events;
 mod finality;
 mod inclusion;
 mod keys;
 mod known;
 mod memory;
+mod metadata;
+mod numbers;
 mod pages;
 mod reads;
 mod records;
@@ -45,7 +49,7 @@ use tokio::sync::Mutex;
 use super::{Chain, ChainError};
 use crate::waiting::Awaited;
 use ancestors::Blocks;
-use finality::Following;
+use finality::{Following, Latest};
 
 pub use doubt::Doubt;
 pub use pages::{LiteBlock, LiteChain, PAGE_BLOCKS};
@@ -64,7 +68,10 @@ const CATCH_UP_PAUSE: Duration = Duration::from_millis(300);
 pub(super) struct Verifier {
     pinned: Pinned,
     following: Mutex<Following>,
+    /// The last new head, which can be read while the client asks the node for a newer one.
+    latest: Latest,
     blocks: Blocks,
+    metadata: metadata::Checked,
 }
 
 impl Verifier {
@@ -78,10 +85,12 @@ impl Verifier {
             None => None,
         };
         let following = match kept {
-            Some((authorities, head)) => Following::resume(authorities, head),
-            None => Following::begin(chain, expected).await?,
+            Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
+            None => Following::begin(chain, pinned.clone()).await?,
         };
-        Ok(Self { pinned, following: Mutex::new(following), blocks: Blocks::default() })
+        let latest = Latest::new(following.head());
+        let (blocks, metadata) = Default::default();
+        Ok(Self { pinned, following: Mutex::new(following), latest, blocks, metadata })
     }
 
     /// The newest final block that the node proves. It is not older than the client tolerates.
@@ -91,11 +100,9 @@ impl Verifier {
         let head = following.head();
         self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
         self.blocks.insert(head.block);
-        if moved && let Some(file) = &self.pinned.memory {
-            let stored = memory::store(file, self.pinned.genesis, following.authorities(), &head);
-            if let Err(error) = stored {
-                tracing::warn!(%error, "the last verified block was not kept");
-            }
+        self.latest.set(head);
+        if moved {
+            following.keep();
         }
         Ok(head.block)
     }
@@ -124,11 +131,26 @@ impl Verifier {
 
     /// The state after the last final block that was verified, without asking the node for a newer one. None if the
     /// client verified none yet, or if it is too old.
-    async fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
-        let head = self.following.lock().await.head();
+    fn recent(&self, chain: &Chain) -> Option<VerifiedState> {
+        let head = self.latest.get();
         let fresh = self.pinned.tolerance.check(head.time, crate::now()).is_ok();
         fresh.then(|| VerifiedState::new(chain.clone(), head.block))
     }
+}
+
+/// How long an answer may take that needs several requests, or a step to a newer head.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Ends what needs several requests after a time, so that a node cannot delay it with each of them.
+async fn within<T>(
+    chain: &Chain,
+    limit: Duration,
+    ask: impl Future<Output = Result<T, ChainError>>,
+) -> Result<T, ChainError> {
+    tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| {
+        let reason = format!("its answers took more than {} s together", limit.as_secs());
+        Err(super::unreachable(chain.url(), reason))
+    })
 }
 
 impl Chain {

@@ -21,7 +21,7 @@ impl Verifier {
         chain: &Chain,
         height: u32,
     ) -> Result<Option<HeaderReply>, ChainError> {
-        if let Some(state) = self.recent(chain).await
+        if let Some(state) = self.recent(chain)
             && let Some(found) = state.lite_header(height).await?
         {
             return Ok(Some(found));
@@ -35,7 +35,7 @@ impl Verifier {
         chain: &Chain,
         pointer: RecordPointer,
     ) -> Result<Option<RecordReply>, ChainError> {
-        if let Some(state) = self.recent(chain).await
+        if let Some(state) = self.recent(chain)
             && let Some(found) = state.lite_record(pointer).await?
         {
             return Ok(Some(found));

@@ -6,9 +6,10 @@ use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
 
 use super::{
-    Doubt,
+    Doubt, LIMIT,
     finality::{Block, read_proof, read_proof_of},
     known::{Gap, Known},
+    within,
 };
 use crate::chain::{Chain, ChainError};
 
@@ -61,15 +62,23 @@ impl VerifiedState {
         state.read_all(keys).map_err(|error| self.chain.doubt(error))
     }
 
-    /// Computes a result from values, which are requested when the computation needs them. `hints` are keys that it
-    /// will probably need.
+    /// Computes a result from values, which are requested when the computation needs them, within a time limit. `hints`
+    /// are keys that it will probably need.
     pub(super) async fn compute<T>(
         &self,
         hints: impl IntoIterator<Item = StorageKey>,
         compute: impl Fn(&mut Known) -> Result<T, Gap>,
     ) -> Result<T, ChainError> {
+        let hints = hints.into_iter().collect();
+        within(&self.chain, LIMIT, self.compute_in_rounds(hints, compute)).await
+    }
+
+    async fn compute_in_rounds<T>(
+        &self,
+        mut next: Vec<StorageKey>,
+        compute: impl Fn(&mut Known) -> Result<T, Gap>,
+    ) -> Result<T, ChainError> {
         let mut known = Known::default();
-        let mut next: Vec<StorageKey> = hints.into_iter().collect();
         for _ in 0..MAX_ROUNDS {
             if known.len() + next.len() > MAX_VALUES {
                 break;
@@ -78,6 +87,7 @@ impl VerifiedState {
             match compute(&mut known) {
                 Ok(result) => return Ok(result),
                 Err(Gap::Wrong(error)) => return Err(self.chain.doubt(error)),
+                Err(Gap::Absent(key)) => return Err(self.chain.doubt(Doubt::Absent { key })),
                 Err(Gap::Missing) => next = known.take_missing(),
             }
         }

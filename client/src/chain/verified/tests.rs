@@ -1,5 +1,7 @@
 //! What a node could do to a client that verifies. The chain is in memory, with real keys, votes and proofs.
 
+mod changes;
+mod histories;
 #[allow(dead_code)]
 #[path = "../../../../proofs/tests/lies/chain.rs"]
 mod made;
@@ -17,13 +19,11 @@ use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
-use epione_proofs::{
-    Authorities, HandOverError, HeadError, JustificationError, StateError, TimeError,
-};
+use epione_proofs::{Authorities, HeadError, JustificationError, StateError, TimeError};
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
-use super::{Doubt, Pinned, Trust, keys};
+use super::{Doubt, Pinned, Trust, finality::Head, keys, memory, within};
 use crate::chain::{Chain, ChainError, Snapshot};
 use node::{Network, Node};
 
@@ -180,6 +180,8 @@ async fn a_node_that_does_not_send_the_newest_votes_is_followed_by_the_next_ones
         let (node, chain) = honest(network).await;
         node.refuse("finality_newest", UNKNOWN_METHOD);
         assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+        // Votes that nobody waits for would fill the client's memory.
+        assert_eq!(node.subscriptions(), 0);
     }
     let network = network();
     for answer in [Value::Null, network.clone().until(8).finality()] {
@@ -275,12 +277,21 @@ async fn an_old_head_is_refused_and_may_be_tried_again() {
 
 #[tokio::test]
 async fn a_node_that_stops_is_refused_when_its_head_gets_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("head.json");
     let network = network();
-    let pinned = pinned(&network).with_max_age(Duration::from_secs(4));
+    let genesis = network.genesis();
+    let pinned = pinned(&network).with_max_age(Duration::from_secs(60)).remembering(&file);
     let node = Node::new(network);
-    let chain = connect(&node, pinned).await.unwrap();
+    let chain = connect(&node, pinned.clone()).await.unwrap();
     chain.finalized().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    // As if two minutes had passed since then.
+    let (authorities, head) = memory::load(&file, genesis).unwrap().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let older = Head { time: head.time - 120_000, ..head };
+    memory::store(&file, genesis, &authorities, &older).unwrap();
+    let chain = connect(&node, pinned).await.unwrap();
     let refused = doubt(chain.finalized().await.unwrap_err());
     assert!(matches!(refused, Doubt::Time(TimeError::Behind { .. })), "{refused}");
 }
@@ -303,6 +314,32 @@ async fn a_node_cannot_go_back_while_the_client_runs() {
     let refused = chain.finalized().await.unwrap_err();
     assert!(refused.is_transient());
     assert_eq!(doubt(refused), Doubt::RolledBack { found: 8, seen: 10 });
+}
+
+/// A node names a forged block with a large number as its newest, and proves an earlier block than the client's.
+#[tokio::test]
+async fn the_votes_for_an_earlier_block_prove_no_later_one() {
+    let network = network();
+    let earlier = network.clone().until(8);
+    for sends_newest in [true, false] {
+        let (node, chain) = honest(network.clone()).await;
+        chain.finalized().await.unwrap();
+        node.edit(|network| network.forge(4_000_000_000));
+        let (newest, pushed) = (earlier.finality(), earlier.justification());
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" if sends_newest => newest.clone(),
+            "finality_newest" => Value::Null,
+            "justification" => json!(Bytes(pushed.clone())),
+            _ => truth,
+        });
+        let waiting = tokio::time::timeout(Duration::from_millis(300), chain.finalized_head());
+        assert!(!matches!(waiting.await, Ok(Ok(_))));
+
+        // The client did not move.
+        node.replace(network.clone());
+        node.lie(|_, _, truth| truth);
+        assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    }
 }
 
 #[tokio::test]
@@ -354,24 +391,6 @@ async fn a_node_cannot_go_back_behind_the_clients_last_run() {
 }
 
 #[tokio::test]
-async fn another_history_by_the_same_authorities_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let network = network();
-    let remembering = pinned(&network).remembering(folder.path().join("head.json"));
-    let mut fork = network.clone().until(8);
-    fork.put(keys::height(), &7_u32);
-    for _ in 0..4 {
-        fork.push();
-    }
-    let chain = connect(&Node::new(network), remembering.clone()).await.unwrap();
-    chain.finalized().await.unwrap();
-
-    let chain = connect(&Node::new(fork), remembering).await.unwrap();
-    let refused = doubt(chain.finalized().await.unwrap_err());
-    assert!(matches!(refused, Doubt::Fork { number: 10, .. }), "{refused}");
-}
-
-#[tokio::test]
 async fn a_start_from_the_file_reads_no_earlier_hand_over() {
     let folder = tempfile::tempdir().unwrap();
     let mut network = network();
@@ -394,57 +413,6 @@ async fn a_start_from_the_file_reads_no_earlier_hand_over() {
         _ => truth,
     });
     assert_eq!(chain.finalized_head().await.unwrap().number, 13);
-}
-
-#[tokio::test]
-async fn changes_of_the_authorities_are_followed() {
-    let mut network = network();
-    for authorities in [1..5, 2..6, 2..7] {
-        network.change(authorities);
-        for _ in 0..4 {
-            network.push();
-        }
-    }
-    let (node, chain) = honest(network).await;
-    assert_eq!(chain.finalized_head().await.unwrap().number, 22);
-    let state = chain.finalized().await.unwrap();
-    assert_eq!(state.profile(USER).await.unwrap(), Some(profile()));
-
-    // One more change, while the client runs; its block is the newest one.
-    node.edit(|network| {
-        network.change(3..7);
-        network.push();
-    });
-    assert_eq!(chain.finalized_head().await.unwrap().number, 23);
-    node.edit(Network::push);
-    assert_eq!(chain.finalized_head().await.unwrap().number, 24);
-}
-
-#[tokio::test]
-async fn authorities_that_nobody_handed_over_to_are_refused() {
-    let mut network = network();
-    network.change(6..10);
-    network.sign_as(6..10);
-    network.push();
-    network.push();
-    let (_node, chain) = honest(network).await;
-    let refused = doubt(chain.finalized().await.unwrap_err());
-    let Doubt::HandOver(HandOverError::Head(HeadError::NotJustified { .. })) = &refused else {
-        panic!("{refused}");
-    };
-}
-
-#[tokio::test]
-async fn authorities_that_handed_over_make_nothing_final() {
-    let mut network = network();
-    network.change(1..5);
-    network.push();
-    network.sign_as(0..4);
-    network.push();
-    let (_node, chain) = honest(network).await;
-    let refused = doubt(chain.finalized().await.unwrap_err());
-    let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
-    assert!(matches!(reason, JustificationError::NotAnAuthority { .. }), "{reason}");
 }
 
 #[tokio::test]
@@ -481,6 +449,10 @@ async fn a_long_chain_is_crossed_in_steps() {
     // The steps are remembered.
     assert_eq!(chain.block_hash(2).await.unwrap(), Some(hashes[2]));
     assert_eq!(node.requests() - before - asked, 1);
+    // The hash is remembered, too.
+    let before = node.requests();
+    assert_eq!(chain.block_hash(1).await.unwrap(), Some(hashes[1]));
+    assert_eq!(node.requests() - before, 1);
 }
 
 #[tokio::test]
@@ -541,6 +513,20 @@ async fn no_member_of_a_hospital_can_be_left_out() {
     });
     let refused = doubt(state.members(HOSPITAL, None, 64).await.unwrap_err());
     assert!(matches!(refused, Doubt::State(StateError::Withheld { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn requests_that_take_too_long_together_are_an_error() {
+    let (_node, chain) = honest(network()).await;
+    let slow = async {
+        for _ in 0..1_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    };
+    let refused = within(&chain, Duration::from_millis(50), slow).await.unwrap_err();
+    assert!(matches!(refused, ChainError::Unreachable { .. }), "{refused}");
+    assert!(refused.is_transient());
 }
 
 #[tokio::test]

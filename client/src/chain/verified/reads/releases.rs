@@ -149,9 +149,9 @@ fn numbered<T: Decode>(
     known.need(numbers.iter().map(|number| key(*number)))?;
     let mut entries = Vec::new();
     for number in numbers {
-        if let Some(entry) = known.value(key(number))? {
-            entries.push((number, entry));
-        }
+        let key = key(number);
+        let entry = known.value(key.clone())?.ok_or(Gap::Absent(key))?;
+        entries.push((number, entry));
     }
     Ok(entries)
 }
@@ -253,6 +253,17 @@ mod tests {
         known.learn(key(0), Some(vec![7]));
         assert_eq!(numbers(&mut known, None, 64), Err(Gap::Missing));
         assert_eq!(known.take_missing(), [key(1)]);
+    }
+
+    #[test]
+    fn an_entry_below_the_count_that_is_proven_to_be_absent_is_an_error() {
+        let mut known = Known::default();
+        known.learn(count(), Some(3u32.encode()));
+        for number in 0..3 {
+            known.learn(key(number), (number != 1).then(|| vec![7]));
+        }
+        assert_eq!(numbers(&mut known, None, 64), Err(Gap::Absent(key(1))));
+        assert_eq!(numbers(&mut known, None, 1), Ok(vec![2]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A node of a chain in memory, which answers as its test says.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{
         Arc, Mutex,
@@ -80,6 +80,11 @@ impl Network {
         self.values.insert(key, value.encode());
     }
 
+    /// Removes a value from the state of the next block.
+    pub fn remove(&mut self, key: &StorageKey) {
+        self.values.remove(key);
+    }
+
     /// Nodes serve this record.
     pub fn serve(&mut self, record: RecordReply) {
         self.records.push(record);
@@ -117,6 +122,12 @@ impl Network {
         if let Some(block) = self.blocks.last_mut() {
             block.justification = justified(set, voters, &block.header);
         }
+    }
+
+    /// Adds a block with this number, for which nobody voted.
+    pub fn forge(&mut self, number: BlockNumber) {
+        let parent = self.newest().header.hash();
+        self.add(number, parent, now(), None);
     }
 
     fn add(
@@ -173,7 +184,8 @@ impl Network {
         self.newest().header.clone()
     }
 
-    fn justification_of_newest(&self) -> Vec<u8> {
+    /// The justification of the newest block.
+    pub fn justification(&self) -> Vec<u8> {
         self.newest().justification.clone()
     }
 
@@ -244,7 +256,7 @@ impl Network {
             }
             "finality_newest" => self.finality(),
             "grandpa_proveFinality" => return self.prove_finality(number()),
-            "justification" => json!(Bytes(self.justification_of_newest())),
+            "justification" => json!(Bytes(self.justification())),
             "state_call" => return Err("this node has no runtime".into()),
             "liteBlocks_record" => {
                 let found = self.records.iter().find(|it| json!(it.pointer) == params[0]);
@@ -265,13 +277,39 @@ pub struct Node {
     lie: Arc<Mutex<Option<Arc<Lie>>>>,
     /// The error codes of refused methods.
     refused: Arc<Mutex<BTreeMap<String, i32>>>,
+    /// Methods that the node does not answer.
+    silent: Arc<Mutex<BTreeSet<String>>>,
     requests: Arc<AtomicUsize>,
+    subscriptions: Arc<AtomicUsize>,
+}
+
+/// A subscription while it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Node {
     pub fn new(network: Network) -> Self {
         let network = Arc::new(Mutex::new(network));
-        Self { network, lie: Arc::default(), refused: Arc::default(), requests: Arc::default() }
+        Self {
+            network,
+            lie: Arc::default(),
+            refused: Arc::default(),
+            silent: Arc::default(),
+            requests: Arc::default(),
+            subscriptions: Arc::default(),
+        }
     }
 
     /// A connection that believes the node.
@@ -289,6 +327,11 @@ impl Node {
         self.refused.lock().unwrap().insert(method.into(), code);
     }
 
+    /// From now on, the node does not answer this method.
+    pub fn silence(&self, method: &str) {
+        self.silent.lock().unwrap().insert(method.into());
+    }
+
     pub fn edit(&self, edit: impl FnOnce(&mut Network)) {
         edit(&mut self.network.lock().unwrap());
     }
@@ -300,6 +343,11 @@ impl Node {
     /// The number of requests so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The number of open subscriptions.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
     }
 
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, Error> {
@@ -324,6 +372,9 @@ impl RpcClientT for Node {
         params: Option<Box<RawValue>>,
     ) -> RawRpcFuture<'a, Box<RawValue>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if self.silent.lock().unwrap().contains(method) {
+            return Box::pin(futures::future::pending());
+        }
         let params: Vec<Value> =
             params.map_or_else(Vec::new, |params| serde_json::from_str(params.get()).unwrap());
         let answer = self.answer(method, &params);
@@ -338,11 +389,12 @@ impl RpcClientT for Node {
         _: &'a str,
     ) -> RawRpcFuture<'a, RawRpcSubscription> {
         assert_eq!(method, "grandpa_subscribeJustifications");
-        let justifications = stream::unfold(self.clone(), |node| async move {
+        let start = (self.clone(), Open::new(&self.subscriptions));
+        let justifications = stream::unfold(start, |(node, open)| async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
             let answer = node.answer("justification", &[]);
             let item = answer.map(|json| RawValue::from_string(json.to_string()).unwrap());
-            Some((item, node))
+            Some((item, (node, open)))
         });
         Box::pin(
             async move { Ok(RawRpcSubscription { stream: Box::pin(justifications), id: None }) },

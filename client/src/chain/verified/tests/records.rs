@@ -1,5 +1,7 @@
 //! Records, which are checked by the hashes in their entries.
 
+use std::time::Duration;
+
 use codec::Encode;
 use epione_primitives::{
     Hash, RecordId, RecordPointer, UserId,
@@ -86,6 +88,24 @@ async fn a_record_is_checked_by_its_own_bytes_without_its_body() {
         truth
     });
     assert_eq!(chain.lite_record(pointer(1)).await.unwrap(), Some(served(1)));
+}
+
+#[tokio::test]
+async fn a_record_is_read_while_the_client_waits_for_a_newer_head() {
+    let (node, chain) = honest(with_records(1)).await;
+    chain.finalized().await.unwrap();
+    node.silence("chain_getFinalizedHead");
+    let asked = node.requests();
+    let other = chain.clone();
+    let waiting = tokio::spawn(async move { other.finalized_head().await });
+    while node.requests() == asked {
+        tokio::task::yield_now().await;
+    }
+    // The wait for the head ends after 20 s.
+    let limit = Duration::from_secs(10);
+    let found = tokio::time::timeout(limit, chain.lite_record(pointer(1))).await;
+    assert_eq!(found.unwrap().unwrap(), Some(served(1)));
+    waiting.abort();
 }
 
 #[tokio::test]
