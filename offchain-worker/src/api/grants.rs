@@ -25,7 +25,6 @@ use epione_envelope::{
     grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKeys},
     record::{Payload, Record, Section},
-    sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     Hash, RecordPointer, UserId,
@@ -41,7 +40,7 @@ use super::{
     deliverable::{self, Needed},
     issued::Question,
     limits::within,
-    refusals,
+    recipient, refusals,
     rights::{Decided, Rights},
 };
 use crate::{chain::CallError, hospital_keys::HospitalKeysError};
@@ -127,7 +126,7 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
     if keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
     }
-    let recipient = sealing_key(state, caller, asked.request.requester).await?;
+    let recipient = recipient::sealing_key(state, caller, asked.request.requester).await?;
     let mut release = release(asked, records, used)?;
     let question = Question::of(&release, &caller.request.account, recipient.hash());
     let segments = needed.iter().map(|needed| needed.segment).collect();
@@ -371,39 +370,6 @@ fn release(
         rights: rights.try_into().map_err(|_| too_large())?,
         grant: Hash::default(),
     })
-}
-
-/// The requester's sealing key: the one whose hash is on the chain, from any hospital's profile of the requester that
-/// contains it.
-async fn sealing_key(
-    state: &AppState,
-    caller: &Caller,
-    requester: UserId,
-) -> Result<SealingPublicKey, ApiError> {
-    let stale = || {
-        ApiError::new(
-            StatusCode::CONFLICT,
-            "sealing-key",
-            "Your sealing key is not in your profile",
-            "The chain names another key than the profiles that your hospitals keep. Send your new key to the \
-             worker of one of these hospitals (POST /v1/users/keys).",
-        )
-    };
-    let profile = caller.state.profile(requester).await?.ok_or_else(stale)?;
-    let mut registrations = caller.state.registrations(requester).await?;
-    registrations.sort_by_key(|(hospital, _)| *hospital != caller.identity.hospital);
-    for (_, registration) in registrations {
-        match state
-            .hospital_keys
-            .sealing_key(registration.body_hash, profile.sealing_key_hash)
-            .await
-        {
-            Ok(key) => return Ok(key),
-            Err(HospitalKeysError::View(error)) => return Err(error.into()),
-            Err(error) => tracing::debug!(%error, "a profile does not contain the requester's key"),
-        }
-    }
-    Err(stale())
 }
 
 /// The chain's errors when the hospital has reached its daily limit for all requesters together.

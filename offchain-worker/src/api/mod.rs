@@ -20,6 +20,7 @@ mod offers;
 mod openapi;
 mod problem;
 mod range;
+mod recipient;
 mod refusals;
 mod registrations;
 mod repairs;
