@@ -364,6 +364,10 @@ fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
 }
 
 impl PastStates for FakeChain {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        self.head()
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         let (newest, is_block) = (self.clone(), block == self.block(block.number));
         self.answer(move |facts| {

@@ -29,6 +29,10 @@ struct Seat {
 }
 
 impl PastStates for Seat {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        self.chain.last_finalized()
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         self.chain.after(block)
     }
