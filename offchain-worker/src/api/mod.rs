@@ -92,6 +92,8 @@ struct Shared {
     repairs: Arc<repairs::Repairs>,
     issued: issued::IssuedGrants,
     rates: issued::Rates,
+    emergencies: issued::Rates,
+    unavailable: deliverable::Unavailable,
     readiness: status::Readiness,
     peers: held::KnownPeers,
     accounts: accounts::Accounts,
@@ -104,7 +106,9 @@ impl AppState {
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
         let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
         let rates = issued::Rates::new(grants_per_minute, grants_per_day);
+        let emergencies = issued::Rates::of_emergencies();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
+        let unavailable = Default::default();
         let (accounts, uploads) = Default::default();
         let shared = Shared {
             services,
@@ -114,6 +118,8 @@ impl AppState {
             repairs,
             issued,
             rates,
+            emergencies,
+            unavailable,
             readiness,
             peers,
             accounts,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -556,6 +559,8 @@ impl FakeChain {
 pub struct FakePeers {
     pub store: Store,
     pub copies: Mutex<HashMap<[u8; 32], bytes::Bytes>>,
+    /// How many times they were asked whether they have segments.
+    pub asked: AtomicUsize,
 }
 
 impl FakePeers {
@@ -589,6 +594,7 @@ impl Repair for FakePeers {
     }
 
     fn missing_elsewhere(&self, mut segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         segments.retain(|segment| self.copy(segment).is_err());
         async move { segments }.boxed()
     }

@@ -171,7 +171,11 @@ impl World {
         chain.add_hospital(ELSEWHERE, &other_agent.keys, &other.keys);
         let journal = Journal::in_memory().await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let peers = Arc::new(FakePeers { store: store.clone(), copies: HashMap::new().into() });
+        let peers = Arc::new(FakePeers {
+            store: store.clone(),
+            copies: HashMap::new().into(),
+            asked: Default::default(),
+        });
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let earlier = Vec::new();
