@@ -201,8 +201,8 @@ impl ProfileBody {
         secrets.open(context, &secrets.key_for_hospital, agent, hospital, agent)
     }
 
-    /// Opens the patient keys for the patient, unless the hospital withholds them. `agent` is the account that must have
-    /// sealed them.
+    /// Opens the patient keys for the patient, unless the hospital withholds them. `agent` is the account that must
+    /// have sealed them.
     pub fn patient_keys_for_patient(
         &self,
         context: &ProfileContext,

@@ -380,9 +380,9 @@ impl HospitalKeys {
     }
 
     /// A profile body, sealed to the hospital's current key. A patient gets a fresh version of the patient key: whoever
-    /// has an earlier key of the hospital, or a sealing key that the patient has replaced, opens none of the visits that
-    /// are sealed from then on. `on_chain` is the hash of the user's newest sealing key. If that is another one than
-    /// the body's, it waits for confirmation: then the fresh version is withheld from the patient.
+    /// has an earlier key of the hospital, or a sealing key that the patient has replaced, opens none of the visits
+    /// that are sealed from then on. `on_chain` is the hash of the user's newest sealing key. If that is another one
+    /// than the body's, it waits for confirmation: then the fresh version is withheld from the patient.
     pub async fn renew_for_hospital(
         &self,
         identity: Identity,

@@ -1,6 +1,6 @@
 //! Grants that have not expired. A requester who sends the same request again gets the same grant, so that repeated
-//! requests leave no further receipts on the chain. The rates of new grants of one requester are limited, per minute and
-//! per day.
+//! requests leave no further receipts on the chain. The rates of new grants of one requester are limited, per minute
+//! and per day.
 
 use std::{
     collections::HashMap,

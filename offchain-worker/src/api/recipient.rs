@@ -1,9 +1,9 @@
 //! To which sealing key a grant is sealed.
 //!
-//! A thief of a requester's account can rotate the requester's keys. This hospital seals nothing to the thief's key, and
-//! another hospital's word does not change that: where the requester is registered here, only the key in this hospital's
-//! own profile counts, after this hospital's delay or its governance's confirmation. Of a requester who is registered
-//! elsewhere only, keys that were rotated wait for this hospital's delay, too.
+//! A thief of a requester's account can rotate the requester's keys. This hospital seals nothing to the thief's key,
+//! and another hospital's word does not change that: where the requester is registered here, only the key in this
+//! hospital's own profile counts, after this hospital's delay or its governance's confirmation. Of a requester who is
+//! registered elsewhere only, keys that were rotated wait for this hospital's delay, too.
 
 use axum::http::StatusCode;
 use epione_envelope::sealing_keys::SealingPublicKey;
@@ -67,8 +67,8 @@ fn stale() -> ApiError {
         StatusCode::CONFLICT,
         "sealing-key",
         "Your sealing key is not in your profile",
-        "The chain names another key than the profile that this hospital keeps, or if you are not registered here, than \
-         the profiles that your hospitals keep. Send your new key to the worker of a hospital where you are registered, \
-         this one first (POST /v1/users/keys).",
+        "The chain names another key than the profile that this hospital keeps, or if you are not registered here, \
+         than the profiles that your hospitals keep. Send your new key to the worker of a hospital where you are \
+         registered, this one first (POST /v1/users/keys).",
     )
 }

@@ -53,8 +53,8 @@ const REPEATED: &str =
 const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
                         reject it: its author must submit it again";
 /// What the status of the visits of a batch says that cannot be announced in time any more.
-const TOO_LATE: &str = "the lite block was not announced within 24 hours after one of its visits was signed; the worker \
-                        packs the others again";
+const TOO_LATE: &str = "the lite block was not announced within 24 hours after one of its visits was signed; the \
+                        worker packs the others again";
 /// What the status of a visit says while it is not certain that it is outdated.
 const CLOCKS_DIFFER: &str = "the newest block that the hospital's node shows and the clock of the worker's machine are \
                              more than ten minutes apart, so the worker does not decide whether the visit is outdated";
@@ -221,7 +221,8 @@ async fn set_outdated_aside(context: &Context, head: BlockRef) -> Result<(), Tas
     Ok(())
 }
 
-/// Queues visits again that were set aside although they are in time: a node had shown a block that is not on the chain.
+/// Queues visits again that were set aside although they are in time: a node had shown a block that is not on the
+/// chain.
 async fn take_back(context: &Context, since: BlockNumber, moment: Moment) -> Result<(), TaskError> {
     for record in context.task_journal.take_back(since, moment, IN_TIME).await? {
         tracing::warn!(%record, "a visit was set aside too early; it is queued again");
@@ -380,7 +381,8 @@ async fn send(own: &OwnBlocks, batch: &Batch) -> Result<Sent, TaskError> {
     Ok(Sent::Yes)
 }
 
-/// Whether the other hospitals would reject a batch that is sent now, because one of its visits was signed too long ago.
+/// Whether the other hospitals would reject a batch that is sent now, because one of its visits was signed too long
+/// ago.
 async fn is_too_late(
     context: &Context,
     batch: &Batch,

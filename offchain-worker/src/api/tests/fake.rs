@@ -123,8 +123,8 @@ impl FakeChain {
         self.block(head)
     }
 
-    /// Finalizes another block, whose state a test changes. Users, hospitals, relationships and policies after the block
-    /// before it, which this returns, stay as they are.
+    /// Finalizes another block, whose state a test changes. Users, hospitals, relationships and policies after the
+    /// block before it, which this returns, stay as they are.
     pub fn next_block(&self) -> SignedAt {
         let before = self.newest();
         let mut facts = self.facts();
