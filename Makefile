@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 RELEASE := $(CARGO_TARGET_DIR)/release
 # Where the demo's hospitals store segments: local (folders) or s3 (a separate S3 server).
 STORE ?= local
-PALLETS := hospitals profiles role-policies lite-blocks approvals index-links releases quotas
+PALLETS := hospitals profiles role-policies lite-blocks approvals index-links sharing releases quotas
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop hostile demo
@@ -45,7 +45,7 @@ build-tests: setup
 	@$(CARGO_BUILD) --lib --bins --tests
 	@scripts/build $(BENCHMARKS) --no-run
 
-demo: build ## Runs the demo: four hospitals, sixteen chapters, with failures; two minutes after the build. STORE=s3 uses S3.
+demo: build ## Runs the demo: four hospitals, seventeen chapters, with failures; two minutes after the build. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 

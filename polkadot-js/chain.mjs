@@ -36,6 +36,9 @@ export const rpc = {
       type: 'Vec<Json>',
     },
   },
+  finality: {
+    newest: { description: 'The newest final block and the votes for it', params: [], type: 'Json' },
+  },
   bitswap: {
     get: {
       description: 'Bytes by their content identifier',

@@ -110,7 +110,13 @@ test('a patient adds a relationship with a doctor', async () => {
 });
 
 test('hospitals approve an announcement, and its body can be read by hash', async () => {
-  const entry = { record, patient, text: { offset: 0, length: 2_000 }, media: { offset: 0, length: 0 } };
+  const entry = {
+    record,
+    hash: blake2AsHex(body),
+    patient,
+    text: { offset: 0, length: 2_000 },
+    media: { offset: 0, length: 0 },
+  };
   const announce = api.tx.liteBlocks.announce({ announcer: 0, segments: NO_SEGMENTS }, [entry], body);
   const { id, bodyHash } = find(await submit(api, announce, agent(0)), 'liteBlocks', 'Announced');
   assert.equal(bodyHash.toHex(), blake2AsHex(body));
@@ -135,18 +141,35 @@ test('hospitals approve an announcement, and its body can be read by hash', asyn
 
   const latest = (await api.query.indexLinks.latest(patient)).unwrap();
   assert.deepEqual([latest.height.toNumber(), latest.index.toNumber()], [height, 0]);
-  const record = await api.rpc.liteBlocks.record({ height, index: 0 });
-  assert.equal(record.toJSON().text, body);
-  const reply = (await api.rpc.liteBlocks.header(height)).toJSON();
-  assert.equal(reply.hashes.lite, committed.liteHash.toHex());
+  const reply = (await api.rpc.liteBlocks.record({ height, index: 0 })).toJSON();
+  assert.equal(reply.text, body);
+  assert.equal(reply.entry.hash, blake2AsHex(body));
+  const { hashes } = (await api.rpc.liteBlocks.header(height)).toJSON();
+  assert.equal(hashes.lite, committed.liteHash.toHex());
   const history = await api.rpc.liteBlocks.history(patient, null, 10);
   assert.deepEqual(history.map((item) => item.toJSON().pointer), [{ height, index: 0 }]);
 });
 
+test('the newest final block comes with the votes for it', async () => {
+  const { header, justification } = (await api.rpc.finality.newest()).toJSON();
+  const finalized = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
+  assert.ok(Number(header.number) > 0);
+  assert.ok(Number(header.number) <= finalized.number.toNumber());
+  // A justification begins with a round (u64), then the hash of the block for which it is.
+  const hash = await api.rpc.chain.getBlockHash(Number(header.number));
+  assert.equal(`0x${justification.slice(2 + 16, 2 + 16 + 64)}`, hash.toHex());
+});
+
 test('a record is committed once', async () => {
-  const entry = { record, patient, text: { offset: 0, length: 100 }, media: { offset: 0, length: 0 } };
-  const again = api.tx.liteBlocks.announce(
-    { announcer: 0, segments: NO_SEGMENTS }, [entry], u8aToHex(randomBytes(100)));
+  const bytes = u8aToHex(randomBytes(100));
+  const entry = {
+    record,
+    hash: blake2AsHex(bytes),
+    patient,
+    text: { offset: 0, length: 100 },
+    media: { offset: 0, length: 0 },
+  };
+  const again = api.tx.liteBlocks.announce({ announcer: 0, segments: NO_SEGMENTS }, [entry], bytes);
   await assert.rejects(submit(api, again, agent(0)), /liteBlocks\.RepeatedRecord/);
 });
 

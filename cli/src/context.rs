@@ -4,23 +4,25 @@ use std::{
     ffi::OsStr,
     fmt,
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use clap::Args;
 use epione_client::{
     Endpoint, EndpointError,
-    chain::{Chain, ChainError},
+    chain::{Chain, ChainError, Pinned, TRUSTING_GIVES_UP, Trust},
     endpoint::storage_origin,
+    private,
     signer::Account,
     waiting::{Awaited, Waits},
     worker::WorkerClient,
 };
 use epione_devnet::{DevnetError, State};
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{AccountId, HospitalId, UserId, hospital::Duty};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId, hospital::Duty};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -31,12 +33,16 @@ use crate::{
     interrupt::Interruption,
     invocation::Invocation,
     names::{AddressBook, Bearer},
+    pins::{self, Pins},
+    progress,
     similar::did_you_mean,
     wording::legible,
 };
 
 /// The node if none is given.
 const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
+/// How long a node may take to reach the last verified block, which another hospital's node may have proven.
+const CATCH_UP: Duration = Duration::from_secs(20);
 
 /// Options of every command.
 #[derive(Args, Clone, Debug, Default)]
@@ -54,6 +60,16 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
     pub devnet: Option<PathBuf>,
 
+    /// Hash of the chain's first block, as the hospitals publish it: answers of the node are believed if they are proven
+    /// from it [default: the devnet's, or the one that `epione chain pin` stored for the node]
+    #[arg(long, global = true, value_name = "HASH", env = "EPIONE_GENESIS", value_parser = genesis_hash)]
+    pub genesis: Option<Hash>,
+
+    /// Believe the node without proof: it can then hide records and looks, and name another worker as a hospital's. Only
+    /// for a node that you run yourself
+    #[arg(long, global = true)]
+    pub trust_node: bool,
+
     /// File whose first line is the password of the key file
     #[arg(long, global = true, value_name = "FILE", env = "EPIONE_PASSWORD_FILE")]
     pub password_file: Option<PathBuf>,
@@ -64,13 +80,15 @@ pub struct Common {
 }
 
 impl Common {
-    /// Adds this run's options for node, worker, devnet and password file, unless the environment has the same values,
-    /// which the next run will use, too.
+    /// Adds this run's options for node, chain, worker, devnet and password file, unless the environment has the same
+    /// values, which the next run will use, too.
     fn complete(&self, command: Invocation) -> Invocation {
         let worker = self.worker.as_ref().map(|url| url.as_str());
-        let options: [(&str, &str, Option<&OsStr>); 4] = [
+        let genesis = self.genesis.map(|hash| format!("{hash:?}"));
+        let options: [(&str, &str, Option<&OsStr>); 5] = [
             ("--devnet", "EPIONE_DEVNET", self.devnet.as_ref().map(|path| path.as_ref())),
             ("--node", "EPIONE_NODE", self.node.as_ref().map(OsStr::new)),
+            ("--genesis", "EPIONE_GENESIS", genesis.as_deref().map(OsStr::new)),
             ("--worker", "EPIONE_WORKER", worker.map(OsStr::new)),
             (
                 "--password-file",
@@ -78,6 +96,7 @@ impl Common {
                 self.password_file.as_ref().map(|path| path.as_ref()),
             ),
         ];
+        let command = command.with(self.trust_node.then_some("--trust-node"));
         options.into_iter().fold(command, |command, (option, variable, value)| match value {
             Some(value) if std::env::var_os(variable).as_deref() != Some(value) => {
                 command.with([OsStr::new(option), value])
@@ -85,6 +104,14 @@ impl Common {
             _ => command,
         })
     }
+}
+
+/// The hash of a chain's first block, in hexadecimal.
+pub fn genesis_hash(text: &str) -> Result<Hash, String> {
+    let mut hash = Hash::zero();
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), hash.as_bytes_mut())
+        .map_err(|_| "it must have 64 hexadecimal digits, with or without 0x".to_owned())?;
+    Ok(hash)
 }
 
 /// A hospital as the command line names it: by number or by name.
@@ -180,24 +207,83 @@ impl Context {
         Arc::clone(&self.chain)
     }
 
-    /// The connection to the node, made at the first call.
+    /// The connection to the node, made at the first call. What the node says is verified, unless the user trusts it.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
+        self.chain.get_or_try_init(|| self.connect()).await
+    }
+
+    /// The address of the node.
+    pub fn node_url(&self) -> &str {
+        self.node().url()
+    }
+
+    fn node(&self) -> Node<'_> {
         let in_devnet = self.devnet.as_ref().and_then(|state| state.hospitals.first());
-        let node = match (&self.common.node, in_devnet) {
+        match (&self.common.node, in_devnet) {
             (Some(url), _) => Node::Given(url),
             (None, Some(hospital)) => Node::OfDevnet(&hospital.node_url),
             (None, None) => Node::Usual(DEFAULT_NODE),
-        };
-        let url = node.url();
-        let chain = self.chain.get_or_try_init(|| connect(&self.waits, node)).await?;
-        let expected = self.devnet.as_ref().and_then(|state| state.genesis);
-        if expected.is_some_and(|expected| expected != chain.genesis_hash()) {
-            return Err(Failure::new(
-                format!("the node at {url} is not a node of the devnet that --devnet names"),
-                "leave out --node, or use a node of that devnet",
-            ));
         }
-        Ok(chain)
+    }
+
+    async fn connect(&self) -> Result<Chain, Failure> {
+        let node = self.node();
+        let known = self.known_chain(node.url())?;
+        let chain = connect(&self.waits, node).await?;
+        let (url, found) = (node.url(), chain.genesis_hash());
+        if let Some(known) = known.filter(|known| known.genesis != found) {
+            return Err(known.is_another(url, found));
+        }
+        let trust = match known {
+            _ if self.common.trust_node => {
+                progress::warn(self, &format!("--trust-node: {TRUSTING_GIVES_UP}"));
+                Trust::Node
+            }
+            Some(known) => Trust::Verified(self.pinned(known.genesis)),
+            None => return Err(unknown_chain(url, found)),
+        };
+        Ok(chain.trusting(trust).await?)
+    }
+
+    /// The chain that this run is about, if somebody has said it.
+    fn known_chain(&self, url: &str) -> Result<Option<Known>, Failure> {
+        if let Some(state) = &self.devnet {
+            let genesis = state.genesis.ok_or_else(not_started)?;
+            return match self.common.genesis {
+                Some(given) if given != genesis => Err(Failure::usage(
+                    format!("the first block of the devnet is {genesis:?}, not {given:?}"),
+                    "leave out --genesis or EPIONE_GENESIS, or --devnet or EPIONE_DEVNET",
+                )),
+                _ => Ok(Some(Known { genesis, by: KnownBy::Devnet })),
+            };
+        }
+        if let Some(genesis) = self.common.genesis {
+            return Ok(Some(Known { genesis, by: KnownBy::Option }));
+        }
+        let pinned = Pins::open()?.of(url);
+        Ok(pinned.map(|genesis| Known { genesis, by: KnownBy::Pin }))
+    }
+
+    /// What is believed of a chain. The last verified block is kept for the next run, if there is a place for it.
+    fn pinned(&self, genesis: Hash) -> Pinned {
+        let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
+        let devnet = self.devnet.as_ref().and(self.common.devnet.as_deref());
+        let Some(file) = pins::head_file(genesis, devnet) else { return pinned };
+        let folder = file.parent().unwrap_or(Path::new("."));
+        match private::folder(folder) {
+            Ok(()) => pinned.remembering(file),
+            Err(error) => {
+                let folder = folder.display();
+                progress::warn(
+                    self,
+                    &format!(
+                        "the last verified block is not kept in {folder} ({error}), so the next run cannot notice a \
+                         node that goes back to an earlier block"
+                    ),
+                );
+                pinned
+            }
+        }
     }
 
     /// The user's own names for users and hospitals of the connected node's chain.
@@ -373,6 +459,69 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The chain that a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    genesis: Hash,
+    by: KnownBy,
+}
+
+/// Who said which chain it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KnownBy {
+    /// The devnet's own file.
+    Devnet,
+    /// The user, with --genesis or EPIONE_GENESIS.
+    Option,
+    /// The user, with `epione chain pin`.
+    Pin,
+}
+
+impl Known {
+    /// The node says that it belongs to another chain.
+    fn is_another(self, url: &str, found: Hash) -> Failure {
+        let expected = self.genesis;
+        let other = ChainError::OtherChain { url: url.into(), expected, found }.to_string();
+        match self.by {
+            KnownBy::Devnet => Failure::new(
+                format!("the node at {url} is not a node of the devnet that --devnet names"),
+                "leave out --node, or use a node of that devnet",
+            ),
+            KnownBy::Option => {
+                Failure::new(other, "correct --genesis or EPIONE_GENESIS, or choose another --node")
+            }
+            KnownBy::Pin => Failure::new(
+                other,
+                "choose another --node; only if the hospitals have announced a new chain, remove the pin and pin the \
+                 hash that they publish",
+            )
+            .with_command(Invocation::new(["chain", "unpin", "--node", url])),
+        }
+    }
+}
+
+/// Nobody has said which chain the node must belong to.
+fn unknown_chain(url: &str, claimed: Hash) -> Failure {
+    let hash = format!("{claimed:?}");
+    Failure::new(
+        format!(
+            "the node at {url} says that the first block of its chain is {hash}, and nobody has confirmed that this is \
+             the hospitals' chain"
+        ),
+        "compare this hash with the one that your hospital publishes; only if they are equal, run the command below, \
+         and then your command again",
+    )
+    .with_command(Invocation::new(["chain", "pin", &hash, "--node", url]))
+}
+
+fn not_started() -> Failure {
+    Failure::new(
+        "the devnet that --devnet names has not started: none of its nodes has answered",
+        "wait until it has started, then run the command again",
+    )
+    .with_command(Invocation::new(["devnet", "status"]))
+}
+
 async fn connect(waits: &Waits, node: Node<'_>) -> Result<Chain, Failure> {
     let url = node.url();
     let waiting = waits.begin(Awaited::Node, None);
@@ -414,6 +563,50 @@ mod tests {
         let common = Common { devnet: Some("my net".into()), ..Common::default() };
         let printed = common.complete(Invocation::new(["block", "show", "1"])).to_string();
         assert_eq!(printed, "epione block show 1 --devnet 'my net'");
+    }
+
+    #[test]
+    fn a_printed_command_is_for_the_same_chain() {
+        let genesis = Hash::repeat_byte(7);
+        let common = Common { genesis: Some(genesis), ..Common::default() };
+        let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
+        assert_eq!(printed, format!("epione hospital list --genesis {genesis:?}"));
+        let common = Common { trust_node: true, ..Common::default() };
+        let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
+        assert_eq!(printed, "epione hospital list --trust-node");
+    }
+
+    #[test]
+    fn a_genesis_hash_has_64_digits() {
+        let digits = "07".repeat(32);
+        for good in [digits.clone(), format!("0x{digits}")] {
+            assert_eq!(genesis_hash(&good), Ok(Hash::repeat_byte(7)));
+        }
+        for wrong in ["", "0x", "07", &format!("{digits}07"), &"zz".repeat(32)] {
+            genesis_hash(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn an_unknown_chain_is_not_believed_and_the_command_that_pins_it_is_printed() {
+        let failure = unknown_chain("wss://node.example", Hash::repeat_byte(7));
+        let hash = format!("{:?}", Hash::repeat_byte(7));
+        assert!(failure.error.contains(&hash), "{failure}");
+        assert!(failure.help.contains("compare") && failure.help.contains("only if"), "{failure}");
+        let command = format!("epione chain pin {hash} --node wss://node.example");
+        assert_eq!(failure.commands[..], [command]);
+    }
+
+    #[test]
+    fn another_chain_than_the_pinned_one_is_not_pinned_by_a_printed_command() {
+        let (genesis, found) = (Hash::repeat_byte(7), Hash::repeat_byte(8));
+        for by in [KnownBy::Option, KnownBy::Pin] {
+            let failure = Known { genesis, by }.is_another("wss://node.example", found);
+            assert!(failure.error.contains(&format!("{found:?}")), "{failure}");
+            assert!(failure.error.contains(&format!("{genesis:?}")), "{failure}");
+            let pins = |command: &String| command.contains(&format!("{found:?}"));
+            assert!(!failure.commands.iter().any(pins), "{failure}");
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::{fmt, io, path::Path};
 use epione_client::{
     api::Problem,
     chain::{ChainError, SubmitError},
+    lite::LiteError,
     reader::ReadError,
     verify::VerifyError,
     visit::VisitError,
@@ -134,6 +135,17 @@ impl From<ChainError> for Failure {
             }
             ChainError::Syncing => "try again when the node has finished syncing",
             ChainError::OtherChain { .. } => "use a node of the right chain with --node URL",
+            ChainError::Unproven { .. } if error.is_transient() => {
+                "nothing of this answer was used: try again when the node has caught up, or use another node with \
+                 --node URL"
+            }
+            ChainError::Unproven { .. } => {
+                "nothing of this answer was used: use another node with --node URL, and tell the hospital that runs \
+                 this one"
+            }
+            ChainError::Memory { .. } => {
+                "if you did not change the file, another program did: find out which one first"
+            }
             _ => "check that epione and the node have the same version, then read the node's log",
         };
         Self::new(error.to_string(), help)
@@ -201,6 +213,38 @@ impl From<VerifyError> for Failure {
             VerifyError::NoBody => "use another node with --node URL".into(),
             VerifyError::Body(_) => {
                 "do not trust the block, and tell the hospital that announced it".into()
+            }
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+impl From<LiteError> for Failure {
+    fn from(error: LiteError) -> Self {
+        let help = match error {
+            LiteError::Chain(error) => return error.into(),
+            LiteError::Missing { .. } => {
+                "make it with `epione lite sync`, or give another file with --file FILE"
+            }
+            LiteError::Foreign { .. } | LiteError::OtherChain { .. } => {
+                "nothing was changed; give another file with --file FILE"
+            }
+            LiteError::Newer { .. } => "nothing was changed; update epione",
+            LiteError::InUse { .. } => "rerun the command when the other process has ended",
+            LiteError::Damaged { .. } => "move the file away, then run `epione lite sync`",
+            LiteError::Full { .. } => "what was copied so far is kept; rerun the command",
+            LiteError::Block(_) | LiteError::Record { .. } | LiteError::NoRecord { .. } => {
+                "use another node with --node URL; if it says the same, tell the hospitals"
+            }
+            LiteError::RolledBack { .. } => {
+                "use another node with --node URL; if it says the same, ask the hospitals"
+            }
+            LiteError::Fork { .. } => {
+                "verify the file with `epione lite verify --offline`, and ask the hospitals"
+            }
+            LiteError::UnknownKeys { .. } => "run `epione lite sync --as FILE` with these keys",
+            LiteError::Io { .. } | LiteError::Sqlite { .. } => {
+                "check the path, its permissions and the free space"
             }
         };
         Self::new(error.to_string(), help)

@@ -14,8 +14,10 @@ pub mod home;
 pub mod identity;
 pub mod interrupt;
 pub mod invocation;
+pub mod kept;
 pub mod listing;
 pub mod names;
+pub mod pins;
 pub mod piped;
 pub mod progress;
 pub mod samples;
@@ -54,6 +56,7 @@ pub struct Cli {
 const REACHING: &str = "\
 Give a node of the chain with --node or EPIONE_NODE, or the directory of a network on this machine with --devnet
 or EPIONE_DEVNET; start such a network with: epione devnet up --detach
+Answers of a node are believed if they are proven from the chain's first block: epione chain pin --help
 A USER is a user id, its first digits, or a name that you set (epione name set --help).";
 
 /// Parses the command line, runs the command, and prints the result. The runtime is started here, so that the async

@@ -5,19 +5,17 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::File,
-    io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use epione_client::private;
 use epione_primitives::{Hash, HospitalId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
     home::{self, Kind},
+    kept,
     similar::did_you_mean,
     wording::controls,
 };
@@ -111,17 +109,13 @@ impl AddressBook {
 
     fn read(folder: &Path, genesis: Hash) -> Result<Self, Failure> {
         let path = folder.join(hex::encode(genesis)).with_extension("json");
-        let names = match read(&path) {
-            Ok(names) => names,
-            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => {
-                return Err(Failure::new(
-                    format!("{}: {error}", path.display()),
-                    "repair this address book, or delete it and set its names again",
-                ));
-            }
-        };
-        Ok(Self { path: Some(path), names })
+        let names = kept::read(&path, MAX_FILE_BYTES).map_err(|error| {
+            Failure::new(
+                format!("{}: {error}", path.display()),
+                "repair this address book, or delete it and set its names again",
+            )
+        })?;
+        Ok(Self { path: Some(path), names: names.unwrap_or_default() })
     }
 
     pub fn names(&self) -> &BTreeMap<Name, Bearer> {
@@ -161,30 +155,11 @@ impl AddressBook {
         let path = self.path.as_deref().ok_or_else(|| {
             Failure::new("there is no folder for your names", "set HOME or XDG_CONFIG_HOME")
         })?;
-        let failed = |error: io::Error| Failure::file(path, &error);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        private::folder(folder).map_err(failed)?;
-        let claim = File::open(folder).map_err(failed)?;
-        claim.lock().map_err(failed)?;
-        let mut names = match read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-            names => names.map_err(failed)?,
-        };
-        let before = change(&mut names);
-        let json = serde_json::to_vec_pretty(&names).map_err(|error| failed(error.into()))?;
-        if json.len() as u64 > MAX_FILE_BYTES {
-            return Err(Failure::new("the address book is full", "remove some names"));
-        }
-        private::replace(path, &json).map_err(failed)?;
+        let (names, before) = kept::change(path, MAX_FILE_BYTES, change)
+            .map_err(|error| Failure::file(path, &error))?;
         self.names = names;
         Ok(before)
     }
-}
-
-fn read(path: &Path) -> io::Result<BTreeMap<Name, Bearer>> {
-    let mut json = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut json)?;
-    Ok(serde_json::from_slice(&json)?)
 }
 
 #[cfg(test)]

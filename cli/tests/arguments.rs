@@ -125,6 +125,21 @@ fn rules_about_sections_that_cannot_hold_are_refused_before_anything_is_read() {
 }
 
 #[test]
+fn the_rules_about_disclosures_promise_no_command_that_does_not_exist() {
+    let help = epione().args(["visit", "submit", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in
+        ["library that makes and verifies disclosures", "commands for disclosures come later"]
+    {
+        assert!(help.contains(said), "{help}");
+    }
+    let commands = Cli::command();
+    let named = |name: &str| commands.get_subcommands().any(|it| it.get_name().contains(name));
+    assert!(named("visit") && !named("disclos"), "say in the help which command it is");
+}
+
+#[test]
 fn a_limit_belongs_to_all_records() {
     let user = format!("0x{}", "01".repeat(32));
     let get = ["--json", "records", "get", "--as", "//A", "--patient", &user, "--out", "out"];

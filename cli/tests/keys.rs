@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 fn epione() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epione"));
-    for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
+    for setting in
+        ["EPIONE_NODE", "EPIONE_GENESIS", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"]
+    {
         command.env_remove(setting);
     }
     command

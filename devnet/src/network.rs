@@ -96,7 +96,16 @@ impl Devnet {
                 return Err(DevnetError::Split { node: url });
             }
         }
+        self.pin_workers()?;
         self.save()
+    }
+
+    /// Workers verify what a node on another machine says.
+    fn pin_workers(&self) -> Result<(), DevnetError> {
+        let Some(genesis) = self.state.genesis else { return Ok(()) };
+        let sites = self.plan.sites().iter();
+        let mut elsewhere = sites.filter(|site| site.addresses().node_is_elsewhere());
+        elsewhere.try_for_each(|site| site.pin(genesis))
     }
 
     fn start_process(&mut self, hospital: HospitalId, service: Service) -> Result<(), DevnetError> {

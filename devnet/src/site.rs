@@ -1,11 +1,11 @@
 //! One hospital's share of a network: its names, files, ports and addresses, and the configuration of its worker.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use epione_primitives::HospitalId;
+use epione_primitives::{Hash, HospitalId};
 use serde::Serialize;
 
 use crate::{
@@ -13,12 +13,14 @@ use crate::{
     addresses::Addresses,
     chain_spec::Founder,
     down, layout, logs, node_key,
+    state::write_atomically,
     storage::{Bucket, S3Server},
 };
 
 /// Settings of a worker that hold the network together.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 9] = [
     "node_url",
+    "genesis",
     "listen",
     "operators_listen",
     "public_url",
@@ -124,6 +126,16 @@ impl Site {
         self.home.join("worker.toml")
     }
 
+    /// Makes the worker verify what its node says, from the chain's first block: adds the block's hash to the
+    /// configuration, for the worker's next start.
+    pub fn pin(&self, genesis: Hash) -> Result<(), DevnetError> {
+        let path = self.worker_config();
+        let unusable = |source| DevnetError::File { path: path.clone(), source };
+        let configuration = fs::read_to_string(&path).map_err(unusable)?;
+        let pinned = with_genesis(&configuration, genesis).map_err(unusable)?;
+        write_atomically(&path, pinned.as_bytes()).map_err(unusable)
+    }
+
     /// Where the worker keeps its journal.
     pub fn worker_data(&self) -> PathBuf {
         self.home.join("worker")
@@ -184,6 +196,13 @@ impl Site {
     }
 }
 
+/// A worker's configuration, with the hash of the chain's first block.
+fn with_genesis(configuration: &str, genesis: Hash) -> io::Result<String> {
+    let mut table: toml::Table = toml::from_str(configuration).map_err(io::Error::other)?;
+    table.insert("genesis".into(), format!("{genesis:?}").into());
+    toml::to_string(&table).map_err(io::Error::other)
+}
+
 /// What differs from the worker's defaults.
 #[derive(Serialize)]
 struct WorkerConfiguration {
@@ -213,4 +232,20 @@ enum StoreConfiguration {
 #[derive(Serialize)]
 struct PackConfiguration {
     max_age: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_gets_one_genesis_hash_and_keeps_the_rest() {
+        let before = "node_url = \"ws://10.77.0.1:11\"\n[pack]\nmax_age = \"1s\"";
+        let first = with_genesis(before, Hash::repeat_byte(1)).unwrap();
+        let second = with_genesis(&first, Hash::repeat_byte(2)).unwrap();
+        let table: toml::Table = toml::from_str(&second).unwrap();
+        assert_eq!(table["genesis"].as_str(), Some(&*format!("0x{}", "02".repeat(32))));
+        assert_eq!(table["pack"]["max_age"].as_str(), Some("1s"));
+        assert_eq!(table["node_url"].as_str(), Some("ws://10.77.0.1:11"));
+    }
 }

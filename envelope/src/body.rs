@@ -4,7 +4,8 @@ use codec::Encode;
 use epione_primitives::{
     HospitalId, RecordId,
     block::{
-        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, segments_root,
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, record_hash,
+        segments_root,
     },
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_SEGMENTS},
 };
@@ -26,6 +27,8 @@ pub enum BodyError {
         "record {index} does not begin where the previous record ends, or extends beyond the body"
     )]
     Range { index: u16 },
+    #[error("the bytes of record {index} have another hash than its entry names")]
+    Hash { index: u16 },
     #[error("record {index} has another id than its entry names")]
     Id { index: u16 },
     #[error("record {index} belongs to another patient than its entry names")]
@@ -106,6 +109,7 @@ impl BodyBuilder {
         self.segments.extend(record.segments());
         self.entries.push(AnnouncedEntry {
             record: record.id(),
+            hash: record_hash(&self.body[text as usize..]),
             patient: record.patient(),
             text: Range { offset: text, length: self.body.len() as u32 - text },
             media: Range { offset: media, length: self.segments.len() as u32 - media },
@@ -143,8 +147,8 @@ pub struct CheckedBody {
 }
 
 /// Checks what a hospital must verify before it approves. The entries cover the body without gap or overlap. Each
-/// entry is one record, with the entry's id and patient, of the announcing hospital. The records' segments are those
-/// that the header commits to, and each segment has one length.
+/// entry is one record, with the entry's hash, id and patient, of the announcing hospital. The records' segments are
+/// those that the header commits to, and each segment has one length.
 pub fn check(
     header: &AnnouncedHeader,
     entries: &[AnnouncedEntry],
@@ -162,6 +166,9 @@ pub fn check(
         }
         end = entry.text.end().ok_or(BodyError::Range { index })?;
         let slice = slice(entry.text, body).ok_or(BodyError::Range { index })?;
+        if record_hash(slice) != entry.hash {
+            return Err(BodyError::Hash { index });
+        }
         let record =
             Record::decode_exactly(slice).map_err(|error| BodyError::Record { index, error })?;
         check_record(&record, header.announcer, entry, segments.len() as u32, index)?;

@@ -74,6 +74,10 @@ pub enum SignatureError {
     NotSignedByNurse,
     #[error("section {section} differs from the section that was signed at this position")]
     Leaf { section: u16 },
+    #[error(
+        "the disclosure is not of this record: its authorship, leaves or signature differ; do not trust it"
+    )]
+    OtherRecord,
     #[error(transparent)]
     Extraction(#[from] ExtractionError),
 }

@@ -407,6 +407,7 @@ impl Record {
             return Err("no patient key has its version");
         }
         self.check_sections()?;
+        self.authorship.check_persons()?;
         self.authorship.extraction.check_rules(self.sections.len() as u16)?;
         self.authorship.check_nurse(self.nurse_signature.as_ref())
     }

@@ -34,7 +34,7 @@ use crate::{
     account::{self, Signer},
     description::Description,
     frames, random,
-    record::MAX_SECTIONS,
+    record::{MAX_SECTIONS, Record},
     suite::{self, Suite},
 };
 
@@ -50,7 +50,7 @@ pub struct Authorship {
     pub patient: UserId,
     pub hospital: HospitalId,
     pub author: UserId,
-    /// A nurse who also signs.
+    /// A nurse who also signs: neither the author nor the patient.
     pub nurse: Option<UserId>,
     /// The block whose state determines the accounts and rights of author, nurse and patient.
     pub signed_at: SignedAt,
@@ -77,6 +77,15 @@ impl Authorship {
     fn message<const N: usize>(&self, by: &[u8; N], genesis: Hash, leaves: &[Hash]) -> Vec<u8> {
         let count = leaves.len() as u16;
         (by, genesis, self, count, root(&self.record, leaves)).encode()
+    }
+
+    /// The nurse is a second person: neither the author nor the patient.
+    pub(crate) fn check_persons(&self) -> Result<(), &'static str> {
+        match self.nurse {
+            Some(nurse) if nurse == self.author => Err("its nurse is also its author"),
+            Some(nurse) if nurse == self.patient => Err("its nurse is also its patient"),
+            _ => Ok(()),
+        }
     }
 
     /// A nurse signs if and only if one is named.
@@ -179,7 +188,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Names a nurse, who must also sign.
+    /// Names a nurse, who must also sign. [`Draft::validate`] refuses the author and the patient.
     #[must_use]
     pub fn with_nurse(self, nurse: UserId) -> Self {
         Self { nurse: Some(nurse), ..self }
@@ -216,9 +225,13 @@ impl Draft {
         SignedDraft { draft: self, signature, patient_signature: None, nurse_signature: None }
     }
 
-    /// Checks the limits, including the limit of all frame lists together, that no salt is used twice, and that the
-    /// extraction policy can be satisfied.
+    /// Checks the limits, including the limit of all frame lists together, that no salt is used twice, that the
+    /// extraction policy can be satisfied, and that the nurse is neither the author nor the patient.
     pub fn validate(&self) -> Result<(), FormatError> {
+        self.authorship().check_persons().map_err(|reason| FormatError::Malformed {
+            what: "the draft",
+            reason: format!("{reason}; name another nurse, or none"),
+        })?;
         let (actual, limit) = (self.sections.len() as u64, u64::from(MAX_SECTIONS));
         if actual == 0 {
             return Err(FormatError::NoSections);
@@ -312,9 +325,12 @@ impl SignedDraft {
     }
 }
 
-/// Some sections of a record, with only the leaves of the others. It proves to a third party that the author signed
-/// the shown sections, and allowed that these are shown without the others. The third party also needs the contents, to
-/// check them against the descriptions.
+/// Some sections of a record, with only the leaves of the others. Together with the committed record, it proves to a
+/// third party that the author signed the shown sections, and allowed that these are shown without the others. The
+/// third party also needs the contents, to check them against the descriptions.
+///
+/// Alone, it proves only who has the author's key: a thief of a key that was replaced can still sign, and name an old
+/// block. So a verifier reads the committed record first, and calls [`Disclosure::verify_against`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Disclosure {
     suite: Suite<2>,
@@ -351,13 +367,32 @@ impl Disclosure {
         &self.authorship
     }
 
-    /// Verifies the author's signature and extraction policy, and returns the shown sections with their positions.
+    /// Checks that this is a disclosure of a committed record, and returns the shown sections with their positions. The
+    /// caller read the record from the chain, and verified it: its signed block, and the signatures, roles and
+    /// registrations of author and nurse at that block.
+    pub fn verify_against(&self, record: &Record) -> Result<&[(u16, Description)], SignatureError> {
+        let is_of_record = self.authorship == *record.authorship()
+            && self.leaves.as_slice() == record.leaves()
+            && self.signature == *record.signature();
+        if !is_of_record {
+            return Err(SignatureError::OtherRecord);
+        }
+        self.check_shown()
+    }
+
+    /// Verifies the author's signature and extraction policy, and returns the shown sections with their positions. This
+    /// does not prove that the record was committed, or that its nurse signed: see [`Disclosure::verify_against`].
     pub fn verify(
         &self,
         genesis: Hash,
         account: &AccountId,
     ) -> Result<&[(u16, Description)], SignatureError> {
         self.authorship.verify(genesis, &self.leaves, &self.signature, account)?;
+        self.check_shown()
+    }
+
+    /// Checks the shown sections against the leaves and the extraction policy.
+    fn check_shown(&self) -> Result<&[(u16, Description)], SignatureError> {
         let count = self.leaves.len() as u16;
         let mut from = 0;
         for (index, section) in &self.shown {

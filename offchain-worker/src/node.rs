@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use epione_client::chain::{BlockRef, Chain, ChainError};
+use epione_client::chain::{BlockRef, Chain, ChainError, Trust};
 use epione_primitives::{BlockNumber, Hash};
 use tokio::{
     sync::watch,
@@ -25,6 +25,8 @@ const CONNECT: Backoff = Backoff::new(Duration::from_millis(500), Duration::from
 const PROBE: Duration = Duration::from_secs(2);
 /// A node that does not answer for this long counts as unreachable.
 const ANSWER: Duration = Duration::from_secs(4);
+/// As [`ANSWER`], if the answers are verified: the client may have to follow the authorities first.
+const PROVEN_ANSWER: Duration = Duration::from_secs(30);
 
 /// The newest finalized block that this worker has ever processed or used for a decision. A node whose newest block is
 /// older, because its database is an older copy, counts as unreachable until it has caught up: its state may be
@@ -68,8 +70,10 @@ impl HighWater {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
     Answers,
-    /// Its newest block is older than the high-water mark.
+    /// Its newest block is older than the high-water mark, or too old for a node that is verified.
     Behind,
+    /// It gives an answer that is not proven.
+    Unproven,
     Away,
 }
 
@@ -77,17 +81,18 @@ enum Condition {
 /// failure of the node never ends the worker.
 pub async fn keep_connected(
     url: Url,
+    trust: Trust,
     metrics: Metrics,
     high_water: HighWater,
     node: watch::Sender<Option<Chain>>,
 ) {
-    let chain = connect(&url).await;
+    let chain = connect(&url, &trust).await;
     let mut last = None;
     loop {
-        let condition = examine(&chain, &metrics, &high_water).await;
+        let (condition, error) = examine(&chain, &metrics, &high_water).await;
         if last != Some(condition) {
             last = Some(condition);
-            report_condition(condition, &url, high_water.level(chain.genesis_hash()));
+            report_condition(condition, error, &url, high_water.level(chain.genesis_hash()));
             let answers = condition == Condition::Answers;
             metrics.node_connected.set(answers.into());
             node.send_replace(answers.then(|| chain.clone()));
@@ -96,45 +101,68 @@ pub async fn keep_connected(
     }
 }
 
-async fn examine(chain: &Chain, metrics: &Metrics, high_water: &HighWater) -> Condition {
+/// The condition of the node, and the error that shows it, if there was one.
+async fn examine(
+    chain: &Chain,
+    metrics: &Metrics,
+    high_water: &HighWater,
+) -> (Condition, Option<ChainError>) {
     let before = high_water.level(chain.genesis_hash());
     let head = async {
         chain.health().await?;
         chain.finalized_head().await
     };
-    match timeout(ANSWER, head).await {
+    let limit = if chain.is_verified() { PROVEN_ANSWER } else { ANSWER };
+    match timeout(limit, head).await {
         Ok(Ok(head)) => {
             metrics.node_behind_blocks.set(before.saturating_sub(head.number).into());
             if high_water.admits(head.number, before) {
-                Condition::Answers
+                (Condition::Answers, None)
             } else {
-                Condition::Behind
+                (Condition::Behind, None)
             }
         }
-        Ok(Err(_)) | Err(_) => Condition::Away,
+        Ok(Err(error)) => (shown_by(&error), Some(error)),
+        Err(_) => (Condition::Away, None),
     }
 }
 
-fn report_condition(condition: Condition, url: &Url, seen: BlockNumber) {
+/// The condition of a node whose newest block could not be read.
+fn shown_by(error: &ChainError) -> Condition {
+    match error {
+        ChainError::Unproven { .. } if error.is_transient() => Condition::Behind,
+        ChainError::Unproven { .. } => Condition::Unproven,
+        _ => Condition::Away,
+    }
+}
+
+fn report_condition(condition: Condition, error: Option<ChainError>, url: &Url, seen: BlockNumber) {
+    let error = error.map(tracing::field::display);
     match condition {
         Condition::Answers => tracing::info!(%url, "the node answers"),
         Condition::Behind => tracing::error!(
             %url,
             seen,
+            error,
             "the node's newest finalized block is older than the newest that this worker has seen: the node's database \
              is an older copy. The worker decides and announces nothing until the node has caught up"
         ),
+        Condition::Unproven => tracing::error!(
+            %url,
+            error,
+            "the node gives an answer that is not proven: the worker decides and announces nothing. Check which \
+             program answers at this address"
+        ),
         Condition::Away => {
-            tracing::warn!(%url, "the node does not answer: the worker rejects visits until it does");
+            tracing::warn!(%url, error, "the node does not answer: the worker rejects visits until it does");
         }
     }
 }
 
-async fn connect(url: &Url) -> Chain {
+async fn connect(url: &Url, trust: &Trust) -> Chain {
     let mut failures = 0;
     loop {
-        // The configuration was checked: it has a plain URL of another machine only if the operator permits that.
-        match Chain::connect_unprotected(url.as_str()).await {
+        match open(url, trust).await {
             Ok(chain) => return chain,
             Err(error) => {
                 failures += 1;
@@ -143,6 +171,11 @@ async fn connect(url: &Url) -> Chain {
             }
         }
     }
+}
+
+async fn open(url: &Url, trust: &Trust) -> Result<Chain, ChainError> {
+    // The configuration was checked: it has a plain URL of another machine only if the operator permits that.
+    Chain::connect_unprotected(url.as_str()).await?.trusting(trust.clone()).await
 }
 
 fn report(error: &ChainError) {
@@ -155,6 +188,8 @@ fn report(error: &ChainError) {
 
 #[cfg(test)]
 mod tests {
+    use epione_client::chain::Doubt;
+
     use super::*;
 
     const CHAIN: Hash = Hash::repeat_byte(1);
@@ -179,6 +214,16 @@ mod tests {
         // It was requested before the other response arrived.
         assert!(seen.admits(101, before));
         assert_eq!(seen.level(CHAIN), 102);
+    }
+
+    #[test]
+    fn a_node_that_lies_is_neither_behind_nor_away() {
+        let unproven =
+            |doubt| ChainError::Unproven { url: "wss://node".into(), doubt: Box::new(doubt) };
+        let earlier = Doubt::RolledBack { found: 3, seen: 4 };
+        assert_eq!(shown_by(&unproven(earlier)), Condition::Behind);
+        assert_eq!(shown_by(&unproven(Doubt::TooLong)), Condition::Unproven);
+        assert_eq!(shown_by(&ChainError::Syncing), Condition::Away);
     }
 
     #[test]

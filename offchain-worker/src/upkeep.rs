@@ -108,12 +108,12 @@ struct Alone {
 
 impl Alone {
     async fn begin(config: Config, report: &mut impl FnMut(String)) -> anyhow::Result<Self> {
-        let node_url = config.node_url.clone();
+        let (node_url, trust) = (config.node_url.clone(), config.trust());
         let (sender, node) = watch::channel(None);
         let opened = worker::open(config, node).await?;
         let mut tasks = JoinSet::new();
         let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
-        tasks.spawn(node::keep_connected(node_url, metrics, high_water, sender));
+        tasks.spawn(node::keep_connected(node_url, trust, metrics, high_water, sender));
         report("waiting for the node".into());
         Self::bound(opened, tasks).await
     }

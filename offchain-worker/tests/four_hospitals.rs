@@ -10,7 +10,7 @@ use epione_client::chain::{Chain, ChainEvent, SubmitError, calls::lite_blocks};
 use epione_primitives::{
     AnnouncementId, HospitalId,
     approval::{Ballot, RejectReason},
-    block::{Segment, Stage},
+    block::{Segment, Stage, record_hash},
     ports::HashedBody,
 };
 use network::{
@@ -139,8 +139,14 @@ async fn an_invalid_block_is_rejected_with_the_reason() {
     network.hospitals[1].worker.kill();
     let forger = Forger::new(&network.hospitals[1], &people).await;
 
+    let mut other_bytes = forger.forge(&media(9, 1_000));
+    other_bytes.entries[0].hash.0[0] ^= 1;
+    let id = announce(&network, &other_bytes).await;
+    rejected(&network, id, RejectReason::MalformedBody).await;
+
     let mut nonsense = forger.forge(&media(1, 1_000));
     nonsense.body[20] ^= 0xff;
+    nonsense.entries[0].hash = record_hash(&nonsense.body);
     let id = announce(&network, &nonsense).await;
     let mut reasons = Vec::new();
     let chain = network.hospitals[0].chain().await;

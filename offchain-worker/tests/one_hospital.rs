@@ -15,10 +15,10 @@ use epione_client::{
     signer::Account,
     worker::WorkerError,
 };
-use epione_primitives::{RecordPointer, access::RelationshipKind, profile::Role};
+use epione_primitives::{Hash, RecordPointer, access::RelationshipKind, profile::Role};
 use epione_worker::descriptors;
 use network::{
-    Hospital, Network, Tuning, attacker,
+    Hospital, Network, Tuning, attacker, eventually,
     people::{Doctor, People, SUMMARY, join},
 };
 use tokio::{task::spawn_blocking, time::sleep};
@@ -131,6 +131,45 @@ async fn a_worker_started_before_its_node_waits_for_it() {
     hospital.worker_is_ready().await;
     People::register(hospital).await;
     assert!(hospital.worker.stop(), "{}", hospital.worker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_verifies_its_node_commits_and_serves_visits() {
+    let mut network = Network::of_nodes(1, Tuning::default()).await;
+    let genesis = network.hospitals[0].chain().await.genesis_hash();
+    let folder = network.folder.path().to_owned();
+    // A worker does nothing for a node of another chain.
+    network.verify_nodes_of(Hash::repeat_byte(7));
+    let hospital = &mut network.hospitals[0];
+    hospital.worker.start();
+    hospital.answers("readyz", 503).await;
+    eventually("the worker names both chains", async || {
+        let log = network.hospitals[0].worker.log();
+        (log.contains("another chain") && log.contains(&format!("{genesis:?}"))).then_some(())
+    })
+    .await;
+    assert!(!network.hospitals[0].verified_head().exists());
+    network.hospitals[0].worker.kill();
+
+    network.verify_nodes_of(genesis);
+    let hospital = &mut network.hospitals[0];
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+    let people = People::register(hospital).await;
+    let image = media(3, 5_000_000);
+    let visit = people.visit(hospital, &folder, &image).await;
+    people.submit(hospital, &visit).await;
+    let pointer = people.is_committed(hospital, visit.record_id()).await;
+    let (text, back) = people.read(hospital, &folder, pointer).await;
+    assert!(text == SUMMARY && back == image, "other bytes came back");
+    assert!(hospital.verified_head().exists());
+
+    // It begins again at the last verified block.
+    hospital.worker.kill();
+    hospital.worker.start();
+    hospital.worker_is_ready().await;
+    let (text, _) = people.read(hospital, &folder, pointer).await;
+    assert_eq!(text, SUMMARY);
 }
 
 /// A hospital has acknowledged the visit, so it must not be lost.

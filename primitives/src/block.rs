@@ -42,6 +42,9 @@ pub struct SignedAt {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct AnnouncedEntry {
     pub record: RecordId,
+    /// [`record_hash`] of the record's bytes. The chain does not compare it with the body; the other hospitals do, before
+    /// they approve.
+    pub hash: Hash,
     pub patient: UserId,
     /// The record's bytes within the body.
     pub text: Range,
@@ -54,6 +57,9 @@ pub struct AnnouncedEntry {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Entry {
     pub record: RecordId,
+    /// [`record_hash`] of the record's bytes, so that a reader checks a record without the rest of the body. The
+    /// hospitals that approved the block compared it with the body; the chain did not.
+    pub hash: Hash,
     pub patient: UserId,
     pub text: Range,
     pub media: Range,
@@ -63,13 +69,18 @@ pub struct Entry {
 
 /// The entry as its hospital announced it.
 impl From<Entry> for AnnouncedEntry {
-    fn from(Entry { record, patient, text, media, previous: _ }: Entry) -> Self {
-        Self { record, patient, text, media }
+    fn from(Entry { record, hash, patient, text, media, previous: _ }: Entry) -> Self {
+        Self { record, hash, patient, text, media }
     }
 }
 
 pub type AnnouncedEntries = BoundedVec<AnnouncedEntry, ConstU32<MAX_ENTRIES>>;
 pub type Entries = BoundedVec<Entry, ConstU32<MAX_ENTRIES>>;
+
+/// The hash of a record's bytes, as they are in a body: Blake2-256.
+pub fn record_hash(bytes: &[u8]) -> Hash {
+    BlakeTwo256::hash(bytes)
+}
 
 /// The segments of a lite block, in the order of its records and sections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

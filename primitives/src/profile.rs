@@ -31,7 +31,8 @@ pub struct Profile {
     pub sealing_key_hash: Hash,
     /// Begins at 1. Each rotation of keys adds one.
     pub version: u32,
-    /// When the user got this account and sealing key: the time of the first registration, or of the last rotation.
+    /// When the user got this account and sealing key: the time of the first registration, or of the last rotation of
+    /// either. Hospitals wait from then on before they seal to the keys.
     pub since: Moment,
 }
 

@@ -36,6 +36,15 @@ impl Right {
         let classes = [SectionClass::Private, SectionClass::Shared];
         actions.iter().flat_map(move |&action| classes.map(|class| Self { action, class }))
     }
+
+    /// Whether rights open the sections of a release. A right to private sections also opens shared ones, because no
+    /// policy can require that a section is private. The chain does not see which sections an action concerns. So if
+    /// some sections are private, every action among the rights needs its right to private sections.
+    pub fn open(rights: &[Self], some_are_private: bool) -> bool {
+        let opens_private =
+            |right: &Self| rights.contains(&Self { class: SectionClass::Private, ..*right });
+        !rights.is_empty() && (!some_are_private || rights.iter().all(opens_private))
+    }
 }
 
 /// A set of sections of a record. Bit `i` represents section `i`.
@@ -181,9 +190,9 @@ pub struct Release {
     /// What is granted of the requested records: at least one, none twice, ascending by pointer, each with at least one
     /// section, and with requested sections only.
     pub records: BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>>,
-    /// The rights by which the sections are granted: at least one, none twice. Their classes are those of the granted
-    /// sections: shared ones that the patient shares, private all others. Every right is to break the glass if and only
-    /// if the request is an emergency.
+    /// The rights by which the sections are granted: at least one, none twice. They open the granted sections
+    /// ([`Right::open`]): those that the patient shares are shared, all others private. Every right is to break the
+    /// glass if and only if the request is an emergency.
     pub rights: BoundedVec<Right, ConstU32<MAX_RIGHTS>>,
     /// Blake2-256 of the sealed access grant.
     pub grant: Hash,

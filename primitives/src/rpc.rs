@@ -1,10 +1,10 @@
-//! JSON shapes of the node's `liteBlocks_*` methods, shared by the node and its clients.
+//! JSON shapes of the node's own methods, `liteBlocks_*` and `finality_*`, shared by the node and its clients.
 
 use serde::{Deserialize, Serialize};
 use sp_core::Bytes;
 
 use crate::{
-    RecordPointer,
+    ChainHeader, RecordPointer,
     block::{BlockHashes, Entry, Header},
 };
 
@@ -38,4 +38,14 @@ pub struct RecordReply {
     pub entry: Entry,
     /// The record's bytes within the block's body.
     pub text: Bytes,
+}
+
+/// Reply of `finality_newest()`, or null if the node has seen no votes yet: the newest block that the node knows to be
+/// final, with the votes for it. Who verifies the votes need not believe the node, nor wait for the next votes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalityReply {
+    /// The header of the block.
+    pub header: ChainHeader,
+    /// The SCALE encoding of the GRANDPA justification of this block.
+    pub justification: Bytes,
 }

@@ -42,9 +42,9 @@ fn a_record_is_written_and_read_as_a_height_and_an_index() {
 fn an_entry_was_announced_without_its_link() {
     let (text, media) = (Range { offset: 1, length: 2 }, Range { offset: 3, length: 4 });
     let previous = Some(RecordPointer { height: 1, index: 0 });
-    let (record, patient) = (RecordId([2; 16]), UserId([1; 32]));
-    let entry = Entry { record, patient, text, media, previous };
-    let announced = AnnouncedEntry { record, patient, text, media };
+    let (record, patient, hash) = (RecordId([2; 16]), UserId([1; 32]), Hash::repeat_byte(5));
+    let entry = Entry { record, hash, patient, text, media, previous };
+    let announced = AnnouncedEntry { record, hash, patient, text, media };
     assert_eq!(AnnouncedEntry::from(entry), announced);
 }
 
@@ -133,6 +133,7 @@ fn header() -> Header {
 fn the_lite_hash_covers_header_and_entries() {
     let entry = Entry {
         record: RecordId([2; 16]),
+        hash: Hash::repeat_byte(5),
         patient: UserId([1; 32]),
         text: Range { offset: 0, length: 7 },
         media: Range { offset: 0, length: 9 },
@@ -143,6 +144,8 @@ fn the_lite_hash_covers_header_and_entries() {
     assert_ne!(header().lite_hash(&[relinked]), hash);
     let renamed = Entry { record: RecordId([3; 16]), ..entry.clone() };
     assert_ne!(header().lite_hash(&[renamed]), hash);
+    let replaced = Entry { hash: Hash::zero(), ..entry.clone() };
+    assert_ne!(header().lite_hash(&[replaced]), hash);
     assert_ne!(header().lite_hash(&[]), hash);
     let entries = [entry];
     assert_ne!(Header { time: 6, ..header() }.lite_hash(&entries), hash);
@@ -156,6 +159,7 @@ fn the_subject_of_a_vote_covers_all_that_the_hospitals_verify() {
     let header = AnnouncedHeader { announcer: HospitalId(3), segments };
     let entry = AnnouncedEntry {
         record: RecordId([2; 16]),
+        hash: Hash::repeat_byte(5),
         patient: UserId([1; 32]),
         text: Range { offset: 0, length: 7 },
         media: Range { offset: 0, length: 9 },
@@ -164,6 +168,7 @@ fn the_subject_of_a_vote_covers_all_that_the_hospitals_verify() {
     let subject = header.subject(std::slice::from_ref(&entry), body);
     let entries = [
         AnnouncedEntry { record: RecordId([3; 16]), ..entry.clone() },
+        AnnouncedEntry { hash: Hash::zero(), ..entry.clone() },
         AnnouncedEntry { patient: UserId([3; 32]), ..entry.clone() },
         AnnouncedEntry { text: Range { offset: 0, length: 8 }, ..entry.clone() },
         AnnouncedEntry { media: Range { offset: 1, length: 9 }, ..entry.clone() },

@@ -95,8 +95,8 @@ impl ProvenState {
     }
 
     /// The entries of a map, in the order of the state: at most `limit` of those whose keys begin with `prefix` and
-    /// come after the key `after`. Each has the rest of its key, and its value. If there are fewer, the state has no others.
-    /// What the proof leaves open is an error, so a node cannot leave out an entry.
+    /// come after the key `after`. Each has the rest of its key, and its value. If there are fewer, the state has no
+    /// others. What the proof leaves open is an error, so a node cannot leave out an entry.
     ///
     /// The proof must show the prefix, the key `after`, and the key of each entry.
     pub fn entries(

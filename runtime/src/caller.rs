@@ -2,7 +2,8 @@
 //! and calls that exceed a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role, while its hospital is active and, for a user, while a registration is in force. The
+//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to
+//! unshare sections, a patient needs no registration in force: a hospital could keep them shared otherwise. The
 //! pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital
 //! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
@@ -62,10 +63,8 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     type Pre = Option<Debit>;
 
     fn weight(&self, call: &RuntimeCall) -> Weight {
-        // Of a user with several hospitals, the budgets of all of them may be read.
-        let others = if user_makes(call) { OTHER_HOSPITALS } else { 0 };
         weights::epione_runtime_caller::Measured::<Runtime>::check()
-            .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(others))
+            .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(others(call)))
             .saturating_add(governance::weight(call))
     }
 
@@ -141,6 +140,25 @@ fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
 /// Maximum number of hospitals that answer for a user, in addition to the first.
 const OTHER_HOSPITALS: u64 = MAX_REGISTRATIONS_IN_FORCE as u64 - 1;
 
+/// Maximum number of hospitals that answer for a patient who unshares sections because the patient is or was registered
+/// there.
+const FORMER_HOSPITALS: u32 = MAX_REGISTRATIONS_IN_FORCE;
+
+/// What may be read for a patient who unshares, in addition to the first hospital's budget: the budgets of the other
+/// hospitals, the registrations, and the budgets of their hospitals.
+const UNSHARING_READS: u64 = OTHER_HOSPITALS + 2 * FORMER_HOSPITALS as u64;
+
+/// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
+fn others(call: &RuntimeCall) -> u64 {
+    if unshares(call) {
+        UNSHARING_READS
+    } else if user_makes(call) {
+        OTHER_HOSPITALS
+    } else {
+        0
+    }
+}
+
 /// How nodes report a refusal.
 pub(crate) fn rejection(refusal: Refusal) -> TransactionValidityError {
     InvalidTransaction::Custom(refusal.code()).into()
@@ -153,7 +171,7 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let Signer { caller, holder, hospitals } = identify(signer)?;
+    let Signer { caller, holder, hospitals } = identify(signer, call)?;
     caller.may_make(call, length)?;
     governance::check(signer, call)?;
     let lane = lanes::lane(caller, call);
@@ -179,11 +197,11 @@ struct Signer {
     hospitals: Vec<HospitalId>,
 }
 
-fn identify(signer: &AccountId) -> Result<Signer, Refusal> {
+fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
         let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
         let (caller, holder) = (Caller::User, Holder::User(user));
-        return Ok(Signer { caller, holder, hospitals: responsible(user)? });
+        return Ok(Signer { caller, holder, hospitals: responsible(user, call)? });
     };
     match Hospitals::hospital(id) {
         Some(hospital) if hospital.status == HospitalStatus::Active => {
@@ -197,14 +215,19 @@ fn identify(signer: &AccountId) -> Result<Signer, Refusal> {
 /// The hospitals that answer for a user: the active hospitals at which a registration is in force, beginning with the
 /// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
 /// its own budget, but not that of the patients' other hospitals.
-fn responsible(user: UserId) -> Result<Vec<HospitalId>, Refusal> {
+///
+/// For a patient who unshares sections, they are followed by the active hospitals at which the patient is or was
+/// registered. So a hospital cannot keep its patients from unsharing by suspending them.
+fn responsible(user: UserId, call: &RuntimeCall) -> Result<Vec<HospitalId>, Refusal> {
     let mut hospitals = Profiles::in_force(user);
-    if hospitals.is_empty() {
-        return Err(Refusal::NotInForce);
+    let refusal =
+        if hospitals.is_empty() { Refusal::NotInForce } else { Refusal::HospitalNotActive };
+    if unshares(call) {
+        hospitals.extend(Profiles::ever_registered_at(user, FORMER_HOSPITALS));
     }
     let active = Hospitals::active();
     hospitals.retain(|id| active.contains(id));
-    if hospitals.is_empty() { Err(Refusal::HospitalNotActive) } else { Ok(hospitals) }
+    if hospitals.is_empty() { Err(refusal) } else { Ok(hospitals) }
 }
 
 impl From<Duty> for Caller {
@@ -315,6 +338,11 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::Releases(call) => !matches!(call, pallet_releases::Call::judge { .. }),
         _ => false,
     }
+}
+
+/// Whether the call makes sections private again.
+fn unshares(call: &RuntimeCall) -> bool {
+    matches!(call, RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. }))
 }
 
 fn user_makes(call: &RuntimeCall) -> bool {

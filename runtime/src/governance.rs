@@ -188,16 +188,14 @@ pub struct CallsAsRoot;
 
 impl Contains<RuntimeCall> for CallsAsRoot {
     fn contains(call: &RuntimeCall) -> bool {
-        matches!(
-            call,
-            RuntimeCall::System(
-                SystemCall::authorize_upgrade { .. }
-                    | SystemCall::authorize_upgrade_without_checks { .. }
-                    | SystemCall::remark { .. }
-            ) | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
-                | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
-                | RuntimeCall::Council(Collective::kill { .. })
-        )
+        Authorization::contains(call)
+            || matches!(
+                call,
+                RuntimeCall::System(SystemCall::remark { .. })
+                    | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
+                    | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
+                    | RuntimeCall::Council(Collective::kill { .. })
+            )
     }
 }
 

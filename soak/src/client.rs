@@ -90,7 +90,13 @@ impl Client {
     fn command(&self, arguments: &[&str]) -> Command {
         let (program, words) = prefixed(&self.prefix, &self.epione);
         let mut command = Command::new(program);
-        for setting in ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"] {
+        for setting in [
+            "EPIONE_NODE",
+            "EPIONE_GENESIS",
+            "EPIONE_WORKER",
+            "EPIONE_DEVNET",
+            "EPIONE_PASSWORD_FILE",
+        ] {
             command.env_remove(setting);
         }
         command

@@ -173,10 +173,10 @@ struct Measuring<'a> {
 impl Measuring<'_> {
     async fn all(&mut self, media: &Path, out: &Path, sha256: String) -> anyhow::Result<Large> {
         let first = &self.network.state().hospitals[0];
-        let practice = Practice::open(first).await?;
+        let practice = Practice::open(self.network.state(), first).await?;
         self.submit(&practice, media).await?;
         let acknowledged = Instant::now();
-        let chain = Chain::connect(&first.node_url).await?;
+        let chain = practice.chain.clone();
         let segments = self.committed(&chain, acknowledged).await?;
         self.held_everywhere(&segments, acknowledged).await?;
         let damaged = damage(&first.store, &segments)?;

@@ -1,15 +1,17 @@
 //! A patient and a doctor at each hospital, who submit visits and read them.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use epione_client::{
     api::{RegisterUser, Relation},
-    chain::Chain,
+    chain::{Chain, Pinned, Trust},
     consent,
     reader::{Intent, Reader},
     signer::Account,
     worker::WorkerClient,
 };
-use epione_devnet::HospitalState;
+use epione_devnet::{HospitalState, State};
 use epione_envelope::development;
 use epione_primitives::{
     HospitalId, UserId,
@@ -20,6 +22,9 @@ use futures::future::try_join_all;
 
 /// The purpose for which the doctors of these runs read.
 pub const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: None };
+
+/// How long a node may be behind, after it was killed.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// A doctor and their patient.
 #[derive(Clone)]
@@ -37,16 +42,19 @@ pub struct Practice {
 }
 
 impl Practice {
-    /// Registers both at a hospital, and relates them.
-    pub async fn open(hospital: &HospitalState) -> anyhow::Result<Self> {
-        Self::open_named(hospital, "").await
+    /// Registers both at a hospital of a network, and relates them.
+    pub async fn open(network: &State, hospital: &HospitalState) -> anyhow::Result<Self> {
+        Self::open_named(network, hospital, "").await
     }
 
     /// As [`Self::open`], for people whose keys begin with a name, so that a hospital can have several practices.
-    pub async fn open_named(hospital: &HospitalState, name: &str) -> anyhow::Result<Self> {
+    pub async fn open_named(
+        network: &State,
+        hospital: &HospitalState,
+        name: &str,
+    ) -> anyhow::Result<Self> {
         let open = async {
-            // The node may be in another network namespace of this machine.
-            let chain = Chain::connect_unprotected(&hospital.node_url).await?;
+            let chain = verified(network, hospital).await?;
             let governance = Account::development(&hospital.governance)?;
             let office = WorkerClient::for_hospital(&chain, hospital.id, governance).await?;
             let doctor_uri = format!("//{name}Doctor-{}", hospital.id);
@@ -76,8 +84,11 @@ impl Practice {
     }
 
     /// Opens one at each of these hospitals.
-    pub async fn open_all(hospitals: &[HospitalState]) -> anyhow::Result<Vec<Self>> {
-        try_join_all(hospitals.iter().map(Self::open)).await
+    pub async fn open_all(
+        network: &State,
+        hospitals: &[HospitalState],
+    ) -> anyhow::Result<Vec<Self>> {
+        try_join_all(hospitals.iter().map(|hospital| Self::open(network, hospital))).await
     }
 
     /// Reads as the doctor, with a grant of the hospital.
@@ -85,6 +96,15 @@ impl Practice {
         let sealing = development::keys(&self.uri)?.sealing;
         Ok(Reader::new(self.chain.clone(), self.worker.clone(), sealing))
     }
+}
+
+/// A connection to a hospital's node, of which only what is proven is believed.
+async fn verified(network: &State, hospital: &HospitalState) -> anyhow::Result<Chain> {
+    let genesis = network.genesis.context("no node of the network has answered")?;
+    // The node may be in another network namespace of this machine.
+    let chain = Chain::connect_unprotected(&hospital.node_url).await?;
+    let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
+    Ok(chain.trusting(Trust::Verified(pinned)).await?)
 }
 
 async fn join(

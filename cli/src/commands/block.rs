@@ -23,8 +23,8 @@ use crate::{
 pub enum Command {
     /// Shows header, hashes, entries and approvals
     Show(ShowArgs),
-    /// Recomputes hashes and links, and verifies the signatures of the announcing and the approving hospitals; with
-    /// --segments, also recomputes every segment's hash
+    /// Recomputes hashes and links, and verifies the signatures of the announcing and the approving hospitals, and of
+    /// each record's author, nurse and patient; with --segments, also recomputes every segment's hash
     Verify(VerifyArgs),
 }
 

@@ -2,10 +2,12 @@
 
 pub mod audit;
 pub mod block;
+pub mod chain;
 pub mod completions;
 pub mod devnet;
 pub mod hospital;
 pub mod keys;
+pub mod lite;
 pub mod name;
 pub mod policy;
 pub mod records;
@@ -51,6 +53,12 @@ pub enum Command {
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
+    /// Keeps the chain of lite blocks in a file of your own, to verify, list and search without a node
+    #[command(subcommand)]
+    Lite(lite::Command),
+    /// Pins the chain that a node must prove to belong to
+    #[command(subcommand)]
+    Chain(chain::Command),
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
@@ -71,13 +79,16 @@ impl Command {
         };
         match self {
             Self::Devnet(devnet::Command::Up(_)) => None,
-            Self::Keys(_) | Self::Name(_) | Self::Completions(_) => {
+            Self::Keys(_) | Self::Name(_) | Self::Chain(_) | Self::Completions(_) => {
                 Some(format!("to try again, run: {again}"))
             }
             Self::Visit(visit::Command::Submit(_)) => {
                 Some(format!("nothing was sent; to submit the visit, run: {again}"))
             }
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
+            Self::Lite(lite::Command::Sync(_)) => {
+                Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
+            }
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -90,6 +101,7 @@ impl Command {
             )
             | Self::Hospital(hospital::Command::List)
             | Self::Block(_)
+            | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
             Self::User(_)
             | Self::Relate(_)
@@ -106,6 +118,7 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::Keys(command) => command.run(&context),
+            Self::Chain(command) => command.run(&context),
             Self::Devnet(command) => command.run(&context).await,
             Self::Completions(args) => show(&completions::completions(&args)?, json),
             Self::Name(command) => command.run(&context.with_devnet()?).await,
@@ -122,6 +135,7 @@ impl Command {
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
+            Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }
     }
 }

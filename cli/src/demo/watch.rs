@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use epione_client::chain::Chain;
+use epione_client::chain::{Chain, Trust};
 use epione_devnet::{DevnetError, Probe};
 use epione_primitives::Hash;
 
@@ -26,12 +26,14 @@ pub struct Moments {
 /// Waits until the block of this height is committed and final.
 pub async fn block(chain: &Chain, height: u32) -> Result<Moments, Failure> {
     let probe = Probe::new().map_err(DevnetError::from)?;
+    // Blocks that are not final have no proofs. Their states are read for the times only.
+    let unproven = chain.clone().trusting(Trust::Node).await?;
     let until = Instant::now() + PATIENCE;
     let (mut announced, mut committed) = (None, None);
     loop {
         if let (None, Some(best)) = (committed, probe.best(chain.url()).await) {
             let now = Instant::now();
-            let stage = look(chain, best, height).await?;
+            let stage = look(&unproven, best, height).await?;
             if announced.is_none() && stage != BlockStage::Absent {
                 announced = Some(now);
             }

@@ -16,7 +16,7 @@ use std::{
 
 use epione_client::{
     Progress,
-    chain::{Chain, ChainError},
+    chain::{Chain, ChainError, Trust},
     waiting::{Awaited, Wait, Waiting, Waits},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -213,6 +213,8 @@ impl Look {
 
 /// The age of the newest final block, and the number of the node's peers.
 async fn finality(chain: &Chain) -> Result<(Duration, u64), ChainError> {
+    // It is only shown, and must not wait for proofs, for which the command itself may be waiting.
+    let chain = chain.clone().trusting(Trust::Node).await?;
     let head = chain.finalized_head().await?;
     let made = SystemTime::UNIX_EPOCH + Duration::from_millis(chain.time(head.hash).await?);
     let peers = chain.health().await?.peers;

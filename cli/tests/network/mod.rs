@@ -3,6 +3,8 @@
 
 #![allow(dead_code)]
 
+pub mod proxy;
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -36,8 +38,8 @@ pub fn turn() -> MutexGuard<'static, ()> {
 }
 
 /// The environment variables that the program reads.
-const SETTINGS: [&str; 4] =
-    ["EPIONE_NODE", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"];
+const SETTINGS: [&str; 5] =
+    ["EPIONE_NODE", "EPIONE_GENESIS", "EPIONE_WORKER", "EPIONE_DEVNET", "EPIONE_PASSWORD_FILE"];
 
 /// The program under test, without the settings in the tester's environment.
 pub fn epione() -> Command {

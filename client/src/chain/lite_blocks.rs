@@ -1,5 +1,5 @@
 //! The node's `liteBlocks_*` methods, which send headers and the records' slices of the bodies in one round trip. A
-//! handle that verifies computes the same answers from proofs and whole bodies.
+//! handle that verifies computes headers and entries from proofs, and compares the records' bytes with the entries.
 
 use epione_primitives::{
     RecordPointer, UserId,
@@ -26,7 +26,7 @@ impl Chain {
         if let Some(verifier) = &self.verifier {
             return verifier.lite_record(self, pointer).await;
         }
-        unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
+        self.served_record(pointer).await
     }
 
     /// A patient's records before `before`, or all, newest first. The node cuts long answers: repeat the request with
@@ -40,6 +40,24 @@ impl Chain {
         if let Some(verifier) = &self.verifier {
             return verifier.newest(self).await?.lite_history(patient, before, limit).await;
         }
+        self.served_history(patient, before, limit).await
+    }
+
+    /// A record as the node sends it, not verified.
+    pub(super) async fn served_record(
+        &self,
+        pointer: RecordPointer,
+    ) -> Result<Option<RecordReply>, ChainError> {
+        unless(UNKNOWN_RECORD, self.request("liteBlocks_record", rpc_params![pointer]).await)
+    }
+
+    /// A patient's records as the node sends them, not verified.
+    pub(super) async fn served_history(
+        &self,
+        patient: UserId,
+        before: Option<RecordPointer>,
+        limit: u32,
+    ) -> Result<Vec<RecordReply>, ChainError> {
         self.request("liteBlocks_history", rpc_params![patient, before, limit]).await
     }
 }

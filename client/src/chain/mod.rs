@@ -12,6 +12,7 @@ mod bodies;
 pub mod calls;
 mod error;
 mod events;
+mod extrinsics;
 mod finalized;
 mod lite_blocks;
 mod signing;
@@ -19,6 +20,8 @@ mod snapshot;
 mod transaction;
 mod verified;
 
+pub(crate) use accounts::{Cosignature, judge};
+pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
@@ -26,7 +29,9 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
-pub use verified::{Doubt, MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
+pub use verified::{
+    Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, TRUSTING_GIVES_UP, Trust,
+};
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,7 +7,6 @@
 use codec::{Compact, Decode, DecodeAll};
 use epione_primitives::{AccountId, BlockNumber, Hash, Signature, limits::MAX_BATCH_CALLS};
 use serde::Deserialize;
-use sp_core::Bytes;
 use sp_runtime::{MultiAddress, generic::Era, traits::Verify};
 use subxt::{
     SubstrateConfig,
@@ -28,8 +27,12 @@ use super::{
     BlockRef, Call, Chain, ChainError, SubxtHash,
     error::{unknown_block, unknown_number},
     events::At,
+    extrinsics::Extrinsics,
 };
 use crate::signer::Account;
+
+/// The numbers of `batch`, `batch_all` and `force_batch` of the pallet Utility in the runtime.
+const BATCHES: [[u8; 2]; 3] = [[15, 0], [15, 2], [15, 4]];
 
 /// The blocks in which a transaction may be included.
 #[derive(Clone, Copy, Debug)]
@@ -101,21 +104,10 @@ impl Chain {
         }
         #[derive(Deserialize)]
         struct Body {
-            extrinsics: Vec<Encoded>,
-        }
-        /// Nodes with opaque blocks write hexadecimal digits, other nodes a list of numbers.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Encoded {
-            Hexadecimal(Bytes),
-            List(Vec<u8>),
+            extrinsics: Extrinsics,
         }
         let reply: Option<Reply> = self.request("chain_getBlock", rpc_params![block]).await?;
-        let extrinsics = reply.ok_or_else(|| unknown_block(block))?.block.extrinsics;
-        let bytes = |extrinsic: Encoded| match extrinsic {
-            Encoded::Hexadecimal(Bytes(bytes)) | Encoded::List(bytes) => bytes,
-        };
-        let extrinsics: Vec<Vec<u8>> = extrinsics.into_iter().map(bytes).collect();
+        let Extrinsics(extrinsics) = reply.ok_or_else(|| unknown_block(block))?.block.extrinsics;
         self.check_extrinsics(block, &extrinsics).await?;
         Ok(extrinsics)
     }
@@ -130,6 +122,9 @@ impl Chain {
         extrinsics: &[Vec<u8>],
     ) -> Result<Vec<SignedCall>, ChainError> {
         let Some(parent) = block.checked_sub(1) else { return Ok(Vec::new()) };
+        if !extrinsics.iter().any(|bytes| has(bytes, &call.arguments)) {
+            return Ok(Vec::new());
+        }
         // The state after the parent contains the runtime that executed the block.
         let parent = self.canonical_hash(parent).await?.ok_or_else(|| unknown_number(parent))?;
         let at = self.within_limit(self.client_at(parent)).await?;
@@ -157,10 +152,10 @@ impl Chain {
         if self.is_verified() {
             self.check_call(call, &wanted)?;
         }
-        let may_have = |bytes: &&Vec<u8>| bytes.windows(wanted.len()).any(|part| part == wanted);
-        let candidates = extrinsics.iter().filter(may_have).cloned().collect();
+        let candidates = extrinsics.iter().filter(|bytes| has(bytes, &wanted)).cloned().collect();
         let candidates = at.extrinsics().from_bytes(candidates).await;
-        let having = candidates.iter().flatten().filter(|it| contains(at, it, &wanted));
+        let is_pinned = self.is_verified();
+        let having = candidates.iter().flatten().filter(|it| contains(at, it, &wanted, is_pinned));
         Ok(having.filter_map(|extrinsic| Sent::read(&extrinsic)).collect())
     }
 }
@@ -212,12 +207,32 @@ impl Sent {
     }
 }
 
-/// Whether an extrinsic's call is the wanted one, or a batch with it. The chain accepts no batch within a batch.
-fn contains(at: &At, extrinsic: &InBlock<'_>, wanted: &[u8]) -> bool {
-    let is_batch = extrinsic.pallet_name() == "Utility"
-        && matches!(extrinsic.call_name(), "batch" | "batch_all" | "force_batch");
-    let batched = || batched(at, extrinsic.call_data_field_bytes()).unwrap_or_default();
-    extrinsic.call_data_bytes() == wanted || (is_batch && batched().contains(&wanted))
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || bytes.windows(part.len()).any(|it| it == part)
+}
+
+/// Whether an extrinsic's call is the wanted one, or a batch with it. The chain accepts no batch within a batch. If
+/// numbers are pinned, metadata that names another call a batch changes nothing. The metadata still says where each
+/// call of a batch ends. But the bytes of the wanted call are in a batch that its signer signed.
+fn contains(at: &At, extrinsic: &InBlock<'_>, wanted: &[u8], is_pinned: bool) -> bool {
+    let encoded = extrinsic.call_data_bytes();
+    let arguments = match is_pinned {
+        true => batch_arguments(encoded),
+        false => is_named_batch(extrinsic).then(|| extrinsic.call_data_field_bytes()),
+    };
+    let in_batch = |arguments| batched(at, arguments).is_some_and(|calls| calls.contains(&wanted));
+    encoded == wanted || arguments.is_some_and(in_batch)
+}
+
+fn is_named_batch(extrinsic: &InBlock<'_>) -> bool {
+    extrinsic.pallet_name() == "Utility"
+        && matches!(extrinsic.call_name(), "batch" | "batch_all" | "force_batch")
+}
+
+/// The arguments of an encoded call if its numbers are those of a batch.
+fn batch_arguments(encoded: &[u8]) -> Option<&[u8]> {
+    let (numbers, arguments) = encoded.split_at_checked(2)?;
+    BATCHES.iter().any(|batch| batch == numbers).then_some(arguments)
 }
 
 /// The encoded calls of a batch.
@@ -279,5 +294,33 @@ impl subxt::transactions::Signer<SubstrateConfig> for Account {
             Signature::Ecdsa(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
             Signature::Eth(signature) => subxt::utils::MultiSignature::Ecdsa(signature.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_known_by_its_numbers() {
+        for batch in BATCHES {
+            let encoded = [&batch[..], &[4, 13, 0]].concat();
+            assert_eq!(batch_arguments(&encoded), Some(&[4, 13, 0][..]));
+        }
+        // `as_derivative`, `dispatch_as`, `with_weight`, and calls of other pallets.
+        for other in [[15, 1], [15, 3], [15, 5], [14, 0], [16, 2], [13, 0]] {
+            assert_eq!(batch_arguments(&[&other[..], &[4, 13, 0]].concat()), None, "{other:?}");
+        }
+        assert_eq!(batch_arguments(&[15, 0]), Some(&[][..]));
+        assert_eq!(batch_arguments(&[15]), None);
+        assert_eq!(batch_arguments(&[]), None);
+    }
+
+    #[test]
+    fn a_part_is_found_wherever_it_is() {
+        for part in [&b"abc"[..], b"a", b"b", b"c", b"bc", b""] {
+            assert!(has(b"abc", part), "{part:?}");
+        }
+        assert!(!has(b"abc", b"ac") && !has(b"abc", b"abcd") && !has(b"", b"a"));
     }
 }

@@ -3,9 +3,12 @@
 use std::{io, ops::Range, path::PathBuf, time::Duration};
 
 use epione_envelope::{FormatError, OpenError, frames::NoFrame, grant::GrantError};
-use epione_primitives::{BlockNumber, Hash, HospitalId, RecordPointer, UserId};
+use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 
-use crate::{chain::ChainError, worker::WorkerError};
+use crate::{
+    chain::{ChainError, SigningFault},
+    worker::WorkerError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -72,13 +75,11 @@ pub enum ReadError {
     OtherSealingKey { hospital: HospitalId },
     #[error("the patient keys at hospital {hospital} cannot be decrypted: {source}")]
     PatientKeys { hospital: HospitalId, source: OpenError },
-    /// The signatures of a record are judged by the state after the block that its author signed.
+    /// Accounts, roles and registrations are judged by the state after the block that the author signed.
     #[error(
-        "record {pointer} names block {signed_at} as the one at which it was signed, and was announced in block \
-         {announced_at}: the chain has no such block, or it is not of the day before the announcement; do not trust \
-         the record, and tell the hospital"
+        "the signatures of record {pointer} do not count: {fault}; do not trust the record, and tell the hospital"
     )]
-    SignedAt { pointer: RecordPointer, signed_at: BlockNumber, announced_at: BlockNumber },
+    Signers { pointer: RecordPointer, fault: SigningFault },
     /// The node's answer contradicts the chain's state.
     #[error(
         "the node's answer about record {pointer} contradicts the chain ({what}): use another node"
@@ -86,14 +87,6 @@ pub enum ReadError {
     Inconsistent { pointer: RecordPointer, what: &'static str },
     #[error("record {pointer} cannot be read: {source}")]
     Format { pointer: RecordPointer, source: FormatError },
-    #[error(
-        "record {pointer} is not signed by its author, {author}: do not trust it, and tell the hospital"
-    )]
-    Author { pointer: RecordPointer, author: UserId },
-    #[error(
-        "record {pointer} is not signed by the nurse whom it names, {nurse}: do not trust it, and tell the hospital"
-    )]
-    Nurse { pointer: RecordPointer, nurse: UserId },
     #[error("section {section} of record {pointer} cannot be decrypted: {source}")]
     Open { pointer: RecordPointer, section: usize, source: OpenError },
     #[error("section {section} of record {pointer} is not UTF-8 text")]

@@ -2,12 +2,12 @@
 
 use epione_envelope::record::{Payload, Record};
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId, RecordPointer, UserId, access::SectionClass,
-    limits::MAX_SIGNING_AGE_BLOCKS, release::SectionSet, rpc::RecordReply,
+    BlockNumber, HospitalId, RecordPointer, UserId, access::SectionClass, block::record_hash,
+    release::SectionSet, rpc::RecordReply,
 };
 
 use super::{ReadError, RecordSummary, SectionSummary};
-use crate::chain::{Chain, ChainError, Snapshot};
+use crate::chain::{Chain, ChainError, Cosignature, PastUsers, Snapshot, judge};
 
 /// The hospital at which a patient's record was written. None if the patient has no such record. Reads the record's
 /// entry and the header of its block, and no other record.
@@ -25,8 +25,9 @@ pub async fn hospital_of(
 }
 
 /// A sealed record, after it was checked that the chain agrees with it, and that its author, and the nurse whom it
-/// names, signed it with the accounts that were theirs at the block that the record names. The summary says whether the
-/// patient signed it, too.
+/// names, signed it with the accounts that were theirs at the block that the record names. Their roles and
+/// registrations, and the patient's registration, are judged at this block. The summary says whether the patient signed
+/// the record, too.
 pub async fn verified(
     chain: &Chain,
     pointer: RecordPointer,
@@ -48,56 +49,22 @@ pub async fn verified(
     if record.hospital() != header.announcer {
         return Err(inconsistent("its hospital"));
     }
-    let signed = signed_state(chain, &record, pointer, announcement.announced_at).await?;
-    let cosigned = check_signatures(&signed, chain.genesis_hash(), &record, pointer).await?;
+    let cosigned = is_cosigned(chain, &record, pointer, announcement.announced_at).await?;
     let shared = state.shared(&[pointer]).await?.first().copied().unwrap_or_default();
     Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time, shared) }, record))
 }
 
-/// The state after the block at which the author signed. It is an error if that is not a block of this chain, or if the
-/// record was announced before it or too long after it.
-async fn signed_state(
+/// Whether the patient signed the record, too. It is an error if author or nurse did not, or were not permitted to.
+async fn is_cosigned(
     chain: &Chain,
     record: &Record,
     pointer: RecordPointer,
     announced_at: BlockNumber,
-) -> Result<Snapshot, ReadError> {
-    let signed_at = record.signed_at();
-    let age = announced_at.checked_sub(signed_at.number);
-    let is_of_the_day = age.is_some_and(|age| age <= MAX_SIGNING_AGE_BLOCKS);
-    if is_of_the_day && chain.is_final(signed_at).await? {
-        return Ok(chain.at(signed_at.hash));
-    }
-    Err(ReadError::SignedAt { pointer, signed_at: signed_at.number, announced_at })
-}
-
-/// Verifies the signatures of author and nurse; returns whether the patient's is valid, too.
-async fn check_signatures(
-    state: &Snapshot,
-    genesis: Hash,
-    record: &Record,
-    pointer: RecordPointer,
 ) -> Result<bool, ReadError> {
-    let author = record.author();
-    let account = account_of(state, author).await?;
-    if account.is_none_or(|account| record.verify(genesis, &account).is_err()) {
-        return Err(ReadError::Author { pointer, author });
-    }
-    if let Some(nurse) = record.nurse() {
-        let account = account_of(state, nurse).await?;
-        if account.is_none_or(|account| record.verify_nurse(genesis, &account).is_err()) {
-            return Err(ReadError::Nurse { pointer, nurse });
-        }
-    }
-    if record.patient_signature().is_none() {
-        return Ok(false);
-    }
-    let account = account_of(state, record.patient()).await?;
-    Ok(account.is_some_and(|account| record.verify_cosignature(genesis, &account).is_ok()))
-}
-
-async fn account_of(state: &Snapshot, user: UserId) -> Result<Option<AccountId>, ChainError> {
-    Ok(state.profile(user).await?.map(|profile| profile.account))
+    let signers = PastUsers::of(chain).signers(record.authorship()).await?;
+    let cosignature = judge(record, chain.genesis_hash(), announced_at, signers.as_ref())
+        .map_err(|fault| ReadError::Signers { pointer, fault })?;
+    Ok(cosignature == Cosignature::Valid)
 }
 
 /// A record as the node sent it, without verification of its signatures.
@@ -114,6 +81,9 @@ pub(super) async fn summarised(
 
 fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
     let pointer = reply.pointer;
+    if record_hash(&reply.text) != reply.entry.hash {
+        return Err(ReadError::Inconsistent { pointer, what: "its bytes" });
+    }
     let record = Record::decode_exactly(&reply.text)
         .map_err(|source| ReadError::Format { pointer, source })?;
     let what = if record.id() != reply.entry.record {

@@ -1,9 +1,9 @@
 //! Reads a patient's records: finds them by the index links, opens them with a hospital's permission or with the
 //! patient's own keys, fetches, verifies and decrypts them. Keys never leave this process.
 //!
-//! Nothing is passed on before it is verified: a grant against the signed request and its receipt on the chain, a record
-//! against the chain and the signatures of its author and nurse, a text against its leaf, media chunk by chunk and, if
-//! all of them are read, as a whole.
+//! Nothing is passed on before it is verified: a grant against the signed request and its receipt on the chain, a
+//! record against the chain and the signatures of its author and nurse, a text against its leaf, media chunk by chunk
+//! and, if all of them are read, as a whole.
 //!
 //! ```no_run
 //! use epione_client::{
@@ -74,6 +74,7 @@ use epione_primitives::{
     access::{Purpose, SectionClass},
     block::SignedAt,
     release::{EmergencyReason, SectionSet},
+    rpc::RecordReply,
 };
 use serde::Serialize;
 
@@ -415,7 +416,8 @@ impl OpenRecord {
 pub type Listed = (RecordPointer, Result<RecordSummary, ReadError>);
 
 /// A patient's records before `before`, or all, as the chain shows them to everyone: newest first, at most `limit`.
-/// Repeats the request to the node until the list is complete. A record that cannot be read, as one in a later format,
+/// Repeats the request to the node until the list is complete, or until a page does not continue the previous one. A
+/// record that cannot be read, as one in a later format,
 /// has an error of its own; the error of the list is about the node.
 pub async fn list(
     chain: &Chain,
@@ -428,7 +430,9 @@ pub async fn list(
     let state = chain.finalized().await?;
     while (listed.len() as u64) < u64::from(limit) {
         let left = limit - u32::try_from(listed.len()).unwrap_or(limit);
-        let page = chain.lite_history(patient, before, left).await?;
+        let mut page = chain.lite_history(patient, before, left).await?;
+        page.truncate(left as usize);
+        check_order(before, &page)?;
         let Some(last) = page.last() else { break };
         before = Some(last.pointer);
         let pointers: Vec<_> = page.iter().map(|reply| reply.pointer).collect();
@@ -441,6 +445,20 @@ pub async fn list(
         }
     }
     Ok(listed)
+}
+
+/// Checks that each record is older than the one before it. So a node that repeats a page does not keep the client in a
+/// loop.
+fn check_order(before: Option<RecordPointer>, page: &[RecordReply]) -> Result<(), ReadError> {
+    let mut before = before;
+    for RecordReply { pointer, .. } in page {
+        if before.is_some_and(|before| *pointer >= before) {
+            let what = "the order of the patient's records";
+            return Err(ReadError::Inconsistent { pointer: *pointer, what });
+        }
+        before = Some(*pointer);
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for OpenRecord {

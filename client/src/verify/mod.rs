@@ -1,5 +1,6 @@
 //! Verifies a committed lite block: recomputes its hashes and its links to the blocks and records before it, and checks
-//! that its body and segments are those that were announced and approved by the hospitals' agents.
+//! that its body and segments are those that were announced and approved by the hospitals' agents, and that its records
+//! are signed as a reader requires it.
 //!
 //! [`gather`] reads the chain, and [`check`] decides without input or output. A user who does not trust a node can
 //! gather from several.
@@ -13,10 +14,11 @@ use std::{collections::BTreeMap, fmt::Display};
 use bytes::Bytes;
 use epione_envelope::{
     body::{self, BodyError, CheckedBody},
+    record::Record,
     segment,
 };
 use epione_primitives::{
-    RecordPointer,
+    BlockNumber, Hash, HospitalId, RecordPointer,
     approval::{Ballot, BallotOutcome, approvals_needed},
     block::{
         AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Segment, Stage,
@@ -26,7 +28,7 @@ use epione_primitives::{
 use serde::Serialize;
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-use crate::chain::{Chain, ChainError};
+use crate::chain::{Chain, ChainError, Cosignature, PastUsers, Signers, judge};
 
 /// Why a block could not be verified at all.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ pub enum VerifyError {
 /// Everything that the chain has of a committed block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
+    /// Hash of the chain's first block.
+    pub genesis: Hash,
     pub height: u32,
     pub header: Header,
     pub hashes: BlockHashes,
@@ -57,6 +61,9 @@ pub struct Evidence {
     pub body: Option<Vec<u8>>,
     pub announcement: Option<Announcement>,
     pub ballot: Option<Ballot>,
+    /// Those who must have signed each record of the body, in order; empty if the body is not the announced one. None
+    /// for a record that names no final block of the chain.
+    pub signers: Vec<Option<Signers>>,
     /// What the hospitals' agents signed about the block.
     pub statements: Statements,
 }
@@ -138,8 +145,8 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
     let body = chain.body(header.body_hash).await?;
     let announcement = state.announcement(header.announcement).await?.map(|(it, _)| it);
     let ballot = state.ballot(header.announcement).await?;
-    let statements = Statements::default();
     let mut evidence = Evidence {
+        genesis: chain.genesis_hash(),
         height,
         header,
         hashes,
@@ -149,10 +156,24 @@ pub async fn gather(chain: &Chain, height: u32) -> Result<Evidence, VerifyError>
         body,
         announcement,
         ballot,
-        statements,
+        signers: Vec::new(),
+        statements: Statements::default(),
     };
+    evidence.signers = signers(chain, &evidence).await?;
     evidence.statements = statements::gather(chain, &evidence).await?;
     Ok(evidence)
+}
+
+/// Reads who must have signed each record of the body.
+async fn signers(chain: &Chain, evidence: &Evidence) -> Result<Vec<Option<Signers>>, ChainError> {
+    let body = evidence.body.as_ref().and_then(|body| checked(evidence, body).ok());
+    let Some(CheckedBody { records, .. }) = body else { return Ok(Vec::new()) };
+    let mut past = PastUsers::of(chain);
+    let mut signers = Vec::new();
+    for record in &records {
+        signers.push(past.signers(record.authorship()).await?);
+    }
+    Ok(signers)
 }
 
 /// Checks the evidence.
@@ -238,6 +259,7 @@ fn check_body(evidence: &Evidence, report: &mut Verification) {
         Ok(found) => {
             report.same("segments", &body::summary(&found.segments), &header.segments);
             report.holds("records", "one record for each entry", Ok(()));
+            check_signatures(evidence, &found.records, report);
         }
         Err(BodyError::Segments) => {
             let wrong = Err(BodyError::Segments.to_string());
@@ -250,6 +272,37 @@ fn check_body(evidence: &Evidence, report: &mut Verification) {
 fn checked(evidence: &Evidence, body: &[u8]) -> Result<CheckedBody, BodyError> {
     let (header, entries) = evidence.announced();
     body::check(&header, &entries, body)
+}
+
+/// Checks each record as a reader does, and the patient's signature if there is one.
+fn check_signatures(evidence: &Evidence, records: &[Record], report: &mut Verification) {
+    const CLAIM: &str = "valid signatures, by the accounts and rights of the signed block";
+    let announced_at = evidence.announcement.as_ref().map(|it| it.announced_at);
+    let mut signers = evidence.signers.iter();
+    for (index, record) in (0..).zip(records) {
+        let signers = signers.next().and_then(Option::as_ref);
+        let signed = match announced_at {
+            Some(block) => signed(record, evidence.genesis, block, signers),
+            None => Err("the announcement is not on the chain".into()),
+        };
+        let here = RecordPointer { height: evidence.height, index };
+        report.holds(&format!("signatures of record {here}"), CLAIM, signed);
+    }
+}
+
+fn signed(
+    record: &Record,
+    genesis: Hash,
+    announced_at: BlockNumber,
+    signers: Option<&Signers>,
+) -> Result<(), String> {
+    match judge(record, genesis, announced_at, signers) {
+        Ok(Cosignature::Absent | Cosignature::Valid) => Ok(()),
+        Ok(Cosignature::Invalid) => {
+            Err(format!("its patient, {}, did not make the patient's signature", record.patient()))
+        }
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 fn check_announcement(evidence: &Evidence, report: &mut Verification) {
@@ -272,10 +325,15 @@ fn check_announcement(evidence: &Evidence, report: &mut Verification) {
 
 fn check_ballot(evidence: &Evidence) -> Result<(), String> {
     let ballot = evidence.ballot.as_ref().ok_or("the ballot is not on the chain")?;
+    approved(ballot, evidence.header.announcer)
+}
+
+/// Checks that a ballot was opened by this hospital, and that enough of those entitled approved.
+pub(crate) fn approved(ballot: &Ballot, announcer: HospitalId) -> Result<(), String> {
     if ballot.outcome != Some(BallotOutcome::Approved) {
         return Err(format!("the ballot ended with {:?}", ballot.outcome));
     }
-    if ballot.opener != evidence.header.announcer {
+    if ballot.opener != announcer {
         return Err(format!("the ballot was opened by hospital {}", ballot.opener));
     }
     let mut voters: Vec<_> = ballot.approvals.iter().map(|approval| approval.hospital).collect();

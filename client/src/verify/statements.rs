@@ -1,11 +1,11 @@
 //! What the hospitals' agents signed about a block: the announcement and the approvals. Each is a transaction of a
 //! chain block, so anybody can verify that the hospital made it (component C).
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
-    approval::Approval,
+    approval::{Approval, Ballot},
     block::{AnnouncedEntries, Announcement},
 };
 
@@ -16,6 +16,8 @@ use crate::chain::{
 };
 
 const CLAIM: &str = "a transaction that the hospital's agent signed";
+/// Maximum number of transactions that a statement keeps. One is enough, and a lying node may send many.
+const MAX_FOUND: usize = 8;
 
 /// A call that a hospital made, according to the chain's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +25,10 @@ pub struct Statement {
     pub hospital: HospitalId,
     /// The chain block that should contain the call.
     pub block: BlockNumber,
-    /// The hospital's agent in the state before that block; none if there was no such hospital or block.
-    pub agent: Option<AccountId>,
-    /// The transactions of that block with exactly this call.
+    /// The hospital's agents in the states before and after that block, which differ if the hospital rotated its
+    /// accounts in it; none if there was no such hospital or block.
+    pub agents: Vec<AccountId>,
+    /// Transactions of that block with exactly this call: those that name an agent as signer, or another one.
     pub found: Vec<SignedCall>,
 }
 
@@ -34,25 +37,34 @@ pub struct Statement {
 pub struct Statements {
     /// None without an announcement or a body, which have checks of their own.
     pub announced: Option<Statement>,
-    /// In the order of the ballot.
+    /// In the order of their chain blocks.
     pub approved: Vec<Statement>,
 }
 
-/// Reads the chain blocks that should contain announcement and approvals.
+/// Reads the chain blocks that should contain announcement and approvals: one at a time, since each may have
+/// megabytes.
 pub(super) async fn gather(chain: &Chain, evidence: &Evidence) -> Result<Statements, ChainError> {
-    let mut blocks = Blocks { chain, read: BTreeMap::new() };
     let announced = match (&evidence.announcement, announcing(evidence)) {
         (Some(Announcement { announcer, announced_at, .. }), Some(call)) => {
-            Some(blocks.statement(*announcer, *announced_at, &call).await?)
+            statements(chain, &call, *announced_at, &[*announcer]).await?.pop()
         }
         _ => None,
     };
     let approve = approvals::approve(evidence.header.announcement, subject(evidence));
     let mut approved = Vec::new();
-    for Approval { hospital, block } in evidence.ballot.iter().flat_map(|it| &it.approvals) {
-        approved.push(blocks.statement(*hospital, *block, &approve).await?);
+    for (block, hospitals) in evidence.ballot.as_ref().map(by_block).unwrap_or_default() {
+        approved.extend(statements(chain, &approve, block, &hospitals).await?);
     }
     Ok(Statements { announced, approved })
+}
+
+/// The hospitals that approved, by the chain blocks of their votes. Most votes are in the same few.
+fn by_block(ballot: &Ballot) -> BTreeMap<BlockNumber, Vec<HospitalId>> {
+    let mut blocks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Approval { hospital, block } in &ballot.approvals {
+        blocks.entry(*block).or_default().push(*hospital);
+    }
+    blocks
 }
 
 /// The call that announces exactly this block; none without the body, or with more entries than any block has.
@@ -68,46 +80,55 @@ fn subject(evidence: &Evidence) -> Hash {
     header.subject(&entries, evidence.header.body_hash)
 }
 
-/// The chain blocks that were read; most votes about a lite block are in the same few.
-struct Blocks<'a> {
-    chain: &'a Chain,
-    read: BTreeMap<BlockNumber, Vec<Vec<u8>>>,
+/// Searches a chain block for a call that these hospitals made.
+async fn statements(
+    chain: &Chain,
+    call: &Call,
+    block: BlockNumber,
+    hospitals: &[HospitalId],
+) -> Result<Vec<Statement>, ChainError> {
+    let all = transactions(chain, call, block).await?;
+    let mut statements = Vec::new();
+    for &hospital in hospitals {
+        let agents = agents(chain, hospital, block).await?;
+        let own = all.iter().filter(|call| agents.contains(&call.signer)).take(MAX_FOUND);
+        let mut found: Vec<_> = own.cloned().collect();
+        if found.is_empty() {
+            found.extend(all.first().cloned());
+        }
+        statements.push(Statement { hospital, block, agents, found });
+    }
+    Ok(statements)
 }
 
-impl Blocks<'_> {
-    async fn statement(
-        &mut self,
-        hospital: HospitalId,
-        block: BlockNumber,
-        call: &Call,
-    ) -> Result<Statement, ChainError> {
-        let chain = self.chain;
-        let agent = agent_before(chain, hospital, block).await?;
-        let found = chain.signed_calls(call, block, self.extrinsics(block).await?).await?;
-        Ok(Statement { hospital, block, agent, found })
-    }
-
-    /// The extrinsics of a finalized block; none if there is no such block.
-    async fn extrinsics(&mut self, block: BlockNumber) -> Result<&[Vec<u8>], ChainError> {
-        let read: &Vec<Vec<u8>> = match self.read.entry(block) {
-            Entry::Occupied(read) => read.into_mut(),
-            Entry::Vacant(unread) => unread.insert(match self.chain.block_hash(block).await? {
-                Some(hash) => self.chain.extrinsics(hash).await?,
-                None => Vec::new(),
-            }),
-        };
-        Ok(read)
-    }
+/// The transactions of a finalized block with this call; none if there is no such block.
+async fn transactions(
+    chain: &Chain,
+    call: &Call,
+    block: BlockNumber,
+) -> Result<Vec<SignedCall>, ChainError> {
+    let Some(hash) = chain.block_hash(block).await? else { return Ok(Vec::new()) };
+    let extrinsics = chain.extrinsics(hash).await?;
+    chain.signed_calls(call, block, &extrinsics).await
 }
 
-async fn agent_before(
+/// The agents of a hospital before and after a chain block. A hospital may vote and then rotate its accounts in the
+/// same block, or rotate and then vote.
+async fn agents(
     chain: &Chain,
     hospital: HospitalId,
     block: BlockNumber,
-) -> Result<Option<AccountId>, ChainError> {
-    let Some(parent) = block.checked_sub(1) else { return Ok(None) };
-    let Some(parent) = chain.block_hash(parent).await? else { return Ok(None) };
-    Ok(chain.at(parent).hospital(hospital).await?.map(|hospital| hospital.agent))
+) -> Result<Vec<AccountId>, ChainError> {
+    let mut agents = Vec::new();
+    for number in block.checked_sub(1).into_iter().chain([block]) {
+        let Some(hash) = chain.block_hash(number).await? else { continue };
+        if let Some(known) = chain.at(hash).hospital(hospital).await?
+            && !agents.contains(&known.agent)
+        {
+            agents.push(known.agent);
+        }
+    }
+    Ok(agents)
 }
 
 /// Checks the subject of the ballot, and that announcement and approvals are by the hospitals' agents.
@@ -137,21 +158,31 @@ fn missing(block: BlockNumber) -> String {
 }
 
 fn made(statement: &Statement) -> Result<(), String> {
-    let Statement { hospital, block, agent, found } = statement;
-    let agent = agent
-        .as_ref()
-        .ok_or_else(|| format!("before chain block {block} there was no hospital {hospital}"))?;
-    if found.iter().any(|call| call.signer == *agent && call.is_authentic()) {
+    let Statement { hospital, block, agents, found } = statement;
+    if agents.is_empty() {
+        return Err(format!("at chain block {block} there was no hospital {hospital}"));
+    }
+    let is_own = |call: &&SignedCall| agents.contains(&call.signer);
+    if found.iter().any(|call| is_own(&call) && call.is_authentic()) {
         return Ok(());
     }
-    Err(match found.iter().find(|call| call.signer == *agent).or(found.first()) {
+    Err(match found.iter().find(is_own).or(found.first()) {
         None => missing(*block),
-        Some(call) if call.signer == *agent => {
-            format!("in chain block {block} it has a signature that the agent {agent} did not make")
-        }
-        Some(call) => format!(
-            "in chain block {block} it is by {}, but the hospital's agent was {agent}",
+        Some(call) if is_own(&call) => format!(
+            "in chain block {block} it has a signature that the agent {} did not make",
             call.signer
+        ),
+        Some(call) => format!(
+            "in chain block {block} it is by {}, but the hospital's agent was {}",
+            call.signer,
+            listed(agents)
         ),
     })
 }
+
+fn listed(agents: &[AccountId]) -> String {
+    agents.iter().map(AccountId::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,42 +3,75 @@ use epione_envelope::{
     body::{BodyBuilder, Packed},
     development,
     keys::PatientKeys,
-    record::{Description, Draft, Record, SectionKind},
+    record::{Description, Draft, SectionKind, SignedDraft},
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, UserId,
+    AnnouncementId, HospitalId, UserId,
     approval::{Approval, RejectReason},
     block::SignedAt,
+    limits::MAX_SIGNING_AGE_BLOCKS,
+    profile::Role,
 };
 
 use super::*;
-use crate::{Account, chain::SignedCall};
+use crate::{
+    Account,
+    chain::{Member, SignedCall},
+};
 
 const GENESIS: Hash = Hash::repeat_byte(1);
 const HOSPITAL: HospitalId = HospitalId(0);
+const DOCTOR: UserId = UserId([99; 32]);
+const NURSE: UserId = UserId([98; 32]);
 
 fn patient(byte: u8) -> UserId {
     UserId([byte; 32])
 }
 
+/// Adds signatures to the author's.
+type Sign = fn(SignedDraft) -> SignedDraft;
+
 /// A sealed record of one text and three KiB of media, and the segments of the media.
 fn record(of: UserId) -> (Record, Vec<Bytes>) {
+    record_of(of, |draft| draft, |signed| signed)
+}
+
+/// As [`record`], after changes before and after its author signs.
+fn record_of(of: UserId, change: impl Fn(Draft) -> Draft, also_sign: Sign) -> (Record, Vec<Bytes>) {
     let doctor = development::keys("//Doctor").unwrap();
     let media = vec![7; 3_000];
     let sections = vec![
         Description::of(SectionKind::Summary, "text/plain", "", b"all well").unwrap(),
         Description::of(SectionKind::Media, "application/dicom", "", &media).unwrap(),
     ];
-    let draft = Draft::new(of, HOSPITAL, patient(99), SignedAt::default(), sections).unwrap();
-    let (draft, keys) = (draft.sign(GENESIS, &doctor), PatientKeys::generate());
-    let mut sealer = RecordSealer::new(GENESIS, draft, &doctor.account(), &keys).unwrap();
+    let draft = Draft::new(of, HOSPITAL, DOCTOR, SignedAt::default(), sections).unwrap();
+    let signed = also_sign(change(draft).sign(GENESIS, &doctor));
+    let keys = PatientKeys::generate();
+    let mut sealer = RecordSealer::new(GENESIS, signed, &doctor.account(), &keys).unwrap();
     sealer.seal_text(0, b"all well").unwrap();
     let mut sealing = sealer.start_media(1).unwrap();
     let mut parts = sealing.push(&media).unwrap();
     parts.extend(sealer.end_media(sealing).unwrap());
     let segment: Vec<u8> = parts.into_iter().flat_map(|part| part.bytes).collect();
     (sealer.finish().unwrap(), vec![segment.into()])
+}
+
+fn account(uri: &str) -> Account {
+    Account::development(uri).unwrap()
+}
+
+fn member(uri: &str, role: Role) -> Option<Member> {
+    Some(Member { account: account(uri).id(), role })
+}
+
+/// Doctor, nurse and patient as the chain knew them when the records were signed.
+fn signers() -> Signers {
+    Signers {
+        author: member("//Doctor", Role::Doctor),
+        nurse: member("//Nurse", Role::Nurse),
+        patient: member("//Patient", Role::Patient),
+    }
 }
 
 fn agent(of: HospitalId) -> Account {
@@ -51,12 +84,17 @@ fn statement(hospital: HospitalId, block: u32) -> Statement {
     let agent = agent(hospital);
     let (signer, signature) = (agent.id(), agent.sign(&payload));
     let found = vec![SignedCall { signer, signature, payload }];
-    Statement { hospital, block, agent: Some(agent.id()), found }
+    Statement { hospital, block, agents: vec![agent.id()], found }
 }
 
 /// A committed block of height 2: two records of one patient, who has one in block 1, and one of
 /// another.
-fn block() -> (Evidence, Vec<Bytes>) {
+pub(super) fn block() -> (Evidence, Vec<Bytes>) {
+    block_of(record)
+}
+
+/// As [`block`], of records that this makes.
+fn block_of(record: impl Fn(UserId) -> (Record, Vec<Bytes>)) -> (Evidence, Vec<Bytes>) {
     let mut builder = BodyBuilder::new(HOSPITAL);
     let mut media = Vec::new();
     for of in [patient(1), patient(2), patient(1)] {
@@ -73,6 +111,7 @@ fn block() -> (Evidence, Vec<Bytes>) {
         .zip([Some(earlier), None, Some(within)])
         .map(|(entry, previous)| Entry {
             record: entry.record,
+            hash: entry.hash,
             patient: entry.patient,
             text: entry.text,
             media: entry.media,
@@ -95,6 +134,7 @@ fn block() -> (Evidence, Vec<Bytes>) {
     let lite = header.lite_hash(&entries);
     let approvals = [(HospitalId(3), 8), (HospitalId(1), 9)];
     let evidence = Evidence {
+        genesis: GENESIS,
         height: 2,
         hashes: BlockHashes { lite, cloud: cloud_hash(lite, header.segments.root) },
         previous: Some(before),
@@ -108,6 +148,7 @@ fn block() -> (Evidence, Vec<Bytes>) {
             announced_at: 7,
             stage: Stage::Committed { height: 2 },
         }),
+        signers: vec![Some(signers()); 3],
         statements: Statements {
             announced: Some(statement(HOSPITAL, 7)),
             approved: approvals.map(|(hospital, block)| statement(hospital, block)).to_vec(),
@@ -163,7 +204,7 @@ fn a_first_block_has_no_previous_block() {
 #[test]
 fn each_alteration_fails_its_own_check() {
     type Tamper = fn(&mut Evidence);
-    let cases: [(&str, Tamper); 18] = [
+    let cases: [(&str, Tamper); 19] = [
         ("height", |it| it.header.height = 3),
         ("record count", |it| it.header.records = 2),
         ("lite hash", |it| it.header.time += 1),
@@ -179,6 +220,7 @@ fn each_alteration_fails_its_own_check() {
         }),
         ("body hash", |it| it.body.as_mut().unwrap()[10] ^= 1),
         ("body hash", |it| it.body = None),
+        ("records", |it| it.entries[1].hash = Hash::zero()),
         ("segments", |it| it.header.segments.root = Hash::zero()),
         ("announcement", |it| it.announcement.as_mut().unwrap().body_hash = Hash::zero()),
         ("ballot's subject", |it| it.ballot.as_mut().unwrap().subject = Hash::zero()),
@@ -190,6 +232,75 @@ fn each_alteration_fails_its_own_check() {
         tamper(&mut evidence);
         let failed = failures(&evidence);
         assert!(failed.contains(&expected.into()), "{expected}: {failed:?}");
+    }
+}
+
+const SIGNATURES: [&str; 3] =
+    ["signatures of record 2/0", "signatures of record 2/1", "signatures of record 2/2"];
+
+#[test]
+fn a_record_without_a_permitted_signer_fails_its_own_check() {
+    type Tamper = fn(&mut Option<Signers>);
+    let cases: [(Tamper, &str); 5] = [
+        (|it| it.as_mut().unwrap().author = None, "was not a doctor or nurse"),
+        (
+            |it| it.as_mut().unwrap().author = member("//Doctor", Role::Researcher),
+            "was not a doctor or nurse",
+        ),
+        // Another account than the one with which it was signed.
+        (|it| it.as_mut().unwrap().author = member("//Nurse", Role::Doctor), "did not sign it"),
+        (|it| it.as_mut().unwrap().patient = None, "registration of its patient"),
+        // The block that it names is of a fork.
+        (|it| *it = None, "the chain has no such block"),
+    ];
+    for (tamper, said) in cases {
+        let (mut evidence, _) = block();
+        tamper(&mut evidence.signers[1]);
+        assert_eq!(failures(&evidence), [SIGNATURES[1]], "{said}");
+        let found = check(&evidence).check(SIGNATURES[1]).unwrap().found.clone().unwrap();
+        assert!(found.contains(said), "{found}");
+    }
+    let (mut evidence, _) = block();
+    evidence.signers.clear();
+    assert_eq!(failures(&evidence), SIGNATURES);
+}
+
+#[test]
+fn a_signature_that_the_patient_did_not_make_fails_its_own_check() {
+    let cosigned = |also_sign: Sign| block_of(|of| record_of(of, |draft| draft, also_sign)).0;
+    let by_patient: Sign = |it| it.cosign(GENESIS, &account("//Patient"));
+    let by_forger: Sign = |it| it.cosign(GENESIS, &account("//Forger"));
+    assert!(check(&cosigned(by_patient)).passed());
+    assert_eq!(failures(&cosigned(by_forger)), SIGNATURES);
+}
+
+#[test]
+fn a_signature_that_the_nurse_did_not_make_fails_its_own_check() {
+    let nursed = |also_sign: Sign| {
+        block_of(|of| record_of(of, |draft| draft.with_nurse(NURSE), also_sign)).0
+    };
+    let by_nurse: Sign = |it| it.sign_as_nurse(GENESIS, &account("//Nurse"));
+    let by_forger: Sign = |it| it.sign_as_nurse(GENESIS, &account("//Forger"));
+    assert!(check(&nursed(by_nurse)).passed());
+    assert_eq!(failures(&nursed(by_forger)), SIGNATURES);
+    for nurse in [None, member("//Nurse", Role::Doctor)] {
+        let mut evidence = nursed(by_nurse);
+        evidence.signers[0].as_mut().unwrap().nurse = nurse;
+        assert_eq!(failures(&evidence), [SIGNATURES[0]]);
+    }
+}
+
+#[test]
+fn records_that_were_announced_before_or_long_after_they_were_signed_fail_their_checks() {
+    let signed_at = SignedAt { number: 8, ..SignedAt::default() };
+    let record = |of| record_of(of, |draft| Draft { signed_at, ..draft }, |signed| signed);
+    let (evidence, _) = block_of(record);
+    assert_eq!(failures(&evidence), SIGNATURES);
+
+    for (age, in_time) in [(MAX_SIGNING_AGE_BLOCKS, true), (MAX_SIGNING_AGE_BLOCKS + 1, false)] {
+        let (mut evidence, _) = block();
+        evidence.announcement.as_mut().unwrap().announced_at = age;
+        assert_eq!(failures(&evidence).is_empty(), in_time, "{age}");
     }
 }
 
@@ -227,8 +338,8 @@ fn an_altered_missing_or_foreign_vote_fails_its_own_check() {
             "did not make",
         ),
         // By an account that was the agent at another time.
-        (|vote| vote.agent = Some(agent(HospitalId(2)).id()), "but the hospital's agent was"),
-        (|vote| vote.agent = None, "there was no hospital 1"),
+        (|vote| vote.agents = vec![agent(HospitalId(2)).id()], "but the hospital's agent was"),
+        (|vote| vote.agents.clear(), "there was no hospital 1"),
     ];
     for (tamper, said) in cases {
         let (mut evidence, _) = block();
@@ -259,6 +370,19 @@ fn among_transactions_with_the_same_call_the_agent_s_own_one_counts() {
     votes.splice(0..0, foreign);
     assert_eq!(votes.len(), 2);
     assert!(check(&evidence).passed());
+}
+
+#[test]
+fn a_vote_in_the_block_in_which_the_hospital_rotates_its_accounts_counts() {
+    let other = agent(HospitalId(2)).id();
+    for agents in [[agent(HospitalId(1)).id(), other.clone()], [other, agent(HospitalId(1)).id()]] {
+        let (mut evidence, _) = block();
+        evidence.statements.approved[1].agents = agents.to_vec();
+        assert!(check(&evidence).passed());
+        // An account that is neither the agent before nor after the block.
+        evidence.statements.approved[1].found = statement(HospitalId(3), 9).found;
+        assert_eq!(failures(&evidence), ["signature of hospital 1"]);
+    }
 }
 
 #[test]

@@ -315,6 +315,7 @@ impl DescribedVisit {
         let mut draft = draft.with_extraction(plan.extraction)?;
         if let Some((user, _)) = &plan.nurse {
             draft = draft.with_nurse(*user);
+            draft.validate()?;
         }
         let mut signed = draft.sign(plan.genesis, author);
         if let Some(patient) = &plan.cosigner {

@@ -128,6 +128,16 @@ async fn a_nurse_signs_what_the_author_signed() {
 }
 
 #[tokio::test]
+async fn an_author_or_a_patient_is_not_the_nurse_of_the_same_visit() {
+    let nurse = Account::development("//Nurse").unwrap();
+    for user in [UserId([3; 32]), UserId([1; 32])] {
+        let builder = builder().text(Report, "all well").nursed_by(Some((user, nurse.clone())));
+        let refused = builder.build(&author(), SIGNED_AT).await.unwrap_err();
+        assert!(matches!(refused, VisitError::Format(_)), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn what_may_be_disclosed_is_signed_and_must_fit_the_sections() {
     let build = async |extraction| {
         let two = builder().text(Report, "all well").text(Summary, "well");

@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_client::{
-    chain::{Call, Chain, ChainEvent, Included, calls::lite_blocks},
+    chain::{Call, Chain, ChainEvent, Included, SigningFault, calls::lite_blocks},
     reader::{self, ReadError, RecordSummary},
     verify,
 };
@@ -147,10 +147,15 @@ async fn a_forged_signature_of_author_or_patient_is_detected() {
         assert_eq!((summary.author, summary.cosigned), (doctor(), cosigned), "record {index}");
     }
     let forged = reader::verified(&chain, pointer(3)).await.unwrap_err();
-    let is_named = matches!(forged, ReadError::Author { author, .. } if author == doctor());
-    assert!(is_named, "{forged}");
+    let ReadError::Signers { fault, .. } = &forged else { panic!("{forged}") };
+    assert_eq!(*fault, SigningFault::AuthorSignature(doctor()));
     let missing = reader::verified(&chain, pointer(4)).await.unwrap_err();
     assert!(matches!(missing, ReadError::UnknownRecord(_)), "{missing}");
+
+    let report = verify::check(&verify::gather(&chain, 1).await.unwrap());
+    let failed: Vec<_> =
+        report.checks.iter().filter(|it| !it.passed).map(|it| it.name.as_str()).collect();
+    assert_eq!(failed, ["signatures of record 1/2", "signatures of record 1/3"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +165,13 @@ async fn the_largest_body_is_submitted_and_read_back() {
     let body: Vec<u8> = (0..MAX_BODY_BYTES).map(|i| ((i * 7) >> 3) as u8).collect();
     let whole = Range { offset: 0, length: MAX_BODY_BYTES };
     let record = RecordId([9; 16]);
-    let entry = AnnouncedEntry { record, patient: patient(), text: whole, media: Range::default() };
+    let entry = AnnouncedEntry {
+        record,
+        hash: hash(&body),
+        patient: patient(),
+        text: whole,
+        media: Range::default(),
+    };
     let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
     let header = AnnouncedHeader { announcer: HospitalId(0), segments };
     let call = lite_blocks::announce(&header, &vec![entry].try_into().unwrap(), &body);

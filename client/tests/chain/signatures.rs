@@ -1,7 +1,7 @@
 //! The signatures of a block's transactions, and what becomes of them if the transactions are altered.
 
 use epione_client::chain::{
-    Call, Chain, Included, SignedCall,
+    Call, Chain, Included, Pinned, SignedCall, Trust,
     calls::{lite_blocks, profiles},
 };
 use epione_primitives::{AnnouncementId, profile::Role};
@@ -84,9 +84,14 @@ async fn a_call_in_a_batch_is_signed_with_the_batch() {
     let batch = Call { pallet: "Utility", name: "force_batch", arguments };
     let together = chain.submit(&batch, &agent()).await.unwrap();
     let extrinsics = chain.extrinsics(together.block.hash).await.unwrap();
+    // A handle that verifies knows the numbers of batches.
+    let trust = Trust::Verified(Pinned::new(chain.genesis_hash()));
+    let verified = node.connect().await.trusting(trust).await.unwrap();
     for call in [suspend, profiles::suspend(user("//Nurse"))] {
-        let own = found(&chain, &call, &together, &extrinsics).await;
-        assert!(own.len() == 1 && own[0].signer == agent().id() && own[0].is_authentic());
+        for chain in [&chain, &verified] {
+            let own = found(chain, &call, &together, &extrinsics).await;
+            assert!(own.len() == 1 && own[0].signer == agent().id() && own[0].is_authentic());
+        }
     }
     let doctor = profiles::suspend(user("//Doctor"));
     assert_eq!(found(&chain, &doctor, &together, &extrinsics).await, []);

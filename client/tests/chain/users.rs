@@ -1,10 +1,11 @@
 //! Users, and which account they had when something was signed.
 
 use epione_client::{
-    chain::{BlockRef, calls::profiles},
+    chain::{BlockRef, PastUsers, calls::profiles},
     consent,
 };
-use epione_primitives::{block::SignedAt, consent::Naming, profile::Role};
+use epione_envelope::record::{Authorship, Extraction};
+use epione_primitives::{HospitalId, RecordId, block::SignedAt, consent::Naming, profile::Role};
 
 use crate::{account, node::Node, register, user};
 
@@ -20,13 +21,26 @@ async fn a_signature_is_verified_with_the_account_of_the_block_that_it_names() {
     let rotate = profiles::rotate_keys(Some((&second.id(), &consent)), None);
     let rotated = chain.submit(&rotate, &first).await.unwrap().block;
 
-    let at = async |block: SignedAt| chain.account_at(user, block).await.unwrap();
+    let authorship = |signed_at| Authorship {
+        record: RecordId([1; 16]),
+        patient: user,
+        hospital: HospitalId(0),
+        author: user,
+        nurse: None,
+        signed_at,
+        extraction: Extraction::default(),
+    };
+    // None for a block that is not on the chain; otherwise the author's account if there is one.
+    let at = async |block: SignedAt| {
+        let signers = PastUsers::of(&chain).signers(&authorship(block)).await.unwrap();
+        signers.map(|it| it.author.map(|author| author.account))
+    };
     let before = registered.number - 1;
     let before =
         BlockRef { hash: chain.block_hash(before).await.unwrap().unwrap(), number: before };
-    assert_eq!(at(before.into()).await, None);
-    assert_eq!(at(registered.into()).await, Some(first.id()));
-    assert_eq!(at(rotated.into()).await, Some(second.id()));
+    assert_eq!(at(before.into()).await, Some(None));
+    assert_eq!(at(registered.into()).await, Some(Some(first.id())));
+    assert_eq!(at(rotated.into()).await, Some(Some(second.id())));
     // The replaced account does not sign at the new block, nor at a block that is not on the chain.
     let forged = SignedAt { hash: registered.hash, number: rotated.number };
     assert_eq!(at(forged).await, None);

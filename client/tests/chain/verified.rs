@@ -79,8 +79,11 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     trusting.submit(&related(RelationshipKind::Treating), &agent()).await.unwrap();
 
     let pointer = RecordPointer { height: 1, index: 0 };
-    let share = sharing::share(pointer, SectionSet(1));
-    trusting.submit(&share, &account("//Patient")).await.unwrap();
+    let (share, unshare) =
+        (sharing::share(pointer, SectionSet(0b11)), sharing::unshare(pointer, SectionSet(0b10)));
+    for change in [share, unshare] {
+        trusting.submit(&change, &account("//Patient")).await.unwrap();
+    }
 
     let verified = verifying(&node, &trusting).await;
     let (said, proven) = both(&trusting, &verified).await;

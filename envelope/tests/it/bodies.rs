@@ -7,8 +7,8 @@ use epione_envelope::{
     record::{Record, SectionKind},
 };
 use epione_primitives::{
-    HospitalId, RecordId, UserId,
-    block::{AnnouncedEntry, segments_root},
+    Hash, HospitalId, RecordId, UserId,
+    block::{AnnouncedEntry, record_hash, segments_root},
     limits::{MAX_BODY_BYTES, MAX_ENTRIES},
 };
 
@@ -24,6 +24,14 @@ fn packed(records: &[Record]) -> Packed {
     builder.finish().unwrap()
 }
 
+/// Makes the entries state the hashes of what the body contains.
+fn state_hashes(entries: &mut [AnnouncedEntry], body: &[u8]) {
+    for entry in entries {
+        let (start, end) = (entry.text.offset as usize, entry.text.end().unwrap() as usize);
+        entry.hash = record_hash(&body[start..end]);
+    }
+}
+
 #[test]
 fn a_packed_body_passes_the_check() {
     let text = stated(SectionKind::Report, b"text");
@@ -36,6 +44,7 @@ fn a_packed_body_passes_the_check() {
     assert_eq!(entries[1].media.length, 0);
     for (entry, record) in entries.iter().zip(&records) {
         assert_eq!((entry.record, entry.patient), (record.id(), record.patient()));
+        assert_eq!(entry.hash, record_hash(&record.encode()));
     }
     assert_eq!(body::record_at(entries[2].text, &body).unwrap(), records[2]);
     assert_eq!(body, records.iter().flat_map(Encode::encode).collect::<Vec<_>>());
@@ -44,10 +53,11 @@ fn a_packed_body_passes_the_check() {
 #[test]
 fn a_body_that_differs_from_its_announcement_is_refused() {
     type Edit = fn(&mut Packed);
-    let edits: [(Edit, &str); 11] = [
+    let edits: [(Edit, &str); 12] = [
         (|packed| packed.entries[0].text.length -= 1, "record 0"),
         (|packed| packed.entries[1].text.offset += 1, "does not begin"),
         (|packed| packed.entries[1].text.length = u32::MAX, "does not begin"),
+        (|packed| packed.entries[1].hash = Hash::zero(), "the bytes of record 1"),
         (|packed| packed.entries[1].record = RecordId([0; 16]), "another id"),
         (|packed| packed.entries[1].patient = UserId([0; 32]), "another patient"),
         (|packed| packed.entries[1].media.offset = 0, "segments"),
@@ -70,22 +80,36 @@ fn a_body_that_differs_from_its_announcement_is_refused() {
 fn a_segment_with_two_lengths_is_refused() {
     let other = stated(SectionKind::Media, &content(50_000));
     let records = [record(), seal_visit(&[other], &PatientKeys::generate()).0];
-    let Packed { mut header, entries, mut body } = packed(&records);
+    let Packed { mut header, mut entries, mut body } = packed(&records);
     let [first, mut second] = [records[0].segments()[0], records[1].segments()[0]];
     let at = body.windows(32).position(|bytes| bytes == second.hash).unwrap();
     body[at..at + 32].copy_from_slice(&first.hash);
     second.hash = first.hash;
+    state_hashes(&mut entries[..], &body);
     header.segments = body::summary(&[first, second]);
     let refused = body::check(&header, &entries, &body);
     assert_eq!(refused, Err(BodyError::Lengths { hash: first.hash }));
 }
 
 #[test]
-fn a_damaged_body_is_refused_or_differs_only_in_sealed_bytes() {
+fn a_damaged_body_is_refused() {
     let original = packed(&[record()]);
     for position in 0..1000.min(original.body.len()) {
         let mut packed = original.clone();
         packed.body[position] ^= 0xff;
+        let refused = body::check(&packed.header, &packed.entries, &packed.body);
+        assert_eq!(refused, Err(BodyError::Hash { index: 0 }), "{position}");
+    }
+}
+
+/// A hospital can state the hashes of whatever it announces.
+#[test]
+fn a_forged_body_with_its_own_hashes_is_refused_or_differs_only_in_sealed_bytes() {
+    let original = packed(&[record()]);
+    for position in 0..1000.min(original.body.len()) {
+        let mut packed = original.clone();
+        packed.body[position] ^= 0xff;
+        state_hashes(&mut packed.entries[..], &packed.body);
         if let Ok(checked) = body::check(&packed.header, &packed.entries, &packed.body) {
             assert_eq!(checked.records[0].encode(), packed.body);
         }
@@ -115,6 +139,16 @@ fn an_entry_that_hides_a_record_behind_the_id_of_another_is_refused() {
     let (first, second) = (entries[0].record, entries[1].record);
     (entries[0].record, entries[1].record) = (second, first);
     assert_eq!(body::check(&header, &entries, &body), Err(BodyError::Id { index: 0 }));
+}
+
+#[test]
+fn an_entry_that_names_the_bytes_of_another_record_is_refused() {
+    let Packed { header, mut entries, body } = packed(&[record(), record()]);
+    let (first, second) = (entries[0].hash, entries[1].hash);
+    (entries[0].hash, entries[1].hash) = (second, first);
+    assert_eq!(body::check(&header, &entries, &body), Err(BodyError::Hash { index: 0 }));
+    entries[0].hash = first;
+    assert_eq!(body::check(&header, &entries, &body), Err(BodyError::Hash { index: 1 }));
 }
 
 #[test]

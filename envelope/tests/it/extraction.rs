@@ -4,15 +4,17 @@
 use codec::Encode;
 use epione_envelope::{
     ExtractionError, FormatError, SignatureError,
+    keys::PatientKeys,
     record::{
-        Description, Disclosure, Draft, Extraction, MAX_SECTIONS, Salt, SectionKind, SignedDraft,
+        Description, Disclosure, Draft, Extraction, MAX_SECTIONS, Record, Salt, SectionKind,
+        SignedDraft,
     },
 };
 use epione_primitives::{Hash, release::SectionSet};
 use proptest::prelude::*;
 
 use crate::{
-    fixture::{account, account_id, draft, genesis, stated, visit},
+    fixture::{NURSE, Stated, account, account_id, draft, genesis, seal_draft, stated, visit},
     oracle,
 };
 
@@ -29,6 +31,16 @@ fn record() -> SignedDraft {
     let parts: Vec<_> = (0..SECTIONS).map(one).collect();
     let draft = draft(&parts).with_extraction(rules()).unwrap();
     draft.sign(genesis(), &account("doctor"))
+}
+
+/// What the hospital announced after this draft was signed.
+fn committed(signed: &SignedDraft) -> Record {
+    let part = |(number, description): (u16, &Description)| Stated {
+        description: description.clone(),
+        content: format!("part {number}").into_bytes(),
+    };
+    let parts: Vec<_> = (0..).zip(&signed.draft.sections).map(part).collect();
+    seal_draft(signed.clone(), &parts, &PatientKeys::generate()).0
 }
 
 fn parts(draft: &Draft, shown: &[u16]) -> Vec<(u16, Description)> {
@@ -113,6 +125,50 @@ fn rules_that_were_loosened_after_signing_are_refused() {
         signed.draft.extraction = loosened;
         assert_eq!(verified(&signed, &[0]), Err(SignatureError::Invalid));
     }
+}
+
+#[test]
+fn a_disclosure_of_a_record_that_was_never_committed_is_refused() {
+    let (signed, doctor) = (record(), account("doctor"));
+    let committed = committed(&signed);
+    let shown = parts(&signed.draft, &[0, 1]);
+    let disclosure = disclose(&signed, shown.clone()).unwrap();
+    assert_eq!(disclosure.verify_against(&committed), Ok(&shown[..]));
+
+    // The thief of the author's replaced key signs a record that names the block of the committed one.
+    let stolen = record();
+    // The author signs two contents under one id, and one of them is committed.
+    let twice = Draft { record: signed.draft.record, ..record().draft };
+    // The author names a nurse who did not sign, and signs less strict rules.
+    let nursed = signed.draft.clone().with_nurse(NURSE);
+    let loosened = Draft { extraction: Extraction::default(), ..signed.draft.clone() };
+    let others = [twice, nursed, loosened].map(|draft| draft.sign(genesis(), &doctor));
+    for other in others.iter().chain([&stolen]) {
+        let disclosure = disclose(other, parts(&other.draft, &[0])).unwrap();
+        assert!(disclosure.verify(genesis(), &account_id("doctor")).is_ok());
+        assert_eq!(disclosure.verify_against(&committed), Err(SignatureError::OtherRecord));
+    }
+    // The signature of another record.
+    let moved = SignedDraft { signature: stolen.signature.clone(), ..signed };
+    let moved = disclose(&moved, parts(&moved.draft, &[0])).unwrap();
+    assert_eq!(moved.verify_against(&committed), Err(SignatureError::OtherRecord));
+}
+
+#[test]
+fn a_disclosure_of_a_committed_record_shows_only_what_its_author_signed_and_allows() {
+    let signed = record();
+    let (committed, leaves) = (committed(&signed), signed.draft.leaves());
+    let against = |shown: Vec<(u16, Description)>| {
+        forged(&signed, &leaves, &shown).verify_against(&committed).map(<[_]>::len)
+    };
+    assert_eq!(against(parts(&signed.draft, &[0, 2, 3, 4])), Ok(4));
+    let mandatory = ExtractionError::Mandatory { section: 0 };
+    assert_eq!(against(parts(&signed.draft, &[1])), Err(SignatureError::Extraction(mandatory)));
+    let never = ExtractionError::Never { section: 5 };
+    assert_eq!(against(parts(&signed.draft, &[0, 5])), Err(SignatureError::Extraction(never)));
+    let mut changed = parts(&signed.draft, &[0, 1]);
+    changed[1].1.content_root[0] ^= 1;
+    assert_eq!(against(changed), Err(SignatureError::Leaf { section: 1 }));
 }
 
 #[test]

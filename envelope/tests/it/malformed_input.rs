@@ -8,12 +8,13 @@ use epione_envelope::{
     object::SealedObject,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::{Disclosure, Extraction, Record, SectionKind, SignedDraft},
+    record_sealer::RecordSealer,
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    RecordId, RecordPointer,
+    RecordId, RecordPointer, UserId,
     access::Purpose,
-    block::{AnnouncedEntry, AnnouncedHeader, Range},
+    block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     limits::MAX_PATIENT_KEYS,
     release::SectionSet,
 };
@@ -256,6 +257,32 @@ fn a_nurses_signature_that_was_removed_or_added_is_refused() {
 }
 
 #[test]
+fn a_record_whose_nurse_is_also_its_author_or_its_patient_is_refused() {
+    let visit = visit();
+    let encoded = seal_draft(nursed(&visit), &visit, &PatientKeys::generate()).0.encode();
+    // The nurse's id, after suite, record, patient, hospital and author.
+    let at = 1 + 16 + 32 + 2 + 32 + 1;
+    assert_eq!(encoded[at..at + 32], NURSE.0);
+    let naming = |nurse: UserId| {
+        Record::decode_exactly(&[&encoded[..at], &nurse.0, &encoded[at + 32..]].concat())
+    };
+    assert!(naming(UserId([7; 32])).is_ok());
+    for (nurse, reason) in [(DOCTOR, "also its author"), (PATIENT, "also its patient")] {
+        let refused = naming(nurse).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+        let draft = draft(&visit).with_nurse(nurse);
+        let refused = draft.validate().unwrap_err().to_string();
+        assert!(refused.contains(reason) && refused.contains("name another nurse"), "{refused}");
+        // The same in JSON, and signed by all.
+        let signed = draft.sign(genesis(), &account("doctor"));
+        let signed = signed.sign_as_nurse(genesis(), &account("doctor"));
+        assert!(SignedDraft::from_json(&signed.to_json()).is_err());
+        let keys = PatientKeys::generate();
+        assert!(RecordSealer::new(genesis(), signed, &account_id("doctor"), &keys).is_err());
+    }
+}
+
+#[test]
 fn a_manifest_whose_segments_do_not_form_its_object_is_refused() {
     let record = seal_visit(&visit(), &PatientKeys::generate()).0;
     let encoded = record.encode();
@@ -294,11 +321,16 @@ proptest! {
     ) {
         let entries: Vec<_> = ranges
             .into_iter()
-            .map(|(offset, length, first, count)| AnnouncedEntry {
-                record: RecordId([0; 16]),
-                patient: PATIENT,
-                text: Range { offset, length },
-                media: Range { offset: first, length: count },
+            .map(|(offset, length, first, count)| {
+                let end = offset.saturating_add(length) as usize;
+                let bytes = body.get(offset as usize..end).unwrap_or_default();
+                AnnouncedEntry {
+                    record: RecordId([0; 16]),
+                    hash: record_hash(bytes),
+                    patient: PATIENT,
+                    text: Range { offset, length },
+                    media: Range { offset: first, length: count },
+                }
             })
             .collect();
         let header = AnnouncedHeader { announcer: HOSPITAL, segments: Default::default() };

@@ -107,6 +107,7 @@ fn announcements() {
         };
         let entry = |record, offset, length| AnnouncedEntry {
             record: RecordId([record; 16]),
+            hash: Hash::repeat_byte(record + 0x10),
             patient: PATIENT,
             text: Range { offset, length },
             media: Range { offset: 0, length: 2 },
@@ -129,10 +130,12 @@ fn announcements() {
     let by_hand = oracle::blake2_256(&[&header[..], &entries, &body_hash].concat());
     assert_eq!(subject.0, by_hand);
 
-    // Each entry: record, patient, and two ranges of compact numbers.
+    // Each entry: record, hash, patient, and two ranges of compact numbers.
     let ranges: [&[u8]; 2] =
         [&[0, 63 << 2, 0, 2 << 2], &[63 << 2, 0xc2, 0x45, 0x04, 0x00, 0, 2 << 2]];
-    let entry = |record: u8, ranges: &[u8]| [&[record; 16][..], &PATIENT.0, ranges].concat();
+    let entry = |record: u8, ranges: &[u8]| {
+        [&[record; 16][..], &[record + 0x10; 32], &PATIENT.0, ranges].concat()
+    };
     let by_hand = [&[2_u8 << 2][..], &entry(0xe2, ranges[0]), &entry(0xe3, ranges[1])].concat();
     assert_eq!(entries, by_hand);
     let counts = [&2_u32.to_le_bytes()[..], &5_000_000_u64.to_le_bytes()].concat();

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod command;
 mod finality;
 pub mod lite_blocks;
+mod newest_justification;
 mod rpc;
 pub mod runtime_api;
 pub mod service;

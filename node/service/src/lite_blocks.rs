@@ -19,14 +19,12 @@ use epione_primitives::{
         UNKNOWN_HEIGHT, UNKNOWN_RECORD,
     },
 };
-use jsonrpsee::{
-    core::RpcResult,
-    proc_macros::rpc,
-    types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE},
-};
+use jsonrpsee::{core::RpcResult, proc_macros::rpc, types::ErrorObjectOwned};
 use sc_client_api::BlockBackend;
 use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
+
+use crate::rpc::internal;
 
 #[rpc(server)]
 pub trait LiteBlocksApi {
@@ -190,8 +188,4 @@ fn unknown_record(pointer: RecordPointer) -> ErrorObjectOwned {
 
 fn refuse(code: i32, message: String) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(code, message, None::<()>)
-}
-
-fn internal(error: impl std::fmt::Display) -> ErrorObjectOwned {
-    refuse(INTERNAL_ERROR_CODE, format!("the chain could not be read: {error}"))
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use jsonrpsee::RpcModule;
+use jsonrpsee::{
+    RpcModule,
+    types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE},
+};
 use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
 use sc_service::error::Error as ServiceError;
 use sp_core::traits::SpawnNamed;
@@ -11,6 +14,7 @@ use substrate_frame_rpc_system::{System, SystemApiServer};
 use crate::{
     finality::GrandpaSources,
     lite_blocks::{LiteBlocks, LiteBlocksApiServer},
+    newest_justification::{FinalityApiServer, NewestJustification},
     service::{FullClient, Pool},
 };
 
@@ -46,5 +50,12 @@ pub fn build(
         )
         .map_err(taken)?;
     module.merge(LiteBlocks::new(sources.client.clone()).into_rpc()).map_err(taken)?;
+    module.merge(NewestJustification::new(sources.client.clone()).into_rpc()).map_err(taken)?;
     Ok(module)
+}
+
+/// The reply if the node's database cannot be read.
+pub fn internal(error: impl std::fmt::Display) -> ErrorObjectOwned {
+    let message = format!("the chain could not be read: {error}");
+    ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, message, None::<()>)
 }

@@ -5,7 +5,7 @@ use epione_primitives::{
     RecordId, RecordPointer, UserId,
     block::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, cloud_hash,
-        segments_root,
+        record_hash, segments_root,
     },
     limits::{MAX_BODY_BYTES, MAX_ENTRIES, MAX_HISTORY},
     rpc::{HeaderReply, MAX_READ_BYTES, RecordReply, UNKNOWN_HEIGHT, UNKNOWN_RECORD},
@@ -41,6 +41,7 @@ fn announcement(
     let entries: Vec<_> = records
         .map(|(patient, text)| AnnouncedEntry {
             record: RecordId((hash, text.offset).using_encoded(blake2_128)),
+            hash: record_hash(bytes_at(&body, text)),
             patient,
             text,
             media: Range::default(),
@@ -54,6 +55,10 @@ fn announcement(
         entries: AnnouncedEntries::try_from(entries).unwrap(),
         body,
     }
+}
+
+fn bytes_at(body: &[u8], range: Range) -> &[u8] {
+    &body[range.offset as usize..range.end().unwrap() as usize]
 }
 
 fn announce(body: Vec<u8>) -> pallet_lite_blocks::Call<Runtime> {
@@ -101,6 +106,7 @@ async fn the_largest_lite_block_is_committed_and_read_back() {
     let record: RecordReply =
         rpc.client.request("liteBlocks_record", rpc_params![last]).await.unwrap();
     assert_eq!(record.text.0, record_of(&body, 511));
+    assert_eq!(record.entry.hash, record_hash(&record.text));
     assert_eq!(record.entry.previous, Some(RecordPointer { height: 1, index: 510 }));
 
     let beyond = RecordPointer { height: 1, index: 512 };

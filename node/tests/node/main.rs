@@ -4,6 +4,7 @@
 
 mod arguments;
 mod chain_specs;
+mod finality;
 mod kept_bodies;
 mod lite_blocks;
 mod process;

@@ -283,6 +283,8 @@ struct Granted {
     records: Vec<ReleasedRecord>,
     /// The rights that the grant uses.
     rights: Vec<Right>,
+    /// Whether the patient does not share one of the granted sections.
+    some_are_private: bool,
 }
 
 /// With which keys records are opened, and as far as which rights allow.
@@ -292,8 +294,21 @@ struct Grounds<'a> {
     patient_keys: PatientKeys,
 }
 
-/// What the rights allow of the requested records.
+/// What the rights allow of the requested records, in one release.
+///
+/// The chain does not see which sections are text and which are media. So it records rights to shared sections only if
+/// every released section is shared ([`Right::open`]). A grant with private sections therefore leaves out the kinds
+/// that the requester may read only because they are shared. The requester asks for those sections alone.
 async fn collect(state: &AppState, asked: &Asked, rights: &Rights) -> Result<Granted, ApiError> {
+    let granted = collect_by(state, asked, rights).await?;
+    if granted.keys.is_empty() || Right::open(&granted.rights, granted.some_are_private) {
+        return Ok(granted);
+    }
+    collect_by(state, asked, &rights.to_private_only()).await
+}
+
+/// What the rights allow of the requested records, each section by itself.
+async fn collect_by(state: &AppState, asked: &Asked, rights: &Rights) -> Result<Granted, ApiError> {
     let Asked { caller, request, .. } = asked;
     let patient_keys = patient_keys(state, caller, request.patient).await?;
     let grounds = Grounds { genesis: caller.identity.genesis, rights, patient_keys };
@@ -363,6 +378,7 @@ impl Granted {
                 segment: segment.hash,
             }));
             sections.insert(index);
+            self.some_are_private |= class == SectionClass::Private;
             if !self.rights.contains(&right) {
                 self.rights.push(right);
             }

@@ -13,7 +13,9 @@ use epione_primitives::{
     access::Denial,
     limits::{
         DAY_MILLIS, MAX_EMERGENCIES_PER_DAY, MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS,
+        SLOT_MILLIS, WEIGHT_WINDOW_BLOCKS,
     },
+    refusal::Refusal,
 };
 
 use crate::{
@@ -27,6 +29,10 @@ const PREFIX: &str = "urn:epione:problem:";
 
 /// Seconds after which a caller may retry, unless the problem states another time.
 const RETRY_AFTER: u64 = 2;
+/// Seconds until the chain counts weight from zero: the half minute of the refusals.
+const QUOTA_WINDOW: u64 = WEIGHT_WINDOW_BLOCKS as u64 * SLOT_MILLIS / 1_000;
+/// Seconds of the next two blocks, after which an account's waiting transactions are fewer.
+const NEXT_BLOCKS: u64 = 2 * SLOT_MILLIS / 1_000;
 
 /// A problem, as the response to a request, and the seconds after which the caller may retry, if it is known.
 #[derive(Debug)]
@@ -214,6 +220,16 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
     }
 
+    /// The chain accepts no more transactions for now. The header names the earliest time of those in the text.
+    fn quota(refusal: Refusal) -> Self {
+        let title = "The hospital cannot send more to the chain at the moment";
+        let seconds = match refusal {
+            Refusal::TooManyInFlight => NEXT_BLOCKS,
+            _ => QUOTA_WINDOW,
+        };
+        Self::unavailable("quota", title, refusal.to_string()).ends_after(seconds)
+    }
+
     fn storage(status: StatusCode, detail: &str) -> Self {
         Self::new(status, "storage", "The hospital's storage is not accepting writes", detail)
     }
@@ -275,11 +291,7 @@ impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Failed(failure) => Self::chain_refused(failure.to_string()),
-            CallError::Refused(refusal) if refusal.is_temporary() => Self::unavailable(
-                "quota",
-                "The hospital cannot send more to the chain at the moment",
-                refusal.to_string(),
-            ),
+            CallError::Refused(refusal) if refusal.is_temporary() => Self::quota(refusal),
             CallError::Refused(refusal) => Self::chain_refused(refusal.to_string()),
             CallError::TimedOut => Self::timed_out(),
             CallError::View(error) => error.into(),
@@ -352,8 +364,6 @@ pub(super) async fn no_such_method() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::refusal::Refusal;
-
     use super::*;
 
     #[test]
@@ -362,6 +372,20 @@ mod tests {
             let error = ApiError::from(CallError::Refused(refusal));
             assert_eq!(error.is_the_workers(), refusal.is_temporary(), "{refusal}");
             assert_eq!(error.problem().detail, Some(refusal.to_string()));
+        }
+    }
+
+    #[test]
+    fn the_header_names_the_time_after_which_the_text_says_to_try_again() {
+        for (refusal, words, seconds) in [
+            (Refusal::QuotaExceeded, "try again in half a minute", "30"),
+            (Refusal::HospitalQuotaExceeded, "try again in half a minute", "30"),
+            (Refusal::TooManyInFlight, "try again after the next blocks", "6"),
+        ] {
+            let error = ApiError::from(CallError::Refused(refusal));
+            let detail = error.problem().detail.clone().unwrap();
+            assert!(detail.contains(words), "{detail}");
+            assert_eq!(error.into_response().headers()[header::RETRY_AFTER], seconds, "{refusal}");
         }
     }
 }

@@ -54,14 +54,21 @@ impl Rights {
         })
     }
 
-    /// The right to read texts of a class, if the policies allow it.
+    /// The right by which texts of a class are read, if the policies allow one.
     pub fn to_text(&self, class: SectionClass) -> Option<Right> {
         self.to(Action::ReadText, class)
     }
 
-    /// The right to read media of a class, if the policies allow it.
+    /// The right by which media of a class are read, if the policies allow one.
     pub fn to_media(&self, class: SectionClass) -> Option<Right> {
         self.to(Action::ReadMedia, class)
+    }
+
+    /// The same rights without those to shared sections.
+    pub fn to_private_only(&self) -> Self {
+        let private = |right: &&Right| right.class == SectionClass::Private;
+        let allowed = self.allowed.iter().filter(private).copied().collect();
+        Self { allowed, denial: self.denial.clone(), emergency: self.emergency }
     }
 
     /// Why the policies deny the other rights.
@@ -69,9 +76,49 @@ impl Rights {
         self.denial
     }
 
+    /// The right to private sections also opens shared ones, so it comes first: it stays enough when the patient
+    /// changes what they share before the chain records the grant.
     fn to(&self, action: Action, class: SectionClass) -> Option<Right> {
         let action = if self.emergency { Action::BreakGlass } else { action };
-        let right = Right { action, class };
-        self.allowed.contains(&right).then_some(right)
+        let right = |class| Right { action, class };
+        let choice = [right(SectionClass::Private), right(class)];
+        choice.into_iter().find(|right| self.allowed.contains(right))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRIVATE: SectionClass = SectionClass::Private;
+    const SHARED: SectionClass = SectionClass::Shared;
+
+    fn right(action: Action, class: SectionClass) -> Right {
+        Right { action, class }
+    }
+
+    fn rights(emergency: bool, allowed: &[Right]) -> Rights {
+        Rights { allowed: allowed.to_vec(), denial: Denial::Failed(Vec::new()), emergency }
+    }
+
+    #[test]
+    fn the_right_to_private_sections_comes_first_and_opens_shared_ones() {
+        let text = |class| right(Action::ReadText, class);
+        let both = rights(false, &[text(PRIVATE), text(SHARED)]);
+        assert_eq!(both.to_text(SHARED), Some(text(PRIVATE)));
+        assert_eq!(both.to_text(PRIVATE), Some(text(PRIVATE)));
+        assert_eq!(both.to_media(SHARED), None);
+        let glass = right(Action::BreakGlass, PRIVATE);
+        let emergency = rights(true, &[glass]);
+        assert_eq!(emergency.to_media(SHARED), Some(glass));
+    }
+
+    #[test]
+    fn a_right_to_shared_sections_opens_no_private_one_and_can_be_left_out() {
+        let (text, media) = (right(Action::ReadText, PRIVATE), right(Action::ReadMedia, SHARED));
+        let mixed = rights(false, &[text, media]);
+        assert_eq!((mixed.to_media(SHARED), mixed.to_media(PRIVATE)), (Some(media), None));
+        let narrowed = mixed.to_private_only();
+        assert_eq!((narrowed.to_text(SHARED), narrowed.to_media(SHARED)), (Some(text), None));
     }
 }

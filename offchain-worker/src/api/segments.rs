@@ -42,8 +42,8 @@ const STORAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a segment to agents of active hospitals, to users with a temporary link, and to the patient of the record,
 /// at any hospital, while a registration of the patient is in force there or at the record's hospital. The worker
-/// checks the segment before it serves it. It may redirect users with links and patients to the hospital's storage; they
-/// must check the bytes from the storage themselves.
+/// checks the segment before it serves it. It may redirect users with links and patients to the hospital's storage;
+/// they must check the bytes from the storage themselves.
 #[utoipa::path(
     get,
     path = "/v1/segments/{hash}",

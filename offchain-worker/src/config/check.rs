@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use epione_client::{api::MAX_PART_BYTES, endpoint::is_exposed};
+use epione_client::{
+    api::MAX_PART_BYTES,
+    endpoint::{is_exposed, is_loopback},
+};
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
@@ -45,9 +48,17 @@ impl Config {
         if is_exposed(&self.node_url) && !self.allow_plain_node {
             return refuse(
                 "node_url",
-                "leads to another machine without TLS, so everyone on the way could answer for the node: use wss:// \
-                 (a proxy at the node ends TLS), or a tunnel and ws://127.0.0.1, or, in a network that only this \
-                 worker and the node can use, set allow_plain_node = true",
+                "leads to another machine without TLS, so everyone on the way could read what the worker asks, and \
+                 hold answers back: use wss:// (a proxy at the node ends TLS), or a tunnel and ws://127.0.0.1, or, in \
+                 a network that only this worker and the node can use, set allow_plain_node = true",
+            );
+        }
+        if !is_loopback(&self.node_url) && self.genesis.is_none() {
+            return refuse(
+                "genesis",
+                "is missing: node_url leads to another machine, and the worker believes of such a node's answers only \
+                 what is proven from the chain's first block: set genesis to the hash of this block, which the \
+                 hospitals publish",
             );
         }
         if !matches!(self.public_url.scheme(), "http" | "https") {

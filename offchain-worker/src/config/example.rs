@@ -18,6 +18,7 @@ const INTRODUCTION: &str = "\
 const SAMPLE: &str = r#"
 public_url = "https://worker.hospital.example"
 data_dir = "/var/lib/epione"
+genesis = "0x5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e"
 tls = { certificate = "/etc/epione/tls.pem", key = "/etc/epione/tls.key" }
 [keystore]
 path = "/etc/epione/agent.json"

@@ -21,7 +21,8 @@ use std::{
     time::Duration,
 };
 
-use epione_primitives::limits::MAX_BODY_BYTES;
+use epione_client::chain::{Pinned, Trust};
+use epione_primitives::{Hash, limits::MAX_BODY_BYTES};
 use url::Url;
 
 settings! {
@@ -30,10 +31,14 @@ settings! {
         /// WebSocket URL of the hospital's own node. Keep the node's RPC private. ws:// is permitted on loopback only.
         #[serde(default = "defaults::node_url")]
         pub node_url: Url,
-        /// Permit ws:// to a node on another machine. Everyone on the way between the two can then answer for the node:
-        /// invent permissions, and name other keys for users, to which the worker would seal patients' keys.
+        /// Permit ws:// to a node on another machine. Everyone on the way between the two can then read what the worker
+        /// asks, and hold answers back. They cannot invent answers: see genesis.
         #[serde(default)]
         pub allow_plain_node: bool,
+        /// Hash of the chain's first block, as the hospitals publish it. With it, the worker believes of the node's
+        /// answers only what is proven from this block. Required if node_url leads to another machine; also set it if
+        /// node_url is the local end of a tunnel. Absent: the worker believes its node.
+        pub genesis: Option<Hash>,
         /// Address at which the worker serves the HTTP API.
         #[serde(default = "defaults::listen")]
         pub listen: SocketAddr,
@@ -409,6 +414,19 @@ impl Config {
         let config: Self = toml::from_str(text)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// What the worker believes its node.
+    pub(crate) fn trust(&self) -> Trust {
+        match self.genesis {
+            Some(genesis) => Trust::Verified(Pinned::new(genesis).remembering(self.head_path())),
+            None => Trust::Node,
+        }
+    }
+
+    /// The file with the last verified block.
+    pub fn head_path(&self) -> PathBuf {
+        self.data_dir.join("head.json")
     }
 
     pub fn journal_path(&self) -> PathBuf {

@@ -58,7 +58,7 @@ fn every_key_in_the_example_is_valid() {
         .collect();
     let config = Config::parse(&uncommented.join("\n")).unwrap();
     assert_eq!(config.earlier_keystores.len(), 1);
-    assert!(config.tls.is_some() && config.store.s3.is_some());
+    assert!(config.tls.is_some() && config.store.s3.is_some() && config.genesis.is_some());
 }
 
 #[test]
@@ -213,8 +213,30 @@ fn a_node_on_another_machine_needs_tls_or_a_key_that_says_otherwise() {
         let line = format!("node_url = \"ws://{host}:9944\"");
         let error = with_line(&line).unwrap_err().to_string();
         assert!(error.contains("wss://") && error.contains("allow_plain_node"), "{error}");
-        with_line(&format!("{line}\nallow_plain_node = true")).unwrap();
-        with_line(&line.replace("ws://", "wss://")).unwrap();
+        with_line(&format!("{line}\nallow_plain_node = true\n{}", genesis())).unwrap();
+        with_line(&format!("{}\n{}", line.replace("ws://", "wss://"), genesis())).unwrap();
     }
     with_line("node_url = \"ws://[::1]:9944\"").unwrap();
+}
+
+fn genesis() -> String {
+    format!("genesis = \"0x{}\"", "07".repeat(32))
+}
+
+#[test]
+fn a_node_on_another_machine_is_not_believed_without_proof() {
+    for node in [
+        "node_url = \"wss://node.hospital.example\"",
+        "node_url = \"wss://10.0.0.7:9944\"",
+        "node_url = \"ws://10.0.0.7:9944\"\nallow_plain_node = true",
+    ] {
+        let error = with_line(node).unwrap_err().to_string();
+        assert!(error.contains("genesis is missing") && error.contains("hospitals"), "{error}");
+        let config = with_line(&format!("{node}\n{}", genesis())).unwrap();
+        let pinned = Pinned::new(Hash::repeat_byte(7)).remembering(config.head_path());
+        assert_eq!(config.trust(), Trust::Verified(pinned));
+    }
+    assert_eq!(with_line("").unwrap().trust(), Trust::Node);
+    assert_ne!(with_line(&genesis()).unwrap().trust(), Trust::Node);
+    assert!(matches!(with_line("genesis = \"0x07\""), Err(ConfigError::Syntax(_))));
 }

@@ -230,6 +230,7 @@ mod tests {
         let lengths = BodyError::Lengths { hash: [1; 32] };
         assert_eq!(reason(&lengths), RejectReason::SegmentsMismatch);
         assert_eq!(reason(&BodyError::Range { index: 1 }), RejectReason::MalformedBody);
+        assert_eq!(reason(&BodyError::Hash { index: 1 }), RejectReason::MalformedBody);
         assert_eq!(reason(&BodyError::Repeated { index: 1 }), RejectReason::MalformedBody);
     }
 }

@@ -40,7 +40,8 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
-    let following = node::keep_connected(config.node_url.clone(), metrics, high_water, node_sender);
+    let (url, trust) = (config.node_url.clone(), config.trust());
+    let following = node::keep_connected(url, trust, metrics, high_water, node_sender);
     tasks.spawn(async move {
         following.await;
         Ok(())

@@ -27,7 +27,7 @@ use epione_client::{
 use epione_devnet::{Binaries, HospitalState, Layout, Options, Plan};
 use epione_envelope::{body, development};
 use epione_primitives::{
-    AnnouncementId, BlockNumber, HospitalId, RecordId, RecordPointer,
+    AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer,
     block::{AnnouncedEntry, Segment, Stage},
 };
 use process::Process;
@@ -49,7 +49,7 @@ pub struct Network {
     pub hospitals: Vec<Hospital>,
     pub folder: TempDir,
     /// Reserves the ports until every process has ended.
-    _plan: Plan,
+    plan: Plan,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -113,7 +113,7 @@ impl Network {
         for hospital in &hospitals {
             hospital.finalizes(1).await;
         }
-        Self { hospitals, folder, _plan: plan, _alone: alone }
+        Self { hospitals, folder, plan, _alone: alone }
     }
 
     /// Nodes and workers, ready.
@@ -126,6 +126,11 @@ impl Network {
             hospital.worker_is_ready().await;
         }
         network
+    }
+
+    /// Makes every worker verify what its node says from the next start on, as if the node were on another machine.
+    pub fn verify_nodes_of(&self, genesis: Hash) {
+        self.plan.sites().iter().for_each(|site| site.pin(genesis).unwrap());
     }
 
     /// All pointers of each record on the chain of lite blocks.
@@ -189,6 +194,11 @@ impl Hospital {
     pub async fn chain(&self) -> Chain {
         eventually("the node answers", async || Chain::connect(&self.state.node_url).await.ok())
             .await
+    }
+
+    /// Where the worker keeps the last block that it verified.
+    pub fn verified_head(&self) -> PathBuf {
+        self.data.join("head.json")
     }
 
     /// The worker's address and TLS key.

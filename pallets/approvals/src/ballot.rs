@@ -1,5 +1,6 @@
 //! The life of a ballot: opened, voted on, decided, or expired.
 
+use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
     approval::{Ballot, BallotOutcome, approvals_needed},
@@ -68,16 +69,25 @@ impl<T: Config> Pallet<T> {
         frame_system::Pallet::<T>::block_number().saturated_into()
     }
 
-    /// Closes the ballots whose deadline was the block before `now`. Returns their number.
-    pub(crate) fn expire(now: BlockNumberFor<T>) -> u32 {
+    /// Closes the ballots whose deadline was the block before `now`, and notifies their owner. Returns the weight of
+    /// both.
+    pub(crate) fn expire(now: BlockNumberFor<T>) -> Weight {
+        let expired = Self::close_expired(now);
+        let closing = T::WeightInfo::expire(expired.len().saturated_into());
+        expired.into_iter().fold(closing, |weight, id| {
+            weight.saturating_add(T::OnClosed::on_ballot_closed(id, BallotOutcome::Expired))
+        })
+    }
+
+    /// Closes the ballots whose deadline was the block before `now`. Returns their ids, for their owner.
+    pub(crate) fn close_expired(now: BlockNumberFor<T>) -> Vec<T::Id> {
         let deadline: BlockNumber = now.saturating_sub(One::one()).saturated_into();
-        let mut expired = 0;
-        for id in Deadlines::<T>::take(deadline) {
-            if let Ok(ballot) = Self::open_ballot(&id) {
-                Self::close(id, ballot, BallotOutcome::Expired);
-            }
-            expired += 1;
-        }
+        let mut expired = Deadlines::<T>::take(deadline).into_inner();
+        expired.retain(|id| {
+            let Ok(ballot) = Self::open_ballot(id) else { return false };
+            Self::store_closed(id, ballot, BallotOutcome::Expired);
+            true
+        });
         expired
     }
 
@@ -88,14 +98,18 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Closes a ballot, and notifies the owner unless it withdrew the ballot. Returns the weight of the owner's work.
-    fn close(id: T::Id, mut ballot: Ballot, outcome: BallotOutcome) -> Weight {
-        ballot.outcome = Some(outcome);
-        Ballots::<T>::insert(&id, ballot);
-        Self::deposit_event(Event::Closed { id: id.clone(), outcome });
+    fn close(id: T::Id, ballot: Ballot, outcome: BallotOutcome) -> Weight {
+        Self::store_closed(&id, ballot, outcome);
         match outcome {
             BallotOutcome::Withdrawn => Weight::zero(),
             _ => T::OnClosed::on_ballot_closed(id, outcome),
         }
+    }
+
+    fn store_closed(id: &T::Id, mut ballot: Ballot, outcome: BallotOutcome) {
+        ballot.outcome = Some(outcome);
+        Ballots::<T>::insert(id, ballot);
+        Self::deposit_event(Event::Closed { id: id.clone(), outcome });
     }
 
     fn unlist(id: &T::Id, deadline: BlockNumber) {

@@ -147,7 +147,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         /// Closes the ballots whose deadline was the previous block.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
-            T::WeightInfo::expire(Self::expire(now))
+            Self::expire(now)
         }
 
         #[cfg(feature = "try-runtime")]

@@ -9,7 +9,7 @@ pub trait WeightInfo {
     fn reject() -> Weight;
     /// Closing a ballot, without its owner's work.
     fn close() -> Weight;
-    /// Closing this many ballots at their deadline, with their owner's work.
+    /// Closing this many ballots at their deadline, without their owner's work.
     fn expire(ballots: u32) -> Weight;
 }
 

@@ -40,6 +40,7 @@ fn entries(block: u64, records: u32, body_bytes: u32) -> AnnouncedEntries {
     let last = records.saturating_sub(1);
     let entry = |index| AnnouncedEntry {
         record: record(block, index),
+        hash: Hash::repeat_byte(3),
         patient: patient(index),
         text: Range { offset: index, length: if index == last { body_bytes - last } else { 1 } },
         media: Range { offset: index, length: 1 },
@@ -79,6 +80,7 @@ pub(crate) fn store_largest<T: Config>(
     let last = RecordPointer { height, index: (MAX_ENTRIES - 1) as u16 };
     let entry = |(announced, index): (AnnouncedEntry, u16)| Entry {
         record: announced.record,
+        hash: announced.hash,
         patient: if index == last.index { patient } else { announced.patient },
         text: announced.text,
         media: announced.media,

@@ -154,6 +154,7 @@ impl<T: Config> Pallet<T> {
     fn link(height: u32, entries: AnnouncedEntries) -> block::Entries {
         let linked = entries.into_iter().zip(0_u16..).map(|(entry, index)| Entry {
             record: entry.record,
+            hash: entry.hash,
             patient: entry.patient,
             text: entry.text,
             media: entry.media,

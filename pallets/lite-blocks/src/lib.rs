@@ -4,6 +4,7 @@
 //!
 //! The records' ciphertext (the body) is in the announcing extrinsic, and nodes store it outside the state
 //! ([`Bodies`]). The state contains headers, entries, hashes and the stage of each announcement.
+//! An entry names the hash of its record's bytes; the other hospitals compare it with the body, this pallet does not.
 //! [`shape`] checks without storage whether entries fit their body and segments. [`closing`] commits or
 //! discards. [`pruning`] removes what was not committed. [`reading`] implements the runtime API.
 //!

@@ -8,7 +8,8 @@ use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, UserId,
     approval::BallotOutcome,
     block::{
-        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, segments_root,
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, record_hash,
+        segments_root,
     },
     ports::{self, OnBallotClosed},
 };
@@ -155,6 +156,7 @@ pub fn record(seed: u8, index: u16) -> RecordId {
 pub fn visits(seed: u8, patients: &[UserId]) -> Visits {
     let entry = |(patient, index): (&UserId, u16)| AnnouncedEntry {
         record: record(seed, index),
+        hash: record_hash(&[seed; 4]),
         patient: *patient,
         text: Range { offset: 4 * u32::from(index), length: 4 },
         media: Range { offset: index.into(), length: 1 },

@@ -4,6 +4,7 @@ use epione_primitives::{
     AccountId, Hash, Signature, UserId,
     consent::{Consent, Naming},
     limits::ROTATION_PAUSE_MILLIS,
+    ports::Hospitals as _,
     profile::Profile,
 };
 use frame_support::{ensure, traits::Time};
@@ -46,13 +47,15 @@ impl<T: Config> Pallet<T> {
 
     /// Replaces a user's account, sealing key or both. Returns the profile's new version. A thief of the keys of a user
     /// whom every hospital suspended cannot rotate.
+    ///
+    /// `since` becomes now, even if the sealing key stays. A thief of an account's key who rotates only the account,
+    /// and later the sealing key, gains no time by the first rotation: hospitals wait from the last one on.
     pub(crate) fn rotate(
         user: UserId,
         account: Option<(AccountId, Signature)>,
         sealing_key_hash: Option<Hash>,
     ) -> Result<u32, Error<T>> {
-        // The list is removed with its last hospital.
-        ensure!(InForce::<T>::contains_key(user), Error::<T>::NotRegistered);
+        ensure!(Self::is_in_force_somewhere(user), Error::<T>::NotRegistered);
         let now = T::Time::now();
         let paused = LastRotation::<T>::get(user)
             .is_none_or(|last| last.saturating_add(ROTATION_PAUSE_MILLIS) <= now);
@@ -78,6 +81,12 @@ impl<T: Config> Pallet<T> {
         Profiles::<T>::insert(user, next);
         LastRotation::<T>::insert(user, now);
         Ok(version)
+    }
+
+    /// Whether a hospital that was not removed lists a registration of the user. The agent of a removed hospital can
+    /// no longer suspend the user.
+    fn is_in_force_somewhere(user: UserId) -> bool {
+        InForce::<T>::get(user).iter().any(|hospital| !T::Hospitals::is_removed(*hospital))
     }
 
     /// Assigns a new account to a user, with the reference that lets it transact. An account with

@@ -1,11 +1,10 @@
 //! The users, and their registrations at hospitals (R_UPR).
 //!
-//! A hospital's agent registers a user, with the [`Consent`] that the user's account signed. The first
-//! registration creates the profile. So no hospital can register a patient without their consent, or take
-//! an account whose key it does not have. The user's id follows from the first account and sealing key
-//! ([`UserId::of`]), so no hospital can register another user under an id that it saw. The user's keys, wraps and sealed
-//! name are in the profile body, which the node stores outside the state ([`Config::Bodies`]); the state contains its
-//! hash. Users rotate their own keys.
+//! A hospital's agent registers a user, with the [`Consent`] that the user's account signed. The first registration
+//! creates the profile. So no hospital can register a patient without their consent, or take an account whose key it
+//! does not have. The user's id follows from the first account and sealing key ([`UserId::of`]), so no hospital can
+//! register another user under an id that it saw. The user's keys, wraps and sealed name are in the profile body, which
+//! the node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys.
 //! Nothing is overwritten: earlier profiles, periods and bodies stay readable.
 //!
 //! A call stores its body last, after everything that can fail, because the node stores a body even if the
@@ -203,7 +202,7 @@ pub mod pallet {
         #[codec(index = 6)]
         AlreadyRegistered,
         /// The user was never registered at this hospital. From `rotate_keys`: no registration of the user is in
-        /// force. A hospital must reinstate the user, or register the user again, first.
+        /// force, except at removed hospitals. A hospital must reinstate the user, or register the user again, first.
         #[codec(index = 7)]
         NotRegistered,
         /// The registration has ended. Register the user again.
@@ -395,7 +394,8 @@ pub mod pallet {
         }
 
         /// Replaces the signer's account, sealing key or both. A registration of the user must be in force at some
-        /// hospital. The new account signs a
+        /// hospital that was not removed. The profile is new from now on, also if only the account changes. The new
+        /// account signs a
         /// [`Consent`](epione_primitives::consent::Consent) to
         /// [`Naming::Rotation`](epione_primitives::consent::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,

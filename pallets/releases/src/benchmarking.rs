@@ -97,27 +97,30 @@ fn request<T: Config>(
     }
 }
 
-/// A release of this many of the requested records. Some of their sections are shared.
+/// Commits one of the requested records. Some of its sections are shared.
+fn shared_record<T: Config>(hospital: HospitalId, height: u32) -> RecordPointer {
+    let pointer = T::Records::set_up(hospital, PATIENT, height);
+    T::Sharing::set_up(pointer, SHARED);
+    pointer
+}
+
+/// A release of this many of the requested records.
 fn release<T: Config>(
     hospital: HospitalId,
     records: u32,
     rights: impl Iterator<Item = Right>,
     emergency: Option<EmergencyReason>,
 ) -> Result<Release, BenchmarkError> {
-    let rights: Vec<_> = rights.collect();
-    let reads_shared = rights.iter().any(|right| right.class == SectionClass::Shared);
-    let sections = if reads_shared { SectionSet::ALL } else { SectionSet::ALL.without(SHARED) };
     let granted = |height| {
-        let pointer = T::Records::set_up(hospital, PATIENT, height);
-        T::Sharing::set_up(pointer, SHARED);
-        ReleasedRecord { pointer, sections }
+        let pointer = shared_record::<T>(hospital, height);
+        ReleasedRecord { pointer, sections: SectionSet::ALL }
     };
     let request = request::<T>(hospital, DOCTOR, Purpose::Emergency, emergency);
     Ok(Release {
         signature: sign::<T>(&request)?,
         request,
         records: BoundedVec::truncate_from((1..=records).map(granted).collect()),
-        rights: BoundedVec::truncate_from(rights),
+        rights: BoundedVec::truncate_from(rights.collect()),
         grant: BlakeTwo256::hash_of(&ReceiptCount::<T>::get(PATIENT)),
     })
 }
@@ -189,12 +192,15 @@ mod benchmarks {
 
     /// An upper bound of any refusal. First of a doctor: the last policy of the set allows the doctor
     /// everything, so every right is decided and nothing is recorded. Then of a nurse: the first right is
-    /// denied, so the refusal is recorded. Both signatures are verified.
+    /// denied, so the refusal is recorded. Both signatures are verified. Each record has private and shared sections.
     #[benchmark]
     fn refuse() -> Result<(), BenchmarkError> {
         let (hospital, agent) = set_up::<T>();
         let asked = |requester| request::<T>(hospital, requester, Purpose::Treatment, None);
         let (allowed, denied) = (asked(DOCTOR), asked(NURSE));
+        for height in 1..=MAX_RELEASED_RECORDS {
+            shared_record::<T>(hospital, height);
+        }
         let signatures = (sign::<T>(&allowed)?, sign::<T>(&denied)?);
         let before = RefusalCount::<T>::get(PATIENT);
         let origin = RawOrigin::Signed(agent);

@@ -1,14 +1,10 @@
-//! Compares the rights of a release with the classes that its sections have on chain.
+//! The classes that sections have on chain.
 
-use epione_primitives::{
-    access::SectionClass,
-    ports::Sharing,
-    release::{ReleasedRecord, Right},
-};
+use epione_primitives::{access::SectionClass, ports::Sharing, release::ReleasedRecord};
 
 use crate::Config;
 
-/// Which classes occur among sections, or among rights.
+/// Which classes occur among sections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Classes {
     pub private: bool,
@@ -16,7 +12,9 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// The classes of released sections, as their patient shares them now.
+    /// The classes of these sections, as their patient shares them now. [`SectionSet::ALL`] contains private ones.
+    ///
+    /// [`SectionSet::ALL`]: epione_primitives::release::SectionSet::ALL
     pub fn of_sections<T: Config>(records: &[ReleasedRecord]) -> Self {
         let mut classes = Self::default();
         for record in records {
@@ -27,14 +25,10 @@ impl Classes {
         classes
     }
 
-    pub fn of_rights(rights: &[Right]) -> Self {
-        let occurs = |class| rights.iter().any(|right| right.class == class);
-        Self { private: occurs(SectionClass::Private), shared: occurs(SectionClass::Shared) }
-    }
-
-    /// Whether rights of these classes open sections of those classes. Rights to private sections also open shared
-    /// ones, because no policy can require that a section is private.
-    pub fn open(self, sections: Self) -> bool {
-        self.private || (self.shared && !sections.private)
+    pub fn contain(self, class: SectionClass) -> bool {
+        match class {
+            SectionClass::Private => self.private,
+            SectionClass::Shared => self.shared,
+        }
     }
 }

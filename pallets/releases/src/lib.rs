@@ -2,18 +2,19 @@
 //!
 //! A requester signs what they ask a hospital for ([`Request`]). Before the hospital's worker returns an access grant,
 //! it records here what the grant releases, with that request. The pallet checks the requester's signature, that the
-//! grant releases nothing else, and that the rights have the classes that the patient gave the sections
+//! grant releases nothing else, and that the rights open sections of the classes that the patient gave them
 //! (pallet-sharing). It checks the policies again at that moment, and does not record what they do not allow. A grant
 //! that is not recorded is not usable. Refusals are recorded too, with the request that was refused. A request is
 //! answered once, and only within minutes, so a hospital can record no access that nobody asked for. Breaking the glass
 //! opens a review among the other hospitals. The same verdict of more than half of them closes the review; otherwise it
 //! expires, with an event that everyone who follows the chain sees.
 //!
-//! The chain does not see which sections are text and which are media. So it compares the classes of all rights
-//! together with those of all sections; the hospital's worker compares each section with its own right.
+//! The chain does not see which sections are text and which are media. So it compares the rights with all sections
+//! together ([`Right::open`]): while one section is private, each action needs its right to private sections. The
+//! hospital's worker compares each section with its own right.
 //!
 //! [`shape`] checks without storage whether a requester can make a request and a grant a release. [`requests`] checks
-//! who asked, whom and when. [`classes`] compares rights with what the patient shares. [`rights`] checks the policies.
+//! who asked, whom and when. [`classes`] reads what the patient shares. [`rights`] checks the policies.
 //! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
 //!
 //! Invariants, which `try_state` checks:
@@ -60,7 +61,9 @@ pub mod weights;
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
     ports::{AccessPolicies, Hospitals, Records, Sharing, Users},
-    release::{Receipt, RefusedAccess, Release, Request, Review, ReviewId, Tally, Usage, Visitors},
+    release::{
+        Receipt, RefusedAccess, Release, Request, Review, ReviewId, Right, Tally, Usage, Visitors,
+    },
 };
 use frame_support::traits::Time;
 
@@ -123,7 +126,9 @@ pub mod pallet {
     #[pallet::storage]
     pub type ByGrant<T: Config> = StorageMap<_, Blake2_128Concat, Hash, (UserId, u32)>;
 
-    /// The answer to a request, by the request's hash. It stays, so that no request is answered again.
+    /// The answer to a request, by the request's hash. While a block still accepts the request, for
+    /// `MAX_REQUEST_AGE_MILLIS`, it prevents a second answer. Afterwards it leads to the grant, as long as the receipt
+    /// or the refusal that names the request: for ever.
     #[pallet::storage]
     pub type ByRequest<T: Config> = StorageMap<_, Blake2_128Concat, Hash, Answer>;
 
@@ -268,7 +273,7 @@ pub mod pallet {
         /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
         #[codec(index = 15)]
         TooManyEmergencies,
-        /// The hospital's policies allow everything, so there is nothing to refuse.
+        /// The hospital's policies allow everything that was requested, so there is nothing to refuse.
         #[codec(index = 16)]
         NotRefused,
         /// `MAX_REFUSALS_PER_DAY` refusals of the requester at this hospital are already recorded today.
@@ -325,8 +330,8 @@ pub mod pallet {
         /// The release contains a record or a section that was not requested.
         #[codec(index = 32)]
         NotRequested,
-        /// The classes of the rights are not those of the released sections. The patient may have changed what they
-        /// share meanwhile: read the classes again.
+        /// The rights do not open the released sections: a section is private, and an action among the rights has no
+        /// right to private sections. The patient may have changed what they share meanwhile: read the classes again.
         #[codec(index = 33)]
         ClassMismatch,
     }
@@ -360,9 +365,10 @@ pub mod pallet {
             Self::ensure_asked(&release.request, &release.signature, hospital, now)?;
             ensure!(shape::is_requested(&release), Error::<T>::NotRequested);
             let classes = Classes::of_sections::<T>(&release.records);
-            ensure!(Classes::of_rights(&release.rights) == classes, Error::<T>::ClassMismatch);
+            let open = Right::open(&release.rights, classes.private);
+            ensure!(open, Error::<T>::ClassMismatch);
             ensure!(!ByGrant::<T>::contains_key(release.grant), Error::<T>::AlreadyRecorded);
-            Self::ensure_records_of(&release)?;
+            Self::ensure_records_of(&release.request, &release.records)?;
             let question = Question::of(&release.request, now);
             let grounds = question.grounds::<T>(&release.rights).ok_or(Error::<T>::NotAllowed)?;
             let emergency = release.request.emergency.is_some();
@@ -375,7 +381,8 @@ pub mod pallet {
         }
 
         /// Records that a requester was refused what they asked for, if the hospital's policies refuse the requester
-        /// some right now: to read, or in an emergency to break the glass.
+        /// some right now: to read, or in an emergency to break the glass. Only rights to sections of the classes that
+        /// occur in the request count: the others were not needed.
         ///
         /// Signed by the agent of the hospital of the requested records. The signature is the requester's, over
         /// [`Request::signed_bytes`].
@@ -387,7 +394,9 @@ pub mod pallet {
         /// [`RequestTooOld`](Error::RequestTooOld), [`RequestFromTheFuture`](Error::RequestFromTheFuture),
         /// [`UnknownRequester`](Error::UnknownRequester), [`UnknownPatient`](Error::UnknownPatient),
         /// [`InvalidRequest`](Error::InvalidRequest), [`AlreadyAnswered`](Error::AlreadyAnswered),
-        /// [`NotRefused`](Error::NotRefused), [`TooManyRefusals`](Error::TooManyRefusals) or
+        /// [`UnknownRecord`](Error::UnknownRecord), [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient),
+        /// [`RecordOfAnotherHospital`](Error::RecordOfAnotherHospital), [`NotRefused`](Error::NotRefused),
+        /// [`TooManyRefusals`](Error::TooManyRefusals) or
         /// [`TooManyHospitalRefusals`](Error::TooManyHospitalRefusals).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::refuse())]
@@ -400,9 +409,11 @@ pub mod pallet {
             shape::check_request(&request).map_err(Error::<T>::from)?;
             let now = T::Time::now();
             Self::ensure_asked(&request, &signature, hospital, now)?;
+            Self::ensure_records_of(&request, &request.records)?;
             let question = Question::of(&request, now);
             let emergency = request.emergency.is_some();
-            ensure!(question.is_refused_some::<T>(emergency), Error::<T>::NotRefused);
+            let classes = Classes::of_sections::<T>(&request.records);
+            ensure!(question.is_refused_some::<T>(emergency, classes), Error::<T>::NotRefused);
             Self::tally_refusal(&question)?;
             Self::count_refusal(hospital)?;
 

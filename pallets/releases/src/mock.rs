@@ -87,6 +87,7 @@ pub const ELSEWHERE: RecordPointer = RecordPointer { height: 3, index: 0 };
 pub const READ_TEXT: Right = Right { action: Action::ReadText, class: SectionClass::Private };
 pub const READ_SHARED: Right = Right { action: Action::ReadText, class: SectionClass::Shared };
 pub const READ_MEDIA: Right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+pub const MEDIA_SHARED: Right = Right { action: Action::ReadMedia, class: SectionClass::Shared };
 pub const BREAK_GLASS: Right = Right { action: Action::BreakGlass, class: SectionClass::Private };
 pub const SUBMIT: Right = Right { action: Action::Submit, class: SectionClass::Private };
 
@@ -264,14 +265,22 @@ fn records(all: &[ReleasedRecord]) -> BoundedVec<ReleasedRecord, ConstU32<MAX_RE
     BoundedVec::truncate_from(all.to_vec())
 }
 
-/// A request of now that equals no other request, for treatment with [`PATIENT`]'s first record.
+/// The patient's first record at a hospital; [`FIRST`] if there is none.
+fn first_record(hospital: HospitalId, patient: UserId) -> RecordPointer {
+    OWNERS.with_borrow(|all| {
+        let own = all.iter().find(|(_, owner)| **owner == (patient, hospital));
+        own.map_or(FIRST, |(pointer, _)| *pointer)
+    })
+}
+
+/// A request of now that equals no other request, for treatment with the patient's first record there.
 pub fn request(hospital: HospitalId, requester: UserId, patient: UserId) -> Request {
     LastNonce::mutate(|last| *last += 1);
     Request {
         requester,
         patient,
         hospital,
-        records: records(&[part(FIRST)]),
+        records: records(&[part(first_record(hospital, patient))]),
         purpose: Purpose::Treatment,
         emergency: None,
         at: Now::get(),

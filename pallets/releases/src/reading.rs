@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use epione_primitives::{
     Hash, HospitalId, UserId,
     limits::page,
-    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Tally},
+    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Right, Tally},
 };
 use frame_support::traits::Time;
 
@@ -29,9 +29,9 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Whether a grant is recorded, the policies still allow its requester the same, and its sections still have
-    /// classes that its rights open. A grant of an emergency that the other hospitals found unjustified is no longer in
-    /// force, whatever the policies allow.
+    /// Whether a grant is recorded, the policies still allow its requester the same, and its rights open its sections
+    /// ([`Right::open`]) with the classes that they have now. A grant of an emergency that the other hospitals found
+    /// unjustified is no longer in force, whatever the policies allow.
     pub fn is_in_force(grant: Hash) -> bool {
         let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;
@@ -42,7 +42,7 @@ impl<T: Config> Pallet<T> {
         let sections = Classes::of_sections::<T>(&release.records);
         let question = Question::of(&release.request, T::Time::now());
         !unjustified
-            && Classes::of_rights(&release.rights).open(sections)
+            && Right::open(&release.rights, sections.private)
             && question.grounds::<T>(&release.rights).is_some()
     }
 

@@ -5,7 +5,8 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::{Records, Users},
     release::{
-        Receipt, RefusedAccess, Release, Request, Review, ReviewStatus, Tally, Usage, Visitors,
+        Receipt, RefusedAccess, Release, ReleasedRecord, Request, Review, ReviewStatus, Tally,
+        Usage, Visitors,
     },
 };
 use frame_support::{ensure, traits::Get};
@@ -19,13 +20,16 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Checks that each released record belongs to the patient and the hospital of the request.
-    pub(crate) fn ensure_records_of(release: &Release) -> Result<(), Error<T>> {
-        for record in &release.records {
+    /// Checks that each of these records belongs to the patient and the hospital of the request.
+    pub(crate) fn ensure_records_of(
+        request: &Request,
+        records: &[ReleasedRecord],
+    ) -> Result<(), Error<T>> {
+        for record in records {
             let (patient, announcer) =
                 T::Records::owner(record.pointer).ok_or(Error::<T>::UnknownRecord)?;
-            ensure!(patient == release.request.patient, Error::<T>::RecordOfAnotherPatient);
-            ensure!(announcer == release.request.hospital, Error::<T>::RecordOfAnotherHospital);
+            ensure!(patient == request.patient, Error::<T>::RecordOfAnotherPatient);
+            ensure!(announcer == request.hospital, Error::<T>::RecordOfAnotherHospital);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use epione_primitives::{
 };
 use sp_runtime::{BoundedVec, traits::ConstU32};
 
-use crate::Config;
+use crate::{Config, classes::Classes};
 
 /// What a request asks the policies at a moment, without the rights.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +51,12 @@ impl Question {
         Some(grounds)
     }
 
-    /// Whether the policies deny at least one right: to read, or in an emergency to break
+    /// Whether the policies deny at least one right to sections of these classes: to read, or in an emergency to break
     /// the glass.
-    pub fn is_refused_some<T: Config>(&self, emergency: bool) -> bool {
-        Right::to_read(emergency).any(|right| !self.decide::<T>(right).is_allowed())
+    pub fn is_refused_some<T: Config>(&self, emergency: bool, classes: Classes) -> bool {
+        Right::to_read(emergency)
+            .filter(|right| classes.contain(right.class))
+            .any(|right| !self.decide::<T>(right).is_allowed())
     }
 
     fn decide<T: Config>(&self, Right { action, class }: Right) -> Decision {

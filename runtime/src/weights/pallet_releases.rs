@@ -51,6 +51,9 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(2, 1))
+            // By hand: of 64 requested records the entries, the headers, and what the patient shares.
+            .saturating_add(Weight::from_parts(900_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads(192))
     }
 
     /// At least 35_403 ns.

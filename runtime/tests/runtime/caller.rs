@@ -197,7 +197,8 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
                 Some(CallNotForBatch)
             );
         }
-        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, body: vec![1] };
+        let (previous, body) = (Default::default(), vec![1]);
+        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, previous, body };
         assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
@@ -228,6 +229,50 @@ fn a_user_without_a_registration_in_force_is_rejected() {
         assert_eq!(refused(&patient, relate()), None);
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         assert_eq!(refused(&patient, relate()), Some(NotInForce));
+    });
+}
+
+/// The hospital is the only one of the patient, and wants to go on releasing shared sections.
+#[test]
+fn a_hospital_cannot_stop_its_patient_from_unsharing() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        let used = || Quotas::usage(&Holder::Hospital(A), Lane::User).ref_time;
+        by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
+        assert_eq!(used(), 0);
+        assert_eq!(refused(&patient, unshare()), None);
+        let once = used();
+        assert!(once > 0);
+        for call in [share(), relate(), rotate_keys()] {
+            assert_eq!(refused(&patient, call), Some(NotInForce));
+        }
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
+        assert_eq!(refused(&patient, unshare()), None);
+        assert!(used() > once);
+        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
+        Hospitals::suspend(council, A).unwrap();
+        assert_eq!(refused(&patient, unshare()), Some(NotInForce));
+    });
+}
+
+#[test]
+fn unsharing_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_budget() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
+        register("Bob//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
+        assert_eq!(refused(&patient, unshare()), None);
+        assert_eq!((used(A), used(B) > 0), (0, true), "the present one is the first");
+        let budget = CurrentLimits::<Runtime>::get().users.hospital;
+        let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+        let signer = Holder::User(UserId([99; 32]));
+        Quotas::debit(&Debit { signer, hospital: B, lane: Lane::User, cost });
+        assert_eq!(refused(&patient, relate()), Some(HospitalQuotaExceeded));
+        assert_eq!(refused(&patient, unshare()), None);
+        assert!(used(A) > 0);
     });
 }
 

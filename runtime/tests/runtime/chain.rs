@@ -6,7 +6,10 @@ use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::Purpose,
-    block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    block::{
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, record_hash,
+        segments_root,
+    },
     consent::{Consent, Naming},
     limits::SLOT_MILLIS,
     profile::Role,
@@ -242,6 +245,7 @@ pub fn announcement(
         .zip(patients)
         .map(|(index, &patient)| AnnouncedEntry {
             record: record(byte, index),
+            hash: record_hash(&[byte; LENGTH as usize]),
             patient,
             text: Range { offset: u32::from(index) * LENGTH, length: LENGTH },
             media: Range::default(),

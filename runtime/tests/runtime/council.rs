@@ -4,7 +4,8 @@ use codec::Encode;
 use epione_primitives::{
     Hash,
     hospital::{Duty, HospitalStatus},
-    limits::UPGRADE_BLOCKS,
+    limits::{MAX_ENTRIES, MAX_PENDING_ANNOUNCEMENTS, UPGRADE_BLOCKS},
+    profile::Role,
     refusal::Refusal,
 };
 use epione_runtime::{
@@ -12,8 +13,10 @@ use epione_runtime::{
     configs::SESSION_BLOCKS,
     council_root,
     governance::{MAX_PROPOSAL_BYTES, MAX_PROPOSAL_WEIGHT, more_than_half, two_thirds},
+    invariants,
 };
 use frame_support::{dispatch::GetDispatchInfo, traits::Get, weights::Weight};
+use pallet_lite_blocks::{AnnouncementWith, Pending, PendingEntries};
 use sp_consensus_grandpa::{ConsensusLog, GRANDPA_ENGINE_ID, ScheduledChange};
 use sp_runtime::{
     DigestItem,
@@ -22,7 +25,7 @@ use sp_runtime::{
 
 use crate::{
     caller::refused,
-    chain::{A, B, apply, local},
+    chain::{A, B, PATIENT, announcement, apply, local, register},
     possession::named,
 };
 
@@ -373,13 +376,35 @@ fn the_council_cannot_replace_the_runtime_without_the_delay() {
     });
 }
 
-/// Suspending a hospital discards its open announcements, with all their records.
 #[test]
-fn a_hospital_with_the_largest_open_announcements_can_be_suspended() {
+fn the_largest_suspension_and_removal_fit_into_a_motion() {
     let suspend: RuntimeCall = suspend().into();
     let remove: RuntimeCall = pallet_hospitals::Call::remove { hospital: B }.into();
     for call in [suspend, remove] {
         let declared = call.get_dispatch_info().call_weight;
         assert!(declared.all_lte(MAX_PROPOSAL_WEIGHT), "{declared:?}");
     }
+}
+
+/// Suspending a hospital discards its open announcements, with all their records.
+#[test]
+fn a_hospital_with_the_largest_open_announcements_can_be_suspended() {
+    local(|chain| {
+        register("Bob//agent", *PATIENT, Role::Patient);
+        let patients = vec![*PATIENT; MAX_ENTRIES as usize];
+        for byte in 0..MAX_PENDING_ANNOUNCEMENTS as u8 {
+            apply("Bob//agent", announcement(B, &patients, byte)).unwrap().unwrap();
+            chain.next_block();
+        }
+        let records = || AnnouncementWith::<Runtime>::iter_keys().count();
+        assert_eq!(records(), (MAX_PENDING_ANNOUNCEMENTS * MAX_ENTRIES) as usize);
+
+        pass(suspend());
+        assert_eq!(Hospitals::hospital(B).unwrap().status, HospitalStatus::Suspended);
+        assert_eq!(records(), 0);
+        assert_eq!(PendingEntries::<Runtime>::iter_keys().count(), 0);
+        assert_eq!(Pending::<Runtime>::get(B), 0);
+        chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
+    });
 }

@@ -2,18 +2,21 @@
 
 use codec::Encode;
 use epione_primitives::{
-    AnnouncementId,
+    AnnouncementId, Hash,
     access::RelationshipKind,
     api::runtime_decl_for_lite_blocks_api::LiteBlocksApi,
-    block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments},
+    block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, Stage},
     limits::{BLOCK_BYTES, MAX_BODY_BYTES, MAX_ENTRIES},
     profile::Role,
 };
 use epione_runtime::{
-    Runtime, RuntimeCall, System,
+    Approvals, LiteBlocks, Runtime, RuntimeCall, System,
     configs::{BLOCK_WEIGHT, NORMAL_SHARE},
 };
-use frame_support::dispatch::{DispatchClass, GetDispatchInfo};
+use frame_support::{
+    dispatch::{DispatchClass, GetDispatchInfo},
+    traits::Hooks,
+};
 
 use crate::chain::{
     A, PATIENT, announcement, apply, key, local, record, register, signed, user_seed, vote,
@@ -24,6 +27,7 @@ fn two_of_the_largest_announcements_fit_into_a_block() {
     local(|_| {
         let entry = AnnouncedEntry {
             record: record(1, 0),
+            hash: Hash::repeat_byte(1),
             patient: *PATIENT,
             text: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },
             media: Range { offset: MAX_BODY_BYTES, length: MAX_BODY_BYTES },
@@ -63,6 +67,35 @@ fn hundreds_of_votes_do_not_fill_a_block() {
         }
         assert_eq!(Runtime::height(), 1);
     });
+}
+
+/// What announcing a block of this many records adds to its block, and what the expiry of its ballot adds to another.
+fn announced_and_expired(records: u32) -> (u64, u64) {
+    let mut weights = (0, 0);
+    local(|chain| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let before = System::block_weight().total();
+        let patients = vec![*PATIENT; records as usize];
+        apply("Alice//agent", announcement(A, &patients, 1)).unwrap().unwrap();
+        let announced = System::block_weight().total() - before;
+        let deadline = Approvals::ballot(AnnouncementId(0)).unwrap().deadline;
+        chain.reach(deadline);
+        let expired = Approvals::on_initialize(deadline + 1);
+        assert_eq!(LiteBlocks::announcement(AnnouncementId(0)).unwrap().0.stage, Stage::Expired);
+        weights = (announced.ref_time(), expired.ref_time());
+    });
+    weights
+}
+
+/// A hospital could reserve blocks with ballots about few records, if each expiry counted as the largest one. All
+/// ballots that expire in a block were opened in one block, so their expiry fits into a block, too.
+#[test]
+fn an_expiring_ballot_counts_for_its_own_records_and_for_less_than_its_announcement() {
+    let (announced_one, expired_one) = announced_and_expired(1);
+    let (announced_most, expired_most) = announced_and_expired(MAX_ENTRIES);
+    assert!(expired_one * 20 < expired_most, "{expired_one} {expired_most}");
+    assert!(expired_one < announced_one, "{expired_one} {announced_one}");
+    assert!(expired_most < announced_most, "{expired_most} {announced_most}");
 }
 
 /// The pool is full of transactions of one user, and none has a higher priority than another. The author of the block

@@ -139,7 +139,8 @@ async fn endure(
     settings(&mut layout)?;
     let options = programs.network(&args.dir, HOSPITALS, layout);
     let mut network = Devnet::up(&options, &|step| println!("{step}")).await?;
-    let practices = Practice::open_all(&network.state().hospitals).await?;
+    let state = network.state();
+    let practices = Practice::open_all(state, &state.hospitals).await?;
     let board = Arc::new(Board::default());
     let mut calm = Calm::new(practices.clone(), board.clone(), &args.dir);
     let mut tally = Tally::default();

@@ -10,7 +10,10 @@ use epione_client::{
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Action, Policies, Purpose, RelationshipKind, SectionClass},
-    block::{AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, segments_root},
+    block::{
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, record_hash,
+        segments_root,
+    },
     release::{Release, ReleasedRecord, Request, Right, SectionSet},
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
@@ -96,9 +99,10 @@ pub fn announce(announcer: HospitalId, patient: UserId, body: &[u8]) -> Call {
     let segments = Segments { root: segments_root(&[]), count: 0, bytes: 0 };
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let text = Range { offset: 0, length };
+    let hash = record_hash(body);
     let mut record = RecordId([0; 16]);
-    record.0.copy_from_slice(&BlakeTwo256::hash(body).as_bytes()[..16]);
-    let entry = AnnouncedEntry { record, patient, text, media: Range::default() };
+    record.0.copy_from_slice(&hash.as_bytes()[..16]);
+    let entry = AnnouncedEntry { record, hash, patient, text, media: Range::default() };
     let entries = AnnouncedEntries::truncate_from(vec![entry]);
     calls::lite_blocks::announce(&AnnouncedHeader { announcer, segments }, &entries, body)
 }

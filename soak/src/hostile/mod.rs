@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use epione_client::signer::Account;
-use epione_devnet::{Devnet, HospitalState, Layout};
+use epione_devnet::{Devnet, HospitalState, Layout, State};
 use serde::Serialize;
 
 use crate::{
@@ -141,8 +141,8 @@ async fn measure(args: &HostileArgs, programs: &Programs) -> anyhow::Result<Host
     let members = network.state().hospitals.clone();
     let (honest, hostile) = members.split_at(HONEST);
     let hostile = hostile.first().context("there is no hostile hospital")?;
-    let practices = Practice::open_all(honest).await?;
-    let attackers = attackers(&practices, &members, hostile).await?;
+    let practices = Practice::open_all(network.state(), honest).await?;
+    let attackers = attackers(&practices, network.state(), hostile).await?;
     let user = attackers.user.clone();
 
     let third = Duration::from_secs_f64(args.minutes * 60.0 / 3.0);
@@ -180,18 +180,18 @@ async fn measure(args: &HostileArgs, programs: &Programs) -> anyhow::Result<Host
 /// The hostile user is registered at the first hospital.
 async fn attackers(
     practices: &[Practice],
-    members: &[HospitalState],
+    network: &State,
     hostile: &HospitalState,
 ) -> anyhow::Result<Attackers> {
-    let home = members.first().context("there are no hospitals")?;
+    let home = network.hospitals.first().context("there are no hospitals")?;
     let victim = practices.last().context("there are no honest doctors")?.clone();
     Ok(Attackers {
-        user: Practice::open_named(home, "Hostile").await?,
-        hospital: Practice::open(hostile).await?,
+        user: Practice::open_named(network, home, "Hostile").await?,
+        hospital: Practice::open(network, hostile).await?,
         agent: Account::development(&hostile.agent)?,
         governance: Account::development(&hostile.governance)?,
         victim,
-        members: members.to_vec(),
+        members: network.hospitals.clone(),
     })
 }
 

@@ -18,10 +18,11 @@ pub type Counts = BTreeMap<&'static str, BTreeMap<String, u64>>;
 pub struct Tally(Mutex<Counts>);
 
 impl Tally {
+    /// Counts an outcome. A node's message may have several lines, but an outcome is part of one line of the report.
     pub fn count(&self, attack: &'static str, outcome: &str) {
+        let mut outcome = on_one_line(outcome);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let outcomes = counts.entry(attack).or_default();
-        let mut outcome: String = outcome.chars().take(CHARACTERS).collect();
         if outcomes.len() >= OUTCOMES && !outcomes.contains_key(&outcome) {
             outcome = "other".into();
         }
@@ -49,6 +50,12 @@ impl Tally {
     }
 }
 
+/// The first characters of a text, with one space for each sequence of spaces and line breaks.
+fn on_one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(CHARACTERS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use epione_primitives::refusal::Refusal;
@@ -62,6 +69,17 @@ mod tests {
             tally.submitted("batches", &Err(SubmitError::Refused(Refusal::CallNotForRole)));
         }
         assert_eq!(tally.counts()["batches"]["refused: CallNotForRole"], 2);
+    }
+
+    #[test]
+    fn the_lines_of_a_message_are_joined() {
+        let tally = Tally::default();
+        let reason = "Transaction is invalid\r\n  0: wrong\tsignature\n".to_owned();
+        tally.submitted("garbage", &Err(SubmitError::Invalid(reason)));
+        let expected = "refused: Transaction is invalid 0: wrong signature";
+        assert_eq!(tally.counts()["garbage"][expected], 1);
+        tally.count("garbage", &" \n".repeat(1_000));
+        assert_eq!(tally.counts()["garbage"][""], 1);
     }
 
     #[test]

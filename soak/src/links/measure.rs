@@ -42,7 +42,7 @@ pub(super) async fn block(
     let options = Options { pack_millis: 500, ..programs.network(&args.dir, hospitals, layout) };
     let network = Devnet::up(&options, &|step| println!("  {step}")).await?;
     let hospitals = &network.state().hospitals;
-    let practice = Practice::open(&hospitals[0]).await?;
+    let practice = Practice::open(network.state(), &hospitals[0]).await?;
     let client = Client::new(programs, network.directory())
         .started_by(topology::prefix(ANNOUNCER, Service::Worker));
     let media = args.dir.join("media.bin");

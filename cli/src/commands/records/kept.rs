@@ -11,6 +11,7 @@ use std::{
 };
 
 use epione_client::{
+    lite::Saved,
     private,
     reader::{ReadError, VerifiedRecord, is_partial},
 };
@@ -25,6 +26,8 @@ use crate::failure::Failure;
 const NOTE: &str = "record.json";
 /// Its name while it is written (`private::replace`).
 const STAGED_NOTE: &str = "record.new";
+/// Records that are read from one folder, at most.
+const MAX_SAVED: usize = 100_000;
 /// Largest note in bytes: descriptions of 64 sections, each with its frame index.
 const MAX_NOTE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -255,6 +258,42 @@ impl Folder {
     }
 }
 
+/// The records that runs of the command saved in a folder, with the descriptions of their sections. Other folders in it
+/// are left out.
+pub(in crate::commands) fn saved_in(out: &Path) -> Result<Vec<Saved>, Failure> {
+    let mut saved = Vec::new();
+    for entry in fs::read_dir(out).map_err(|error| Failure::file(out, &error))? {
+        let folder = entry.map_err(|error| Failure::file(out, &error))?.path();
+        let Note { record_id, pointer, sections } = match read_note(&folder) {
+            Ok(note) => note,
+            Err(error) if is_other(error.kind()) => continue,
+            Err(error) => {
+                return Err(Failure::new(
+                    format!(
+                        "the note of the record in {} cannot be read: {error}",
+                        folder.display()
+                    ),
+                    "move this folder away, and read the record again",
+                ));
+            }
+        };
+        if saved.len() == MAX_SAVED {
+            return Err(Failure::new(
+                format!("{} has more than {MAX_SAVED} records", out.display()),
+                "give smaller folders",
+            ));
+        }
+        let sections = sections.into_iter().map(|(section, noted)| (section, noted.description));
+        saved.push(Saved { pointer, record: record_id, sections: sections.collect() });
+    }
+    Ok(saved)
+}
+
+/// Whether this error says that there is no note.
+fn is_other(error: io::ErrorKind) -> bool {
+    matches!(error, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 fn read_note(folder: &Path) -> io::Result<Note> {
     let path = folder.join(NOTE);
     if fs::symlink_metadata(folder)?.is_symlink() {
@@ -351,6 +390,28 @@ mod tests {
         fs::remove_file(&own).unwrap();
         fs::create_dir(&own).unwrap();
         folder(out.path()).prepare(missing(&[1])).unwrap_err();
+    }
+
+    #[test]
+    fn what_was_saved_is_found_again_and_other_folders_are_left_out() {
+        let out = tempfile::tempdir().unwrap();
+        let content = b"all well";
+        let description = Description::of(SectionKind::Report, "text/plain", "", content).unwrap();
+        let mut kept = folder(out.path());
+        kept.prepare(missing(&[0])).unwrap();
+        kept.expect(0, "00-report.txt", description.clone()).unwrap();
+        fs::create_dir(out.path().join("holiday")).unwrap();
+        fs::write(out.path().join("letter.txt"), "").unwrap();
+        let saved = saved_in(out.path()).unwrap();
+        assert_eq!(saved.len(), 1);
+        assert_eq!((saved[0].pointer, saved[0].record), (POINTER, RecordId([1; 16])));
+        assert_eq!(saved[0].sections, BTreeMap::from([(0, description)]));
+
+        fs::create_dir(out.path().join("6-0")).unwrap();
+        fs::write(out.path().join("6-0").join(NOTE), "{").unwrap();
+        let unreadable = saved_in(out.path()).unwrap_err();
+        assert!(unreadable.error.contains("6-0"), "{unreadable}");
+        saved_in(&out.path().join("nowhere")).unwrap_err();
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod wanted;
 
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
 pub use get::get;
+pub(super) use kept::saved_in;
 pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
 pub use receipts::Receipt;

@@ -1,5 +1,5 @@
-//! `epione records share` and `unshare`: a patient decides which sections of a record are shared. The chain stores that,
-//! and the policies of the record's hospital decide who may read shared sections.
+//! `epione records share` and `unshare`: a patient decides which sections of a record are shared. The chain stores
+//! that, and the policies of the record's hospital decide who may read shared sections.
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 //!
 //! The new account and the hash of the new sealing key are set on the chain; then every hospital seals the user's
 //! profile to the new key, with a fresh patient key for what is written from then on. A hospital does so after a delay,
-//! or when its staff has confirmed the keys. A run may end after any step: the next run reads from the chain which steps
-//! are done.
+//! or when its staff has confirmed the keys. A run may end after any step: the next run reads from the chain which
+//! steps are done.
 
 use std::fmt;
 
@@ -252,6 +252,7 @@ async fn renew(
         && let Ok(body) = ProfileBody::decode_exactly(&bytes)
         && *body.account() == public.account
         && body.sealing_key(&public.sealing.hash()).is_ok()
+        && !body.is_withheld()
     {
         return Ok(done(Outcome::RenewedBefore));
     }

@@ -61,13 +61,15 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "FILE")]
     pub nurse: Option<KeySource>,
     /// Sections that every disclosure of the record shows, such as 0,2: texts are numbered from 0 in their order, then
-    /// media
+    /// media. The author signs these rules, and the library that makes and verifies disclosures enforces them; commands
+    /// for disclosures come later. The rules do not restrict who reads the sections
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub mandatory: Option<SectionSet>,
-    /// Sections that no disclosure of the record shows
+    /// Sections that no disclosure of the record shows; see --mandatory
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub never: Option<SectionSet>,
-    /// Sections that a disclosure of the record shows together or not at all; may be given several times
+    /// Sections that a disclosure of the record shows together or not at all; see --mandatory; may be given several
+    /// times
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub together: Vec<SectionSet>,
     /// Submit a new visit, even if the same command submitted a visit within a day
@@ -193,7 +195,7 @@ impl<'a> Submission<'a> {
         let hospital = context.hospital(&args.hospital).await?;
         let author = context.user_of(&account).await?;
         let cosigner = cosigner(args, context).await?;
-        let nurse = nurse(args, context).await?;
+        let nurse = nurse(args, author, context).await?;
         let genesis = context.chain().await?.genesis_hash();
         let content = read(args, context).await?;
         let cosigning = cosigner.as_ref().map(Account::id);
@@ -418,10 +420,20 @@ async fn cosigner(args: &SubmitArgs, context: &Context) -> Result<Option<Account
 }
 
 /// The nurse of the visit and their account, if they sign too.
-async fn nurse(args: &SubmitArgs, context: &Context) -> Result<Option<(UserId, Account)>, Failure> {
+async fn nurse(
+    args: &SubmitArgs,
+    author: UserId,
+    context: &Context,
+) -> Result<Option<(UserId, Account)>, Failure> {
     let Some(source) = &args.nurse else { return Ok(None) };
     let account = identity::account(&context.keys(source)?);
     let user = context.user_of(&account).await?;
+    if user == author {
+        return Err(Failure::usage(
+            format!("--nurse names the key file of user {user}, who is the author of the visit"),
+            "give the key file of another nurse, or leave out --nurse",
+        ));
+    }
     let profile = context.chain().await?.finalized().await?.profile(user).await?;
     match profile {
         Some(profile) if profile.role == Role::Nurse => Ok(Some((user, account))),

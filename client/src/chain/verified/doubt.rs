@@ -1,6 +1,6 @@
 //! Why a client does not believe what its node says.
 
-use epione_primitives::{BlockNumber, Hash};
+use epione_primitives::{BlockNumber, Hash, RecordPointer};
 use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, TimeError};
 
 use crate::chain::{Chain, ChainError};
@@ -48,10 +48,12 @@ pub enum Doubt {
     NotIncluded { block: Hash },
     #[error("the answer needs more of the chain's state than this client reads for one answer")]
     TooLong,
-    #[error("the node's text of the record is outside the body that the chain names")]
-    OutsideBody,
-    #[error("the node does not have the body {hash:?}, which the chain names: use another node")]
-    NoBody { hash: Hash },
+    #[error(
+        "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
+    )]
+    OtherRecord { pointer: RecordPointer },
+    #[error("the node does not have record {pointer}, which is on the chain: use another node")]
+    NoRecord { pointer: RecordPointer },
     #[error(
         "the node's metadata encodes {call} as call {found:?}, and this client expects {expected:?}: use node and \
          client in the same version"
@@ -61,10 +63,27 @@ pub enum Doubt {
     UnknownCall { call: String },
 }
 
+/// Nodes of different hospitals may differ by so many final blocks for a moment.
+const FEW_BLOCKS: BlockNumber = 20;
+
 impl Doubt {
+    /// Whether the node will have what was verified earlier in a moment.
+    fn is_few_blocks_behind(&self) -> bool {
+        match self {
+            Self::RolledBack { found, seen } => seen.saturating_sub(*found) <= FEW_BLOCKS,
+            _ => false,
+        }
+    }
+
     /// Whether an honest node may give the same answer for a while, because it is behind.
     pub(in crate::chain) fn is_transient(&self) -> bool {
         matches!(self, Self::RolledBack { .. } | Self::Time(TimeError::Behind { .. }))
+    }
+}
+
+impl ChainError {
+    pub(super) fn is_few_blocks_behind(&self) -> bool {
+        matches!(self, Self::Unproven { doubt, .. } if doubt.is_few_blocks_behind())
     }
 }
 

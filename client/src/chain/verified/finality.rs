@@ -1,7 +1,7 @@
 //! Follows finality from the authorities that the client knows: over each hand-over, to the newest final block.
 
 use codec::{Decode, DecodeAll};
-use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment};
+use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment, rpc::FinalityReply};
 use epione_proofs::{Authorities, FinalizedHead, ProvenState, StorageKey, TimeError};
 use serde::Deserialize;
 use sp_core::Bytes;
@@ -16,6 +16,9 @@ use crate::chain::{
 /// The state of each block has the hashes of at least so many earlier ones (`frame_system::BlockHashCount`). Tests have
 /// short chains.
 pub(super) const KNOWN_ANCESTORS: BlockNumber = if cfg!(test) { 4 } else { 2_048 };
+
+/// Error code of JSON-RPC: the node does not know the method.
+const UNKNOWN_METHOD: i32 = -32601;
 
 /// A final block, and the root of the state after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub(super) struct Following {
     head: Head,
     /// The last block that handed over, if this process followed it.
     handed_over: Option<Block>,
-    /// Open while the chain is in authority set 0, of which nodes prove finality in no other way.
+    /// Open while the node does not send the newest justification when it is asked.
     justifications: Option<RpcSubscription<Bytes>>,
 }
 
@@ -89,7 +92,9 @@ impl Following {
         if hash == before.hash {
             return Ok(false);
         }
-        let (header, state) = claimed_head(chain, hash, before).await?;
+        let claimed = claimed_head(chain, hash, before);
+        let ((header, state), newest) =
+            futures::future::try_join(claimed, newest_justification(chain)).await?;
         let number = header.number;
         if number < before.number {
             return Err(chain.doubt(Doubt::RolledBack { found: number, seen: before.number }));
@@ -105,7 +110,7 @@ impl Following {
                 same_history(chain, block, number, hash)?;
                 (header, state)
             }
-            _ => self.prove(chain, header, state).await?,
+            _ => self.prove(chain, header, state, newest).await?,
         };
         if header.number - before.number <= KNOWN_ANCESTORS {
             let found: Hash =
@@ -118,15 +123,24 @@ impl Following {
         Ok(true)
     }
 
-    /// Checks that the authorities made this block, or a later one, final. Returns it, and a part of its state.
+    /// Checks that the authorities made this block, or a later one, final. Returns it, and a part of its state. `newest`
+    /// is the newest justification that the node sent; if it is for an earlier block, the client waits for the next one.
     async fn prove(
         &mut self,
         chain: &Chain,
         header: ChainHeader,
         state: ProvenState,
+        newest: Option<FinalityReply>,
     ) -> Result<(ChainHeader, ProvenState), ChainError> {
         let claimed = header.hash();
-        let (target, justification) = self.justification(chain, header).await?;
+        let (target, justification) =
+            match newest.filter(|newest| newest.header.number >= header.number) {
+                Some(newest) => {
+                    self.justifications = None;
+                    (newest.header, newest.justification.0)
+                }
+                None => self.next_justification(chain, header.number).await?,
+            };
         FinalizedHead::verify(&self.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
         if target.hash() == claimed {
@@ -146,8 +160,7 @@ impl Following {
         }
         same_history(chain, before, number, hash)?;
         let header = header_of(chain, hash).await?;
-        let proof = prove_finality(chain, number).await?;
-        let justification = proof.map(|proof| proof.justification).unwrap_or_default();
+        let justification = prove_finality(chain, number).await?.unwrap_or_default();
         self.authorities =
             self.authorities.follow(&header, &justification).map_err(|error| chain.doubt(error))?;
         self.handed_over = Some(Block::of(&header));
@@ -156,30 +169,8 @@ impl Following {
         Ok(())
     }
 
-    /// The justification of this block or of a later one, with the header of the justified block.
-    async fn justification(
-        &mut self,
-        chain: &Chain,
-        header: ChainHeader,
-    ) -> Result<(ChainHeader, Vec<u8>), ChainError> {
-        if self.authorities.set() > 0 {
-            let proof = match prove_finality(chain, header.number).await {
-                Err(ChainError::Refused { .. }) => None,
-                proof => proof?,
-            };
-            if let Some(FinalityProof { block, justification, mut unknown_headers }) = proof {
-                if block == header.hash() {
-                    return Ok((header, justification));
-                }
-                if let Some(target) = unknown_headers.pop().filter(|last| last.hash() == block) {
-                    return Ok((target, justification));
-                }
-            }
-        }
-        self.next_justification(chain, header.number).await
-    }
-
-    /// Waits until the node says that this block or a later one is final.
+    /// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
+    /// justified block.
     async fn next_justification(
         &mut self,
         chain: &Chain,
@@ -207,8 +198,8 @@ impl Following {
     }
 }
 
-/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The justification
-/// of this block proves it.
+/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
+/// justification of this block proves it.
 async fn claimed_hand_over(
     chain: &Chain,
     authorities: &Authorities,
@@ -226,21 +217,23 @@ async fn claimed_hand_over(
     Ok(after)
 }
 
-/// A node's proof that a block is final: the votes for this block or for a later one, and the headers between.
-#[derive(Decode)]
-struct FinalityProof {
-    block: Hash,
-    justification: Vec<u8>,
-    unknown_headers: Vec<ChainHeader>,
-}
-
-async fn prove_finality(
-    chain: &Chain,
-    number: BlockNumber,
-) -> Result<Option<FinalityProof>, ChainError> {
+/// The justification that a node stores for a block that handed over.
+async fn prove_finality(chain: &Chain, number: BlockNumber) -> Result<Option<Vec<u8>>, ChainError> {
     const METHOD: &str = "grandpa_proveFinality";
     let proof: Option<Bytes> = chain.request(METHOD, rpc_params![number]).await?;
-    proof.map(|Bytes(proof)| decode(METHOD, &proof)).transpose()
+    let Some(Bytes(proof)) = proof else { return Ok(None) };
+    // The justified block, its justification, and the headers of the blocks between.
+    let (_, justification, _): (Hash, Vec<u8>, Vec<ChainHeader>) = decode(METHOD, &proof)?;
+    Ok(Some(justification))
+}
+
+/// The newest final block with its justification, as the node sends them. None if the node has none, or does not know
+/// the method.
+async fn newest_justification(chain: &Chain) -> Result<Option<FinalityReply>, ChainError> {
+    match chain.request("finality_newest", rpc_params![]).await {
+        Err(ChainError::Refused { code: UNKNOWN_METHOD, .. }) => Ok(None),
+        reply => reply,
+    }
 }
 
 async fn subscribe(chain: &Chain) -> Result<RpcSubscription<Bytes>, ChainError> {

@@ -1,7 +1,11 @@
 //! The file with the last verified block. A client that begins there reads no earlier hand-over, is not affected by
 //! thieves of earlier authorities' keys, and refuses a node whose chain is shorter.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use codec::{DecodeAll, Encode};
 use epione_primitives::{BlockNumber, Hash, Moment};
@@ -56,6 +60,7 @@ pub(super) fn store(
     head: &Head,
 ) -> Result<(), ChainError> {
     let Head { block: Block { number, hash, state_root }, time } = *head;
+    let _turn = turn(file).map_err(|error| unusable(file, error))?;
     if read(file)?.is_some_and(|kept| kept.genesis == genesis && kept.number >= number) {
         return Ok(());
     }
@@ -71,6 +76,14 @@ pub(super) fn store(
     };
     let json = serde_json::to_vec_pretty(&kept).map_err(|error| unusable(file, error))?;
     private::replace(file, &json).map_err(|error| unusable(file, error))
+}
+
+/// Of the processes that use the file, one at a time compares and replaces it: until the result is dropped, this one.
+fn turn(file: &Path) -> io::Result<File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let turn = File::open(folder.unwrap_or(Path::new(".")))?;
+    turn.lock()?;
+    Ok(turn)
 }
 
 fn read(file: &Path) -> Result<Option<Kept>, ChainError> {
@@ -124,6 +137,24 @@ mod tests {
         assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(12));
         store(&file, GENESIS, &authorities(), &head(13)).unwrap();
         assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(13));
+    }
+
+    #[test]
+    fn processes_that_write_at_once_leave_a_whole_file_with_the_latest_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("head.json");
+        std::thread::scope(|scope| {
+            for first in 0..8 {
+                let file = &file;
+                scope.spawn(move || {
+                    for number in (12 + first..200).step_by(8) {
+                        store(file, GENESIS, &authorities(), &head(number)).unwrap();
+                        assert!(load(file, GENESIS).unwrap().unwrap().1.block.number >= number);
+                    }
+                });
+            }
+        });
+        assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(199));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`state`], [`known`] | values by storage proofs, and computations over them |
 //! | [`keys`] | where the pallets store what clients read |
 //! | [`reads`] | the answers of the runtime API |
+//! | [`pages`] | the chain of lite blocks, many blocks by one proof |
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`] | the numbers of calls |
@@ -25,6 +26,7 @@ mod inclusion;
 mod keys;
 mod known;
 mod memory;
+mod pages;
 mod reads;
 mod records;
 mod state;
@@ -32,16 +34,21 @@ mod state;
 mod tests;
 mod trust;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use epione_primitives::Hash;
 use tokio::sync::Mutex;
 
 use super::{Chain, ChainError};
+use crate::waiting::Awaited;
 use ancestors::Blocks;
 use finality::Following;
 
 pub use doubt::Doubt;
+pub use pages::{LiteBlock, LiteChain, PAGE_BLOCKS};
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 pub(super) use finality::Block;
@@ -49,6 +56,9 @@ pub(super) use state::VerifiedState;
 
 /// Pause after a subscription ended.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between two questions to a node that is behind.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(300);
 
 /// What a client verified of one chain, by the answers of one node.
 pub(super) struct Verifier {
@@ -77,7 +87,7 @@ impl Verifier {
     /// The newest final block that the node proves. It is not older than the client tolerates.
     pub(super) async fn head(&self, chain: &Chain) -> Result<Block, ChainError> {
         let mut following = self.following.lock().await;
-        let moved = following.advance(chain).await?;
+        let moved = self.advance(chain, &mut following).await?;
         let head = following.head();
         self.pinned.tolerance.check(head.time, crate::now()).map_err(|error| chain.doubt(error))?;
         self.blocks.insert(head.block);
@@ -88,6 +98,23 @@ impl Verifier {
             }
         }
         Ok(head.block)
+    }
+
+    /// Moves to the newest final block that the node proves, and waits for a node that is a few blocks behind.
+    async fn advance(&self, chain: &Chain, following: &mut Following) -> Result<bool, ChainError> {
+        let until = Instant::now() + self.pinned.patience;
+        let mut waiting = None;
+        loop {
+            match following.advance(chain).await {
+                Err(error) if error.is_few_blocks_behind() && Instant::now() < until => {
+                    waiting
+                        .get_or_insert_with(|| chain.waits().begin(Awaited::Node, None))
+                        .because(&error);
+                    tokio::time::sleep(CATCH_UP_PAUSE).await;
+                }
+                advanced => return advanced,
+            }
+        }
     }
 
     /// The state after the newest final block.

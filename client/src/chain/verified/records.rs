@@ -1,10 +1,12 @@
-//! Records with their texts. The chain names a body's hash, and only a whole body can be hashed, so the client requests
-//! the body of each record's block.
+//! Records with their texts. The proven entry of a record names the hash of its bytes, so the client requests only
+//! these bytes.
+
+use std::collections::BTreeMap;
 
 use epione_primitives::{
-    Hash, RecordPointer, UserId,
-    block::{Entry, Range},
-    rpc::{HeaderReply, MAX_READ_BYTES, MAX_REPLY_BYTES, RecordReply},
+    RecordPointer, UserId,
+    block::{Entry, record_hash},
+    rpc::{HeaderReply, MAX_REPLY_BYTES, RecordReply},
 };
 use sp_core::Bytes;
 
@@ -49,75 +51,59 @@ impl VerifiedState {
     }
 
     async fn lite_record(&self, pointer: RecordPointer) -> Result<Option<RecordReply>, ChainError> {
-        let Some((entry, body_hash)) = self.record(pointer).await? else { return Ok(None) };
-        let body = self.body(body_hash).await?;
-        self.reply(pointer, entry, &body).map(Some)
+        let Some((entry, _)) = self.record(pointer).await? else { return Ok(None) };
+        let text = self.served_text(pointer).await?;
+        self.reply(pointer, entry, text).map(Some)
     }
 
-    /// As the node's `liteBlocks_history`: at least one record if there are any, and no more when texts or bodies have
-    /// reached the node's limits.
+    /// As the node's `liteBlocks_history`: at least one record if there are any, and no more when the texts have reached
+    /// the node's limit. The node may end the list earlier, too.
     pub(in crate::chain) async fn lite_history(
         &self,
         patient: UserId,
         before: Option<RecordPointer>,
         limit: u32,
     ) -> Result<Vec<RecordReply>, ChainError> {
-        let (mut texts, mut bodies) = (0_usize, 0_usize);
-        let mut last: Option<(Hash, Vec<u8>)> = None;
+        let served = self.chain().served_history(patient, before, limit);
+        let (records, served) =
+            futures::future::try_join(self.history(patient, before, limit), served).await?;
+        let mut texts: BTreeMap<RecordPointer, Bytes> =
+            served.into_iter().map(|reply| (reply.pointer, reply.text)).collect();
+        let mut bytes = 0_usize;
         let mut replies = Vec::new();
-        for (pointer, entry, body_hash) in self.history(patient, before, limit).await? {
-            if !replies.is_empty() && (texts >= MAX_REPLY_BYTES || bodies >= MAX_READ_BYTES) {
+        for (pointer, entry, _) in records {
+            let text = match texts.remove(&pointer) {
+                Some(text) => text,
+                // The node's list may begin with newer records than this state has.
+                None if replies.is_empty() => self.served_text(pointer).await?,
+                None => break,
+            };
+            bytes = bytes.saturating_add(text.len());
+            if !replies.is_empty() && bytes > MAX_REPLY_BYTES {
                 break;
             }
-            let body = match last.take().filter(|(hash, _)| *hash == body_hash) {
-                Some((_, body)) => body,
-                None => {
-                    let body = self.body(body_hash).await?;
-                    bodies = bodies.saturating_add(body.len());
-                    body
-                }
-            };
-            let reply = self.reply(pointer, entry, &body)?;
-            texts = texts.saturating_add(reply.text.0.len());
-            replies.push(reply);
-            last = Some((body_hash, body));
+            replies.push(self.reply(pointer, entry, text)?);
         }
         Ok(replies)
     }
 
-    /// The body with this hash.
-    async fn body(&self, hash: Hash) -> Result<Vec<u8>, ChainError> {
-        let body = self.chain().body(hash).await?;
-        body.ok_or_else(|| self.chain().doubt(Doubt::NoBody { hash }))
+    /// The bytes of a record that exists, as the node sends them.
+    async fn served_text(&self, pointer: RecordPointer) -> Result<Bytes, ChainError> {
+        let served = self.chain().served_record(pointer).await?;
+        let served = served.ok_or_else(|| self.chain().doubt(Doubt::NoRecord { pointer }))?;
+        Ok(served.text)
     }
 
+    /// The record, if the bytes are those that its proven entry names.
     fn reply(
         &self,
         pointer: RecordPointer,
         entry: Entry,
-        body: &[u8],
+        text: Bytes,
     ) -> Result<RecordReply, ChainError> {
-        let text = slice(body, entry.text).ok_or_else(|| self.chain().doubt(Doubt::OutsideBody))?;
-        Ok(RecordReply { pointer, entry, text: Bytes(text.to_vec()) })
-    }
-}
-
-fn slice(body: &[u8], range: Range) -> Option<&[u8]> {
-    let (start, end) = (usize::try_from(range.offset).ok()?, usize::try_from(range.end()?).ok()?);
-    body.get(start..end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_outside_the_body_is_refused() {
-        let range = |offset, length| Range { offset, length };
-        assert_eq!(slice(b"text", range(1, 2)), Some(&b"ex"[..]));
-        assert_eq!(slice(b"text", range(4, 0)), Some(&b""[..]));
-        for outside in [range(3, 2), range(5, 0), range(u32::MAX, 1)] {
-            assert_eq!(slice(b"text", outside), None, "{outside:?}");
+        if record_hash(&text) != entry.hash {
+            return Err(self.chain().doubt(Doubt::OtherRecord { pointer }));
         }
+        Ok(RecordReply { pointer, entry, text })
     }
 }

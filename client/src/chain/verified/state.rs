@@ -12,7 +12,7 @@ use super::{
 };
 use crate::chain::{Chain, ChainError};
 
-/// Keys of one request for a proof. The values of lite blocks' entries have up to 50 kB each.
+/// Keys of one request for a proof. The values of lite blocks' entries have up to 55 kB each.
 const KEYS_PER_REQUEST: usize = 64;
 /// Requests after which a computation gives up. The longest one follows the links between a patient's records.
 const MAX_ROUNDS: u32 = 256;
@@ -35,6 +35,11 @@ impl VerifiedState {
         &self.chain
     }
 
+    /// The block after which this is the state.
+    pub(super) fn head(&self) -> Block {
+        self.block
+    }
+
     /// The value of one key.
     pub(super) async fn value<T: Decode>(&self, key: StorageKey) -> Result<Option<T>, ChainError> {
         let state = self.prove(std::slice::from_ref(&key)).await?;
@@ -45,6 +50,15 @@ impl VerifiedState {
     pub(super) async fn bytes(&self, key: StorageKey) -> Result<Option<Vec<u8>>, ChainError> {
         let state = self.prove(std::slice::from_ref(&key)).await?;
         state.read(&key).map_err(|error| self.chain.doubt(error))
+    }
+
+    /// The SCALE of the values of up to [`MAX_KEYS`](epione_proofs::MAX_KEYS) keys, in their order, by one proof.
+    pub(super) async fn proven_at_once(
+        &self,
+        keys: &[StorageKey],
+    ) -> Result<Vec<Option<Vec<u8>>>, ChainError> {
+        let state = self.prove(keys).await?;
+        state.read_all(keys).map_err(|error| self.chain.doubt(error))
     }
 
     /// Computes a result from values, which are requested when the computation needs them. `hints` are keys that it

@@ -4,6 +4,8 @@
 #[path = "../../../../proofs/tests/lies/chain.rs"]
 mod made;
 mod node;
+mod pages;
+mod records;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,13 +14,14 @@ use std::{
 
 use codec::Encode;
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordId, RecordPointer, UserId,
-    block::{Entry, Header, Range, Segments},
+    AccountId, Hash, HospitalId, UserId,
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
-use epione_proofs::{HandOverError, HeadError, JustificationError, StateError, TimeError};
+use epione_proofs::{
+    Authorities, HandOverError, HeadError, JustificationError, StateError, TimeError,
+};
 use serde_json::{Value, json};
-use sp_core::{Blake2Hasher, Bytes, Hasher as _};
+use sp_core::Bytes;
 
 use super::{Doubt, Pinned, Trust, keys};
 use crate::chain::{Chain, ChainError, Snapshot};
@@ -26,7 +29,6 @@ use node::{Network, Node};
 
 const USER: UserId = UserId([1; 32]);
 const HOSPITAL: HospitalId = HospitalId(0);
-const BODY: &[u8] = b"the sealed text";
 
 fn account() -> AccountId {
     AccountId::new([7; 32])
@@ -120,6 +122,22 @@ async fn authorities_that_the_genesis_state_does_not_name_make_nothing_final() {
 }
 
 #[tokio::test]
+async fn other_authorities_for_the_same_first_block_are_refused() {
+    let network = network();
+    let forged = Network::new(6..10).proof_of_newest(&Authorities::key());
+    let (genesis, pinned) = (network.genesis(), pinned(&network));
+    let node = Node::new(network);
+    node.lie(move |method, params, mut truth| {
+        if method == "state_getReadProof" && params[1] == json!(genesis) {
+            truth["proof"] = forged.clone();
+        }
+        truth
+    });
+    let refused = doubt(connect(&node, pinned).await.unwrap_err());
+    assert!(matches!(refused, Doubt::Genesis(_)), "{refused}");
+}
+
+#[tokio::test]
 async fn a_minority_of_the_authorities_makes_nothing_final() {
     let mut network = network();
     network.sign_as(0..2);
@@ -128,6 +146,84 @@ async fn a_minority_of_the_authorities_makes_nothing_final() {
     let refused = doubt(chain.finalized().await.unwrap_err());
     let Doubt::Head(HeadError::NotJustified { reason, .. }) = &refused else { panic!("{refused}") };
     assert!(matches!(reason, JustificationError::TooFewVotes { .. }), "{reason}");
+}
+
+/// The code with which a node refuses a method that it does not know.
+const UNKNOWN_METHOD: i32 = -32601;
+
+/// A network in authority set 0, and one in a later set.
+fn networks() -> [Network; 2] {
+    let mut later = network();
+    later.change(1..5);
+    later.push();
+    later.push();
+    [network(), later]
+}
+
+#[tokio::test]
+async fn a_client_does_not_wait_for_the_next_votes() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.lie(|method, _, truth| {
+            assert_ne!(method, "justification", "the client waits");
+            truth
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_send_the_newest_votes_is_followed_by_the_next_ones() {
+    for network in networks() {
+        let newest = network.newest_header().number;
+        let (node, chain) = honest(network).await;
+        node.refuse("finality_newest", UNKNOWN_METHOD);
+        assert_eq!(chain.finalized_head().await.unwrap().number, newest);
+    }
+    let network = network();
+    for answer in [Value::Null, network.clone().until(8).finality()] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+    }
+}
+
+#[tokio::test]
+async fn the_newest_votes_may_be_for_a_later_block_than_the_head() {
+    let network = network();
+    let earlier = network.hashes()[8];
+    let (node, chain) = honest(network).await;
+    node.lie(move |method, _, truth| match method {
+        "chain_getFinalizedHead" => json!(earlier),
+        _ => truth,
+    });
+    assert_eq!(chain.finalized_head().await.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn newest_votes_that_prove_nothing_are_refused() {
+    // By strangers, for another header, and damaged.
+    let network = network();
+    let mut forged = network.clone().until(9);
+    forged.sign_as(6..10);
+    forged.push();
+    let mut other = network.finality();
+    other["header"]["stateRoot"] = json!(Hash::repeat_byte(9));
+    let mut damaged = network.finality();
+    damaged["justification"] = json!(Bytes(vec![0xff; 64]));
+    for answer in [forged.finality(), other, damaged] {
+        let (node, chain) = honest(network.clone()).await;
+        node.lie(move |method, _, truth| match method {
+            "finality_newest" => answer.clone(),
+            _ => truth,
+        });
+        let refused = doubt(chain.finalized_head().await.unwrap_err());
+        assert!(matches!(refused, Doubt::Head(HeadError::NotJustified { .. })), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -207,6 +303,38 @@ async fn a_node_cannot_go_back_while_the_client_runs() {
     let refused = chain.finalized().await.unwrap_err();
     assert!(refused.is_transient());
     assert_eq!(doubt(refused), Doubt::RolledBack { found: 8, seen: 10 });
+}
+
+#[tokio::test]
+async fn a_node_that_is_a_block_behind_gets_time_to_catch_up() {
+    let whole = network();
+    let node = Node::new(whole.clone());
+    let patient = pinned(&whole).with_patience(Duration::from_secs(60));
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(whole.clone().until(9));
+    let catching_up = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.replace(whole);
+    };
+    let (head, ()) = tokio::join!(chain.finalized_head(), catching_up);
+    assert_eq!(head.unwrap().number, 10);
+}
+
+#[tokio::test]
+async fn a_node_that_hides_many_blocks_gets_no_time() {
+    let mut long = network();
+    for _ in 0..30 {
+        long.push();
+    }
+    let short = long.clone().until(10);
+    let patient = pinned(&long).with_patience(Duration::from_secs(3_600));
+    let node = Node::new(long);
+    let chain = connect(&node, patient).await.unwrap();
+    chain.finalized().await.unwrap();
+    node.replace(short);
+    let refused = doubt(chain.finalized().await.unwrap_err());
+    assert_eq!(refused, Doubt::RolledBack { found: 10, seen: 40 });
 }
 
 #[tokio::test]
@@ -413,70 +541,6 @@ async fn no_member_of_a_hospital_can_be_left_out() {
     });
     let refused = doubt(state.members(HOSPITAL, None, 64).await.unwrap_err());
     assert!(matches!(refused, Doubt::State(StateError::Withheld { .. })), "{refused}");
-}
-
-/// A network with one record of the user, whose text is the whole body.
-fn with_record() -> Network {
-    let mut network = network();
-    let length = BODY.len() as u32;
-    let entry = Entry {
-        record: RecordId([3; 16]),
-        patient: USER,
-        text: Range { offset: 0, length },
-        media: Range::default(),
-        previous: None,
-    };
-    let header = Header {
-        height: 1,
-        previous_lite: Hash::zero(),
-        previous_cloud: Hash::zero(),
-        announcer: HOSPITAL,
-        announcement: Default::default(),
-        time: 1,
-        records: 1,
-        body_hash: Blake2Hasher::hash(BODY),
-        body_bytes: length,
-        segments: Segments::default(),
-    };
-    network.put(keys::header(1), &header);
-    network.put(keys::entries(1), &vec![entry]);
-    network.put(keys::latest_record(USER), &RecordPointer { height: 1, index: 0 });
-    network.push();
-    network
-}
-
-#[tokio::test]
-async fn a_records_text_is_a_part_of_the_body_that_the_chain_names() {
-    let pointer = RecordPointer { height: 1, index: 0 };
-    let (node, chain) = honest(with_record()).await;
-    node.lie(
-        |method, _, truth| {
-            if method == "bitswap_v1_get" { json!(Bytes(BODY.to_vec())) } else { truth }
-        },
-    );
-    let reply = chain.lite_record(pointer).await.unwrap().unwrap();
-    assert_eq!(reply.text.0, BODY);
-    let replies = chain.lite_history(USER, None, 10).await.unwrap();
-    assert_eq!(replies, [reply]);
-    assert_eq!(chain.lite_history(UserId([9; 32]), None, 10).await.unwrap(), []);
-
-    node.lie(|method, _, truth| {
-        if method == "bitswap_v1_get" { json!(Bytes(b"another text!!!".to_vec())) } else { truth }
-    });
-    let refused = chain.lite_record(pointer).await.unwrap_err();
-    assert!(matches!(refused, ChainError::WrongBody { .. }), "{refused}");
-}
-
-#[tokio::test]
-async fn a_history_that_the_node_shortens_is_complete_nevertheless() {
-    let (node, chain) = honest(with_record()).await;
-    // The node says that the patient has no records.
-    node.lie(|method, _, truth| match method {
-        "state_call" => json!(Bytes(Vec::<(RecordPointer, Entry, Hash)>::new().encode())),
-        _ => truth,
-    });
-    let state = chain.finalized().await.unwrap();
-    assert_eq!(state.history(USER, None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

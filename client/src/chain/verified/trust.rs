@@ -28,13 +28,14 @@ pub struct Pinned {
     pub(super) genesis: Hash,
     pub(super) memory: Option<PathBuf>,
     pub(super) tolerance: Tolerance,
+    pub(super) patience: Duration,
 }
 
 impl Pinned {
     /// The chain with this genesis block. Its newest final block may be at most [`MAX_AGE`] old.
     pub fn new(genesis: Hash) -> Self {
         let tolerance = Tolerance { behind: millis(MAX_AGE), ahead: MAX_CLOCK_LEAD_MILLIS };
-        Self { genesis, memory: None, tolerance }
+        Self { genesis, memory: None, tolerance, patience: Duration::ZERO }
     }
 
     /// Keeps the last verified block and its authorities in this file. The next start begins there, and refuses a node
@@ -49,6 +50,13 @@ impl Pinned {
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.tolerance.behind = millis(max_age);
         self
+    }
+
+    /// Waits this long for a node that is a few blocks behind what was verified earlier, as the nodes of two hospitals
+    /// differ at times. Without this, such a node is refused at once.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub fn genesis(&self) -> Hash {

@@ -7,9 +7,10 @@ use epione_envelope::{
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    AnnouncementId, RecordId,
+    AnnouncementId, Hash, RecordId,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage},
-    profile::{Profile, Role},
+    limits::MAX_SIGNING_AGE_BLOCKS,
+    profile::{Profile, Registration, RegistrationStatus, Role},
 };
 use serde_json::{Value, json};
 use sp_core::Bytes;
@@ -17,7 +18,7 @@ use sp_core::Bytes;
 use super::*;
 use crate::{
     Account,
-    chain::fake::FakeNode,
+    chain::{SigningFault, fake::FakeNode},
     reader::{list, tests::sealed},
 };
 
@@ -36,15 +37,18 @@ const SIGNED: BlockNumber = 1_000;
 fn entry() -> Entry {
     let range = |length| Range { offset: 0, length };
     let record = RecordId([0; 16]);
-    Entry { record, patient: PATIENT, text: range(9), media: range(0), previous: None }
+    let hash = record_hash(&[0; 9]);
+    Entry { record, hash, patient: PATIENT, text: range(9), media: range(0), previous: None }
 }
 
 /// The entry of a record.
 fn entry_of(record: &Record) -> Entry {
     let range = |length| Range { offset: 0, length };
+    let bytes = record.encode();
     Entry {
         record: record.id(),
-        text: range(record.encode().len() as u32),
+        hash: record_hash(&bytes),
+        text: range(bytes.len() as u32),
         media: range(record.segments().len() as u32),
         ..entry()
     }
@@ -95,10 +99,14 @@ fn node_with(damaged: Option<u32>) -> FakeNode {
         }
         "liteBlocks_history" => {
             let before = params[1]["height"].as_u64().map_or(RECORDS + 1, |height| height as u32);
-            let page = (1..before).rev().take(10).map(|height| RecordReply {
-                pointer: RecordPointer { height, index: 0 },
-                entry: whole.clone(),
-                text: if damaged == Some(height) { Bytes(vec![0xff; 9]) } else { text.clone() },
+            let page = (1..before).rev().take(10).map(|height| {
+                let pointer = RecordPointer { height, index: 0 };
+                let (mut entry, mut text) = (whole.clone(), text.clone());
+                if damaged == Some(height) {
+                    text = Bytes(vec![0xff; 9]);
+                    entry.hash = record_hash(&text);
+                }
+                RecordReply { pointer, entry, text }
             });
             json!(page.collect::<Vec<_>>())
         }
@@ -139,6 +147,57 @@ async fn one_record_that_cannot_be_decoded_does_not_hide_the_others() {
             }
         }
     }
+}
+
+/// A node that answers every request for a patient's records with these.
+fn repeating(pointers: Vec<RecordPointer>) -> FakeNode {
+    let record = sealed(10).record;
+    let (text, entry) = (Bytes(record.encode()), entry_of(&record));
+    FakeNode::new(move |method, params| match method {
+        "chain_getFinalizedHead" => json!(Hash::zero()),
+        "SharingApi_shared" => {
+            let pointers: Vec<RecordPointer> = argument(params);
+            scale(vec![SectionSet(0); pointers.len()])
+        }
+        "liteBlocks_header" => {
+            let height = params[0].as_u64().unwrap() as u32;
+            json!({ "header": header(height), "hashes": BlockHashes::default() })
+        }
+        "liteBlocks_history" => {
+            let reply = |pointer: &RecordPointer| RecordReply {
+                pointer: *pointer,
+                entry: entry.clone(),
+                text: text.clone(),
+            };
+            json!(pointers.iter().map(reply).collect::<Vec<_>>())
+        }
+        other => panic!("{other} is not served"),
+    })
+}
+
+#[tokio::test]
+async fn a_node_that_repeats_a_page_does_not_keep_the_client_in_a_loop() {
+    let at = |height, index| RecordPointer { height, index };
+    let (three, before) = (vec![at(9, 1), at(9, 0), at(4, 0)], Some(at(9, 1)));
+    for (page, before, wrong) in [
+        (three.clone(), None, at(9, 1)),
+        // Not before the given record.
+        (three.clone(), before, at(9, 1)),
+        (vec![at(10, 0)], before, at(10, 0)),
+        // Within a page.
+        (vec![at(4, 0), at(9, 0)], None, at(9, 0)),
+        (vec![at(9, 0), at(9, 1)], None, at(9, 1)),
+        (vec![at(4, 0), at(4, 0)], None, at(4, 0)),
+    ] {
+        let chain = repeating(page).connect().await;
+        let refused = list(&chain, PATIENT, before, u32::MAX).await.unwrap_err();
+        let ReadError::Inconsistent { pointer, what } = refused else { panic!("{refused}") };
+        assert_eq!(pointer, wrong);
+        assert!(what.contains("order"), "{what}");
+    }
+    // More records than the client asked for.
+    let chain = repeating(three).connect().await;
+    assert_eq!(list(&chain, PATIENT, None, 2).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -197,9 +256,31 @@ fn record(at: SignedAt, author: &str, nurse: Option<&str>, cosigner: Option<&str
     sealer.finish().unwrap()
 }
 
+/// A user's role, and the status of the user's registration at the hospital.
+type Standing = (Role, Option<RegistrationStatus>);
+
+const ACTIVE: Option<RegistrationStatus> = Some(RegistrationStatus::Active);
+
+fn role_of(user: UserId) -> Role {
+    match user {
+        DOCTOR => Role::Doctor,
+        NURSE => Role::Nurse,
+        _ => Role::Patient,
+    }
+}
+
 /// Reads a record that was announced in this block. At block [`SIGNED`], doctor, nurse and patient had the accounts
 /// `//Doctor`, `//Nurse` and `//Patient`; at all other blocks they had others.
 async fn read(record: Record, announced_at: BlockNumber) -> Result<RecordSummary, ReadError> {
+    read_among(record, announced_at, |user, _| (role_of(user), ACTIVE)).await
+}
+
+/// As [`read`]. `standing` says what a user is, at block [`SIGNED`] if it is given `true`, and otherwise at the others.
+async fn read_among(
+    record: Record,
+    announced_at: BlockNumber,
+    standing: impl Fn(UserId, bool) -> Standing + Send + Sync + 'static,
+) -> Result<RecordSummary, ReadError> {
     let (text, entry) = (Bytes(record.encode()), entry_of(&record));
     let announcement = Announcement {
         announcer: HOSPITAL,
@@ -223,20 +304,28 @@ async fn read(record: Record, announced_at: BlockNumber) -> Result<RecordSummary
             scale(Some((announcement.clone(), Vec::<AnnouncedEntry>::new())))
         }
         "ProfilesApi_profile" => {
-            let (role, uri) = match argument(params) {
-                DOCTOR => (Role::Doctor, "//Doctor"),
-                NURSE => (Role::Nurse, "//Nurse"),
-                _ => (Role::Patient, "//Patient"),
+            let user = argument(params);
+            let uri = match user {
+                DOCTOR => "//Doctor",
+                NURSE => "//Nurse",
+                _ => "//Patient",
             };
             let then = params[2] == json!(hash_of(SIGNED));
             let uri = if then { uri.to_owned() } else { format!("{uri}//other") };
             scale(Some(Profile {
-                role,
+                role: standing(user, then).0,
                 account: account(&uri).id(),
                 sealing_key_hash: Hash::zero(),
                 version: 1,
                 since: 1,
             }))
+        }
+        "ProfilesApi_registration" => {
+            let (hospital, user): (HospitalId, UserId) = argument(params);
+            let (_, status) = standing(user, params[2] == json!(hash_of(SIGNED)));
+            let status = status.filter(|_| hospital == HOSPITAL);
+            let (periods, body_hash) = (Default::default(), Hash::zero());
+            scale(status.map(|status| Registration { status, periods, version: 1, body_hash }))
         }
         "SharingApi_shared" => scale(vec![SectionSet(1)]),
         other => panic!("{other} is not served"),
@@ -260,17 +349,25 @@ async fn signatures_count_by_the_accounts_that_their_signers_had_at_the_signed_b
     assert!(!summary.cosigned);
 }
 
+/// Why the signatures of a record do not count.
+fn fault(refused: ReadError) -> SigningFault {
+    match refused {
+        ReadError::Signers { pointer: FIRST, fault } => fault,
+        other => panic!("{other}"),
+    }
+}
+
 #[tokio::test]
 async fn a_retired_or_later_account_key_signs_no_record() {
     // The account of another time.
     let record = |uri| record(signed_at(SIGNED), uri, None, None);
     for uri in ["//Doctor//other", "//Nurse", "//Patient"] {
         let refused = read(record(uri), SIGNED + 1).await.unwrap_err();
-        assert!(matches!(refused, ReadError::Author { author: DOCTOR, .. }), "{refused}");
+        assert_eq!(fault(refused), SigningFault::AuthorSignature(DOCTOR), "{uri}");
     }
     let elsewhere = self::record(signed_at(SIGNED + 1), "//Doctor", None, None);
     let refused = read(elsewhere, SIGNED + 2).await.unwrap_err();
-    assert!(matches!(refused, ReadError::Author { .. }), "{refused}");
+    assert_eq!(fault(refused), SigningFault::AuthorSignature(DOCTOR));
 }
 
 #[tokio::test]
@@ -278,7 +375,67 @@ async fn a_record_that_names_a_nurse_who_did_not_sign_is_refused() {
     for uri in ["//Doctor", "//Nurse//other"] {
         let record = record(signed_at(SIGNED), "//Doctor", Some(uri), None);
         let refused = read(record, SIGNED).await.unwrap_err();
-        assert!(matches!(refused, ReadError::Nurse { nurse: NURSE, .. }), "{refused}");
+        assert_eq!(fault(refused), SigningFault::NurseSignature(NURSE), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_author_is_neither_doctor_nor_nurse_is_refused() {
+    for (role, may_write) in [
+        (Role::Doctor, true),
+        (Role::Nurse, true),
+        (Role::Patient, false),
+        (Role::Researcher, false),
+        (Role::Auditor, false),
+    ] {
+        let record = record(signed_at(SIGNED), "//Doctor", None, None);
+        let standing = move |user: UserId, _: bool| match user {
+            DOCTOR => (role, ACTIVE),
+            other => (role_of(other), ACTIVE),
+        };
+        match read_among(record, SIGNED, standing).await {
+            Ok(_) => assert!(may_write, "{role:?}"),
+            Err(refused) => {
+                assert!(!may_write, "{role:?}");
+                assert_eq!(fault(refused), SigningFault::Author(DOCTOR));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_nurse_is_not_a_nurse_is_refused() {
+    for role in [Role::Doctor, Role::Patient, Role::Researcher, Role::Auditor] {
+        let record = record(signed_at(SIGNED), "//Doctor", Some("//Nurse"), None);
+        let standing = move |user: UserId, _: bool| match user {
+            NURSE => (role, ACTIVE),
+            other => (role_of(other), ACTIVE),
+        };
+        let refused = read_among(record, SIGNED, standing).await.unwrap_err();
+        assert_eq!(fault(refused), SigningFault::Nurse(NURSE), "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_somebody_without_a_registration_in_force_when_it_was_signed_is_refused() {
+    for (whose, expected) in [
+        (DOCTOR, SigningFault::Author(DOCTOR)),
+        (NURSE, SigningFault::Nurse(NURSE)),
+        (PATIENT, SigningFault::Patient(PATIENT)),
+    ] {
+        for status in [None, Some(RegistrationStatus::Suspended), Some(RegistrationStatus::Ended)] {
+            let record = || record(signed_at(SIGNED), "//Doctor", Some("//Nurse"), None);
+            let when = move |at_signing: bool| {
+                move |user: UserId, then: bool| {
+                    let is_it = user == whose && then == at_signing;
+                    (role_of(user), if is_it { status } else { ACTIVE })
+                }
+            };
+            let refused = read_among(record(), SIGNED, when(true)).await.unwrap_err();
+            assert_eq!(fault(refused), expected, "{status:?}");
+            // What changed later changes nothing.
+            read_among(record(), SIGNED, when(false)).await.unwrap();
+        }
     }
 }
 
@@ -287,7 +444,7 @@ async fn an_old_record_cannot_be_announced_as_a_new_one() {
     let record = || record(signed_at(SIGNED), "//Doctor", None, None);
     for announced_at in [SIGNED - 1, SIGNED + MAX_SIGNING_AGE_BLOCKS + 1, HEAD] {
         let refused = read(record(), announced_at).await.unwrap_err();
-        assert!(matches!(refused, ReadError::SignedAt { signed_at: SIGNED, .. }), "{refused}");
+        assert_eq!(fault(refused), SigningFault::Block { signed_at: SIGNED, announced_at });
     }
 }
 
@@ -295,18 +452,31 @@ async fn an_old_record_cannot_be_announced_as_a_new_one() {
 async fn a_record_signed_at_a_block_of_a_fork_is_refused() {
     let fork = SignedAt { number: SIGNED, hash: Hash::repeat_byte(9) };
     let refused = read(record(fork, "//Doctor", None, None), SIGNED).await.unwrap_err();
-    assert!(matches!(refused, ReadError::SignedAt { .. }), "{refused}");
+    assert!(matches!(fault(refused), SigningFault::Block { .. }));
     // A block that the chain does not have yet.
     let future = record(signed_at(HEAD + 1), "//Doctor", None, None);
     let refused = read(future, HEAD + 1).await.unwrap_err();
-    assert!(matches!(refused, ReadError::SignedAt { .. }), "{refused}");
+    assert!(matches!(fault(refused), SigningFault::Block { .. }));
 }
 
 #[test]
 fn a_record_under_the_id_of_another_is_refused() {
     let (one, other) = (sealed(10).record, sealed(10).record);
     let (text, entry) = (Bytes(one.encode()), entry_of(&other));
+    let entry = Entry { hash: entry_of(&one).hash, ..entry };
     let reply = RecordReply { pointer: FIRST, entry, text };
     let refused = decode(&reply).unwrap_err();
     assert!(matches!(refused, ReadError::Inconsistent { what: "its id", .. }), "{refused}");
+}
+
+#[test]
+fn the_bytes_of_another_record_and_altered_bytes_are_refused() {
+    let (record, other) = (sealed(10).record, sealed(10).record);
+    let mut altered = record.encode();
+    *altered.last_mut().unwrap() ^= 1;
+    for text in [other.encode(), altered, Vec::new()] {
+        let (text, entry) = (Bytes(text), entry_of(&record));
+        let refused = decode(&RecordReply { pointer: FIRST, entry, text }).unwrap_err();
+        assert!(matches!(refused, ReadError::Inconsistent { what: "its bytes", .. }), "{refused}");
+    }
 }

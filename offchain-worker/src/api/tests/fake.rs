@@ -17,12 +17,12 @@ use epione_primitives::{
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    block::{Entry, Header, Range, Segments, SignedAt},
+    block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
-    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
+    release::{Release, ReleasedRecord, Request, Review, ReviewId, Right, SectionSet, Tally},
 };
 use futures::{FutureExt, future::BoxFuture, stream};
 
@@ -59,6 +59,8 @@ pub struct Facts {
     pub records: HashMap<RecordPointer, (Entry, Header, Vec<u8>)>,
     /// The users who may break the glass.
     pub rescuers: HashSet<UserId>,
+    /// Rights that the policies deny everybody.
+    pub denied: Vec<Right>,
     /// Whether visits need the patient's signature.
     pub cosigning: bool,
     /// By grant.
@@ -172,7 +174,14 @@ impl FakeChain {
     ) {
         let text = Range { offset: 0, length: record.len() as u32 };
         let id = RecordId(blake3::hash(record).as_bytes()[..16].try_into().unwrap());
-        let entry = Entry { record: id, patient, text, media: Range::default(), previous: None };
+        let entry = Entry {
+            record: id,
+            hash: record_hash(record),
+            patient,
+            text,
+            media: Range::default(),
+            previous: None,
+        };
         let header = Header {
             height: pointer.height,
             previous_lite: Hash::zero(),
@@ -229,6 +238,7 @@ fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
         return failed(Condition::PatientCosigned);
     }
     let allowed = match profile.role {
+        _ if facts.denied.contains(&Right { action, class }) => false,
         _ if action == Action::BreakGlass => facts.rescuers.contains(&requester),
         Role::Patient => requester == patient && action != Action::Submit,
         Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
@@ -258,16 +268,13 @@ fn allows(facts: &Facts, release: &Release) -> bool {
     release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
 }
 
-/// Whether the rights of a release are of the classes of its sections.
-fn has_right_classes(facts: &Facts, release: &Release) -> bool {
+/// Whether the rights of a release open its sections.
+fn opens(facts: &Facts, release: &Release) -> bool {
     let shared_of =
         |pointer: RecordPointer| facts.shared.get(&pointer).copied().unwrap_or_default();
-    let has = |class: SectionClass| release.rights.iter().any(|right| right.class == class);
-    release.records.iter().all(|record| {
-        let shared = shared_of(record.pointer);
-        (record.sections.intersection(shared).is_empty() || has(SectionClass::Shared))
-            && (record.sections.without(shared).is_empty() || has(SectionClass::Private))
-    })
+    let is_shared =
+        |record: &ReleasedRecord| record.sections.is_subset_of(shared_of(record.pointer));
+    Right::open(&release.rights, !release.records.iter().all(is_shared))
 }
 
 /// Accepts a request once, if its requester signed it for this hospital.
@@ -295,7 +302,7 @@ fn answer(
 /// Does what the releases pallet does, without most of its checks.
 fn record(facts: &mut Facts, release: Release) -> Result<(), DispatchFailure> {
     let requester = release.request.requester;
-    if !has_right_classes(facts, &release) {
+    if !opens(facts, &release) {
         return Err(failure("Releases", "ClassMismatch"));
     }
     if !allows(facts, &release) {
@@ -479,7 +486,7 @@ impl FinalState for FakeChain {
             facts
                 .receipts
                 .get(&grant)
-                .is_some_and(|release| has_right_classes(facts, release) && allows(facts, release))
+                .is_some_and(|release| opens(facts, release) && allows(facts, release))
         })
     }
 

@@ -144,13 +144,32 @@ async fn the_receipt_contains_the_signed_request_the_sections_and_the_rights() {
     assert!(asked.is_signed_by(genesis(), &world.doctor.account().id(), &receipt.signature));
     assert_eq!(receipt.records[0].pointer, POINTER);
     assert_eq!(receipt.records[0].sections.iter().collect::<Vec<_>>(), [0, 1, 2]);
-    // There are no shared media in the record.
-    let rights = [
-        (Action::ReadText, SectionClass::Private),
-        (Action::ReadMedia, SectionClass::Private),
-        (Action::ReadText, SectionClass::Shared),
-    ];
-    assert_eq!(receipt.rights.to_vec(), rights.map(|(action, class)| Right { action, class }));
+    // The rights to private sections open the shared one, too.
+    let right = |action| Right { action, class: SectionClass::Private };
+    assert_eq!(receipt.rights.to_vec(), [right(Action::ReadText), right(Action::ReadMedia)]);
+}
+
+#[tokio::test]
+async fn an_image_that_is_readable_only_while_shared_is_granted_without_private_sections() {
+    let (world, _) = committed().await;
+    let media = |class| Right { action: Action::ReadMedia, class };
+    world.chain.facts().denied = vec![media(SectionClass::Private)];
+    share(&world, POINTER, 0b110);
+    let get = async |sections| {
+        let asked = world.doctor.signs(&of_sections(&world, &world.doctor, sections));
+        let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
+        world.chain.facts().receipts[&granted.grant.hash()].clone()
+    };
+    // Section 0 is a private text, 1 a shared image, 2 a shared text.
+    let texts = get(0b111).await;
+    assert_eq!(texts.records[0].sections, SectionSet(0b101));
+    let text = |class| Right { action: Action::ReadText, class };
+    assert_eq!(texts.rights.to_vec(), [text(SectionClass::Private)]);
+    let image = get(0b010).await;
+    assert_eq!(image.records[0].sections, SectionSet(0b010));
+    assert_eq!(image.rights.to_vec(), [media(SectionClass::Shared)]);
+    let all_shared = get(0b110).await;
+    assert_eq!(all_shared.records[0].sections, SectionSet(0b110));
 }
 
 #[tokio::test]

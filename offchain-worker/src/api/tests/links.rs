@@ -1,6 +1,10 @@
 //! Temporary links are valid only while their grant is in force at the last finalized block.
 
-use epione_primitives::{access::Purpose, profile::RegistrationStatus, release::EmergencyReason};
+use epione_primitives::{
+    access::{Action, Purpose, SectionClass},
+    profile::RegistrationStatus,
+    release::{EmergencyReason, Right},
+};
 
 use super::{
     fake::HOSPITAL,
@@ -51,17 +55,34 @@ async fn suspending_a_user_revokes_their_links() {
     assert_eq!(follow(&world, &url).await.status, 403);
 }
 
+/// The doctor may read media only while they are shared.
+fn deny_private_media(world: &World) {
+    let right = Right { action: Action::ReadMedia, class: SectionClass::Private };
+    world.chain.facts().denied = vec![right];
+}
+
 #[tokio::test]
 async fn a_link_ends_when_the_patient_shares_the_section_no_longer() {
     let (world, _) = committed().await;
+    deny_private_media(&world);
     share(&world, POINTER, 0b10);
-    // Only media are requested, by the right to shared media.
     let asked = world.doctor.signs(&of_sections(&world, &world.doctor, 0b10));
     let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
     let url = &granted.reply.links[0].url;
     assert_eq!(follow(&world, url).await.status, 200);
     share(&world, POINTER, 0);
     assert_eq!(follow(&world, url).await.refusal(), (403, "forbidden".into()));
+}
+
+/// The doctor may read the texts of the same grant, although they are private.
+#[tokio::test]
+async fn a_private_text_does_not_keep_open_the_link_to_an_image_that_the_patient_unshares() {
+    let (world, _) = committed().await;
+    deny_private_media(&world);
+    share(&world, POINTER, 0b111);
+    let url = granted_link(&world).await;
+    share(&world, POINTER, 0b001);
+    assert_eq!(follow(&world, &url).await.refusal(), (403, "forbidden".into()));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Context, TaskError};
 use crate::{
-    journal::{self, visits},
+    journal::{self, Journal, visits},
     metrics::Metrics,
     now,
     store::{Store, StoreError},
@@ -101,12 +101,7 @@ impl Sweeper {
         let (store, written) = tokio::join!(self.store.probe(), journal.probe());
         note_storage(metrics, &store);
         metrics.journal_writable.set(written.is_ok().into());
-        let counts = journal.read(visits::counts).await?;
-        let waiting = counts.queued + counts.packed + counts.announced;
-        metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        let since = now().saturating_sub(DAY_MILLIS);
-        let aside = journal.read(move |tx| visits::set_aside_since(tx, since)).await?;
-        metrics.visits_set_aside.set(i64::try_from(aside).unwrap_or(i64::MAX));
+        count_visits(metrics, journal, now()).await?;
         metrics.jobs.set(task_journal.open_jobs().await?);
         written?;
         Ok(store?)
@@ -122,6 +117,17 @@ impl Sweeper {
         }
         Ok(())
     }
+}
+
+/// Counts the visits that wait, and those that were set aside within a day.
+async fn count_visits(metrics: &Metrics, journal: &Journal, now: Moment) -> Result<(), TaskError> {
+    let counts = journal.read(visits::counts).await?;
+    let waiting = counts.queued + counts.packed + counts.announced;
+    metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    let since = now.saturating_sub(DAY_MILLIS);
+    let aside = journal.read(move |tx| visits::set_aside_since(tx, since)).await?;
+    metrics.visits_set_aside.set(i64::try_from(aside).unwrap_or(i64::MAX));
+    Ok(())
 }
 
 /// Notes whether the storage accepted a test write, or belongs to another worker.

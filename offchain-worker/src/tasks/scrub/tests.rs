@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use epione_client::Endpoint;
-use epione_primitives::{AnnouncementId, HospitalId, RecordId, block::Segment};
+use epione_primitives::{AnnouncementId, HospitalId, RecordId, UserId, block::Segment};
 use futures::{FutureExt, future::BoxFuture, stream};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::{
     api::tests::{fake, world::World},
-    journal::{Journal, Owner, sweep},
+    journal::{Journal, NewVisit, Owner, sweep, visits},
     metrics::Metrics,
     store::{
         Store,
@@ -423,6 +423,42 @@ async fn a_wrong_length_in_an_announcement_does_no_damage() {
     let report = site.pass().await;
     assert_eq!((report.damaged, report.missing), (0, 0), "{report:?}");
     assert!(site.path(&stored).exists());
+}
+
+async fn queue(journal: &Journal, seed: u8) {
+    let visit = NewVisit {
+        record_id: RecordId([seed; 16]),
+        patient: UserId([1; 32]),
+        author: UserId([2; 32]),
+        fingerprint: [seed; 32],
+        command: None,
+        signed_at: 10,
+        record: vec![seed; 100],
+        segments: Vec::new(),
+        queued_at: 1_000,
+    };
+    journal.enqueue(visit, journal.begin_upload()).await.unwrap();
+}
+
+#[tokio::test]
+async fn visits_that_were_set_aside_are_reported_for_a_day() {
+    let metrics = Metrics::new().unwrap();
+    let journal = Journal::in_memory().await.unwrap();
+    for seed in [1, 2, 3] {
+        queue(&journal, seed).await;
+    }
+    let set_aside = |seed: u8, at| {
+        let record = RecordId([seed; 16]);
+        let outdated = visits::Aside::Outdated;
+        journal.write(move |tx| visits::set_aside(tx, record, outdated, "too old", at))
+    };
+    assert!(set_aside(1, 5_000).await.unwrap() && set_aside(2, 6_000).await.unwrap());
+    for (now, aside) in
+        [(6_000, 2), (DAY_MILLIS + 5_000, 2), (DAY_MILLIS + 5_001, 1), (DAY_MILLIS + 6_001, 0)]
+    {
+        count_visits(&metrics, &journal, now).await.unwrap();
+        assert_eq!((metrics.queued_visits.get(), metrics.visits_set_aside.get()), (1, aside));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use epione_client::api::VisitStage;
 use epione_envelope::body::Packed;
 use epione_primitives::{
     HospitalId, RecordId, RecordPointer, UserId,
-    block::{AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments},
+    block::{AnnouncedEntry, AnnouncedHeader, Range, Segment, Segments, record_hash},
 };
 
 use super::*;
@@ -42,6 +42,7 @@ async fn queue(journal: &Journal, seed: u8) {
 fn packed(records: u32) -> Packed {
     let entry = |index: u32| AnnouncedEntry {
         record: RecordId([index as u8; 16]),
+        hash: record_hash(&[3; 100]),
         patient: UserId([1; 32]),
         text: Range { offset: index * 100, length: 100 },
         media: Range { offset: index, length: 1 },

@@ -56,6 +56,8 @@ fn a_block_pays_for_the_ballots_that_it_closes() {
         open(2);
         System::run_to_block::<AllPalletsWithSystem>(DEADLINE);
         System::set_block_number(DEADLINE + 1);
-        assert_eq!(Approvals::on_initialize(DEADLINE + 1), <() as WeightInfo>::expire(2));
+        let closing = <() as WeightInfo>::expire(2);
+        assert_eq!(Approvals::on_initialize(DEADLINE + 1), closing + OWNER_SPENT + OWNER_SPENT);
+        assert_eq!(Told::get().len(), 2);
     });
 }

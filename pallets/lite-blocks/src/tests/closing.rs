@@ -50,6 +50,7 @@ fn an_approved_block_is_committed() {
             .into_iter()
             .map(|entry| Entry {
                 record: entry.record,
+                hash: entry.hash,
                 patient: entry.patient,
                 text: entry.text,
                 media: entry.media,

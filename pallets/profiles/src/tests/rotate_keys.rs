@@ -120,6 +120,36 @@ fn a_thief_cannot_rotate_the_keys_of_a_user_who_is_suspended_everywhere() {
     });
 }
 
+/// Nobody can suspend the user there, so a thief would have no hurdle.
+#[test]
+fn a_thief_cannot_rotate_the_keys_of_a_user_whom_only_a_removed_hospital_lists() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(register(B, consent(1, B, alice())));
+        assert_ok!(Profiles::suspend(by(B), alice()));
+        assert_ok!(Hospitals::remove(RuntimeOrigin::root(), A));
+        assert_eq!(Profiles::in_force(alice()), [A]);
+        assert_noop!(rotate(1, None, Some(sealing_key(2))), Error::<Test>::NotRegistered);
+        assert_ok!(Profiles::reinstate(by(B), alice()));
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
+    });
+}
+
+/// The thief of an account's key changes the account first, so that the user cannot stop the second rotation.
+#[test]
+fn a_rotation_of_the_account_alone_gains_a_thief_no_time() {
+    chain(|| {
+        alice_at_a();
+        at(2_000);
+        assert_ok!(rotate(1, Some(held(2, alice())), None));
+        assert_eq!((profile().sealing_key_hash, profile().since), (sealing_key(1), 2_000));
+        let later = 2_000 + ROTATION_PAUSE_MILLIS;
+        at(later);
+        assert_ok!(rotate(2, None, Some(sealing_key(2))));
+        assert_eq!(profile().since, later);
+    });
+}
+
 #[test]
 fn a_user_whose_registrations_have_ended_does_not_rotate() {
     chain(|| {

@@ -2,12 +2,12 @@
 
 use epione_primitives::{
     access::SectionClass,
-    release::{Release, Right, SectionSet},
+    release::{Release, ReleasedRecord, Right, SectionSet},
 };
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::BoundedVec;
 
-use crate::{Error, classes::Classes, mock::*};
+use crate::{Error, mock::*};
 
 /// A release of the first two sections of [`FIRST`] by these rights.
 fn by(seed: u8, rights: &[Right]) -> Release {
@@ -38,16 +38,71 @@ fn a_private_section_is_not_released_by_a_right_to_shared_ones() {
 }
 
 #[test]
-fn the_classes_of_the_rights_are_exactly_those_of_the_sections() {
+fn while_a_section_is_private_each_action_needs_its_right_to_private_ones() {
     run(|| {
-        mismatch(&[READ_TEXT, READ_SHARED]);
-        share(FIRST, SectionSet(0b01));
-        mismatch(&[READ_TEXT]);
-        assert_ok!(record(agent(HOME), by(1, &[READ_TEXT, READ_SHARED])));
-        assert_ok!(record(agent(HOME), by(2, &[READ_MEDIA, READ_SHARED])));
+        for shared in [0b00, 0b01, 0b10] {
+            share(FIRST, SectionSet(shared));
+            mismatch(&[READ_TEXT, MEDIA_SHARED]);
+            mismatch(&[READ_MEDIA, READ_SHARED]);
+            mismatch(&[READ_SHARED, MEDIA_SHARED]);
+            mismatch(&[READ_TEXT, READ_SHARED, MEDIA_SHARED]);
+        }
+        assert_ok!(record(agent(HOME), by(1, &[READ_TEXT, READ_MEDIA])));
+        assert_ok!(record(agent(HOME), by(2, &[READ_TEXT, READ_SHARED])));
+    });
+}
+
+#[test]
+fn rights_to_private_sections_open_shared_ones_too() {
+    run(|| {
+        for (shared, seed) in [(0b00, 1), (0b01, 2), (0b11, 3)] {
+            share(FIRST, SectionSet(shared));
+            assert_ok!(record(agent(HOME), by(seed, &[READ_TEXT])));
+        }
+        assert_ok!(record(agent(HOME), by(4, &[READ_TEXT, MEDIA_SHARED])));
+        assert_ok!(record(agent(HOME), by(5, &[READ_SHARED, MEDIA_SHARED])));
+    });
+}
+
+/// Section 0 is a text that the requester may read although it is private, section 1 an image that the requester may
+/// read because it is shared. The chain does not know which is which.
+#[test]
+fn a_private_text_does_not_keep_open_an_image_that_the_patient_unshares() {
+    run(|| {
+        Denied::set(vec![READ_MEDIA]);
+        share(FIRST, SectionSet(0b10));
+        // Together: if this were recorded, it would stay in force without the sharing.
+        mismatch(&[READ_TEXT, MEDIA_SHARED]);
+        let alone = |seed, sections, right| {
+            let part = ReleasedRecord { pointer: FIRST, sections: SectionSet(sections) };
+            let rights = BoundedVec::truncate_from(vec![right]);
+            Release { rights, ..releasing(reading(seed), &[part]) }
+        };
+        assert_ok!(record(agent(HOME), alone(1, 0b01, READ_TEXT)));
+        assert_ok!(record(agent(HOME), alone(2, 0b10, MEDIA_SHARED)));
+        // Both were shared when this was recorded.
         share(FIRST, SectionSet(0b11));
-        mismatch(&[READ_TEXT, READ_SHARED]);
-        mismatch(&[READ_TEXT]);
+        assert_ok!(record(agent(HOME), by(3, &[READ_TEXT, MEDIA_SHARED])));
+        assert!((1..=3).all(|seed| Releases::is_in_force(grant(seed))));
+
+        share(FIRST, SectionSet(0b01));
+        assert!(Releases::is_in_force(grant(1)));
+        assert!(!Releases::is_in_force(grant(2)));
+        assert!(!Releases::is_in_force(grant(3)));
+    });
+}
+
+/// The worker decides by a finalized block. The patient, or somebody with their account's key, changes in each block
+/// what is shared.
+#[test]
+fn sharing_in_every_block_does_not_stop_an_emergency() {
+    run(|| {
+        for (seed, shared) in [(1, 0b00), (2, 0b11), (3, 0b01)] {
+            share(FIRST, SectionSet(shared));
+            assert_ok!(record(agent(HOME), emergency(seed)));
+        }
+        share(FIRST, SectionSet(0b11));
+        assert!((1..=3).all(|seed| Releases::is_in_force(grant(seed))));
     });
 }
 
@@ -62,8 +117,11 @@ fn the_glass_of_private_sections_is_not_broken_by_a_right_to_shared_ones() {
         assert_noop!(record(agent(HOME), by(1, shared)), Error::<Test>::ClassMismatch);
         assert_ok!(record(agent(HOME), by(1, BREAK_GLASS)));
         share(FIRST, SectionSet(0b11));
-        assert_noop!(record(agent(HOME), by(2, BREAK_GLASS)), Error::<Test>::ClassMismatch);
-        assert_ok!(record(agent(HOME), by(2, shared)));
+        assert_ok!(record(agent(HOME), by(2, BREAK_GLASS)));
+        assert_ok!(record(agent(HOME), by(3, shared)));
+        share(FIRST, SectionSet(0b01));
+        assert!(Releases::is_in_force(grant(2)));
+        assert!(!Releases::is_in_force(grant(3)));
     });
 }
 
@@ -108,12 +166,12 @@ fn a_grant_of_private_sections_stays_in_force_when_the_patient_shares_them() {
 
 #[test]
 fn rights_open_sections_of_their_classes() {
-    let (none, both) = (Classes::default(), Classes { private: true, shared: true });
-    let private = Classes { private: true, shared: false };
-    let shared = Classes { private: false, shared: true };
-    for sections in [private, shared, both] {
-        assert!(private.open(sections) && both.open(sections));
-        assert!(!none.open(sections));
-        assert_eq!(shared.open(sections), !sections.private);
+    for some_are_private in [false, true] {
+        assert!(!Right::open(&[], some_are_private));
+        assert!(Right::open(&[READ_TEXT], some_are_private));
+        assert!(Right::open(&[READ_SHARED, READ_TEXT], some_are_private));
+        assert!(Right::open(&[READ_MEDIA, READ_TEXT], some_are_private));
+        assert_eq!(Right::open(&[READ_SHARED], some_are_private), !some_are_private);
+        assert_eq!(Right::open(&[READ_TEXT, MEDIA_SHARED], some_are_private), !some_are_private);
     }
 }

@@ -1,5 +1,5 @@
 use epione_primitives::{
-    UserId,
+    RecordPointer, UserId,
     access::Purpose,
     limits::{DAY_MILLIS, MAX_REFUSALS_PER_DAY},
     release::{RefusedAccess, Request, Right, SectionSet},
@@ -74,6 +74,8 @@ fn a_refusal_needs_only_one_denied_right() {
         assert_noop!(refuse(false), Error::<Test>::NotRefused);
         assert_noop!(refuse(true), Error::<Test>::NotRefused);
 
+        // A private section and a shared one are requested.
+        share(FIRST, SectionSet(0b01));
         let shared = |right: Right| Right { class: READ_SHARED.class, ..right };
         for right in [READ_TEXT, READ_SHARED, READ_MEDIA, shared(READ_MEDIA)] {
             Denied::set(vec![right]);
@@ -85,6 +87,52 @@ fn a_refusal_needs_only_one_denied_right() {
             assert_ok!(refuse(true));
             assert_noop!(refuse(false), Error::<Test>::NotRefused);
         }
+    });
+}
+
+#[test]
+fn a_hospital_cannot_refuse_what_the_policies_allow() {
+    run(|| {
+        let refuse = || refuse_asked(asked(DOCTOR, Purpose::Treatment, false));
+        Denied::set(vec![READ_SHARED, MEDIA_SHARED]);
+        assert_noop!(refuse(), Error::<Test>::NotRefused);
+        Denied::set(vec![READ_TEXT, READ_MEDIA]);
+        share(FIRST, SectionSet(0b11));
+        assert_noop!(refuse(), Error::<Test>::NotRefused);
+        share(FIRST, SectionSet(0b01));
+        assert_ok!(refuse());
+        // Whoever requests all sections may ask for private ones.
+        share(FIRST, SectionSet(0b11));
+        let mut all = asked(DOCTOR, Purpose::Treatment, false);
+        all.records[0].sections = SectionSet::ALL;
+        assert_ok!(refuse_asked(all));
+    });
+}
+
+#[test]
+fn puppets_cannot_fill_the_refusals_of_a_patient_who_was_never_at_the_hospital() {
+    run(|| {
+        let refuse = |pointer| {
+            let mut request = request(AWAY, NURSE, OTHER_PATIENT);
+            request.records[0].pointer = pointer;
+            let signature = signed(&request);
+            refuse_request(agent(AWAY), request, signature)
+        };
+        let unknown = RecordPointer { height: 9, index: 0 };
+        assert_noop!(refuse(unknown), Error::<Test>::UnknownRecord);
+        assert_noop!(refuse(ELSEWHERE), Error::<Test>::RecordOfAnotherPatient);
+        assert_noop!(refuse(OTHERS), Error::<Test>::RecordOfAnotherHospital);
+        assert_eq!(Releases::refusals(OTHER_PATIENT, None, 9), vec![]);
+        assert_eq!(Releases::tally(AWAY, NURSE).refusals, 0);
+    });
+}
+
+#[test]
+fn one_record_of_another_patient_among_the_requested_ones_is_enough_against_a_refusal() {
+    run(|| {
+        let mut mixed = asked(NURSE, Purpose::Treatment, false);
+        mixed.records.try_push(part(OTHERS)).unwrap();
+        assert_noop!(refuse_asked(mixed), Error::<Test>::RecordOfAnotherPatient);
     });
 }
 

@@ -182,8 +182,14 @@ mod tests {
     }
 
     fn entry(patient: UserId, previous: Option<RecordPointer>) -> Entry {
-        let (text, media) = (Range { offset: 0, length: 9 }, Range::default());
-        Entry { record: RecordId([3; 16]), patient, text, media, previous }
+        Entry {
+            record: RecordId([3; 16]),
+            hash: Hash::repeat_byte(4),
+            patient,
+            text: Range { offset: 0, length: 9 },
+            media: Range::default(),
+            previous,
+        }
     }
 
     fn header(height: u32) -> Header {

@@ -4,7 +4,7 @@
 use codec::Decode;
 use epione_primitives::{
     Hash, HospitalId, RecordPointer, UserId,
-    access::{AccessRequest, Decision, SectionClass},
+    access::{AccessRequest, Decision},
     limits::page,
     release::{
         Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right, SectionSet,
@@ -164,8 +164,8 @@ fn receipt(known: &mut Known, grant: Hash) -> Result<Option<Receipt>, Gap> {
     }
 }
 
-/// Whether a grant is recorded, the other hospitals did not find it unjustified, its rights open the classes that its
-/// sections have now, and the policies still allow each right.
+/// Whether a grant is recorded, the other hospitals did not find it unjustified, its rights open its sections with the
+/// classes that they have now, and the policies still allow each right.
 fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     let Some(Receipt { release, hospital, review, .. }) = receipt(known, grant)? else {
         return Ok(false);
@@ -180,7 +180,7 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     if unjustified {
         return Ok(false);
     }
-    if !opens(&release.rights, private(known, &release.records)?) {
+    if !Right::open(&release.rights, some_are_private(known, &release.records)?) {
         return Ok(false);
     }
     let now = known.value_or_default(keys::now())?;
@@ -201,8 +201,8 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     Ok(true)
 }
 
-/// Whether sections of these records are private, because their patient does not share them.
-fn private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
+/// Whether some of these sections are private, because their patient does not share them.
+fn some_are_private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
     known.need(records.iter().map(|record| keys::shared(record.pointer)))?;
     let mut private = false;
     for record in records {
@@ -212,16 +212,10 @@ fn private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
     Ok(private)
 }
 
-/// Whether rights open sections. Rights to private sections also open shared ones.
-fn opens(rights: &[Right], private: bool) -> bool {
-    let class = if private { SectionClass::Private } else { SectionClass::Shared };
-    rights.iter().any(|right| right.class == class || right.class == SectionClass::Private)
-}
-
 #[cfg(test)]
 mod tests {
     use codec::Encode;
-    use epione_primitives::access::Action;
+    use epione_primitives::access::{Action, SectionClass};
 
     use super::*;
 
@@ -265,17 +259,19 @@ mod tests {
     fn sections_that_became_private_are_not_opened_by_rights_to_shared_ones() {
         let pointer = RecordPointer { height: 1, index: 0 };
         let records = [ReleasedRecord { pointer, sections: SectionSet(0b11) }];
-        let right = |class| Right { action: Action::ReadText, class };
-        for (shared, is_private) in [(None, true), (Some(0b01), true), (Some(0b111), false)] {
+        let text = |class| Right { action: Action::ReadText, class };
+        let (private, shared) = (SectionClass::Private, SectionClass::Shared);
+        let shared_media = Right { action: Action::ReadMedia, class: shared };
+        for (set, expected) in [(None, true), (Some(0b01), true), (Some(0b111), false)] {
             let mut known = Known::default();
-            let shared = shared.map(|set: u64| SectionSet(set).encode());
-            known.learn(keys::shared(pointer), shared);
-            let private = private(&mut known, &records).unwrap();
-            assert_eq!(private, is_private);
-            assert!(opens(&[right(SectionClass::Private)], private));
-            assert_eq!(opens(&[right(SectionClass::Shared)], private), !is_private);
+            known.learn(keys::shared(pointer), set.map(|set: u64| SectionSet(set).encode()));
+            let some_are_private = some_are_private(&mut known, &records).unwrap();
+            assert_eq!(some_are_private, expected);
+            assert!(Right::open(&[text(private)], some_are_private));
+            assert_eq!(Right::open(&[text(shared)], some_are_private), !expected);
+            // Another action's right to private sections does not help.
+            assert_eq!(Right::open(&[text(private), shared_media], some_are_private), !expected);
         }
-        assert!(!opens(&[], false));
     }
 
     #[test]

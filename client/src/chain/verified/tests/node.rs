@@ -11,7 +11,10 @@ use std::{
 };
 
 use codec::Encode;
-use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment};
+use epione_primitives::{
+    BlockNumber, ChainHeader, Hash, Moment, RecordPointer,
+    rpc::{FinalityReply, RecordReply},
+};
 use epione_proofs::{Authorities, StorageKey};
 use futures::stream;
 use serde_json::{Value, json};
@@ -50,6 +53,8 @@ pub struct Network {
     time: Option<Moment>,
     /// The blocks that handed over, and the sets that they ended.
     hand_overs: Vec<(BlockNumber, u64)>,
+    /// Committed records, the oldest first.
+    records: Vec<RecordReply>,
 }
 
 impl Network {
@@ -64,6 +69,7 @@ impl Network {
             next_voters: None,
             time: None,
             hand_overs: Vec::new(),
+            records: Vec::new(),
         };
         network.add(0, Hash::zero(), 0, None);
         network
@@ -72,6 +78,11 @@ impl Network {
     /// Changes the state of the next block.
     pub fn put(&mut self, key: StorageKey, value: &impl Encode) {
         self.values.insert(key, value.encode());
+    }
+
+    /// Nodes serve this record.
+    pub fn serve(&mut self, record: RecordReply) {
+        self.records.push(record);
     }
 
     /// The time of the next block.
@@ -166,6 +177,12 @@ impl Network {
         self.newest().justification.clone()
     }
 
+    /// As `finality_newest`.
+    pub fn finality(&self) -> Value {
+        let Block { header, justification, .. } = self.newest().clone();
+        json!(FinalityReply { header, justification: Bytes(justification) })
+    }
+
     /// The JSON of the proof of a key of the newest state.
     pub fn proof_of_newest(&self, key: &StorageKey) -> Value {
         nodes(self.newest().state.proof(std::slice::from_ref(key)))
@@ -187,6 +204,15 @@ impl Network {
         let headers: Vec<_> = between.map(|number| self.header(number)).collect();
         let proof = (target.header.hash(), &target.justification, headers).encode();
         Ok(json!(Bytes(proof)))
+    }
+
+    /// As `liteBlocks_history`: the user's records before another one, newest first.
+    fn history(&self, user: &Value, before: &Value) -> Value {
+        let before: Option<RecordPointer> = serde_json::from_value(before.clone()).unwrap();
+        let records = self.records.iter().rev();
+        let records = records.filter(|it| json!(it.entry.patient) == *user);
+        let records = records.filter(|it| before.is_none_or(|before| it.pointer < before));
+        json!(records.collect::<Vec<_>>())
     }
 
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, String> {
@@ -216,10 +242,15 @@ impl Network {
                 let keys = keys.filter(|key| key.starts_with(prefix) && key.as_str() > start);
                 json!(keys.take(limit as usize).collect::<Vec<_>>())
             }
+            "finality_newest" => self.finality(),
             "grandpa_proveFinality" => return self.prove_finality(number()),
             "justification" => json!(Bytes(self.justification_of_newest())),
             "state_call" => return Err("this node has no runtime".into()),
-            "bitswap_v1_get" => json!(null),
+            "liteBlocks_record" => {
+                let found = self.records.iter().find(|it| json!(it.pointer) == params[0]);
+                json!(found.ok_or("no such record")?)
+            }
+            "liteBlocks_history" => self.history(&params[0], &params[1]),
             other => panic!("{other} is not served"),
         })
     }
@@ -232,13 +263,15 @@ type Lie = dyn Fn(&str, &[Value], Value) -> Value + Send + Sync;
 pub struct Node {
     network: Arc<Mutex<Network>>,
     lie: Arc<Mutex<Option<Arc<Lie>>>>,
+    /// The error codes of refused methods.
+    refused: Arc<Mutex<BTreeMap<String, i32>>>,
     requests: Arc<AtomicUsize>,
 }
 
 impl Node {
     pub fn new(network: Network) -> Self {
         let network = Arc::new(Mutex::new(network));
-        Self { network, lie: Arc::default(), requests: Arc::default() }
+        Self { network, lie: Arc::default(), refused: Arc::default(), requests: Arc::default() }
     }
 
     /// A connection that believes the node.
@@ -249,6 +282,11 @@ impl Node {
     /// From now on, the node's answers are what this makes of the true ones.
     pub fn lie(&self, lie: impl Fn(&str, &[Value], Value) -> Value + Send + Sync + 'static) {
         *self.lie.lock().unwrap() = Some(Arc::new(lie));
+    }
+
+    /// From now on, the node refuses this method.
+    pub fn refuse(&self, method: &str, code: i32) {
+        self.refused.lock().unwrap().insert(method.into(), code);
     }
 
     pub fn edit(&self, edit: impl FnOnce(&mut Network)) {
@@ -265,13 +303,16 @@ impl Node {
     }
 
     fn answer(&self, method: &str, params: &[Value]) -> Result<Value, Error> {
+        if let Some(code) = self.refused.lock().unwrap().get(method) {
+            return Err(refusal(*code, "this node refuses the method"));
+        }
         let truth = self.network.lock().unwrap().answer(method, params);
         let lie = self.lie.lock().unwrap().clone();
         match (truth, lie) {
             (Ok(truth), Some(lie)) => Ok(lie(method, params, truth)),
             (Err(_), Some(lie)) if method == "state_call" => Ok(lie(method, params, json!("0x"))),
             (Ok(truth), None) => Ok(truth),
-            (Err(message), _) => Err(Error::User(UserError { code: -1, message, data: None })),
+            (Err(message), _) => Err(refusal(-1, &message)),
         }
     }
 }
@@ -307,6 +348,10 @@ impl RpcClientT for Node {
             async move { Ok(RawRpcSubscription { stream: Box::pin(justifications), id: None }) },
         )
     }
+}
+
+fn refusal(code: i32, message: &str) -> Error {
+    Error::User(UserError { code, message: message.into(), data: None })
 }
 
 fn now() -> Moment {

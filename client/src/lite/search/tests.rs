@@ -1,0 +1,228 @@
+use epione_envelope::{
+    account::Signer, development, profile::Recipient, record::Draft, record_sealer::RecordSealer,
+};
+use epione_primitives::block::SignedAt;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    chain::LiteBlock,
+    lite::{
+        Source,
+        made::{BEGUN, DAY, Maker},
+    },
+};
+use codec::Encode;
+
+const GENESIS: Hash = Hash::repeat_byte(6);
+const HOSPITAL: HospitalId = HospitalId(0);
+const PATIENT: UserId = UserId([1; 32]);
+const STUDY: &str = r#"{"resourceType":"ImagingStudy","modality":[{"code":"MR"}]}"#;
+
+/// A file with three records of the patient, and one of another patient.
+struct World {
+    _folder: TempDir,
+    store: Store,
+    records: Vec<Record>,
+    sealing: SealingKeyPair,
+    keys: PatientKeys,
+}
+
+fn section(
+    kind: SectionKind,
+    media_type: &str,
+    name: &str,
+    content: &str,
+) -> (Description, String) {
+    let described = Description::of(kind, media_type, name, content.as_bytes()).unwrap();
+    (described, content.to_owned())
+}
+
+/// A sealed record. Sections of kind media are sealed as media, all others as texts.
+fn record(patient: UserId, sections: &[(Description, String)], keys: &PatientKeys) -> Record {
+    let doctor = development::keys("//Doctor").unwrap();
+    let described = sections.iter().map(|(description, _)| description.clone()).collect();
+    let author = UserId([2; 32]);
+    let draft = Draft::new(patient, HOSPITAL, author, SignedAt::default(), described).unwrap();
+    let signed = draft.sign(GENESIS, &doctor);
+    let mut sealer = RecordSealer::new(GENESIS, signed, &doctor.account(), keys).unwrap();
+    for (index, (description, content)) in (0..).zip(sections) {
+        if description.kind == SectionKind::Media {
+            let mut sealing = sealer.start_media(index).unwrap();
+            sealing.push(content.as_bytes()).unwrap();
+            sealer.end_media(sealing).unwrap();
+        } else {
+            sealer.seal_text(index, content.as_bytes()).unwrap();
+        }
+    }
+    sealer.finish().unwrap()
+}
+
+fn profile(keys: &PatientKeys, sealing: &SealingKeyPair) -> ProfileBody {
+    let agent = development::keys("//Alice//agent").unwrap();
+    let account = development::keys("//Patient").unwrap().account();
+    let context = ProfileContext { genesis: GENESIS, hospital: HOSPITAL, user: PATIENT };
+    let user = Recipient { account: &account, key: sealing.public() };
+    ProfileBody::for_patient(&context, "Zoë", keys, user, agent.sealing.public(), &agent).unwrap()
+}
+
+fn world() -> World {
+    let sealing = development::keys("//Patient").unwrap().sealing;
+    let (keys, other) = (PatientKeys::generate(), PatientKeys::generate());
+    let text = "text/plain";
+    let first = [
+        section(SectionKind::Diagnosis, text, "", "fracture of the left wrist"),
+        section(SectionKind::Media, "application/dicom", "CT_wrist.dcm", "pixels"),
+    ];
+    let second = [section(SectionKind::Prescription, text, "", "rest, and ice")];
+    let third = [
+        section(SectionKind::Report, "application/fhir+json", "study.json", STUDY),
+        section(SectionKind::Media, "application/dicom", "scan.dcm", "more pixels"),
+    ];
+    let theirs = [section(SectionKind::Diagnosis, text, "", "fracture of another wrist")];
+    let records = vec![
+        record(PATIENT, &first, &keys),
+        record(PATIENT, &second, &keys),
+        record(UserId([9; 32]), &theirs, &other),
+        record(PATIENT, &third, &keys),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::create(&folder.path().join("lite.sqlite"), GENESIS).unwrap();
+    let mut maker = Maker::default();
+    let blocks: Vec<LiteBlock> =
+        records.iter().map(|it| maker.commit(&[(it.patient(), it.encode())])).collect();
+    let source = Source { number: 9, hash: Hash::zero(), time: 1, height: 4, proven: true };
+    store.append(&blocks, &source).unwrap();
+    for (height, record) in (1..).zip(&records) {
+        store.keep_record(RecordPointer { height, index: 0 }, &record.encode()).unwrap();
+    }
+    let body = profile(&keys, &sealing).encode();
+    store.keep_profile(PATIENT, HOSPITAL, Hash::repeat_byte(4), &body).unwrap();
+    World { _folder: folder, store, records, sealing, keys }
+}
+
+impl World {
+    fn search(&self, filter: &Filter) -> Searched {
+        let sealing = std::slice::from_ref(&self.sealing);
+        let own = OwnKeys { user: PATIENT, sealing };
+        search(&self.store, Some(own), Vec::new(), filter).unwrap()
+    }
+
+    /// Height and section of what is found.
+    fn places(&self, filter: &Filter) -> Vec<(u32, u16)> {
+        let found = self.search(filter).found;
+        found.iter().map(|found| (found.pointer.height, found.section)).collect()
+    }
+}
+
+#[test]
+fn all_own_records_are_listed_newest_first_and_no_others() {
+    let world = world();
+    assert_eq!(world.places(&Filter::default()), [(4, 0), (4, 1), (2, 0), (1, 0), (1, 1)]);
+    let searched = world.search(&Filter::default());
+    assert_eq!(searched.closed, []);
+    let scan = &searched.found[4];
+    assert_eq!((scan.file_name.as_str(), scan.bytes), ("CT_wrist.dcm", 6));
+    assert_eq!((scan.hospital, scan.time), (HOSPITAL, BEGUN + DAY));
+}
+
+#[test]
+fn sections_are_found_by_kind_date_modality_and_text() {
+    let world = world();
+    let filter = Filter { kind: Some(SectionKind::Prescription), ..Filter::default() };
+    assert_eq!(world.places(&filter), [(2, 0)]);
+    let (from, before) = (Some(BEGUN + 2 * DAY), Some(BEGUN + 4 * DAY));
+    assert_eq!(world.places(&Filter { from, before, ..Filter::default() }), [(2, 0)]);
+    for (text, expected) in
+        [("WRIST", vec![(1, 0), (1, 1)]), ("study", vec![(4, 0)]), ("zzz", vec![])]
+    {
+        let filter = Filter { text: Some(text.into()), ..Filter::default() };
+        assert_eq!(world.places(&filter), expected, "{text}");
+    }
+    // The second scan has no word in its name: the report of the same record says what it is.
+    for (modality, expected) in [("ct", vec![(1, 1)]), ("MR", vec![(4, 0), (4, 1)]), ("US", vec![])]
+    {
+        let filter = Filter { modality: Some(modality.into()), ..Filter::default() };
+        assert_eq!(world.places(&filter), expected, "{modality}");
+    }
+}
+
+#[test]
+fn other_keys_find_nothing_and_say_so() {
+    let world = world();
+    let stranger = development::keys("//Stranger").unwrap().sealing;
+    let own = OwnKeys { user: PATIENT, sealing: &[stranger] };
+    let searched = search(&world.store, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!(searched.found, []);
+    let reasons: Vec<_> = searched.closed.iter().map(|closed| closed.reason).collect();
+    assert_eq!(reasons, [OTHER_KEYS; 3]);
+}
+
+#[test]
+fn records_from_before_a_rotation_open_with_the_key_of_that_time() {
+    let mut world = world();
+    let newer = development::keys("//Patient//new").unwrap().sealing;
+    let body = profile(&PatientKeys::generate(), &newer).encode();
+    world.store.keep_profile(PATIENT, HOSPITAL, Hash::repeat_byte(5), &body).unwrap();
+    let sealing = [newer, world.sealing.clone()];
+    let own = OwnKeys { user: PATIENT, sealing: &sealing };
+    let searched = search(&world.store, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!((searched.found.len(), searched.closed.len()), (5, 0));
+}
+
+#[test]
+fn saved_descriptions_count_only_if_the_author_signed_them() {
+    let world = world();
+    let (pointer, record) = (RecordPointer { height: 3, index: 0 }, &world.records[2]);
+    let content = b"fracture of another wrist";
+    let forged = Description::of(SectionKind::Diagnosis, "text/plain", "", content).unwrap();
+    let saved = |pointer, record: &Record, description: Description| Saved {
+        pointer,
+        record: record.id(),
+        sections: BTreeMap::from([(0, description)]),
+    };
+    let run = |saved| search(&world.store, None, vec![saved], &Filter::default()).unwrap();
+    // Equal content, but another salt.
+    let searched = run(saved(pointer, record, forged));
+    assert_eq!((searched.found.len(), searched.closed[0].reason), (0, UNSIGNED));
+
+    let (first, at) = (&world.records[0], RecordPointer { height: 1, index: 0 });
+    let key = first.content_key(GENESIS, 0, &world.keys).unwrap();
+    let signed = first.describe(GENESIS, 0, &key).unwrap();
+    let searched = run(saved(at, first, signed.clone()));
+    assert_eq!((searched.found.len(), searched.closed.len()), (1, 0));
+    assert_eq!(searched.found[0].kind, SectionKind::Diagnosis);
+    // Of another record.
+    let searched = run(saved(pointer, record, signed));
+    assert_eq!((searched.found.len(), searched.closed[0].reason), (0, UNSIGNED));
+}
+
+#[test]
+fn what_is_altered_or_absent_in_the_file_is_named() {
+    let mut world = world();
+    let other = world.records[1].encode();
+    world.store.keep_record(RecordPointer { height: 1, index: 0 }, &other).unwrap();
+    let searched = world.search(&Filter::default());
+    assert_eq!(searched.found.len(), 3);
+    assert_eq!((searched.closed.len(), searched.closed[0].reason), (1, ALTERED));
+    let saved = Saved {
+        pointer: RecordPointer { height: 9, index: 0 },
+        record: RecordId([1; 16]),
+        sections: BTreeMap::new(),
+    };
+    let searched = search(&world.store, None, vec![saved], &Filter::default()).unwrap();
+    assert_eq!(searched.closed[0].reason, UNKNOWN);
+}
+
+#[test]
+fn the_file_contains_no_opened_word() {
+    let world = world();
+    let path = world.store.path().to_owned();
+    assert!(!world.search(&Filter::default()).found.is_empty());
+    drop(world.store);
+    let bytes = std::fs::read(path).unwrap();
+    for word in ["fracture", "CT_wrist", "ImagingStudy", "Zoë", "diagnosis"] {
+        let found = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        assert!(!found, "{word}");
+    }
+}
