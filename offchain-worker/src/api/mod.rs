@@ -23,6 +23,7 @@ mod range;
 mod recipient;
 mod refusals;
 mod registrations;
+mod renewals;
 mod repairs;
 mod rights;
 mod segments;
@@ -33,6 +34,7 @@ mod visits;
 
 pub use openapi::description;
 pub use problem::ApiError;
+pub use renewals::run as seal_waiting_profiles;
 pub use serve::{ServeError, serve};
 
 use std::{sync::Arc, time::Duration};

@@ -157,6 +157,12 @@ impl ApiError {
         .ends_after(seconds)
     }
 
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        let kind = self.0.kind.strip_prefix(PREFIX);
+        self.is_the_workers() || self.1.is_some() || kind == Some("awaiting-confirmation")
+    }
+
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", detail)
     }

@@ -27,13 +27,15 @@ use super::{
     caller::signed,
     governance::{govern, governed},
     limits::within,
+    renewals,
     users::parse_sealing_key,
 };
 use crate::{
     chain::{CallError, Identity},
-    hospital_keys::Confirmation,
     resealing::Resealing,
 };
+
+pub(super) use crate::hospital_keys::Confirmation;
 
 /// Suspends a user's registration until it is reinstated. For the hospital's governance. Responds when that is
 /// finalized.
@@ -98,7 +100,8 @@ pub(super) async fn end(
 }
 
 /// Seals the caller's profile to the account and the sealing key that the chain now names for the caller, if the
-/// hospital's delay after a rotation of keys has passed. Responds when the new profile is finalized.
+/// hospital's delay after a rotation of keys has passed. Responds when the new profile is finalized. If the keys wait,
+/// the worker remembers them, and does it when the delay has passed.
 #[utoipa::path(
     post,
     path = "/v1/users/keys",
@@ -123,8 +126,12 @@ pub(super) async fn renew_key(
     let (holder, identity, user, sealing_key) = asked.await?;
     within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot(holder).await?;
-        seal_anew(&state, identity, user, sealing_key, Confirmation::ByNobody).await?;
-        Ok(StatusCode::NO_CONTENT)
+        let key = sealing_key.clone();
+        let sealed = seal_anew(&state, identity, user, key, Confirmation::ByNobody).await;
+        if sealed.as_ref().is_err_and(ApiError::may_pass) {
+            renewals::remember(&state, user, &sealing_key).await?;
+        }
+        sealed.map(|()| StatusCode::NO_CONTENT)
     })
     .await
 }
@@ -157,7 +164,8 @@ pub(super) async fn confirm_keys(
     .await
 }
 
-async fn seal_anew(
+/// Seals a user's profile to the account that the chain names and to this sealing key, if nothing speaks against it.
+pub(super) async fn seal_anew(
     state: &AppState,
     identity: Identity,
     user: UserId,

@@ -6,6 +6,7 @@ mod error;
 pub mod nonces;
 pub mod offers;
 pub mod references;
+pub mod renewals;
 mod schema;
 mod sweep;
 pub mod verified;

@@ -15,6 +15,10 @@ use super::{
     fake::{HOSPITAL, genesis},
     world::{Actor, RENEWAL_DELAY, Raw, Reply, World},
 };
+use crate::{
+    api::renewals,
+    journal::{self, Journal},
+};
 
 fn status(world: &World, user: UserId) -> RegistrationStatus {
     world.chain.facts().registrations[&(HOSPITAL, user)].status
@@ -163,6 +167,52 @@ async fn the_thief_of_an_account_key_who_rotates_does_not_get_the_patient_key() 
     }
     assert!(world.chain.facts().calls.is_empty());
     assert_eq!(body_hash(&world, thief.user), body);
+}
+
+#[tokio::test]
+async fn keys_that_wait_are_remembered_and_sealed_to_when_the_delay_has_passed() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    let patient = rotated(&world, &world.patient, 0);
+    renew(&world, &patient, &patient.keys).await;
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (1, 0));
+
+    world.chain.facts().profiles.get_mut(&patient.user).unwrap().since = crate::now() - delay();
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!(patient_keys(&world, &patient).versions(), 2);
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+
+    // Not to keys that were rotated again, nor for a user whom the hospital suspended.
+    let thief = rotated(&world, &patient, 0);
+    renew(&world, &thief, &thief.keys).await;
+    let next = rotated(&world, &patient, delay());
+    assert_eq!(waits().await, 1);
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!(waits().await, 0);
+    world.chain.facts().profiles.get_mut(&next.user).unwrap().since = crate::now();
+    renew(&world, &next, &next.keys).await;
+    set_status(&world, next.user, RegistrationStatus::Suspended);
+    world.chain.facts().profiles.get_mut(&next.user).unwrap().since = crate::now() - delay();
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn the_keys_that_wait_are_few_and_one_of_each_user() {
+    let journal = Journal::in_memory().await.unwrap();
+    let counted = journal.write(|tx| {
+        for number in 0..journal::renewals::MOST + 10 {
+            let user = UserId(*blake3::hash(&number.to_le_bytes()).as_bytes());
+            for key in [b"one", b"two"] {
+                journal::renewals::remember(tx, user, key, number.into())?;
+            }
+        }
+        journal::renewals::waiting(tx)
+    });
+    let waiting = counted.await.unwrap();
+    assert_eq!(waiting.len(), journal::renewals::MOST as usize);
+    assert!(waiting.iter().all(|(_, key)| key == b"two"));
 }
 
 #[tokio::test]
