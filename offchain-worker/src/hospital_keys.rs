@@ -264,13 +264,18 @@ impl HospitalKeys {
         Ok(opened)
     }
 
-    /// The user's sealing key in a profile body, if its hash is the one on the chain.
+    /// The user's sealing key in a profile body, if its hash is the one on the chain. A body that withholds the patient's
+    /// keys has none: whatever the chain names, nobody has confirmed it since.
     pub async fn sealing_key(
         &self,
         body_hash: Hash,
         key_hash: Hash,
     ) -> Result<SealingPublicKey, HospitalKeysError> {
-        Ok(self.profile_body(body_hash).await?.sealing_key(&key_hash)?.clone())
+        let body = self.profile_body(body_hash).await?;
+        if body.is_withheld() {
+            return Err(SwappedKey.into());
+        }
+        Ok(body.sealing_key(&key_hash)?.clone())
     }
 
     /// The encoded profile body of a person to be registered.

@@ -121,6 +121,9 @@ async fn a_key_that_was_rotated_back_is_not_confirmed_by_that() {
     world.chain.facts().profiles.get_mut(&world.patient.user).unwrap().sealing_key_hash = stolen;
     let record = visited(&world).await;
     assert!(!is_opened_by(&world, &record, &[&world.patient.keys.sealing]));
+    // Nor is a grant sealed to it.
+    let body = registration(&world).body_hash;
+    world.state.hospital_keys.sealing_key(body, stolen).await.unwrap_err();
     let refused = renew(&world, &world.patient, &world.patient.keys).await;
     assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
 }
