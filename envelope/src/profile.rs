@@ -1,6 +1,10 @@
 //! Profile bodies (R_UPR): the part of a user's profile outside the chain's state. A body contains the user's public
 //! sealing key, the newest patient key sealed to the hospital and to the patient, the earlier ones wrapped under the
 //! newest, and the sealed name.
+//!
+//! While a rotation of the patient's sealing key waits for confirmation, the hospital withholds the newest patient key:
+//! the body contains it for the hospital only. So neither a thief of the retired key nor a thief who rotated opens what
+//! is sealed meanwhile.
 
 use codec::{Decode, Encode, Error as CodecError, Input};
 use epione_primitives::{
@@ -62,8 +66,8 @@ struct PatientSecrets {
     version: u32,
     /// The newest patient key.
     key_for_hospital: Wrap,
-    /// The newest patient key.
-    key_for_patient: Wrap,
+    /// The newest patient key; none while the hospital withholds it.
+    key_for_patient: Option<Wrap>,
     /// Versions 1 to `version` - 1, each wrapped under the newest patient key.
     earlier: EarlierKeys,
     /// Sealed under a key derived from the newest patient key.
@@ -108,19 +112,25 @@ impl ProfileBody {
         hospital_key: &SealingPublicKey,
         agent: &impl Signer,
     ) -> Result<Self, SealError> {
-        check_name(name)?;
+        let mut secrets = PatientSecrets::for_hospital(context, name, keys, hospital_key, agent)?;
         let (version, newest) = keys.newest();
-        let wrap = |to: &SealingPublicKey, account: &AccountId| {
-            let context = context.wrap(WrapSubject::PatientKey { version }, account);
-            Wrap::seal(to, &context, newest.as_bytes(), agent)
-        };
-        let secrets = PatientSecrets {
-            version,
-            key_for_hospital: wrap(hospital_key, &agent.account())?,
-            key_for_patient: wrap(user.key, user.account)?,
-            earlier: context.wrap_earlier(keys)?,
-            name: SealedObject::seal(&newest.name_key(), &context.name(), name.as_bytes())?,
-        };
+        let for_patient = context.wrap(WrapSubject::PatientKey { version }, user.account);
+        let wrap = Wrap::seal(user.key, &for_patient, newest.as_bytes(), agent)?;
+        secrets.key_for_patient = Some(wrap);
+        Ok(Self::new(user, agent, Secrets::Patient(Box::new(secrets))))
+    }
+
+    /// Seals a patient's profile to the hospital only, while a rotation of the patient's sealing key waits for
+    /// confirmation. `user` has the account and the sealing key of the body before.
+    pub fn withheld(
+        context: &ProfileContext,
+        name: &str,
+        keys: &PatientKeys,
+        user: Recipient<'_>,
+        hospital_key: &SealingPublicKey,
+        agent: &impl Signer,
+    ) -> Result<Self, SealError> {
+        let secrets = PatientSecrets::for_hospital(context, name, keys, hospital_key, agent)?;
         Ok(Self::new(user, agent, Secrets::Patient(Box::new(secrets))))
     }
 
@@ -166,6 +176,11 @@ impl ProfileBody {
         matches!(self.secrets, Secrets::Patient(_))
     }
 
+    /// Whether the hospital withholds the newest patient key from the patient: no sealing key of a patient opens it.
+    pub fn is_withheld(&self) -> bool {
+        self.patient_secrets().is_ok_and(|secrets| secrets.key_for_patient.is_none())
+    }
+
     /// The user's sealing key, if its hash is the one in the user's profile on chain.
     pub fn sealing_key(&self, on_chain_hash: &Hash) -> Result<&SealingPublicKey, SwappedKey> {
         if self.sealing_key.hash() == *on_chain_hash {
@@ -186,7 +201,8 @@ impl ProfileBody {
         secrets.open(context, &secrets.key_for_hospital, agent, hospital, agent)
     }
 
-    /// Opens the patient keys for the patient. `agent` is the account that must have sealed them.
+    /// Opens the patient keys for the patient, unless the hospital withholds them. `agent` is the account that must
+    /// have sealed them.
     pub fn patient_keys_for_patient(
         &self,
         context: &ProfileContext,
@@ -194,7 +210,8 @@ impl ProfileBody {
         agent: &AccountId,
     ) -> Result<PatientKeys, OpenError> {
         let secrets = self.patient_secrets()?;
-        secrets.open(context, &secrets.key_for_patient, &self.account, patient, agent)
+        let sealed = secrets.key_for_patient.as_ref().ok_or(OpenError)?;
+        secrets.open(context, sealed, &self.account, patient, agent)
     }
 
     /// Opens a patient's name with the patient keys.
@@ -236,6 +253,26 @@ impl ProfileBody {
 }
 
 impl PatientSecrets {
+    /// Without the patient.
+    fn for_hospital(
+        context: &ProfileContext,
+        name: &str,
+        keys: &PatientKeys,
+        hospital: &SealingPublicKey,
+        agent: &impl Signer,
+    ) -> Result<Self, SealError> {
+        check_name(name)?;
+        let (version, newest) = keys.newest();
+        let for_hospital = context.wrap(WrapSubject::PatientKey { version }, &agent.account());
+        Ok(Self {
+            version,
+            key_for_hospital: Wrap::seal(hospital, &for_hospital, newest.as_bytes(), agent)?,
+            key_for_patient: None,
+            earlier: context.wrap_earlier(keys)?,
+            name: SealedObject::seal(&newest.name_key(), &context.name(), name.as_bytes())?,
+        })
+    }
+
     /// Opens the newest patient key with a recipient's sealing key, and the earlier ones with the newest.
     fn open(
         &self,

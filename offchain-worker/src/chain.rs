@@ -83,7 +83,10 @@ pub struct Identity {
 
 /// The chain's state after earlier blocks. Nodes keep all of them.
 pub trait PastStates: Send + Sync {
-    /// The state after this block; none if it is not one of the chain's finalized blocks.
+    /// The number of the newest finalized block.
+    fn last_finalized(&self) -> Answer<'_, BlockNumber>;
+    /// The state after a finalized block; none if the chain has another block with this number. The number is not above
+    /// that of the newest finalized block: a node that does not have the block is still catching up.
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>>;
 }
 
@@ -181,15 +184,24 @@ impl NodeChain {
 }
 
 impl PastStates for Chain {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        Box::pin(async { Ok(self.finalized_head().await?.number) })
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         Box::pin(async move {
-            let is_final = self.block_hash(block.number).await? == Some(block.hash);
-            Ok(is_final.then(|| Box::new(self.at(block.hash)) as Box<dyn FinalState>))
+            let hash = self.canonical_hash(block.number).await?.ok_or(ViewError::Away)?;
+            let state = || Box::new(self.at(block.hash)) as Box<dyn FinalState>;
+            Ok((hash == block.hash).then(state))
         })
     }
 }
 
 impl PastStates for NodeChain {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        self.head()
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         Box::pin(async move { self.chain()?.after(block).await })
     }

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod metrics;
 pub mod node;
 pub mod repair;
+pub mod resealing;
 pub mod shares;
 pub mod storage_origin;
 pub mod store;

@@ -13,6 +13,7 @@ use std::{
 use epione_client::{
     api::{Relation, VisitStage},
     signer::Account,
+    worker::WorkerError,
 };
 use epione_primitives::{Hash, RecordPointer, access::RelationshipKind, profile::Role};
 use epione_worker::descriptors;
@@ -186,7 +187,9 @@ async fn a_visit_whose_author_and_patient_were_suspended_after_they_signed_is_co
     }
     // What they sign from now on is not accepted.
     let late = people.visit(hospital, folder, &[]).await;
-    people.try_submit(hospital, &late).await.unwrap_err();
+    let refused = people.try_submit(hospital, &late).await.unwrap_err();
+    let is_forbidden = matches!(&refused, WorkerError::Problem(problem) if problem.status == 403);
+    assert!(is_forbidden, "{refused}");
 
     let others = other_people(hospital).await;
     let other = others.visit(hospital, folder, &[]).await;

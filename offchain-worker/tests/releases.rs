@@ -292,17 +292,23 @@ async fn patient_rotates(hospital: &Hospital, patient: UserId, pointer: RecordPo
     let client = hospital.client(account.clone()).await;
     let early = Requester { account, user: patient, patient, record };
     let early = early.request(hospital, TREATMENT).await.err().unwrap();
-    assert!(matches!(early, WorkerError::Problem(problem) if problem.status == 409));
+    assert_eq!(refusal(&early), (409, "sealing-key"));
 
     // A thief may have rotated the keys: the hospital seals nothing to them until it has confirmed them.
     let new_key = keys.sealing.public();
     let waits = client.renew_key(new_key).await.unwrap_err();
-    assert!(waits.to_string().contains("confirm"), "{waits}");
+    assert_eq!(refusal(&waits), (409, "awaiting-confirmation"));
     let office = hospital.client(hospital.governance()).await;
     office.confirm_key(patient, new_key).await.unwrap();
     let reader = Reader::new(chain, client, keys.sealing);
     reader.open(patient, &[pointer], TREATMENT).await.unwrap();
     reader.open_own(patient, &[pointer]).await.unwrap();
+}
+
+/// The HTTP status, and the problem's kind without its prefix.
+fn refusal(error: &WorkerError) -> (u16, &str) {
+    let WorkerError::Problem(problem) = error else { panic!("{error}") };
+    (problem.status, problem.kind.rsplit(':').next().unwrap())
 }
 
 async fn hospital_rotates(hospital: &mut Hospital) {

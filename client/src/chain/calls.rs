@@ -85,8 +85,9 @@ pub mod profiles {
         Call::new("Profiles", "register", (user, role, account, sealing_key_hash, consent, body))
     }
 
-    pub fn update(user: UserId, body: &[u8]) -> Call {
-        Call::new("Profiles", "update", (user, body))
+    /// `previous` is the hash of the body that the new one was made from, and replaces.
+    pub fn update(user: UserId, previous: Hash, body: &[u8]) -> Call {
+        Call::new("Profiles", "update", (user, previous, body))
     }
 
     pub fn suspend(user: UserId) -> Call {
@@ -237,7 +238,8 @@ mod tests {
 
     #[test]
     fn the_debug_text_of_a_call_has_its_size_and_not_its_bytes() {
-        let call = profiles::update(epione_primitives::UserId([1; 32]), b"sealed");
-        assert_eq!(format!("{call:?}"), "Profiles.update (39 bytes)");
+        let previous = epione_primitives::Hash::repeat_byte(2);
+        let call = profiles::update(epione_primitives::UserId([1; 32]), previous, b"sealed");
+        assert_eq!(format!("{call:?}"), "Profiles.update (71 bytes)");
     }
 }

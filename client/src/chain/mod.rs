@@ -250,8 +250,10 @@ impl Chain {
         self.request("system_health", rpc_params![]).await
     }
 
-    /// Hash of the block with this number on the node's best branch, or if verified, among the final blocks.
-    async fn canonical_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
+    /// Hash of the block with this number on the node's best branch, or if verified, among the final blocks; none if
+    /// the node does not have it. For numbers of which the caller knows that they are finalized: one request, where
+    /// [`Chain::block_hash`] makes two or more.
+    pub async fn canonical_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
         if let Some(verifier) = &self.verifier {
             return verifier.hash_of(self, number).await;
         }

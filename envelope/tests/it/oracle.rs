@@ -198,7 +198,11 @@ pub fn open_profile(body: &[u8], place: &Place) -> Option<(Vec<[u8; 32]>, Vec<u8
     patient.extend(place.user.0);
 
     let (for_hospital, rest) = rest.split_at(wrap_bytes(rest)?);
-    let (_for_patient, mut rest) = rest.split_at(wrap_bytes(rest)?);
+    let mut rest = match rest.split_first()? {
+        (0, rest) => rest,
+        (1, rest) => &rest[wrap_bytes(rest)?..],
+        _ => return None,
+    };
     let context = [&patient[..], &[0], version, sealer].concat();
     let agent = AccountId::new(sealer.try_into().ok()?);
     let newest = open_wrap(&place.keys, &context, &agent, for_hospital)?;

@@ -91,6 +91,36 @@ fn a_profile_opens_only_with_the_sealing_key_of_its_time() {
 }
 
 #[test]
+fn a_withheld_profile_opens_for_the_hospital_and_for_no_key_of_the_patient() {
+    let (keys, account) = (PatientKeys::generate().renewed().unwrap(), account_id("patient"));
+    let (hospital, own) = (sealing_keys("hospital"), sealing_keys("patient"));
+    let user = Recipient { account: &account, key: own.public() };
+    let agent = crate::fixture::account("agent");
+    let body = ProfileBody::withheld(&context(), NAME, &keys, user, hospital.public(), &agent);
+    let body = ProfileBody::decode_exactly(&body.unwrap().encode()).unwrap();
+    let agent = account_id("agent");
+    let opened = body.patient_keys_for_hospital(&context(), &hospital, &agent).unwrap();
+    assert_eq!(all(&opened), all(&keys));
+    assert_eq!(body.name_for_hospital(&context(), &hospital, &agent).unwrap(), NAME);
+    for key in [&own, &hospital] {
+        let refused = body.patient_keys_for_patient(&context(), key, &agent);
+        assert_eq!(refused.err(), Some(OpenError));
+    }
+    assert!(body.is_withheld() && body.is_patient());
+    assert_eq!(body.recipient().key, own.public());
+    assert!(!patient(NAME, &keys).unwrap().is_withheld() && !professional().is_withheld());
+
+    let place = crate::oracle::Place {
+        genesis: genesis(),
+        hospital: HOSPITAL,
+        user: PATIENT,
+        keys: sealing_keys("hospital"),
+    };
+    let (opened, name) = crate::oracle::open_profile(&body.encode(), &place).unwrap();
+    assert_eq!((opened, name.as_slice()), (all(&keys), NAME.as_bytes()));
+}
+
+#[test]
 fn a_profile_does_not_open_in_another_context_or_for_others() {
     let (patient_keys, agent) = (PatientKeys::generate(), account_id("agent"));
     let body = patient(NAME, &patient_keys).unwrap();

@@ -122,6 +122,27 @@ fn all_old_sealing_keys_together_read_nothing_sealed_after_the_last_rotation() {
 }
 
 #[test]
+fn what_is_sealed_while_a_rotation_waits_opens_for_neither_the_retired_nor_the_waiting_key() {
+    let first = PatientKeys::generate();
+    let fresh = first.renewed().unwrap();
+    let (retired, hospital) = (sealing_keys("patient 1"), sealing_keys("hospital 1"));
+    let (account_id, agent) = (account_id("patient"), account("agent"));
+    let user = Recipient { account: &account_id, key: retired.public() };
+    let hospital = hospital.public();
+    let withheld = ProfileBody::withheld(&context(), NAME, &fresh, user, hospital, &agent).unwrap();
+    let mut chain = Chain {
+        bodies: vec![body(NAME, &first, "patient 1", "hospital 1"), withheld],
+        records: vec![record(&first), record(&fresh)],
+    };
+    assert_eq!(chain.thief_reads(&["patient 1", "patient 2"]), [true, false]);
+    assert_eq!(chain.thief_reads(&["hospital 1"]), [true, true]);
+    // Confirmed: no key of the patient has opened the fresh version, so it stays.
+    chain.bodies.push(body(NAME, &fresh, "patient 2", "hospital 1"));
+    assert_eq!(chain.thief_reads(&["patient 1"]), [true, false]);
+    assert_eq!(chain.thief_reads(&["patient 2"]), [true, true]);
+}
+
+#[test]
 fn an_old_patient_key_opens_neither_the_name_nor_the_keys_of_a_later_body() {
     let chain = chain();
     let stolen = chain.stolen(&["patient 1", "patient 2", "hospital 1"].map(sealing_keys));

@@ -27,7 +27,8 @@ async fn rejected_transactions_have_a_code_for_the_reason() {
     let wrong_role = rpc.finalize("//Alice", approve()).await;
     assert_eq!(refusal(wrong_role), custom(Refusal::CallNotForRole));
 
-    let update = pallet_profiles::Call::<Runtime>::update { user: UserId([1; 32]), body: vec![1] };
+    let (user, previous, body) = (UserId([1; 32]), Default::default(), vec![1]);
+    let update = pallet_profiles::Call::<Runtime>::update { user, previous, body };
     let batch = pallet_utility::Call::<Runtime>::batch { calls: vec![approve(), update.into()] };
     let batched = rpc.finalize(AGENT, batch).await;
     assert_eq!(refusal(batched), custom(Refusal::CallNotForBatch));

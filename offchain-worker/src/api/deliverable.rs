@@ -1,16 +1,23 @@
 //! Whether the worker can hand out the media that it is about to grant. A receipt says that a requester got access, so
 //! the chain records none for segments that no hospital has.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::http::StatusCode;
 use epione_primitives::RecordPointer;
-use tokio::time::timeout;
 
 use super::{ApiError, AppState};
 
-/// How long the hospital's storage may take to say which segments it has. Then the other hospitals are asked.
+/// How long the hospital's storage may take to say which segments it has.
 const STORAGE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the other hospitals are not asked again for a segment that none of them had.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Missing segments remembered.
+const REMEMBERED: usize = 65_536;
 
 /// A segment of a section that is to be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,38 +27,80 @@ pub(super) struct Needed {
     pub segment: [u8; 32],
 }
 
-/// Checks that each segment is stored here, or that another hospital says that it has the segment.
-pub(super) async fn check(state: &AppState, needed: &[Needed]) -> Result<(), ApiError> {
+/// Those of these segments that neither this hospital nor, as far as they say so in time, another one has.
+pub(super) async fn missing(state: &AppState, needed: &[Needed]) -> HashSet<[u8; 32]> {
     let missing = not_here(state, needed).await;
-    if missing.is_empty() {
-        return Ok(());
+    let (mut missing, asked) = state.shared.unavailable.part(missing, Instant::now());
+    if !asked.is_empty() {
+        let found_missing = state.repair.missing_elsewhere(asked).await;
+        state.shared.unavailable.remember(&found_missing, Instant::now());
+        missing.extend(found_missing);
     }
-    let missing: HashSet<_> = state.repair.missing_elsewhere(missing).await.into_iter().collect();
-    match needed.iter().find(|needed| missing.contains(&needed.segment)) {
-        None => Ok(()),
-        Some(needed) => Err(unavailable(needed)),
-    }
+    missing
 }
 
-/// The segments that the hospital's storage does not say that it has; all of them if the storage fails.
+/// The segments that are not stored here. What the storage does not say in time is here if this worker has read it back
+/// before.
 async fn not_here(state: &AppState, needed: &[Needed]) -> Vec<[u8; 32]> {
     let mut known = HashSet::new();
     let segments = needed.iter().map(|needed| needed.segment);
     let segments: Vec<_> = segments.filter(|segment| known.insert(*segment)).collect();
-    match timeout(STORAGE_PATIENCE, state.holdings.held(&segments)).await {
-        Ok(Ok(held)) => {
-            let each = segments.into_iter().zip(held);
-            each.filter(|(_, held)| !held).map(|(segment, _)| segment).collect()
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the storage does not say whether it has what is to be granted");
+    let held = state.holdings.held_within(&segments, STORAGE_PATIENCE).await;
+    let of = |answer: Option<bool>| {
+        let each = segments.iter().zip(&held);
+        each.filter(move |(_, held)| **held == answer).map(|(segment, _)| *segment)
+    };
+    let (mut missing, unknown): (Vec<_>, Vec<_>) = (of(Some(false)).collect(), of(None).collect());
+    if !unknown.is_empty() {
+        tracing::info!(
+            segments = unknown.len(),
+            "the storage does not say in time whether it has what is to be granted"
+        );
+        missing.extend(not_verified(state, unknown).await);
+    }
+    missing
+}
+
+/// Those of these segments that this worker has not read back from its storage.
+async fn not_verified(state: &AppState, segments: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
+    match state.journal.not_verified(segments.clone()).await {
+        Ok(missing) => missing,
+        Err(error) => {
+            tracing::warn!(%error, "the journal does not say which segments were read back");
             segments
         }
-        Err(_) => segments,
     }
 }
 
-fn unavailable(needed: &Needed) -> ApiError {
+/// The segments that no other hospital had some seconds ago, so that requests for them do not keep asking.
+#[derive(Default)]
+pub(super) struct Unavailable(Mutex<HashMap<[u8; 32], Instant>>);
+
+impl Unavailable {
+    /// Parts these segments into those that are still known to be missing, and the others.
+    fn part(&self, segments: Vec<[u8; 32]>, now: Instant) -> (HashSet<[u8; 32]>, Vec<[u8; 32]>) {
+        let known = self.lock();
+        let is_known = |segment: &[u8; 32]| {
+            known.get(segment).is_some_and(|since| now < *since + ASKED_AGAIN_AFTER)
+        };
+        let (missing, asked): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_known);
+        (missing.into_iter().collect(), asked)
+    }
+
+    fn remember(&self, segments: &[[u8; 32]], now: Instant) {
+        let mut known = self.lock();
+        known.retain(|_, since| now < *since + ASKED_AGAIN_AFTER);
+        let room = REMEMBERED.saturating_sub(known.len());
+        known.extend(segments.iter().take(room).map(|segment| (*segment, now)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The response to a request for a section with a missing segment.
+pub(super) fn unavailable(needed: &Needed) -> ApiError {
     let Needed { pointer, section, .. } = needed;
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -62,4 +111,25 @@ fn unavailable(needed: &Needed) -> ApiError {
              Nothing was granted, and the chain has no receipt. Request the other sections, or retry in a minute."
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_hospitals_are_asked_again_after_a_while() {
+        let (unavailable, now) = (Unavailable::default(), Instant::now());
+        let (lost, other) = ([1; 32], [2; 32]);
+        unavailable.remember(&[lost], now);
+        let (missing, asked) = unavailable.part(vec![lost, other], now);
+        assert_eq!((missing, asked), (HashSet::from([lost]), vec![other]));
+        let (missing, asked) = unavailable.part(vec![lost, other], now + ASKED_AGAIN_AFTER);
+        assert_eq!((missing.len(), asked.len()), (0, 2));
+        let many: Vec<_> = (0..REMEMBERED as u64 + 10)
+            .map(|index| *blake3::hash(&index.to_le_bytes()).as_bytes())
+            .collect();
+        unavailable.remember(&many, now);
+        assert!(unavailable.lock().len() <= REMEMBERED);
+    }
 }

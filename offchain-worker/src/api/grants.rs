@@ -6,6 +6,7 @@
 //! is finalized.
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,7 +42,7 @@ use super::{
     deliverable::{self, Needed},
     issued::Question,
     limits::within,
-    refusals,
+    recipient, refusals,
     rights::{Decided, Rights},
 };
 use crate::{chain::CallError, hospital_keys::HospitalKeysError};
@@ -73,7 +74,6 @@ pub(super) async fn grant(
     let (asked, prepared) = work.await?;
     match prepared {
         Prepared::New(sealed) => {
-            check_rate(state, &asked)?;
             record(state, &asked, &sealed).await?;
             note_emergency(state, &asked);
             let grant = Arc::clone(&sealed.grant);
@@ -85,12 +85,12 @@ pub(super) async fn grant(
     }
 }
 
-/// Counts a receipt. Emergencies do not count: the chain limits them.
+/// Counts a new grant, before the storage and other hospitals are asked for its segments. Emergencies have a rate of
+/// their own, so that looks do not use it up; the chain limits how many have a receipt.
 fn check_rate(state: &AppState, asked: &Asked) -> Result<(), ApiError> {
-    if asked.request.emergency.is_some() {
-        return Ok(());
-    }
-    state.shared.rates.count(asked.request.requester, Instant::now()).map_err(too_often)
+    let is_emergency = asked.request.emergency.is_some();
+    let rates = if is_emergency { &state.shared.emergencies } else { &state.shared.rates };
+    rates.count(asked.request.requester, Instant::now()).map_err(too_often)
 }
 
 /// Records that the policies do not allow the request; returns the response.
@@ -123,26 +123,72 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
         Decided::Allowed(rights) => rights,
         Decided::Denied(denial) => return Ok(Prepared::Denied(denial)),
     };
-    let Granted { keys, needed, records, rights: used, .. } =
-        collect(state, asked, &rights).await?;
-    if keys.is_empty() {
+    let granted = collect(state, asked, &rights).await?;
+    if granted.keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
     }
-    let recipient = sealing_key(state, caller, asked.request.requester).await?;
-    let mut release = release(asked, records, used)?;
-    let question = Question::of(&release, &caller.request.account, recipient.hash());
-    let segments = needed.iter().map(|needed| needed.segment).collect();
-    if let Some(grant) = known(state, caller, question).await? {
-        release.grant = grant.hash();
-        return Ok(Prepared::Known(Box::new(Sealed { question, grant, release, segments })));
+    let recipient = recipient::sealing_key(state, caller, asked.request.requester).await?;
+    if let Some(sealed) = recorded(state, asked, &granted, &recipient).await? {
+        return Ok(Prepared::Known(sealed));
     }
     check_unanswered(asked).await?;
     check_emergencies(asked).await?;
-    deliverable::check(state, &needed).await?;
+    check_rate(state, asked)?;
+    let granted = only_deliverable(state, asked, granted).await?;
+    // What is left of an emergency may have been granted before.
+    if let Some(sealed) = recorded(state, asked, &granted, &recipient).await? {
+        return Ok(Prepared::Known(sealed));
+    }
+    let (question, mut release) = described(asked, &granted, &recipient)?;
+    let segments = granted.segments();
     let terms = terms(state, asked);
-    let grant = Arc::new(state.hospital_keys.seal_grant(terms, keys, recipient).await?);
+    let grant = Arc::new(state.hospital_keys.seal_grant(terms, granted.keys, recipient).await?);
     release.grant = grant.hash();
     Ok(Prepared::New(Box::new(Sealed { question, grant, release, segments })))
+}
+
+/// What the chain is to record, without the grant's hash, and the question that it answers.
+fn described(
+    asked: &Asked,
+    granted: &Granted,
+    recipient: &SealingPublicKey,
+) -> Result<(Question, Release), ApiError> {
+    let release = release(asked, granted.records.clone(), granted.rights.clone())?;
+    let question = Question::of(&release, &asked.caller.request.account, recipient.hash());
+    Ok((question, release))
+}
+
+/// What the chain has recorded for the same question, if it is still in force.
+async fn recorded(
+    state: &AppState,
+    asked: &Asked,
+    granted: &Granted,
+    recipient: &SealingPublicKey,
+) -> Result<Option<Box<Sealed>>, ApiError> {
+    let (question, mut release) = described(asked, granted, recipient)?;
+    let Some(grant) = known(state, &asked.caller, question).await? else { return Ok(None) };
+    release.grant = grant.hash();
+    let segments = granted.segments();
+    Ok(Some(Box::new(Sealed { question, grant, release, segments })))
+}
+
+/// The same grant, if all its segments can be handed out. In an emergency, the sections whose segments cannot are left
+/// out, if others remain.
+async fn only_deliverable(
+    state: &AppState,
+    asked: &Asked,
+    mut granted: Granted,
+) -> Result<Granted, ApiError> {
+    let missing = deliverable::missing(state, &granted.needed).await;
+    let Some(first) = granted.needed.iter().find(|needed| missing.contains(&needed.segment)) else {
+        return Ok(granted);
+    };
+    let refused = deliverable::unavailable(first);
+    if asked.request.emergency.is_none() {
+        return Err(refused);
+    }
+    granted.leave_out(&missing);
+    if granted.keys.is_empty() { Err(refused) } else { Ok(granted) }
 }
 
 /// The unexpired grant that answers the same question, if the chain still allows what it gave.
@@ -284,6 +330,28 @@ async fn shared_sections(asked: &Asked) -> Result<Vec<SectionSet>, ApiError> {
 }
 
 impl Granted {
+    fn segments(&self) -> Vec<[u8; 32]> {
+        self.needed.iter().map(|needed| needed.segment).collect()
+    }
+
+    /// Leaves out the sections of which a segment is missing.
+    fn leave_out(&mut self, missing: &HashSet<[u8; 32]>) {
+        let mut lost: HashMap<RecordPointer, SectionSet> = HashMap::new();
+        for needed in self.needed.iter().filter(|needed| missing.contains(&needed.segment)) {
+            lost.entry(needed.pointer).or_default().insert(needed.section);
+        }
+        let is_lost = |pointer: RecordPointer, section: u16| {
+            lost.get(&pointer).is_some_and(|sections| sections.contains(section))
+        };
+        self.keys.retain(|(place, _)| !is_lost(place.pointer, place.section));
+        self.needed.retain(|needed| !is_lost(needed.pointer, needed.section));
+        for record in &mut self.records {
+            let lost = lost.get(&record.pointer).copied().unwrap_or_default();
+            record.sections = record.sections.without(lost);
+        }
+        self.records.retain(|record| !record.sections.is_empty());
+    }
+
     fn add(
         &mut self,
         requested: &ReleasedRecord,
@@ -388,39 +456,6 @@ fn release(
         rights: rights.try_into().map_err(|_| too_large())?,
         grant: Hash::default(),
     })
-}
-
-/// The requester's sealing key: the one whose hash is on the chain, from any hospital's profile of the requester that
-/// contains it.
-async fn sealing_key(
-    state: &AppState,
-    caller: &Caller,
-    requester: UserId,
-) -> Result<SealingPublicKey, ApiError> {
-    let stale = || {
-        ApiError::new(
-            StatusCode::CONFLICT,
-            "sealing-key",
-            "Your sealing key is not in your profile",
-            "The chain names another key than the profiles that your hospitals keep. Send your new key to the \
-             worker of one of these hospitals (POST /v1/users/keys).",
-        )
-    };
-    let profile = caller.state.profile(requester).await?.ok_or_else(stale)?;
-    let mut registrations = caller.state.registrations(requester).await?;
-    registrations.sort_by_key(|(hospital, _)| *hospital != caller.identity.hospital);
-    for (_, registration) in registrations {
-        match state
-            .hospital_keys
-            .sealing_key(registration.body_hash, profile.sealing_key_hash)
-            .await
-        {
-            Ok(key) => return Ok(key),
-            Err(HospitalKeysError::View(error)) => return Err(error.into()),
-            Err(error) => tracing::debug!(%error, "a profile does not contain the requester's key"),
-        }
-    }
-    Err(stale())
 }
 
 /// The chain's errors when the hospital has reached its daily limit for all requesters together.

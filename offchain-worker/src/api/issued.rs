@@ -1,5 +1,5 @@
 //! Grants that have not expired. A requester who sends the same request again gets the same grant, so that repeated
-//! requests leave no further receipts on the chain. The rates of new receipts of one requester are limited, per minute
+//! requests leave no further receipts on the chain. The rates of new grants of one requester are limited, per minute
 //! and per day.
 
 use std::{
@@ -116,6 +116,9 @@ fn forget_first(issued: &mut HashMap<Question, Issued>, of: UserId) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Requests of one requester in emergencies.
+const EMERGENCIES_PER_MINUTE: u32 = 30;
+const EMERGENCIES_PER_DAY: u32 = 300;
 /// With this number of requesters, the worker forgets those without a recent receipt.
 const MANY: usize = 1_024;
 
@@ -149,6 +152,11 @@ pub(super) struct Rates {
 }
 
 impl Rates {
+    /// For requests in emergencies. The chain records few of a requester's; the worker bounds its work for the others.
+    pub fn of_emergencies() -> Self {
+        Self::new(EMERGENCIES_PER_MINUTE, EMERGENCIES_PER_DAY)
+    }
+
     pub fn new(per_minute: u32, per_day: u32) -> Self {
         let (minute, day) = (Rate::new(MINUTE, per_minute), Rate::new(DAY, per_day));
         Self { minute, day, used: Mutex::default() }

@@ -20,8 +20,10 @@ mod offers;
 mod openapi;
 mod problem;
 mod range;
+mod recipient;
 mod refusals;
 mod registrations;
+mod renewals;
 mod repairs;
 mod rights;
 mod segments;
@@ -32,6 +34,7 @@ mod visits;
 
 pub use openapi::description;
 pub use problem::ApiError;
+pub use renewals::run as seal_waiting_profiles;
 pub use serve::{ServeError, serve};
 
 use std::{sync::Arc, time::Duration};
@@ -91,6 +94,8 @@ struct Shared {
     repairs: Arc<repairs::Repairs>,
     issued: issued::IssuedGrants,
     rates: issued::Rates,
+    emergencies: issued::Rates,
+    unavailable: deliverable::Unavailable,
     readiness: status::Readiness,
     peers: held::KnownPeers,
     accounts: accounts::Accounts,
@@ -103,7 +108,9 @@ impl AppState {
         let slots = limits::Slots::new(&services.limits, services.transfer.serve_parallel);
         let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
         let rates = issued::Rates::new(grants_per_minute, grants_per_day);
+        let emergencies = issued::Rates::of_emergencies();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
+        let unavailable = Default::default();
         let (accounts, uploads) = Default::default();
         let shared = Shared {
             services,
@@ -113,6 +120,8 @@ impl AppState {
             repairs,
             issued,
             rates,
+            emergencies,
+            unavailable,
             readiness,
             peers,
             accounts,

@@ -148,13 +148,19 @@ impl ApiError {
             "awaiting-confirmation",
             "Your keys are new and not confirmed",
             format!(
-                "So that a thief of your account key cannot read your records at once, the hospital seals your profile \
-                 to new keys only after a delay. Send this request again in {wait}, or ask the hospital to confirm \
-                 your keys (its governance runs epione user confirm-keys). If you did not rotate your keys, ask the \
-                 hospital to suspend your registration."
+                "So that a thief of your account key cannot read records at once, a hospital seals nothing to new keys \
+                 until a delay has passed. Send this request again in {wait}. A hospital where you are registered can \
+                 confirm your keys for its own records at once (its governance runs epione user confirm-keys). If you \
+                 did not rotate your keys, ask your hospital to suspend your registration."
             ),
         )
         .ends_after(seconds)
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        let kind = self.0.kind.strip_prefix(PREFIX);
+        self.is_the_workers() || self.1.is_some() || kind == Some("awaiting-confirmation")
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {
@@ -337,15 +343,13 @@ impl From<HospitalKeysError> for ApiError {
         match error {
             HospitalKeysError::View(error) => error.into(),
             HospitalKeysError::NoBody => Self::from(ViewError::Failed(Box::new(error))),
-            HospitalKeysError::KeysUsedUp(_) => {
-                tracing::error!(error = %Chained(&error), "a profile could not be sealed to new keys");
-                Self::conflict(
-                    "keys-used-up",
-                    "The patient's keys at this hospital cannot be renewed any more",
-                    "The format has no room for another version of them. Nothing was changed. Inform the hospital's \
-                     operator.",
-                )
-            }
+            HospitalKeysError::KeysUsedUp { .. } => Self::conflict(
+                "keys-used-up",
+                "You have rotated your keys very often",
+                "The hospital keeps every version of your patient key, and the rest of the versions is for rotations \
+                 that it confirms. Nothing was changed. Ask the hospital to confirm your keys (its governance runs \
+                 epione user confirm-keys).",
+            ),
             error => Self::internal(&error),
         }
     }

@@ -3,9 +3,10 @@
 //!
 //! A thief of an account key can rotate keys as its owner can. So a profile is sealed to new keys only while its
 //! registration is in force, and only after a delay, in which the hospital can suspend the user, or if the hospital's
-//! governance confirms the keys.
+//! governance confirms the keys. `visits::fresh_keys` seals a profile meanwhile so that neither the retired key nor the
+//! new one opens what is sealed from then on.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -17,7 +18,7 @@ use epione_client::{
 };
 use epione_envelope::{profile::Recipient, sealing_keys::SealingPublicKey};
 use epione_primitives::{
-    Moment, UserId,
+    Hash, Moment, UserId,
     profile::{Registration, RegistrationStatus},
 };
 
@@ -26,9 +27,15 @@ use super::{
     caller::signed,
     governance::{govern, governed},
     limits::within,
+    renewals,
     users::parse_sealing_key,
 };
-use crate::chain::Identity;
+use crate::{
+    chain::{CallError, Identity},
+    resealing::Resealing,
+};
+
+pub(super) use crate::hospital_keys::Confirmation;
 
 /// Suspends a user's registration until it is reinstated. For the hospital's governance. Responds when that is
 /// finalized.
@@ -93,7 +100,8 @@ pub(super) async fn end(
 }
 
 /// Seals the caller's profile to the account and the sealing key that the chain now names for the caller, if the
-/// hospital's delay after a rotation of keys has passed. Responds when the new profile is finalized.
+/// hospital's delay after a rotation of keys has passed. Responds when the new profile is finalized. If the keys wait,
+/// the worker remembers them, and does it when the delay has passed.
 #[utoipa::path(
     post,
     path = "/v1/users/keys",
@@ -118,8 +126,12 @@ pub(super) async fn renew_key(
     let (holder, identity, user, sealing_key) = asked.await?;
     within(state.limits.transaction_timeout, async {
         let _slot = state.transaction_slot(holder).await?;
-        seal_anew(&state, identity, user, sealing_key, Confirmation::ByNobody).await?;
-        Ok(StatusCode::NO_CONTENT)
+        let key = sealing_key.clone();
+        let sealed = seal_anew(&state, identity, user, key, Confirmation::ByNobody).await;
+        if sealed.as_ref().is_err_and(ApiError::may_pass) {
+            renewals::remember(&state, user, &sealing_key).await?;
+        }
+        sealed.map(|()| StatusCode::NO_CONTENT)
     })
     .await
 }
@@ -152,22 +164,15 @@ pub(super) async fn confirm_keys(
     .await
 }
 
-/// Who says that new keys are the user's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Confirmation {
-    /// Only the account that rotated them, which may be a thief's.
-    ByNobody,
-    ByGovernance,
-}
-
-async fn seal_anew(
+/// Seals a user's profile to the account that the chain names and to this sealing key, if nothing speaks against it.
+pub(super) async fn seal_anew(
     state: &AppState,
     identity: Identity,
     user: UserId,
     sealing_key: SealingPublicKey,
     confirmation: Confirmation,
 ) -> Result<(), ApiError> {
-    let _resealing = state.hospital_keys.begin_resealing(user).ok_or_else(ApiError::busy)?;
+    let resealing = state.hospital_keys.begin_resealing(user).ok_or_else(underway)?;
     // Another request may have changed the profile before this one began.
     let latest = state.view.finalized().await?;
     let registration = latest.registration(identity.hospital, user).await?;
@@ -184,11 +189,37 @@ async fn seal_anew(
     if confirmation == Confirmation::ByNobody {
         check_delay(profile.since, latest.time().await?, state.renewal_delay)?;
     }
-    let renewed = keys.renew_profile(identity, user, &registration, profile.account, sealing_key);
-    let body = renewed.await?;
-    state.calls.submit(profiles::update(user, &body)).await?;
+    let (account, previous) = (profile.account, registration.body_hash);
+    let body = keys
+        .renew_profile(identity, user, &registration, account, sealing_key, confirmation)
+        .await?;
+    replace(state, resealing, previous, body).await?;
     tracing::info!(%user, ?confirmation, "a profile is sealed to its user's new keys");
     Ok(())
+}
+
+/// Replaces a profile body by one that was made from it.
+pub(super) async fn replace(
+    state: &AppState,
+    resealing: Resealing,
+    previous: Hash,
+    body: Vec<u8>,
+) -> Result<(), ApiError> {
+    match resealing.replace(Arc::clone(&state.calls), previous, body).await {
+        // An earlier attempt that was given up took effect: the next request begins with its body.
+        Err(CallError::Failed(failure)) if failure.is("Profiles", "AnotherBody") => Err(underway()),
+        replaced => Ok(replaced?),
+    }
+}
+
+/// The response while another request or task replaces the same profile.
+pub(super) fn underway() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "busy",
+        "The profile is being sealed again",
+        "Another request or the worker itself is doing that now. Send this request again in a few seconds.",
+    )
 }
 
 /// Rejects registrations that are not in force: nothing is sealed to new keys of a user whom the hospital suspended.
@@ -206,7 +237,7 @@ fn in_force(registration: Option<Registration>) -> Result<Registration, ApiError
 }
 
 /// Rejects keys that the chain has had for less than the delay. `since` and `now` are times of the chain.
-fn check_delay(since: Moment, now: Moment, delay: Duration) -> Result<(), ApiError> {
+pub(super) fn check_delay(since: Moment, now: Moment, delay: Duration) -> Result<(), ApiError> {
     let until = since.saturating_add(crate::millis(delay));
     let left = until.saturating_sub(now).div_ceil(1_000);
     if left == 0 { Ok(()) } else { Err(ApiError::awaiting_confirmation(left)) }

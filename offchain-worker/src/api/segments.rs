@@ -238,16 +238,18 @@ async fn check_own(
         return Err(not_own());
     }
     let header = caller.state.header(pointer.height).await?.ok_or_else(not_own)?;
-    check_in_force(caller, entry.patient, [caller.identity.hospital, header.announcer]).await
+    let (here, of_record) = (caller.identity.hospital, header.announcer);
+    check_in_force(caller, entry.patient, here, (of_record != here).then_some(of_record)).await
 }
 
 /// Rejects patients whose registration is in force at neither this hospital nor the record's.
 async fn check_in_force(
     caller: &Caller,
     patient: UserId,
-    hospitals: [HospitalId; 2],
+    here: HospitalId,
+    of_record: Option<HospitalId>,
 ) -> Result<(), ApiError> {
-    for hospital in hospitals {
+    for hospital in std::iter::once(here).chain(of_record) {
         let registration = caller.state.registration(hospital, patient).await?;
         if registration.is_some_and(|found| found.status == RegistrationStatus::Active) {
             return Ok(());

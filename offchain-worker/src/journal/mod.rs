@@ -6,6 +6,7 @@ mod error;
 pub mod nonces;
 pub mod offers;
 pub mod references;
+pub mod renewals;
 mod schema;
 mod sweep;
 pub mod verified;
@@ -170,6 +171,20 @@ impl Journal {
     }
 
     /// Forgets that a segment was read back: the storage says that it is gone.
+    /// Those of these segments that this worker has not read back, or could not read since then.
+    pub async fn not_verified(&self, hashes: Vec<[u8; 32]>) -> Result<Vec<[u8; 32]>, JournalError> {
+        self.read(move |connection| {
+            let mut missing = Vec::new();
+            for hash in hashes {
+                if verified::length(connection, &hash)?.is_none() {
+                    missing.push(hash);
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+
     pub async fn forget_verified(&self, hash: [u8; 32]) -> Result<(), JournalError> {
         self.write(move |tx| verified::forget(tx, &hash)).await
     }

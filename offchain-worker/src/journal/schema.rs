@@ -86,6 +86,13 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE visits ADD COLUMN signed_at INTEGER;
     CREATE INDEX commands_by_record ON commands (record_id);
 ",
+    "
+    CREATE TABLE renewals (
+        user BLOB PRIMARY KEY,
+        sealing_key BLOB NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Opens or creates a database for writing.

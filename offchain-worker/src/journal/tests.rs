@@ -88,7 +88,7 @@ async fn the_command_of_a_visit_that_was_set_aside_submits_it_again() {
     assert!(matches!(queue(&journal, by_command(1)).await, Enqueued::New(_)));
     assert!(matches!(queue(&journal, by_command(2)).await, Enqueued::Known(_)));
     let first = RecordId([1; 16]);
-    assert!(journal.write(move |tx| visits::set_aside(tx, first, "too old", 5)).await.unwrap());
+    assert!(set_aside(&journal, first, 5).await);
     assert_eq!(stage_of(&journal, 1).await, VisitStage::Outdated);
     assert!(matches!(queue(&journal, by_command(2)).await, Enqueued::New(_)));
     // The same visit, signed at the same block, stays set aside.
@@ -103,6 +103,37 @@ async fn queue(journal: &Journal, visit: NewVisit) -> Enqueued {
     let enqueued = journal.enqueue(visit, upload).await.unwrap();
     journal.release(upload, 9_000).await.unwrap();
     enqueued
+}
+
+async fn set_aside(journal: &Journal, record: RecordId, now: u64) -> bool {
+    let outdated = visits::Aside::Outdated;
+    let set = journal.write(move |tx| visits::set_aside(tx, record, outdated, "too old", now));
+    set.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_media_of_a_visit_that_was_set_aside_are_released_after_a_while() {
+    let journal = Journal::in_memory().await.unwrap();
+    for seed in 1..=3 {
+        queue(&journal, visit(seed, vec![segment(seed)])).await;
+    }
+    for (seed, at) in [(1, 100), (2, 200)] {
+        assert!(set_aside(&journal, RecordId([seed; 16]), at).await);
+    }
+    let release = |before| journal.write(move |tx| visits::release_aside(tx, before, 10, 500));
+    assert_eq!(release(100).await.unwrap(), 0);
+    assert_eq!(release(150).await.unwrap(), 1);
+    assert_eq!(release(150).await.unwrap(), 0);
+    let owners = async |seed| journal.claims(segment(seed).hash).await.unwrap().len();
+    assert_eq!([owners(1).await, owners(2).await, owners(3).await], [0, 1, 1]);
+    // Its status and the sealed record stay, but it is not queued again.
+    assert_eq!(stage_of(&journal, 1).await, VisitStage::Outdated);
+    let back = journal.read(|tx| visits::aside_since(tx, 0)).await.unwrap();
+    assert!(!back.contains(&RecordId([1; 16])), "{back:?}");
+    let counts = journal.read(visits::counts).await.unwrap();
+    assert_eq!((counts.queued, counts.aside), (1, 2));
+    // A block that has it after all is its segments' owner.
+    assert_eq!(journal.restore_committed(vec![committed(1, vec![])]).await.unwrap(), 1);
 }
 
 async fn stage_of(journal: &Journal, seed: u8) -> VisitStage {
@@ -508,7 +539,7 @@ async fn a_visit_accepted_again_is_not_announced_again() {
     // One that was set aside is committed after all.
     let aside = RecordId([3; 16]);
     queue(&journal, visit(3, vec![])).await;
-    assert!(journal.write(move |tx| visits::set_aside(tx, aside, "too old", 5)).await.unwrap());
+    assert!(set_aside(&journal, aside, 5).await);
     assert_eq!(journal.restore_committed(vec![committed(3, vec![])]).await.unwrap(), 1);
     let restored = journal.visit(aside).await.unwrap().unwrap();
     assert!(matches!(restored.stage, VisitStage::Committed { .. }), "{restored:?}");

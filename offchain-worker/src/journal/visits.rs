@@ -21,8 +21,21 @@ const QUEUED: u8 = 0;
 const PACKED: u8 = 1;
 const ANNOUNCED: u8 = 2;
 const COMMITTED: u8 = 3;
-/// No block will contain the visit. The journal keeps it, with its segments.
+/// Signed too long ago: no block will contain the visit. The journal keeps it, and for a while its segments.
 const ASIDE: u8 = 4;
+/// The same, because the chain has its record id.
+const REPEATED: u8 = 5;
+/// Set aside for so long that its segments were released.
+const RELEASED: u8 = 6;
+
+/// Why a visit is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It was signed too long ago.
+    Outdated,
+    /// The chain has its record id.
+    Repeated,
+}
 
 /// A sealed visit to be queued.
 #[derive(Clone, Debug)]
@@ -257,7 +270,7 @@ fn stage(row: &Row<'_>) -> rusqlite::Result<VisitStage> {
         COMMITTED => VisitStage::Committed {
             pointer: RecordPointer { height: row.get(6)?, index: row.get(7)? },
         },
-        ASIDE => VisitStage::Outdated,
+        ASIDE | REPEATED | RELEASED => VisitStage::Outdated,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other.into())),
     })
 }
@@ -301,6 +314,7 @@ pub fn queued_before(
 pub fn set_aside(
     tx: &Connection,
     record: RecordId,
+    aside: Aside,
     reason: &str,
     now: Moment,
 ) -> rusqlite::Result<bool> {
@@ -309,18 +323,84 @@ pub fn set_aside(
             "UPDATE visits SET stage = ?1, since = ?2, last_failure = ?3
              WHERE record_id = ?4 AND stage = ?5",
         )?
-        .execute(params![ASIDE, now as i64, reason, record.0, QUEUED])?;
+        .execute(params![aside.stage(), now as i64, reason, record.0, QUEUED])?;
     if changed > 0 {
         commands::forget(tx, record)?;
     }
     Ok(changed > 0)
 }
 
+impl Aside {
+    fn stage(self) -> u8 {
+        match self {
+            Self::Outdated => ASIDE,
+            Self::Repeated => REPEATED,
+        }
+    }
+}
+
+/// Record ids of the visits that were set aside as outdated, and were signed at a chain block or a later one.
+pub fn aside_since(connection: &Connection, block: BlockNumber) -> rusqlite::Result<Vec<RecordId>> {
+    connection
+        .prepare_cached(
+            "SELECT record_id FROM visits WHERE stage = ?1 AND signed_at >= ?2 ORDER BY row",
+        )?
+        .query_map(params![ASIDE, block], |row| Ok(RecordId(row.get(0)?)))?
+        .collect()
+}
+
+/// Queues a visit again that was set aside as outdated. False if it was not.
+pub fn take_back(
+    tx: &Connection,
+    record: RecordId,
+    reason: &str,
+    now: Moment,
+) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE visits SET stage = ?1, since = ?2, last_failure = ?3
+             WHERE record_id = ?4 AND stage = ?5",
+        )?
+        .execute(params![QUEUED, now as i64, reason, record.0, ASIDE])?;
+    Ok(changed > 0)
+}
+
+/// Releases the segments of visits that were set aside before a moment, at most `limit`; returns how many visits. Their
+/// sealed records stay.
+pub fn release_aside(
+    tx: &Connection,
+    before: Moment,
+    limit: u32,
+    now: Moment,
+) -> rusqlite::Result<usize> {
+    let old: Vec<[u8; 16]> = tx
+        .prepare_cached(
+            "SELECT record_id FROM visits WHERE stage IN (?1, ?2) AND since < ?3 LIMIT ?4",
+        )?
+        .query_map(params![ASIDE, REPEATED, before as i64, limit], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for record in &old {
+        references::release(tx, Owner::Visit(RecordId(*record)), now)?;
+        tx.prepare_cached("UPDATE visits SET stage = ?1 WHERE record_id = ?2")?
+            .execute(params![RELEASED, record])?;
+    }
+    Ok(old.len())
+}
+
+/// The chain block at which the first visit of a batch was signed.
+pub fn first_signed(connection: &Connection, batch: i64) -> rusqlite::Result<Option<BlockNumber>> {
+    connection
+        .prepare_cached("SELECT MIN(signed_at) FROM visits WHERE batch = ?1")?
+        .query_row([batch], |row| row.get(0))
+}
+
 /// The number of visits that were set aside since a moment.
 pub fn set_aside_since(connection: &Connection, since: Moment) -> rusqlite::Result<u64> {
     connection
-        .prepare_cached("SELECT count(*) FROM visits WHERE stage = ?1 AND since >= ?2")?
-        .query_row(params![ASIDE, since as i64], |row| Ok(row.get::<_, i64>(0)? as u64))
+        .prepare_cached("SELECT count(*) FROM visits WHERE stage IN (?1, ?2, ?3) AND since >= ?4")?
+        .query_row(params![ASIDE, REPEATED, RELEASED, since as i64], |row| {
+            Ok(row.get::<_, i64>(0)? as u64)
+        })
 }
 
 fn sealed_visit(row: &Row<'_>) -> rusqlite::Result<SealedVisit> {
@@ -426,7 +506,7 @@ pub(super) fn restore_committed(
              media_bytes = excluded.media_bytes,
              height = excluded.height, position = excluded.position, since = excluded.since,
              last_failure = NULL
-         WHERE stage IN (?13, ?14) AND fingerprint = excluded.fingerprint",
+         WHERE stage IN (?13, ?14, ?15, ?16) AND fingerprint = excluded.fingerprint",
     )?;
     let mut restored = 0;
     for visit in visits {
@@ -446,6 +526,8 @@ pub(super) fn restore_committed(
             visit.time as i64,
             QUEUED,
             ASIDE,
+            REPEATED,
+            RELEASED,
         ])?;
         if changed > 0 {
             references::release(tx, Owner::Visit(visit.record_id), visit.time)?;
@@ -484,7 +566,7 @@ pub fn counts(connection: &Connection) -> rusqlite::Result<StageCounts> {
             QUEUED => counts.queued = count,
             PACKED => counts.packed = count,
             ANNOUNCED => counts.announced = count,
-            ASIDE => counts.aside = count,
+            ASIDE | REPEATED | RELEASED => counts.aside += count,
             _ => counts.committed = count,
         }
     }

@@ -17,11 +17,11 @@ use std::{
 };
 
 use epione_client::chain::{
-    Chain, ChainEvent, Included, Snapshot, SubmitError, calls::lite_blocks,
+    BlockRef, Chain, ChainEvent, Included, Snapshot, SubmitError, calls::lite_blocks,
 };
 use epione_envelope::body::Packed;
 use epione_primitives::{
-    AnnouncementId, Moment, RecordId, approval::RejectReason, block::Stage,
+    AnnouncementId, BlockNumber, Moment, RecordId, approval::RejectReason, block::Stage,
     limits::MAX_PENDING_ANNOUNCEMENTS, ports::HashedBody,
 };
 use tokio::task::{Id, JoinSet};
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    journal::SealedVisit,
+    journal::{SealedVisit, visits::Aside},
     now,
     transfer::{Seeded, Seeder},
 };
@@ -52,6 +52,17 @@ const REPEATED: &str =
 /// What the status of a visit says that was not announced in time.
 const OUTDATED: &str = "the visit was not announced within 24 hours after it was signed, so the other hospitals would \
                         reject it: its author must submit it again";
+/// What the status of the visits of a batch says that cannot be announced in time any more.
+const TOO_LATE: &str = "the lite block was not announced within 24 hours after one of its visits was signed; the \
+                        worker packs the others again";
+/// What the status of a visit says while it is not certain that it is outdated.
+const CLOCKS_DIFFER: &str = "the newest block that the hospital's node shows and the clock of the worker's machine are \
+                             more than ten minutes apart, so the worker does not decide whether the visit is outdated";
+/// What the status of a visit says that was set aside and is queued again.
+const IN_TIME: &str =
+    "the worker had set the visit aside, but it is not outdated: the worker announces it";
+/// How long a visit is held back of which that is not certain, in milliseconds.
+const UNCERTAIN: fn(u32) -> Moment = |_| 10 * 60 * 1_000;
 /// What the status of a visit says whose record id the chain has.
 const COMMITTED_BEFORE: &str = "the chain already has a record of this hospital with this visit's record id. If that \
                                 is another visit, its author must submit this one again, with a new record id";
@@ -163,22 +174,43 @@ async fn step(own: &OwnBlocks, seedings: &mut Seedings) -> Result<Pause, TaskErr
     seedings.forget_all_but(&batches);
     for batch in batches.iter().filter(|batch| batch.announcement.is_none()) {
         // A batch that is still being offered does not delay later ones.
-        if seedings.is_ready(context, batch).await? {
-            send(own, batch).await?;
+        if seedings.is_ready(context, batch).await? && send(own, batch).await? == Sent::Yes {
             return Ok(Pause::No);
         }
     }
-    set_outdated_aside(context).await?;
+    // One for all that is decided in this step, so that the reasons agree with each other.
+    let head = context.chain()?.finalized_head().await?;
+    set_outdated_aside(context, head).await?;
     if batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
         return Ok(Pause::For(IDLE));
     }
-    pack_next(own).await
+    pack_next(own, head.number).await
 }
 
-/// Sets those queued visits aside that were signed too long ago to be announced.
-async fn set_outdated_aside(context: &Context) -> Result<(), TaskError> {
-    let since = own_blocks::signed_since(context.head());
-    let outdated = context.task_journal.set_outdated_aside(since, now(), OUTDATED).await?;
+/// Sets those queued visits aside that were signed too long ago to be announced. Their authors are told to submit them
+/// again, so the worker believes the newest block only if the clock agrees.
+async fn set_outdated_aside(context: &Context, head: BlockRef) -> Result<(), TaskError> {
+    let (since, moment) = (own_blocks::signed_since(head.number), now());
+    take_back(context, since, moment).await?;
+    let rows = context.task_journal.outdated(since, moment).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let block_time = context.chain()?.at(head.hash).time().await?;
+    if !own_blocks::is_of_now(block_time, moment) {
+        tracing::error!(
+            visits = rows.len(),
+            block_time,
+            clock = moment,
+            "the newest block and this machine's clock are more than ten minutes apart: the worker holds visits back \
+             that seem outdated. Correct the clock, or wait until the node has caught up"
+        );
+        for row in rows {
+            context.task_journal.hold(row, moment, UNCERTAIN, CLOCKS_DIFFER).await?;
+        }
+        return Ok(());
+    }
+    let outdated = context.task_journal.set_outdated_aside(since, moment, OUTDATED).await?;
     for record in outdated {
         tracing::error!(
             %record,
@@ -189,7 +221,16 @@ async fn set_outdated_aside(context: &Context) -> Result<(), TaskError> {
     Ok(())
 }
 
-async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
+/// Queues visits again that were set aside although they are in time: a node had shown a block that is not on the
+/// chain.
+async fn take_back(context: &Context, since: BlockNumber, moment: Moment) -> Result<(), TaskError> {
+    for record in context.task_journal.take_back(since, moment, IN_TIME).await? {
+        tracing::warn!(%record, "a visit was set aside too early; it is queued again");
+    }
+    Ok(())
+}
+
+async fn pack_next(own: &OwnBlocks, head: BlockNumber) -> Result<Pause, TaskError> {
     let (context, moment) = (&own.context, now());
     let (bounds, pause) = {
         let caution = own.caution();
@@ -206,19 +247,23 @@ async fn pack_next(own: &OwnBlocks) -> Result<Pause, TaskError> {
     };
     let rows: Vec<i64> = queue.iter().take(count).map(|visit| visit.row).collect();
     let visits = context.task_journal.sealed(rows.clone()).await?;
-    match sound_block(own, &visits).await? {
+    match sound_block(own, &visits, head).await? {
         Ok(packed) => {
             let bytes = packed.body.len();
             let batch = context.task_journal.pack(packed, rows, moment).await?;
             tracing::info!(batch, records = count, bytes, "packed a lite block");
         }
-        Err(_) => hold_faulty(own, &visits, moment).await?,
+        Err(_) => hold_faulty(own, &visits, head, moment).await?,
     }
     Ok(Pause::No)
 }
 
 /// The lite block of these visits, if the other hospitals will approve it.
-async fn sound_block(own: &OwnBlocks, visits: &[SealedVisit]) -> Checked<Packed> {
+async fn sound_block(
+    own: &OwnBlocks,
+    visits: &[SealedVisit],
+    head: BlockNumber,
+) -> Checked<Packed> {
     let packed = match pack::assemble(own.context.hospital, visits) {
         Ok(packed) => packed,
         Err(error) => {
@@ -226,7 +271,7 @@ async fn sound_block(own: &OwnBlocks, visits: &[SealedVisit]) -> Checked<Packed>
             return Ok(Err(RejectReason::MalformedBody));
         }
     };
-    let checked = own.check(&packed.header, &packed.entries, &packed.body).await?;
+    let checked = own.check(&packed.header, &packed.entries, &packed.body, head).await?;
     Ok(checked.map(|()| packed))
 }
 
@@ -234,12 +279,13 @@ async fn sound_block(own: &OwnBlocks, visits: &[SealedVisit]) -> Checked<Packed>
 async fn hold_faulty(
     own: &OwnBlocks,
     visits: &[SealedVisit],
+    head: BlockNumber,
     moment: Moment,
 ) -> Result<(), TaskError> {
     let context = &own.context;
     let mut held = 0;
     for visit in visits {
-        let Err(reason) = sound_block(own, slice::from_ref(visit)).await? else { continue };
+        let Err(reason) = sound_block(own, slice::from_ref(visit), head).await? else { continue };
         held += 1;
         context.metrics.visits_held.with_label_values(&[&format!("{reason:?}")]).inc();
         tracing::warn!(
@@ -272,34 +318,57 @@ fn why_held(reason: RejectReason) -> &'static str {
 }
 
 /// Checks a batch that was packed earlier: meanwhile its media or the journal's bytes may be lost.
-async fn check_again(own: &OwnBlocks, batch: &Batch, body: &[u8]) -> Checked<()> {
+async fn check_again(
+    own: &OwnBlocks,
+    batch: &Batch,
+    body: &[u8],
+    head: BlockNumber,
+) -> Checked<()> {
     if HashedBody::new(body).hash() != batch.body_hash {
         return Ok(Err(RejectReason::MalformedBody));
     }
-    own.check(&batch.header, &batch.entries, body).await
+    own.check(&batch.header, &batch.entries, body, head).await
+}
+
+/// Whether a batch was sent, or something else was done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Yes,
+    /// It waits until a transaction that was sent before is certain.
+    Waits,
 }
 
 /// Sends a batch, unless the chain has it.
-async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
+async fn send(own: &OwnBlocks, batch: &Batch) -> Result<Sent, TaskError> {
     let context = &own.context;
     let chain = context.chain()?;
     let head = chain.finalized_head().await?;
     if let Some(id) = own.announcement(&chain.at(head.hash), batch).await? {
-        return own.announced(batch, id).await;
+        own.announced(batch, id).await?;
+        return Ok(Sent::Yes);
+    }
+    let is_under_way = batch.sent_until.is_some_and(|until| until >= head.number);
+    if is_too_late(context, batch, head.number).await? {
+        return give_up(own, batch, is_under_way).await;
     }
     let body = context.task_journal.body(batch.id).await?;
-    let is_under_way = batch.sent_until.is_some_and(|until| until >= head.number);
     // The chain may still include a batch that was sent, so its visits are not queued again.
-    if !is_under_way && let Err(reason) = check_again(own, batch, &body).await? {
+    if !is_under_way && let Err(reason) = check_again(own, batch, &body, head.number).await? {
         tracing::error!(
             batch = batch.id,
             ?reason,
             "this hospital's own lite block has a fault and is not announced"
         );
-        return own.requeue(batch, Cause::Unlucky, FAULTY).await;
+        own.requeue(batch, Cause::Unlucky, FAULTY).await?;
+        return Ok(Sent::Yes);
+    }
+    // Reading the media back may have taken long.
+    let head = chain.finalized_head().await?.number;
+    if is_too_late(context, batch, head).await? {
+        return give_up(own, batch, is_under_way).await;
     }
     let call = lite_blocks::announce(&batch.header, &batch.entries, &body);
-    let until = own_blocks::announced_by(chain.finalized_head().await?.number);
+    let until = own_blocks::announced_by(head);
     context.task_journal.set_sent(batch.id, Some(until)).await?;
     let outcome = chain.submit(&call, &context.agent).await;
     let certain =
@@ -308,7 +377,28 @@ async fn send(own: &OwnBlocks, batch: &Batch) -> Result<(), TaskError> {
     if certain && !is_under_way {
         context.task_journal.set_sent(batch.id, None).await?;
     }
-    conclude(own, &chain, batch, outcome).await
+    conclude(own, &chain, batch, outcome).await?;
+    Ok(Sent::Yes)
+}
+
+/// Whether the other hospitals would reject a batch that is sent now, because one of its visits was signed too long
+/// ago.
+async fn is_too_late(
+    context: &Context,
+    batch: &Batch,
+    head: BlockNumber,
+) -> Result<bool, TaskError> {
+    let first = context.task_journal.first_signed(batch.id).await?;
+    Ok(first.is_some_and(|signed_at| signed_at < own_blocks::signed_since(head)))
+}
+
+/// Queues the visits of a batch again that is too late, once no transaction with it can be included any more.
+async fn give_up(own: &OwnBlocks, batch: &Batch, is_under_way: bool) -> Result<Sent, TaskError> {
+    if is_under_way {
+        return Ok(Sent::Waits);
+    }
+    own.requeue(batch, Cause::Unlucky, TOO_LATE).await?;
+    Ok(Sent::Yes)
 }
 
 async fn conclude(
@@ -386,7 +476,8 @@ async fn committed_in(
 
 /// Sets a visit aside, if it is queued, whose record id the chain has.
 async fn set_repeated_aside(context: &Context, record: RecordId) -> Result<(), TaskError> {
-    if context.task_journal.set_aside(record, now(), COMMITTED_BEFORE).await? {
+    let repeated = Aside::Repeated;
+    if context.task_journal.set_aside(record, repeated, now(), COMMITTED_BEFORE).await? {
         tracing::error!(
             %record,
             "a visit has the record id of a committed record, and is another visit: its author must submit it again, \

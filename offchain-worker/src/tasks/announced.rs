@@ -146,8 +146,9 @@ async fn verify(
     // Of the bytes themselves: the vote proves what this hospital verified.
     let subject = header.subject(entries, HashedBody::new(&body).hash());
     let genesis = chain.genesis_hash();
+    let block = (&header, entries, body.as_slice());
     let checked =
-        verification::content(genesis, chain, &header, entries, &body, announced_at).await?;
+        verification::announced(genesis, chain, block, subject, announced_at, &jobs.signed).await?;
     Ok((subject, checked))
 }
 

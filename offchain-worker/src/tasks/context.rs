@@ -9,7 +9,9 @@ use epione_client::{
 use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId};
 use tokio::sync::watch;
 
-use super::{disk_budget::DiskBudget, task_journal::TaskJournal, turns::Turns};
+use super::{
+    disk_budget::DiskBudget, task_journal::TaskJournal, turns::Turns, verification::SignedBlocks,
+};
 use crate::{
     chain::ViewError,
     journal::{Journal, JournalError},
@@ -47,6 +49,8 @@ pub struct Context {
 pub struct JobContext {
     pub context: Arc<Context>,
     pub fetcher: Arc<Fetcher>,
+    /// Announced blocks whose signatures were verified.
+    pub signed: SignedBlocks,
     /// Announced blocks that are verified at once. Each needs memory for a body.
     pub verifying: Turns,
     /// Announced blocks whose segments are fetched at once.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use epione_client::chain::Snapshot;
 use epione_primitives::{
-    AnnouncementId, BlockNumber,
+    AnnouncementId, BlockNumber, Moment,
     approval::RejectReason,
     block::{AnnouncedEntry, AnnouncedHeader, Announcement, Stage},
     limits::MAX_SIGNING_AGE_BLOCKS,
@@ -44,15 +44,16 @@ impl OwnBlocks {
     }
 
     /// Checks a lite block of this hospital as the others will: its body, its signatures as of the last chain block
-    /// that may include the announcement, and that the storage returns every segment.
+    /// that may include the announcement, and that the storage returns every segment. `head` is the newest finalized
+    /// block.
     pub async fn check(
         &self,
         header: &AnnouncedHeader,
         entries: &[AnnouncedEntry],
         body: &[u8],
+        head: BlockNumber,
     ) -> Checked<()> {
         let chain = self.context.chain()?;
-        let head = chain.finalized_head().await?.number;
         let (genesis, by) = (chain.genesis_hash(), announced_by(head));
         let checked = verification::content(genesis, &chain, header, entries, body, by).await?;
         let segments = match checked {
@@ -150,6 +151,15 @@ pub fn signed_since(head: BlockNumber) -> BlockNumber {
     announced_by(head).saturating_sub(MAX_SIGNING_AGE_BLOCKS)
 }
 
+/// How far the newest finalized block and this machine's clock may be apart, in milliseconds, so that the worker
+/// believes both. While blocks are finalized, they are some seconds apart.
+const CLOCK_TOLERANCE: Moment = 10 * 60 * 1_000;
+
+/// Whether a block of this time may be the newest one.
+pub fn is_of_now(block_time: Moment, now: Moment) -> bool {
+    block_time.abs_diff(now) <= CLOCK_TOLERANCE
+}
+
 /// Whether an announcement is the one of this batch. The journal may have the id of an announcement that another fork
 /// of the chain, or another hospital, has.
 pub fn is_of(announcement: &Announcement, batch: &Batch) -> bool {
@@ -219,6 +229,21 @@ mod tests {
         assert!(is_in_time(first, head) && is_in_time(first, announced_by(head)));
         assert!(!is_in_time(first - 1, announced_by(head)));
         assert_eq!(signed_since(0), 0);
+    }
+
+    #[test]
+    fn a_head_counts_as_the_newest_only_if_the_clock_agrees() {
+        let now = 1_000_000_000;
+        for (time, agrees) in [
+            (now, true),
+            (now - 6_000, true),
+            (now - CLOCK_TOLERANCE - 1, false),
+            (now + CLOCK_TOLERANCE, true),
+            (now + CLOCK_TOLERANCE + 1, false),
+            (0, false),
+        ] {
+            assert_eq!(is_of_now(time, now), agrees, "{time}");
+        }
     }
 
     #[test]

@@ -2,6 +2,11 @@
 //! The announcing hospital checks the same before it announces, because one visit with a fault makes the others reject
 //! the whole block.
 
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use epione_envelope::{
     body::{self, BodyError, CheckedBody},
     record::Record,
@@ -34,21 +39,91 @@ pub async fn content(
     body: &[u8],
     announced_at: BlockNumber,
 ) -> Checked<Vec<Segment>> {
-    let announcer = header.announcer;
-    let CheckedBody { records, segments } = match body::check(header, entries, body) {
+    let CheckedBody { records, segments } = match check_body(header, entries, body) {
         Ok(checked) => checked,
-        Err(error) => {
-            tracing::warn!(announcer = announcer.0, %error, "the body of a lite block is not valid");
-            return Ok(Err(reason(&error)));
-        }
+        Err(reason) => return Ok(Err(reason)),
     };
-    let mut signers = Signers::new(genesis, announcer, past);
-    for record in &records {
-        if !is_signed(&mut signers, record, announced_at).await? {
+    let mut signers = Signers::new(genesis, header.announcer, past);
+    let signed = check_records(&mut signers, &records, announced_at).await?;
+    Ok(signed.map(|()| segments))
+}
+
+/// The same for a block that another hospital has announced, as `subject`. Its signatures are checked once.
+pub async fn announced(
+    genesis: Hash,
+    past: &dyn PastStates,
+    (header, entries, body): (&AnnouncedHeader, &[AnnouncedEntry], &[u8]),
+    subject: Hash,
+    announced_at: BlockNumber,
+    signed: &SignedBlocks,
+) -> Checked<Vec<Segment>> {
+    // Before the node has the block of the announcement, it may not have those of the signatures either. That would
+    // look as if these blocks did not exist.
+    if past.last_finalized().await? < announced_at {
+        return Err(TaskError::NodeAway);
+    }
+    let CheckedBody { records, segments } = match check_body(header, entries, body) {
+        Ok(checked) => checked,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    if !signed.contains(subject, announced_at) {
+        let mut signers = Signers::new(genesis, header.announcer, past);
+        if let Err(reason) = check_records(&mut signers, &records, announced_at).await? {
+            return Ok(Err(reason));
+        }
+        signed.insert(subject, announced_at);
+    }
+    Ok(Ok(segments))
+}
+
+/// Blocks whose signatures count, by the subject of the vote and the chain block of the announcement. A vote may need
+/// many attempts, until all segments are here. The newest replace all others.
+#[derive(Default)]
+pub struct SignedBlocks(Mutex<HashSet<(Hash, BlockNumber)>>);
+
+impl SignedBlocks {
+    const MOST: usize = 1_024;
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<(Hash, BlockNumber)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contains(&self, subject: Hash, announced_at: BlockNumber) -> bool {
+        self.lock().contains(&(subject, announced_at))
+    }
+
+    fn insert(&self, subject: Hash, announced_at: BlockNumber) {
+        let mut known = self.lock();
+        if known.len() >= Self::MOST {
+            known.clear();
+        }
+        known.insert((subject, announced_at));
+    }
+}
+
+fn check_body(
+    header: &AnnouncedHeader,
+    entries: &[AnnouncedEntry],
+    body: &[u8],
+) -> Result<CheckedBody, RejectReason> {
+    body::check(header, entries, body).map_err(|error| {
+        let announcer = header.announcer.0;
+        tracing::warn!(announcer, %error, "the body of a lite block is not valid");
+        reason(&error)
+    })
+}
+
+async fn check_records(
+    signers: &mut Signers<'_>,
+    records: &[Record],
+    announced_at: BlockNumber,
+) -> Checked<()> {
+    for record in records {
+        if !is_signed(signers, record, announced_at).await? {
             return Ok(Err(RejectReason::InvalidAuthor));
         }
     }
-    Ok(Ok(segments))
+    Ok(Ok(()))
 }
 
 /// Whether a record was signed in time, and by those who had to.
@@ -108,7 +183,38 @@ fn reason(error: &BodyError) -> RejectReason {
 
 #[cfg(test)]
 mod tests {
+    use epione_primitives::block::Segments;
+
     use super::*;
+    use crate::api::tests::fake::{FakeChain, HOSPITAL, genesis};
+
+    #[tokio::test]
+    async fn a_node_that_does_not_have_the_announcement_s_block_yet_does_not_reject() {
+        let (chain, signed) = (FakeChain::default(), SignedBlocks::default());
+        let header = AnnouncedHeader { announcer: HOSPITAL, segments: Segments::default() };
+        let check = || {
+            let block = (&header, &[][..], &b"nonsense"[..]);
+            announced(genesis(), &chain, block, Hash::zero(), 50, &signed)
+        };
+        for head in [0, 49] {
+            chain.facts().head = head;
+            assert!(matches!(check().await, Err(TaskError::NodeAway)));
+        }
+        chain.facts().head = 50;
+        assert_eq!(check().await.unwrap(), Err(RejectReason::MalformedBody));
+    }
+
+    #[test]
+    fn the_blocks_that_are_remembered_are_few_and_are_told_apart() {
+        let (known, subject) = (SignedBlocks::default(), Hash::repeat_byte(1));
+        known.insert(subject, 7);
+        assert!(known.contains(subject, 7));
+        assert!(!known.contains(subject, 8) && !known.contains(Hash::zero(), 7));
+        for number in 0..2_000 {
+            known.insert(subject, number);
+        }
+        assert!(known.lock().len() <= SignedBlocks::MOST);
+    }
 
     #[test]
     fn only_a_disproved_statement_is_a_reason_to_reject() {

@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::FuturesUnorder
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Arrivals, Courier, Holdings, PeerFault, Roll, Roster, RosterError,
+    Arrivals, Courier, Holdings, Peer, PeerFault, Roll, Roster, RosterError,
     flights::{Flight, Flights},
     plan::{Errand, Plan, Question, Rules},
     relay::{Exhausted, Log, Relay, SharedLog},
@@ -73,9 +73,11 @@ const LOOKS: usize = 16;
 /// How long the storage may take to say whether it has an object. If it takes longer, it is not asked again for the
 /// same block.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
-/// Hospitals that are asked, at once, whether they have segments that may have to be fetched later, and for how long.
+/// Hospitals that are asked, at once, whether they have segments that may have to be fetched later, and for how long in
+/// all. One that does not answer a question in time makes room for the next.
 const ASKED: usize = 4;
 const ASK_LIMIT: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -161,38 +163,49 @@ impl Fetcher {
         Ok(aside.store.read(&segment.hash).await?)
     }
 
-    /// Those of these segments of which none of the hospitals that are asked first says in time that it stores them.
+    /// Those of these segments of which none of a few hospitals says in time that it stores them. Each time, other
+    /// hospitals are asked first, and the next ones in place of those that do not answer.
     pub async fn missing_elsewhere(
         &self,
         segments: &[[u8; 32]],
     ) -> Result<Vec<[u8; 32]>, RosterError> {
-        let Roll { genesis, peers, .. } = self.roster.roll(None).await?;
-        let mut questions = Vec::new();
-        for named in segments.chunks(MAX_NAMED) {
-            questions.extend(peers.iter().take(ASKED).map(|peer| (peer.clone(), named.to_vec())));
-        }
-        let mut answers = futures::stream::iter(questions)
-            .map(|(peer, named)| {
-                let courier = self.courier.clone();
-                async move {
-                    let held = courier.held(genesis, &peer, &named).await;
-                    (named, held.unwrap_or_default())
-                }
-            })
-            .buffer_unordered(ASKED);
+        let Roll { genesis, mut peers, .. } = self.roster.roll(None).await?;
+        turn(&mut peers);
         let mut missing: HashSet<[u8; 32]> = segments.iter().copied().collect();
+        let mut next = peers.into_iter();
+        let ask = |peer| self.held_by(genesis, peer, segments);
+        let mut answers: FuturesUnordered<_> = next.by_ref().take(ASKED).map(ask).collect();
         let asking = async {
-            while let Some((named, held)) = answers.next().await {
-                for (segment, _) in named.iter().zip(held).filter(|(_, held)| *held) {
+            while let Some((held, answered)) = answers.next().await {
+                held.iter().for_each(|segment| {
                     missing.remove(segment);
-                }
+                });
                 if missing.is_empty() {
                     break;
+                }
+                if !answered {
+                    answers.extend(next.next().map(ask));
                 }
             }
         };
         timeout(ASK_LIMIT, asking).await.ok();
         Ok(missing.into_iter().collect())
+    }
+
+    /// Those of these segments that a hospital says it stores, and whether it answered all questions.
+    async fn held_by(
+        &self,
+        genesis: Hash,
+        peer: Peer,
+        segments: &[[u8; 32]],
+    ) -> (Vec<[u8; 32]>, bool) {
+        let mut stored = Vec::new();
+        for named in segments.chunks(MAX_NAMED) {
+            let answer = timeout(ANSWER_LIMIT, self.courier.held(genesis, &peer, named)).await;
+            let Ok(Ok(held)) = answer else { return (stored, false) };
+            stored.extend(named.iter().zip(held).filter(|(_, held)| *held).map(|(hash, _)| *hash));
+        }
+        (stored, true)
     }
 
     /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and
@@ -588,6 +601,15 @@ impl<'a> BlockFetch<'a> {
         } else {
             tracing::debug!(hospital, %fault, "a hospital could not supply a segment now");
         }
+    }
+}
+
+/// Lets any of the hospitals be the first. Without random numbers, the order stays as it is.
+fn turn(peers: &mut [Peer]) {
+    let mut random = [0; 2];
+    if !peers.is_empty() && getrandom::fill(&mut random).is_ok() {
+        let first = usize::from(u16::from_le_bytes(random)) % peers.len();
+        peers.rotate_left(first);
     }
 }
 

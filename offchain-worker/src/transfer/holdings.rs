@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::store::{Store, StoreError};
 
@@ -49,6 +49,22 @@ impl Holdings {
     /// Which of these segments are stored, in their order. Stored segments were verified when they arrived.
     pub async fn held(&self, hashes: &[[u8; 32]]) -> Result<Vec<bool>, StoreError> {
         self.held_at(hashes, Instant::now()).await
+    }
+
+    /// The same, as far as the storage answers within a time limit; none for the others.
+    pub async fn held_within(&self, hashes: &[[u8; 32]], limit: Duration) -> Vec<Option<bool>> {
+        let now = Instant::now();
+        let mut held = vec![None; hashes.len()];
+        let mut answers = futures::stream::iter(hashes.iter().copied().enumerate())
+            .map(|(index, hash)| async move { (index, self.holds(hash, now).await) })
+            .buffer_unordered(LOOKS);
+        let all = async {
+            while let Some((index, answer)) = answers.next().await {
+                held[index] = answer.ok();
+            }
+        };
+        timeout(limit, all).await.ok();
+        held
     }
 
     async fn held_at(&self, hashes: &[[u8; 32]], now: Instant) -> Result<Vec<bool>, StoreError> {
@@ -118,6 +134,18 @@ mod tests {
         let holdings = Holdings::new(store);
         let held = holdings.held(&[second, [0; 32], first]).await.unwrap();
         assert_eq!(held, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_a_storage_says_in_time_is_kept() {
+        let store = Store::in_memory();
+        let here = put(&store, b"here").await;
+        let holdings = Holdings::new(store);
+        holdings.arrived(&[7; 32]);
+        let hashes = [here, [0; 32], [7; 32]];
+        let answers = holdings.held_within(&hashes, Duration::from_secs(60)).await;
+        assert_eq!(answers, [Some(true), Some(false), Some(true)]);
+        assert!(holdings.held_within(&[], Duration::ZERO).await.is_empty());
     }
 
     #[tokio::test]

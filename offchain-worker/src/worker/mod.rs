@@ -54,6 +54,13 @@ pub async fn run(
         });
     }
     tasks.spawn(start::work(opened));
+    tasks.spawn({
+        let state = state.clone();
+        async move {
+            api::seal_waiting_profiles(state).await;
+            Ok(())
+        }
+    });
     tasks.spawn(serve(config, tls, state, stopped));
     let ended = until(&mut tasks, shutdown).await;
     stop.send_replace(true);

@@ -166,6 +166,7 @@ pub(crate) fn jobs(
     JobContext {
         context: Arc::clone(context),
         fetcher: Arc::clone(&exchange.fetcher),
+        signed: Default::default(),
         verifying: Turns::new(BALLOTS, BALLOTS_OF_ONE),
         ballots: Turns::new(BALLOTS, BALLOTS_OF_ONE),
         keeps: Turns::new(KEPT_AT_ONCE, KEPT_OF_ONE),

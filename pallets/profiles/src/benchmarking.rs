@@ -99,14 +99,17 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn update(b: Linear<1, { MAX_PROFILE_BODY_BYTES }>) {
+    fn update(b: Linear<1, { MAX_PROFILE_BODY_BYTES }>) -> Result<(), BenchmarkError> {
         let (hospital, caller, _) = doctor::<T>();
+        let previous = Registrations::<T>::get(USER, hospital).map(|before| before.body_hash);
+        let previous = previous.ok_or(BenchmarkError::Stop("no registration"))?;
         let body = body::<T>(b);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), USER, body);
+        _(RawOrigin::Signed(caller), USER, previous, body);
 
         assert_eq!(Registrations::<T>::get(USER, hospital).map(|after| after.version), Some(2));
+        Ok(())
     }
 
     #[benchmark]

@@ -237,6 +237,10 @@ pub mod pallet {
         /// `UserId::of` derives from them.
         #[codec(index = 17)]
         AnotherUser,
+        /// The registration's body is not the one that the call replaces. Read the current body, and make the new one
+        /// from it.
+        #[codec(index = 18)]
+        AnotherBody,
     }
 
     #[pallet::hooks]
@@ -311,17 +315,27 @@ pub mod pallet {
         /// Replaces the body of a user's registration at the signer's hospital, for example after a
         /// rotation of keys. Works for suspended registrations too. Signed by the hospital's agent.
         ///
+        /// `previous` is the hash of the body that the new one was made from. So of two bodies that were made from
+        /// the same one, the second is refused: it would contain another patient key with the number of the first.
+        ///
         /// The body must be the last argument, and the call must not be wrapped in another call.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
         /// [`BodyTooLong`](Error::BodyTooLong), [`NotRegistered`](Error::NotRegistered),
-        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded) or the error of [`Bodies::keep`].
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`AnotherBody`](Error::AnotherBody) or the error of
+        /// [`Bodies::keep`].
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::update(body.len() as u32))]
-        pub fn update(origin: OriginFor<T>, user: UserId, body: Vec<u8>) -> DispatchResult {
+        pub fn update(
+            origin: OriginFor<T>,
+            user: UserId,
+            previous: Hash,
+            body: Vec<u8>,
+        ) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
             let body = Self::checked(&body)?;
             let registration = Self::lasting(hospital, user)?;
+            ensure!(registration.body_hash == previous, Error::<T>::AnotherBody);
             let version = Self::put_with_body(hospital, user, registration, body.hash())?;
             Self::deposit_event(Event::Updated { hospital, user, version, body_hash: body.hash() });
             T::Bodies::keep(body)

@@ -5,7 +5,9 @@ use epione_primitives::{
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::Role,
 };
-use epione_runtime::{ExtrinsicTail, LiteBlocks, Runtime, RuntimeOrigin, System, invariants};
+use epione_runtime::{
+    ExtrinsicTail, LiteBlocks, Profiles, Runtime, RuntimeOrigin, System, invariants,
+};
 
 use crate::chain::{
     A, B, PATIENT, SEALING_KEY, account, announcement, apply, approve, consent, key, local,
@@ -75,7 +77,8 @@ fn the_bytes_of_a_block_in_another_hospitals_profile_do_not_stop_its_announcemen
         assert_eq!(LiteBlocks::height(), 1);
 
         // In the reverse order: the bytes of a committed block may become a profile.
-        let copied = pallet_profiles::Call::<Runtime>::update { user: thief, body };
+        let previous = Profiles::registration(B, thief).unwrap().body_hash;
+        let copied = pallet_profiles::Call::<Runtime>::update { user: thief, previous, body };
         apply("Bob//agent", copied).unwrap().unwrap();
         assert_eq!(invariants::check(), Ok(()));
     });

@@ -197,7 +197,8 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
                 Some(CallNotForBatch)
             );
         }
-        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, body: vec![1] };
+        let (previous, body) = (Default::default(), vec![1]);
+        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, previous, body };
         assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));

@@ -15,7 +15,7 @@ use epione_primitives::{
     refusal::{Refusal, Refusal::*},
 };
 use epione_runtime::{
-    CouncilRoot, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System,
+    CouncilRoot, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System,
     configs::{BLOCK_WEIGHT, NORMAL_SHARE},
     council_root,
     lanes::priority,
@@ -184,7 +184,8 @@ fn an_agent_or_a_governance_account_cannot_send_large_transactions() {
         };
         assert_eq!(refused("Alice//agent", register), Some(CallTooLarge));
         let body = large(MAX_PROFILE_BODY_BYTES + 5 * 1024);
-        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, body };
+        let previous = Default::default();
+        let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, previous, body };
         assert_eq!(refused("Alice//agent", update), Some(CallTooLarge));
         let remark = frame_system::Call::<Runtime>::remark { remark: large(60 * 1024) };
         let hidden = batch(vec![batch(vec![remark.into()]), relate()]);
@@ -256,6 +257,7 @@ fn an_agent_that_writes_profiles_in_a_loop_uses_up_its_bytes_of_the_day() {
         Quotas::set_limits(RuntimeOrigin::root(), Limits { records, ..limits }).unwrap();
         let largest = || pallet_profiles::Call::<Runtime>::update {
             user: *PATIENT,
+            previous: Profiles::registration(A, *PATIENT).unwrap().body_hash,
             body: vec![1; MAX_PROFILE_BODY_BYTES as usize],
         };
         let mut written = 0;

@@ -252,6 +252,7 @@ async fn renew(
         && let Ok(body) = ProfileBody::decode_exactly(&bytes)
         && *body.account() == public.account
         && body.sealing_key(&public.sealing.hash()).is_ok()
+        && !body.is_withheld()
     {
         return Ok(done(Outcome::RenewedBefore));
     }

@@ -12,6 +12,7 @@ use object_store::memory::InMemory;
 use super::{
     fake::failure,
     grants::{self, POINTER, committed, committed_in, of_sections, open, send, share},
+    signed_requests::lose_segments,
     world::{Actor, Raw, Reply, World},
 };
 use crate::config::Limits;
@@ -58,6 +59,28 @@ async fn the_rate_of_grants_does_not_stop_an_emergency() {
     let asked = grants::request(&world, &world.doctor, &[POINTER]);
     world.client(&world.doctor).grant(&asked).await.unwrap();
     assert_eq!(ask(&world, &world.doctor).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_emergency_gets_what_can_be_handed_out() {
+    let (world, record) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    lose_segments(&world, &record).await;
+    let asked = || urgent(world.request_of(&world.stranger, &[POINTER]));
+    let client = world.client(&world.stranger);
+    let granted = client.grant(&world.stranger.signs(&asked())).await.unwrap();
+    let opened = open(&world, &world.stranger, &granted);
+    assert_eq!(opened.iter().map(|(place, _)| place.section).collect::<Vec<_>>(), [0, 2]);
+    assert!(granted.reply.links.is_empty());
+    // The same emergency again is the same grant.
+    let again = client.grant(&world.stranger.signs(&asked())).await.unwrap();
+    assert_eq!(again.grant, granted.grant);
+    assert_eq!(world.chain.facts().receipts.len(), 1);
+    // If nothing remains, nothing is recorded.
+    let media = urgent(of_sections(&world, &world.stranger, 0b10));
+    let refused = send(&world, &world.stranger, &world.stranger.signs(&media)).await;
+    assert_eq!(refused.refusal(), (503, "segment-unavailable".into()));
+    assert_eq!(world.chain.facts().receipts.len(), 1);
 }
 
 #[tokio::test]

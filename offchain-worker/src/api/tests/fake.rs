@@ -2,7 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use codec::{Decode, Encode};
@@ -73,8 +77,10 @@ pub struct Facts {
     pub failure: Option<DispatchFailure>,
     /// A change between a decision and the block of the next call.
     pub meanwhile: Option<Change>,
-    /// Whether calls are finalized.
+    /// Whether calls are never finalized.
     pub stalled: bool,
+    /// How long it takes until a call is finalized.
+    pub latency: Duration,
     pub away: bool,
     /// Whether the node answers.
     pub leaves_after: Option<u32>,
@@ -119,14 +125,24 @@ impl FakeChain {
         self.block(head)
     }
 
-    /// Finalizes another block, whose state a test changes. The profiles and registrations after the block before it,
-    /// which this returns, stay as they are.
+    /// Finalizes another block, whose state a test changes. Users, hospitals, relationships and policies after the
+    /// block before it, which this returns, stay as they are.
     pub fn next_block(&self) -> SignedAt {
         let before = self.newest();
         let mut facts = self.facts();
         let past = Self::default();
-        past.facts().profiles = facts.profiles.clone();
-        past.facts().registrations = facts.registrations.clone();
+        *past.facts() = Facts {
+            head: facts.head,
+            accounts: facts.accounts.clone(),
+            profiles: facts.profiles.clone(),
+            registrations: facts.registrations.clone(),
+            hospitals: facts.hospitals.clone(),
+            related: facts.related.clone(),
+            rescuers: facts.rescuers.clone(),
+            cosigning: facts.cosigning,
+            shared: facts.shared.clone(),
+            ..Facts::default()
+        };
         facts.past.insert(before.number, past);
         facts.head += 1;
         before
@@ -326,8 +342,11 @@ fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
     match (call.pallet, call.name) {
         ("Profiles", "update") => {
-            let (user, body) = <(UserId, Vec<u8>)>::decode(&mut arguments).unwrap();
+            let (user, previous, body) = <(UserId, Hash, Vec<u8>)>::decode(&mut arguments).unwrap();
             let registration = facts.registrations.get_mut(&(HOSPITAL, user)).unwrap();
+            if registration.body_hash != previous {
+                return Err(failure("Profiles", "AnotherBody"));
+            }
             registration.version += 1;
             registration.body_hash = HashedBody::new(&body).hash();
             facts.bodies.insert(registration.body_hash, body);
@@ -355,6 +374,10 @@ fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
 }
 
 impl PastStates for FakeChain {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        self.head()
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         let (newest, is_block) = (self.clone(), block == self.block(block.number));
         self.answer(move |facts| {
@@ -502,16 +525,26 @@ type RegisterArguments = (UserId, Role, AccountId, Hash, Signature, Vec<u8>);
 
 impl ChainCalls for FakeChain {
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {
-        let stalled = {
+        let (stalled, latency) = {
             let mut facts = self.facts();
             if let Some(change) = facts.meanwhile.take() {
                 change(&mut facts);
             }
-            facts.stalled
+            (facts.stalled, facts.latency)
         };
         if stalled {
             return std::future::pending().boxed();
         }
+        async move {
+            tokio::time::sleep(latency).await;
+            self.include(call).map_err(CallError::Failed)
+        }
+        .boxed()
+    }
+}
+
+impl FakeChain {
+    fn include(&self, call: Call) -> Result<(), DispatchFailure> {
         if call.name == "register" && self.facts().failure.is_none() {
             let (user, role, account, sealing_key_hash, _, body) =
                 RegisterArguments::decode(&mut call.arguments.as_slice()).unwrap();
@@ -525,7 +558,7 @@ impl ChainCalls for FakeChain {
         if done.is_ok() {
             facts.calls.push(call);
         }
-        async { done.map_err(CallError::Failed) }.boxed()
+        done
     }
 }
 
@@ -533,6 +566,8 @@ impl ChainCalls for FakeChain {
 pub struct FakePeers {
     pub store: Store,
     pub copies: Mutex<HashMap<[u8; 32], bytes::Bytes>>,
+    /// How many times they were asked whether they have segments.
+    pub asked: AtomicUsize,
 }
 
 impl FakePeers {
@@ -566,6 +601,7 @@ impl Repair for FakePeers {
     }
 
     fn missing_elsewhere(&self, mut segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         segments.retain(|segment| self.copy(segment).is_err());
         async move { segments }.boxed()
     }

@@ -4,6 +4,7 @@
 mod connections;
 mod emergencies;
 pub(crate) mod fake;
+mod fresh_keys;
 mod grants;
 mod held;
 mod links;

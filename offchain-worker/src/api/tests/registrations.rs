@@ -1,25 +1,30 @@
 //! Registrations that are suspended, reinstated and ended, and profiles for rotated keys.
 
+use codec::Encode;
 use epione_client::api::{ConfirmedKey, RenewedKey, UserRef};
 use epione_envelope::{
     account::Signer,
     keys::PatientKeys,
     keystore::ActorKeys,
-    profile::{ProfileBody, ProfileContext},
+    profile::{ProfileBody, ProfileContext, Recipient},
     sealing_keys::SealingSuite,
 };
-use epione_primitives::{Hash, Moment, UserId, profile::RegistrationStatus};
+use epione_primitives::{Hash, Moment, UserId, ports::HashedBody, profile::RegistrationStatus};
 
 use super::{
     fake::{HOSPITAL, genesis},
     world::{Actor, RENEWAL_DELAY, Raw, Reply, World},
+};
+use crate::{
+    api::renewals,
+    journal::{self, Journal},
 };
 
 fn status(world: &World, user: UserId) -> RegistrationStatus {
     world.chain.facts().registrations[&(HOSPITAL, user)].status
 }
 
-fn body_of(world: &World, user: UserId) -> (ProfileBody, ProfileContext) {
+pub fn body_of(world: &World, user: UserId) -> (ProfileBody, ProfileContext) {
     let facts = world.chain.facts();
     let bytes = &facts.bodies[&facts.registrations[&(HOSPITAL, user)].body_hash];
     let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user };
@@ -34,14 +39,14 @@ fn set_status(world: &World, user: UserId, status: RegistrationStatus) {
     world.chain.facts().registrations.get_mut(&(HOSPITAL, user)).unwrap().status = status;
 }
 
-fn patient_keys(world: &World, patient: &Actor) -> PatientKeys {
+pub fn patient_keys(world: &World, patient: &Actor) -> PatientKeys {
     let (body, context) = body_of(world, patient.user);
     let agent = world.agent.keys.account();
     body.patient_keys_for_patient(&context, &patient.keys.sealing, &agent).unwrap()
 }
 
 /// The actor, with a sealing key that the chain has had for this long, in milliseconds.
-fn rotated(world: &World, actor: &Actor, ago: Moment) -> Actor {
+pub fn rotated(world: &World, actor: &Actor, ago: Moment) -> Actor {
     let keys = actor.keys.with_new_sealing_key(SealingSuite::X25519);
     let mut facts = world.chain.facts();
     let profile = facts.profiles.get_mut(&actor.user).unwrap();
@@ -51,16 +56,16 @@ fn rotated(world: &World, actor: &Actor, ago: Moment) -> Actor {
 }
 
 /// The delay, in milliseconds.
-fn delay() -> Moment {
+pub fn delay() -> Moment {
     crate::millis(RENEWAL_DELAY)
 }
 
-async fn renew(world: &World, by: &Actor, keys: &ActorKeys) -> Reply {
+pub async fn renew(world: &World, by: &Actor, keys: &ActorKeys) -> Reply {
     let sealing_key = hex::encode(keys.sealing.public().as_bytes());
     Raw::post_json("/v1/users/keys", &RenewedKey { sealing_key }).send(world, by).await
 }
 
-async fn confirm(world: &World, by: &Actor, user: UserId, keys: &ActorKeys) -> Reply {
+pub async fn confirm(world: &World, by: &Actor, user: UserId, keys: &ActorKeys) -> Reply {
     let sealing_key = hex::encode(keys.sealing.public().as_bytes());
     let confirmed = ConfirmedKey { user, sealing_key };
     Raw::post_json("/v1/users/keys/confirm", &confirmed).send(world, by).await
@@ -165,6 +170,52 @@ async fn the_thief_of_an_account_key_who_rotates_does_not_get_the_patient_key() 
 }
 
 #[tokio::test]
+async fn keys_that_wait_are_remembered_and_sealed_to_when_the_delay_has_passed() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    let patient = rotated(&world, &world.patient, 0);
+    renew(&world, &patient, &patient.keys).await;
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (1, 0));
+
+    world.chain.facts().profiles.get_mut(&patient.user).unwrap().since = crate::now() - delay();
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!(patient_keys(&world, &patient).versions(), 2);
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+
+    // Not to keys that were rotated again, nor for a user whom the hospital suspended.
+    let thief = rotated(&world, &patient, 0);
+    renew(&world, &thief, &thief.keys).await;
+    let next = rotated(&world, &patient, delay());
+    assert_eq!(waits().await, 1);
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!(waits().await, 0);
+    world.chain.facts().profiles.get_mut(&next.user).unwrap().since = crate::now();
+    renew(&world, &next, &next.keys).await;
+    set_status(&world, next.user, RegistrationStatus::Suspended);
+    world.chain.facts().profiles.get_mut(&next.user).unwrap().since = crate::now() - delay();
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn the_keys_that_wait_are_few_and_one_of_each_user() {
+    let journal = Journal::in_memory().await.unwrap();
+    let counted = journal.write(|tx| {
+        for number in 0..journal::renewals::MOST + 10 {
+            let user = UserId(*blake3::hash(&number.to_le_bytes()).as_bytes());
+            for key in [b"one", b"two"] {
+                journal::renewals::remember(tx, user, key, number.into())?;
+            }
+        }
+        journal::renewals::waiting(tx)
+    });
+    let waiting = counted.await.unwrap();
+    assert_eq!(waiting.len(), journal::renewals::MOST as usize);
+    assert!(waiting.iter().all(|(_, key)| key == b"two"));
+}
+
+#[tokio::test]
 async fn a_slow_chain_does_not_shorten_the_delay() {
     let world = World::new().await;
     let patient = rotated(&world, &world.patient, delay());
@@ -221,6 +272,48 @@ async fn a_confirmation_does_not_hold_for_the_key_of_the_next_rotation() {
     assert_eq!(refused.refusal(), (409, "awaiting-confirmation".into()));
     let (body, _) = body_of(&world, patient.user);
     assert_eq!(body.recipient().key, patient.keys.sealing.public());
+}
+
+#[tokio::test]
+async fn a_thief_who_rotates_again_and_again_cannot_use_up_the_versions() {
+    let world = World::new().await;
+    let mut keys = PatientKeys::generate();
+    while keys.versions() < 199 {
+        keys = keys.renewed().unwrap();
+    }
+    let reseal = |keys: &PatientKeys, actor: &Actor| {
+        let context = ProfileContext { genesis: genesis(), hospital: HOSPITAL, user: actor.user };
+        let account = actor.keys.account();
+        let user = Recipient { account: &account, key: actor.keys.sealing.public() };
+        let (hospital, agent) = (world.agent.keys.sealing.public(), &world.agent.keys);
+        let body = ProfileBody::for_patient(&context, "A person", keys, user, hospital, agent);
+        let body = body.unwrap().encode();
+        let mut facts = world.chain.facts();
+        let hash = HashedBody::new(&body).hash();
+        facts.registrations.get_mut(&(HOSPITAL, actor.user)).unwrap().body_hash = hash;
+        facts.bodies.insert(hash, body);
+    };
+    reseal(&keys, &world.patient);
+    let thief = rotated(&world, &world.patient, delay());
+    assert_eq!(renew(&world, &thief, &thief.keys).await.status, 204);
+    assert_eq!(patient_keys(&world, &thief).versions(), 200);
+    let thief = rotated(&world, &thief, delay());
+    let refused = renew(&world, &thief, &thief.keys).await;
+    assert_eq!(refused.refusal(), (409, "keys-used-up".into()));
+    assert!(refused.problem().detail.unwrap().contains("confirm-keys"));
+    // The hospital's word still adds one, up to the last; then the keys are sealed to the current ones as they are.
+    let done = confirm(&world, &world.governance, thief.user, &thief.keys).await;
+    assert_eq!(done.status, 204);
+    let mut keys = patient_keys(&world, &thief);
+    assert_eq!(keys.versions(), 201);
+    while keys.versions() < 255 {
+        keys = keys.renewed().unwrap();
+    }
+    reseal(&keys, &thief);
+    let last = rotated(&world, &thief, 0);
+    let done = confirm(&world, &world.governance, last.user, &last.keys).await;
+    assert_eq!(done.status, 204);
+    assert_eq!(patient_keys(&world, &last).versions(), 255);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Requests for grants are signed by their requesters, and name exactly what the chain records with the answer. Classes
 //! are what patients share. Nobody gets a receipt for what nobody can deliver.
 
+use std::sync::{Arc, atomic::Ordering};
+
 use epione_client::api::GrantRequest;
 use epione_envelope::{account::Signer, record::Record};
 use epione_primitives::{
@@ -10,12 +12,14 @@ use epione_primitives::{
     profile::Role,
     release::{Request, Right, SectionSet},
 };
+use object_store::memory::InMemory;
 
 use super::{
     fake::{ELSEWHERE, failure},
-    grants::{POINTER, committed, of_sections, open, request, send, share},
+    grants::{POINTER, committed, committed_in, of_sections, open, request, send, share},
     world::{Actor, Raw, World},
 };
+use crate::config::Limits;
 
 fn receipts(world: &World) -> usize {
     world.chain.facts().receipts.len()
@@ -222,7 +226,7 @@ async fn a_section_that_becomes_private_meanwhile_is_not_handed_out() {
     assert_eq!(opened.iter().map(|(place, _)| place.section).collect::<Vec<_>>(), [2]);
 }
 
-async fn lose_segments(world: &World, record: &Record) {
+pub async fn lose_segments(world: &World, record: &Record) {
     for segment in record.segments() {
         world.store.delete(&segment.hash).await.unwrap();
     }
@@ -242,6 +246,22 @@ async fn a_grant_whose_segments_nobody_has_leaves_no_receipt() {
     let texts = world.doctor.signs(&of_sections(&world, &world.doctor, 0b101));
     assert_eq!(send(&world, &world.doctor, &texts).await.status, 200);
     assert_eq!(receipts(&world), 1);
+}
+
+#[tokio::test]
+async fn requests_for_lost_segments_are_limited_and_do_not_keep_asking_other_hospitals() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { grants_per_minute: 3, ..Limits::default() };
+    let (world, record) = committed_in(World::with(objects.clone(), objects, limits).await).await;
+    lose_segments(&world, &record).await;
+    let ask = async || {
+        send(&world, &world.doctor, &request(&world, &world.doctor, &[POINTER])).await.refusal()
+    };
+    for _ in 0..3 {
+        assert_eq!(ask().await, (503, "segment-unavailable".into()));
+    }
+    assert_eq!(ask().await, (429, "too-many-grants".into()));
+    assert_eq!(world.peers.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,11 @@
 //! The API of a worker whose segments are in a bucket of a real S3 server: readers are redirected there, and nothing is
 //! lost if the server fails.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{HeaderMap, header};
 use object_store::memory::InMemory;
@@ -240,6 +244,20 @@ async fn a_look_does_not_wait_for_the_deadline_of_a_stalled_storage() {
     let served = follow(&world, &target).await;
     assert_eq!((served.status, &served.body[..]), (200, &content[..]));
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_storage_that_is_slow_to_say_what_it_has_does_not_stop_a_grant() {
+    let server = Server::start();
+    let proxy = Proxy::before(&server).await;
+    let world = world(Store::s3(&proxy.settings(&server)).unwrap()).await;
+    let (world, record) = committed_in(world).await;
+    proxy.set(Fault::Stalled);
+    // This worker has read the segments back before.
+    let asked = request(&world, &world.doctor, &[POINTER]);
+    let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
+    assert_eq!(granted.reply.links.len(), record.segments().len());
+    assert_eq!(world.peers.asked.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

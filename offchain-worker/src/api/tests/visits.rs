@@ -274,7 +274,8 @@ async fn an_outdated_visit_is_shown_with_what_to_do() {
     let visit = world.visit(1_000).await;
     world.submit(&visit).await;
     let record = visit.record_id();
-    let aside = world.journal.write(move |tx| visits::set_aside(tx, record, "submit it again", 7));
+    let (outdated, reason) = (visits::Aside::Outdated, "submit it again");
+    let aside = world.journal.write(move |tx| visits::set_aside(tx, record, outdated, reason, 7));
     assert!(aside.await.unwrap());
     for actor in [&world.doctor, &world.patient, &world.governance] {
         let status = world.client(actor).visit_status(record).await.unwrap();

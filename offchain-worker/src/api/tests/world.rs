@@ -20,6 +20,7 @@ use epione_envelope::{
     keystore::ActorKeys,
     profile::{ProfileBody, ProfileContext, Recipient},
     record::SectionKind,
+    sealing_keys::{SealingKeyPair, SealingSuite},
 };
 use epione_primitives::{
     Hash, Moment, RecordId, RecordPointer, UserId,
@@ -109,6 +110,8 @@ struct Parts {
     metrics: Metrics,
     peers: Arc<FakePeers>,
     agent: Actor,
+    /// The hospital's earlier sealing keys.
+    earlier: Vec<SealingKeyPair>,
     limits: Limits,
 }
 
@@ -123,7 +126,11 @@ impl Parts {
             reserve: Reserve::of(|| Some(FREE_BYTES), RESERVED_BYTES),
             journal: self.journal.clone(),
             nonces: Nonces::in_memory().await.unwrap(),
-            hospital_keys: Arc::new(HospitalKeys::new(self.agent.keys.clone(), Vec::new(), view)),
+            hospital_keys: Arc::new(HospitalKeys::new(
+                self.agent.keys.clone(),
+                self.earlier.clone(),
+                view,
+            )),
             repair: self.peers.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits.clone(),
@@ -164,10 +171,15 @@ impl World {
         chain.add_hospital(ELSEWHERE, &other_agent.keys, &other.keys);
         let journal = Journal::in_memory().await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let peers = Arc::new(FakePeers { store: store.clone(), copies: HashMap::new().into() });
+        let peers = Arc::new(FakePeers {
+            store: store.clone(),
+            copies: HashMap::new().into(),
+            asked: Default::default(),
+        });
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let parts = Parts { chain, store, journal, metrics, peers, agent, limits };
+        let earlier = Vec::new();
+        let parts = Parts { chain, store, journal, metrics, peers, agent, earlier, limits };
         let state = parts.worker(&base).await;
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
@@ -176,7 +188,7 @@ impl World {
         let operators = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
         tokio::spawn(server.serve(operators_router(state.clone()).into_make_service()));
-        let Parts { chain, store, journal, metrics, peers, agent, limits } = parts;
+        let Parts { chain, store, journal, metrics, peers, agent, limits, .. } = parts;
         let world = Self {
             chain,
             store,
@@ -260,6 +272,20 @@ impl World {
 
     /// Another worker over the same storage and journal, like this one after a restart.
     pub async fn next_worker(&self) -> Url {
+        self.next_worker_with(self.agent.clone(), Vec::new()).await
+    }
+
+    /// The same, after the hospital's sealing key was rotated on the chain and in the keystore.
+    pub async fn worker_with_rotated_key(&self) -> (Url, Actor) {
+        let keys = self.agent.keys.with_new_sealing_key(SealingSuite::X25519);
+        let sealing_key = keys.sealing.public().as_bytes().to_vec().try_into().unwrap();
+        self.chain.facts().hospitals.get_mut(&HOSPITAL).unwrap().sealing_key = sealing_key;
+        let agent = Actor { keys, ..self.agent.clone() };
+        let earlier = vec![self.agent.keys.sealing.clone()];
+        (self.next_worker_with(agent.clone(), earlier).await, agent)
+    }
+
+    async fn next_worker_with(&self, agent: Actor, earlier: Vec<SealingKeyPair>) -> Url {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let parts = Parts {
@@ -268,7 +294,8 @@ impl World {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
             peers: self.peers.clone(),
-            agent: self.agent.clone(),
+            agent,
+            earlier,
             limits: self.limits.clone(),
         };
         let router = router(parts.worker(&base).await);

@@ -8,7 +8,7 @@ use epione_primitives::{
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
     block::SignedAt,
     limits::{MAX_SEGMENTS, MAX_SUBMISSION_AGE_BLOCKS, SEGMENT_BYTES},
-    profile::{Registration, RegistrationStatus, Role},
+    profile::{RegistrationStatus, Role},
 };
 
 use super::terms::VisitTerms;
@@ -82,11 +82,11 @@ pub(super) fn check_sizes(state: &AppState, visit: &VisitRequest) -> Result<(), 
     Ok(())
 }
 
-/// Decides by the policies; returns the registration that names the patient's key.
+/// Decides by the policies.
 pub(super) async fn authorize(
     finalized: &dyn FinalState,
     terms: &VisitTerms,
-) -> Result<Registration, ApiError> {
+) -> Result<(), ApiError> {
     let question = AccessRequest {
         requester: terms.author,
         action: Action::Submit,
@@ -99,16 +99,10 @@ pub(super) async fn authorize(
         cosigned: terms.cosigned,
     };
     match finalized.decide_each(&[question]).await?.pop() {
-        Some(Decision::Allow { .. }) => {}
-        Some(Decision::Deny(denial)) => return Err(ApiError::denied(denial)),
-        None => return Err(ApiError::denied(Denial::Failed(Vec::new()))),
+        Some(Decision::Allow { .. }) => Ok(()),
+        Some(Decision::Deny(denial)) => Err(ApiError::denied(denial)),
+        None => Err(ApiError::denied(Denial::Failed(Vec::new()))),
     }
-    finalized.registration(terms.hospital, terms.patient).await?.ok_or_else(|| {
-        ApiError::forbidden(
-            "The patient is not registered at this hospital: ask the hospital to register the \
-             patient first.",
-        )
-    })
 }
 
 /// Checks that the visit was signed at one of the last blocks. [`check_signatures`] checks that the chain has it.

@@ -15,6 +15,7 @@ use super::{
         authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
     },
     draft::{command_of, draft_of},
+    fresh_keys,
     queue::{conflict, other_content, queue},
     terms::VisitTerms,
     uploads::{self, MediaLayout},
@@ -82,13 +83,13 @@ async fn accept(
     if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
-    let registration = authorize(&*caller.state, &terms).await?;
+    authorize(&*caller.state, &terms).await?;
     check_freshness(state, terms.signed_at).await?;
     let author = check_signatures(state, &terms, &draft).await?;
-    // Only now, so that users who may not submit take no places from those who may.
+    let keys = fresh_keys::of(state, caller, visit.patient).await?;
+    // Only now, so that users who may not submit take no places from those who may, and nor do visits that wait for
+    // their patients' keys.
     let _slot = state.visit_slot(caller.holder()).await?;
-    let keys =
-        state.hospital_keys.patient_keys(caller.identity, visit.patient, &registration).await?;
     let layout = MediaLayout::of(&visit);
     if layout.total() == 0 {
         let ingest = begin(state, terms.genesis, draft, &author, &keys, visit).await?;

@@ -1,5 +1,6 @@
 //! After a rotation of the hospital's sealing key, seals every profile that only an earlier key opens to the current
-//! key, so that the earlier keystore can be removed.
+//! key, so that the earlier keystore can be removed. Visits that come meanwhile do not wait for this: before the worker
+//! seals one, it renews the keys of its patient (`api::visits::fresh_keys`).
 //!
 //! The worker reads from the chain, page by page, which profiles remain, so it resumes after a restart. A survey counts
 //! them, then a round seals and submits several at once, until a survey finds none.
@@ -12,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use epione_client::chain::calls::profiles;
 use epione_primitives::{
     UserId,
     limits::MAX_PAGE,
@@ -235,7 +235,7 @@ impl Rewrap {
         done: &AtomicU64,
     ) -> Result<(), RewrapError> {
         // Otherwise another request is sealing it to the current key.
-        let Some(_resealing) = self.hospital_keys.begin_resealing(user) else { return Ok(()) };
+        let Some(resealing) = self.hospital_keys.begin_resealing(user) else { return Ok(()) };
         let state = self.view.finalized().await?;
         let registration = state.registration(identity.hospital, user).await?;
         let Some(registration) =
@@ -243,15 +243,15 @@ impl Rewrap {
         else {
             return Ok(());
         };
-        let body = match self.hospital_keys.rewrap(identity, user, &registration).await {
-            Ok(Some(body)) => body,
-            // The survey reports profiles that no key opens.
-            Ok(None) | Err(HospitalKeysError::Open(_) | HospitalKeysError::Format(_)) => {
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.calls.submit(profiles::update(user, &body)).await?;
+        if self.examine(identity, user, &registration).await? != ProfileState::Waiting {
+            return Ok(());
+        }
+        let profile = state.profile(user).await?.ok_or(HospitalKeysError::NoBody)?;
+        let (on_chain, previous) = (profile.sealing_key_hash, registration.body_hash);
+        let renewed =
+            self.hospital_keys.renew_for_hospital(identity, user, &registration, on_chain);
+        let body = renewed.await?;
+        resealing.replace(Arc::clone(&self.calls), previous, body).await?;
         done.fetch_add(1, Ordering::Relaxed);
         self.metrics.profiles_to_rewrap.dec();
         Ok(())

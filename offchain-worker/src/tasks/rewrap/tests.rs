@@ -142,7 +142,7 @@ async fn nothing_is_sealed_to_a_key_that_is_not_on_the_chain() {
 }
 
 #[tokio::test]
-async fn a_profile_older_than_the_user_s_key_stays_readable() {
+async fn a_fresh_key_is_withheld_from_a_sealing_key_that_the_patient_retired() {
     let world = World::new().await;
     let (before, context, _) = body_of(&world, world.patient.user);
     let agent = world.agent.keys.account();
@@ -156,7 +156,12 @@ async fn a_profile_older_than_the_user_s_key_stays_readable() {
     let rewrap = rewrap(&world, &keys);
     rewrap.step().await.unwrap();
     let (body, ..) = body_of(&world, world.patient.user);
-    let opened = body.patient_keys_for_patient(&context, sealing, &agent).unwrap();
+    for key in [sealing, &newer.sealing, &world.agent.keys.sealing] {
+        body.patient_keys_for_patient(&context, key, &agent).unwrap_err();
+        body.patient_keys_for_hospital(&context, key, &agent).unwrap_err();
+    }
+    let opened = body.patient_keys_for_hospital(&context, &keys.sealing, &agent).unwrap();
+    assert_eq!(opened.versions(), 2);
     assert_eq!(opened.get(1).unwrap().as_bytes(), before.newest().1.as_bytes());
     assert_eq!(body.name_for_hospital(&context, &keys.sealing, &agent).unwrap(), "A person");
 }
@@ -193,5 +198,7 @@ async fn rewrapped_profiles_are_not_sealed_to_keys_that_wait_for_confirmation() 
     let (body, context, _) = body_of(&world, world.patient.user);
     assert_eq!(body.recipient().key, world.patient.keys.sealing.public());
     let agent = world.agent.keys.account();
-    body.patient_keys_for_patient(&context, &thief.sealing, &agent).unwrap_err();
+    for key in [&thief.sealing, &world.patient.keys.sealing] {
+        body.patient_keys_for_patient(&context, key, &agent).unwrap_err();
+    }
 }

@@ -13,17 +13,22 @@ pub use schedule::{ScrubRequest, pause, run};
 use std::{sync::Arc, time::Duration};
 
 use epione_primitives::{Moment, limits::DAY_MILLIS};
+use rusqlite::Transaction;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Context, TaskError};
 use crate::{
-    journal::{self, Journal},
+    journal::{self, Journal, visits},
     metrics::Metrics,
     now,
     store::{Store, StoreError},
 };
 
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long the media of a visit are kept that was set aside, in milliseconds: two weeks.
+const ASIDE_KEPT: Moment = 14 * DAY_MILLIS;
+/// Such visits whose media are released in one sweep.
+const RELEASED_AT_ONCE: u32 = 100;
 /// Sweeps between two checks of the quarantine.
 const SWEEPS_PER_PURGE: u32 = 60;
 
@@ -66,10 +71,27 @@ impl Sweeper {
 
     async fn collect(&self) -> Result<(), journal::SweepError> {
         let Context { journal, metrics, .. } = self.context.as_ref();
+        self.release_aside().await?;
         let deleted = journal::sweep(journal, &self.store, self.garbage_grace, now()).await?;
         if deleted > 0 {
             metrics.segments_collected.inc_by(deleted);
             tracing::info!(deleted, "deleted segments that nothing needs any more");
+        }
+        Ok(())
+    }
+
+    /// Releases the media of visits that were set aside long ago. Their authors were told to submit them again.
+    async fn release_aside(&self) -> Result<(), journal::JournalError> {
+        let moment = now();
+        let before = moment.saturating_sub(ASIDE_KEPT);
+        let release =
+            move |tx: &Transaction<'_>| visits::release_aside(tx, before, RELEASED_AT_ONCE, moment);
+        let released = self.context.journal.write(release).await?;
+        if released > 0 {
+            tracing::warn!(
+                visits = released,
+                "the worker keeps the media of visits no longer that were set aside two weeks ago"
+            );
         }
         Ok(())
     }
@@ -99,11 +121,11 @@ impl Sweeper {
 
 /// Counts the visits that wait, and those that were set aside within a day.
 async fn count_visits(metrics: &Metrics, journal: &Journal, now: Moment) -> Result<(), TaskError> {
-    let counts = journal.read(journal::visits::counts).await?;
+    let counts = journal.read(visits::counts).await?;
     let waiting = counts.queued + counts.packed + counts.announced;
     metrics.queued_visits.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     let since = now.saturating_sub(DAY_MILLIS);
-    let aside = journal.read(move |tx| journal::visits::set_aside_since(tx, since)).await?;
+    let aside = journal.read(move |tx| visits::set_aside_since(tx, since)).await?;
     metrics.visits_set_aside.set(i64::try_from(aside).unwrap_or(i64::MAX));
     Ok(())
 }

@@ -448,7 +448,9 @@ async fn visits_that_were_set_aside_are_reported_for_a_day() {
         queue(&journal, seed).await;
     }
     let set_aside = |seed: u8, at| {
-        journal.write(move |tx| visits::set_aside(tx, RecordId([seed; 16]), "too old", at))
+        let record = RecordId([seed; 16]);
+        let outdated = visits::Aside::Outdated;
+        journal.write(move |tx| visits::set_aside(tx, record, outdated, "too old", at))
     };
     assert!(set_aside(1, 5_000).await.unwrap() && set_aside(2, 6_000).await.unwrap());
     for (now, aside) in

@@ -100,11 +100,13 @@ impl Signed for SignedDraft {
     }
 }
 
-/// The signers of one hospital's records. Reads each block's state, and each user in it, once.
+/// The signers of one hospital's records. Reads the newest block, each signed block's state, and each user in it, once.
 pub struct Signers<'a> {
     genesis: Hash,
     hospital: HospitalId,
     past: &'a dyn PastStates,
+    /// The number of the newest finalized block, once it is known.
+    newest: Option<BlockNumber>,
     /// By number and hash; none for a block that the chain does not have.
     blocks: HashMap<(BlockNumber, Hash), Option<KnownBlock>>,
 }
@@ -125,7 +127,7 @@ struct Member {
 
 impl<'a> Signers<'a> {
     pub fn new(genesis: Hash, hospital: HospitalId, past: &'a dyn PastStates) -> Self {
-        Self { genesis, hospital, past, blocks: HashMap::new() }
+        Self { genesis, hospital, past, newest: None, blocks: HashMap::new() }
     }
 
     /// Checks the signatures of a record, and returns the account that its author had. The error means that the chain
@@ -149,11 +151,23 @@ impl<'a> Signers<'a> {
     async fn block(&mut self, at: SignedAt) -> Result<Option<&mut KnownBlock>, ViewError> {
         let key = (at.number, at.hash);
         if !self.blocks.contains_key(&key) {
-            let state = self.past.after(at).await?;
+            let is_final = at.number <= self.newest().await?;
+            let state = if is_final { self.past.after(at).await? } else { None };
             let block = state.map(|state| KnownBlock { state, users: HashMap::new() });
             self.blocks.insert(key, block);
         }
         Ok(self.blocks.get_mut(&key).and_then(Option::as_mut))
+    }
+}
+
+impl Signers<'_> {
+    async fn newest(&mut self) -> Result<BlockNumber, ViewError> {
+        if let Some(newest) = self.newest {
+            return Ok(newest);
+        }
+        let newest = self.past.last_finalized().await?;
+        self.newest = Some(newest);
+        Ok(newest)
     }
 }
 

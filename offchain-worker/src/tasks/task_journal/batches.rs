@@ -9,12 +9,15 @@ use epione_primitives::{
     ports::HashedBody,
 };
 use rusqlite::{
-    Connection, Row, Transaction, params,
+    Connection, OptionalExtension, Row, Transaction, params,
     types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
 use super::TaskJournal;
-use crate::journal::{JournalError, Owner, QueuedVisit, SealedVisit, references, visits};
+use crate::journal::{
+    JournalError, Owner, QueuedVisit, SealedVisit, references,
+    visits::{self, Aside},
+};
 
 /// A batch without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,7 +239,7 @@ impl TaskJournal {
         let outdated = self.journal.read(read).await?;
         let mut aside = Vec::new();
         for record in outdated {
-            if self.set_aside(record, now, reason).await? {
+            if self.set_aside(record, Aside::Outdated, now, reason).await? {
                 aside.push(record);
             }
         }
@@ -247,6 +250,7 @@ impl TaskJournal {
     pub async fn set_aside(
         &self,
         record: RecordId,
+        aside: Aside,
         now: Moment,
         reason: &'static str,
     ) -> Result<bool, JournalError> {
@@ -256,9 +260,60 @@ impl TaskJournal {
                     "DELETE FROM setbacks WHERE visit IN (SELECT row FROM visits WHERE record_id = ?1)",
                     [record.0],
                 )?;
-                visits::set_aside(tx, record, reason, now)
+                visits::set_aside(tx, record, aside, reason, now)
             })
             .await
+    }
+
+    /// Queues those visits again that were set aside as outdated, and were signed at a chain block or a later one.
+    pub async fn take_back(
+        &self,
+        since: BlockNumber,
+        now: Moment,
+        reason: &'static str,
+    ) -> Result<Vec<RecordId>, JournalError> {
+        let aside = self.journal.read(move |tx| visits::aside_since(tx, since)).await?;
+        if aside.is_empty() {
+            return Ok(aside);
+        }
+        let records = aside.clone();
+        self.journal
+            .write(move |tx| {
+                records
+                    .iter()
+                    .try_for_each(|record| visits::take_back(tx, *record, reason, now).map(drop))
+            })
+            .await?;
+        self.journal.notify_arrivals();
+        Ok(aside)
+    }
+
+    /// The rows of queued visits that were signed before a chain block and are not held back.
+    pub async fn outdated(
+        &self,
+        signed_before: BlockNumber,
+        now: Moment,
+    ) -> Result<Vec<i64>, JournalError> {
+        self.journal
+            .read(move |connection| {
+                let records = visits::queued_before(connection, signed_before)?;
+                let mut row = connection.prepare_cached(
+                    "SELECT row FROM visits WHERE record_id = ?1 AND NOT EXISTS
+                         (SELECT 1 FROM setbacks WHERE visit = visits.row AND until > ?2)",
+                )?;
+                let mut rows = Vec::new();
+                for record in records {
+                    let found = row.query_row(params![record.0, now as i64], |row| row.get(0));
+                    rows.extend(found.optional()?);
+                }
+                Ok(rows)
+            })
+            .await
+    }
+
+    /// The chain block at which the first visit of a batch was signed.
+    pub async fn first_signed(&self, batch: i64) -> Result<Option<BlockNumber>, JournalError> {
+        self.journal.read(move |connection| visits::first_signed(connection, batch)).await
     }
 
     /// Holds one queued visit back, for a reason that its status says.

@@ -6,7 +6,7 @@ use epione_primitives::{
 };
 
 use super::*;
-use crate::journal::{NewVisit, Owner};
+use crate::journal::{NewVisit, Owner, visits};
 
 const IDENTITY: Identity = Identity { genesis: Hash::repeat_byte(7), hospital: HospitalId(2) };
 const ID: AnnouncementId = AnnouncementId(9);
@@ -215,8 +215,44 @@ async fn outdated_visits_are_set_aside_and_shown() {
     // When its batch has failed, the third is outdated, too.
     task_journal.failed(batch, "rejected".into(), 9, None).await.unwrap();
     assert_eq!(task_journal.set_outdated_aside(40, 9, "too old").await.unwrap(), [record(3)]);
-    let counts = journal.read(crate::journal::visits::counts).await.unwrap();
+    let counts = journal.read(visits::counts).await.unwrap();
     assert_eq!((counts.queued, counts.aside), (1, 3));
+}
+
+#[tokio::test]
+async fn a_visit_that_was_set_aside_too_early_is_queued_again() {
+    let (journal, task_journal) = task_journal().await;
+    for seed in [1, 2] {
+        queue(&journal, seed).await;
+    }
+    // As if the newest block had a much higher number.
+    let aside = task_journal.set_outdated_aside(40, 7, "too old").await.unwrap();
+    assert_eq!(aside.len(), 2);
+    assert_eq!(task_journal.take_back(30, 8, "in time").await.unwrap(), []);
+    let second = RecordId([2; 16]);
+    assert_eq!(task_journal.take_back(20, 8, "in time").await.unwrap(), [second]);
+    let queued = task_journal.queue(10, 9).await.unwrap();
+    assert_eq!(queued.iter().map(|visit| visit.record_id).collect::<Vec<_>>(), [second]);
+    assert_eq!(stage(&journal, 1).await, VisitStage::Outdated);
+}
+
+#[tokio::test]
+async fn outdated_visits_can_be_held_back_instead_and_the_age_of_a_batch_is_known() {
+    let (journal, task_journal) = task_journal().await;
+    for seed in [2, 1, 3] {
+        queue(&journal, seed).await;
+    }
+    let rows = task_journal.outdated(30, 7).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        task_journal.hold(row, 7, |_| 100, "the clocks differ").await.unwrap();
+    }
+    assert_eq!(task_journal.outdated(30, 8).await.unwrap(), Vec::<i64>::new());
+    assert_eq!(task_journal.outdated(30, 200).await.unwrap().len(), 2);
+    assert_eq!(task_journal.queue(10, 8).await.unwrap().len(), 1);
+    let batch = pack(&task_journal, 200).await;
+    assert_eq!(task_journal.first_signed(batch).await.unwrap(), Some(10));
+    assert_eq!(task_journal.first_signed(batch + 1).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -224,9 +260,13 @@ async fn a_visit_that_is_set_aside_stays_so() {
     let (journal, task_journal) = task_journal().await;
     queue(&journal, 1).await;
     let record = RecordId([1; 16]);
-    assert!(task_journal.set_aside(record, 5, "repeated").await.unwrap());
-    assert!(!task_journal.set_aside(record, 6, "again").await.unwrap());
-    assert!(!task_journal.set_aside(RecordId([9; 16]), 6, "unknown").await.unwrap());
+    let set =
+        |record, now, reason| task_journal.set_aside(record, visits::Aside::Repeated, now, reason);
+    assert!(set(record, 5, "repeated").await.unwrap());
+    assert!(!set(record, 6, "again").await.unwrap());
+    assert!(!set(RecordId([9; 16]), 6, "unknown").await.unwrap());
+    // Not even if the chain is younger than it seemed.
+    assert_eq!(task_journal.take_back(0, 7, "in time").await.unwrap(), []);
     let visit = journal.visit(record).await.unwrap().unwrap();
     assert_eq!((visit.since, visit.last_failure.as_deref()), (5, Some("repeated")));
     assert_eq!(task_journal.queue(10, 500_000).await.unwrap(), []);

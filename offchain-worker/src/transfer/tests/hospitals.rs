@@ -29,6 +29,10 @@ struct Seat {
 }
 
 impl PastStates for Seat {
+    fn last_finalized(&self) -> Answer<'_, BlockNumber> {
+        self.chain.last_finalized()
+    }
+
     fn after(&self, block: SignedAt) -> Answer<'_, Option<Box<dyn FinalState>>> {
         self.chain.after(block)
     }
@@ -163,7 +167,11 @@ impl Region {
         let courier = Courier::new(agent.account(), self.timings);
         let holdings = Holdings::new(store.clone());
         let view = Arc::new(Seat { chain: self.chain.clone(), hospital });
-        let peers = FakePeers { store: store.clone(), copies: Default::default() };
+        let peers = FakePeers {
+            store: store.clone(),
+            copies: Default::default(),
+            asked: Default::default(),
+        };
         let state = AppState::new(Services {
             public_url: "http://127.0.0.1:1".parse().unwrap(),
             view: view.clone(),

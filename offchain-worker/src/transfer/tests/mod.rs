@@ -60,6 +60,8 @@ enum Manner {
     Whole,
     /// Claims to have everything, and has nothing.
     Boasts,
+    /// Does not say what it has.
+    Silent,
 }
 
 #[derive(Clone)]
@@ -83,6 +85,9 @@ impl Served {
     fn holds(&self, headers: &HeaderMap, body: &[u8]) -> Response {
         if !self.knows(&http::Method::POST, "/v1/segments/held", headers) {
             return StatusCode::UNAUTHORIZED.into_response();
+        }
+        if self.manner == Manner::Silent {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         let question: HeldRequest = serde_json::from_slice(body).unwrap();
         let held = |hash: &[u8; 32]| match self.manner {
@@ -123,7 +128,9 @@ impl Served {
             Manner::Lies => Body::from(vec![0xee; rest.len()]),
             Manner::ClosesEarly => Body::from_stream(halves(rest).chain(broken())),
             Manner::Stalls => Body::from_stream(halves(rest).chain(stream::pending())),
-            Manner::Absent | Manner::Boasts => return StatusCode::NOT_FOUND.into_response(),
+            Manner::Absent | Manner::Boasts | Manner::Silent => {
+                return StatusCode::NOT_FOUND.into_response();
+            }
             Manner::Busy => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         };
         let range = format!("bytes {offset}-{}/{total}", total - 1);
@@ -470,6 +477,19 @@ async fn a_segment_that_no_hospital_says_it_has_is_missing() {
     let network = Network::new(&[Manner::Absent], &content).await;
     let (_journal, repair) = keep(&network, &segments(&content)).await;
     assert_eq!(repair.missing_elsewhere(named).await.len(), 3);
+}
+
+#[tokio::test]
+async fn hospitals_that_do_not_answer_make_room_for_the_next() {
+    let content = content(2);
+    let mut manners = [Manner::Silent; 9];
+    manners[8] = Manner::Honest;
+    let network = Network::new(&manners, &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let named: Vec<_> = segments(&content).iter().map(|segment| segment.hash).collect();
+    for _ in 0..5 {
+        assert_eq!(repair.missing_elsewhere(named.clone()).await, Vec::<[u8; 32]>::new());
+    }
 }
 
 #[tokio::test]

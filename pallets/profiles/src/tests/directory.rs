@@ -42,7 +42,7 @@ fn members_are_listed_with_their_registrations_even_if_ended() {
         assert_eq!(Profiles::members(A, Some(alice()), 10), []);
         assert_eq!(Profiles::members(HospitalId(2), None, 10), []);
         assert_ok!(register(A, consent(1, A, alice())));
-        assert_ok!(Profiles::update(by(A), alice(), vec![1]));
+        assert_ok!(Profiles::update(by(A), alice(), registration(A).body_hash, vec![1]));
         assert_eq!(Profiles::members(A, None, 10), [(alice(), registration(A))]);
     });
 }

@@ -35,10 +35,10 @@ fn only_registrations_in_force_are_listed_in_the_order_in_which_they_began() {
 fn another_version_of_a_body_does_not_list_a_registration_again() {
     chain(|| {
         alice_at_a();
-        assert_ok!(Profiles::update(by(A), alice(), vec![1]));
+        assert_ok!(Profiles::update(by(A), alice(), registration(A).body_hash, vec![1]));
         assert_eq!(Profiles::in_force(alice()), [A]);
         assert_ok!(Profiles::suspend(by(A), alice()));
-        assert_ok!(Profiles::update(by(A), alice(), vec![2]));
+        assert_ok!(Profiles::update(by(A), alice(), registration(A).body_hash, vec![2]));
         assert!(Profiles::in_force(alice()).is_empty());
     });
 }

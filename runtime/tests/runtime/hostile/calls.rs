@@ -130,7 +130,7 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::Approve => approve(recent(a)),
         Deed::Reject => reject(recent(a), b, c),
         Deed::Register => registration(a, b, c),
-        Deed::Update => pallet_profiles::Call::update { user: user(a), body: body(b) }.into(),
+        Deed::Update => update(a, b, c),
         Deed::SuspendUser => pallet_profiles::Call::suspend { user: user(a) }.into(),
         Deed::ReinstateUser => pallet_profiles::Call::reinstate { user: user(a) }.into(),
         Deed::EndRegistration => pallet_profiles::Call::end_registration { user: user(a) }.into(),
@@ -218,6 +218,13 @@ pub fn approve(id: AnnouncementId) -> RuntimeCall {
 /// The subject of another ballot, or of none.
 fn another_subject(number: u8) -> Hash {
     pick(&[chain::subject(recent(number)), Hash::repeat_byte(number)], number)
+}
+
+/// A new profile body, which may replace another body than the hostile hospital's current one.
+fn update(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let current = Profiles::registration(HOSTILE_HOSPITAL, user(a)).map(|it| it.body_hash);
+    let previous = current.filter(|_| !c.is_multiple_of(4)).unwrap_or_default();
+    pallet_profiles::Call::update { user: user(a), previous, body: body(b) }.into()
 }
 
 /// A vote whose subject may belong to another announcement.
